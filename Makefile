@@ -1,0 +1,38 @@
+# Needs Python 3.11 or later, pip, make and git; everything else goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint setup schema lock clean
+
+demo: setup  ## Start the daemon with its sandboxes and play a donor's story; KEEP=1 leaves it running.
+	@$(BIN)/connector demo $(if $(KEEP),--keep)
+
+test: setup  ## Run every test.
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup  ## ruff, and mypy --strict on connector/.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+setup: .venv/.ready
+
+# The stamp makes a second call instant; a changed lock file or pyproject.toml installs again.
+.venv/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This needs Python 3.11 or later; set PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
+	  echo "Python's venv module is missing: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
+	@echo "Installing into .venv (once; about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+schema: setup  ## Write the JSON Schemas of the config and the mappings anew.
+	@$(BIN)/connector schema write
+
+lock: setup  ## Pin all requirements anew, within the ranges of pyproject.toml.
+	@$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --allow-unsafe --strip-extras \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --no-header -o requirements.txt pyproject.toml
+
+clean:
+	rm -rf .venv .demo

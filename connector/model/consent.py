@@ -1,0 +1,66 @@
+"""Consent: subscriptions, and the append-only ledger of what was decided and what became of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from connector.model.event import Verdict
+from connector.model.phone import Phone
+
+
+class Scope(StrEnum):
+    """How far a decision reaches."""
+
+    SUBSCRIPTION = "subscription"
+    SHORT_NUMBER = "short_number"
+    PROVIDER = "provider"
+    EVERYTHING = "everything"  # a person's flag in the CRM
+
+
+class Phase(StrEnum):
+    """What a ledger entry says: a decision, or what a sink answered to it."""
+
+    DECIDED = "decided"
+    CONFIRMED = "confirmed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """(provider, short number, keyword), with the ids by which the provider may name it instead."""
+
+    provider: str
+    short_number: str | None = None
+    keyword: str | None = None
+    keyword_id: str | None = None
+    service_id: str | None = None
+    subscription_id: str | None = None  # of this joining: changes when someone leaves and joins again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """An entry of the ledger before it is stored: what an event decided for one phone number."""
+
+    phone: Phone
+    word: Verdict  # opt_in or opt_out
+    scope: Scope
+    subscription: Subscription  # as far as it is known; for a wide scope only what bounds it
+    origin: str  # the provider or CRM that said so
+    occurred_at: datetime | None
+    rule: str | None = None
+    mapping: str | None = None  # version of the mappings that decided
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """A stored entry. `event_id` orders the ledger, as it orders everything."""
+
+    id: int
+    event_id: int
+    event_key: str
+    phase: Phase
+    decision: Decision
+    recorded_at: datetime
+    sink: str | None = None  # of a confirmation or failure: who answered
+    of: int | None = None  # of a confirmation or failure: the decision's id
+    detail: str | None = None

@@ -1,0 +1,84 @@
+"""An event: something that a provider or the CRM has told us, in one form for all of them."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from connector.model.phone import Phone
+
+KEY_LENGTH = 80  # characters: fits an external ID field of any CRM that we write to
+KEY_FORM = re.compile(r"[A-Za-z0-9_-]{1,80}")
+DIGEST_LENGTH = 32  # hex digits of SHA-256: 128 bits, no collision by chance
+
+
+class Verdict(StrEnum):
+    """What the sender says that the event means for consent."""
+
+    OPT_IN = "opt_in"
+    OPT_OUT = "opt_out"
+    NONE = "none"
+
+
+class Result(StrEnum):
+    """How the thing that is reported went."""
+
+    PENDING = "pending"
+    OK = "ok"
+    FAILED = "failed"
+    REVERSED = "reversed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event. The names of its fields are the names that a mapping sees."""
+
+    key: str  # unique for ever; letters, digits, `_`, `-`, at most 80: see event_key()
+    provider: str  # the name of the configured provider or CRM
+    shape: str  # what arrived: message, delivery_report, change, …
+    received_at: datetime  # aware, UTC
+    verdict: Verdict = Verdict.NONE
+    action: str | None = None  # the sender's own word: a SystemAction, `change`, …
+    msisdn: Phone | None = None
+    keyword: str | None = None
+    keyword_id: str | None = None
+    service_id: str | None = None
+    short_number: str | None = None
+    text: str | None = None
+    price: Decimal | None = None
+    currency: str | None = None
+    status: str | None = None
+    status_detail: str | None = None
+    result: Result = Result.OK
+    final: bool = True  # whether the status can still change
+    transaction_id: str | None = None
+    subscription_id: str | None = None
+    occurred_at: datetime | None = None  # aware, UTC; by the sender's clock
+    service_command: bool = False  # caused by a command of ours
+    properties: Mapping[str, Any] = field(default_factory=dict)  # verbatim keys
+    lookup: Mapping[str, Any] = field(default_factory=dict)  # the subscriber's registered name and address
+    record: Mapping[str, Any] = field(default_factory=dict)  # of a change in the CRM: the feed's fields as they are now
+    changed: tuple[str, ...] = ()  # of a change in the CRM: which of these fields changed
+
+    @property
+    def source(self) -> str:
+        """What a mapping's `on:` names: `strex.delivery_report`."""
+        return f"{self.provider}.{self.shape}"
+
+
+def event_key(*parts: str) -> str:
+    """A key from what identifies the event at its sender; hashed as a whole where it does not fit the form.
+
+    The parts are joined by `-`; a part with foreign characters makes the whole key a digest behind the first part, so that two
+    different events never get one key by having characters replaced.
+    """
+    plain = "-".join(parts)
+    if KEY_FORM.fullmatch(plain):
+        return plain
+    digest = hashlib.sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST_LENGTH]
+    head = re.sub(r"[^A-Za-z0-9_]", "_", parts[0])[: KEY_LENGTH - DIGEST_LENGTH - 1]
+    return f"{head}-{digest}"

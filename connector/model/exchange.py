@@ -1,0 +1,79 @@
+"""HTTP as values. Protocols are written as generators over these, so that they do no I/O and are tested without any."""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """A request that came to one of our doors, as it came."""
+
+    method: str
+    instance: str  # the provider's name in the config
+    door: str  # mo, dlr, …
+    secret: str | None  # the last part of the path, where the caller gave one
+    url: str  # the absolute public URL that the caller used, with its query: signatures cover it
+    query: str
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+    peer: str  # address of the caller, behind trusted proxies
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpResponse:
+    """What a door answers."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpCall:
+    """A request of ours. The path is joined to the base address of the peer; the client adds the credentials."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout: timedelta | None = None  # None: the client's own
+    repeatable: bool = False  # whether the client may send it again by itself after a lost connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpReply:
+    """The answer to a call of ours."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+class Failure(StrEnum):
+    """Why a call has no answer."""
+
+    REFUSED = "refused"  # it never reached the peer
+    TIMEOUT = "timeout"  # it may have been done
+    LOST = "lost"  # it may have been done
+    CREDENTIALS = "credentials"  # we could not sign in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFailed:
+    """A call without an answer."""
+
+    failure: Failure
+    detail: str = ""
+
+
+Reply = HttpReply | CallFailed
+
+# A protocol in steps: it yields calls that may go out together, is sent their replies in the same order, and returns its result.
+Exchange = Generator[Sequence[HttpCall], Sequence[Reply], T]

@@ -1,0 +1,85 @@
+"""An operation: one thing that a sink is asked to do. A unit is the operations of one event for one sink."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from connector.model.phone import Phone
+
+ID_FIELD = "Id"  # a write that names the record itself instead of an external ID
+
+Scalar = str | int | float | bool | None
+
+
+class Repeat(StrEnum):
+    """What doing it twice does."""
+
+    SAFE = "safe"  # the same as once: an upsert by key, `unsubscribe`
+    HARMLESS = "harmless"  # a second SMS, the lesser harm than a lost stop
+    NEVER = "never"  # a second charge: in doubt a person decides
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The value of a relationship field: the parent record by its external ID. `object` only where the field takes several types."""
+
+    key_field: str
+    key: str
+    object: str | None = None
+
+
+# What a field of a record can be set to. Times are ISO 8601 text, amounts are numbers.
+Value = Scalar | Parent
+Fields = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordWrite:
+    """Upsert (or only update) one CRM record by a key field."""
+
+    sink: str
+    object: str
+    key_field: str
+    key: str
+    set: Fields = field(default_factory=dict)
+    create: Fields = field(default_factory=dict)  # only when the record is new
+    may_create: bool = True  # False for `update:`
+    consent: tuple[str, ...] = ()  # those of its fields that bear consent (`consent_fields` in the config)
+    clears_flag: bool = False  # it takes back an opt-out flag: the sink reads the record again just before
+    rule: str = ""  # file: rule, for people
+
+    repeat = Repeat.SAFE
+
+    @property
+    def record(self) -> tuple[str, str, str]:
+        """Which record: the same for two writes that must be folded. Keys compare without regard to case, as CRMs do."""
+        return self.object, self.key_field, self.key.casefold()
+
+    @property
+    def parents(self) -> tuple[Parent, ...]:
+        """The parents that must exist before this record."""
+        return tuple(
+            value for values in (self.set, self.create) for value in values.values() if isinstance(value, Parent)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceCommand:
+    """Ask a provider to do something for one subscriber."""
+
+    sink: str
+    action: str  # stop, unsubscribe, changesubscriberprice
+    phone: Phone
+    short_number: str
+    keyword: str
+    price: float | int | None = None
+    known_active: bool = False  # the ledger holds this subscription active: a 404 is then a disagreement
+    rule: str = ""
+
+    @property
+    def repeat(self) -> Repeat:
+        """`unsubscribe` and a price end in the same state; a second `stop` may send a second SMS."""
+        return Repeat.HARMLESS if self.action == "stop" else Repeat.SAFE
+
+
+Operation = RecordWrite | ServiceCommand

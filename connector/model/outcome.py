@@ -1,0 +1,78 @@
+"""What became of one operation: a value, never an exception. A batch has exactly one outcome for each of its operations."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why something was not delivered. Closed: it is the metrics label, the dead-letter group and the row of the retry table."""
+
+    # The sink as a whole.
+    UNAVAILABLE = "unavailable"  # nothing reached it: refused, 503, not resolved
+    TIMEOUT = "timeout"  # it may have been done
+    CONNECTION_LOST = "connection_lost"  # it may have been done
+    SERVER_ERROR = "server_error"
+    UNEXPECTED_ANSWER = "unexpected_answer"  # not what the vendor documents
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    CREDENTIALS = "credentials"
+    WRONG_ADDRESS = "wrong_address"  # a 404, and the ping does not answer there either
+    # One operation, likely to go through later.
+    ROW_LOCKED = "row_locked"
+    RACE = "race"  # two writers created the same key
+    PARENT_MISSING = "parent_missing"  # the CRM does not know the parent (yet)
+    PARENT_WAITING = "parent_waiting"  # our own write of the parent is to be retried
+    HALTED = "halted"  # innocent: another record spoiled the request
+    # One operation, and repeating cannot help.
+    FIELD_REQUIRED = "field_required"
+    VALIDATION = "validation"
+    TOO_LONG = "too_long"
+    PICKLIST = "picklist"
+    BAD_VALUE = "bad_value"
+    DUPLICATE_RECORD = "duplicate_record"  # a duplicate rule of the CRM
+    AMBIGUOUS_KEY = "ambiguous_key"  # several records have the key
+    RECORD_MISSING = "record_missing"  # update only, and no such record
+    RECORD_DELETED = "record_deleted"
+    NO_ACCESS = "no_access"
+    CONFIGURATION = "configuration"  # no such object or field
+    PARENT_FAILED = "parent_failed"
+    BAD_COMMAND = "bad_command"  # the provider calls the command malformed
+    PROVIDER_DISAGREES = "provider_disagrees"  # it does not know a subscription that the ledger holds active
+    UNKNOWN = "unknown"  # an error code that nobody has met yet
+    # Found while planning.
+    MISSING_KEY = "missing_key"
+    NEEDS_PERSON = "needs_person"
+    BUG = "bug"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """Done, and the sink said so."""
+
+    record_id: str | None = None
+    created: bool = False
+    detail: str | None = None  # worth telling: `was not active`
+    left_out: tuple[str, ...] = ()  # consent fields that were superseded by what the record showed
+    absent: bool = False  # a command for someone whom the provider does not know
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Not done, or not known to be done; worth another try."""
+
+    reason: Reason
+    detail: str = ""
+    not_before: timedelta | None = None  # the sink asked for this much patience
+    in_doubt: bool = False  # it may have been done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """Refused for good."""
+
+    reason: Reason
+    detail: str = ""  # the sink's own words
+
+
+Outcome = Delivered | Retry | Rejected

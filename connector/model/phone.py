@@ -1,0 +1,87 @@
+"""A phone number that never shows itself by accident."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+
+import phonenumbers
+
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+# phonenumbers also reads vanity letters, extensions and zero-width characters; an identifier must not.
+PLAUSIBLE = re.compile(r"\+?[0-9 ()\-.]{4,24}")
+
+
+class NumberFormat(StrEnum):
+    """How a source writes numbers. It is a setting and never guessed: a Danish number read as Norwegian is another person."""
+
+    E164 = "e164"  # +4798079008
+    INTERNATIONAL = "international"  # 4798079008: country code, no plus
+    NATIONAL = "national"  # 98079008: needs a region
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Phone:
+    """A number in E.164 form. Its text forms are masked; the digits are read through `e164` alone."""
+
+    e164: str
+
+    def __repr__(self) -> str:
+        return f"<phone {self.masked}>"
+
+    __str__ = __repr__
+
+    @property
+    def masked(self) -> str:
+        """Country code and last three digits, for a screen that a person asked for."""
+        return f"{self.e164[:3]}…{self.e164[-3:]}"
+
+
+def parse_phone(
+    text: object, *, number_format: NumberFormat = NumberFormat.E164, region: str | None = None
+) -> Phone | None:
+    """Read a number as a source writes it; None where it is no phone number (a short number, an alias).
+
+    A number with `+` or `00` is read as international whatever the format says. Unusual but possible lengths, such as
+    Norway's twelve-digit machine numbers, are kept as they are: a number is never dropped for being rare.
+    """
+    if isinstance(text, Phone):
+        return text
+    if not isinstance(text, str | int) or isinstance(text, bool):
+        return None
+    plain = unicodedata.normalize("NFKC", str(text)).strip()
+    if E164.fullmatch(plain):
+        return Phone(plain)
+    if not PLAUSIBLE.fullmatch(plain):
+        return None
+    digits = re.sub(r"[^0-9]", "", plain)
+    if plain.startswith("+"):
+        candidate = "+" + digits
+    elif digits.startswith("00"):
+        candidate = "+" + digits[2:]
+    elif number_format is NumberFormat.NATIONAL and region:
+        return _national(plain, region)
+    elif number_format is NumberFormat.INTERNATIONAL:
+        candidate = "+" + digits
+    else:
+        return None
+    return Phone(candidate) if E164.fullmatch(candidate) else None
+
+
+def _national(plain: str, region: str) -> Phone | None:
+    try:
+        number = phonenumbers.parse(plain, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return Phone(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def national_part(phone: Phone) -> str:
+    """The number without its country code, as digits."""
+    try:
+        number = phonenumbers.parse(phone.e164)
+    except phonenumbers.NumberParseException:
+        return phone.e164.lstrip("+")
+    return phonenumbers.national_significant_number(number)

@@ -1,0 +1,76 @@
+"""A plan: what one event leads to, and why. Made by planning.plan(), read by run, explain, test and replay."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from connector.model.consent import Decision, LedgerEntry, Subscription
+from connector.model.lifecycle import EventState
+from connector.model.operation import Operation
+from connector.model.outcome import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known about the event's person before planning. Everything that plan() may look at besides the event and the rules."""
+
+    ledger: tuple[LedgerEntry, ...] = ()  # of the event's phone number, oldest first
+    configured: tuple[Subscription, ...] = ()  # `subscriptions:` of the config
+    others_opted_out: bool = False  # another CRM record with the same number bears an opt-out
+    phone_changed: bool = False  # of a change: the number of an opted-out record was changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueTrace:
+    """Where one value of an operation came from."""
+
+    field: str
+    source: str  # the path, template or literal, as written
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationTrace:
+    """One `do` item: the operation's label and its values, or why it was skipped."""
+
+    label: str  # `upsert Contact`
+    values: tuple[ValueTrace, ...] = ()
+    skipped: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleTrace:
+    """One rule that was asked: matched, or the test that failed, in plain words."""
+
+    file: str
+    line: int
+    rule: str
+    matched: bool
+    why: str = ""
+    operations: tuple[OperationTrace, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the event leads to."""
+
+    state: EventState  # DELIVERING where there are operations
+    operations: tuple[Operation, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    overtakes: bool = False  # it carries an opt-out
+    detail: str | None = None  # the ignoring rule, the superseding event, the missing key …
+    reason: Reason | None = None  # of a dead letter
+    trace: tuple[RuleTrace, ...] = ()
+    notes: tuple[str, ...] = ()  # what the consent rules changed, in plain words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intents:
+    """What the rules of the mappings want for one event, before consent has its say."""
+
+    operations: tuple[Operation, ...] = ()
+    consent: Mapping[str, str] = field(default_factory=dict)  # word → the rule that says it
+    ignored_by: str | None = None
+    matched: bool = False
+    problem: tuple[Reason, str] | None = None
+    trace: tuple[RuleTrace, ...] = ()

@@ -1,0 +1,140 @@
+"""The roles that providers and CRMs play. They do no I/O: what they need from outside, they ask for through an Exchange."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from connector.model.event import Event
+from connector.model.exchange import Exchange, HttpRequest, HttpResponse
+from connector.model.operation import Operation
+from connector.model.outcome import Outcome, Retry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A request that was let in. The nonce, where it has one, is stored with the event so that it counts once."""
+
+    nonce: str | None = None
+
+
+class Door(Protocol):
+    """One address at which a provider calls us."""
+
+    @property
+    def provider(self) -> str:
+        """The provider's name in the config."""
+
+    @property
+    def name(self) -> str:
+        """The door's name in the URL, such as mo or dlr."""
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """The HTTP methods that it takes."""
+
+    def admit(self, request: HttpRequest) -> Exchange[Admission]:
+        """Authenticate the request; raises Refused."""
+
+    def read(self, request: HttpRequest) -> tuple[Event, ...]:
+        """The events in the request; raises Unreadable."""
+
+    def answer(self) -> HttpResponse:
+        """What the provider takes for success, be the events new or known."""
+
+
+# The CRM's fields of one record as last written by us or seen by a feed; None where nothing is known.
+Shadow = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One operation for a sink, and what it may need to know beside it."""
+
+    operation: Operation
+    shadow: Shadow = None  # filled for writes that clear a flag
+
+
+class Sink(Protocol):
+    """Where operations go: a CRM, or a provider that takes commands."""
+
+    @property
+    def name(self) -> str:
+        """The sink's name in the config."""
+
+    @property
+    def batch(self) -> int:
+        """How many operations one write() should be given at the most."""
+
+    def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
+        """Do them, in order where one is the parent of another; exactly one outcome for each, in the same order.
+
+        No two tasks concern the same record: the caller folds. The replies of the exchange may be failures; they become
+        outcomes, never exceptions.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One record as a feed shows it now."""
+
+    record_id: str
+    stamp: datetime  # when it was last modified, by the CRM's clock
+    fields: Mapping[str, Any]  # the feed's fields and key fields
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One step of a feed."""
+
+    rows: tuple[Row, ...] = ()
+    position: str = ""  # opaque to all but the feed; given back at the next call
+    last: bool = True  # nothing more for now
+
+
+class Feed(Protocol):
+    """Changes in a CRM, asked for again and again."""
+
+    @property
+    def name(self) -> str:
+        """Unique: `salesforce.Contact`."""
+
+    @property
+    def crm(self) -> str:
+        """The CRM's name in the config."""
+
+    @property
+    def object(self) -> str:
+        """The CRM object."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that are watched. When they change, the feed starts with a first look again."""
+
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """External ID fields that are read along, so that a row is known again as a record of ours."""
+
+    @property
+    def every(self) -> timedelta:
+        """The pause between two rounds."""
+
+    def ask(self, position: str | None) -> Exchange[Page | Retry]:
+        """The next page after the position; from the beginning of everything with None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentFields:
+    """Which fields of a CRM object bear consent (`consent_fields:` in the config)."""
+
+    object: str
+    flag: str  # for the whole person
+    opted_out: Any = True  # the flag's value that means: out
+    phone: str | None = None  # the field with the number, in the feed
+    along: tuple[str, ...] = field(default_factory=tuple)  # fields that are written with the flag: since when, by whom
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """The flag and what goes along with it."""
+        return (self.flag, *self.along)
