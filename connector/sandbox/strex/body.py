@@ -1,0 +1,83 @@
+"""The JSON that a caller sends, read field by field; what does not fit is refused in a sentence with the cure."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+
+class RefusedError(ValueError):
+    """The caller's request cannot be met; the message says why and is answered with 400."""
+
+
+async def read_json(request: web.Request) -> Any:
+    """The request's body as JSON.
+
+    Raises:
+        RefusedError: it is not JSON.
+    """
+    try:
+        return json.loads(await request.read())
+    except (ValueError, RecursionError):
+        raise RefusedError("the body is not JSON") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One JSON object."""
+
+    fields: dict[str, Any]
+
+    @staticmethod
+    def of(value: object) -> "Body":
+        """Take a JSON value that must be an object; RefusedError otherwise."""
+        if not isinstance(value, dict):
+            raise RefusedError('a JSON object is expected, like {"phone": "+4790000001"}')
+        return Body(value)
+
+    def only(self, *names: str) -> "Body":
+        """The same object, RefusedError if it holds another name than these."""
+        for name in self.fields:
+            if name not in names:
+                raise RefusedError(f"there is no field {name!r}; the fields are {', '.join(names)}")
+        return self
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A text that is not blank; without a default it must be there."""
+        value = self.fields.get(name, default)
+        if not isinstance(value, str) or not value.strip():
+            raise RefusedError(f"{name} is missing, or is not a text")
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        """A text, or None where the name is missing or null."""
+        return None if self.fields.get(name) is None else self.text(name)
+
+    def number(self, name: str) -> float | None:
+        """A finite number, as JSON number or digits in a text; None where the name is missing or null."""
+        value = self.fields.get(name)
+        if value is None:
+            return None
+        try:
+            number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+        except (ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise RefusedError(f"{name} must be a number")
+        return number
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """True or false."""
+        value = self.fields.get(name, default)
+        if not isinstance(value, bool):
+            raise RefusedError(f"{name} must be true or false")
+        return value
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        """A nested object, empty where the name is missing."""
+        value = self.fields.get(name, {})
+        if not isinstance(value, dict):
+            raise RefusedError(f"{name} must be a JSON object")
+        return value

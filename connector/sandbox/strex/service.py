@@ -1,0 +1,263 @@
+"""The subscription service: what a text, a web sign-up, a charge or a service command does, and what it forwards."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from connector.sandbox.strex import wishes
+from connector.sandbox.strex.body import RefusedError
+from connector.sandbox.strex.envelopes import (
+    SALESFORCE_PROPERTIES,
+    Draft,
+    Status,
+    message,
+    report,
+    service_properties,
+    status_of,
+)
+from connector.sandbox.strex.keywords import SHORT_NUMBER, Keyword, find
+from connector.sandbox.strex.settings import Mark, Settings
+from connector.sandbox.strex.subscribers import Subscriber, Subscribers
+from connector.sandbox.strex.wishes import Aim
+
+OK = status_of("Ok")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A service command; `price` is NOK and there for `changesubscriberprice` alone."""
+
+    phone: str
+    short_number: str
+    keyword: str
+    action: str
+    price: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """A recurring charge that was made, remembered for its reversal."""
+
+    phone: str
+    keyword: Keyword
+    price: float
+    transaction_id: str
+    subscriber_transaction_id: str | None
+
+
+class Service:
+    """The services of one account: its settings, its subscribers, its charges."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        self.settings = settings
+        self.subscribers = Subscribers()
+        self._charges: dict[str, Charge] = {}
+        self._clock = clock
+
+    def clear(self) -> None:
+        """Forget subscribers and charges; the settings stay."""
+        self.subscribers.clear()
+        self._charges.clear()
+
+    def keyword(self, name: str, short_number: str = SHORT_NUMBER) -> Keyword:
+        """The keyword of this name or alias.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        if (keyword := find(self.settings.keywords, short_number, name)) is None:
+            known = ", ".join(each.name for each in self.settings.keywords if each.short_number == short_number)
+            raise RefusedError(f"there is no keyword {name!r} on {short_number}; its keywords are {known or 'none'}")
+        return keyword
+
+    def text(self, *, phone: str, short_number: str, text: str) -> list[Draft]:
+        """A phone sends a text; the message is forwarded first, then the reports of what it did."""
+        wish = wishes.read(text, lambda word: find(self.settings.keywords, short_number, word))
+        forwarded = message(
+            self.settings,
+            phone=phone,
+            short_number=short_number,
+            text=text,
+            keyword=wish.keyword,
+            stop=wish.is_stop,
+            now=self._clock(),
+        )
+        return [forwarded, *self._grant(wish, phone, short_number)]
+
+    def sign_up(self, *, phone: str, keyword: Keyword, price: float | None) -> list[Draft]:
+        """Somebody registers on the service's web page."""
+        return self._join("Signup", phone, keyword, price)
+
+    def charge(
+        self, *, phone: str, keyword: Keyword, status: Status, price: float | None, transaction_id: str | None
+    ) -> list[Draft]:
+        """The monthly charge comes to this status; `Reversed` first makes the charge, unless it is there already."""
+        subscriber = self.subscribers.get(phone, keyword)
+        if price is None:
+            price = subscriber.price if subscriber else keyword.price
+        made = self._charges.get(transaction_id) if transaction_id else None
+        reversal = status.code == "Reversed"
+        drafts: list[Draft] = []
+        if made is None or not reversal:
+            drafts = [
+                self._report(
+                    "Recurring",
+                    phone,
+                    keyword,
+                    status=OK if reversal else status,
+                    price=price,
+                    charged=True,
+                    transaction_id=transaction_id,
+                )
+            ]
+            made = Charge(
+                phone=phone,
+                keyword=keyword,
+                price=price,
+                transaction_id=drafts[0].body["transactionId"],
+                subscriber_transaction_id=subscriber.subscriber_transaction_id if subscriber else None,
+            )
+            self._charges[made.transaction_id] = made
+        if reversal:
+            drafts.append(self._reversal(made, status))
+        return drafts
+
+    def act(
+        self,
+        *,
+        action: str,
+        phone: str,
+        keyword: Keyword | None,
+        status: Status,
+        price: float | None,
+        transaction_id: str | None,
+        properties: Mapping[str, Any],
+    ) -> list[Draft]:
+        """The report of any SystemAction, with the given properties over its own; it changes no subscriber."""
+        if keyword is None:
+            own: Mapping[str, Any] = {**SALESFORCE_PROPERTIES, "SystemAction": action}
+        else:
+            own = self._properties(action, phone, keyword)
+        return [
+            report(
+                self.settings,
+                phone=phone,
+                short_number=keyword.short_number if keyword else SHORT_NUMBER,
+                keyword=keyword,
+                properties={**own, **properties},
+                status=status,
+                price=price,
+                charged=price is not None,
+                transaction_id=transaction_id,
+                now=self._clock(),
+            )
+        ]
+
+    def command(self, command: Command) -> tuple[int, list[Draft]]:
+        """Do a service command: the status of section "Service commands" of the document, and what it forwards."""
+        keyword = find(self.settings.keywords, command.short_number, command.keyword)
+        subscriber = self.subscribers.get(command.phone, keyword) if keyword else None
+        if command.action != "stop" and subscriber is None:
+            return 404, []
+        if command.action != "stop" and subscriber is not None and not subscriber.active:
+            return 204, []
+        if subscriber is not None and subscriber.active:
+            if command.price is not None:
+                self.subscribers.reprice(subscriber, command.price)
+            else:
+                self.subscribers.leave(subscriber)
+        if keyword is None or not self.settings.confirm:
+            return 200, []
+        action = "Unsubscribe" if command.price is None else "AlterPrice"
+        return 200, [self._report(action, command.phone, keyword, price=command.price, marked=True)]
+
+    def _grant(self, wish: wishes.Wish, phone: str, short_number: str) -> list[Draft]:
+        match wish.aim:
+            case Aim.LEAVE_ALL:
+                theirs = [each for each in self.subscribers if (each.phone, each.short_number) == (phone, short_number)]
+                return [draft for each in theirs for draft in self._leave(each)]
+            case Aim.LEAVE if wish.keyword and (subscriber := self.subscribers.get(phone, wish.keyword)):
+                return self._leave(subscriber)
+            case Aim.JOIN if wish.keyword:
+                return self._join("Subscribe", phone, wish.keyword, None)
+            case Aim.PRICE if wish.keyword:
+                return self._reprice(phone, wish.keyword, wish.price)
+            case _:
+                return []
+
+    def _join(self, action: str, phone: str, keyword: Keyword, price: float | None) -> list[Draft]:
+        subscriber = self.subscribers.get(phone, keyword)
+        if subscriber and subscriber.active:
+            return [self._report("AlreadyRegistered", phone, keyword)]
+        self.subscribers.join(phone, keyword, price)
+        return [self._report(action, phone, keyword)]
+
+    def _leave(self, subscriber: Subscriber) -> list[Draft]:
+        if not subscriber.active:
+            return []
+        self.subscribers.leave(subscriber)
+        return [
+            self._report("Unsubscribe", subscriber.phone, self.keyword(subscriber.keyword, subscriber.short_number))
+        ]
+
+    def _reprice(self, phone: str, keyword: Keyword, price: float | None) -> list[Draft]:
+        if price is None:
+            return [self._report("AlterPriceInvalid", phone, keyword)]
+        subscriber = self.subscribers.get(phone, keyword)
+        if subscriber is None or not subscriber.active:
+            return self._join("Subscribe", phone, keyword, price)
+        self.subscribers.reprice(subscriber, price)
+        # The document does not say where the new price stands; the envelope's price is our assumption.
+        return [self._report("AlterPrice", phone, keyword, price=price)]
+
+    def _reversal(self, made: Charge, status: Status) -> Draft:
+        return self._report(
+            "Recurring",
+            made.phone,
+            made.keyword,
+            status=status,
+            price=made.price,
+            charged=True,
+            # Target365 REST user guide: reversing a transaction makes a new one whose id is "-" and the first id.
+            transaction_id=f"-{made.transaction_id}",
+            subscription=made.subscriber_transaction_id,
+        )
+
+    def _properties(self, action: str, phone: str, keyword: Keyword) -> dict[str, Any]:
+        subscriber = self.subscribers.get(phone, keyword)
+        return service_properties(
+            self.settings, keyword, action, subscriber.subscriber_transaction_id if subscriber else None
+        )
+
+    def _report(
+        self,
+        action: str,
+        phone: str,
+        keyword: Keyword,
+        *,
+        status: Status = OK,
+        price: float | None = None,
+        charged: bool = False,
+        transaction_id: str | None = None,
+        marked: bool = False,
+        subscription: str | None = None,
+    ) -> Draft:
+        properties = self._properties(action, phone, keyword)
+        if subscription is not None:
+            properties["SubscriberTransactionId"] = subscription
+        if marked and self.settings.mark is Mark.KEY:
+            properties["ServiceCommand"] = True
+        if marked and self.settings.mark is Mark.VALUE:
+            properties["Origin"] = "ServiceCommand"
+        return report(
+            self.settings,
+            phone=phone,
+            short_number=keyword.short_number,
+            keyword=keyword,
+            properties=properties,
+            status=status,
+            price=price,
+            charged=charged,
+            transaction_id=transaction_id,
+            now=self._clock(),
+        )
