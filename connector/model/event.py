@@ -61,8 +61,10 @@ class Event:
     service_command: bool = False  # caused by a command of ours
     properties: Mapping[str, Any] = field(default_factory=dict)  # verbatim keys
     lookup: Mapping[str, Any] = field(default_factory=dict)  # the subscriber's registered name and address
-    record: Mapping[str, Any] = field(default_factory=dict)  # of a change in the CRM: the feed's fields as they are now
+    object: str | None = None  # of a change in the CRM: what kind of record
+    record: Mapping[str, Any] = field(default_factory=dict)  # of a change in the CRM: Id and the feed's fields as they are now
     changed: tuple[str, ...] = ()  # of a change in the CRM: which of these fields changed
+    batch: str | None = None  # of a change in the CRM: the poll that showed it
 
     @property
     def source(self) -> str:

@@ -1,0 +1,221 @@
+"""Which word counts: one event about consent, held against what the ledger says (DESIGN 5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from connector.consent.standing import Membership, Standing, covers, same
+from connector.consent.stopwords import read_stop
+from connector.model.consent import Decision, LedgerEntry, Scope, Subscription
+from connector.model.event import Event, Verdict
+
+# Strex gives the time of a delivery report in whole minutes: two times closer than that cannot be ordered.
+CLOCK_GRAIN = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What an event decides."""
+
+    decision: Decision | None = None
+    superseded_by: str | None = None  # key of the event whose word stands
+    news: bool = False  # it changes the standing
+    remaining: int = 0  # active subscriptions of the person afterwards
+    note: str | None = None
+
+    @property
+    def scope(self) -> Scope | None:
+        """How far the decision reaches."""
+        return self.decision.scope if self.decision else None
+
+    @property
+    def ends_all(self) -> bool:
+        """Whether the person's flag may say: out. A keyword's opt-out says so only when no other subscription runs."""
+        if self.decision is None or self.decision.word is not Verdict.OPT_OUT:
+            return False
+        return self.remaining == 0 or self.decision.scope in {Scope.PROVIDER, Scope.EVERYTHING}
+
+
+def strongest(words: Sequence[Verdict]) -> Verdict:
+    """opt_out > opt_in > none: a mapping may widen a provider's opt-out and never cancels it."""
+    if Verdict.OPT_OUT in words:
+        return Verdict.OPT_OUT
+    return Verdict.OPT_IN if Verdict.OPT_IN in words else Verdict.NONE
+
+
+def decide(
+    event: Event, word: Verdict, *, standing: Standing, ledger: Sequence[LedgerEntry], others_out: bool = False
+) -> Ruling:
+    """Rule on the event, whose word (the provider's own, or a mapping's) is given.
+
+    `ledger` holds the person's decisions, oldest first. An event without a number decides nothing: nobody is known to
+    whom it could apply. `others_out`: another CRM record with the same number bears an opt-out.
+    """
+    running = len(standing.active)
+    if word is Verdict.NONE or event.msisdn is None:
+        return Ruling(remaining=running)
+    if event.object is not None:
+        return _by_the_crm(event, word, standing, others_out=others_out)
+    if word is Verdict.OPT_OUT:
+        return _opt_out(event, standing, ledger)
+    return _opt_in(event, standing, ledger)
+
+
+def named(event: Event) -> Subscription:
+    """The subscription as the event names it."""
+    return Subscription(
+        provider=event.provider,
+        short_number=event.short_number,
+        keyword=event.keyword,
+        keyword_id=event.keyword_id,
+        service_id=event.service_id,
+        subscription_id=event.subscription_id,
+    )
+
+
+def _by_the_crm(event: Event, word: Verdict, standing: Standing, *, others_out: bool) -> Ruling:
+    """A person set or took back the flag: it is for everything."""
+    if word is Verdict.OPT_IN and others_out:
+        return Ruling(
+            remaining=len(standing.active),
+            note="another record with this number is opted out, and any opt-out holds",
+        )
+    decision = _decision(event, word, Scope.EVERYTHING, Subscription(provider=event.provider))
+    remaining = 0 if word is Verdict.OPT_OUT else len(standing.active)
+    return Ruling(decision=decision, news=True, remaining=remaining)
+
+
+def _opt_out(event: Event, standing: Standing, ledger: Sequence[LedgerEntry]) -> Ruling:
+    scope, subscription = _resolve(event, standing)
+    member = standing.find(subscription) if scope is Scope.SUBSCRIPTION else None
+    if member is not None and member.active:
+        newer = _rejoined(event, member, ledger)
+        if newer is not None:
+            return Ruling(superseded_by=newer.event_key, remaining=len(standing.active))
+        # The opt-out ends this joining, by whatever name it came: a late opt-in of the same joining is then known as old.
+        joined = member.subscription.subscription_id
+        subscription = replace(subscription, subscription_id=event.subscription_id or joined)
+    decision = _decision(event, Verdict.OPT_OUT, scope, subscription)
+    reached = [one for one in standing.active if covers(decision, one)]
+    return Ruling(
+        decision=decision,
+        news=bool(reached) or not _already_out(decision, ledger),
+        remaining=len(standing.active) - len(reached),
+    )
+
+
+def _resolve(event: Event, standing: Standing) -> tuple[Scope, Subscription]:
+    """How far the opt-out reaches. In doubt further: an opt-out too many is the lesser harm."""
+    subscription = named(event)
+    stop = read_stop(event.text) if event.shape == "message" else None
+    if stop is not None and stop.scope is Scope.PROVIDER:
+        return Scope.PROVIDER, Subscription(provider=event.provider)
+    if stop is not None and subscription.keyword is None:
+        subscription = replace(subscription, keyword=stop.keyword)
+    if standing.find(subscription) is not None:
+        return Scope.SUBSCRIPTION, subscription
+    others = [one for one in standing.active if _on_same_number(one, subscription)]
+    if _has_identity(subscription) and all(_provably_other(one, subscription) for one in others):
+        return Scope.SUBSCRIPTION, subscription
+    wide = Subscription(provider=event.provider, short_number=event.short_number)
+    return (Scope.SHORT_NUMBER, wide) if event.short_number else (Scope.PROVIDER, wide)
+
+
+def _on_same_number(one: Subscription, other: Subscription) -> bool:
+    return one.provider == other.provider and (
+        not one.short_number or not other.short_number or one.short_number == other.short_number
+    )
+
+
+def _has_identity(subscription: Subscription) -> bool:
+    return bool(
+        subscription.subscription_id or subscription.keyword_id or subscription.service_id or subscription.keyword
+    )
+
+
+def _provably_other(one: Subscription, other: Subscription) -> bool:
+    """A different keyword text may be an alias; a different id is another subscription."""
+    for mine, theirs in ((one.keyword_id, other.keyword_id), (one.service_id, other.service_id)):
+        if mine and theirs:
+            return mine != theirs
+    return False
+
+
+def _rejoined(event: Event, member: Membership, ledger: Sequence[LedgerEntry]) -> LedgerEntry | None:
+    """The opt-in that the opt-out is too old to end, where there is one."""
+    joined = member.entry.decision
+    mine, theirs = event.subscription_id, member.subscription.subscription_id
+    if mine and mine == theirs:
+        return None
+    if mine and theirs and any(entry.decision.subscription.subscription_id == mine for entry in ledger):
+        return member.entry
+    if mine is None and _earlier(event.occurred_at, joined.occurred_at):
+        return member.entry
+    return None
+
+
+def _opt_in(event: Event, standing: Standing, ledger: Sequence[LedgerEntry]) -> Ruling:
+    subscription = named(event)
+    running = len(standing.active)
+    if not _has_identity(subscription):
+        return Ruling(remaining=running, note="the opt-in names no subscription, so it widens nothing")
+    stands = _standing_opt_out(event, subscription, ledger)
+    if stands is not None:
+        return Ruling(superseded_by=stands.event_key, remaining=running)
+    member = standing.find(subscription)
+    return Ruling(
+        decision=_decision(event, Verdict.OPT_IN, Scope.SUBSCRIPTION, subscription),
+        news=member is None or not member.active,
+        remaining=running if member is not None and member.active else running + 1,
+    )
+
+
+def _standing_opt_out(event: Event, subscription: Subscription, ledger: Sequence[LedgerEntry]) -> LedgerEntry | None:
+    """The opt-out that stands against the opt-in."""
+    mine = event.subscription_id
+    joined_before = False
+    against: LedgerEntry | None = None
+    for entry in ledger:
+        decision = entry.decision
+        if decision.word is Verdict.OPT_IN:
+            joined_before |= bool(mine) and decision.subscription.subscription_id == mine
+            if same(decision.subscription, subscription):
+                against = None
+            continue
+        if mine and decision.subscription.subscription_id == mine:
+            return entry
+        if covers(decision, subscription):
+            if joined_before:
+                return entry
+            against = entry
+    if against is None:
+        return None
+    told, now = against.decision.occurred_at, event.occurred_at
+    if mine:
+        # A subscription id that nobody has seen is a new joining, unless the clock says that it came before the opt-out.
+        return against if _earlier(now, told) else None
+    return None if told is not None and now is not None and now > told else against
+
+
+def _already_out(decision: Decision, ledger: Sequence[LedgerEntry]) -> bool:
+    for entry in reversed(ledger):
+        if covers(entry.decision, decision.subscription):
+            return entry.decision.word is Verdict.OPT_OUT
+    return False
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> bool:
+    """Earlier beyond doubt."""
+    return one is not None and other is not None and one + CLOCK_GRAIN <= other
+
+
+def _decision(event: Event, word: Verdict, scope: Scope, subscription: Subscription) -> Decision:
+    assert event.msisdn is not None  # noqa: S101 - decide() has turned away events without a number.
+    return Decision(
+        phone=event.msisdn,
+        word=word,
+        scope=scope,
+        subscription=subscription,
+        origin=event.provider,
+        occurred_at=event.occurred_at,
+    )

@@ -1,0 +1,84 @@
+"""What may go out of what was planned: consent has the last word on every operation, when it is planned and again when it is sent."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from connector.consent.decide import Ruling
+from connector.consent.standing import covers
+from connector.model.consent import LedgerEntry, Phase, Scope, Subscription
+from connector.model.event import Verdict
+from connector.model.operation import Operation, RecordWrite, ServiceCommand
+
+ENDING = frozenset({"stop", "unsubscribe"})
+
+
+def without_consent(write: RecordWrite) -> RecordWrite:
+    """The write without the fields that bear consent."""
+    return replace(
+        write,
+        set={name: value for name, value in write.set.items() if name not in write.consent},
+        create={name: value for name, value in write.create.items() if name not in write.consent},
+        consent=(),
+        clears_flag=False,
+    )
+
+
+def permit(operation: Operation, ruling: Ruling, word: Verdict) -> tuple[Operation, str | None]:
+    """The operation as the ruling lets it through when it is planned, and what was taken from it, in plain words."""
+    if not isinstance(operation, RecordWrite) or not operation.consent:
+        return operation, None
+    if operation.clears_flag:
+        if word is Verdict.OPT_IN and ruling.decision is not None:
+            return operation, None
+        return without_consent(operation), "the opt-out flag stays as it is: this event is no opt-in that counts"
+    if word is Verdict.OPT_OUT and not ruling.ends_all:
+        return (
+            without_consent(operation),
+            f"the opt-out flag stays as it is: {ruling.remaining} other subscription(s) of this person still run",
+        )
+    return operation, None
+
+
+def carries_opt_out(operation: Operation, word: Verdict) -> bool:
+    """Whether the operation is why an opt-out overtakes."""
+    if word is not Verdict.OPT_OUT:
+        return False
+    if isinstance(operation, ServiceCommand):
+        return operation.action in ENDING
+    return bool(operation.consent) and not operation.clears_flag
+
+
+def still_wanted(
+    operation: Operation, *, event_id: int, overtaken: bool, ledger: Sequence[LedgerEntry]
+) -> Operation | None:
+    """The operation as it may be sent now; None where a later decision has made it void.
+
+    `ledger` is the person's. A flag is cleared only while the last word is opt-in, and an overtaken write goes out without what
+    bears consent. A command that ends a subscription is void when the person has joined it anew since.
+    """
+    decided = [entry for entry in ledger if entry.phase is Phase.DECIDED]
+    if isinstance(operation, ServiceCommand):
+        return None if _joined_anew(operation, event_id, decided) else operation
+    if not operation.consent:
+        return operation
+    last_word = decided[-1].decision.word if decided else Verdict.NONE
+    if overtaken or (operation.clears_flag and last_word is not Verdict.OPT_IN):
+        return without_consent(operation)
+    return operation
+
+
+def _joined_anew(command: ServiceCommand, event_id: int, decided: Sequence[LedgerEntry]) -> bool:
+    if command.action not in ENDING:
+        return False
+    target = Subscription(provider=command.sink, short_number=command.short_number, keyword=command.keyword)
+    void = False
+    asked = False
+    for entry in decided:
+        decision = entry.decision
+        if entry.event_id == event_id:
+            asked, void = True, False
+        elif not asked or not (covers(decision, target) if decision.scope is not Scope.EVERYTHING else True):
+            continue
+        else:
+            void = decision.word is Verdict.OPT_IN and decision.scope is Scope.SUBSCRIPTION
+    return void

@@ -1,0 +1,112 @@
+"""Pure: what an outcome leads to. The one table of repeats: minutes to days, across restarts."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from connector.model.operation import Repeat
+from connector.model.outcome import Outcome, Reason, Rejected, Retry
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+# A shorter wish of a sink is honoured as it is; a longer one would look like a lost event to the people who wait for it.
+MOST_PATIENCE = 6 * HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How a reason is repeated: `first`, doubled each time up to `cap`, at most `attempts` times (None: for ever).
+
+    `waits`: the fault is the sink's and not the operation's, so that waiting spends no attempt and the whole sink pauses.
+    """
+
+    first: timedelta
+    cap: timedelta
+    attempts: int | None
+    waits: bool = False
+
+
+POLICIES: dict[Reason, Policy] = {
+    Reason.UNAVAILABLE: Policy(first=2 * SECOND, cap=MINUTE, attempts=None, waits=True),
+    Reason.RATE_LIMITED: Policy(first=5 * SECOND, cap=5 * MINUTE, attempts=None, waits=True),
+    # The budget of a CRM is counted over rolling 24 hours: asking more often than this only spends it.
+    Reason.QUOTA_EXHAUSTED: Policy(first=MINUTE, cap=15 * MINUTE, attempts=None, waits=True),
+    Reason.CREDENTIALS: Policy(first=15 * SECOND, cap=5 * MINUTE, attempts=None, waits=True),
+    Reason.WRONG_ADDRESS: Policy(first=MINUTE, cap=5 * MINUTE, attempts=None, waits=True),
+    # A slow sink may have done the work; three days of growing gaps outlast a weekend.
+    Reason.TIMEOUT: Policy(first=5 * SECOND, cap=HOUR, attempts=80),
+    Reason.CONNECTION_LOST: Policy(first=2 * SECOND, cap=HOUR, attempts=80),
+    Reason.SERVER_ERROR: Policy(first=5 * SECOND, cap=HOUR, attempts=20),
+    Reason.UNEXPECTED_ANSWER: Policy(first=5 * SECOND, cap=HOUR, attempts=20),
+    Reason.ROW_LOCKED: Policy(first=SECOND, cap=MINUTE, attempts=30),
+    Reason.RACE: Policy(first=SECOND, cap=10 * SECOND, attempts=5),
+    Reason.PARENT_MISSING: Policy(first=5 * SECOND, cap=5 * MINUTE, attempts=8),
+    Reason.PARENT_WAITING: Policy(first=SECOND, cap=MINUTE, attempts=None),
+    Reason.HALTED: Policy(first=SECOND, cap=MINUTE, attempts=None),
+    Reason.UNKNOWN: Policy(first=10 * SECOND, cap=10 * MINUTE, attempts=5),
+}
+# These wait for another operation, and spend none of their own attempts while it is tried.
+INNOCENT = frozenset({Reason.PARENT_WAITING, Reason.HALTED})
+# When a whole batch comes back with one of these the sink itself is in trouble, and is left alone for a while.
+SINK_TROUBLE = frozenset(
+    {reason for reason, policy in POLICIES.items() if policy.waits}
+    | {Reason.TIMEOUT, Reason.CONNECTION_LOST, Reason.SERVER_ERROR, Reason.UNEXPECTED_ANSWER}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """Delivered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """To be tried again after `delay`."""
+
+    reason: Reason
+    delay: timedelta
+    spends: bool  # an attempt
+    in_doubt: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dead:
+    """A dead letter."""
+
+    reason: Reason
+    detail: str = ""
+
+
+Judgement = Done | Again | Dead
+
+
+def judge(outcome: Outcome, *, repeat: Repeat, attempts: int) -> Judgement:
+    """What follows from one outcome, after so many spent attempts (this one not counted)."""
+    if isinstance(outcome, Rejected):
+        return Dead(reason=outcome.reason, detail=outcome.detail)
+    if not isinstance(outcome, Retry):
+        return Done()
+    if outcome.in_doubt and repeat is Repeat.NEVER:
+        return Dead(
+            reason=Reason.NEEDS_PERSON,
+            detail="it may have been done, and doing it twice would do harm: see at the provider, then release or discard it",
+        )
+    policy = POLICIES[outcome.reason]
+    if policy.attempts is not None and attempts + 1 >= policy.attempts:
+        return Dead(reason=outcome.reason, detail=f"given up after {attempts + 1} attempts: {outcome.detail}")
+    delay = backoff(policy, attempts)
+    if outcome.not_before is not None:
+        delay = max(delay, min(outcome.not_before, MOST_PATIENCE))
+    return Again(
+        reason=outcome.reason,
+        delay=delay,
+        spends=not policy.waits and outcome.reason not in INNOCENT,
+        in_doubt=outcome.in_doubt,
+        detail=outcome.detail,
+    )
+
+
+def backoff(policy: Policy, times: int) -> timedelta:
+    """The pause after so many failures in a row."""
+    return min(policy.cap, policy.first * (1 << min(times, 20)))

@@ -1,0 +1,156 @@
+"""The one HTTP client: runs exchanges, signs in where a peer wants it, and repeats within seconds what is safe to repeat."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+import aiohttp
+from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_exponential_jitter
+
+from connector.model.errors import ConnectorError
+from connector.model.exchange import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
+
+T = TypeVar("T")
+
+TIMEOUT = timedelta(seconds=60)  # 200 records with the triggers of a nonprofit package take tens of seconds
+CONNECT_TIMEOUT = 5.0  # seconds
+TRIES = 3  # of a call that is safe to repeat: what takes longer than seconds belongs to the outbox
+
+
+class Credentials(Protocol):
+    """Where a peer is, and what lets us in."""
+
+    async def authorization(self) -> tuple[str, Mapping[str, str]]:
+        """The base address and the headers to add; raises ConnectorError where signing in fails."""
+
+    async def refresh(self, stale: Mapping[str, str]) -> None:
+        """The peer has refused these headers: sign in anew, unless somebody has done so since."""
+
+
+class FixedCredentials:
+    """A base address, and headers that never change."""
+
+    def __init__(self, base: str, headers: Mapping[str, str] | None = None) -> None:
+        self._base = base.rstrip("/")
+        self._headers = dict(headers or {})
+
+    async def authorization(self) -> tuple[str, Mapping[str, str]]:
+        """What was given."""
+        return self._base, self._headers
+
+    async def refresh(self, stale: Mapping[str, str]) -> None:
+        """There is nothing to renew: the caller's 401 stands."""
+
+
+class Client:
+    """Calls one peer."""
+
+    def __init__(self, session: aiohttp.ClientSession, credentials: Credentials, *, parallel: int = 8) -> None:
+        self._session = session
+        self._credentials = credentials
+        self._free = asyncio.Semaphore(parallel)
+        self.calls = 0  # sent since the start, for the metrics
+
+    async def run(self, exchange: Exchange[T]) -> T:
+        """Drive an exchange to its end. Failed calls are replies too, so this raises only what the exchange itself raises."""
+        try:
+            calls = next(exchange)
+            while True:
+                calls = exchange.send(await self._all(calls))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _all(self, calls: Sequence[HttpCall]) -> Sequence[Reply]:
+        if len(calls) == 1:
+            return [await self._call(calls[0])]
+        return await asyncio.gather(*(self._call(call) for call in calls))
+
+    async def _call(self, call: HttpCall) -> Reply:
+        async with self._free:
+            try:
+                reply, used = await self._signed(call)
+                if isinstance(reply, HttpReply) and reply.status == 401:  # noqa: PLR2004 - Unauthorized.
+                    await self._credentials.refresh(used)
+                    renewed = (await self._credentials.authorization())[1]
+                    if renewed != used:
+                        reply, _ = await self._signed(call)
+            except ConnectorError as error:
+                return CallFailed(failure=Failure.CREDENTIALS, detail=str(error))
+            return reply
+
+    async def _signed(self, call: HttpCall) -> tuple[Reply, Mapping[str, str]]:
+        base, headers = await self._credentials.authorization()
+        if not call.repeatable:
+            return await self._send(call, base, headers), headers
+        repeat = AsyncRetrying(
+            retry=retry_if_result(_worth_repeating),
+            stop=stop_after_attempt(TRIES),
+            wait=wait_exponential_jitter(initial=0.1, max=2),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        return await repeat(self._send, call, base, headers), headers
+
+    async def _send(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> Reply:
+        self.calls += 1
+        seconds = (call.timeout or TIMEOUT).total_seconds()
+        try:
+            async with self._session.request(
+                call.method,
+                base + call.path,
+                data=call.body,
+                headers={**call.headers, **headers},
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT),
+                allow_redirects=False,
+            ) as response:
+                body = await response.read()
+                return HttpReply(
+                    status=response.status,
+                    headers={name.lower(): value for name, value in response.headers.items()},
+                    body=body,
+                )
+        except aiohttp.ConnectionTimeoutError as error:
+            return CallFailed(failure=Failure.REFUSED, detail=_words(error))
+        except TimeoutError as error:
+            return CallFailed(failure=Failure.TIMEOUT, detail=_words(error))
+        except aiohttp.ClientConnectorError as error:
+            return CallFailed(failure=Failure.REFUSED, detail=_words(error))
+        except (aiohttp.ClientError, OSError) as error:
+            return CallFailed(failure=Failure.LOST, detail=_words(error))
+
+
+def _worth_repeating(reply: Reply) -> bool:
+    return isinstance(reply, CallFailed) and reply.failure in {Failure.REFUSED, Failure.LOST}
+
+
+def _words(error: BaseException) -> str:
+    """The kind of fault only: an error's text may hold the address with its query."""
+    cause = getattr(error, "os_error", None)
+    return f"{type(error).__name__}: {cause.strerror}" if cause is not None else type(error).__name__
+
+
+class Transport:
+    """The connections of the house; every Client is made from it."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        # Proxies of the environment are not used: a donor's data goes where the config says and nowhere else.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=32), trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def client(self, credentials: Credentials, *, parallel: int = 8) -> Client:
+        """A client for one peer."""
+        assert self._session is not None, "the transport is used inside its `async with`"  # noqa: S101
+        return Client(self._session, credentials, parallel=parallel)

@@ -1,0 +1,113 @@
+"""Pure: one event and what is known about its person → the plan, by mappings and consent together.
+
+Run, explain, test and replay call the same function. Nothing here reads a clock, a file or the store.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from connector.consent.decide import Ruling, decide, strongest
+from connector.consent.guard import carries_opt_out, permit
+from connector.consent.standing import Standing, decisions, same, stand
+from connector.mapping.apply import intents
+from connector.mapping.compile import Ruleset
+from connector.model.consent import Subscription
+from connector.model.event import Event, Verdict
+from connector.model.lifecycle import EventState
+from connector.model.operation import Operation
+from connector.model.outcome import Reason
+from connector.model.plan import Intents, Known, Plan
+
+
+def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -> Plan:
+    """What the event leads to. `tracing` adds why, for people."""
+    if known.phone_changed:
+        return Plan(
+            state=EventState.DEAD,
+            reason=Reason.NEEDS_PERSON,
+            detail="the phone number of a record that is opted out was changed: see which number the opt-out is for",
+        )
+    ledger = decisions(known.ledger)
+    standing = stand(ledger)
+    word = event.verdict
+    ruling = decide(event, word, standing=standing, ledger=ledger, others_out=known.others_opted_out)
+    if ruling.superseded_by is not None:
+        return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by)
+    if event.service_command and word is Verdict.OPT_OUT and not ruling.news:
+        return Plan(state=EventState.NO_CHANGE, detail="the provider's confirmation of our own command")
+    wanted = _ask(event, rules, known, standing, ruling, word, tracing=tracing)
+    widened = strongest([word, *(Verdict(said) for said in wanted.consent)])
+    if widened is not word:
+        word = widened
+        ruling = decide(event, word, standing=standing, ledger=ledger, others_out=known.others_opted_out)
+        if ruling.superseded_by is not None:
+            return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by, trace=wanted.trace)
+        wanted = _ask(event, rules, known, standing, ruling, word, tracing=tracing)
+    return _conclude(wanted, ruling, word, rules.version)
+
+
+def _ask(
+    event: Event, rules: Ruleset, known: Known, standing: Standing, ruling: Ruling, word: Verdict, *, tracing: bool
+) -> Intents:
+    def active(provider: str) -> Sequence[tuple[Subscription, bool]]:
+        return to_whom(provider, standing, known.configured)
+
+    consent = {
+        "remaining": ruling.remaining,
+        "verdict": word.value,
+        "scope": ruling.scope.value if ruling.scope else "",
+    }
+    return intents(event, rules, consent=consent, active=active, tracing=tracing)
+
+
+def to_whom(
+    provider: str, standing: Standing, configured: Sequence[Subscription]
+) -> Sequence[tuple[Subscription, bool]]:
+    """The subscriptions that a command to all active ones goes to, and whether the ledger knows each as active.
+
+    Where the ledger knows of none, those of the config: a 404 for one of them is harmless.
+    """
+    active = [one for one in standing.active if one.provider == provider]
+    if active:
+        # The provider wants the keyword that it is known by; the ledger may hold only ids of it.
+        return [(_with_keyword(one, configured), True) for one in active]
+    return [(one, False) for one in configured if one.provider == provider]
+
+
+def _with_keyword(one: Subscription, configured: Sequence[Subscription]) -> Subscription:
+    if one.keyword and one.short_number:
+        return one
+    for other in configured:
+        if same(one, other):
+            return replace(
+                one, keyword=one.keyword or other.keyword, short_number=one.short_number or other.short_number
+            )
+    return one
+
+
+def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> Plan:
+    notes = [ruling.note] if ruling.note else []
+    operations: list[Operation] = []
+    for operation in wanted.operations:
+        allowed, note = permit(operation, ruling, word)
+        operations.append(allowed)
+        if note and note not in notes:
+            notes.append(note)
+    rule = wanted.consent.get(word.value)
+    done = Plan(
+        state=EventState.UNMATCHED,
+        decisions=() if ruling.decision is None else (replace(ruling.decision, rule=rule, mapping=version),),
+        trace=wanted.trace,
+        notes=tuple(notes),
+    )
+    if wanted.problem is not None:
+        reason, detail = wanted.problem
+        return replace(done, state=EventState.DEAD, reason=reason, detail=detail)
+    if operations:
+        overtakes = any(carries_opt_out(operation, word) for operation in operations)
+        return replace(done, state=EventState.DELIVERING, operations=tuple(operations), overtakes=overtakes)
+    if wanted.ignored_by is not None:
+        return replace(done, state=EventState.IGNORED, detail=wanted.ignored_by)
+    if wanted.matched:
+        return replace(done, state=EventState.IGNORED, detail="the rules that matched had nothing to do")
+    return done

@@ -1,0 +1,207 @@
+"""Which word counts. Each test tells a donor's story in events; `tell` keeps the ledger as the planner would."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from connector.consent.decide import Ruling, decide
+from connector.consent.standing import decisions, stand
+from connector.model.consent import LedgerEntry, Phase, Scope
+from connector.model.event import Event, Verdict
+from connector.model.phone import Phone
+
+NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+DONOR = Phone("+4790000001")
+IN, OUT = Verdict.OPT_IN, Verdict.OPT_OUT
+
+
+@dataclass
+class Story:
+    ledger: list[LedgerEntry] = field(default_factory=list)
+    told: int = 0
+
+    def tell(self, word: Verdict, at: int | None = None, *, others_out: bool = False, **fields) -> Ruling:
+        """One event, `at` so many minutes past noon by the provider's clock."""
+        self.told += 1
+        event = Event(
+            key=f"e{self.told}",
+            shape=fields.pop("shape", "delivery_report"),
+            provider=fields.pop("provider", "strex"),
+            received_at=NOON,
+            verdict=word,
+            msisdn=DONOR,
+            occurred_at=None if at is None else NOON + timedelta(minutes=at),
+            **{"short_number": "2002", **fields},
+        )
+        ruling = decide(event, word, standing=stand(self.ledger), ledger=decisions(self.ledger), others_out=others_out)
+        if ruling.decision is not None:
+            self.ledger.append(
+                LedgerEntry(
+                    id=len(self.ledger) + 1,
+                    event_id=self.told,
+                    event_key=event.key,
+                    phase=Phase.DECIDED,
+                    decision=ruling.decision,
+                    recorded_at=NOON,
+                )
+            )
+        return ruling
+
+    def by_person(self, word: Verdict, at: int | None = None, **more) -> Ruling:
+        return self.tell(word, at, provider="salesforce", shape="change", object="Contact", short_number=None, **more)
+
+    @property
+    def active(self) -> list[str | None]:
+        return [one.keyword for one in stand(self.ledger).active]
+
+
+def test_one_keyword_leaves_the_other_and_the_flag_alone():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT", subscription_id="k1")
+    story.tell(IN, 1, keyword="HUND", subscription_id="h1")
+    ruling = story.tell(OUT, 2, keyword="katt")
+    assert (story.active, ruling.remaining, ruling.ends_all) == (["HUND"], 1, False)
+    last = story.tell(OUT, 3, keyword="HUND")
+    assert (story.active, last.ends_all) == ([], True)
+
+
+def test_a_late_opt_in_of_the_old_joining_is_superseded():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT", subscription_id="k1")
+    story.tell(OUT, 5, keyword="KATT", subscription_id="k1")
+    late = story.tell(IN, 9, keyword="KATT", subscription_id="k1")
+    assert late.superseded_by == "e2"
+    assert story.active == []
+
+
+def test_a_late_opt_in_is_known_as_old_when_the_stop_named_no_id():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT", subscription_id="k1")
+    story.tell(OUT, 5, shape="message", text="STOPP")
+    assert story.tell(IN, 9, keyword="KATT", subscription_id="k1").superseded_by == "e2"
+
+
+def test_an_opt_in_that_comes_after_its_own_opt_out_is_superseded():
+    story = Story()
+    story.tell(OUT, 5, keyword="KATT", subscription_id="k1")
+    assert story.tell(IN, 0, keyword="KATT", subscription_id="k1").superseded_by == "e1"
+
+
+def test_joining_anew_is_a_genuine_opt_in():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT", subscription_id="k1")
+    story.tell(OUT, 5, keyword="KATT", subscription_id="k1")
+    again = story.tell(IN, 9, keyword="KATT", subscription_id="k2")
+    assert again.decision is not None
+    assert story.active == ["KATT"]
+
+
+def test_an_unknown_id_from_before_the_stop_is_no_new_joining():
+    story = Story()
+    story.tell(OUT, 10, shape="message", text="STOPP")
+    assert story.tell(IN, 2, keyword="KATT", subscription_id="k1").superseded_by == "e1"
+
+
+def test_an_opt_out_of_the_old_joining_does_not_end_the_new_one():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT", subscription_id="k1")
+    story.tell(OUT, 5, keyword="KATT", subscription_id="k1")
+    story.tell(IN, 9, keyword="KATT", subscription_id="k2")
+    assert story.tell(OUT, 5, keyword="KATT", subscription_id="k1").superseded_by == "e3"
+    assert story.active == ["KATT"]
+
+
+def test_without_ids_the_later_time_wins_and_a_tie_is_an_opt_out():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT")
+    story.tell(OUT, 5, keyword="KATT")
+    assert story.tell(IN, 5, keyword="KATT").superseded_by == "e2"
+    assert story.tell(IN, None, keyword="KATT").superseded_by == "e2"
+    assert story.tell(IN, 6, keyword="KATT").superseded_by is None
+    assert story.tell(OUT, 1, keyword="KATT").superseded_by == "e5"
+    assert story.tell(OUT, None, keyword="KATT").superseded_by is None
+
+
+def test_a_null_keyword_resolves_by_the_ids():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT", keyword_id="1", service_id="s1", subscription_id="k1")
+    story.tell(IN, 0, keyword="HUND", keyword_id="2", service_id="s2", subscription_id="h1")
+    story.tell(OUT, 5, keyword=None, service_id="s2")
+    assert story.active == ["KATT"]
+
+
+def test_an_alias_resolves_by_the_keyword_id():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT", keyword_id="1")
+    story.tell(OUT, 5, keyword="CAT", keyword_id="1")
+    assert story.active == []
+
+
+def test_an_opt_out_that_resolves_to_none_holds_for_the_short_number():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT", keyword_id="1")
+    story.tell(IN, 0, keyword="HUND", keyword_id="2")
+    story.tell(IN, 0, keyword="FUGL", keyword_id="3", short_number="2003")
+    ruling = story.tell(OUT, 5, keyword="SOMETHING")
+    assert ruling.scope is Scope.SHORT_NUMBER
+    assert story.active == ["FUGL"]
+
+
+def test_an_opt_out_of_a_provably_other_keyword_ends_only_that():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT", keyword_id="1")
+    assert story.tell(OUT, 5, keyword="FUGL", keyword_id="3").scope is Scope.SUBSCRIPTION
+    assert story.active == ["KATT"]
+
+
+def test_stop_all_reaches_every_short_number_of_the_provider():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT")
+    story.tell(IN, 0, keyword="FUGL", short_number="2003")
+    assert story.tell(OUT, 5, shape="message", text="STOPP ALLE").ends_all
+    assert story.active == []
+
+
+def test_the_keyword_in_the_text_counts_where_the_event_names_none():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT")
+    story.tell(IN, 0, keyword="HUND")
+    story.tell(OUT, 5, shape="message", text="Hund stopp")
+    assert story.active == ["KATT"]
+
+
+def test_an_opt_in_without_identity_widens_nothing():
+    story = Story()
+    ruling = story.tell(IN, 0)
+    assert ruling.decision is None
+    assert story.active == []
+
+
+def test_a_person_in_the_crm_ends_everything_and_a_new_joining_is_genuine():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT", subscription_id="k1")
+    out = story.by_person(OUT, 10)
+    assert (out.scope, out.ends_all, story.active) == (Scope.EVERYTHING, True, [])
+    assert story.tell(IN, 5, keyword="KATT", subscription_id="k1").superseded_by == "e2"
+    assert story.tell(IN, 20, keyword="KATT", subscription_id="k2").decision is not None
+
+
+def test_unticking_one_of_two_records_with_the_number_changes_nothing():
+    story = Story()
+    story.by_person(OUT, 0)
+    ruling = story.by_person(IN, 5, others_out=True)
+    assert ruling.decision is None
+    assert ruling.note
+
+
+def test_the_second_opt_out_is_no_news():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT", keyword_id="1")
+    assert story.tell(OUT, 5, keyword="KATT", keyword_id="1").news
+    assert not story.tell(OUT, 6, keyword="KATT", keyword_id="1").news
+    assert not story.tell(OUT, 6, keyword="KATT").news
+
+
+def test_after_a_person_opted_out_the_provider_s_confirmation_is_no_news():
+    story = Story()
+    story.by_person(OUT, 0)
+    assert not story.tell(OUT, 1, keyword="KATT", subscription_id="k1").news

@@ -1,0 +1,81 @@
+from datetime import timedelta
+
+import pytest
+
+from connector.delivery.retry import MOST_PATIENCE, POLICIES, Again, Dead, Done, judge
+from connector.model.operation import Repeat
+from connector.model.outcome import Delivered, Reason, Rejected, Retry
+
+SINGLE = {
+    Reason.FIELD_REQUIRED,
+    Reason.VALIDATION,
+    Reason.TOO_LONG,
+    Reason.PICKLIST,
+    Reason.BAD_VALUE,
+    Reason.DUPLICATE_RECORD,
+    Reason.AMBIGUOUS_KEY,
+    Reason.RECORD_MISSING,
+    Reason.RECORD_DELETED,
+    Reason.NO_ACCESS,
+    Reason.CONFIGURATION,
+    Reason.PARENT_FAILED,
+    Reason.BAD_COMMAND,
+    Reason.PROVIDER_DISAGREES,
+    Reason.MISSING_KEY,
+    Reason.NEEDS_PERSON,
+    Reason.BUG,
+}
+
+
+def test_every_reason_is_either_repeated_or_final():
+    assert set(POLICIES) | SINGLE == set(Reason)
+    assert not set(POLICIES) & SINGLE
+
+
+def test_done_is_done():
+    assert judge(Delivered(), repeat=Repeat.NEVER, attempts=99) == Done()
+
+
+@pytest.mark.parametrize("reason", sorted(SINGLE))
+def test_a_rejection_is_a_dead_letter_at_once(reason):
+    assert judge(Rejected(reason=reason, detail="x"), repeat=Repeat.SAFE, attempts=0) == Dead(reason=reason, detail="x")
+
+
+@pytest.mark.parametrize("reason", sorted(POLICIES))
+def test_the_gaps_grow_up_to_a_cap(reason):
+    delays = []
+    for attempts in range(4):
+        again = judge(Retry(reason=reason), repeat=Repeat.SAFE, attempts=attempts)
+        assert isinstance(again, Again)
+        delays.append(again.delay)
+    assert delays == sorted(delays)
+    assert delays[0] < delays[-1] <= POLICIES[reason].cap
+
+
+@pytest.mark.parametrize("reason", [Reason.CREDENTIALS, Reason.QUOTA_EXHAUSTED, Reason.UNAVAILABLE])
+def test_waiting_for_the_sink_spends_no_attempt_and_never_ends(reason):
+    again = judge(Retry(reason=reason), repeat=Repeat.SAFE, attempts=10_000)
+    assert isinstance(again, Again)
+    assert not again.spends
+
+
+def test_a_lasting_fault_of_one_record_becomes_a_dead_letter():
+    last = POLICIES[Reason.ROW_LOCKED].attempts - 1
+    assert isinstance(judge(Retry(reason=Reason.ROW_LOCKED), repeat=Repeat.SAFE, attempts=last - 1), Again)
+    dead = judge(Retry(reason=Reason.ROW_LOCKED, detail="lock"), repeat=Repeat.SAFE, attempts=last)
+    assert dead == Dead(reason=Reason.ROW_LOCKED, detail=f"given up after {last + 1} attempts: lock")
+
+
+def test_a_sink_that_asks_for_patience_gets_it_within_reason():
+    asked = judge(Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(hours=1)), repeat=Repeat.SAFE, attempts=0)
+    assert asked.delay == timedelta(hours=1)
+    endless = judge(Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(days=9)), repeat=Repeat.SAFE, attempts=0)
+    assert endless.delay == MOST_PATIENCE
+
+
+def test_in_doubt_a_charge_is_for_a_person_and_everything_else_is_repeated():
+    doubt = Retry(reason=Reason.TIMEOUT, in_doubt=True)
+    assert judge(doubt, repeat=Repeat.NEVER, attempts=0).reason is Reason.NEEDS_PERSON
+    assert isinstance(judge(doubt, repeat=Repeat.HARMLESS, attempts=0), Again)
+    refused = Retry(reason=Reason.UNAVAILABLE)
+    assert isinstance(judge(refused, repeat=Repeat.NEVER, attempts=0), Again)
