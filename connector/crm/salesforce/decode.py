@@ -1,0 +1,182 @@
+"""Salesforce's answers as outcomes. What an error code means stands in errors; nothing is sent from here.
+
+Source: REST API Developer Guide, "sObject Collections", "Composite", "Status Codes and Error Responses",
+"Limit Info Header".
+"""
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from connector.crm.salesforce.errors import STATUSES, judge, known
+from connector.model.exchange import CallFailed, Failure, HttpReply, Reply
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+
+OK = range(200, 300)
+NOT_FOUND_OR_NOT_ALLOWED = frozenset({404, 405})
+USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")
+FAILURES: dict[Failure, Retry] = {
+    Failure.REFUSED: Retry(reason=Reason.UNAVAILABLE),
+    Failure.TIMEOUT: Retry(reason=Reason.TIMEOUT, in_doubt=True),
+    Failure.LOST: Retry(reason=Reason.CONNECTION_LOST, in_doubt=True),
+    Failure.CREDENTIALS: Retry(reason=Reason.CREDENTIALS),
+}
+UNREADABLE = object()  # what a body is that is no JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """API calls of the whole org in the last 24 hours, ours and everyone else's."""
+
+    used: int
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back for one request or subrequest, read as JSON but not yet understood."""
+
+    status: int
+    body: Any
+    escaped: bool = False  # messages inside a composite come HTML-escaped
+    retry_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A request that failed as a whole, and what that means for each of its records."""
+
+    outcome: Retry | Rejected
+    status: int | None = None  # None: there was no answer
+    code: str = ""
+    message: str = ""
+
+    @property
+    def spoiled(self) -> bool:
+        """Whether one record may have spoiled it for the others."""
+        if self.status != 400 or self.code == "INVALID_TYPE":  # noqa: PLR2004 - the HTTP status.
+            return False
+        return isinstance(self.outcome, Rejected) or self.outcome.reason in {Reason.UNKNOWN, Reason.PARENT_MISSING}
+
+    @property
+    def no_such_path(self) -> bool:
+        """Whether the org does not know this way of asking (or the object, or the external ID)."""
+        return self.status in NOT_FOUND_OR_NOT_ALLOWED and self.code in {"NOT_FOUND", "METHOD_NOT_ALLOWED"}
+
+
+def usage(headers: Mapping[str, str]) -> Usage | None:
+    """The org's use of its allowance, from `Sforce-Limit-Info: api-usage=18/5000`; None where it is not told."""
+    told = USAGE.search(headers.get("sforce-limit-info", ""))
+    return Usage(used=int(told[1]), maximum=int(told[2])) if told else None
+
+
+def answer(reply: Reply) -> Answer | Failed:
+    """The answer to a call, as far as there is one."""
+    if isinstance(reply, CallFailed):
+        return Failed(outcome=replace(FAILURES[reply.failure], detail=reply.detail))
+    return Answer(status=reply.status, body=_json(reply.body), retry_after=_retry_after(reply))
+
+
+def subanswers(whole: Answer, count: int) -> Sequence[Answer | Failed] | Failed:
+    """The answers inside a composite, in the order of the questions; Failed where the composite itself failed.
+
+    They are found by their ids; a missing one is Failed alone, in doubt.
+    """
+    if whole.status not in OK:
+        return failed(whole)
+    parts = whole.body.get("compositeResponse") if isinstance(whole.body, dict) else None
+    if not isinstance(parts, list):
+        return _unexpected(whole.status, "a composite without compositeResponse")
+    found = {str(part.get("referenceId")): part for part in parts if isinstance(part, dict)}
+    return [_subanswer(found.get(f"r{number}")) for number in range(count)]
+
+
+def _subanswer(part: Mapping[str, Any] | None) -> Answer | Failed:
+    if part is None or not isinstance(part.get("httpStatusCode"), int):
+        return _unexpected(200, "a composite without the answer to one of its requests")
+    return Answer(status=part["httpStatusCode"], body=part.get("body"), escaped=True)
+
+
+def records(part: Answer, count: int, *, key_field: str = "") -> Sequence[Outcome] | Failed:
+    """One outcome for each record of a collections request; Failed where the request failed as a whole.
+
+    The answer is 200 even where every record failed. A wrong number of results cannot be tied back to the records.
+    """
+    if part.status not in OK:
+        return failed(part)
+    results = part.body
+    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
+        return _unexpected(part.status, "no list of results")
+    if len(results) != count:
+        return _unexpected(part.status, f"{len(results)} results for {count} records")
+    return [_record(result, key_field, escaped=part.escaped) for result in results]
+
+
+def rows(part: Answer) -> Mapping[str, Any] | Failed:
+    """The body of a query's answer, with its `records` as a list of objects."""
+    if part.status not in OK:
+        return failed(part)
+    body = part.body
+    found = body.get("records") if isinstance(body, dict) else None
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        return _unexpected(part.status, "a query's answer without records")
+    return body  # type: ignore[no-any-return]  # it is the JSON object whose records were just looked at.
+
+
+def failed(part: Answer) -> Failed:
+    """What a request that failed as a whole means: by its code where that is known, else by its status."""
+    errors = part.body if isinstance(part.body, list) else [part.body]
+    error = errors[0] if errors and isinstance(errors[0], dict) else {}
+    code, message = _words(error, escaped=part.escaped)
+    by_status = STATUSES.get(part.status)
+    outcome: Retry | Rejected
+    if by_status is not None and not known(code):
+        outcome = replace(by_status, detail=f"HTTP {part.status} {code}: {message}" if code else f"HTTP {part.status}")
+    elif code:
+        outcome = judge(code, message)
+    else:
+        outcome = Retry(reason=Reason.UNEXPECTED_ANSWER, detail=f"HTTP {part.status}", in_doubt=True)
+    if isinstance(outcome, Retry) and outcome.reason is Reason.SERVER_ERROR:
+        outcome = replace(outcome, in_doubt=True)
+    if isinstance(outcome, Retry) and part.retry_after is not None:
+        outcome = replace(outcome, not_before=part.retry_after)
+    return Failed(outcome=outcome, status=part.status, code=code, message=message)
+
+
+def _record(result: Mapping[str, Any], key_field: str, *, escaped: bool) -> Outcome:
+    if result.get("success") is True:
+        return Delivered(record_id=result.get("id"), created=result.get("created") is True)
+    errors = [error for error in result.get("errors") or () if isinstance(error, dict)]
+    if not errors:
+        return Retry(reason=Reason.UNKNOWN, detail="Salesforce refused the record without saying why")
+    judged = [judge(*_words(error, escaped=escaped), key_field=key_field) for error in errors]
+    # What cannot be helped by repeating decides over what can.
+    return next((one for one in judged if isinstance(one, Rejected)), judged[0])
+
+
+def _words(error: Mapping[str, Any], *, escaped: bool) -> tuple[str, str]:
+    """Code and message: whole requests say `errorCode`, records say `statusCode`."""
+    code = error.get("errorCode") or error.get("statusCode") or ""
+    message = str(error.get("message") or "")
+    return str(code), html.unescape(message) if escaped else message
+
+
+def _unexpected(status: int, what: str) -> Failed:
+    return Failed(outcome=Retry(reason=Reason.UNEXPECTED_ANSWER, detail=what, in_doubt=True), status=status)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return UNREADABLE
+
+
+def _retry_after(reply: HttpReply) -> timedelta | None:
+    seconds = reply.headers.get("retry-after", "")
+    return timedelta(seconds=int(seconds)) if seconds.isascii() and seconds.isdigit() and len(seconds) < 6 else None  # noqa: PLR2004 - at most a day or so.
