@@ -93,7 +93,10 @@ def test_settings_take_what_fits():
         ({"auth_header": "A\r\nB"}, "one line"),
         ({"people": {"+4790000001": 1}}, "people"),
         ({"keywords": {}}, "list"),
-        ({"keywords": [{"name": "ULV"}]}, "a keyword has"),
+        ({"keywords": [{"name": "ULV"}]}, "needs name, id and service_id"),
+        ({"keywords": [{"name": 5}]}, "one line"),
+        ({"keywords": [{"aliases": "CAT"}]}, "list of texts"),
+        ({"mo_url": "http://user:secret@127.0.0.1/"}, "basic_auth"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused_with_the_cure(given, cure):

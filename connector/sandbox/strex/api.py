@@ -35,7 +35,7 @@ class Api:
 
     async def _command(self, request: web.Request) -> web.Response:
         settings = self._service.settings
-        if request.headers.get(settings.auth_header) != settings.auth_form.format(key=settings.api_key):
+        if request.headers.get(settings.auth_header) != settings.auth_form.replace("{key}", settings.api_key):
             message = f"Unauthorized: the API key belongs in the {settings.auth_header} header"
             return web.json_response({"Message": message}, status=401)
         status, drafts = self._service.command(_read(Body.of(await read_json(request))))

@@ -50,6 +50,8 @@ class Control:
     async def _new_key(self, request: web.Request) -> web.Response:
         body = Body.of(await read_json(request)).only("name", "seconds")
         seconds = body.number("seconds")
+        if seconds is not None and abs(seconds) > KEY_SECONDS:
+            raise RefusedError("seconds must be at most a year; below 0 makes a key that has expired")
         key = self._keys.make(body.text("name"), seconds=KEY_SECONDS if seconds is None else seconds)
         return web.json_response(key.as_json())
 

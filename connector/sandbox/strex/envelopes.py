@@ -15,6 +15,9 @@ from connector.sandbox.strex.keywords import ACCOUNT_ID, Keyword
 from connector.sandbox.strex.schedule import Kind
 from connector.sandbox.strex.settings import Lookup, Settings
 
+# A lone surrogate has no UTF-8; written as its escape it is JSON all the same, and reaches the receiver.
+LONE_SURROGATES = "backslashreplace"
+
 # The subscriber's registered data (Target365 Model/Lookup.cs), for a person who does not exist.
 PERSON: Mapping[str, Any] = {
     "created": "2026-01-02T03:04:05+00:00",
@@ -61,7 +64,7 @@ class Draft:
         if self.raw is not None:
             return self.raw
         body: Any = {**self.body, "processAttempts": attempt} if self.kind is Kind.MESSAGE else self.body
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors=LONE_SURROGATES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,10 +156,27 @@ def report(
         "smscTransactionId": uuid.uuid4().hex[:11],
         "smscStatus": None,
         "smscMessageParts": 1,
-        "received": _ticks(now // 60 * 60),  # The user guide's reports have the resolution of a minute.
+        "received": _received(now),
         "properties": {**properties, **_looked_up(phone, settings)},
     }
     return Draft(kind=Kind.REPORT, phone=phone, body=body)
+
+
+def reversed_charge(made: Draft, status: Status, *, now: float) -> Draft:
+    """The report of a charge's reversal.
+
+    Target365 REST user guide: reversing a transaction makes a new one, whose id is "-" and the id of the first.
+    """
+    body = {
+        **made.body,
+        "transactionId": f"-{made.body['transactionId']}",
+        "statusCode": status.code,
+        "detailedStatusCode": status.detail,
+        "delivered": status.delivered,
+        "billed": status.delivered,
+        "received": _received(now),
+    }
+    return Draft(kind=Kind.REPORT, phone=made.phone, body=body)
 
 
 def service_properties(
@@ -195,6 +215,10 @@ def _looked_up(phone: str, settings: Settings) -> dict[str, Any]:
 
 def _plain(price: float | None) -> float | None:
     return int(price) if price is not None and price == int(price) else price
+
+
+def _received(now: float) -> str:
+    return _ticks(now // 60 * 60)  # The user guide's reports have the resolution of a minute.
 
 
 def _ticks(seconds: float) -> str:

@@ -60,10 +60,13 @@ class Faults:
         seconds = body.number("seconds")
         if seconds is not None and seconds < 0:
             raise RefusedError("seconds must not be below 0")
+        path = body.text("path", "/api/" if everywhere else COMMAND_PATH)
+        if not path.startswith("/api/"):
+            raise RefusedError("path must begin with /api/, where the provider's interface is")
         self._all.append(
             Fault(
                 fault=name,
-                path=body.text("path", "/api/" if everywhere else COMMAND_PATH),
+                path=path,
                 times=times,
                 seconds=RETRY_AFTER_SECONDS if seconds is None else seconds,
             )

@@ -69,7 +69,7 @@ class Forwarder:
         self._keys = keys
         self._clock = clock
         self._forwards: list[Forward] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Forward] = {}
         self._last_of_phone: dict[str, Forward] = {}
         self._numbers = itertools.count(1)
         self._session: aiohttp.ClientSession | None = None
@@ -89,9 +89,9 @@ class Forwarder:
 
     async def clear(self) -> None:
         """Break off what is under way and forget everything."""
-        await self._break_off()
         self._forwards.clear()
         self._last_of_phone.clear()
+        await self._break_off()
 
     def send(self, drafts: Iterable[Draft]) -> list[int]:
         """Forward these in the background; returns their numbers."""
@@ -118,8 +118,8 @@ class Forwarder:
             forward.tried.set()
             return forward
         task = asyncio.create_task(self._carry(forward, self._session, before))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = forward
+        task.add_done_callback(self._tasks.pop)
         return forward
 
     async def _carry(self, forward: Forward, session: aiohttp.ClientSession, before: Forward | None) -> None:
@@ -133,9 +133,6 @@ class Forwarder:
                 if forward.state is not State.UNDER_WAY:
                     return
             forward.state = State.GIVEN_UP
-        except asyncio.CancelledError:
-            forward.state = State.STOPPED
-            raise
         finally:
             forward.tried.set()
 
@@ -163,7 +160,10 @@ class Forwarder:
         return State.DELIVERED if forward.last_status == SUCCESS else State.UNDER_WAY
 
     async def _break_off(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
+        tasks = dict(self._tasks)
+        for task, forward in tasks.items():
             task.cancel()
+            forward.state = State.STOPPED
+            # A task that never ran cannot say so itself.
+            forward.tried.set()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -12,12 +12,13 @@ from connector.sandbox.strex.envelopes import (
     Status,
     message,
     report,
+    reversed_charge,
     service_properties,
     status_of,
 )
 from connector.sandbox.strex.keywords import SHORT_NUMBER, Keyword, find
 from connector.sandbox.strex.settings import Mark, Settings
-from connector.sandbox.strex.subscribers import Subscriber, Subscribers
+from connector.sandbox.strex.subscribers import Subscribers
 from connector.sandbox.strex.wishes import Aim
 
 OK = status_of("Ok")
@@ -34,24 +35,13 @@ class Command:
     price: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
-    """A recurring charge that was made, remembered for its reversal."""
-
-    phone: str
-    keyword: Keyword
-    price: float
-    transaction_id: str
-    subscriber_transaction_id: str | None
-
-
 class Service:
     """The services of one account: its settings, its subscribers, its charges."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.subscribers = Subscribers()
-        self._charges: dict[str, Charge] = {}
+        self._charges: dict[str, Draft] = {}
         self._clock = clock
 
     def clear(self) -> None:
@@ -92,34 +82,24 @@ class Service:
         self, *, phone: str, keyword: Keyword, status: Status, price: float | None, transaction_id: str | None
     ) -> list[Draft]:
         """The monthly charge comes to this status; `Reversed` first makes the charge, unless it is there already."""
-        subscriber = self.subscribers.get(phone, keyword)
-        if price is None:
-            price = subscriber.price if subscriber else keyword.price
         made = self._charges.get(transaction_id) if transaction_id else None
         reversal = status.code == "Reversed"
         drafts: list[Draft] = []
         if made is None or not reversal:
-            drafts = [
-                self._report(
-                    "Recurring",
-                    phone,
-                    keyword,
-                    status=OK if reversal else status,
-                    price=price,
-                    charged=True,
-                    transaction_id=transaction_id,
-                )
-            ]
-            made = Charge(
-                phone=phone,
-                keyword=keyword,
-                price=price,
-                transaction_id=drafts[0].body["transactionId"],
-                subscriber_transaction_id=subscriber.subscriber_transaction_id if subscriber else None,
+            subscriber = self.subscribers.get(phone, keyword)
+            made = self._report(
+                "Recurring",
+                phone,
+                keyword,
+                status=OK if reversal else status,
+                price=price if price is not None else (subscriber or keyword).price,
+                charged=True,
+                transaction_id=transaction_id,
             )
-            self._charges[made.transaction_id] = made
+            self._charges[made.body["transactionId"]] = made
+            drafts.append(made)
         if reversal:
-            drafts.append(self._reversal(made, status))
+            drafts.append(reversed_charge(made, status, now=self._clock()))
         return drafts
 
     def act(
@@ -147,7 +127,7 @@ class Service:
                 properties={**own, **properties},
                 status=status,
                 price=price,
-                charged=price is not None,
+                charged=action == "Recurring",
                 transaction_id=transaction_id,
                 now=self._clock(),
             )
@@ -174,10 +154,10 @@ class Service:
     def _grant(self, wish: wishes.Wish, phone: str, short_number: str) -> list[Draft]:
         match wish.aim:
             case Aim.LEAVE_ALL:
-                theirs = [each for each in self.subscribers if (each.phone, each.short_number) == (phone, short_number)]
-                return [draft for each in theirs for draft in self._leave(each)]
-            case Aim.LEAVE if wish.keyword and (subscriber := self.subscribers.get(phone, wish.keyword)):
-                return self._leave(subscriber)
+                there = [each for each in self.settings.keywords if each.short_number == short_number]
+                return [draft for each in there for draft in self._leave(phone, each)]
+            case Aim.LEAVE if wish.keyword:
+                return self._leave(phone, wish.keyword)
             case Aim.JOIN if wish.keyword:
                 return self._join("Subscribe", phone, wish.keyword, None)
             case Aim.PRICE if wish.keyword:
@@ -192,13 +172,12 @@ class Service:
         self.subscribers.join(phone, keyword, price)
         return [self._report(action, phone, keyword)]
 
-    def _leave(self, subscriber: Subscriber) -> list[Draft]:
-        if not subscriber.active:
+    def _leave(self, phone: str, keyword: Keyword) -> list[Draft]:
+        subscriber = self.subscribers.get(phone, keyword)
+        if subscriber is None or not subscriber.active:
             return []
         self.subscribers.leave(subscriber)
-        return [
-            self._report("Unsubscribe", subscriber.phone, self.keyword(subscriber.keyword, subscriber.short_number))
-        ]
+        return [self._report("Unsubscribe", phone, keyword)]
 
     def _reprice(self, phone: str, keyword: Keyword, price: float | None) -> list[Draft]:
         if price is None:
@@ -209,19 +188,6 @@ class Service:
         self.subscribers.reprice(subscriber, price)
         # The document does not say where the new price stands; the envelope's price is our assumption.
         return [self._report("AlterPrice", phone, keyword, price=price)]
-
-    def _reversal(self, made: Charge, status: Status) -> Draft:
-        return self._report(
-            "Recurring",
-            made.phone,
-            made.keyword,
-            status=status,
-            price=made.price,
-            charged=True,
-            # Target365 REST user guide: reversing a transaction makes a new one whose id is "-" and the first id.
-            transaction_id=f"-{made.transaction_id}",
-            subscription=made.subscriber_transaction_id,
-        )
 
     def _properties(self, action: str, phone: str, keyword: Keyword) -> dict[str, Any]:
         subscriber = self.subscribers.get(phone, keyword)
@@ -240,11 +206,8 @@ class Service:
         charged: bool = False,
         transaction_id: str | None = None,
         marked: bool = False,
-        subscription: str | None = None,
     ) -> Draft:
         properties = self._properties(action, phone, keyword)
-        if subscription is not None:
-            properties["SubscriberTransactionId"] = subscription
         if marked and self.settings.mark is Mark.KEY:
             properties["ServiceCommand"] = True
         if marked and self.settings.mark is Mark.VALUE:

@@ -89,6 +89,8 @@ def _url(name: str, value: object) -> str | None:
         raise RefusedError(f"{name} is no URL: {error}") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise RefusedError(f"{name} must be null or an absolute http or https URL")
+    if url.user is not None:
+        raise RefusedError(f"{name} must not hold a user; that is the setting basic_auth")
     return str(value)
 
 
@@ -106,7 +108,7 @@ def _flag(name: str, value: object) -> bool:
 
 def _factor(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        raise RefusedError(f"{name} must be a number above 0; 1 is real time")
+        raise RefusedError(f"{name} must be a number above 0")
     return float(value)
 
 
@@ -135,11 +137,26 @@ def _people(name: str, value: object) -> dict[str, dict[str, Any]]:
 def _keywords(name: str, value: object) -> tuple[Keyword, ...]:
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise RefusedError(f"{name} must be a list of objects")
+    return tuple(_keyword(f"{name}[{index}]", each) for index, each in enumerate(value))
+
+
+def _keyword(name: str, given: dict[str, Any]) -> Keyword:
+    texts = ("name", "id", "service_id", "short_number", "service_type", "service_sub_type")
+    aliases = given.get("aliases", [])
+    if not isinstance(aliases, list):
+        raise RefusedError(f"{name}.aliases must be a list of texts")
+    for field_name in texts:
+        if field_name in given:
+            _text(f"{name}.{field_name}", given[field_name])
+    if "price" in given:
+        _factor(f"{name}.price", given["price"])
+    if not isinstance(given.get("properties", {}), dict):
+        raise RefusedError(f"{name}.properties must be a JSON object")
     try:
-        return tuple(Keyword(**{**each, "aliases": tuple(each.get("aliases", ()))}) for each in value)
-    except TypeError as error:
+        return Keyword(**{**given, "aliases": tuple(_text(f"{name}.aliases", alias) for alias in aliases)})
+    except TypeError:
         known = ", ".join(each.name for each in fields(Keyword))
-        raise RefusedError(f"{name}: {error}; a keyword has {known}") from None
+        raise RefusedError(f"{name} needs name, id and service_id; a keyword may have {known}") from None
 
 
 def _choice(kind: type[Mark] | type[Lookup]) -> Callable[[str, object], Mark | Lookup]:

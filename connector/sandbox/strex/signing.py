@@ -89,9 +89,7 @@ class KeyRing:
 
 def absolute(url: URL) -> str:
     """The URL in the form of .NET's `AbsoluteUri`: no default port, `/` for an empty path, no user, no fragment."""
-    plain = url.with_user(None).with_fragment(None)
-    plain = plain.with_port(None) if plain.is_default_port() else plain
-    return str(plain if plain.raw_path else plain.with_path("/"))
+    return f"{url.scheme}://{url.host_port_subcomponent}{url.raw_path_qs}"
 
 
 def _iso(seconds: float) -> str:

@@ -5,7 +5,7 @@ import json
 from aiohttp import web
 
 from connector.sandbox.strex.body import Body, RefusedError, read_json
-from connector.sandbox.strex.envelopes import Draft, status_of
+from connector.sandbox.strex.envelopes import LONE_SURROGATES, Draft, status_of
 from connector.sandbox.strex.forwarder import Forwarder
 from connector.sandbox.strex.keywords import SHORT_NUMBER
 from connector.sandbox.strex.schedule import Kind
@@ -95,7 +95,7 @@ class Stage:
                     kind=kind,
                     phone=phone if isinstance(phone, str) else None,
                     body=given if "body" in body.fields else raw,
-                    raw=raw.encode(),
+                    raw=raw.encode(errors=LONE_SURROGATES),
                 )
             ]
         )
