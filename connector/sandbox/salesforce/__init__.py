@@ -1,0 +1,33 @@
+"""A Salesforce org to work against: the real REST protocol over plain HTTP, with an org's rules and an org's faults."""
+
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+
+from connector.sandbox.salesforce.database import Database
+from connector.sandbox.salesforce.login import Sessions
+from connector.sandbox.salesforce.server import Server
+from connector.sandbox.salesforce.usage import Usage
+
+
+def build(
+    database: str = ":memory:",
+    *,
+    api_limit: int = 110_000,
+    session_seconds: float = 7200,
+    clock: Callable[[], float] = time.time,
+    client_id: str = "sandbox",
+    client_secret: str = "sandbox",  # noqa: S107 - it guards made-up records on a loopback address
+    public_key: str | None = None,
+) -> web.Application:
+    """An org whose records live in `database`, a file or memory.
+
+    `api_limit` is the number of API calls in 24 hours, `session_seconds` the life of an access token, `clock` gives seconds
+    since 1970. `public_key` is the RSA key in PEM form that signed assertions are verified with; without it every well-formed
+    assertion is accepted.
+    """
+    sessions = Sessions(
+        clock=clock, seconds=session_seconds, client_id=client_id, client_secret=client_secret, public_key=public_key
+    )
+    return Server(Database(database), sessions=sessions, usage=Usage(api_limit, clock), clock=clock).application()

@@ -1,0 +1,29 @@
+"""`python -m connector.sandbox.salesforce`: the org on a port of this machine."""
+
+import argparse
+import asyncio
+import sys
+
+from connector.sandbox.salesforce import build
+from connector.sandbox.serve import serve_until_stopped
+
+
+def announce(url: str) -> None:
+    """Tell where the org listens."""
+    sys.stdout.write(f"listening on {url}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Read the command line and serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m connector.sandbox.salesforce", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument(
+        "--data", default=":memory:", help="a file that keeps the records; without it they are in memory"
+    )
+    options = parser.parse_args()
+    asyncio.run(serve_until_stopped(build(options.data), "127.0.0.1", options.port, announce))
+
+
+if __name__ == "__main__":
+    main()

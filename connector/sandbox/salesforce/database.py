@@ -1,0 +1,157 @@
+"""The org's records in SQLite: one table per object with real columns, and the history of every accepted write.
+
+It knows tables and transactions; what may be written is decided in writing.py.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+
+from connector.sandbox.salesforce import org
+from connector.sandbox.salesforce.fields import Field, Kind, SObject
+from connector.sandbox.salesforce.identifiers import record_id
+from connector.sandbox.salesforce.values import as_moment
+
+MOST_PARAMETERS = 500  # values in one IN (…); well below SQLite's limit, and few distinct statements to prepare
+CACHED_STATEMENTS = 512
+
+SQL_TYPES = {Kind.BOOLEAN: "INTEGER", Kind.CURRENCY: "REAL"}
+
+HISTORY = """
+CREATE TABLE IF NOT EXISTS "~history" (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, time REAL, object TEXT, id TEXT, user TEXT, action TEXT, fields TEXT)
+"""
+
+
+def column(field: Field) -> str:
+    """The SQL that makes a field's column."""
+    parts = [f'"{field.name}"', SQL_TYPES.get(field.kind, "TEXT")]
+    if field.kind not in {Kind.ID, Kind.REFERENCE, *SQL_TYPES}:
+        parts.append("COLLATE NOCASE")
+    if field.formula:
+        parts.append(f"GENERATED ALWAYS AS ({field.formula}) VIRTUAL")
+    elif isinstance(field.default, bool):
+        parts.append(f"NOT NULL DEFAULT {int(field.default)}")
+    elif field.default is not None:
+        parts.append(f"DEFAULT '{field.default}'")
+    return " ".join(parts)
+
+
+def tables(known: SObject) -> Iterator[str]:
+    """The statements that make an object's table and indexes."""
+    columns = ['"row" INTEGER PRIMARY KEY']
+    for field in known.fields:
+        columns.append(column(field))
+        if field.keyed and field.kind is not Kind.ID:
+            columns.append(f'"{field.folded}" TEXT')
+    yield f'CREATE TABLE IF NOT EXISTS "{known.name}" ({", ".join(columns)})'
+    yield f'CREATE UNIQUE INDEX IF NOT EXISTS "{known.name}~id" ON "{known.name}" ("Id")'
+    yield f'CREATE INDEX IF NOT EXISTS "{known.name}~stamp" ON "{known.name}" ("SystemModstamp", "Id")'
+    for field in known.fields:
+        if field.keyed and field.kind is not Kind.ID:
+            # A deleted record gives its key free.
+            unique, living = ("UNIQUE ", ' WHERE "IsDeleted" = 0') if field.unique else ("", "")
+            name = f"{known.name}~{field.folded}"
+            yield f'CREATE {unique}INDEX IF NOT EXISTS "{name}" ON "{known.name}" ("{field.folded}"){living}'
+
+
+class Database:
+    """One org's data in a file, or in memory."""
+
+    def __init__(self, path: str) -> None:
+        self.connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=CACHED_STATEMENTS
+        )
+        # The sandbox's own data may be lost with the machine; it must not slow down what is measured against it.
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = OFF")
+        self.connection.execute(HISTORY)
+        for known in org.OBJECTS.values():
+            for statement in tables(known):
+                self.connection.execute(statement)
+        self._rows = {
+            name: self.connection.execute(f'SELECT coalesce(max("row"), 0) FROM "{name}"').fetchone()[0]  # noqa: S608 - the name is ours
+            for name in org.OBJECTS
+        }
+        self._seed()
+
+    def _seed(self) -> None:
+        start = as_moment(0)
+        for user, fields in org.USERS.items():
+            self.connection.execute(
+                'INSERT OR IGNORE INTO "User" ("Id", "Username", "LastName", "SystemModstamp") VALUES (?, ?, ?, ?)',
+                (user, fields["Username"], fields["LastName"], start),
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def reset(self) -> None:
+        """Forget every record and the history; the counters go on, so that no id is ever given twice."""
+        with self.transaction():
+            for name in (*org.OBJECTS, "~history"):
+                self.connection.execute(f'DELETE FROM "{name}"')  # noqa: S608 - the name is ours
+            self._seed()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block, or after an exception nothing."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A part of a transaction that is undone alone when it raises; attempts may nest."""
+        self.connection.execute("SAVEPOINT attempt")
+        try:
+            yield
+        except BaseException:
+            self.connection.execute("ROLLBACK TO attempt")
+            self.connection.execute("RELEASE attempt")
+            raise
+        self.connection.execute("RELEASE attempt")
+
+    def next_id(self, known: SObject) -> tuple[int, str]:
+        """The row number and the id of a new record."""
+        self._rows[known.name] += 1
+        number = self._rows[known.name]
+        return number, record_id(known.prefix, number)
+
+    def lookup(self, sql: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """The rows of `sql`, in which `{}` stands for the values, asked in portions."""
+        for start in range(0, len(values), MOST_PARAMETERS):
+            portion = values[start : start + MOST_PARAMETERS]
+            yield from self.connection.execute(sql.format(", ".join("?" * len(portion))), portion)
+
+    def record(self, time: float, name: str, user: str, entries: Iterable[tuple[str, str, Any]]) -> None:
+        """Append (id, action, fields) entries to the history."""
+        self.connection.executemany(
+            'INSERT INTO "~history" (time, object, id, user, action, fields) VALUES (?, ?, ?, ?, ?, ?)',
+            [(time, name, found, user, action, orjson.dumps(fields).decode()) for found, action, fields in entries],
+        )
+
+    def history(self, name: str | None, since: int) -> list[dict[str, Any]]:
+        """Every accepted write after sequence number `since`, in order."""
+        rows = self.connection.execute(
+            'SELECT seq, time, object, id, user, action, fields FROM "~history" '
+            "WHERE seq > ? AND (? IS NULL OR object = ?) ORDER BY seq",
+            (since, name, name),
+        )
+        names = ("seq", "time", "object", "id", "by", "action")
+        return [{**dict(zip(names, row, strict=False)), "fields": orjson.loads(row[6])} for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """How many living records each object has."""
+        return {
+            name: self.connection.execute(f'SELECT count(*) FROM "{name}" WHERE "IsDeleted" = 0').fetchone()[0]  # noqa: S608 - the name is ours
+            for name in org.OBJECTS
+        }

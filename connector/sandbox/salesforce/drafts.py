@@ -1,0 +1,165 @@
+"""A record on its way in: read from JSON, checked as far as it can be checked without looking at the other records."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from connector.sandbox.salesforce import org
+from connector.sandbox.salesforce.fields import Field, Kind, SObject
+from connector.sandbox.salesforce.refusals import (
+    RecordRefusedError,
+    RequestRefusedError,
+    no_such_column,
+    undecodable,
+)
+from connector.sandbox.salesforce.values import CONVERTERS, Stored
+
+Record = Mapping[str, Any]
+SILENT = frozenset({"attributes"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who writes and when, and what is wrong with the org just now.
+
+    `stamp` is the SystemModstamp in the API's form, `time` the clock's seconds. `locked` tells which records another
+    transaction holds; `spoiling` tells which make the JSON reader give up.
+    """
+
+    user: str
+    time: float
+    stamp: str
+    locked: Callable[[Record], bool] | None = None
+    spoiling: Callable[[Record], bool] | None = None
+
+
+@dataclass(slots=True)
+class ParentLink:
+    """A parent named by an external ID instead of its id: `"Contact__r": {"SMS_Key__c": "k1"}`."""
+
+    child: Field
+    target: SObject
+    field: Field
+    value: str
+
+
+@dataclass(slots=True)
+class Draft:
+    """One record of a request; `refusal` once it is known that it cannot be written."""
+
+    record: Record
+    values: dict[str, Stored] = field(default_factory=dict)
+    parents: list[ParentLink] | None = None
+    references: list[tuple[Field, str]] | None = None
+    cleared: list[str] | None = None
+    key: str | None = None
+    id: str | None = None
+    row: int = 0
+    created: bool = False
+    refusal: RecordRefusedError | None = None
+
+
+def read(known: SObject, record: Record, *, ignore: frozenset[str] = SILENT) -> Draft:
+    """Read one record's fields.
+
+    Raises:
+        RequestRefusedError: a field does not exist or a value has the wrong type; the request as a whole is spoilt.
+    """
+    draft = Draft(record)
+    by_name = known.by_name
+    values = draft.values
+    for name, value in record.items():
+        if name in ignore:
+            continue
+        found = by_name.get(name) or known.any_case.get(name.lower())
+        if found is None:
+            _read_parent(known, draft, name, value)
+            continue
+        if not found.writable:
+            draft.refusal = draft.refusal or unwritable(found)
+            continue
+        try:
+            value = CONVERTERS[found.kind](found, value)  # noqa: PLW2901 - from here on only the stored form matters
+        except RecordRefusedError as refusal:
+            draft.refusal = draft.refusal or refusal
+            continue
+        values[found.name] = value
+        if found.keyed:
+            values[found.folded] = fold(value)
+        if value is None:
+            if found.required:
+                draft.cleared = [*(draft.cleared or ()), found.name]
+        elif found.kind is Kind.REFERENCE:
+            draft.references = [*(draft.references or ()), (found, str(value))]
+    return draft
+
+
+def fold(value: Stored) -> str | None:
+    """A key without its case; null stays null."""
+    return None if value is None else str(value).casefold()
+
+
+def unwritable(found: Field) -> RecordRefusedError:
+    """A field that the API may not set."""
+    if found.kind is Kind.ID:
+        return RecordRefusedError("INVALID_FIELD", "The Id field should not be specified in the sobject data.", "Id")
+    return RecordRefusedError(
+        "INVALID_FIELD_FOR_INSERT_UPDATE",
+        f"Unable to create/update fields: {found.name}. Please check the security settings of this field and verify "
+        "that it is read/write for your profile or permission set.",
+        found.name,
+    )
+
+
+def _read_parent(known: SObject, draft: Draft, name: str, value: Any) -> None:
+    child = known.relationships.get(name.lower())
+    if child is None:
+        raise no_such_column(name, known.name)
+    if not child.writable:
+        draft.refusal = draft.refusal or unwritable(child)
+        return
+    if not isinstance(value, dict):
+        raise undecodable(child.targets[0] if len(child.targets) == 1 else "sobject", value)
+    if child.name in draft.record:
+        draft.refusal = RecordRefusedError(
+            "INVALID_FIELD",
+            f"Cannot specify both an external ID reference {child.relationship} and a salesforce id, {child.name}",
+            child.name,
+        )
+        return
+    target = _target(child, value)
+    named = [(field_name, key) for field_name, key in value.items() if field_name != "attributes"]
+    if len(named) != 1:
+        raise RequestRefusedError(400, "INVALID_FIELD", f"Exactly one field of {child.relationship} must be specified")
+    field_name, key = named[0]
+    found = target.find(field_name)
+    if found is None:
+        raise no_such_column(field_name, target.name)
+    if not found.keyed:
+        draft.refusal = RecordRefusedError(
+            "INVALID_FIELD",
+            f"Field name provided, {found.name} does not match an External ID, Salesforce Id, or indexed field for {target.name}",
+            found.name,
+        )
+        return
+    if not isinstance(key, str):
+        raise undecodable("string", key)
+    draft.parents = [*(draft.parents or ()), ParentLink(child, target, found, key.strip())]
+
+
+def _target(child: Field, value: Record) -> SObject:
+    if len(child.targets) == 1:
+        return org.OBJECTS[child.targets[0]]
+    attributes = value.get("attributes")
+    if not isinstance(attributes, dict) or "type" not in attributes:
+        raise RequestRefusedError(
+            400,
+            "INVALID_FIELD",
+            "Nested object for polymorphic foreign key must have an attributes field before any other fields.",
+        )
+    target = org.find_object(str(attributes["type"]))
+    if target is None or target.name not in child.targets:
+        raise RequestRefusedError(
+            400, "INVALID_FIELD", f"{attributes['type']} is not a valid type for {child.relationship}"
+        )
+    return target

@@ -1,0 +1,115 @@
+"""The calls for one record: create, change, read, delete, and upsert by an external ID."""
+
+from typing import Any
+
+from connector.sandbox.salesforce import org
+from connector.sandbox.salesforce.drafts import Record
+from connector.sandbox.salesforce.exchange import Answer, Call
+from connector.sandbox.salesforce.fields import Field, SObject
+from connector.sandbox.salesforce.identifiers import canonical
+from connector.sandbox.salesforce.reading import Reader, SeveralMatchError
+from connector.sandbox.salesforce.refusals import RequestRefusedError, not_found
+from connector.sandbox.salesforce.writing import Outcome, Writer
+
+UPSERT_HAS_BODY = 46.0  # the first API version that answers an updating upsert with 200 and a body instead of 204
+
+
+def an_object(name: str) -> SObject:
+    """The object of that name; NOT_FOUND when the org has none."""
+    known = org.find_object(name)
+    if known is None:
+        raise not_found()
+    return known
+
+
+def a_key(known: SObject, name: str) -> Field:
+    """The field of that name, if records can be found by it."""
+    found = known.find(name)
+    if found is None or not found.keyed:
+        raise RequestRefusedError(
+            404, "NOT_FOUND", f"Provided external ID field does not exist or is not accessible: {name}"
+        )
+    return found
+
+
+class Records:
+    """Answers the calls below /sobjects/{object} that concern one record."""
+
+    def __init__(self, reader: Reader, writer: Writer) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def create(self, call: Call, name: str) -> Answer:
+        """POST /sobjects/{object}."""
+        outcome = _accepted(self._writer.insert(an_object(name), [call.fields], call.author))
+        return Answer(status=201, body={"id": outcome.id, "success": True, "errors": []})
+
+    def by_id(self, call: Call, name: str, record: str) -> Answer:
+        """GET, PATCH or DELETE /sobjects/{object}/{id}."""
+        known = an_object(name)
+        full = canonical(record)
+        if full is None or not full.startswith(known.prefix):
+            raise not_found()
+        if call.method == "GET":
+            return self._read(call, known, known.by_name["Id"], full)
+        if call.method == "PATCH":
+            if any(field.lower() == "id" for field in call.fields):
+                raise RequestRefusedError(
+                    400, "INVALID_FIELD", "The Id field should not be specified in the sobject data."
+                )
+            _accepted(self._writer.update(known, [{**call.fields, "Id": full}], call.author))
+        else:
+            _accepted(self._writer.delete(known, [full], call.author))
+        return Answer(status=204)
+
+    def by_key(self, call: Call, name: str, field: str, value: str) -> Answer:
+        """GET, PATCH or DELETE /sobjects/{object}/{external id field}/{value}."""
+        known = an_object(name)
+        key = a_key(known, field)
+        if key.name == "Id":
+            return self.by_id(call, name, value)
+        if call.method == "GET":
+            return self._read(call, known, key, value)
+        if call.method == "DELETE":
+            found = self._reader.one(known, key, value, call.base, ["Id"])
+            _accepted(self._writer.delete(known, [found["Id"]], call.author))
+            return Answer(status=204)
+        return self._upsert(call, known, key, value)
+
+    def _upsert(self, call: Call, known: SObject, key: Field, value: str) -> Answer:
+        record: dict[str, Any] = call.fields
+        if any(field.lower() == key.name.lower() for field in record):
+            raise RequestRefusedError(
+                400, "INVALID_FIELD", f"The {key.name} field should not be specified in the sobject data."
+            )
+        whole: Record = {**record, key.name: value}
+        create = call.query.get("updateOnly", "").lower() != "true"
+        outcomes = self._writer.upsert(known, key, [whole], call.author, create=create)
+        refusal = outcomes[0].refusal
+        if refusal is not None and refusal.code == "DUPLICATE_EXTERNAL_ID":
+            self._reader.one(known, key, value, call.base, ["Id"])  # raises with the addresses of all
+        outcome = _accepted(outcomes)
+        body: dict[str, Any] = {"id": outcome.id, "success": True, "errors": [], "created": outcome.created}
+        if outcome.created:
+            return Answer(status=201, body=body)
+        if float(call.version.removeprefix("v")) < UPSERT_HAS_BODY:
+            return Answer(status=204)
+        return Answer(body=body)
+
+    def _read(self, call: Call, known: SObject, key: Field, value: str) -> Answer:
+        fields = [name for name in call.query.get("fields", "").split(",") if name]
+        return Answer(body=self._reader.one(known, key, value, call.base, fields))
+
+
+def several(error: SeveralMatchError) -> Answer:
+    """The answer when a key names more than one record: their addresses."""
+    return Answer(status=300, body=error.urls)
+
+
+def _accepted(outcomes: list[Outcome]) -> Outcome:
+    refusal = outcomes[0].refusal
+    if refusal is None:
+        return outcomes[0]
+    if refusal.code in {"NOT_FOUND", "INVALID_CROSS_REFERENCE_KEY"} and not refusal.fields:
+        raise not_found()
+    raise refusal.as_request()

@@ -1,0 +1,76 @@
+"""How the sandbox says no: to one record, or to a whole request. Codes and texts are those of the REST API."""
+
+from typing import Any
+
+
+class RecordRefusedError(Exception):
+    """One record cannot be written; in a collection the others still can."""
+
+    def __init__(self, code: str, message: str, *fields: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.fields = fields
+
+    def in_collection(self) -> dict[str, Any]:
+        """The form inside a collection's answer, where the code is called `statusCode`."""
+        return {"statusCode": self.code, "message": self.message, "fields": list(self.fields)}
+
+    def as_request(self) -> "RequestRefusedError":
+        """The same refusal as the answer to a request for this record alone."""
+        status = 404 if self.code == "ENTITY_IS_DELETED" else 400
+        return RequestRefusedError(status, self.code, self.message, *self.fields)
+
+
+class RequestRefusedError(Exception):
+    """The request as a whole is refused and nothing of it was done."""
+
+    def __init__(self, status: int, code: str, message: str, *fields: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.fields = fields
+
+    def body(self) -> list[dict[str, Any]]:
+        """The form of a whole request's refusal, where the code is called `errorCode`."""
+        refusal: dict[str, Any] = {"message": self.message, "errorCode": self.code}
+        if self.fields:
+            refusal["fields"] = list(self.fields)
+        return [refusal]
+
+
+def not_found() -> RequestRefusedError:
+    """The path leads nowhere."""
+    return RequestRefusedError(404, "NOT_FOUND", "The requested resource does not exist")
+
+
+def undecodable(wanted: str, value: object) -> RequestRefusedError:
+    """A value does not fit its field's type; Salesforce's JSON reader then gives up on the whole request."""
+    token, shown = "VALUE_STRING", str(value)
+    match value:
+        case None:
+            token, shown = "VALUE_NULL", "null"
+        case bool():
+            token, shown = f"VALUE_{str(value).upper()}", str(value).lower()
+        case int():
+            token = "VALUE_NUMBER_INT"
+        case float():
+            token = "VALUE_NUMBER_FLOAT"
+        case dict():
+            token, shown = "START_OBJECT", "{"
+        case list():
+            token, shown = "START_ARRAY", "["
+        case _:
+            pass
+    return RequestRefusedError(
+        400,
+        "JSON_PARSER_ERROR",
+        f"Cannot deserialize instance of {wanted} from {token} value {shown} "
+        "or request may be missing a required field at [line:1, column:1]",
+    )
+
+
+def no_such_column(column: str, object_name: str) -> RequestRefusedError:
+    """A record names a field that the object does not have (or that the user may not see)."""
+    return RequestRefusedError(400, "INVALID_FIELD", f"No such column '{column}' on sobject of type {object_name}")

@@ -1,0 +1,251 @@
+"""The org on HTTP: signs in, counts, lets the faults strike, and hands calls to the API inside one transaction each."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from email.utils import formatdate
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from connector.sandbox.salesforce import describe
+from connector.sandbox.salesforce.api import Api
+from connector.sandbox.salesforce.control import Control, refusing
+from connector.sandbox.salesforce.database import Database
+from connector.sandbox.salesforce.drafts import Author
+from connector.sandbox.salesforce.exchange import DATA, Answer, Call
+from connector.sandbox.salesforce.faults import Fault, Faults, hits
+from connector.sandbox.salesforce.login import LoginRefusedError, Sessions
+from connector.sandbox.salesforce.outbound import Outbound
+from connector.sandbox.salesforce.refusals import RequestRefusedError
+from connector.sandbox.salesforce.usage import Usage
+from connector.sandbox.salesforce.values import as_moment
+
+LARGEST_BODY = 50 * 1024 * 1024  # bytes
+EXPIRED = RequestRefusedError(401, "INVALID_SESSION_ID", "Session expired or invalid")
+REFUSALS = {
+    "limit_exceeded": RequestRefusedError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
+    "concurrent_limit": RequestRefusedError(
+        403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
+    ),
+    "server_error": RequestRefusedError(
+        500,
+        "UNKNOWN_EXCEPTION",
+        "An unexpected error occurred. Please include this ErrorId if you contact support: 1407516498-25913 (-1327390446)",
+    ),
+}
+PAGES = {
+    "unavailable": (
+        503,
+        "<html><head><title>Service Unavailable</title></head><body>Down for maintenance.</body></html>",
+    ),
+    "html_401": (401, "<html><head><title>Unauthorized</title></head><body>Please log in.</body></html>"),
+}
+
+
+class Server:
+    """One org and everything that serves it."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        sessions: Sessions,
+        usage: Usage,
+        clock: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._sessions = sessions
+        self._usage = usage
+        self._clock = clock
+        self._faults = Faults()
+        self._api = Api(database, clock(), lambda: (usage.used, usage.limit))
+        reader = self._api.reader
+        self._outbound = Outbound(lambda known, ids, fields: reader.several(known, ids, ["Id", *fields], ""))
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(client_max_size=LARGEST_BODY, middlewares=[refusing])
+        control = Control(
+            database=self._database,
+            reader=self._api.reader,
+            writer=self._api.writer,
+            faults=self._faults,
+            sessions=self._sessions,
+            usage=self._usage,
+            outbound=self._outbound,
+            clock=self._clock,
+        )
+        app.add_routes(control.routes())
+        app.router.add_post("/services/oauth2/token", self.log_in)
+        app.router.add_get("/services/oauth2/userinfo", self.user_info)
+        app.router.add_get("/services/data", self.versions)
+        app.router.add_get("/services/data/", self.versions)
+        app.router.add_route("*", "/services/data/{rest:.+}", self.data)
+        app.on_response_prepare.append(self._date)
+        app.cleanup_ctx.append(self._life)
+        return app
+
+    async def _life(self, _: web.Application) -> AsyncIterator[None]:
+        yield
+        await self._outbound.stop()
+        self._database.close()
+
+    async def _date(self, _: web.Request, response: web.StreamResponse) -> None:
+        """The `Date` header by the sandbox's own clock: pollers set their cursor by it."""
+        response.headers["Date"] = formatdate(int(self._clock()), usegmt=True)
+
+    async def log_in(self, request: web.Request) -> web.Response:
+        """POST /services/oauth2/token."""
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        self._usage.requests["POST /services/oauth2/token"] += 1
+        try:
+            if self._faults.strike_login():
+                raise LoginRefusedError("invalid_grant", "no client credentials user enabled")
+            body = self._sessions.log_in(form, request.headers.get("Authorization"), _url(request))
+        except LoginRefusedError as refusal:
+            return _json(refusal.status, refusal.body)
+        self._usage.logins += 1
+        return _json(200, body)
+
+    async def user_info(self, request: web.Request) -> web.Response:
+        """GET /services/oauth2/userinfo."""
+        user = self._sessions.user(request.headers.get("Authorization"))
+        if user is None:
+            return web.Response(status=403, text="Bad_OAuth_Token")
+        return _json(200, describe.user_info(user, _url(request)))
+
+    async def versions(self, _: web.Request) -> web.Response:
+        """GET /services/data/, which needs no session and counts for nothing."""
+        return _json(200, describe.versions())
+
+    async def data(self, request: web.Request) -> web.Response:
+        """Everything below /services/data/vXX.0/."""
+        raw = await request.read()
+        user = self._sessions.user(request.headers.get("Authorization"))
+        if user is None:
+            return self._refused(EXPIRED)
+        self._usage.requests[_route(request.method, request.rel_url.raw_path)] += 1
+        target = request.raw_path
+        writes = _writes(request.method, target, raw)
+        struck = self._faults.strike(writes=writes, text=target.encode() + raw)
+        if "slow" in struck:
+            await asyncio.sleep(struck["slow"].seconds)
+        response = self._stopped(request, struck)
+        if response is not None:
+            return response
+        if not self._usage.spend():
+            return self._refused(REFUSALS["limit_exceeded"])
+        call = Call(
+            method=request.method,
+            target=target,
+            author=self._author(user, struck),
+            headers=request.headers,
+            raw=raw,
+            collection_upserts="no_composite_upsert" not in struck or not _is_composite(target),
+        )
+        response = self._answered(call)
+        if "dropped" in struck:
+            return _hang_up(request)
+        if "garbage" in struck and isinstance(response.body, bytes):
+            return _json_bytes(200, response.body[: len(response.body) // 2])
+        return response
+
+    def _stopped(self, request: web.Request, struck: Mapping[str, Fault]) -> web.Response | None:
+        """The answer when a fault ends the request before anything is done."""
+        if "dropped_before" in struck:
+            return _hang_up(request)
+        if "expired_session" in struck:
+            self._sessions.end_all()
+            return self._refused(EXPIRED)
+        for name in struck:
+            if name in PAGES:
+                status, page = PAGES[name]
+                return web.Response(status=status, text=page, content_type="text/html")
+            if name in REFUSALS:
+                self._usage.calls += 1
+                return self._refused(REFUSALS[name])
+        return None
+
+    def _answered(self, call: Call) -> web.Response:
+        try:
+            with self._database.transaction():
+                answer = self._api.dispatch(call)
+        except RequestRefusedError as refusal:
+            return self._refused(refusal)
+        return self._rendered(answer)
+
+    def _author(self, user: str, struck: Mapping[str, Fault]) -> Author:
+        now = self._clock()
+        late = struck["late_commit"].seconds if "late_commit" in struck else 0.0
+        return Author(
+            user=user,
+            time=now,
+            # A transaction that commits late bears the stamp of its beginning; seen from outside, its rows
+            # appear now with a time that pollers have passed already.
+            stamp=as_moment(now - late),
+            locked=hits(struck.get("row_lock")),
+            spoiling=hits(struck.get("bad_record")),
+        )
+
+    def _rendered(self, answer: Answer) -> web.Response:
+        headers = {**answer.headers, "Sforce-Limit-Info": self._usage.header()}
+        if answer.body is None:
+            return web.Response(status=answer.status, headers=headers)
+        return _json(answer.status, answer.body, headers)
+
+    def _refused(self, refusal: RequestRefusedError) -> web.Response:
+        return self._rendered(Answer(status=refusal.status, body=refusal.body()))
+
+
+def _json(status: int, body: Any, headers: Mapping[str, str] | None = None) -> web.Response:
+    return _json_bytes(status, orjson.dumps(body), headers)
+
+
+def _json_bytes(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(status=status, body=body, headers=headers, content_type="application/json", charset="utf-8")
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    """Close the connection without a word; what is returned never leaves."""
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response()
+
+
+def _url(request: web.Request) -> str:
+    return f"{request.scheme}://{request.host}"
+
+
+def _is_composite(target: str) -> bool:
+    return target.partition("?")[0].rstrip("/").endswith("/composite")
+
+
+def _writes(method: str, target: str, raw: bytes) -> bool:
+    """Whether a request changes records; a composite does when one of its inner calls does."""
+    if method == "GET":
+        return False
+    if not _is_composite(target):
+        return True
+    try:
+        parts = orjson.loads(raw).get("compositeRequest", [])
+        return any(part.get("method", "").upper() != "GET" for part in parts)
+    except (orjson.JSONDecodeError, AttributeError):
+        return False
+
+
+def _route(method: str, path: str) -> str:
+    """The route that the statistics count a request under: records and keys are left out."""
+    parts = [part for part in path.removeprefix(DATA).split("/")[1:] if part]
+    match parts:
+        case ["sobjects", _, "describe" | "updated" | "deleted" as what]:
+            parts = ["sobjects", "{object}", what]
+        case ["sobjects", *rest]:
+            parts = ["sobjects", *("{object}", "{field}", "{value}")[: len(rest)]]
+        case ["composite", "sobjects", *rest]:
+            parts = ["composite", "sobjects", *("{object}", "{field}")[: len(rest)]]
+        case ["query" | "queryAll" as what, _]:
+            parts = [what, "{locator}"]
+        case _:
+            pass
+    return f"{method} /{'/'.join(parts)}"

@@ -1,0 +1,150 @@
+"""The collection calls: up to 200 records at once, one result per record, 200 even if all of them failed."""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any
+
+from connector.sandbox.salesforce import org
+from connector.sandbox.salesforce.database import Database
+from connector.sandbox.salesforce.drafts import Record
+from connector.sandbox.salesforce.exchange import Answer, Call
+from connector.sandbox.salesforce.fields import SObject
+from connector.sandbox.salesforce.identifiers import canonical
+from connector.sandbox.salesforce.reading import Reader
+from connector.sandbox.salesforce.records import a_key, an_object
+from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRefusedError
+from connector.sandbox.salesforce.writing import Outcome, Writer
+
+MOST_RECORDS = 200  # records of one writing call
+MOST_READS = 2000  # records of one reading call
+MOST_RUNS = 10  # runs of equal type in one call
+ROLLED_BACK = "Record rolled back because not all records were valid and the request was using AllOrNone header"
+
+Write = Callable[[SObject, Sequence[Record]], list[Outcome]]
+
+
+class _RolledBackError(Exception):
+    """Leaves the attempt of an all-or-none call, which undoes it."""
+
+
+class Collections:
+    """Answers the calls below /composite/sobjects."""
+
+    def __init__(self, database: Database, reader: Reader, writer: Writer) -> None:
+        self._database = database
+        self._reader = reader
+        self._writer = writer
+
+    def upsert(self, call: Call, name: str, field: str) -> Answer:
+        """PATCH /composite/sobjects/{object}/{external id field}."""
+        known = an_object(name)
+        key = a_key(known, field)
+        records, together = _records(call)
+        for record in records:
+            if _type(record) is not known:
+                raise RequestRefusedError(
+                    400, "INVALID_INPUT", f"Record type must be {known.name}: {record['attributes']['type']}"
+                )
+        outcomes = self._attempt(lambda: self._writer.upsert(known, key, records, call.author), together=together)
+        return Answer(body=[_result(outcome, upsert=True) for outcome in outcomes])
+
+    def write(self, call: Call) -> Answer:
+        """POST or PATCH /composite/sobjects: inserts, or updates by id; types may be mixed."""
+        records, together = _records(call)
+        write = self._writer.insert if call.method == "POST" else self._writer.update
+        runs = [(known, list(run)) for known, run in groupby(records, key=_type)]
+        if len(runs) > MOST_RUNS:
+            raise RequestRefusedError(
+                400,
+                "LIMIT_EXCEEDED",
+                f"Cannot have more than {MOST_RUNS} chunks in a single operation. "
+                "Please rearrange the data to reduce chunking.",
+            )
+
+        def every() -> list[Outcome]:
+            return [outcome for known, run in runs for outcome in write(known, run, call.author)]
+
+        return Answer(body=[_result(outcome) for outcome in self._attempt(every, together=together)])
+
+    def delete(self, call: Call) -> Answer:
+        """DELETE /composite/sobjects?ids=…&allOrNone=…."""
+        ids = [given for given in call.query.get("ids", "").split(",") if given]
+        _within(len(ids), MOST_RECORDS)
+
+        def every() -> list[Outcome]:
+            outcomes: list[Outcome] = []
+            for prefix, run in groupby(ids, key=lambda given: given[:3]):
+                known = org.BY_PREFIX.get(prefix)
+                if known is None:
+                    refusal = RecordRefusedError("MALFORMED_ID", "malformed id")
+                    outcomes += [Outcome(id=None, refusal=refusal) for _ in run]
+                else:
+                    outcomes += self._writer.delete(known, list(run), call.author)
+            return outcomes
+
+        together = call.query.get("allOrNone", "").lower() == "true"
+        return Answer(body=[_result(outcome) for outcome in self._attempt(every, together=together)])
+
+    def read(self, call: Call, name: str) -> Answer:
+        """GET or POST /composite/sobjects/{object}: records by ids and field names."""
+        known = an_object(name)
+        if call.method == "POST":
+            ids, fields = call.fields.get("ids", []), call.fields.get("fields", [])
+        else:
+            ids, fields = call.query.get("ids", "").split(","), call.query.get("fields", "").split(",")
+        if not isinstance(ids, list) or not isinstance(fields, list) or not all(fields):
+            raise RequestRefusedError(400, "MISSING_ARGUMENT", "The ids and fields parameters are required")
+        _within(len(ids), MOST_READS)
+        for given in ids:
+            if not (canonical(given) or "").startswith(known.prefix):
+                raise RequestRefusedError(400, "MALFORMED_ID", f"malformed id {given}")
+        return Answer(body=self._reader.several(known, ids, ["Id", *fields], call.base))
+
+    def _attempt(self, write: Callable[[], list[Outcome]], *, together: bool) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        if not together:
+            return write()
+        try:
+            with self._database.attempt():
+                outcomes = write()
+                if any(outcome.refusal for outcome in outcomes):
+                    raise _RolledBackError
+        except _RolledBackError:
+            innocent = RecordRefusedError("ALL_OR_NONE_OPERATION_ROLLED_BACK", ROLLED_BACK)
+            return [Outcome(id=None, refusal=outcome.refusal or innocent) for outcome in outcomes]
+        return outcomes
+
+
+def _records(call: Call) -> tuple[list[dict[str, Any]], bool]:
+    body = call.fields
+    records = body.get("records")
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise RequestRefusedError(400, "JSON_PARSER_ERROR", "The records property must be an array of records")
+    _within(len(records), MOST_RECORDS)
+    return records, body.get("allOrNone") is True
+
+
+def _within(number: int, most: int) -> None:
+    if number > most:
+        raise RequestRefusedError(
+            400, "EXCEEDED_ID_LIMIT", f"record limit reached. cannot submit more than {most} records into this call"
+        )
+
+
+def _type(record: Record) -> SObject:
+    attributes = record.get("attributes")
+    if not isinstance(attributes, dict) or not isinstance(attributes.get("type"), str):
+        raise RequestRefusedError(400, "INVALID_INPUT", "Include an entity type for each record: attributes.type")
+    known = org.find_object(attributes["type"])
+    if known is None:
+        raise RequestRefusedError(400, "INVALID_TYPE", f"sObject type '{attributes['type']}' is not supported.")
+    return known
+
+
+def _result(outcome: Outcome, *, upsert: bool = False) -> dict[str, Any]:
+    if outcome.refusal is not None:
+        return {"success": False, "errors": [outcome.refusal.in_collection()]}
+    result: dict[str, Any] = {"id": outcome.id, "success": True, "errors": []}
+    if upsert:
+        result["created"] = outcome.created
+    return result

@@ -1,0 +1,43 @@
+"""Counts what is asked of the org: API calls against the daily limit, logins, and requests by route."""
+
+from collections import Counter
+from collections.abc import Callable
+
+WINDOW = 86_400.0  # seconds; Salesforce counts API calls over the last 24 hours
+
+
+class Usage:
+    """The counters of one org; the limit's window starts anew when it is over."""
+
+    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
+        self.limit = limit
+        self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Start all counters at zero."""
+        self.calls = 0
+        self.logins = 0
+        self.requests: Counter[str] = Counter()
+        self._used = 0
+        self._since = self._clock()
+
+    @property
+    def used(self) -> int:
+        """How much of the limit is used up in this window."""
+        if self._clock() - self._since >= WINDOW:
+            self._used = 0
+            self._since = self._clock()
+        return self._used
+
+    def spend(self) -> bool:
+        """Count one API call; False when the limit is used up and the call must be refused."""
+        self.calls += 1
+        if self.used >= self.limit:
+            return False
+        self._used += 1
+        return True
+
+    def header(self) -> str:
+        """The value of Sforce-Limit-Info."""
+        return f"api-usage={self.used}/{self.limit}"

@@ -1,0 +1,157 @@
+"""From a JSON value to what the database keeps, field type by field type.
+
+Text is trimmed and an empty one is null; a datetime keeps whole seconds in UTC. Both are what Salesforce does.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+from connector.sandbox.salesforce import org
+from connector.sandbox.salesforce.fields import Field, Kind
+from connector.sandbox.salesforce.identifiers import canonical
+from connector.sandbox.salesforce.refusals import RecordRefusedError, undecodable
+
+Stored = str | int | float | None
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)")
+MAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+")
+LARGEST_AMOUNT = 1e16  # 16 digits before the point
+
+
+def as_moment(seconds: float) -> str:
+    """A point in time (seconds since 1970) the way the REST API writes it."""
+    return datetime.fromtimestamp(math.floor(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+
+def parse_moment(value: str) -> datetime | None:
+    """An ISO 8601 time with its zone; None when it is something else."""
+    if not MOMENT.fullmatch(value):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
+
+
+def _text(field: Field, value: Any) -> Stored:
+    if not isinstance(value, str):
+        if value is None:
+            return None
+        raise undecodable("string", value)
+    value = value.strip()
+    if len(value) > field.length:
+        raise RecordRefusedError(
+            "STRING_TOO_LONG",
+            f"{field.label}: data value too large: {value} (max length={field.length})",
+            field.name,
+        )
+    return value or None
+
+
+def _email(field: Field, value: Any) -> Stored:
+    stored = _text(field, value)
+    if stored is not None and not MAIL.fullmatch(str(stored)):
+        raise RecordRefusedError("INVALID_EMAIL_ADDRESS", f"{field.label}: invalid email address: {stored}", field.name)
+    return stored
+
+
+def _picklist(field: Field, value: Any) -> Stored:
+    stored = _text(field, value)
+    if stored is None or not field.restricted:
+        return stored
+    for known in field.values:
+        if known.casefold() == str(stored).casefold():
+            return known
+    raise RecordRefusedError(
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+        f"{field.label}: bad value for restricted picklist field: {stored}",
+        field.name,
+    )
+
+
+def _boolean(field: Field, value: Any) -> Stored:
+    match value:
+        case True | "true" | "1":
+            return 1
+        case False | "false" | "0":
+            return 0
+        case _:
+            raise undecodable("boolean", value)
+
+
+def _currency(field: Field, value: Any) -> Stored:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool | dict | list):
+            raise undecodable("currency", value)
+        number = float(value)
+    except ValueError:
+        raise undecodable("currency", value) from None
+    if not abs(number) < LARGEST_AMOUNT:
+        raise RecordRefusedError(
+            "NUMBER_OUTSIDE_VALID_RANGE",
+            f"{field.label}: value outside of valid range on numeric field: {value}",
+            field.name,
+        )
+    return round(number, 2)
+
+
+def _date(field: Field, value: Any) -> Stored:
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(value[:10]).isoformat()
+    except (TypeError, ValueError):
+        raise undecodable("date", value) from None
+
+
+def _datetime(field: Field, value: Any) -> Stored:
+    if value is None:
+        return None
+    parsed = parse_moment(value) if isinstance(value, str) else None
+    if parsed is None:
+        raise undecodable("datetime", value)
+    return parsed.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+
+def _reference(field: Field, value: Any) -> Stored:
+    if value is None or value == "":
+        return None
+    full = canonical(value)
+    if full is None:
+        if not isinstance(value, str):
+            raise undecodable("reference", value)
+        raise RecordRefusedError("MALFORMED_ID", f"{field.label}: id value of incorrect type: {value}", field.name)
+    known = org.BY_PREFIX.get(full[:3])
+    if known is None or known.name not in field.targets:
+        raise RecordRefusedError("MALFORMED_ID", f"{field.label}: id value of incorrect type: {value}", field.name)
+    return full
+
+
+CONVERTERS: dict[Kind, Callable[[Field, Any], Stored]] = {
+    Kind.TEXT: _text,
+    Kind.LONG_TEXT: _text,
+    Kind.PHONE: _text,
+    Kind.EMAIL: _email,
+    Kind.PICKLIST: _picklist,
+    Kind.BOOLEAN: _boolean,
+    Kind.CURRENCY: _currency,
+    Kind.DATE: _date,
+    Kind.DATETIME: _datetime,
+    Kind.REFERENCE: _reference,
+    Kind.ID: _reference,
+}
+
+
+def stored(field: Field, value: Any) -> Stored:
+    """What the database keeps of a JSON value.
+
+    Raises:
+        RecordRefusedError: the value has the right type and is not allowed here.
+        RequestRefusedError: the value has the wrong type, which spoils the whole request.
+    """
+    return CONVERTERS[field.kind](field, value)

@@ -1,0 +1,250 @@
+"""Writes records by the org's rules: every record of a call gets its own outcome, in the order of the call.
+
+Checks run over all records together, so that a collection of 200 costs a handful of statements.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.sandbox.salesforce.database import Database
+from connector.sandbox.salesforce.drafts import SILENT, Author, Draft, Record, fold, read
+from connector.sandbox.salesforce.fields import Field, Kind, SObject
+from connector.sandbox.salesforce.identifiers import canonical
+from connector.sandbox.salesforce.links import check_references, resolve_parents
+from connector.sandbox.salesforce.refusals import RecordRefusedError, undecodable
+from connector.sandbox.salesforce.values import Stored
+
+WITHOUT_ID = SILENT | {"Id", "id"}
+UNKNOWN = "<unknown>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one record; `created` is None where the question was not asked."""
+
+    id: str | None
+    created: bool = False
+    refusal: RecordRefusedError | None = None
+
+
+class Writer:
+    """Inserts, updates, upserts and deletes; the caller holds the transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def upsert(
+        self, known: SObject, key: Field, records: Sequence[Record], author: Author, *, create: bool = True
+    ) -> list[Outcome]:
+        """Write records by an external ID: those that exist are updated, the others created unless `create` is off."""
+        drafts = self._read(known, records, author)
+        for draft in drafts:
+            value = draft.values.get(key.name)
+            draft.key = fold(value)
+            if draft.refusal is None and draft.key is None:
+                draft.refusal = RecordRefusedError("MISSING_ARGUMENT", f"{key.name} not specified", key.name)
+        self._refuse_repeats(drafts, lambda draft: f"Duplicate external id specified: {draft.values[key.name]}")
+        found = self._find(known, key, [draft.key for draft in drafts if draft.refusal is None and draft.key])
+        for draft in drafts:
+            if draft.refusal is not None or draft.key is None:
+                continue
+            ids = found.get(draft.key, [])
+            if len(ids) > 1:
+                listed = ", ".join(ids)
+                draft.refusal = RecordRefusedError(
+                    "DUPLICATE_EXTERNAL_ID", f"More than one record found for external id field: [{listed}]", key.name
+                )
+            elif ids:
+                draft.id = ids[0]
+            elif not create:
+                draft.refusal = RecordRefusedError("NOT_FOUND", "The requested resource does not exist")
+        return self._write(known, drafts, author)
+
+    def insert(self, known: SObject, records: Sequence[Record], author: Author) -> list[Outcome]:
+        """Create records."""
+        return self._write(known, self._read(known, records, author), author)
+
+    def update(self, known: SObject, records: Sequence[Record], author: Author) -> list[Outcome]:
+        """Change records that are named by `Id`."""
+        drafts = self._read(known, records, author, ignore=WITHOUT_ID)
+        for draft in drafts:
+            given = draft.record.get("Id", draft.record.get("id"))
+            draft.id = canonical(given)
+            if draft.id is None or not draft.id.startswith(known.prefix):
+                draft.refusal = _wrong_id(known, given)
+            draft.key = draft.id
+        self._refuse_repeats(drafts, lambda draft: f"Duplicate id specified: {draft.id}")
+        self._refuse_missing(known, drafts)
+        return self._write(known, drafts, author)
+
+    def delete(self, known: SObject, ids: Sequence[str], author: Author, **also: Stored) -> list[Outcome]:
+        """Move records to the recycle bin; `also` sets further columns of theirs."""
+        drafts = [Draft({"Id": given}, id=canonical(given)) for given in ids]
+        for draft, given in zip(drafts, ids, strict=True):
+            if draft.id is None or not draft.id.startswith(known.prefix):
+                draft.refusal = _wrong_id(known, given)
+            draft.key = draft.id
+        self._refuse_repeats(drafts, lambda draft: f"Duplicate id specified: {draft.id}")
+        self._refuse_missing(known, drafts)
+        self._refuse_locked(drafts, author)
+        going = [draft for draft in drafts if draft.refusal is None]
+        for draft in going:
+            draft.values = {"IsDeleted": 1, **also}
+        self._change(known, going, author)
+        self._note(known, going, author, "deleted")
+        return [Outcome(id=draft.id, refusal=draft.refusal) for draft in drafts]
+
+    def _read(
+        self, known: SObject, records: Sequence[Record], author: Author, ignore: frozenset[str] = SILENT
+    ) -> list[Draft]:
+        if author.spoiling is not None and any(author.spoiling(record) for record in records):
+            raise undecodable("datetime", "")
+        return [read(known, record, ignore=ignore) for record in records]
+
+    def _write(self, known: SObject, drafts: list[Draft], author: Author) -> list[Outcome]:
+        self._refuse_locked(drafts, author)
+        resolve_parents(self._database, drafts)
+        check_references(self._database, drafts)
+        self._refuse_incomplete(known, drafts)
+        self._refuse_taken(known, drafts)
+        new: list[Draft] = []
+        changed: list[Draft] = []
+        for draft in drafts:
+            if draft.refusal is None:
+                if draft.id is None:
+                    draft.row, draft.id = self._database.next_id(known)
+                    draft.created = True
+                    new.append(draft)
+                else:
+                    changed.append(draft)
+        self._create(known, new, author)
+        self._change(known, changed, author)
+        self._note(known, (draft for draft in drafts if draft.refusal is None), author)
+        return [
+            Outcome(id=None if draft.refusal else draft.id, created=draft.created, refusal=draft.refusal)
+            for draft in drafts
+        ]
+
+    def _find(self, known: SObject, key: Field, keys: Sequence[str]) -> dict[str, list[str]]:
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        column = "Id" if key.kind is Kind.ID else key.folded
+        sql = f'SELECT "{column}", "Id" FROM "{known.name}" WHERE "{column}" IN ({{}}) AND "IsDeleted" = 0'  # noqa: S608 - names are ours
+        for folded, record in self._database.lookup(sql, keys):
+            found[folded].append(record)
+        return found
+
+    @staticmethod
+    def _refuse_repeats(drafts: list[Draft], text: Callable[[Draft], str]) -> None:
+        counts = Counter(draft.key for draft in drafts if draft.key is not None)
+        if len(counts) == len(drafts):
+            return
+        for draft in drafts:
+            if draft.refusal is None and draft.key is not None and counts[draft.key] > 1:
+                draft.refusal = RecordRefusedError("DUPLICATE_VALUE", text(draft))
+
+    def _refuse_missing(self, known: SObject, drafts: list[Draft]) -> None:
+        sql = f'SELECT "Id", "IsDeleted" FROM "{known.name}" WHERE "Id" IN ({{}})'  # noqa: S608 - the name is ours
+        state = dict(self._database.lookup(sql, [draft.id for draft in drafts if draft.id]))
+        for draft in drafts:
+            if draft.refusal is not None:
+                continue
+            if draft.id not in state:
+                draft.refusal = RecordRefusedError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
+            elif state[draft.id]:
+                draft.refusal = RecordRefusedError("ENTITY_IS_DELETED", "entity is deleted")
+
+    @staticmethod
+    def _refuse_locked(drafts: list[Draft], author: Author) -> None:
+        if author.locked is None:
+            return
+        for draft in drafts:
+            if draft.refusal is None and author.locked(draft.record):
+                draft.refusal = RecordRefusedError(
+                    "UNABLE_TO_LOCK_ROW",
+                    "unable to obtain exclusive access to this record or 1 records: "
+                    f"{draft.id or draft.values.get('AccountId') or UNKNOWN}",
+                )
+
+    @staticmethod
+    def _refuse_incomplete(known: SObject, drafts: list[Draft]) -> None:
+        for draft in drafts:
+            if draft.refusal is not None:
+                continue
+            missing = draft.cleared or []
+            if draft.id is None:
+                missing = [field.name for field in known.required if draft.values.get(field.name) is None]
+            if missing:
+                listed = ", ".join(missing)
+                draft.refusal = RecordRefusedError(
+                    "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{listed}]", *missing
+                )
+
+    def _refuse_taken(self, known: SObject, drafts: list[Draft]) -> None:
+        for field in known.unique:
+            taken: dict[str, str] = {}
+            wanted = [draft for draft in drafts if draft.refusal is None and draft.values.get(field.folded) is not None]
+            found = self._find(known, field, [str(draft.values[field.folded]) for draft in wanted])
+            for draft in wanted:
+                value = str(draft.values[field.folded])
+                other = next((owner for owner in found.get(value, []) if owner != draft.id), taken.get(value))
+                if other is None:
+                    taken[value] = draft.id or UNKNOWN
+                    continue
+                named = UNKNOWN if other == UNKNOWN else field.name
+                draft.refusal = RecordRefusedError(
+                    "DUPLICATE_VALUE",
+                    f"duplicate value found: {named} duplicates value on record with id: {other}",
+                )
+
+    def _create(self, known: SObject, drafts: list[Draft], author: Author) -> None:
+        system = ("row", "Id", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp")
+        trail = (author.stamp, author.user, author.stamp, author.user, author.stamp)
+        for names, group in _by_fields(drafts):
+            columns = ", ".join(f'"{name}"' for name in (*system, *names))
+            marks = ", ".join("?" * (len(system) + len(names)))
+            self._database.connection.executemany(
+                f'INSERT INTO "{known.name}" ({columns}) VALUES ({marks})',  # noqa: S608 - names are ours
+                [(draft.row, draft.id, *trail, *draft.values.values()) for draft in group],
+            )
+
+    def _change(self, known: SObject, drafts: list[Draft], author: Author) -> None:
+        trail = (author.stamp, author.user, author.stamp)
+        for names, group in _by_fields(drafts):
+            columns = ", ".join(
+                f'"{name}" = ?' for name in ("LastModifiedDate", "LastModifiedById", "SystemModstamp", *names)
+            )
+            self._database.connection.executemany(
+                f'UPDATE "{known.name}" SET {columns} WHERE "Id" = ?',  # noqa: S608 - names are ours
+                [(*trail, *draft.values.values(), draft.id) for draft in group],
+            )
+
+    def _note(self, known: SObject, drafts: Iterable[Draft], author: Author, action: str | None = None) -> None:
+        self._database.record(
+            author.time,
+            known.name,
+            author.user,
+            (
+                (str(draft.id), action or ("created" if draft.created else "updated"), _fields(draft.record))
+                for draft in drafts
+            ),
+        )
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in WITHOUT_ID}
+
+
+def _by_fields(drafts: Iterable[Draft]) -> Iterable[tuple[tuple[str, ...], list[Draft]]]:
+    """The drafts by the fields that they set, so that each group is one prepared statement."""
+    groups: defaultdict[tuple[str, ...], list[Draft]] = defaultdict(list)
+    for draft in drafts:
+        groups[tuple(draft.values)].append(draft)
+    return groups.items()
+
+
+def _wrong_id(known: SObject, given: object) -> RecordRefusedError:
+    if given is None:
+        return RecordRefusedError("MISSING_ARGUMENT", "Id not specified in an update call", "Id")
+    return RecordRefusedError("MALFORMED_ID", f"{known.label} ID: id value of incorrect type: {given}", "Id")

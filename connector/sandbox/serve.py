@@ -1,0 +1,45 @@
+"""Puts a sandbox on a port: for a test as a context manager, for a command until it is told to stop."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+LONGEST_LINE = 16_384  # bytes of a request line or header; Salesforce answers 414 or 431 beyond it
+STOP_GRACE = 1.0  # seconds that open requests get when a sandbox stops
+
+
+@asynccontextmanager
+async def serving(app: web.Application, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve `app` while the block runs, and yield its base URL; port 0 takes a free one."""
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        max_line_size=LONGEST_LINE,
+        max_field_size=LONGEST_LINE,
+        shutdown_timeout=STOP_GRACE,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        bound = runner.addresses[0]
+        yield f"http://{host}:{bound[1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def serve_until_stopped(app: web.Application, host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Serve `app` until SIGTERM or SIGINT; `announce` is told the base URL once it listens."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with serving(app, host, port) as url:
+            announce(url)
+            await stop.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
