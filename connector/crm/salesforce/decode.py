@@ -128,6 +128,14 @@ def rows(part: Answer) -> Mapping[str, Any] | Failed:
     return body  # type: ignore[no-any-return]  # it is the JSON object whose records were just looked at.
 
 
+def value_of(row: Mapping[str, Any], field: str) -> Any:
+    """A field of a row, however its name is written: Salesforce answers with the org's own spelling."""
+    if field in row:
+        return row[field]
+    wanted = field.casefold()
+    return next((value for name, value in row.items() if name.casefold() == wanted), None)
+
+
 def failed(part: Answer) -> Failed:
     """What a request that failed as a whole means: by its code where that is known, else by its status."""
     errors = part.body if isinstance(part.body, list) else [part.body]

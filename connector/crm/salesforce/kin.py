@@ -1,0 +1,68 @@
+"""Which writes of a batch are the parents of which: pure, and all that is known of it here is the batch itself."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from connector.model.operation import Parent, RecordWrite
+
+LEVELS = 10  # of parents and children: no mapping comes near it, and a circle of parents ends here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kin:
+    """For each write, by its place in the batch: those that it must wait for, those whose fate it shares, and its stage."""
+
+    before: Mapping[int, Sequence[int]]
+    parents: Mapping[int, Sequence[int]]  # a part of `before`: where the batch leaves no doubt which record is meant
+    stages: Mapping[int, int]  # 0: no parent in the batch
+
+
+def kin(writes: Mapping[int, RecordWrite]) -> Kin:
+    """Find the parents of each write among the others."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for index, write in writes.items():
+        places.setdefault((write.key_field.casefold(), write.key.casefold()), []).append(index)
+    before: dict[int, Sequence[int]] = {}
+    parents: dict[int, Sequence[int]] = {}
+    for index, write in writes.items():
+        groups = [[one for one in group if one != index] for group in _candidates(write, writes, places)]
+        before[index] = [one for group in groups for one in group]
+        parents[index] = [group[0] for group in groups if len(group) == 1]
+    return Kin(before=before, parents=parents, stages=_stages(before))
+
+
+def _candidates(
+    write: RecordWrite, writes: Mapping[int, RecordWrite], places: Mapping[tuple[str, str], Sequence[int]]
+) -> Iterator[Sequence[int]]:
+    """For each relationship that the write sets, the writes that may be of the record it points to."""
+    for values in (write.set, write.create):
+        for name, value in values.items():
+            if not isinstance(value, Parent):
+                continue
+            found = places.get((value.key_field.casefold(), value.key.casefold()), ())
+            # Only a relationship of several types names the object; most others are called after it.
+            hint = _base(value.object or name)
+            named = [one for one in found if _base(writes[one].object) == hint]
+            if named:
+                yield named
+            elif value.object is None:
+                yield found
+
+
+def _base(name: str) -> str:
+    return name.casefold().removesuffix("__c").removesuffix("__r")
+
+
+def _stages(before: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    stages = dict.fromkeys(before, 0)
+    children = [index for index, parents in before.items() if parents]
+    for _ in range(LEVELS):
+        moved = False
+        for child in children:
+            stage = 1 + max(stages[parent] for parent in before[child])
+            if stage > stages[child]:
+                stages[child] = stage
+                moved = True
+        if not moved:
+            break
+    return stages

@@ -1,0 +1,163 @@
+"""Which records exist, and what their opt-out flag says, read just before they are written."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+from connector.crm.salesforce import decode
+from connector.crm.salesforce.decode import Failed, Usage, value_of
+from connector.crm.salesforce.encode import Api, identifier, literal
+from connector.model.exchange import Exchange, HttpReply
+from connector.model.operation import ID_FIELD, RecordWrite
+from connector.model.outcome import Outcome, Reason, Rejected, Retry
+
+KEYS = 200  # of one query
+QUERIES = 5  # of one composite
+# Characters of the keys of one query, encoded: Salesforce takes URLs of 16,384 bytes, and the rest of the query has its room.
+KEYS_LENGTH = 14_000
+ID_LENGTH = 15  # characters that tell two records apart; the last three of an 18-character Id are a checksum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A record to look for."""
+
+    index: int  # in the batch
+    write: RecordWrite
+    flag: str | None = None  # the opt-out flag, where the write clears it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A record that exists."""
+
+    record_id: str
+    flag: object = None  # the opt-out flag's value now, where it was asked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One query: its keys are of one external ID of one object."""
+
+    wanted: Sequence[Wanted]
+    flag: str | None
+
+    @property
+    def soql(self) -> str:
+        """Its text."""
+        write = self.wanted[0].write
+        key_field = identifier(write.key_field)
+        columns = dict.fromkeys([ID_FIELD, key_field, *([identifier(self.flag)] if self.flag else ())])
+        keys = ",".join(literal(one.write.key) for one in self.wanted)
+        return f"SELECT {','.join(columns)} FROM {identifier(write.object)} WHERE {key_field} IN ({keys})"  # noqa: S608 - SOQL; names are checked and texts quoted.
+
+
+class LookUp:
+    """The look-ups of one batch. Afterwards each wanted record is in `found` (None: there is none) or in `failed`."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.found: dict[int, Found | None] = {}
+        self.failed: dict[int, Outcome] = {}
+        self.stopped: Retry | None = None  # Salesforce cannot be worked with now: some are in neither
+        self.usage: Usage | None = None
+
+    def run(self, wanted: Sequence[Wanted]) -> Exchange[None]:
+        """Ask for all of them: up to a thousand in one API call."""
+        batches = _batches(_queries(wanted))
+        while batches:
+            replies = yield [self._api.queries([query.soql for query in batch]) for batch in batches]
+            again: list[list[Query]] = []
+            for batch, reply in zip(batches, replies, strict=True):
+                if isinstance(reply, HttpReply):
+                    self.usage = decode.usage(reply.headers) or self.usage
+                whole = decode.answer(reply)
+                parts = whole if isinstance(whole, Failed) else decode.subanswers(whole, len(batch))
+                if not isinstance(parts, Failed):
+                    for query, part in zip(batch, parts, strict=True):
+                        again += _batches(self._take(query, part))
+                elif parts.spoiled and len(batch) > 1:
+                    again += [[query] for query in batch]
+                elif parts.spoiled:
+                    again += _batches(self._take(batch[0], parts))
+                else:
+                    self.stopped = _not_in_doubt(parts.outcome)
+                    return
+            batches = again
+
+    def _take(self, query: Query, part: decode.Answer | Failed) -> list[Query]:
+        """Keep what a query found; returns the queries to ask instead where it failed."""
+        body = part if isinstance(part, Failed) else decode.rows(part)
+        if isinstance(body, Failed):
+            return self._take_failure(query, body)
+        if body.get("done") is False:
+            # One record per key fits one page many times over: so many rows mean that the key field is not unique.
+            self._fail(query, Rejected(reason=Reason.AMBIGUOUS_KEY, detail="several records have the same key"))
+            return []
+        by_key: dict[str, list[Found]] = {}
+        key_field = query.wanted[0].write.key_field
+        for row in body["records"]:
+            found = Found(record_id=str(row.get(ID_FIELD)), flag=value_of(row, query.flag) if query.flag else None)
+            by_key.setdefault(_comparable(key_field, str(value_of(row, key_field))), []).append(found)
+        for one in query.wanted:
+            matches = by_key.get(_comparable(key_field, one.write.key), [])
+            if len(matches) > 1:
+                detail = f"{len(matches)} records have this key: tick Unique on {one.write.object}.{key_field}"
+                self.failed[one.index] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
+            else:
+                self.found[one.index] = matches[0] if matches else None
+        return []
+
+    def _take_failure(self, query: Query, failed: Failed) -> list[Query]:
+        if failed.code == "INVALID_FIELD" and query.flag:
+            # The flag may be what is wrong: that concerns only the writes that clear it.
+            self._fail(replace(query, wanted=[one for one in query.wanted if one.flag]), failed.outcome)
+            rest = [one for one in query.wanted if not one.flag]
+            return [Query(wanted=rest, flag=None)] if rest else []
+        if failed.spoiled and failed.code != "INVALID_FIELD" and len(query.wanted) > 1:
+            middle = len(query.wanted) // 2
+            return [replace(query, wanted=query.wanted[:middle]), replace(query, wanted=query.wanted[middle:])]
+        self._fail(query, failed.outcome)
+        return []
+
+    def _fail(self, query: Query, outcome: Outcome) -> None:
+        if isinstance(outcome, Retry):
+            outcome = _not_in_doubt(outcome)
+        self.failed.update((one.index, outcome) for one in query.wanted)
+
+
+def _queries(wanted: Iterable[Wanted]) -> list[Query]:
+    groups: dict[tuple[str, str], list[list[Wanted]]] = {}
+    lengths: dict[tuple[str, str], int] = {}
+    for one in wanted:
+        group = (one.write.object, one.write.key_field)
+        length = len(quote(literal(one.write.key), safe="")) + len("%2C")
+        chunks = groups.setdefault(group, [[]])
+        lengths[group] = lengths.get(group, 0) + length
+        if chunks[-1] and (len(chunks[-1]) == KEYS or lengths[group] > KEYS_LENGTH):
+            chunks.append([])
+            lengths[group] = length
+        chunks[-1].append(one)
+    return [
+        Query(wanted=chunk, flag=next((one.flag for one in chunk if one.flag), None))
+        for chunks in groups.values()
+        for chunk in chunks
+    ]
+
+
+def _batches(queries: Sequence[Query]) -> list[list[Query]]:
+    return [list(queries[start : start + QUERIES]) for start in range(0, len(queries), QUERIES)]
+
+
+def _comparable(key_field: str, key: str) -> str:
+    """External IDs compare without regard to case, Ids by their first 15 characters."""
+    return key[:ID_LENGTH] if key_field == ID_FIELD else key.casefold()
+
+
+def _not_in_doubt(outcome: Retry | Rejected) -> Retry:
+    """Nothing was written yet, whatever became of the question."""
+    return Retry(
+        reason=outcome.reason if isinstance(outcome, Retry) else Reason.UNEXPECTED_ANSWER,
+        detail=outcome.detail,
+        not_before=outcome.not_before if isinstance(outcome, Retry) else None,
+    )

@@ -1,0 +1,112 @@
+"""How records are packed into requests: pure, within Salesforce's limits.
+
+Source: REST API Developer Guide, "sObject Collections" (200 records, 10 runs of one type) and "Composite" (5 collections).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from connector.crm.salesforce.encode import REFERENCE, Collection
+from connector.model.operation import Parent, Value
+
+RECORDS = 200  # of one collection
+OBJECTS = 10  # runs of one type in a collection of updates by Id
+COLLECTIONS = 5  # of one composite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A record that is ready to go. `index` is its place in the batch."""
+
+    index: int
+    stage: int
+    object: str
+    key_field: str | None  # None: it is updated by its Id
+    fields: Mapping[str, Value]  # as sent
+    body: bytes
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether it must not travel in a composite, which would read a part of its text as a reference."""
+        return REFERENCE in self.body
+
+    def uses(self, column: str, object_name: str) -> bool:
+        """Whether it names this field of this object, its own or a parent's."""
+        wanted = column.casefold()
+        if self.object.casefold() == object_name.casefold():
+            return wanted in {name.casefold() for name in (*self.fields, self.key_field or "")}
+        parents = [value for value in self.fields.values() if isinstance(value, Parent)]
+        return any(parent.key_field.casefold() == wanted for parent in parents)
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Items that go in one collection."""
+
+    items: Sequence[Item]
+
+    @property
+    def key_field(self) -> str | None:
+        """The external ID by which all of them are upserted; None where they are updated by Id."""
+        return self.items[0].key_field
+
+    @property
+    def plain(self) -> bool:
+        """Whether it must go in a request of its own."""
+        return self.items[0].plain
+
+    @property
+    def collection(self) -> Collection:
+        """What is sent."""
+        first = self.items[0]
+        return Collection(
+            records=[item.body for item in self.items],
+            object=first.object if first.key_field is not None else None,
+            key_field=first.key_field,
+        )
+
+
+Shipment = Sequence[Parcel]  # the parcels of one request, in order
+
+
+def pack(items: Iterable[Item]) -> list[Parcel]:
+    """Parcels of one kind each, those of earlier stages first."""
+    kinds: dict[tuple[int, str, str, bool], list[Item]] = {}
+    for item in items:
+        kind = (item.stage, item.object if item.key_field is not None else "", item.key_field or "", item.plain)
+        kinds.setdefault(kind, []).append(item)
+    parcels: list[Parcel] = []
+    for kind in sorted(kinds, key=lambda kind: kind[0]):  # a stable sort: within a stage in the order of the batch
+        parcels += _cut(kinds[kind]) if kind[2] else _cut(sorted(kinds[kind], key=lambda item: item.object))
+    return parcels
+
+
+def _cut(items: Sequence[Item]) -> list[Parcel]:
+    parcels: list[list[Item]] = []
+    objects: set[str] = set()
+    for item in items:
+        objects.add(item.object)
+        if not parcels or len(parcels[-1]) == RECORDS or len(objects) > OBJECTS:
+            parcels.append([])
+            objects = {item.object}
+        parcels[-1].append(item)
+    return [Parcel(parcel) for parcel in parcels]
+
+
+def ship(parcels: Iterable[Parcel], room: int) -> list[Shipment]:
+    """Up to `room` parcels a request, in their order: children ride behind their parents where there is room."""
+    shipments: list[list[Parcel]] = []
+    for parcel in parcels:
+        last = shipments[-1] if shipments else []
+        if not last or len(last) >= room or parcel.plain or last[-1].plain:
+            shipments.append([parcel])
+        else:
+            last.append(parcel)
+    return list(shipments)
+
+
+def split(parcel: Parcel, parts: int) -> list[Parcel]:
+    """About equal parts, each smaller than the whole."""
+    size = -(-len(parcel.items) // parts)
+    return [Parcel(parcel.items[start : start + size]) for start in range(0, len(parcel.items), size)]

@@ -1,0 +1,193 @@
+"""Sending the ready records of one batch until each has its outcome: order, stopping, and isolating the guilty."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+
+from connector.crm.salesforce import decode
+from connector.crm.salesforce.decode import Failed, Usage
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.errors import missing_column
+from connector.crm.salesforce.kin import Kin
+from connector.crm.salesforce.parcels import COLLECTIONS, Item, Parcel, Shipment, pack, ship, split
+from connector.model.exchange import Exchange, HttpCall, HttpReply, Reply
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+
+
+class Composite(StrEnum):
+    """What is known of upserts by external ID inside a composite: Salesforce's documents do not promise them."""
+
+    UNTRIED = "untried"
+    WORKS = "works"
+    REFUSED = "refused"
+
+
+class Sending:
+    """One batch on its way. `outcomes` may hold some from the start: of records that are not sent."""
+
+    def __init__(self, api: Api, kin: Kin, outcomes: dict[int, Outcome], composite: Composite) -> None:
+        self._api = api
+        self._kin = kin
+        self._outcomes = outcomes
+        self._room = 1 if composite is Composite.REFUSED else COLLECTIONS
+        self._queue: deque[Shipment] = deque()
+        self._later: list[Item] = []  # children whose parents are still being isolated
+        self._waited: set[int] = set()
+        self.composite = composite
+        self.usage: Usage | None = None
+
+    def run(self, items: Sequence[Item]) -> Exchange[None]:
+        """Send them. Afterwards each of them has an outcome."""
+        self._queue.extend(ship(pack(items), self._room))
+        while self._queue or self._later:
+            if not self._queue:
+                self._queue.extend(ship(pack(self._later), self._room))
+                self._later = []
+            shipment = self._without_orphans(self._queue.popleft())
+            if len(shipment) > self._room:
+                self._first(ship(shipment, self._room))
+            elif shipment:
+                replies = yield [self._call(shipment)]
+                self._take(shipment, replies[0])
+
+    def _call(self, shipment: Shipment) -> HttpCall:
+        if len(shipment) == 1:
+            return self._api.collection(shipment[0].collection)
+        return self._api.collections([parcel.collection for parcel in shipment])
+
+    def _take(self, shipment: Shipment, reply: Reply) -> None:
+        if isinstance(reply, HttpReply):
+            self.usage = decode.usage(reply.headers) or self.usage
+        whole = decode.answer(reply)
+        if isinstance(whole, Failed):
+            self._stop(shipment, whole.outcome)
+        elif len(shipment) == 1:
+            key_field = shipment[0].key_field
+            results = decode.records(whole, len(shipment[0].items), key_field=key_field or "")
+            if isinstance(results, Failed):
+                self._take_failure(shipment, results)
+                return
+            if self._room == 1 and self.composite is Composite.UNTRIED and key_field is not None:
+                # Alone it goes and inside a composite it does not: the org refuses the way, not the records.
+                self.composite = Composite.REFUSED
+            self._settle_all(shipment[0], results)
+        else:
+            parts = decode.subanswers(whole, len(shipment))
+            if isinstance(parts, Failed):
+                self._take_failure(shipment, parts)
+            else:
+                self._take_parts(shipment, parts)
+
+    def _take_parts(self, shipment: Shipment, parts: Sequence[decode.Answer | Failed]) -> None:
+        results = [
+            part
+            if isinstance(part, Failed)
+            else decode.records(part, len(parcel.items), key_field=parcel.key_field or "")
+            for parcel, part in zip(shipment, parts, strict=True)
+        ]
+        upserts = [result for parcel, result in zip(shipment, results, strict=True) if parcel.key_field is not None]
+        if self.composite is Composite.UNTRIED and upserts:
+            if all(isinstance(result, Failed) and result.no_such_path for result in upserts):
+                self._room = 1
+            elif not all(isinstance(result, Failed) for result in upserts):
+                self.composite = Composite.WORKS
+        first: list[Parcel] = []
+        for parcel, result in zip(shipment, results, strict=True):
+            if not isinstance(result, Failed):
+                self._settle_all(parcel, result)
+            elif self._room == 1 and result.no_such_path and parcel.key_field is not None:
+                first.append(parcel)
+            elif result.spoiled:
+                first += [piece for pieces in self._isolate([parcel], result) for piece in pieces]
+            else:
+                self._settle_all(parcel, [result.outcome] * len(parcel.items))
+        self._first(ship(first, self._room))
+
+    def _take_failure(self, shipment: Shipment, failed: Failed) -> None:
+        """A whole request failed."""
+        if failed.spoiled:
+            self._first(self._isolate(shipment, failed))
+        elif len(shipment) > 1 and failed.no_such_path:
+            self._stop(shipment, Retry(reason=Reason.WRONG_ADDRESS, detail=failed.outcome.detail))
+        elif isinstance(failed.outcome, Retry):
+            self._stop(shipment, failed.outcome)
+        else:
+            for parcel in shipment:
+                self._settle_all(parcel, [failed.outcome] * len(parcel.items))
+
+    def _isolate(self, parcels: Shipment, failed: Failed) -> list[Shipment]:
+        """One record has spoiled these: settle it where it is known, and divide the rest until it is."""
+        column = missing_column(failed.message)
+        guilty = [item for parcel in parcels for item in parcel.items if column and item.uses(*column)]
+        if guilty:
+            for item in guilty:
+                self._settle(item, failed.outcome)
+            names = {item.index for item in guilty}
+            rest = [[item for item in parcel.items if item.index not in names] for parcel in parcels]
+            return ship([Parcel(items) for items in rest if items], self._room)
+        if len(parcels) > 1:
+            middle = len(parcels) // 2
+            return [parcels[:middle], parcels[middle:]]
+        if len(parcels[0].items) == 1:
+            self._settle(parcels[0].items[0], failed.outcome)
+            return []
+        return ship(split(parcels[0], max(self._room, 2)), self._room)
+
+    def _stop(self, shipment: Shipment, outcome: Retry | Rejected) -> None:
+        """Salesforce cannot be worked with now: nothing more of the batch is sent, and what was not sent is not in doubt."""
+        for parcel in shipment:
+            self._settle_all(parcel, [outcome] * len(parcel.items))
+        unsent = replace(outcome, in_doubt=False) if isinstance(outcome, Retry) else outcome
+        for item in self._later + [item for waiting in self._queue for parcel in waiting for item in parcel.items]:
+            self._outcomes[item.index] = unsent
+        self._later = []
+        self._queue.clear()
+
+    def _first(self, shipments: Sequence[Shipment]) -> None:
+        self._queue.extendleft(reversed(shipments))
+
+    def _without_orphans(self, shipment: Shipment) -> Shipment:
+        """The shipment without the children whose parents are known not to be there."""
+        kept: list[Parcel] = []
+        for parcel in shipment:
+            items: list[Item] = []
+            for item in parcel.items:
+                fate = self._fate(item)
+                if fate is None:
+                    items.append(item)
+                else:
+                    self._outcomes[item.index] = fate
+            if items:
+                kept.append(Parcel(items))
+        return kept
+
+    def _fate(self, item: Item) -> Retry | Rejected | None:
+        """What follows for a child from the outcomes of its parents in the batch; None where nothing does."""
+        fates = [self._outcomes.get(parent) for parent in self._kin.parents[item.index]]
+        for fate in fates:
+            if isinstance(fate, Rejected):
+                return Rejected(reason=Reason.PARENT_FAILED, detail=f"its parent record was refused: {fate.reason}")
+        for fate in fates:
+            if isinstance(fate, Retry):
+                return Retry(reason=Reason.PARENT_WAITING, detail=f"its parent record waits: {fate.reason}")
+        return None
+
+    def _settle_all(self, parcel: Parcel, outcomes: Sequence[Outcome]) -> None:
+        for item, outcome in zip(parcel.items, outcomes, strict=True):
+            self._settle(item, outcome)
+
+    def _settle(self, item: Item, outcome: Outcome) -> None:
+        if isinstance(outcome, Delivered) and item.left_out:
+            outcome = replace(outcome, left_out=item.left_out)
+        if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
+            fate = self._fate(item)
+            if fate is None and item.index not in self._waited and self._parents_open(item):
+                self._waited.add(item.index)
+                self._later.append(item)
+                return
+            outcome = fate or outcome
+        self._outcomes[item.index] = outcome
+
+    def _parents_open(self, item: Item) -> bool:
+        return any(parent not in self._outcomes for parent in self._kin.before[item.index])
