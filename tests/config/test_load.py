@@ -1,0 +1,129 @@
+from datetime import timedelta
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from connector.config.document import parse
+from connector.config.load import DRAFT, Duration, Size, Strict, did_you_mean, duration_text, load, schema, wrong
+from connector.model.problem import ProblemsFound
+
+
+class Cat(Strict):
+    type: Literal["cat"]
+    lives: int = 9
+
+
+class Dog(Strict):
+    type: Literal["dog"]
+    tricks: tuple[str, ...] = ()
+
+
+class House(Strict):
+    name: str
+    """What it is called."""
+    level: Literal["debug", "info"] = "info"
+    every: Duration = timedelta(seconds=30)
+    room: Size = 65536
+    pet: Annotated[Cat | Dog, Field(discriminator="type")] | None = None
+    pets: dict[str, Annotated[Cat | Dog, Field(discriminator="type")]] = Field(default_factory=dict)
+    port: int = Field(default=80, ge=1, le=65535)
+
+
+def problems(text: str, model: type[Strict] = House) -> list[str]:
+    with pytest.raises(ProblemsFound) as caught:
+        load(parse(text, "f.yaml"), model)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_fitting_document_becomes_its_model():
+    made = load(parse("name: 2002\nevery: 7d\nroom: 2 MiB\npet: {type: cat, lives: 3}", "f.yaml"), House)
+    assert made == House(name="2002", every=timedelta(days=7), room=2 * 1024 * 1024, pet=Cat(type="cat", lives=3))
+
+
+def test_all_misfits_are_told_at_once_with_their_places():
+    found = problems("nam: x\nlevel: inof\nevery: 5 minutes\nport: 70000\npet: {type: cat, tricks: []}\nroom: lots")
+    assert found == [
+        "f.yaml:1:1: `name` is missing here (add `name: …`)",
+        "f.yaml:1:1: unknown key `nam` (did you mean `name`?)",
+        "f.yaml:2:8: `inof` is not known here (did you mean `info`?)",
+        "f.yaml:3:8: a time span is expected here (write a number and s, m, h or d: 30s, 5m, 2h, 7d)",
+        "f.yaml:4:7: `port` must be at most 65535",
+        "f.yaml:5:18: unknown key `tricks` (known: lives, type)",
+        "f.yaml:6:7: a size is expected here (write a number and its unit: 64KiB, 64MiB, 2GiB)",
+    ]
+
+
+def test_a_misfit_below_a_key_that_is_named_like_its_type_has_its_own_place():
+    assert problems("name: x\npets:\n  cat:\n    type: cat\n    lives: many") == [
+        "f.yaml:5:12: a whole number is expected here"
+    ]
+
+
+def test_an_unknown_type_says_which_there_are():
+    assert problems("name: x\npets: {a: {type: dgo}}") == ["f.yaml:2:11: `dgo` is not known here (did you mean `dog`?)"]
+
+
+def test_wrong_types_are_told_in_plain_words():
+    assert problems("name: [a]\nport: many\npet: 3") == [
+        "f.yaml:1:7: a text is expected here",
+        "f.yaml:2:7: a whole number is expected here",
+        "f.yaml:3:6: keys with values (`key: value`) is expected here",
+    ]
+
+
+def test_a_union_is_told_as_one_problem():
+    class Either(Strict):
+        value: bool | list[str]
+
+    assert problems("value: {a: 1}", Either) == ["f.yaml:1:8: true or false or a list is expected here"]
+
+
+def test_a_validator_of_ours_keeps_its_words():
+    class Picky(Strict):
+        name: str
+
+        def model_post_init(self, _context: object) -> None:
+            raise wrong("odd", "too odd", "make it even")
+
+    with pytest.raises(ProblemsFound) as caught:
+        load(parse("name: x", "f.yaml"), Picky)
+    assert caught.value.problems[0].code == "odd"
+    assert str(caught.value) == "f.yaml:1:1: too odd (make it even)"
+
+
+def test_an_empty_file_is_told():
+    assert problems("# nothing\n") == [
+        "f.yaml: the file is empty (write into it what the documentation shows, or remove it)"
+    ]
+
+
+def test_a_list_where_keys_belong_is_told():
+    assert problems("- a\n") == ["f.yaml:1:1: keys with values (`key: value`) is expected here"]
+
+
+def test_no_value_is_repeated_but_a_misspelt_word():
+    assert "hunter2" not in "".join(problems("name: x\nport: hunter2\npet: {type: cat, lives: hunter2}"))
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "-5m", "1h30m", "5 m", "9999999d", "٣m"])
+def test_bad_durations_are_refused(text: str):
+    assert "time span" in problems(f'name: x\nevery: "{text}"')[0]
+
+
+@pytest.mark.parametrize("text", ["30s", "5m", "2h", "7d", "0s", "90s"])
+def test_durations_are_written_as_they_are_read(text: str):
+    assert duration_text(load(parse(f"name: x\nevery: {text}", "f.yaml"), House).every) == text
+
+
+def test_did_you_mean_is_silent_without_a_close_word_among_many():
+    assert did_you_mean("zzz", [f"word{number}" for number in range(30)]) == ""
+
+
+def test_the_schema_is_draft_7_with_descriptions_and_written_defaults():
+    made = schema(House, title="House")
+    assert made["$schema"] == DRAFT
+    assert made["additionalProperties"] is False
+    assert made["properties"]["name"]["description"] == "What it is called."
+    assert made["properties"]["every"]["default"] == "30s"
+    assert made["properties"]["room"]["default"] == "64KiB"
