@@ -1,0 +1,90 @@
+"""Secrets by reference: where a secret is, never what it is. Files are checked to be for our eyes only."""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from connector.config.load import Strict, wrong
+from connector.model.errors import ConnectorError
+
+MAX_BYTES = 64 * 1024  # a private key has 3 KiB; more is the wrong file
+CREDENTIALS = "CREDENTIALS_DIRECTORY"  # systemd.exec(5): where LoadCredential= puts its files
+NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
+FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class SecretMissing(ConnectorError):  # noqa: N818 - it reads as the state it tells of.
+    """A secret that cannot be had; the message says where it was looked for and what to do, never its value."""
+
+
+class SecretRef(Strict):
+    """Where a secret is: exactly one of the three."""
+
+    credential: Annotated[str, Field(pattern=NAME)] | None = None
+    """The name of a systemd credential (`LoadCredential=` in the unit). The safest."""
+    file: str | None = None
+    """A file that only the service's user may read; relative to the config file."""
+    env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """The name of an environment variable. Other processes of the same user can read it."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len([one for one in (self.credential, self.file, self.env) if one is not None]) != 1:
+            raise wrong(
+                "bad-secret", "a secret is named by exactly one of its places", "write one of credential:, file:, env:"
+            )
+        return self
+
+    def __str__(self) -> str:
+        if self.credential is not None:
+            return f"credential {self.credential}"
+        return f"file {self.file}" if self.file is not None else f"environment variable {self.env}"
+
+
+def resolve(ref: SecretRef, base: Path, environ: Mapping[str, str] = os.environ) -> SecretStr:
+    """The secret, without one newline at its end; `base` is the directory of the config. Raises SecretMissing."""
+    if ref.env is not None:
+        value = environ.get(ref.env)
+        if value is None:
+            raise SecretMissing(f"the {ref} is not set: set it for the service, or use credential: or file:")
+    elif ref.credential is not None:
+        directory = environ.get(CREDENTIALS)
+        if not directory:
+            raise SecretMissing(
+                f"the {ref} is not there, as ${CREDENTIALS} is not set: start the service by systemd with "
+                f"LoadCredential={ref.credential}:/path/to/it, or use file: instead"
+            )
+        # systemd guards its directory itself, and shows the group bits of an access list.
+        value = _read(Path(directory) / ref.credential, ref, private=False)
+    else:
+        value = _read(base / Path(ref.file or "").expanduser(), ref, private=True)
+    plain = value.removesuffix("\n").removesuffix("\r")
+    if not plain.strip():
+        raise SecretMissing(f"the {ref} is empty: write the secret into it")
+    return SecretStr(plain)
+
+
+def _read(path: Path, ref: SecretRef, *, private: bool) -> str:
+    try:
+        # Without O_NONBLOCK a named pipe would hold up the start for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        cure = "check the path, and that the service's user may read it"
+        raise SecretMissing(f"the {ref} cannot be read ({error.strerror}): {cure}") from None
+    with os.fdopen(descriptor, "rb") as stream:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise SecretMissing(f"the {ref} is no file: name the file that holds the secret")
+        if private and state.st_mode & FOR_OTHERS:
+            raise SecretMissing(f"the {ref} can be read by others: chmod 600 it, and replace the secret if they may have")
+        data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise SecretMissing(f"the {ref} is larger than {MAX_BYTES // 1024} KiB: this is not the secret's file")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise SecretMissing(f"the {ref} is not text in UTF-8: save it as text") from None
