@@ -97,11 +97,16 @@ async def test_subscribers_can_be_set_one_by_one(strex):
 async def test_a_reset_forgets_what_happened_and_keeps_the_dials(strex):
     await configure(strex, compress=5)
     await texted(strex, "KATT")
+    async with (
+        strex.post("/_sandbox/faults", json={"fault": "forbidden"}),
+        strex.post("/api/services/command", json={}),
+    ):
+        pass
     async with strex.post("/_sandbox/reset") as answer:
         assert answer.status == 200
-    assert await subscribers(strex) == {}
-    async with strex.get("/_sandbox/forwards") as answer:
-        assert await answer.json() == []
+    for gone in ("subscribers", "forwards", "commands", "faults"):
+        async with strex.get(f"/_sandbox/{gone}") as answer:
+            assert await answer.json() == [], gone
     async with strex.get("/_sandbox/config") as answer:
         assert (await answer.json())["compress"] == 5
 
@@ -111,6 +116,7 @@ async def test_a_reset_forgets_what_happened_and_keeps_the_dials(strex):
     [
         ("phone", {"text": "KATT"}, "from is missing"),
         ("phone", {"from": PHONE, "text": "KATT", "keyword": "x"}, "the fields are from, to, text"),
+        ("phone", {"from": PHONE, "text": "  "}, "text is missing"),
         ("phone", [], "a JSON object is expected"),
         ("signup", {"phone": PHONE, "keyword": "ULV"}, "its keywords are KATT, HUND, MYKEYWORD"),
         ("charge", {"phone": PHONE, "keyword": "KATT", "price": "much"}, "price must be a number"),

@@ -43,7 +43,7 @@ class Receiver:
 async def receiver():
     kept = Receiver()
     app = web.Application()
-    app.router.add_post("/{tail:.*}", kept.take)
+    app.router.add_route("*", "/{tail:.*}", kept.take)
     async with serving(app) as kept.url:
         yield kept
 
@@ -141,9 +141,13 @@ async def test_a_retry_goes_to_the_url_that_is_set_by_then(receiver):
 
 async def test_the_report_comes_after_the_message_and_a_waiting_retry_holds_up_nobody(receiver):
     receiver.statuses = [503]
+    receiver.may_answer.clear()
     async with strex_for(receiver, compress=NEVER) as strex:
         await texted(strex)
         await texted(strex, "KATT STOP")
+        await receiver.arrived.wait()
+        assert [forward["attempts"] for forward in await forwards(strex, "")] == [1, 0, 0, 0]
+        receiver.may_answer.set()
         while len(receiver.got) < 4:
             receiver.arrived.clear()
             await receiver.arrived.wait()
@@ -160,6 +164,21 @@ async def test_any_json_is_forwarded_as_it_is(receiver, body):
         await post(strex, "emit", kind="dlr", body=body)
         await forwards(strex)
     assert receiver.bodies() == [body]
+
+
+@pytest.mark.parametrize(("kind", "field"), [("mo", "sender"), ("dlr", "recipient")])
+async def test_given_json_of_one_subscriber_is_sent_in_the_order_given(receiver, kind, field):
+    receiver.may_answer.clear()
+    async with strex_for(receiver) as strex:
+        for phone in (PHONE, PHONE, "+4790000001"):
+            await post(strex, "emit", kind=kind, body={field: phone})
+        while len(receiver.got) < 2:
+            receiver.arrived.clear()
+            await receiver.arrived.wait()
+        assert [forward["attempts"] for forward in await forwards(strex, "")] == [1, 0, 1]
+        receiver.may_answer.set()
+        await forwards(strex)
+    assert len(receiver.got) == 3
 
 
 async def test_any_text_is_forwarded_as_it_is(receiver):
