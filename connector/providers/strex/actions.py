@@ -1,0 +1,63 @@
+"""What Strex's SystemActions and status codes mean, as tables. How a callback is taken apart lives in callback.py."""
+
+from dataclasses import dataclass
+
+from connector.model.event import Result, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A SystemAction: its word on consent, whether that needs a success, and whether the action itself tells of a failure."""
+
+    verdict: Verdict = Verdict.NONE
+    only_when_ok: bool = False
+    failed: bool = False
+
+
+# "Use services in StrexConnect and get your CRM automatically updated", the eleven SystemActions of the service Subscription, and
+# SfMcSMS of its section on Salesforce. Names are compared without regard to case; those of other services are not public.
+ACTIONS: dict[str, Action] = {
+    "subscribe": Action(Verdict.OPT_IN, only_when_ok=True),
+    "signup": Action(Verdict.OPT_IN, only_when_ok=True),
+    "unsubscribe": Action(Verdict.OPT_OUT),  # it holds whatever became of the SMS that confirms it
+    "recurring": Action(),
+    "alterprice": Action(),
+    "alterpriceinvalid": Action(failed=True),
+    "subscribepreauthfailed": Action(failed=True),
+    "recurringpreauthfailed": Action(failed=True),
+    "validationfailed": Action(failed=True),
+    "alreadyregistered": Action(),
+    "lookupfailed": Action(failed=True),
+    "sfmcsms": Action(),
+}
+NO_ACTION = Action()
+
+# Target365 USERGUIDE, statusCode, and Docs/Statuscodes.md for Rebilled (failed first, billed later). Sent can still become any
+# of the final ones. A code that nobody has met yet promises nothing: it is kept as it is, pending and not final.
+RESULTS: dict[str, tuple[Result, bool]] = {
+    "queued": (Result.PENDING, False),
+    "sent": (Result.PENDING, False),
+    "ok": (Result.OK, True),
+    "rebilled": (Result.OK, True),
+    "failed": (Result.FAILED, True),
+    "reversed": (Result.REVERSED, True),
+}
+UNKNOWN_STATUS = (Result.PENDING, False)
+REVERSAL = "-"  # first character of the id of a transaction that takes another one back (USERGUIDE, reversing)
+
+
+def meaning(action: str | None, status: str | None, *, transaction_id: str) -> tuple[Verdict, Result, bool]:
+    """Verdict, result and whether the status is final, of a delivery report.
+
+    An action that tells of a failure has failed, though the SMS that says so to the subscriber was delivered. A reversal that
+    went through is `reversed`. An opt-in counts once its SMS or charge has gone through, and never before.
+    """
+    known = ACTIONS.get(action.casefold(), NO_ACTION) if action else NO_ACTION
+    result, final = RESULTS.get(status.casefold(), UNKNOWN_STATUS) if status else UNKNOWN_STATUS
+    if result is Result.OK and transaction_id.startswith(REVERSAL):
+        result = Result.REVERSED
+    if known.failed:
+        result, final = Result.FAILED, True
+    if known.only_when_ok and result is not Result.OK:
+        return Verdict.NONE, result, final
+    return known.verdict, result, final

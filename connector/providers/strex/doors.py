@@ -1,0 +1,68 @@
+"""Strex's two doors, `mo` and `dlr`: who is let in, and what is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from connector.model.event import Event
+from connector.model.exchange import Exchange, HttpRequest, HttpResponse
+from connector.model.roles import Admission
+from connector.providers.locks import Lock
+from connector.providers.strex.callback import Reader
+from connector.providers.strex.signature import Signature
+
+METHODS = frozenset({"POST"})
+# USERGUIDE, "SMS forward" and "Delivery reports": 200 is success, any other status is repeated, other 2xx too.
+SUCCESS = HttpResponse(status=200, body=b"OK")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrexDoor:
+    """A door (model/roles.py). All its locks must open; without any it stands open, which the settings allow only on demand."""
+
+    reader: Reader
+    locks: Sequence[Lock] = ()
+    signature: Signature | None = None
+
+    @property
+    def provider(self) -> str:
+        """The provider's name in the config."""
+        return self.reader.provider
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """Strex posts."""
+        return METHODS
+
+    def admit(self, request: HttpRequest) -> Exchange[Admission]:
+        """Authenticate the request; raises Refused. The signature comes last, for it may cost a call."""
+        for lock in self.locks:
+            lock.check(request)
+        if self.signature is None:
+            return Admission()
+        return (yield from self.signature.admit(request))
+
+    def answer(self) -> HttpResponse:
+        """200 exactly."""
+        return SUCCESS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageDoor(StrexDoor):
+    """MasterMOForward, and the forward of a single keyword: messages from phones."""
+
+    name: str = "mo"
+
+    def read(self, request: HttpRequest) -> tuple[Event, ...]:
+        """The message; raises Unreadable."""
+        return (self.reader.message(request.body, request.received_at),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportDoor(StrexDoor):
+    """MasterDLRForward: delivery reports."""
+
+    name: str = "dlr"
+
+    def read(self, request: HttpRequest) -> tuple[Event, ...]:
+        """The delivery report; raises Unreadable."""
+        return (self.reader.delivery_report(request.body, request.received_at),)

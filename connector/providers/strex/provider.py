@@ -1,0 +1,76 @@
+"""Settings of Strex Connect → a provider of the house."""
+
+from collections.abc import Callable
+from ipaddress import ip_network
+
+from pydantic import SecretStr
+
+from connector.config.secrets import SecretRef
+from connector.consent.stopwords import STOP_WORDS, plain_words
+from connector.delivery.transport import FixedCredentials
+from connector.model.consent import Subscription
+from connector.providers.locks import AddressList, BasicAuth, Lock, PathSecret
+from connector.providers.provider import Provider
+from connector.providers.strex.callback import Reader
+from connector.providers.strex.commands import ACTIONS, StrexCommands
+from connector.providers.strex.doors import MessageDoor, ReportDoor
+from connector.providers.strex.keys import PublicKeys
+from connector.providers.strex.settings import StrexSettings
+from connector.providers.strex.signature import Signature
+
+SHAPES = {"message": True, "delivery_report": True}  # both can bring an opt-out
+Reveal = Callable[[SecretRef], SecretStr]
+
+
+def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
+    """The provider of that name; `reveal` reads a secret, and what it raises goes through."""
+    reader = Reader(
+        provider=name,
+        keywords={one.keyword.casefold(): one.keyword for one in settings.subscriptions},
+        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+    )
+    locks = _locks(settings, reveal)
+    signature = None
+    if settings.signature.mode != "off":
+        required = settings.signature.mode == "required"
+        signature = Signature(keys=PublicKeys(), required=required, drift=settings.signature.drift)
+    api, headers = settings.api, {}
+    if api.key is not None:
+        headers[api.header] = api.form.replace("{key}", reveal(api.key).get_secret_value())
+    return Provider(
+        name=name,
+        doors=(
+            MessageDoor(reader=reader, locks=locks, signature=signature),
+            ReportDoor(reader=reader, locks=locks, signature=signature),
+        ),
+        shapes=SHAPES,
+        credentials=FixedCredentials(api.url, headers),
+        sink=StrexCommands(name=name) if api.key is not None else None,
+        commands=ACTIONS if api.key is not None else frozenset(),
+        subscriptions=tuple(
+            Subscription(
+                provider=name,
+                short_number=one.short_number,
+                keyword=one.keyword,
+                keyword_id=one.keyword_id,
+                service_id=one.service_id,
+            )
+            for one in settings.subscriptions
+        ),
+    )
+
+
+def _locks(settings: StrexSettings, reveal: Reveal) -> tuple[Lock, ...]:
+    locks: list[Lock] = []
+    if settings.addresses:
+        locks.append(AddressList([ip_network(text, strict=False) for text in settings.addresses]))
+    if settings.path_secrets:
+        locks.append(PathSecret([_bytes(reveal(secret)) for secret in settings.path_secrets]))
+    if settings.basic_auth is not None:
+        basic = settings.basic_auth
+        locks.append(BasicAuth(basic.username.encode(), _bytes(reveal(basic.password))))
+    return tuple(locks)
+
+
+def _bytes(secret: SecretStr) -> bytes:
+    return secret.get_secret_value().encode()

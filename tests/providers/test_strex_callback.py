@@ -1,0 +1,372 @@
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from connector.model.errors import Unreadable
+from connector.model.event import Event, Result, Verdict
+from connector.model.phone import Phone
+from connector.providers.strex.callback import Reader
+
+SAMPLES = Path(__file__).parent.parent / "samples" / "strex"
+NOW = datetime(2026, 1, 2, 3, 5, tzinfo=UTC)
+READER = Reader(provider="strex", keywords={"katt": "KATT"})
+PERSON = Phone("+4798079008")
+
+
+def sample(name):
+    return (SAMPLES / name).read_bytes()
+
+
+def report(properties=None, **envelope):
+    value = json.loads(sample("dlr-unsubscribe.json")) | envelope
+    if properties is not None:
+        value["properties"] = properties
+    return READER.delivery_report(json.dumps(value).encode(), NOW)
+
+
+def message(properties=None, **envelope):
+    value = json.loads(sample("mo-minimal.json")) | envelope
+    if properties is not None:
+        value["properties"] = properties
+    return READER.message(json.dumps(value).encode(), NOW)
+
+
+def test_the_documents_unsubscribe_is_an_opt_out():
+    event = READER.delivery_report(sample("dlr-unsubscribe.json"), NOW)
+    assert event.key == "strex-dlr-client-5c88e736-Ok-Delivered"
+    assert event.source == "strex.delivery_report"
+    assert (event.verdict, event.action, event.result, event.final) == (
+        Verdict.OPT_OUT,
+        "Unsubscribe",
+        Result.OK,
+        True,
+    )
+    assert (event.msisdn, event.short_number, event.keyword, event.keyword_id) == (
+        PERSON,
+        "2002",
+        "MYKEYWORD",
+        "12345678",
+    )
+    assert event.service_id == "d2455b83-f471-4f8e-9332-2387b23adbhd"
+    assert event.subscription_id == "28738980- 328d-488f-a8ed-3570200500a1"
+    assert event.properties["myproperty"] == "custom value"
+    assert event.properties["AccountId"] == 4828
+    assert event.price is None
+    assert event.currency is None
+
+
+def test_the_earlier_edition_has_no_subscriber_transaction():
+    event = READER.delivery_report(sample("dlr-unsubscribe-earlier-edition.json"), NOW)
+    assert event.verdict is Verdict.OPT_OUT
+    assert event.subscription_id is None
+
+
+def test_a_message_comes_from_its_sender():
+    event = READER.message(sample("mo-stop.json"), NOW)
+    assert event.key == "strex-mo-00568c6b-7baf-4869-b083-d22afc163059"
+    assert event.source == "strex.message"
+    assert (event.msisdn, event.short_number, event.text) == (PERSON, "2002", "KATT STOPP")
+    assert event.verdict is Verdict.OPT_OUT
+    assert event.occurred_at == datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=UTC)
+
+
+def test_the_smallest_message_of_the_guide_is_enough():
+    event = READER.message(sample("mo-minimal.json"), NOW)
+    assert (event.text, event.verdict, event.keyword, event.properties) == ("KATT", Verdict.NONE, None, {})
+
+
+def test_the_salesforce_properties_arrive_verbatim():
+    event = READER.delivery_report(sample("dlr-salesforce.json"), NOW)
+    assert (event.action, event.verdict) == ("SfMcSMS", Verdict.NONE)
+    assert event.properties["SfContactId"] == "0035g00000AbCdEAAV"
+    assert event.properties["AccontId"] == "685"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        sample("bare-properties.json"),
+        sample("bare-properties.json").removeprefix(b"Properties: "),
+        json.dumps({"Properties": json.loads(sample("dlr-unsubscribe.json"))["properties"]}).encode(),
+        b"",
+        b"   ",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"{}",
+        b'{"transactionId":null}',
+        b'{"transactionId":""}',
+        b'{"transactionId":" "}',
+        b'{"transactionId":{}}',
+        b'{"transactionId":"a","properties":[]}',
+        b'{"transactionId":"a","properties":"x"}',
+        b'{"transactionId":"a","transactionId":"b"}',
+        b'{"transactionId":"a","TransactionID":"b"}',
+        b'{"transactionId" :"a","transactionId":"b"}',
+        b'{"transactionId":"a","transactionId":"\\u003a"}',
+        b'{"transactionId":"\\u003A","x":1,"x":2}',
+        b'{"transactionId":"a","properties":{"a":1,"a":1}}',
+        b'{"transactionId":"a","price":NaN}',
+        b'{"transactionId":"a","price":Infinity}',
+        b'{"transactionId":"a","price":1e999}',
+        b'{"transactionId":"\\ud800"}',
+        b'{"transactionId":"a","content":"\xff"}',
+        "{'transactionId':'a'}".encode("utf-16"),
+        b"[" * 100_000,
+        b'{"transactionId":"a","x":' + b"[" * 500 + b"]" * 500 + b"}",
+        b'{"transactionId":"a","x":' + b"[" * 40 + b"]" * 40 + b"}",
+        b'{"transactionId":"a","x":' + b"1" * 5_000 + b"}",
+        b'{"transactionId":"a"} trailing',
+    ],
+)
+@pytest.mark.parametrize("read", [READER.message, READER.delivery_report])
+def test_what_is_not_understood_is_unreadable(read, body):
+    with pytest.raises(Unreadable):
+        read(body, NOW)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'\xef\xbb\xbf{"transactionId":"a"}',
+        b'{"transactionId" : "a:b", "x" : ":"}',
+        b'{"transactionId":"a\\u003ab","properties":{"url":"https:\\/\\/x"}}',
+        b'{"TRANSACTIONID":"a"}',
+        b'{"transactionId":7}',
+        b'{"transactionId":"a","n":' + b"1" * 40 + b"}",
+        b'{"transactionId":"a","content":"' + b"[{" * 40 + b'"}',
+    ],
+)
+@pytest.mark.parametrize("read", [READER.message, READER.delivery_report])
+def test_what_is_merely_unusual_is_read(read, body):
+    assert read(body, NOW).transaction_id
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+NAMES = st.sampled_from(
+    ["transactionId", "sender", "recipient", "content", "created", "received", "price", "statusCode", "isStopMessage",
+     "detailedStatusCode", "properties", "keywordId", "Properties"]
+)  # fmt: skip
+PROPERTY = st.sampled_from(["Keyword", "SystemAction", "ServiceCommand", "city", "firstName", "lookup", "ServiceID"])
+
+
+@given(
+    st.binary()
+    | JSON.map(lambda value: json.dumps(value).encode())
+    | st.dictionaries(NAMES, JSON | st.dictionaries(PROPERTY, JSON)).map(lambda value: json.dumps(value).encode())
+)
+@example(b'{"transactionId":"a","created":"0001-01-01T00:00:00+14:00"}')
+@example(b'{"transactionId":"a","price":"1E+400"}')
+@example(b'{"transactionId":"a","price":"sNaN"}')
+@example(b'{"transactionId":"\\u0000"}')
+def test_any_bytes_are_an_event_or_unreadable(body):
+    for read in (READER.message, READER.delivery_report):
+        try:
+            event = read(body, NOW)
+        except Unreadable:
+            continue
+        assert isinstance(event, Event)
+        assert event.received_at == NOW
+
+
+ALL_ACTIONS = {
+    "Subscribe": (Verdict.OPT_IN, Result.OK),
+    "Signup": (Verdict.OPT_IN, Result.OK),
+    "Unsubscribe": (Verdict.OPT_OUT, Result.OK),
+    "Recurring": (Verdict.NONE, Result.OK),
+    "AlterPrice": (Verdict.NONE, Result.OK),
+    "AlterPriceInvalid": (Verdict.NONE, Result.FAILED),
+    "SubscribePreAuthFailed": (Verdict.NONE, Result.FAILED),
+    "RecurringPreAuthFailed": (Verdict.NONE, Result.FAILED),
+    "ValidationFailed": (Verdict.NONE, Result.FAILED),
+    "AlreadyRegistered": (Verdict.NONE, Result.OK),
+    "LookupFailed": (Verdict.NONE, Result.FAILED),
+    "SfMcSMS": (Verdict.NONE, Result.OK),
+    "SomethingNew": (Verdict.NONE, Result.OK),
+}
+
+
+@pytest.mark.parametrize(("action", "meant"), ALL_ACTIONS.items())
+@pytest.mark.parametrize("spelled", [str, str.lower, str.upper])
+def test_every_system_action_has_its_meaning(action, meant, spelled):
+    event = report({"SystemAction": spelled(action)}, statusCode="Ok")
+    assert (event.verdict, event.result) == meant
+    assert event.final
+    assert event.action == spelled(action)
+
+
+@pytest.mark.parametrize(
+    ("status", "result", "final", "joined"),
+    [
+        ("Queued", Result.PENDING, False, Verdict.NONE),
+        ("Sent", Result.PENDING, False, Verdict.NONE),
+        ("Ok", Result.OK, True, Verdict.OPT_IN),
+        ("OK", Result.OK, True, Verdict.OPT_IN),
+        ("Rebilled", Result.OK, True, Verdict.OPT_IN),
+        ("Failed", Result.FAILED, True, Verdict.NONE),
+        ("Reversed", Result.REVERSED, True, Verdict.NONE),
+        ("Unheard", Result.PENDING, False, Verdict.NONE),
+        (None, Result.PENDING, False, Verdict.NONE),
+    ],
+)
+def test_only_a_success_is_an_opt_in_but_an_opt_out_always_holds(status, result, final, joined):
+    event = report({"SystemAction": "Subscribe"}, statusCode=status)
+    assert (event.status, event.result, event.final, event.verdict) == (status, result, final, joined)
+    assert report({"SystemAction": "Unsubscribe"}, statusCode=status).verdict is Verdict.OPT_OUT
+
+
+def test_a_leading_minus_is_a_reversal():
+    event = report({"SystemAction": "Recurring"}, transactionId="-client-5c88e736", price=100)
+    assert (event.result, event.transaction_id) == (Result.REVERSED, "-client-5c88e736")
+    assert event.key == "strex-dlr--client-5c88e736-Ok-Delivered"
+    assert report(transactionId="-a", statusCode="Failed").result is Result.FAILED
+    assert report({"SystemAction": "Subscribe"}, transactionId="-a").verdict is Verdict.NONE
+
+
+def test_each_status_of_a_transaction_is_an_event_of_its_own():
+    keys = {report(statusCode=status).key for status in ("Sent", "Ok", "Reversed", None)}
+    assert len(keys) == 4
+    assert report().key == report(processAttempts=2).key
+
+
+@pytest.mark.parametrize(
+    ("price", "read"),
+    [(100, "100"), (99.9, "99.9"), ("10.50", "10.50"), (0, "0"), (True, None), ("x", None), (1e300, None), ([], None)],
+)
+def test_a_price_is_in_kroner(price, read):
+    event = report(price=price)
+    assert event.price == (Decimal(read) if read else None)
+    assert event.currency == ("NOK" if read else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("2026-01-02T03:04:05.1234567+00:00", datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=UTC)),
+        ("2026-01-02T03:04:05.1Z", datetime(2026, 1, 2, 3, 4, 5, 100000, tzinfo=UTC)),
+        ("2026-01-02T03:04", datetime(2026, 1, 2, 3, 4, tzinfo=UTC)),
+        ("2026-01-02T03:04:05+01:00", datetime(2026, 1, 2, 2, 4, 5, tzinfo=UTC)),
+        ("0001-01-01T00:00:00", None),
+        ("yesterday", None),
+        (12, None),
+        (None, None),
+    ],
+)
+def test_times_are_read_as_utc(text, read):
+    assert message(created=text).occurred_at == read
+    assert report(received=text).occurred_at == read
+    assert read is None or read.utcoffset() == timedelta()
+
+
+@pytest.mark.parametrize(
+    ("text", "keyword_id", "properties", "stopped", "keyword"),
+    [
+        ("STOPP", None, None, True, None),
+        (" stop. ", None, None, True, None),
+        ("KATT STOPP", None, None, True, "KATT"),
+        ("stop katt", None, None, True, "KATT"),
+        ("hund stopp", None, None, False, None),
+        ("hund stopp", "12345679", None, True, None),
+        ("hund stopp", None, {"Keyword": "HUND"}, True, "HUND"),
+        ("don't stop", None, None, False, None),
+        ("please do not stop", None, None, False, None),
+        ("KATT", None, None, False, None),
+    ],
+)
+def test_a_whole_message_that_stops_is_an_opt_out(text, keyword_id, properties, stopped, keyword):
+    event = message(properties, content=text, keywordId=keyword_id)
+    assert (event.verdict is Verdict.OPT_OUT) is stopped
+    assert event.keyword == keyword
+
+
+@pytest.mark.parametrize(("flag", "stopped"), [(True, True), ("true", True), (False, False), (None, False)])
+def test_the_providers_own_verdict_counts(flag, stopped):
+    assert (message(content="enough of this", isStopMessage=flag).verdict is Verdict.OPT_OUT) is stopped
+
+
+def test_a_stop_stays_one_though_the_provider_says_otherwise():
+    assert message(content="STOP", isStopMessage=False).verdict is Verdict.OPT_OUT
+
+
+def test_envelope_and_system_names_are_read_in_any_case():
+    body = b'{"TransactionID":"a","RECIPIENT":"+4798079008","sender":"2002","StatusCode":"ok","Properties":{"keyword":"KATT",'
+    body += b'"SERVICEID":"s","systemaction":"subscribe","Subscribertransactionid":"t","myProperty":1}}'
+    event = READER.delivery_report(body, NOW)
+    assert (event.msisdn, event.keyword, event.service_id, event.subscription_id) == (PERSON, "KATT", "s", "t")
+    assert event.verdict is Verdict.OPT_IN
+    assert list(event.properties) == ["keyword", "SERVICEID", "systemaction", "Subscribertransactionid", "myProperty"]
+
+
+def test_a_custom_property_does_not_hide_the_system_one():
+    assert report({"Keyword": "KATT", "keyword": "custom"}).keyword == "KATT"
+    assert report({"keyword": "custom", "Keyword": "KATT"}).keyword == "KATT"
+
+
+def test_a_null_keyword_is_none():
+    assert report({"Keyword": None, "SystemAction": "Unsubscribe"}).keyword is None
+
+
+@pytest.mark.parametrize("sender", ["2002", "STREX", "", None, 5, "#alias", "+12"])
+def test_a_sender_that_is_no_phone_still_makes_an_event(sender):
+    event = message(sender=sender)
+    assert event.msisdn is None
+    assert event.text == "KATT"
+
+
+LOOKUP = {"firstName": "Kari", "lastName": "Nordmann", "zipCode": "0150", "msisdn": "98079008", "age": 44}
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"Lookup": LOOKUP},
+        {"whatever": {name.upper(): value for name, value in LOOKUP.items()}},
+        {"lookupResult": json.dumps(LOOKUP)},
+    ],
+)
+def test_lookup_data_is_found_wherever_it_sits(properties):
+    assert message(properties).lookup == LOOKUP
+    assert report(properties).lookup == LOOKUP
+
+
+def test_lookup_data_is_found_in_flat_keys():
+    flat = report({"FirstName": "Kari", "LASTNAME": "Nordmann", "msisdn": "1", "Keyword": "KATT"})
+    assert flat.lookup == {"firstName": "Kari", "lastName": "Nordmann"}
+    assert flat.properties["FirstName"] == "Kari"
+
+
+def test_one_field_alone_is_no_lookup():
+    assert report({"city": "Oslo", "msisdn": "1", "created": "x"}).lookup == {}
+    assert report({"x": {"city": "Oslo", "msisdn": "1", "created": "x"}}).lookup == {}
+    assert report({"x": '{"city": "Oslo"'}).lookup == {}
+
+
+def test_a_subscriber_cannot_write_himself_a_name():
+    assert message(content=json.dumps(LOOKUP)).lookup == {}
+    assert not message(content="ServiceCommand").service_command
+
+
+@pytest.mark.parametrize(
+    ("properties", "marked"),
+    [
+        ({"ServiceCommand": True}, True),
+        ({"servicecommand": "unsubscribe"}, True),
+        ({"Source": "ServiceCommand"}, True),
+        ({"Source": "SERVICECOMMAND"}, True),
+        ({"ServiceCommand": False}, False),
+        ({"ServiceCommand": None}, False),
+        ({"ServiceCommand": "false"}, False),
+        ({"Source": "web"}, False),
+    ],
+)
+def test_the_mark_of_our_own_commands_is_a_key_or_a_value(properties, marked):
+    assert report(properties).service_command is marked
