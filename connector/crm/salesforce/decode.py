@@ -156,6 +156,17 @@ def failed(part: Answer) -> Failed:
     return Failed(outcome=outcome, status=part.status, code=code, message=message)
 
 
+def read_failure(failure: Failed) -> Retry:
+    """A failed question: it is asked again, and nothing is in doubt because nothing was to be changed.
+
+    What is refused for good, such as a column that is missing, can be mended in the org: it too is asked again.
+    """
+    outcome = failure.outcome
+    if isinstance(outcome, Retry):
+        return replace(outcome, in_doubt=False)
+    return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=outcome.detail)
+
+
 def _record(result: Mapping[str, Any], key_field: str, *, escaped: bool) -> Outcome:
     if result.get("success") is True:
         return Delivered(record_id=result.get("id"), created=result.get("created") is True)

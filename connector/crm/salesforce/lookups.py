@@ -81,7 +81,7 @@ class LookUp:
                 elif parts.spoiled:
                     again += _batches(self._take(batch[0], parts))
                 else:
-                    self.stopped = _not_in_doubt(parts.outcome)
+                    self.stopped = decode.read_failure(parts)
                     return
             batches = again
 
@@ -122,7 +122,7 @@ class LookUp:
 
     def _fail(self, query: Query, outcome: Outcome) -> None:
         if isinstance(outcome, Retry):
-            outcome = _not_in_doubt(outcome)
+            outcome = replace(outcome, in_doubt=False)
         self.failed.update((one.index, outcome) for one in query.wanted)
 
 
@@ -152,12 +152,3 @@ def _batches(queries: Sequence[Query]) -> list[list[Query]]:
 def _comparable(key_field: str, key: str) -> str:
     """External IDs compare without regard to case, Ids by their first 15 characters."""
     return key[:ID_LENGTH] if key_field == ID_FIELD else key.casefold()
-
-
-def _not_in_doubt(outcome: Retry | Rejected) -> Retry:
-    """Nothing was written yet, whatever became of the question."""
-    return Retry(
-        reason=outcome.reason if isinstance(outcome, Retry) else Reason.UNEXPECTED_ANSWER,
-        detail=outcome.detail,
-        not_before=outcome.not_before if isinstance(outcome, Retry) else None,
-    )

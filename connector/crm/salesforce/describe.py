@@ -1,0 +1,139 @@
+"""What an org says of its objects, and whether it has what the mappings need. Asked at the start and by `check --live`.
+
+Source: REST API Developer Guide, "sObject Describe".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.crm.salesforce import decode
+from connector.crm.salesforce.decode import Failed
+from connector.crm.salesforce.encode import Api
+from connector.model.exchange import Exchange, Reply
+from connector.model.operation import ID_FIELD
+from connector.model.outcome import Reason, Retry
+
+TEXT_TYPES = frozenset({"string", "email", "phone", "url", "picklist", "id", "textarea"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldInfo:
+    """One field as the integration user sees it."""
+
+    name: str
+    type: str
+    length: int
+    external_id: bool
+    id_lookup: bool  # it can stand for the record's id, as Email does
+    unique: bool
+    createable: bool
+    updateable: bool
+    required: bool  # on creation
+    picklist: tuple[str, ...]  # active values
+    restricted: bool  # no other values than these
+    relationship: str | None  # the name by which a parent is given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the mappings need of one object."""
+
+    object: str
+    key_fields: tuple[str, ...] = ()  # written by upserts
+    written: tuple[str, ...] = ()  # other fields that are written
+    read: tuple[str, ...] = ()  # fields that a feed watches
+
+
+def fields_of(api: Api, object_name: str) -> Exchange[Mapping[str, FieldInfo] | Retry]:
+    """The fields of an object, by name; Retry with the reason where the org does not say, its own words as the detail."""
+    (reply,) = yield [api.describe(object_name)]
+    return _fields(reply)
+
+
+def preflight(api: Api, wanted: Sequence[Wanted]) -> Exchange[list[str]]:
+    """What the org lacks of what is wanted: one sentence each, with the cure. Costs one API call an object."""
+    if not wanted:
+        return []
+    replies = yield [api.describe(want.object) for want in wanted]
+    findings: list[str] = []
+    for want, reply in zip(wanted, replies, strict=True):
+        known = _fields(reply)
+        if isinstance(known, Retry):
+            findings.append(
+                f"{want.object} cannot be described ({known.reason}, {known.detail}): create the object, or give the "
+                "integration user access to it"
+            )
+        else:
+            findings += _compare(want, known)
+    return findings
+
+
+def _compare(want: Wanted, known: Mapping[str, FieldInfo]) -> list[str]:
+    by_name = {name.casefold(): info for name, info in known.items()}
+    relations = {info.relationship.casefold(): info for info in known.values() if info.relationship}
+    findings: list[str] = []
+    for name in dict.fromkeys((*want.key_fields, *want.written, *want.read)):
+        info = by_name.get(name.casefold()) or relations.get(name.casefold())
+        if info is None:
+            findings.append(
+                f"{want.object}.{name} does not exist, or field-level security hides it: create it, or show it to the "
+                "integration user"
+            )
+            continue
+        if name in want.key_fields and name != ID_FIELD:
+            findings += _key_findings(want.object, info)
+        if name in want.written and not (info.createable or info.updateable):
+            findings.append(
+                f"{want.object}.{name} is read-only: allow the integration user to edit it, or take it out of the mapping"
+            )
+    return findings
+
+
+def _key_findings(object_name: str, info: FieldInfo) -> list[str]:
+    name = f"{object_name}.{info.name}"
+    findings = []
+    if not (info.external_id or info.id_lookup):
+        findings.append(f"{name} is no external ID: tick External ID on the field")
+    if not info.unique:
+        findings.append(
+            f"{name} is not unique, so that a repeat could create a second record: tick Unique on the field"
+        )
+    if info.type not in TEXT_TYPES:
+        findings.append(f"{name} is of type {info.type}: a key must be a text field")
+    if not info.createable:
+        findings.append(f"{name} cannot be set by the integration user: make it editable in field-level security")
+    return findings
+
+
+def _fields(reply: Reply) -> Mapping[str, FieldInfo] | Retry:
+    whole = decode.answer(reply)
+    if isinstance(whole, Failed):
+        return decode.read_failure(whole)
+    if whole.status not in decode.OK:
+        return decode.read_failure(decode.failed(whole))
+    fields = whole.body.get("fields") if isinstance(whole.body, dict) else None
+    if not isinstance(fields, list):
+        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a description without fields")
+    infos = [_field(field) for field in fields if isinstance(field, dict)]
+    return {info.name: info for info in infos}
+
+
+def _field(told: Mapping[str, Any]) -> FieldInfo:
+    values = told.get("picklistValues") or ()
+    return FieldInfo(
+        name=str(told.get("name")),
+        type=str(told.get("type")),
+        length=int(told.get("length") or 0),
+        external_id=told.get("externalId") is True,
+        id_lookup=told.get("idLookup") is True,
+        unique=told.get("unique") is True,
+        createable=told.get("createable") is True,
+        updateable=told.get("updateable") is True,
+        required=told.get("nillable") is False
+        and told.get("defaultedOnCreate") is False
+        and told.get("createable") is True,
+        picklist=tuple(str(value.get("value")) for value in values if value.get("active", True)),
+        restricted=told.get("restrictedPicklist") is True,
+        relationship=told.get("relationshipName") or None,
+    )

@@ -1,0 +1,100 @@
+"""The feed: asks an org for the changes of one object, page by page and round by round."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from connector.crm.salesforce import changes, decode
+from connector.crm.salesforce.decode import Failed, Usage
+from connector.crm.salesforce.encode import Api
+from connector.model.exchange import Exchange, HttpReply, Reply
+from connector.model.outcome import Reason, Retry
+from connector.model.roles import Page, Row
+
+OVERLAP = timedelta(minutes=3)  # longer than the transactions of an org with heavy triggers usually take
+DATA = "/services/data/"  # where the address of a next page must be
+
+
+class SalesforceFeed:
+    """Changes of one object by SOQL, deletions among them. Sans I/O: whoever drives the exchanges sends the calls.
+
+    Raises BadName when the object or a field has a name that Salesforce cannot have.
+    """
+
+    def __init__(
+        self,
+        crm: str,
+        object: str,  # noqa: A002 - Salesforce's own word, and the role's.
+        *,
+        api: Api,
+        fields: Sequence[str],
+        key_fields: Sequence[str] = (),
+        every: timedelta = timedelta(seconds=30),
+        overlap: timedelta = OVERLAP,
+    ) -> None:
+        self.crm = crm
+        self.object = object
+        self.name = f"{crm}.{object}"
+        self.fields = tuple(fields)
+        self.key_fields = tuple(key_fields)
+        self.every = every
+        self.usage: Usage | None = None  # of the org's API calls, as last heard
+        self._api = api
+        self._overlap = overlap
+        self._read = tuple(dict.fromkeys((*self.fields, *self.key_fields)))
+        changes.question(object, self._read, None)
+
+    def ask(self, position: str | None) -> Exchange[Page | Retry]:
+        """The next page after the position; from the beginning of everything with None.
+
+        A failed question changes nothing: it is asked again from the same position.
+        """
+        start = changes.read_position(position)
+        call = self._api.query_all(changes.question(self.object, self._read, start))
+        began = start.began if isinstance(start, changes.Within) else None
+        rows: list[Row] = []
+        while True:
+            (reply,) = yield [call]
+            body = self._body(reply)
+            if isinstance(body, Retry):
+                return body
+            began = began or _date(reply)
+            if began is None:
+                return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="an answer without a Date header")
+            try:
+                rows += [changes.row(record, self._read) for record in body["records"]]
+            except ValueError as error:
+                return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=str(error))
+            if body.get("done") is not False:
+                break
+            # Wide rows come in several answers to one question.
+            path = str(body.get("nextRecordsUrl"))
+            if not path.startswith(DATA):
+                return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a next page without a proper address")
+            call = self._api.read(path)
+        if len(rows) < changes.PAGE:
+            return Page(
+                rows=tuple(rows),
+                position=changes.write_position(changes.next_round(began, self._overlap)),
+                last=True,
+            )
+        return Page(rows=tuple(rows), position=changes.write_position(changes.after(rows[-1], began)), last=False)
+
+    def _body(self, reply: Reply) -> Mapping[str, Any] | Retry:
+        if isinstance(reply, HttpReply):
+            self.usage = decode.usage(reply.headers) or self.usage
+        whole = decode.answer(reply)
+        body = whole if isinstance(whole, Failed) else decode.rows(whole)
+        return decode.read_failure(body) if isinstance(body, Failed) else body
+
+
+def _date(reply: Reply) -> datetime | None:
+    """Salesforce's clock: ours may be wrong, and then changes would be skipped."""
+    if not isinstance(reply, HttpReply):
+        return None
+    try:
+        read = parsedate_to_datetime(reply.headers.get("date", ""))
+    except ValueError:
+        return None
+    return read if read.tzinfo is not None else None
