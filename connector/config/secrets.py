@@ -75,13 +75,17 @@ def _read(path: Path, ref: SecretRef, *, private: bool) -> str:
     except OSError as error:
         cure = "check the path, and that the service's user may read it"
         raise SecretMissing(f"the {ref} cannot be read ({error.strerror}): {cure}") from None
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
             raise SecretMissing(f"the {ref} is no file: name the file that holds the secret")
         if private and state.st_mode & FOR_OTHERS:
-            raise SecretMissing(f"the {ref} can be read by others: chmod 600 it, and replace the secret if they may have")
-        data = stream.read(MAX_BYTES + 1)
+            raise SecretMissing(
+                f"the {ref} can be read by others: chmod 600 it, and replace the secret if they may have"
+            )
+        data = os.read(descriptor, MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_BYTES:
         raise SecretMissing(f"the {ref} is larger than {MAX_BYTES // 1024} KiB: this is not the secret's file")
     try:

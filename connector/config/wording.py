@@ -79,17 +79,18 @@ def _words(
         return "missing-key", f"`{last}` is missing here", f"add `{last}: …`"
     if kind == "extra_forbidden":
         return "unknown-key", f"unknown key `{last}`", hint(str(last), _keys_at(model, error["loc"][:-1]))
-    if kind in {"literal_error", "enum", "union_tag_invalid"}:
-        known = QUOTED.findall(context.get("expected") or context.get("expected_tags") or "")
-        word = str(context.get("tag", error["input"]))
-        return "unknown-word", f"`{word}` is not known here", hint(word, known)
+    if kind in {"literal_error", "enum"}:
+        word = str(error["input"])
+        return "unknown-word", f"`{word}` is not known here", hint(word, QUOTED.findall(context.get("expected", "")))
+    if kind == "union_tag_invalid":
+        known = QUOTED.findall(context["expected_tags"])
+        return "unknown-type", f"`{context['tag']}` is no known type", f"write `type:` and one of {', '.join(known)}"
     if kind in LIMITS:
         return "out-of-range", f"`{last}` {LIMITS[kind].format(**context)}", ""
-    if kind == "value_error":
-        return "wrong-value", str(context.get("error", "this value is not possible")), ""
     if kind == "string_pattern_mismatch":
         return "wrong-form", "this text does not have the form that is expected", f"it must match {context['pattern']}"
-    return "wrong-value", "this is none of the forms that are possible here", "see the documentation of this key"
+    said = str(context["error"]) if kind == "value_error" else "this is none of the forms that are possible here"
+    return "wrong-value", said, "see the documentation of this key"
 
 
 def _path(value: Any, loc: Loc) -> tuple[Loc, str | None]:

@@ -70,7 +70,7 @@ def test_keys_are_always_the_text_that_was_written():
         ("a: 1\n---\nb: 2", ("several-documents", 2, 1)),
         ("? [a]\n: b", ("bad-key", 1, 3)),
         (": b", ("syntax", 1, 1)),
-        ("?\n: b", ("bad-key", 1, 1)),
+        ("?\n: b", ("bad-key", 1, 2)),
         ("a:\n\tb: 1", ("syntax", 2, 1)),
         ("a: b: c", ("syntax", 1, 5)),
         ("a: 'x", ("syntax", 1, 4)),

@@ -61,7 +61,9 @@ def test_a_misfit_below_a_key_that_is_named_like_its_type_has_its_own_place():
 
 
 def test_an_unknown_type_says_which_there_are():
-    assert problems("name: x\npets: {a: {type: dgo}}") == ["f.yaml:2:11: `dgo` is not known here (did you mean `dog`?)"]
+    assert problems("name: x\npets: {a: {type: dgo}}") == [
+        "f.yaml:2:11: `dgo` is no known type (write `type:` and one of cat, dog)"
+    ]
 
 
 def test_wrong_types_are_told_in_plain_words():

@@ -1,0 +1,198 @@
+"""The settings that belong to no adapter, and the frame into which the adapters' own settings go."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import ip_address, ip_network
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from phonenumbers import SUPPORTED_REGIONS
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model
+
+from connector.config.load import Duration, Size, Strict, did_you_mean, wrong
+
+KIB = 1024
+MIB = 1024 * KIB
+NAME = r"^[a-z][a-z0-9_]{0,31}$"  # of a provider or CRM: it stands in URLs, metrics and `on:`
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError):  # ZoneInfoNotFoundError is a KeyError.
+        known = False
+    except KeyError:
+        known = False
+    else:
+        known = True
+    if not known:
+        raise wrong("unknown-timezone", "this is no time zone", "write one like Europe/Oslo or UTC")
+    return name
+
+
+def _region(code: str) -> str:
+    if code not in SUPPORTED_REGIONS:
+        raise wrong(
+            "unknown-region", f"`{code}` is no country", did_you_mean(code, SUPPORTED_REGIONS) or "write NO or DK"
+        )
+    return code
+
+
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise wrong(
+            "bad-url", "this is no address under which a provider can call", "write it like https://sms.example.org"
+        )
+    return text.rstrip("/")
+
+
+def _proxy(text: str) -> str:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        raise wrong("bad-address", "this is no address or network", "write 192.0.2.7 or 192.0.2.0/24") from None
+    return text
+
+
+def _loopback(host: str) -> str:
+    try:
+        inside = ip_address(host).is_loopback
+    except ValueError:
+        inside = host == "localhost"
+    if not inside:
+        raise wrong(
+            "open-admin",
+            "the admin listener would be reachable from outside",
+            "leave it on 127.0.0.1, and reach it through SSH or a proxy that authenticates",
+        )
+    return host
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
+Region = Annotated[str, AfterValidator(_region)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Retention(Strict):
+    """How long what is done with is kept."""
+
+    delivered: Annotated[Duration, Field(ge=timedelta(days=4))] = timedelta(days=90)
+    """Events that are delivered, ignored or matched by no rule. At least 4d: a provider's repeats come for 72 hours."""
+
+
+class Store(Strict):
+    """Where events are kept until the CRM has them."""
+
+    path: str = "connector.db"
+    """The database file; relative to the config file."""
+    retention: Retention = Retention()
+    """How long what is done with is kept."""
+    ballast: Size = 64 * MIB
+    """Disk space that is held back, so that a full disk can be left in order."""
+    free_space_floor: Size = 256 * MIB
+    """Below this much free disk nothing new is taken: providers are told to come again."""
+
+
+class Listen(Strict):
+    """Where providers call."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; behind a proxy 127.0.0.1."""
+    port: Port = 8080
+    """The port to listen on."""
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
+    """The address that providers were given, without /hooks: signatures cover it."""
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_proxy)], ...] = ()
+    """Proxies whose word about the caller's address is believed."""
+    body_limit: Annotated[Size, Field(ge=KIB, le=16 * MIB)] = 64 * KIB
+    """The largest callback that is read; a provider's are below 4 KiB."""
+    in_flight: Annotated[int, Field(ge=1, le=10_000)] = 256
+    """How many callbacks are worked on at once; more are told to come again."""
+
+
+class Admin(Strict):
+    """Where the operator's commands, health checks and metrics are served."""
+
+    host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
+    """A loopback address."""
+    port: Port = 8081
+    """The port to listen on."""
+
+
+class Logs(Strict):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is written."""
+    format: Literal["auto", "text", "json"] = "auto"
+    """`auto` is text on a terminal and for journald, else JSON."""
+
+
+class ConsentSettings(Strict):
+    """How opt-outs are guarded."""
+
+    max_commands_per_poll: Annotated[int, Field(ge=1, le=100_000)] = 50
+    """More commands than this from one poll of the CRM are parked until a person releases them: each may send an SMS."""
+    deadline: Annotated[Duration, Field(ge=timedelta(seconds=10))] = timedelta(minutes=5)
+    """From an opt-out's arrival to its confirmation; an alarm is raised behind it."""
+
+
+class Settings(Strict):
+    """The whole config but for `providers:` and `crm:`, whose kinds only the adapters know."""
+
+    store: Store = Store()
+    """Where events are kept until the CRM has them."""
+    listen: Listen = Listen()
+    """Where providers call."""
+    admin: Admin = Admin()
+    """Where the operator's commands, health checks and metrics are served."""
+    logs: Logs = Logs()
+    """What is written to standard error."""
+    consent: ConsentSettings = ConsentSettings()
+    """How opt-outs are guarded."""
+    mappings: str = "mappings"
+    """The directory of the mapping files; relative to the config file."""
+    timezone: TimeZone = "UTC"
+    """The time zone of dates that name none, and in which dates are written."""
+    default_region: Region | None = None
+    """The country of numbers without a country code in the CRM, such as NO; without it they are not understood."""
+
+
+def config_model(providers: Any, crms: Any) -> type[Settings]:
+    """The model of the whole config, of the adapters' settings: each a model, or a union discriminated by `type`.
+
+    An entry without `type` has the type that it is named by.
+    """
+    return create_model(
+        "Config",
+        __base__=Settings,
+        __doc__="The config of the connector.",
+        providers=(
+            _entries(providers),
+            Field(description="The SMS providers, by a name of your choice.", min_length=1),
+        ),
+        crm=(_entries(crms), Field(description="The CRMs, by a name of your choice.", min_length=1)),
+    )
+
+
+def _entries(kinds: Any) -> Any:
+    name = Annotated[str, Field(pattern=NAME)]
+    return Annotated[dict[name, kinds], BeforeValidator(_named_types)]
+
+
+def _named_types(entries: object) -> object:
+    if not isinstance(entries, Mapping):
+        return entries
+    return {
+        name: {"type": name, **({} if entry is None else entry)}
+        if entry is None or isinstance(entry, Mapping)
+        else entry
+        for name, entry in entries.items()
+    }
+
+
+def entries(config: BaseModel) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The providers' and the CRMs' settings of a config that config_model() made."""
+    return config.providers, config.crm  # type: ignore[attr-defined]

@@ -1,0 +1,97 @@
+from datetime import timedelta
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from connector.config.document import parse
+from connector.config.load import Strict, load, schema
+from connector.config.settings import MIB, config_model, entries
+from connector.model.problem import ProblemsFound
+
+
+class Strex(Strict):
+    type: Literal["strex"] = "strex"
+    open: bool = False
+
+
+class Other(Strict):
+    type: Literal["other"] = "other"
+
+
+class Salesforce(Strict):
+    type: Literal["salesforce"] = "salesforce"
+    url: str
+
+
+CONFIG = config_model(Annotated[Strex | Other, Field(discriminator="type")], Salesforce)
+LEAST = "providers: {strex: {open: true}}\ncrm: {salesforce: {url: x}}\n"
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ProblemsFound) as caught:
+        load(parse(text, "c.yaml"), CONFIG)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_least_config_has_the_documented_defaults():
+    made = load(parse(LEAST, "c.yaml"), CONFIG)
+    assert made.store.retention.delivered == timedelta(days=90)
+    assert made.store.ballast == 64 * MIB
+    assert made.listen.body_limit == 64 * 1024
+    assert made.admin.host == "127.0.0.1"
+    assert made.consent.max_commands_per_poll == 50
+    assert made.consent.deadline == timedelta(minutes=5)
+    assert made.timezone == "UTC"
+    assert made.mappings == "mappings"
+
+
+def test_an_entry_has_the_type_that_it_is_named_by_unless_it_says_another():
+    made = load(parse("providers: {strex: , north: {type: strex}}\ncrm: {salesforce: {url: x}}", "c.yaml"), CONFIG)
+    providers, crms = entries(made)
+    assert providers == {"strex": Strex(), "north": Strex()}
+    assert list(crms) == ["salesforce"]
+
+
+def test_a_name_that_is_no_type_asks_for_one():
+    assert problems("providers: {north: {open: true}}\ncrm: {salesforce: {url: x}}") == [
+        "c.yaml:1:20: `north` is no known type (write `type:` and one of strex, other)"
+    ]
+
+
+def test_unknown_keys_of_an_entry_are_told_with_the_keys_of_its_type():
+    assert problems("providers: {strex: {opne: true}}\ncrm: {salesforce: {url: x}}") == [
+        "c.yaml:1:21: unknown key `opne` (did you mean `open`?)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("timezone: Europe/Olso", "this is no time zone"),
+        ("timezone: ../../etc/passwd", "this is no time zone"),
+        ("timezone: ''", "this is no time zone"),
+        ("default_region: no", "did you mean `NO`?"),
+        ("admin: {host: 0.0.0.0}", "reachable from outside"),
+        ("listen: {public_url: sms.example.org}", "write it like https://"),
+        ("listen: {trusted_proxies: [proxy]}", "no address or network"),
+        ("listen: {port: 70000}", "must be at most 65535"),
+        ("store: {retention: {delivered: 1d}}", "must be at least"),
+        ("logs: {level: verbose}", "`verbose` is not known here"),
+        ("lisen: {}", "did you mean `listen`?"),
+    ],
+)
+def test_settings_that_cannot_be_are_told_with_a_cure(line, words):
+    (problem,) = problems(LEAST + line)
+    assert problem.startswith("c.yaml:3:")
+    assert words in problem
+
+
+def test_a_name_that_could_not_stand_in_an_address_is_refused():
+    assert "does not have the form" in problems('providers: {"a/b": {type: strex}}\ncrm: {salesforce: {url: x}}')[0]
+
+
+def test_the_schema_tells_every_key():
+    made = schema(CONFIG, title="Config")
+    assert {"providers", "crm", "store", "listen", "admin", "logs", "consent", "timezone"} <= set(made["properties"])
+    assert all("description" in part or "allOf" in part for part in made["properties"].values())
