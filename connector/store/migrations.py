@@ -1,0 +1,156 @@
+"""The tables, as steps from an empty file to the newest form. A step that was released is never changed; a new one follows it.
+
+Times are integer microseconds (moments.py). Which transitions are legal is not written here: transitions.py takes it from the model.
+"""
+
+import sqlite3
+from typing import Any
+
+FIRST = (
+    # One row for every event that was ever let in and is not yet swept.
+    """CREATE TABLE inbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,
+        provider TEXT NOT NULL,
+        shape TEXT NOT NULL,
+        verdict TEXT NOT NULL,
+        msisdn TEXT,
+        received_at INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        detail TEXT,
+        reason TEXT,
+        mapping TEXT,
+        event TEXT,
+        raw BLOB
+    )""",
+    "CREATE INDEX inbox_phone ON inbox (msisdn, id) WHERE msisdn IS NOT NULL",
+    "CREATE INDEX inbox_pending ON inbox (id) WHERE state = 'pending'",
+    "CREATE INDEX inbox_urgent ON inbox (id) WHERE state = 'pending' AND verdict = 'opt_out'",
+    "CREATE INDEX inbox_dead ON inbox (reason, id) WHERE state = 'dead'",
+    # All events that ever were, by their state now; `received` beside them is counted by itself, so that the books can be balanced.
+    "CREATE TABLE event_totals (state TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE swept_totals (state TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID",
+    """INSERT INTO event_totals (state, n) VALUES ('received', 0), ('pending', 0), ('delivering', 0), ('delivered', 0),
+        ('ignored', 0), ('unmatched', 0), ('no_change', 0), ('superseded', 0), ('unreadable', 0), ('dead', 0)""",
+    """CREATE TRIGGER inbox_moved AFTER UPDATE OF state ON inbox WHEN old.state <> new.state BEGIN
+        UPDATE event_totals SET n = n - 1 WHERE state = old.state;
+        UPDATE event_totals SET n = n + 1 WHERE state = new.state;
+    END""",
+    """CREATE TRIGGER inbox_swept AFTER DELETE ON inbox BEGIN
+        INSERT INTO swept_totals (state, n) VALUES (old.state, 1) ON CONFLICT (state) DO UPDATE SET n = n + 1;
+    END""",
+    "CREATE TABLE nonces (nonce TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX nonces_expiry ON nonces (expires_at)",
+    # `open` says the same as the state does, in a column that changes seldom: the indexes on it stay untouched while a unit
+    # goes from hand to hand. `wrote`: something of it has reached the sink. `alone`: its event has no other unit.
+    """CREATE TABLE units (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        event_id INTEGER NOT NULL REFERENCES inbox (id),
+        sink TEXT NOT NULL,
+        lane TEXT NOT NULL,
+        state TEXT NOT NULL,
+        open INTEGER NOT NULL,
+        urgent INTEGER NOT NULL,
+        alone INTEGER NOT NULL,
+        operations TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        done TEXT,
+        wrote INTEGER NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        overtaken_by INTEGER,
+        late INTEGER NOT NULL DEFAULT 0,
+        in_doubt INTEGER NOT NULL DEFAULT 0,
+        started_at INTEGER,
+        due_at INTEGER,
+        first_try_at INTEGER,
+        settled_at INTEGER,
+        claim TEXT,
+        reason TEXT,
+        detail TEXT,
+        CHECK (open = (state IN ('waiting', 'ready', 'resting', 'claimed')))
+    )""",
+    "CREATE UNIQUE INDEX units_event ON units (event_id, sink)",
+    "CREATE INDEX units_lane ON units (sink, lane, event_id)",
+    "CREATE INDEX units_order ON units (sink, lane, urgent DESC, event_id) WHERE open = 1",
+    "CREATE INDEX units_age ON units (sink, event_id) WHERE open = 1",
+    "CREATE UNIQUE INDEX units_head ON units (sink, lane) WHERE state IN ('ready', 'resting')",
+    "CREATE INDEX units_ready ON units (sink, urgent DESC, event_id) WHERE state = 'ready'",
+    "CREATE INDEX units_due ON units (sink, urgent, due_at) WHERE state = 'resting'",
+    "CREATE INDEX units_started ON units (sink, urgent, started_at) WHERE state = 'resting'",
+    "CREATE INDEX units_claimed ON units (sink, lane) WHERE state = 'claimed'",
+    "CREATE INDEX units_dead ON units (reason, id) WHERE state = 'dead'",
+    "CREATE INDEX units_doubt ON units (sink) WHERE in_doubt = 1",
+    "CREATE TABLE unit_totals (sink TEXT, state TEXT, n INTEGER NOT NULL, PRIMARY KEY (sink, state)) WITHOUT ROWID",
+    """CREATE TRIGGER units_added AFTER INSERT ON units BEGIN
+        INSERT INTO unit_totals VALUES (new.sink, new.state, 1) ON CONFLICT (sink, state) DO UPDATE SET n = n + 1;
+    END""",
+    """CREATE TRIGGER units_moved AFTER UPDATE OF state ON units WHEN old.state <> new.state BEGIN
+        UPDATE unit_totals SET n = n - 1 WHERE sink = old.sink AND state = old.state;
+        INSERT INTO unit_totals VALUES (new.sink, new.state, 1) ON CONFLICT (sink, state) DO UPDATE SET n = n + 1;
+    END""",
+    """CREATE TRIGGER units_swept AFTER DELETE ON units BEGIN
+        UPDATE unit_totals SET n = n - 1 WHERE sink = old.sink AND state = old.state;
+    END""",
+    # Append-only: no statement of this room changes or removes a row. It outlives the events.
+    """CREATE TABLE ledger (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        event_id INTEGER NOT NULL,
+        event_key TEXT NOT NULL,
+        msisdn TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        decision TEXT,
+        of_id INTEGER REFERENCES ledger (id),
+        sink TEXT,
+        detail TEXT,
+        recorded_at INTEGER NOT NULL
+    )""",
+    "CREATE INDEX ledger_phone ON ledger (msisdn, event_id, id)",
+    "CREATE INDEX ledger_decided ON ledger (event_id) WHERE phase = 'decided'",
+    # An opt-out that a sink has yet to confirm. Closed when it did, or when a person decided against it.
+    """CREATE TABLE obligations (
+        event_id INTEGER NOT NULL,
+        event_key TEXT NOT NULL,
+        sink TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        failed TEXT,
+        closed_at INTEGER,
+        PRIMARY KEY (event_id, sink)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX obligations_open ON obligations (since) WHERE closed_at IS NULL",
+    """CREATE TABLE shadows (
+        crm TEXT NOT NULL,
+        object TEXT NOT NULL,
+        record_id TEXT NOT NULL,
+        fields TEXT NOT NULL,
+        phone TEXT,
+        opted_out INTEGER NOT NULL DEFAULT 0,
+        seen_at INTEGER NOT NULL,
+        PRIMARY KEY (crm, object, record_id)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX shadows_out ON shadows (crm, object, phone) WHERE opted_out = 1",
+    """CREATE TABLE links (
+        crm TEXT NOT NULL,
+        object TEXT NOT NULL,
+        key_field TEXT NOT NULL,
+        key TEXT NOT NULL,
+        record_id TEXT NOT NULL,
+        PRIMARY KEY (crm, object, key_field, key)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX links_record ON links (crm, object, record_id)",
+    "CREATE TABLE cursors (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file to the newest form; each step is one transaction together with the note that it was done."""
+    # It costs ten megabytes and a tenth of a second, and only a start needs it.
+    from sqlite_utils import Database, Migrations  # noqa: PLC0415 - see the line above.
+
+    migrations = Migrations("connector")
+
+    @migrations()
+    def m001_first(db: Any) -> None:
+        for statement in FIRST:
+            db.conn.execute(statement)
+
+    migrations.apply(Database(connection, execute_plugins=False))

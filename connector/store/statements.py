@@ -1,0 +1,44 @@
+"""Many rows in few statements.
+
+Every step of a statement gives up the interpreter's lock, and a busy event loop hands it back only after its switch
+interval: what is written row by row waits row by row, and what is read as one row waits once.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+import orjson
+
+# Rows a statement: few sizes, so that the connection keeps them all prepared.
+SIZES = (256, 64, 16, 4, 1)
+
+
+@lru_cache(maxsize=256)
+def _text(template: str, columns: int, rows: int) -> str:
+    row = "(" + ",".join("?" * columns) + ")"
+    return template.replace("{rows}", ",".join([row] * rows))
+
+
+def execute_rows(connection: sqlite3.Connection, template: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Run the statement for all rows; `VALUES {rows}` in it stands for as many of them as fit."""
+    done = 0
+    for size in SIZES:
+        while len(rows) - done >= size:
+            part = rows[done : done + size]
+            connection.execute(_text(template, len(part[0]), size), tuple(chain.from_iterable(part)))
+            done += size
+
+
+def as_list(values: Sequence[Any]) -> str:
+    """A parameter for `SELECT value FROM json_each(?)`."""
+    return orjson.dumps(values).decode()
+
+
+def read_rows(connection: sqlite3.Connection, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Any]:
+    """The rows of a query whose only column is `json_group_array(json_array(…))`, read in one step."""
+    (text,) = connection.execute(query, parameters).fetchone()
+    rows: list[Any] = orjson.loads(text)
+    return rows

@@ -1,0 +1,230 @@
+"""The writer: one thread, the only one that writes and checkpoints.
+
+Everything that waits shares one commit, each in its own savepoint. It knows nothing of tables.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+from connector.model.errors import StoreUnavailable
+from connector.store.disk import Disk
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+GROUP = 512  # works a commit: bounds what one of them waits for, far above what waits in practice
+# Primary result codes that condemn the whole group, not the work that met them (sqlite.org/rescode.html).
+BUSY, NO_MEMORY, READ_ONLY, IO_ERROR, CORRUPT, FULL, CANNOT_OPEN, NOT_A_DATABASE = 5, 7, 8, 10, 11, 13, 14, 26
+UNAVAILABLE = frozenset({BUSY, NO_MEMORY, READ_ONLY, IO_ERROR, CORRUPT, FULL, CANNOT_OPEN, NOT_A_DATABASE})
+BROKEN = frozenset({IO_ERROR, CORRUPT, NOT_A_DATABASE})  # nothing that this process holds can be trusted any more
+
+BACK = ("ROLLBACK TO piece", "RELEASE piece")
+AFRESH = ("ROLLBACK", "BEGIN IMMEDIATE")
+
+CLOSED = "the store is closed: the connector is stopping"
+NO_ROOM = "the disk is too full to take anything new: free some space, it goes on by itself"
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    future: asyncio.Future[Any]
+    work: Callable[[sqlite3.Connection], Any] | None  # None only asks whether the thread lives
+    together: Callable[[sqlite3.Connection, list[Any]], Sequence[Any]] | None = None
+    item: Any = None
+    new: bool = False  # brings something new, so that it needs room
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Writer:
+    """Runs works in transactions. Made and closed by the event loop that awaits its works."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, disk: Disk, *, on_broken: Callable[[str], None] | None = None
+    ) -> None:
+        """`on_broken` is called in the loop, once, when the file cannot be trusted any more: the process must end."""
+        self._connection = connection
+        self._disk = disk
+        self._on_broken = on_broken
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._closed = False
+        self.broken: str | None = None
+        self._thread = Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Callable[[sqlite3.Connection], T], *, new: bool = False) -> T:
+        """Run one work and answer after the commit; its own exception rolls back itself alone.
+
+        `new` says that it brings something new, which is refused where the disk is nearly full. Raises StoreUnavailable
+        when it could not be committed.
+        """
+        result: T = await self._put(_Job(self._future(), work, new=new))
+        return result
+
+    async def run_together(
+        self, works: Callable[[sqlite3.Connection, list[Item]], Sequence[T | Exception]], item: Item
+    ) -> T:
+        """Run one work for the items of all callers who wait, each getting its own answer.
+
+        An exception among the answers is raised to its caller. Where the work raises, it runs again for each item by itself, so
+        that only the guilty caller meets it. The items are always something new.
+        """
+        result: T = await self._put(_Job(self._future(), None, works, item, new=True))
+        return result
+
+    async def alive(self) -> bool:
+        """Whether the thread takes works and the file can be trusted; waits behind what is being done."""
+        if self.broken or self._closed:
+            return False
+        await self._put(_Job(self._future(), None))
+        return not self.broken
+
+    async def close(self) -> None:
+        """Finish what was given, then end the thread and its connection. Closing twice does no harm."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    @staticmethod
+    def _future() -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().create_future()
+
+    def _put(self, job: _Job) -> asyncio.Future[Any]:
+        if self._closed:
+            raise StoreUnavailable(CLOSED)
+        self._queue.put(job)
+        return job.future
+
+    def _work(self) -> None:
+        while group := self._next_group():
+            if works := [job for job in group if job.work or job.together]:
+                self._commit(works)
+            # A loop that is closed has nobody left who waits.
+            with suppress(RuntimeError):
+                group[0].future.get_loop().call_soon_threadsafe(_answer, group)
+        self._connection.close()
+
+    def _next_group(self) -> list[_Job]:
+        """Wait for a job and take all that wait behind it; nothing is waited for to fill a group. Empty at the end."""
+        group: list[_Job] = []
+        job = self._queue.get()
+        with suppress(Empty):
+            while job is not None:
+                group.append(job)
+                if len(group) == GROUP:
+                    break
+                job = self._queue.get_nowait()
+        if job is None and group:
+            self._queue.put(None)
+        return group
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        if self.broken:
+            _fail(jobs, self.broken)
+            return
+        if not self._disk.has_room():
+            _fail([job for job in jobs if job.new], NO_ROOM)
+            jobs = [job for job in jobs if not job.new]
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._run_all(jobs)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._give_up(jobs, error)
+        else:
+            self._disk.load()
+
+    def _run_all(self, jobs: list[_Job]) -> None:
+        pieces: list[list[_Job]] = []
+        shared: dict[Any, list[_Job]] = {}
+        for job in jobs:
+            if job.together is None:
+                pieces.append([job])
+            elif job.together in shared:
+                shared[job.together].append(job)
+            else:
+                shared[job.together] = piece = [job]
+                pieces.append(piece)
+        for piece in pieces:
+            self._run(piece, alone=len(pieces) == 1)
+
+    def _run(self, piece: list[_Job], *, alone: bool) -> None:
+        """Run jobs that share a work. Alone in its transaction it needs no savepoint, which costs as much as a small work."""
+        if not alone:
+            self._connection.execute("SAVEPOINT piece")
+        try:
+            _work_for(self._connection, piece)
+        except BaseException as error:  # noqa: BLE001 - it belongs to the caller, whatever it is; the thread must live on.
+            _raise_if_group_is_lost(error)
+            for statement in AFRESH if alone else BACK:
+                self._connection.execute(statement)
+            if len(piece) == 1:
+                piece[0].error = error
+                return
+            for job in piece:
+                self._run([job], alone=False)
+        else:
+            if not alone:
+                self._connection.execute("RELEASE piece")
+
+    def _give_up(self, jobs: list[_Job], error: sqlite3.Error) -> None:
+        with suppress(sqlite3.Error):
+            self._connection.execute("ROLLBACK")
+        code = _primary_code(error)
+        why = f"nothing was stored: {error}"
+        if code == FULL:
+            why = NO_ROOM
+            self._disk.throw_off()
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        elif code in BROKEN:
+            self.broken = (
+                f"the database file cannot be trusted any more ({error}): check the disk; a restart checks the file"
+            )
+            if self._on_broken:
+                with suppress(RuntimeError):
+                    jobs[0].future.get_loop().call_soon_threadsafe(self._on_broken, self.broken)
+        _fail(jobs, self.broken or why)
+
+
+def _primary_code(error: BaseException) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _raise_if_group_is_lost(error: BaseException) -> None:
+    if isinstance(error, sqlite3.Error) and _primary_code(error) in UNAVAILABLE:
+        raise error
+
+
+def _work_for(connection: sqlite3.Connection, piece: list[_Job]) -> None:
+    first = piece[0]
+    if first.work:
+        first.result = first.work(connection)
+    if first.together:
+        for job, answer in zip(piece, first.together(connection, [job.item for job in piece]), strict=True):
+            if isinstance(answer, Exception):
+                job.error = answer
+            else:
+                job.result = answer
+
+
+def _fail(jobs: list[_Job], why: str) -> None:
+    for job in jobs:
+        job.result, job.error = None, StoreUnavailable(why)
+
+
+def _answer(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if job.future.done():
+            continue  # the caller has gone away; what it gave is stored all the same.
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)
