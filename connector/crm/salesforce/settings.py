@@ -1,0 +1,136 @@
+"""What a config says of one Salesforce org (`crm:` with `type: salesforce`), and what the other files make of it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from connector.config.load import Strict, wrong
+from connector.config.secrets import SecretRef, resolve
+from connector.crm.salesforce.encode import IDENTIFIER, Api
+from connector.crm.salesforce.oauth import ClientCredentials, JwtBearer, is_loopback
+from connector.crm.salesforce.sending import Composite
+from connector.model.roles import ConsentFields
+
+OLDEST_VERSION = 46  # the first with upserts of collections by external ID
+DOMAIN = ".salesforce.com"
+KINDS = {"auto": Composite.UNTRIED, "on": Composite.WORKS, "off": Composite.REFUSED}
+
+FieldName = Annotated[str, Field(pattern=f"^{IDENTIFIER.pattern}$")]
+
+
+class SignInSettings(Strict):
+    """How the connector signs in: as an External Client App, by client credentials or by a signed assertion (JWT bearer)."""
+
+    client_id: Annotated[str, Field(min_length=1)]
+    """The app's Consumer Key."""
+    client_secret: SecretRef | None = None
+    """Where the app's Consumer Secret is: for the client credentials flow, which needs a Run As user in the app."""
+    username: str | None = None
+    """The integration user, for the JWT bearer flow."""
+    private_key: SecretRef | None = None
+    """Where the private key (PEM, RSA) is whose certificate was uploaded to the app: for the JWT bearer flow."""
+
+    @model_validator(mode="after")
+    def _one_flow(self) -> Self:
+        by_secret = self.client_secret is not None
+        by_key = self.username is not None and self.private_key is not None
+        if by_secret == by_key or (by_secret and (self.username or self.private_key)):
+            raise wrong(
+                "bad-sign-in",
+                "there are two ways to sign in, and this is neither of them",
+                "write client_id: and client_secret:, or client_id:, username: and private_key:",
+            )
+        return self
+
+    def resolve(self, base: Path) -> ClientCredentials | JwtBearer:
+        """With the secrets themselves; `base` is the directory of the config. Raises SecretMissing."""
+        if self.client_secret is not None:
+            return ClientCredentials(client_id=self.client_id, client_secret=resolve(self.client_secret, base))
+        assert self.username is not None  # noqa: S101 - the validator has seen to it.
+        assert self.private_key is not None  # noqa: S101 - the same.
+        return JwtBearer(client_id=self.client_id, username=self.username, private_key=resolve(self.private_key, base))
+
+
+class ConsentFieldsSettings(Strict):
+    """Which fields of an object bear consent."""
+
+    flag: FieldName
+    """The opt-out field of the whole person."""
+    opted_out: bool | str = True
+    """The flag's value that means: out."""
+    phone: FieldName | None = None
+    """The field with the phone number, by which an opt-out in Salesforce finds its subscriptions."""
+    along: tuple[FieldName, ...] = ()
+    """Fields that are written together with the flag: since when, by whom."""
+
+
+class SalesforceSettings(Strict):
+    """One Salesforce org."""
+
+    type: Literal["salesforce"] = "salesforce"
+    url: str
+    """The org's My Domain address: https://acme.my.salesforce.com."""
+    sign_in: SignInSettings
+    api_version: Annotated[str, Field(pattern=r"^[0-9]{2,3}\.0$")] = "62.0"
+    """The version of Salesforce's REST API."""
+    consent_fields: dict[FieldName, ConsentFieldsSettings] = Field(default_factory=dict)
+    """By object: the fields that bear consent."""
+    batch: Annotated[int, Field(ge=1, le=5000)] = 2000
+    """How many records go out together at the most; smaller where the org's triggers are slow."""
+    composite: Literal["auto", "on", "off"] = "auto"
+    """Whether up to five collections go in one API call; `auto` finds out whether the org takes it."""
+    client: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")] = "crm-connector"
+    """What the connector calls itself in Salesforce's change events (`Sforce-Call-Options`)."""
+
+    @field_validator("url")
+    @classmethod
+    def _my_domain(cls, url: str) -> str:
+        parts = urlsplit(url.rstrip("/"))
+        plain = not (parts.path or parts.query or parts.fragment or parts.username or parts.password)
+        if plain and is_loopback(parts.hostname) and parts.scheme in {"http", "https"}:
+            return url.rstrip("/")
+        if plain and parts.scheme == "https" and (parts.hostname or "").endswith(DOMAIN):
+            if parts.hostname in {"login.salesforce.com", "test.salesforce.com"}:
+                raise wrong(
+                    "bad-url",
+                    "login.salesforce.com and test.salesforce.com belong to no org",
+                    "write the org's own address, from Setup, My Domain: https://acme.my.salesforce.com",
+                )
+            return url.rstrip("/")
+        raise wrong(
+            "bad-url",
+            "this is not the address of a Salesforce org",
+            "write the org's address from Setup, My Domain: https://acme.my.salesforce.com",
+        )
+
+    @field_validator("api_version")
+    @classmethod
+    def _new_enough(cls, version: str) -> str:
+        if int(version.partition(".")[0]) < OLDEST_VERSION:
+            raise wrong(
+                "bad-version", f"version {version} is too old", f"write {OLDEST_VERSION}.0 or later, such as 62.0"
+            )
+        return version
+
+    @property
+    def api(self) -> Api:
+        """The API as these settings want it."""
+        return Api(version=self.api_version, client=self.client)
+
+    @property
+    def composites(self) -> Composite:
+        """What is taken to be known of composites."""
+        return KINDS[self.composite]
+
+    @property
+    def consent(self) -> Mapping[str, ConsentFields]:
+        """The consent fields, by object."""
+        return {
+            name: ConsentFields(
+                object=name, flag=told.flag, opted_out=told.opted_out, phone=told.phone, along=told.along
+            )
+            for name, told in self.consent_fields.items()
+        }
