@@ -1,0 +1,245 @@
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from connector.model.errors import Refused
+from connector.model.exchange import CallFailed, Failure, HttpReply, HttpRequest
+from connector.model.roles import Admission
+from connector.providers.strex.keys import MOST_KEYS, MOST_UNKNOWN, PublicKeys
+from connector.providers.strex.signature import Signature, signed_text
+
+# A throw-away key and a signature that were verified with three other libraries.
+KEY = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAExfzOhhEkTk6doYQOHzchyOm3qx5gb5pQR/PgKj3JJVZfhimDwPP4XsGJvILjphhH3X7CYtJg1xK6DBZjmjk3LA=="
+NAME = "2023-11-01"
+NONCE = "85029f0d-a036-4c8d-88a7-9b0fbae5a279"
+STAMP = 1767323045
+SIGNATURE = "6GdnERvGNgIQveoCWrkhf3P4luWHZNnUFjkaIeqwet/CEOJ0XAjUFt61+QMbtg/FsDC0DKkTDtJH4NXuZrXe6A=="
+DER = "MEYCIQDoZ2cRG8Y2AhC96gJauSF/c/iW5Ydk2dQWORoh6rB63wIhAMIQ4nRcCNQW3rX5Axu2D8WwMLQMqRMO0kfg1e5mtd7o"
+GET_SIGNATURE = "G6JUhUDjorScsWCC1d98Jt0hYzYEYN6Ivo22HNk0znj3Dy2WH+WLn0liZmhJnQUEXhWw8IW/MNBm5tsfpIaAvA=="
+BODY = (
+    b'{"transactionId":"00568c6b-7baf-4869-b083-d22afc163059","keywordId":"12345678","sender":"+4798079008",'
+    b'"recipient":"2002","content":"KATT STOPP","isStopMessage":true,"processAttempts":1,'
+    b'"created":"2026-01-02T03:04:05+00:00","properties":{"ServiceId":"1234"}}'
+)
+THEN = datetime.fromtimestamp(STAMP, UTC)
+HEADER = f"{NAME}:{STAMP}:{NONCE}:{SIGNATURE}"
+
+
+def request(
+    header=HEADER, *, body=BODY, at=THEN, method="POST", url="https://Hooks.Example.org/Strex/MO?Tenant=Acme%2BCo"
+):
+    return HttpRequest(
+        method=method,
+        instance="strex",
+        door="mo",
+        secret=None,
+        url=url,
+        query="",
+        headers={} if header is None else {"x-ecdsa-signature": header},
+        body=body,
+        peer="192.0.2.7",
+        received_at=at,
+    )
+
+
+def key_reply(**changes):
+    value = {"accountId": 1, "name": NAME, "publicKeyString": KEY, "signAlgo": "ECDsaP256", "hashAlgo": "SHA256"}
+    value |= {"notUsableBefore": "2023-11-01T00:00:00+00:00", "expiry": "2027-01-01T00:00:00Z"} | changes
+    return HttpReply(status=200, headers={}, body=json.dumps(value).encode())
+
+
+NOT_FOUND = HttpReply(status=404, headers={}, body=b"")
+
+
+def drive(exchange, *replies):
+    """The exchange's result, and the paths it asked for; every reply must be asked for."""
+    asked = []
+    waiting = list(replies)
+    try:
+        calls = next(exchange)
+        while True:
+            asked += [call.path for call in calls]
+            calls = exchange.send([waiting.pop(0) for _ in calls])
+    except StopIteration as end:
+        assert not waiting
+        return end.value, asked
+
+
+def lock(*, required=True, keys=None, **more):
+    return Signature(keys=keys or PublicKeys(), required=required, **more)
+
+
+def refused(exchange, *replies):
+    with pytest.raises(Refused) as caught:
+        drive(exchange, *replies)
+    return caught.value.status, caught.value.why
+
+
+def test_the_vector_verifies():
+    admission, asked = drive(lock().admit(request()), key_reply())
+    assert admission == Admission(nonce=f"strex:{NAME}:{NONCE}")
+    assert asked == [f"/api/server/public-keys/{NAME}"]
+
+
+def test_what_is_signed_is_what_the_vector_says():
+    text = b"posthttps://hooks.example.org/strex/mo?tenant=acme%2bco1767323045" + NONCE.encode()
+    assert signed_text(request(), str(STAMP), NONCE) == text + b"qMtPx47KVvmxt5f6BQls0fybsIHHwoLpyt7WM6Yt3f0="
+
+
+def test_a_get_without_a_body_verifies():
+    header = f"{NAME}:{STAMP}:{NONCE}:{GET_SIGNATURE}"
+    url = "https://shared.target365.io/api/lookup?msisdn=%2B4798079008"
+    assert drive(lock().admit(request(header, body=b"", method="GET", url=url)), key_reply())[0].nonce
+
+
+def flipped(text, place):
+    raw = bytearray(base64.b64decode(text))
+    raw[place] ^= 1
+    return base64.b64encode(raw).decode()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        request(body=BODY + b" "),
+        request(body=b""),
+        request(url="https://hooks.example.org/strex/dlr?tenant=acme%2bco"),
+        request(url="http://hooks.example.org/strex/mo?tenant=acme%2bco"),
+        request(method="PUT"),
+        request(f"{NAME}:{STAMP + 1}:{NONCE}:{SIGNATURE}"),
+        request(f"{NAME}:{STAMP}:{NONCE}x:{SIGNATURE}"),
+        *(request(f"{NAME}:{STAMP}:{NONCE}:{flipped(SIGNATURE, place)}") for place in (0, 31, 32, 63)),
+        request(f"{NAME}:{STAMP}:{NONCE}:{'A' * 86}=="),
+    ],
+)
+def test_whatever_is_tampered_with_fails(changed):
+    assert refused(lock().admit(changed), key_reply()) == (401, "wrong signature")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        f"{NAME}:{STAMP}:{NONCE}",
+        f"{NAME}:{STAMP}:{NONCE}:{DER}",
+        f"{HEADER}:x",
+        f"{HEADER}, {HEADER}",
+        f"{HEADER}\n",
+        f"../../x:{STAMP}:{NONCE}:{SIGNATURE}",
+        f"a/b:{STAMP}:{NONCE}:{SIGNATURE}",
+        f"{'a' * 65}:{STAMP}:{NONCE}:{SIGNATURE}",
+        f"{NAME}:-1:{NONCE}:{SIGNATURE}",
+        f"{NAME}:{'9' * 400}:{NONCE}:{SIGNATURE}",
+        f"{NAME}:{STAMP}::{SIGNATURE}",
+        f"{NAME}:{STAMP}:{NONCE}:{SIGNATURE[:-4]}",
+        f"{NAME}:٣:{NONCE}:{SIGNATURE}",
+    ],
+)
+def test_a_malformed_header_asks_nobody(header):
+    assert refused(lock(required=False).admit(request(header))) == (401, "malformed signature")
+
+
+@pytest.mark.parametrize("seconds", [-301, 301, 10**9])
+def test_an_old_or_future_signature_asks_nobody(seconds):
+    asked = lock().admit(request(at=THEN + timedelta(seconds=seconds)))
+    assert refused(asked) == (401, "signature too old or too new")
+
+
+def test_the_drift_is_a_setting():
+    late = request(at=THEN + timedelta(seconds=299))
+    assert drive(lock().admit(late), key_reply())[0].nonce
+    assert refused(lock(drift=timedelta(seconds=10)).admit(late))[0] == 401
+
+
+def test_a_missing_signature_is_refused_only_where_it_is_required():
+    assert refused(lock().admit(request(None))) == (401, "no signature")
+    assert drive(lock(required=False).admit(request(None))) == (Admission(), [])
+
+
+def test_a_key_is_asked_for_once_and_again_when_it_expires():
+    keys = PublicKeys()
+    short = key_reply(expiry=(THEN + timedelta(minutes=3)).isoformat())
+    drive(lock(keys=keys).admit(request()), short)
+    assert drive(lock(keys=keys).admit(request(at=THEN + timedelta(minutes=2))))[1] == []
+    assert drive(lock(keys=keys).admit(request(at=THEN + timedelta(minutes=3))), key_reply())[1] != []
+
+
+def test_the_older_path_is_tried_second():
+    _, asked = drive(lock().admit(request()), NOT_FOUND, key_reply())
+    assert asked == [f"/api/server/public-keys/{NAME}", f"/api/public-key/{NAME}"]
+
+
+def test_an_unknown_key_is_not_asked_for_again_for_a_minute():
+    keys = PublicKeys()
+    assert refused(lock(keys=keys).admit(request()), NOT_FOUND, NOT_FOUND) == (401, "unknown signing key")
+    assert refused(lock(keys=keys).admit(request(at=THEN + timedelta(seconds=59)))) == (401, "unknown signing key")
+    assert drive(lock(keys=keys).admit(request(at=THEN + timedelta(seconds=60))), key_reply())[0].nonce
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        CallFailed(failure=Failure.TIMEOUT),
+        CallFailed(failure=Failure.REFUSED),
+        HttpReply(status=500, headers={}, body=b""),
+        HttpReply(status=401, headers={}, body=b""),
+    ],
+)
+def test_no_answer_about_a_key_is_our_trouble_and_not_the_callers(reply):
+    keys = PublicKeys()
+    assert refused(lock(keys=keys).admit(request()), reply) == (503, "no answer about a signing key")
+    assert refused(lock(keys=keys).admit(request()))[0] == 503
+    assert drive(lock(keys=keys).admit(request(at=THEN + timedelta(seconds=5))), key_reply())[0].nonce
+
+
+P384 = base64.b64encode(
+    ec.derive_private_key(7, ec.SECP384R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+).decode()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"signAlgo": "RSA"},
+        {"signAlgo": None},
+        {"publicKeyString": "AAAA"},
+        {"publicKeyString": "!"},
+        {"publicKeyString": None},
+        {"publicKeyString": P384},
+        {"expiry": "soon"},
+    ],
+)
+def test_an_unusable_key_is_refused(changes):
+    assert refused(lock().admit(request()), key_reply(**changes)) == (401, "unusable signing key")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"x"', b"{}", b"<html>"])
+def test_an_answer_that_is_no_key_is_refused(body):
+    assert refused(lock().admit(request()), HttpReply(status=200, headers={}, body=body))[0] == 401
+
+
+@pytest.mark.parametrize("changes", [{"notUsableBefore": "2026-01-03T00:00:00Z"}, {"expiry": "2026-01-01T00:00:00"}])
+def test_a_key_counts_only_within_its_dates(changes):
+    keys = PublicKeys()
+    assert refused(lock(keys=keys).admit(request()), key_reply(**changes)) == (401, "signing key not in use")
+    assert refused(lock(keys=keys).admit(request())) == (401, "signing key not in use")
+
+
+def test_strangers_cannot_make_us_ask_without_end():
+    keys = PublicKeys()
+    names = [f"{NAME}-{number}" for number in range(MOST_UNKNOWN)]
+    for name in names:
+        refused(lock(keys=keys).admit(request(HEADER.replace(NAME, name))), NOT_FOUND, NOT_FOUND)
+    assert refused(lock(keys=keys).admit(request())) == (503, "too many unknown signing keys")
+
+
+def test_the_cache_of_keys_is_bounded():
+    keys = PublicKeys()
+    for number in range(MOST_KEYS + 1):
+        drive(keys.find(f"{NAME}-{number}", THEN), key_reply())
+    assert drive(keys.find(f"{NAME}-{MOST_KEYS}", THEN))[1] == []
+    assert drive(keys.find(f"{NAME}-0", THEN), key_reply())[1] != []

@@ -1,0 +1,112 @@
+"""The Strex adapter against the stand-in that shares no code with it."""
+
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import ClientSession, web
+
+from connector.delivery.transport import FixedCredentials, Transport
+from connector.model.exchange import HttpRequest
+from connector.model.operation import ServiceCommand
+from connector.model.outcome import Delivered, Reason
+from connector.model.phone import Phone
+from connector.model.roles import Task
+from connector.providers.strex.callback import Reader
+from connector.providers.strex.commands import StrexCommands
+from connector.providers.strex.doors import MessageDoor
+from connector.providers.strex.keys import PublicKeys
+from connector.providers.strex.signature import Signature
+from connector.sandbox.serve import serving
+from connector.sandbox.strex import build
+
+PHONE = "+4790000001"
+
+
+@pytest.fixture
+async def strex():
+    """The stand-in's address, a client with its key, and the forwards that came in while the test ran."""
+    forwards = []
+
+    async def take(request):
+        forwards.append(
+            HttpRequest(
+                method=request.method,
+                instance="strex",
+                door="mo",
+                secret=None,
+                url=str(request.url),
+                query="",
+                headers={name.lower(): value for name, value in request.headers.items()},
+                body=await request.read(),
+                peer="127.0.0.1",
+                received_at=datetime.now(UTC),
+            )
+        )
+        return web.Response()
+
+    ours = web.Application()
+    ours.router.add_post("/{tail:.*}", take)
+    async with serving(ours) as here:
+        app = build(mo_url=f"{here}/hooks/Strex/mo?A=b%2Fc", dlr_url=f"{here}/hooks/strex/dlr", compress=1e9)
+        async with serving(app) as there, Transport() as transport, ClientSession() as session:
+            client = transport.client(FixedCredentials(there, {"Authorization": "sandbox-key"}))
+            yield there, client, session, forwards
+
+
+def command(action="unsubscribe", **more):
+    return Task(
+        ServiceCommand(sink="strex", action=action, phone=Phone(PHONE), short_number="2002", keyword="KATT", **more)
+    )
+
+
+async def text_in(session, there, text):
+    async with session.post(f"{there}/_sandbox/phone", json={"from": PHONE, "to": "2002", "text": text}) as answer:
+        assert answer.status < 300, await answer.text()
+    async with session.get(f"{there}/_sandbox/forwards", params={"wait": "1"}) as answer:
+        assert answer.status == 200
+
+
+async def test_its_signature_opens_the_door_and_its_message_is_read(strex):
+    there, client, session, forwards = strex
+    door = MessageDoor(reader=Reader(provider="strex"), signature=Signature(keys=PublicKeys(), required=True))
+    await text_in(session, there, "KATT")
+    forward = next(one for one in forwards if "/mo" in one.url)
+    assert (await client.run(door.admit(forward))).nonce
+    (event,) = door.read(forward)
+    assert (event.msisdn, event.text, event.short_number) == (Phone(PHONE), "KATT", "2002")
+
+
+async def test_its_answers_to_commands_become_outcomes(strex):
+    there, client, session, _ = strex
+    sink = StrexCommands(name="strex")
+    (stranger,) = await client.run(sink.write([command()]))
+    assert stranger == Delivered(absent=True, detail="not known to Strex")
+    await text_in(session, there, "KATT")
+    (priced,) = await client.run(sink.write([command("changesubscriberprice", price=150)]))
+    assert priced == Delivered()
+    (left,) = await client.run(sink.write([command()]))
+    assert left == Delivered()
+    (again,) = await client.run(sink.write([command()]))
+    assert again == Delivered(detail="was not active")
+    (stopped,) = await client.run(sink.write([command("stop")]))
+    assert stopped == Delivered()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("unauthorized", Reason.CREDENTIALS),
+        ("forbidden", Reason.CREDENTIALS),
+        ("too_many", Reason.RATE_LIMITED),
+        ("server_error", Reason.SERVER_ERROR),
+        ("unavailable", Reason.UNAVAILABLE),
+        ("dropped", Reason.CONNECTION_LOST),
+        ("wrong_address", Reason.WRONG_ADDRESS),
+    ],
+)
+async def test_its_faults_become_reasons(strex, fault, reason):
+    there, client, session, _ = strex
+    async with session.post(f"{there}/_sandbox/faults", json={"fault": fault, "times": 10}) as answer:
+        assert answer.status < 300, await answer.text()
+    (outcome,) = await client.run(StrexCommands(name="strex").write([command()]))
+    assert outcome.reason is reason

@@ -1,0 +1,216 @@
+import json
+from datetime import timedelta
+
+import pytest
+
+from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.operation import RecordWrite, ServiceCommand
+from connector.model.outcome import Delivered, Reason, Rejected, Retry
+from connector.model.phone import Phone
+from connector.model.roles import Task
+from connector.providers.strex.commands import StrexCommands
+
+SINK = StrexCommands(name="strex")
+PHONE = Phone("+4790000001")
+
+
+def command(action="unsubscribe", *, keyword="KATT", phone=PHONE, **more):
+    return Task(ServiceCommand(sink="strex", action=action, phone=phone, short_number="2002", keyword=keyword, **more))
+
+
+def reply(status, body=b"", **headers):
+    return HttpReply(
+        status=status, headers={name.replace("_", "-"): value for name, value in headers.items()}, body=body
+    )
+
+
+PONG = reply(200, b'"pong"')
+
+
+def write(tasks, *rounds):
+    """The outcomes, and the calls of each round; the rounds of replies must be used up."""
+    exchange = SINK.write(tasks)
+    sent = []
+    waiting = list(rounds)
+    try:
+        sent.append(next(exchange))
+        while True:
+            sent.append(exchange.send(waiting.pop(0)))
+    except StopIteration as end:
+        assert not waiting
+        return end.value, sent
+
+
+def outcome(answer, *ping, **more):
+    outcomes, _ = write([command(**more)], [answer], *([one] for one in ping))
+    return outcomes[0]
+
+
+def test_a_command_is_what_the_document_shows():
+    _, ((call,),) = write([command()], [reply(200)])
+    assert (call.method, call.path, call.repeatable) == ("POST", "/api/services/command", False)
+    expected = {"phone": "+4790000001", "shortNumber": "2002", "keyword": "KATT", "action": "unsubscribe"}
+    assert json.loads(call.body) == expected
+    assert call.headers["Content-Type"].startswith("application/json")
+
+
+def test_a_price_is_a_number():
+    _, ((call,),) = write([command("changesubscriberprice", price=150)], [reply(200)])
+    assert json.loads(call.body)["price"] == 150
+    assert b'"price":150}' in call.body
+
+
+def test_all_of_a_write_go_out_together():
+    tasks = [command(phone=Phone(f"+479000000{number}")) for number in range(8)]
+    outcomes, sent = write(tasks, [reply(200)] * 8)
+    assert outcomes == [Delivered()] * 8
+    assert [len(calls) for calls in sent] == [8]
+
+
+def test_commands_for_one_subscription_keep_their_order():
+    tasks = [command("changesubscriberprice", price=5), command(keyword="HUND"), command(keyword="katt"), command()]
+    outcomes, sent = write(tasks, [reply(200), reply(204)], [reply(500)], [reply(200)])
+    assert [[json.loads(call.body)["keyword"] for call in calls] for calls in sent] == [
+        ["KATT", "HUND"],
+        ["katt"],
+        ["KATT"],
+    ]
+    assert [type(one) for one in outcomes] == [Delivered, Delivered, Retry, Delivered]
+
+
+def test_done_and_not_active_are_both_delivered():
+    assert outcome(reply(200)) == Delivered()
+    assert outcome(reply(204)) == Delivered(detail="was not active")
+
+
+@pytest.mark.parametrize("action", ["stop", "unsubscribe"])
+def test_a_404_is_believed_where_the_ping_answers(action):
+    gone = outcome(reply(404), PONG, action=action)
+    assert isinstance(gone, Delivered)
+    assert gone.absent
+    disagrees = outcome(reply(404), PONG, action=action, known_active=True)
+    assert isinstance(disagrees, Rejected)
+    assert disagrees.reason is Reason.PROVIDER_DISAGREES
+
+
+@pytest.mark.parametrize(
+    "ping", [reply(404), reply(200, b"<html>"), reply(503, b'"pong"'), CallFailed(failure=Failure.TIMEOUT)]
+)
+@pytest.mark.parametrize("known_active", [True, False])
+def test_a_404_without_a_pong_is_a_wrong_address(ping, known_active):
+    lost = outcome(reply(404), ping, known_active=known_active)
+    assert isinstance(lost, Retry)
+    assert lost.reason is Reason.WRONG_ADDRESS
+
+
+def test_one_ping_serves_all_the_404s_of_a_write():
+    tasks = [
+        command(phone=Phone("+4790000001")),
+        command(phone=Phone("+4790000002")),
+        command(phone=Phone("+4790000001")),
+    ]
+    outcomes, sent = write(tasks, [reply(404), reply(404)], [PONG], [reply(404)])
+    assert all(one.absent for one in outcomes)
+    assert [call.path for calls in sent for call in calls].count("/api/ping") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "in_doubt"),
+    [
+        (401, Reason.CREDENTIALS, False),
+        (403, Reason.CREDENTIALS, False),
+        (429, Reason.RATE_LIMITED, False),
+        (500, Reason.SERVER_ERROR, True),
+        (502, Reason.SERVER_ERROR, True),
+        (503, Reason.UNAVAILABLE, False),
+        (504, Reason.SERVER_ERROR, True),
+        (202, Reason.UNEXPECTED_ANSWER, True),
+        (302, Reason.UNEXPECTED_ANSWER, False),
+        (409, Reason.UNEXPECTED_ANSWER, False),
+    ],
+)
+def test_other_answers_are_tried_again(status, reason, in_doubt):
+    again = outcome(reply(status))
+    assert isinstance(again, Retry)
+    assert (again.reason, again.in_doubt) == (reason, in_doubt)
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason", "in_doubt"),
+    [
+        (Failure.REFUSED, Reason.UNAVAILABLE, False),
+        (Failure.TIMEOUT, Reason.TIMEOUT, True),
+        (Failure.LOST, Reason.CONNECTION_LOST, True),
+        (Failure.CREDENTIALS, Reason.CREDENTIALS, False),
+    ],
+)
+def test_a_call_without_an_answer_is_tried_again(failure, reason, in_doubt):
+    again = outcome(CallFailed(failure=failure))
+    assert (again.reason, again.in_doubt) == (reason, in_doubt)
+
+
+def test_every_failure_has_its_outcome():
+    for failure in Failure:
+        assert isinstance(outcome(CallFailed(failure=failure)), Retry)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"Message": "Bad keyword"}', "Bad keyword"),
+        (b'{"message": "no user +4790000001 here"}', "no user … here"),
+        (b"<html>\n  no </html>", "<html> no </html>"),
+        (b'{"Message": 5}', '{"Message": 5}'),
+        (b"\xff", "\ufffd"),
+        (b"", "HTTP 400"),
+        (b"[" * 5000, "[" * 200),
+    ],
+)
+def test_a_bad_command_is_rejected_in_the_providers_words(body, words):
+    assert outcome(reply(400, body)) == Rejected(reason=Reason.BAD_COMMAND, detail=words)
+
+
+DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "patience"),
+    [
+        ({"retry_after": "30"}, timedelta(seconds=30)),
+        ({"retry_after": "999999999"}, timedelta(hours=1)),
+        ({"retry_after": "9" * 5000}, None),
+        ({"retry_after": "-5"}, None),
+        ({"retry_after": "Fri, 02 Jan 2026 03:05:05 GMT", "date": DATE}, timedelta(minutes=1)),
+        ({"retry_after": "Fri, 02 Jan 2026 03:00:00 GMT", "date": DATE}, timedelta()),
+        ({"retry_after": "Fri, 02 Jan 2099 03:00:00 GMT", "date": DATE}, timedelta(hours=1)),
+        ({"retry_after": "Fri, 02 Jan 2026 03:05:05 GMT"}, None),
+        ({"retry_after": "Fri, 02 Jan 2026 03:05:05 -0000", "date": DATE}, None),
+        ({"retry_after": "soon", "date": "never"}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_strex_may_ask_for_patience(status, headers, patience):
+    assert outcome(reply(status, **headers)).not_before == patience
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        command("reactivate"),
+        command("changesubscriberprice"),
+        Task(RecordWrite(sink="strex", object="Contact", key_field="SMS_Key__c", key="x")),
+    ],
+)
+def test_what_strex_has_no_command_for_is_never_sent(task):
+    outcomes, sent = write([task, command()], [reply(200)])
+    assert isinstance(outcomes[0], Rejected)
+    assert outcomes[0].reason is Reason.BAD_COMMAND
+    assert outcomes[1] == Delivered()
+    assert len(sent[0]) == 1
+
+
+def test_nothing_to_send_is_no_call():
+    with pytest.raises(StopIteration) as end:
+        next(SINK.write([command("reactivate")]))
+    assert len(end.value.value) == 1
