@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from connector.sandbox.salesforce.database import Database
@@ -20,10 +21,6 @@ HALTED = "The transaction was rolled back since another operation in the same tr
 Dispatch = Callable[[Call], Answer]
 
 
-class _HaltedError(Exception):
-    """Leaves the attempt of an all-or-none composite, which undoes it."""
-
-
 class Composite:
     """Answers POST /composite by giving each inner call to `dispatch`."""
 
@@ -34,25 +31,23 @@ class Composite:
     def answer(self, call: Call) -> Answer:
         """All the inner calls, one after another, each of them independent unless `allOrNone` is set."""
         parts = _parts(call)
+        together = call.fields.get("allOrNone") is True
         answers: list[dict[str, Any]] = []
-        if call.fields.get("allOrNone") is not True:
-            earlier: dict[str, Any] = {}
+        earlier: dict[str, Any] = {}
+        with self._database.attempt() as attempt:
             for part in parts:
-                answers.append(self._one(call, part, earlier))
-            return Answer(body={"compositeResponse": answers})
-        try:
-            with self._database.attempt():
-                earlier = {}
-                for part in parts:
-                    answers.append(self._one(call, part, earlier))
-                    if _failed(answers[-1]):
-                        raise _HaltedError
-        except _HaltedError:
+                answer = self._one(call, part, earlier)
+                answers.append(answer)
+                if together and _failed(answer):
+                    attempt.undo()
+                    break
+        if attempt.undone:
             halted = [{"errorCode": "PROCESSING_HALTED", "message": HALTED}]
             guilty = answers[-1]
+            names = [part["referenceId"] for part in parts]
             answers = [
-                guilty if part["referenceId"] == guilty["referenceId"] else _rendered(part["referenceId"], 400, halted)
-                for part in parts
+                guilty if name == guilty["referenceId"] else _rendered(name, HTTPStatus.BAD_REQUEST, halted)
+                for name in names
             ]
         return Answer(body={"compositeResponse": answers})
 
@@ -146,9 +141,10 @@ def _look_up(match: re.Match[str], earlier: dict[str, Any]) -> Any:
 
 
 def _failed(answer: dict[str, Any]) -> bool:
-    body = answer["body"]
-    rows = body if isinstance(body, list) else []
-    return answer["httpStatusCode"] >= 400 or any(isinstance(row, dict) and row.get("success") is False for row in rows)
+    if answer["httpStatusCode"] >= HTTPStatus.BAD_REQUEST:
+        return True
+    rows = answer["body"] if isinstance(answer["body"], list) else []
+    return any(isinstance(row, dict) and row.get("success") is False for row in rows)
 
 
 def _rendered(name: str, status: int, body: list[dict[str, Any]]) -> dict[str, Any]:

@@ -125,10 +125,7 @@ class Control:
                 raise ControlError(f"{body['key']} is no external ID field of {known.name}.")
         author = self._author(str(body.get("by", "person")))
         with self._database.transaction():
-            if key is not None:
-                outcomes = self._writer.upsert(known, key, records, author)
-            else:
-                outcomes = self._by_id(known, records, author)
+            outcomes = self._writer.upsert(known, key, records, author) if key else self._by_id(known, records, author)
             refused = [
                 f"record {index}: {outcome.refusal.code}: {outcome.refusal.message}"
                 for index, outcome in enumerate(outcomes)

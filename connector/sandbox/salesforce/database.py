@@ -18,6 +18,7 @@ from connector.sandbox.salesforce.values import as_moment
 MOST_PARAMETERS = 500  # values in one IN (…); well below SQLite's limit, and few distinct statements to prepare
 CACHED_STATEMENTS = 512
 
+CASELESS = frozenset({Kind.TEXT, Kind.LONG_TEXT, Kind.EMAIL, Kind.PHONE, Kind.PICKLIST})
 SQL_TYPES = {Kind.BOOLEAN: "INTEGER", Kind.CURRENCY: "REAL"}
 
 HISTORY = """
@@ -26,11 +27,17 @@ CREATE TABLE IF NOT EXISTS "~history" (
 """
 
 
+def compare_without_case(left: str, right: str) -> int:
+    """Below, at or above zero, as SQLite wants it: Å is å."""
+    left, right = left.casefold(), right.casefold()
+    return (left > right) - (left < right)
+
+
 def column(field: Field) -> str:
     """The SQL that makes a field's column."""
     parts = [f'"{field.name}"', SQL_TYPES.get(field.kind, "TEXT")]
-    if field.kind not in {Kind.ID, Kind.REFERENCE, *SQL_TYPES}:
-        parts.append("COLLATE NOCASE")
+    if field.kind in CASELESS:
+        parts.append("COLLATE ANYCASE")
     if field.formula:
         parts.append(f"GENERATED ALWAYS AS ({field.formula}) VIRTUAL")
     elif isinstance(field.default, bool):
@@ -58,6 +65,17 @@ def tables(known: SObject) -> Iterator[str]:
             yield f'CREATE {unique}INDEX IF NOT EXISTS "{name}" ON "{known.name}" ("{field.folded}"){living}'
 
 
+class Attempt:
+    """Whether a part of a transaction shall be undone."""
+
+    def __init__(self) -> None:
+        self.undone = False
+
+    def undo(self) -> None:
+        """Undo the part when its block ends."""
+        self.undone = True
+
+
 class Database:
     """One org's data in a file, or in memory."""
 
@@ -65,6 +83,8 @@ class Database:
         self.connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=CACHED_STATEMENTS
         )
+        # SQLite's own NOCASE knows the case of the English letters only.
+        self.connection.create_collation("ANYCASE", compare_without_case)
         # The sandbox's own data may be lost with the machine; it must not slow down what is measured against it.
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = OFF")
@@ -109,16 +129,19 @@ class Database:
         self.connection.execute("COMMIT")
 
     @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """A part of a transaction that is undone alone when it raises; attempts may nest."""
+    def attempt(self) -> Iterator["Attempt"]:
+        """A part of a transaction that is undone alone when it raises or says so; attempts may nest."""
+        attempt = Attempt()
         self.connection.execute("SAVEPOINT attempt")
         try:
-            yield
+            yield attempt
         except BaseException:
-            self.connection.execute("ROLLBACK TO attempt")
-            self.connection.execute("RELEASE attempt")
+            attempt.undo()
             raise
-        self.connection.execute("RELEASE attempt")
+        finally:
+            if attempt.undone:
+                self.connection.execute("ROLLBACK TO attempt")
+            self.connection.execute("RELEASE attempt")
 
     def next_id(self, known: SObject) -> tuple[int, str]:
         """The row number and the id of a new record."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
@@ -76,7 +76,7 @@ class Field:
         return f"{self.name}~key"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # without slots: the indexes below are kept in the instance
 class SObject:
     """One object (Salesforce says sObject): its name, the prefix of its ids, and its fields in order."""
 
@@ -85,11 +85,6 @@ class SObject:
     fields: tuple[Field, ...]
     plural: str = ""
     mergeable: bool = False
-    by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Index the fields; the hot path of a write looks each name up here."""
-        object.__setattr__(self, "by_name", {known.name: known for known in self.fields})
 
     @property
     def label(self) -> str:
@@ -100,6 +95,11 @@ class SObject:
     def custom(self) -> bool:
         """Whether an admin made it."""
         return self.name.endswith("__c")
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Field]:
+        """The fields by their exact names; the hot path of a write looks each name up here."""
+        return {known.name: known for known in self.fields}
 
     @cached_property
     def any_case(self) -> Mapping[str, Field]:

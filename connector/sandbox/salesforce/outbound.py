@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import count
 from typing import Any
 from xml.sax.saxutils import escape
@@ -24,7 +25,10 @@ ANSWER_SECONDS = 60.0  # after which a receiver counts as silent
 LONGEST_GAP = 7200.0  # seconds between two attempts
 FIRST_GAP = 1.0  # seconds; Salesforce does not say, and a sandbox need not be slow
 
-NOTE = '<Notification><Id>{id}</Id><sObject xsi:type="sf:{name}" xmlns:sf="urn:sobject.enterprise.soap.sforce.com">{fields}</sObject></Notification>'
+NOTE = (
+    '<Notification><Id>{id}</Id><sObject xsi:type="sf:{name}" xmlns:sf="urn:sobject.enterprise.soap.sforce.com">'
+    "{fields}</sObject></Notification>"
+)
 MESSAGE = (
     '<?xml version="1.0" encoding="UTF-8"?>'
     '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
@@ -136,7 +140,7 @@ class Outbound:
         try:
             async with session.post(target.url, data=message.encode(), headers=headers) as answer:
                 body = await answer.text(errors="replace")
-                return answer.status == 200 and "<Ack>true</Ack>" in body.replace(" ", "")
+                return answer.status == HTTPStatus.OK and "<Ack>true</Ack>" in body.replace(" ", "")
         except (aiohttp.ClientError, TimeoutError):
             return False
 

@@ -47,26 +47,26 @@ def not_found() -> RequestRefusedError:
 
 def undecodable(wanted: str, value: object) -> RequestRefusedError:
     """A value does not fit its field's type; Salesforce's JSON reader then gives up on the whole request."""
-    token, shown = "VALUE_STRING", str(value)
+    kind, shown = "VALUE_STRING", str(value)
     match value:
         case None:
-            token, shown = "VALUE_NULL", "null"
+            kind, shown = "VALUE_NULL", "null"
         case bool():
-            token, shown = f"VALUE_{str(value).upper()}", str(value).lower()
+            kind, shown = f"VALUE_{str(value).upper()}", str(value).lower()
         case int():
-            token = "VALUE_NUMBER_INT"
+            kind = "VALUE_NUMBER_INT"
         case float():
-            token = "VALUE_NUMBER_FLOAT"
+            kind = "VALUE_NUMBER_FLOAT"
         case dict():
-            token, shown = "START_OBJECT", "{"
+            kind, shown = "START_OBJECT", "{"
         case list():
-            token, shown = "START_ARRAY", "["
+            kind, shown = "START_ARRAY", "["
         case _:
             pass
     return RequestRefusedError(
         400,
         "JSON_PARSER_ERROR",
-        f"Cannot deserialize instance of {wanted} from {token} value {shown} "
+        f"Cannot deserialize instance of {wanted} from {kind} value {shown} "
         "or request may be missing a required field at [line:1, column:1]",
     )
 

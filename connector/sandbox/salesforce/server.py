@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 from aiohttp import web
@@ -34,6 +35,7 @@ REFUSALS = {
         "An unexpected error occurred. Please include this ErrorId if you contact support: 1407516498-25913 (-1327390446)",
     ),
 }
+NO_LOGIN = LoginRefusedError("invalid_grant", "no client credentials user enabled")
 PAGES = {
     "unavailable": (
         503,
@@ -99,9 +101,9 @@ class Server:
         """POST /services/oauth2/token."""
         form = {name: str(value) for name, value in (await request.post()).items()}
         self._usage.requests["POST /services/oauth2/token"] += 1
+        if self._faults.strike_login():
+            return _json(NO_LOGIN.status, NO_LOGIN.body)
         try:
-            if self._faults.strike_login():
-                raise LoginRefusedError("invalid_grant", "no client credentials user enabled")
             body = self._sessions.log_in(form, request.headers.get("Authorization"), _url(request))
         except LoginRefusedError as refusal:
             return _json(refusal.status, refusal.body)
@@ -127,8 +129,7 @@ class Server:
             return self._refused(EXPIRED)
         self._usage.requests[_route(request.method, request.rel_url.raw_path)] += 1
         target = request.raw_path
-        writes = _writes(request.method, target, raw)
-        struck = self._faults.strike(writes=writes, text=target.encode() + raw)
+        struck = self._strike(request.method, target, raw)
         if "slow" in struck:
             await asyncio.sleep(struck["slow"].seconds)
         response = self._stopped(request, struck)
@@ -150,6 +151,12 @@ class Server:
         if "garbage" in struck and isinstance(response.body, bytes):
             return _json_bytes(200, response.body[: len(response.body) // 2])
         return response
+
+    def _strike(self, method: str, target: str, raw: bytes) -> dict[str, Fault]:
+        if not self._faults.all:
+            return {}
+        text = unquote(target).encode() + raw
+        return self._faults.strike(writes=_writes(method, target, raw), text=text)
 
     def _stopped(self, request: web.Request, struck: Mapping[str, Fault]) -> web.Response | None:
         """The answer when a fault ends the request before anything is done."""

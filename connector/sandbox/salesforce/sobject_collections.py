@@ -23,10 +23,6 @@ ROLLED_BACK = "Record rolled back because not all records were valid and the req
 Write = Callable[[SObject, Sequence[Record]], list[Outcome]]
 
 
-class _RolledBackError(Exception):
-    """Leaves the attempt of an all-or-none call, which undoes it."""
-
-
 class Collections:
     """Answers the calls below /composite/sobjects."""
 
@@ -101,18 +97,15 @@ class Collections:
         return Answer(body=self._reader.several(known, ids, ["Id", *fields], call.base))
 
     def _attempt(self, write: Callable[[], list[Outcome]], *, together: bool) -> list[Outcome]:
-        outcomes: list[Outcome] = []
         if not together:
             return write()
-        try:
-            with self._database.attempt():
-                outcomes = write()
-                if any(outcome.refusal for outcome in outcomes):
-                    raise _RolledBackError
-        except _RolledBackError:
-            innocent = RecordRefusedError("ALL_OR_NONE_OPERATION_ROLLED_BACK", ROLLED_BACK)
-            return [Outcome(id=None, refusal=outcome.refusal or innocent) for outcome in outcomes]
-        return outcomes
+        with self._database.attempt() as attempt:
+            outcomes = write()
+            if not any(outcome.refusal for outcome in outcomes):
+                return outcomes
+            attempt.undo()
+        innocent = RecordRefusedError("ALL_OR_NONE_OPERATION_ROLLED_BACK", ROLLED_BACK)
+        return [Outcome(id=None, refusal=outcome.refusal or innocent) for outcome in outcomes]
 
 
 def _records(call: Call) -> tuple[list[dict[str, Any]], bool]:

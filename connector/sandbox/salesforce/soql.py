@@ -21,6 +21,7 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+WORDS = {"true": "boolean", "false": "boolean", "null": "null"}
 COMPARISONS = frozenset({"=", "!=", "<>", "<", ">", "<=", ">="})
 
 
@@ -266,12 +267,10 @@ class _Parser:
         if token.kind in {"datetime", "date", "number"}:
             return Literal(token.kind, token.text, token.column)
         word = token.text.lower()
-        if word in {"true", "false"}:
-            return Literal("boolean", word, token.column)
-        if word == "null":
-            return Literal("null", word, token.column)
-        self.at -= 1
-        self.fail()
+        if word not in WORDS:
+            self.at -= 1
+            self.fail()
+        return Literal(WORDS[word], word, token.column)
 
 
 def parse(text: str) -> Query:

@@ -72,7 +72,7 @@ def _picklist(field: Field, value: Any) -> Stored:
     )
 
 
-def _boolean(field: Field, value: Any) -> Stored:
+def _boolean(_: Field, value: Any) -> Stored:
     match value:
         case True | "true" | "1":
             return 1
@@ -100,7 +100,7 @@ def _currency(field: Field, value: Any) -> Stored:
     return round(number, 2)
 
 
-def _date(field: Field, value: Any) -> Stored:
+def _date(_: Field, value: Any) -> Stored:
     if value is None:
         return None
     try:
@@ -109,7 +109,7 @@ def _date(field: Field, value: Any) -> Stored:
         raise undecodable("date", value) from None
 
 
-def _datetime(field: Field, value: Any) -> Stored:
+def _datetime(_: Field, value: Any) -> Stored:
     if value is None:
         return None
     parsed = parse_moment(value) if isinstance(value, str) else None

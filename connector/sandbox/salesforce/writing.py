@@ -13,6 +13,7 @@ from connector.sandbox.salesforce.drafts import SILENT, Author, Draft, Record, f
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
 from connector.sandbox.salesforce.identifiers import canonical
 from connector.sandbox.salesforce.links import check_references, resolve_parents
+from connector.sandbox.salesforce.members import check_members
 from connector.sandbox.salesforce.refusals import RecordRefusedError, undecodable
 from connector.sandbox.salesforce.values import Stored
 
@@ -22,7 +23,7 @@ UNKNOWN = "<unknown>"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one record; `created` is None where the question was not asked."""
+    """What became of one record; a refused one has no id."""
 
     id: str | None
     created: bool = False
@@ -108,6 +109,8 @@ class Writer:
         resolve_parents(self._database, drafts)
         check_references(self._database, drafts)
         self._refuse_incomplete(known, drafts)
+        if known.name == "CampaignMember":
+            check_members(self._database, drafts)
         self._refuse_taken(known, drafts)
         new: list[Draft] = []
         changed: list[Draft] = []
