@@ -1,0 +1,74 @@
+"""A Salesforce org on this machine, and a few lines that drive exchanges against it."""
+
+from collections.abc import Sequence
+
+import aiohttp
+import pytest
+
+from connector.model.exchange import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
+from connector.sandbox.salesforce import build
+from connector.sandbox.serve import serving
+
+
+class Org:
+    """The sandbox, its control interface, and a client that is signed in."""
+
+    def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
+        self.base = base
+        self.sent: list[HttpCall] = []
+        self._session = session
+        self._token = ""
+
+    async def sign_in(self):
+        form = {"grant_type": "client_credentials", "client_id": "sandbox", "client_secret": "sandbox"}
+        async with self._session.post(f"{self.base}/services/oauth2/token", data=form) as response:
+            self._token = (await response.json())["access_token"]
+
+    async def run(self, exchange: Exchange):
+        try:
+            calls = next(exchange)
+            while True:
+                calls = exchange.send([await self._call(call) for call in calls])
+        except StopIteration as end:
+            return end.value
+
+    async def _call(self, call: HttpCall) -> Reply:
+        self.sent.append(call)
+        headers = {**call.headers, "Authorization": f"Bearer {self._token}"}
+        try:
+            async with self._session.request(
+                call.method, self.base + call.path, data=call.body, headers=headers
+            ) as response:
+                names = {name.lower(): value for name, value in response.headers.items()}
+                return HttpReply(status=response.status, headers=names, body=await response.read())
+        except aiohttp.ClientError:
+            return CallFailed(failure=Failure.LOST)
+
+    async def control(self, method: str, path: str, **options):
+        async with self._session.request(method, f"{self.base}/_sandbox/{path}", **options) as response:
+            body = await response.json()
+            assert response.status == 200, body
+            return body
+
+    async def fault(self, name: str, **options):
+        await self.control("POST", "faults", json={"fault": name, **options})
+
+    async def calm(self):
+        await self.control("DELETE", "faults")
+
+    async def load(self, object_name: str, records: Sequence[dict], **options) -> list[str]:
+        return (await self.control("POST", f"records/{object_name}", json={"records": records, **options}))["ids"]
+
+    async def records(self, object_name: str) -> list[dict]:
+        return (await self.control("GET", f"records/{object_name}"))["records"]
+
+    async def api_calls(self) -> int:
+        return (await self.control("GET", "stats"))["api_calls"]
+
+
+@pytest.fixture
+async def org():
+    async with serving(build()) as base, aiohttp.ClientSession() as session:
+        org = Org(base, session)
+        await org.sign_in()
+        yield org

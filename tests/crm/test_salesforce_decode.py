@@ -1,0 +1,137 @@
+"""Answers as outcomes: exactly one for each record, whatever comes back."""
+
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from connector.crm.salesforce import decode
+from connector.crm.salesforce.decode import Answer, Failed, Usage
+from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.outcome import Delivered, Reason, Rejected, Retry
+
+FAILURE = {"success": False, "errors": [{"statusCode": "STRING_TOO_LONG", "message": "too long", "fields": ["F"]}]}
+
+
+def reply(status, body, **headers):
+    return HttpReply(status=status, headers=headers, body=body if isinstance(body, bytes) else orjson.dumps(body))
+
+
+def test_each_record_has_its_own_outcome_in_a_200():
+    part = Answer(status=200, body=[{"id": "003a", "success": True, "errors": [], "created": True}, FAILURE])
+    assert decode.records(part, 2) == [
+        Delivered(record_id="003a", created=True),
+        Rejected(reason=Reason.TOO_LONG, detail="STRING_TOO_LONG: too long"),
+    ]
+
+
+def test_of_several_errors_the_one_that_repeating_cannot_help_decides():
+    errors = [{"statusCode": "UNABLE_TO_LOCK_ROW", "message": ""}, *FAILURE["errors"]]
+    (outcome,) = decode.records(Answer(status=200, body=[{"success": False, "errors": errors}]), 1)
+    assert outcome.reason is Reason.TOO_LONG
+
+
+@pytest.mark.parametrize("body", [[FAILURE], [FAILURE] * 3, {}, None, "text", [1, 2], decode.UNREADABLE])
+def test_an_answer_that_cannot_be_tied_to_the_records_leaves_them_in_doubt(body):
+    failed = decode.records(Answer(status=200, body=body), 2)
+    assert isinstance(failed, Failed)
+    assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER
+    assert failed.outcome.in_doubt
+    assert not failed.spoiled
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason", "in_doubt"),
+    [
+        (Failure.REFUSED, Reason.UNAVAILABLE, False),
+        (Failure.TIMEOUT, Reason.TIMEOUT, True),
+        (Failure.LOST, Reason.CONNECTION_LOST, True),
+        (Failure.CREDENTIALS, Reason.CREDENTIALS, False),
+    ],
+)
+def test_a_call_without_an_answer_says_whether_it_may_have_been_done(failure, reason, in_doubt):
+    failed = decode.answer(CallFailed(failure=failure, detail="why"))
+    assert failed == Failed(outcome=Retry(reason=reason, detail="why", in_doubt=in_doubt))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "in_doubt"),
+    [
+        (503, b"<html>down</html>", Reason.UNAVAILABLE, False),
+        (502, b"<html>bad gateway</html>", Reason.SERVER_ERROR, True),
+        (504, b"", Reason.SERVER_ERROR, True),
+        (500, [{"errorCode": "UNKNOWN_EXCEPTION", "message": "ErrorId"}], Reason.SERVER_ERROR, True),
+        (500, [{"errorCode": "UNABLE_TO_LOCK_ROW", "message": ""}], Reason.ROW_LOCKED, False),
+        (500, [{"errorCode": "NEVER_MET", "message": ""}], Reason.SERVER_ERROR, True),
+        (429, b"", Reason.RATE_LIMITED, True),
+        (401, b"<html>log in</html>", Reason.CREDENTIALS, False),
+        (401, {"error": "x"}, Reason.CREDENTIALS, False),
+        (403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests"}], Reason.QUOTA_EXHAUSTED, False),
+        (404, b"<html>", Reason.WRONG_ADDRESS, False),
+        (410, [{"errorCode": "UNSUPPORTED_API_VERSION", "message": "gone"}], Reason.WRONG_ADDRESS, False),
+        (302, b"", Reason.UNEXPECTED_ANSWER, True),
+        (400, b'[{"errorCode":', Reason.UNEXPECTED_ANSWER, True),
+    ],
+)
+def test_a_whole_request_that_fails_is_judged_by_its_code_or_its_status(status, body, reason, in_doubt):
+    failed = decode.records(decode.answer(reply(status, body)), 1)
+    assert isinstance(failed.outcome, Retry)
+    assert (failed.outcome.reason, failed.outcome.in_doubt) == (reason, in_doubt)
+    assert "<html" not in failed.outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "spoiled"),
+    [
+        ("JSON_PARSER_ERROR", "Cannot deserialize", True),
+        ("INVALID_FIELD", "No such column 'X' on sobject of type Contact", True),
+        ("NEVER_MET", "", True),
+        ("INVALID_TYPE", "sObject type 'X' is not supported", False),
+        ("UNABLE_TO_LOCK_ROW", "", False),
+    ],
+)
+def test_one_record_may_spoil_a_request_only_in_some_ways(code, message, spoiled):
+    assert decode.failed(Answer(status=400, body=[{"errorCode": code, "message": message}])).spoiled is spoiled
+
+
+def test_a_wish_for_patience_is_heard():
+    failed = decode.failed(decode.answer(reply(503, b"", **{"retry-after": "120"})))
+    assert failed.outcome.not_before == timedelta(minutes=2)
+    assert decode.failed(decode.answer(reply(503, b"", **{"retry-after": "soon"}))).outcome.not_before is None
+
+
+def test_the_answers_of_a_composite_are_found_by_their_ids_and_unescaped():
+    error = [{"errorCode": "NOT_FOUND", "message": "Provided &quot;X&quot; &amp; co"}]
+    parts = [
+        {"referenceId": "r1", "httpStatusCode": 404, "body": error},
+        {"referenceId": "r0", "httpStatusCode": 200, "body": [FAILURE]},
+    ]
+    first, second, third = decode.subanswers(Answer(status=200, body={"compositeResponse": parts}), 3)
+    assert first.body == [FAILURE]
+    assert decode.failed(second).message == 'Provided "X" & co'
+    assert third.outcome.reason is Reason.UNEXPECTED_ANSWER
+    assert third.outcome.in_doubt
+
+
+@pytest.mark.parametrize("body", [{}, [], None, {"compositeResponse": None}, decode.UNREADABLE])
+def test_a_composite_that_is_none_fails_as_a_whole(body):
+    failed = decode.subanswers(Answer(status=200, body=body), 2)
+    assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER
+
+
+@pytest.mark.parametrize("part", [None, 7, {}, {"referenceId": []}, {"referenceId": "r0", "httpStatusCode": "200"}])
+def test_nonsense_inside_a_composite_raises_nothing(part):
+    (answer,) = decode.subanswers(Answer(status=200, body={"compositeResponse": [part]}), 1)
+    assert isinstance(answer, Failed)
+
+
+def test_the_use_of_the_allowance_is_read_from_each_answer():
+    told = "api-usage=18/5000; per-app-api-usage=17/250(appName=x)"
+    assert decode.usage({"sforce-limit-info": told}) == Usage(used=18, maximum=5000)
+    assert decode.usage({"sforce-limit-info": "per-app-api-usage=17/250(appName=x)"}) is None
+    assert decode.usage({}) is None
+
+
+def test_a_field_is_found_however_its_name_is_written():
+    assert decode.value_of({"SMS_Key__c": 1}, "sms_key__C") == 1
+    assert decode.value_of({"SMS_Key__c": 1}, "Other__c") is None

@@ -1,0 +1,91 @@
+"""What Salesforce's error codes mean: the catalogue, code by code."""
+
+import pytest
+
+from connector.crm.salesforce.errors import REJECTED, RETRIED, judge, known, missing_column
+from connector.delivery.retry import POLICIES
+from connector.model.outcome import Reason, Rejected, Retry
+
+FOREIGN_KEY = "Foreign key external ID: k9 not found for field SMS_Key__c in entity Contact"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "expected", "reason"),
+    [
+        ("INVALID_SESSION_ID", "Session expired or invalid", Retry, Reason.CREDENTIALS),
+        ("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", Retry, Reason.QUOTA_EXHAUSTED),
+        (
+            "REQUEST_LIMIT_EXCEEDED",
+            "ConcurrentRequests (Concurrent API Requests) Limit exceeded.",
+            Retry,
+            Reason.RATE_LIMITED,
+        ),
+        ("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record", Retry, Reason.ROW_LOCKED),
+        ("SERVER_UNAVAILABLE", "", Retry, Reason.UNAVAILABLE),
+        ("UNKNOWN_EXCEPTION", "An unexpected error occurred", Retry, Reason.SERVER_ERROR),
+        ("TXN_SECURITY_METERING_ERROR", "", Retry, Reason.RATE_LIMITED),
+        ("ALL_OR_NONE_OPERATION_ROLLED_BACK", "", Retry, Reason.HALTED),
+        ("PROCESSING_HALTED", "", Retry, Reason.HALTED),
+        ("STORAGE_LIMIT_EXCEEDED", "storage limit exceeded", Retry, Reason.QUOTA_EXHAUSTED),
+        ("INVALID_FIELD", FOREIGN_KEY, Retry, Reason.PARENT_MISSING),
+        ("INVALID_FIELD", "No such column 'X__c' on sobject of type Contact", Rejected, Reason.CONFIGURATION),
+        ("DUPLICATE_VALUE", "duplicate value found: SMS_Key__c duplicates value on record", Retry, Reason.RACE),
+        ("DUPLICATE_VALUE", "duplicate value found: sms_key__c duplicates value on record", Retry, Reason.RACE),
+        ("DUPLICATE_VALUE", "duplicate value found: <unknown> duplicates value on record", Retry, Reason.RACE),
+        ("DUPLICATE_VALUE", "Duplicate external id specified: k1", Retry, Reason.RACE),
+        ("DUPLICATE_VALUE", "duplicate value found: Email__c duplicates value", Rejected, Reason.DUPLICATE_RECORD),
+        ("DUPLICATE_VALUE", "Already a campaign member.", Rejected, Reason.DUPLICATE_RECORD),
+        (
+            "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+            "T: execution of AfterInsert caused by: UNABLE_TO_LOCK_ROW",
+            Retry,
+            Reason.ROW_LOCKED,
+        ),
+        (
+            "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+            "T: System.LimitException: Apex CPU time limit exceeded",
+            Retry,
+            Reason.ROW_LOCKED,
+        ),
+        ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "T: null pointer", Rejected, Reason.VALIDATION),
+        ("REQUIRED_FIELD_MISSING", "Required fields are missing: [LastName]", Rejected, Reason.FIELD_REQUIRED),
+        ("FIELD_CUSTOM_VALIDATION_EXCEPTION", "Enter a valid Amount", Rejected, Reason.VALIDATION),
+        ("STRING_TOO_LONG", "First Name: data value too large", Rejected, Reason.TOO_LONG),
+        ("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "bad value", Rejected, Reason.PICKLIST),
+        ("INVALID_EMAIL_ADDRESS", "", Rejected, Reason.BAD_VALUE),
+        ("MALFORMED_ID", "id value of incorrect type", Rejected, Reason.BAD_VALUE),
+        ("JSON_PARSER_ERROR", "Cannot deserialize instance of datetime", Rejected, Reason.BAD_VALUE),
+        ("INVALID_FIELD_FOR_INSERT_UPDATE", "", Rejected, Reason.CONFIGURATION),
+        ("INVALID_TYPE", "", Rejected, Reason.CONFIGURATION),
+        ("NOT_FOUND", "", Rejected, Reason.CONFIGURATION),
+        ("ENTITY_IS_DELETED", "entity is deleted", Rejected, Reason.RECORD_DELETED),
+        ("DUPLICATES_DETECTED", "Use one of these records?", Rejected, Reason.DUPLICATE_RECORD),
+        ("DUPLICATE_EXTERNAL_ID", "", Rejected, Reason.AMBIGUOUS_KEY),
+        ("INSUFFICIENT_ACCESS_OR_READONLY", "", Rejected, Reason.NO_ACCESS),
+        ("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "", Rejected, Reason.NO_ACCESS),
+        ("API_DISABLED_FOR_ORG", "", Retry, Reason.CREDENTIALS),
+        ("API_CURRENTLY_DISABLED", "", Retry, Reason.CREDENTIALS),
+        ("NEVER_MET_BEFORE", "hello", Retry, Reason.UNKNOWN),
+    ],
+)
+def test_each_code_has_its_outcome(code, message, expected, reason):
+    outcome = judge(code, message, key_field="SMS_Key__c")
+    assert type(outcome) is expected
+    assert outcome.reason is reason
+    assert outcome.detail == f"{code}: {message}"
+    assert known(code) is (code != "NEVER_MET_BEFORE")
+
+
+def test_everything_that_is_retried_has_a_row_in_the_retry_table():
+    assert set(RETRIED.values()) <= set(POLICIES)
+    assert not set(RETRIED) & set(REJECTED)
+
+
+def test_a_validation_rule_of_any_length_is_kept_within_bounds():
+    assert len(judge("FIELD_CUSTOM_VALIDATION_EXCEPTION", "x" * 10_000).detail) == 1000
+
+
+def test_a_missing_column_names_its_field_and_object():
+    assert missing_column("No such column 'X__c' on sobject of type Contact") == ("X__c", "Contact")
+    assert missing_column("No such column 'X__c' on entity 'Contact'. If you are") == ("X__c", "Contact")
+    assert missing_column("something else") is None

@@ -1,0 +1,98 @@
+"""Which writes wait for which, and how records share requests."""
+
+from connector.crm.salesforce.kin import kin
+from connector.crm.salesforce.parcels import Item, pack, ship, split
+from connector.model.operation import Parent, RecordWrite
+
+
+def write(object_name, key, key_field="SMS_Key__c", **fields):
+    return RecordWrite(sink="crm", object=object_name, key_field=key_field, key=key, set=fields)
+
+
+def family(*writes):
+    return kin(dict(enumerate(writes)))
+
+
+def item(index, object_name="Contact", key_field="SMS_Key__c", stage=0, body=b"{}"):
+    return Item(index=index, stage=stage, object=object_name, key_field=key_field, fields={}, body=body)
+
+
+def test_a_child_waits_for_its_parent_wherever_it_stands():
+    known = family(write("SMS_Event__c", "e", Contact__r=Parent("SMS_Key__c", "K")), write("Contact", "k"))
+    assert known.stages == {0: 1, 1: 0}
+    assert known.parents[0] == [1]
+
+
+def test_a_parent_outside_the_batch_is_not_waited_for():
+    assert family(write("SMS_Event__c", "e", Contact__r=Parent("SMS_Key__c", "other"))).stages == {0: 0}
+
+
+def test_the_relationship_tells_two_objects_with_the_same_key_apart():
+    known = family(write("Contact", "k"), write("Campaign", "k"), write("Task", "t", Campaign__r=Parent("SMS_Key__c", "k")))
+    assert known.parents[2] == [1]
+
+
+def test_the_type_of_a_relationship_of_several_types_counts():
+    who = Parent("SMS_Key__c", "k", "Contact")
+    known = family(write("Campaign", "k"), write("Contact", "k"), write("Task", "t", Who=who))
+    assert known.parents[2] == [1]
+
+
+def test_in_doubt_which_record_is_meant_a_child_waits_for_all_and_shares_the_fate_of_none():
+    known = family(write("Lead", "k"), write("Contact", "k"), write("Task", "t", Donor__r=Parent("SMS_Key__c", "k")))
+    assert sorted(known.before[2]) == [0, 1]
+    assert known.parents[2] == []
+    assert known.stages[2] == 1
+
+
+def test_grandchildren_come_after_children():
+    known = family(
+        write("C__c", "c", B__r=Parent("SMS_Key__c", "b")), write("B__c", "b", A__r=Parent("SMS_Key__c", "a")), write("A__c", "a")
+    )
+    assert known.stages == {0: 2, 1: 1, 2: 0}
+
+
+def test_a_circle_of_parents_ends():
+    known = family(write("A__c", "a", B__r=Parent("SMS_Key__c", "b")), write("B__c", "b", A__r=Parent("SMS_Key__c", "a")))
+    assert set(known.stages) == {0, 1}
+
+
+def test_a_record_is_not_its_own_parent():
+    assert family(write("Contact", "k", ReportsTo=Parent("SMS_Key__c", "k"))).parents == {0: []}
+
+
+def test_a_thousand_parents_and_their_children_are_two_shipments():
+    items = [item(index) for index in range(1000)] + [item(1000 + index, "SMS_Event__c", stage=1) for index in range(1000)]
+    shipments = ship(pack(items), 5)
+    assert [[len(parcel.items) for parcel in shipment] for shipment in shipments] == [[200] * 5] * 2
+
+
+def test_children_ride_behind_their_parents_while_there_is_room():
+    items = [item(0, "SMS_Event__c", stage=1), item(1)]
+    (shipment,) = ship(pack(items), 5)
+    assert [parcel.items[0].index for parcel in shipment] == [1, 0]
+
+
+def test_updates_by_id_share_a_collection_up_to_ten_types():
+    items = [item(index, f"T{index % 12}__c", None) for index in range(60)]
+    parcels = pack(items)
+    assert [len({one.object for one in parcel.items}) for parcel in parcels] == [10, 2]
+    for parcel in parcels:
+        assert [one.object for one in parcel.items] == sorted(one.object for one in parcel.items)
+        assert parcel.collection.object is None
+
+
+def test_a_record_whose_text_looks_like_a_reference_travels_outside_of_composites():
+    items = [item(0), item(1, body=b'{"Text__c":"@{r0.id}"}'), item(2, "Task")]
+    assert [[[one.index for one in parcel.items] for parcel in shipment] for shipment in ship(pack(items), 5)] == [
+        [[0]],
+        [[1]],
+        [[2]],
+    ]
+
+
+def test_the_parts_of_a_parcel_are_all_of_it_and_smaller():
+    (parcel,) = pack([item(index) for index in range(11)])
+    parts = split(parcel, 5)
+    assert [one.index for part in parts for one in part.items] == list(range(11))
+    assert [len(part.items) for part in parts] == [3, 3, 3, 2]
