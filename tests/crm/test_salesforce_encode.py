@@ -10,7 +10,9 @@ API = Api(version="62.0", client="tests")
 
 
 def body(fields, **how):
-    return orjson.loads(record(**({"object_name": "SMS_Event__c", "key_field": "Event_Key__c", "key": "k"} | how), fields=fields))
+    return orjson.loads(
+        record(**({"object_name": "SMS_Event__c", "key_field": "Event_Key__c", "key": "k"} | how), fields=fields)
+    )
 
 
 def test_a_record_has_its_type_its_key_and_its_fields():

@@ -28,7 +28,9 @@ def test_a_parent_outside_the_batch_is_not_waited_for():
 
 
 def test_the_relationship_tells_two_objects_with_the_same_key_apart():
-    known = family(write("Contact", "k"), write("Campaign", "k"), write("Task", "t", Campaign__r=Parent("SMS_Key__c", "k")))
+    known = family(
+        write("Contact", "k"), write("Campaign", "k"), write("Task", "t", Campaign__r=Parent("SMS_Key__c", "k"))
+    )
     assert known.parents[2] == [1]
 
 
@@ -47,13 +49,17 @@ def test_in_doubt_which_record_is_meant_a_child_waits_for_all_and_shares_the_fat
 
 def test_grandchildren_come_after_children():
     known = family(
-        write("C__c", "c", B__r=Parent("SMS_Key__c", "b")), write("B__c", "b", A__r=Parent("SMS_Key__c", "a")), write("A__c", "a")
+        write("C__c", "c", B__r=Parent("SMS_Key__c", "b")),
+        write("B__c", "b", A__r=Parent("SMS_Key__c", "a")),
+        write("A__c", "a"),
     )
     assert known.stages == {0: 2, 1: 1, 2: 0}
 
 
 def test_a_circle_of_parents_ends():
-    known = family(write("A__c", "a", B__r=Parent("SMS_Key__c", "b")), write("B__c", "b", A__r=Parent("SMS_Key__c", "a")))
+    known = family(
+        write("A__c", "a", B__r=Parent("SMS_Key__c", "b")), write("B__c", "b", A__r=Parent("SMS_Key__c", "a"))
+    )
     assert set(known.stages) == {0, 1}
 
 
@@ -62,7 +68,9 @@ def test_a_record_is_not_its_own_parent():
 
 
 def test_a_thousand_parents_and_their_children_are_two_shipments():
-    items = [item(index) for index in range(1000)] + [item(1000 + index, "SMS_Event__c", stage=1) for index in range(1000)]
+    items = [item(index) for index in range(1000)] + [
+        item(1000 + index, "SMS_Event__c", stage=1) for index in range(1000)
+    ]
     shipments = ship(pack(items), 5)
     assert [[len(parcel.items) for parcel in shipment] for shipment in shipments] == [[200] * 5] * 2
 

@@ -1,0 +1,397 @@
+"""The sink against an org: what arrives, what each task hears, and what it costs."""
+
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.sending import Composite
+from connector.crm.salesforce.sink import SalesforceSink
+from connector.model.operation import Parent, RecordWrite, ServiceCommand
+from connector.model.outcome import Delivered, Reason, Rejected, Retry
+from connector.model.phone import Phone
+from connector.model.roles import ConsentFields, Task
+
+CONSENT = ConsentFields(
+    object="Contact", flag="SMS_Opt_Out__c", along=("SMS_Opt_Out_At__c",), phone="MobilePhone", opted_out=True
+)
+
+
+def sink(**how):
+    return SalesforceSink("crm", api=Api(version="62.0", client="tests"), consent_fields={"Contact": CONSENT}, **how)
+
+
+def contact(key, *, create=None, **fields):
+    return RecordWrite(
+        sink="crm",
+        object="Contact",
+        key_field="SMS_Key__c",
+        key=key,
+        set={"LastName": "Ås"} | fields,
+        create=create or {},
+    )
+
+
+def event(key, parent=None, **fields):
+    link = {"Contact__r": Parent("SMS_Key__c", parent)} if parent else {}
+    return RecordWrite(
+        sink="crm", object="SMS_Event__c", key_field="Event_Key__c", key=key, set={"Action__c": "Stop"} | link | fields
+    )
+
+
+async def deliver(org, *writes, by=None):
+    return list(await org.run((by or sink()).write([one if isinstance(one, Task) else Task(one) for one in writes])))
+
+
+def reasons(outcomes):
+    return [getattr(outcome, "reason", None) for outcome in outcomes]
+
+
+async def test_a_contact_and_its_event_arrive_in_one_call(org):
+    outcomes = await deliver(org, event("e", "k"), contact("k", MobilePhone="+4790000001"))
+    assert all(isinstance(outcome, Delivered) and outcome.created for outcome in outcomes)
+    (person,) = await org.records("Contact")
+    (told,) = await org.records("SMS_Event__c")
+    assert person["MobilePhone"] == "+4790000001"
+    assert told["Contact__c"] == person["Id"] == outcomes[1].record_id
+    assert await org.api_calls() == 1
+
+
+async def test_the_same_batch_again_changes_nothing(org):
+    batch = [contact("k"), event("e", "k")]
+    first = await deliver(org, *batch)
+    again = await deliver(org, *batch)
+    assert [outcome.record_id for outcome in again] == [outcome.record_id for outcome in first]
+    assert not any(outcome.created for outcome in again)
+
+
+@pytest.mark.parametrize(("create", "calls"), [(None, 2), ({"FirstName": "Kari"}, 3)])
+async def test_a_thousand_people_with_an_event_each_cost_few_calls(org, create, calls):
+    writes = [one for n in range(1000) for one in (contact(f"k{n}", create=create), event(f"e{n}", f"k{n}"))]
+    assert len(writes) <= sink().batch
+    outcomes = await deliver(org, *writes)
+    assert all(isinstance(outcome, Delivered) for outcome in outcomes)
+    assert await org.api_calls() == calls
+    assert len(await org.records("SMS_Event__c")) == 1000
+
+
+async def test_a_small_batch_of_one_object_needs_no_composite(org):
+    await deliver(org, contact("a"), contact("b"))
+    assert [call.path for call in org.sent] == ["/services/data/v62.0/composite/sobjects/Contact/SMS_Key__c"]
+
+
+async def test_what_is_for_new_records_is_written_to_new_records_alone(org):
+    await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "K-old", "FirstName": "Kept"}])
+    write = replace(
+        contact("k-old", create={"FirstName": "New", "LastName": "New"}), set={"MobilePhone": "+4790000001"}
+    )
+    outcomes = await deliver(org, write, replace(write, key="k-new"))
+    assert [outcome.created for outcome in outcomes] == [False, True]
+    rows = {row["SMS_Key__c"].lower(): row for row in await org.records("Contact")}
+    assert (rows["k-old"]["FirstName"], rows["k-old"]["LastName"]) == ("Kept", "Old")
+    assert rows["k-new"]["FirstName"] == "New"
+    assert {row["MobilePhone"] for row in rows.values()} == {"+4790000001"}
+
+
+async def test_nothing_is_sent_for_a_known_record_with_only_what_is_for_new_ones(org):
+    (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
+    write = replace(contact("k", create={"FirstName": "New"}), set={})
+    assert await deliver(org, write) == [Delivered(record_id=known)]
+    assert await org.api_calls() == 1
+
+
+async def test_an_update_never_creates(org):
+    (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
+    outcomes = await deliver(
+        org, replace(contact("k", LastName="New"), may_create=False), replace(contact("x"), may_create=False)
+    )
+    assert outcomes[0] == Delivered(record_id=known)
+    assert isinstance(outcomes[1], Rejected)
+    assert outcomes[1].reason is Reason.RECORD_MISSING
+    assert [row["LastName"] for row in await org.records("Contact")] == ["New"]
+
+
+async def test_a_record_is_updated_by_its_id(org):
+    (known,) = await org.load("Contact", [{"LastName": "Old"}])
+    write = replace(contact(known, LastName="New"), key_field="Id")
+    assert await deliver(org, write) == [Delivered(record_id=known)]
+    assert [row["LastName"] for row in await org.records("Contact")] == ["New"]
+
+
+async def test_the_guilty_record_alone_is_refused(org):
+    outcomes = await deliver(org, contact("a"), contact("b", FirstName="x" * 41), contact("c"))
+    assert reasons(outcomes) == [None, Reason.TOO_LONG, None]
+    assert "FirstName" in outcomes[1].detail or "First Name" in outcomes[1].detail
+
+
+async def test_a_child_follows_its_refused_parent(org):
+    batch = [contact(f"k{n}") for n in range(1000)]
+    batch[7] = contact("k7", FirstName="x" * 41)
+    outcomes = await deliver(org, *batch, event("e7", "k7"), event("e8", "k8"))
+    assert outcomes[7].reason is Reason.TOO_LONG
+    assert isinstance(outcomes[1000], Rejected)
+    assert outcomes[1000].reason is Reason.PARENT_FAILED
+    assert isinstance(outcomes[1001], Delivered)
+    # It was not even sent: its parent's fate was known before.
+    assert b'"e7"' not in org.sent[-1].body
+
+
+async def test_a_child_that_rode_with_its_refused_parent_shares_its_fate(org):
+    outcomes = await deliver(org, contact("k", FirstName="x" * 41), event("e", "k"))
+    assert reasons(outcomes) == [Reason.TOO_LONG, Reason.PARENT_FAILED]
+
+
+async def test_a_child_waits_for_a_parent_that_is_to_be_retried(org):
+    await org.fault("row_lock", records=["k"])
+    outcomes = await deliver(org, contact("k"), event("e", "k"), contact("other"))
+    assert reasons(outcomes) == [Reason.ROW_LOCKED, Reason.PARENT_WAITING, None]
+    assert isinstance(outcomes[1], Retry)
+
+
+async def test_a_child_of_an_unknown_parent_is_retried(org):
+    outcomes = await deliver(org, event("e", "nobody"))
+    assert isinstance(outcomes[0], Retry)
+    assert outcomes[0].reason is Reason.PARENT_MISSING
+
+
+@pytest.mark.parametrize("composite", [Composite.UNTRIED, Composite.REFUSED])
+async def test_one_record_that_spoils_a_request_is_found_and_the_others_are_written(org, composite):
+    await org.fault("bad_record", records=["k123", "k456"])
+    writes = [contact(f"k{n}") for n in range(600)] + [event(f"e{n}", f"k{n}") for n in range(400, 600)]
+    outcomes = await deliver(org, *writes, by=sink(composite=composite))
+    refused = [index for index, outcome in enumerate(outcomes) if not isinstance(outcome, Delivered)]
+    assert refused == [123, 456, 656]
+    assert outcomes[123].reason is Reason.BAD_VALUE
+    assert outcomes[656].reason is Reason.PARENT_FAILED
+    assert len(await org.records("Contact")) == 598
+    assert await org.api_calls() < 60
+
+
+async def test_one_bad_time_is_found_and_the_others_are_written(org):
+    writes = [event(f"e{n}", Occurred_At__c="2026-11-22T04:00:00.000Z") for n in range(300)]
+    writes[42] = event("e42", Occurred_At__c="yesterday")
+    outcomes = await deliver(org, *writes)
+    assert [index for index, outcome in enumerate(outcomes) if not isinstance(outcome, Delivered)] == [42]
+    assert outcomes[42].reason is Reason.BAD_VALUE
+
+
+async def test_a_field_that_does_not_exist_is_refused_at_once_for_all_who_name_it(org):
+    writes = [contact(f"k{n}", **({"Nonsense__c": 1} if n % 2 else {})) for n in range(400)]
+    outcomes = await deliver(org, *writes)
+    assert [isinstance(outcome, Delivered) for outcome in outcomes] == [n % 2 == 0 for n in range(400)]
+    assert {outcome.reason for outcome in outcomes[1::2]} == {Reason.CONFIGURATION}
+    assert "Nonsense__c" in outcomes[1].detail
+    assert await org.api_calls() == 2
+
+
+async def test_an_object_that_does_not_exist_concerns_only_its_own_writes(org):
+    wrong = replace(contact("k"), object="Nonsense__c")
+    outcomes = await deliver(org, wrong, contact("k2"), replace(wrong, key="k3"))
+    assert reasons(outcomes) == [Reason.CONFIGURATION, None, Reason.CONFIGURATION]
+
+
+async def test_an_external_id_that_does_not_exist_concerns_only_its_own_writes(org):
+    wrong = replace(contact("k"), key_field="Nonsense__c")
+    looked_for = replace(wrong, create={"FirstName": "x"})
+    assert reasons(await deliver(org, wrong, contact("k2"))) == [Reason.CONFIGURATION, None]
+    assert reasons(await deliver(org, looked_for, contact("k3"))) == [Reason.CONFIGURATION, None]
+
+
+async def test_an_org_that_takes_no_upserts_in_composites_gets_them_one_by_one(org):
+    await org.fault("no_composite_upsert")
+    salesforce = sink()
+    outcomes = await deliver(org, contact("k"), event("e", "k"), by=salesforce)
+    assert all(isinstance(outcome, Delivered) for outcome in outcomes)
+    assert len(org.sent) == 3
+    await deliver(org, contact("k2"), event("e2", "k2"), by=salesforce)
+    assert len(org.sent) == 5  # it is remembered
+
+
+async def test_a_wrong_mapping_is_not_taken_for_an_org_without_composites(org):
+    salesforce = sink()
+    wrong = [replace(contact("k"), object="Nonsense__c"), replace(contact("k"), object="Other__c")]
+    assert reasons(await deliver(org, *wrong, by=salesforce)) == [Reason.CONFIGURATION] * 2
+    org.sent.clear()
+    await deliver(org, contact("k"), event("e", "k"), by=salesforce)
+    assert len(org.sent) == 1
+
+
+async def test_text_that_looks_like_a_reference_is_only_text(org):
+    outcomes = await deliver(org, contact("k"), event("e", "k", Text__c="@{r0[0].id} @{nobody.x}"), contact("k2"))
+    assert all(isinstance(outcome, Delivered) for outcome in outcomes)
+    assert [row["Text__c"] for row in await org.records("SMS_Event__c")] == ["@{r0[0].id} @{nobody.x}"]
+
+
+@pytest.mark.parametrize(
+    "key", ["O'Brien", "a\\b", 'say "hi"', "a\nb", "50 %", "a&b+c", "@{r0.id}", "') OR ('1'='1", "ÆØÅ"]
+)
+async def test_any_text_can_be_a_key(org, key):
+    write = contact(key, create={"FirstName": "New"}, MobilePhone="+4790000001")
+    assert isinstance((await deliver(org, write))[0], Delivered)
+    (again,) = await deliver(org, write)
+    assert isinstance(again, Delivered)
+    assert not again.created
+    assert len(await org.records("Contact")) == 1
+
+
+async def test_a_key_that_several_records_have_is_for_a_person(org):
+    await org.load(
+        "Contact", [{"LastName": "A", "Email": "a@example.org"}, {"LastName": "B", "Email": "a@example.org"}]
+    )
+    write = replace(contact("a@example.org", create={"FirstName": "New"}), key_field="Email")
+    assert reasons(await deliver(org, write)) == [Reason.AMBIGUOUS_KEY]
+    assert reasons(await deliver(org, replace(write, create={}))) == [Reason.AMBIGUOUS_KEY]
+
+
+# Flags.
+
+
+def opt_in(key="k", **fields):
+    fields = {"SMS_Opt_Out__c": False, "SMS_Opt_Out_At__c": None} | fields
+    return RecordWrite(
+        sink="crm",
+        object="Contact",
+        key_field="SMS_Key__c",
+        key=key,
+        set=fields,
+        create={"LastName": "Ås"},
+        consent=("SMS_Opt_Out__c", "SMS_Opt_Out_At__c"),
+        clears_flag=True,
+    )
+
+
+@pytest.mark.parametrize("shadow", [None, {}, {"SMS_Opt_Out__c": False}])
+async def test_a_flag_that_a_person_has_set_meanwhile_stays(org, shadow):
+    (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k", "SMS_Opt_Out__c": True}])
+    (outcome,) = await deliver(org, Task(opt_in(MobilePhone="+4790000001"), shadow))
+    assert outcome == Delivered(record_id=known, left_out=("SMS_Opt_Out__c", "SMS_Opt_Out_At__c"))
+    (row,) = await org.records("Contact")
+    assert row["SMS_Opt_Out__c"] is True
+    assert row["MobilePhone"] == "+4790000001"
+
+
+async def test_nothing_is_sent_when_only_the_flag_was_to_be_cleared(org):
+    (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k", "SMS_Opt_Out__c": True}])
+    (outcome,) = await deliver(org, Task(opt_in()))
+    assert outcome == Delivered(record_id=known, left_out=("SMS_Opt_Out__c", "SMS_Opt_Out_At__c"))
+    assert await org.api_calls() == 1
+
+
+async def test_a_flag_that_we_know_of_is_cleared(org):
+    await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k", "SMS_Opt_Out__c": True}])
+    (outcome,) = await deliver(org, Task(opt_in(), {"SMS_Opt_Out__c": True}))
+    assert outcome.left_out == ()
+    assert [row["SMS_Opt_Out__c"] for row in await org.records("Contact")] == [False]
+
+
+async def test_a_flag_is_read_by_id_too(org):
+    (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Opt_Out__c": True}])
+    (outcome,) = await deliver(org, Task(replace(opt_in(known), key_field="Id")))
+    assert outcome.left_out
+    assert [row["SMS_Opt_Out__c"] for row in await org.records("Contact")] == [True]
+
+
+async def test_a_new_record_is_written_whole(org):
+    (outcome,) = await deliver(org, Task(opt_in()))
+    assert outcome.created
+    assert outcome.left_out == ()
+
+
+async def test_a_flag_that_does_not_exist_concerns_only_those_who_clear_it(org):
+    wrong = {"Contact": replace(CONSENT, flag="Nonsense__c")}
+    salesforce = SalesforceSink("crm", api=Api(version="62.0", client="tests"), consent_fields=wrong)
+    outcomes = await deliver(org, opt_in("a"), contact("b", create={"FirstName": "x"}), by=salesforce)
+    assert reasons(outcomes) == [Reason.CONFIGURATION, None]
+
+
+# What cannot be sent at all.
+
+
+async def test_what_cannot_be_sent_is_refused_and_the_rest_is_written(org):
+    outcomes = await deliver(
+        org,
+        contact("good"),
+        replace(contact("k"), object="Contact/../User"),
+        contact("k2", **{"Bad Name": 1}),
+        contact("k3", FirstName="\ud800"),
+        replace(contact("x"), key=" "),
+        replace(contact("no-id"), key_field="Id"),
+        replace(contact("0030000000000001AA"), key_field="Id", set={"LastName": "x"}, may_create=False),
+        replace(contact("k4"), object="Lead", clears_flag=True),
+        ServiceCommand(sink="crm", action="stop", phone=Phone("+4790000001"), short_number="2002", keyword="KATT"),
+        contact("\ud800"),
+        event("e", "x" * 3),
+    )
+    assert reasons(outcomes)[:6] == [
+        None,
+        Reason.CONFIGURATION,
+        Reason.CONFIGURATION,
+        Reason.BAD_VALUE,
+        Reason.MISSING_KEY,
+        Reason.BAD_VALUE,
+    ]
+    assert isinstance(outcomes[6], Rejected)
+    assert reasons(outcomes)[7:] == [
+        Reason.CONFIGURATION,
+        Reason.BAD_COMMAND,
+        Reason.BAD_VALUE,
+        Reason.PARENT_MISSING,
+    ]
+
+
+async def test_an_empty_batch_asks_nothing(org):
+    assert await deliver(org) == []
+    assert org.sent == []
+
+
+# The sink as a whole.
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "in_doubt"),
+    [
+        ("unavailable", Reason.UNAVAILABLE, False),
+        ("server_error", Reason.SERVER_ERROR, True),
+        ("limit_exceeded", Reason.QUOTA_EXHAUSTED, False),
+        ("concurrent_limit", Reason.RATE_LIMITED, False),
+        ("html_401", Reason.CREDENTIALS, False),
+        ("dropped", Reason.CONNECTION_LOST, True),
+        ("dropped_before", Reason.CONNECTION_LOST, True),
+        ("garbage", Reason.UNEXPECTED_ANSWER, True),
+    ],
+)
+async def test_an_org_in_trouble_is_left_alone_and_the_unsent_rest_is_not_in_doubt(org, fault, reason, in_doubt):
+    await org.fault(fault)
+    writes = [contact(f"k{n}") for n in range(1000)] + [event(f"e{n}", f"k{n}") for n in range(1000)]
+    outcomes = await deliver(org, *writes)
+    assert len(org.sent) == 1
+    assert all(isinstance(outcome, Retry) and outcome.reason is reason for outcome in outcomes)
+    assert {outcome.in_doubt for outcome in outcomes[:1000]} == {in_doubt}
+    assert {outcome.in_doubt for outcome in outcomes[1000:]} == {False}
+    again = await deliver(org, *writes)
+    assert all(isinstance(outcome, Delivered) for outcome in again)
+    assert len(await org.records("Contact")) == 1000
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "server_error", "limit_exceeded", "dropped_before", "garbage"])
+async def test_a_look_up_that_fails_leaves_nothing_in_doubt_and_writes_nothing(org, fault):
+    await org.fault(fault)
+    outcomes = await deliver(org, contact("a", create={"FirstName": "x"}), contact("b"))
+    assert all(isinstance(outcome, Retry) and not outcome.in_doubt for outcome in outcomes)
+    assert await org.records("Contact") == []
+
+
+async def test_the_use_of_the_allowance_is_known(org):
+    salesforce = sink()
+    await deliver(org, contact("k"), by=salesforce)
+    assert salesforce.usage.used == 1
+    assert salesforce.usage.maximum == 110_000
+
+
+async def test_no_url_shows_whom_it_is_about(org):
+    write = replace(contact("+4790000001", create={"FirstName": "x"}, MobilePhone="+4790000001"), may_create=True)
+    await deliver(org, write, Task(opt_in("+4790000002")))
+    assert org.sent
+    assert not any("90000" in call.path for call in org.sent)
+    assert any(b"90000" in orjson.dumps(orjson.loads(call.body)) for call in org.sent)
