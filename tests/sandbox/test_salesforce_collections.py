@@ -3,6 +3,17 @@
 import pytest
 from sandbox.test_salesforce_signin import V, signed_in
 
+from connector.sandbox.salesforce.identifiers import canonical, lengthen
+
+
+@pytest.mark.parametrize(
+    ("short", "full"), [("003xx000004TmiQ", "003xx000004TmiQAAS"), ("0035f00000abcde", "0035f00000abcdeAAA")]
+)
+def test_an_id_of_15_characters_means_the_one_of_18(short, full):
+    assert lengthen(short) == full
+    assert canonical(short) == canonical(full) == canonical(full.lower().replace(short.lower(), short)) == full
+    assert canonical(short[:-1]) is canonical(full[:-1] + "z") is None
+
 
 def refusal(result):
     """The code and text of a failed row, which bears no id."""
@@ -155,6 +166,27 @@ async def test_a_parent_is_found_by_its_external_id_or_the_row_says_what_is_miss
         assert row["Name"] == "SE-000001"
 
 
+async def test_a_parent_that_several_records_answer_to_is_ambiguous():
+    async with signed_in() as org:
+        twice = {"LastName": "Ås", "Email": "a@b.example"}
+        first, second = await org.load("Contact", twice, twice)
+        event = {"Event_Key__c": "e1", "Contact__r": {"Email": "a@b.example"}}
+        _, results = await org.upsert("SMS_Event__c", "Event_Key__c", event)
+        assert refusal(results[0]) == (
+            "DUPLICATE_EXTERNAL_ID",
+            f"More than one record found for external id field: [{first}, {second}]",
+        )
+
+
+async def test_a_deleted_record_cannot_be_pointed_to():
+    async with signed_in() as org:
+        (gone,) = await org.load("Account", {"Name": "Household"})
+        await org.call("DELETE", f"/sobjects/Account/{gone}")
+        record = {"SMS_Key__c": "k1", "LastName": "Ås", "AccountId": gone}
+        _, results = await org.upsert("Contact", "SMS_Key__c", record)
+        assert refusal(results[0]) == ("ENTITY_IS_DELETED", "entity is deleted")
+
+
 async def test_a_polymorphic_parent_needs_its_type():
     async with signed_in() as org:
         (contact,) = await org.load("Contact", {"LastName": "Ås", "SMS_Key__c": "k1"})
@@ -281,14 +313,17 @@ async def test_records_are_read_back_in_the_order_asked():
 
 async def test_a_campaign_member_is_someone_and_only_once():
     async with signed_in() as org:
-        (contact,) = await org.load("Contact", {"LastName": "Ås"})
+        contact, second = await org.load("Contact", {"LastName": "Ås"}, {"LastName": "Bø"})
         (campaign,) = await org.load("Campaign", {"Name": "Spring"})
         member = {"CampaignId": campaign, "ContactId": contact, "Status": "Responded"}
         assert (await org.call("POST", "/sobjects/CampaignMember", member))[0] == 201
         status, body = await org.call("POST", "/sobjects/CampaignMember", member)
         assert (status, body[0]["message"]) == (400, "Already a campaign member.")
         assert (await org.call("POST", "/sobjects/CampaignMember", {"CampaignId": campaign}))[0] == 400
-        (row,) = await org.rows("CampaignMember")
+        other = {"attributes": {"type": "CampaignMember"}, "CampaignId": campaign, "ContactId": second}
+        _, results = await org.call("POST", "/composite/sobjects", {"records": [other, other]})
+        assert [result["success"] for result in results] == [True, False]
+        row = (await org.rows("CampaignMember"))[0]
         assert row["HasResponded"] is True
 
 

@@ -1,10 +1,10 @@
 """What a test does to the org behind the API: edits by a person, merges, history, outbound messages."""
 
 import asyncio
+from xml.etree import ElementTree as ET
 
 import pytest
 from aiohttp import web
-from lxml import etree
 from sandbox.test_salesforce_signin import signed_in
 
 from connector.sandbox.serve import serving
@@ -128,7 +128,7 @@ class Receiver:
     async def take(self, request):
         assert request.content_type == "text/xml"
         async with self.came:
-            self.messages.append(etree.fromstring(await request.read()))
+            self.messages.append(ET.fromstring(await request.read()))
             self.came.notify_all()
         if self.refusals:
             self.refusals -= 1

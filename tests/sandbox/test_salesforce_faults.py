@@ -44,6 +44,12 @@ async def test_a_session_may_expire_again_and_again():
         assert (await org.call("GET", "/limits"))[0] == 200
 
 
+async def test_a_session_that_expires_at_a_later_request_stays_dead():
+    async with signed_in() as org:
+        await switch(org, "expired_session", after=1)
+        assert [(await raw(org))[0] for _ in range(3)] == [200, 401, 401]
+
+
 async def test_a_login_is_refused_once():
     async with signed_in() as org:
         await switch(org, "login_refused")
@@ -180,6 +186,10 @@ async def test_two_faults_that_end_a_request_take_turns():
         await switch(org, "unavailable")
         await switch(org, "server_error")
         assert [(await raw(org))[0] for _ in range(3)] == [503, 500, 200]
+        await org.control("DELETE", "faults")
+        await switch(org, "unavailable", every=2)
+        await switch(org, "server_error", every=2)
+        assert [(await raw(org))[0] for _ in range(5)] == [200, 503, 500, 503, 500]
 
 
 async def test_a_fault_for_writes_lets_reads_pass():

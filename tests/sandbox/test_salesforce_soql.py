@@ -25,7 +25,7 @@ PEOPLE = (
         (r"LastName = 'O\'Hara'", ["O'Hara"]),
         (r"LastName LIKE '50\%%'", ["50% off"]),
         ("LastName LIKE '%h_ra'", ["O'Hara"]),
-        ("SMS_Key__c IN ('key-4', '+4790000002')", ["Bø", "50% off"]),
+        ("SMS_Key__c IN ('KEY-4', '+4790000002')", ["Bø", "50% off"]),
         ("SMS_Opt_Out__c = true", ["Ås"]),
         ("SMS_Monthly_Amount__c > 100", ["O'Hara"]),
         ("SMS_Monthly_Amount__c >= 100 AND SMS_Monthly_Amount__c < 250.5", ["Bø"]),
