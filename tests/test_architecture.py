@@ -13,11 +13,12 @@ LEVELS = {
     "config": 1,
     **dict.fromkeys(("mapping", "consent", "delivery", "observe"), 2),
     **dict.fromkeys(("providers", "crm", "store", "planning", "loops", "service"), 3),
-    **dict.fromkeys(("pipeline", "adapters"), 4),
-    **dict.fromkeys(("jobs", "web"), 5),
-    "daemon": 6,
-    "cli": 7,
-    "__main__": 8,
+    "steps": 4,
+    **dict.fromkeys(("pipeline", "adapters"), 5),
+    **dict.fromkeys(("jobs", "web"), 6),
+    "daemon": 7,
+    "cli": 8,
+    "__main__": 9,
 }
 # Which third party may be imported where; a prefix of the module's path below connector/.
 ROOMS = {

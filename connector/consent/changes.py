@@ -1,12 +1,19 @@
 """What a row of a feed means beside the shadow: nothing new, an echo of ours, or a change that a person made."""
 
-from collections.abc import Collection, Mapping
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from connector.model.event import Verdict
-from connector.model.roles import ConsentFields, Shadow
+from connector.model.event import Event, Verdict, event_key
+from connector.model.operation import ID_FIELD, RecordWrite
+from connector.model.phone import Phone
+from connector.model.roles import ConsentFields, Feed, Row, Shadow
+
+CHANGED = "change"
+NUMBER_CHANGED = "number_changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +26,11 @@ class Change:
 
     def __bool__(self) -> bool:
         return bool(self.fields)
+
+    @property
+    def action(self) -> str:
+        """The action of the event that the change becomes."""
+        return NUMBER_CHANGED if self.number_changed else CHANGED
 
 
 def alike(one: Any, other: Any) -> bool:
@@ -69,3 +81,62 @@ def is_out(fields: Mapping[str, Any], consent: ConsentFields) -> bool:
     """Whether the record's flag says: out."""
     value = fields.get(consent.flag)
     return value is not None and alike(value, consent.opted_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A row of a feed, held against what is known of its record."""
+
+    row: Row
+    change: Change
+    out: bool | None  # what its flag says; None where no field of the object bears consent
+
+
+def read_rows(
+    rows: Iterable[Row],
+    *,
+    feed: Feed,
+    consent: ConsentFields | None,
+    shadows: Mapping[str, Mapping[str, Any]],
+    under_way: Iterable[RecordWrite],
+) -> list[Reading]:
+    """Read a page. `under_way` are writes of ours that are being done or may have been done."""
+    by_record: dict[tuple[str, str], dict[str, list[Any]]] = {}
+    for write in under_way:
+        values = by_record.setdefault((write.key_field, write.key.casefold()), {})
+        for name, value in (*write.create.items(), *write.set.items()):
+            values.setdefault(name, []).append(value)
+    readings = []
+    for row in rows:
+        in_doubt: dict[str, list[Any]] = {}
+        names = [(name, str(row.fields.get(name) or "").casefold()) for name in feed.key_fields]
+        for key in [*names, (ID_FIELD, row.record_id.casefold())]:
+            for one, several in by_record.get(key, {}).items():
+                in_doubt.setdefault(one, []).extend(several)
+        shadow = shadows.get(row.record_id)
+        change = compare(row.fields, shadow, fields=feed.fields, in_doubt=in_doubt, consent=consent)
+        readings.append(Reading(row, change, is_out(row.fields, consent) if consent else None))
+    return readings
+
+
+def change_event(
+    reading: Reading, *, crm: str, object_name: str, msisdn: Phone | None, poll: str, received_at: datetime
+) -> Event:
+    """The event that a change becomes. Its key holds the values, so that reading the same row again makes the same event."""
+    row, change = reading.row, reading.change
+    values = repr([(name, row.fields.get(name)) for name in change.fields])
+    digest = hashlib.sha256(values.encode()).hexdigest()[:16]
+    return Event(
+        key=event_key(crm, "change", row.record_id, f"{row.stamp:%Y%m%d%H%M%S%f}", digest),
+        provider=crm,
+        shape=CHANGED,
+        action=change.action,
+        verdict=change.verdict,
+        received_at=received_at,
+        occurred_at=row.stamp,
+        msisdn=msisdn,
+        object=object_name,
+        record={"Id": row.record_id, **row.fields},
+        changed=change.fields,
+        batch=poll,
+    )

@@ -1,6 +1,6 @@
 """What may go out of what was planned: consent has the last word on every operation, when it is planned and again when it is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from connector.consent.decide import Ruling
@@ -48,23 +48,36 @@ def carries_opt_out(operation: Operation, word: Verdict) -> bool:
     return bool(operation.consent) and not operation.clears_flag
 
 
-def still_wanted(
-    operation: Operation, *, event_id: int, overtaken: bool, ledger: Sequence[LedgerEntry]
+def as_sendable(
+    operation: Operation,
+    *,
+    event_id: int,
+    overtaken: bool,
+    newer: Collection[tuple[str, str, str, str]],
+    ledger: Sequence[LedgerEntry],
 ) -> Operation | None:
-    """The operation as it may be sent now; None where a later decision has made it void.
+    """The operation as it may go out now; None where nothing is left of it.
 
-    `ledger` is the person's. A flag is cleared only while the last word is opt-in, and an overtaken write goes out without what
-    bears consent. A command that ends a subscription is void when the person has joined it anew since.
+    `ledger` is the person's. A flag is cleared only while the last word is opt-in, an overtaken write goes out without what bears
+    consent, and no write carries a field that a newer event of the person has written (`newer`: object, key field, key, field).
+    A command that ends a subscription is void when the person has joined it anew since.
     """
     decided = [entry for entry in ledger if entry.phase is Phase.DECIDED]
     if isinstance(operation, ServiceCommand):
         return None if _joined_anew(operation, event_id, decided) else operation
-    if not operation.consent:
-        return operation
+    allowed = operation
     last_word = decided[-1].decision.word if decided else Verdict.NONE
-    if overtaken or (operation.clears_flag and last_word is not Verdict.OPT_IN):
-        return without_consent(operation)
-    return operation
+    if operation.consent and (overtaken or (operation.clears_flag and last_word is not Verdict.OPT_IN)):
+        allowed = without_consent(operation)
+    stale = {name for *record, name in newer if tuple(record) == operation.record}
+    if stale:
+        allowed = replace(
+            allowed,
+            set={name: value for name, value in allowed.set.items() if name not in stale},
+            consent=tuple(name for name in allowed.consent if name not in stale),
+        )
+    emptied = allowed is not operation and not allowed.set and not allowed.create
+    return None if emptied else allowed
 
 
 def _joined_anew(command: ServiceCommand, event_id: int, decided: Sequence[LedgerEntry]) -> bool:

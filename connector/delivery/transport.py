@@ -1,8 +1,9 @@
 """The one HTTP client: runs exchanges, signs in where a peer wants it, and repeats within seconds what is safe to repeat."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from io import BytesIO
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -13,6 +14,7 @@ from connector.model.errors import ConnectorError
 from connector.model.exchange import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
 
 T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[None]]  # seconds
 
 TIMEOUT = timedelta(seconds=60)  # 200 records with the triggers of a nonprofit package take tens of seconds
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -30,11 +32,16 @@ class Credentials(Protocol):
 
 
 class FixedCredentials:
-    """A base address, and headers that never change."""
+    """A base address, and headers that never change. Raises ConnectorError for a header that HTTP cannot carry."""
 
     def __init__(self, base: str, headers: Mapping[str, str] | None = None) -> None:
         self._base = base.rstrip("/")
         self._headers = dict(headers or {})
+        for name, value in self._headers.items():
+            if {"\r", "\n", "\0"} & set(value):
+                raise ConnectorError(
+                    f"the header {name} holds a line break: write the secret it is made of on one line"
+                )
 
     async def authorization(self) -> tuple[str, Mapping[str, str]]:
         """What was given."""
@@ -47,10 +54,18 @@ class FixedCredentials:
 class Client:
     """Calls one peer."""
 
-    def __init__(self, session: aiohttp.ClientSession, credentials: Credentials, *, parallel: int = 8) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        credentials: Credentials,
+        *,
+        parallel: int = 8,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
         self._session = session
         self._credentials = credentials
         self._free = asyncio.Semaphore(parallel)
+        self._sleep = sleep
         self.calls = 0  # sent since the start, for the metrics
 
     async def run(self, exchange: Exchange[T]) -> T:
@@ -66,41 +81,51 @@ class Client:
     async def _all(self, calls: Sequence[HttpCall]) -> Sequence[Reply]:
         if len(calls) == 1:
             return [await self._call(calls[0])]
-        return await asyncio.gather(*(self._call(call) for call in calls))
+        # All of them have ended before a bug in one is raised: whoever sends anew then meets no call still on its way.
+        replies: list[Reply] = []
+        for reply in await asyncio.gather(*(self._call(call) for call in calls), return_exceptions=True):
+            if isinstance(reply, BaseException):
+                raise reply
+            replies.append(reply)
+        return replies
 
     async def _call(self, call: HttpCall) -> Reply:
         async with self._free:
             try:
-                reply, used = await self._signed(call)
+                base, headers = await _signing_in(self._credentials.authorization())
+                reply = await self._patiently(call, base, headers)
                 if isinstance(reply, HttpReply) and reply.status == 401:  # noqa: PLR2004 - Unauthorized.
-                    await self._credentials.refresh(used)
-                    renewed = (await self._credentials.authorization())[1]
-                    if renewed != used:
-                        reply, _ = await self._signed(call)
+                    await _signing_in(self._credentials.refresh(headers))
+                    base, renewed = await _signing_in(self._credentials.authorization())
+                    if renewed != headers:
+                        reply = await self._patiently(call, base, renewed)
             except ConnectorError as error:
                 return CallFailed(failure=Failure.CREDENTIALS, detail=str(error))
             return reply
 
-    async def _signed(self, call: HttpCall) -> tuple[Reply, Mapping[str, str]]:
-        base, headers = await self._credentials.authorization()
+    async def _patiently(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> Reply:
         if not call.repeatable:
-            return await self._send(call, base, headers), headers
+            return await self._send(call, base, headers)
         repeat = AsyncRetrying(
             retry=retry_if_result(_worth_repeating),
             stop=stop_after_attempt(TRIES),
             wait=wait_exponential_jitter(initial=0.1, max=2),
+            sleep=self._sleep,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
-        return await repeat(self._send, call, base, headers), headers
+        return await repeat(self._send, call, base, headers)
 
     async def _send(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> Reply:
+        if self._session.closed:
+            return CallFailed(failure=Failure.REFUSED, detail="the connector is stopping")
         self.calls += 1
         seconds = (call.timeout or TIMEOUT).total_seconds()
         try:
             async with self._session.request(
                 call.method,
                 base + call.path,
-                data=call.body,
+                # From a file: aiohttp warns of bytes beyond 1 MiB, and a thousand records may be as much.
+                data=None if call.body is None else BytesIO(call.body),
                 headers={**call.headers, **headers},
                 timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT),
                 allow_redirects=False,
@@ -115,10 +140,20 @@ class Client:
             return CallFailed(failure=Failure.REFUSED, detail=_words(error))
         except TimeoutError as error:
             return CallFailed(failure=Failure.TIMEOUT, detail=_words(error))
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             return CallFailed(failure=Failure.REFUSED, detail=_words(error))
         except (aiohttp.ClientError, OSError) as error:
             return CallFailed(failure=Failure.LOST, detail=_words(error))
+
+
+async def _signing_in(step: Awaitable[T]) -> T:
+    """A bug there is a fault of the sign-in, and never that of the operations: they wait, and none dies of it."""
+    try:
+        return await step
+    except ConnectorError:
+        raise
+    except Exception as error:
+        raise ConnectorError(f"signing in ended with {type(error).__name__}: please report this bug") from error
 
 
 def _worth_repeating(reply: Reply) -> bool:
@@ -128,13 +163,15 @@ def _worth_repeating(reply: Reply) -> bool:
 def _words(error: BaseException) -> str:
     """The kind of fault only: an error's text may hold the address with its query."""
     cause = getattr(error, "os_error", None)
-    return f"{type(error).__name__}: {cause.strerror}" if cause is not None else type(error).__name__
+    words = getattr(cause, "strerror", None)  # none where several addresses were tried
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 class Transport:
     """The connections of the house; every Client is made from it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sleep: Sleep = asyncio.sleep) -> None:
+        self._sleep = sleep
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -153,4 +190,4 @@ class Transport:
     def client(self, credentials: Credentials, *, parallel: int = 8) -> Client:
         """A client for one peer."""
         assert self._session is not None, "the transport is used inside its `async with`"  # noqa: S101
-        return Client(self._session, credentials, parallel=parallel)
+        return Client(self._session, credentials, parallel=parallel, sleep=self._sleep)

@@ -1,0 +1,69 @@
+"""Sinks and feeds as the road holds them: how each is reached, and how it has fared lately."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from connector.delivery.transport import Client
+from connector.model.facts import Alarm, Cleared, Paused, Resumed, Tell
+from connector.model.outcome import Reason
+from connector.model.roles import ConsentFields, Feed, Sink
+
+# What keeps a whole sink waiting and does not pass by itself: a person is called.
+CURES = {
+    Reason.CREDENTIALS: "check the credentials in the config and the rights of the account; nothing is lost meanwhile",
+    Reason.WRONG_ADDRESS: "check the address (`url`) in the config; nothing is lost meanwhile",
+    Reason.QUOTA_EXHAUSTED: "the day's API calls are used up: see which integration used them; nothing is lost meanwhile",
+}
+
+
+@dataclass(slots=True)
+class Patience:
+    """Whether a peer is left alone for a while, and since how many bad answers in a row."""
+
+    name: str
+    failures: int = 0
+    until: float = 0.0  # monotonic seconds
+    alarm: str | None = None
+
+    def pause(self, reason: Reason, detail: str, pause: timedelta, *, now: float, tell: Tell) -> None:
+        """Leave it alone; call a person once where waiting alone will not mend it."""
+        self.failures += 1
+        self.until = now + pause.total_seconds()
+        tell(Paused(name=self.name, reason=reason, detail=detail, seconds=pause.total_seconds()))
+        if reason in CURES and self.alarm is None:
+            self.alarm = f"{reason}:{self.name}"
+            tell(Alarm(kind=self.alarm, message=f"{self.name}: {reason}", cure=CURES[reason]))
+
+    def over(self, tell: Tell) -> None:
+        """It works again."""
+        if self.failures:
+            tell(Resumed(name=self.name))
+        if self.alarm is not None:
+            tell(Cleared(kind=self.alarm))
+        self.failures, self.until, self.alarm = 0, 0.0, None
+
+
+@dataclass(slots=True)
+class Outlet:
+    """A sink."""
+
+    sink: Sink
+    client: Client
+    patience: Patience = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.patience = Patience(self.sink.name)
+
+
+@dataclass(slots=True)
+class Watch:
+    """A feed, and which of its fields bear consent."""
+
+    feed: Feed
+    client: Client
+    consent: ConsentFields | None = None
+    poll: str | None = None  # of the round that is under way
+    patience: Patience = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.patience = Patience(self.feed.name)

@@ -1,0 +1,163 @@
+"""One batch to one sink: fold, send, send the parts of refused folds singly, and one outcome for each operation."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.delivery.batch import Fold, fold, rounds
+from connector.delivery.transport import Client
+from connector.model.errors import ConnectorError
+from connector.model.operation import Operation, RecordWrite, Repeat
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from connector.model.roles import Shadow, Sink, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A record as it was written, by the operation (its index) that is the last part of it."""
+
+    index: int
+    write: RecordWrite
+    outcome: Delivered
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of a batch: an outcome for each operation, in order, and the records that were written."""
+
+    outcomes: Sequence[Outcome]
+    written: Sequence[Written]
+
+
+async def send(
+    sink: Sink, client: Client, operations: Sequence[Operation], shadow_of: Callable[[RecordWrite], Shadow]
+) -> Sent:
+    """Send the operations, given in their order."""
+    batch = _Batch(sink, client, operations, shadow_of)
+    await batch.send()
+    return Sent([outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes], batch.written)
+
+
+class _Batch:
+    """One batch on its way."""
+
+    def __init__(
+        self, sink: Sink, client: Client, operations: Sequence[Operation], shadow_of: Callable[[RecordWrite], Shadow]
+    ) -> None:
+        self.outcomes: list[Outcome | None] = [None] * len(operations)
+        self.written: list[Written] = []
+        self._sink = sink
+        self._client = client
+        self._operations = operations
+        self._shadow_of = shadow_of
+        self._ours: dict[tuple[str, str, str], dict[str, Any]] = {}  # what the parts have written
+
+    async def send(self) -> None:
+        folds = fold(self._operations)
+        broken: list[Fold] = []
+        orphans: list[Fold] = []
+        for one, outcome in zip(folds, await self._write(folds), strict=True):
+            if isinstance(outcome, Rejected) and len(one.parts) > 1:
+                broken.append(one)
+                continue
+            self._note(one, outcome)
+            if isinstance(outcome, Rejected) and outcome.reason is Reason.PARENT_FAILED:
+                orphans.append(one)
+        await self._send_parts(rounds(broken), orphans)
+
+    async def _send_parts(self, turns: Sequence[Sequence[tuple[Fold, int]]], orphans: Sequence[Fold]) -> None:
+        children = _children(turns, orphans)
+        stuck: set[int] = set()  # folds of which a part is to be repeated: no later part may take effect before it
+        held: set[int] = set()  # operations that wait for another one
+        for number, turn in enumerate(turns):
+            held.update(part for whole, part in turn if id(whole) in stuck)
+            ready = [(whole, Fold(self._operations[part], (part,))) for whole, part in turn if part not in held]
+            for child, parent in children.get(number, ()):
+                if parent in held:
+                    held.update(child.parts)
+                    self._note(
+                        child, Retry(reason=Reason.PARENT_WAITING, detail="an earlier write of its parent waits")
+                    )
+                else:
+                    ready.append((child, child))
+            answers = await self._write([single for _, single in ready])
+            for (whole, single), outcome in zip(ready, answers, strict=True):
+                self._note(single, outcome)
+                if isinstance(outcome, Retry):
+                    stuck.add(id(whole))
+
+    def _note(self, one: Fold, outcome: Outcome) -> None:
+        for part in one.parts:
+            self.outcomes[part] = outcome
+        if isinstance(outcome, Delivered) and isinstance(one.operation, RecordWrite):
+            self.written.append(Written(one.parts[-1], one.operation, outcome))
+            fields = {name: value for name, value in one.operation.set.items() if name not in outcome.left_out}
+            self._ours.setdefault(one.operation.record, {}).update(fields)
+
+    def _task(self, operation: Operation) -> Task:
+        if not isinstance(operation, RecordWrite) or not operation.clears_flag:
+            return Task(operation)
+        # What an earlier part has just written must not be taken for somebody else's word.
+        ours = self._ours.get(operation.record)
+        shadow = self._shadow_of(operation)
+        return Task(operation, shadow if ours is None else {**(shadow or {}), **ours})
+
+    async def _write(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
+        if not folds:
+            return []
+        tasks = [self._task(one.operation) for one in folds]
+        try:
+            outcomes = await self._client.run(self._sink.write(tasks))
+        except Exception as error:  # noqa: BLE001 - a bug of an adapter must kill one operation, not the whole road.
+            return await self._apart(folds, type(error).__name__)
+        if len(outcomes) != len(tasks):
+            return await self._apart(folds, f"{len(outcomes)} outcomes for {len(tasks)} operations")
+        return outcomes
+
+    async def _apart(self, folds: Sequence[Fold], bug: str) -> Sequence[Outcome]:
+        """An adapter has failed on these: halve them until the operation that it cannot bear is alone."""
+        detail = f"{bug} in the adapter of {self._sink.name}: please report this bug"
+        answers: dict[int, Outcome] = {}
+        again: list[int] = []
+        for index, one in enumerate(folds):
+            if one.operation.repeat is Repeat.NEVER:
+                answers[index] = Retry(reason=Reason.UNKNOWN, detail=detail, in_doubt=True)
+            elif len(folds) == 1:
+                answers[index] = Rejected(reason=Reason.BUG, detail=detail)
+            else:
+                again.append(index)
+        middle = (len(again) + 1) // 2
+        for half in (again[:middle], again[middle:]):
+            answers.update(zip(half, await self._write([folds[index] for index in half]), strict=True))
+        return [answers[index] for index in range(len(folds))]
+
+
+def _children(
+    turns: Sequence[Sequence[tuple[Fold, int]]], orphans: Sequence[Fold]
+) -> Mapping[int, Sequence[tuple[Fold, int]]]:
+    """For each turn the children to send with it, each with its parent's part (an index).
+
+    They were rejected for the sake of a fold, of which perhaps only another event's part is guilty.
+    """
+    parents: dict[tuple[str, str], list[tuple[int, int]]] = {}  # key → the parts of it: index, turn
+
+    def add(write: Operation, index: int, number: int) -> None:
+        if isinstance(write, RecordWrite):
+            parents.setdefault((write.key_field.casefold(), write.key.casefold()), []).append((index, number))
+
+    for number, turn in enumerate(turns):
+        for whole, part in turn:
+            add(whole.operation, part, number)
+    children: dict[int, list[tuple[Fold, int]]] = {}
+    for child in orphans:
+        assert isinstance(child.operation, RecordWrite)  # noqa: S101 - commands have no parents.
+        here = child.parts[0]
+        own: list[tuple[int, int]] = []
+        for parent in child.operation.parents:
+            parts = parents.get((parent.key_field.casefold(), parent.key.casefold()), [])
+            own += [max([one for one in parts if one[0] < here] or [min(parts)])] if parts else []
+        if own:
+            index, number = max(own, key=lambda one: one[1])
+            children.setdefault(number, []).append((child, index))
+            add(child.operation, here, number)
+    return children

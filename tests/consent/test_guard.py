@@ -1,0 +1,99 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from connector.consent.decide import Ruling
+from connector.consent.guard import as_sendable, carries_opt_out, permit
+from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
+from connector.model.event import Verdict
+from connector.model.operation import RecordWrite, ServiceCommand
+from connector.model.phone import Phone
+
+DONOR = Phone("+4790000001")
+NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+KATT = Subscription(provider="strex", short_number="2002", keyword="KATT")
+OUT = RecordWrite(
+    sink="sf", object="Contact", key_field="K", key="+4790000001", set={"Out": True, "Name": "x"}, consent=("Out",)
+)
+CLEAR = replace(OUT, set={"Out": False, "Name": "x"}, clears_flag=True)
+PLAIN = replace(OUT, set={"Name": "x"}, consent=())
+STOP = ServiceCommand(sink="strex", action="unsubscribe", phone=DONOR, short_number="2002", keyword="katt")
+
+
+def decision(word, scope=Scope.SUBSCRIPTION, subscription=KATT):
+    return Decision(phone=DONOR, word=word, scope=scope, subscription=subscription, origin="x", occurred_at=None)
+
+
+def entry(event_id, word, scope=Scope.SUBSCRIPTION, subscription=KATT):
+    return LedgerEntry(
+        id=event_id,
+        event_id=event_id,
+        event_key=f"e{event_id}",
+        phase=Phase.DECIDED,
+        decision=decision(word, scope, subscription),
+        recorded_at=NOON,
+    )
+
+
+def now(operation, *ledger, event_id=1, overtaken=False, newer=()):
+    return as_sendable(operation, event_id=event_id, overtaken=overtaken, newer=newer, ledger=ledger)
+
+
+def test_a_keyword_s_opt_out_sets_the_flag_only_when_nothing_else_runs():
+    out = decision(Verdict.OPT_OUT)
+    assert permit(OUT, Ruling(decision=out, remaining=0), Verdict.OPT_OUT) == (OUT, None)
+    write, note = permit(OUT, Ruling(decision=out, remaining=1), Verdict.OPT_OUT)
+    assert write.set == {"Name": "x"}
+    assert "1 other subscription" in note
+
+
+def test_a_global_stop_sets_it_whatever_still_runs():
+    out = decision(Verdict.OPT_OUT, Scope.EVERYTHING)
+    assert permit(OUT, Ruling(decision=out, remaining=3), Verdict.OPT_OUT) == (OUT, None)
+
+
+def test_only_an_opt_in_that_counts_clears_it():
+    counts = Ruling(decision=decision(Verdict.OPT_IN))
+    assert permit(CLEAR, counts, Verdict.OPT_IN) == (CLEAR, None)
+    assert permit(CLEAR, Ruling(), Verdict.OPT_IN)[0].set == {"Name": "x"}
+    assert permit(CLEAR, Ruling(), Verdict.NONE)[0].set == {"Name": "x"}
+
+
+def test_what_bears_no_consent_always_passes():
+    assert permit(PLAIN, Ruling(), Verdict.OPT_OUT) == (PLAIN, None)
+    assert now(PLAIN, overtaken=True) == PLAIN
+
+
+def test_only_what_ends_something_overtakes():
+    assert carries_opt_out(OUT, Verdict.OPT_OUT)
+    assert carries_opt_out(STOP, Verdict.OPT_OUT)
+    assert not carries_opt_out(OUT, Verdict.OPT_IN)
+    assert not carries_opt_out(PLAIN, Verdict.OPT_OUT)
+    assert not carries_opt_out(CLEAR, Verdict.OPT_OUT)
+    assert not carries_opt_out(replace(STOP, action="changesubscriberprice"), Verdict.OPT_OUT)
+
+
+def test_what_was_overtaken_goes_out_without_consent_fields():
+    assert now(OUT, overtaken=True).set == {"Name": "x"}
+    assert now(replace(OUT, set={"Out": True}), overtaken=True) is None
+
+
+def test_the_flag_is_cleared_only_while_the_last_word_is_opt_in():
+    assert now(CLEAR, entry(1, Verdict.OPT_IN)) == CLEAR
+    assert now(CLEAR, entry(1, Verdict.OPT_IN), entry(2, Verdict.OPT_OUT)).set == {"Name": "x"}
+    assert now(CLEAR).set == {"Name": "x"}
+
+
+def test_fields_that_a_newer_event_has_written_are_left_out():
+    newer = [("Contact", "K", "+4790000001", "Name")]
+    assert now(PLAIN, newer=newer) is None
+    assert now(OUT, newer=newer).set == {"Out": True}
+    assert now(OUT, newer=[("Contact", "K", "+4790000002", "Name")]) == OUT
+
+
+def test_a_command_is_void_when_the_person_has_joined_anew_since():
+    asked = entry(1, Verdict.OPT_OUT, Scope.EVERYTHING, Subscription(provider="sf"))
+    assert now(STOP, asked) == STOP
+    assert now(STOP, asked, entry(2, Verdict.OPT_IN)) is None
+    assert now(STOP, asked, entry(2, Verdict.OPT_IN, subscription=replace(KATT, keyword="HUND"))) == STOP
+    assert now(STOP, asked, entry(2, Verdict.OPT_IN), entry(3, Verdict.OPT_OUT)) == STOP
+    assert now(STOP, entry(0, Verdict.OPT_IN), asked) == STOP

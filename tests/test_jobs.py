@@ -1,0 +1,59 @@
+from datetime import timedelta
+
+from connector.jobs import LONGEST_GAP, Calendar, Job
+from connector.model.facts import LoopFailed
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def calendar(works, told, clock):
+    jobs = [Job(name=f"job{place}", hour=3, minute=0, work=work) for place, work in enumerate(works)]
+    return Calendar(jobs, timezone="Europe/Oslo", monotonic=clock, tell=told.append), jobs
+
+
+async def test_a_job_that_the_calendar_missed_runs_by_the_monotonic_clock():
+    ran, told, clock = [], [], Clock()
+
+    async def work():
+        ran.append(clock.now)
+
+    jobs, _ = calendar([work], told, clock)
+    assert await jobs.catch_up() == 0
+    clock.now = LONGEST_GAP.total_seconds() + 1
+    assert await jobs.catch_up() == 1
+    assert await jobs.catch_up() == 0
+    assert ran == [clock.now]
+
+
+async def test_a_bug_in_one_job_is_told_and_stops_nothing():
+    ran, told, clock = [], [], Clock()
+
+    async def broken():
+        raise KeyError("+4790000001")
+
+    async def fine():
+        ran.append(1)
+
+    jobs, _ = calendar([broken, fine], told, clock)
+    clock.now = timedelta(days=2).total_seconds()
+    assert await jobs.catch_up() == 2
+    assert ran == [1]
+    assert told == [LoopFailed(loop="job0", error="KeyError", seconds=0.0)]
+
+
+async def test_it_starts_at_its_time_of_day_and_stops():
+    async def work():
+        """Never due in this test."""
+
+    told = []
+    jobs, _ = calendar([work], told, Clock())
+    jobs.start()
+    (planned,) = jobs._scheduler.get_jobs()
+    assert (planned.next_run_time.hour, planned.next_run_time.utcoffset() is not None) == (3, True)
+    jobs.stop()
+    jobs.stop()
