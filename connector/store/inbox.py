@@ -174,6 +174,13 @@ class Inbox:
         """Those of them that the provider calls opt-outs."""
         return self._read("WHERE state = 'pending' AND verdict = 'opt_out' ORDER BY id LIMIT ?", limit)
 
+    def pending_of(self, numbers: Sequence[str]) -> list[StoredEvent]:
+        """All events of these numbers (E.164) that wait for their plan, oldest first."""
+        return self._read(
+            "INDEXED BY inbox_phone WHERE msisdn IN (SELECT value FROM json_each(?)) AND state = 'pending' ORDER BY id",
+            as_list(numbers),
+        )
+
     def get(self, event: int | str) -> StoredEvent | None:
         """One event by its id or its key."""
         found = self._read(f"WHERE {'id' if isinstance(event, int) else 'key'} = ?", event)

@@ -1,13 +1,21 @@
 """The store as a whole: opens the file, starts the writer and holds the rooms. No SQL here."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+from connector.store.consents import Consents
 from connector.store.database import FileLock, open_reader, open_writer
+from connector.store.dead_letters import DeadLetters
 from connector.store.disk import Disk, free_bytes
+from connector.store.following import Following
 from connector.store.inbox import Inbox
 from connector.store.migrations import migrate
+from connector.store.outbox import Outbox
+from connector.store.plans import Plans
+from connector.store.records import Records
+from connector.store.retention import Retention
 from connector.store.transitions import guard
 from connector.store.writer import Writer
 
@@ -15,12 +23,19 @@ from connector.store.writer import Writer
 class Store:
     """Everything that is remembered. Open it in the event loop that uses it."""
 
-    def __init__(self, path: Path, lock: FileLock | None, writer: Writer) -> None:
+    def __init__(self, path: Path, writer: Writer, lock: FileLock | None = None) -> None:
         self.path = path
-        self._lock = lock
         self.writer = writer
+        self._lock = lock
         self._reader = open_reader(path)
         self.inbox = Inbox(writer, self._reader)
+        self.plans = Plans(writer)
+        self.outbox = Outbox(writer, self._reader)
+        self.dead_letters = DeadLetters(writer, self._reader)
+        self.consents = Consents(writer, self._reader)
+        self.records = Records(writer, self._reader)
+        self.following = Following(writer, self._reader)
+        self.retention = Retention(path, writer, self._reader)
 
     @classmethod
     def open(
@@ -37,20 +52,26 @@ class Store:
         `ballast` and `floor` in bytes (disk.py); `on_broken` is called once when the file cannot be trusted any more, and the
         process must end then. Raises AlreadyRunning, and StoreUnavailable where the file does not do.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        try:
+        with ExitStack() as undo:
+            lock = FileLock(path)
+            undo.callback(lock.release)
             connection = open_writer(path)
+            undo.callback(connection.close)
             migrate(connection)
             guard(connection)
             writer = Writer(connection, Disk(path, ballast=ballast, floor=floor, free=free), on_broken=on_broken)
-            return cls(path, lock, writer)
-        except BaseException:
-            lock.release()
-            raise
+            store = cls(path, writer, lock)
+            writer.start()
+            undo.pop_all()
+        return store
+
+    @classmethod
+    def open_to_read(cls, path: Path) -> Self:
+        """Open the file beside the process that holds it, if one does; whatever would write raises StoreUnavailable."""
+        return cls(path, Writer(open_reader(path), Disk(path)))
 
     async def close(self) -> None:
-        """Finish what was given to the writer, and let go of the file."""
+        """Finish what was given to the writer, and let go of the file. Closing twice does no harm."""
         self._reader.close()
         await self.writer.close()
         if self._lock:

@@ -27,7 +27,7 @@ BROKEN = frozenset({IO_ERROR, CORRUPT, NOT_A_DATABASE})  # nothing that this pro
 BACK = ("ROLLBACK TO piece", "RELEASE piece")
 AFRESH = ("ROLLBACK", "BEGIN IMMEDIATE")
 
-CLOSED = "the store is closed: the connector is stopping"
+CLOSED = "the store takes nothing: the connector is stopping, or the file was opened only to be read"
 NO_ROOM = "the disk is too full to take anything new: free some space, it goes on by itself"
 
 
@@ -53,9 +53,13 @@ class Writer:
         self._disk = disk
         self._on_broken = on_broken
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        self._closed = False
+        self._closed = True
         self.broken: str | None = None
         self._thread = Thread(target=self._work, name="store-writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take works. A writer that was never started refuses them: the file was opened to be read."""
+        self._closed = False
         self._thread.start()
 
     async def run(self, work: Callable[[sqlite3.Connection], T], *, new: bool = False) -> T:
@@ -90,7 +94,8 @@ class Writer:
         if not self._closed:
             self._closed = True
             self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+            await asyncio.to_thread(self._thread.join)
+        self._connection.close()
 
     @staticmethod
     def _future() -> asyncio.Future[Any]:
@@ -109,7 +114,6 @@ class Writer:
             # A loop that is closed has nobody left who waits.
             with suppress(RuntimeError):
                 group[0].future.get_loop().call_soon_threadsafe(_answer, group)
-        self._connection.close()
 
     def _next_group(self) -> list[_Job]:
         """Wait for a job and take all that wait behind it; nothing is waited for to fill a group. Empty at the end."""

@@ -1,0 +1,132 @@
+"""The consent ledger: append-only, what was decided for whom and what the sinks answered; and the opt-outs still to be confirmed."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from connector.model.consent import LedgerEntry, Phase
+from connector.store.documents import decision_from_json
+from connector.store.moments import micros, moment
+from connector.store.statements import as_list, execute_rows
+from connector.store.writer import Writer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOptOut:
+    """An opt-out that a sink has not confirmed yet. `failed` is what the sink said when it refused."""
+
+    event_id: int
+    event_key: str
+    sink: str
+    since: datetime  # when the event was received
+    age: timedelta
+    failed: str | None
+
+
+Answer = tuple[int, str, str, str | None, int]  # event id, sink, phase, detail, time in microseconds
+Duty = tuple[int, str, str, int]  # event id, event key, sink, since in microseconds
+
+DECIDE = "INSERT INTO ledger (event_id, event_key, msisdn, phase, decision, recorded_at) VALUES {rows}"
+ANSWER = """WITH answer (event_id, sink, phase, detail, at) AS (VALUES {rows})
+    INSERT INTO ledger (event_id, event_key, msisdn, phase, of_id, sink, detail, recorded_at)
+    SELECT decided.event_id, decided.event_key, decided.msisdn, answer.phase, decided.id, answer.sink, answer.detail, answer.at
+    FROM answer CROSS JOIN ledger AS decided INDEXED BY ledger_decided
+    ON decided.event_id = answer.event_id AND decided.phase = 'decided'"""
+OWE = "INSERT INTO obligations (event_id, event_key, sink, since) VALUES {rows} ON CONFLICT DO NOTHING"
+CLOSE = """WITH answer (event_id, sink, at) AS (VALUES {rows})
+    UPDATE obligations SET closed_at = answer.at FROM answer
+    WHERE obligations.event_id = answer.event_id AND obligations.sink = answer.sink AND closed_at IS NULL"""
+FAIL = """WITH answer (event_id, sink, detail) AS (VALUES {rows})
+    UPDATE obligations SET failed = coalesce(answer.detail, '') FROM answer
+    WHERE obligations.event_id = answer.event_id AND obligations.sink = answer.sink AND closed_at IS NULL"""
+ENTRIES = """SELECT entry.id, entry.event_id, entry.event_key, entry.phase, coalesce(entry.decision, decided.decision),
+    entry.recorded_at, entry.sink, entry.of_id, entry.detail, entry.msisdn
+    FROM ledger AS entry LEFT JOIN ledger AS decided ON decided.id = entry.of_id"""
+UNCONFIRMED = """SELECT event_id, event_key, sink, since, failed FROM obligations INDEXED BY obligations_open
+    WHERE closed_at IS NULL AND since <= ? ORDER BY since LIMIT ?"""
+
+
+def decide(connection: sqlite3.Connection, entries: Sequence[tuple[int, str, str, str, str, int]]) -> None:
+    """Append decisions: event id, event key, number, phase, document, time. Runs inside the writer."""
+    execute_rows(connection, DECIDE, entries)
+
+
+def owe(connection: sqlite3.Connection, duties: Sequence[Duty]) -> None:
+    """Note opt-outs that the sinks have yet to confirm. Runs inside the writer."""
+    execute_rows(connection, OWE, duties)
+
+
+def answer(connection: sqlite3.Connection, answers: Sequence[Answer]) -> None:
+    """Append what sinks answered to all decisions of an event. A failed opt-out stays open. Runs inside the writer."""
+    execute_rows(connection, ANSWER, answers)
+    close(connection, [(event_id, sink, at) for event_id, sink, phase, _, at in answers if phase == Phase.CONFIRMED])
+    execute_rows(
+        connection,
+        FAIL,
+        [(event_id, sink, detail) for event_id, sink, phase, detail, _ in answers if phase == Phase.FAILED],
+    )
+
+
+def close(connection: sqlite3.Connection, done: Sequence[tuple[int, str, int]]) -> None:
+    """Nothing more is owed: event id, sink, time. Runs inside the writer."""
+    execute_rows(connection, CLOSE, done)
+
+
+class Consents:
+    """The room's face."""
+
+    def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    def of(self, e164: str) -> tuple[LedgerEntry, ...]:
+        """The ledger of one number, oldest event first."""
+        rows = self._reader.execute(f"{ENTRIES} WHERE entry.msisdn = ? ORDER BY entry.event_id, entry.id", (e164,))
+        return tuple(_entry(row) for row in rows.fetchall())
+
+    def of_many(self, numbers: Sequence[str]) -> dict[str, tuple[LedgerEntry, ...]]:
+        """The ledgers of many numbers; each number has one, if an empty one."""
+        found: dict[str, list[LedgerEntry]] = {number: [] for number in numbers}
+        rows = self._reader.execute(
+            f"{ENTRIES} WHERE entry.msisdn IN (SELECT value FROM json_each(?)) ORDER BY entry.event_id, entry.id",  # noqa: S608 - a constant of this file.
+            (as_list(list(found)),),
+        ).fetchall()
+        for row in rows:
+            found[row[-1]].append(_entry(row))
+        return {number: tuple(entries) for number, entries in found.items()}
+
+    def open_opt_outs(
+        self, now: datetime, *, older_than: timedelta = timedelta(0), limit: int = 1000
+    ) -> list[OpenOptOut]:
+        """Opt-outs that a sink has not confirmed, oldest first; those of at least this age."""
+        rows = self._reader.execute(UNCONFIRMED, (micros(now - older_than), limit)).fetchall()
+        return [
+            OpenOptOut(
+                event_id=event_id, event_key=key, sink=sink, since=moment(since), age=now - moment(since), failed=failed
+            )
+            for event_id, key, sink, since, failed in rows
+        ]
+
+    async def confirm(
+        self, event_id: int, sink: str, phase: Phase, detail: str | None = None, *, now: datetime
+    ) -> None:
+        """Append what a side says that needs no unit, such as the provider where a person opted out."""
+        row = (event_id, sink, phase.value, detail, micros(now))
+        await self._writer.run(lambda connection: answer(connection, [row]))
+
+
+def _entry(row: tuple[Any, ...]) -> LedgerEntry:
+    entry_id, event_id, key, phase, decision, recorded_at, sink, of, detail, _ = row
+    return LedgerEntry(
+        id=entry_id,
+        event_id=event_id,
+        event_key=key,
+        phase=Phase(phase),
+        decision=decision_from_json(decision),
+        recorded_at=moment(recorded_at),
+        sink=sink,
+        of=of,
+        detail=detail,
+    )

@@ -1,0 +1,183 @@
+"""Dead letters: what could not be delivered or planned, until a person lets it try again.
+
+Those with the reason needs_person are parked: nothing failed, but a person decides first.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from connector.model.consent import Phase
+from connector.model.lifecycle import EventState
+from connector.model.operation import Operation
+from connector.model.outcome import Reason
+from connector.store import consents
+from connector.store.documents import operations_from_json
+from connector.store.lanes import admit
+from connector.store.moments import micros, moment
+from connector.store.settling import fates_of, move_events
+from connector.store.statements import as_list, read_rows
+from connector.store.writer import Writer
+
+DISCARDED = "discarded by a person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One dead letter; without a unit where the event could not be planned. People name it by its event."""
+
+    event_id: int
+    event_key: str
+    provider: str
+    received_at: datetime
+    unit_id: int | None
+    sink: str | None
+    reason: Reason
+    detail: str | None
+    attempts: int
+    in_doubt: bool
+    operations: tuple[Operation, ...]  # all of the unit, those delivered too
+
+
+LETTERS = """SELECT inbox.id, inbox.key, inbox.provider, inbox.received_at, units.id, units.sink, units.reason, units.detail,
+    units.attempts, units.in_doubt, units.operations FROM units CROSS JOIN inbox ON inbox.id = units.event_id
+    WHERE units.state = 'dead'"""
+PLANLESS = """SELECT id, key, provider, received_at, NULL, NULL, reason, detail, 0, 0, '[]' FROM inbox
+    WHERE state = 'dead' AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)"""
+PARKED = "units.reason = 'needs_person'"
+# The conditions by which dead letters are chosen; a parameter that is NULL chooses all.
+CHOSEN = "(:ids IS NULL OR {event} IN (SELECT value FROM json_each(:ids))) AND (:reason IS NULL OR {reason} = :reason)"
+CHOSEN_UNITS = CHOSEN.format(event="units.event_id", reason="units.reason")
+CHOSEN_EVENTS = CHOSEN.format(event="inbox.id", reason="inbox.reason")
+UNITS = f"""SELECT json_group_array(json_array(id, event_id, sink, lane, urgent)) FROM units INDEXED BY units_dead
+    WHERE state = 'dead' AND (reason = 'needs_person') = :parked AND {CHOSEN_UNITS}"""  # noqa: S608 - constants of this file.
+REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0, reason = NULL, detail = NULL,
+    started_at = NULL, due_at = NULL, first_try_at = NULL, settled_at = NULL
+    WHERE id IN (SELECT value FROM json_each(?))"""
+DISCARD = "UPDATE units SET state = 'discarded', in_doubt = 0 WHERE id IN (SELECT value FROM json_each(?))"
+
+
+class DeadLetters:
+    """The room's face."""
+
+    def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    def listing(self, reason: Reason | None = None, *, limit: int = 100, parked: bool = False) -> list[DeadLetter]:
+        """Dead letters, oldest first: those that failed, or with `parked` those that wait for a person's word."""
+        queries = [f"{LETTERS} AND ({PARKED}) = :parked AND (:reason IS NULL OR units.reason = :reason)"]
+        if not parked:
+            queries.append(f"{PLANLESS} AND (:reason IS NULL OR reason = :reason)")
+        rows = self._reader.execute(
+            f"SELECT * FROM ({' UNION ALL '.join(queries)}) ORDER BY 1, 5 LIMIT :limit",  # noqa: S608 - constants of this file.
+            {"parked": parked, "reason": reason, "limit": limit},
+        ).fetchall()
+        return [_letter(row) for row in rows]
+
+    def show(self, event: int | str) -> list[DeadLetter]:
+        """The dead letters of one event, by its id or key, parked ones too."""
+        name = "id" if isinstance(event, int) else "key"
+        rows = self._reader.execute(
+            f"{LETTERS} AND inbox.{name} = :event UNION ALL {PLANLESS} AND {name} = :event", {"event": event}
+        ).fetchall()
+        return [_letter(row) for row in rows]
+
+    def grouped(self) -> dict[Reason, int]:
+        """How many dead letters there are for each reason, needs_person included."""
+        rows = self._reader.execute(
+            "SELECT reason, sum(n) FROM (SELECT reason, count(*) AS n FROM units INDEXED BY units_dead WHERE state = 'dead' "  # noqa: S608 - constants of this file.
+            f"GROUP BY reason UNION ALL SELECT reason, count(*) FROM ({PLANLESS}) GROUP BY reason) GROUP BY reason"
+        ).fetchall()
+        return {Reason(reason): n for reason, n in rows}
+
+    async def retry(
+        self, event_ids: Sequence[int] | None = None, *, reason: Reason | None = None, now: datetime
+    ) -> int:
+        """Let dead letters try again, in their place by age: those of the events, of the reason, or all that are not parked.
+
+        What could not be planned is planned again. Answers how many dead letters that were.
+        """
+        chosen = _chosen(event_ids, reason)
+
+        def work(connection: sqlite3.Connection) -> int:
+            revived = _revive(connection, {**chosen, "parked": 0}, now)
+            replanned = connection.execute(
+                "UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE state = 'dead' "  # noqa: S608 - constants.
+                f"AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS}",
+                chosen,
+            ).rowcount
+            return revived + replanned
+
+        return await self._writer.run(work)
+
+    async def release(self, event_ids: Sequence[int] | None = None, *, now: datetime) -> int:
+        """Send what is parked: of these events, or all. Answers how many units that were."""
+        chosen = {**_chosen(event_ids, None), "parked": 1}
+        return await self._writer.run(lambda connection: _revive(connection, chosen, now))
+
+    async def discard(self, event_ids: Sequence[int] | None = None, *, now: datetime) -> int:
+        """Never send what is parked: of these events, or all. The ledger hears that it failed, and nothing more is owed."""
+        chosen = {**_chosen(event_ids, None), "parked": 1}
+        return await self._writer.run(lambda connection: _discard(connection, chosen, now))
+
+
+def _chosen(event_ids: Sequence[int] | None, reason: Reason | None) -> dict[str, Any]:
+    return {"ids": None if event_ids is None else as_list(list(event_ids)), "reason": reason.value if reason else None}
+
+
+def _revive(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetime) -> int:
+    units = read_rows(connection, UNITS, chosen)
+    if units:
+        ids = [unit[0] for unit in units]
+        connection.execute(REVIVE, (as_list(ids),))
+        admit(connection, ids, {(unit[2], unit[3]) for unit in units}, now, urgent=any(unit[4] for unit in units))
+        move_events(connection, fates_of(connection, {unit[1] for unit in units}))
+    return len(units)
+
+
+def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetime) -> int:
+    units = read_rows(connection, UNITS, chosen)
+    if not units:
+        return 0
+    connection.execute(DISCARD, (as_list([unit[0] for unit in units]),))
+    fates = fates_of(connection, {unit[1] for unit in units})
+    # An event that was dead goes on through delivering: the model knows no way past it.
+    move_events(
+        connection,
+        {
+            event_id: (EventState.DELIVERING, None, None)
+            for event_id, fate in fates.items()
+            if fate[0] is EventState.DELIVERED
+        },
+    )
+    move_events(
+        connection,
+        {
+            event_id: (state, reason, DISCARDED if state is EventState.IGNORED else detail)
+            for event_id, (state, reason, detail) in fates.items()
+        },
+    )
+    at = micros(now)
+    consents.answer(connection, [(unit[1], unit[2], Phase.FAILED.value, DISCARDED, at) for unit in units])
+    consents.close(connection, [(unit[1], unit[2], at) for unit in units])
+    return len(units)
+
+
+def _letter(row: tuple[Any, ...]) -> DeadLetter:
+    event_id, key, provider, received_at, unit_id, sink, reason, detail, attempts, in_doubt, operations = row
+    return DeadLetter(
+        event_id=event_id,
+        event_key=key,
+        provider=provider,
+        received_at=moment(received_at),
+        unit_id=unit_id,
+        sink=sink,
+        reason=Reason(reason),
+        detail=detail,
+        attempts=attempts,
+        in_doubt=bool(in_doubt),
+        operations=operations_from_json(operations),
+    )

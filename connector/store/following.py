@@ -1,0 +1,102 @@
+"""Following a feed: one page's events, shadows and cursor are one transaction, and what is compared is read inside of it."""
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from connector.model.operation import RecordWrite
+from connector.store.inbox import Arrival, Entry, Kept, add, arrival
+from connector.store.outbox import in_doubt_writes
+from connector.store.records import ShadowWrite, forget_record, shadows, write_shadows
+from connector.store.writer import Writer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What is known when a page is judged."""
+
+    shadows: Mapping[str, Mapping[str, Any]]  # by record id, of those that have one
+    in_doubt: tuple[RecordWrite, ...]  # writes of ours that are under way, or may have been done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowStep:
+    """What a page leads to. Rows that are no change have a shadow at the most."""
+
+    entries: tuple[Entry, ...] = ()
+    shadows: tuple[ShadowWrite, ...] = ()
+    forget: tuple[str, ...] = ()  # record ids that are deleted
+    cursor: str | None = None  # None leaves it as it is
+
+
+class Following:
+    """Where feeds are followed, and where they are in them."""
+
+    def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def follow(
+        self,
+        feed: str,
+        decide: Callable[[Seen], FollowStep],
+        *,
+        crm: str,
+        object: str,  # noqa: A002 - the CRM's own word.
+        record_ids: Sequence[str],
+        now: datetime,
+    ) -> tuple[Kept, ...]:
+        """Let `decide` judge a page of these records, and store all that follows and the cursor of `feed`, or nothing.
+
+        `decide` runs in the writer's thread: it computes, and does nothing else.
+        """
+
+        def work(connection: sqlite3.Connection) -> tuple[Kept, ...]:
+            step = decide(
+                Seen(
+                    shadows=shadows(connection, crm, object, record_ids),
+                    in_doubt=in_doubt_writes(connection, crm, object),
+                )
+            )
+            kept = _keep(connection, arrival(step.entries)) if step.entries else ()
+            write_shadows(connection, step.shadows, now)
+            for record_id in step.forget:
+                forget_record(connection, crm, object, record_id)
+            if step.cursor is not None:
+                put_cursor(connection, feed, step.cursor)
+            return kept
+
+        return await self._writer.run(work, new=True)
+
+    def cursor(self, name: str) -> str | None:
+        """Where a feed (or anything else that has a place) was left."""
+        row = self._reader.execute("SELECT value FROM cursors WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    async def set_cursor(self, name: str, value: str | None) -> None:
+        """Note a place; None forgets it."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            if value is None:
+                connection.execute("DELETE FROM cursors WHERE name = ?", (name,))
+            else:
+                put_cursor(connection, name, value)
+
+        await self._writer.run(work)
+
+
+def put_cursor(connection: sqlite3.Connection, name: str, value: str) -> None:
+    """Note a place. Runs inside the writer."""
+    connection.execute(
+        "INSERT INTO cursors (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
+
+
+def _keep(connection: sqlite3.Connection, brought: Arrival) -> tuple[Kept, ...]:
+    (answer,) = add(connection, [brought])
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

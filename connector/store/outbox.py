@@ -1,0 +1,228 @@
+"""The outbox: units on their way to the sinks. Claiming costs the same however many units wait or rest."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from connector.model.lifecycle import UnitState
+from connector.model.operation import RecordWrite
+from connector.store.documents import operations_from_json
+from connector.store.lanes import promote
+from connector.store.moments import micros, moment
+from connector.store.settling import settle
+from connector.store.statements import as_list, read_rows
+from connector.store.units import Settlement, Unit, Written
+from connector.store.writer import Writer
+
+# Due: the delay is over, or the clock was set back before its start. All opt-outs at once, of the others as many as one claim takes.
+WAKE = """UPDATE units SET state = 'ready' WHERE id IN (
+    SELECT id FROM units INDEXED BY units_due WHERE sink = :sink AND state = 'resting' AND urgent = 1 AND due_at <= :now
+    UNION ALL
+    SELECT id FROM units INDEXED BY units_started WHERE sink = :sink AND state = 'resting' AND urgent = 1 AND started_at > :now
+    UNION ALL
+    SELECT id FROM (SELECT id FROM units INDEXED BY units_due
+        WHERE sink = :sink AND state = 'resting' AND urgent = 0 AND due_at <= :now ORDER BY due_at LIMIT :limit)
+    UNION ALL
+    SELECT id FROM (SELECT id FROM units INDEXED BY units_started
+        WHERE sink = :sink AND state = 'resting' AND urgent = 0 AND started_at > :now LIMIT :limit))"""
+HEADS = """SELECT json_group_array(json_array(id, lane, size)) FROM (
+    SELECT id, lane, size FROM units INDEXED BY units_ready
+    WHERE sink = :sink AND state = 'ready' ORDER BY urgent DESC, event_id LIMIT :limit)"""
+BEHIND = """SELECT json_group_array(json_array(unit.id, unit.lane, unit.size)) FROM json_each(:lanes) AS head
+    CROSS JOIN units AS unit ON unit.id IN (
+        SELECT next.id FROM units AS next INDEXED BY units_order
+        WHERE next.sink = :sink AND next.lane = head.value AND next.open = 1 AND next.state = 'waiting'
+        ORDER BY next.urgent DESC, next.event_id LIMIT :each)
+    ORDER BY head.id, unit.urgent DESC, unit.event_id"""
+TAKE = """UPDATE units SET state = 'claimed', claim = :start, first_try_at = coalesce(first_try_at, :now),
+    started_at = NULL, due_at = NULL WHERE id IN (SELECT value FROM json_each(:ids))"""
+HELD = """SELECT json_group_array(json_array(unit.id, unit.event_id, inbox.key, unit.lane, unit.operations, unit.done,
+    unit.attempts, unit.urgent, unit.overtaken_by, unit.late, unit.in_doubt, inbox.received_at, unit.first_try_at))
+    FROM json_each(?) AS each CROSS JOIN units AS unit ON unit.id = each.value
+    CROSS JOIN inbox ON inbox.id = unit.event_id"""
+NEWER = """SELECT json_group_array(json_array(event_id, operations, done, state)) FROM units INDEXED BY units_lane
+    WHERE sink = ? AND lane = ? AND event_id > ? AND wrote = 1"""
+FREE = """UPDATE units INDEXED BY units_claimed SET state = 'waiting', in_doubt = 1, claim = NULL
+    WHERE state = 'claimed' AND claim <> ? RETURNING sink, lane"""
+DOUBTFUL = """SELECT operations, done FROM units INDEXED BY units_doubt WHERE sink = :sink AND in_doubt = 1
+    UNION ALL
+    SELECT operations, done FROM units INDEXED BY units_claimed WHERE sink = :sink AND state = 'claimed' AND in_doubt = 0"""
+NEXT_DUE = """SELECT min(due_at), max(started_at) FROM (
+    SELECT min(due_at) AS due_at, NULL AS started_at FROM units INDEXED BY units_due
+        WHERE sink = :sink AND state = 'resting' AND urgent = 0
+    UNION ALL SELECT min(due_at), NULL FROM units INDEXED BY units_due
+        WHERE sink = :sink AND state = 'resting' AND urgent = 1
+    UNION ALL SELECT NULL, max(started_at) FROM units INDEXED BY units_started
+        WHERE sink = :sink AND state = 'resting' AND urgent = 0
+    UNION ALL SELECT NULL, max(started_at) FROM units INDEXED BY units_started
+        WHERE sink = :sink AND state = 'resting' AND urgent = 1)"""
+
+
+class Outbox:
+    """The room's face."""
+
+    def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def claim(self, sink: str, limit: int, start_id: str, now: datetime) -> list[Unit]:
+        """Take up to `limit` operations' worth of units, opt-outs first, then the oldest; those of one lane in its order.
+
+        A unit with more operations than that comes alone. `start_id` is this process's start: what another start holds is
+        free (free_claims).
+        """
+
+        def work(connection: sqlite3.Connection) -> tuple[list[Any], dict[int, tuple[Written, ...]]]:
+            ids = _take(connection, sink, limit, start_id, now)
+            rows = read_rows(connection, HELD, (as_list(ids),)) if ids else []
+            return rows, _newer(connection, sink, rows)
+
+        rows, newer = await self._writer.run(work)
+        units = [_unit(sink, row, newer.get(row[0], ())) for row in rows]
+        return sorted(units, key=lambda unit: (not unit.urgent, unit.event_id))
+
+    async def free_claims(self, start_id: str, now: datetime) -> int:
+        """Put back what earlier starts left claimed, in doubt; how many units that were."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            lanes = connection.execute(FREE, (start_id,)).fetchall()
+            promote(connection, lanes, now)
+            return len(lanes)
+
+        return await self._writer.run(work)
+
+    async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> None:
+        """Store what became of claimed units, all or none; see settling.py."""
+        await self._writer.run(lambda connection: settle(connection, settlements, now))
+
+    def counts(self, sink: str) -> dict[UnitState, int]:
+        """The sink's units by state."""
+        rows = self._reader.execute("SELECT state, n FROM unit_totals WHERE sink = ?", (sink,)).fetchall()
+        return dict.fromkeys(UnitState, 0) | {UnitState(state): n for state, n in rows}
+
+    def oldest(self, sink: str) -> datetime | None:
+        """When the event of the sink's oldest open unit was received."""
+        row = self._reader.execute(
+            "SELECT inbox.received_at FROM units INDEXED BY units_age JOIN inbox ON inbox.id = units.event_id "
+            "WHERE units.sink = ? AND units.open = 1 ORDER BY units.event_id LIMIT 1",
+            (sink,),
+        ).fetchone()
+        return moment(row[0]) if row else None
+
+    def next_due(self, sink: str, now: datetime) -> timedelta | None:
+        """How long until a unit of the sink can be claimed: zero for at once, None where none is ready or resting."""
+        ready = self._reader.execute(
+            "SELECT 1 FROM units INDEXED BY units_ready WHERE sink = ? AND state = 'ready' LIMIT 1", (sink,)
+        ).fetchone()
+        due_at, started_at = self._reader.execute(NEXT_DUE, {"sink": sink}).fetchone()
+        if ready or (started_at is not None and started_at > micros(now)):
+            return timedelta(0)
+        return max(moment(due_at) - now, timedelta(0)) if due_at is not None else None
+
+    def in_doubt_writes(self, crm: str, name: str) -> tuple[RecordWrite, ...]:
+        """Writes to records of the object that are under way, or were tried and may have been done."""
+        return in_doubt_writes(self._reader, crm, name)
+
+
+def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tuple[RecordWrite, ...]:
+    """The same for one who reads inside the writer."""
+    return tuple(
+        operation
+        for text, done in connection.execute(DOUBTFUL, {"sink": crm}).fetchall()
+        for index, operation in enumerate(operations_from_json(text))
+        if isinstance(operation, RecordWrite) and operation.object == name and index not in _indexes(done)
+    )
+
+
+def _take(connection: sqlite3.Connection, sink: str, limit: int, start_id: str, now: datetime) -> list[int]:
+    parameters = {"sink": sink, "limit": limit, "now": micros(now)}
+    connection.execute(WAKE, parameters)
+    room = limit
+    heads: dict[str, int] = {}
+    for unit_id, lane, size in read_rows(connection, HEADS, {"sink": sink, "limit": limit}):
+        if heads and size > room:
+            break
+        heads[lane] = unit_id
+        room -= size
+    ids = list(heads.values())
+    if heads and room > 0:
+        behind = read_rows(
+            connection, BEHIND, {"sink": sink, "lanes": as_list(list(heads)), "each": -(-room // len(heads))}
+        )
+        ids += _fitting(behind, room)
+    if ids:
+        connection.execute(TAKE, {"start": start_id, "now": micros(now), "ids": as_list(ids)})
+    return ids
+
+
+def _fitting(behind: Iterable[tuple[int, str, int]], room: int) -> list[int]:
+    """Units behind taken heads, as long as there is room; none behind one of its lane that did not fit."""
+    ids: list[int] = []
+    full: set[str] = set()
+    for unit_id, lane, size in behind:
+        if lane in full or size > room:
+            full.add(lane)
+            continue
+        room -= size
+        ids.append(unit_id)
+    return ids
+
+
+def _newer(connection: sqlite3.Connection, sink: str, rows: Sequence[Any]) -> dict[int, tuple[Written, ...]]:
+    behind: dict[str, list[tuple[int, int]]] = {}
+    for row in rows:
+        unit_id, event_id, lane, overtaken_by, late = row[0], row[1], row[3], row[8], row[9]
+        if overtaken_by is not None or late:
+            behind.setdefault(lane, []).append((unit_id, event_id))
+    newer: dict[int, tuple[Written, ...]] = {}
+    for lane, units in behind.items():
+        oldest = min(event_id for _, event_id in units)
+        written = [
+            (event_id, fields)
+            for event_id, text, done, state in read_rows(connection, NEWER, (sink, lane, oldest))
+            for fields in _written(text, None if state == UnitState.DELIVERED else _indexes(done))
+        ]
+        for unit_id, mine in units:
+            newer[unit_id] = tuple(dict.fromkeys(fields for event_id, fields in written if event_id > mine))
+    return newer
+
+
+def _written(text: str, only: frozenset[int] | None) -> list[Written]:
+    return [
+        Written(object=operation.object, key_field=operation.key_field, key=operation.key.casefold(), field=field)
+        for index, operation in enumerate(operations_from_json(text))
+        if isinstance(operation, RecordWrite) and (only is None or index in only)
+        for field in operation.set
+    ]
+
+
+def _indexes(done: str | None) -> frozenset[int]:
+    return frozenset(orjson.loads(done)) if done else frozenset()
+
+
+def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
+    (
+        unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try,
+    ) = row  # fmt: skip
+    delivered = _indexes(done)
+    left = [(index, each) for index, each in enumerate(operations_from_json(operations)) if index not in delivered]
+    return Unit(
+        id=unit_id,
+        event_id=event_id,
+        event_key=key,
+        sink=sink,
+        lane=lane,
+        operations=tuple(each for _, each in left),
+        indexes=tuple(index for index, _ in left),
+        attempts=attempts,
+        urgent=bool(urgent),
+        overtaken_by=overtaken_by,
+        late=bool(late),
+        in_doubt=bool(in_doubt),
+        received_at=moment(received),
+        first_try_at=moment(first_try),
+        newer=newer,
+    )

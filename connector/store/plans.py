@@ -1,0 +1,144 @@
+"""The end of planning: what many events lead to, stored in one transaction. Which units go first is the affair of lanes.py."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from connector.model.consent import Phase
+from connector.model.event import Verdict
+from connector.model.lifecycle import OPEN_UNITS, EventState, UnitState, event_state
+from connector.model.outcome import Reason
+from connector.store import consents
+from connector.store.documents import decision_to_json, operations_to_json
+from connector.store.lanes import Lane, admit, occupied
+from connector.store.moments import micros
+from connector.store.statements import as_list, execute_rows, read_rows
+from connector.store.units import NewUnit, Planned
+from connector.store.writer import Writer
+
+EVENTS = """SELECT json_group_array(json_array(inbox.id, inbox.key, inbox.received_at))
+    FROM json_each(?) AS each CROSS JOIN inbox ON inbox.id = each.value AND inbox.state = 'pending'"""
+MOVE = """WITH plan (id, state, detail, reason, mapping) AS (VALUES {rows})
+    UPDATE inbox SET state = plan.state, detail = plan.detail, reason = plan.reason, mapping = plan.mapping
+    FROM plan WHERE inbox.id = plan.id"""
+INSERT = """INSERT OR FAIL INTO units
+    (id, event_id, sink, lane, state, open, urgent, alone, operations, size, reason, settled_at) VALUES {rows}"""
+
+
+class Plans:
+    """Where plans are committed."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    async def commit(self, plans: Sequence[Planned], *, now: datetime) -> None:
+        """Store the plans, all or none. Raises ValueError where an event is not pending, Unreadable where an operation is no JSON."""
+        documents = [tuple(operations_to_json(unit.operations) for unit in plan.units) for plan in plans]
+        decisions = [tuple(decision_to_json(decision) for decision in plan.decisions) for plan in plans]
+
+        def work(connection: sqlite3.Connection) -> None:
+            events = {row[0]: (row[1], row[2]) for row in _pending(connection, plans)}
+            execute_rows(connection, MOVE, [_moved(plan) for plan in plans])
+            _put_units(connection, plans, documents, now)
+            _put_decisions(connection, plans, decisions, events, now)
+
+        await self._writer.run(work)
+
+
+def _pending(connection: sqlite3.Connection, plans: Sequence[Planned]) -> list[Any]:
+    ids = [plan.event_id for plan in plans]
+    rows = read_rows(connection, EVENTS, (as_list(ids),))
+    if len({row[0] for row in rows}) != len(ids):
+        missing = sorted(set(ids) - {row[0] for row in rows}) or ids
+        raise ValueError(f"not pending, or planned twice: events {missing}")
+    return rows
+
+
+def _first_state(unit: NewUnit) -> UnitState:
+    return UnitState.DEAD if unit.parked else UnitState.WAITING
+
+
+def _moved(plan: Planned) -> tuple[Any, ...]:
+    state, reason = plan.state, plan.reason
+    if plan.units:
+        state = event_state([_first_state(unit) for unit in plan.units])
+        if state is EventState.DEAD:
+            reason = Reason.NEEDS_PERSON
+    return plan.event_id, state.value, plan.detail, reason.value if reason else None, plan.mapping
+
+
+def _put_units(
+    connection: sqlite3.Connection, plans: Sequence[Planned], documents: Sequence[tuple[str, ...]], now: datetime
+) -> None:
+    units = [
+        (plan, unit, document)
+        for plan, texts in zip(plans, documents, strict=True)
+        for unit, document in zip(plan.units, texts, strict=True)
+    ]
+    if not units:
+        return
+    queued = [(plan, unit) for plan, unit, _ in units if not unit.parked]
+    heads = _heads(connection, queued)
+    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'units'").fetchone()
+    rows: list[tuple[Any, ...]] = []
+    ids: list[int] = []
+    for number, (plan, unit, document) in enumerate(units, last + 1):
+        state = _first_state(unit)
+        if heads.get((unit.sink, unit.lane)) == plan.event_id and not unit.parked:
+            state = UnitState.READY
+        is_open = state in OPEN_UNITS
+        if is_open:
+            ids.append(number)
+        rows.append(
+            (
+                number,
+                plan.event_id,
+                unit.sink,
+                unit.lane,
+                state.value,
+                int(is_open),
+                int(unit.urgent),
+                int(len(plan.units) == 1),
+                document,
+                len(unit.operations),
+                Reason.NEEDS_PERSON.value if unit.parked else None,
+                None if is_open else micros(now),
+            )
+        )
+    execute_rows(connection, INSERT, rows)
+    crowded = {(unit.sink, unit.lane) for _, unit in queued} - heads.keys()
+    admit(connection, ids, crowded, now, urgent=any(unit.urgent for _, unit in queued))
+
+
+def _heads(connection: sqlite3.Connection, queued: Sequence[tuple[Planned, NewUnit]]) -> dict[Lane, int]:
+    """The events whose units come first in lanes that were empty: they are ready at once, which spares them a second write."""
+    first: dict[Lane, tuple[bool, int]] = {}
+    for plan, unit in queued:
+        lane, place = (unit.sink, unit.lane), (not unit.urgent, plan.event_id)
+        first[lane] = min(first.get(lane, place), place)
+    taken = occupied(connection, first)
+    return {lane: event_id for lane, (_, event_id) in first.items() if lane not in taken}
+
+
+def _put_decisions(
+    connection: sqlite3.Connection,
+    plans: Sequence[Planned],
+    documents: Sequence[tuple[str, ...]],
+    events: dict[int, tuple[str, int]],
+    now: datetime,
+) -> None:
+    at = micros(now)
+    decided: list[tuple[int, str, str, str, str, int]] = []
+    duties: list[consents.Duty] = []
+    answers: list[consents.Answer] = []
+    for plan, texts in zip(plans, documents, strict=True):
+        key, received_at = events[plan.event_id]
+        for decision, text in zip(plan.decisions, texts, strict=True):
+            decided.append((plan.event_id, key, decision.phone.e164, Phase.DECIDED.value, text, at))
+        if any(decision.word is Verdict.OPT_OUT for decision in plan.decisions):
+            duties.extend((plan.event_id, key, unit.sink, received_at) for unit in plan.units)
+        answers.extend((plan.event_id, each.sink, each.phase.value, each.detail, at) for each in plan.answers)
+    consents.decide(connection, decided)
+    consents.owe(connection, duties)
+    consents.answer(connection, answers)

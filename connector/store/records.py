@@ -1,0 +1,177 @@
+"""What we know of CRM records: the shadow (the feed's fields as last written or seen), and which keys name which record."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from connector.model.operation import ID_FIELD
+from connector.store.documents import dumps
+from connector.store.moments import micros
+from connector.store.statements import as_list, execute_rows, read_rows
+from connector.store.writer import Writer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowWrite:
+    """What is now known of one record. The fields are merged into the shadow; `phone` and `opted_out` are kept where None.
+
+    Without a `record_id` the record is found by its key; where that is not linked yet, nothing is known of it and nothing kept.
+    """
+
+    crm: str
+    object: str
+    record_id: str | None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    key_field: str | None = None
+    key: str | None = None
+    phone: str | None = None  # E.164
+    opted_out: bool | None = None
+
+
+WRITE_SHADOWS = (
+    "INSERT INTO shadows (crm, object, record_id, fields, phone, opted_out, seen_at) VALUES {rows} "
+    "ON CONFLICT (crm, object, record_id) DO UPDATE SET fields = excluded.fields, phone = excluded.phone, "
+    "opted_out = excluded.opted_out, seen_at = excluded.seen_at"
+)
+WRITE_LINKS = (
+    "INSERT INTO links (crm, object, key_field, key, record_id) VALUES {rows} "
+    "ON CONFLICT (crm, object, key_field, key) DO UPDATE SET record_id = excluded.record_id "
+    "WHERE record_id <> excluded.record_id"
+)
+SHADOWS_OF = (
+    "SELECT json_group_array(json_array(record_id, fields, phone, opted_out)) FROM shadows "
+    "WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))"
+)
+LINKS_OF = (
+    "SELECT json_group_array(json_array(key, record_id)) FROM links "
+    "WHERE crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
+)
+
+Known = tuple[dict[str, Any], str | None, bool]  # fields, phone, opted out
+
+
+def write_shadows(connection: sqlite3.Connection, writes: Iterable[ShadowWrite], now: datetime) -> None:
+    """Merge what is known into the shadows, later writes over earlier ones. Runs inside the writer."""
+    by_object: dict[tuple[str, str], list[ShadowWrite]] = {}
+    for write in writes:
+        by_object.setdefault((write.crm, write.object), []).append(write)
+    for (crm, name), group in by_object.items():
+        identified = _identify(connection, crm, name, group)
+        known = _known(connection, crm, name, [record_id for record_id, _ in identified])
+        for record_id, write in identified:
+            fields, phone, out = known.get(record_id, ({}, None, False))
+            known[record_id] = (
+                {**fields, **write.fields},
+                phone if write.phone is None else write.phone,
+                out if write.opted_out is None else write.opted_out,
+            )
+        execute_rows(
+            connection,
+            WRITE_SHADOWS,
+            [
+                (crm, name, record_id, dumps(fields), phone, int(out), micros(now))
+                for record_id, (fields, phone, out) in known.items()
+            ],
+        )
+        links = {
+            (write.key_field, write.key.casefold()): (crm, name, write.key_field, write.key.casefold(), record_id)
+            for record_id, write in identified
+            if write.key_field is not None and write.key is not None and write.key_field != ID_FIELD
+        }
+        execute_rows(connection, WRITE_LINKS, list(links.values()))
+
+
+def _identify(
+    connection: sqlite3.Connection, crm: str, name: str, writes: Sequence[ShadowWrite]
+) -> list[tuple[str, ShadowWrite]]:
+    nameless: dict[str, list[str]] = {}
+    for write in writes:
+        if write.record_id is None and write.key_field is not None and write.key is not None:
+            nameless.setdefault(write.key_field, []).append(write.key)
+    found = {field: links(connection, crm, name, field, keys) for field, keys in nameless.items()}
+    identified = []
+    for write in writes:
+        record_id = write.record_id
+        if record_id is None and write.key_field is not None and write.key is not None:
+            record_id = found[write.key_field].get(write.key.casefold())
+        if record_id is not None:
+            identified.append((record_id, write))
+    return identified
+
+
+def _known(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> dict[str, Known]:
+    rows = read_rows(connection, SHADOWS_OF, (crm, name, as_list(record_ids)))
+    return {record_id: (orjson.loads(fields), phone, bool(out)) for record_id, fields, phone, out in rows}
+
+
+def shadows(
+    connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """The shadows of those records that have one."""
+    return {record_id: known[0] for record_id, known in _known(connection, crm, name, record_ids).items()}
+
+
+def links(connection: sqlite3.Connection, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
+    """Record ids by key (case-folded), of those that are known."""
+    return dict(read_rows(connection, LINKS_OF, (crm, name, key_field, as_list([key.casefold() for key in keys]))))
+
+
+def forget_record(connection: sqlite3.Connection, crm: str, name: str, record_id: str) -> None:
+    """Drop what is known of a record that was deleted. Runs inside the writer."""
+    for table in ("shadows", "links"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE crm = ? AND object = ? AND record_id = ?",  # noqa: S608 - the two names above.
+            (crm, name, record_id),
+        )
+
+
+class Records:
+    """The room's face."""
+
+    def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    def shadow(self, crm: str, name: str, record_id: str) -> dict[str, Any] | None:
+        """The shadow of one record of the object; None where nothing is known of it."""
+        return shadows(self._reader, crm, name, [record_id]).get(record_id)
+
+    def shadows(self, crm: str, name: str, record_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The shadows of many records, by record id."""
+        return shadows(self._reader, crm, name, record_ids)
+
+    def shadow_by_key(self, crm: str, name: str, key_field: str, key: str) -> dict[str, Any] | None:
+        """The shadow of the record that the key names, without regard to case."""
+        return self.shadows_by_key(crm, name, key_field, [key]).get(key.casefold())
+
+    def shadows_by_key(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The shadows of many records, by key (case-folded)."""
+        if key_field == ID_FIELD:
+            return {record_id.casefold(): known for record_id, known in self.shadows(crm, name, keys).items()}
+        found = links(self._reader, crm, name, key_field, keys)
+        known = shadows(self._reader, crm, name, list(found.values()))
+        return {key: known[record_id] for key, record_id in found.items() if record_id in known}
+
+    def record_ids(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
+        """Record ids by key (case-folded), of those keys that are known to exist in the CRM."""
+        return links(self._reader, crm, name, key_field, keys)
+
+    def opted_out_with_phone(self, crm: str, name: str, e164: str, *, but: str | None = None) -> bool:
+        """Whether a record with this number bears an opt-out, leaving aside the record `but`."""
+        row = self._reader.execute(
+            "SELECT 1 FROM shadows WHERE crm = ? AND object = ? AND phone = ? AND opted_out = 1 AND record_id IS NOT ? LIMIT 1",
+            (crm, name, e164, but),
+        ).fetchone()
+        return row is not None
+
+    async def write(self, writes: Sequence[ShadowWrite], *, now: datetime) -> None:
+        """Merge what is known, as a first look does."""
+        await self._writer.run(lambda connection: write_shadows(connection, writes, now))
+
+    async def forget(self, crm: str, name: str, record_id: str) -> None:
+        """Drop what is known of a record that was deleted."""
+        await self._writer.run(lambda connection: forget_record(connection, crm, name, record_id))

@@ -1,0 +1,106 @@
+"""Retention: what is settled long ago goes, in small steps; and backups. Never the ledger, a dead letter or anything open."""
+
+import asyncio
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from connector.model.lifecycle import EventState
+from connector.store.database import open_reader
+from connector.store.moments import micros
+from connector.store.statements import as_list
+from connector.store.writer import Writer
+
+REPEATS = timedelta(hours=72)  # a provider's repeat is recognised for at least this long (DESIGN 2, promise 3)
+STEP = 1000  # events looked at in one transaction: callbacks wait behind it for a few tens of milliseconds at the most
+GONE = (
+    EventState.DELIVERED, EventState.IGNORED, EventState.UNMATCHED, EventState.NO_CHANGE, EventState.SUPERSEDED,
+)  # fmt: skip
+SETTLED = ", ".join(f"'{state.value}'" for state in GONE)
+# Ids are given in the order of arrival, so that a walk by id is a walk through time and needs no index.
+OLD = f"""SELECT id, received_at, state IN ({SETTLED}), raw IS NOT NULL FROM inbox
+    WHERE id > ? AND received_at < ? ORDER BY id LIMIT ?"""  # noqa: S608 - the states above.
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep did."""
+
+    events: int
+    bodies: int
+    nonces: int
+
+
+class Retention:
+    """The room's face."""
+
+    def __init__(self, path: Path, writer: Writer, reader: sqlite3.Connection) -> None:
+        self._path = path
+        self._writer = writer
+        self._reader = reader
+
+    async def sweep(self, now: datetime, *, keep_delivered: timedelta, keep_raw: timedelta) -> Swept:
+        """Delete settled events older than `keep_delivered` (at least 72 hours) and raw bodies older than `keep_raw`.
+
+        The raw body of what is unreadable, dead or open stays. How many events went is kept by state (Inbox.swept).
+        """
+        events_before = micros(now - max(keep_delivered, REPEATS))
+        raw_before = micros(now - keep_raw)
+        events = bodies = last = 0
+        while rows := self._reader.execute(OLD, (last, max(events_before, raw_before), STEP)).fetchall():
+            last = rows[-1][0]
+            old = [row[0] for row in rows if row[2] and row[1] < events_before]
+            bare = [row[0] for row in rows if row[2] and row[1] >= events_before and row[1] < raw_before and row[3]]
+            if old:
+                events += await self._writer.run(partial(_delete, event_ids=old))
+            if bare:
+                bodies += await self._writer.run(partial(_strip, event_ids=bare))
+        nonces = await self._writer.run(
+            lambda connection: connection.execute("DELETE FROM nonces WHERE expires_at < ?", (micros(now),)).rowcount
+        )
+        return Swept(events, bodies, nonces)
+
+    async def backup(self, target: Path) -> None:
+        """Write a whole copy, as of now, to a new file; nobody waits for it. Raises FileExistsError."""
+        await asyncio.to_thread(_copy, self._path, target)
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Through a connection of its own that cannot write or checkpoint, so that the writer goes on and stays the only one."""
+    if target.exists():
+        raise FileExistsError(f"{target} is there already: name a new file for the backup")
+    partial_copy = target.with_name(f"{target.name}.part")
+    partial_copy.unlink(missing_ok=True)
+    source, copy = open_reader(path), sqlite3.connect(partial_copy)
+    try:
+        source.backup(copy)
+    finally:
+        source.close()
+        copy.close()
+    partial_copy.rename(target)
+
+
+def _delete(connection: sqlite3.Connection, event_ids: list[int]) -> int:
+    """Events and all that hangs on them. Asks for their state again: a person may have replayed one meanwhile."""
+    ids = as_list(event_ids)
+    connection.execute(
+        f"""DELETE FROM units WHERE event_id IN (SELECT inbox.id FROM json_each(?) AS each
+        CROSS JOIN inbox ON inbox.id = each.value AND inbox.state IN ({SETTLED}))""",  # noqa: S608 - the states above.
+        (ids,),
+    )
+    connection.execute(
+        "DELETE FROM obligations WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NOT NULL", (ids,)
+    )
+    return connection.execute(
+        f"DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(?)) AND state IN ({SETTLED})",  # noqa: S608 - the same.
+        (ids,),
+    ).rowcount
+
+
+def _strip(connection: sqlite3.Connection, event_ids: list[int]) -> int:
+    return connection.execute(
+        f"UPDATE inbox SET raw = NULL WHERE id IN (SELECT value FROM json_each(?)) AND state IN ({SETTLED})",  # noqa: S608 - the same.
+        (as_list(event_ids),),
+    ).rowcount

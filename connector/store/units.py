@@ -1,0 +1,99 @@
+"""Plans and their units as values: on their way in, in hand and on their way back. A unit is one event's operations for one sink."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from connector.model.consent import Decision, Phase
+from connector.model.lifecycle import EventState, UnitState
+from connector.model.operation import Operation
+from connector.model.outcome import Reason
+from connector.store.records import ShadowWrite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewUnit:
+    """A unit as the planner makes it. `lane`: whose events it must stay in order with."""
+
+    sink: str
+    lane: str
+    operations: tuple[Operation, ...]
+    urgent: bool = False  # it carries an opt-out: to the head of its lane and its sink
+    parked: bool = False  # a person decides first: a dead letter with the reason needs_person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideAnswer:
+    """A side that needs no unit, such as the provider where the person opted out, holds the decision already (or refuses it)."""
+
+    sink: str
+    phase: Phase
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What one pending event leads to. With units its state follows from theirs, and `state` is not asked."""
+
+    event_id: int
+    state: EventState
+    detail: str | None = None
+    reason: Reason | None = None
+    mapping: str | None = None
+    units: tuple[NewUnit, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    answers: tuple[SideAnswer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A field of a record that a newer event of the same lane has written."""
+
+    object: str
+    key_field: str
+    key: str  # case-folded
+    field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A unit in hand. `operations` are those not yet delivered, `indexes` their places in the unit as it was planned."""
+
+    id: int
+    event_id: int
+    event_key: str
+    sink: str
+    lane: str
+    operations: tuple[Operation, ...]
+    indexes: tuple[int, ...]
+    attempts: int
+    urgent: bool
+    overtaken_by: int | None  # the event whose opt-out went ahead of it
+    late: bool  # newer events of its lane may have gone before it
+    in_doubt: bool  # an earlier try may have been done
+    received_at: datetime
+    first_try_at: datetime
+    newer: tuple[Written, ...] = ()  # looked up for units that are overtaken or late
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What a sink answers to the decisions of an event: CONFIRMED or FAILED, for the ledger."""
+
+    phase: Phase
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What becomes of a claimed unit: DELIVERED, DEAD, RESTING (with a delay) or READY."""
+
+    unit_id: int
+    state: UnitState
+    reason: Reason | None = None
+    detail: str | None = None
+    delay: timedelta | None = None
+    spend_attempt: bool = True
+    done: tuple[int, ...] = ()  # indexes of operations delivered by this try
+    in_doubt: bool = False
+    shadows: tuple[ShadowWrite, ...] = ()
+    confirmations: tuple[Confirmation, ...] = ()
