@@ -30,13 +30,15 @@ _NAMES = _TELLING | {"msisdn": "msisdn", "created": "created"}
 ENOUGH = 2  # telling fields: one alone may be a custom property that happens to be called `city`
 
 
-def find_lookup(
-    envelope: Mapping[str, Any], properties: Mapping[str, Any], lowered: Mapping[str, Any]
-) -> dict[str, Any]:
+def telling(names: Mapping[str, Any]) -> bool:
+    """Whether a field of a lookup is among the names, which are in lower case."""
+    return not _TELLING.keys().isdisjoint(names)
+
+
+def find_lookup(envelope: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
     """The lookup result under Target365's names; empty where there is none.
 
-    A nested object goes before JSON text in a property, and that before flat keys. `lowered` are the properties with their
-    names in lower case.
+    A nested object goes before JSON text in a property, and that before flat keys.
     """
     texts = []
     for value in properties.values():
@@ -52,8 +54,6 @@ def find_lookup(
     for text in texts:
         if found := _from_text(text):
             return found
-    if _TELLING.keys().isdisjoint(lowered):
-        return {}
     # A flat `msisdn` or `created` is no part of it: it may as well be a property of the service.
     flat = _canonical(properties, _TELLING)
     return flat if len(flat) >= ENOUGH else {}

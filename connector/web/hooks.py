@@ -1,0 +1,172 @@
+"""Where providers call: an HTTP request → a request of the model → receive → its answer. No provider's words live here.
+
+`POST /hooks/{provider}/{door}`, and the same with a secret behind it. Every answer is 2xx, 4xx or 503: a provider repeats a 500 for
+days, and an error page would show what it must not.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from http import HTTPStatus
+from ipaddress import ip_network
+from urllib.parse import unquote
+
+from aiohttp import ClientConnectionError, ClientPayloadError, hdrs, web
+
+from connector.loops import place
+from connector.model.errors import Refused
+from connector.model.exchange import HttpRequest, HttpResponse
+from connector.model.facts import LoopFailed, Tell, TurnedAway
+from connector.model.roles import Door
+from connector.web.proxies import caller, public_base
+
+BODY_TIME = 10.0  # seconds for a body to arrive; aiohttp itself would wait for ever
+BODY_LIMIT = 64 * 1024  # bytes; what providers send is below 4 KiB
+IN_FLIGHT = 256
+COME_AGAIN = "30"  # seconds, in Retry-After
+# RFC 9110, 15.5.2: a 401 names a way to authenticate. It is the same for every door, so that it tells nothing.
+CHALLENGE = 'Basic realm="hooks", charset="UTF-8"'
+
+Receive = Callable[[Door, HttpRequest], Awaitable[HttpResponse]]
+
+
+class Hooks:
+    """The handler of the public listener."""
+
+    def __init__(
+        self,
+        doors: Iterable[Door],
+        receive: Receive,
+        *,
+        tell: Tell,
+        now: Callable[[], datetime],
+        public_url: str | None = None,
+        trusted_proxies: Sequence[str] = (),
+        body_limit: int = BODY_LIMIT,
+        body_time: float = BODY_TIME,
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
+        self._doors = {f"{door.provider}/{door.name}": door for door in doors}
+        self._receive = receive
+        self._tell = tell
+        self._now = now
+        self._base = public_base(public_url) if public_url else ""
+        self._trusted = [ip_network(text, strict=False) for text in trusted_proxies]
+        self._body_limit = body_limit
+        self._body_time = body_time
+        self._in_flight = in_flight
+        self._received = 0  # under way in `receive`
+        self._reading = 0  # whose body has not come yet: slow callers do not use up the places of the others
+
+    def reached_at(self, base: str) -> None:
+        """Where the listener is: what callers use when the config names no public address. Never what their Host header says."""
+        self._base = self._base or public_base(base)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request. It raises nothing but cancellation."""
+        path, _, query = request.raw_path.partition("?")
+        parts = path.split("/", 5)
+        door = self._doors.get(f"{parts[2]}/{parts[3]}") if 4 <= len(parts) <= 5 else None  # noqa: PLR2004 - with a secret or without.
+        if door is None or parts[0] or parts[1] != "hooks":
+            return self._turned_away(None, Refused(404, "no such door"))
+        try:
+            answer = await self._answer(request, door, query, parts[4] if parts[4:] else None)
+        except Refused as refused:
+            return self._turned_away(door, refused)
+        except Exception as error:  # noqa: BLE001 - our bug is not the caller's fault: he is asked to come again.
+            self._tell(LoopFailed(loop=f"hooks {door.provider}/{door.name}", error=place(error), seconds=0.0))
+            return self._turned_away(door, Refused(503, "bug"))
+        return _response(answer)
+
+    async def _answer(self, request: web.BaseRequest, door: Door, query: str, secret: str | None) -> HttpResponse:
+        if request.method not in door.methods:
+            raise Refused(405, "wrong method")
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if len(headers) != len(request.headers):
+            headers = {name: ", ".join(request.headers.getall(name)) for name in headers}
+        if headers.get("content-encoding", "identity") != "identity":
+            raise Refused(415, "content encoding")
+        content = request.content
+        # Nearly always the whole body has come with the headers, and there is nothing to wait for.
+        body = content.read_nowait() if content.is_eof() else await self._body(request)
+        if len(body) > self._body_limit:
+            raise Refused(413, "body too large")
+        if self._received >= self._in_flight:
+            raise Refused(503, "too many at once")
+        peer = request.remote or ""
+        if self._trusted:
+            peer = caller(peer, request.headers.getall(hdrs.X_FORWARDED_FOR, ()), self._trusted)
+        if secret and "%" in secret:
+            secret = unquote(secret)
+        asked = HttpRequest(
+            method=request.method,
+            instance=door.provider,
+            door=door.name,
+            secret=secret,
+            url=self._base + request.raw_path,
+            query=query,
+            headers=headers,
+            body=body,
+            peer=peer,
+            received_at=self._now(),
+        )
+        self._received += 1
+        try:
+            return await self._receive(door, asked)
+        finally:
+            self._received -= 1
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        if (request.content_length or 0) > self._body_limit:
+            raise Refused(413, "body too large")
+        if self._reading >= self._in_flight:
+            raise Refused(503, "too many at once")
+        self._reading += 1
+        try:
+            async with asyncio.timeout(self._body_time):
+                await _invite(request)
+                return await self._read(request)
+        except TimeoutError:
+            raise Refused(408, "body too slow") from None
+        except (web.RequestPayloadError, ClientPayloadError, ClientConnectionError, ConnectionError):
+            raise Refused(400, "broken body") from None
+        finally:
+            self._reading -= 1
+
+    async def _read(self, request: web.BaseRequest) -> bytes:
+        body = bytearray()
+        async for part in request.content.iter_any():
+            body += part
+            if len(body) > self._body_limit:
+                raise Refused(413, "body too large")
+        return bytes(body)
+
+    def _turned_away(self, door: Door | None, refused: Refused) -> web.Response:
+        provider, name = (door.provider, door.name) if door else ("", "")
+        self._tell(TurnedAway(provider=provider, door=name, status=refused.status, why=refused.why))
+        response = _response(HttpResponse(status=refused.status))
+        if refused.status == HTTPStatus.METHOD_NOT_ALLOWED and door:
+            response.headers[hdrs.ALLOW] = ", ".join(sorted(door.methods))
+        if refused.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
+            response.force_close()
+        return response
+
+
+async def _invite(request: web.BaseRequest) -> None:
+    """A caller that asks first (`Expect: 100-continue`, as .NET's older clients do) is told to send its body."""
+    expected = request.headers.get(hdrs.EXPECT)
+    if expected is None:
+        return
+    if expected.lower() != "100-continue":
+        raise Refused(417, "unknown expectation")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer itself has not begun
+
+
+def _response(answer: HttpResponse) -> web.Response:
+    headers = {hdrs.CONTENT_TYPE: answer.content_type, **answer.headers}
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        headers.setdefault(hdrs.WWW_AUTHENTICATE, CHALLENGE)
+    elif answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault(hdrs.RETRY_AFTER, COME_AGAIN)
+    return web.Response(status=answer.status, body=answer.body, headers=headers)

@@ -1,0 +1,45 @@
+"""Who a caller is, and at which address he called, behind the proxies that the operator trusts. Pure."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import urlsplit
+
+Network = IPv4Network | IPv6Network
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def caller(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:
+    """The caller's address: the right-most of `X-Forwarded-For` that is no trusted proxy, and never one further left.
+
+    `forwarded` are the header's values as they came: several are one list (RFC 9110, 5.3). An entry that is no address ends
+    the walk, for whatever stands left of it was written by somebody unknown.
+    """
+    if not trusted or not _within(peer, trusted):
+        return peer
+    for entry in reversed(",".join(forwarded).split(",")):
+        hop = entry.strip()
+        if not hop:
+            continue
+        peer = hop
+        if not _within(hop, trusted):
+            break
+    return peer
+
+
+def public_base(url: str) -> str:
+    """The public address as signatures know it: without the scheme's own port and without a slash at its end."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in {None, DEFAULT_PORTS.get(parts.scheme)} else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+
+
+def _within(text: str, networks: Sequence[Network]) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return any(address in network for network in networks)

@@ -1,0 +1,81 @@
+"""A listener: a socket, aiohttp's protocol behind it, and a stop that loses no request. What is served is passed in."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from aiohttp import web
+
+KEEPALIVE = 20.0  # seconds; aiohttp's own 3630 would also let half-sent headers stay open for an hour
+LINGER = timedelta(seconds=1)  # measured: 0.3 s lost 2 connections in 8 restarts under load, 1 s none
+GRACE = 10.0  # seconds that requests under way have to end
+UNREAD = 1.0  # seconds that the rest of a refused body is swallowed, so that the refusal reaches the caller
+BACKLOG = 1024  # connections that wait while the loop is busy: a provider that repeats comes in bursts
+
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Listener:
+    """Serves one handler on one address.
+
+    The handler gets the bare request: a router, middlewares and error pages would cost half of the time of a callback. It
+    closes its connections by itself once `draining` is told.
+    """
+
+    def __init__(
+        self, handle: Handle, *, host: str, port: int, passed: socket.socket | None = None, linger: timedelta = LINGER
+    ) -> None:
+        self._handle = handle
+        self._host = host
+        self._port = port
+        self._passed = passed
+        self._linger = linger.total_seconds()
+        self._runner: web.ServerRunner | None = None
+        self._site: web.BaseSite | None = None
+        self._draining = False
+
+    async def start(self) -> str:
+        """Listen, on the socket that systemd passed if there is one; returns the base address."""
+        server = web.Server(
+            self._serve,
+            # A caller that hangs up does not stop what it began: the event is stored all the same.
+            handler_cancellation=False,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=KEEPALIVE,
+            lingering_time=UNREAD,
+        )
+        self._runner = web.ServerRunner(server, shutdown_timeout=GRACE)
+        await self._runner.setup()
+        if self._passed is not None:
+            self._site = web.SockSite(self._runner, self._passed, backlog=BACKLOG)
+        else:
+            self._site = web.TCPSite(self._runner, self._host, self._port, backlog=BACKLOG)
+        await self._site.start()
+        return _base(self._runner.addresses[0])
+
+    async def stop(self) -> None:
+        """Answer what is under way and what comes in the next second, with `Connection: close`; then hang up."""
+        if self._runner is None:
+            return
+        self._draining = True
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
+        await asyncio.sleep(self._linger)
+        await self._runner.cleanup()
+        self._runner = None
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = await self._handle(request)
+        if self._draining:
+            response.force_close()
+        return response
+
+
+def _base(address: object) -> str:
+    if isinstance(address, tuple) and len(address) >= 2:  # noqa: PLR2004 - host and port; IPv6 has two more.
+        host, port = address[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return str(address)
