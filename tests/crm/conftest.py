@@ -1,6 +1,7 @@
 """A Salesforce org on this machine, and a few lines that drive exchanges against it."""
 
 from collections.abc import Sequence
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -66,9 +67,15 @@ class Org:
         return (await self.control("GET", "stats"))["api_calls"]
 
 
-@pytest.fixture
-async def org():
-    async with serving(build()) as base, aiohttp.ClientSession() as session:
+@asynccontextmanager
+async def an_org(**how):
+    async with serving(build(**how)) as base, aiohttp.ClientSession() as session:
         org = Org(base, session)
         await org.sign_in()
+        yield org
+
+
+@pytest.fixture
+async def org():
+    async with an_org() as org:
         yield org

@@ -89,7 +89,7 @@ class SalesforceCredentials:
         repeat = AsyncRetrying(
             retry=retry_if_exception_type(SignInUnavailable),
             stop=stop_after_attempt(TRIES),
-            wait=wait_exponential_jitter(initial=0.2, max=2),
+            wait=wait_exponential_jitter(multiplier=0.2, max=2),
             sleep=self._sleep,
             reraise=True,
         )

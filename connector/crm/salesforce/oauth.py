@@ -155,9 +155,13 @@ def trusted_base(instance: str, url: str) -> str:
     Raises:
         SignInFailed: it is not Salesforce's, so that donors' data and the token would go to somebody else.
     """
-    told, configured = urlsplit(f"https://{instance}"), urlsplit(url)
+    configured = urlsplit(url)
+    try:
+        told = urlsplit(f"https://{instance}")
+    except ValueError:
+        told = urlsplit("")
     host = told.hostname or ""
-    if told.username is None:
+    if told.username is None and host:
         if host == configured.hostname and is_loopback(host):
             return f"{configured.scheme}://{told.netloc}"
         if told.netloc == host and (host.endswith(TRUSTED) or host == configured.hostname):

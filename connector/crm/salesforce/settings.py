@@ -16,6 +16,8 @@ from connector.model.roles import ConsentFields
 
 OLDEST_VERSION = 46  # the first with upserts of collections by external ID
 DOMAIN = ".salesforce.com"
+COMMON = frozenset({"login.salesforce.com", "test.salesforce.com"})  # where people of all orgs sign in
+MY_DOMAIN = "write the org's own address, from Setup, My Domain: https://acme.my.salesforce.com"
 KINDS = {"auto": Composite.UNTRIED, "on": Composite.WORKS, "off": Composite.REFUSED}
 
 FieldName = Annotated[str, Field(pattern=f"^{IDENTIFIER.pattern}$")]
@@ -88,23 +90,20 @@ class SalesforceSettings(Strict):
     @field_validator("url")
     @classmethod
     def _my_domain(cls, url: str) -> str:
-        parts = urlsplit(url.rstrip("/"))
+        address = url.rstrip("/")
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            parts = urlsplit("")
+        host = parts.hostname or ""
         plain = not (parts.path or parts.query or parts.fragment or parts.username or parts.password)
-        if plain and is_loopback(parts.hostname) and parts.scheme in {"http", "https"}:
-            return url.rstrip("/")
-        if plain and parts.scheme == "https" and (parts.hostname or "").endswith(DOMAIN):
-            if parts.hostname in {"login.salesforce.com", "test.salesforce.com"}:
-                raise wrong(
-                    "bad-url",
-                    "login.salesforce.com and test.salesforce.com belong to no org",
-                    "write the org's own address, from Setup, My Domain: https://acme.my.salesforce.com",
-                )
-            return url.rstrip("/")
-        raise wrong(
-            "bad-url",
-            "this is not the address of a Salesforce org",
-            "write the org's address from Setup, My Domain: https://acme.my.salesforce.com",
-        )
+        if host in COMMON:
+            raise wrong("bad-url", f"{host} belongs to no org", MY_DOMAIN)
+        if plain and is_loopback(host) and parts.scheme in {"http", "https"}:
+            return address
+        if plain and host.endswith(DOMAIN) and parts.scheme == "https":
+            return address
+        raise wrong("bad-url", "this is not the address of a Salesforce org", MY_DOMAIN)
 
     @field_validator("api_version")
     @classmethod

@@ -1,0 +1,53 @@
+"""What an org says of itself, and what it lacks."""
+
+from connector.crm.salesforce.describe import Wanted, fields_of, preflight
+from connector.crm.salesforce.encode import Api
+from connector.model.outcome import Reason, Retry
+
+API = Api(version="62.0", client="tests")
+
+
+async def test_fields_are_told_with_what_matters_for_writing(org):
+    fields = await org.run(fields_of(API, "Contact"))
+    key = fields["SMS_Key__c"]
+    assert (key.external_id, key.unique, key.length, key.createable, key.type) == (True, True, 80, True, "string")
+    assert fields["LastName"].required
+    assert fields["Gift_Interest__c"].picklist == ("Children", "Climate", "Other")
+    assert fields["Gift_Interest__c"].restricted
+
+
+async def test_an_org_that_has_everything_lacks_nothing(org):
+    wanted = [
+        Wanted(object="Contact", key_fields=("SMS_Key__c",), written=("LastName",), read=("SMS_Opt_Out__c",)),
+        Wanted(object="SMS_Event__c", key_fields=("Event_Key__c",), written=("Contact__r", "Text__c")),
+    ]
+    assert await org.run(preflight(API, wanted)) == []
+    assert await org.api_calls() == 2
+
+
+async def test_what_an_org_lacks_is_said_with_the_cure(org):
+    wanted = [
+        Wanted(object="Contact", key_fields=("LastName", "Nonsense__c"), written=("Name",), read=("Other__c",)),
+        Wanted(object="Nonsense__c"),
+    ]
+    findings = await org.run(preflight(API, wanted))
+    text = "\n".join(findings)
+    assert "Contact.LastName is no external ID: tick External ID" in text
+    assert "Contact.LastName is not unique" in text
+    assert "Contact.Nonsense__c does not exist" in text
+    assert "Contact.Other__c does not exist" in text
+    assert "Contact.Name is read-only" in text
+    assert "Nonsense__c cannot be described" in text
+    assert len(findings) == 6
+
+
+async def test_an_org_in_trouble_is_not_taken_for_one_that_lacks_something(org):
+    await org.fault("unavailable")
+    answer = await org.run(fields_of(API, "Contact"))
+    assert isinstance(answer, Retry)
+    assert answer.reason is Reason.UNAVAILABLE
+
+
+async def test_nothing_is_asked_for_nothing(org):
+    assert await org.run(preflight(API, [])) == []
+    assert org.sent == []

@@ -1,0 +1,261 @@
+"""The feed against an org: every change is seen once or more, in pages, deletions among them."""
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+from crm.conftest import an_org
+
+from connector.crm.salesforce import changes
+from connector.crm.salesforce.encode import Api, BadName
+from connector.crm.salesforce.feed import SalesforceFeed
+from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.outcome import Reason, Retry
+
+API = Api(version="62.0", client="tests")
+DATE = "Sun, 22 Nov 2026 04:00:00 GMT"
+
+
+class Clock:
+    """The org's clock, in seconds since 1970."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+async def org(clock):
+    async with an_org(clock=clock, session_seconds=1e6) as org:
+        yield org
+
+
+def feed(**how):
+    how = {"fields": ("MobilePhone", "SMS_Opt_Out__c"), "key_fields": ("SMS_Key__c",)} | how
+    return SalesforceFeed("salesforce", how.pop("object", "Contact"), api=API, **how)
+
+
+async def round_of(org, source, position=None):
+    """All rows of one round, the number of its pages and where the next one begins."""
+    rows, pages = [], 0
+    while True:
+        page = await org.run(source.ask(position))
+        rows += page.rows
+        pages += 1
+        position = page.position
+        if page.last:
+            return rows, pages, position
+
+
+def contacts(count, **fields):
+    return [{"LastName": f"N{n}", "SMS_Key__c": f"k{n}"} | fields for n in range(count)]
+
+
+async def test_a_first_look_shows_everything_with_its_keys(org):
+    await org.load("Contact", contacts(2, MobilePhone="+4790000001"))
+    rows, pages, _ = await round_of(org, feed())
+    assert pages == 1
+    assert [row.fields for row in rows] == [
+        {"MobilePhone": "+4790000001", "SMS_Opt_Out__c": False, "SMS_Key__c": f"k{n}"} for n in range(2)
+    ]
+    assert rows[0].stamp == datetime.fromtimestamp(1_800_000_000, UTC)
+
+
+async def test_thousands_that_were_changed_at_once_are_each_seen_once(org, clock):
+    await org.load("Contact", contacts(4500))
+    rows, pages, _ = await round_of(org, feed())
+    assert pages == 3
+    assert len({row.stamp for row in rows}) == 1
+    assert sorted(row.fields["SMS_Key__c"] for row in rows) == sorted(f"k{n}" for n in range(4500))
+
+
+async def test_an_exact_number_of_pages_ends_with_an_empty_one(org):
+    await org.load("Contact", contacts(2000))
+    rows, pages, _ = await round_of(org, feed())
+    assert (len(rows), pages) == (2000, 2)
+
+
+async def test_the_next_round_shows_what_was_changed_since(org, clock):
+    ids = await org.load("Contact", contacts(3))
+    clock.now += 3600
+    _, _, position = await round_of(org, feed())
+    clock.now += 60
+    await org.load("Contact", [{"Id": ids[1], "SMS_Opt_Out__c": True}])
+    rows, _, position = await round_of(org, feed(), position)
+    assert [(row.record_id, row.fields["SMS_Opt_Out__c"]) for row in rows] == [(ids[1], True)]
+    clock.now += 3600
+    _, _, position = await round_of(org, feed(), position)
+    assert (await round_of(org, feed(), position))[0] == []
+
+
+async def test_a_change_that_becomes_visible_late_is_not_missed(org, clock):
+    ids = await org.load("Contact", contacts(1))
+    clock.now += 3600
+    _, _, position = await round_of(org, feed())
+    await org.fault("late_commit", seconds=120)
+    await org.load("Contact", [{"Id": ids[0], "SMS_Opt_Out__c": True}])
+    await org.calm()
+    rows, _, _ = await round_of(org, feed(), position)
+    assert [row.record_id for row in rows] == ids
+    assert (await round_of(org, feed(overlap=timedelta(0)), position))[0], "the position holds the overlap"
+
+
+async def test_without_an_overlap_a_late_change_is_missed(org, clock):
+    ids = await org.load("Contact", contacts(1))
+    clock.now += 3600
+    source = feed(overlap=timedelta(0))
+    _, _, position = await round_of(org, source)
+    await org.fault("late_commit", seconds=120)
+    await org.load("Contact", [{"Id": ids[0], "SMS_Opt_Out__c": True}])
+    assert (await round_of(org, source, position))[0] == []
+
+
+async def test_what_happens_while_a_round_is_read_is_in_the_next_one(org, clock):
+    await org.load("Contact", contacts(2500))
+    clock.now += 3600
+    first = await org.run(feed().ask(None))
+    assert not first.last
+    clock.now += 1800
+    ids = [row.record_id for row in first.rows[:1]]
+    await org.load("Contact", [{"Id": ids[0], "SMS_Opt_Out__c": True}])
+    clock.now += 1800
+    rest, _, position = await round_of(org, feed(), first.position)
+    assert rest[-1].record_id == ids[0]
+    rows, _, _ = await round_of(org, feed(), position)
+    assert [row.record_id for row in rows] == ids
+
+
+async def test_a_deletion_and_a_merge_are_seen(org, clock):
+    winner, loser = await org.load("Contact", contacts(2))
+    clock.now += 3600
+    _, _, position = await round_of(org, feed())
+    await org.control("POST", "merge", json={"object": "Contact", "winner": winner, "loser": loser})
+    rows, _, _ = await round_of(org, feed(), position)
+    assert {row.record_id: row.deleted for row in rows} == {winner: False, loser: True}
+
+
+async def test_a_poll_costs_one_call(org):
+    await org.load("Contact", contacts(10))
+    source = feed()
+    await round_of(org, source)
+    assert await org.api_calls() == 1
+    assert source.usage.used == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("unavailable", Reason.UNAVAILABLE),
+        ("limit_exceeded", Reason.QUOTA_EXHAUSTED),
+        ("dropped_before", Reason.CONNECTION_LOST),
+        ("garbage", Reason.UNEXPECTED_ANSWER),
+    ],
+)
+async def test_a_failed_question_says_why_and_nothing_is_in_doubt(org, fault, reason):
+    await org.fault(fault, times=2)  # aiohttp asks a second time by itself where a question was dropped
+    answer = await org.run(feed().ask(None))
+    assert isinstance(answer, Retry)
+    assert (answer.reason, answer.in_doubt) == (reason, False)
+
+
+async def test_a_field_that_does_not_exist_is_named(org):
+    answer = await org.run(feed(fields=("Nonsense__c",)).ask(None))
+    assert isinstance(answer, Retry)
+    assert "Nonsense__c" in answer.detail
+
+
+def test_a_bad_field_name_is_refused_at_once():
+    with pytest.raises(BadName):
+        feed(fields=("Name FROM User",))
+
+
+def test_a_feed_is_called_after_its_crm_and_object():
+    assert feed().name == "salesforce.Contact"
+
+
+def test_a_field_that_is_watched_and_a_key_is_asked_for_once():
+    asked = changes.question("Contact", ("SMS_Key__c", "sms_key__c", "id"), None)
+    assert asked.startswith("SELECT Id,SystemModstamp,IsDeleted,SMS_Key__c FROM Contact ORDER BY")
+
+
+# Answers that no sandbox gives.
+
+
+def answered(body, **headers):
+    return HttpReply(status=200, headers=headers, body=orjson.dumps(body))
+
+
+def row(number):
+    return {"Id": f"003{number}", "SystemModstamp": "2026-11-22T04:00:00.000+0000", "IsDeleted": False}
+
+
+def ask(source, *replies):
+    exchange = source.ask(None)
+    paths = []
+    (call,) = next(exchange)
+    for reply in replies:
+        paths.append(call.path)
+        try:
+            (call,) = exchange.send([reply])
+        except StopIteration as end:
+            return end.value, paths
+    raise AssertionError("it asks on")
+
+
+def test_an_answer_in_several_parts_is_one_page():
+    page, paths = ask(
+        feed(),
+        answered({"records": [row(1)], "done": False, "nextRecordsUrl": "/services/data/v62.0/query/01g-1"}, date=DATE),
+        answered({"records": [row(2)], "done": True}, date="Sun, 22 Nov 2026 05:00:00 GMT"),
+    )
+    assert [one.record_id for one in page.rows] == ["0031", "0032"]
+    assert page.position == '{"since":"2026-11-22T03:57:00.000Z"}'
+    assert paths[1] == "/services/data/v62.0/query/01g-1"
+
+
+def test_an_answer_does_not_say_where_else_to_send_the_token():
+    answer, _ = ask(
+        feed(), answered({"records": [], "done": False, "nextRecordsUrl": "https://evil.example/"}, date=DATE)
+    )
+    assert answer.reason is Reason.UNEXPECTED_ANSWER
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answered({"records": [row(1)], "done": True}),
+        answered({"records": [row(1)], "done": True}, date="soon"),
+        answered({"records": [{"Id": "003"}], "done": True}, date=DATE),
+        answered({"records": [{"SystemModstamp": "2026-11-22T04:00:00.000+0000"}], "done": True}, date=DATE),
+        answered({"records": [row(1) | {"SystemModstamp": "yesterday"}], "done": True}, date=DATE),
+        answered({"records": 1}, date=DATE),
+        answered([], date=DATE),
+    ],
+)
+def test_an_answer_that_is_not_understood_changes_nothing(reply):
+    answer, _ = ask(feed(), reply)
+    assert isinstance(answer, Retry)
+    assert answer.reason is Reason.UNEXPECTED_ANSWER
+
+
+def test_a_lost_connection_is_its_own_reason():
+    answer, _ = ask(feed(), CallFailed(failure=Failure.LOST))
+    assert answer == Retry(reason=Reason.CONNECTION_LOST)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[]", "{}", '{"since":7}', '{"since":"2026-11-22T04:00:00"}', "7"])
+def test_a_position_that_cannot_be_read_begins_anew(text):
+    assert changes.read_position(text) is None
+
+
+def test_a_position_is_read_as_it_was_written():
+    stamp = datetime(2026, 11, 22, 4, 0, 0, 123000, UTC)
+    for position in (changes.Between(since=stamp), changes.Within(stamp=stamp, record_id="003a", began=stamp)):
+        assert changes.read_position(changes.write_position(position)) == position

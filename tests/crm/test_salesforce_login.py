@@ -1,0 +1,250 @@
+"""Signing in: both flows, one sign-in for everyone, and refusals that say the cure."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from crm.conftest import an_org
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from pydantic import SecretStr
+
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.login import SalesforceCredentials
+from connector.crm.salesforce.oauth import (
+    ClientCredentials,
+    JwtBearer,
+    SignInFailed,
+    SignInUnavailable,
+    TokenSession,
+    refusal,
+    trusted_base,
+)
+from connector.crm.salesforce.sink import SalesforceSink
+from connector.delivery.transport import Transport
+from connector.model.operation import RecordWrite
+from connector.model.outcome import Delivered
+from connector.model.roles import Task
+from connector.sandbox.serve import serving
+
+CLIENT = ClientCredentials(client_id="sandbox", client_secret=SecretStr("sandbox"))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def at_once(seconds):
+    assert seconds < 5
+
+
+def pem(key):
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def bearer(key):
+    return JwtBearer(client_id="sandbox", username="sync@example.org", private_key=SecretStr(pem(key)))
+
+
+@pytest.fixture(scope="module")
+def key():
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@asynccontextmanager
+async def token_service(*answers):
+    """Answers token requests one after another, the last one for ever; yields its address and what was asked."""
+    asked = []
+
+    async def answer(request):
+        asked.append((request.headers.get("Authorization"), dict(await request.post())))
+        status, body = answers[min(len(asked), len(answers)) - 1]
+        if isinstance(body, str):
+            return web.Response(status=status, text=body)
+        return web.json_response(body, status=status)
+
+    app = web.Application()
+    app.router.add_post("/services/oauth2/token", answer)
+    async with serving(app) as base:
+        yield base, asked
+
+
+def contact(number):
+    fields = {"LastName": "Ås"}
+    return Task(RecordWrite(sink="crm", object="Contact", key_field="SMS_Key__c", key=f"k{number}", set=fields))
+
+
+async def logins(org):
+    return (await org.control("GET", "stats"))["logins"]
+
+
+async def test_client_credentials_let_us_in(org):
+    credentials = SalesforceCredentials(org.base, CLIENT)
+    base, headers = await credentials.authorization()
+    assert base == org.base
+    assert headers["Authorization"].startswith("Bearer 00D")
+    assert await credentials.authorization() == (base, headers)
+    assert credentials.logins == 1
+
+
+async def test_a_signed_assertion_lets_us_in_and_its_signature_counts(key):
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    async with an_org(public_key=public) as org:
+        base, _ = await SalesforceCredentials(org.base, bearer(key)).authorization()
+        assert base == org.base
+        stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        with pytest.raises(SignInFailed, match="private_key: must belong to the certificate"):
+            await SalesforceCredentials(org.base, bearer(stranger)).authorization()
+
+
+async def test_an_expiry_under_twenty_calls_costs_one_sign_in(org):
+    credentials = SalesforceCredentials(org.base, CLIENT)
+    async with Transport() as transport:
+        client = transport.client(credentials, parallel=20)
+        sink = SalesforceSink("crm", api=Api(version="62.0", client="tests"))
+        await client.run(sink.write([contact(0)]))
+        before = await logins(org)
+        await org.fault("expired_session")
+        answers = await asyncio.gather(*(client.run(sink.write([contact(n)])) for n in range(20)))
+    assert all(isinstance(outcome, Delivered) for outcomes in answers for outcome in outcomes)
+    assert await logins(org) == before + 1
+
+
+async def test_twenty_first_calls_cost_one_sign_in(org):
+    credentials = SalesforceCredentials(org.base, CLIENT)
+    before = await logins(org)
+    answers = await asyncio.gather(*(credentials.authorization() for _ in range(20)))
+    assert len({headers["Authorization"] for _, headers in answers}) == 1
+    assert await logins(org) == before + 1
+
+
+async def test_headers_that_were_renewed_since_are_not_renewed_again(org):
+    credentials = SalesforceCredentials(org.base, CLIENT)
+    _, first = await credentials.authorization()
+    await credentials.refresh(first)
+    _, second = await credentials.authorization()
+    await credentials.refresh(first)
+    assert (await credentials.authorization())[1] == second != first
+
+
+async def test_a_refusal_stands_for_a_while_so_that_nobody_is_locked_out():
+    clock = Clock()
+    body = {"error": "invalid_client", "error_description": "invalid client credentials"}
+    token = {"access_token": "00D!x", "instance_url": "https://127.0.0.1"}
+    async with token_service((400, body), (400, body), (200, token)) as (base, asked):
+        credentials = SalesforceCredentials(base, CLIENT, clock=clock, sleep=at_once)
+        refusals = await asyncio.gather(*(credentials.authorization() for _ in range(20)), return_exceptions=True)
+        assert all(isinstance(refused, SignInFailed) for refused in refusals)
+        assert len(asked) == 1
+        clock.now += 2
+        with pytest.raises(SignInFailed):
+            await credentials.authorization()
+        clock.now += 2
+        with pytest.raises(SignInFailed):
+            await credentials.authorization()
+        assert len(asked) == 2  # the second pause is longer than the first
+        clock.now += 2
+        await credentials.authorization()
+        assert len(asked) == 3
+
+
+async def test_a_sign_in_that_is_out_of_order_is_tried_again_within_seconds():
+    token = {"access_token": "00D!x", "instance_url": "https://127.0.0.1"}
+    async with token_service((503, "<html>"), (503, "<html>"), (200, token)) as (base, asked):
+        _, headers = await SalesforceCredentials(base, CLIENT, sleep=at_once).authorization()
+    assert headers == {"Authorization": "Bearer 00D!x"}
+    assert len(asked) == 3
+
+
+async def test_a_sign_in_that_stays_out_of_order_is_not_called_a_wrong_password():
+    async with token_service((503, "<html>")) as (base, asked):
+        with pytest.raises(SignInUnavailable):
+            await SalesforceCredentials(base, CLIENT, sleep=at_once).authorization()
+    assert len(asked) == 3
+    with pytest.raises(SignInUnavailable):  # nobody listens there any more
+        await SalesforceCredentials(base, CLIENT, sleep=at_once).authorization()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "cure"),
+    [
+        (400, {"error": "invalid_grant", "error_description": "no client credentials user enabled"}, "Run As user"),
+        (400, {"error": "invalid_grant", "error_description": "user hasn't approved this consumer"}, "admin-approved"),
+        (400, {"error": "invalid_client_id", "error_description": "client identifier invalid"}, "Consumer Key"),
+        (400, {"error": "invalid_client", "error_description": "invalid client credentials"}, "Consumer Secret"),
+        (400, {"error": "never_met"}, "Login History"),
+        (200, {"access_token": "x"}, "no Salesforce sign-in"),
+        (200, {"instance_url": "https://acme.my.salesforce.com"}, "no Salesforce sign-in"),
+        (200, ["x"], "no Salesforce sign-in"),
+        (200, "<html>portal</html>", "no Salesforce sign-in"),
+        (302, "", "no Salesforce sign-in"),
+        (200, {"access_token": "x", "instance_url": "https://evil.example"}, "not Salesforce's"),
+    ],
+)
+async def test_a_refusal_says_the_cure(status, body, cure):
+    async with token_service((status, body)) as (base, asked):
+        with pytest.raises(SignInFailed, match=cure) as failed:
+            await SalesforceCredentials(base, CLIENT, sleep=at_once).authorization()
+    assert len(asked) == 1
+    assert "<html" not in str(failed.value)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", pem(ec.generate_private_key(ec.SECP256R1()))])
+async def test_a_private_key_that_cannot_be_used_is_named(org, text):
+    sign_in = JwtBearer(client_id="sandbox", username="sync@example.org", private_key=SecretStr(text))
+    with pytest.raises(SignInFailed, match="RSA key in PEM form") as failed:
+        await SalesforceCredentials(org.base, sign_in).authorization()
+    assert text == "" or text not in str(failed.value)
+
+
+def test_secrets_do_not_show_themselves(key):
+    assert "sandbox')" not in repr(CLIENT)
+    assert "PRIVATE" not in repr(bearer(key))
+
+
+def test_proxies_of_the_environment_are_not_used(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    with TokenSession("https://acme.my.salesforce.com") as session:
+        settings = session.merge_environment_settings("https://acme.my.salesforce.com", {}, None, None, None)
+    assert settings["proxies"] == {}
+
+
+@pytest.mark.parametrize(
+    ("instance", "base"),
+    [
+        ("acme.my.salesforce.com", "https://acme.my.salesforce.com"),
+        ("acme.my.salesforce.com/x?y", "https://acme.my.salesforce.com"),
+        ("eu99.force.com", "https://eu99.force.com"),
+    ],
+)
+def test_data_go_to_salesforce(instance, base):
+    assert trusted_base(instance, "https://acme.my.salesforce.com") == base
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        "evil.example",
+        "salesforce.com.evil.example",
+        "evilsalesforce.com",
+        "acme.my.salesforce.com@evil.example",
+        "x:y@acme.my.salesforce.com",
+        "acme.my.salesforce.com:8443",
+        "127.0.0.1",
+        "169.254.169.254",
+        "",
+        "[",
+    ],
+)
+def test_data_go_nowhere_else(instance):
+    with pytest.raises(SignInFailed):
+        trusted_base(instance, "https://acme.my.salesforce.com")
+
+
+def test_an_unknown_refusal_still_says_where_to_look():
+    assert "Login History" in refusal("new_error", "")
