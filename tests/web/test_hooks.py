@@ -1,0 +1,290 @@
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import pytest
+
+from connector.model.errors import StoreUnavailable
+from connector.model.exchange import HttpResponse
+from connector.model.facts import LoopFailed, TurnedAway
+from connector.web.hooks import Hooks
+from connector.web.server import Listener
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+LINGER = timedelta()
+
+
+class Door:
+    provider = "strex"
+    name = "mo"
+    methods = frozenset({"POST"})
+
+
+class House:
+    """A real listener with one door, and what came through it."""
+
+    def __init__(self):
+        self.requests = []
+        self.facts = []
+        self.answer = HttpResponse(status=200, body=b"OK")
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.inside = asyncio.Event()
+
+    async def receive(self, door, request):
+        self.inside.set()
+        await self.gate.wait()
+        self.requests.append(request)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def open(self, **settings):
+        self.hooks = Hooks([Door()], self.receive, tell=self.facts.append, now=lambda: NOW, **settings)
+        self.listener = Listener(self.hooks.handle, host="127.0.0.1", port=0, linger=LINGER)
+        self.base = await self.listener.start()
+        self.hooks.reached_at(self.base)
+        self.port = int(self.base.rsplit(":", 1)[1])
+        return self
+
+    async def raw(self, data, *, end=False):
+        """The status of the answer to these bytes; None where the connection was closed without one."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(data)
+            if end:
+                writer.write_eof()
+            async with asyncio.timeout(30):
+                line = await reader.readline()
+            return int(line.split()[1]) if line else None
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def house():
+    opened = []
+
+    async def make(**settings):
+        opened.append(await House().open(**settings))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.gate.set()
+        await one.listener.stop()
+
+
+@pytest.fixture
+async def client():
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def test_a_callback_reaches_receive_as_it_came(house, client):
+    here = await house(public_url="https://Hooks.example.org:443/sms/")
+    headers = [("X-One", "1"), ("X-Two", "a"), ("X-Two", "b")]
+    async with client.post(f"{here.base}/hooks/strex/mo/s%2Fecret?A=%2B&b", data=b"body", headers=headers) as answer:
+        assert (answer.status, await answer.read()) == (200, b"OK")
+    (request,) = here.requests
+    assert (request.method, request.instance, request.door, request.secret) == ("POST", "strex", "mo", "s/ecret")
+    assert request.url == "https://hooks.example.org/sms/hooks/strex/mo/s%2Fecret?A=%2B&b"
+    assert (request.query, request.body, request.peer, request.received_at) == ("A=%2B&b", b"body", "127.0.0.1", NOW)
+    assert (request.headers["x-one"], request.headers["x-two"]) == ("1", "a, b")
+
+
+async def test_without_a_public_url_it_is_the_listeners_and_never_the_callers(house, client):
+    here = await house()
+    async with client.post(f"{here.base}/hooks/strex/mo", headers={"Host": "evil.example"}) as answer:
+        assert answer.status == 200
+    assert here.requests[0].url == f"{here.base}/hooks/strex/mo"
+    assert here.requests[0].secret is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/hooks",
+        "/hooks/strex",
+        "/hooks/strex/dlr",
+        "/hooks/other/mo",
+        "/hooks/strex/mo/a/b",
+        "/hooks//mo",
+        "/x/strex/mo",
+    ],
+)
+async def test_unknown_addresses_all_look_alike(house, client, path):
+    here = await house()
+    async with client.post(here.base + path) as answer:
+        assert (answer.status, await answer.read()) == (404, b"")
+    assert here.requests == []
+    assert here.facts == [TurnedAway(provider="", door="", status=404, why="no such door")]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
+async def test_a_wrong_method_is_told_the_right_one(house, client, method):
+    here = await house()
+    async with client.request(method, f"{here.base}/hooks/strex/mo") as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+    assert here.requests == []
+
+
+@pytest.mark.parametrize("size", [1024, 1025, 1_000_000])
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_a_body_is_bounded(house, client, size, chunked):
+    async def parts():
+        for start in range(0, size, 1000):
+            yield b"x" * min(1000, size - start)
+
+    here = await house(body_limit=1024)
+    try:
+        async with client.post(f"{here.base}/hooks/strex/mo", data=parts() if chunked else b"x" * size) as answer:
+            assert answer.status == (200 if size <= 1024 else 413)
+    except aiohttp.ClientOSError:
+        assert size == 1_000_000  # the rest of it met a closed connection.
+    assert len(here.requests) == (1 if size <= 1024 else 0)
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(house):
+    here = await house(body_time=0.05)
+    assert await here.raw(b"POST /hooks/strex/mo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab") == 408
+    assert here.facts[0].why == "body too slow"
+
+
+async def test_compressed_bodies_are_refused(house, client):
+    here = await house()
+    async with client.post(f"{here.base}/hooks/strex/mo", data=b"x", headers={"Content-Encoding": "gzip"}) as answer:
+        assert answer.status == 415
+    async with client.post(
+        f"{here.base}/hooks/strex/mo", data=b"x", headers={"Content-Encoding": "identity"}
+    ) as answer:
+        assert answer.status == 200
+
+
+async def test_a_caller_that_asks_first_is_invited(house, client):
+    here = await house()
+    async with client.post(f"{here.base}/hooks/strex/mo", data=b"body", expect100=True) as answer:
+        assert answer.status == 200
+    assert here.requests[0].body == b"body"
+    odd = b"POST /hooks/strex/mo HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\nContent-Length: 5\r\n\r\n"
+    assert await here.raw(odd) == 417
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("+4790000001"), StoreUnavailable("full"), TimeoutError(), RecursionError()]
+)
+async def test_a_bug_is_503_and_never_500(house, client, error):
+    here = await house()
+    here.answer = error
+    async with client.post(f"{here.base}/hooks/strex/mo", data=b"x") as answer:
+        assert (answer.status, await answer.read()) == (503, b"")
+        assert int(answer.headers["Retry-After"]) > 0
+    failed, turned = here.facts
+    assert isinstance(failed, LoopFailed)
+    assert type(error).__name__ in failed.error
+    assert "+47" not in str(here.facts)
+    assert turned == TurnedAway(provider="strex", door="mo", status=503, why="bug")
+
+
+async def test_a_refusal_of_the_road_gets_what_its_status_asks_for(house, client):
+    here = await house()
+    for status, header in ((401, "WWW-Authenticate"), (503, "Retry-After")):
+        here.answer = HttpResponse(status=status)
+        async with client.post(f"{here.base}/hooks/strex/mo", data=b"x") as answer:
+            assert answer.status == status
+            assert header in answer.headers
+
+
+async def test_more_than_may_be_under_way_come_again(house, client):
+    here = await house(in_flight=1)
+    here.gate.clear()
+    first = asyncio.create_task(client.post(f"{here.base}/hooks/strex/mo", data=b"x"))
+    await here.inside.wait()
+    async with client.post(f"{here.base}/hooks/strex/mo", data=b"x") as answer:
+        assert answer.status == 503
+    here.gate.set()
+    async with await first as answer:
+        assert answer.status == 200
+    async with client.post(f"{here.base}/hooks/strex/mo", data=b"x") as answer:
+        assert answer.status == 200
+
+
+async def test_the_caller_behind_trusted_proxies_is_found(house, client):
+    here = await house(trusted_proxies=["127.0.0.0/8", "10.0.0.0/8"])
+    headers = [("X-Forwarded-For", "1.1.1.1, 192.0.2.7"), ("X-Forwarded-For", "10.0.0.5")]
+    async with client.post(f"{here.base}/hooks/strex/mo", data=b"x", headers=headers):
+        pass
+    assert here.requests[0].peer == "192.0.2.7"
+
+
+async def test_a_stop_answers_what_is_under_way_and_closes(house, client):
+    here = await house()
+    here.gate.clear()
+    under_way = asyncio.create_task(client.post(f"{here.base}/hooks/strex/mo", data=b"x"))
+    await here.inside.wait()
+    stopping = asyncio.create_task(here.listener.stop())
+    await asyncio.sleep(0)
+    here.gate.set()
+    async with await under_way as answer:
+        assert answer.status == 200
+        assert answer.headers["Connection"] == "close"
+    await stopping
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await client.post(f"{here.base}/hooks/strex/mo", data=b"x")
+
+
+POST = b"POST /hooks/strex/mo HTTP/1.1\r\nHost: x\r\n"
+HOSTILE = {
+    "two lengths": POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "length and chunked": POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "negative length": POST + b"Content-Length: -1\r\n\r\n",
+    "odd length": POST + b"Content-Length: +5\r\n\r\nabcde",
+    "huge length": POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n",
+    "bad chunk": POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "bad chunk later": POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\nzz\r\n",
+    "unknown coding": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "long header": POST + b"X: " + b"a" * 20_000 + b"\r\n\r\n",
+    "many headers": POST + b"".join(b"X-%d: a\r\n" % number for number in range(500)) + b"\r\n",
+    "long path": b"POST /hooks/strex/mo/" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "many slashes": b"POST " + b"/" * 7000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "absolute target": b"POST http://evil.example/hooks/strex/mo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+    "odd escapes": b"POST /hooks/strex/mo/%ff%00%zz?%ff HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+    "raw bytes in the path": b"POST /hooks/strex/mo/\xff\xfe HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+    "raw bytes in a header": POST
+    + b"X-ECDSA-Signature: \xff\xfe\r\nAuthorization: Basic \xff\r\nContent-Length: 0\r\n\r\n",
+    "star": b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+    "connect": b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "unknown method": b"BREW /hooks/strex/mo HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no version": b"POST /hooks/strex/mo\r\n\r\n",
+    "http 3": b"POST /hooks/strex/mo HTTP/3.0\r\nHost: x\r\n\r\n",
+    "no host": b"POST /hooks/strex/mo HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+    "http 1.0": b"POST /hooks/strex/mo HTTP/1.0\r\nContent-Length: 1\r\n\r\na",
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "nothing": b"",
+    "zeros": b"\x00" * 1000,
+    "upgrade": POST + b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
+    "cut body": POST + b"Content-Length: 50\r\n\r\nabc",
+    "cut headers": POST + b"Content-Le",
+    "charset": POST + b"Content-Type: application/json; charset=evil\r\nContent-Length: 2\r\n\r\n{}",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_hostile_requests_get_2xx_4xx_503_or_nothing(house, name):
+    here = await house(body_time=0.5)
+    status = await here.raw(HOSTILE[name], end=True)
+    assert status is None or 200 <= status < 300 or 400 <= status < 500 or status == 503
+    assert await here.raw(POST + b"Content-Length: 2\r\nConnection: close\r\n\r\n{}") == 200
+
+
+async def test_answers_show_nothing_of_the_request(house):
+    here = await house()
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+    writer.write(
+        b"POST /hooks/strex/dlr/+4790000001?x=+4790000002 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+    assert b"+47" not in await reader.read()
+    writer.close()
+    assert "+47" not in json.dumps(str(here.facts))
