@@ -1,0 +1,80 @@
+"""One event and the rules: what the mappings want, before consent has its say. Pure; the rules are compiled elsewhere."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from connector.mapping.compile import CompiledFile, CompiledRule, Ruleset
+from connector.mapping.items import Active, Skipped, Unfit
+from connector.mapping.paths import Reading
+from connector.mapping.sources import CHANGE
+from connector.mapping.trace import trace_file
+from connector.mapping.values import fold
+from connector.model.event import Event
+from connector.model.operation import Operation
+from connector.model.outcome import Reason
+from connector.model.plan import Intents, RuleTrace
+
+
+def intents(
+    event: Event, rules: Ruleset, *, consent: Mapping[str, Any], active: Active, tracing: bool = False
+) -> Intents:
+    """What the rules want for the event.
+
+    In each file that sees it the first rule that matches is followed. `consent` holds what a mapping reads as `consent.remaining`,
+    `consent.verdict` and `consent.scope`; `active` gives a provider's subscriptions of the event's person that run. When an
+    operation cannot be made, `problem` says why and there are no operations: an event takes effect as a whole or waits
+    for a person. What the rules say about consent stands all the same.
+    """
+    reading = Reading(event, consent)
+    changed = frozenset(fold(name) for name in event.changed) if event.shape == CHANGE else None
+    operations: list[Operation] = []
+    said: dict[str, str] = {}
+    ignored_by: str | None = None
+    matched = False
+    problem: tuple[Reason, str] | None = None
+    trace: list[RuleTrace] = []
+    for file in rules.asked(event):
+        rule = first_match(file, reading, changed)
+        if tracing:
+            trace += trace_file(file, rule, reading, changed)
+        if rule is None:
+            continue
+        matched = True
+        if rule.consent is not None:
+            said.setdefault(rule.consent, rule.label)
+        if rule.ignore and ignored_by is None:
+            ignored_by = rule.label
+        for item in rule.items:
+            if item.when is not None and not item.when.holds(reading):
+                continue
+            try:
+                operations += item.make(reading, active)
+            except Skipped:
+                continue
+            except Unfit as unfit:
+                problem = problem or (unfit.reason, f"{rule.label}: {item.label}: {unfit}")
+    return Intents(
+        operations=() if problem else tuple(operations),
+        consent=said,
+        ignored_by=ignored_by,
+        matched=matched,
+        problem=problem,
+        trace=tuple(trace),
+    )
+
+
+def first_match(file: CompiledFile, reading: Reading, changed: frozenset[str] | None) -> CompiledRule | None:
+    """The first rule of the file that the event meets.
+
+    Of a change in the CRM, a rule that looks at fields of the record is asked only when one of them changed: otherwise
+    every later change of a record would repeat what an earlier one has caused.
+    """
+    for rule in file.rules:
+        when = rule.when
+        if when is None:
+            return rule
+        if changed is not None and when.record_fields and not when.record_fields & changed:
+            continue
+        if when.holds(reading):
+            return rule
+    return None

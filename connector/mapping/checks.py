@@ -1,0 +1,181 @@
+"""What is wrong with rules as a whole: never reached, without effect, reading what is not there, leaving opt-outs unmet."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from connector.config.load import did_you_mean
+from connector.mapping.conditions import covers
+from connector.mapping.context import Findings, Where
+from connector.mapping.forms import Transform
+from connector.mapping.paths import BadPath, Path, parse_path
+from connector.mapping.rules import Command, MappingFile, Rule, When
+from connector.mapping.sources import CHANGE
+from connector.mapping.templates import parse_template
+from connector.mapping.values import fold, text
+from connector.model.operation import ID_FIELD
+from connector.model.problem import Problem
+
+KeyFields = Mapping[str, Mapping[str, Sequence[str]]]  # CRM → watched object → external ID fields
+
+
+def check_rules(model: MappingFile, findings: Findings) -> None:
+    """Each rule by itself, and beside the rules before it."""
+    lines: dict[str, int] = {}
+    for number, rule in enumerate(model.rules):
+        where = ("rules", number)
+        line = findings.document.at(where).line
+        if rule.name in lines:
+            findings.add(
+                (*where, "name"),
+                "rule-twice",
+                f"a rule in line {lines[rule.name]} has this name",
+                "give each rule its own",
+            )
+        lines.setdefault(rule.name, line)
+        if rule.ignore and rule.do:
+            findings.add(
+                (*where, "ignore"),
+                "ignore-and-do",
+                "a rule ignores an event or does something",
+                "take one out",
+                key=True,
+            )
+        if not rule.ignore and not rule.do and rule.consent is None:
+            findings.add(where, "no-effect", f"the rule `{rule.name}` does nothing", "add `do:`, or `ignore: true`")
+        for earlier in model.rules[:number]:
+            if covers(earlier.when, rule.when) and _asked_with(earlier, rule, model):
+                why = "matches all events" if earlier.when is None else "matches all its events"
+                findings.add(
+                    where,
+                    "unreachable",
+                    f"this rule is never reached: `{earlier.name}` before it {why}",
+                    "move it up, or narrow the other",
+                )
+                break
+
+
+def _asked_with(earlier: Rule, later: Rule, model: MappingFile) -> bool:
+    """Whether the earlier rule is asked about every change that the later one is asked about: see apply.first_match()."""
+    if model.feed is None:
+        return True
+    first, second = (_record_fields(rule.when) for rule in (earlier, later))
+    return not first or first == second
+
+
+def _record_fields(when: When | None) -> set[str]:
+    return {fold(path.steps[0]) for _, path in _when_paths(when, ()) if path.root == "record"}
+
+
+def check_across(models: Sequence[tuple[MappingFile, Findings]], keys: KeyFields, *, complete: bool) -> None:
+    """All files together. Whether opt-outs are met can be told only when all files could be read."""
+    for model, findings in models:
+        if model.feed is not None:
+            _check_record_paths(model, findings, keys)
+    if not complete or not models:
+        return
+    first = models[0][1]
+    for source, has_opt_outs in first.context.sources.items():
+        if has_opt_outs and not any(
+            _meets_opt_outs(rule) for model, _ in models if source in _on(model) for rule in model.rules
+        ):
+            seen = [findings for model, findings in models if source in _on(model)]
+            document = seen[0].document if seen else None
+            first.problems.append(
+                Problem(
+                    file=document.file if document else "mappings",
+                    position=document.at(("on",)) if document else None,
+                    code="opt-outs-unmet",
+                    message=f"no rule is for the opt-outs of {source}",
+                    hint="add a rule with `consent: opt_out`, or with `when: {verdict: opt_out}`",
+                )
+            )
+
+
+def _on(model: MappingFile) -> list[str]:
+    return model.on if isinstance(model.on, list) else [model.on]
+
+
+def _meets_opt_outs(rule: Rule) -> bool:
+    """Whether a rule is for opt-outs as far as can be told by looking: it says so, or it takes all events and does something."""
+    if rule.ignore:
+        return False
+    if rule.consent == "opt_out" or rule.when is None:
+        return True
+    for written, wanted in (rule.when.model_extra or {}).items():
+        literals = wanted if isinstance(wanted, list) else [wanted]
+        if fold(written) in {"verdict", "consent.verdict"} and "opt_out" in {fold(text(one)) for one in literals}:
+            return True
+    return False
+
+
+def _check_record_paths(model: MappingFile, findings: Findings, keys: KeyFields) -> None:
+    """A field of the record can be read only where the feed reads it."""
+    feed = model.feed
+    if feed is None:
+        return
+    known = {fold(name) for name in (ID_FIELD, *feed.fields)}
+    for source in _on(model):
+        crm, _, shape = source.rpartition(".")
+        for name, fields in keys.get(crm, {}).items() if shape == CHANGE else ():
+            if fold(name) == fold(feed.object):
+                known |= {fold(field) for field in fields}
+    for where, path in _paths(model):
+        if path.root == "record" and fold(path.steps[0]) not in known:
+            name = path.steps[0]
+            hint = did_you_mean(name, feed.fields) if len(feed.fields) > 1 else ""
+            findings.add(
+                where,
+                "unwatched-field",
+                f"`{name}` is not among the fields of the feed",
+                hint or "add it to `feed: fields`",
+            )
+
+
+def _paths(model: MappingFile) -> Iterator[tuple[Where, Path]]:
+    """All paths of a file and where they stand; those that are no paths are told of elsewhere."""
+    for number, rule in enumerate(model.rules):
+        where: Where = ("rules", number)
+        yield from _when_paths(rule.when, (*where, "when"))
+        for place, item in enumerate(rule.do):
+            here = (*where, "do", place)
+            yield from _when_paths(item.when, (*here, "when"))
+            if isinstance(item, Command):
+                for name in ("phone", "short_number", "keyword", "price"):
+                    yield from _value_paths(getattr(item, name), (*here, name))
+                continue
+            yield from _value_paths(item.id, (*here, "id"))
+            for group in ("key", "set", "create"):
+                for name, value in (getattr(item, group, None) or {}).items():
+                    yield from _value_paths(value, (*here, group, name))
+
+
+def _when_paths(when: When | None, where: Where) -> Iterator[tuple[Where, Path]]:
+    if when is None:
+        return
+    for written in when.model_extra or {}:
+        yield from _read([written], (*where, written))
+    for number, one in enumerate(when.any or ()):
+        yield from _when_paths(one, (*where, "any", number))
+    yield from _when_paths(when.not_, (*where, "not"))
+
+
+def _value_paths(value: Any, where: Where) -> Iterator[tuple[Where, Path]]:
+    if isinstance(value, Transform):
+        yield from _read(value.source if isinstance(value.source, list) else [value.source], (*where, "from"))
+        yield from _value_paths(value.default, (*where, "default"))
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _value_paths(one, (*where, name))
+    elif isinstance(value, str):
+        try:
+            yield from ((where, path) for path in parse_template(value).paths)
+        except BadPath:
+            return
+
+
+def _read(written: list[str], where: Where) -> Iterator[tuple[Where, Path]]:
+    for one in written:
+        try:
+            yield where, parse_path(one)
+        except BadPath:
+            continue

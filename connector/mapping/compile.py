@@ -1,0 +1,233 @@
+"""A directory of mapping files becomes a Ruleset: as a whole, or with all problems of all files."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+from connector.config.document import Document, read
+from connector.config.load import load
+from connector.mapping.cases import Case, Frame
+from connector.mapping.checks import check_across, check_rules
+from connector.mapping.conditions import Condition, compile_when
+from connector.mapping.context import Context, Findings
+from connector.mapping.items import CompiledItem, WriteItem
+from connector.mapping.operations import compile_items
+from connector.mapping.rules import FeedSettings, MappingFile, Rule
+from connector.mapping.sources import check_sources
+from connector.model.event import Event
+from connector.model.operation import ID_FIELD
+from connector.model.problem import Problem, ProblemsFound, Severity
+
+VERSION_LENGTH = 12  # hex digits: enough to tell two versions of one installation apart
+ENDINGS = frozenset({".yaml", ".yml"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledRule:
+    """A rule, ready to be asked."""
+
+    name: str
+    label: str  # `file.yaml: rule name`
+    line: int
+    when: Condition | None
+    items: tuple[CompiledItem, ...]
+    consent: str | None
+    ignore: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledFile:
+    """A mapping file, ready to be asked."""
+
+    name: str
+    sources: tuple[str, ...]
+    feed: FeedSettings | None
+    rules: tuple[CompiledRule, ...]
+    cases: tuple[Case, ...]
+    frame: Frame  # what build_case() needs to know of the file
+
+    def sees(self, event: Event) -> bool:
+        """Whether an event of one of its sources is for it: changes are only of the object that it watches."""
+        if self.feed is None or event.object is None:
+            return True
+        return self.feed.object.casefold() == event.object.casefold()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedPlan:
+    """What must be read of one CRM object for all files together."""
+
+    fields: tuple[str, ...]
+    key_fields: tuple[str, ...]  # external IDs by which writes of ours name records of this object
+    every: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruleset:
+    """All mapping files, compiled. Immutable: a reload makes a new one."""
+
+    version: str  # of the files' text
+    files: tuple[CompiledFile, ...]
+    feeds: Mapping[str, Mapping[str, FeedPlan]]  # CRM → object → what to read
+    warnings: tuple[Problem, ...] = ()
+    _by_source: Mapping[str, tuple[CompiledFile, ...]] = field(default_factory=dict, repr=False)
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The sources whose events at least one file sees."""
+        return frozenset(self._by_source)
+
+    def asked(self, event: Event) -> Sequence[CompiledFile]:
+        """The files that see the event, in the order of their names."""
+        files = self._by_source.get(event.source, ())
+        return files if event.object is None else [file for file in files if file.sees(event)]
+
+    def only(self, name: str) -> "Ruleset":
+        """The same with one file alone: what its tests are run against."""
+        files = tuple(file for file in self.files if file.name == name)
+        return replace(self, files=files, _by_source=_index(files))
+
+
+def load_mappings(directory: Path, context: Context) -> Ruleset:
+    """All mapping files of a directory; raises ProblemsFound with the problems of all of them."""
+    problems: list[Problem] = []
+    documents: list[Document] = []
+    digest = hashlib.sha256()
+    for path in _files(directory):
+        digest.update(f"{path.name}\n".encode())
+        try:
+            digest.update(path.read_bytes())
+            documents.append(read(path, path.name))
+        except ProblemsFound as found:
+            problems += found.problems
+        except OSError as error:
+            problems.append(_unreadable(path.name, error))
+    return compile_mappings(documents, context, version=digest.hexdigest()[:VERSION_LENGTH], problems=problems)
+
+
+def compile_mappings(
+    documents: Sequence[Document], context: Context, *, version: str = "", problems: Sequence[Problem] = ()
+) -> Ruleset:
+    """Documents as a Ruleset; raises ProblemsFound. `problems` are those of files that could not even be read."""
+    found = list(problems)
+    models: list[tuple[MappingFile, Findings]] = []
+    files: list[CompiledFile] = []
+    for document in documents:
+        found += document.warnings
+        try:
+            model = load(document, MappingFile)
+        except ProblemsFound as refused:
+            found += [problem for problem in refused.problems if problem not in document.warnings]
+            continue
+        findings = Findings(document, context)
+        files.append(_compile_file(model, findings))
+        models.append((model, findings))
+    feeds = _feeds(files)
+    complete = len(models) == len(documents) and not problems
+    check_across(
+        models,
+        {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()},
+        complete=complete,
+    )
+    for _, findings in models:
+        found += findings.problems
+    if any(problem.severity is Severity.ERROR for problem in found):
+        raise ProblemsFound(sorted(found, key=_place))
+    index = _index(files)
+    return Ruleset(version=version, files=tuple(files), feeds=feeds, warnings=tuple(found), _by_source=index)
+
+
+def _files(directory: Path) -> list[Path]:
+    try:
+        return sorted(path for path in directory.iterdir() if path.suffix in ENDINGS and not path.name.startswith("."))
+    except OSError as error:
+        raise ProblemsFound([_unreadable(directory.name, error)]) from None
+
+
+def _unreadable(name: str, error: OSError) -> Problem:
+    return Problem(
+        file=name,
+        position=None,
+        code="unreadable-file",
+        message=f"this cannot be read: {error.strerror or type(error).__name__}",
+        hint="check that it exists and that the service's user may read it",
+    )
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return (problem.file, problem.position.line, problem.position.column) if problem.position else (problem.file, 0, 0)
+
+
+def _index(files: Sequence[CompiledFile]) -> dict[str, tuple[CompiledFile, ...]]:
+    index: dict[str, tuple[CompiledFile, ...]] = {}
+    for file in files:
+        for source in file.sources:
+            index[source] = (*index.get(source, ()), file)
+    return index
+
+
+def _compile_file(model: MappingFile, findings: Findings) -> CompiledFile:
+    sources = check_sources(model, findings)
+    check_rules(model, findings)
+    crm = sources[0].partition(".")[0]
+    providers = tuple(findings.context.commands)
+    feed = model.feed
+    return CompiledFile(
+        name=findings.document.file,
+        sources=sources,
+        feed=feed,
+        rules=tuple(_compile_rule(rule, number, findings) for number, rule in enumerate(model.rules)),
+        cases=model.tests,
+        frame=Frame(
+            sources=sources,
+            object=feed.object if feed else None,
+            provider=providers[0] if len(providers) == 1 else None,
+            consent=findings.context.consent_of(crm, feed.object) if feed else None,
+        ),
+    )
+
+
+def _compile_rule(rule: Rule, number: int, findings: Findings) -> CompiledRule:
+    where = ("rules", number)
+    label = f"{findings.document.file}: {rule.name}"
+    return CompiledRule(
+        name=rule.name,
+        label=label,
+        line=findings.document.at(where).line,
+        when=None if rule.when is None else compile_when(rule.when, (*where, "when"), findings),
+        items=compile_items(rule, label, where, findings),
+        consent=rule.consent,
+        ignore=rule.ignore,
+    )
+
+
+def _feeds(files: Sequence[CompiledFile]) -> dict[str, dict[str, FeedPlan]]:
+    """What to read of each object: the fields of all files, as often as the most impatient of them wants."""
+    feeds: dict[str, dict[str, FeedPlan]] = {}
+    keys: dict[tuple[str, str], dict[str, None]] = {}
+    for file in files:
+        for item in (item for rule in file.rules for item in rule.items if isinstance(item, WriteItem)):
+            if item.key.name != ID_FIELD:
+                keys.setdefault((item.sink, item.object.casefold()), {})[item.key.name] = None
+    for file in files:
+        if file.feed is None:
+            continue
+        for source in file.sources:
+            crm = source.partition(".")[0]
+            known = feeds.setdefault(crm, {})
+            wanted = file.feed
+            name = next((one for one in known if one.casefold() == wanted.object.casefold()), wanted.object)
+            before = known.get(name)
+            known[name] = FeedPlan(
+                fields=_union((*(before.fields if before else ()), *wanted.fields)),
+                key_fields=tuple(keys.get((crm, name.casefold()), ())),
+                every=min(before.every, wanted.every) if before else wanted.every,
+            )
+    return feeds
+
+
+def _union(names: Sequence[str]) -> tuple[str, ...]:
+    """The names without repeats; CRMs do not mind case."""
+    return tuple({name.casefold(): name for name in reversed(names)}.values())[::-1]

@@ -1,0 +1,64 @@
+"""What a mapping file is checked against, and the list in which what is wrong with it is collected."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from connector.config.document import Document
+from connector.config.load import did_you_mean
+from connector.mapping.paths import BadPath
+from connector.model.problem import Problem, Severity
+from connector.model.roles import ConsentFields
+
+Where = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the config says that mappings must fit."""
+
+    sources: Mapping[str, bool]  # what `on:` may name → whether opt-outs come by it
+    crms: tuple[str, ...]  # names of the configured CRMs
+    commands: Mapping[str, frozenset[str]] = field(default_factory=dict)  # provider → the commands that it takes
+    consent_fields: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
+    timezone: str = "UTC"  # of dates that name none
+    region: str | None = None  # of phone numbers without a country code
+
+    def consent_of(self, crm: str | None, object_name: str) -> ConsentFields | None:
+        """Which fields of an object bear consent; CRMs do not mind case."""
+        wanted = object_name.casefold()
+        declared = self.consent_fields.get(crm or "", {})
+        return next((found for name, found in declared.items() if name.casefold() == wanted), None)
+
+
+@dataclass(slots=True)
+class Findings:
+    """One file under examination: its problems so far."""
+
+    document: Document
+    context: Context
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, where: Where, code: str, message: str, hint: str = "", *, key: bool = False) -> None:
+        """An error at a place of the file."""
+        self.problems.append(self.document.problem(where, code, message, hint, key=key))
+
+    def warn(self, where: Where, code: str, message: str, hint: str = "") -> None:
+        """A warning at a key of the file."""
+        self.problems.append(self.document.problem(where, code, message, hint, key=True, severity=Severity.WARNING))
+
+    def unknown(self, where: Where, what: str, word: str, known: Mapping[str, object] | tuple[str, ...]) -> None:
+        """A word that the config does not know."""
+        self.add(where, f"unknown-{what.split(maxsplit=1)[0]}", f"`{word}` is no {what}", did_you_mean(word, known))
+
+    def bad_path(self, where: Where, bad: BadPath, *, key: bool = False) -> None:
+        """A path or template that cannot be read."""
+        self.add(where, "bad-path", str(bad), bad.hint, key=key)
+
+    def zone(self, name: str, where: Where) -> ZoneInfo:
+        """The time zone, or UTC with a problem where there is none of that name."""
+        try:
+            return ZoneInfo(name)
+        except (OSError, ValueError, KeyError):
+            self.add(where, "unknown-timezone", f"`{name}` is no time zone", "write one like Europe/Oslo or UTC")
+            return ZoneInfo("UTC")

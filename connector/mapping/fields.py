@@ -1,0 +1,222 @@
+"""The value of a field, compiled: a template, a literal, a chain of transforms, or a parent record."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from connector.config.load import did_you_mean
+from connector.mapping import transforms
+from connector.mapping.context import Findings, Where
+from connector.mapping.dates import BadPattern, convert
+from connector.mapping.forms import TRANSFORM_WORDS, DateForm, Plain, Transform
+from connector.mapping.paths import BadPath, Get, Reading, getter, parse_path
+from connector.mapping.templates import parse_template, render
+from connector.mapping.transforms import Step, TransformFailed
+from connector.mapping.values import present, scalar, text
+from connector.model.operation import Parent
+
+NOTHING: Get = lambda _reading: None  # noqa: E731 - a value that stands for one that could not be compiled.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldValue:
+    """One field of a write and where its value comes from."""
+
+    name: str
+    get: Get  # gives a CRM value, or None where it is missing; raises TransformFailed
+    clear: bool  # whether a missing value empties the field
+    source: str  # as written, for people
+
+
+class BadValue(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
+    """A field whose value cannot be made from this event; never holds the value."""
+
+
+def fill(fields: Sequence[FieldValue], reading: Reading) -> dict[str, Any]:
+    """The fields that have a value for this event; raises BadValue."""
+    made: dict[str, Any] = {}
+    name = ""
+    try:
+        for one in fields:
+            name = one.name
+            value = one.get(reading)
+            if value is not None or one.clear:
+                made[name] = value
+    except TransformFailed as failed:
+        raise BadValue(f"{name}: {failed}") from None
+    return made
+
+
+def compile_fields(values: dict[str, Any], where: Where, findings: Findings) -> tuple[FieldValue, ...]:
+    """The fields of a `set:` or `create:`."""
+    return tuple(compile_field(name, value, (*where, name), findings) for name, value in values.items())
+
+
+def compile_field(name: str, value: Any, where: Where, findings: Findings) -> FieldValue:
+    """One field; a problem makes it one that is always missing, so that all others are still looked at."""
+    if isinstance(value, dict):
+        return FieldValue(name=name, get=_parent(value, where, findings), clear=False, source=_parent_source(value))
+    if isinstance(value, Transform):
+        clear = value.when_empty == "clear"
+        return FieldValue(name=name, get=_final(_chain(value, where, findings)), clear=clear, source=_source(value))
+    if value is None and where in findings.document.blanks:
+        findings.add(where, "no-value", f"`{name}` has no value", "write null to empty the field, or take the line out")
+    get = constant_or_template(value, where, findings)
+    return FieldValue(
+        name=name, get=_final(get), clear=value is None, source=text(value) if value is not None else "null"
+    )
+
+
+def compile_single(value: Any, where: Where, findings: Findings) -> Get:
+    """A value that is no parent: of a key or a price."""
+    if isinstance(value, dict):
+        findings.add(where, "bad-value", "a parent record cannot stand here", 'write a value such as "{msisdn}"')
+        return NOTHING
+    if isinstance(value, Transform):
+        return _chain(value, where, findings)
+    return constant_or_template(value, where, findings)
+
+
+def constant_or_template(value: Plain, where: Where, findings: Findings) -> Get:
+    """A literal, or a text with paths in it."""
+    if not isinstance(value, str):
+        return lambda _reading: value
+    try:
+        return render(parse_template(value))
+    except BadPath as bad:
+        findings.bad_path(where, bad)
+        return NOTHING
+
+
+def _final(get: Get) -> Get:
+    return lambda reading: scalar(get(reading))
+
+
+def _parent(value: dict[str, Any], where: Where, findings: Findings) -> Get:
+    keys = {name: one for name, one in value.items() if name != "type"}
+    kind = value.get("type")
+    if len(keys) != 1 or not (kind is None or isinstance(kind, str)):
+        findings.add(
+            where,
+            "bad-parent",
+            "a parent is named by one key field",
+            '{SMS_Key__c: "{msisdn}"}, with type: where needed',
+        )
+        return NOTHING
+    (name, one), *_ = keys.items()
+    hint = did_you_mean(name, TRANSFORM_WORDS) if name.islower() else ""
+    if hint.startswith("did"):
+        findings.add((*where, name), "unknown-key", f"`{name}` is no transform", hint, key=True)
+        return NOTHING
+    get = compile_single(one, (*where, name), findings)
+
+    def parent(reading: Reading) -> Parent | None:
+        key = get(reading)
+        return None if key is None else Parent(name, text(key), kind)
+
+    return parent
+
+
+def _parent_source(value: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name}: {_source(one) if isinstance(one, Transform) else text(one)}" for name, one in value.items()
+    )
+
+
+def _source(value: Transform) -> str:
+    paths = value.source if isinstance(value.source, list) else [value.source]
+    steps = [word for word in value.order if word not in {"from", "when_empty"}]
+    return " or ".join(paths) + (f" ({', '.join(steps)})" if steps else "")
+
+
+def _chain(form: Transform, where: Where, findings: Findings) -> Get:
+    """The paths, then the steps in the order written. What is missing passes by every step but `default`."""
+    read = _first_of(form, where, findings)
+    steps: list[tuple[Step | None, Get | None]] = []
+    for word in form.order:
+        if word == "default":
+            steps.append((None, constant_or_template(form.default, (*where, word), findings)))
+        elif word not in {"from", "otherwise", "when_empty"}:
+            step = _step(form, word, (*where, word), findings)
+            if step is not None:
+                steps.append((step, None))
+    if not steps:
+        return read
+
+    def run(reading: Reading) -> Any:
+        value = read(reading)
+        for step, default in steps:
+            if value is not None and step is not None:
+                value = present(step(value))
+            elif value is None and default is not None:
+                value = present(default(reading))
+        return value
+
+    return run
+
+
+def _first_of(form: Transform, where: Where, findings: Findings) -> Get:
+    paths = form.source if isinstance(form.source, list) else [form.source]
+    gets: list[Get] = []
+    for number, path in enumerate(paths):
+        place = (*where, "from", number) if isinstance(form.source, list) else (*where, "from")
+        try:
+            gets.append(getter(parse_path(path)))
+        except BadPath as bad:
+            findings.bad_path(place, bad)
+    if len(gets) == 1:
+        return gets[0]
+
+    def first(reading: Reading) -> Any:
+        for get in gets:
+            value = get(reading)
+            if value is not None:
+                return value
+        return None
+
+    return first
+
+
+def _step(form: Transform, word: str, where: Where, findings: Findings) -> Step | None:
+    """The transform that a word names, with its argument; None where nothing was written behind it."""
+    argument = getattr(form, word)
+    if argument is None:
+        findings.add(
+            where, "no-value", f"`{word}` has no value", "write what the transform needs, or take the line out"
+        )
+        return None
+    if word == "map":
+        return transforms.translate(argument, form.otherwise)
+    if word == "phone":
+        return transforms.phone(argument, findings.context.region)
+    if word == "date":
+        return _date(argument, where, findings)
+    return STEPS[word](argument)
+
+
+STEPS: dict[str, Callable[[Any], Step]] = {
+    "truncate": transforms.truncate,
+    "case": transforms.case,
+    "part": transforms.part,
+    "extract": transforms.extract,
+    "round": transforms.round_to,
+    "multiply": transforms.multiply,
+    "join": transforms.join,
+    "split": transforms.split,
+    "prefix": transforms.prefix,
+}
+
+
+def _date(form: DateForm, where: Where, findings: Findings) -> Step | None:
+    zone: ZoneInfo = findings.zone(form.timezone or findings.context.timezone, where)
+    try:
+        return convert(form.source, form.to, zone)
+    except BadPattern as bad:
+        findings.add(
+            where,
+            "bad-date-form",
+            f"`{bad}` means nothing in a date",
+            "use yyyy, yy, MM, dd, HH, mm, ss, as in dd.MM.yyyy",
+        )
+        return None

@@ -1,0 +1,200 @@
+"""The items of a `do:`, compiled: for one event, the operations that each of them leads to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from connector.mapping.conditions import Condition
+from connector.mapping.fields import BadValue, FieldValue, fill
+from connector.mapping.paths import Reading
+from connector.mapping.transforms import TransformFailed
+from connector.mapping.values import fold, number, scalar, text
+from connector.model.consent import Subscription
+from connector.model.operation import Operation, RecordWrite, ServiceCommand
+from connector.model.outcome import Reason
+from connector.model.phone import NumberFormat, Phone, parse_phone
+
+# The subscriptions of the event's person at a provider that run, and whether the ledger knows each as active.
+Active = Callable[[str], Sequence[tuple[Subscription, bool]]]
+
+
+class Unfit(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
+    """An operation that cannot be made from this event; the message never holds its data."""
+
+    def __init__(self, reason: Reason, why: str) -> None:
+        super().__init__(why)
+        self.reason = reason
+
+
+class Skipped(Exception):  # noqa: N818 - the same.
+    """An operation that is left out because its key is missing and it says `if_missing: skip`."""
+
+
+class CompiledItem(Protocol):
+    """One item of a `do:`."""
+
+    @property
+    def label(self) -> str:
+        """`upsert Contact`."""
+
+    @property
+    def when(self) -> Condition | None:
+        """The item's own conditions."""
+
+    @property
+    def values(self) -> tuple[FieldValue, ...]:
+        """All its values, for people."""
+
+    def make(self, reading: Reading, active: Active) -> Sequence[Operation]:
+        """The operations for an event that meets the conditions; raises Unfit or Skipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteItem:
+    """An upsert or update."""
+
+    label: str
+    rule: str
+    when: Condition | None
+    sink: str
+    object: str
+    key: FieldValue
+    set: tuple[FieldValue, ...]
+    create: tuple[FieldValue, ...]
+    may_create: bool
+    skip_missing: bool
+    consent: frozenset[str] = frozenset()  # of the fields written, those that bear consent
+    flag: str | None = None  # of the fields written, the opt-out flag
+    opted_out: str = ""  # the flag's value that means out, folded
+
+    @property
+    def values(self) -> tuple[FieldValue, ...]:
+        """The key, then the fields."""
+        return (self.key, *self.create, *self.set)
+
+    def make(self, reading: Reading, _active: Active) -> Sequence[Operation]:
+        """One write."""
+        try:
+            key = self.key.get(reading)
+        except TransformFailed as failed:
+            raise Unfit(Reason.BAD_VALUE, f"{self.key.name}: {failed}") from None
+        if key is None:
+            if self.skip_missing:
+                raise Skipped(f"{self.key.name} has no value")
+            raise Unfit(Reason.MISSING_KEY, f"{self.key.name} has no value ({self.key.source})")
+        try:
+            written, created = fill(self.set, reading), fill(self.create, reading) if self.create else {}
+        except BadValue as bad:
+            raise Unfit(Reason.BAD_VALUE, str(bad)) from None
+        consent: tuple[str, ...] = ()
+        clears = False
+        if self.consent:
+            consent = tuple(name for name in (*written, *created) if name in self.consent)
+            flag = self.flag
+            if flag is not None and flag in consent:
+                clears = fold(text(written[flag] if flag in written else created[flag])) != self.opted_out
+        return (
+            RecordWrite(
+                sink=self.sink,
+                object=self.object,
+                key_field=self.key.name,
+                key=text(key),
+                set=written,
+                create=created,
+                may_create=self.may_create,
+                consent=consent,
+                clears_flag=clears,
+                rule=self.rule,
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandItem:
+    """A service command."""
+
+    label: str
+    rule: str
+    when: Condition | None
+    sink: str
+    action: str
+    phone: FieldValue
+    short_number: FieldValue | None  # None: to all active subscriptions
+    keyword: FieldValue | None
+    price: FieldValue | None
+    skip_missing: bool
+    region: str | None
+
+    @property
+    def values(self) -> tuple[FieldValue, ...]:
+        """What the command says."""
+        return tuple(one for one in (self.phone, self.short_number, self.keyword, self.price) if one is not None)
+
+    def make(self, reading: Reading, active: Active) -> Sequence[Operation]:
+        """A command for each subscription that is meant."""
+        phone = self._phone(reading)
+        price = self._price(reading)
+        return [
+            ServiceCommand(
+                sink=self.sink,
+                action=self.action,
+                phone=phone,
+                short_number=short_number,
+                keyword=keyword,
+                price=price,
+                known_active=known,
+                rule=self.rule,
+            )
+            for short_number, keyword, known in self._targets(reading, active(self.sink))
+        ]
+
+    def _targets(self, reading: Reading, running: Sequence[tuple[Subscription, bool]]) -> list[tuple[str, str, bool]]:
+        if self.short_number is None or self.keyword is None:
+            if any(not one.short_number or not one.keyword for one, _ in running):
+                raise Unfit(
+                    Reason.NEEDS_PERSON,
+                    "a subscription is known without its short number or keyword, and cannot be named to the provider: "
+                    "list it under `subscriptions:` in the config",
+                )
+            return [(one.short_number or "", one.keyword or "", known) for one, known in running]
+        target = (self._text(self.short_number, reading), self._text(self.keyword, reading))
+        wanted = fold(target[0]), fold(target[1])
+        known = any(flag and (fold(one.short_number or ""), fold(one.keyword or "")) == wanted for one, flag in running)
+        return [(*target, known)]
+
+    def _phone(self, reading: Reading) -> Phone:
+        written = self._value(self.phone, reading)
+        if written is None:
+            if self.skip_missing:
+                raise Skipped("phone has no value")
+            raise Unfit(Reason.MISSING_KEY, f"phone has no value ({self.phone.source})")
+        number_format = NumberFormat.NATIONAL if self.region else NumberFormat.E164
+        phone = parse_phone(text(written), number_format=number_format, region=self.region)
+        if phone is None:
+            cure = "" if self.region else "; `default_region` in the config makes numbers without one readable"
+            raise Unfit(Reason.BAD_VALUE, f"phone: a phone number with its country code was expected{cure}")
+        return phone
+
+    def _price(self, reading: Reading) -> float | int | None:
+        if self.price is None:
+            return None
+        value = self._value(self.price, reading)
+        if value is None:
+            raise Unfit(Reason.MISSING_KEY, f"price has no value ({self.price.source})")
+        amount = scalar(number(value))
+        if not isinstance(amount, int | float):
+            raise Unfit(Reason.BAD_VALUE, "price: a number was expected")
+        return amount
+
+    def _text(self, one: FieldValue, reading: Reading) -> str:
+        value = self._value(one, reading)
+        if value is None:
+            raise Unfit(Reason.MISSING_KEY, f"{one.name} has no value ({one.source})")
+        return text(value)
+
+    @staticmethod
+    def _value(one: FieldValue, reading: Reading) -> object:
+        try:
+            return one.get(reading)
+        except TransformFailed as failed:
+            raise Unfit(Reason.BAD_VALUE, f"{one.name}: {failed}") from None

@@ -1,0 +1,154 @@
+"""Paths: how a mapping names a value of an event, `properties.myproperty`, and the reading of it. Knows no templates."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any
+
+from connector.config.load import did_you_mean
+from connector.mapping.values import fold, present, text
+from connector.model.event import Event
+
+SEGMENT = r'(?:\.[\w-]+|\["[^"\]]*"\])'
+PATH = re.compile(rf"([^\W\d]\w*)({SEGMENT}*)")
+STEP = re.compile(r'\.([\w-]+)|\["([^"\]]*)"\]')
+
+OPEN_FIELDS = frozenset({"properties", "lookup", "record"})  # what is below them, the sender decides
+CONSENT = ("remaining", "verdict", "scope")  # what the ledger adds to the event
+HIDDEN = frozenset({"batch"})  # how it was read, and nothing that the sender said
+EVENT_FIELDS = tuple(one.name for one in fields(Event) if one.name not in HIDDEN)
+
+Get = Callable[["Reading"], Any]
+
+
+class BadPath(ValueError):  # noqa: N818 - a finding about the user's file; it becomes a Problem.
+    """A path that names nothing; `hint` is the cure."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A checked path."""
+
+    root: str
+    steps: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        shown = (f".{step}" if re.fullmatch(r"[\w-]+", step) else f'["{step}"]' for step in self.steps)
+        return self.root + "".join(shown)
+
+
+def parse_path(written: str) -> Path:
+    """Check a path as written; raises BadPath."""
+    found = PATH.fullmatch(written)
+    if not found:
+        hint = 'write it like msisdn, properties.myproperty or properties["First Name"]'
+        if "{" in written or "}" in written:
+            hint = "write it without braces: they are for texts"
+        raise BadPath(f"`{written}` is not a path", hint)
+    steps = tuple(dotted or bracketed for dotted, bracketed in STEP.findall(found[2]))
+    root = _root(found[1])
+    if root == "consent":
+        if len(steps) != 1 or steps[0] not in CONSENT:
+            raise BadPath(f"`{written}` is not known", "there are consent.remaining, consent.verdict and consent.scope")
+    elif root in OPEN_FIELDS:
+        if not steps:
+            raise BadPath(f"`{written}` is not one value", f"name one of its keys: {root}.name")
+    elif steps:
+        raise BadPath(f"`{root}` has nothing below it", "properties, lookup and record have")
+    return Path(root, steps)
+
+
+def _root(written: str) -> str:
+    known = (*EVENT_FIELDS, "consent")
+    if written in known:
+        return written
+    for name in known:
+        if name == written.casefold():
+            return name
+    hint = did_you_mean(written, known) or f"is it a property? write properties.{written}"
+    raise BadPath(f"an event has no field `{written}`", hint)
+
+
+@dataclass(slots=True)
+class Reading:
+    """One event as the rules read it: remembers what was looked up, as many rules ask for the same."""
+
+    event: Event
+    consent: Mapping[str, Any]
+    folded: dict[str, str | tuple[str, ...] | None] = field(default_factory=dict)
+    indexes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def index(self, root: str) -> dict[str, Any]:
+        """The keys of an open field without regard to case; the first of two that differ only in case."""
+        known = self.indexes.get(root)
+        if known is None:
+            known = {}
+            for key, value in getattr(self.event, root).items():
+                known.setdefault(fold(str(key)), value)
+            self.indexes[root] = known
+        return known
+
+
+def getter(path: Path) -> Get:
+    """A function that reads the path; None where the value is missing. Never raises, whatever the sender sent."""
+    if path.root == "consent":
+        name = path.steps[0]
+        return lambda reading: present(reading.consent.get(name))
+    if not path.steps:
+        read = attrgetter("event." + path.root)
+        return lambda reading: present(read(reading))
+    first, rest = path.steps[0], path.steps[1:]
+    root, folded = path.root, fold(first)
+    container = attrgetter("event." + root)
+
+    def get(reading: Reading) -> Any:
+        values = container(reading)
+        value = values[first] if first in values else reading.index(root).get(folded)
+        return present(value)
+
+    if not rest:
+        return get
+
+    def get_below(reading: Reading) -> Any:
+        value = get(reading)
+        for step in rest:
+            value = _below(value, step)
+        return present(value)
+
+    return get_below
+
+
+def _below(value: Any, step: str) -> Any:
+    if not isinstance(value, Mapping):
+        return None
+    if step in value:
+        return value[step]
+    wanted = fold(step)
+    return next((item for key, item in value.items() if fold(str(key)) == wanted), None)
+
+
+def folded_getter(path: Path) -> Callable[[Reading], str | tuple[str, ...] | None]:
+    """A function that reads the path for comparing: folded text, several for a list, None where it is missing."""
+    get, name = getter(path), str(path)
+
+    def read(reading: Reading) -> str | tuple[str, ...] | None:
+        known = reading.folded
+        if name in known:
+            return known[name]
+        value = get(reading)
+        made: str | tuple[str, ...] | None
+        if value is None:
+            made = None
+        elif isinstance(value, list | tuple):
+            made = tuple(fold(text(item)) for item in value if present(item) is not None)
+        else:
+            made = fold(text(value))
+        known[name] = made
+        return made
+
+    return read

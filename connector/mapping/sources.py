@@ -1,0 +1,30 @@
+"""`on:` and `feed:` checked: which events a file sees."""
+
+from connector.mapping.context import Findings
+from connector.mapping.rules import MappingFile
+
+CHANGE = "change"  # the shape of events that come from a CRM
+
+
+def check_sources(model: MappingFile, findings: Findings) -> tuple[str, ...]:
+    """The sources of a file; what is unknown or does not go together becomes a problem."""
+    several = isinstance(model.on, list)
+    sources = tuple(model.on) if isinstance(model.on, list) else (model.on,)
+    for number, source in enumerate(sources):
+        where = ("on", number) if several else ("on",)
+        if source not in findings.context.sources:
+            findings.unknown(where, "source of events", source, findings.context.sources)
+        elif sources.index(source) != number:
+            findings.add(where, "source-twice", f"`{source}` is here twice", "take one of them out")
+    changes = [source.rpartition(".")[2] == CHANGE for source in sources]
+    if all(changes) and model.feed is None:
+        findings.add(
+            ("on",), "no-feed", "this does not say which object is watched", "add feed: {object: Contact, fields: […]}"
+        )
+    elif any(changes) and not all(changes):
+        findings.add(
+            ("on",), "mixed-sources", "changes in a CRM and other events do not go into one file", "make two files"
+        )
+    elif not any(changes) and model.feed is not None:
+        findings.add(("feed",), "useless-feed", "`feed` is for changes in a CRM alone", "take it out", key=True)
+    return sources

@@ -1,0 +1,92 @@
+"""Templates: `"{path}"`, or a text with paths in it. `{path?}` may be missing; `{{` and `}}` are literal braces. No expressions."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from connector.mapping.paths import BadPath, Get, Path, Reading, getter, parse_path
+from connector.mapping.values import present, text
+
+PIECE = re.compile(r'\{\{|\}\}|\{((?:[^{}"]|"[^"]*")*)\}|[{}]')
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A path in a template."""
+
+    path: Path
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A checked template: its literal texts and paths in order."""
+
+    parts: tuple[str | Part, ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The paths that it reads."""
+        return tuple(part.path for part in self.parts if isinstance(part, Part))
+
+
+def parse_template(written: str) -> Template:
+    """Check a template as written; raises BadPath."""
+    parts: list[str | Part] = []
+    plain = ""
+    end = 0
+    for found in PIECE.finditer(written):
+        plain += written[end : found.start()]
+        end = found.end()
+        piece = found.group()
+        if piece in {"{{", "}}", "}"}:
+            plain += piece[0]
+        elif piece == "{":
+            raise BadPath(f"a `{{` in `{written}` is never closed", "close it with `}`; for a literal brace write `{{`")
+        else:
+            inside = found[1].strip()
+            if plain:
+                parts.append(plain)
+                plain = ""
+            parts.append(Part(parse_path(inside.removesuffix("?").rstrip()), inside.endswith("?")))
+    plain += written[end:]
+    if plain:
+        parts.append(plain)
+    return Template(tuple(parts))
+
+
+def render(template: Template) -> Get:
+    """A function that fills the template in; None where a part is missing that may not be, and where all of it is blank.
+
+    A path alone keeps the type of its value; with text around it the whole is text.
+    """
+    match template.parts:
+        case ():
+            return lambda _reading: None
+        case (str(constant),):
+            fixed = present(constant)
+            return lambda _reading: fixed
+        case (Part(path=path),):
+            return getter(path)
+    pieces = [part if isinstance(part, str) else (getter(part.path), part.optional) for part in template.parts]
+
+    def fill(reading: Reading) -> Any:
+        made: list[str] = []
+        left_out = False
+        for piece in pieces:
+            if isinstance(piece, str):
+                made.append(piece)
+                continue
+            get, optional = piece
+            value = get(reading)
+            if value is not None:
+                made.append(text(value))
+            elif optional:
+                left_out = True
+            else:
+                return None
+        whole = "".join(made)
+        # `{first?} {last?}` leaves a blank at one end where one of them is missing.
+        return present(whole.strip() if left_out else whole)
+
+    return fill

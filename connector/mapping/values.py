@@ -1,0 +1,129 @@
+"""Values as a mapping sees them: what is missing, how a value reads as text or number, what a CRM is sent. Knows no paths.
+
+None stands for missing throughout: absent, null and blank are the same to a mapping.
+"""
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from typing import Any
+
+from connector.model.operation import Scalar
+from connector.model.phone import Phone
+
+NUMBER = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18}|,[0-9]{1,2})?")
+LARGEST_INTEGER = 2**63  # beyond it JSON readers differ; such a number goes out as text
+WRITTEN_OUT = 30  # digits up to which a decimal number is written without an exponent
+
+
+def present(value: Any) -> Any:
+    """The value, or None where it counts as missing: null, blank, empty, or no number at all (NaN)."""
+    kind = value.__class__
+    if kind is str:
+        return value if value and not value.isspace() else None
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind is list or kind is dict or kind is tuple:
+        return value or None
+    if kind is Phone:
+        return value.e164
+    if isinstance(value, Enum):
+        return present(value.value)
+    return value
+
+
+def text(value: Any) -> str:
+    """How a value reads as text: `true`, `2002`, `12.5`, an ISO time in UTC; a list is joined by commas."""
+    write = TEXTS.get(value.__class__)
+    if write is not None:
+        return write(value)
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False, default=text)
+    if isinstance(value, list | tuple):
+        return ", ".join(text(item) for item in value if present(item) is not None)
+    return text(present(value)) if isinstance(value, Phone | Enum) else str(value)
+
+
+def _integer_text(value: int) -> str:
+    return str(value) if -LARGEST_INTEGER < value < LARGEST_INTEGER else str(Decimal(value))
+
+
+def _number_text(number: Decimal) -> str:
+    if not number.is_finite():
+        return ""
+    if abs(number.adjusted()) > WRITTEN_OUT or len(number.as_tuple().digits) > WRITTEN_OUT:
+        return str(number)
+    plain = format(number, "f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds and Z: the form that Salesforce and Dynamics both read."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+TEXTS: dict[type, Callable[[Any], str]] = {
+    str: str,
+    bool: lambda value: "true" if value else "false",
+    int: _integer_text,
+    float: lambda value: _number_text(Decimal(repr(value))),
+    Decimal: _number_text,
+    datetime: iso,
+    date: date.isoformat,
+    type(None): lambda _value: "",
+}
+
+
+def fold(plain: str) -> str:
+    """A text for comparing: in NFC and without regard to case."""
+    if plain.isascii():
+        return plain.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", plain).casefold())
+
+
+def number(value: Any) -> Decimal | None:
+    """The number that a value is or is written as (`100`, `12.50`, `12,5`); None for anything else, truth values included."""
+    kind = value.__class__
+    if kind is Decimal:
+        return value if value.is_finite() else None
+    if kind is int:
+        return Decimal(value)
+    if kind is float:
+        return Decimal(repr(value)) if math.isfinite(value) else None
+    if kind is not str or not NUMBER.fullmatch(value.strip()):
+        return None
+    try:
+        return Decimal(value.strip().replace(",", "."))
+    except InvalidOperation:
+        return None
+
+
+def scalar(value: Any) -> Scalar:
+    """The value as it goes into the CRM's JSON; None where it is missing."""
+    kind = value.__class__
+    if kind is str:
+        return str(value) if value and not value.isspace() else None
+    if kind is bool or value is None:
+        return value  # type: ignore[no-any-return]  # the class was compared.
+    if kind is int:
+        return int(value) if -LARGEST_INTEGER < value < LARGEST_INTEGER else text(value)
+    if kind is float:
+        return float(value) if math.isfinite(value) else None
+    if kind is Decimal:
+        return _json_number(value)
+    return text(value) or None
+
+
+def _json_number(value: Decimal) -> Scalar:
+    if not value.is_finite():
+        return None
+    if abs(value.adjusted()) > WRITTEN_OUT:
+        return str(value)
+    if value == value.to_integral_value():
+        return scalar(int(value))
+    return float(value)
