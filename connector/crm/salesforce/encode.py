@@ -25,6 +25,7 @@ RECORD_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 SOQL_ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 )
+PLAIN = frozenset({str, bool, int})  # types that need no second look
 # In a composite request this begins a reference to another subrequest's answer, even inside a donor's message.
 REFERENCE = b"@{"
 
@@ -63,7 +64,9 @@ def record(object_name: str, key_field: str, key: str, fields: Mapping[str, Valu
     body: dict[str, Any] = {"attributes": {"type": identifier(object_name)}}
     for name, value in fields.items():
         identifier(name)
-        if isinstance(value, Parent):
+        if type(value) in PLAIN:
+            body[name] = value
+        elif isinstance(value, Parent):
             _put_parent(body, name, value)
         elif value is None and name.endswith("__r"):
             # A relationship cannot be set to null, only the field that holds the parent's id.

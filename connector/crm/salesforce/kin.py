@@ -1,6 +1,6 @@
 """Which writes of a batch are the parents of which: pure, and all that is known of it here is the batch itself."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connector.model.operation import Parent, RecordWrite
@@ -25,28 +25,31 @@ def kin(writes: Mapping[int, RecordWrite]) -> Kin:
     before: dict[int, Sequence[int]] = {}
     parents: dict[int, Sequence[int]] = {}
     for index, write in writes.items():
-        groups = [[one for one in group if one != index] for group in _candidates(write, writes, places)]
+        groups = [
+            [one for one in _meant(name, parent, writes, places) if one != index] for name, parent in _relations(write)
+        ]
         before[index] = [one for group in groups for one in group]
         parents[index] = [group[0] for group in groups if len(group) == 1]
     return Kin(before=before, parents=parents, stages=_stages(before))
 
 
-def _candidates(
-    write: RecordWrite, writes: Mapping[int, RecordWrite], places: Mapping[tuple[str, str], Sequence[int]]
-) -> Iterator[Sequence[int]]:
-    """For each relationship that the write sets, the writes that may be of the record it points to."""
-    for values in (write.set, write.create):
-        for name, value in values.items():
-            if not isinstance(value, Parent):
-                continue
-            found = places.get((value.key_field.casefold(), value.key.casefold()), ())
-            # Only a relationship of several types names the object; most others are called after it.
-            hint = _base(value.object or name)
-            named = [one for one in found if _base(writes[one].object) == hint]
-            if named:
-                yield named
-            elif value.object is None:
-                yield found
+def _relations(write: RecordWrite) -> list[tuple[str, Parent]]:
+    return [
+        (name, value) for values in (write.set, write.create) for name, value in values.items() if type(value) is Parent
+    ]
+
+
+def _meant(
+    name: str, parent: Parent, writes: Mapping[int, RecordWrite], places: Mapping[tuple[str, str], Sequence[int]]
+) -> Sequence[int]:
+    """The writes that may be of the record to which a relationship points."""
+    found = places.get((parent.key_field.casefold(), parent.key.casefold()), ())
+    # Only a relationship of several types names the object; most others are called after it.
+    hint = _base(parent.object or name)
+    named = [one for one in found if _base(writes[one].object) == hint]
+    if parent.object is not None:
+        return named
+    return named or found
 
 
 def _base(name: str) -> str:

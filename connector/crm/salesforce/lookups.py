@@ -15,6 +15,8 @@ KEYS = 200  # of one query
 QUERIES = 5  # of one composite
 # Characters of the keys of one query, encoded: Salesforce takes URLs of 16,384 bytes, and the rest of the query has its room.
 KEYS_LENGTH = 14_000
+SHORT_KEY = 20  # characters of a key of which 200 fit in any case
+LONGEST_ENCODING = 3  # characters for one of ASCII: %2B
 ID_LENGTH = 15  # characters that tell two records apart; the last three of an 18-character Id are a checksum
 
 
@@ -131,7 +133,7 @@ def _queries(wanted: Iterable[Wanted]) -> list[Query]:
     lengths: dict[tuple[str, str], int] = {}
     for one in wanted:
         group = (one.write.object, one.write.key_field)
-        length = len(quote(literal(one.write.key), safe="")) + len("%2C")
+        length = _length(one.write.key)
         chunks = groups.setdefault(group, [[]])
         lengths[group] = lengths.get(group, 0) + length
         if chunks[-1] and (len(chunks[-1]) == KEYS or lengths[group] > KEYS_LENGTH):
@@ -143,6 +145,13 @@ def _queries(wanted: Iterable[Wanted]) -> list[Query]:
         for chunks in groups.values()
         for chunk in chunks
     ]
+
+
+def _length(key: str) -> int:
+    """Characters of a key in the URL of its query, with its quotes and comma; more than that where counting costs more."""
+    if len(key) <= SHORT_KEY and key.isascii() and key[1:].isalnum():
+        return LONGEST_ENCODING * (len(key) + len("'',"))
+    return len(quote(f"{literal(key)},", safe=""))
 
 
 def _batches(queries: Sequence[Query]) -> list[list[Query]]:

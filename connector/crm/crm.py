@@ -1,0 +1,41 @@
+"""What a CRM brings to the house, whichever it is. How it is put together is the CRM's own affair."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from connector.delivery.transport import Credentials
+from connector.model.exchange import Exchange
+from connector.model.roles import ConsentFields, Feed, Sink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What the mappings need of one object of a CRM."""
+
+    object: str
+    key_fields: tuple[str, ...] = ()  # by which records are written
+    written: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()  # by a feed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """What a feed is to show."""
+
+    object: str
+    fields: tuple[str, ...]
+    key_fields: tuple[str, ...]
+    every: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crm:
+    """A configured CRM."""
+
+    name: str
+    credentials: Credentials
+    sink: Sink
+    feed: Callable[[Watching], Feed]
+    preflight: Callable[[Sequence[Needs]], Exchange[list[str]]]  # what it lacks of them, one sentence each
+    consent_fields: Mapping[str, ConsentFields] = field(default_factory=dict)  # by object
