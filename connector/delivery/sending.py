@@ -6,7 +6,6 @@ from typing import Any
 
 from connector.delivery.batch import Fold, fold, rounds
 from connector.delivery.transport import Client
-from connector.model.errors import ConnectorError
 from connector.model.operation import Operation, RecordWrite, Repeat
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.roles import Shadow, Sink, Task
@@ -155,7 +154,8 @@ def _children(
         own: list[tuple[int, int]] = []
         for parent in child.operation.parents:
             parts = parents.get((parent.key_field.casefold(), parent.key.casefold()), [])
-            own += [max([one for one in parts if one[0] < here] or [min(parts)])] if parts else []
+            if parts:
+                own.append(max((one for one in parts if one[0] < here), default=min(parts)))
         if own:
             index, number = max(own, key=lambda one: one[1])
             children.setdefault(number, []).append((child, index))

@@ -109,7 +109,7 @@ class Client:
         repeat = AsyncRetrying(
             retry=retry_if_result(_worth_repeating),
             stop=stop_after_attempt(TRIES),
-            wait=wait_exponential_jitter(initial=0.1, max=2),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2),
             sleep=self._sleep,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
@@ -143,7 +143,22 @@ class Client:
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             return CallFailed(failure=Failure.REFUSED, detail=_words(error))
         except (aiohttp.ClientError, OSError) as error:
-            return CallFailed(failure=Failure.LOST, detail=_words(error))
+            lost = error.args[0] if isinstance(error, _Lost) else error
+            return CallFailed(failure=Failure.LOST, detail=_words(lost))
+
+
+class _Lost(aiohttp.ClientError):
+    """A connection was lost; its argument is aiohttp's own error."""
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET, PUT or DELETE again by itself after a lost connection: `repeatable` alone decides."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Lost(error) from error
 
 
 async def _signing_in(step: Awaitable[T]) -> T:
@@ -177,7 +192,10 @@ class Transport:
     async def __aenter__(self) -> Self:
         # Proxies of the environment are not used: a donor's data goes where the config says and nowhere else.
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=32), trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
+            connector=aiohttp.TCPConnector(limit=32),
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_once,),
         )
         return self
 
