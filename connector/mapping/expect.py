@@ -32,6 +32,8 @@ class ExpectedOperation(Strict):
     """Fields that are written."""
     create: dict[str, Any] = Field(default_factory=dict)
     """Fields that are written to a new record."""
+    absent: tuple[str, ...] = ()
+    """Fields that are not written."""
     provider: str | None = None
     """To whom a command goes."""
     phone: str | None = None
@@ -116,7 +118,8 @@ def _compare_write(expected: ExpectedOperation, got: RecordWrite) -> list[str]:
         found += _fields("key", expected.key, {got.key_field: got.key})
     if expected.id is not None:
         found += _fields("id", {ID_FIELD: expected.id}, {got.key_field: got.key})
-    return found + _fields("set", expected.set, got.set) + _fields("create", expected.create, got.create)
+    found += _fields("set", expected.set, got.set) + _fields("create", expected.create, got.create)
+    return found + [f"`{name}` is written" for name in expected.absent if name in got.set or name in got.create]
 
 
 def _expected_label(expected: ExpectedOperation) -> str:
