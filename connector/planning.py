@@ -3,25 +3,29 @@
 Run, explain, test and replay call the same function. Nothing here reads a clock, a file or the store.
 """
 
-from collections.abc import Sequence
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from connector.consent.changes import NUMBER_CHANGED
 from connector.consent.decide import Ruling, decide, strongest
 from connector.consent.guard import carries_opt_out, permit
 from connector.consent.standing import Standing, decisions, same, stand
 from connector.mapping.apply import intents
 from connector.mapping.compile import Ruleset
-from connector.model.consent import Subscription
+from connector.model.consent import LedgerEntry, Phase, Subscription
 from connector.model.event import Event, Verdict
 from connector.model.lifecycle import EventState
-from connector.model.operation import Operation
+from connector.model.operation import Operation, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.plan import Intents, Known, Plan
 
 
 def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -> Plan:
     """What the event leads to. `tracing` adds why, for people."""
-    if known.phone_changed:
+    if event.action == NUMBER_CHANGED:
         return Plan(
             state=EventState.DEAD,
             reason=Reason.NEEDS_PERSON,
@@ -111,3 +115,78 @@ def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> P
     if wanted.matched:
         return replace(done, state=EventState.IGNORED, detail="the rules that matched had nothing to do")
     return done
+
+
+def lane_of(event: Event) -> str:
+    """The lane that the event's operations go in: its person, else the record that it is about, else itself."""
+    if event.msisdn is not None:
+        return event.msisdn.e164
+    record = event.record.get("Id")
+    return f"record:{record}" if record else f"event:{event.key}"
+
+
+def units_of(operations: Sequence[Operation]) -> dict[str, tuple[Operation, ...]]:
+    """The operations by sink, each sink's in their order."""
+    sinks: dict[str, list[Operation]] = {}
+    for operation in operations:
+        sinks.setdefault(operation.sink, []).append(operation)
+    return {sink: tuple(several) for sink, several in sinks.items()}
+
+
+def plan_in_order(
+    batch: Sequence[tuple[int, Event]],
+    rules: Ruleset,
+    *,
+    ledgers: Mapping[str, Sequence[LedgerEntry]],
+    configured: Sequence[Subscription],
+    others_out: Callable[[Event], bool],
+) -> list[tuple[int, Event, Plan]]:
+    """Plan stored events (id and event), each with what those before it in the batch decided for its person.
+
+    An event that cannot be planned becomes a dead letter alone.
+    """
+    now: dict[str, list[LedgerEntry]] = {phone: list(entries) for phone, entries in ledgers.items()}
+    planned: list[tuple[int, Event, Plan]] = []
+    for event_id, event in batch:
+        ledger = now.setdefault(event.msisdn.e164, []) if event.msisdn else []
+        others = event.verdict is Verdict.OPT_IN and event.object is not None and others_out(event)
+        known = Known(ledger=tuple(ledger), configured=tuple(configured), others_opted_out=others)
+        try:
+            done = plan(event, rules, known)
+        except Exception as error:  # noqa: BLE001 - a bug must cost one event, never the road.
+            done = Plan(state=EventState.DEAD, reason=Reason.BUG, detail=_place(error))
+        ledger.extend(provisional(event_id, event, done))
+        planned.append((event_id, event, done))
+    return planned
+
+
+def _place(error: Exception) -> str:
+    """Kind and place of a bug; its message may hold a donor's data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
+
+
+def too_many_commands(planned: Sequence[tuple[int, Event, Plan]], most: int) -> frozenset[str]:
+    """The polls that would send more commands than a person has agreed to."""
+    commands: Counter[str] = Counter()
+    for _, event, done in planned:
+        if event.batch is not None:
+            commands[event.batch] += sum(isinstance(one, ServiceCommand) for one in done.operations)
+    return frozenset(poll for poll, count in commands.items() if count > most)
+
+
+def provisional(event_id: int, event: Event, done: Plan) -> list[LedgerEntry]:
+    """The plan's decisions as ledger entries, for the next event of the same person before they are stored."""
+    return [
+        LedgerEntry(
+            id=0,
+            event_id=event_id,
+            event_key=event.key,
+            phase=Phase.DECIDED,
+            decision=decision,
+            recorded_at=event.received_at,
+        )
+        for decision in done.decisions
+    ]
+

@@ -17,7 +17,6 @@ class Known:
     ledger: tuple[LedgerEntry, ...] = ()  # of the event's phone number, oldest first
     configured: tuple[Subscription, ...] = ()  # `subscriptions:` of the config
     others_opted_out: bool = False  # another CRM record with the same number bears an opt-out
-    phone_changed: bool = False  # of a change: the number of an opted-out record was changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,105 @@
+"""The explicit list of providers and CRMs, and a config file → what they bring. A new one is a line in each of two tables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connector.config import document
+from connector.config.load import load
+from connector.config.secrets import SecretRef, resolve
+from connector.config.settings import Settings, config_model, entries
+from connector.crm.crm import Crm
+from connector.crm.salesforce import crm as salesforce
+from connector.crm.salesforce.settings import SalesforceSettings
+from connector.mapping.context import Context
+from connector.model.problem import Problem, ProblemsFound
+from connector.providers.provider import Provider
+from connector.providers.strex import provider as strex
+from connector.providers.strex.settings import StrexSettings
+
+PROVIDERS = {StrexSettings: strex}
+CRMS = {SalesforceSettings: salesforce}
+CONFIG = config_model(StrexSettings, SalesforceSettings)
+CHANGE = "change"  # the shape of what a CRM's feed shows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A config file that has been read."""
+
+    path: Path
+    settings: Settings
+
+    @property
+    def base(self) -> Path:
+        """Where the paths in it start."""
+        return self.path.parent
+
+    def at(self, path: str) -> Path:
+        """A path of the config."""
+        return (self.base / path).resolve()
+
+    @property
+    def providers(self) -> Mapping[str, Any]:
+        """The providers' settings by name."""
+        return entries(self.settings)[0]
+
+    @property
+    def crms(self) -> Mapping[str, Any]:
+        """The CRMs' settings by name."""
+        return entries(self.settings)[1]
+
+
+def load_config(path: Path) -> Loaded:
+    """Read and check a config file. Raises ProblemsFound with all its problems."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ProblemsFound([_whole(path, "there is no such file", "copy config.example.yaml and edit it")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProblemsFound([_whole(path, f"it cannot be read: {error}", "it must be a text file in UTF-8")]) from None
+    loaded = Loaded(path=path.resolve(), settings=load(document.parse(text, str(path)), CONFIG))
+    if twice := sorted(set(loaded.providers) & set(loaded.crms)):
+        message = f"`{twice[0]}` names a provider and a CRM, and so two things to write to"
+        raise ProblemsFound([_whole(path, message, "give one of them another name")])
+    return loaded
+
+
+def _whole(path: Path, message: str, hint: str) -> Problem:
+    return Problem(file=str(path), position=None, code="unreadable-file", message=message, hint=hint)
+
+
+def build_providers(loaded: Loaded) -> dict[str, Provider]:
+    """The configured providers, by name. Raises ConnectorError for a secret that is not there."""
+
+    def reveal(ref: SecretRef) -> Any:
+        return resolve(ref, loaded.base)
+
+    return {name: PROVIDERS[type(one)].build(name, one, reveal) for name, one in loaded.providers.items()}
+
+
+def build_crms(loaded: Loaded) -> dict[str, Crm]:
+    """The configured CRMs, by name. Raises ConnectorError for a secret that is not there."""
+    return {name: CRMS[type(one)].build(name, one, loaded.base) for name, one in loaded.crms.items()}
+
+
+def mapping_context(loaded: Loaded) -> Context:
+    """What mappings may speak of. Needs no secrets, so that a config is checked on any machine."""
+    sources: dict[str, bool] = {}
+    commands: dict[str, frozenset[str]] = {}
+    for name, one in loaded.providers.items():
+        adapter = PROVIDERS[type(one)]
+        sources.update({f"{name}.{shape}": ends for shape, ends in adapter.SHAPES.items()})
+        if taken := adapter.commands(one):
+            commands[name] = taken
+    # An opt-out of the CRM must meet a rule only where there is a provider that can be told of it.
+    sources.update({f"{name}.{CHANGE}": bool(commands) for name in loaded.crms})
+    return Context(
+        sources=sources,
+        crms=tuple(loaded.crms),
+        commands=commands,
+        consent_fields={name: one.consent for name, one in loaded.crms.items()},
+        timezone=loaded.settings.timezone,
+        region=loaded.settings.default_region,
+    )

@@ -1,0 +1,244 @@
+"""The road, read top-down: receive, follow, plan, deliver. One method for each arrow of the drawing in the README.
+
+Each step returns how many things it moved: its loop goes on at once while there is work, and otherwise waits. What a step does in
+detail stands in steps/, and what it decides in the pure rooms below.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from connector.delivery.conclude import trouble
+from connector.delivery.peers import Outlet, Watch
+from connector.delivery.retry import POLICIES, backoff
+from connector.delivery.sending import Sent, send
+from connector.delivery.transport import Client
+from connector.mapping.compile import Ruleset
+from connector.model import facts
+from connector.model.consent import Subscription
+from connector.model.errors import StoreUnavailable
+from connector.model.exchange import HttpRequest, HttpResponse
+from connector.model.facts import Alarm, Followed, Received, Settled, Tell, TurnedAway, Wrote
+from connector.model.lifecycle import EventState
+from connector.model.outcome import Reason, Retry
+from connector.model.roles import ConsentFields, Door
+from connector.steps.errands import errands, settlements, shadow_of
+from connector.steps.keeping import entries
+from connector.steps.planned import Planner
+from connector.steps.reading import Cursor, read_page
+from connector.store.inbox import StoredEvent
+from connector.store.store import Store
+from connector.store.units import Planned, Settlement, Unit
+
+PLAN_BATCH = 500  # events a transaction: one fsync for many, and a stop is still answered at once
+NONCE_LIFE = timedelta(days=1)  # far beyond any drift that a door may allow
+NOT_STORED = HttpResponse(status=503, body=b"not stored, please repeat", headers={"Retry-After": "30"})  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the config says about the road."""
+
+    configured: tuple[Subscription, ...] = ()  # `subscriptions:` of all providers
+    most_commands: int = 50  # that one poll may send without a person
+    region: str | None = None  # of numbers that the CRM holds without a country code
+    consent: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What the road needs from outside; passed in, so that a test is its master."""
+
+    tell: Tell
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    wake: Callable[[str], None]  # the loop of that name: `plan`, or a sink
+
+
+class Road:
+    """The steps, over the rooms that the daemon has built."""
+
+    def __init__(self, store: Store, rules: Ruleset, terms: Terms, around: Around) -> None:
+        self.rules = rules  # a reload replaces them as a whole
+        self.start = uuid4().hex  # names this start of the process in its claims
+        self._store = store
+        self._region = terms.region
+        self._consent = terms.consent
+        self._planner = Planner(store, configured=terms.configured, most_commands=terms.most_commands)
+        self._most_commands = terms.most_commands
+        self._around = around
+        self._tell = around.tell
+        self._open_polls: set[str] = set()
+
+    async def receive(self, door: Door, client: Client, request: HttpRequest) -> HttpResponse:
+        """Authenticate → parse → keep → wake the planner → answer. Raises Refused for a request that is not let in."""
+        try:
+            admission = await client.run(door.admit(request))
+            brought = entries(door, request)
+            expires = request.received_at + NONCE_LIFE if admission.nonce else None
+            kept = await self._store.inbox.keep(brought, nonce=admission.nonce, nonce_expires=expires)
+        except StoreUnavailable:
+            self._tell(TurnedAway(provider=door.provider, door=door.name, status=503, why="not stored"))
+            return NOT_STORED
+        for entry, one in zip(brought, kept, strict=True):
+            self._tell(
+                Received(
+                    provider=entry.provider,
+                    shape=entry.shape,
+                    event=entry.key,
+                    known=one.known,
+                    unreadable=entry.unreadable,
+                )
+            )
+        self._around.wake("plan")
+        return door.answer()
+
+    async def follow(self, watch: Watch) -> int:
+        """Ask for changes after the cursor, page by page; their events and the new cursor are one transaction.
+
+        A first look (a new feed, other fields, a lost cursor) only records the shadow.
+        """
+        feed = watch.feed
+        if self._around.monotonic() < watch.patience.until:
+            return 0
+        cursor = Cursor.read(self._store.following.cursor(feed.name), feed)
+        page = await watch.client.run(feed.ask(cursor.position))
+        if isinstance(page, Retry):
+            pause = max(backoff(POLICIES[page.reason], watch.patience.failures), page.not_before or timedelta())
+            watch.patience.pause(page.reason, page.detail, pause, now=self._around.monotonic(), tell=self._tell)
+            self._end_round(watch)
+            return 0
+        watch.patience.over(self._tell)
+        if watch.poll is None:
+            watch.poll = uuid4().hex
+            self._open_polls.add(watch.poll)
+        now = self._around.now()
+        kept = await self._store.following.follow(
+            feed.name,
+            lambda seen: read_page(watch, page, cursor, seen, region=self._region, now=now),
+            crm=feed.crm,
+            object=feed.object,
+            record_ids=[row.record_id for row in page.rows],
+            now=now,
+        )
+        self._tell(Followed(feed=feed.name, rows=len(page.rows), changes=len(kept), baseline=cursor.baseline))
+        if page.last:
+            self._end_round(watch)
+        return 0 if page.last else len(page.rows)
+
+    async def plan(self) -> int:
+        """Oldest events → operations, decisions and what became of them, in one transaction.
+
+        Opt-outs are planned first, each behind what its own person has waiting.
+        """
+        batch = [
+            (one.id, one.event) for one in self._waiting() if one.event and one.event.batch not in self._open_polls
+        ]
+        if not batch:
+            return 0
+        planned, flooding = self._planner(batch, self.rules)
+        for poll in flooding:
+            self._tell(
+                Alarm(
+                    kind=f"commands_parked:{poll}",
+                    message=f"one poll of the CRM asks for more than {self._most_commands} commands; all are parked",
+                    cure="see `connector parked list`, then release or discard them",
+                )
+            )
+        await self._commit(planned)
+        for one, (_, event) in zip(planned, batch, strict=True):
+            self._tell(
+                facts.Planned(
+                    event=event.key,
+                    provider=event.provider,
+                    state=one.state,
+                    operations=sum(len(unit.operations) for unit in one.units),
+                    detail=one.detail,
+                    reason=one.reason,
+                )
+            )
+        for sink in {unit.sink for one in planned for unit in one.units}:
+            self._around.wake(sink)
+        return len(batch)
+
+    async def deliver(self, outlet: Outlet) -> int:
+        """Claim a batch → write it → judge every outcome → settle, in one transaction."""
+        sink = outlet.sink
+        if self._around.monotonic() < outlet.patience.until:
+            return 0
+        units = await self._store.outbox.claim(sink.name, sink.batch, self.start, self._around.now())
+        if not units:
+            return 0
+        began, calls = self._around.monotonic(), outlet.client.calls
+        tasks = errands(units, self._store)
+        operations = [task.operation for task in tasks if task.operation is not None]
+        sent = await send(sink, outlet.client, operations, shadow_of(operations, self._store))
+        settled = settlements(units, tasks, sent, feeds=self.rules.feeds, consent=self._consent)
+        await self._store.outbox.settle(settled, now=self._around.now())
+        seconds = self._around.monotonic() - began
+        self._tell(
+            Wrote(sink=sink.name, operations=len(operations), calls=outlet.client.calls - calls, seconds=seconds)
+        )
+        self._tell_settled(units, settled)
+        self._bear(outlet, sent)
+        return len(units)
+
+    def _waiting(self) -> Sequence[StoredEvent]:
+        urgent = self._store.inbox.urgent(PLAN_BATCH)
+        people = {one.event.msisdn.e164 for one in urgent if one.event and one.event.msisdn}
+        # Of the opt-out's person everything older comes along, so that it is held against what they really joined.
+        return self._store.inbox.pending_of(sorted(people)) if people else self._store.inbox.pending(PLAN_BATCH)
+
+    async def _commit(self, planned: Sequence[Planned]) -> None:
+        now = self._around.now()
+        try:
+            await self._store.plans.commit(planned, now=now)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - a plan that the store cannot take must not hold up the others.
+            if len(planned) > 1:
+                for one in planned:
+                    await self._commit([one])
+                return
+            bug = Planned(event_id=planned[0].event_id, state=EventState.DEAD, reason=Reason.BUG)
+            await self._store.plans.commit([bug], now=now)
+
+    def _end_round(self, watch: Watch) -> None:
+        """Let the planner have the round's changes: only now it is known how many commands they make."""
+        if watch.poll is not None:
+            self._open_polls.discard(watch.poll)
+            watch.poll = None
+            self._around.wake("plan")
+
+    def _bear(self, outlet: Outlet, sent: Sent) -> None:
+        """Leave the sink alone for a while when a whole batch came back for the sink's own sake."""
+        bad = trouble(sent.outcomes, outlet.patience.failures)
+        if bad is None:
+            if sent.outcomes:
+                outlet.patience.over(self._tell)
+            return
+        reason, detail, pause = bad
+        outlet.patience.pause(reason, detail, pause, now=self._around.monotonic(), tell=self._tell)
+
+    def _tell_settled(self, units: Sequence[Unit], settled: Sequence[Settlement]) -> None:
+        now = self._around.now()
+        for unit, end in zip(units, settled, strict=True):
+            self._tell(
+                Settled(
+                    event=unit.event_key,
+                    sink=unit.sink,
+                    state=end.state,
+                    reason=end.reason,
+                    attempts=unit.attempts + end.spend_attempt,
+                    seconds=(now - unit.received_at).total_seconds(),
+                )
+            )
+            if end.reason is Reason.PROVIDER_DISAGREES:
+                self._tell(
+                    Alarm(
+                        kind=f"provider_disagrees:{unit.event_key}",
+                        message=f"{unit.sink} does not know a subscription that our ledger holds active",
+                        cure="see `connector explain` of the event, and look the subscriber up at the provider",
+                    )
+                )

@@ -1,0 +1,132 @@
+"""Claimed units → what may go out of them now, and, when it has, what becomes of each."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.consent.changes import is_out
+from connector.consent.guard import as_sendable
+from connector.delivery.conclude import Attempt, conclude
+from connector.delivery.sending import Sent, Written
+from connector.mapping.compile import FeedPlan
+from connector.model.consent import Phase
+from connector.model.lifecycle import UnitState
+from connector.model.operation import Operation, RecordWrite, ServiceCommand
+from connector.model.outcome import Delivered, Outcome
+from connector.model.phone import parse_phone
+from connector.model.roles import ConsentFields, Shadow
+from connector.store.records import ShadowWrite
+from connector.store.store import Store
+from connector.store.units import Confirmation, Settlement, Unit
+
+VOID = Delivered(detail="superseded by what came after it")
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One operation of a claimed unit as it may go out; None where nothing is left of it."""
+
+    unit: int  # place in the claim
+    index: int  # place in the unit
+    operation: Operation | None
+
+
+def errands(units: Sequence[Unit], store: Store) -> list[Errand]:
+    """Ask consent again before anything goes out: the world has gone on since the plan was made."""
+    people = sorted({unit.lane for unit in units if unit.lane.startswith("+")})
+    ledgers = store.consents.of_many(people)
+    return [
+        Errand(
+            place,
+            index,
+            as_sendable(
+                operation,
+                event_id=unit.event_id,
+                overtaken=unit.overtaken_by is not None,
+                newer=[(one.object, one.key_field, one.key, one.field) for one in unit.newer],
+                ledger=ledgers.get(unit.lane, ()),
+            ),
+        )
+        for place, unit in enumerate(units)
+        for index, operation in zip(unit.indexes, unit.operations, strict=True)
+    ]
+
+
+def shadow_of(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], Shadow]:
+    """The shadows of the records whose flag is to be cleared."""
+    wanted: dict[tuple[str, str, str], list[str]] = {}
+    for one in operations:
+        if isinstance(one, RecordWrite) and one.clears_flag:
+            wanted.setdefault((one.sink, one.object, one.key_field), []).append(one.key)
+    known = {group: store.records.shadows_by_key(*group, keys) for group, keys in wanted.items()}
+    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
+
+
+def settlements(
+    units: Sequence[Unit],
+    going: Sequence[Errand],
+    sent: Sent,
+    *,
+    feeds: Mapping[str, Mapping[str, FeedPlan]],
+    consent: Mapping[str, Mapping[str, ConsentFields]],
+) -> list[Settlement]:
+    """Judge every unit by the outcomes of its operations. What was written of a feed's fields is the record's new shadow."""
+    attempts: list[list[Attempt]] = [[] for _ in units]
+    shadows: list[list[ShadowWrite]] = [[] for _ in units]
+    outcomes = iter(sent.outcomes)
+    sent_to: list[int] = []
+    for errand in going:
+        outcome: Outcome = VOID
+        if errand.operation is not None:
+            outcome = next(outcomes)
+            sent_to.append(errand.unit)
+        attempts[errand.unit].append(Attempt(errand.index, errand.operation, outcome))
+    for written in sent.written:
+        crm, name = written.write.sink, written.write.object
+        watched = feeds.get(crm, {}).get(name)
+        if watched is not None:
+            shadow = _shadow(written, watched.fields, consent.get(crm, {}).get(name))
+            shadows[sent_to[written.index]].append(shadow)
+    return [_settle(unit, tries, tuple(seen)) for unit, tries, seen in zip(units, attempts, shadows, strict=True)]
+
+
+def _settle(unit: Unit, tries: Sequence[Attempt], shadows: tuple[ShadowWrite, ...]) -> Settlement:
+    end = conclude(tries, unit.attempts)
+    return Settlement(
+        unit_id=unit.id,
+        state=end.state,
+        reason=end.reason,
+        detail=end.detail,
+        delay=end.delay,
+        spend_attempt=end.spends,
+        done=end.done,
+        in_doubt=end.in_doubt,
+        shadows=shadows,
+        confirmations=_confirmations(unit, end.state, end.detail),
+    )
+
+
+def _confirmations(unit: Unit, state: UnitState, detail: str | None) -> tuple[Confirmation, ...]:
+    """What the ledger hears of the unit, where it carries consent."""
+    if not any(isinstance(one, ServiceCommand) or one.consent for one in unit.operations):
+        return ()
+    if state is UnitState.DELIVERED:
+        return (Confirmation(phase=Phase.CONFIRMED, detail=detail),)
+    return (Confirmation(phase=Phase.FAILED, detail=detail),) if state is UnitState.DEAD else ()
+
+
+def _shadow(written: Written, watched: Collection[str], consent: ConsentFields | None) -> ShadowWrite:
+    write, outcome = written.write, written.outcome
+    values: dict[str, Any] = {**write.create, **write.set} if outcome.created else dict(write.set)
+    fields = {name: values[name] for name in watched if name in values and name not in outcome.left_out}
+    phone = parse_phone(fields[consent.phone]) if consent and consent.phone in fields else None
+    return ShadowWrite(
+        crm=write.sink,
+        object=write.object,
+        record_id=outcome.record_id,
+        key_field=write.key_field,
+        key=write.key,
+        fields=fields,
+        phone=phone.e164 if phone else None,
+        opted_out=is_out(fields, consent) if consent and consent.flag in fields else None,
+    )

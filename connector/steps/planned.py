@@ -1,0 +1,76 @@
+"""A batch of stored events → the plans as the store takes them: units by sink and lane, and what is parked."""
+
+from collections.abc import Sequence
+
+from connector.consent.guard import carries_opt_out
+from connector.mapping.compile import Ruleset
+from connector.model.consent import Phase, Subscription
+from connector.model.event import Event, Verdict
+from connector.model.operation import ServiceCommand
+from connector.model.plan import Plan
+from connector.planning import lane_of, plan_in_order, too_many_commands, units_of
+from connector.store.store import Store
+from connector.store.units import NewUnit, Planned, SideAnswer
+
+
+class Planner:
+    """Plans batches; remembers which polls flooded."""
+
+    def __init__(self, store: Store, *, configured: Sequence[Subscription], most_commands: int) -> None:
+        """`configured`: the subscriptions of the config; `most_commands`: that one poll may send without a person."""
+        self._store = store
+        self._configured = tuple(configured)
+        self._most_commands = most_commands
+        self._parked: set[str] = set()
+
+    def __call__(self, batch: Sequence[tuple[int, Event]], rules: Ruleset) -> tuple[list[Planned], frozenset[str]]:
+        """The plans, in the order of the events, and the polls that are newly parked."""
+        people = {event.msisdn.e164 for _, event in batch if event.msisdn}
+        planned = plan_in_order(
+            batch,
+            rules,
+            ledgers=self._store.consents.of_many(sorted(people)),
+            configured=self._configured,
+            others_out=self._others_out,
+        )
+        flooding = too_many_commands(planned, self._most_commands) - self._parked
+        self._parked |= flooding
+        return [self._lay(event_id, event, done, rules.version) for event_id, event, done in planned], flooding
+
+    def _others_out(self, event: Event) -> bool:
+        """Whether another record with the event's number bears an opt-out."""
+        if event.msisdn is None or event.object is None:
+            return False
+        return self._store.records.opted_out_with_phone(
+            event.provider, event.object, event.msisdn.e164, but=str(event.record.get("Id"))
+        )
+
+    def _lay(self, event_id: int, event: Event, done: Plan, version: str) -> Planned:
+        parked = event.batch in self._parked
+        units = tuple(
+            NewUnit(
+                sink=sink,
+                lane=lane_of(event),
+                operations=operations,
+                urgent=done.overtakes and any(carries_opt_out(one, Verdict.OPT_OUT) for one in operations),
+                parked=parked and any(isinstance(one, ServiceCommand) for one in operations),
+            )
+            for sink, operations in units_of(done.operations).items()
+        )
+        return Planned(
+            event_id=event_id,
+            state=done.state,
+            detail="; ".join(filter(None, (done.detail, *done.notes))) or None,
+            reason=done.reason,
+            mapping=version,
+            units=units,
+            decisions=done.decisions,
+            answers=self._said_so_itself(event, done),
+        )
+
+    @staticmethod
+    def _said_so_itself(event: Event, done: Plan) -> tuple[SideAnswer, ...]:
+        """The side that the opt-out comes from holds it already."""
+        if not any(decision.word is Verdict.OPT_OUT for decision in done.decisions):
+            return ()
+        return (SideAnswer(sink=event.provider, phase=Phase.CONFIRMED, detail="it came from there"),)
