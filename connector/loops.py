@@ -5,11 +5,11 @@ After a bug it pauses and goes on; a stop lets the step end. What a step does is
 
 import asyncio
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from connector.model.facts import LoopFailed, Tell
+from connector.observe.faults import place
 
 FIRST_PAUSE = 1.0  # seconds after a bug; doubled each time up to the longest
 LONGEST_PAUSE = 60.0  # seconds: a fault that mends itself is not waited for longer than this
@@ -96,13 +96,3 @@ async def wait_for(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         pass
-
-
-def place(error: BaseException) -> str:
-    """Type and place of an error, never its message: that may hold a donor's data."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return type(error).__name__
-    ours = [frame for frame in frames if "/connector/" in frame.filename]
-    where = (ours or frames)[-1]
-    return f"{type(error).__name__} in {where.name} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno})"

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import orjson
 from aiohttp import hdrs, web
 
-from connector.loops import place
 from connector.model.errors import ConnectorError
 from connector.model.facts import LoopFailed, Tell
 from connector.model.problem import ProblemsFound
+from connector.observe.faults import place
 
 TOKEN_BYTES = 32  # of randomness
 BODY_LIMIT = 1024 * 1024  # bytes of a command's object

@@ -13,11 +13,11 @@ from urllib.parse import unquote
 
 from aiohttp import ClientConnectionError, ClientPayloadError, hdrs, web
 
-from connector.loops import place
 from connector.model.errors import Refused
 from connector.model.exchange import HttpRequest, HttpResponse
 from connector.model.facts import LoopFailed, Tell, TurnedAway
 from connector.model.roles import Door
+from connector.observe.faults import place
 from connector.web.proxies import caller, public_base
 
 BODY_TIME = 10.0  # seconds for a body to arrive; aiohttp itself would wait for ever

@@ -1,0 +1,19 @@
+"""An error in words that may be logged: its type and place, never its message."""
+
+import traceback
+from types import TracebackType
+
+
+def place(error: BaseException) -> str:
+    """Type and place of an error: its message may hold a donor's data, and so may the lines of a traceback."""
+    return place_in(type(error), error.__traceback__)
+
+
+def place_in(kind: type[BaseException], trace: TracebackType | None) -> str:
+    """The same for an error that was taken apart already. The place is the innermost one in our own code, where there is one."""
+    frames = traceback.extract_tb(trace)
+    if not frames:
+        return kind.__name__
+    ours = [frame for frame in frames if "/connector/" in frame.filename]
+    where = (ours or frames)[-1]
+    return f"{kind.__name__} in {where.name} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno})"
