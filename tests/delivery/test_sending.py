@@ -227,6 +227,16 @@ async def test_a_grandchild_goes_with_its_own_line(deliver):
     assert sent.outcomes == [BAD, orphan, orphan, DONE, DONE, DONE]
 
 
+async def test_a_child_of_two_parents_goes_when_both_are_there(deliver):
+    peer = Peer(refusing(B={"x": BAD}))
+    child = write("e", of="Event", One__r=Parent("K__c", "a"), Two__r=Parent("K__c", "b"))
+    sent = await deliver(
+        peer, write("a", B="x"), write("a", A=1), write("b", A=1), child, write("b", A=2), write("b", B="x")
+    )
+    assert sent.outcomes == [BAD, DONE, DONE, DONE, DONE, BAD]
+    assert [[key for key, _ in request] for request in peer.sent()[1:]] == [["a", "b"], ["a", "b", "e"], ["b"]]
+
+
 async def test_a_child_waits_where_its_parents_part_is_held(deliver):
     peer = Peer(refusing(B={"x": BAD, "y": LOCKED}))
     sent = await deliver(
