@@ -1,8 +1,7 @@
 """The value of a field, compiled: a template, a literal, a chain of transforms, or a parent record."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from connector.config.load import did_you_mean
@@ -19,9 +18,8 @@ from connector.model.operation import Parent
 NOTHING: Get = lambda _reading: None  # noqa: E731 - a value that stands for one that could not be compiled.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldValue:
-    """One field of a write and where its value comes from."""
+class FieldValue(NamedTuple):
+    """One field of a write and where its value comes from. A tuple, as taking it apart is what the planner does most."""
 
     name: str
     get: Get  # gives a CRM value, or None where it is missing; raises TransformFailed
@@ -38,10 +36,9 @@ def fill(fields: Sequence[FieldValue], reading: Reading) -> dict[str, Any]:
     made: dict[str, Any] = {}
     name = ""
     try:
-        for one in fields:
-            name = one.name
-            value = one.get(reading)
-            if value is not None or one.clear:
+        for name, get, clear, _ in fields:
+            value = get(reading)
+            if value is not None or clear:
                 made[name] = value
     except TransformFailed as failed:
         raise BadValue(f"{name}: {failed}") from None
@@ -90,7 +87,11 @@ def constant_or_template(value: Plain, where: Where, findings: Findings) -> Get:
 
 
 def _final(get: Get) -> Get:
-    return lambda reading: scalar(get(reading))
+    def final(reading: Reading) -> Any:
+        value = get(reading)
+        return value if value.__class__ is str else scalar(value)
+
+    return final
 
 
 def _parent(value: dict[str, Any], where: Where, findings: Findings) -> Get:
@@ -131,8 +132,7 @@ def _source(value: Transform) -> str:
 
 
 def _chain(form: Transform, where: Where, findings: Findings) -> Get:
-    """The paths, then the steps in the order written. What is missing passes by every step but `default`."""
-    read = _first_of(form, where, findings)
+    """The paths, then the steps in the order written."""
     steps: list[tuple[Step | None, Get | None]] = []
     for word in form.order:
         if word == "default":
@@ -141,14 +141,21 @@ def _chain(form: Transform, where: Where, findings: Findings) -> Get:
             step = _step(form, word, (*where, word), findings)
             if step is not None:
                 steps.append((step, None))
-    if not steps:
-        return read
+    read = _first_of(form, where, findings)
+    return _run(read, tuple(steps)) if steps else read
+
+
+def _run(read: Get, steps: Sequence[tuple[Step | None, Get | None]]) -> Get:
+    """What is missing passes by every step but `default`."""
 
     def run(reading: Reading) -> Any:
         value = read(reading)
         for step, default in steps:
-            if value is not None and step is not None:
-                value = present(step(value))
+            if step is not None:
+                if value is not None:
+                    value = step(value)
+                    if not value or value.__class__ is not str:
+                        value = present(value)
             elif value is None and default is not None:
                 value = present(default(reading))
         return value

@@ -16,6 +16,7 @@ STEP = re.compile(r'\.([\w-]+)|\["([^"\]]*)"\]')
 
 OPEN_FIELDS = frozenset({"properties", "lookup", "record"})  # what is below them, the sender decides
 CONSENT = ("remaining", "verdict", "scope")  # what the ledger adds to the event
+VALUES = {"verdict": "verdict.value", "result": "result.value"}
 HIDDEN = frozenset({"batch"})  # how it was read, and nothing that the sender said
 EVENT_FIELDS = tuple(one.name for one in fields(Event) if one.name not in HIDDEN)
 
@@ -100,8 +101,7 @@ def getter(path: Path) -> Get:
         name = path.steps[0]
         return lambda reading: present(reading.consent.get(name))
     if not path.steps:
-        read = attrgetter("event." + path.root)
-        return lambda reading: present(read(reading))
+        return _of_event(attrgetter("event." + VALUES.get(path.root, path.root)))
     first, rest = path.steps[0], path.steps[1:]
     root, folded = path.root, fold(first)
     container = attrgetter("event." + root)
@@ -121,6 +121,17 @@ def getter(path: Path) -> Get:
         return present(value)
 
     return get_below
+
+
+def _of_event(read: Get) -> Get:
+    def get(reading: Reading) -> Any:
+        value = read(reading)
+        # Nearly all are texts or absent: the general question costs as much again.
+        if value is None or (value.__class__ is str and value and not value.isspace()):
+            return value
+        return present(value)
+
+    return get
 
 
 def _below(value: Any, step: str) -> Any:

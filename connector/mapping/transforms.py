@@ -28,7 +28,12 @@ class TransformFailed(Exception):  # noqa: N818 - a finding about one event's da
 
 def truncate(length: int) -> Step:
     """The first characters of the text."""
-    return lambda value: text(value)[:length].rstrip()
+
+    def do(value: Any) -> str:
+        whole = value if value.__class__ is str else text(value)
+        return whole if len(whole) <= length else whole[:length].rstrip()
+
+    return do
 
 
 def case(form: Case) -> Step:
@@ -148,5 +153,6 @@ def prefix(start: str) -> Step:
 
 def translate(table: dict[str, Any], otherwise: Any) -> Step:
     """The value that the table has for the text, compared without regard to case; `otherwise` for all others."""
-    folded = {fold(key): value for key, value in table.items()}
-    return lambda value: folded.get(fold(text(value)), otherwise)
+    folded = {fold(key): present(value) for key, value in table.items()}
+    other = present(otherwise)
+    return lambda value: folded.get(fold(text(value)), other)

@@ -64,7 +64,7 @@ def _number_text(number: Decimal) -> str:
 
 def iso(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds and Z: the form that Salesforce and Dynamics both read."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 TEXTS: dict[type, Callable[[Any], str]] = {
