@@ -27,7 +27,12 @@ class FileLock:
     """The lock beside the database: one process holds it for as long as it lives."""
 
     def __init__(self, path: Path) -> None:
-        self._file = Path(f"{path}.lock").open("a+", encoding="ascii")  # noqa: SIM115 - it stays open: the lock lives as long as it.
+        try:
+            self._file = Path(f"{path}.lock").open("a+", encoding="ascii")  # noqa: SIM115 - it stays open: the lock lives as long as it.
+        except OSError as error:
+            raise StoreUnavailable(
+                f"cannot lock {path}: {error}. Is its directory there, and ours to write?"
+            ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -31,12 +31,13 @@ WAKE = """UPDATE units SET state = 'ready' WHERE id IN (
 HEADS = """SELECT json_group_array(json_array(id, lane, size)) FROM (
     SELECT id, lane, size FROM units INDEXED BY units_ready
     WHERE sink = :sink AND state = 'ready' ORDER BY urgent DESC, event_id LIMIT :limit)"""
-BEHIND = """SELECT json_group_array(json_array(unit.id, unit.lane, unit.size)) FROM json_each(:lanes) AS head
+BEHIND = """SELECT json_group_array(json_array(
+    head.id, -unit.urgent, unit.event_id, unit.id, unit.lane, unit.size, unit.due_at > :now AND unit.started_at <= :now))
+    FROM json_each(:lanes) AS head
     CROSS JOIN units AS unit ON unit.id IN (
         SELECT next.id FROM units AS next INDEXED BY units_order
         WHERE next.sink = :sink AND next.lane = head.value AND next.open = 1 AND next.state = 'waiting'
-        ORDER BY next.urgent DESC, next.event_id LIMIT :each)
-    ORDER BY head.id, unit.urgent DESC, unit.event_id"""
+        ORDER BY next.urgent DESC, next.event_id LIMIT :each)"""
 TAKE = """UPDATE units SET state = 'claimed', claim = :start, first_try_at = coalesce(first_try_at, :now),
     started_at = NULL, due_at = NULL WHERE id IN (SELECT value FROM json_each(:ids))"""
 HELD = """SELECT json_group_array(json_array(unit.id, unit.event_id, inbox.key, unit.lane, unit.operations, unit.done,
@@ -150,7 +151,7 @@ def _take(connection: sqlite3.Connection, sink: str, limit: int, start_id: str, 
     ids = list(heads.values())
     if heads and room > 0:
         behind = read_rows(
-            connection, BEHIND, {"sink": sink, "lanes": as_list(list(heads)), "each": -(-room // len(heads))}
+            connection, BEHIND, parameters | {"lanes": as_list(list(heads)), "each": -(-room // len(heads))}
         )
         ids += _fitting(behind, room)
     if ids:
@@ -158,12 +159,13 @@ def _take(connection: sqlite3.Connection, sink: str, limit: int, start_id: str, 
     return ids
 
 
-def _fitting(behind: Iterable[tuple[int, str, int]], room: int) -> list[int]:
-    """Units behind taken heads, as long as there is room; none behind one of its lane that did not fit."""
+def _fitting(behind: Iterable[list[Any]], room: int) -> list[int]:
+    """Units behind taken heads, as long as there is room; none behind one of its lane that does not fit, or has to rest."""
     ids: list[int] = []
     full: set[str] = set()
-    for unit_id, lane, size in behind:
-        if lane in full or size > room:
+    # An aggregate does not promise an order, so that it is made here: by head, then the order of the lane.
+    for *_, unit_id, lane, size, rests in sorted(behind):
+        if lane in full or rests or size > room:
             full.add(lane)
             continue
         room -= size

@@ -32,6 +32,17 @@ class ShadowWrite:
     opted_out: bool | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptedOut:
+    """A record whose flag says: out."""
+
+    crm: str
+    object: str
+    record_id: str
+    fields: Mapping[str, Any]
+    phone: str | None  # E.164; None where the record has none that is understood
+
+
 WRITE_SHADOWS = (
     "INSERT INTO shadows (crm, object, record_id, fields, phone, opted_out, seen_at) VALUES {rows} "
     "ON CONFLICT (crm, object, record_id) DO UPDATE SET fields = excluded.fields, phone = excluded.phone, "
@@ -167,6 +178,16 @@ class Records:
             (crm, name, e164, but),
         ).fetchone()
         return row is not None
+
+    def opted_out(self) -> list[OptedOut]:
+        """All records that are known to bear an opt-out, in the order of their ids."""
+        rows = self._reader.execute(
+            "SELECT crm, object, record_id, fields, phone FROM shadows WHERE opted_out = 1 ORDER BY 1, 2, 3"
+        ).fetchall()
+        return [
+            OptedOut(crm=crm, object=name, record_id=record_id, fields=orjson.loads(fields), phone=phone or None)
+            for crm, name, record_id, fields, phone in rows
+        ]
 
     async def write(self, writes: Sequence[ShadowWrite], *, now: datetime) -> None:
         """Merge what is known, as a first look does."""

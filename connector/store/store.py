@@ -13,6 +13,7 @@ from connector.store.following import Following
 from connector.store.inbox import Inbox
 from connector.store.migrations import migrate
 from connector.store.outbox import Outbox
+from connector.store.overview import Overview
 from connector.store.plans import Plans
 from connector.store.records import Records
 from connector.store.retention import Retention
@@ -36,6 +37,7 @@ class Store:
         self.records = Records(writer, self._reader)
         self.following = Following(writer, self._reader)
         self.retention = Retention(path, writer, self._reader)
+        self.overview = Overview(self._reader)
 
     @classmethod
     def open(

@@ -1,0 +1,64 @@
+"""What people ask of the store beyond what the road needs: read only, and never on the road."""
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from connector.model.lifecycle import UnitState
+from connector.model.operation import Operation
+from connector.model.outcome import Reason
+from connector.store.documents import operations_from_json
+from connector.store.moments import moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitNow:
+    """A unit as it stands: what an event leads to at one sink."""
+
+    sink: str
+    state: UnitState
+    reason: Reason | None
+    detail: str | None
+    attempts: int
+    in_doubt: bool
+    due_at: datetime | None  # of one that rests
+    settled_at: datetime | None
+    operations: tuple[Operation, ...]
+    done: frozenset[int]  # places of those operations that are delivered though the unit is not
+
+
+UNITS = """SELECT sink, state, reason, detail, attempts, in_doubt, due_at, settled_at, operations, done
+    FROM units WHERE event_id = ? ORDER BY id"""
+
+
+class Overview:
+    """The room's face."""
+
+    def __init__(self, reader: sqlite3.Connection) -> None:
+        self._reader = reader
+
+    def sinks(self) -> list[str]:
+        """All sinks that ever had a unit, be they configured or not."""
+        rows = self._reader.execute("SELECT DISTINCT sink FROM unit_totals ORDER BY sink").fetchall()
+        return [row[0] for row in rows]
+
+    def units_of(self, event_id: int) -> list[UnitNow]:
+        """The units of one event."""
+        rows = self._reader.execute(UNITS, (event_id,)).fetchall()
+        return [
+            UnitNow(
+                sink=sink,
+                state=UnitState(state),
+                reason=Reason(reason) if reason else None,
+                detail=detail,
+                attempts=attempts,
+                in_doubt=bool(in_doubt),
+                due_at=None if due_at is None else moment(due_at),
+                settled_at=None if settled_at is None else moment(settled_at),
+                operations=operations_from_json(operations),
+                done=frozenset(orjson.loads(done)) if done else frozenset(),
+            )
+            for sink, state, reason, detail, attempts, in_doubt, due_at, settled_at, operations, done in rows
+        ]

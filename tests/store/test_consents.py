@@ -1,0 +1,123 @@
+from datetime import UTC, datetime, timedelta
+
+from connector.model.consent import Decision, Phase, Scope, Subscription
+from connector.model.event import Verdict
+from connector.model.lifecycle import EventState, UnitState
+from connector.model.outcome import Reason
+from connector.model.phone import Phone
+from connector.store.units import Confirmation, NewUnit, Planned, SideAnswer
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ANNA, BERIT = "+4790000001", "+4790000002"
+CRM = "salesforce"
+
+
+def decision(word=Verdict.OPT_OUT, phone=ANNA):
+    return Decision(
+        phone=Phone(phone),
+        word=word,
+        scope=Scope.SUBSCRIPTION,
+        subscription=Subscription(provider="strex", short_number="2002", keyword="KATT"),
+        origin="strex",
+        occurred_at=None,
+    )
+
+
+def phases(scene, phone=ANNA):
+    return [(entry.event_key, entry.phase, entry.sink) for entry in scene.store.consents.of(phone)]
+
+
+def owed(scene, **about):
+    return [
+        (open_.event_key, open_.sink, open_.failed) for open_ in scene.store.consents.open_opt_outs(scene.now, **about)
+    ]
+
+
+async def test_a_decision_is_in_the_ledger_as_it_was_made(scene):
+    await scene.unit("a", decisions=(decision(),))
+    (entry,) = scene.store.consents.of(ANNA)
+    assert (entry.event_id, entry.event_key, entry.phase, entry.decision) == (1, "a", Phase.DECIDED, decision())
+    assert (entry.recorded_at, entry.sink, entry.of) == (NOW, None, None)
+
+
+async def test_what_the_sink_answers_follows_each_decision_of_the_event(scene):
+    await scene.unit("a", decisions=(decision(), decision(phone=BERIT)))
+    (unit,) = await scene.claim()
+    await scene.settle(unit, confirmations=(Confirmation(phase=Phase.CONFIRMED, detail="was not active"),))
+    assert phases(scene) == [("a", Phase.DECIDED, None), ("a", Phase.CONFIRMED, CRM)]
+    decided, confirmed = scene.store.consents.of(BERIT)
+    assert (confirmed.of, confirmed.detail, confirmed.decision) == (decided.id, "was not active", decided.decision)
+
+
+async def test_the_ledger_is_in_the_order_of_events_and_not_of_planning(scene):
+    older = await scene.keep("older")
+    await scene.unit("newer", decisions=(decision(),))
+    await scene.plan(older, decisions=(decision(Verdict.OPT_IN),))
+    assert [entry.event_key for entry in scene.store.consents.of(ANNA)] == ["older", "newer"]
+
+
+async def test_many_ledgers_are_read_at_once(scene):
+    await scene.unit("a", decisions=(decision(),))
+    await scene.unit("b", decisions=(decision(phone=BERIT),), lane=BERIT)
+    ledgers = scene.store.consents.of_many([ANNA, BERIT, "+4790000009"])
+    assert {number: len(entries) for number, entries in ledgers.items()} == {ANNA: 1, BERIT: 1, "+4790000009": 0}
+    assert ledgers[ANNA] == scene.store.consents.of(ANNA)
+
+
+async def test_an_opt_out_is_owed_by_each_sink_until_it_confirms(scene):
+    await scene.unit("a", sinks=(CRM, "strex"), decisions=(decision(),), urgent=True)
+    assert sorted(owed(scene)) == [("a", CRM, None), ("a", "strex", None)]
+    (unit,) = await scene.claim()
+    await scene.settle(unit, confirmations=(Confirmation(phase=Phase.CONFIRMED),))
+    assert owed(scene) == [("a", "strex", None)]
+
+
+async def test_an_opt_in_is_owed_by_nobody(scene):
+    await scene.unit("a", decisions=(decision(Verdict.OPT_IN),))
+    assert owed(scene) == []
+
+
+async def test_a_failed_opt_out_stays_open_until_a_retry_goes_through(scene):
+    await scene.unit("a", decisions=(decision(),), urgent=True)
+    (unit,) = await scene.claim()
+    failed = Confirmation(phase=Phase.FAILED, detail="no such field")
+    await scene.settle(unit, UnitState.DEAD, reason=Reason.CONFIGURATION, confirmations=(failed,))
+    assert owed(scene) == [("a", CRM, "no such field")]
+    await scene.store.dead_letters.retry([1], now=scene.now)
+    (unit,) = await scene.claim()
+    await scene.settle(unit, confirmations=(Confirmation(phase=Phase.CONFIRMED),))
+    assert owed(scene) == []
+    assert [phase for _, phase, _ in phases(scene)] == [Phase.DECIDED, Phase.FAILED, Phase.CONFIRMED]
+
+
+async def test_the_age_of_an_open_opt_out_counts_from_the_arrival(scene):
+    event = await scene.keep("a", received_at=NOW - timedelta(minutes=4))
+    await scene.plan(event, decisions=(decision(),), urgent=True)
+    assert owed(scene, older_than=timedelta(minutes=5)) == []
+    await scene.later(minutes=1)
+    (late,) = scene.store.consents.open_opt_outs(scene.now, older_than=timedelta(minutes=5))
+    assert late.age == timedelta(minutes=5)
+
+
+async def test_a_side_that_needs_no_unit_confirms_at_once(scene):
+    await scene.keep("a")
+    plan = Planned(
+        event_id=1,
+        state=EventState.DELIVERING,
+        units=(NewUnit(sink=CRM, lane=ANNA, operations=(scene.write(ANNA),), urgent=True),),
+        decisions=(decision(),),
+        answers=(SideAnswer(sink="strex", phase=Phase.CONFIRMED),),
+    )
+    await scene.store.plans.commit([plan], now=NOW)
+    assert phases(scene) == [("a", Phase.DECIDED, None), ("a", Phase.CONFIRMED, "strex")]
+    assert owed(scene) == [("a", CRM, None)]
+    await scene.store.consents.confirm(1, CRM, Phase.CONFIRMED, now=NOW)
+    assert owed(scene) == []
+
+
+async def test_a_discarded_opt_out_failed_and_is_owed_no_more(scene):
+    await scene.unit("a", decisions=(decision(),), urgent=True, parked=True)
+    assert owed(scene) == [("a", CRM, None)]
+    await scene.store.dead_letters.discard(now=scene.now)
+    assert owed(scene) == []
+    assert [phase for _, phase, _ in phases(scene)] == [Phase.DECIDED, Phase.FAILED]

@@ -1,0 +1,133 @@
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from connector.model.errors import AlreadyRunning, StoreUnavailable
+from connector.store import database
+from connector.store.store import Store
+
+HOLDER = """
+import asyncio, sys
+from pathlib import Path
+from connector.store.store import Store
+
+async def main():
+    store = Store.open(Path(sys.argv[1]))
+    print("open", flush=True)
+    sys.stdin.read()
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_second_process_is_refused_and_told_the_pid(tmp_path):
+    path = tmp_path / "c.db"
+    with subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop that could wait for it.
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(AlreadyRunning, match=rf"process {holder.pid}\b"):
+            Store.open(path)
+        beside = Store.open_to_read(path)
+        assert beside.inbox.received() == 0
+        await beside.close()
+        holder.stdin.close()
+    again = Store.open(path)
+    await again.close()
+
+
+async def test_a_killed_process_leaves_the_file_free(tmp_path):
+    path = tmp_path / "c.db"
+    with subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop that could wait for it.
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "open\n"
+        os.kill(holder.pid, signal.SIGKILL)
+    await Store.open(path).close()
+
+
+async def test_every_pragma_is_in_force(store):
+    got = await store.writer.run(
+        lambda connection: {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in database.PRAGMAS}
+    )
+    assert got == database.PRAGMAS
+    assert (got["journal_mode"], got["synchronous"], got["foreign_keys"]) == ("wal", 2, 1)
+
+
+def test_a_pragma_that_is_not_taken_is_refused():
+    with pytest.raises(StoreUnavailable, match="local file system"):
+        database._connect("file::memory:", database.PRAGMAS)
+
+
+async def test_a_file_opened_to_read_writes_nothing(store):
+    beside = Store.open_to_read(store.path)
+    with pytest.raises(StoreUnavailable, match="only to be read"):
+        await beside.following.set_cursor("a", "1")
+    with pytest.raises(sqlite3.OperationalError):
+        beside._reader.execute("DELETE FROM inbox")
+    await beside.close()
+
+
+async def test_a_closed_store_can_be_read_without_a_daemon(tmp_path, store):
+    await store.following.set_cursor("a", "1")
+    await store.close()
+    beside = Store.open_to_read(store.path)
+    assert beside.following.cursor("a") == "1"
+    await beside.close()
+
+
+def test_what_is_not_there_cannot_be_read(tmp_path):
+    with pytest.raises(StoreUnavailable, match="run with this file"):
+        Store.open_to_read(tmp_path / "none.db")
+
+
+def test_a_directory_that_is_not_there_says_so(tmp_path):
+    with pytest.raises(StoreUnavailable, match="directory"):
+        Store.open(tmp_path / "none" / "c.db")
+
+
+async def test_a_damaged_file_is_found_after_an_unclean_end(tmp_path):
+    path = tmp_path / "c.db"
+    store = Store.open(path)
+    await store.close()
+    with path.open("r+b") as file:
+        for page in range(2, path.stat().st_size // 4096):
+            file.seek(page * 4096)
+            file.write(b"\x0d" + os.urandom(200))
+    (tmp_path / "c.db-wal").write_bytes(b"left behind")
+    with pytest.raises(StoreUnavailable, match=r"damaged|malformed"):
+        Store.open(path)
+
+
+async def test_an_orderly_end_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "c.db"
+    store = Store.open(path)
+    await store.following.set_cursor("a", "1")
+    assert database.left_behind(path)
+    await store.close()
+    await store.close()
+    assert not database.left_behind(path)
+
+
+async def test_tables_are_made_once(tmp_path):
+    path = tmp_path / "c.db"
+    await Store.open(path).close()
+    store = Store.open(path)
+    steps = await store.writer.run(
+        lambda connection: connection.execute("SELECT name FROM _sqlite_migrations").fetchall()
+    )
+    assert steps == [("m001_first",)]
+    await store.close()
+
+
+async def test_a_transition_that_the_model_does_not_know_is_refused(scene):
+    await scene.unit("a")
+    with pytest.raises(sqlite3.IntegrityError, match="not a transition of units"):
+        await scene.rows("UPDATE units SET state = 'delivered', open = 0")
+    with pytest.raises(sqlite3.IntegrityError, match="not a transition of inbox"):
+        await scene.rows("UPDATE inbox SET state = 'pending'")

@@ -1,0 +1,326 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connector.model.lifecycle import EventState, UnitState
+from connector.model.operation import ServiceCommand
+from connector.model.outcome import Reason
+from connector.model.phone import Phone
+from connector.store.units import NewUnit, Planned, Settlement, Written
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ANNA, BERIT, CARL = "+4790000001", "+4790000002", "+4790000003"
+CRM = "salesforce"
+WAITING, READY, RESTING, CLAIMED = UnitState.WAITING, UnitState.READY, UnitState.RESTING, UnitState.CLAIMED
+
+
+async def test_the_head_of_an_empty_lane_is_ready_and_the_rest_wait(scene):
+    await scene.unit("a")
+    await scene.unit("b")
+    await scene.unit("c", lane=BERIT)
+    assert scene.unit_states() == {READY: 2, WAITING: 1}
+    assert scene.state("a") is EventState.DELIVERING
+
+
+async def test_a_lane_that_gets_several_units_at_once_has_one_head(scene):
+    ids = [await scene.keep(key) for key in "abc"]
+    plans = [
+        Planned(
+            event_id=event_id,
+            state=EventState.DELIVERING,
+            units=(NewUnit(sink=CRM, lane=ANNA, operations=(scene.write(ANNA),)),),
+        )
+        for event_id in reversed(ids)
+    ]
+    await scene.store.plans.commit(plans, now=scene.now)
+    assert scene.unit_states() == {READY: 1, WAITING: 2}
+    assert await scene.claimed(1) == ["a"]
+
+
+async def test_a_claim_takes_heads_oldest_first_and_then_what_is_right_behind_them(scene):
+    for key, lane in (("a", ANNA), ("b", ANNA), ("c", BERIT), ("d", ANNA)):
+        await scene.unit(key, lane=lane)
+    assert await scene.claimed(2) == ["a", "c"]
+    assert await scene.claimed(9) == []
+
+
+async def test_a_claim_with_room_takes_the_run_behind_a_head(scene):
+    for key, lane in (("a", ANNA), ("b", ANNA), ("c", BERIT), ("d", ANNA)):
+        await scene.unit(key, lane=lane)
+    assert await scene.claimed(3) == ["a", "b", "c"]
+
+
+async def test_a_claim_counts_operations_and_takes_an_outsized_unit_alone(scene):
+    await scene.unit("a", operations=tuple(scene.write(ANNA, **{f"F{n}": n}) for n in range(5)))
+    await scene.unit("b", lane=BERIT)
+    assert await scene.claimed(3) == ["a"]
+    assert await scene.claimed(3) == ["b"]
+
+
+async def test_a_claim_does_not_leap_over_a_unit_that_does_not_fit(scene):
+    await scene.unit("a")
+    await scene.unit("b", operations=(scene.write(ANNA), scene.write(ANNA)))
+    await scene.unit("c")
+    assert await scene.claimed(2) == ["a"]
+
+
+async def test_sinks_do_not_hold_each_other_up(scene):
+    await scene.unit("a", sinks=(CRM, "strex"))
+    assert await scene.claimed(9, sink="strex") == ["a"]
+    assert await scene.claimed(9) == ["a"]
+
+
+async def test_the_next_of_a_lane_comes_when_the_one_before_is_delivered(scene):
+    await scene.unit("a")
+    await scene.unit("b")
+    (unit,) = await scene.claim(1)
+    assert scene.unit_states() == {CLAIMED: 1, WAITING: 1}
+    await scene.settle(unit)
+    assert scene.state("a") is EventState.DELIVERED
+    assert await scene.claimed(1) == ["b"]
+
+
+async def test_after_a_dead_letter_the_lane_goes_on(scene):
+    await scene.unit("a")
+    await scene.unit("b")
+    (unit,) = await scene.claim(1)
+    await scene.settle(unit, UnitState.DEAD, reason=Reason.VALIDATION, detail="no such thing")
+    stored = scene.store.inbox.get("a")
+    assert (stored.state, stored.reason, stored.detail) == (EventState.DEAD, "validation", "no such thing")
+    assert await scene.claimed(1) == ["b"]
+
+
+async def test_a_resting_head_holds_its_lane_and_no_other(scene):
+    for key, lane in (("a", ANNA), ("b", ANNA), ("c", BERIT)):
+        await scene.unit(key, lane=lane)
+    unit = (await scene.claim(1))[0]
+    await scene.settle(unit, RESTING, reason=Reason.ROW_LOCKED, delay=timedelta(minutes=1))
+    assert scene.store.outbox.next_due(CRM, scene.now) == timedelta(0)
+    assert await scene.claimed() == ["c"]
+    assert await scene.claimed() == []
+    assert scene.store.outbox.next_due(CRM, scene.now) == timedelta(minutes=1)
+    await scene.later(seconds=59)
+    assert await scene.claimed() == []
+    await scene.later(seconds=1)
+    assert await scene.claimed() == ["a", "b"]
+    assert scene.store.outbox.next_due(CRM, scene.now) is None
+
+
+async def test_a_clock_set_back_before_the_start_of_a_delay_ends_it(scene):
+    await scene.unit("a")
+    (unit,) = await scene.claim()
+    await scene.settle(unit, RESTING, reason=Reason.TIMEOUT, delay=timedelta(hours=1))
+    await scene.later(hours=-2)
+    assert scene.store.outbox.next_due(CRM, scene.now) == timedelta(0)
+    assert await scene.claimed() == ["a"]
+
+
+async def test_attempts_are_spent_only_where_the_settlement_says_so(scene):
+    await scene.unit("a")
+    (unit,) = await scene.claim()
+    assert (unit.attempts, unit.first_try_at) == (0, scene.now)
+    await scene.settle(unit, READY, reason=Reason.QUOTA_EXHAUSTED, spend_attempt=False)
+    await scene.later(minutes=1)
+    (unit,) = await scene.claim()
+    await scene.settle(unit, READY, reason=Reason.TIMEOUT)
+    (unit,) = await scene.claim()
+    assert (unit.attempts, unit.first_try_at) == (1, NOW)
+
+
+async def test_operations_that_were_delivered_do_not_go_out_again(scene):
+    operations = tuple(scene.write(ANNA, **{f"F{n}": n}) for n in range(3))
+    await scene.unit("a", operations=operations)
+    (unit,) = await scene.claim()
+    assert (unit.operations, unit.indexes) == (operations, (0, 1, 2))
+    await scene.settle(unit, RESTING, delay=timedelta(0), reason=Reason.ROW_LOCKED, done=(1,))
+    (unit,) = await scene.claim()
+    assert (unit.operations, unit.indexes) == ((operations[0], operations[2]), (0, 2))
+    await scene.settle(unit, RESTING, delay=timedelta(0), reason=Reason.ROW_LOCKED, done=(2,))
+    (unit,) = await scene.claim()
+    assert unit.indexes == (0,)
+
+
+async def test_an_event_has_the_state_of_its_worst_unit(scene):
+    await scene.unit("a", sinks=(CRM, "strex"))
+    (mine,), (theirs,) = await scene.claim(), await scene.claim(sink="strex")
+    await scene.settle(mine)
+    assert scene.state("a") is EventState.DELIVERING
+    await scene.settle(theirs, UnitState.DEAD, reason=Reason.BAD_COMMAND, detail="why")
+    assert (scene.state("a"), scene.store.inbox.get("a").reason) == (EventState.DEAD, "bad_command")
+
+
+async def test_an_opt_out_goes_to_the_head_of_its_lane_and_of_its_sink(scene):
+    for key, lane in (("a", BERIT), ("b", ANNA), ("c", ANNA)):
+        await scene.unit(key, lane=lane)
+    await scene.unit("out", urgent=True)
+    units = await scene.claim(1)
+    assert [(unit.event_key, unit.urgent, unit.overtaken_by) for unit in units] == [("out", True, None)]
+    await scene.settle(units[0])
+    assert [(unit.event_key, unit.overtaken_by) for unit in await scene.claim()] == [("a", None), ("b", 4), ("c", 4)]
+
+
+async def test_an_opt_out_goes_before_a_resting_head_which_rests_on_behind_it(scene):
+    await scene.unit("a")
+    (unit,) = await scene.claim()
+    await scene.settle(unit, RESTING, reason=Reason.ROW_LOCKED, delay=timedelta(minutes=5))
+    await scene.unit("out", urgent=True)
+    (unit,) = await scene.claim()
+    assert unit.event_key == "out"
+    await scene.settle(unit)
+    assert await scene.claimed() == []
+    await scene.later(minutes=5)
+    assert await scene.claimed() == ["a"]
+
+
+async def test_an_opt_out_is_next_behind_what_is_in_hand_and_overtakes_that_too(scene):
+    await scene.unit("a")
+    await scene.unit("b")
+    (held,) = await scene.claim(1)
+    await scene.unit("out", urgent=True)
+    assert await scene.claimed() == []
+    await scene.settle(held, RESTING, reason=Reason.TIMEOUT, delay=timedelta(0))
+    (out,) = await scene.claim(1)
+    assert out.event_key == "out"
+    await scene.settle(out)
+    assert [(unit.event_key, unit.overtaken_by) for unit in await scene.claim()] == [("a", 3), ("b", 3)]
+
+
+async def test_a_unit_planned_after_the_opt_out_that_is_newer_is_overtaken_by_it(scene):
+    older = await scene.keep("older")
+    await scene.unit("out", urgent=True, operations=(scene.write(ANNA, Out__c=True),))
+    await scene.settle((await scene.claim())[0])
+    await scene.plan(older, operations=(scene.write(ANNA.lower(), Out__c=False, Name="x"),))
+    (unit,) = await scene.claim()
+    assert (unit.overtaken_by, unit.late) == (2, True)
+    assert unit.newer == (Written(object="Contact", key_field="SMS_Key__c", key=ANNA, field="Out__c"),)
+
+
+async def test_a_late_unit_is_told_what_newer_ones_wrote_and_only_of_what_they_delivered(scene):
+    older = await scene.keep("older")
+    await scene.unit("new", operations=(scene.write("K", A__c=1), scene.write("K", B__c=1)))
+    (unit,) = await scene.claim()
+    await scene.settle(unit, RESTING, reason=Reason.ROW_LOCKED, delay=timedelta(minutes=1), done=(1,))
+    await scene.plan(older)
+    (unit,) = await scene.claim()
+    assert unit.event_key == "older"
+    assert [written.field for written in unit.newer] == ["B__c"]
+
+
+async def test_a_unit_in_its_time_is_told_nothing(scene):
+    await scene.unit("a")
+    await scene.settle((await scene.claim())[0])
+    await scene.unit("b")
+    (unit,) = await scene.claim()
+    assert (unit.late, unit.newer, unit.overtaken_by) == (False, (), None)
+
+
+async def test_claims_of_an_earlier_start_are_free_and_in_doubt(scene):
+    await scene.unit("a")
+    await scene.unit("b")
+    await scene.unit("c", lane=BERIT)
+    await scene.claim(start="first")
+    assert await scene.store.outbox.free_claims("first", scene.now) == 0
+    assert await scene.store.outbox.free_claims("second", scene.now) == 3
+    assert [(unit.event_key, unit.in_doubt) for unit in await scene.claim(start="second")] == [
+        ("a", True),
+        ("b", True),
+        ("c", True),
+    ]
+
+
+async def test_doubt_stays_until_something_certain_is_known(scene):
+    await scene.unit("a")
+    (unit,) = await scene.claim()
+    await scene.settle(unit, RESTING, reason=Reason.TIMEOUT, delay=timedelta(0), in_doubt=True)
+    (unit,) = await scene.claim()
+    assert unit.in_doubt
+    await scene.settle(unit, RESTING, reason=Reason.UNAVAILABLE, delay=timedelta(0))
+    (unit,) = await scene.claim()
+    assert unit.in_doubt
+    await scene.settle(unit)
+    assert scene.store.outbox.in_doubt_writes(CRM, "Contact") == ()
+
+
+async def test_writes_under_way_or_in_doubt_are_told(scene):
+    first, second = scene.write(ANNA, A__c=1), scene.write(BERIT, B__c=1)
+    await scene.unit("a", operations=(first, first))
+    await scene.unit("b", lane=BERIT, operations=(second,))
+    assert scene.store.outbox.in_doubt_writes(CRM, "Contact") == ()
+    (unit,) = await scene.claim(2)
+    assert scene.store.outbox.in_doubt_writes(CRM, "Contact") == (first, first)
+    assert scene.store.outbox.in_doubt_writes(CRM, "Lead") == ()
+    await scene.settle(unit, RESTING, reason=Reason.TIMEOUT, delay=timedelta(1), in_doubt=True, done=(0,))
+    assert scene.store.outbox.in_doubt_writes(CRM, "Contact") == (first,)
+
+
+async def test_a_command_comes_back_whole(scene):
+    command = ServiceCommand(sink="strex", action="stop", phone=Phone(ANNA), short_number="2002", keyword="KATT")
+    await scene.unit("a", sinks=("strex",), operations=(command,))
+    (unit,) = await scene.claim(sink="strex")
+    assert unit.operations == (command,)
+
+
+async def test_what_is_settled_must_be_claimed(scene):
+    await scene.unit("a")
+    with pytest.raises(ValueError, match="not claimed"):
+        await scene.store.outbox.settle([Settlement(unit_id=1, state=UnitState.DELIVERED)], now=NOW)
+    (unit,) = await scene.claim()
+    await scene.settle(unit)
+    with pytest.raises(ValueError, match="not claimed"):
+        await scene.settle(unit)
+
+
+@pytest.mark.parametrize(
+    ("state", "match"), [(UnitState.WAITING, "never settled as waiting"), (UnitState.RESTING, "needs a delay")]
+)
+async def test_a_settlement_that_makes_no_sense_changes_nothing(scene, state, match):
+    await scene.unit("a")
+    (unit,) = await scene.claim()
+    with pytest.raises(ValueError, match=match):
+        await scene.settle(unit, state)
+    assert scene.unit_states() == {CLAIMED: 1}
+
+
+async def test_settling_is_all_or_nothing(scene):
+    await scene.unit("a")
+    await scene.unit("b", lane=BERIT)
+    one, two = await scene.claim()
+    settlements = [
+        Settlement(unit_id=one.id, state=UnitState.DELIVERED),
+        Settlement(unit_id=two.id + 99, state=UnitState.DELIVERED),
+    ]
+    with pytest.raises(ValueError, match="not claimed"):
+        await scene.store.outbox.settle(settlements, now=NOW)
+    assert scene.unit_states() == {CLAIMED: 2}
+
+
+async def test_only_what_is_pending_can_be_planned(scene):
+    await scene.unit("a")
+    with pytest.raises(ValueError, match=r"not pending.*\[1\]"):
+        await scene.plan(1)
+    await scene.keep("b")
+    plan = Planned(event_id=2, state=EventState.IGNORED)
+    with pytest.raises(ValueError, match="planned twice"):
+        await scene.store.plans.commit([plan, plan], now=NOW)
+
+
+async def test_a_plan_without_units_leaves_the_event_in_the_state_that_it_says(scene):
+    await scene.keep("a")
+    plan = Planned(event_id=1, state=EventState.DEAD, reason=Reason.MISSING_KEY, detail="msisdn", mapping="v1")
+    await scene.store.plans.commit([plan], now=NOW)
+    stored = scene.store.inbox.get(1)
+    assert (stored.state, stored.reason, stored.detail, stored.mapping) == (
+        EventState.DEAD,
+        "missing_key",
+        "msisdn",
+        "v1",
+    )
+
+
+async def test_the_oldest_open_unit_tells_when_its_event_came(scene):
+    assert scene.store.outbox.oldest(CRM) is None
+    await scene.plan(await scene.keep("a", received_at=NOW - timedelta(hours=1)))
+    await scene.unit("b", lane=BERIT)
+    assert scene.store.outbox.oldest(CRM) == NOW - timedelta(hours=1)
+    await scene.settle((await scene.claim(1))[0])
+    assert scene.store.outbox.oldest(CRM) == NOW

@@ -1,0 +1,132 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connector.model.lifecycle import UnitState
+from connector.store.following import FollowStep
+from connector.store.inbox import Kept
+from connector.store.records import ShadowWrite
+from connector.store.units import Settlement
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ANNA = "+4790000001"
+CRM = "salesforce"
+
+
+def seen(record_id="003A", **about):
+    return ShadowWrite(crm=CRM, object="Contact", record_id=record_id, **about)
+
+
+async def follow(store, decide, *, records=("003A",)):
+    return await store.following.follow(
+        "salesforce.Contact", decide, crm=CRM, object="Contact", record_ids=records, now=NOW
+    )
+
+
+async def test_fields_are_merged_into_the_shadow(store):
+    await store.records.write([seen(fields={"A": 1, "B": None})], now=NOW)
+    await store.records.write([seen(fields={"A": 2}), seen(fields={"C": 3}), seen("003B", fields={"A": 9})], now=NOW)
+    assert store.records.shadow(CRM, "Contact", "003A") == {"A": 2, "B": None, "C": 3}
+    assert store.records.shadows(CRM, "Contact", ["003A", "003B", "003C"]).keys() == {"003A", "003B"}
+    assert store.records.shadow(CRM, "Lead", "003A") is None
+
+
+async def test_a_record_is_found_by_its_key_without_regard_to_case(store):
+    await store.records.write([seen(key_field="Key__c", key="Straße-A", fields={"A": 1})], now=NOW)
+    assert store.records.shadow_by_key(CRM, "Contact", "Key__c", "STRASSE-a") == {"A": 1}
+    assert store.records.record_ids(CRM, "Contact", "Key__c", ["strasse-a", "other"]) == {"strasse-a": "003A"}
+    assert store.records.shadow_by_key(CRM, "Contact", "Id", "003A") == {"A": 1}
+
+
+async def test_a_write_that_names_only_the_key_finds_the_record(store):
+    await store.records.write([seen(key_field="Key__c", key="k", fields={"A": 1})], now=NOW)
+    await store.records.write(
+        [seen(None, key_field="Key__c", key="K", fields={"A": 2}), seen(None, key_field="Key__c", key="unknown")],
+        now=NOW,
+    )
+    assert store.records.shadow(CRM, "Contact", "003A") == {"A": 2}
+
+
+async def test_a_key_moves_to_the_record_that_bears_it_now(store):
+    await store.records.write([seen("003A", key_field="Key__c", key="k")], now=NOW)
+    await store.records.write([seen("003B", key_field="Key__c", key="k")], now=NOW)
+    assert store.records.record_ids(CRM, "Contact", "Key__c", ["k"]) == {"k": "003B"}
+
+
+async def test_another_record_with_the_number_that_is_out_is_found(store):
+    await store.records.write([seen("003A", phone=ANNA, opted_out=True), seen("003B", phone=ANNA)], now=NOW)
+    assert store.records.opted_out_with_phone(CRM, "Contact", ANNA)
+    assert store.records.opted_out_with_phone(CRM, "Contact", ANNA, but="003B")
+    assert not store.records.opted_out_with_phone(CRM, "Contact", ANNA, but="003A")
+    await store.records.write([seen("003A", fields={"A": 1})], now=NOW)
+    assert store.records.opted_out_with_phone(CRM, "Contact", ANNA)
+    await store.records.write([seen("003A", opted_out=False)], now=NOW)
+    assert not store.records.opted_out_with_phone(CRM, "Contact", ANNA)
+
+
+async def test_a_deleted_record_is_forgotten_with_its_keys(store):
+    await store.records.write([seen(key_field="Key__c", key="k", fields={"A": 1})], now=NOW)
+    await store.records.forget(CRM, "Contact", "003A")
+    assert store.records.shadow(CRM, "Contact", "003A") is None
+    assert store.records.record_ids(CRM, "Contact", "Key__c", ["k"]) == {}
+
+
+async def test_a_settled_write_sets_the_shadow(scene):
+    await scene.unit("a")
+    (unit,) = await scene.claim()
+    await scene.settle(unit, shadows=(seen(fields={"A": 1}),))
+    assert scene.store.records.shadow(CRM, "Contact", "003A") == {"A": 1}
+
+
+async def test_a_page_is_judged_by_what_is_known_and_stored_with_its_cursor(scene):
+    await scene.store.records.write([seen(fields={"A": 1})], now=NOW)
+    await scene.unit("a")
+    (unit,) = await scene.claim()
+    known = []
+
+    def decide(what):
+        known.append(what)
+        return FollowStep(entries=(scene.entry("change"),), shadows=(seen(fields={"A": 2}),), cursor="7")
+
+    assert await follow(scene.store, decide, records=["003A", "003B"]) == (Kept(2, False),)
+    assert known[0].shadows == {"003A": {"A": 1}}
+    assert known[0].in_doubt == unit.operations
+    assert scene.store.records.shadow(CRM, "Contact", "003A") == {"A": 2}
+    assert scene.store.following.cursor("salesforce.Contact") == "7"
+
+
+async def test_a_page_that_cannot_be_stored_moves_nothing(scene):
+    def decide(what):
+        bad = scene.entry("change")
+        object.__setattr__(bad, "provider", None)
+        return FollowStep(entries=(scene.entry("good"), bad), shadows=(seen(fields={"A": 2}),), cursor="7")
+
+    with pytest.raises(Exception, match="NOT NULL"):
+        await follow(scene.store, decide)
+    assert scene.store.records.shadow(CRM, "Contact", "003A") is None
+    assert scene.store.following.cursor("salesforce.Contact") is None
+    assert scene.store.inbox.received() == 0
+
+
+async def test_a_page_forgets_what_was_deleted(scene):
+    await scene.store.records.write([seen(fields={"A": 1})], now=NOW)
+    assert await follow(scene.store, lambda _: FollowStep(forget=("003A",))) == ()
+    assert scene.store.records.shadow(CRM, "Contact", "003A") is None
+
+
+async def test_a_cursor_is_kept_moved_and_forgotten(store):
+    await store.following.set_cursor("feed", "1")
+    await store.following.set_cursor("feed", "2")
+    assert store.following.cursor("feed") == "2"
+    await store.following.set_cursor("feed", None)
+    assert store.following.cursor("feed") is None
+
+
+async def test_a_settlement_that_fails_leaves_the_shadow_alone(scene):
+    await scene.unit("a")
+    (unit,) = await scene.claim()
+    good = Settlement(unit_id=unit.id, state=UnitState.DELIVERED, shadows=(seen(fields={"A": object()}),))
+    with pytest.raises(Exception, match="not storable"):
+        await scene.store.outbox.settle([good], now=NOW + timedelta(1))
+    assert scene.store.records.shadow(CRM, "Contact", "003A") is None
+    assert scene.unit_states() == {UnitState.CLAIMED: 1}

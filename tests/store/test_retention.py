@@ -1,0 +1,118 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connector.model.consent import Decision, Scope, Subscription
+from connector.model.event import Verdict
+from connector.model.lifecycle import EventState, UnitState
+from connector.model.outcome import Reason
+from connector.model.phone import Phone
+from connector.store.inbox import Kept
+from connector.store.retention import Swept
+from connector.store.store import Store
+from connector.store.units import Planned
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ANNA, BERIT = "+4790000001", "+4790000002"
+DAYS = timedelta(days=1)
+
+
+async def sweep(scene, *, keep=90 * DAYS, raw=30 * DAYS):
+    return await scene.store.retention.sweep(scene.now, keep_delivered=keep, keep_raw=raw)
+
+
+async def deliver(scene, key, **about):
+    await scene.unit(key, **about)
+    for unit in await scene.claim():
+        await scene.settle(unit)
+
+
+def decision():
+    return Decision(
+        phone=Phone(ANNA),
+        word=Verdict.OPT_IN,
+        scope=Scope.SUBSCRIPTION,
+        subscription=Subscription(provider="strex"),
+        origin="strex",
+        occurred_at=None,
+    )
+
+
+async def test_what_was_delivered_long_ago_goes_and_the_ledger_stays(scene):
+    await deliver(scene, "a", decisions=(decision(),))
+    await scene.later(days=90)
+    assert (await sweep(scene)).events == 0
+    await scene.later(days=1)
+    assert (await sweep(scene)).events == 1
+    assert scene.store.inbox.get("a") is None
+    assert await scene.rows("SELECT * FROM units") == []
+    assert len(scene.store.consents.of(ANNA)) == 1
+
+
+async def test_the_books_balance_after_a_sweep(scene):
+    await deliver(scene, "a")
+    await scene.keep("b")
+    await scene.store.plans.commit([Planned(event_id=2, state=EventState.IGNORED)], now=NOW)
+    await scene.later(days=100)
+    await sweep(scene)
+    assert scene.store.inbox.received() == 2
+    assert scene.store.inbox.counts()[EventState.DELIVERED] == 1
+    assert scene.store.inbox.swept() == {EventState.DELIVERED: 1, EventState.IGNORED: 1}
+
+
+async def test_what_is_open_dead_pending_or_unreadable_stays_for_ever(scene):
+    await scene.keep("pending")
+    await scene.keep("unreadable", unreadable="no")
+    await scene.unit("dead")
+    (unit,) = await scene.claim()
+    await scene.settle(unit, UnitState.DEAD, reason=Reason.VALIDATION)
+    await scene.unit("open")
+    await scene.unit("parked", parked=True)
+    await scene.later(days=1000)
+    assert await sweep(scene) == Swept(0, 0, 0)
+    for event in range(1, 6):
+        assert scene.store.inbox.raw(event) is not None
+
+
+async def test_a_repeat_is_known_for_72_hours_however_short_the_retention(scene):
+    await deliver(scene, "a")
+    await scene.later(hours=72)
+    await sweep(scene, keep=timedelta(0))
+    assert await scene.store.inbox.keep([scene.entry("a")]) == (Kept(1, True),)
+
+
+async def test_raw_bodies_go_before_their_events(scene):
+    await deliver(scene, "a")
+    await scene.later(days=31)
+    assert await sweep(scene) == Swept(0, 1, 0)
+    assert scene.store.inbox.raw(1) is None
+    assert scene.store.inbox.get("a").event is not None
+    assert await sweep(scene) == Swept(0, 0, 0)
+
+
+async def test_a_sweep_walks_on_over_what_stays(scene):
+    await scene.store.inbox.keep([scene.entry(f"k{n}", phone=None) for n in range(2500)])
+    plans = [Planned(event_id=n, state=EventState.IGNORED) for n in range(1001, 2501)]
+    await scene.store.plans.commit(plans, now=NOW)
+    await scene.later(days=100)
+    assert (await sweep(scene)).events == 1500
+    assert scene.store.inbox.counts()[EventState.PENDING] == 1000
+
+
+async def test_nonces_go_when_they_may_be_forgotten(scene):
+    await scene.store.inbox.keep([scene.entry("a")], nonce="n", nonce_expires=NOW + timedelta(minutes=5))
+    assert (await sweep(scene)).nonces == 0
+    await scene.later(minutes=6)
+    assert (await sweep(scene)).nonces == 1
+
+
+async def test_a_backup_is_a_whole_store(scene, tmp_path):
+    await deliver(scene, "a")
+    target = tmp_path / "copy.db"
+    await scene.store.retention.backup(target)
+    await scene.keep("b")
+    copy = Store.open(target)
+    assert [copy.inbox.received(), copy.inbox.get("a").state] == [1, EventState.DELIVERED]
+    await copy.close()
+    with pytest.raises(FileExistsError, match="new file"):
+        await scene.store.retention.backup(target)

@@ -1,0 +1,226 @@
+import asyncio
+import sqlite3
+import threading
+
+import pytest
+
+from connector.model.errors import StoreUnavailable
+from connector.store.database import open_writer
+from connector.store.disk import Disk
+from connector.store.store import Store
+from connector.store.writer import Writer
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+async def writer(tmp_path):
+    path = tmp_path / "w.db"
+    connection = open_writer(path)
+    connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
+    made = Writer(connection, Disk(path))
+    made.start()
+    yield made
+    await made.close()
+
+
+def put(number, body="x"):
+    return lambda connection: connection.execute("INSERT INTO t VALUES (?, ?)", (number, body)).rowcount
+
+
+def rows(connection):
+    return [row[0] for row in connection.execute("SELECT a FROM t ORDER BY a").fetchall()]
+
+
+async def held(writer):
+    """Keep the thread in hand, so that what is given meanwhile becomes one group."""
+    begun, go = threading.Event(), threading.Event()
+
+    def work(connection):
+        begun.set()
+        assert go.wait(30)
+
+    task = asyncio.create_task(writer.run(work))
+    await asyncio.to_thread(begun.wait, 30)
+    return task, go
+
+
+async def test_a_work_answers_after_its_commit(writer, tmp_path):
+    assert await writer.run(put(1)) == 1
+    with sqlite3.connect(tmp_path / "w.db") as other:
+        assert rows(other) == [1]
+    other.close()
+
+
+async def test_works_that_wait_share_one_commit_and_a_bad_one_fails_alone(writer):
+    first, go = await held(writer)
+
+    def bad(connection):
+        connection.execute("INSERT INTO t VALUES (2, 'gone')")
+        raise LookupError("mine alone")
+
+    tasks = [asyncio.create_task(writer.run(work)) for work in (put(1), bad, put(3))]
+    await asyncio.sleep(0)
+    go.set()
+    answers = await asyncio.gather(first, *tasks, return_exceptions=True)
+    assert answers[0:2] == [None, 1]
+    assert isinstance(answers[2], LookupError)
+    assert answers[3] == 1
+    assert await writer.run(rows) == [1, 3]
+
+
+async def test_a_group_is_one_transaction(writer, tmp_path):
+    outside = sqlite3.connect(tmp_path / "w.db", check_same_thread=False)
+    first, go = await held(writer)
+    tasks = [asyncio.create_task(writer.run(work)) for work in (put(1), rows, lambda _: rows(outside))]
+    await asyncio.sleep(0)
+    go.set()
+    assert await asyncio.gather(first, *tasks) == [None, 1, [1], []]
+    assert rows(outside) == [1]
+    outside.close()
+
+
+async def test_shared_works_get_their_own_answers_and_exceptions(writer):
+    calls = []
+
+    def works(connection, items):
+        calls.append(list(items))
+        return [KeyError(item) if item == "bad" else item.upper() for item in items]
+
+    first, go = await held(writer)
+    tasks = [asyncio.create_task(writer.run_together(works, item)) for item in ("a", "bad", "c")]
+    await asyncio.sleep(0)
+    go.set()
+    _, *answers = await asyncio.gather(first, *tasks, return_exceptions=True)
+    assert calls == [["a", "bad", "c"]]
+    assert (answers[0], answers[2]) == ("A", "C")
+    assert isinstance(answers[1], KeyError)
+
+
+async def test_a_shared_work_that_raises_runs_again_for_each_by_itself(writer):
+    def works(connection, items):
+        for item in items:
+            put(item)(connection)
+        if 2 in items:
+            raise ValueError("two")
+        return items
+
+    first, go = await held(writer)
+    tasks = [asyncio.create_task(writer.run_together(works, item)) for item in (1, 2, 3)]
+    await asyncio.sleep(0)
+    go.set()
+    _, *answers = await asyncio.gather(first, *tasks, return_exceptions=True)
+    assert (answers[0], answers[2]) == (1, 3)
+    assert isinstance(answers[1], ValueError)
+    assert await writer.run(rows) == [1, 3]
+
+
+async def test_a_commit_that_fails_fails_for_all_and_the_next_succeeds(writer):
+    # A deferred constraint is only met by the commit itself.
+    await writer.run(
+        lambda connection: (
+            connection.execute("CREATE TABLE child (a REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED)").rowcount
+        )
+    )
+    first, go = await held(writer)
+    orphan = lambda connection: connection.execute("INSERT INTO child VALUES (99)").rowcount  # noqa: E731 - one line says it.
+    tasks = [asyncio.create_task(writer.run(work)) for work in (put(1), orphan)]
+    await asyncio.sleep(0)
+    go.set()
+    _, *answers = await asyncio.gather(first, *tasks, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreUnavailable, StoreUnavailable]
+    assert await writer.run(rows) == []
+    assert await writer.run(put(1)) == 1
+
+
+async def test_a_caller_that_goes_away_hurts_nobody(writer):
+    first, go = await held(writer)
+    gone = asyncio.create_task(writer.run(put(1)))
+    stays = asyncio.create_task(writer.run(put(2)))
+    await asyncio.sleep(0)
+    gone.cancel()
+    go.set()
+    assert await stays == 1
+    await first
+    assert await writer.run(rows) == [1, 2]
+
+
+async def test_close_finishes_what_was_given_and_refuses_what_comes_after(writer, tmp_path):
+    first, go = await held(writer)
+    tasks = [asyncio.create_task(writer.run(put(number))) for number in range(1000)]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(writer.close())
+    go.set()
+    await asyncio.gather(first, *tasks, closing)
+    with pytest.raises(StoreUnavailable, match="stopping"):
+        await writer.run(rows)
+    assert not await writer.alive()
+    with sqlite3.connect(tmp_path / "w.db") as other:
+        assert rows(other) == list(range(1000))
+    other.close()
+
+
+async def test_a_full_disk_is_unavailable_and_then_it_recovers(tmp_path, scene):
+    store = scene.store
+    await scene.keep("before")
+
+    def pages(limit):
+        return lambda connection: connection.execute(f"PRAGMA max_page_count={limit}").fetchone()[0]
+
+    now_used = await store.writer.run(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
+    await store.writer.run(pages(now_used + 1))
+    with pytest.raises(StoreUnavailable, match="too full"):
+        await store.inbox.keep([scene.entry("big", raw=b"x" * MIB)])
+    assert await store.writer.alive()
+    await store.writer.run(pages(1 << 20))
+    assert await scene.keep("big", raw=b"x" * MIB)
+    assert [one.key for one in store.inbox.pending(9)] == ["before", "big"]
+
+
+async def test_below_the_floor_nothing_new_is_taken_but_what_is_here_goes_on(tmp_path):
+    left = {"free": 10 * MIB}
+    store = Store.open(tmp_path / "c.db", floor=5 * MIB, free=lambda path: left["free"])
+    try:
+        from_before = await store.following.set_cursor("a", "1")
+        left["free"] = MIB
+        with pytest.raises(StoreUnavailable, match="free some space"):
+            await store.writer.run_together(lambda connection, items: items, 1)
+        await store.following.set_cursor("a", "2")
+        assert from_before is None
+        assert store.following.cursor("a") == "2"
+        left["free"] = 10 * MIB
+        assert await store.writer.run_together(lambda connection, items: items, 1) == 1
+    finally:
+        await store.close()
+
+
+def test_the_ballast_is_thrown_off_and_taken_in_again_only_where_there_is_room_for_it_twice(tmp_path):
+    left = {"free": 10 * MIB}
+    disk = Disk(tmp_path / "c.db", ballast=MIB, floor=MIB, free=lambda path: left["free"])
+    ballast = tmp_path / "c.db.ballast"
+    assert ballast.stat().st_size == MIB
+    disk.throw_off()
+    assert not ballast.exists()
+    left["free"] = 2 * MIB
+    disk.load()
+    assert not ballast.exists()
+    left["free"] = 3 * MIB
+    disk.load()
+    assert ballast.exists()
+
+
+async def test_an_input_or_output_error_breaks_the_store_for_good(writer):
+    told = []
+    writer._on_broken = told.append
+
+    def torn(connection):
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+        raise error
+
+    with pytest.raises(StoreUnavailable, match="trusted"):
+        await writer.run(torn)
+    assert len(told) == 1
+    assert not await writer.alive()
+    with pytest.raises(StoreUnavailable, match="trusted"):
+        await writer.run(rows)
