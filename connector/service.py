@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -100,7 +100,7 @@ async def keep_fed(
     interval: float,
     alive: Callable[[], bool],
     *,
-    sleep: Callable[[float], asyncio.Future[None]] | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Feed the watchdog while `alive` says so; runs until it is cancelled.
 
@@ -110,7 +110,7 @@ async def keep_fed(
     while True:
         if alive():
             notifier.feed()
-        await (sleep or asyncio.sleep)(interval)
+        await sleep(interval)
 
 
 def passed_sockets(environ: MutableMapping[str, str] = os.environ, *, first: int = FIRST_PASSED) -> list[socket.socket]:

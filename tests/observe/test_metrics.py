@@ -1,0 +1,122 @@
+import pytest
+
+from connector.model.facts import (
+    Alarm,
+    Cleared,
+    Followed,
+    Lived,
+    LoopFailed,
+    Paused,
+    Planned,
+    Received,
+    Reloaded,
+    Resumed,
+    Settled,
+    TurnedAway,
+    Wrote,
+)
+from connector.observe.metrics import Metrics, Reading
+
+
+def lines(metrics):
+    text, content_type = metrics.render()
+    assert content_type.startswith("text/plain")
+    return {line for line in text.decode().splitlines() if not line.startswith("#")}
+
+
+@pytest.mark.parametrize(
+    ("told", "series"),
+    [
+        (
+            [Received(provider="strex", shape="message", event="a")] * 2,
+            'connector_received_total{outcome="new",provider="strex",shape="message"} 2.0',
+        ),
+        (
+            [Received(provider="strex", shape="message", event="a", known=True)],
+            'connector_received_total{outcome="known",provider="strex",shape="message"} 1.0',
+        ),
+        (
+            [Received(provider="strex", shape="message", event="a", unreadable="x")],
+            'connector_received_total{outcome="unreadable",provider="strex",shape="message"} 1.0',
+        ),
+        (
+            [TurnedAway(provider="strex", door="mo", status=401, why="no signature")],
+            'connector_turned_away_total{door="mo",provider="strex",status="401",why="no signature"} 1.0',
+        ),
+        (
+            [Planned(event="a", provider="strex", state="dead", operations=0, reason="bug")],
+            'connector_planned_total{provider="strex",reason="bug",state="dead"} 1.0',
+        ),
+        (
+            [Settled(event="a", sink="crm", state="delivered", seconds=0.2)],
+            'connector_delivery_seconds_bucket{le="0.25",sink="crm"} 1.0',
+        ),
+        (
+            [Settled(event="a", sink="crm", state="dead", reason="validation")],
+            'connector_settled_total{reason="validation",sink="crm",state="dead"} 1.0',
+        ),
+        ([Wrote(sink="crm", operations=7, calls=2, seconds=1.0)], 'connector_calls_total{sink="crm"} 2.0'),
+        ([Wrote(sink="crm", operations=7, calls=2, seconds=1.0)], 'connector_written_operations_total{sink="crm"} 7.0'),
+        ([Followed(feed="crm.Contact", rows=9, changes=1)], 'connector_feed_changes_total{feed="crm.Contact"} 1.0'),
+        ([Paused(name="crm", reason="timeout", detail="", seconds=1)], 'connector_paused{name="crm"} 1.0'),
+        (
+            [Paused(name="crm", reason="timeout", detail="", seconds=1), Resumed(name="crm")],
+            'connector_paused{name="crm"} 0.0',
+        ),
+        ([Alarm(kind="opt_out_late", message="", cure="")], 'connector_alarm{kind="opt_out_late"} 1.0'),
+        ([Alarm(kind="x", message="", cure=""), Cleared(kind="x")], 'connector_alarm{kind="x"} 0.0'),
+        ([Reloaded(accepted=False, version="b")], 'connector_reloads_total{accepted="false"} 1.0'),
+        ([LoopFailed(loop="plan", error="x", seconds=1)], 'connector_loop_failures_total{loop="plan"} 1.0'),
+    ],
+)
+def test_facts_are_counted(told, series):
+    metrics = Metrics()
+    for fact in told:
+        metrics(fact)
+    assert series in lines(metrics)
+
+
+def test_only_the_mappings_in_use_are_shown():
+    metrics = Metrics()
+    for fact in (Reloaded(accepted=True, version="a"), Reloaded(accepted=True, version="b")):
+        metrics(fact)
+    metrics(Reloaded(accepted=False, version="c"))
+    assert {line for line in lines(metrics) if "mappings_info" in line} == {'connector_mappings_info{version="b"} 1.0'}
+
+
+def test_a_dead_unit_is_no_delivery_time():
+    metrics = Metrics()
+    metrics(Settled(event="a", sink="crm", state="dead", reason="bug"))
+    metrics(Lived(message="started"))
+    assert not any(line.startswith("connector_delivery_seconds") for line in lines(metrics))
+
+
+def test_gauges_are_read_when_they_are_asked_for():
+    counts = {("pending",): 1.0}
+    reads = []
+
+    def read():
+        reads.append(True)
+        return counts
+
+    def broken():
+        raise OSError
+
+    metrics = Metrics(
+        [
+            Reading(name="connector_events", help="Events by state", labels=("state",), read=read),
+            Reading(name="connector_broken", help="Cannot be read", read=broken),
+            Reading(name="connector_oldest_opt_out_seconds", help="Age", read=lambda: {(): 2.5}),
+        ]
+    )
+    assert reads == []
+    assert 'connector_events{state="pending"} 1.0' in lines(metrics)
+    counts[("dead",)] = 3.0
+    assert {'connector_events{state="dead"} 3.0', "connector_oldest_opt_out_seconds 2.5"} <= lines(metrics)
+    assert not any("connector_broken" in line for line in lines(metrics))
+
+
+def test_two_houses_in_one_process_count_apart():
+    one, two = Metrics(), Metrics()
+    one(LoopFailed(loop="plan", error="x", seconds=1))
+    assert not any("loop_failures_total{" in line for line in lines(two))

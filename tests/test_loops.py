@@ -1,0 +1,180 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from connector.loops import FIRST_PAUSE, LONGEST_PAUSE, Loop, wait_for
+from connector.model.facts import LoopFailed
+
+
+class Bench:
+    """A loop whose clock stands still but for its waits, each of which ends when it is let."""
+
+    def __init__(self, *results):
+        self.results = list(results)
+        self.facts = []
+        self.waits = []
+        self.now = 100.0
+        self.steps = 0
+        self.loop = Loop(
+            "plan",
+            self.step,
+            idle=timedelta(seconds=5),
+            tell=self.facts.append,
+            monotonic=lambda: self.now,
+            wait=self.wait,
+        )
+
+    async def step(self):
+        self.steps += 1
+        result = self.results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        if not self.results:
+            self.loop.stop()
+        return result
+
+    async def wait(self, event, seconds):
+        self.waits.append((seconds, event.is_set()))
+        if not event.is_set():
+            self.now += seconds
+
+
+async def test_while_there_is_work_nothing_is_waited_for():
+    bench = Bench(3, 2, 1)
+    await bench.loop.run()
+    assert (bench.steps, bench.waits) == (3, [])
+
+
+async def test_without_work_it_waits_the_idle_time():
+    bench = Bench(1, 0, 1)
+    await bench.loop.run()
+    assert bench.waits == [(5.0, False)]
+    assert bench.now == 105.0
+
+
+async def test_a_wake_up_during_a_step_is_not_lost():
+    bench = Bench(0, 1)
+    inner = bench.step
+
+    async def step():
+        bench.loop.wake()
+        return await inner()
+
+    bench.loop._step = step
+    await bench.loop.run()
+    assert bench.waits == [(5.0, True)]
+
+
+async def test_a_wake_up_ends_the_wait():
+    rounds = asyncio.Queue()
+
+    async def step():
+        rounds.put_nowait(None)
+        return 0
+
+    loop = Loop("plan", step, idle=timedelta(hours=1), tell=lambda fact: None)
+    task = asyncio.create_task(loop.run())
+    await rounds.get()
+    loop.wake()
+    await rounds.get()
+    loop.stop()
+    await task
+
+
+async def test_after_a_bug_it_pauses_longer_each_time_and_goes_on():
+    bench = Bench(ValueError("+4790000001"), ValueError(), 1, ValueError(), 1)
+    await bench.loop.run()
+    assert [seconds for seconds, _ in bench.waits] == [FIRST_PAUSE, FIRST_PAUSE * 2, FIRST_PAUSE]
+    assert bench.steps == 5
+    assert all(isinstance(fact, LoopFailed) and fact.loop == "plan" for fact in bench.facts)
+    assert "ValueError" in bench.facts[0].error
+    assert "+47" not in bench.facts[0].error
+
+
+async def test_the_pause_has_an_end():
+    bench = Bench(*[ValueError()] * 20, 1)
+    await bench.loop.run()
+    assert bench.waits[-1] == (LONGEST_PAUSE, False)
+
+
+async def test_a_wake_up_does_not_shorten_the_pause_after_a_bug():
+    bench = Bench(ValueError(), 1)
+    inner = bench.step
+
+    async def step():
+        bench.loop.wake()
+        return await inner()
+
+    bench.loop._step = step
+    await bench.loop.run()
+    assert bench.waits == [(FIRST_PAUSE, False)]
+
+
+async def test_a_stop_lets_the_step_end_and_begins_no_other():
+    inside, gate = asyncio.Event(), asyncio.Event()
+    ended = []
+
+    async def step():
+        inside.set()
+        await gate.wait()
+        ended.append(True)
+        return 1
+
+    loop = Loop("deliver", step, idle=timedelta(hours=1), tell=lambda fact: None)
+    task = asyncio.create_task(loop.run())
+    await inside.wait()
+    loop.stop()
+    gate.set()
+    await task
+    assert ended == [True]
+
+
+@pytest.mark.parametrize("result", [0, ValueError()])
+async def test_a_stop_ends_every_kind_of_wait(result):
+    stepped = asyncio.Event()
+
+    async def step():
+        stepped.set()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    loop = Loop("deliver", step, idle=timedelta(hours=1), tell=lambda fact: None)
+    task = asyncio.create_task(loop.run())
+    await stepped.wait()
+    await asyncio.sleep(0)
+    loop.stop()
+    async with asyncio.timeout(0.9):  # less than the pause after a bug.
+        await task
+
+
+async def test_a_stopped_loop_takes_no_step():
+    bench = Bench(1)
+    bench.loop.stop()
+    await bench.loop.run()
+    assert bench.steps == 0
+
+
+async def test_a_stuck_step_is_not_alive_but_a_long_wait_is():
+    bench = Bench(0, 1)
+    seen = []
+
+    async def wait(event, seconds):
+        bench.now += 4
+        seen.append(bench.loop.alive(timedelta(seconds=1)))
+        bench.now += 3
+        seen.append(bench.loop.alive(timedelta(seconds=1)))
+
+    bench.loop._wait = wait
+    await bench.loop.run()
+    assert seen == [True, False]
+    bench.now += 10
+    assert not bench.loop.alive(timedelta(seconds=1))
+
+
+async def test_waiting_ends_with_the_event_or_the_time():
+    event = asyncio.Event()
+    await wait_for(event, 0)
+    event.set()
+    await wait_for(event, 1e9)
