@@ -117,6 +117,13 @@ async def test_without_an_overlap_a_late_change_is_missed(org, clock):
     assert (await round_of(org, source, position))[0] == []
 
 
+async def test_what_was_stamped_at_the_very_start_of_a_round_is_read_again(org, clock):
+    ids = await org.load("Contact", contacts(1))
+    source = feed(overlap=timedelta(0))
+    _, _, position = await round_of(org, source)
+    assert [row.record_id for row in (await round_of(org, source, position))[0]] == ids
+
+
 async def test_what_happens_while_a_round_is_read_is_in_the_next_one(org, clock):
     await org.load("Contact", contacts(2500))
     clock.now += 3600

@@ -194,6 +194,25 @@ async def test_a_refusal_says_the_cure(status, body, cure):
     assert "<html" not in str(failed.value)
 
 
+async def test_an_assertion_is_not_carried_elsewhere_by_a_redirect(key):
+    carried = []
+
+    async def redirect(request):
+        raise web.HTTPTemporaryRedirect("/elsewhere")
+
+    async def elsewhere(request):
+        carried.append(await request.post())
+        return web.json_response({"access_token": "x", "instance_url": "https://127.0.0.1"})
+
+    app = web.Application()
+    app.router.add_post("/services/oauth2/token", redirect)
+    app.router.add_post("/elsewhere", elsewhere)
+    async with serving(app) as base:
+        with pytest.raises(SignInFailed, match="HTTP 307"):
+            await SalesforceCredentials(base, bearer(key)).authorization()
+    assert carried == []
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", pem(ec.generate_private_key(ec.SECP256R1()))])
 async def test_a_private_key_that_cannot_be_used_is_named(org, text):
     sign_in = JwtBearer(client_id="sandbox", username="sync@example.org", private_key=SecretStr(text))

@@ -112,6 +112,35 @@ async def test_an_update_never_creates(org):
     assert [row["LastName"] for row in await org.records("Contact")] == ["New"]
 
 
+async def test_an_update_does_not_create_what_was_deleted_just_before(org):
+    (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
+    (other,) = await org.load("Contact", [{"LastName": "Other"}])
+    exchange = sink().write([Task(replace(contact("k"), may_create=False))])
+    (look_up,) = next(exchange)
+    (update,) = exchange.send([await org._call(look_up)])
+    await org.control("POST", "merge", json={"object": "Contact", "winner": other, "loser": known})
+    with pytest.raises(StopIteration) as end:
+        exchange.send([await org._call(update)])
+    assert reasons(end.value.value) == [Reason.RECORD_DELETED]
+    assert [row["Id"] for row in await org.records("Contact") if not row["IsDeleted"]] == [other]
+
+
+async def test_keys_are_looked_up_in_queries_that_salesforce_takes(org):
+    writes = [contact(f"k{n}", create={"FirstName": "x"}) for n in range(401)]
+    writes += [replace(event("'" * 70 + str(n)), create={"Text__c": "x"}) for n in range(200)]
+    outcomes = await deliver(org, *writes)
+    assert all(isinstance(outcome, Delivered) for outcome in outcomes)
+    queries = [
+        part["url"]
+        for call in org.sent
+        for part in orjson.loads(call.body).get("compositeRequest", ())
+        if part["method"] == "GET"
+    ]
+    assert sum(url.count("%2C%27k") + url.count("%28%27k") for url in queries) == 401
+    assert max(url.count("%2C%27k") + url.count("%28%27k") for url in queries) == 200
+    assert max(len(url) for url in queries) < 16_000
+
+
 async def test_a_record_is_updated_by_its_id(org):
     (known,) = await org.load("Contact", [{"LastName": "Old"}])
     write = replace(contact(known, LastName="New"), key_field="Id")
@@ -217,6 +246,15 @@ async def test_a_wrong_mapping_is_not_taken_for_an_org_without_composites(org):
     assert len(org.sent) == 1
 
 
+async def test_an_org_that_takes_composites_is_not_asked_twice_about_a_wrong_mapping(org):
+    salesforce = sink()
+    await deliver(org, contact("k"), event("e", "k"), by=salesforce)
+    org.sent.clear()
+    wrong = [replace(contact("k"), object="Nonsense__c"), replace(contact("k"), object="Other__c")]
+    assert reasons(await deliver(org, *wrong, by=salesforce)) == [Reason.CONFIGURATION] * 2
+    assert len(org.sent) == 1
+
+
 async def test_text_that_looks_like_a_reference_is_only_text(org):
     outcomes = await deliver(org, contact("k"), event("e", "k", Text__c="@{r0[0].id} @{nobody.x}"), contact("k2"))
     assert all(isinstance(outcome, Delivered) for outcome in outcomes)
@@ -242,6 +280,7 @@ async def test_a_key_that_several_records_have_is_for_a_person(org):
     write = replace(contact("a@example.org", create={"FirstName": "New"}), key_field="Email")
     assert reasons(await deliver(org, write)) == [Reason.AMBIGUOUS_KEY]
     assert reasons(await deliver(org, replace(write, create={}))) == [Reason.AMBIGUOUS_KEY]
+    assert reasons(await deliver(org, replace(write, create={}, may_create=False))) == [Reason.AMBIGUOUS_KEY]
 
 
 # Flags.
@@ -283,6 +322,13 @@ async def test_a_flag_that_we_know_of_is_cleared(org):
     (outcome,) = await deliver(org, Task(opt_in(), {"SMS_Opt_Out__c": True}))
     assert outcome.left_out == ()
     assert [row["SMS_Opt_Out__c"] for row in await org.records("Contact")] == [False]
+
+
+async def test_a_flag_that_is_not_set_is_no_obstacle(org):
+    await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k", "SMS_Opt_Out_At__c": "2026-11-22T04:00:00Z"}])
+    (outcome,) = await deliver(org, Task(opt_in()))
+    assert outcome.left_out == ()
+    assert [row["SMS_Opt_Out_At__c"] for row in await org.records("Contact")] == [None]
 
 
 async def test_a_flag_is_read_by_id_too(org):
