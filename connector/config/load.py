@@ -130,7 +130,11 @@ def schema(model: type[BaseModel], *, title: str) -> dict[str, Any]:
 
 
 class _Generator(GenerateJsonSchema):
-    """Shows defaults as a person writes them: `30s`, not `PT30S`."""
+    """Shows defaults as a person writes them (`30s`, not `PT30S`), and numbers as allowed where they are read as text."""
+
+    def str_schema(self, schema: core_schema.StringSchema) -> dict[str, Any]:
+        made = super().str_schema(schema)
+        return made | {"type": ["string", "number"]} if made == {"type": "string"} else made
 
     def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
         default = super().get_default_value(schema)
@@ -141,7 +145,7 @@ class _Generator(GenerateJsonSchema):
 
 
 def _draft7(node: Any) -> Any:
-    """In draft 7 a `$ref` makes its neighbours void: the neighbours are kept by wrapping it."""
+    """In draft 7 a `$ref` makes its neighbours void: they are kept by wrapping it. A pattern for keys holds for all keys."""
     if isinstance(node, list):
         return [_draft7(item) for item in node]
     if not isinstance(node, dict):
@@ -149,4 +153,6 @@ def _draft7(node: Any) -> Any:
     made = {key: _draft7(value) for key, value in node.items() if key != "discriminator"}
     if isinstance(made.get("$ref"), str) and len(made) > 1:
         made["allOf"] = [{"$ref": made.pop("$ref")}]
+    if "patternProperties" in made:
+        made.setdefault("additionalProperties", False)
     return made
