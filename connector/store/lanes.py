@@ -42,22 +42,22 @@ MARK_LATE = """
         AND (newer.wrote = 1 OR newer.in_doubt = 1 OR newer.state = 'claimed'))"""
 # It may be planned, or come back from the dead, only after the opt-out that overtakes it.
 MARK_OVERTAKEN = """
-    UPDATE units SET overtaken_by = first.event_id FROM (
+    UPDATE units SET overtaken_by = opt_out.event_id FROM (
         SELECT mine.id, min(newer.event_id) AS event_id
         FROM json_each(:ids) AS each CROSS JOIN units AS mine ON mine.id = each.value AND mine.urgent = 0
         CROSS JOIN units AS newer INDEXED BY units_lane
         ON newer.sink = mine.sink AND newer.lane = mine.lane AND newer.event_id > mine.event_id AND newer.urgent = 1
-        GROUP BY mine.id) AS first
-    WHERE units.id = first.id"""
+        GROUP BY mine.id) AS opt_out
+    WHERE units.id = opt_out.id"""
 OVERTAKE = """
-    UPDATE units SET overtaken_by = urgent.event_id FROM (
+    UPDATE units SET overtaken_by = opt_out.event_id FROM (
         SELECT old.id, min(mine.event_id) AS event_id
         FROM json_each(:ids) AS each CROSS JOIN units AS mine ON mine.id = each.value AND mine.urgent = 1
         CROSS JOIN units AS old INDEXED BY units_order
         ON old.sink = mine.sink AND old.lane = mine.lane AND old.open = 1 AND old.urgent = 0
         AND old.event_id < mine.event_id AND old.overtaken_by IS NULL
-        GROUP BY old.id) AS urgent
-    WHERE units.id = urgent.id"""
+        GROUP BY old.id) AS opt_out
+    WHERE units.id = opt_out.id"""
 
 
 def admit(

@@ -1,0 +1,109 @@
+"""Claiming must cost the same however much waits. The plans of the queries say so exactly; one measurement says so in time."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connector.model.lifecycle import UnitState
+from connector.model.outcome import Reason
+from connector.store import dead_letters, inbox, lanes, outbox, plans, settling
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+CRM = "salesforce"
+BLOCKED = 100_000  # units that wait: a statement that looks at them takes tens of milliseconds, a claim takes one
+PARAMETERS = {
+    "sink": CRM, "now": 1, "limit": 10, "each": 2, "lanes": "[]", "ids": "[]", "start": "s",
+}  # fmt: skip
+NAMED = {
+    "wake": outbox.WAKE,
+    "heads": outbox.HEADS,
+    "behind": outbox.BEHIND,
+    "take": outbox.TAKE,
+    "doubtful": outbox.DOUBTFUL,
+    "next due": outbox.NEXT_DUE,
+    "demote": lanes.DEMOTE,
+    "promote": lanes.PROMOTE,
+    "occupied": lanes.OCCUPIED,
+    "late": lanes.MARK_LATE,
+    "overtaken": lanes.MARK_OVERTAKEN,
+    "overtake": lanes.OVERTAKE,
+}
+PLACED = {
+    "held": (outbox.HELD, 1),
+    "newer": (outbox.NEWER, 3),
+    "claimed": (settling.CLAIMED, 1),
+    "units of events": (settling.UNITS_OF, 1),
+    "settle": (settling.SETTLE.replace("{rows}", "(" + ",".join("?" * 13) + ")"), 13),
+    "move by unit": (settling.MOVE.replace("{rows}", "(?,?,?,?)"), 4),
+    "move by plan": (plans.MOVE.replace("{rows}", "(?,?,?,?,?)"), 5),
+    "events": (plans.EVENTS, 1),
+    "pending": (f"SELECT {inbox.STORED} FROM inbox WHERE state = 'pending' ORDER BY id LIMIT ?", 1),
+    "urgent": (
+        f"SELECT {inbox.STORED} FROM inbox WHERE state = 'pending' AND verdict = 'opt_out' ORDER BY id LIMIT ?",
+        1,
+    ),
+    "of phone": (f"SELECT {inbox.STORED} FROM inbox WHERE msisdn = ? ORDER BY id", 1),
+    "revive": (dead_letters.REVIVE, 1),
+}
+# Walks that are meant: over the parameters, over what a subquery has found, and over an index of nothing but what is looked for.
+MEANT = ("VIRTUAL TABLE", "CONSTANT ROW", "SCAN (subquery", "USING INDEX inbox_pending", "USING INDEX inbox_urgent")
+FOUND = {"SCAN lane", "SCAN new", "SCAN plan", "SCAN opt_out"}
+
+
+async def plan_of(scene, query, parameters):
+    rows = await scene.store.writer.run(
+        lambda connection: connection.execute(f"EXPLAIN QUERY PLAN {query}", parameters).fetchall()
+    )
+    return [row[3] for row in rows]
+
+
+@pytest.mark.parametrize("name", NAMED)
+async def test_no_statement_of_the_queue_walks_through_a_table(scene, name):
+    query = NAMED[name]
+    wanted = {key: value for key, value in PARAMETERS.items() if f":{key}" in query}
+    steps = await plan_of(scene, query, wanted)
+    assert not [step for step in steps if walks(step)], steps
+
+
+@pytest.mark.parametrize("name", PLACED)
+async def test_no_statement_of_the_road_walks_through_a_table(scene, name):
+    query, places = PLACED[name]
+    steps = await plan_of(scene, query, ("[]",) * places)
+    assert not [step for step in steps if walks(step)], steps
+
+
+def walks(step):
+    return step.startswith("SCAN") and not any(word in step for word in MEANT) and step not in FOUND
+
+
+async def test_a_claim_costs_the_same_with_very_many_units_behind_others(scene):
+    async def cost():
+        best = 60.0
+        for n in range(30):
+            await scene.unit(f"probe-{len(made)}-{n}", lane=f"+47900009{n:02}")
+            began = time.perf_counter()
+            (unit,) = await scene.claim(1)
+            best = min(best, time.perf_counter() - began)
+            await scene.settle(unit)
+        made.append(best)
+        return best
+
+    made = []
+    before = await cost()
+    await scene.unit("blocker", lane="+4790000001")
+    (blocker,) = await scene.claim(1)
+    await scene.settle(blocker, UnitState.RESTING, reason=Reason.TIMEOUT, delay=timedelta(days=1))
+    await scene.rows(
+        f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {BLOCKED}) "
+        "INSERT INTO inbox (id, key, provider, shape, verdict, received_at, state) "
+        "SELECT 1000 + i, 'w' || i, 'strex', 'message', 'none', 0, 'delivering' FROM n"
+    )
+    await scene.rows(
+        "INSERT INTO units (event_id, sink, lane, state, open, urgent, alone, operations, size) "
+        f"SELECT id, '{CRM}', '+4790000001', 'waiting', 1, 0, 1, '[]', 1 FROM inbox WHERE id > 1000"
+    )
+    await scene.rows(f"UPDATE event_totals SET n = n + {BLOCKED} WHERE state IN ('received', 'delivering')")
+    assert scene.unit_states()[UnitState.WAITING] == BLOCKED
+    after = await cost()
+    assert after < 1.5 * before + 0.002, (before, after)
