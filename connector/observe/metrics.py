@@ -89,10 +89,15 @@ class Metrics:
         self._pauses = self._counter("pauses", "Times that a sink or feed was left alone", "name", "reason")
         self._paused = self._gauge("paused", "Whether a sink or feed is left alone now", "name")
         self._raised = self._counter("alarms_raised", "Alarms", "kind")
-        self._alarm = self._gauge("alarm", "Whether the cause of an alarm lasts", "kind")
+        self._alarm = self._gauge("alarms", "Alarms whose cause lasts", "kind")
+        self._lasting: set[tuple[str, str]] = set()
         self._reloads = self._counter("reloads", "Times that the mappings were read again", "accepted")
         self._mappings = self._gauge("mappings_info", "The mappings in use", "version")
         self._failures = self._counter("loop_failures", "Bugs in a step of a loop", "loop")
+        self.read(readings)
+
+    def read(self, readings: Iterable[Reading]) -> None:
+        """Add gauges that are read when the metrics are asked for."""
         self.registry.register(_Readings(tuple(readings)))
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
@@ -133,9 +138,9 @@ class Metrics:
                 self._paused.labels(fact.name).set(0)
             case Alarm():
                 self._raised.labels(fact.kind).inc()
-                self._alarm.labels(fact.kind).set(1)
+                self._last(fact.kind, fact.about, lasts=fact.lasts)
             case Cleared():
-                self._alarm.labels(fact.kind).set(0)
+                self._last(fact.kind, fact.about, lasts=False)
             case Reloaded():
                 self._reloads.labels(str(fact.accepted).lower()).inc()
                 if fact.accepted:
@@ -147,6 +152,13 @@ class Metrics:
                 pass
             case _:
                 assert_never(fact)
+
+    def _last(self, kind: str, about: str, *, lasts: bool) -> None:
+        if lasts:
+            self._lasting.add((kind, about))
+        else:
+            self._lasting.discard((kind, about))
+        self._alarm.labels(kind).set(sum(one == kind for one, _ in self._lasting))
 
 
 class _Readings(Collector):

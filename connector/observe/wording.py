@@ -102,9 +102,9 @@ def wording(fact: Fact) -> Wording:  # noqa: C901, PLR0911, PLR0912 - one line f
         case Resumed(name=name):
             return Wording(level, f"{name} works again")
         case Alarm(message=message):
-            return Wording(level, f"ALARM: {message}", {"alarm": fact.kind, "cure": fact.cure, **fact.labels})
+            return Wording(level, f"ALARM: {message}", {"alarm": fact.kind, "about": fact.about, "cure": fact.cure})
         case Cleared(kind=kind):
-            return Wording(level, "the cause of an alarm is gone", {"alarm": kind})
+            return Wording(level, "the cause of an alarm is gone", {"alarm": kind, "about": fact.about})
         case Reloaded(accepted=accepted):
             sentence = "reloaded the mappings" if accepted else "kept the old mappings: the new ones have problems"
             return Wording(level, sentence, {"version": fact.version, "problems": fact.problems or None})

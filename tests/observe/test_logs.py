@@ -6,9 +6,9 @@ from typing import get_args
 
 import pytest
 
-from connector.model import facts
 from connector.model.facts import (
     Alarm,
+    Cleared,
     Fact,
     Followed,
     Level,
@@ -43,8 +43,8 @@ EXAMPLES = [
     Followed(feed="salesforce.Contact", rows=3, changes=1),
     Paused(name="salesforce", reason="credentials", detail="sign in", seconds=15.0),
     Resumed(name="salesforce"),
-    Alarm(kind="opt_out_late", message="an opt-out waits", cure="look at the sink"),
-    facts.Cleared(kind="opt_out_late"),
+    Alarm(kind="opt_out_late", about="e1", message="an opt-out waits", cure="look at the sink"),
+    Cleared(kind="opt_out_late", about="e1"),
     Reloaded(accepted=True, version="abc"),
     Reloaded(accepted=False, version="abc", problems=2),
     LoopFailed(loop="plan", error="KeyError in plan (pipeline.py:9)", seconds=1.0),

@@ -24,6 +24,10 @@ def lines(metrics):
     return {line for line in text.decode().splitlines() if not line.startswith("#")}
 
 
+def late(about, **more):
+    return Alarm(kind="opt_out_late", about=about, message="", cure="", **more)
+
+
 @pytest.mark.parametrize(
     ("told", "series"),
     [
@@ -63,8 +67,13 @@ def lines(metrics):
             [Paused(name="crm", reason="timeout", detail="", seconds=1), Resumed(name="crm")],
             'connector_paused{name="crm"} 0.0',
         ),
-        ([Alarm(kind="opt_out_late", message="", cure="")], 'connector_alarm{kind="opt_out_late"} 1.0'),
-        ([Alarm(kind="x", message="", cure=""), Cleared(kind="x")], 'connector_alarm{kind="x"} 0.0'),
+        ([late("a"), late("b"), late("a")], 'connector_alarms{kind="opt_out_late"} 2.0'),
+        ([late("a"), late("b"), late("a")], 'connector_alarms_raised_total{kind="opt_out_late"} 3.0'),
+        (
+            [late("a"), late("b"), Cleared(kind="opt_out_late", about="a")],
+            'connector_alarms{kind="opt_out_late"} 1.0',
+        ),
+        ([Cleared(kind="opt_out_late", about="a")], 'connector_alarms{kind="opt_out_late"} 0.0'),
         ([Reloaded(accepted=False, version="b")], 'connector_reloads_total{accepted="false"} 1.0'),
         ([LoopFailed(loop="plan", error="x", seconds=1)], 'connector_loop_failures_total{loop="plan"} 1.0'),
     ],
@@ -82,6 +91,13 @@ def test_only_the_mappings_in_use_are_shown():
         metrics(fact)
     metrics(Reloaded(accepted=False, version="c"))
     assert {line for line in lines(metrics) if "mappings_info" in line} == {'connector_mappings_info{version="b"} 1.0'}
+
+
+def test_an_alarm_that_does_not_last_is_only_counted():
+    metrics = Metrics()
+    metrics(late("a", lasts=False))
+    assert 'connector_alarms{kind="opt_out_late"} 0.0' in lines(metrics)
+    assert 'connector_alarms_raised_total{kind="opt_out_late"} 1.0' in lines(metrics)
 
 
 def test_a_dead_unit_is_no_delivery_time():
