@@ -71,7 +71,7 @@ def _root(written: str) -> str:
     for name in known:
         if name == written.casefold():
             return name
-    hint = did_you_mean(written, known) or f"is it a property? write properties.{written}"
+    hint = f"{did_you_mean(written, known)} A property is written properties.{written}".strip()
     raise BadPath(f"an event has no field `{written}`", hint)
 
 

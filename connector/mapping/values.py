@@ -116,7 +116,7 @@ def scalar(value: Any) -> Scalar:
         return float(value) if math.isfinite(value) else None
     if kind is Decimal:
         return _json_number(value)
-    return text(value) or None
+    return text(value) if present(value) is not None else None
 
 
 def _json_number(value: Decimal) -> Scalar:
