@@ -1,0 +1,120 @@
+"""The opt-outs that the CRM held before the connector came: what they would send, and, on a person's word, sending it.
+
+A first look at a feed sends nothing (DESIGN 5). Here a person decides otherwise, once, and for all of them.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.consent.changes import CHANGED
+from connector.consent.standing import decisions, stand
+from connector.control.house import House, known, limit_of, word
+from connector.control.shown import Shown
+from connector.model.event import Event, Verdict, event_key
+from connector.model.operation import ServiceCommand
+from connector.model.phone import Phone
+from connector.model.plan import Plan
+from connector.planning import plan_in_order
+from connector.steps.keeping import entry
+from connector.store.records import OptedOut
+
+KEPT_AT_ONCE = 500  # events a transaction: callbacks are stored in between
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    events: Sequence[Event]
+    records: int
+    without_number: int
+    already_out: int
+    same_number: int
+
+
+async def baseline(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What the existing opt-outs would send; with `send` they are kept as events, and planned by the road as usual."""
+    known(payload, "send", "limit", "reveal")
+    send, limit = word(payload, "send", bool, False), limit_of(payload)
+    shown = Shown(reveal=bool(word(payload, "reveal", bool, False)))
+    found = _find(house)
+    planned = plan_in_order(
+        list(enumerate(found.events)),
+        house.rules(),
+        ledgers=house.store.consents.of_many([one.msisdn.e164 for one in found.events if one.msisdn]),
+        configured=house.configured,
+        others_out=lambda _event: False,
+    )
+    sending = [(event, done) for _, event, done in planned if _commands(done)]
+    answer = {
+        "opted_out_records": found.records,
+        "without_number": found.without_number,
+        "already_out": found.already_out,
+        "same_number": found.same_number,
+        "send_nothing": len(planned) - len(sending),
+        "people": len(sending),
+        "commands": sum(len(_commands(done)) for _, done in sending),
+        "lines": [_line(event, done, shown) for event, done in sending[:limit]],
+        "left_off": max(0, len(sending) - limit),
+        "sent": 0,
+    }
+    return answer | {"sent": await _keep(house, [event for event, _ in sending])} if send else answer
+
+
+async def _keep(house: House, events: Sequence[Event]) -> int:
+    fresh = 0
+    for start in range(0, len(events), KEPT_AT_ONCE):
+        kept = await house.store.inbox.keep([entry(one, b"") for one in events[start : start + KEPT_AT_ONCE]])
+        fresh += sum(not one.known for one in kept)
+    return fresh
+
+
+def _find(house: House) -> _Found:
+    """One event for each number: the provider knows numbers, and no records."""
+    records = house.store.records.opted_out()
+    ledgers = house.store.consents.of_many(sorted({one.phone for one in records if one.phone}))
+    events: dict[str, Event] = {}
+    without = already = same = 0
+    for one in records:
+        declared = house.consent.get(one.crm, {}).get(one.object)
+        if one.phone is None or declared is None:
+            without += 1
+            continue
+        standing = stand(decisions(ledgers[one.phone]))
+        if standing.last is not None and standing.last.decision.word is Verdict.OPT_OUT and not standing.active:
+            already += 1
+        elif one.phone in events:
+            same += 1
+        else:
+            events[one.phone] = _event(house, one, Phone(one.phone), declared.flag)
+    return _Found(list(events.values()), len(records), without, already, same)
+
+
+def _event(house: House, one: OptedOut, phone: Phone, flag: str) -> Event:
+    """As if a person had set the flag just now. It belongs to no poll, for a person's own order is not parked."""
+    digest = hashlib.sha256(f"{phone.e164}={one.fields.get(flag)!r}".encode()).hexdigest()[:16]
+    return Event(
+        key=event_key(one.crm, "baseline", one.record_id, digest),
+        provider=one.crm,
+        shape=CHANGED,
+        action=CHANGED,
+        verdict=Verdict.OPT_OUT,
+        received_at=house.now(),
+        msisdn=phone,
+        object=one.object,
+        record={"Id": one.record_id, **one.fields},
+        changed=(flag,),
+    )
+
+
+def _commands(done: Plan) -> list[ServiceCommand]:
+    return [one for one in done.operations if isinstance(one, ServiceCommand)]
+
+
+def _line(event: Event, done: Plan, shown: Shown) -> dict[str, Any]:
+    return {
+        "record": event.record["Id"],
+        "object": event.object,
+        "phone": shown.phone(event.msisdn),
+        "commands": [f"{one.action} {one.keyword} on {one.short_number} ({one.sink})" for one in _commands(done)],
+    }

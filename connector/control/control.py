@@ -1,0 +1,54 @@
+"""The questions and orders by their names: what the admin listener serves, and what commands run by themselves when no daemon runs.
+
+Each takes an object and returns one, both fit for JSON. What a person can mend is raised as ConnectorError, with the cure.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from connector.adapters import Loaded
+from connector.control.baseline import baseline
+from connector.control.house import House
+from connector.control.letters import (
+    dead_list,
+    dead_retry,
+    dead_show,
+    parked_discard,
+    parked_list,
+    parked_release,
+    replay,
+)
+from connector.control.people import consents_show, explain
+from connector.control.status import status
+from connector.mapping.compile import Ruleset
+from connector.store.store import Store
+
+Command = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+COMMANDS: dict[str, Callable[[House, Mapping[str, Any]], Awaitable[dict[str, Any]]]] = {
+    "status": status,
+    "dead_list": dead_list,
+    "dead_show": dead_show,
+    "dead_retry": dead_retry,
+    "parked_list": parked_list,
+    "parked_release": parked_release,
+    "parked_discard": parked_discard,
+    "consents_show": consents_show,
+    "consents_baseline": baseline,
+    "explain": explain,
+    "replay": replay,
+}
+
+
+class Control:
+    """Serves one store. `rules` gives the mappings in use, and may raise ProblemsFound where there are none."""
+
+    def __init__(
+        self, store: Store, *, rules: Callable[[], Ruleset], loaded: Loaded, now: Callable[[], datetime]
+    ) -> None:
+        self._house = House.of(store, rules=rules, loaded=loaded, now=now)
+
+    def commands(self) -> dict[str, Command]:
+        """All of them, by name."""
+        return {name: partial(command, self._house) for name, command in COMMANDS.items()}

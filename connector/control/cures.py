@@ -1,0 +1,48 @@
+"""What to do about a dead letter: one sentence for each reason. The only table of its kind for people; nothing else may live here."""
+
+from connector.model.outcome import Reason
+
+RETRY = "then `connector dead retry`"
+
+CURES: dict[Reason, str] = {
+    Reason.UNAVAILABLE: f"see whether its address can be reached from this machine, {RETRY}",
+    Reason.TIMEOUT: "it took too long for days: a smaller `batch` in the config helps against slow triggers; " + RETRY,
+    Reason.CONNECTION_LOST: f"see the network between here and there, {RETRY}",
+    Reason.SERVER_ERROR: f"it failed on the other side: see its status page, {RETRY}",
+    Reason.UNEXPECTED_ANSWER: "something else answers at this address, such as a proxy: check `url` in the config, "
+    + RETRY,
+    Reason.RATE_LIMITED: f"too many calls in a short time: see which other integration makes them, {RETRY}",
+    Reason.QUOTA_EXHAUSTED: f"the day's API calls are used up: see which integration used them, {RETRY} tomorrow",
+    Reason.CREDENTIALS: f"check the sign-in in the config and the rights of its account (`connector check --live`), {RETRY}",
+    Reason.WRONG_ADDRESS: f"check `url` in the config: what answers there does not know our calls, {RETRY}",
+    Reason.ROW_LOCKED: f"another job held the record all the time: let it end, {RETRY}",
+    Reason.RACE: f"somebody else creates the same records: find out who, {RETRY}",
+    Reason.PARENT_MISSING: f"the CRM does not know the parent record: create it, or let a rule write it first, {RETRY}",
+    Reason.PARENT_WAITING: f"its parent was not written yet: mend that first, {RETRY}",
+    Reason.HALTED: "another record of the same request was refused: `connector dead retry` sends this one alone",
+    Reason.FIELD_REQUIRED: f"the CRM wants a field that the mapping does not write: add it with a `default`, {RETRY}",
+    Reason.VALIDATION: f"a validation rule of the CRM refuses it: change the rule or the mapping, {RETRY}",
+    Reason.TOO_LONG: f"the text does not fit the field: add `truncate` to the mapping or make the field longer, {RETRY}",
+    Reason.PICKLIST: f"the value is not in the picklist: add it there, or use `map` in the mapping, {RETRY}",
+    Reason.BAD_VALUE: f"the value does not fit the field's type: see the mapping by `connector explain`, {RETRY}",
+    Reason.DUPLICATE_RECORD: "a duplicate rule of the CRM stopped it: merge the records or let the integration user pass, "
+    + RETRY,
+    Reason.AMBIGUOUS_KEY: f"several records have this key: merge them and make the key field unique, {RETRY}",
+    Reason.RECORD_MISSING: f"there is no such record to update: create it, or write `upsert:` in the mapping, {RETRY}",
+    Reason.RECORD_DELETED: f"the record was deleted: restore it from the recycle bin, {RETRY}",
+    Reason.NO_ACCESS: f"the integration user may not do this: give it the permission, {RETRY}",
+    Reason.CONFIGURATION: f"the CRM has no such object or field (`connector check --live` says which): mend either, {RETRY}",
+    Reason.PARENT_FAILED: f"its parent was refused: mend that first, {RETRY}",
+    Reason.BAD_COMMAND: f"the provider calls the command malformed: check short number and keyword in the config, {RETRY}",
+    Reason.PROVIDER_DISAGREES: "look the subscriber up at the provider: if they are gone there, all is well; if not, end it there",
+    Reason.UNKNOWN: f"the CRM's own words are beside this: mend what they tell of, {RETRY}",
+    Reason.MISSING_KEY: f"the event lacks what names the record: mend the mapping or say `if_missing: skip`, {RETRY}",
+    Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does; "
+    "what could not even be planned is planned again by `connector dead retry` when its cause is mended",
+    Reason.BUG: "this is a fault of the connector: report the detail; after an update, `connector dead retry`",
+}
+
+
+def cure(reason: Reason | str | None) -> str | None:
+    """The cure; None where there is no reason."""
+    return None if reason is None else CURES[Reason(reason)]

@@ -1,0 +1,118 @@
+"""Why an event became what it became, as a document that a command can put into words. Reads values only; asks no store."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from connector.control import words
+from connector.control.cures import cure
+from connector.control.shown import Shown, when
+from connector.model.event import Event
+from connector.model.lifecycle import EventState
+from connector.model.plan import OperationTrace, Plan, RuleTrace
+from connector.store.inbox import StoredEvent
+from connector.store.overview import UnitNow
+
+EVENT_FIELDS = (
+    "keyword", "keyword_id", "service_id", "short_number", "text", "price", "currency", "status", "status_detail", "result",
+    "final", "transaction_id", "subscription_id", "service_command", "properties", "lookup", "object", "record", "changed",
+)  # fmt: skip
+
+
+def event_document(event: Event, shown: Shown) -> dict[str, Any]:
+    """What came: what a mapping sees, without what is empty."""
+    fields = {name: getattr(event, name) for name in EVENT_FIELDS}
+    phone = shown.phone(event.msisdn)
+    return {
+        "key": event.key,
+        "source": event.source,
+        "words": words.came(event, phone),
+        "received_at": when(event.received_at),
+        "occurred_at": when(event.occurred_at),
+        "phone": phone,
+        "verdict": event.verdict.value,
+        "action": event.action,
+        "fields": {name: shown.value(value) for name, value in fields.items() if value not in (None, {}, ())},
+    }
+
+
+def plan_document(done: Plan, shown: Shown, *, version: str) -> dict[str, Any]:
+    """What the present mappings make of it, rule by rule."""
+    return {
+        "mapping": version,
+        "state": done.state.value,
+        "words": words.EVENT_STATES[done.state],
+        "detail": shown.text(done.detail) if done.detail else None,
+        "reason": done.reason.value if done.reason else None,
+        "cure": cure(done.reason),
+        "rules": [_rule(one, shown) for one in done.trace],
+        "consent": [*(words.decision(one) for one in done.decisions), *(shown.text(note) for note in done.notes)],
+        "operations": [shown.operation(one) for one in done.operations],
+    }
+
+
+def _rule(one: RuleTrace, shown: Shown) -> dict[str, Any]:
+    return {
+        "file": one.file,
+        "line": one.line,
+        "rule": one.rule,
+        "matched": one.matched,
+        "why": shown.text(one.why),
+        "operations": [_operation(item, shown) for item in one.operations],
+    }
+
+
+def _operation(one: OperationTrace, shown: Shown) -> dict[str, Any]:
+    return {
+        "label": one.label,
+        "skipped": shown.text(one.skipped) if one.skipped else None,
+        "values": [
+            {"field": value.field, "source": value.source, "value": shown.value(value.value)} for value in one.values
+        ],
+    }
+
+
+def became_document(
+    stored: StoredEvent, units: Sequence[UnitNow], shown: Shown, *, present: str | None, now: datetime
+) -> dict[str, Any]:
+    """What became of a stored event, sink by sink, and which mappings decided it."""
+    return {
+        "id": stored.id,
+        "state": stored.state.value,
+        "words": words.EVENT_STATES[stored.state],
+        "detail": shown.text(stored.detail) if stored.detail else None,
+        "reason": stored.reason,
+        "cure": _cure(stored),
+        "sinks": [_unit(unit, shown, now) for unit in units],
+        "mapping": stored.mapping,
+        "mapping_changed": stored.mapping is not None and present is not None and stored.mapping != present,
+    }
+
+
+def _cure(stored: StoredEvent) -> str | None:
+    match stored.state:
+        case EventState.UNREADABLE:
+            return "when an update understands such a body, `connector replay` lets it go on"
+        case EventState.UNMATCHED:
+            return "add a rule for it, then `connector replay`"
+        case _:
+            return cure(stored.reason)
+
+
+def _unit(unit: UnitNow, shown: Shown, now: datetime) -> dict[str, Any]:
+    return {
+        "sink": unit.sink,
+        "state": unit.state.value,
+        "words": words.UNIT_STATES[unit.state],
+        "reason": unit.reason.value if unit.reason else None,
+        "detail": shown.text(unit.detail) if unit.detail else None,
+        "cure": cure(unit.reason),
+        "attempts": unit.attempts,
+        "may_have_been_done": unit.in_doubt,
+        "again_in_seconds": None if unit.due_at is None else max(0, round((unit.due_at - now).total_seconds())),
+        "settled_at": when(unit.settled_at),
+        "operations": [
+            {**shown.operation(one), "done": unit.state.value == "delivered" or place in unit.done}
+            for place, one in enumerate(unit.operations)
+        ],
+    }

@@ -1,0 +1,85 @@
+"""Values of the house as a person may see them, ready for JSON: phone numbers are masked unless they are to be revealed."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from connector.model.operation import Operation, Parent, RecordWrite
+from connector.model.phone import Phone, national_part
+
+NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+class Shown:
+    """Shows values. `person` is whom they are about: that number is masked in its other spellings too."""
+
+    def __init__(self, *, reveal: bool = False, person: Phone | None = None) -> None:
+        self._reveal = reveal
+        spellings = {} if person is None or reveal else {person.e164[1:], national_part(person)}
+        self._person = re.compile("|".join(sorted(spellings, key=len, reverse=True))) if spellings else None
+
+    def phone(self, phone: Phone | str | None) -> str | None:
+        """A number, whole or masked."""
+        if phone is None:
+            return None
+        one = phone if isinstance(phone, Phone) else Phone(phone)
+        return one.e164 if self._reveal else one.masked
+
+    def text(self, text: str) -> str:
+        """A text, with the numbers in it masked."""
+        if self._reveal:
+            return text
+        masked = NUMBER.sub(lambda found: Phone(found[0]).masked, text)
+        return self._person.sub(lambda found: f"…{found[0][-3:]}", masked) if self._person else masked
+
+    def value(self, value: Any) -> Any:
+        """Any value of an event or operation."""
+        if isinstance(value, bool | float | Enum | datetime | Phone | None):
+            return self._plain(value)
+        if isinstance(value, int):
+            shown = self.text(str(value))
+            return value if shown == str(value) else shown
+        if isinstance(value, Parent):
+            kind = {"type": value.object} if value.object else {}
+            return {**kind, value.key_field: self.text(value.key)}
+        if isinstance(value, Mapping):
+            return {str(name): self.value(one) for name, one in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.value(one) for one in value]
+        return self.text(str(value))
+
+    def _plain(self, value: bool | float | Enum | datetime | Phone | None) -> Any:
+        match value:
+            case Phone():
+                return self.phone(value)
+            case Enum():
+                return value.value
+            case datetime():
+                return when(value)
+            case _:
+                return value
+
+    def operation(self, operation: Operation) -> dict[str, Any]:
+        """An operation, in the words of a mapping."""
+        if isinstance(operation, RecordWrite):
+            word = "upsert" if operation.may_create else "update"
+            shown = {word: operation.object, "key": {operation.key_field: self.text(operation.key)}}
+            if operation.create:
+                shown["create"] = self.value(operation.create)
+            return {**shown, "set": self.value(operation.set), "sink": operation.sink, "rule": operation.rule}
+        return {
+            "command": operation.action,
+            "phone": self.phone(operation.phone),
+            "short_number": operation.short_number,
+            "keyword": operation.keyword,
+            **({} if operation.price is None else {"price": operation.price}),
+            "sink": operation.sink,
+            "rule": operation.rule,
+        }
+
+
+def when(moment: datetime | None) -> str | None:
+    """A time: ISO 8601, UTC, whole seconds."""
+    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"

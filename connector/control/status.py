@@ -1,0 +1,99 @@
+"""How things stand: the books, the sinks, the feeds, and what a person should look at."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from connector.control.house import House, known
+from connector.control.shown import when
+from connector.model.lifecycle import EventState, UnitState
+from connector.model.problem import ProblemsFound
+
+LISTED = 100  # open opt-outs that are listed one by one
+
+
+async def status(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """`received` is the sum of `states`; `balanced` says whether it is so."""
+    known(payload)
+    store, now = house.store, house.now()
+    counts = store.inbox.counts()
+    received = store.inbox.received()
+    pending = store.inbox.oldest_pending()
+    version, problems = _mapping(house)
+    return {
+        "received": received,
+        "states": {state.value: counts.get(state, 0) for state in EventState},
+        "balanced": sum(counts.values()) == received,
+        "swept": sum(store.inbox.swept().values()),
+        "oldest_pending": when(pending),
+        "oldest_pending_seconds": _age(pending, now),
+        "sinks": [_sink(house, name, now) for name in dict.fromkeys((*house.sinks, *store.overview.sinks()))],
+        "dead": {reason.value: count for reason, count in sorted(store.dead_letters.grouped().items())},
+        "late_opt_outs": _late(house, now),
+        "feeds": _feeds(house),
+        "mapping": {"version": version, "problems": problems},
+        "store": str(store.path),
+    }
+
+
+def _sink(house: House, name: str, now: datetime) -> dict[str, Any]:
+    counts = house.store.outbox.counts(name)
+    oldest = house.store.outbox.oldest(name)
+    return {
+        "sink": name,
+        "configured": name in house.sinks,
+        "units": {state.value: counts[state] for state in UnitState},
+        "oldest_open": when(oldest),
+        "oldest_open_seconds": _age(oldest, now),
+    }
+
+
+def _late(house: House, now: datetime) -> list[dict[str, Any]]:
+    deadline = house.loaded.settings.consent.deadline
+    late = house.store.consents.open_opt_outs(now, older_than=deadline, limit=LISTED)
+    return [
+        {
+            "event": one.event_key,
+            "sink": one.sink,
+            "since": when(one.since),
+            "seconds": round(one.age.total_seconds()),
+            "failed": one.failed is not None,
+        }
+        for one in late
+    ]
+
+
+def _feeds(house: House) -> list[dict[str, Any]]:
+    try:
+        feeds = house.rules().feeds
+    except ProblemsFound:
+        return []
+    named = [(f"{crm}.{name}", plan) for crm, by in feeds.items() for name, plan in by.items()]
+    return [
+        {
+            "feed": name,
+            "every_seconds": round(plan.every.total_seconds()),
+            **_cursor(house.store.following.cursor(name)),
+        }
+        for name, plan in named
+    ]
+
+
+def _cursor(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {"begun": False, "first_look_over": False, "position": None}
+    stored = orjson.loads(text)
+    return {"begun": True, "first_look_over": not stored.get("baseline", True), "position": stored.get("position")}
+
+
+def _mapping(house: House) -> tuple[str | None, int]:
+    try:
+        return house.rules().version, 0
+    except ProblemsFound as found:
+        return None, len(found.problems)
+
+
+def _age(moment: datetime | None, now: datetime) -> int | None:
+    return None if moment is None else max(0, round((now - moment).total_seconds()))
