@@ -141,7 +141,9 @@ class Road:
         for poll in flooding:
             self._tell(
                 Alarm(
-                    kind=f"commands_parked:{poll}",
+                    kind="commands_parked",
+                    about=poll,
+                    lasts=False,
                     message=f"one poll of the CRM asks for more than {self._most_commands} commands; all are parked",
                     cure="see `connector parked list`, then release or discard them",
                 )
@@ -237,7 +239,9 @@ class Road:
             if end.reason is Reason.PROVIDER_DISAGREES:
                 self._tell(
                     Alarm(
-                        kind=f"provider_disagrees:{unit.event_key}",
+                        kind="provider_disagrees",
+                        about=unit.event_key,
+                        lasts=False,
                         message=f"{unit.sink} does not know a subscription that our ledger holds active",
                         cure="see `connector explain` of the event, and look the subscriber up at the provider",
                     )

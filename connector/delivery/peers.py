@@ -23,7 +23,7 @@ class Patience:
     name: str
     failures: int = 0
     until: float = 0.0  # monotonic seconds
-    alarm: str | None = None
+    alarm: Reason | None = None
 
     def pause(self, reason: Reason, detail: str, pause: timedelta, *, now: float, tell: Tell) -> None:
         """Leave it alone; call a person once where waiting alone will not mend it."""
@@ -31,15 +31,15 @@ class Patience:
         self.until = now + pause.total_seconds()
         tell(Paused(name=self.name, reason=reason, detail=detail, seconds=pause.total_seconds()))
         if reason in CURES and self.alarm is None:
-            self.alarm = f"{reason}:{self.name}"
-            tell(Alarm(kind=self.alarm, message=f"{self.name}: {reason}", cure=CURES[reason]))
+            self.alarm = reason
+            tell(Alarm(kind=reason, about=self.name, message=f"{self.name}: {reason}", cure=CURES[reason]))
 
     def over(self, tell: Tell) -> None:
         """It works again."""
         if self.failures:
             tell(Resumed(name=self.name))
         if self.alarm is not None:
-            tell(Cleared(kind=self.alarm))
+            tell(Cleared(kind=self.alarm, about=self.name))
         self.failures, self.until, self.alarm = 0, 0.0, None
 
 

@@ -101,10 +101,11 @@ class Resumed:
 class Alarm:
     """A person should look. Raised once; `cure` says what to do."""
 
-    kind: str  # stable: opt_out_late, commands_parked, provider_disagrees, credentials, …
+    kind: str  # closed, for metrics: opt_out_late, commands_parked, provider_disagrees, and the sink's reasons
+    about: str  # which one: a sink, an event
     message: str
     cure: str
-    labels: Mapping[str, str] = field(default_factory=dict)
+    lasts: bool = True  # whether a Cleared will follow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,7 @@ class Cleared:
     """The cause of an alarm is gone."""
 
     kind: str
+    about: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

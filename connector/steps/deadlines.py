@@ -30,17 +30,17 @@ class Deadlines:
                 self._raised[place] = (passed, one.event_key)
                 self._tell(
                     Alarm(
-                        kind=_kind(one.event_key, one.sink),
+                        kind="opt_out_late",
+                        about=_about(one.event_key, one.sink),
                         message=f"an opt-out is not confirmed by {one.sink} after {self._steps[passed - 1]}",
                         cure=f"see `connector explain {one.event_key}`" + (f": {one.failed}" if one.failed else ""),
-                        labels={"sink": one.sink},
                     )
                 )
         for place in self._raised.keys() - open_now:
             _, key = self._raised.pop(place)
-            self._tell(Cleared(kind=_kind(key, place[1])))
+            self._tell(Cleared(kind="opt_out_late", about=_about(key, place[1])))
         return 0
 
 
-def _kind(event_key: str, sink: str) -> str:
-    return f"opt_out_late:{event_key}:{sink}"
+def _about(event_key: str, sink: str) -> str:
+    return f"{event_key} at {sink}"

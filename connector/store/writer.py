@@ -82,6 +82,10 @@ class Writer:
         result: T = await self._put(_Job(self._future(), None, works, item, new=True))
         return result
 
+    def has_room(self) -> bool:
+        """Whether the disk has room for something new."""
+        return self._disk.has_room()
+
     async def alive(self) -> bool:
         """Whether the thread takes works and the file can be trusted; waits behind what is being done."""
         if self.broken or self._closed:

@@ -3,10 +3,10 @@ from connector.model.operation import Parent, RecordWrite, ServiceCommand
 from connector.model.phone import Phone
 
 
-def write(key, *, object="Contact", create=None, consent=(), clears=False, may_create=True, **fields):
+def write(key, *, of="Contact", create=None, consent=(), clears=False, may_create=True, **fields):
     return RecordWrite(
         sink="sf",
-        object=object,
+        object=of,
         key_field="K__c",
         key=key,
         set=fields,
@@ -25,7 +25,7 @@ def test_later_values_win_field_by_field():
 
 def test_different_records_and_commands_are_not_folded():
     command = ServiceCommand(sink="s", action="stop", phone=Phone("+4790000001"), short_number="1", keyword="K")
-    folds = fold([write("a"), write("a", object="Task"), write("b"), command, command])
+    folds = fold([write("a"), write("a", of="Task"), write("b"), command, command])
     assert [one.parts for one in folds] == [(0,), (1,), (2,), (3,), (4,)]
 
 

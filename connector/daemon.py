@@ -1,0 +1,282 @@
+"""Builds the house in the order in which data meets its rooms, runs it, and leaves in reverse. The only composition root.
+
+It is one straight line on purpose: nearly every step uses what the steps before it made.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from connector.adapters import Loaded, build_crms, build_providers, mapping_context
+from connector.control import Control
+from connector.crm.crm import Crm, Watching
+from connector.delivery.peers import Outlet, Watch
+from connector.delivery.transport import Client, Transport
+from connector.jobs import Calendar, Job
+from connector.loops import Loop, Step
+from connector.mapping.compile import Ruleset, load_mappings
+from connector.model.errors import ConnectorError
+from connector.model.facts import Lived, Reloaded, Tell
+from connector.model.problem import ProblemsFound
+from connector.observe.logs import Log
+from connector.observe.metrics import Metrics
+from connector.observe.telling import fan_out
+from connector.pipeline import Around, Road, Terms
+from connector.providers.provider import Provider
+from connector.service import Notifier, Wishes, keep_fed, passed_sockets, watchdog_interval
+from connector.steps.deadlines import Deadlines
+from connector.steps.gauges import gauges
+from connector.steps.trials import refuse_failing
+from connector.store.store import Store
+from connector.web.admin import Admin, write_token
+from connector.web.hooks import Hooks
+from connector.web.server import Listener
+
+IDLE = timedelta(seconds=1)  # a loop that is not woken looks for itself: a retry may have come due
+WATCH_OVER = timedelta(seconds=15)  # between two looks at deadlines
+PROBE = timedelta(seconds=5)  # between two questions to the writer whether it lives
+# A step that takes longer hangs. A batch to a slow CRM may rightly take minutes.
+STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2)}
+STUCK_ELSE = timedelta(minutes=15)
+TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file beside the database, not a secret.
+
+
+class Clock:
+    """Time as the house sees it. Loops and pauses go by `monotonic`, which no change of the wall clock stops."""
+
+    def now(self) -> datetime:
+        """The wall clock, UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds since some start."""
+        return time.monotonic()
+
+
+class House:
+    """The running daemon. Made by open_house()."""
+
+    def __init__(self, loaded: Loaded, tell: Tell, clock: Clock) -> None:
+        self.loaded = loaded
+        self.tell = tell
+        self.clock = clock
+        self.url = ""  # of the public listener
+        self.admin_url = ""
+        self.broken = asyncio.Event()  # the database cannot be trusted any more: the process must end
+        self.store: Store
+        self.road: Road
+        self.crms: Mapping[str, Crm] = {}
+        self.clients: Mapping[str, Client] = {}
+        self.loops: dict[str, Loop] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._feeds: dict[str, Watching] = {}
+
+    def wake(self, name: str) -> None:
+        """Wake a loop; a name that has none, such as a sink that was taken out of the config, wakes nobody."""
+        if name in self.loops:
+            self.loops[name].wake()
+
+    def begin(self, name: str, step: Step, *, idle: timedelta) -> None:
+        """Start a loop."""
+        loop = Loop(name, step, idle=idle, tell=self.tell, monotonic=self.clock.monotonic)
+        self.loops[name] = loop
+        self._tasks[name] = asyncio.create_task(loop.run(), name=name)
+
+    async def end(self, *names: str) -> None:
+        """Let loops finish what they hold, all at once, and end them."""
+        for name in names:
+            self.loops[name].stop()
+        await asyncio.gather(*(self._tasks.pop(name) for name in names))
+        for name in names:
+            del self.loops[name]
+
+    async def follow(self, rules: Ruleset) -> None:
+        """Start the feeds that the rules ask for, and end those that they no longer do."""
+        wanted = {
+            f"{crm}.{name}": (crm, Watching(object=name, fields=one.fields, key_fields=one.key_fields, every=one.every))
+            for crm, several in rules.feeds.items()
+            for name, one in several.items()
+        }
+        over = [name for name, one in self._feeds.items() if name not in wanted or wanted[name][1] != one]
+        await self.end(*over)
+        for name in over:
+            del self._feeds[name]
+        for name in wanted.keys() - self._feeds.keys():
+            crm, watching = wanted[name]
+            source = self.crms[crm]
+            watch = Watch(source.feed(watching), self.clients[crm], source.consent_fields.get(watching.object))
+            self._feeds[name] = watching
+            self.begin(name, partial(self.road.follow, watch), idle=watching.every)
+
+    async def reload(self) -> Ruleset:
+        """Read the mappings again: whole, or not at all. Raises ProblemsFound, and the present ones stay."""
+        try:
+            rules = load_mappings(self.loaded.at(self.loaded.settings.mappings), mapping_context(self.loaded))
+            refuse_failing(rules)
+        except ProblemsFound as found:
+            self.tell(Reloaded(accepted=False, version=self.road.rules.version, problems=len(found.problems)))
+            raise
+        self.road.rules = rules
+        await self.follow(rules)
+        self.tell(Reloaded(accepted=True, version=rules.version))
+        return rules
+
+    async def reload_for_a_person(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same, as a command of the admin listener."""
+        rules = await self.reload()
+        return {"version": rules.version, "files": [file.name for file in rules.files]}
+
+    async def sweep(self) -> None:
+        """Delete what is settled long ago."""
+        keep = self.loaded.settings.store.retention.delivered
+        await self.store.retention.sweep(self.clock.now(), keep_delivered=keep, keep_raw=keep)
+
+    def unready(self) -> list[str]:
+        """Why no callbacks can be taken, in plain words."""
+        return self.sick() + ([] if self.store.writer.has_room() else ["the disk is nearly full: free some space"])
+
+    def sick(self) -> list[str]:
+        """Why the process does not work, in plain words; nothing when it does."""
+        stuck = [name for name, loop in self.loops.items() if not loop.alive(STUCK.get(name, STUCK_ELSE))]
+        return [f"the loop {name} does not move" for name in stuck] + (
+            ["the database cannot be trusted"] if self.broken.is_set() else []
+        )
+
+    async def probe(self) -> int:
+        """Ask the writer whether it lives. Where it does not answer, the loop that asks stands still, and is seen to."""
+        await self.store.writer.alive()
+        return 0
+
+
+@asynccontextmanager
+async def open_house(
+    loaded: Loaded, *, tell: Tell, metrics: Metrics, clock: Clock | None = None, passed: socket.socket | None = None
+) -> AsyncIterator[House]:
+    """The daemon, up and answering inside the `async with`; what it holds is finished before that is left.
+
+    `passed` is the public socket where systemd made it. Raises ProblemsFound and ConnectorError for what an operator can mend.
+    """
+    clock = clock or Clock()
+    house = House(loaded, tell, clock)
+    settings = loaded.settings
+    async with AsyncExitStack() as stack:
+        providers, house.crms = build_providers(loaded), build_crms(loaded)
+        rules = load_mappings(loaded.at(settings.mappings), mapping_context(loaded))
+
+        store = house.store = Store.open(
+            loaded.at(settings.store.path),
+            ballast=settings.store.ballast,
+            floor=settings.store.free_space_floor,
+            on_broken=lambda _: house.broken.set(),
+        )
+        stack.push_async_callback(store.close)
+        transport = await stack.enter_async_context(Transport())
+        peers: dict[str, Provider | Crm] = {**providers, **house.crms}
+        house.clients = {name: transport.client(peer.credentials) for name, peer in peers.items()}
+
+        road = house.road = Road(
+            store,
+            rules,
+            Terms(
+                configured=tuple(one for provider in providers.values() for one in provider.subscriptions),
+                most_commands=settings.consent.max_commands_per_poll,
+                region=settings.default_region,
+                consent={name: crm.consent_fields for name, crm in house.crms.items()},
+            ),
+            Around(tell=tell, now=clock.now, monotonic=clock.monotonic, wake=house.wake),
+        )
+        await store.outbox.free_claims(road.start, clock.now())
+        stack.push_async_callback(lambda: house.end(*house.loops))
+        for name, peer in peers.items():
+            if peer.sink is not None:
+                outlet = Outlet(peer.sink, house.clients[name])
+                house.begin(name, partial(road.deliver, outlet), idle=IDLE)
+        house.begin("plan", road.plan, idle=IDLE)
+        await house.follow(rules)
+
+        deadlines = Deadlines(store, deadline=settings.consent.deadline, tell=tell, now=clock.now)
+        calendar = Calendar(
+            [Job(name="retention", hour=3, minute=17, work=house.sweep)],
+            timezone=settings.timezone,
+            monotonic=clock.monotonic,
+            tell=tell,
+        )
+        calendar.start()
+        stack.callback(calendar.stop)
+        house.begin("writer", house.probe, idle=PROBE)
+        house.begin("deadlines", deadlines.check, idle=WATCH_OVER)
+        house.begin("calendar", calendar.catch_up, idle=timedelta(hours=1))
+
+        metrics.read(gauges(store, [name for name, peer in peers.items() if peer.sink], now=clock.now))
+        control = Control(store, rules=lambda: road.rules, loaded=loaded, now=clock.now)
+        admin = Admin(
+            {**control.commands(), "reload": house.reload_for_a_person},
+            token=write_token(store.path.with_name(TOKEN_FILE)),
+            sick=house.sick,
+            unready=house.unready,
+            metrics=metrics.render,
+            tell=tell,
+        )
+        operators = Listener(admin.handle, host=settings.admin.host, port=settings.admin.port, linger=timedelta(0))
+        stack.push_async_callback(operators.stop)
+        house.admin_url = await operators.start()
+
+        doors = {(name, door.name): door for name, one in providers.items() for door in one.doors}
+        hooks = Hooks(
+            doors.values(),
+            lambda door, request: road.receive(door, house.clients[door.provider], request),
+            tell=tell,
+            now=clock.now,
+            public_url=settings.listen.public_url,
+            trusted_proxies=settings.listen.trusted_proxies,
+            body_limit=settings.listen.body_limit,
+            in_flight=settings.listen.in_flight,
+        )
+        public = Listener(hooks.handle, host=settings.listen.host, port=settings.listen.port, passed=passed)
+        stack.push_async_callback(public.stop)
+        house.url = await public.start()
+        hooks.reached_at(house.url)
+        tell(Lived(message="listening", details={"hooks": house.url, "admin": house.admin_url}))
+        yield house
+        tell(Lived(message="stopping"))
+
+
+async def serve(loaded: Loaded) -> None:
+    """Run as a service until a signal ends it. Raises what open_house() raises, and ConnectorError when the database broke."""
+    settings = loaded.settings
+    metrics = Metrics()
+    tell = fan_out(Log(level=settings.logs.level, form=settings.logs.format), metrics)
+    notifier, sockets = Notifier.from_environment(), passed_sockets()
+    with Wishes() as wishes:
+        async with (
+            open_house(loaded, tell=tell, metrics=metrics, passed=sockets[0] if sockets else None) as house,
+            asyncio.TaskGroup() as side,
+        ):
+            tasks = [side.create_task(_reload_on_wish(house, wishes, notifier))]
+            if (interval := watchdog_interval()) is not None:
+                tasks.append(side.create_task(keep_fed(notifier, interval, lambda: not house.sick())))
+            notifier.ready()
+            ends = [side.create_task(wishes.stop.wait()), side.create_task(house.broken.wait())]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            notifier.stopping()
+            for task in (*tasks, *ends):
+                task.cancel()
+        if house.broken.is_set():
+            raise ConnectorError(
+                "the database cannot be written any more: see the disk; everything acknowledged is kept, start again"
+            )
+
+
+async def _reload_on_wish(house: House, wishes: Wishes, notifier: Notifier) -> None:
+    while await wishes.reload.wait():
+        wishes.reload.clear()
+        notifier.reloading()
+        # What was wrong has been told by reload(); the service goes on with what it has.
+        with suppress(ProblemsFound):
+            await house.reload()
+        notifier.ready()

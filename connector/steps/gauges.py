@@ -1,0 +1,53 @@
+"""What the metrics read from the store when they are asked for."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from connector.observe.metrics import Reading, Values
+from connector.store.store import Store
+
+
+def gauges(store: Store, sinks: Iterable[str], *, now: Callable[[], datetime]) -> list[Reading]:
+    """The books of the inbox and the outboxes, and how old the oldest of what waits is."""
+    names = tuple(sinks)
+
+    def age(since: datetime | None) -> float:
+        return (now() - since).total_seconds() if since else 0.0
+
+    def units() -> Values:
+        return {(name, state.value): n for name in names for state, n in store.outbox.counts(name).items()}
+
+    def oldest_opt_out() -> Values:
+        waiting = store.consents.open_opt_outs(now(), limit=1)
+        return {(): waiting[0].age.total_seconds() if waiting else 0.0}
+
+    return [
+        Reading(
+            name="connector_events",
+            help="All events that ever came, by their state now; their sum is connector_events_received",
+            labels=("state",),
+            read=lambda: {(state.value,): n for state, n in store.inbox.counts().items()},
+        ),
+        Reading(
+            name="connector_events_received",
+            help="All events that ever came",
+            read=lambda: {(): store.inbox.received()},
+        ),
+        Reading(name="connector_units", help="Units by sink and state", labels=("sink", "state"), read=units),
+        Reading(
+            name="connector_oldest_pending_seconds",
+            help="Age of the oldest event that waits for its plan",
+            read=lambda: {(): age(store.inbox.oldest_pending())},
+        ),
+        Reading(
+            name="connector_oldest_unit_seconds",
+            help="Age of the oldest event that a sink has not settled",
+            labels=("sink",),
+            read=lambda: {(name,): age(store.outbox.oldest(name)) for name in names},
+        ),
+        Reading(
+            name="connector_oldest_open_opt_out_seconds",
+            help="Age of the oldest opt-out that a side has not confirmed",
+            read=oldest_opt_out,
+        ),
+    ]

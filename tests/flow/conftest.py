@@ -1,0 +1,19 @@
+"""Fixtures of the whole-house tests."""
+
+import pytest
+from flow.world import SECRETS, a_world
+
+
+@pytest.fixture
+def secrets(monkeypatch):
+    """The environment holds our own made-up secrets and nothing of the machine's."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+async def world(tmp_path, secrets):
+    """Both sandboxes and the daemon, up; its first look at the CRM is over."""
+    async with a_world(tmp_path) as made, made.running():
+        await made.poll()
+        yield made

@@ -1,0 +1,250 @@
+"""Consent over HTTP with both sandboxes: each line of the promise, as donors and administrators live it."""
+
+from datetime import timedelta
+
+from flow.world import a_world
+
+DONOR = "+4790000001"
+
+
+async def joined(world, *keywords):
+    """A donor who has subscribed by SMS; their contact, as the feed has seen it."""
+    for keyword in keywords or ("KATT",):
+        await world.phone(DONOR, keyword)
+    await world.settled()
+    await world.poll()
+    return await world.contact(DONOR)
+
+
+async def sent(world):
+    return [(one["action"], one["keyword"], one["answer"]) for one in await world.orders()]
+
+
+async def test_an_opt_in_and_an_opt_out_by_sms_reach_salesforce_and_are_not_sent_back(world):
+    contact = await joined(world)
+    assert contact["SMS_Opt_Out__c"] is False
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+    await world.poll()
+    assert await sent(world) == []
+    assert world.balanced()
+
+
+async def test_an_opt_out_in_salesforce_is_sent_once_and_nothing_echoes(world):
+    contact = await joined(world)
+    await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
+    await world.poll()
+    assert await sent(world) == [("unsubscribe", "KATT", 200)]
+    # Strex's confirmation has come in by now; neither it nor the next looks send anything further.
+    assert world.counts()["no_change"] == 1
+    before = await world.history()
+    await world.poll()
+    await world.poll()
+    assert await sent(world) == [("unsubscribe", "KATT", 200)]
+    assert await world.history() == before
+    assert [one["active"] for one in await world.subscribers()] == [False]
+
+
+async def test_one_of_two_keywords_leaves_the_other_and_the_flag_alone(world):
+    await joined(world, "KATT", "HUND")
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
+    assert {one["keyword"]: one["active"] for one in await world.subscribers()} == {"KATT": False, "HUND": True}
+    await world.phone(DONOR, "HUND STOPP")
+    await world.settled()
+    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+
+
+async def test_untick_and_tick_again_sends_a_second_command(world):
+    contact = await joined(world)
+    counted = []
+    for out in (True, False, True):
+        await world.person(Id=contact["Id"], SMS_Opt_Out__c=out)
+        await world.poll()
+        counted.append(len([one for one in await sent(world) if one[1] == "KATT"]))
+    assert counted == [1, 1, 2]
+
+
+async def test_a_first_look_at_5000_opted_out_contacts_sends_nothing(tmp_path, secrets):
+    async with a_world(tmp_path) as world:
+        await world.people(
+            [{"LastName": "x", "MobilePhone": f"+479{number:07}", "SMS_Opt_Out__c": True} for number in range(5000)]
+        )
+        async with world.running():
+            await world.poll()
+            await world.poll()
+            assert await sent(world) == []
+            assert world.counts() == {}
+            # The look was real: a change of one of them is seen.
+            (one,) = [each for each in await world.records() if each["MobilePhone"] == "+4790000007"]
+            await world.person(Id=one["Id"], SMS_Opt_Out__c=False)
+            await world.poll()
+            assert world.counts() == {"ignored": 1}
+
+
+async def test_an_opt_in_by_sms_never_clears_a_flag_that_a_person_set_after_the_last_look(world):
+    contact = await joined(world)
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await world.poll()
+    await world.person(Id=contact["Id"], SMS_Opt_Out__c=False)
+    await world.poll()
+    # The feed has seen the flag cleared. Now a person sets it, and before the next look the donor joins by SMS.
+    await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+
+
+async def test_joining_anew_by_sms_clears_the_flag_that_an_sms_has_set(world):
+    await joined(world)
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
+
+
+async def test_an_opt_out_overtakes_a_thousand_waiting_events_of_the_same_person(world):
+    await joined(world)
+    await world.fault(world.salesforce, fault="unavailable", times=1_000_000)
+    for number in range(1000):
+        assert await world.callback("dlr", report(number, action="AlterPrice", price=number + 1)) == 200
+    await world.until(lambda: world.counts().get("delivering", 0) >= 1000)
+    await world.phone(DONOR, "KATT STOPP")
+    await world.get(f"{world.strex}/_sandbox/forwards?wait=1")
+    await world.until(lambda: world.counts().get("pending", 0) == 0)
+    before = await world.history()
+    await world.no_faults(world.salesforce)
+    world.clock.ahead += timedelta(hours=1)
+    await world.settled()
+    writes = [one["fields"] for one in await world.history() if one["object"] == "Contact"][len(contacts(before)) :]
+    first_flag = next(place for place, fields in enumerate(writes) if "SMS_Opt_Out__c" in fields)
+    assert first_flag == 0
+    contact = await world.contact(DONOR)
+    assert contact["SMS_Opt_Out__c"] is True
+    assert contact["SMS_Monthly_Amount__c"] == 1000
+
+
+def contacts(history):
+    return [one for one in history if one["object"] == "Contact"]
+
+
+def report(number, *, action, **more):
+    return {
+        "transactionId": f"t-{number}",
+        "keywordId": "12345678",
+        "sender": "2002",
+        "recipient": DONOR,
+        "statusCode": "Ok",
+        "detailedStatusCode": "Delivered",
+        "properties": {"Keyword": "KATT", "SystemAction": action},
+        **more,
+    }
+
+
+async def test_with_salesforce_down_an_opt_out_still_reaches_strex(world):
+    contact = await joined(world)
+    await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
+    # Salesforce answers the look that shows the change, and goes down with the deliveries behind it.
+    await world.fault(world.salesforce, fault="unavailable", times=1_000_000, only="writes")
+    await world.phone("+4790000002", "HUND")
+    await world.until(lambda: world.told_paused("salesforce"))
+    world.house.wake("salesforce.Contact")
+    await world.until(lambda: sent(world))
+    assert await sent(world) == [("unsubscribe", "KATT", 200)]
+
+
+async def test_with_strex_down_an_opt_out_by_sms_still_reaches_salesforce(world):
+    contact = await joined(world)
+    other = await world.person(LastName="Other", MobilePhone="+4790000002", SMS_Opt_Out__c=False)
+    await world.poll()
+    await world.fault(world.strex, fault="unavailable", times=1_000_000)
+    await world.person(Id=other, SMS_Opt_Out__c=True)
+    world.house.wake("salesforce.Contact")
+    await world.until(lambda: world.told_paused("strex"))
+    await world.phone(DONOR, "KATT STOPP")
+    await world.until(lambda: world.flag(contact["Id"]))
+    await world.no_faults(world.strex)
+    world.clock.ahead += timedelta(hours=1)
+    await world.settled()
+    # Nobody ever joined with the other number: Strex is asked for every configured keyword, and knows none of them.
+    assert {(action, answer) for action, _, answer in await sent(world) if answer != 503} == {("unsubscribe", 404)}
+
+
+async def test_sixty_opt_outs_in_one_look_are_parked_until_a_person_releases_them(world):
+    ids = await world.people(
+        [{"LastName": "x", "MobilePhone": f"+479000{number:04}", "SMS_Opt_Out__c": False} for number in range(60)]
+    )
+    await world.poll()
+    await world.people([{"Id": each, "SMS_Opt_Out__c": True} for each in ids])
+    await world.poll()
+    assert await sent(world) == []
+    assert world.alarms.count("commands_parked") == 1
+    assert world.counts()["dead"] == 60
+    parked = world.house.store.dead_letters.listing(parked=True, limit=100)
+    assert len(parked) == 60
+    await world.house.store.dead_letters.release(None, now=world.clock.now())
+    world.house.wake("strex")
+    await world.settled()
+    assert len(await sent(world)) == 60 * 3
+    assert world.balanced()
+
+
+async def test_a_late_opt_in_of_the_old_subscription_changes_nothing(world):
+    await joined(world)
+    (forward,) = [
+        one
+        for one in await world.get(f"{world.strex}/_sandbox/forwards")
+        if one["body"].get("properties", {}).get("SystemAction") == "Subscribe"
+    ]
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    contact, history = await world.contact(DONOR), await world.history()
+    late = {**forward["body"], "detailedStatusCode": "Late", "statusCode": "Rebilled"}
+    assert await world.callback("dlr", late) == 200
+    await world.settled()
+    assert world.counts()["superseded"] == 1
+    assert await world.history() == history
+    assert await world.contact(DONOR) == contact
+
+
+async def test_a_changed_number_of_someone_who_is_out_goes_to_a_person(world):
+    contact = await joined(world)
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await world.poll()
+    await world.person(Id=contact["Id"], MobilePhone="+4790000009")
+    await world.poll()
+    assert await sent(world) == []
+    (letter,) = world.house.store.dead_letters.listing(limit=10)
+    assert letter.reason == "needs_person"
+
+
+async def test_a_late_confirmation_raises_one_alarm_at_each_deadline_and_is_cleared(world):
+    contact = await joined(world)
+    await world.fault(world.strex, fault="unavailable", times=1_000_000)
+    await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
+    world.house.wake("salesforce.Contact")
+    await world.until(lambda: world.told_paused("strex"))
+    for passed, raised in ((timedelta(minutes=1), 0), (timedelta(minutes=5), 1), (timedelta(hours=1), 2)):
+        world.clock.ahead += passed
+        world.house.wake("deadlines")
+        await world.until(lambda raised=raised: world.alarms.count("opt_out_late") == raised)
+    await world.no_faults(world.strex)
+    world.clock.ahead += timedelta(hours=1)
+    await world.settled()
+    world.house.wake("deadlines")
+    await world.until(lambda: world.cleared("opt_out_late"))
+
+
+async def test_a_new_amount_in_salesforce_is_told_to_strex_and_does_not_come_back(world):
+    contact = await joined(world)
+    await world.person(Id=contact["Id"], SMS_Monthly_Amount__c=250)
+    await world.poll()
+    assert await sent(world) == [("changesubscriberprice", "KATT", 200)]
+    await world.poll()
+    assert len(await sent(world)) == 1
+    assert (await world.contact(DONOR))["SMS_Monthly_Amount__c"] == 250

@@ -1,0 +1,224 @@
+"""A world for whole-house tests: both sandboxes on real sockets, and the daemon in this process, with a clock that can be moved."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from connector.adapters import load_config
+from connector.daemon import Clock, House, open_house
+from connector.model.facts import Alarm, Cleared, Fact, Followed, Paused
+from connector.observe.metrics import Metrics
+from connector.sandbox import salesforce, strex
+from connector.sandbox.serve import serving
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE = 30.0  # seconds that a condition may take on a busy machine before the test is called failed
+LOOK = 0.05  # seconds between two looks at what no fact of the daemon tells of
+
+CONFIG = """
+store: {{path: c.db, ballast: 1MiB, free_space_floor: 1MiB}}
+listen: {{port: 0}}
+admin: {{port: 0}}
+mappings: {mappings}
+timezone: Europe/Oslo
+default_region: "NO"
+providers:
+  strex:
+    path_secrets: [{{env: HOOK_SECRET}}]
+    api: {{url: {strex}, key: {{env: STREX_KEY}}}}
+    subscriptions:
+      - {{short_number: "2002", keyword: MYKEYWORD}}
+      - {{short_number: "2002", keyword: KATT}}
+      - {{short_number: "2002", keyword: HUND}}
+crm:
+  salesforce:
+    url: {salesforce}
+    sign_in: {{client_id: sandbox, client_secret: {{env: SF_SECRET}}}}
+    consent_fields:
+      Contact: {{flag: SMS_Opt_Out__c, phone: MobilePhone, along: [SMS_Opt_Out_At__c, SMS_Opt_Out_Source__c]}}
+"""
+SECRETS = {"HOOK_SECRET": "hook-secret", "STREX_KEY": "sandbox-key", "SF_SECRET": "sandbox"}
+
+
+class MovableClock(Clock):
+    """The real clock, set forward by the test: pauses and deadlines pass at once."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead.total_seconds()
+
+
+@dataclass
+class World:
+    """What a test holds in its hands."""
+
+    base: Path
+    http: aiohttp.ClientSession
+    salesforce: str
+    strex: str
+    clock: MovableClock
+    facts: list[Fact] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    house: House | None = None
+
+    def tell(self, fact: Fact) -> None:
+        self.facts.append(fact)
+        self.news.set()
+
+    def told(self, kind: type) -> list[Any]:
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    @property
+    def alarms(self) -> list[str]:
+        return [alarm.kind.partition(":")[0] for alarm in self.told(Alarm)]
+
+    def told_paused(self, name: str) -> bool:
+        return any(fact.name == name for fact in self.told(Paused))
+
+    def cleared(self, kind: str) -> bool:
+        return any(fact.kind == kind for fact in self.told(Cleared))
+
+    async def until(self, condition: Callable[[], Awaitable[Any] | Any], why: str = "") -> Any:
+        """Wait for a condition; it is looked at again whenever the daemon tells a fact."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                self.news.clear()
+                answer = condition()
+                if asyncio.iscoroutine(answer):
+                    answer = await answer
+                if answer:
+                    return answer
+                try:
+                    await asyncio.wait_for(self.news.wait(), LOOK)
+                except TimeoutError:
+                    continue
+
+    async def get(self, url: str) -> Any:
+        async with self.http.get(url) as response:
+            response.raise_for_status()
+            return await response.json()
+
+    async def post(self, url: str, body: Any, method: str = "POST") -> Any:
+        async with self.http.request(method, url, json=body) as response:
+            assert response.status < 300, (response.status, await response.text())
+            return await response.json() if response.content_type == "application/json" else None
+
+    # What the outside does.
+
+    async def phone(self, number: str, text: str, to: str = "2002") -> None:
+        """A donor sends a text message."""
+        await self.post(f"{self.strex}/_sandbox/phone", {"from": number, "to": to, "text": text})
+
+    async def person(self, object_name: str = "Contact", **fields: Any) -> str:
+        """A person edits or makes a record in Salesforce (by Id where it is among the fields)."""
+        body = {"records": [fields], "by": "person"}
+        answer = await self.post(f"{self.salesforce}/_sandbox/records/{object_name}", body)
+        return answer["ids"][0]
+
+    async def people(self, records: list[dict[str, Any]], object_name: str = "Contact") -> list[str]:
+        body = {"records": records, "by": "person"}
+        return (await self.post(f"{self.salesforce}/_sandbox/records/{object_name}", body))["ids"]
+
+    async def callback(self, door: str, body: Any, secret: str = SECRETS["HOOK_SECRET"]) -> int:
+        """Post a callback as it is; returns the status."""
+        data = body if isinstance(body, bytes) else None
+        json = None if data is not None else body
+        async with self.http.post(f"{self.house.url}/hooks/strex/{door}/{secret}", data=data, json=json) as response:
+            await response.read()
+            return response.status
+
+    async def fault(self, where: str, **fault: Any) -> None:
+        await self.post(f"{where}/_sandbox/faults", fault)
+
+    async def no_faults(self, where: str) -> None:
+        async with self.http.delete(f"{where}/_sandbox/faults") as response:
+            assert response.status < 300
+
+    # What the outside sees.
+
+    async def records(self, object_name: str = "Contact") -> list[dict[str, Any]]:
+        answer = await self.get(f"{self.salesforce}/_sandbox/records/{object_name}")
+        return answer["records"] if isinstance(answer, dict) else answer
+
+    async def contact(self, number: str) -> dict[str, Any] | None:
+        return next((one for one in await self.records() if one["SMS_Key__c"] == number), None)
+
+    async def commands(self) -> list[dict[str, Any]]:
+        answer = await self.get(f"{self.strex}/_sandbox/commands")
+        return answer["commands"] if isinstance(answer, dict) else answer
+
+    async def orders(self) -> list[dict[str, Any]]:
+        """The service commands that Strex was given, and how it answered."""
+        return [{**one["command"], "answer": one["status"]} for one in await self.commands()]
+
+    async def history(self) -> list[dict[str, Any]]:
+        """Every write that Salesforce took from the daemon."""
+        answer = await self.get(f"{self.salesforce}/_sandbox/history")
+        writes = answer["history"] if isinstance(answer, dict) else answer
+        return [one for one in writes if one["by"] != "person"]
+
+    async def flag(self, record_id: str) -> bool:
+        return next(one["SMS_Opt_Out__c"] for one in await self.records() if one["Id"] == record_id)
+
+    async def subscribers(self) -> list[dict[str, Any]]:
+        answer = await self.get(f"{self.strex}/_sandbox/subscribers")
+        return answer["subscribers"] if isinstance(answer, dict) else answer
+
+    async def api_calls(self) -> int:
+        return (await self.get(f"{self.salesforce}/_sandbox/stats"))["api_calls"]
+
+    # What the daemon knows.
+
+    def counts(self) -> dict[str, int]:
+        return {state.value: n for state, n in self.house.store.inbox.counts().items() if n}
+
+    def balanced(self) -> bool:
+        return sum(self.house.store.inbox.counts().values()) == self.house.store.inbox.received()
+
+    async def settled(self) -> None:
+        """Wait until no forward is on its way and nothing waits to be planned or delivered."""
+        await self.get(f"{self.strex}/_sandbox/forwards?wait=1")
+        await self.until(lambda: not {"pending", "delivering"} & self.counts().keys())
+
+    async def poll(self) -> None:
+        """Let the feed look once more, and settle what it found."""
+        before = len(self.told(Followed))
+        self.house.wake("salesforce.Contact")
+        await self.until(lambda: len(self.told(Followed)) > before)
+        await self.settled()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[House]:
+        """The daemon; may be entered again after it was left."""
+        loaded = load_config(self.base / "config.yaml")
+        async with open_house(loaded, tell=self.tell, metrics=Metrics(), clock=self.clock) as house:
+            self.house = house
+            hooks = f"{house.url}/hooks/strex"
+            secret = SECRETS["HOOK_SECRET"]
+            dials = {"mo_url": f"{hooks}/mo/{secret}", "dlr_url": f"{hooks}/dlr/{secret}", "compress": 1000.0}
+            await self.post(f"{self.strex}/_sandbox/config", dials, method="PUT")
+            yield house
+
+
+@asynccontextmanager
+async def a_world(base: Path, *, mappings: Path = ROOT / "mappings", config: str = CONFIG) -> AsyncIterator[World]:
+    """Both sandboxes and a config that knows them."""
+    async with (
+        serving(salesforce.build()) as crm,
+        serving(strex.build()) as provider,
+        aiohttp.ClientSession() as http,
+    ):
+        text = config.format(salesforce=crm, strex=provider, mappings=mappings)
+        (base / "config.yaml").write_text(text)
+        yield World(base=base, http=http, salesforce=crm, strex=provider, clock=MovableClock())
