@@ -169,8 +169,12 @@ def read_failure(failure: Failed) -> Retry:
 
 def _record(result: Mapping[str, Any], key_field: str, *, escaped: bool) -> Outcome:
     if result.get("success") is True:
-        return Delivered(record_id=result.get("id"), created=result.get("created") is True)
-    errors = [error for error in result.get("errors") or () if isinstance(error, dict)]
+        record_id = result.get("id")
+        return Delivered(
+            record_id=record_id if isinstance(record_id, str) else None, created=result.get("created") is True
+        )
+    told = result.get("errors")
+    errors = [error for error in told if isinstance(error, dict)] if isinstance(told, list) else []
     if not errors:
         return Retry(reason=Reason.UNKNOWN, detail="Salesforce refused the record without saying why")
     judged = [judge(*_words(error, escaped=escaped), key_field=key_field) for error in errors]

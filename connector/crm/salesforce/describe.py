@@ -120,11 +120,12 @@ def _fields(reply: Reply) -> Mapping[str, FieldInfo] | Retry:
 
 
 def _field(told: Mapping[str, Any]) -> FieldInfo:
-    values = told.get("picklistValues") or ()
+    values = told.get("picklistValues")
+    length = told.get("length")
     return FieldInfo(
         name=str(told.get("name")),
         type=str(told.get("type")),
-        length=int(told.get("length") or 0),
+        length=length if isinstance(length, int) else 0,
         external_id=told.get("externalId") is True,
         id_lookup=told.get("idLookup") is True,
         unique=told.get("unique") is True,
@@ -133,7 +134,11 @@ def _field(told: Mapping[str, Any]) -> FieldInfo:
         required=told.get("nillable") is False
         and told.get("defaultedOnCreate") is False
         and told.get("createable") is True,
-        picklist=tuple(str(value.get("value")) for value in values if value.get("active", True)),
+        picklist=tuple(
+            str(value.get("value"))
+            for value in (values if isinstance(values, list) else ())
+            if isinstance(value, dict) and value.get("active", True)
+        ),
         restricted=told.get("restrictedPicklist") is True,
         relationship=told.get("relationshipName") or None,
     )

@@ -1,0 +1,136 @@
+"""Whatever Salesforce (or something on the way) answers: one outcome for each task, no exception, and an end."""
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connector.crm.salesforce.describe import Wanted, preflight
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.feed import SalesforceFeed
+from connector.crm.salesforce.sink import SalesforceSink
+from connector.delivery.retry import POLICIES
+from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.operation import Parent, RecordWrite
+from connector.model.outcome import Delivered, Rejected, Retry
+from connector.model.roles import ConsentFields, Page, Task
+
+API = Api(version="62.0", client="tests")
+TASKS = [
+    Task(
+        RecordWrite(
+            sink="crm",
+            object=f"Thing{n % 3}__c",
+            key_field="Key__c",
+            key=f"k{n}",
+            set={"A__c": "x", "Flag__c": False} | ({"Up__r": Parent("Key__c", f"k{n - 1}")} if n % 4 == 3 else {}),
+            create={"B__c": 1} if n % 5 == 0 else {},
+            may_create=n % 7 != 0,
+            consent=("Flag__c",),
+            clears_flag=n % 6 == 0,
+        )
+    )
+    for n in range(24)
+]
+CONSENT = {f"Thing{n}__c": ConsentFields(object=f"Thing{n}__c", flag="Flag__c") for n in range(3)}
+STATUS = st.sampled_from([200, 200, 200, 201, 300, 400, 400, 400, 401, 403, 404, 405, 410, 429, 500, 503])
+STAMP = "2026-11-22T04:00:00.000+0000"
+CODES = [
+    "JSON_PARSER_ERROR",
+    "INVALID_FIELD",
+    "NOT_FOUND",
+    "UNABLE_TO_LOCK_ROW",
+    "NEVER_MET",
+    "MALFORMED_QUERY",
+    "",
+    None,
+]
+ERROR = st.builds(
+    lambda code, message: {"errorCode": code, "statusCode": code, "message": message},
+    st.sampled_from(CODES),
+    st.sampled_from(
+        ["", "No such column 'A__c' on sobject of type Thing1__c", "Foreign key external ID: k1 not found", 7]
+    ),
+)
+RESULT = st.one_of(
+    st.just({"id": "a00", "success": True, "errors": [], "created": True}),
+    ERROR.map(lambda error: {"success": False, "errors": [error]}),
+    st.sampled_from([{}, None, 1, {"success": True, "id": 7}, {"success": False, "errors": 5}, {"errors": [None]}]),
+)
+WORDS = st.text(max_size=5)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | WORDS,
+    lambda some: st.lists(some) | st.dictionaries(WORDS, some),
+    max_leaves=5,
+)
+KEYS = st.sampled_from([f"K{n}" for n in range(24)] + [None, 5])
+ROW = KEYS.map(lambda key: {"Id": "a00", "Key__c": key, "Flag__c": True, "SystemModstamp": STAMP})
+ROWS = st.builds(
+    lambda rows, done: {"done": done, "records": rows}, st.lists(ROW), st.sampled_from([True, True, False, None])
+)
+
+
+@st.composite
+def answers(draw, call):
+    """An answer that fits the question more or less."""
+    kind = draw(st.sampled_from(["fitting"] * 6 + ["failure", "nonsense", "bytes", "lost"]))
+    if kind == "lost":
+        return CallFailed(failure=draw(st.sampled_from(list(Failure))))
+    if kind == "bytes":
+        return HttpReply(status=draw(STATUS), headers={}, body=draw(st.binary(max_size=9)))
+    if kind == "nonsense":
+        return HttpReply(status=draw(STATUS), headers={}, body=orjson.dumps(draw(JSON)))
+    if kind == "failure":
+        return HttpReply(status=draw(STATUS), headers={}, body=orjson.dumps([draw(ERROR)]))
+    asked = orjson.loads(call.body or b"{}")
+    parts = asked.get("compositeRequest")
+    body = draw(inner(asked)) if parts is None else {"compositeResponse": [draw(part_of(part)) for part in parts]}
+    return HttpReply(status=200, headers={"date": "Sun, 22 Nov 2026 04:00:00 GMT"}, body=orjson.dumps(body))
+
+
+@st.composite
+def inner(draw, asked):
+    if "records" not in asked:
+        return draw(ROWS)
+    return [draw(RESULT) for _ in asked["records"]]
+
+
+@st.composite
+def part_of(draw, part):
+    status = draw(STATUS)
+    fitting = status == 200 and draw(st.integers(0, 9)) > 0
+    body = draw(inner(part.get("body", {}))) if fitting else draw(st.one_of(ERROR.map(lambda error: [error]), JSON))
+    return {"referenceId": part["referenceId"], "httpStatusCode": status, "body": body}
+
+
+def run(exchange, data, most):
+    calls = next(exchange)
+    for _ in range(most):
+        try:
+            calls = exchange.send([data.draw(answers(call)) for call in calls])
+        except StopIteration as end:
+            return end.value
+    raise AssertionError("it asks for ever")
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_each_task_has_one_outcome_that_the_retry_table_knows(data):
+    sink = SalesforceSink("crm", api=API, consent_fields=CONSENT)
+    outcomes = run(sink.write(TASKS), data, 200)
+    assert len(outcomes) == len(TASKS)
+    for outcome in outcomes:
+        assert isinstance(outcome, Delivered | Rejected) or (isinstance(outcome, Retry) and outcome.reason in POLICIES)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_feed_answers_with_a_page_or_a_reason(data):
+    answer = run(SalesforceFeed("crm", "Thing__c", api=API, fields=("A__c",)).ask(None), data, 50)
+    assert isinstance(answer, Page) or answer.reason in POLICIES
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_a_preflight_answers_with_findings(data):
+    wanted = [Wanted(object="Thing__c", key_fields=("Key__c",), written=("A__c",))]
+    assert all(isinstance(finding, str) for finding in run(preflight(API, wanted), data, 5))
