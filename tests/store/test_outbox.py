@@ -64,6 +64,16 @@ async def test_a_claim_does_not_leap_over_a_unit_that_does_not_fit(scene):
     assert await scene.claimed(2) == ["a"]
 
 
+async def test_a_run_that_is_cut_short_ends_in_order_where_an_older_event_was_planned_later(scene):
+    for key in ("a1", "a2", "a3"):
+        await scene.unit(key)
+    await scene.unit("b1", lane=BERIT)
+    older = await scene.keep("b2")
+    await scene.unit("b3", lane=BERIT)
+    await scene.plan(older, lane=BERIT)
+    assert await scene.claimed(5) == ["a1", "a2", "a3", "b1", "b2"]
+
+
 async def test_sinks_do_not_hold_each_other_up(scene):
     await scene.unit("a", sinks=(CRM, "strex"))
     assert await scene.claimed(9, sink="strex") == ["a"]
