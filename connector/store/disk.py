@@ -12,8 +12,11 @@ from pathlib import Path
 
 
 def free_bytes(path: Path) -> int:
-    """What the file system of this path has left for us."""
-    return shutil.disk_usage(path).free
+    """What the file system of this path has left for us; nothing where it does not answer."""
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return 0
 
 
 class Disk:

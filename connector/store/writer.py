@@ -140,6 +140,8 @@ class Writer:
         if not self._disk.has_room():
             _fail([job for job in jobs if job.new], NO_ROOM)
             jobs = [job for job in jobs if not job.new]
+            if not jobs:
+                return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._run_all(jobs)

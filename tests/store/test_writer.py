@@ -6,7 +6,7 @@ import pytest
 
 from connector.model.errors import StoreUnavailable
 from connector.store.database import open_writer
-from connector.store.disk import Disk
+from connector.store.disk import Disk, free_bytes
 from connector.store.store import Store
 from connector.store.writer import Writer
 
@@ -192,6 +192,14 @@ async def test_below_the_floor_nothing_new_is_taken_but_what_is_here_goes_on(tmp
         assert await store.writer.run_together(lambda connection, items: items, 1) == 1
     finally:
         await store.close()
+
+
+async def test_a_file_system_that_does_not_answer_has_no_room(tmp_path):
+    store = Store.open(tmp_path / "c.db", floor=MIB, free=lambda path: free_bytes(tmp_path / "gone"))
+    with pytest.raises(StoreUnavailable, match="free some space"):
+        await store.writer.run_together(lambda connection, items: items, 1)
+    assert await store.writer.alive()
+    await store.close()
 
 
 def test_the_ballast_is_thrown_off_and_taken_in_again_only_where_there_is_room_for_it_twice(tmp_path):
