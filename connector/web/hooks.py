@@ -84,7 +84,7 @@ class Hooks:
         headers = {name.lower(): value for name, value in request.headers.items()}
         if len(headers) != len(request.headers):
             headers = {name: ", ".join(request.headers.getall(name)) for name in headers}
-        if headers.get("content-encoding", "identity") != "identity":
+        if headers.get("content-encoding", "identity").lower() != "identity":
             raise Refused(415, "content encoding")
         content = request.content
         # Nearly always the whole body has come with the headers, and there is nothing to wait for.

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import socket
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -288,3 +289,21 @@ async def test_answers_show_nothing_of_the_request(house):
     assert b"+47" not in await reader.read()
     writer.close()
     assert "+47" not in json.dumps(str(here.facts))
+
+
+@pytest.mark.parametrize(
+    "begun", [b"Content-Length: 5000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n7d0\r\n" + b"x" * 2000 + b"\r\n"]
+)
+async def test_a_body_that_will_be_too_large_is_not_waited_for(house, begun):
+    here = await house(body_limit=1024, body_time=3600)
+    assert await here.raw(b"POST /hooks/strex/mo HTTP/1.1\r\nHost: x\r\n" + begun) == 413
+
+
+async def test_a_passed_socket_is_served(house, client):
+    with socket.create_server(("127.0.0.1", 0)) as passed:
+        port = passed.getsockname()[1]
+        listener = Listener((await house()).hooks.handle, host="0.0.0.0", port=1, passed=passed, linger=LINGER)
+        assert await listener.start() == f"http://127.0.0.1:{port}"
+        async with client.post(f"http://127.0.0.1:{port}/hooks/strex/mo", data=b"x") as answer:
+            assert answer.status == 200
+        await listener.stop()
