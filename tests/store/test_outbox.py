@@ -150,6 +150,14 @@ async def test_operations_that_were_delivered_do_not_go_out_again(scene):
     assert unit.indexes == (0,)
 
 
+async def test_only_what_is_left_of_a_unit_takes_room_in_a_claim(scene):
+    await scene.unit("a", operations=tuple(scene.write(ANNA, **{f"F{n}": n}) for n in range(3)))
+    await scene.unit("b", lane=BERIT)
+    (unit,) = await scene.claim(3)
+    await scene.settle(unit, RESTING, delay=timedelta(0), reason=Reason.ROW_LOCKED, done=(0, 2))
+    assert await scene.claimed(2) == ["a", "b"]
+
+
 async def test_an_event_has_the_state_of_its_worst_unit(scene):
     await scene.unit("a", sinks=(CRM, "strex"))
     (mine,), (theirs,) = await scene.claim(), await scene.claim(sink="strex")
