@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
@@ -133,26 +133,25 @@ def _below(annotation: Any, step: str | int) -> Iterator[Any]:
     """What stands below a type at a key, an index, or a union's tag."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        field = _aliases(annotation).get(str(step))
-        if field is not None:
-            yield field.annotation
+        yield from _below_model(annotation, str(step))
     elif origin is Annotated:
         tags = [meta.tag for meta in arguments[1:] if isinstance(meta, Tag)]
-        if step in tags:
-            yield arguments[0]
-        else:
-            yield from _below(arguments[0], step)
+        yield from arguments[:1] if step in tags else _below(arguments[0], step)
     elif origin in {Union, UnionType}:
         tagged = [part for part in arguments if _has_tag(part, step)]
-        if tagged:
-            yield from tagged
-        else:
-            for part in arguments:
-                yield from _below(part, step)
+        yield from tagged or (found for part in arguments for found in _below(part, step))
     elif origin in {dict, Mapping} and isinstance(step, str):
         yield arguments[1]
     elif origin in {list, tuple, frozenset} and isinstance(step, int):
         yield arguments[0]
+
+
+def _below_model(model: type[BaseModel], key: str) -> Iterator[Any]:
+    field = _aliases(model).get(key)
+    if field is not None:
+        yield field.annotation
+    elif model.model_config.get("extra") == "allow":
+        yield from get_args(get_type_hints(model, include_extras=True)["__pydantic_extra__"])[1:]
 
 
 def _has_tag(part: Any, step: str | int) -> bool:

@@ -5,10 +5,10 @@ from typing import Any
 
 from connector.config.load import did_you_mean
 from connector.mapping.conditions import covers
-from connector.mapping.context import Findings, Where
+from connector.mapping.context import Context, Findings, Where
 from connector.mapping.forms import Transform
 from connector.mapping.paths import BadPath, Path, parse_path
-from connector.mapping.rules import Command, MappingFile, Rule, When
+from connector.mapping.rules import Command, FeedSettings, MappingFile, Rule, When
 from connector.mapping.sources import CHANGE
 from connector.mapping.templates import parse_template
 from connector.mapping.values import fold, text
@@ -66,29 +66,24 @@ def _record_fields(when: When | None) -> set[str]:
     return {fold(path.steps[0]) for _, path in _when_paths(when, ()) if path.root == "record"}
 
 
-def check_across(models: Sequence[tuple[MappingFile, Findings]], keys: KeyFields, *, complete: bool) -> None:
-    """All files together. Whether opt-outs are met can be told only when all files could be read."""
-    for model, findings in models:
-        if model.feed is not None:
-            _check_record_paths(model, findings, keys)
-    if not complete or not models:
-        return
-    first = models[0][1]
-    for source, has_opt_outs in first.context.sources.items():
-        if has_opt_outs and not any(
-            _meets_opt_outs(rule) for model, _ in models if source in _on(model) for rule in model.rules
-        ):
-            seen = [findings for model, findings in models if source in _on(model)]
-            document = seen[0].document if seen else None
-            first.problems.append(
-                Problem(
-                    file=document.file if document else "mappings",
-                    position=document.at(("on",)) if document else None,
-                    code="opt-outs-unmet",
-                    message=f"no rule is for the opt-outs of {source}",
-                    hint="add a rule with `consent: opt_out`, or with `when: {verdict: opt_out}`",
-                )
+def unmet_opt_outs(models: Sequence[tuple[MappingFile, Findings]], context: Context) -> list[Problem]:
+    """The sources whose opt-outs no rule is for: a donor's STOP would take no effect."""
+    problems: list[Problem] = []
+    for source, has_opt_outs in context.sources.items():
+        seen = [(model, findings.document) for model, findings in models if source in _on(model)]
+        if not has_opt_outs or any(_meets_opt_outs(rule) for model, _ in seen for rule in model.rules):
+            continue
+        document = seen[0][1] if seen else None
+        problems.append(
+            Problem(
+                file=document.file if document else "mappings",
+                position=document.at(("on",)) if document else None,
+                code="opt-outs-unmet",
+                message=f"no rule is for the opt-outs of {source}",
+                hint="add a rule with `consent: opt_out`, or with `when: {verdict: opt_out}`",
             )
+        )
+    return problems
 
 
 def _on(model: MappingFile) -> list[str]:
@@ -108,11 +103,14 @@ def _meets_opt_outs(rule: Rule) -> bool:
     return False
 
 
-def _check_record_paths(model: MappingFile, findings: Findings, keys: KeyFields) -> None:
-    """A field of the record can be read only where the feed reads it."""
-    feed = model.feed
-    if feed is None:
-        return
+def check_record_paths(models: Sequence[tuple[MappingFile, Findings]], keys: KeyFields) -> None:
+    """A field of the record can be read only where a feed reads it; `keys` are those that are read along for all files."""
+    for model, findings in models:
+        if model.feed is not None:
+            _check_record_paths(model, model.feed, findings, keys)
+
+
+def _check_record_paths(model: MappingFile, feed: FeedSettings, findings: Findings, keys: KeyFields) -> None:
     known = {fold(name) for name in (ID_FIELD, *feed.fields)}
     for source in _on(model):
         crm, _, shape = source.rpartition(".")
@@ -122,13 +120,10 @@ def _check_record_paths(model: MappingFile, findings: Findings, keys: KeyFields)
     for where, path in _paths(model):
         if path.root == "record" and fold(path.steps[0]) not in known:
             name = path.steps[0]
-            hint = did_you_mean(name, feed.fields) if len(feed.fields) > 1 else ""
-            findings.add(
-                where,
-                "unwatched-field",
-                f"`{name}` is not among the fields of the feed",
-                hint or "add it to `feed: fields`",
-            )
+            message = f"`{name}` is not among the fields of the feed"
+            hint = did_you_mean(name, feed.fields)
+            cure = "add it to `feed: fields`" + (f"; {hint}" if hint.startswith("did") else "")
+            findings.add(where, "unwatched-field", message, cure, key=fold(str(where[-1])).startswith("record"))
 
 
 def _paths(model: MappingFile) -> Iterator[tuple[Where, Path]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from connector.config.document import Document, read
 from connector.config.load import load
 from connector.mapping.cases import Case, Frame
-from connector.mapping.checks import check_across, check_rules
+from connector.mapping.checks import check_record_paths, check_rules, unmet_opt_outs
 from connector.mapping.conditions import Condition, compile_when
 from connector.mapping.context import Context, Findings
 from connector.mapping.items import CompiledItem, WriteItem
@@ -125,14 +125,11 @@ def compile_mappings(
         files.append(_compile_file(model, findings))
         models.append((model, findings))
     feeds = _feeds(files)
-    complete = len(models) == len(documents) and not problems
-    check_across(
-        models,
-        {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()},
-        complete=complete,
-    )
+    check_record_paths(models, {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()})
     for _, findings in models:
         found += findings.problems
+    if len(models) == len(documents) and not problems:
+        found += unmet_opt_outs(models, context)  # which can be told only when all files could be read
     if any(problem.severity is Severity.ERROR for problem in found):
         raise ProblemsFound(sorted(found, key=_place))
     index = _index(files)
@@ -229,5 +226,8 @@ def _feeds(files: Sequence[CompiledFile]) -> dict[str, dict[str, FeedPlan]]:
 
 
 def _union(names: Sequence[str]) -> tuple[str, ...]:
-    """The names without repeats; CRMs do not mind case."""
-    return tuple({name.casefold(): name for name in reversed(names)}.values())[::-1]
+    """The names without repeats, each as it was written first; CRMs do not mind case."""
+    kept: dict[str, str] = {}
+    for name in names:
+        kept.setdefault(name.casefold(), name)
+    return tuple(kept.values())

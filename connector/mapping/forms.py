@@ -88,17 +88,18 @@ class Transform(Strict):
 TRANSFORM_WORDS = frozenset(field.alias or name for name, field in Transform.model_fields.items())
 
 
+# Tags of unions stand in angle brackets: no key of a file can look like one, so that a problem finds its place.
 def _kind(value: Any) -> str:
     if isinstance(value, Transform):
-        return "transform"
+        return "<transform>"
     if isinstance(value, dict):
-        return "transform" if TRANSFORM_WORDS & value.keys() else "parent"
-    return "plain"
+        return "<transform>" if TRANSFORM_WORDS & value.keys() else "<parent>"
+    return "<plain>"
 
 
 Single = Annotated[
-    Annotated[Transform, Tag("transform")] | Annotated[Plain, Tag("plain")],
-    Discriminator(lambda value: "transform" if isinstance(value, dict | Transform) else "plain"),
+    Annotated[Transform, Tag("<transform>")] | Annotated[Plain, Tag("<plain>")],
+    Discriminator(lambda value: "<transform>" if isinstance(value, dict | Transform) else "<plain>"),
 ]
 ParentForm = Annotated[
     dict[Identifier, Single],
@@ -110,6 +111,8 @@ ParentForm = Annotated[
     ),
 ]
 Value = Annotated[
-    Annotated[Transform, Tag("transform")] | Annotated[ParentForm, Tag("parent")] | Annotated[Plain, Tag("plain")],
+    Annotated[Transform, Tag("<transform>")]
+    | Annotated[ParentForm, Tag("<parent>")]
+    | Annotated[Plain, Tag("<plain>")],
     Discriminator(_kind),
 ]

@@ -34,14 +34,14 @@ class Test(Strict):
 
 def _test_kind(value: Any) -> str:
     if isinstance(value, dict | Test):
-        return "test"
-    return "list" if isinstance(value, list) else "literal"
+        return "<test>"
+    return "<list>" if isinstance(value, list) else "<plain>"
 
 
 Wanted = Annotated[
-    Annotated[Test, Tag("test")]
-    | Annotated[list[Plain], Tag("list"), Field(min_length=1)]
-    | Annotated[Plain, Tag("literal")],
+    Annotated[Test, Tag("<test>")]
+    | Annotated[list[Plain], Tag("<list>"), Field(min_length=1)]
+    | Annotated[Plain, Tag("<plain>")],
     Discriminator(_test_kind),
 ]
 
@@ -127,14 +127,14 @@ class Command(Strict):
 
 
 def _item_kind(value: Any) -> str | None:
-    words = ("upsert", "update", "command")
-    if isinstance(value, dict):
-        return next((word for word in words if word in value), None)
-    return next((word for word in words if hasattr(value, word)), None)
+    for word in ("upsert", "update", "command"):
+        if word in value if isinstance(value, dict) else hasattr(value, word):
+            return f"<{word}>"
+    return None
 
 
 Item = Annotated[
-    Annotated[Upsert, Tag("upsert")] | Annotated[Update, Tag("update")] | Annotated[Command, Tag("command")],
+    Annotated[Upsert, Tag("<upsert>")] | Annotated[Update, Tag("<update>")] | Annotated[Command, Tag("<command>")],
     Discriminator(
         _item_kind,
         custom_error_type="wrong",

@@ -1,0 +1,308 @@
+from datetime import timedelta
+
+import pytest
+
+from connector.mapping.compile import Ruleset, load_mappings
+from connector.model.problem import ProblemsFound
+
+HEAD = "on: strex.delivery_report\nrules:\n"
+WRITE = '    do: [{upsert: Contact, key: {Key__c: "{msisdn}"}%s}]\n'
+CHANGE = "on: sf.change\nfeed: {object: Contact, fields: [MobilePhone, Opt_Out__c]}\nrules:\n"
+
+
+def rule(body: str, name: str = "one") -> str:
+    return f"{HEAD}  - name: {name}\n{body}"
+
+
+def command(body: str) -> str:
+    return f"{CHANGE}  - name: one\n    do: [{{{body}}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "on: strex.mesage\nrules: [{name: a, ignore: true}]",
+            "1:5: `strex.mesage` is no source of events (did you mean `strex.message`?)",
+        ),
+        ("on: [strex.message, strex.message]\nrules: [{name: a, ignore: true}]", "1:21: `strex.message` is here twice"),
+        ("on: sf.change\nrules: [{name: a, ignore: true}]", "1:5: this does not say which object is watched"),
+        (
+            "on: [sf.change, strex.message]\nfeed: {object: C, fields: [F]}\nrules: [{name: a, ignore: true}]",
+            "1:5: changes in a CRM and other events",
+        ),
+        (
+            "on: strex.message\nfeed: {object: C, fields: [F]}\nrules: [{name: a, ignore: true}]",
+            "2:1: `feed` is for changes in a CRM alone",
+        ),
+        ("on: strex.message\nrules: []", "2:8: `rules` needs at least 1"),
+        (rule("    ignore: true\n    match: x\n"), "5:5: unknown key `match`"),
+        (rule("    whem: {action: A}\n    ignore: true\n"), "4:5: unknown key `whem` (did you mean `when`?)"),
+        (rule("    when: {}\n    ignore: true\n"), "4:11: `when` without a condition"),
+        (
+            rule("    when: {acton: A}\n    ignore: true\n"),
+            "4:12: an event has no field `acton` (did you mean `action`?",
+        ),
+        (
+            rule("    when: {action: null}\n    ignore: true\n"),
+            "4:20: a value to compare with is missing (for blank values write {missing: true})",
+        ),
+        (rule('    when: {action: [A, ""]}\n    ignore: true\n'), "4:20: a value to compare with is missing"),
+        (rule("    when: {action: {lik: A}}\n    ignore: true\n"), "4:21: unknown key `lik` (did you mean `like`?)"),
+        (rule("    when: {action: {}}\n    ignore: true\n"), "4:20: a test that tests nothing"),
+        (rule("    when: {price: {above: many}}\n    ignore: true\n"), "4:27: a number is expected here"),
+        (
+            rule("    when: {price: {missing: true, above: 5}}\n    ignore: true\n"),
+            "4:19: what is missing meets no other test",
+        ),
+        (rule("    when: {action: {like: ''}}\n    ignore: true\n"), "4:27: a pattern is missing"),
+        (rule(""), "3:5: the rule `one` does nothing (add `do:`, or `ignore: true`)"),
+        (rule("    ignore: true\n" + WRITE % ""), "4:5: a rule ignores an event or does something"),
+        (
+            rule("    do: [{insert: Contact}]\n"),
+            "4:10: this says nothing that is to be done (write one of upsert:, update:, command:)",
+        ),
+        (rule("    do: [{upsert: Contact}]\n"), "4:10: a record is named by `key` or by `id`"),
+        (
+            rule('    do: [{upsert: Contact, key: {A__c: "{key}"}, id: "{key}"}]\n'),
+            "4:10: a record is named by `key` or by `id`",
+        ),
+        (rule('    do: [{upsert: Contact, key: {A__c: "{key}", B__c: "{key}"}}]\n'), "4:33: `key` takes at most 1"),
+        (rule("    do: [{upsert: Contact, key: {A__c: {B__c: x}}}]\n"), "4:40: a parent record cannot stand here"),
+        (rule("    do: [{upsert: Contact, key: {A__c: }}]\n"), "4:34: a key needs a value"),
+        (rule('    do: [{upsert: "Con tact", key: {A__c: "{key}"}}]\n'), "4:19: this text does not have the form"),
+        (rule('    do: [{update: Contact, key: {A__c: "{key}"}, create: {B__c: 1}}]\n'), "4:50: unknown key `create`"),
+        (
+            rule('    do: [{upsert: Contact, id: "{key}", create: {B__c: 1}}]\n'),
+            "4:50: a record that has an Id is not created",
+        ),
+        (rule(WRITE % ", set: {A__c: 1}, create: {A__c: 2}"), "4:80: `A__c` is in `set` too"),
+        (rule(WRITE % ", set: {Key__c: 1}"), "4:61: the key field is written by `key`"),
+        (rule(WRITE % ", crm: dynamics"), "4:60: `dynamics` is no CRM (known: sf)"),
+        (rule(WRITE % ", set: {A__c: }"), "4:66: `A__c` has no value (write null to empty the field"),
+        (rule(WRITE % ', set: {A__c: "{msisdm}"}'), "4:67: an event has no field `msisdm` (did you mean `msisdn`?"),
+        (rule(WRITE % ', set: {A__c: "{msisdn"}'), "4:67: a `{` in `{msisdn` is never closed"),
+        (rule(WRITE % ", set: {A__c: {from: '{msisdn}'}}"), "4:74: `{msisdn}` is not a path (write it without braces"),
+        (rule(WRITE % ", set: {A__c: {from: msisdm}}"), "4:74: an event has no field `msisdm`"),
+        (rule(WRITE % ", set: {A__c: {from: [key, msisdm]}}"), "4:80: an event has no field `msisdm`"),
+        (rule(WRITE % ", set: {A__c: {form: msisdn}}"), "4:68: `form` is no transform (did you mean `from`?)"),
+        (
+            rule(WRITE % ", set: {A__c: {from: key, trunkate: 5}}"),
+            "4:79: unknown key `trunkate` (did you mean `truncate`?)",
+        ),
+        (rule(WRITE % ", set: {A__c: {from: key, truncate: }}"), "4:88: `truncate` has no value"),
+        (rule(WRITE % ", set: {A__c: {from: key, truncate: 0}}"), "4:89: `truncate` must be at least 1"),
+        (
+            rule(WRITE % ", set: {A__c: {from: key, case: uper}}"),
+            "4:85: `uper` is not known here (did you mean `upper`?)",
+        ),
+        (rule(WRITE % ", set: {A__c: {from: key, otherwise: x}}"), "4:67: `otherwise` belongs to a `map`"),
+        (rule(WRITE % ", set: {A__c: {default: x}}"), "4:67: `from` is missing here"),
+        (rule(WRITE % ", set: {A__c: {from: key, date: {from: dd.QQ.yyyy}}}"), "4:85: `Q` means nothing in a date"),
+        (
+            rule(WRITE % ", set: {A__c: {from: key, date: {timezone: Europe/Olso}}}"),
+            "4:85: `Europe/Olso` is no time zone",
+        ),
+        (rule(WRITE % ", set: {A__r: {B__c: 1, C__c: 2}}"), "4:67: a parent is named by one key field"),
+        (
+            rule(WRITE % ", set: {A__c: [1, 2]}"),
+            "4:67: a text or a whole number or a number or true or false is expected here",
+        ),
+        (rule("    ignore: true\n", name=""), "3:10: a text is expected here"),
+        (
+            HEAD + "  - {name: a, ignore: true}\n  - {name: b, ignore: true}",
+            "4:5: this rule is never reached: `a` before it matches all events (move it up",
+        ),
+        (
+            HEAD
+            + "  - {name: a, when: {action: [A, B]}, ignore: true}\n  - {name: b, when: {action: b, keyword: K}, ignore: true}",
+            "4:5: this rule is never reached: `a` before it matches all its events",
+        ),
+        (
+            HEAD + "  - {name: a, when: {action: A}, ignore: true}\n  - {name: a, ignore: true}",
+            "4:12: a rule in line 3 has this name",
+        ),
+        (
+            command('command: halt, phone: "{record.MobilePhone}", to: active_subscriptions'),
+            "5:20: `halt` is no command",
+        ),
+        (
+            command('command: stop, provider: strx, phone: "{msisdn}", to: active_subscriptions'),
+            "5:36: `strx` is no provider that takes commands (did you mean `strex`?)",
+        ),
+        (command('command: stop, phone: "{msisdn}"'), "5:10: this does not say which subscription"),
+        (command('command: stop, phone: "{msisdn}", keyword: KATT'), "5:10: this does not say which subscription"),
+        (
+            command('command: stop, phone: "{msisdn}", to: active_subscriptions, keyword: KATT'),
+            "5:45: `to` and a keyword name two targets",
+        ),
+        (
+            command('command: stop, phone: "{msisdn}", to: active_subscriptions, price: 5'),
+            "5:71: `stop` takes no price",
+        ),
+        (
+            command('command: changesubscriberprice, phone: "{msisdn}", to: active_subscriptions'),
+            "5:10: changesubscriberprice needs a price",
+        ),
+        (command("command: stop, to: active_subscriptions"), "5:10: `phone` is missing here"),
+        (
+            command('command: stop, phone: "{record.MobilPhone}", to: active_subscriptions'),
+            "5:33: `MobilPhone` is not among the fields of the feed (add it to `feed: fields`; did you mean `MobilePhone`?)",
+        ),
+        (
+            CHANGE + "  - {name: a, when: {record.Email: x}, ignore: true}",
+            "4:22: `Email` is not among the fields of the feed (add it to `feed: fields`)",
+        ),
+        (
+            "on: strex.message\nrules: [{name: a, ignore: true}]\ntests: [{name: t, event: {msisdn: 90000001}, expect: {}}]",
+            "3:26: `msisdn` is no phone number",
+        ),
+        (
+            "on: strex.message\nrules: [{name: a, ignore: true}]\ntests: [{name: t, event: {}, expect: {state: gone}}]",
+            "3:46: `gone` is not known here",
+        ),
+    ],
+)
+def test_each_trap_is_met_with_its_place_and_cure(problems, text, problem):
+    (found,) = problems(text)
+    assert found.startswith(f"1.yaml:{problem}")
+
+
+def test_the_problems_of_all_files_are_told_at_once(tmp_path, context):
+    texts = {
+        "a.yaml": rule(""),
+        "b.yaml": "on: strex.message\nrules: [{name: a, whem: 1, do: 5}]",
+        "c.yaml": "on: {msisdn}",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ProblemsFound) as caught:
+        load_mappings(tmp_path, context)
+    assert [(problem.file, problem.code) for problem in caught.value.problems] == [
+        ("a.yaml", "no-effect"),
+        ("b.yaml", "unknown-key"),
+        ("b.yaml", "wrong-type"),
+        ("c.yaml", "unquoted-template"),
+    ]
+
+
+def test_with_several_crms_an_operation_names_its_own(problems, compiled, context):
+    two = type(context)(sources=context.sources, crms=("sf", "dynamics"))
+    assert problems(rule(WRITE % ""), context=two) == [
+        "1.yaml:4:10: this does not say for which CRM (add `crm:` with one of dynamics, sf)"
+    ]
+    rules = compiled(rule(WRITE % ", crm: dynamics"), context=two)
+    assert rules.files[0].rules[0].items[0].sink == "dynamics"
+
+
+def test_a_field_that_bears_consent_in_a_rule_that_does_not_say_so_is_warned_of(compiled):
+    (warning,) = compiled(rule(WRITE % ", set: {opt_out__c: true}")).warnings
+    assert str(warning).startswith("1.yaml:4:61: `opt_out__c` bears consent")
+    assert not compiled(rule(WRITE % ", set: {Opt_Out__c: true}" + "    consent: opt_out\n")).warnings
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "  - {name: a, when: {action: Unsubscribe}, consent: opt_out}\n",
+        "  - {name: a, when: {verdict: [opt_in, opt_out]}, consent: none}\n",
+        '  - {name: a, do: [{upsert: C, key: {K__c: "{key}"}}]}\n',
+    ],
+)
+def test_opt_outs_that_meet_a_rule_are_fine(compiled, context, body):
+    assert compiled(HEAD + body, context=type(context)(sources={"strex.delivery_report": True}, crms=("sf",)))
+
+
+@pytest.mark.parametrize(
+    "body", ["  - {name: a, when: {action: A}, consent: opt_in}\n", "  - {name: a, ignore: true}\n"]
+)
+def test_opt_outs_that_meet_no_rule_are_refused(problems, context, body):
+    (found,) = problems(HEAD + body, context=type(context)(sources={"strex.delivery_report": True}, crms=("sf",)))
+    assert found.startswith("1.yaml:1:5: no rule is for the opt-outs of strex.delivery_report")
+
+
+def test_opt_outs_of_a_source_that_no_file_sees_are_refused(problems, context):
+    sources = {"strex.delivery_report": False, "strex.message": True}
+    (found,) = problems(rule("    ignore: true\n"), context=type(context)(sources=sources, crms=("sf",)))
+    assert "no rule is for the opt-outs of strex.message" in found
+
+
+def test_no_files_at_all_leave_opt_outs_unmet(problems, context):
+    (found,) = problems(context=type(context)(sources={"strex.message": True}, crms=("sf",)))
+    assert "no rule is for the opt-outs of strex.message" in found
+
+
+def test_a_rule_about_other_fields_of_a_change_is_reached(compiled):
+    compiled(
+        CHANGE
+        + "  - {name: a, when: {record.Opt_Out__c: true}, ignore: true}\n"
+        + "  - {name: b, when: {record.Opt_Out__c: true, record.MobilePhone: {missing: false}}, ignore: true}\n"
+    )
+
+
+def test_feeds_are_the_union_of_what_all_files_watch(compiled):
+    rules = compiled(
+        "on: sf.change\nfeed: {object: Contact, fields: [MobilePhone, A__c], every: 5m}\nrules: [{name: a, ignore: true}]",
+        "on: sf.change\nfeed: {object: contact, fields: [B__c, a__c], every: 10s}\nrules: [{name: a, ignore: true}]",
+        "on: sf.change\nfeed: {object: Lead, fields: [C__c]}\nrules: [{name: a, ignore: true}]",
+        rule(WRITE % ""),
+    )
+    contact = rules.feeds["sf"]["Contact"]
+    assert contact.fields == ("MobilePhone", "A__c", "B__c")
+    assert contact.key_fields == ("Key__c",)
+    assert contact.every == timedelta(seconds=10)
+    assert rules.feeds["sf"]["Lead"].key_fields == ()
+
+
+def test_the_key_field_of_the_watched_object_can_be_read(compiled):
+    compiled(CHANGE + "  - {name: a, when: {record.Key__c: x, record.Id: y}, ignore: true}\n", rule(WRITE % ""))
+
+
+def test_only_files_of_the_source_and_the_object_are_asked(compiled, event):
+    rules = compiled(
+        rule("    ignore: true\n"),
+        CHANGE + "  - {name: a, ignore: true}",
+        "on: sf.change\nfeed: {object: Lead, fields: [F]}\nrules: [{name: a, ignore: true}]",
+    )
+    assert [file.name for file in rules.asked(event())] == ["1.yaml"]
+    assert [file.name for file in rules.asked(event(record={"Id": "1"}))] == ["2.yaml"]
+    assert rules.asked(event(shape="message")) == ()
+    assert rules.sources == {"strex.delivery_report", "sf.change"}
+    assert [file.name for file in rules.only("2.yaml").files] == ["2.yaml"]
+    assert not rules.only("2.yaml").asked(event())
+
+
+def loaded(directory, context) -> Ruleset:
+    return load_mappings(directory, context)
+
+
+def test_a_directory_is_loaded_in_the_order_of_names_and_its_version_is_of_its_text(tmp_path, context):
+    (tmp_path / "b.yaml").write_text(rule("    ignore: true\n"))
+    (tmp_path / "a.yml").write_text(rule("    ignore: true\n"))
+    (tmp_path / ".hidden.yaml").write_text("nonsense")
+    (tmp_path / "notes.txt").write_text("nonsense")
+    first = loaded(tmp_path, context)
+    assert [file.name for file in first.files] == ["a.yml", "b.yaml"]
+    assert loaded(tmp_path, context).version == first.version
+    (tmp_path / "b.yaml").write_text(rule("    ignore: true\n") + "# other\n")
+    assert loaded(tmp_path, context).version != first.version
+
+
+def test_files_that_cannot_be_read_are_told_with_all_other_problems(tmp_path, context):
+    (tmp_path / "a.yaml").mkdir()
+    (tmp_path / "b.yaml").write_bytes(b"\xff")
+    (tmp_path / "c.yaml").write_text(rule(""))
+    (tmp_path / "d.yaml").write_text("")
+    with pytest.raises(ProblemsFound) as caught:
+        loaded(tmp_path, context)
+    assert [problem.code for problem in caught.value.problems] == [
+        "unreadable-file",
+        "encoding",
+        "no-effect",
+        "empty-file",
+    ]
+
+
+def test_a_directory_that_is_not_there_is_a_problem(tmp_path, context):
+    with pytest.raises(ProblemsFound, match="cannot be read"):
+        loaded(tmp_path / "none", context)
