@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from connector.model.facts import (
@@ -16,6 +19,10 @@ from connector.model.facts import (
     Wrote,
 )
 from connector.observe.metrics import Metrics, Reading
+
+ROOT = Path(__file__).parent.parent.parent
+DOCUMENT = ROOT / "docs" / "metrics.md"
+GAUGES = ROOT / "connector" / "steps" / "gauges.py"
 
 
 def lines(metrics):
@@ -136,3 +143,12 @@ def test_two_houses_in_one_process_count_apart():
     one, two = Metrics(), Metrics()
     one(LoopFailed(loop="plan", error="x", seconds=1))
     assert not any("loop_failures_total{" in line for line in lines(two))
+
+
+def test_the_documentation_lists_every_metric():
+    documented = set(re.findall(r"^\| `(connector_\w+)`", DOCUMENT.read_text(), re.MULTILINE))
+    names = set()
+    for family in Metrics().registry.collect():
+        names.add(f"{family.name}_total" if family.type == "counter" else family.name)
+    assert names <= documented
+    assert documented - names == set(re.findall(r'name="(connector_\w+)"', GAUGES.read_text()))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
-from connector.model.errors import StoreUnavailable
+from connector.model.errors import Refused, StoreUnavailable
 from connector.model.exchange import HttpResponse
 from connector.model.facts import LoopFailed, TurnedAway
 from connector.web.hooks import Hooks
@@ -196,6 +196,15 @@ async def test_a_refusal_of_the_road_gets_what_its_status_asks_for(house, client
         async with client.post(f"{here.base}/hooks/strex/mo", data=b"x") as answer:
             assert answer.status == status
             assert header in answer.headers
+
+
+async def test_a_refusal_that_the_road_raises_is_told_once(house, client):
+    here = await house()
+    here.answer = Refused(401, "no signature")
+    async with client.post(f"{here.base}/hooks/strex/mo", data=b"x") as answer:
+        assert (answer.status, await answer.read()) == (401, b"")
+        assert answer.headers["WWW-Authenticate"].startswith("Basic")
+    assert here.facts == [TurnedAway(provider="strex", door="mo", status=401, why="no signature")]
 
 
 async def test_more_than_may_be_under_way_come_again(house, client):
