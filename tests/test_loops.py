@@ -10,8 +10,9 @@ from connector.model.facts import LoopFailed
 class Bench:
     """A loop whose clock stands still but for its waits, each of which ends when it is let."""
 
-    def __init__(self, *results):
+    def __init__(self, *results, woken=False, wait=None):
         self.results = list(results)
+        self.woken = woken  # during each step
         self.facts = []
         self.waits = []
         self.now = 100.0
@@ -22,11 +23,13 @@ class Bench:
             idle=timedelta(seconds=5),
             tell=self.facts.append,
             monotonic=lambda: self.now,
-            wait=self.wait,
+            wait=wait or self.wait,
         )
 
     async def step(self):
         self.steps += 1
+        if self.woken:
+            self.loop.wake()
         result = self.results.pop(0)
         if isinstance(result, Exception):
             raise result
@@ -54,14 +57,7 @@ async def test_without_work_it_waits_the_idle_time():
 
 
 async def test_a_wake_up_during_a_step_is_not_lost():
-    bench = Bench(0, 1)
-    inner = bench.step
-
-    async def step():
-        bench.loop.wake()
-        return await inner()
-
-    bench.loop._step = step
+    bench = Bench(0, 1, woken=True)
     await bench.loop.run()
     assert bench.waits == [(5.0, True)]
 
@@ -99,14 +95,7 @@ async def test_the_pause_has_an_end():
 
 
 async def test_a_wake_up_does_not_shorten_the_pause_after_a_bug():
-    bench = Bench(ValueError(), 1)
-    inner = bench.step
-
-    async def step():
-        bench.loop.wake()
-        return await inner()
-
-    bench.loop._step = step
+    bench = Bench(ValueError(), 1, woken=True)
     await bench.loop.run()
     assert bench.waits == [(FIRST_PAUSE, False)]
 
@@ -157,7 +146,6 @@ async def test_a_stopped_loop_takes_no_step():
 
 
 async def test_a_stuck_step_is_not_alive_but_a_long_wait_is():
-    bench = Bench(0, 1)
     seen = []
 
     async def wait(event, seconds):
@@ -166,7 +154,7 @@ async def test_a_stuck_step_is_not_alive_but_a_long_wait_is():
         bench.now += 3
         seen.append(bench.loop.alive(timedelta(seconds=1)))
 
-    bench.loop._wait = wait
+    bench = Bench(0, 1, wait=wait)
     await bench.loop.run()
     assert seen == [True, False]
     bench.now += 10
