@@ -53,7 +53,7 @@ WORDS = (
     (
         "expected ',' or '}'",
         "a `{` is not closed, or a comma is missing",
-        'close it with `}`; put templates in quotes: "{msisdn}"',
+        """close it with `}`; between braces put templates and paths with brackets in quotes: '{msisdn}'""",
     ),
     (
         "expected ',' or ']'",
