@@ -41,7 +41,7 @@ def plan_document(done: Plan, shown: Shown, *, version: str) -> dict[str, Any]:
     return {
         "mapping": version,
         "state": done.state.value,
-        "words": words.EVENT_STATES[done.state],
+        "words": words.PLAN_STATES[done.state],
         "detail": shown.text(done.detail) if done.detail else None,
         "reason": done.reason.value if done.reason else None,
         "cure": cure(done.reason),

@@ -50,7 +50,7 @@ class Shown:
             return [self.value(one) for one in value]
         return self.text(str(value))
 
-    def _plain(self, value: bool | float | Enum | datetime | Phone | None) -> Any:
+    def _plain(self, value: Any) -> Any:
         match value:
             case Phone():
                 return self.phone(value)

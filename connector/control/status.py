@@ -17,7 +17,12 @@ LISTED = 100  # open opt-outs that are listed one by one
 async def status(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
     """`received` is the sum of `states`; `balanced` says whether it is so."""
     known(payload)
-    store, now = house.store, house.now()
+    with house.store.snapshot():
+        return _now(house, house.now())
+
+
+def _now(house: House, now: datetime) -> dict[str, Any]:
+    store = house.store
     counts = store.inbox.counts()
     received = store.inbox.received()
     pending = store.inbox.oldest_pending()

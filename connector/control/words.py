@@ -15,6 +15,10 @@ EVENT_STATES: dict[EventState, str] = {
     EventState.UNREADABLE: "it was not understood, and is kept as it came",
     EventState.DEAD: "something of it could not be done, and waits for a person",
 }
+PLAN_STATES = EVENT_STATES | {
+    EventState.DELIVERING: "it leads to what follows",
+    EventState.DEAD: "it cannot be done, and would wait for a person",
+}
 UNIT_STATES: dict[UnitState, str] = {
     UnitState.WAITING: "waits behind something older of the same person",
     UnitState.READY: "goes out next",

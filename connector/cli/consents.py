@@ -1,0 +1,61 @@
+"""`connector consents show|baseline`."""
+
+from typing import Any
+
+import click
+
+from connector.cli.ask import ask
+from connector.cli.dead import LIMIT
+from connector.cli.explained import show_consents
+from connector.cli.render import Paper, answer, as_json, revealing
+
+
+@click.group()
+def consents() -> None:
+    """See what is known of a person's consent; send the opt-outs that the CRM held before the connector came."""
+
+
+@consents.command()
+@click.argument("phone")
+@revealing
+@as_json
+@click.pass_context
+def show(ctx: click.Context, *, phone: str, reveal: bool, as_json: bool) -> None:
+    """Show the subscriptions and the ledger of a PHONE number (+47…)."""
+    answer(ask(ctx.obj, "consents_show", {"phone": phone, "reveal": reveal}), show_consents, json_wanted=as_json)
+
+
+@consents.command()
+@click.option("--send", is_flag=True, help="Send it. Each command may send an SMS to a donor and cannot be taken back.")
+@click.option("--limit", type=LIMIT, default=100, show_default=True, help="Lines that are shown.")
+@revealing
+@as_json
+@click.pass_context
+def baseline(ctx: click.Context, *, send: bool, limit: int, reveal: bool, as_json: bool) -> None:
+    """Show what the CRM's existing opt-outs would send to the provider; with --send, send it.
+
+    They are known from the first look at the CRM, which sends nothing by itself.
+    """
+    payload = {"send": send, "limit": limit, "reveal": reveal}
+    answer(ask(ctx.obj, "consents_baseline", payload, order=send), _show_baseline, json_wanted=as_json)
+
+
+def _show_baseline(paper: Paper, document: dict[str, Any]) -> None:
+    paper.line(f"{document['opted_out_records']} records of the CRM are opted out")
+    for name, words in (
+        ("without_number", "have no number that is understood"),
+        ("already_out", "are known to be out already"),
+        ("same_number", "have a number that another of them has"),
+        ("send_nothing", "lead to no command by the present mappings"),
+    ):
+        if document[name]:
+            paper.line(f"{document[name]} of them {words}", indent=2)
+    if document["lines"]:
+        paper.table(
+            ["record", "phone", "commands"],
+            [(one["record"], one["phone"], "\n".join(one["commands"])) for one in document["lines"]],
+        )
+    if document["left_off"]:
+        paper.line(f"and {document['left_off']} more")
+    paper.line(f"{document['commands']} commands for {document['people']} people", style="bold")
+    paper.line(f"{document['sent']} new events are on their way" if document["sent"] else "nothing was sent")

@@ -1,0 +1,72 @@
+"""`connector explain`: an event, a file or a person, in plain words."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from connector.cli.ask import ask
+from connector.cli.exits import Misused
+from connector.cli.explained import show_event, show_person
+from connector.cli.render import Paper, answer, as_json, revealing
+from connector.cli.setup import Setup, load_rules
+from connector.model.errors import ConnectorError, Unreadable
+
+LARGEST = 16 * 1024 * 1024  # bytes; no provider's body comes near
+
+
+@click.command()
+@click.argument("what")
+@click.option("--door", help="WHAT is a file with a body as a provider sends it to this door, such as strex/dlr.")
+@revealing
+@as_json
+@click.pass_context
+def explain(ctx: click.Context, *, what: str, door: str | None, reveal: bool, as_json: bool) -> None:
+    """Explain WHAT: an event by its id or key, a phone number (+47…), or with --door a file.
+
+    An event is planned again by the present mappings, with what was known before it; nothing is stored or sent. A number shows
+    all that is known of the person, in order.
+    """
+    setup: Setup = ctx.obj
+    if door is not None:
+        document = explain_file(setup, Path(what), door, reveal=reveal)
+        answer(document, _show_file, json_wanted=as_json)
+    elif what.startswith("+"):
+        answer(ask(setup, "explain", {"phone": what, "reveal": reveal}), show_person, json_wanted=as_json)
+    else:
+        if Path(what).is_file():
+            raise Misused(f"{what} is a file: say by --door how to read it, as in --door strex/dlr")
+        answer(ask(setup, "explain", {"event": what, "reveal": reveal}), show_event, json_wanted=as_json)
+
+
+def explain_file(setup: Setup, path: Path, door_name: str, *, reveal: bool) -> dict[str, Any]:
+    """What would come of a body. The door's locks are not asked, no secret is needed, and nothing is stored."""
+    from connector.control.doors import find_door, read_body, unlocked  # noqa: PLC0415 - see the package's docstring.
+    from connector.control.people import draft  # noqa: PLC0415 - the same.
+
+    loaded = setup.config()
+    providers = unlocked(loaded)
+    try:
+        door = find_door(providers, door_name)
+        with path.open("rb") as stream:
+            body = stream.read(LARGEST)
+    except ConnectorError as error:
+        raise Misused(str(error)) from error
+    except OSError as error:
+        raise Misused(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        events = read_body(door, body, datetime.now(UTC))
+    except Unreadable as unreadable:
+        raise ConnectorError(
+            f"{path} is not understood by {door_name}: {unreadable.why}. "
+            "Such a callback would be kept as it came, and answered with success"
+        ) from unreadable
+    rules = load_rules(loaded)
+    configured = [one for provider in providers.values() for one in provider.subscriptions]
+    return {"events": [draft(event, rules, configured, reveal=reveal) for event in events]}
+
+
+def _show_file(paper: Paper, document: dict[str, Any]) -> None:
+    for one in document["events"]:
+        show_event(paper, one)

@@ -1,0 +1,119 @@
+"""How explanations look on paper, top down: what came, which rules were asked, where each value came from, what became of it."""
+
+import json
+from typing import Any
+
+from connector.cli.render import Paper, ago
+
+
+def show_event(paper: Paper, document: dict[str, Any]) -> None:
+    """One event."""
+    event, planned, became = document["event"], document["plan"], document["became"]
+    paper.heading("What came")
+    paper.line(event["words"], indent=2)
+    came = f"received {event['received_at']}"
+    paper.line(came if not event["occurred_at"] else f"{came}, happened {event['occurred_at']}", indent=2)
+    paper.line(f"event {became['id']}, key {event['key']}" if became else f"key {event['key']}", indent=2)
+    for name, value in event["fields"].items():
+        paper.line(f"{name}: {_value(value)}", indent=4)
+    if planned is not None:
+        _show_plan(paper, planned, stored=became is not None)
+    if became is not None:
+        paper.heading("What became of it")
+        _show_became(paper, became)
+
+
+def _show_plan(paper: Paper, planned: dict[str, Any], *, stored: bool) -> None:
+    paper.heading(f"The rules that were asked (mappings {planned['mapping']})")
+    if not planned["rules"]:
+        paper.line("no file sees such an event, or it was settled before the rules were asked", indent=2)
+    for rule in planned["rules"]:
+        mark, style = ("matched", "green") if rule["matched"] else ("no", "")
+        paper.line(f"{mark:8}{rule['file']}:{rule['line']} {rule['rule']}: {rule['why']}", indent=2, style=style)
+        for operation in rule["operations"]:
+            skipped = f": left out, as {operation['skipped']}" if operation["skipped"] else ""
+            paper.line(f"{operation['label']}{skipped}", indent=10)
+            for value in operation["values"]:
+                shown = "nothing" if value["value"] is None else _value(value["value"])
+                paper.line(f"{value['field']} = {shown}   from {value['source']}", indent=12)
+    paper.heading("Consent")
+    for sentence in planned["consent"] or ["it decides nothing"]:
+        paper.line(sentence, indent=2)
+    paper.heading("What the present mappings make of it" if stored else "What would come of it")
+    paper.line(_state(planned), indent=2)
+    for operation in planned["operations"]:
+        paper.line(describe(operation), indent=4)
+    if planned["cure"]:
+        paper.line(f"cure: {planned['cure']}", indent=2)
+
+
+def _show_became(paper: Paper, became: dict[str, Any], *, indent: int = 2) -> None:
+    paper.line(_state(became), indent=indent)
+    if became["mapping_changed"]:
+        paper.line(f"the mappings were changed since: {became['mapping']} decided then", indent=indent, style="yellow")
+    for sink in became["sinks"]:
+        words = f"{sink['sink']}: {sink['words']}"
+        if sink["reason"]:
+            words += f" ({sink['reason']}{': ' + sink['detail'] if sink['detail'] else ''})"
+        if sink["again_in_seconds"] is not None and sink["state"] == "resting":
+            words += f", in {ago(sink['again_in_seconds'])}"
+        if sink["settled_at"]:
+            words += f", {sink['settled_at']}"
+        paper.line(words, indent=indent + 2)
+        if sink["cure"] and sink["state"] == "dead":
+            paper.line(f"cure: {sink['cure']}", indent=indent + 4)
+    if became["cure"] and not became["sinks"]:
+        paper.line(f"cure: {became['cure']}", indent=indent)
+
+
+def _state(one: dict[str, Any]) -> str:
+    detail = f": {one['detail']}" if one["detail"] else ""
+    reason = f" ({one['reason']})" if one["reason"] else ""
+    return f"{one['state']}{reason}: {one['words']}{detail}"
+
+
+def describe(operation: dict[str, Any]) -> str:
+    """An operation on one line."""
+    if "command" in operation:
+        price = f", price {operation['price']}" if "price" in operation else ""
+        return (
+            f"{operation['sink']}: {operation['command']} {operation['keyword']} on {operation['short_number']} "
+            f"for {operation['phone']}{price}"
+        )
+    word = "upsert" if "upsert" in operation else "update"
+    fields = {**operation.get("create", {}), **operation["set"]}
+    return f"{operation['sink']}: {word} {operation[word]} {_value(operation['key'])} {_value(fields)}"
+
+
+def show_person(paper: Paper, document: dict[str, Any]) -> None:
+    """All that is known of one person."""
+    show_consents(paper, document, with_ledger=False)
+    paper.heading("What happened, oldest first")
+    if not document["history"]:
+        paper.line("nothing that is still kept", indent=2)
+    for one in document["history"]:
+        words = one["event"]["words"] if one["event"] else "an event that is no longer kept"
+        paper.line(f"{one['received_at']}  event {one['id']}: {words}", indent=2, style="bold")
+        if one["event"]:
+            _show_became(paper, one, indent=6)
+        for entry in one["ledger"]:
+            paper.line(f"ledger: {entry['words']}", indent=6)
+
+
+def show_consents(paper: Paper, document: dict[str, Any], *, with_ledger: bool = True) -> None:
+    """What the ledger holds."""
+    paper.heading(f"Consent of {document['phone']}")
+    paper.line(f"last word: {document['last_word'] or 'none: the ledger knows nothing of this number'}", indent=2)
+    for one in document["subscriptions"]:
+        state = "active" if one["active"] else "ended"
+        paper.line(f"{state}: {one['words']}, since {one['since']} (event {one['event']})", indent=2)
+    for one in document["open_opt_outs"]:
+        failed = ", which refused it" if one["failed"] else ""
+        paper.line(f"not confirmed yet by {one['sink']}{failed}, since {one['since']}", indent=2, style="yellow")
+    if with_ledger:
+        for one in document["ledger"]:
+            paper.line(f"{one['at']}  event {one['event']}: {one['words']}", indent=2)
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

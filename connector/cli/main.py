@@ -1,0 +1,75 @@
+"""The command `connector`: its subcommands by name, each loaded when it is called."""
+
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from connector.cli import exits
+from connector.cli.setup import Setup
+
+# Name → (module, one line of help). The help stands here, so that a list of commands loads none of them.
+COMMANDS = {
+    "run": ("run", "Run the daemon until it is told to stop."),
+    "check": ("check", "Check config and mappings, and on demand the CRM."),
+    "test": ("test", "Run the tests of the mapping files."),
+    "explain": ("explain", "Explain an event, a file or a person, in plain words."),
+    "status": ("status", "Show how things stand."),
+    "dead": ("dead", "See dead letters, and let them try again."),
+    "parked": ("parked", "See, release or discard what waits for a person."),
+    "consents": ("consents", "See what is known of a person's consent; send old opt-outs."),
+    "replay": ("replay", "Let an event be planned once more."),
+    "reload": ("reload", "Let the running daemon read the mappings again."),
+    "sandbox": ("sandbox", "Play Salesforce or Strex, to try things out."),
+    "schema": ("schema", "Write or print the JSON Schemas of config and mappings."),
+    "demo": ("demo", "Play a donor's story with a daemon and both sandboxes."),
+}
+
+
+class Lazily(click.Group):
+    """A group that loads a command only when it is called, and ends with the documented exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature.
+        """In the order in which a new user needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same.
+        """The command, loaded now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"connector.cli.{module}"), module)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same.
+        """From the table, without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; whatever goes wrong gets its message and its exit code here, and only here."""
+        with exits.told():
+            result: object = super().invoke(ctx)
+            return result
+
+
+@click.group(cls=Lazily, epilog=exits.HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    "-c",
+    type=click.Path(path_type=Path),
+    help="The config file. Default: $CONNECTOR_CONFIG, ./config.yaml, /etc/connector/config.yaml.",
+)
+@click.version_option(package_name="crm-connector", prog_name="connector")
+@click.pass_context
+def cli(ctx: click.Context, config: Path | None) -> None:
+    """Keeps what SMS providers say about donors, and carries it to the CRM and back.
+
+    Every command but `run` takes --json, and then prints one JSON document and nothing else on standard output.
+    """
+    ctx.obj = Setup(config)
+
+
+def main() -> None:
+    """The entry point."""
+    cli(prog_name="connector")

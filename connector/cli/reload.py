@@ -1,0 +1,29 @@
+"""`connector reload`."""
+
+import click
+
+from connector.cli.ask import Refusal, ask_daemon
+from connector.cli.exits import Ended, Exit, Unreachable
+from connector.cli.render import answer, as_json, waiting
+from connector.cli.setup import Setup
+
+
+@click.command()
+@as_json
+@click.pass_context
+def reload(ctx: click.Context, *, as_json: bool) -> None:
+    """Let the running daemon read the mappings again: as a whole, or, where anything is wrong, not at all."""
+    setup: Setup = ctx.obj
+    try:
+        with waiting("reading the mappings again"):
+            said = ask_daemon(setup.config(), "reload", {})
+    except Refusal as refused:
+        message = f"{refused}\nnothing was changed: the daemon goes on with the mappings that it has"
+        raise Ended(message, Exit.NO) from refused
+    if said is None:
+        raise Unreachable("no connector runs: it reads the mappings when it is started")
+    answer(
+        said,
+        lambda paper, document: paper.line(f"mappings {document.get('version', '')} are in use"),
+        json_wanted=as_json,
+    )

@@ -1,0 +1,98 @@
+"""How answers look: one JSON document, or plain lines and tables for people; and a sign of life while something takes long."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Timer
+from typing import Any
+
+import click
+
+PIPE_WIDTH = 160  # columns where nobody's window says how many there are
+SILENCE = 2.0  # seconds after which a person wants to know that something is going on
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+revealing = click.option("--reveal", is_flag=True, help="Show phone numbers whole.")
+
+
+class Paper:
+    """What an answer is written on. Nothing in an answer is taken for markup or sent to the terminal as a command to it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console  # noqa: PLC0415 - see the package's docstring.
+
+        self._console = Console(
+            width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False, emoji=False
+        )
+
+    def line(self, text: object = "", *, indent: int = 0, style: str = "") -> None:
+        """One line; a person's window wraps it, and for another program it stays one."""
+        from rich.padding import Padding  # noqa: PLC0415 - the same.
+        from rich.text import Text  # noqa: PLC0415 - the same.
+
+        line = Text(clean(text), style=style)
+        if self._console.is_terminal:
+            self._console.print(Padding(line, (0, 0, 0, indent), expand=False))
+        else:
+            self._console.print(Text(" " * indent) + line, soft_wrap=True)
+
+    def heading(self, text: str) -> None:
+        """A line that opens a part."""
+        self.line()
+        self.line(text, style="bold")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Rows below their headings."""
+        from rich import box  # noqa: PLC0415 - the same.
+        from rich.table import Table  # noqa: PLC0415 - the same.
+        from rich.text import Text  # noqa: PLC0415 - the same.
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(clean("" if cell is None else cell)) for cell in row))
+        self._console.print(table)
+
+
+def clean(value: object) -> str:
+    """Text without what a terminal would obey: a donor's message may hold anything."""
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in str(value))
+
+
+def answer(document: Mapping[str, Any], show: Callable[[Paper, Any], None], *, json_wanted: bool) -> None:
+    """Print an answer, the one way or the other."""
+    if json_wanted:
+        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    else:
+        show(Paper(), document)
+
+
+def ago(seconds: float | None) -> str:
+    """A time span as people say it."""
+    if seconds is None:
+        return ""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Says what is going on when it takes long, to a person at a terminal only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415 - see the package's docstring.
+
+    status = Console(stderr=True).status(text)
+    timer = Timer(SILENCE, status.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        status.stop()

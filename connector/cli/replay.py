@@ -1,0 +1,16 @@
+"""`connector replay`."""
+
+import click
+
+from connector.cli.ask import ask
+from connector.cli.render import answer, as_json
+
+
+@click.command()
+@click.argument("event")
+@as_json
+@click.pass_context
+def replay(ctx: click.Context, *, event: str, as_json: bool) -> None:
+    """Let EVENT be planned once more: one that was unreadable, unmatched, ignored, or could not be planned."""
+    said = ask(ctx.obj, "replay", {"id": event}, order=True)
+    answer(said, lambda paper, document: paper.line(f"event {document['id']} is planned anew"), json_wanted=as_json)

@@ -1,0 +1,56 @@
+"""`connector sandbox salesforce|strex`: stand-ins that speak the real protocols, on this machine alone."""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import click
+
+from connector.cli.exits import Misused
+from connector.cli.render import as_json
+
+PORT = click.IntRange(0, 65535)
+
+
+@click.group()
+def sandbox() -> None:
+    """Play Salesforce or Strex, to try things out without an account. Stops at Ctrl-C."""
+
+
+@sandbox.command()
+@click.option("--port", type=PORT, default=8090, show_default=True, help="0 takes a free one.")
+@click.option("--data", default=":memory:", help="A file that keeps the records; without it they are in memory.")
+@as_json
+def salesforce(*, port: int, data: str, as_json: bool) -> None:
+    """An org: sign in with client id and secret `sandbox`."""
+    from connector.sandbox.salesforce import build  # noqa: PLC0415 - see the package's docstring.
+    from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - the same.
+
+    asyncio.run(serve_until_stopped(build(data), "127.0.0.1", port, _announce(json_wanted=as_json)))
+
+
+@sandbox.command()
+@click.option("--port", type=PORT, default=8091, show_default=True, help="0 takes a free one.")
+@click.option("--mo-url", help="Where messages are forwarded to (MasterMOForward).")
+@click.option("--dlr-url", help="Where delivery reports are forwarded to (MasterDLRForward).")
+@click.option("--api-key", default="sandbox-key", show_default=True, help="What service commands must bring.")
+@click.option("--compress", type=float, default=1.0, show_default=True, help="Divides every wait before a retry.")
+@click.option("--no-sign", is_flag=True, help="Forward without X-ECDSA-Signature.")
+@as_json
+def strex(
+    *, port: int, mo_url: str | None, dlr_url: str | None, api_key: str, compress: float, no_sign: bool, as_json: bool
+) -> None:
+    """Strex Connect: forwards messages and reports, takes service commands."""
+    from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - see the package's docstring.
+    from connector.sandbox.strex.app import build  # noqa: PLC0415 - the same.
+    from connector.sandbox.strex.body import RefusedError  # noqa: PLC0415 - the same.
+
+    try:
+        app = build(api_key=api_key, mo_url=mo_url, dlr_url=dlr_url, compress=compress, sign=not no_sign)
+    except RefusedError as refused:
+        raise Misused(str(refused)) from refused
+    asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))
+
+
+def _announce(*, json_wanted: bool) -> Callable[[str], None]:
+    return lambda url: click.echo(json.dumps({"url": url}) if json_wanted else f"listening on {url}")

@@ -1,0 +1,80 @@
+"""Which config a command works with, and how it and its mappings are read. Loads nothing before it is asked."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from connector.cli.exits import Misused
+from connector.model.problem import Problem, ProblemsFound
+
+if TYPE_CHECKING:
+    from connector.adapters import Loaded
+    from connector.mapping.compile import Ruleset
+
+VARIABLE = "CONNECTOR_CONFIG"
+PLACES = (Path("config.yaml"), Path("/etc/connector/config.yaml"))
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every command starts from."""
+
+    given: Path | None = None
+
+    def path(self, environ: Mapping[str, str] = os.environ) -> Path:
+        """The config file. Raises Misused where none is named and none is in its usual places."""
+        if self.given is not None:
+            return self.given
+        if named := environ.get(VARIABLE):
+            return Path(named)
+        for place in PLACES:
+            if place.exists():
+                return place
+        places = ", ".join(str(place) for place in PLACES)
+        raise Misused(
+            f"there is no config (looked for {places}): copy config.example.yaml, or name yours with --config"
+        )
+
+    def config(self) -> "Loaded":
+        """The config. Raises ProblemsFound."""
+        from connector.adapters import load_config  # noqa: PLC0415 - heavy; see the package's docstring.
+
+        return load_config(self.path())
+
+
+def mappings_directory(loaded: "Loaded") -> Path:
+    """Where the mapping files are, as short as it can be told from here."""
+    directory = loaded.at(loaded.settings.mappings)
+    try:
+        return directory.relative_to(Path.cwd())
+    except ValueError:
+        return directory
+
+
+def load_rules(loaded: "Loaded") -> "Ruleset":
+    """The mappings of a config. Raises ProblemsFound, whose files are named so that they can be opened from here."""
+    from connector.adapters import mapping_context  # noqa: PLC0415 - heavy.
+    from connector.mapping.compile import load_mappings  # noqa: PLC0415 - heavy.
+
+    try:
+        return load_mappings(loaded.at(loaded.settings.mappings), mapping_context(loaded))
+    except ProblemsFound as found:
+        raise ProblemsFound(placed(loaded, found.problems)) from None
+
+
+def placed(loaded: "Loaded", problems: tuple[Problem, ...] | list[Problem]) -> list[Problem]:
+    """The problems of mapping files with the way to the files."""
+    directory = mappings_directory(loaded)
+    files = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+    return [
+        replace(problem, file=str(directory / problem.file) if problem.file in files else str(directory))
+        for problem in problems
+    ]
+
+
+def rules_once(loaded: "Loaded") -> "Callable[[], Ruleset]":
+    """Reads the mappings when they are first asked for, and not at all for what does not need them."""
+    return cache(lambda: load_rules(loaded))

@@ -1,0 +1,75 @@
+"""`connector status`."""
+
+from typing import Any
+
+import click
+
+from connector.cli.ask import ask
+from connector.cli.render import Paper, ago, answer, as_json
+from connector.cli.setup import Setup
+
+OPEN = ("waiting", "ready", "resting", "claimed")
+
+
+@click.command()
+@as_json
+@click.pass_context
+def status(ctx: click.Context, *, as_json: bool) -> None:
+    """Show how things stand: events by state, the sinks, the feeds, and what a person should look at."""
+    setup: Setup = ctx.obj
+    answer(ask(setup, "status"), _show, json_wanted=as_json)
+
+
+def _show(paper: Paper, document: dict[str, Any]) -> None:
+    paper.heading(f"Events: {document['received']} received")
+    paper.table(["state", "events"], [(state, count) for state, count in document["states"].items() if count])
+    if not document["balanced"]:
+        paper.line("the books do not balance: please report this", style="red")
+    if document["oldest_pending"]:
+        paper.line(f"the oldest that waits to be planned came {ago(document['oldest_pending_seconds'])} ago")
+    paper.heading("Sinks")
+    paper.table(
+        ["sink", "open", "delivered", "dead", "oldest open"],
+        [
+            (
+                one["sink"] if one["configured"] else f"{one['sink']} (no longer configured)",
+                sum(one["units"][state] for state in OPEN),
+                one["units"]["delivered"],
+                one["units"]["dead"],
+                ago(one["oldest_open_seconds"]),
+            )
+            for one in document["sinks"]
+        ],
+    )
+    if document["feeds"]:
+        paper.heading("Feeds")
+        paper.table(
+            ["feed", "looks every", "state"],
+            [(one["feed"], ago(one["every_seconds"]), _feed(one)) for one in document["feeds"]],
+        )
+    _show_cares(paper, document)
+    mapping = document["mapping"]
+    problems = f"{mapping['problems']} problems: see `connector check`"
+    paper.line(f"mappings: {problems if mapping['version'] is None else mapping['version']}")
+
+
+def _show_cares(paper: Paper, document: dict[str, Any]) -> None:
+    if document["dead"]:
+        paper.heading("Waiting for a person")
+        paper.table(["reason", "dead letters"], document["dead"].items())
+        paper.line("see `connector dead list` and `connector parked list`")
+    if document["late_opt_outs"]:
+        paper.heading("Opt-outs that are not confirmed in time")
+        paper.table(
+            ["event", "sink", "since", ""],
+            [
+                (one["event"], one["sink"], f"{ago(one['seconds'])} ago", "refused" if one["failed"] else "")
+                for one in document["late_opt_outs"]
+            ],
+        )
+
+
+def _feed(one: dict[str, Any]) -> str:
+    if not one["begun"]:
+        return "not begun"
+    return f"follows from {one['position']}" if one["first_look_over"] else "takes its first look, which sends nothing"
