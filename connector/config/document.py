@@ -4,6 +4,7 @@ PyYAML reads YAML 1.1, in which `NO` is false and `+4790000001` a number. Here o
 truth value becomes one; everything else stays the text that was written.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class Document:
 
     file: str
     value: Any
+    digest: str = ""  # of its text, SHA-256 in hex
     warnings: tuple[Problem, ...] = ()
     blanks: frozenset[Path_] = frozenset()  # keys with nothing behind the colon, unlike an explicit null
     _values: Mapping[Path_, Position] = field(default_factory=dict, repr=False)
@@ -104,6 +106,7 @@ def parse(text: str | bytes, file: str) -> Document:
     return Document(
         file=file,
         value=value,
+        digest=hashlib.sha256(decoded.encode("utf-8", "surrogatepass")).hexdigest(),
         warnings=tuple(reader.problems),
         blanks=frozenset(reader.blanks),
         _values=reader.values,

@@ -94,22 +94,15 @@ def load_mappings(directory: Path, context: Context) -> Ruleset:
     """All mapping files of a directory; raises ProblemsFound with the problems of all of them."""
     problems: list[Problem] = []
     documents: list[Document] = []
-    digest = hashlib.sha256()
     for path in _files(directory):
-        digest.update(f"{path.name}\n".encode())
         try:
-            digest.update(path.read_bytes())
             documents.append(read(path, path.name))
         except ProblemsFound as found:
             problems += found.problems
-        except OSError as error:
-            problems.append(_unreadable(path.name, error))
-    return compile_mappings(documents, context, version=digest.hexdigest()[:VERSION_LENGTH], problems=problems)
+    return compile_mappings(documents, context, problems=problems)
 
 
-def compile_mappings(
-    documents: Sequence[Document], context: Context, *, version: str = "", problems: Sequence[Problem] = ()
-) -> Ruleset:
+def compile_mappings(documents: Sequence[Document], context: Context, *, problems: Sequence[Problem] = ()) -> Ruleset:
     """Documents as a Ruleset; raises ProblemsFound. `problems` are those of files that could not even be read."""
     found = list(problems)
     models: list[tuple[MappingFile, Findings]] = []
@@ -132,8 +125,18 @@ def compile_mappings(
         found += unmet_opt_outs(models, context)  # which can be told only when all files could be read
     if any(problem.severity is Severity.ERROR for problem in found):
         raise ProblemsFound(sorted(found, key=_place))
-    index = _index(files)
-    return Ruleset(version=version, files=tuple(files), feeds=feeds, warnings=tuple(found), _by_source=index)
+    return Ruleset(
+        version=_version(documents),
+        files=tuple(files),
+        feeds=feeds,
+        warnings=tuple(found),
+        _by_source=_index(files),
+    )
+
+
+def _version(documents: Sequence[Document]) -> str:
+    text = "".join(f"{document.file}\n{document.digest}\n" for document in documents)
+    return hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
 
 
 def _files(directory: Path) -> list[Path]:
