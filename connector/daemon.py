@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from connector.adapters import Loaded, build_crms, build_providers, mapping_context
+from connector.adapters import Loaded, build_crms, build_providers, load_config, mapping_context
 from connector.control import Control
 from connector.crm.crm import Crm, Watching
 from connector.delivery.peers import Outlet, Watch
@@ -20,7 +21,7 @@ from connector.delivery.transport import Client, Transport
 from connector.jobs import Calendar, Job
 from connector.loops import Loop, Step
 from connector.mapping.compile import Ruleset, load_mappings
-from connector.model.errors import ConnectorError
+from connector.model.errors import StoreUnavailable
 from connector.model.facts import Lived, Reloaded, Tell
 from connector.model.problem import ProblemsFound
 from connector.observe.logs import Log
@@ -212,7 +213,8 @@ async def open_house(
         house.begin("deadlines", deadlines.check, idle=WATCH_OVER)
         house.begin("calendar", calendar.catch_up, idle=timedelta(hours=1))
 
-        metrics.read(gauges(store, [name for name, peer in peers.items() if peer.sink], now=clock.now))
+        sinks = [name for name, peer in peers.items() if peer.sink]
+        metrics.read(gauges(store, sinks, now=clock.now), together=store.snapshot)
         control = Control(store, rules=lambda: road.rules, loaded=loaded, now=clock.now)
         admin = Admin(
             {**control.commands(), "reload": house.reload_for_a_person},
@@ -247,7 +249,7 @@ async def open_house(
 
 
 async def serve(loaded: Loaded) -> None:
-    """Run as a service until a signal ends it. Raises what open_house() raises, and ConnectorError when the database broke."""
+    """Run as a service until a signal ends it. Raises what open_house() raises, and StoreUnavailable when the database broke."""
     settings = loaded.settings
     metrics = Metrics()
     tell = fan_out(Log(level=settings.logs.level, form=settings.logs.format), metrics)
@@ -267,7 +269,7 @@ async def serve(loaded: Loaded) -> None:
             for task in (*tasks, *ends):
                 task.cancel()
         if house.broken.is_set():
-            raise ConnectorError(
+            raise StoreUnavailable(
                 "the database cannot be written any more: see the disk; everything acknowledged is kept, start again"
             )
 
@@ -280,3 +282,9 @@ async def _reload_on_wish(house: House, wishes: Wishes, notifier: Notifier) -> N
         with suppress(ProblemsFound):
             await house.reload()
         notifier.ready()
+
+
+def run(path: Path) -> int:
+    """The process of `connector run`; returns its exit code. Raises what serve() and load_config() raise."""
+    asyncio.run(serve(load_config(path)))
+    return 0

@@ -18,6 +18,7 @@ from connector.mapping.compile import Ruleset
 from connector.model import facts
 from connector.model.consent import Subscription
 from connector.model.errors import StoreUnavailable
+from connector.model.event import Event
 from connector.model.exchange import HttpRequest, HttpResponse
 from connector.model.facts import Alarm, Followed, Received, Settled, Tell, TurnedAway, Wrote
 from connector.model.lifecycle import EventState
@@ -122,7 +123,9 @@ class Road:
             record_ids=[row.record_id for row in page.rows],
             now=now,
         )
-        self._tell(Followed(feed=feed.name, rows=len(page.rows), changes=len(kept), baseline=cursor.baseline))
+        self._tell(
+            Followed(feed=feed.name, rows=len(page.rows), changes=len(kept), last=page.last, baseline=cursor.baseline)
+        )
         if page.last:
             self._end_round(watch)
         return 0 if page.last else len(page.rows)
@@ -132,9 +135,7 @@ class Road:
 
         Opt-outs are planned first, each behind what its own person has waiting.
         """
-        batch = [
-            (one.id, one.event) for one in self._waiting() if one.event and one.event.batch not in self._open_polls
-        ]
+        batch = self._waiting()
         if not batch:
             return 0
         planned, flooding = self._planner(batch, self.rules)
@@ -186,11 +187,16 @@ class Road:
         self._bear(outlet, sent)
         return len(units)
 
-    def _waiting(self) -> Sequence[StoredEvent]:
-        urgent = self._store.inbox.urgent(PLAN_BATCH)
-        people = {one.event.msisdn.e164 for one in urgent if one.event and one.event.msisdn}
+    def _waiting(self) -> list[tuple[int, Event]]:
+        """What is to be planned next. The changes of a poll that is under way wait for its end."""
+        inbox = self._store.inbox
+        urgent = self._plannable(inbox.urgent(PLAN_BATCH))
+        people = {event.msisdn.e164 for _, event in urgent if event.msisdn}
         # Of the opt-out's person everything older comes along, so that it is held against what they really joined.
-        return self._store.inbox.pending_of(sorted(people)) if people else self._store.inbox.pending(PLAN_BATCH)
+        return self._plannable(inbox.pending_of(sorted(people)) if people else inbox.pending(PLAN_BATCH))
+
+    def _plannable(self, stored: Sequence[StoredEvent]) -> list[tuple[int, Event]]:
+        return [(one.id, one.event) for one in stored if one.event and one.event.batch not in self._open_polls]
 
     async def _commit(self, planned: Sequence[Planned]) -> None:
         now = self._around.now()

@@ -189,4 +189,3 @@ def provisional(event_id: int, event: Event, done: Plan) -> list[LedgerEntry]:
         )
         for decision in done.decisions
     ]
-

@@ -1,6 +1,5 @@
 """What a row of a feed means beside the shadow: nothing new, an echo of ours, or a change that a person made."""
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,14 +119,16 @@ def read_rows(
 
 
 def change_event(
-    reading: Reading, *, crm: str, object_name: str, msisdn: Phone | None, poll: str, received_at: datetime
+    reading: Reading, *, crm: str, object_name: str, msisdn: Phone | None, poll: str, unique: str, received_at: datetime
 ) -> Event:
-    """The event that a change becomes. Its key holds the values, so that reading the same row again makes the same event."""
+    """The event that a change becomes.
+
+    `unique` sets it apart from all others: a record can change to and fro within one second, which is all that stamps tell. The
+    shadow moves in the transaction that keeps the event, so that no change becomes two.
+    """
     row, change = reading.row, reading.change
-    values = repr([(name, row.fields.get(name)) for name in change.fields])
-    digest = hashlib.sha256(values.encode()).hexdigest()[:16]
     return Event(
-        key=event_key(crm, "change", row.record_id, f"{row.stamp:%Y%m%d%H%M%S%f}", digest),
+        key=event_key(crm, "change", row.record_id, unique),
         provider=crm,
         shape=CHANGED,
         action=change.action,

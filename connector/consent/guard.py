@@ -90,7 +90,7 @@ def _joined_anew(command: ServiceCommand, event_id: int, decided: Sequence[Ledge
         decision = entry.decision
         if entry.event_id == event_id:
             asked, void = True, False
-        elif not asked or not (covers(decision, target) if decision.scope is not Scope.EVERYTHING else True):
+        elif not asked or not covers(decision, target):
             continue
         else:
             void = decision.word is Verdict.OPT_IN and decision.scope is Scope.SUBSCRIPTION

@@ -10,7 +10,7 @@ from typing import Protocol, Self, TypeVar
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_exponential_jitter
 
-from connector.model.errors import ConnectorError
+from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.exchange import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
 
 T = TypeVar("T")
@@ -99,6 +99,8 @@ class Client:
                     base, renewed = await _signing_in(self._credentials.authorization())
                     if renewed != headers:
                         reply = await self._patiently(call, base, renewed)
+            except PeerUnavailable as error:
+                return CallFailed(failure=Failure.REFUSED, detail=str(error))
             except ConnectorError as error:
                 return CallFailed(failure=Failure.CREDENTIALS, detail=str(error))
             return reply

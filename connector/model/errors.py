@@ -11,6 +11,10 @@ class StoreUnavailable(ConnectorError):  # noqa: N818 - reads as the state it te
     """The store cannot take anything now (disk full, I/O error); the caller answers 503 and the sender repeats."""
 
 
+class PeerUnavailable(ConnectorError):  # noqa: N818 - the same.
+    """A peer cannot be reached for now, not even to sign in; waiting mends it."""
+
+
 class AlreadyRunning(ConnectorError):  # noqa: N818 - the same.
     """Another process holds the database."""
 

@@ -55,14 +55,16 @@ class Event:
     status_detail: str | None = None
     result: Result = Result.OK
     final: bool = True  # whether the status can still change
-    transaction_id: str | None = None
+    transaction_id: str | None = None  # of a reversal: the transaction that it takes back
     subscription_id: str | None = None
     occurred_at: datetime | None = None  # aware, UTC; by the sender's clock
     service_command: bool = False  # caused by a command of ours
     properties: Mapping[str, Any] = field(default_factory=dict)  # verbatim keys
     lookup: Mapping[str, Any] = field(default_factory=dict)  # the subscriber's registered name and address
     object: str | None = None  # of a change in the CRM: what kind of record
-    record: Mapping[str, Any] = field(default_factory=dict)  # of a change in the CRM: Id and the feed's fields as they are now
+    record: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of a change in the CRM: Id and the feed's fields as they are now
     changed: tuple[str, ...] = ()  # of a change in the CRM: which of these fields changed
     batch: str | None = None  # of a change in the CRM: the poll that showed it
 

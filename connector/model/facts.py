@@ -77,6 +77,7 @@ class Followed:
     feed: str
     rows: int
     changes: int
+    last: bool = True  # of its round
     baseline: bool = False
 
 

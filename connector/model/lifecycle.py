@@ -47,7 +47,7 @@ EVENT_TRANSITIONS: dict[EventState, frozenset[EventState]] = {
     EventState.PENDING: frozenset(set(EventState) - {EventState.PENDING, EventState.UNREADABLE}),
     EventState.UNREADABLE: frozenset({EventState.PENDING}),
     EventState.DELIVERING: frozenset({EventState.DELIVERED, EventState.DEAD, EventState.IGNORED}),
-    EventState.DEAD: frozenset({EventState.PENDING, EventState.DELIVERING, EventState.IGNORED}),
+    EventState.DEAD: frozenset({EventState.PENDING, EventState.DELIVERING, EventState.DELIVERED, EventState.IGNORED}),
     EventState.DELIVERED: frozenset(),
     EventState.IGNORED: frozenset({EventState.PENDING}),
     EventState.UNMATCHED: frozenset({EventState.PENDING}),

@@ -3,7 +3,8 @@
 Labels are names from the config and words from closed lists, never anything that a caller or the CRM has written.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -96,9 +97,11 @@ class Metrics:
         self._failures = self._counter("loop_failures", "Bugs in a step of a loop", "loop")
         self.read(readings)
 
-    def read(self, readings: Iterable[Reading]) -> None:
-        """Add gauges that are read when the metrics are asked for."""
-        self.registry.register(_Readings(tuple(readings)))
+    def read(
+        self, readings: Iterable[Reading], *, together: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """Add gauges that are read when the metrics are asked for, all of them inside of `together`."""
+        self.registry.register(_Readings(tuple(readings), together))
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"connector_{name}", documentation, labels, registry=self.registry)
@@ -162,21 +165,25 @@ class Metrics:
 
 
 class _Readings(Collector):
-    def __init__(self, readings: tuple[Reading, ...]) -> None:
+    def __init__(self, readings: tuple[Reading, ...], together: Callable[[], AbstractContextManager[None]]) -> None:
         self._readings = readings
+        self._together = together
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Names only: at registration nothing is read."""
         return [GaugeMetricFamily(one.name, one.help, labels=one.labels) for one in self._readings]
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> list[GaugeMetricFamily]:
         """The values as they are now. A gauge that cannot be read is left out, so that the others are still seen."""
-        for one in self._readings:
-            family = GaugeMetricFamily(one.name, one.help, labels=one.labels)
-            try:
-                values = one.read()
-            except Exception:  # noqa: BLE001, S112 - a missing series is what the operator's alerts look for.
-                continue
-            for labels, value in values.items():
-                family.add_metric(labels, value)
-            yield family
+        families = []
+        with self._together():
+            for one in self._readings:
+                family = GaugeMetricFamily(one.name, one.help, labels=one.labels)
+                try:
+                    values = one.read()
+                except Exception:  # noqa: BLE001, S112 - a missing series is what the operator's alerts look for.
+                    continue
+                for labels, value in values.items():
+                    family.add_metric(labels, value)
+                families.append(family)
+        return families

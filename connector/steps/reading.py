@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
+from uuid import uuid4
 
 import orjson
 
@@ -52,7 +53,13 @@ def read_page(watch: Watch, page: Page, cursor: Cursor, seen: Seen, *, region: s
         shadows.extend(_known(one, feed, phone))
         if one.change and not cursor.baseline:
             event = change_event(
-                one, crm=feed.crm, object_name=feed.object, msisdn=phone, poll=watch.poll or "", received_at=now
+                one,
+                crm=feed.crm,
+                object_name=feed.object,
+                msisdn=phone,
+                poll=watch.poll or "",
+                unique=uuid4().hex,
+                received_at=now,
             )
             entries.append(entry(event, b""))
     gone = tuple(row.record_id for row in page.rows if row.deleted)

@@ -1,7 +1,7 @@
 """The store as a whole: opens the file, starts the writer and holds the rooms. No SQL here."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -71,6 +71,15 @@ class Store:
     def open_to_read(cls, path: Path) -> Self:
         """Open the file beside the process that holds it, if one does; whatever would write raises StoreUnavailable."""
         return cls(path, Writer(open_reader(path), Disk(path)))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read in the block is of one moment, though the writer goes on. Nothing may be awaited in it."""
+        self._reader.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._reader.execute("COMMIT")
 
     async def close(self) -> None:
         """Finish what was given to the writer, and let go of the file. Closing twice does no harm."""

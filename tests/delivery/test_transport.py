@@ -10,7 +10,7 @@ from aioresponses import aioresponses
 from delivery.mocked import MockedResponse
 
 from connector.delivery.transport import TRIES, FixedCredentials, Transport
-from connector.model.errors import ConnectorError
+from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.exchange import CallFailed, Failure, HttpCall, HttpReply
 
 GET = HttpCall(method="GET", path="/a", timeout=timedelta(seconds=20))
@@ -237,6 +237,11 @@ async def test_a_failed_sign_in_is_a_reply_and_no_exception(transport, serve, re
     (reply,) = await client.run(ask(AGAIN))
     assert reply == CallFailed(failure=Failure.CREDENTIALS, detail="the password is wrong: set another")
     assert client.calls == int(renewing)
+
+
+async def test_a_sign_in_that_cannot_be_reached_is_no_fault_of_the_credentials(transport):
+    (reply,) = await transport.client(Broken(PeerUnavailable("the token service is out of order"))).run(ask(GET))
+    assert reply.failure is Failure.REFUSED
 
 
 async def test_a_bug_while_signing_in_is_no_fault_of_the_operations(transport):

@@ -187,16 +187,26 @@ class World:
         return sum(self.house.store.inbox.counts().values()) == self.house.store.inbox.received()
 
     async def settled(self) -> None:
-        """Wait until no forward is on its way and nothing waits to be planned or delivered."""
-        await self.get(f"{self.strex}/_sandbox/forwards?wait=1")
-        await self.until(lambda: not {"pending", "delivering"} & self.counts().keys())
+        """Wait until no forward is on its way and nothing waits to be planned or delivered.
+
+        What is delivered can cause a forward again (a command its confirmation), so it is looked at until nothing new has come.
+        """
+        received = -1
+        while received != self.house.store.inbox.received():
+            received = self.house.store.inbox.received()
+            await self.until(lambda: not {"pending", "delivering"} & self.counts().keys())
+            await self.get(f"{self.strex}/_sandbox/forwards?wait=1")
 
     async def poll(self) -> None:
         """Let the feed look once more, and settle what it found."""
-        before = len(self.told(Followed))
+        before = self.rounds()
         self.house.wake("salesforce.Contact")
-        await self.until(lambda: len(self.told(Followed)) > before)
+        await self.until(lambda: self.rounds() > before)
         await self.settled()
+
+    def rounds(self) -> int:
+        """How often the feed has looked to the end."""
+        return sum(fact.last for fact in self.told(Followed))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[House]:

@@ -226,9 +226,10 @@ def test_only_a_success_is_an_opt_in_but_an_opt_out_always_holds(status, result,
 
 def test_a_leading_minus_is_a_reversal():
     event = report({"SystemAction": "Recurring"}, transactionId="-client-5c88e736", price=100)
-    assert (event.result, event.transaction_id) == (Result.REVERSED, "-client-5c88e736")
+    assert (event.result, event.transaction_id) == (Result.REVERSED, "client-5c88e736")
     assert event.key == "strex-dlr--client-5c88e736-Ok-Delivered"
-    assert report(transactionId="-a", statusCode="Failed").result is Result.FAILED
+    failed = report(transactionId="-a", statusCode="Failed")
+    assert (failed.result, failed.transaction_id) == (Result.FAILED, "-a")
     assert report({"SystemAction": "Subscribe"}, transactionId="-a").verdict is Verdict.NONE
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from pydantic import SecretStr
 
-from connector.model.errors import ConnectorError
+from connector.model.errors import ConnectorError, PeerUnavailable
 
 TIMEOUTS = (5.0, 30.0)  # seconds to connect and between two bytes: requests has none of its own
 TRUSTED = (".salesforce.com", ".force.com")  # where an org's data may live
@@ -65,7 +65,7 @@ class SignInFailed(ConnectorError):  # noqa: N818 - it reads as the state it tel
     """Salesforce does not let us in; the message says the cure."""
 
 
-class SignInUnavailable(SignInFailed):
+class SignInUnavailable(SignInFailed, PeerUnavailable):
     """The token service cannot be reached or is out of order: nothing is wrong with the credentials."""
 
 

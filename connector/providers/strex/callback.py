@@ -7,7 +7,7 @@ from datetime import datetime
 from connector.consent.stopwords import STOP_WORDS, read_stop
 from connector.model.consent import Scope
 from connector.model.event import Event, Result, Verdict, event_key
-from connector.providers.strex.actions import ACTIONS, meaning
+from connector.providers.strex.actions import ACTIONS, REVERSAL, meaning
 from connector.providers.strex.envelope import as_flag, as_phone, as_price, as_time, open_forward
 
 CURRENCY = "NOK"  # the DeliveryReport model has no currency: Strex bills in Norway
@@ -85,7 +85,8 @@ class Reader:
             status_detail=detail,
             result=result,
             final=final,
-            transaction_id=transaction,
+            # A reversal is about the transaction that it takes back: both are one gift in the CRM.
+            transaction_id=transaction.removeprefix(REVERSAL) if result is Result.REVERSED else transaction,
             subscription_id=forward.system("SubscriberTransactionId"),
             occurred_at=as_time(forward.members.get("received")),
             service_command=forward.by_command,

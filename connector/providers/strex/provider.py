@@ -46,7 +46,7 @@ def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
         shapes=SHAPES,
         credentials=FixedCredentials(api.url, headers),
         sink=StrexCommands(name=name) if api.key is not None else None,
-        commands=ACTIONS if api.key is not None else frozenset(),
+        commands=commands(settings),
         subscriptions=tuple(
             Subscription(
                 provider=name,
@@ -58,6 +58,11 @@ def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
             for one in settings.subscriptions
         ),
     )
+
+
+def commands(settings: StrexSettings) -> frozenset[str]:
+    """The commands that the provider takes: none without an API key."""
+    return ACTIONS if settings.api.key is not None else frozenset()
 
 
 def _locks(settings: StrexSettings, reveal: Reveal) -> tuple[Lock, ...]:

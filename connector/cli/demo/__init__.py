@@ -1,0 +1,31 @@
+"""`connector demo`: a donor's story on this machine alone, with a real daemon and both sandboxes, each a process of its own."""
+
+import json
+from pathlib import Path
+
+import click
+
+from connector.cli.demo.stage import Stage
+from connector.cli.demo.story import Story
+
+PLACE = Path(".demo")
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave everything running afterwards, to be tried with curl.")
+@click.option(
+    "--directory", type=click.Path(path_type=Path, file_okay=False), default=PLACE, show_default=True, help="Scratch."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end and nothing else.")
+@click.pass_context
+def demo(context: click.Context, *, keep: bool, directory: Path, as_json: bool) -> None:
+    """Play a donor's story: SMS to Salesforce, an opt-out in Salesforce back to Strex, and no echo."""
+    with Stage(directory) as stage:
+        story = Story(stage, quiet=as_json)
+        report = story.play()
+        if as_json:
+            click.echo(json.dumps(report))
+        if keep:
+            stage.wait(lambda lines: click.echo("\n".join(lines), err=as_json))
+    if not report["as_promised"]:
+        context.exit(1)
