@@ -242,8 +242,8 @@ def test_a_rule_about_other_fields_of_a_change_is_reached(compiled):
 
 def test_feeds_are_the_union_of_what_all_files_watch(compiled):
     rules = compiled(
-        "on: sf.change\nfeed: {object: Contact, fields: [MobilePhone, A__c], every: 5m}\nrules: [{name: a, ignore: true}]",
-        "on: sf.change\nfeed: {object: contact, fields: [B__c, a__c], every: 10s}\nrules: [{name: a, ignore: true}]",
+        "on: sf.change\nfeed: {object: Contact, fields: [MobilePhone, A__c], every: 10s}\nrules: [{name: a, ignore: true}]",
+        "on: sf.change\nfeed: {object: contact, fields: [B__c, a__c], every: 5m}\nrules: [{name: a, ignore: true}]",
         "on: sf.change\nfeed: {object: Lead, fields: [C__c]}\nrules: [{name: a, ignore: true}]",
         rule(WRITE % ""),
     )

@@ -93,6 +93,13 @@ def test_patterns_match_as_a_shell_does(pattern, value):
     assert matcher(pattern)(value) is fnmatchcase(value, pattern)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "value"), [("ab*ba", "aba"), ("a*", "a\nb"), ("*", ""), ("?", ""), ("[a]", "a"), ("[a]", "[a]")]
+)
+def test_pieces_of_a_pattern_do_not_overlap_and_brackets_are_letters(pattern, value):
+    assert matcher(pattern)(value) is ((pattern, value) in {("a*", "a\nb"), ("*", ""), ("[a]", "[a]")})
+
+
 @given(st.text(max_size=8), st.text(max_size=10))
 def test_no_pattern_whatever_raises(pattern, value):
     matcher(pattern)(value)

@@ -38,6 +38,7 @@ def value(ask):
         ("{from: properties.x}", "a", "a"),
         ("{from: [properties.y, properties.x]}", "a", "a"),
         ("{from: properties.y, default: b}", "a", "b"),
+        ("{from: properties.x, default: b}", "a", "a"),
         ('{from: properties.y, default: "{properties.x}!"}', "a", "a!"),
         ("{from: properties.y}", "a", None),
         ("{from: properties.x, map: {'1': Children, '2': Climate}, otherwise: Other}", 1, "Children"),
