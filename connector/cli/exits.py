@@ -1,5 +1,6 @@
 """The exit codes, and every exception as one of them. They are a promise to scripts: a code never changes its meaning."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -22,6 +23,9 @@ class Exit(IntEnum):
 
 HELP = """Exit codes: 0 done; 1 the answer is no (tests failed, problems found, nothing such there); 2 wrong usage or a config that
 cannot be used; 3 the daemon or the store cannot be reached; 4 a fault of the connector."""
+
+
+OCCUPIED = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})  # of an address to listen on
 
 
 class Unreachable(ConnectorError):  # noqa: N818 - it reads as the state it tells of.
@@ -64,8 +68,17 @@ def told() -> Iterator[None]:
         raise Ended(str(error), code) from error
     except (click.ClickException, click.Abort, click.exceptions.Exit):
         raise
+    except OSError as error:
+        if error.errno not in OCCUPIED:
+            raise Ended(_bug(error), Exit.INTERNAL) from error
+        cure = "another program listens there, or may alone: stop it, or write another `port` into the config"
+        raise Ended(f"{error}: {cure}", Exit.USAGE) from error
     except Exception as error:
-        from connector.observe.faults import place  # noqa: PLC0415 - only where something is broken.
+        raise Ended(_bug(error), Exit.INTERNAL) from error
 
-        message = f"{place(error)}\nThis is a fault of the connector: please report it with this line."
-        raise Ended(message, Exit.INTERNAL) from error
+
+def _bug(error: Exception) -> str:
+    """Where it happened, and never its message: that may hold a donor's data."""
+    from connector.observe.faults import place  # noqa: PLC0415 - only where something is broken.
+
+    return f"{place(error)}\nThis is a fault of the connector: please report it with this line."

@@ -1,7 +1,5 @@
 """`connector run`."""
 
-import asyncio
-
 import click
 
 from connector.cli.setup import Setup
@@ -14,7 +12,7 @@ def run(ctx: click.Context) -> None:
 
     SIGHUP makes it read the mappings again. What it says is its log, on standard error.
     """
-    from connector.daemon import serve  # noqa: PLC0415 - see the package's docstring.
+    from connector.daemon import run as run_daemon  # noqa: PLC0415 - see the package's docstring.
 
     setup: Setup = ctx.obj
-    asyncio.run(serve(setup.config()))
+    ctx.exit(run_daemon(setup.path()))

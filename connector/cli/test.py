@@ -50,7 +50,7 @@ def test(ctx: click.Context, *, files: Sequence[Path], as_json: bool) -> None:
         "ok": not failed,
         "passed": len(cases) - failed,
         "failed": failed,
-        "files": [{"file": str(directory / name), "cases": by_file[name]} for name in wanted],
+        "files": [{"file": str(directory / name), "cases": by_file.get(name, [])} for name in wanted],
         "without_tests": [str(directory / name) for name in wanted if name not in by_file],
     }
     answer(document, _show, json_wanted=as_json)

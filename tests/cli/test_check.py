@@ -1,0 +1,93 @@
+import json
+
+import pytest
+
+from connector.sandbox.salesforce import build
+
+
+def test_good_files_are_fine_and_missing_secrets_are_warnings(home):
+    said = home.json("check")
+    assert (said["ok"], said["errors"], said["warnings"]) == (True, 0, 3)
+    assert {one["code"] for one in said["problems"]} == {"secret-missing"}
+    assert said["problems"][0]["line"] == 7
+    assert said["mapping"]["files"] == 4
+    assert home.json("check", "--strict", code=1)["errors"] == 3
+
+
+def test_secrets_that_are_there_are_no_warnings(home, monkeypatch):
+    for name in ("SCENE_STREX_SECRET", "SCENE_STREX_KEY", "SCENE_SF_SECRET"):
+        monkeypatch.setenv(name, "made-up-secret")
+    done = home.run("check", "--strict")
+    assert (done.exit_code, "0 error(s), 0 warning(s)" in done.stdout) == (0, True)
+    assert "made-up-secret" not in done.output
+
+
+def test_all_problems_of_all_files_are_told_at_once_with_their_places(home):
+    first = home.edit("strex-log.yaml", "on: [strex.message,", "on: [strex.mesage,")
+    second = home.edit("strex-messages.yaml", "ignore: true", "ignroe: true")
+    done = home.run("check")
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    assert f"mappings/{first.name}:6:6: `strex.mesage` is no source of events (did you mean `strex.message`?)" in lines
+    assert any(line.startswith(f"mappings/{second.name}:") and "did you mean `ignore`?" in line for line in lines)
+    said = home.json("check", code=1)
+    assert said["ok"] is False
+    assert [one["text"] for one in said["problems"] if one["severity"] == "error"] == [
+        line for line in lines if line.startswith("mappings/")
+    ]
+
+
+def test_with_a_broken_config_its_problems_are_the_answer(home):
+    home.config.write_text(home.config.read_text().replace("timezone", "timezon"))
+    said = home.json("check", code=1)
+    assert [(one["line"], one["hint"]) for one in said["problems"]] == [(4, "did you mean `timezone`?")]
+    assert said["mappings_checked"] is False
+
+
+def test_missing_files_are_problems_too(home):
+    assert home.run("--config", "nothing.yaml", "check", config=False).exit_code == 1
+    home.mappings.rename(home.directory / "elsewhere")
+    assert "mappings: this cannot be read: No such file or directory" in home.run("check").stdout
+
+
+@pytest.fixture
+def org(threaded):
+    with threaded(build()) as url:
+        yield url
+
+
+def at_org(home, org, monkeypatch, *, secret="sandbox"):
+    text = home.config.read_text().replace("https://acme.my.salesforce.com", org)
+    home.config.write_text(text.replace("client_id: app", "client_id: sandbox"))
+    for name in ("SCENE_STREX_SECRET", "SCENE_STREX_KEY"):
+        monkeypatch.setenv(name, "made-up")
+    monkeypatch.setenv("SCENE_SF_SECRET", secret)
+
+
+def test_live_signs_in_and_finds_what_the_mappings_need(home, org, monkeypatch):
+    at_org(home, org, monkeypatch)
+    said = home.json("check", "--live")
+    assert (said["ok"], said["problems"]) == (True, [])
+
+
+def test_live_tells_what_the_org_lacks(home, org, monkeypatch):
+    at_org(home, org, monkeypatch)
+    home.edit("strex-subscription.yaml", "SMS_Keywords__c:", "SMS_Keyword_List__c:")
+    said = home.json("check", "--live", code=1)
+    (lack,) = said["problems"]
+    assert lack["file"] == "salesforce"
+    assert "SMS_Keyword_List__c" in lack["message"]
+
+
+def test_live_tells_when_it_cannot_sign_in(home, org, monkeypatch):
+    at_org(home, org, monkeypatch, secret="wrong-secret")
+    done = home.run("check", "--live")
+    assert done.exit_code == 1
+    assert "salesforce: " in done.stdout
+    assert "wrong-secret" not in done.output
+
+
+def test_live_needs_its_secrets(home):
+    said = home.json("check", "--live", code=1)
+    assert {one["severity"] for one in said["problems"]} == {"error"}
+    assert json.dumps(said).count("SCENE_SF_SECRET") >= 1

@@ -1,0 +1,86 @@
+import json
+from pathlib import Path
+
+import pytest
+from control_scene import DONOR, report
+
+SAMPLES = Path(__file__).parent.parent / "samples" / "strex"
+
+
+async def opt_out(scene):
+    event_id = await scene.receive(report("Unsubscribe"))
+    await scene.plan()
+    return event_id
+
+
+def test_a_file_is_explained_without_a_store_or_a_secret(home):
+    done = home.run("explain", SAMPLES / "dlr-unsubscribe.json", "--door", "strex/dlr")
+    assert done.exit_code == 0
+    assert "A delivery report from strex (Unsubscribe) for +47…008 about MYKEYWORD on 2002" in done.stdout
+    assert "strex-subscription.yaml" in done.stdout
+    assert "donor opted out: all its conditions hold" in done.stdout
+    assert "SMS_Opt_Out_Source__c = Strex MYKEYWORD   from Strex {keyword?}" in done.stdout
+    assert not home.store.exists()
+
+
+@pytest.mark.parametrize("sample", ["mo-stop.json", "mo-minimal.json"])
+def test_a_message_goes_through_its_own_door(home, sample):
+    said = home.json("explain", SAMPLES / sample, "--door", "strex/mo")
+    (one,) = said["events"]
+    assert one["event"]["source"] == "strex.message"
+    assert one["became"] is None
+
+
+def test_a_number_is_masked_unless_it_is_to_be_revealed(home):
+    words = ("explain", SAMPLES / "dlr-unsubscribe.json", "--door", "strex/dlr")
+    assert DONOR not in json.dumps(home.json(*words))
+    assert DONOR in json.dumps(home.json(*words, "--reveal"))
+
+
+def test_a_body_that_is_not_understood_is_no_answer(home):
+    done = home.run("explain", SAMPLES / "bare-properties.json", "--door", "strex/dlr")
+    assert done.exit_code == 1
+    assert "is not understood by strex/dlr" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        ((SAMPLES / "mo-stop.json",), "--door strex/dlr"),
+        ((SAMPLES / "mo-stop.json", "--door", "elsewhere/inbound"), "known: strex/dlr, strex/mo"),
+        (("nothing.json", "--door", "strex/mo"), "No such file"),
+    ],
+)
+def test_wrong_usage_is_told_with_its_cure(home, words, cure):
+    done = home.run("explain", *words)
+    assert done.exit_code == 2
+    assert cure in done.stderr
+
+
+def test_an_event_is_explained_by_id_and_by_key(home):
+    event_id = home.on_the_road(opt_out)
+    by_id, by_key = home.run("explain", event_id), home.run("explain", "strex-dlr-t-1-Ok-Delivered")
+    assert by_id.stdout == by_key.stdout
+    assert "What became of it" in by_id.stdout
+    assert "salesforce: goes out next" in by_id.stdout
+    assert "opted out of KATT on 2002 (strex)" in by_id.stdout
+
+
+def test_a_person_is_explained_by_the_number(home):
+    home.on_the_road(opt_out)
+    done = home.run("explain", DONOR)
+    assert done.exit_code == 0
+    assert "event 1: A delivery report from strex (Unsubscribe) for +47…008" in done.stdout
+    assert (
+        "ledger: opted out of KATT on 2002 (strex); said by strex, by strex-subscription.yaml: donor opted out"
+        in done.stdout
+    )
+    assert DONOR not in done.stdout
+    assert home.json("explain", DONOR, "--reveal")["phone"] == DONOR
+
+
+def test_an_unknown_event_is_no_answer(home):
+    home.on_the_road(opt_out)
+    done = home.run("explain", "77")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "there is no event 77" in done.stderr

@@ -1,0 +1,105 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from connector.cli.exits import Exit, told
+from connector.cli.main import COMMANDS, cli
+from connector.cli.render import clean
+from connector.model.errors import StoreUnavailable
+
+HEAVY = {
+    "simple_salesforce",
+    "sqlite_utils",
+    "sqlite3",
+    "aiohttp",
+    "pydantic",
+    "yaml",
+    "rich",
+    "requests",
+    "phonenumbers",
+}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["dead", "--help"], ["run", "--help"], ["check", "--help"], ["explain", "--help"]],
+)
+def test_help_loads_nothing_heavy(words):
+    code = (
+        "import sys\nfrom connector.cli.main import cli\n"
+        f"try:\n    cli({words!r}, prog_name='connector')\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
+        "sys.stderr.write(' '.join(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout
+    assert not HEAVY & {name.partition(".")[0] for name in done.stderr.split()}
+
+
+def test_help_documents_the_exit_codes_and_every_command():
+    said = CliRunner().invoke(cli, ["--help"], prog_name="connector").output
+    words = " ".join(said.split())
+    assert "Exit codes: 0 done; 1 the answer is no" in words
+    for name, (_, line) in COMMANDS.items():
+        assert f"{name} " in words
+        assert line in words
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
+def test_every_command_is_there(name):
+    assert CliRunner().invoke(cli, [name, "--help"], prog_name="connector").exit_code == 0
+
+
+def test_every_command_but_run_takes_json():
+    commands = {name: cli.get_command(None, name) for name in set(COMMANDS) - {"demo", "run"}}
+    leaves = [one for name, top in commands.items() for one in getattr(top, "commands", {name: top}).values()]
+    without = [one.name for one in leaves if "--json" not in {word for param in one.params for word in param.opts}]
+    assert without == []
+
+
+@pytest.mark.parametrize("words", [["nothing"], ["status", "--nothing"], ["dead", "list", "--limit", "0"], ["explain"]])
+def test_wrong_usage_ends_with_2(home, words):
+    assert home.run(*words).exit_code == 2
+
+
+def test_a_config_is_looked_for_where_it_is_said(home, monkeypatch):
+    assert home.run("test", config=False).exit_code == 0
+    home.config.rename("other.yaml")
+    lost = home.run("test", config=False)
+    assert lost.exit_code == 2
+    assert "looked for config.yaml, /etc/connector/config.yaml" in lost.stderr
+    monkeypatch.setenv("CONNECTOR_CONFIG", "other.yaml")
+    assert home.run("test", config=False).exit_code == 0
+    assert home.run("--config", "missing.yaml", "test", config=False).exit_code == 2
+
+
+def test_a_config_that_cannot_be_used_ends_with_2_and_its_problems(home):
+    home.config.write_text(home.config.read_text().replace("timezone: Europe/Oslo", "timezone: Europe/Olso"))
+    done = home.run("status")
+    assert done.exit_code == 2
+    assert f"{home.config}:4:11: this is no time zone" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(StoreUnavailable("full"), Exit.UNREACHABLE), (KeyError("+4790000001"), Exit.INTERNAL)]
+)
+def test_what_goes_wrong_has_its_exit_code(error, code):
+    with pytest.raises(Exception, match=r"full|fault of the connector") as caught, told():
+        raise error
+    assert caught.value.exit_code == code
+    assert "+47" not in caught.value.message
+
+
+def test_a_terminal_is_sent_no_commands():
+    assert clean("a\x1b[2Jb\r\n\u202ec") == "a\ufffd[2Jb\ufffd\n\ufffdc"
+
+
+def test_python_dash_m_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "connector", "schema", "print", "config"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == json.loads(Path("schema/config.schema.json").read_text())

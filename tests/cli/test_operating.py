@@ -1,0 +1,215 @@
+"""The commands of an operator, on the store itself and through the admin listener of a running daemon."""
+
+import asyncio
+import os
+from datetime import timedelta
+
+import pytest
+from control_scene import DONOR, Scene, make_home, report
+
+from connector.cli.ask import TOKEN_FILE
+from connector.model.lifecycle import UnitState
+from connector.model.outcome import Reason
+from connector.model.problem import Position, Problem, ProblemsFound
+from connector.store.database import FileLock
+from connector.web.admin import Admin, write_token
+from connector.web.server import Listener
+
+
+async def dead_letter(scene):
+    event_id = await scene.receive(report("Unsubscribe"))
+    await scene.plan()
+    await scene.settle("salesforce", UnitState.DEAD, reason=Reason.NO_ACCESS, detail="no access")
+    return event_id
+
+
+async def state_of(scene, event_id=1):
+    return scene.state(event_id)
+
+
+def test_status_shows_the_books(home):
+    home.on_the_road(dead_letter)
+    done = home.run("status")
+    assert done.exit_code == 0
+    for words in ("Events: 1 received", "dead", "no_access", "salesforce.Contact", "not begun", "connector dead list"):
+        assert words in done.stdout
+    assert home.json("status")["balanced"] is True
+
+
+def test_dead_letters_are_seen_and_try_again(home):
+    event_id = home.on_the_road(dead_letter)
+    listed = home.run("dead", "list")
+    assert "strex-dlr-t-1-Ok-Delivered" in listed.stdout
+    assert "no_access (1): the integration user may not do this" in listed.stdout
+    shown = home.run("dead", "show", event_id)
+    assert "salesforce: upsert Contact" in shown.stdout
+    assert "cure: the integration user may not do this" in shown.stdout
+    assert home.json("dead", "list", "--reason", "bug")["letters"] == []
+    retried = home.run("dead", "retry", "--reason", "no_access")
+    assert (retried.exit_code, "1 dead letter(s) try again" in retried.stdout) == (0, True)
+    assert "takes effect when it is started" in retried.stderr
+    assert home.on_the_road(state_of) == "delivering"
+
+
+@pytest.mark.parametrize("words", [(), ("1", "--all"), ("--all", "--reason", "bug")])
+def test_a_retry_says_which_in_one_way(home, words):
+    home.on_the_road(dead_letter)
+    assert home.run("dead", "retry", *words).exit_code == 2
+    assert home.on_the_road(state_of) == "dead"
+
+
+@pytest.mark.parametrize(
+    "words", [("dead", "show", "77"), ("dead", "retry", "77"), ("parked", "release", "--all"), ("replay", "1")]
+)
+def test_what_is_not_there_ends_with_1_and_a_cure(home, words):
+    home.on_the_road(dead_letter)
+    done = home.run(*words)
+    assert done.exit_code == 1
+    assert "dead" in done.stderr or "parked list" in done.stderr
+
+
+async def unmatched(scene):
+    (scene.loaded.at("mappings") / "strex-log.yaml").unlink()
+    path = scene.loaded.at("mappings") / "strex-subscription.yaml"
+    path.write_text(path.read_text().replace("  - name: another service than subscriptions\n    ignore: true\n", ""))
+    scene.rules = scene.read_rules()
+    event_id = await scene.receive(report("SomethingNew"))
+    await scene.plan()
+    assert scene.state(event_id) == "unmatched"
+    return event_id
+
+
+def test_an_event_is_replayed(home):
+    event_id = home.on_the_road(unmatched)
+    assert home.run("replay", event_id).exit_code == 0
+    assert home.on_the_road(state_of) == "pending"
+
+
+async def opted_out_contact(scene):
+    await scene.shadow("003-1")
+
+
+async def received(scene):
+    return scene.store.inbox.received()
+
+
+def test_the_baseline_is_shown_first_and_sent_on_demand(home):
+    home.on_the_road(opted_out_contact)
+    shown = home.run("consents", "baseline")
+    assert "unsubscribe KATT on 2002 (strex)" in shown.stdout
+    assert "nothing was sent" in shown.stdout
+    assert DONOR not in shown.stdout
+    assert home.on_the_road(received) == 0
+    assert "1 new events are on their way" in home.run("consents", "baseline", "--send").stdout
+    assert home.on_the_road(received) == 1
+
+
+def test_consents_are_shown_of_a_number(home):
+    home.on_the_road(dead_letter)
+    done = home.run("consents", "show", DONOR)
+    assert "last word: opted out of KATT on 2002 (strex)" in done.stdout
+    assert "not confirmed yet by salesforce, which refused it" not in done.stdout
+    assert home.run("consents", "show", "nobody").exit_code == 1
+
+
+def test_without_a_store_nothing_is_made_up(home):
+    done = home.run("status")
+    assert done.exit_code == 3
+    assert "start it with `connector run`" in done.stderr
+    assert not home.store.exists()
+
+
+def test_a_store_that_is_held_without_a_listener_is_unreachable(home):
+    home.on_the_road(dead_letter)
+    lock = FileLock(home.store)
+    try:
+        done = home.run("status")
+    finally:
+        lock.release()
+    assert done.exit_code == 3
+    assert f"process {os.getpid()}" in done.stderr
+    assert "try again" in done.stderr
+
+
+def test_a_reload_needs_a_daemon(home):
+    done = home.run("reload")
+    assert (done.exit_code, "no connector runs" in done.stderr) == (3, True)
+
+
+# Through a running daemon's listener, which holds the store and its lock.
+
+
+class Daemon:
+    def __init__(self, home, scene):
+        self.home = home
+        self.scene = scene
+        self.problems = []
+
+    async def reload(self, payload):
+        if self.problems:
+            raise ProblemsFound(self.problems)
+        return {"version": "v2"}
+
+    async def bug(self, payload):
+        raise KeyError(DONOR)
+
+    async def run(self, *words):
+        return await asyncio.to_thread(self.home.run, *words)
+
+
+@pytest.fixture
+async def daemon(home):
+    scene = Scene.open(home.config)
+    here = Daemon(home, scene)
+    commands = {**scene.control.commands(), "reload": here.reload, "dead_list": here.bug}
+    token = write_token(home.store.with_name(TOKEN_FILE))
+    admin = Admin(
+        commands, token=token, sick=list, unready=list, metrics=lambda: (b"", "text/plain"), tell=lambda fact: None
+    )
+    listener = Listener(admin.handle, host="127.0.0.1", port=0, linger=timedelta())
+    base = await listener.start()
+    make_home(home.directory, port=int(base.rpartition(":")[2]))
+    yield here
+    await listener.stop()
+    await scene.store.close()
+
+
+async def test_the_daemon_is_asked_while_it_holds_the_store(daemon):
+    event_id = await dead_letter(daemon.scene)
+    done = await daemon.run("dead", "retry", event_id)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert daemon.scene.state(event_id) == "delivering"
+    assert "Events: 1 received" in (await daemon.run("status")).stdout
+
+
+async def test_the_daemon_s_refusal_is_the_answer(daemon):
+    done = await daemon.run("dead", "retry", "77")
+    assert (done.exit_code, "there is no event 77" in done.stderr) == (1, True)
+
+
+async def test_a_reload_is_told_with_its_problems(daemon):
+    assert "mappings v2 are in use" in (await daemon.run("reload")).stdout
+    daemon.problems = [Problem(file="a.yaml", position=Position(1, 2), code="x", message="wrong", hint="cure")]
+    done = await daemon.run("reload")
+    assert done.exit_code == 1
+    assert "a.yaml:1:2: wrong (cure)" in done.stderr
+    assert "nothing was changed" in done.stderr
+
+
+async def test_a_bug_in_the_daemon_is_told_as_one(daemon):
+    done = await daemon.run("dead", "list")
+    assert (done.exit_code, DONOR in done.output) == (4, False)
+    assert "please report" in done.stderr
+
+
+async def test_a_token_of_another_start_is_not_taken(daemon):
+    daemon.home.store.with_name(TOKEN_FILE).write_text("stale\n")
+    done = await daemon.run("status")
+    assert done.exit_code == 3
+    assert "does not know our token" in done.stderr
+
+
+def test_the_token_is_looked_for_where_the_daemon_puts_it():
+    from connector import daemon as house  # noqa: PLC0415 - the name `daemon` is a fixture of this file.
+
+    assert house.TOKEN_FILE == TOKEN_FILE

@@ -1,0 +1,95 @@
+"""The daemon as a process, and the commands beside it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+from control_scene import make_home
+
+from connector.sandbox.salesforce import build
+
+SECRETS = {"SCENE_STREX_SECRET": "path-secret", "SCENE_STREX_KEY": "api-key", "SCENE_SF_SECRET": "sandbox"}
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@contextmanager
+def started(home):
+    words = [sys.executable, "-m", "connector", "--config", str(home.config), "run"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=os.environ | SECRETS)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def ready(home, threaded):
+    port = free_port()
+    with threaded(build()) as org:
+        make_home(home.directory, port=port)
+        text = home.config.read_text().replace("https://acme.my.salesforce.com", org)
+        text = text.replace("client_id: app", "client_id: sandbox")
+        home.config.write_text(f"listen: {{port: 0}}\n{text}")
+        yield home
+
+
+def test_the_daemon_runs_answers_reloads_and_ends_at_sigterm(ready):
+    with started(ready) as process:
+        lines = iter(process.stderr.readline, "")
+        assert any("listening" in line for line in lines)
+        assert "Events: 0 received" in ready.run("status").stdout
+        assert ready.run("reload").exit_code == 0
+        path = ready.edit("strex-log.yaml", "on: [strex.message,", "on: [strex.mesage,")
+        refused = ready.run("reload")
+        assert (refused.exit_code, path.name in refused.stderr) == (1, True)
+        second = subprocess.run(
+            process.args, capture_output=True, text=True, env=os.environ | SECRETS, check=False, timeout=60
+        )
+        assert second.returncode == 2, second.stderr  # The mappings do not load.
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+
+
+def test_a_second_daemon_on_the_same_file_is_refused_with_the_first_one_s_pid(ready):
+    with started(ready) as process:
+        assert any("listening" in line for line in iter(process.stderr.readline, ""))
+        second = subprocess.run(
+            process.args, capture_output=True, text=True, env=os.environ | SECRETS, check=False, timeout=60
+        )
+        assert second.returncode == 3
+        assert f"process {process.pid}" in second.stderr
+
+
+def test_a_port_that_is_taken_is_told_with_its_cure(ready):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        text = ready.config.read_text().replace("listen: {port: 0}", f"listen: {{port: {other.getsockname()[1]}}}")
+        ready.config.write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-m", "connector", "--config", str(ready.config), "run"],
+            capture_output=True,
+            text=True,
+            env=os.environ | SECRETS,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 2
+    assert "another program listens there" in done.stderr
+
+
+def test_missing_secrets_keep_the_daemon_from_starting(home):
+    done = home.run("run")
+    assert done.exit_code == 2
+    assert "SCENE_S" in done.stderr

@@ -1,0 +1,419 @@
+import json
+
+import pytest
+from control_scene import DONOR, NOW, OTHER, Scene, make_home, report
+
+from connector.control.cures import CURES, cure
+from connector.control.shown import Shown
+from connector.model.errors import ConnectorError
+from connector.model.event import Event, Verdict
+from connector.model.exchange import HttpRequest
+from connector.model.lifecycle import EventState, UnitState
+from connector.model.outcome import Reason
+from connector.model.phone import Phone
+from connector.steps.keeping import entry
+
+
+@pytest.fixture
+async def scene(tmp_path):
+    made = Scene.open(make_home(tmp_path))
+    yield made
+    await made.store.close()
+
+
+def request(body):
+    return HttpRequest(
+        method="POST",
+        instance="strex",
+        door="dlr",
+        secret=None,
+        url="",
+        query="",
+        headers={},
+        body=body,
+        peer="127.0.0.1",
+        received_at=NOW,
+    )
+
+
+async def dead_opt_out(scene, **about):
+    event_id = await scene.receive(report("Unsubscribe", **about))
+    await scene.plan()
+    await scene.settle("salesforce", UnitState.DEAD, reason=Reason.NO_ACCESS, detail=f"no access for {DONOR}")
+    return event_id
+
+
+# Status.
+
+
+async def test_status_balances_its_books_and_names_every_sink(scene):
+    await scene.receive(report("Unsubscribe"))
+    await scene.plan()
+    await scene.receive(report("Subscribe", transaction="t-2", phone=OTHER))
+    scene.later(minutes=6)
+    said = await scene.ask("status")
+    assert (said["received"], said["balanced"]) == (2, True)
+    assert {state: n for state, n in said["states"].items() if n} == {"pending": 1, "delivering": 1}
+    assert set(said["states"]) == {state.value for state in EventState}
+    assert said["oldest_pending_seconds"] == 360
+    by_name = {one["sink"]: one for one in said["sinks"]}
+    assert set(by_name) == {"salesforce", "strex"}
+    assert by_name["salesforce"]["units"]["ready"] == 1
+    assert by_name["salesforce"]["oldest_open_seconds"] == 360
+    assert by_name["strex"]["oldest_open"] is None
+    assert said["mapping"] == {"version": scene.rules.version, "problems": 0}
+    json.dumps(said)
+
+
+async def test_status_tells_of_opt_outs_past_the_deadline_only(scene):
+    await scene.receive(report("Unsubscribe"))
+    await scene.plan()
+    scene.later(minutes=4)
+    assert (await scene.ask("status"))["late_opt_outs"] == []
+    scene.later(minutes=2)
+    (late,) = (await scene.ask("status"))["late_opt_outs"]
+    assert (late["sink"], late["seconds"], late["failed"]) == ("salesforce", 360, False)
+
+
+async def test_status_shows_where_each_feed_is(scene):
+    (feed,) = (await scene.ask("status"))["feeds"]
+    assert (feed["feed"], feed["begun"]) == ("salesforce.Contact", False)
+    cursor = json.dumps({"fields": [], "position": "2026-01-02", "baseline": False})
+    await scene.store.following.set_cursor("salesforce.Contact", cursor)
+    (feed,) = (await scene.ask("status"))["feeds"]
+    assert (feed["first_look_over"], feed["position"]) == (True, "2026-01-02")
+
+
+async def test_status_answers_though_the_mappings_are_broken(scene):
+    path = scene.loaded.at("mappings") / "strex-log.yaml"
+    path.write_text("on: strex.mesage\nrules: []\n")
+
+    control = type(scene.control)(scene.store, rules=scene.read_rules, loaded=scene.loaded, now=lambda: scene.now)
+    said = await control.commands()["status"]({})
+    assert said["mapping"] == {"version": None, "problems": 1}
+
+
+# Dead letters.
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_has_its_cure(reason):
+    assert cure(reason) == CURES[reason]
+    assert len(CURES[reason]) > 30
+
+
+async def test_a_dead_letter_is_listed_with_its_cure_and_without_the_number(scene):
+    event_id = await dead_opt_out(scene)
+    said = await scene.ask("dead_list")
+    (letter,) = said["letters"]
+    assert (letter["id"], letter["reason"], letter["sink"]) == (event_id, "no_access", "salesforce")
+    assert letter["cure"] == CURES[Reason.NO_ACCESS]
+    assert said["reasons"] == {"no_access": {"count": 1, "cure": CURES[Reason.NO_ACCESS]}}
+    assert DONOR not in json.dumps(said)
+    assert (await scene.ask("dead_list", reason="bug"))["letters"] == []
+
+
+async def test_a_dead_letter_is_shown_by_id_or_key_with_what_it_was_to_do(scene):
+    event_id = await dead_opt_out(scene)
+    by_id = await scene.ask("dead_show", id=event_id)
+    assert by_id == await scene.ask("dead_show", id=str(event_id))
+    assert by_id == await scene.ask("dead_show", id=by_id["letters"][0]["key"])
+    (letter,) = by_id["letters"]
+    assert [one["upsert"] for one in letter["operations"]] == ["Contact", "SMS_Event__c", "Contact"]
+    assert DONOR not in json.dumps(by_id)
+    assert DONOR in json.dumps(await scene.ask("dead_show", id=event_id, reveal=True))
+
+
+@pytest.mark.parametrize("how", ["ids", "keys", "reason", "all"])
+async def test_dead_letters_try_again_when_they_are_told(scene, how):
+    event_id = await dead_opt_out(scene)
+    key = scene.store.inbox.get(event_id).key
+    payload = {
+        "ids": {"ids": [event_id]},
+        "keys": {"ids": [key]},
+        "reason": {"reason": "no_access"},
+        "all": {"all": True},
+    }
+    assert await scene.ask("dead_retry", **payload[how]) == {"retried": 1}
+    assert scene.state(event_id) == "delivering"
+
+
+@pytest.mark.parametrize(
+    ("payload", "cure_words"),
+    [
+        ({}, "say which"),
+        ({"ids": [1], "all": True}, "say which"),
+        ({"ids": []}, "at least one id"),
+        ({"ids": [77]}, "dead list"),
+        ({"ids": ["nothing"]}, "dead list"),
+        ({"ids": [True]}, "id or its key"),
+        ({"ids": [2**70]}, "dead list"),
+        ({"reason": "no_acces"}, "did you mean `no_access`"),
+        ({"reason": "bug"}, "dead list"),
+        ({"all": "yes"}, "kind bool"),
+        ({"id": [1]}, "did you mean `ids`"),
+    ],
+)
+async def test_an_order_that_is_not_clear_changes_nothing(scene, payload, cure_words):
+    event_id = await dead_opt_out(scene)
+    with pytest.raises(ConnectorError, match=cure_words):
+        await scene.ask("dead_retry", **payload)
+    assert scene.state(event_id) == "dead"
+
+
+async def test_an_event_that_is_not_dead_has_no_dead_letter_to_show(scene):
+    event_id = await scene.receive(report("Unsubscribe"))
+    with pytest.raises(ConnectorError, match="it is pending: see `connector dead list`"):
+        await scene.ask("dead_show", id=event_id)
+
+
+# What is parked.
+
+
+async def parked(scene):
+    """Two changes of one poll, where one command is allowed."""
+    events = [
+        Event(
+            key=f"change-{number}",
+            provider="salesforce",
+            shape="change",
+            action="change",
+            verdict=Verdict.OPT_OUT,
+            received_at=scene.now,
+            msisdn=Phone(phone),
+            object="Contact",
+            record={"Id": f"003-{number}", "MobilePhone": phone, "SMS_Opt_Out__c": True},
+            changed=("SMS_Opt_Out__c",),
+            batch="poll-1",
+        )
+        for number, phone in enumerate([DONOR, OTHER])
+    ]
+    kept = await scene.store.inbox.keep([entry(event, b"") for event in events])
+    await scene.plan(most_commands=1)
+    return [one.id for one in kept]
+
+
+async def test_what_is_parked_is_listed_apart_from_what_failed(scene):
+    ids = await parked(scene)
+    said = await scene.ask("parked_list")
+    assert [one["id"] for one in said["parked"]] == ids
+    assert {one["command"] for line in said["parked"] for one in line["operations"]} == {"unsubscribe"}
+    assert DONOR not in json.dumps(said)
+    assert (await scene.ask("dead_list"))["letters"] == []
+
+
+async def test_what_is_parked_goes_out_or_never_does(scene):
+    first, second = await parked(scene)
+    assert await scene.ask("parked_release", ids=[first]) == {"released": 1}
+    assert await scene.ask("parked_discard", all=True) == {"discarded": 1}
+    assert (scene.state(first), scene.state(second)) == ("delivering", "ignored")
+    with pytest.raises(ConnectorError, match="parked list"):
+        await scene.ask("parked_release", all=True)
+
+
+async def test_a_retry_of_all_leaves_alone_what_is_parked(scene):
+    await parked(scene)
+    with pytest.raises(ConnectorError, match="parked list"):
+        await scene.ask("dead_retry", all=True)
+
+
+# Replay.
+
+
+async def test_an_unreadable_event_is_read_again(scene):
+    body = report("Unsubscribe")
+    event_id = await scene.receive_raw(request(b"Properties: {}"))
+    assert scene.state(event_id) == "unreadable"
+    with pytest.raises(ConnectorError, match="still not understood"):
+        await scene.ask("replay", id=event_id)
+    assert scene.state(event_id) == "unreadable"
+    # A mended reader stands behind the same door: here the body is mended instead.
+    await scene.store.writer.run(
+        lambda connection: connection.execute("UPDATE inbox SET raw = ? WHERE id = ?", (body, event_id))
+    )
+    said = await scene.ask("replay", id=event_id)
+    assert said == {"id": event_id, "key": "strex-dlr-t-1-Ok-Delivered", "state": "pending"}
+    await scene.plan()
+    assert scene.state(event_id) == "delivering"
+
+
+@pytest.mark.parametrize("named", [77, "no-such-key", None, [], 1.5])
+async def test_only_a_known_event_is_replayed(scene, named):
+    with pytest.raises(ConnectorError):
+        await scene.ask("replay", id=named)
+
+
+async def test_an_event_with_deliveries_is_not_replayed(scene):
+    event_id = await dead_opt_out(scene)
+    with pytest.raises(ConnectorError, match="retry its dead letters instead"):
+        await scene.ask("replay", id=event_id)
+
+
+# Consents.
+
+
+async def test_consents_show_subscriptions_ledger_and_what_is_open(scene):
+    await scene.receive(report("Subscribe", transaction="t-1", keyword="KATT", joined="j-1"))
+    await scene.plan()
+    await scene.receive(report("Unsubscribe", transaction="t-2", keyword="KATT", joined="j-1"))
+    await scene.plan()
+    said = await scene.ask("consents_show", phone=DONOR)
+    assert [(one["words"], one["active"]) for one in said["subscriptions"]] == [("KATT on 2002 (strex)", False)]
+    assert said["last_word"] == "opted out of KATT on 2002 (strex)"
+    assert [one["phase"] for one in said["ledger"]] == ["decided", "decided", "confirmed"]
+    assert [one["sink"] for one in said["open_opt_outs"]] == ["salesforce"]
+    assert DONOR not in json.dumps(said)
+    assert said == await scene.ask("consents_show", phone="98 07 90 08")
+
+
+async def test_an_unknown_number_has_an_empty_ledger_and_a_bad_one_is_not_repeated(scene):
+    assert (await scene.ask("consents_show", phone=OTHER))["last_word"] is None
+    with pytest.raises(ConnectorError, match="country code") as caught:
+        await scene.ask("consents_show", phone="12345678901234567890")
+    assert "123456" not in str(caught.value)
+
+
+async def test_the_baseline_shows_and_sends_nothing_unasked(scene):
+    await scene.shadow("003-1", phone=DONOR)
+    await scene.shadow("003-2", phone=DONOR)
+    await scene.shadow("003-3", phone=None)
+    await scene.shadow("003-4", phone=OTHER, out=False)
+    said = await scene.ask("consents_baseline")
+    assert (said["opted_out_records"], said["without_number"], said["same_number"]) == (3, 1, 1)
+    assert (said["people"], said["commands"], said["sent"]) == (1, 2, 0)
+    (line,) = said["lines"]
+    assert line["commands"] == ["unsubscribe MYKEYWORD on 2002 (strex)", "unsubscribe KATT on 2002 (strex)"]
+    assert DONOR not in json.dumps(said)
+    assert scene.store.inbox.received() == 0
+
+
+async def test_the_baseline_is_sent_once_and_never_parked(scene):
+    phones = [f"+479000000{number}" for number in range(1, 5)]
+    for number, phone in enumerate(phones):
+        await scene.shadow(f"003-{number}", phone=phone)
+    assert (await scene.ask("consents_baseline", send=True))["sent"] == 4
+    assert (await scene.ask("consents_baseline", send=True))["sent"] == 0
+    await scene.plan(most_commands=1)
+    assert (await scene.ask("parked_list"))["parked"] == []
+    units = await scene.settle("strex")
+    assert sorted(unit.lane for unit in units) == phones
+    again = await scene.ask("consents_baseline", send=True)
+    assert (again["already_out"], again["commands"], again["sent"]) == (4, 0, 0)
+
+
+async def test_who_is_out_by_an_sms_of_their_own_is_not_told_to_the_provider_again(scene):
+    await scene.receive(report("Unsubscribe"))
+    await scene.plan()
+    await scene.shadow("003-1", phone=DONOR)
+    assert (await scene.ask("consents_baseline"))["already_out"] == 1
+
+
+async def test_the_baseline_goes_to_the_subscriptions_that_the_ledger_knows(scene):
+    await scene.receive(report("Subscribe", keyword="HUND", joined="j-1"))
+    await scene.plan()
+    await scene.shadow("003-1", phone=DONOR)
+    (line,) = (await scene.ask("consents_baseline"))["lines"]
+    assert line["commands"] == ["unsubscribe HUND on 2002 (strex)"]
+
+
+# Explain.
+
+
+async def test_an_event_is_explained_from_top_to_bottom(scene):
+    event_id = await scene.receive(report("Unsubscribe"))
+    await scene.plan()
+    await scene.settle("salesforce", UnitState.DEAD, reason=Reason.NO_ACCESS, detail="no access")
+    said = await scene.ask("explain", event=event_id)
+    assert said["event"]["words"] == (
+        "A delivery report from strex (Unsubscribe) for +47…008 about KATT on 2002; it calls this an opt-out"
+    )
+    rules = {one["rule"]: one for one in said["plan"]["rules"]}
+    assert rules["donor opted in"]["why"].startswith("action is Unsubscribe, the rule wants Subscribe or Signup")
+    assert rules["donor opted out"]["matched"] is True
+    values = {one["field"]: one for one in rules["donor opted out"]["operations"][0]["values"]}
+    assert values["SMS_Opt_Out_Source__c"] == {
+        "field": "SMS_Opt_Out_Source__c",
+        "source": "Strex {keyword?}",
+        "value": "Strex KATT",
+    }
+    assert said["plan"]["consent"] == ["opted out of KATT on 2002 (strex)"]
+    (sink,) = said["became"]["sinks"]
+    assert (sink["sink"], sink["state"], sink["reason"], sink["cure"]) == (
+        "salesforce",
+        "dead",
+        "no_access",
+        CURES[Reason.NO_ACCESS],
+    )
+    assert said["became"]["mapping_changed"] is False
+
+
+async def test_no_number_leaves_in_an_explanation_unless_it_is_to_be_revealed(scene):
+    body = report("Subscribe").replace(
+        b'"Keyword"', b'"phone": "98079008", "note": "call 4798079008 or +4790000001", "Keyword"'
+    )
+    event_id = await scene.receive(body)
+    await scene.plan()
+    for asked in ({"event": event_id}, {"phone": DONOR}):
+        hidden = json.dumps(await scene.ask("explain", **asked))
+        assert "98079008" not in hidden
+        assert "90000001" not in hidden
+        assert DONOR in json.dumps(await scene.ask("explain", **asked, reveal=True))
+
+
+async def test_an_event_is_planned_again_with_what_was_known_before_it(scene):
+    """The flag of one who leaves one of two subscriptions stays; by the whole ledger, with both left, it would be set."""
+    await scene.receive(report("Subscribe", transaction="a", keyword="KATT", joined="j-1"))
+    await scene.receive(report("Subscribe", transaction="b", keyword="MYKEYWORD", joined="j-2"))
+    await scene.plan()
+    first = await scene.receive(report("Unsubscribe", transaction="c", keyword="KATT", joined="j-1"))
+    await scene.plan()
+    await scene.receive(report("Unsubscribe", transaction="d", keyword="MYKEYWORD", joined="j-2"))
+    await scene.plan()
+    said = (await scene.ask("explain", event=first))["plan"]
+    assert any("1 other subscription(s)" in one for one in said["consent"])
+    assert not any("SMS_Opt_Out__c" in one["set"] for one in said["operations"])
+
+
+async def test_it_is_said_when_other_mappings_decided(scene):
+    event_id = await scene.receive(report("AlreadyRegistered"))
+    await scene.plan()
+    path = scene.loaded.at("mappings") / "strex-log.yaml"
+    path.write_text(path.read_text() + "\n# A remark.\n")
+    decided, scene.rules = scene.rules.version, scene.read_rules()
+    said = await scene.ask("explain", event=event_id)
+    assert said["became"]["mapping_changed"] is True
+    assert (said["became"]["mapping"], said["plan"]["mapping"]) == (decided, scene.rules.version)
+
+
+async def test_an_unreadable_event_is_explained_too(scene):
+    event_id = await scene.receive_raw(request(b"{}"))
+    said = await scene.ask("explain", event=event_id)
+    assert said["plan"] is None
+    assert said["became"]["state"] == "unreadable"
+    assert "replay" in said["became"]["cure"]
+
+
+async def test_a_person_is_explained_in_order_with_the_ledger(scene):
+    await scene.receive(report("Subscribe", transaction="a", joined="j-1"))
+    await scene.plan()
+    await scene.settle("salesforce")
+    await scene.receive(report("Unsubscribe", transaction="b", joined="j-1"))
+    await scene.plan()
+    said = await scene.ask("explain", phone=DONOR)
+    assert [one["event"]["action"] for one in said["history"]] == ["Subscribe", "Unsubscribe"]
+    assert [one["state"] for one in said["history"]] == ["delivered", "delivering"]
+    assert said["history"][0]["ledger"][0]["words"].startswith("joined KATT on 2002 (strex); said by strex")
+    assert said["subscriptions"][0]["active"] is False
+
+
+@pytest.mark.parametrize("payload", [{}, {"event": 1, "phone": DONOR}, {"event": 9}, {"phone": "nobody"}, {"evnt": 1}])
+async def test_a_question_that_has_no_answer_is_told_why(scene, payload):
+    with pytest.raises(ConnectorError):
+        await scene.ask("explain", **payload)
+
+
+def test_values_are_shown_as_json_can_hold_them():
+    shown = Shown(person=Phone(DONOR))
+    assert shown.value({"a": [Verdict.OPT_OUT, Phone(DONOR), 4798079008, 250, True, None, 1.5, "x"]}) == {
+        "a": ["opt_out", "+47…008", "…008", 250, True, None, 1.5, "x"]
+    }
