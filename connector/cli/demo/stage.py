@@ -37,7 +37,7 @@ default_region: "NO"
 providers:
   strex:
     path_secrets: [{{file: hook-secret}}]
-    signature: {{mode: required}}
+    signature: {{mode: if_present}}
     api: {{url: "{strex}", key: {{file: strex-key}}}}
     subscriptions:
       - {{short_number: "2002", keyword: MYKEYWORD}}
@@ -50,6 +50,14 @@ crm:
     consent_fields:
       Contact: {{flag: SMS_Opt_Out__c, phone: MobilePhone, along: [SMS_Opt_Out_At__c, SMS_Opt_Out_Source__c]}}
 """
+
+DOCUMENT = (
+    '{"transactionId": "by-hand-1", "sender": "2002", "recipient": "+4798079008", "statusCode": "Ok", '
+    '"detailedStatusCode": "Delivered", "properties": {"ServiceType": "Subscription", '
+    '"ServiceId": "d2455b83-f471-4f8e-9332-2387b23adbhd", "Keyword": "MYKEYWORD", "SystemAction": "Unsubscribe", '
+    '"SubscriberTransactionId": "28738980-328d-488f-a8ed-3570200500a1", "ServiceSubType": "Donation", '
+    '"AccountId": 4828, "myproperty": "custom value"}}'
+)
 
 
 class DemoFailed(ConnectorError):  # noqa: N818 - it reads as what happened.
@@ -195,8 +203,8 @@ class Stage:
                 f"curl -s {self.strex}/_sandbox/commands",
                 "# everything about that number, in plain words",
                 f".venv/bin/connector --config {self.directory}/config.yaml explain +4790000042",
-                "# a callback by hand (the demo's door wants signatures: this one is turned away with 401)",
-                f"curl -i {self.hooks}/dlr/{self.secret} -d '{{}}'",
+                "# a callback by hand: the example of the Strex document",
+                f"curl -i {self.hooks}/dlr/{self.secret} -d '{DOCUMENT}'",
                 "",
                 "Ctrl-C ends it.",
             ]

@@ -1,0 +1,73 @@
+"""Every YAML block of README and docs is a mapping that compiles and passes its tests, rules that do, or a config that loads."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from connector.adapters import CONFIG, load_config, mapping_context
+from connector.config import document
+from connector.config.load import load
+from connector.mapping.compile import load_mappings
+from connector.model.lifecycle import EventState
+from connector.steps.trials import try_cases
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+BLOCKS = [
+    pytest.param(match[1], id=f"{page.name}:{page.read_text()[: match.start()].count(chr(10)) + 1}")
+    for page in PAGES
+    for match in re.finditer(r"^```yaml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+]
+
+
+@pytest.fixture
+def context():
+    return mapping_context(load_config(ROOT / "config.example.yaml"))
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_block_works(block, context, tmp_path):
+    content = yaml.safe_load(block)
+    if isinstance(content, dict) and "providers" in content:
+        load(document.parse(block, "block.yaml"), CONFIG)
+        return
+    if isinstance(content, list):
+        # The rules of a fragment stand for a part of a file; the rest is what a whole file must have.
+        head = "  - name: opt-outs\n    when: {verdict: opt_out}\n    ignore: true\n    consent: opt_out\n"
+        block = "on: strex.delivery_report\nrules:\n" + head + "".join(f"  {line}\n" for line in block.splitlines())
+    (tmp_path / "block.yaml").write_text(block)
+    for shipped in (ROOT / "mappings").glob("*.yaml"):
+        (tmp_path / shipped.name).write_text(shipped.read_text())
+    rules = load_mappings(tmp_path, context)
+    failed = [trial for trial in try_cases(rules) if trial.file == "block.yaml" and trial.differences]
+    assert not failed
+
+
+def test_there_are_blocks():
+    assert len(BLOCKS) >= 5
+
+
+def test_the_readme_names_every_field_that_the_shipped_mappings_use(context):
+    rules = load_mappings(ROOT / "mappings", context)
+    readme = (ROOT / "README.md").read_text()
+    for file in rules.files:
+        for rule in file.rules:
+            for item in rule.items:
+                for one in (*getattr(item, "set", ()), *getattr(item, "create", ())):
+                    name = one.name.removesuffix("__r") + "__c" if one.name.endswith("__r") else one.name
+                    assert f"`{name}`" in readme, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_the_states_of_an_event_are_all_explained():
+    text = (ROOT / "docs" / "guarantees.md").read_text()
+    for state in EventState:
+        assert f"| {state.value} |" in text
