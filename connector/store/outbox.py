@@ -28,8 +28,8 @@ WAKE = """UPDATE units SET state = 'ready' WHERE id IN (
     UNION ALL
     SELECT id FROM (SELECT id FROM units INDEXED BY units_started
         WHERE sink = :sink AND state = 'resting' AND urgent = 0 AND started_at > :now LIMIT :limit))"""
-HEADS = """SELECT json_group_array(json_array(id, lane, size)) FROM (
-    SELECT id, lane, size FROM units INDEXED BY units_ready
+HEADS = """SELECT json_group_array(json_array(id, lane, urgent, size)) FROM (
+    SELECT id, lane, urgent, size FROM units INDEXED BY units_ready
     WHERE sink = :sink AND state = 'ready' ORDER BY urgent DESC, event_id LIMIT :limit)"""
 BEHIND = """SELECT json_group_array(json_array(
     head.id, -unit.urgent, unit.event_id, unit.id, unit.lane, unit.size, unit.due_at > :now AND unit.started_at <= :now))
@@ -38,6 +38,14 @@ BEHIND = """SELECT json_group_array(json_array(
         SELECT next.id FROM units AS next INDEXED BY units_order
         WHERE next.sink = :sink AND next.lane = head.value AND next.open = 1 AND next.state = 'waiting'
         ORDER BY next.urgent DESC, next.event_id LIMIT :each)"""
+# What may have been done together goes out together again: the older part alone could undo the newer. Opt-outs apart.
+BOUND = """WITH doubt (lane, urgent, last) AS (
+        SELECT lane, urgent, max(event_id) FROM units INDEXED BY units_doubt
+        WHERE sink = :sink AND in_doubt = 1 AND state = 'waiting' GROUP BY lane, urgent)
+    SELECT json_group_array(json_array(unit.id, unit.lane, unit.urgent, unit.size)) FROM doubt
+    CROSS JOIN units AS unit INDEXED BY units_order
+    ON unit.sink = :sink AND unit.lane = doubt.lane AND unit.open = 1 AND unit.urgent = doubt.urgent
+    AND unit.event_id <= doubt.last WHERE unit.state = 'waiting'"""
 TAKE = """UPDATE units SET state = 'claimed', claim = :start, first_try_at = coalesce(first_try_at, :now),
     started_at = NULL, due_at = NULL WHERE id IN (SELECT value FROM json_each(:ids))"""
 HELD = """SELECT json_group_array(json_array(unit.id, unit.event_id, inbox.key, unit.lane, unit.operations, unit.done,
@@ -72,8 +80,8 @@ class Outbox:
     async def claim(self, sink: str, limit: int, start_id: str, now: datetime) -> list[Unit]:
         """Take up to `limit` operations' worth of units, opt-outs first, then the oldest; those of one lane in its order.
 
-        A unit with more operations than that comes alone. `start_id` is this process's start: what another start holds is
-        free (free_claims).
+        A unit with more operations than that comes alone, and so does a run that is in doubt together. `start_id` is this
+        process's start: what another start holds is free (free_claims).
         """
 
         def work(connection: sqlite3.Connection) -> tuple[list[Any], dict[int, tuple[Written, ...]]]:
@@ -141,22 +149,41 @@ def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tupl
 def _take(connection: sqlite3.Connection, sink: str, limit: int, start_id: str, now: datetime) -> list[int]:
     parameters = {"sink": sink, "limit": limit, "now": micros(now)}
     connection.execute(WAKE, parameters)
+    heads = read_rows(connection, HEADS, {"sink": sink, "limit": limit})
+    bound = _bound(connection, sink) if heads else {}
     room = limit
-    heads: dict[str, int] = {}
-    for unit_id, lane, size in read_rows(connection, HEADS, {"sink": sink, "limit": limit}):
-        if heads and size > room:
+    lanes: list[str] = []
+    ids: list[int] = []
+    for unit_id, lane, urgent, size in heads:
+        several = [(unit_id, size), *bound.get((lane, urgent), ())]
+        whole = sum(size for _, size in several)
+        if ids and whole > room:
             break
-        heads[lane] = unit_id
-        room -= size
-    ids = list(heads.values())
-    if heads and room > 0:
-        behind = read_rows(
-            connection, BEHIND, parameters | {"lanes": as_list(list(heads)), "each": -(-room // len(heads))}
-        )
-        ids += _fitting(behind, room)
-    if ids:
-        connection.execute(TAKE, {"start": start_id, "now": micros(now), "ids": as_list(ids)})
+        ids += [each for each, _ in several]
+        room -= whole
+        # Behind an opt-out no part of a run that is in doubt is taken.
+        if not urgent or (lane, 0) not in bound:
+            lanes.append(lane)
+    _claim(connection, ids, start_id, now)
+    if lanes and room > 0:
+        behind = read_rows(connection, BEHIND, parameters | {"lanes": as_list(lanes), "each": -(-room // len(lanes))})
+        fitting = _fitting(behind, room)
+        _claim(connection, fitting, start_id, now)
+        ids += fitting
     return ids
+
+
+def _bound(connection: sqlite3.Connection, sink: str) -> dict[tuple[str, int], list[tuple[int, int]]]:
+    """The units (id, size) that go out with the head of their lane in any case, by lane and urgency."""
+    bound: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    for unit_id, lane, urgent, size in read_rows(connection, BOUND, {"sink": sink}):
+        bound.setdefault((lane, urgent), []).append((unit_id, size))
+    return bound
+
+
+def _claim(connection: sqlite3.Connection, ids: Sequence[int], start_id: str, now: datetime) -> None:
+    if ids:
+        connection.execute(TAKE, {"start": start_id, "now": micros(now), "ids": as_list(list(ids))})
 
 
 def _fitting(behind: Iterable[list[Any]], room: int) -> list[int]:

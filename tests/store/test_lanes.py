@@ -29,7 +29,7 @@ class Mine:
     def __init__(self, event_id, lane, urgent, state):
         self.event_id, self.lane, self.urgent, self.state = event_id, lane, urgent, state
         self.due = self.unit_id = None
-        self.overtaken = False
+        self.overtaken = self.doubt = False
 
     @property
     def place(self):
@@ -104,23 +104,41 @@ class Lanes(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 6))
     def units_are_claimed(self, limit):
-        expected_heads = sorted(
+        expected_heads, bound, room = [], {}, limit
+        for head in sorted(
             (lane[0] for name in LANES if (lane := self.lane(name)) and self.may_go(lane)), key=lambda unit: unit.place
-        )[:limit]
+        ):
+            bound[head.lane] = self.bound(head)
+            if expected_heads and len(bound[head.lane]) > room:
+                break
+            room -= len(bound[head.lane])
+            expected_heads.append(head)
         units = self.do(self.store.outbox.claim(SINK, limit, str(self.start), self.now))
         taken = [unit.event_id for unit in units]
-        assert len(taken) <= limit
+        assert len(taken) <= max(limit, limit - room)
         assert {unit.event_id for unit in expected_heads} <= set(taken)
         for name in {self.units[event_id].lane for event_id in taken}:
             lane = self.lane(name)
             run = [event_id for event_id in taken if self.units[event_id].lane == name]
             assert lane[0] in expected_heads, "only lanes whose head was taken"
             assert run == [unit.event_id for unit in lane[: len(run)]], "a run from the head, in order, without a gap"
-            assert not any(self.rests(unit) for unit in lane[1 : len(run)]), "nothing that has to rest"
+            sure = len(bound[name])
+            assert len(run) >= sure, "all that is in doubt together"
+            assert not any(self.rests(unit) for unit in lane[sure : len(run)]), "nothing else that has to rest"
+            assert not (lane[0].urgent and len(run) > sure and self.doubtful(lane, urgent=False)), "no part of a doubt"
         for unit in units:
             mine = self.units[unit.event_id]
             mine.state, mine.unit_id, mine.due = "claimed", unit.id, None
             assert (unit.overtaken_by is not None) == mine.overtaken
+
+    def bound(self, head):
+        """The run from the head that goes out whole."""
+        alike = [unit for unit in self.lane(head.lane) if unit.urgent == head.urgent]
+        last = max((place for place, unit in enumerate(alike) if unit.doubt), default=0)
+        return alike[: last + 1]
+
+    def doubtful(self, lane, *, urgent):
+        return any(unit.doubt and unit.urgent == urgent for unit in lane)
 
     def may_go(self, lane):
         return not self.rests(lane[0]) and not any(unit.state == "claimed" for unit in lane)
@@ -143,6 +161,7 @@ class Lanes(RuleBasedStateMachine):
         for unit in chosen:
             unit.state = state.value if state in {UnitState.DELIVERED, UnitState.DEAD} else "queued"
             unit.due = self.now + DELAY if state is UnitState.RESTING else None
+            unit.doubt = unit.doubt and unit.state == "queued"
 
     @rule()
     def dead_letters_are_retried(self):
@@ -165,7 +184,7 @@ class Lanes(RuleBasedStateMachine):
         held = [unit for unit in self.units.values() if unit.state == "claimed"]
         assert self.do(self.store.outbox.free_claims(str(self.start), self.now)) == len(held)
         for unit in held:
-            unit.state = "queued"
+            unit.state, unit.doubt = "queued", True
 
     @invariant()
     def every_lane_has_the_head_that_it_should(self):

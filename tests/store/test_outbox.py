@@ -259,6 +259,20 @@ async def test_doubt_stays_until_something_certain_is_known(scene):
     assert scene.store.outbox.in_doubt_writes(CRM, "Contact") == ()
 
 
+async def test_what_was_sent_together_and_is_in_doubt_goes_out_together_again(scene):
+    for key in ("a", "b", "c"):
+        await scene.unit(key)
+    for minutes, unit in zip((1, 2, 3), await scene.claim(3), strict=True):
+        delay = timedelta(minutes=minutes)
+        await scene.settle(unit, RESTING, reason=Reason.CONNECTION_LOST, delay=delay, in_doubt=True)
+    await scene.unit("d")
+    await scene.unit("e", lane=BERIT)
+    await scene.later(minutes=1)
+    # Nothing of it may go before the rest of it, though it rests longer, nor be parted for want of room.
+    assert await scene.claimed(2) == ["a", "b", "c"]
+    assert await scene.claimed(2) == ["e"]
+
+
 async def test_writes_under_way_or_in_doubt_are_told(scene):
     first, second = scene.write(ANNA, A__c=1), scene.write(BERIT, B__c=1)
     await scene.unit("a", operations=(first, first))

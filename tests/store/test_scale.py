@@ -19,6 +19,7 @@ NAMED = {
     "wake": outbox.WAKE,
     "heads": outbox.HEADS,
     "behind": outbox.BEHIND,
+    "bound": outbox.BOUND,
     "take": outbox.TAKE,
     "doubtful": outbox.DOUBTFUL,
     "next due": outbox.NEXT_DUE,
@@ -48,7 +49,7 @@ PLACED = {
 }
 # Walks that are meant: over the parameters, over what a subquery has found, and over an index of nothing but what is looked for.
 MEANT = ("VIRTUAL TABLE", "CONSTANT ROW", "SCAN (subquery", "USING INDEX inbox_pending", "USING INDEX inbox_urgent")
-FOUND = {"SCAN lane", "SCAN new", "SCAN plan", "SCAN opt_out"}
+FOUND = {"SCAN lane", "SCAN doubt", "SCAN new", "SCAN plan", "SCAN opt_out"}
 
 
 async def plan_of(scene, query, parameters):
