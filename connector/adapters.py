@@ -1,9 +1,11 @@
 """The explicit list of providers and CRMs, and a config file → what they bring. A new one is a line in each of two tables."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Union
+
+from pydantic import BaseModel, Field
 
 from connector.config import document
 from connector.config.load import load
@@ -18,10 +20,22 @@ from connector.providers.provider import Provider
 from connector.providers.strex import provider as strex
 from connector.providers.strex.settings import StrexSettings
 
-PROVIDERS = {StrexSettings: strex}
-CRMS = {SalesforceSettings: salesforce}
-CONFIG = config_model(StrexSettings, SalesforceSettings)
+PROVIDERS = {
+    StrexSettings: strex,
+}
+CRMS = {
+    SalesforceSettings: salesforce,
+}
 CHANGE = "change"  # the shape of what a CRM's feed shows
+
+
+def _either(models: Iterable[type[BaseModel]]) -> Any:
+    """One of the models, told apart by `type`; a single one needs no telling."""
+    several = tuple(models)
+    return several[0] if len(several) == 1 else Annotated[Union[several], Field(discriminator="type")]  # noqa: UP007 - made at run time.
+
+
+CONFIG = config_model(_either(PROVIDERS), _either(CRMS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
