@@ -1,6 +1,7 @@
 """`connector demo`: a donor's story on this machine alone, with a real daemon and both sandboxes, each a process of its own."""
 
 import json
+import signal
 from pathlib import Path
 
 import click
@@ -20,6 +21,9 @@ PLACE = Path(".demo")
 @click.pass_context
 def demo(context: click.Context, *, keep: bool, directory: Path, as_json: bool) -> None:
     """Play a donor's story: SMS to Salesforce, an opt-out in Salesforce back to Strex, and no echo."""
+    # Whoever ends the demo, and however, its processes end with it; a shell may have started it with Ctrl-C turned off.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Stage(directory) as stage:
         story = Story(stage, quiet=as_json)
         report = story.play()
