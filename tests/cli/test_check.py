@@ -91,3 +91,11 @@ def test_live_needs_its_secrets(home):
     said = home.json("check", "--live", code=1)
     assert {one["severity"] for one in said["problems"]} == {"error"}
     assert json.dumps(said).count("SCENE_SF_SECRET") >= 1
+
+
+def test_warnings_of_mappings_are_told_and_do_not_fail(home):
+    home.edit("strex-messages.yaml", "    consent: opt_out\n", "")
+    said = home.json("check")
+    (warning,) = [one for one in said["problems"] if one["code"] == "consent-field"]
+    assert (said["ok"], warning["severity"], warning["file"]) == (True, "warning", "mappings/strex-messages.yaml")
+    assert "warning: mappings/strex-messages.yaml:" in home.run("check").stdout

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import socket
 from datetime import timedelta
 
 import pytest
+from aiohttp import web
 from control_scene import DONOR, Scene, make_home, report
 
 from connector.cli.ask import TOKEN_FILE
@@ -21,6 +23,12 @@ async def dead_letter(scene):
     await scene.plan()
     await scene.settle("salesforce", UnitState.DEAD, reason=Reason.NO_ACCESS, detail="no access")
     return event_id
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
 
 
 async def state_of(scene, event_id=1):
@@ -129,6 +137,22 @@ def test_a_store_that_is_held_without_a_listener_is_unreachable(home):
     assert done.exit_code == 3
     assert f"process {os.getpid()}" in done.stderr
     assert "try again" in done.stderr
+
+
+def test_after_a_daemon_has_ended_the_store_is_asked(home):
+    home.on_the_road(dead_letter)
+    write_token(home.store.with_name(TOKEN_FILE))
+    make_home(home.directory, port=free_port())
+    assert home.json("status")["received"] == 1
+
+
+def test_a_listener_that_is_no_connector_is_told_as_one(home, threaded):
+    home.on_the_road(dead_letter)
+    write_token(home.store.with_name(TOKEN_FILE))
+    with threaded(web.Application()) as url:
+        make_home(home.directory, port=int(url.rpartition(":")[2]))
+        done = home.run("status")
+    assert (done.exit_code, "is no connector" in done.stderr) == (3, True)
 
 
 def test_a_reload_needs_a_daemon(home):
