@@ -12,6 +12,7 @@ from connector.model.lifecycle import EventState, UnitState
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.steps.keeping import entry
+from connector.store.records import ShadowWrite
 
 
 @pytest.fixture
@@ -419,3 +420,12 @@ def test_values_are_shown_as_json_can_hold_them():
     assert shown.value({"a": [Verdict.OPT_OUT, Phone(DONOR), 4798079008, 250, True, None, 1.5, "x"]}) == {
         "a": ["opt_out", "+47…008", "…008", 250, True, None, 1.5, "x"]
     }
+
+
+async def test_the_baseline_leaves_out_what_the_config_does_not_take_for_consent(scene):
+    write = ShadowWrite(
+        crm="salesforce", object="Lead", record_id="00Q-1", fields={"Out__c": True}, phone=DONOR, opted_out=True
+    )
+    await scene.store.records.write([write], now=scene.now)
+    said = await scene.ask("consents_baseline")
+    assert (said["opted_out_records"], said["commands"]) == (0, 0)

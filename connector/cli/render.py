@@ -25,12 +25,14 @@ class Paper:
         self._console = Console(
             width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False, emoji=False
         )
+        self._begun = False  # whether anything stands on it yet
 
-    def line(self, text: object = "", *, indent: int = 0, style: str = "") -> None:
+    def line(self, text: object, *, indent: int = 0, style: str = "") -> None:
         """One line; a person's window wraps it, and for another program it stays one."""
         from rich.padding import Padding  # noqa: PLC0415 - the same.
         from rich.text import Text  # noqa: PLC0415 - the same.
 
+        self._begun = True
         line = Text(clean(text), style=style)
         if self._console.is_terminal:
             self._console.print(Padding(line, (0, 0, 0, indent), expand=False))
@@ -39,7 +41,8 @@ class Paper:
 
     def heading(self, text: str) -> None:
         """A line that opens a part."""
-        self.line()
+        if self._begun:
+            self._console.print()
         self.line(text, style="bold")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -71,13 +71,14 @@ async def _keep(house: House, events: Sequence[Event]) -> int:
 
 def _find(house: House) -> _Found:
     """One event for each number: the provider knows numbers, and no records."""
-    records = house.store.records.opted_out()
+    flags = {(crm, name): one.flag for crm, objects in house.consent.items() for name, one in objects.items()}
+    # What the config no longer takes for consent is nobody's opt-out any more.
+    records = [one for one in house.store.records.opted_out() if (one.crm, one.object) in flags]
     ledgers = house.store.consents.of_many(sorted({one.phone for one in records if one.phone}))
     events: dict[str, Event] = {}
     without = already = same = 0
     for one in records:
-        declared = house.consent.get(one.crm, {}).get(one.object)
-        if one.phone is None or declared is None:
+        if one.phone is None:
             without += 1
             continue
         standing = stand(decisions(ledgers[one.phone]))
@@ -86,7 +87,7 @@ def _find(house: House) -> _Found:
         elif one.phone in events:
             same += 1
         else:
-            events[one.phone] = _event(house, one, Phone(one.phone), declared.flag)
+            events[one.phone] = _event(house, one, Phone(one.phone), flags[one.crm, one.object])
     return _Found(list(events.values()), len(records), without, already, same)
 
 
