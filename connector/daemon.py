@@ -16,7 +16,7 @@ from typing import Any
 from connector.adapters import Loaded, build_crms, build_providers, load_config, mapping_context
 from connector.control import Control
 from connector.crm.crm import Crm, Watching
-from connector.delivery.peers import Outlet, Watch
+from connector.delivery.peers import Asking, Outlet, Watch
 from connector.delivery.transport import Client, Transport
 from connector.jobs import Calendar, Job
 from connector.loops import Loop, Step
@@ -30,6 +30,7 @@ from connector.observe.telling import fan_out
 from connector.pipeline import Around, Road, Terms
 from connector.providers.provider import Provider
 from connector.service import Notifier, Wishes, keep_fed, passed_sockets, watchdog_interval
+from connector.steps.asking import ask_loop
 from connector.steps.deadlines import Deadlines
 from connector.steps.gauges import gauges
 from connector.steps.trials import refuse_failing
@@ -188,6 +189,7 @@ async def open_house(
                 most_commands=settings.consent.max_commands_per_poll,
                 region=settings.default_region,
                 consent={name: crm.consent_fields for name, crm in house.crms.items()},
+                askers={name: one.asker for name, one in providers.items() if one.asker is not None},
             ),
             Around(tell=tell, now=clock.now, monotonic=clock.monotonic, wake=house.wake),
         )
@@ -197,6 +199,10 @@ async def open_house(
             if peer.sink is not None:
                 outlet = Outlet(peer.sink, house.clients[name])
                 house.begin(name, partial(road.deliver, outlet), idle=IDLE)
+        for name, provider in providers.items():
+            if provider.asker is not None:
+                asking = Asking(provider.asker, house.clients[name])
+                house.begin(ask_loop(name), partial(road.ask, asking), idle=IDLE)
         house.begin("plan", road.plan, idle=IDLE)
         await house.follow(rules)
 

@@ -1,4 +1,4 @@
-"""The road, read top-down: receive, follow, plan, deliver. One method for each arrow of the drawing in the README.
+"""The road, read top-down: receive, follow, ask, plan, deliver. One method for each arrow of the drawing in the README.
 
 Each step returns how many things it moved: its loop goes on at once while there is work, and otherwise waits. What a step does in
 detail stands in steps/, and what it decides in the pure rooms below.
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from connector.delivery.conclude import trouble
-from connector.delivery.peers import Outlet, Watch
+from connector.delivery.peers import Asking, Outlet, Watch
 from connector.delivery.retry import POLICIES, backoff
 from connector.delivery.sending import Sent, send
 from connector.delivery.transport import Client
@@ -23,7 +23,8 @@ from connector.model.exchange import HttpRequest, HttpResponse
 from connector.model.facts import Alarm, Followed, Received, Settled, Tell, TurnedAway, Wrote
 from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason, Retry
-from connector.model.roles import ConsentFields, Door
+from connector.model.roles import Asker, ConsentFields, Door
+from connector.steps.asking import ASK_BATCH, ask_loop, put_questions
 from connector.steps.errands import errands, settlements, shadow_of
 from connector.steps.keeping import entries
 from connector.steps.planned import Planner
@@ -45,6 +46,7 @@ class Terms:
     most_commands: int = 50  # that one poll may send without a person
     region: str | None = None  # of numbers that the CRM holds without a country code
     consent: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
+    askers: Mapping[str, Asker] = field(default_factory=dict)  # by provider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ class Around:
     tell: Tell
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
-    wake: Callable[[str], None]  # the loop of that name: `plan`, or a sink
+    wake: Callable[[str], None]  # the loop of that name: `plan`, a sink, or ask_loop() of a provider
 
 
 class Road:
@@ -66,6 +68,7 @@ class Road:
         self._store = store
         self._region = terms.region
         self._consent = terms.consent
+        self._askers = terms.askers
         self._planner = Planner(store, configured=terms.configured, most_commands=terms.most_commands)
         self._most_commands = terms.most_commands
         self._around = around
@@ -76,9 +79,13 @@ class Road:
         """Authenticate → parse → keep → wake the planner → answer. Raises Refused for a request that is not let in."""
         try:
             admission = await client.run(door.admit(request))
-            brought = entries(door, request)
+            brought = entries(door, request, admission, self._askers.get(door.provider))
             expires = request.received_at + NONCE_LIFE if admission.nonce else None
-            kept = await self._store.inbox.keep(brought, nonce=admission.nonce, nonce_expires=expires)
+            kept = (
+                await self._store.inbox.keep(brought, nonce=admission.nonce, nonce_expires=expires) if brought else ()
+            )
+            if admission.hint and await self._store.questions.hasten(admission.hint, now=self._around.now()):
+                self._around.wake(ask_loop(door.provider))
         except StoreUnavailable:
             self._tell(TurnedAway(provider=door.provider, door=door.name, status=503, why="not stored"))
             return NOT_STORED
@@ -93,7 +100,7 @@ class Road:
                 )
             )
         self._around.wake("plan")
-        return door.answer()
+        return door.answer(request, admission)
 
     async def follow(self, watch: Watch) -> int:
         """Ask for changes after the cursor, page by page; their events and the new cursor are one transaction.
@@ -129,6 +136,17 @@ class Road:
         if page.last:
             self._end_round(watch)
         return 0 if page.last else len(page.rows)
+
+    async def ask(self, asking: Asking) -> int:
+        """Ask what is due → answered, or to be asked again; what has no answer at its deadline is planned as it is."""
+        if self._around.monotonic() < asking.patience.until:
+            return 0
+        due = self._store.questions.due(asking.asker.provider, ASK_BATCH, self._around.now())
+        if not due:
+            return 0
+        if await put_questions(asking, due, self._store, self._tell, self._around.now, self._around.monotonic):
+            self._around.wake("plan")
+        return len(due)
 
     async def plan(self) -> int:
         """Oldest events → operations, decisions and what became of them, in one transaction.

@@ -10,7 +10,7 @@ from connector.config.load import did_you_mean
 from connector.model.errors import ConnectorError
 from connector.model.event import Event
 from connector.model.exchange import HttpRequest
-from connector.model.roles import Door
+from connector.model.roles import Admission, Door
 from connector.providers.provider import Provider
 
 NO_SECRET = SecretStr("not-needed-to-read")
@@ -47,4 +47,4 @@ def read_body(door: Door, body: bytes, received_at: datetime) -> tuple[Event, ..
         peer="",
         received_at=received_at,
     )
-    return door.read(request)
+    return door.read(request, Admission())

@@ -12,7 +12,7 @@ from connector.model.errors import ConnectorError, Unreadable
 from connector.model.event import Event
 from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason
-from connector.steps.keeping import entry
+from connector.steps.keeping import entry, question
 from connector.store.dead_letters import DeadLetter
 from connector.store.inbox import StoredEvent
 
@@ -87,8 +87,11 @@ async def replay(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
     known(payload, "id")
     stored = house.event(payload.get("id"))
     event = await _read_again(house, stored) if stored.state is EventState.UNREADABLE else None
+    known_as = event or stored.event
+    asker = house.providers[stored.provider].asker if stored.provider in house.providers else None
+    asked = question(known_as, asker) if known_as else None
     try:
-        await house.store.inbox.replay(stored.id, event)
+        await house.store.inbox.replay(stored.id, event, question=asked, now=house.now())
     except (LookupError, ValueError) as error:
         raise ConnectorError(str(error)) from error
     return {"id": stored.id, "key": event.key if event else stored.key, "state": EventState.PENDING.value}
@@ -102,7 +105,8 @@ async def _read_again(house: House, stored: StoredEvent) -> Event:
     try:
         first, *others = read_body(door, raw, stored.received_at)
         if others:
-            await house.store.inbox.keep([entry(one, raw) for one in others])
+            asker = house.providers[stored.provider].asker
+            await house.store.inbox.keep([entry(one, raw, asker) for one in others])
     except Unreadable as unreadable:
         raise ConnectorError(
             f"event {stored.id} is still not understood ({unreadable.why}): an update of the connector may do; nothing was changed"

@@ -1,4 +1,4 @@
-"""Sinks and feeds as the road holds them: how each is reached, and how it has fared lately."""
+"""Sinks, feeds and askers as the road holds them: how each is reached, and how it has fared lately."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from connector.delivery.transport import Client
 from connector.model.facts import Alarm, Cleared, Paused, Resumed, Tell
 from connector.model.outcome import Reason
-from connector.model.roles import ConsentFields, Feed, Sink
+from connector.model.roles import Asker, ConsentFields, Feed, Sink
 
 # What keeps a whole sink waiting and does not pass by itself: a person is called.
 CURES = {
@@ -67,3 +67,15 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.patience = Patience(self.feed.name)
+
+
+@dataclass(slots=True)
+class Asking:
+    """An asker."""
+
+    asker: Asker
+    client: Client
+    patience: Patience = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.patience = Patience(f"{self.asker.provider} (questions)")

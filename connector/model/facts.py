@@ -82,8 +82,18 @@ class Followed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question about an event was put to its provider."""
+
+    provider: str
+    event: str  # key
+    outcome: str  # answered, not_yet, gave_up
+    reason: str | None = None  # why asking itself did not work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Paused:
-    """A sink or feed is left alone for a while."""
+    """A sink, feed or asker is left alone for a while."""
 
     name: str
     reason: str
@@ -102,7 +112,7 @@ class Resumed:
 class Alarm:
     """A person should look. Raised once; `cure` says what to do."""
 
-    kind: str  # closed, for metrics: opt_out_late, commands_parked, provider_disagrees, and the sink's reasons
+    kind: str  # closed, for metrics: opt_out_late, commands_parked, provider_disagrees, unanswered, and the sink's reasons
     about: str  # which one: a sink, an event
     message: str
     cure: str
@@ -151,6 +161,7 @@ Fact = (
     | Settled
     | Wrote
     | Followed
+    | Asked
     | Paused
     | Resumed
     | Alarm

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from connector.model.event import Event
 from connector.model.exchange import Exchange, HttpRequest, HttpResponse
 from connector.model.operation import Operation
-from connector.model.outcome import Outcome, Retry
+from connector.model.outcome import Outcome, Rejected, Retry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,8 @@ class Admission:
     """A request that was let in. The nonce, where it has one, is stored with the event so that it counts once."""
 
     nonce: str | None = None
+    told: Mapping[str, Any] = field(default_factory=dict)  # what the door has learned from outside while it let it in
+    hint: str | None = None  # key of an event whose question may have its answer by now
 
 
 class Door(Protocol):
@@ -36,11 +38,51 @@ class Door(Protocol):
     def admit(self, request: HttpRequest) -> Exchange[Admission]:
         """Authenticate the request; raises Refused."""
 
-    def read(self, request: HttpRequest) -> tuple[Event, ...]:
-        """The events in the request; raises Unreadable."""
+    def read(self, request: HttpRequest, admission: Admission) -> tuple[Event, ...]:
+        """The events in the request; none where it was only a hint. Raises Unreadable."""
 
-    def answer(self) -> HttpResponse:
-        """What the provider takes for success, be the events new or known."""
+    def answer(self, request: HttpRequest, admission: Admission) -> HttpResponse:
+        """What the caller takes for success, be the events new or known; they are stored by now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The answer to a question: the event as it is now known. Its key is that of the event that waited."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotYet:
+    """No final answer. After the deadline the event is planned as `event` tells it, or as it was where that is None."""
+
+    event: Event | None = None
+    trouble: Retry | Rejected | None = None  # why asking itself did not work
+
+
+class Asker(Protocol):
+    """What asks outside about events that cannot be planned before. It only reads: a question may be asked twice."""
+
+    @property
+    def provider(self) -> str:
+        """The name in the config of the provider whose events it is for."""
+
+    @property
+    def first(self) -> timedelta:
+        """The pause between an event's arrival and the first time of asking."""
+
+    @property
+    def deadline(self) -> timedelta:
+        """How long an event waits at the most; its person's later events, but for opt-outs, wait with it."""
+
+    def wants(self, event: Event) -> bool:
+        """Whether the event needs an answer. It must not want one for an event that has its answer."""
+
+    def ask(self, event: Event) -> Exchange[Answered | NotYet]:
+        """Ask once. The replies of the exchange may be failures; they become values, never exceptions.
+
+        The event of an answer tells when it occurred, where that can be known: what was decided meanwhile is held against it.
+        """
 
 
 # The CRM's fields of one record as last written by us or seen by a feed; None where nothing is known.

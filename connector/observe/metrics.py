@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from connector.model.facts import (
     Alarm,
+    Asked,
     Cleared,
     Fact,
     Followed,
@@ -87,6 +88,7 @@ class Metrics:
         )
         self._rows = self._counter("feed_rows", "Rows that a feed showed", "feed")
         self._changes = self._counter("feed_changes", "Changes among them", "feed")
+        self._asked = self._counter("asked", "Questions that were put to a provider", "provider", "outcome", "reason")
         self._pauses = self._counter("pauses", "Times that a sink or feed was left alone", "name", "reason")
         self._paused = self._gauge("paused", "Whether a sink or feed is left alone now", "name")
         self._raised = self._counter("alarms_raised", "Alarms", "kind")
@@ -134,6 +136,8 @@ class Metrics:
             case Followed():
                 self._rows.labels(fact.feed).inc(fact.rows)
                 self._changes.labels(fact.feed).inc(fact.changes)
+            case Asked():
+                self._asked.labels(fact.provider, fact.outcome, fact.reason or "").inc()
             case Paused():
                 self._pauses.labels(fact.name, fact.reason).inc()
                 self._paused.labels(fact.name).set(1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from connector.model.facts import (
     Alarm,
+    Asked,
     Cleared,
     Fact,
     Followed,
@@ -41,6 +42,7 @@ FIXED: Mapping[type, Level] = {
     Settled: Level.INFO,
     Wrote: Level.DEBUG,
     Followed: Level.DEBUG,
+    Asked: Level.DEBUG,
     Paused: Level.WARNING,
     Resumed: Level.INFO,
     Cleared: Level.INFO,
@@ -96,6 +98,9 @@ def wording(fact: Fact) -> Wording:  # noqa: C901, PLR0911, PLR0912 - one line f
         case Followed(feed=feed):
             sentence = f"looked at {feed} for the first time" if fact.baseline else f"followed {feed}"
             return Wording(level, sentence, {"rows": fact.rows, "changes": fact.changes})
+        case Asked(provider=provider):
+            details = {"event": fact.event, "outcome": fact.outcome, "reason": fact.reason}
+            return Wording(level, f"asked {provider}", details)
         case Paused(name=name):
             details = {"reason": fact.reason, "detail": fact.detail, "seconds": round(fact.seconds, 1)}
             return Wording(level, f"{name} is left alone for a while", details)

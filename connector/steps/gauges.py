@@ -36,8 +36,14 @@ def gauges(store: Store, sinks: Iterable[str], *, now: Callable[[], datetime]) -
         Reading(name="connector_units", help="Units by sink and state", labels=("sink", "state"), read=units),
         Reading(
             name="connector_oldest_pending_seconds",
-            help="Age of the oldest event that waits for its plan",
+            help="Age of the oldest event that waits for its plan, and not for an answer",
             read=lambda: {(): age(store.inbox.oldest_pending())},
+        ),
+        Reading(
+            name="connector_open_questions",
+            help="Events that wait for an answer from outside before they are planned",
+            labels=("provider",),
+            read=lambda: {(name,): n for name, n in store.questions.counts().items()},
         ),
         Reading(
             name="connector_oldest_unit_seconds",

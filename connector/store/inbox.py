@@ -2,8 +2,8 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,8 @@ from connector.model.event import Event, Verdict
 from connector.model.lifecycle import EventState
 from connector.store.documents import event_from_json, event_to_json
 from connector.store.moments import micros, moment
+from connector.store.questions import Question, Row, open_questions, row_of
+from connector.store.replays import replay
 from connector.store.statements import as_list, execute_rows, read_rows
 from connector.store.writer import Writer
 
@@ -30,6 +32,7 @@ class Entry:
     event: Event | None
     raw: bytes
     unreadable: str | None = None
+    question: Question | None = None  # to be answered before the event is planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,19 @@ class Arrival:
     keys: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     nonce: tuple[str, int] | None = None
+    questions: Mapping[str, Question] = field(default_factory=dict)  # by key; mostly none
 
 
-STATE = 7  # its place in a row that is inserted
+PROVIDER, PHONE, RECEIVED, STATE = 2, 5, 6, 7  # their places in a row that is inserted
 STORED = "id, key, provider, shape, received_at, state, detail, reason, mapping, event"
+PLANNABLE = "state = 'pending' AND asks = 0"
+# Behind an open question of the same person everything waits but an opt-out, which waits for nothing (DESIGN 5).
+UNHINDERED = """(verdict = 'opt_out' OR NOT EXISTS (SELECT 1 FROM questions INDEXED BY questions_phone
+    WHERE questions.msisdn = inbox.msisdn AND questions.event_id < inbox.id))"""
+PENDING = f"WHERE {PLANNABLE} AND {UNHINDERED} ORDER BY id LIMIT ?"
+URGENT = f"WHERE {PLANNABLE} AND verdict = 'opt_out' ORDER BY id LIMIT ?"
+PENDING_OF = f"""INDEXED BY inbox_phone WHERE msisdn IN (SELECT value FROM json_each(?)) AND {PLANNABLE} AND {UNHINDERED}
+    ORDER BY id"""  # noqa: S608 - the constants above.
 INSERT = "INSERT OR FAIL INTO inbox (id, key, provider, shape, verdict, msisdn, received_at, state, detail, event, raw) VALUES {rows}"
 
 
@@ -78,6 +90,7 @@ def arrival(entries: Sequence[Entry], nonce: str | None = None, nonce_expires: d
         tuple(entry.key for entry in entries),
         tuple(_row(entry) for entry in entries),
         (nonce, micros(nonce_expires)) if nonce is not None and nonce_expires is not None else None,
+        {entry.key: entry.question for entry in entries if entry.question},
     )
 
 
@@ -114,6 +127,7 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'inbox'").fetchone()
     fresh: list[tuple[Any, ...]] = []
     fresh_nonces: list[tuple[str, int]] = []
+    opened: list[Row] = []
     answers: list[tuple[Kept, ...] | Exception] = []
     for each in arrivals:
         if each.nonce and each.nonce[0] in used:
@@ -131,9 +145,13 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
             last += 1
             known[key] = last
             fresh.append((last, *row))
+            if question := each.questions.get(key) if each.questions else None:
+                opened.append(row_of(question, last, row[PROVIDER - 1], row[PHONE - 1], row[RECEIVED - 1]))
             kept.append(Kept(last, False))
         answers.append(tuple(kept))
     execute_rows(connection, INSERT, fresh)
+    if opened:
+        open_questions(connection, opened)
     # Counted here and not by a trigger, which would cost a fifth of the hot path.
     states = Counter(row[STATE] for row in fresh)
     for state, n in (*states.items(), ("received", len(fresh))):
@@ -167,19 +185,16 @@ class Inbox:
         return await self._writer.run_together(add, arrival(entries, nonce, nonce_expires))
 
     def pending(self, limit: int) -> list[StoredEvent]:
-        """Events that wait for their plan, oldest first."""
-        return self._read("WHERE state = 'pending' ORDER BY id LIMIT ?", limit)
+        """Events that wait for their plan and for nothing else, oldest first."""
+        return self._read(PENDING, limit)
 
     def urgent(self, limit: int) -> list[StoredEvent]:
         """Those of them that the provider calls opt-outs."""
-        return self._read("WHERE state = 'pending' AND verdict = 'opt_out' ORDER BY id LIMIT ?", limit)
+        return self._read(URGENT, limit)
 
     def pending_of(self, numbers: Sequence[str]) -> list[StoredEvent]:
-        """All events of these numbers (E.164) that wait for their plan, oldest first."""
-        return self._read(
-            "INDEXED BY inbox_phone WHERE msisdn IN (SELECT value FROM json_each(?)) AND state = 'pending' ORDER BY id",
-            as_list(numbers),
-        )
+        """All events of these numbers (E.164) that wait for their plan and for nothing else, oldest first."""
+        return self._read(PENDING_OF, as_list(numbers))
 
     def get(self, event: int | str) -> StoredEvent | None:
         """One event by its id or its key."""
@@ -212,62 +227,31 @@ class Inbox:
         }
 
     def oldest_pending(self) -> datetime | None:
-        """When the oldest event that waits for its plan was received."""
-        row = self._reader.execute(
-            "SELECT received_at FROM inbox WHERE state = 'pending' ORDER BY id LIMIT 1"
-        ).fetchone()
+        """When the oldest event that waits for its plan, and not for an answer, was received."""
+        row = self._reader.execute(f"SELECT received_at FROM inbox WHERE {PLANNABLE} ORDER BY id LIMIT 1").fetchone()  # noqa: S608 - a constant of this file.
         return moment(row[0]) if row else None
 
-    async def replay(self, event_id: int, event: Event | None = None) -> None:
-        """Let an event be planned again, as `event` where a mended reader now understands it.
+    async def replay(
+        self,
+        event_id: int,
+        event: Event | None = None,
+        *,
+        question: Question | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        """Let an event be planned again, as `event` where a mended reader now understands it; after the answer to `question`.
 
         Raises LookupError where there is no such event, and ValueError where its state, its units or its twin forbid it.
         """
         document = event_to_json(event) if event else None
-
-        def work(connection: sqlite3.Connection) -> None:
-            _replay(connection, event_id, event, document)
-
-        await self._writer.run(work)
+        if question is not None and now is None:
+            raise ValueError("a question needs the time at which it is opened")
+        since = micros(now) if now else 0
+        await self._writer.run(lambda connection: replay(connection, event_id, event, document, question, since))
 
     def _read(self, where: str, *parameters: Any) -> list[StoredEvent]:
         rows = self._reader.execute(f"SELECT {STORED} FROM inbox {where}", parameters).fetchall()  # noqa: S608 - constants of this file.
         return [_stored(row) for row in rows]
-
-
-def _replay(connection: sqlite3.Connection, event_id: int, event: Event | None, document: str | None) -> None:
-    row = connection.execute("SELECT state, event IS NULL FROM inbox WHERE id = ?", (event_id,)).fetchone()
-    if not row:
-        raise LookupError(f"there is no event {event_id}")
-    state, unread = row
-    if unread and event is None:
-        raise ValueError(
-            f"event {event_id} is unreadable: it can be replayed when its provider's reader understands it"
-        )
-    if connection.execute("SELECT 1 FROM units WHERE event_id = ?", (event_id,)).fetchone():
-        raise ValueError(f"event {event_id} has deliveries: retry its dead letters instead")
-    if state not in {EventState.UNREADABLE, EventState.UNMATCHED, EventState.IGNORED, EventState.DEAD}:
-        raise ValueError(
-            f"event {event_id} is {state}: only what was not understood, matched or planned can be replayed"
-        )
-    if event is not None:
-        twin = connection.execute("SELECT id FROM inbox WHERE key = ? AND id <> ?", (event.key, event_id)).fetchone()
-        if twin:
-            raise ValueError(f"event {event_id} came again since and was understood: see event {twin[0]}")
-        connection.execute(
-            "UPDATE inbox SET key = ?, shape = ?, verdict = ?, msisdn = ?, event = ? WHERE id = ?",
-            (
-                event.key,
-                event.shape,
-                event.verdict.value,
-                event.msisdn.e164 if event.msisdn else None,
-                document,
-                event_id,
-            ),
-        )
-    connection.execute(
-        "UPDATE inbox SET state = 'pending', detail = NULL, reason = NULL, mapping = NULL WHERE id = ?", (event_id,)
-    )
 
 
 def _stored(row: tuple[Any, ...]) -> StoredEvent:

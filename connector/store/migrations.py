@@ -7,7 +7,8 @@ import sqlite3
 from typing import Any
 
 FIRST = (
-    # One row for every event that was ever let in and is not yet swept.
+    # One row for every event that was ever let in and is not yet swept. `asks`: it has an open question, and is not to be planned;
+    # the indexes of what is to be planned leave it out, so that a thousand open questions cost the planner nothing.
     """CREATE TABLE inbox (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         key TEXT NOT NULL UNIQUE,
@@ -21,11 +22,12 @@ FIRST = (
         reason TEXT,
         mapping TEXT,
         event TEXT,
-        raw BLOB
+        raw BLOB,
+        asks INTEGER NOT NULL DEFAULT 0
     )""",
     "CREATE INDEX inbox_phone ON inbox (msisdn, id) WHERE msisdn IS NOT NULL",
-    "CREATE INDEX inbox_pending ON inbox (id) WHERE state = 'pending'",
-    "CREATE INDEX inbox_urgent ON inbox (id) WHERE state = 'pending' AND verdict = 'opt_out'",
+    "CREATE INDEX inbox_pending ON inbox (id) WHERE state = 'pending' AND asks = 0",
+    "CREATE INDEX inbox_urgent ON inbox (id) WHERE state = 'pending' AND asks = 0 AND verdict = 'opt_out'",
     "CREATE INDEX inbox_dead ON inbox (reason, id) WHERE state = 'dead'",
     # All events that ever were, by their state now; `received` beside them is counted by itself, so that the books can be balanced.
     "CREATE TABLE event_totals (state TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID",
@@ -39,6 +41,20 @@ FIRST = (
     """CREATE TRIGGER inbox_swept AFTER DELETE ON inbox BEGIN
         INSERT INTO swept_totals (state, n) VALUES (old.state, 1) ON CONFLICT (state) DO UPDATE SET n = n + 1;
     END""",
+    # What outside must still answer before an event can be planned; only open ones. A wait is kept as its start and its end, so that
+    # a clock that is set back ends it.
+    """CREATE TABLE questions (
+        event_id INTEGER PRIMARY KEY REFERENCES inbox (id),
+        provider TEXT NOT NULL,
+        msisdn TEXT,
+        asked INTEGER NOT NULL,
+        started_at INTEGER NOT NULL,
+        due_at INTEGER NOT NULL,
+        deadline_at INTEGER NOT NULL
+    )""",
+    "CREATE INDEX questions_due ON questions (provider, due_at)",
+    "CREATE INDEX questions_started ON questions (provider, started_at)",
+    "CREATE INDEX questions_phone ON questions (msisdn, event_id) WHERE msisdn IS NOT NULL",
     "CREATE TABLE nonces (nonce TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX nonces_expiry ON nonces (expires_at)",
     # `open` says the same as the state does, in a column that changes seldom: the indexes on it stay untouched while a unit

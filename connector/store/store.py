@@ -15,6 +15,7 @@ from connector.store.migrations import migrate
 from connector.store.outbox import Outbox
 from connector.store.overview import Overview
 from connector.store.plans import Plans
+from connector.store.questions import Questions
 from connector.store.records import Records
 from connector.store.retention import Retention
 from connector.store.transitions import guard
@@ -30,6 +31,7 @@ class Store:
         self._lock = lock
         self._reader = open_reader(path)
         self.inbox = Inbox(writer, self._reader)
+        self.questions = Questions(writer, self._reader)
         self.plans = Plans(writer)
         self.outbox = Outbox(writer, self._reader)
         self.dead_letters = DeadLetters(writer, self._reader)

@@ -8,6 +8,7 @@ import pytest
 
 from connector.model.facts import (
     Alarm,
+    Asked,
     Cleared,
     Fact,
     Followed,
@@ -49,6 +50,7 @@ EXAMPLES = [
     Reloaded(accepted=False, version="abc", problems=2),
     LoopFailed(loop="plan", error="KeyError in plan (pipeline.py:9)", seconds=1.0),
     Lived(message="started", details={"version": "1"}),
+    Asked(provider="messagecloud", event="a", outcome="not_yet", reason="timeout"),
 ]
 
 
@@ -80,7 +82,7 @@ def test_a_line_is_a_sentence_and_its_details():
     )
 
 
-@pytest.mark.parametrize(("level", "lines"), [("debug", 19), ("info", 14), ("warning", 9), ("error", 6)])
+@pytest.mark.parametrize(("level", "lines"), [("debug", 20), ("info", 14), ("warning", 9), ("error", 6)])
 def test_only_what_is_loud_enough_is_written(level, lines):
     assert len([fact for fact in EXAMPLES if written(fact, level=level)]) == lines
 

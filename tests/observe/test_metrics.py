@@ -5,6 +5,7 @@ import pytest
 
 from connector.model.facts import (
     Alarm,
+    Asked,
     Cleared,
     Followed,
     Lived,
@@ -69,6 +70,10 @@ def late(about, **more):
         ([Wrote(sink="crm", operations=7, calls=2, seconds=1.0)], 'connector_calls_total{sink="crm"} 2.0'),
         ([Wrote(sink="crm", operations=7, calls=2, seconds=1.0)], 'connector_written_operations_total{sink="crm"} 7.0'),
         ([Followed(feed="crm.Contact", rows=9, changes=1)], 'connector_feed_changes_total{feed="crm.Contact"} 1.0'),
+        (
+            [Asked(provider="mc", event="a", outcome="not_yet", reason="timeout")],
+            'connector_asked_total{outcome="not_yet",provider="mc",reason="timeout"} 1.0',
+        ),
         ([Paused(name="crm", reason="timeout", detail="", seconds=1)], 'connector_paused{name="crm"} 1.0'),
         (
             [Paused(name="crm", reason="timeout", detail="", seconds=1), Resumed(name="crm")],

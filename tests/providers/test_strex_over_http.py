@@ -10,7 +10,7 @@ from connector.model.exchange import HttpRequest
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Reason
 from connector.model.phone import Phone
-from connector.model.roles import Task
+from connector.model.roles import Admission, Task
 from connector.providers.strex.callback import Reader
 from connector.providers.strex.commands import StrexCommands
 from connector.providers.strex.doors import MessageDoor
@@ -72,7 +72,7 @@ async def test_its_signature_opens_the_door_and_its_message_is_read(strex):
     await text_in(session, there, "KATT")
     forward = next(one for one in forwards if "/mo" in one.url)
     assert (await client.run(door.admit(forward))).nonce
-    (event,) = door.read(forward)
+    (event,) = door.read(forward, Admission())
     assert (event.msisdn, event.text, event.short_number) == (Phone(PHONE), "KATT", "2002")
 
 

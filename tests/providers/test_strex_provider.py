@@ -46,7 +46,7 @@ def test_full_settings_make_every_lock():
         assert door.signature.required
         assert door.signature.drift.total_seconds() == 120
         assert door.methods == {"POST"}
-        assert door.answer().status == 200
+        assert door.answer(None, None).status == 200
     assert made.subscriptions == (
         Subscription(provider="strex", short_number="2002", keyword="KATT", keyword_id="12345678"),
     )

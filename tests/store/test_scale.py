@@ -7,13 +7,13 @@ import pytest
 
 from connector.model.lifecycle import UnitState
 from connector.model.outcome import Reason
-from connector.store import dead_letters, inbox, lanes, outbox, plans, settling
+from connector.store import dead_letters, inbox, lanes, outbox, plans, questions, settling
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CRM = "salesforce"
 BLOCKED = 100_000  # units that wait: a statement that looks at them takes tens of milliseconds, a claim takes one
 PARAMETERS = {
-    "sink": CRM, "now": 1, "limit": 10, "each": 2, "lanes": "[]", "ids": "[]", "start": "s",
+    "sink": CRM, "now": 1, "limit": 10, "each": 2, "lanes": "[]", "ids": "[]", "start": "s", "provider": "p",
 }  # fmt: skip
 NAMED = {
     "wake": outbox.WAKE,
@@ -29,6 +29,7 @@ NAMED = {
     "late": lanes.MARK_LATE,
     "overtaken": lanes.MARK_OVERTAKEN,
     "overtake": lanes.OVERTAKE,
+    "due questions": questions.DUE,
 }
 PLACED = {
     "held": (outbox.HELD, 1),
@@ -39,17 +40,17 @@ PLACED = {
     "move by unit": (settling.MOVE.replace("{rows}", "(?,?,?,?)"), 4),
     "move by plan": (plans.MOVE.replace("{rows}", "(?,?,?,?,?)"), 5),
     "events": (plans.EVENTS, 1),
-    "pending": (f"SELECT {inbox.STORED} FROM inbox WHERE state = 'pending' ORDER BY id LIMIT ?", 1),
-    "urgent": (
-        f"SELECT {inbox.STORED} FROM inbox WHERE state = 'pending' AND verdict = 'opt_out' ORDER BY id LIMIT ?",
-        1,
-    ),
+    "pending": (f"SELECT {inbox.STORED} FROM inbox {inbox.PENDING}", 1),
+    "urgent": (f"SELECT {inbox.STORED} FROM inbox {inbox.URGENT}", 1),
+    "pending of": (f"SELECT {inbox.STORED} FROM inbox {inbox.PENDING_OF}", 1),
+    "oldest pending": (f"SELECT received_at FROM inbox WHERE {inbox.PLANNABLE} ORDER BY id LIMIT 1", 0),
+    "hinted": (questions.HINTED, 1),
     "of phone": (f"SELECT {inbox.STORED} FROM inbox WHERE msisdn = ? ORDER BY id", 1),
     "revive": (dead_letters.REVIVE, 1),
 }
 # Walks that are meant: over the parameters, over what a subquery has found, and over an index of nothing but what is looked for.
 MEANT = ("VIRTUAL TABLE", "CONSTANT ROW", "SCAN (subquery", "USING INDEX inbox_pending", "USING INDEX inbox_urgent")
-FOUND = {"SCAN lane", "SCAN doubt", "SCAN new", "SCAN plan", "SCAN opt_out"}
+FOUND = {"SCAN lane", "SCAN doubt", "SCAN new", "SCAN plan", "SCAN opt_out", "SCAN question"}
 
 
 async def plan_of(scene, query, parameters):

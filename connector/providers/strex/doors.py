@@ -41,7 +41,7 @@ class StrexDoor:
             return Admission()
         return (yield from self.signature.admit(request))
 
-    def answer(self) -> HttpResponse:
+    def answer(self, request: HttpRequest, admission: Admission) -> HttpResponse:  # noqa: ARG002 - always the same.
         """200 exactly."""
         return SUCCESS
 
@@ -52,7 +52,7 @@ class MessageDoor(StrexDoor):
 
     name: str = "mo"
 
-    def read(self, request: HttpRequest) -> tuple[Event, ...]:
+    def read(self, request: HttpRequest, admission: Admission) -> tuple[Event, ...]:  # noqa: ARG002 - all is in the body.
         """The message; raises Unreadable."""
         return (self.reader.message(request.body, request.received_at),)
 
@@ -63,6 +63,6 @@ class ReportDoor(StrexDoor):
 
     name: str = "dlr"
 
-    def read(self, request: HttpRequest) -> tuple[Event, ...]:
+    def read(self, request: HttpRequest, admission: Admission) -> tuple[Event, ...]:  # noqa: ARG002 - all is in the body.
         """The delivery report; raises Unreadable."""
         return (self.reader.delivery_report(request.body, request.received_at),)

@@ -1,0 +1,50 @@
+"""Replaying: an event that led to nothing is planned once more. Reading it again is the affair of its provider's door."""
+
+import sqlite3
+
+from connector.model.event import Event
+from connector.model.lifecycle import EventState
+from connector.store.questions import Question, open_questions, row_of
+
+REPLAYABLE = {EventState.UNREADABLE, EventState.UNMATCHED, EventState.IGNORED, EventState.DEAD}
+READ_ANEW = "UPDATE inbox SET key = ?, shape = ?, verdict = ?, msisdn = ?, event = ? WHERE id = ?"
+
+
+def replay(
+    connection: sqlite3.Connection,
+    event_id: int,
+    event: Event | None,
+    document: str | None,
+    question: Question | None,
+    now: int,
+) -> None:
+    """Let an event be planned again, after the answer to its question where it has one. Runs inside the writer.
+
+    `document` is the event as JSON, `now` in microseconds. Raises what Inbox.replay() raises.
+    """
+    row = connection.execute("SELECT state, event IS NULL FROM inbox WHERE id = ?", (event_id,)).fetchone()
+    if not row:
+        raise LookupError(f"there is no event {event_id}")
+    state, unread = row
+    if unread and event is None:
+        raise ValueError(
+            f"event {event_id} is unreadable: it can be replayed when its provider's reader understands it"
+        )
+    if connection.execute("SELECT 1 FROM units WHERE event_id = ?", (event_id,)).fetchone():
+        raise ValueError(f"event {event_id} has deliveries: retry its dead letters instead")
+    if state not in REPLAYABLE:
+        raise ValueError(
+            f"event {event_id} is {state}: only what was not understood, matched or planned can be replayed"
+        )
+    if event is not None:
+        twin = connection.execute("SELECT id FROM inbox WHERE key = ? AND id <> ?", (event.key, event_id)).fetchone()
+        if twin:
+            raise ValueError(f"event {event_id} came again since and was understood: see event {twin[0]}")
+        msisdn = event.msisdn.e164 if event.msisdn else None
+        connection.execute(READ_ANEW, (event.key, event.shape, event.verdict.value, msisdn, document, event_id))
+    connection.execute(
+        "UPDATE inbox SET state = 'pending', detail = NULL, reason = NULL, mapping = NULL WHERE id = ?", (event_id,)
+    )
+    if question is not None:
+        provider, msisdn = connection.execute("SELECT provider, msisdn FROM inbox WHERE id = ?", (event_id,)).fetchone()
+        open_questions(connection, [row_of(question, event_id, provider, msisdn, now)])
