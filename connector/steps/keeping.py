@@ -1,33 +1,43 @@
-"""A request that was let in → the inbox entries that it becomes."""
+"""What was let in, or asked for → the inbox entries that it becomes."""
 
 import hashlib
+from datetime import datetime
 
 from connector.model.errors import Unreadable
-from connector.model.event import Event, event_key
+from connector.model.event import Event, Part, event_key
 from connector.model.exchange import HttpRequest
 from connector.model.roles import Door
 from connector.store.inbox import Entry
 
 
 def entries(door: Door, request: HttpRequest) -> tuple[Entry, ...]:
-    """The events of the request, or the request itself as it came where it is not understood."""
+    """The events of the request; what is not understood, be it all of it or a part, as it came."""
     try:
-        return tuple(entry(event, request.body) for event in door.read(request))
-    except Unreadable as unreadable:
-        body = request.body or request.query.encode()
-        digest = hashlib.sha256(body).hexdigest()
-        return (
-            Entry(
-                key=event_key(door.provider, door.name, "unreadable", digest),
-                provider=door.provider,
-                shape=door.name,
-                msisdn=None,
-                received_at=request.received_at,
-                event=None,
-                raw=body,
-                unreadable=unreadable.why,
-            ),
+        return tuple(
+            entry(one, request.body)
+            if isinstance(one, Event)
+            else part_entry(one, provider=door.provider, door=door.name, received_at=request.received_at)
+            for one in door.read(request)
         )
+    except Unreadable as unreadable:
+        whole = Part(raw=request.body or request.query.encode(), why=unreadable.why)
+        return (part_entry(whole, provider=door.provider, door=door.name, received_at=request.received_at),)
+
+
+def part_entry(part: Part, *, provider: str, door: str, received_at: datetime) -> Entry:
+    """One of several things, as the inbox takes it; `door` is where it can be read again."""
+    if part.event is not None:
+        return entry(part.event, part.raw)
+    return Entry(
+        key=event_key(provider, door, "unreadable", hashlib.sha256(part.raw).hexdigest()),
+        provider=provider,
+        shape=door,
+        msisdn=None,
+        received_at=received_at,
+        event=None,
+        raw=part.raw,
+        unreadable=part.why,
+    )
 
 
 def entry(event: Event, raw: bytes) -> Entry:
