@@ -1,0 +1,191 @@
+"""Ten thousand callbacks while Salesforce fails in every way that it knows: nothing lost, nothing twice, each person's in order."""
+
+import asyncio
+import random
+from collections import Counter
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+from flow.world import a_world
+
+SEED = 20261122
+PEOPLE, EACH, REPEATS = 1000, 9, 1000  # 9,000 events and 1,000 repeats are 10,000 callbacks
+SENDERS = 16
+LAST = 500  # callbacks that come after the daemon was started anew
+GUILTY, FOUND = 20, 3  # people whose records spoil their requests for a while, and how many dead letters that must make
+STEP = 10  # NOK by which the monthly amount of a person rises with each event
+PAUSE = timedelta(minutes=2)  # by which the clock is moved where the daemon waits; longer than most pauses
+STORM = [
+    {"fault": "expired_session", "times": 2},
+    {"fault": "row_lock", "times": 4, "records": 0.3},
+    {"fault": "limit_exceeded", "times": 2},
+    {"fault": "concurrent_limit", "times": 2},
+    {"fault": "unavailable", "times": 3},
+    {"fault": "server_error", "times": 3},
+    {"fault": "slow", "times": 3, "seconds": 0.2},
+    {"fault": "dropped", "times": 4},
+    {"fault": "dropped_before", "times": 3},
+    {"fault": "garbage", "times": 3},
+    {"fault": "html_401", "times": 2},
+    {"fault": "bad_record", "times": 1000},
+]
+
+
+def number(person):
+    return f"+4790000{person:03}"
+
+
+def report(person, turn):
+    """The donor's monthly amount has changed for the `turn`th time."""
+    return {
+        "transactionId": f"t-{person}-{turn}",
+        "keywordId": "12345678",
+        "price": turn * STEP,
+        "sender": "2002",
+        "recipient": number(person),
+        "statusCode": "Ok",
+        "detailedStatusCode": "Delivered",
+        "properties": {"Keyword": "KATT", "SystemAction": "AlterPrice"},
+    }
+
+
+def arrivals(dice):
+    """(person, turn) in random order among people and in order for each; then one in ten once more, some time later."""
+    people = [person for person in range(PEOPLE) for _ in range(EACH)]
+    dice.shuffle(people)
+    turns = Counter()
+    coming = []
+    for person in people:
+        turns[person] += 1
+        coming.append((len(coming) + 0.0, person, turns[person]))
+    coming += [(dice.uniform(place, len(people)), *event) for place, *event in dice.sample(coming, REPEATS)]
+    return [event for _, *event in sorted(coming)]
+
+
+async def send(world, coming):
+    """Post callbacks, many at once, but one after the other for each person."""
+
+    async def sender(share):
+        for person, turn in coming:
+            if person % SENDERS == share:
+                assert await world.callback("dlr", report(person, turn)) == 200
+
+    async with asyncio.TaskGroup() as senders:
+        for share in range(SENDERS):
+            senders.create_task(sender(share))
+
+
+async def let_time_pass(world):
+    world.clock.ahead += PAUSE
+    world.house.wake("salesforce")
+    world.house.wake("salesforce.Contact")
+
+
+async def storm(world, dice):
+    """One fault after the other, each until it has struck as often as it should, spread over all that comes in."""
+    for place, fault in enumerate(STORM):
+        share = PEOPLE * EACH * place // len(STORM)
+        await world.until(lambda share=share: world.house.store.inbox.received() > share)
+        spoils = fault["fault"] == "bad_record"
+        guilty = {"records": [number(person) for person in dice.sample(range(PEOPLE), GUILTY)]} if spoils else {}
+        await world.fault(world.salesforce, **fault, **guilty)
+        await world.until(lambda spoils=spoils: isolated(world) if spoils else struck(world))
+        await world.no_faults(world.salesforce)
+
+
+async def struck(world):
+    (fault,) = (await world.get(f"{world.salesforce}/_sandbox/faults"))["faults"]
+    if fault["fired"] < fault["times"]:
+        await let_time_pass(world)
+    return fault["fired"] >= fault["times"]
+
+
+async def isolated(world):
+    if len(world.house.store.dead_letters.listing()) < FOUND:
+        await let_time_pass(world)
+        return False
+    return True
+
+
+async def books(world):
+    """What the metrics say: events by state, and how many ever came."""
+    async with world.http.get(f"{world.house.admin_url}/metrics") as response:
+        lines = (await response.text()).splitlines()
+    states = sum(float(line.split()[-1]) for line in lines if line.startswith("connector_events{"))
+    received = sum(float(line.split()[-1]) for line in lines if line.startswith("connector_events_received "))
+    return states, received
+
+
+@asynccontextmanager
+async def looking(world, looks):
+    """Hold the books to their promise at every look, as often as the loop comes round."""
+
+    async def look():
+        while True:
+            states, received = await books(world)
+            assert states == received
+            looks.append(received)
+
+    looker = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looker.cancel()
+        with suppress(asyncio.CancelledError):
+            await looker
+
+
+async def all_done(world):
+    if {"pending", "delivering"} & world.counts().keys():
+        await let_time_pass(world)
+        return False
+    return True
+
+
+async def test_ten_thousand_callbacks_in_a_storm_of_faults_are_each_in_effect_once_and_in_order(tmp_path, secrets):
+    dice, looks = random.Random(SEED), []
+    coming = arrivals(dice)
+    before, after = coming[:-LAST], coming[-LAST:]
+    async with a_world(tmp_path) as world:
+        async with world.running():
+            await world.poll()
+            async with looking(world, looks), asyncio.TaskGroup() as outside:
+                outside.create_task(send(world, before))
+                outside.create_task(storm(world, dice))
+        # An org that does not know the short way at all, met at a start: what was left lying is done the long way.
+        await world.fault(world.salesforce, fault="no_composite_upsert")
+        async with world.running(), looking(world, looks):
+            await send(world, after)
+            await world.until(lambda: all_done(world))
+            spoiled = world.house.store.dead_letters.listing(limit=PEOPLE)
+            assert FOUND <= len(spoiled) < GUILTY * EACH
+            # What spoiled its requests is dead alone; mended, it is let try again.
+            await world.house.store.dead_letters.retry(now=world.clock.now())
+            await world.until(lambda: all_done(world))
+            assert world.counts() == {"delivered": PEOPLE * EACH}
+            assert world.house.store.inbox.received() == PEOPLE * EACH
+        assert len(looks) > 100
+        await nothing_lost_or_twice(world)
+        await never_backwards(world)
+        assert await world.orders() == []
+
+
+async def nothing_lost_or_twice(world):
+    made = Counter(one["object"] for one in await world.history() if one["action"] == "created")
+    events = await world.records("SMS_Event__c")
+    assert made == {"Contact": PEOPLE, "SMS_Event__c": PEOPLE * EACH}
+    assert Counter(one["Transaction__c"] for one in events) == {
+        f"t-{person}-{turn}": 1 for person in range(PEOPLE) for turn in range(1, EACH + 1)
+    }
+    contacts = {one["SMS_Key__c"]: one for one in await world.records()}
+    assert contacts.keys() == {number(person) for person in range(PEOPLE)}
+    assert {one["Contact__c"] for one in events} == {one["Id"] for one in contacts.values()}
+
+
+async def never_backwards(world):
+    amounts = {}
+    for write in await world.history():
+        if write["object"] == "Contact" and "SMS_Monthly_Amount__c" in write["fields"]:
+            amounts.setdefault(write["id"], []).append(write["fields"]["SMS_Monthly_Amount__c"])
+    assert {each[-1] for each in amounts.values()} == {EACH * STEP}
+    assert [each for each in amounts.values() if each != sorted(each)] == []
