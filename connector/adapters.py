@@ -17,6 +17,8 @@ from connector.crm.salesforce import crm as salesforce
 from connector.crm.salesforce.settings import SalesforceSettings
 from connector.mapping.context import Context
 from connector.model.problem import Problem, ProblemsFound
+from connector.providers.onlinefundraising import provider as onlinefundraising
+from connector.providers.onlinefundraising.settings import OnlineFundraisingSettings
 from connector.providers.provider import Provider
 from connector.providers.strex import provider as strex
 from connector.providers.strex.settings import StrexSettings
@@ -26,6 +28,7 @@ from connector.providers.sumotext.settings import SumotextSettings
 PROVIDERS: dict[type[BaseModel], ModuleType] = {
     StrexSettings: strex,
     SumotextSettings: sumotext,
+    OnlineFundraisingSettings: onlinefundraising,
 }
 CRMS = {
     SalesforceSettings: salesforce,

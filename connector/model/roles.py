@@ -173,6 +173,14 @@ class Keywords(Protocol):
     Every exchange raises ConnectorError with the cure where the provider says no, and PeerUnavailable where it does not answer.
     """
 
+    @property
+    def door(self) -> str:
+        """The door to which their messages must be sent."""
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Those that the config names."""
+
     def listing(self) -> Exchange[tuple[Keyword, ...]]:
         """All keywords and sub keywords; perhaps without what only show() tells."""
 

@@ -1,33 +1,16 @@
 """What an operator writes under `providers:` for Strex Connect. What the settings lead to is put together in provider.py."""
 
-from ipaddress import ip_address
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from connector.config.load import Duration, Strict, wrong
 from connector.config.secrets import SecretRef
+from connector.providers.base_url import BaseUrl
 from connector.providers.lock_settings import LockSettings
 from connector.providers.strex.signature import DRIFT
 
 URL = "https://shared.target365.io"  # USERGUIDE: production; some customers have a host of their own
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise wrong("bad-url", "this is no base address", f"write it like {URL}")
-    if parts.scheme == "http" and not _loopback(parts.hostname):
-        raise wrong("insecure-url", "the API key would travel unencrypted", "write https://")
-    return text.rstrip("/")
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _form(text: str) -> str:
@@ -50,7 +33,7 @@ class SignatureSettings(Strict):
 class ApiSettings(Strict):
     """How Strex is called: for service commands, and for the public keys of signatures."""
 
-    url: Annotated[str, AfterValidator(_url)] = URL
+    url: BaseUrl = URL
     """The base address."""
     key: SecretRef | None = None
     """Where the API key is. Without it no service commands can be sent."""
