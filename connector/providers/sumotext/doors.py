@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from connector.model.event import Event
+from connector.model.errors import Unreadable
+from connector.model.event import Part
 from connector.model.exchange import Exchange, HttpRequest, HttpResponse
 from connector.model.roles import Admission
 from connector.providers.locks import Lock
@@ -40,9 +41,14 @@ class SumotextDoor:
         yield from ()  # An exchange is a generator, also where nobody is called.
         return Admission()
 
-    def read(self, request: HttpRequest) -> tuple[Event, ...]:
-        """The callback's event; raises Unreadable."""
-        return (self.reader.read(self.name, request),)
+    def read(self, request: HttpRequest) -> tuple[Part, ...]:
+        """The callback's event, or why it is not understood; in either case with all that came, in the query and in the body."""
+        # Surrogates stand for bytes of the query that are no UTF-8.
+        raw = b"&".join(part for part in (request.query.encode("utf-8", "surrogatepass"), request.body) if part)
+        try:
+            return (Part(raw=raw, event=self.reader.read(self.name, request)),)
+        except Unreadable as unreadable:
+            return (Part(raw=raw, why=unreadable.why),)
 
     def answer(self) -> HttpResponse:
         """200."""
