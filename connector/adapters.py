@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Union
 
 from pydantic import BaseModel, Field
@@ -16,12 +17,18 @@ from connector.crm.salesforce import crm as salesforce
 from connector.crm.salesforce.settings import SalesforceSettings
 from connector.mapping.context import Context
 from connector.model.problem import Problem, ProblemsFound
+from connector.providers.onlinefundraising import provider as onlinefundraising
+from connector.providers.onlinefundraising.settings import OnlineFundraisingSettings
 from connector.providers.provider import Provider
 from connector.providers.strex import provider as strex
 from connector.providers.strex.settings import StrexSettings
+from connector.providers.sumotext import provider as sumotext
+from connector.providers.sumotext.settings import SumotextSettings
 
-PROVIDERS = {
+PROVIDERS: dict[type[BaseModel], ModuleType] = {
     StrexSettings: strex,
+    SumotextSettings: sumotext,
+    OnlineFundraisingSettings: onlinefundraising,
 }
 CRMS = {
     SalesforceSettings: salesforce,

@@ -69,13 +69,16 @@ def to_whom(
 ) -> Sequence[tuple[Subscription, bool]]:
     """The subscriptions that a command to all active ones goes to, and whether the ledger knows each as active.
 
-    Where the ledger knows of none, those of the config: a 404 for one of them is harmless.
+    Where the ledger knows of none that runs, those that it knew and those of the config: a 404 for one of them is harmless.
     """
     active = [one for one in standing.active if one.provider == provider]
     if active:
         # The provider wants the keyword that it is known by; the ledger may hold only ids of it.
         return [(_with_keyword(one, configured), True) for one in active]
-    return [(one, False) for one in configured if one.provider == provider]
+    ended = [member.subscription for member in standing.memberships if member.subscription.provider == provider]
+    found = [_with_keyword(one, configured) for one in ended]
+    found += [one for one in configured if one.provider == provider and not any(same(one, other) for other in found)]
+    return [(one, False) for one in found if one.keyword and one.short_number]
 
 
 def _with_keyword(one: Subscription, configured: Sequence[Subscription]) -> Subscription:
@@ -98,23 +101,30 @@ def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> P
         if note and note not in notes:
             notes.append(note)
     rule = wanted.consent.get(word.value)
-    done = Plan(
-        state=EventState.UNMATCHED,
+    state, reason, detail = _state_of(wanted)
+    return Plan(
+        state=state,
+        operations=tuple(operations),
         decisions=() if ruling.decision is None else (replace(ruling.decision, rule=rule, mapping=version),),
+        overtakes=word is Verdict.OPT_OUT and any(carries_opt_out(operation, word) for operation in operations),
+        detail=detail,
+        reason=reason,
         trace=wanted.trace,
         notes=tuple(notes),
     )
+
+
+def _state_of(wanted: Intents) -> tuple[EventState, Reason | None, str | None]:
+    """What the rules make of the event: its state, a dead letter's reason, and the detail."""
     if wanted.problem is not None:
-        reason, detail = wanted.problem
-        return replace(done, state=EventState.DEAD, reason=reason, detail=detail)
-    if operations:
-        overtakes = any(carries_opt_out(operation, word) for operation in operations)
-        return replace(done, state=EventState.DELIVERING, operations=tuple(operations), overtakes=overtakes)
+        return EventState.DEAD, *wanted.problem
+    if wanted.operations:
+        return EventState.DELIVERING, None, None
     if wanted.ignored_by is not None:
-        return replace(done, state=EventState.IGNORED, detail=wanted.ignored_by)
+        return EventState.IGNORED, None, wanted.ignored_by
     if wanted.matched:
-        return replace(done, state=EventState.IGNORED, detail="the rules that matched had nothing to do")
-    return done
+        return EventState.IGNORED, None, "the rules that matched had nothing to do"
+    return EventState.UNMATCHED, None, None
 
 
 def lane_of(event: Event) -> str:
@@ -149,9 +159,9 @@ def plan_in_order(
     planned: list[tuple[int, Event, Plan]] = []
     for event_id, event in batch:
         ledger = now.setdefault(event.msisdn.e164, []) if event.msisdn else []
-        others = event.verdict is Verdict.OPT_IN and event.object is not None and others_out(event)
-        known = Known(ledger=tuple(ledger), configured=tuple(configured), others_opted_out=others)
         try:
+            others = event.verdict is Verdict.OPT_IN and event.object is not None and others_out(event)
+            known = Known(ledger=tuple(ledger), configured=tuple(configured), others_opted_out=others)
             done = plan(event, rules, known)
         except Exception as error:  # noqa: BLE001 - a bug must cost one event, never the road.
             done = Plan(state=EventState.DEAD, reason=Reason.BUG, detail=_place(error))

@@ -44,6 +44,7 @@ def explain_file(setup: Setup, path: Path, door_name: str, *, reveal: bool) -> d
     """What would come of a body. The door's locks are not asked, no secret is needed, and nothing is stored."""
     from connector.control.doors import find_door, read_body, unlocked  # noqa: PLC0415 - see the package's docstring.
     from connector.control.people import draft  # noqa: PLC0415 - the same.
+    from connector.model.event import Event  # noqa: PLC0415 - the same.
 
     loaded = setup.config()
     providers = unlocked(loaded)
@@ -56,7 +57,7 @@ def explain_file(setup: Setup, path: Path, door_name: str, *, reveal: bool) -> d
     except OSError as error:
         raise Misused(f"{path} cannot be read: {error.strerror}") from error
     try:
-        events = read_body(door, body, datetime.now(UTC))
+        parts = read_body(door, body, datetime.now(UTC))
     except Unreadable as unreadable:
         raise ConnectorError(
             f"{path} is not understood by {door_name}: {unreadable.why}. "
@@ -64,9 +65,15 @@ def explain_file(setup: Setup, path: Path, door_name: str, *, reveal: bool) -> d
         ) from unreadable
     rules = load_rules(loaded)
     configured = [one for provider in providers.values() for one in provider.subscriptions]
-    return {"events": [draft(event, rules, configured, reveal=reveal) for event in events]}
+    events = [one if isinstance(one, Event) else one.event for one in parts]
+    return {
+        "events": [draft(event, rules, configured, reveal=reveal) for event in events if event is not None],
+        "unreadable": [one.why for one in parts if not isinstance(one, Event) and one.event is None],
+    }
 
 
 def _show_file(paper: Paper, document: dict[str, Any]) -> None:
     for one in document["events"]:
         show_event(paper, one)
+    for why in document["unreadable"]:
+        paper.line(f"a part of it is not understood, and would be kept as it came: {why}", style="yellow")

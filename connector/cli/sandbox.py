@@ -1,4 +1,4 @@
-"""`connector sandbox salesforce|strex`: stand-ins that speak the real protocols, on this machine alone."""
+"""`connector sandbox salesforce|strex|sumotext`: stand-ins that speak the real protocols, on this machine alone."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ PORT = click.IntRange(0, 65535)
 
 @click.group()
 def sandbox() -> None:
-    """Play Salesforce or Strex, to try things out without an account. Stops at Ctrl-C."""
+    """Play Salesforce or a provider, to try things out without an account. Stops at Ctrl-C."""
 
 
 @sandbox.command()
@@ -47,6 +47,26 @@ def strex(
 
     try:
         app = build(api_key=api_key, mo_url=mo_url, dlr_url=dlr_url, compress=compress, sign=not no_sign)
+    except RefusedError as refused:
+        raise Misused(str(refused)) from refused
+    asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))
+
+
+@sandbox.command()
+@click.option("--port", type=PORT, default=8092, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--hooks", default="http://127.0.0.1:8080/hooks/sumotext", show_default=True, help="Where Sumotext's doors are."
+)
+@click.option("--secret", help="The path secret, the last part of the doors' addresses.")
+@as_json
+def sumotext(*, port: int, hooks: str, secret: str | None, as_json: bool) -> None:
+    """Sumotext: POST /_sandbox/send plays a web form, a poll reply or a text message."""
+    from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - see the package's docstring.
+    from connector.sandbox.sumotext.app import build  # noqa: PLC0415 - the same.
+    from connector.sandbox.sumotext.callbacks import RefusedError  # noqa: PLC0415 - the same.
+
+    try:
+        app = build(hooks=hooks, secret=secret)
     except RefusedError as refused:
         raise Misused(str(refused)) from refused
     asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))

@@ -1,4 +1,4 @@
-"""Whether a text message as a whole asks to stop. A stop word inside a longer sentence is left for a person."""
+"""The words by which a text message as a whole asks to stop or to start. Inside a longer sentence they are left for a person."""
 
 import re
 import unicodedata
@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from connector.model.consent import Scope
 
-# Norway and Denmark require STOP and STOPP; the others are the list of 47 CFR 64.1200(a)(10).
-STOP_WORDS = frozenset(
-    {"stop", "stopp", "stoppe", "end", "cancel", "unsubscribe", "quit", "revoke", "opt out", "optout"}
-)
+# The list of 47 CFR 64.1200(a)(10), and STOPALL, which Twilio takes by default and subscribers have learnt.
+ENGLISH = frozenset({"stop", "stopall", "end", "cancel", "unsubscribe", "quit", "revoke", "opt out", "optout"})
+SCANDINAVIAN = frozenset({"stop", "stopp", "stoppe"})  # Norway and Denmark require STOP and STOPP
+# All languages at once: whoever writes a whole message of one such word means it.
+STOP_WORDS = ENGLISH | SCANDINAVIAN
+START_WORDS = frozenset(
+    {"start", "yes", "unstop"}
+)  # Twilio's, to come back after a stop; they count as a whole message alone
 ALL_WORDS = frozenset({"all", "alle", "alt"})
 _EDGES = " \t\r\n.,;:!?\"'«»„“”\u2018\u2019\u00b4`()[]{}<>-_*"
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff]")

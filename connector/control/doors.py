@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from connector.adapters import PROVIDERS, Loaded
 from connector.config.load import did_you_mean
 from connector.model.errors import ConnectorError
-from connector.model.event import Event
+from connector.model.event import Event, Part
 from connector.model.exchange import HttpRequest
 from connector.model.roles import Admission, Door
 from connector.providers.provider import Provider
@@ -33,8 +33,8 @@ def find_door(providers: Mapping[str, Provider], name: str) -> Door:
     return doors[name]
 
 
-def read_body(door: Door, body: bytes, received_at: datetime) -> tuple[Event, ...]:
-    """What the door understands of a body (or of a query, where it takes no body); raises Unreadable."""
+def read_body(door: Door, body: bytes, received_at: datetime) -> tuple[Event | Part, ...]:
+    """What the door makes of a body (or of a query, where it takes no body); raises Unreadable."""
     request = HttpRequest(
         method="POST" if "POST" in door.methods else "GET",
         instance=door.provider,

@@ -9,10 +9,10 @@ from connector.control.doors import find_door, read_body
 from connector.control.house import House, known, limit_of, word
 from connector.control.shown import Shown, when
 from connector.model.errors import ConnectorError, Unreadable
-from connector.model.event import Event
+from connector.model.event import Event, Part
 from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason
-from connector.steps.keeping import entry, question
+from connector.steps.keeping import part_entry, question
 from connector.store.dead_letters import DeadLetter
 from connector.store.inbox import StoredEvent
 
@@ -103,10 +103,15 @@ async def _read_again(house: House, stored: StoredEvent) -> Event:
         raise ConnectorError(f"the body of event {stored.id} is no longer kept: ask the provider to send it again")
     door = find_door(house.providers, f"{stored.provider}/{stored.shape}")
     try:
-        first, *others = read_body(door, raw, stored.received_at)
+        first, others = _understood(read_body(door, raw, stored.received_at), raw)
         if others:
             asker = house.providers[stored.provider].asker
-            await house.store.inbox.keep([entry(one, raw, asker) for one in others])
+            await house.store.inbox.keep(
+                [
+                    part_entry(one, provider=door.provider, door=door.name, received_at=stored.received_at, asker=asker)
+                    for one in others
+                ]
+            )
     except Unreadable as unreadable:
         raise ConnectorError(
             f"event {stored.id} is still not understood ({unreadable.why}): an update of the connector may do; nothing was changed"
@@ -114,6 +119,15 @@ async def _read_again(house: House, stored: StoredEvent) -> Event:
     except ValueError:
         raise ConnectorError(f"event {stored.id} holds nothing: there is nothing to replay") from None
     return first
+
+
+def _understood(read: Sequence[Event | Part], raw: bytes) -> tuple[Event, list[Part]]:
+    """The first event, and all else that came with it. Raises Unreadable where there is none, and ValueError for nothing at all."""
+    parts = [one if isinstance(one, Part) else Part(raw=raw, event=one) for one in read]
+    first, *others = sorted(parts, key=lambda one: one.event is None)
+    if first.event is None:
+        raise Unreadable(first.why)
+    return first.event, others
 
 
 def _some(count: int) -> int:

@@ -91,6 +91,8 @@ class Client:
 
     async def _call(self, call: HttpCall) -> Reply:
         async with self._free:
+            if call.base is not None:
+                return await self._patiently(call, call.base, {})
             try:
                 base, headers = await _signing_in(self._credentials.authorization())
                 reply = await self._patiently(call, base, headers)

@@ -108,6 +108,8 @@ def getter(path: Path) -> Get:
 
     def get(reading: Reading) -> Any:
         values = container(reading)
+        if not values:
+            return None
         value = values[first] if first in values else reading.index(root).get(folded)
         return present(value)
 

@@ -64,7 +64,9 @@ def _number_text(number: Decimal) -> str:
 
 def iso(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds and Z: the form that Salesforce and Dynamics both read."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 TEXTS: dict[type, Callable[[Any], str]] = {

@@ -74,6 +74,15 @@ class Event:
         return f"{self.provider}.{self.shape}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of several things that came together: its own bytes, and its event, or why it is not understood."""
+
+    raw: bytes
+    event: Event | None = None
+    why: str = ""  # never holds data of the part
+
+
 def event_key(*parts: str) -> str:
     """A key from what identifies the event at its sender; hashed as a whole where it does not fit the form.
 

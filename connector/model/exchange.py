@@ -41,6 +41,7 @@ class HttpCall:
 
     method: str
     path: str
+    base: str | None = None  # another address than the peer's: no credentials go there
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: timedelta | None = None  # None: the client's own

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from connector.model.event import Event
+from connector.model.event import Event, Part
 from connector.model.exchange import Exchange, HttpRequest, HttpResponse
+from connector.model.keyword import Keyword
 from connector.model.operation import Operation
 from connector.model.outcome import Outcome, Rejected, Retry
 
@@ -38,8 +39,11 @@ class Door(Protocol):
     def admit(self, request: HttpRequest) -> Exchange[Admission]:
         """Authenticate the request; raises Refused."""
 
-    def read(self, request: HttpRequest, admission: Admission) -> tuple[Event, ...]:
-        """The events in the request; none where it was only a hint. Raises Unreadable."""
+    def read(self, request: HttpRequest, admission: Admission) -> tuple[Event | Part, ...]:
+        """The events in the request; raises Unreadable where there is none and it was no mere hint.
+
+        A request that brings several is read part by part: one that is not understood must not lose the others.
+        """
 
     def answer(self, request: HttpRequest, admission: Admission) -> HttpResponse:
         """What the caller takes for success, be the events new or known; they are stored by now."""
@@ -164,6 +168,81 @@ class Feed(Protocol):
 
     def ask(self, position: str | None) -> Exchange[Page | Retry]:
         """The next page after the position; from the beginning of everything with None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedPage:
+    """One step of a catch-up."""
+
+    parts: tuple[Part, ...] = ()
+    position: str = ""  # opaque to all but the catch-up; given back at the next call
+    last: bool = True  # of this round
+
+
+class CatchUp(Protocol):
+    """What a provider says, when it is asked, that it has told us or should have: asked at the start and again and again."""
+
+    @property
+    def name(self) -> str:
+        """Unique: `onlinefundraising.messages`."""
+
+    @property
+    def provider(self) -> str:
+        """The provider's name in the config."""
+
+    @property
+    def shape(self) -> str:
+        """The shape of its events. Nothing is asked while no mapping sees them."""
+
+    @property
+    def door(self) -> str:
+        """The door at which a part that is not understood would have come: it is read again there."""
+
+    @property
+    def every(self) -> timedelta:
+        """The pause between two rounds."""
+
+    def ask(self, position: str | None, now: datetime) -> Exchange[MissedPage | Retry]:
+        """The next page after the position. Events have the keys that they would have at the door, so that none comes twice.
+
+        None is the first time ever: what was before the connector is not taken in.
+        """
+
+
+class Keywords(Protocol):
+    """An account's keywords at a provider, seen and changed by a person.
+
+    Every exchange raises ConnectorError with the cure where the provider says no, and PeerUnavailable where it does not answer.
+    """
+
+    @property
+    def door(self) -> str:
+        """The door to which their messages must be sent."""
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Those that the config names."""
+
+    def listing(self) -> Exchange[tuple[Keyword, ...]]:
+        """All keywords and sub keywords; perhaps without what only show() tells."""
+
+    def show(self, keyword_id: str) -> Exchange[Keyword]:
+        """All about one of them."""
+
+    def subkeywords(self, keyword_id: str) -> Exchange[tuple[Keyword, ...]]:
+        """The sub keywords of a keyword."""
+
+    def is_free(self, short_number: str, word: str) -> Exchange[bool]:
+        """Whether a keyword can be reserved on a short number."""
+
+    def reserve(self, short_number: str, word: str, sub_word: str | None) -> Exchange[Keyword]:
+        """Reserve a keyword, or a sub keyword of one that is there."""
+
+    def deactivate(self, keyword_id: str) -> Exchange[None]:
+        """Let a keyword take no more messages."""
+
+    def reactivate(self, keyword_id: str) -> Exchange[None]:
+        """Take that back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

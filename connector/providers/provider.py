@@ -5,18 +5,20 @@ from dataclasses import dataclass, field
 
 from connector.delivery.transport import Credentials
 from connector.model.consent import Subscription
-from connector.model.roles import Asker, Door, Sink
+from connector.model.roles import Asker, CatchUp, Door, Keywords, Sink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """A configured provider: its doors, its sink where it takes commands, and its asker where its events raise questions."""
+    """A configured provider: its doors, its sink where it takes commands, and what else it can be asked."""
 
     name: str
     doors: tuple[Door, ...]
     shapes: Mapping[str, bool]  # shape of its events → whether an opt-out may come in it
-    credentials: Credentials  # for its sink, and for what its doors ask
+    credentials: Credentials  # for its sink, and for all that it is asked
     sink: Sink | None = None
-    asker: Asker | None = None
+    asker: Asker | None = None  # where its events raise questions
     commands: frozenset[str] = field(default_factory=frozenset)  # actions that the sink takes
     subscriptions: tuple[Subscription, ...] = ()
+    catch_ups: tuple[CatchUp, ...] = ()  # what may have been missed at its doors
+    keywords: Keywords | None = None

@@ -1,6 +1,7 @@
 """JSON as it is let in from outside: UTF-8, nothing twice, nothing that later rooms would choke on. No provider's words live here."""
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -9,6 +10,9 @@ from connector.model.errors import Unreadable
 
 DEPTH = 32  # levels: no provider documents more than three
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some .NET writers put it in front
+# Only finds where an element ends: what the element is worth is judged when it is read by itself.
+_SPLITTER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, strict=False)
+_BETWEEN = re.compile(r"[ \t\r\n]*")
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -31,6 +35,39 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if text.count(b":") != orjson.dumps(value).count(b":") or b"\\u003" in text:
         _refuse_repeated_names(text)
     return value
+
+
+def elements(body: bytes) -> list[bytes]:
+    """The elements of the JSON array in the body, each as it came; a body that is no array is its own only one.
+
+    Raises Unreadable for an array that is empty or not whole. What is wrong within an element is not seen here, so that one bad
+    element does not spoil the others.
+    """
+    whole = body.removeprefix(BYTE_ORDER_MARK)
+    text = whole.decode("utf-8", "surrogateescape").strip(" \t\r\n")
+    if not text.startswith("["):
+        return [whole]
+    found: list[bytes] = []
+    place, after = _skip(text, 1), ","
+    while after == ",":
+        try:
+            _, end = _SPLITTER.raw_decode(text, place)
+        except RecursionError:
+            raise Unreadable("nested too deeply") from None
+        except ValueError:
+            raise Unreadable("an empty array" if text[place:] == "]" and not found else "not JSON") from None
+        found.append(text[place:end].encode("utf-8", "surrogateescape"))
+        place = _skip(text, end)
+        after = text[place : place + 1]
+        place = _skip(text, place + 1)
+    if after != "]" or place != len(text):
+        raise Unreadable("not JSON")
+    return found
+
+
+def _skip(text: str, place: int) -> int:
+    between = _BETWEEN.match(text, place)
+    return between.end() if between else place
 
 
 def _refuse_depth(value: Any, depth: int) -> None:

@@ -1,9 +1,10 @@
-"""A request that was let in → the inbox entries that it becomes."""
+"""What was let in, or asked for → the inbox entries that it becomes."""
 
 import hashlib
+from datetime import datetime
 
 from connector.model.errors import Unreadable
-from connector.model.event import Event, event_key
+from connector.model.event import Event, Part, event_key
 from connector.model.exchange import HttpRequest
 from connector.model.roles import Admission, Asker, Door
 from connector.store.inbox import Entry
@@ -16,24 +17,34 @@ NOTHING_TOLD = Admission()
 def entries(
     door: Door, request: HttpRequest, admission: Admission = NOTHING_TOLD, asker: Asker | None = None
 ) -> tuple[Entry, ...]:
-    """The events of the request, or the request itself as it came where it is not understood."""
+    """The events of the request; what is not understood, be it all of it or a part, as it came."""
     body = request.body or request.query.encode()
     try:
-        return tuple(entry(event, body, asker) for event in door.read(request, admission))
-    except Unreadable as unreadable:
-        digest = hashlib.sha256(body).hexdigest()
-        return (
-            Entry(
-                key=event_key(door.provider, door.name, "unreadable", digest),
-                provider=door.provider,
-                shape=door.name,
-                msisdn=None,
-                received_at=request.received_at,
-                event=None,
-                raw=body,
-                unreadable=unreadable.why,
-            ),
+        return tuple(
+            entry(one, body, asker)
+            if isinstance(one, Event)
+            else part_entry(one, provider=door.provider, door=door.name, received_at=request.received_at, asker=asker)
+            for one in door.read(request, admission)
         )
+    except Unreadable as unreadable:
+        whole = Part(raw=body, why=unreadable.why)
+        return (part_entry(whole, provider=door.provider, door=door.name, received_at=request.received_at),)
+
+
+def part_entry(part: Part, *, provider: str, door: str, received_at: datetime, asker: Asker | None = None) -> Entry:
+    """One of several things, as the inbox takes it; `door` is where it can be read again."""
+    if part.event is not None:
+        return entry(part.event, part.raw, asker)
+    return Entry(
+        key=event_key(provider, door, "unreadable", hashlib.sha256(part.raw).hexdigest()),
+        provider=provider,
+        shape=door,
+        msisdn=None,
+        received_at=received_at,
+        event=None,
+        raw=part.raw,
+        unreadable=part.why,
+    )
 
 
 def entry(event: Event, raw: bytes, asker: Asker | None = None) -> Entry:

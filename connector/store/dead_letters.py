@@ -47,6 +47,7 @@ LETTERS = """SELECT inbox.id, inbox.key, inbox.provider, inbox.received_at, unit
 PLANLESS = """SELECT id, key, provider, received_at, NULL, NULL, reason, detail, 0, 0, '[]' FROM inbox
     WHERE state = 'dead' AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)"""
 PARKED = "units.reason = 'needs_person'"
+PARKED_PLANLESS = "inbox.reason = 'needs_person'"
 # The conditions by which dead letters are chosen; a parameter that is NULL chooses all.
 CHOSEN = "(:ids IS NULL OR {event} IN (SELECT value FROM json_each(:ids))) AND (:reason IS NULL OR {reason} = :reason)"
 CHOSEN_UNITS = CHOSEN.format(event="units.event_id", reason="units.reason")
@@ -56,6 +57,9 @@ UNITS = f"""SELECT json_group_array(json_array(id, event_id, sink, lane, urgent)
 REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0, reason = NULL, detail = NULL,
     started_at = NULL, due_at = NULL, first_try_at = NULL, settled_at = NULL
     WHERE id IN (SELECT value FROM json_each(?))"""
+DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead' AND {PARKED_PLANLESS}
+    AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
+    AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
 DISCARD = "UPDATE units SET state = 'discarded', in_doubt = 0 WHERE id IN (SELECT value FROM json_each(?))"
 
 
@@ -68,9 +72,10 @@ class DeadLetters:
 
     def listing(self, reason: Reason | None = None, *, limit: int = 100, parked: bool = False) -> list[DeadLetter]:
         """Dead letters, oldest first: those that failed, or with `parked` those that wait for a person's word."""
-        queries = [f"{LETTERS} AND ({PARKED}) = :parked AND (:reason IS NULL OR units.reason = :reason)"]
-        if not parked:
-            queries.append(f"{PLANLESS} AND (:reason IS NULL OR reason = :reason)")
+        queries = [
+            f"{LETTERS} AND ({PARKED}) = :parked AND (:reason IS NULL OR units.reason = :reason)",
+            f"{PLANLESS} AND ({PARKED_PLANLESS}) = :parked AND (:reason IS NULL OR reason = :reason)",
+        ]
         rows = self._reader.execute(
             f"SELECT * FROM ({' UNION ALL '.join(queries)}) ORDER BY 1, 5 LIMIT :limit",  # noqa: S608 - constants of this file.
             {"parked": parked, "reason": reason, "limit": limit},
@@ -106,6 +111,7 @@ class DeadLetters:
             revived = _revive(connection, {**chosen, "parked": 0}, now)
             replanned = connection.execute(
                 "UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE state = 'dead' "  # noqa: S608 - constants.
+                f"AND NOT {PARKED_PLANLESS} "
                 f"AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS}",
                 chosen,
             ).rowcount
@@ -119,7 +125,10 @@ class DeadLetters:
         return await self._writer.run(lambda connection: _revive(connection, chosen, now))
 
     async def discard(self, event_ids: Sequence[int] | None = None, *, now: datetime) -> int:
-        """Never send what is parked: of these events, or all. The ledger hears that it failed, and nothing more is owed."""
+        """Never send what is parked: of these events, or all. The ledger hears that it failed, and nothing more is owed.
+
+        Answers how many dead letters that were, those that had nothing to send yet among them.
+        """
         chosen = {**_chosen(event_ids, None), "parked": 1}
         return await self._writer.run(lambda connection: _discard(connection, chosen, now))
 
@@ -139,20 +148,12 @@ def _revive(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetim
 
 
 def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetime) -> int:
+    planless = connection.execute(DISCARD_PLANLESS, {"ids": chosen["ids"], "why": DISCARDED}).rowcount
     units = read_rows(connection, UNITS, chosen)
     if not units:
-        return 0
+        return planless
     connection.execute(DISCARD, (as_list([unit[0] for unit in units]),))
     fates = fates_of(connection, {unit[1] for unit in units})
-    # An event that was dead goes on through delivering: the model knows no way past it.
-    move_events(
-        connection,
-        {
-            event_id: (EventState.DELIVERING, None, None)
-            for event_id, fate in fates.items()
-            if fate[0] is EventState.DELIVERED
-        },
-    )
     move_events(
         connection,
         {
@@ -163,7 +164,7 @@ def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: dateti
     at = micros(now)
     consents.answer(connection, [(unit[1], unit[2], Phase.FAILED.value, DISCARDED, at) for unit in units])
     consents.close(connection, [(unit[1], unit[2], at) for unit in units])
-    return len(units)
+    return planless + len(units)
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:

@@ -58,7 +58,7 @@ def test_everything_arrives():
 
 def test_little_is_enough():
     told = settings("url: https://acme.my.salesforce.com\nsign_in: {client_id: a, client_secret: {env: X}}")
-    assert (told.batch, told.composites, told.api.version) == (2000, Composite.UNTRIED, "62.0")
+    assert (told.batch, told.composites, told.api.version) == (3000, Composite.UNTRIED, "62.0")
 
 
 @pytest.mark.parametrize(

@@ -219,8 +219,12 @@ async def test_a_changed_number_of_someone_who_is_out_goes_to_a_person(world):
     await world.person(Id=contact["Id"], MobilePhone="+4790000009")
     await world.poll()
     assert await sent(world) == []
-    (letter,) = world.house.store.dead_letters.listing(limit=10)
+    (letter,) = world.house.store.dead_letters.listing(parked=True)
     assert letter.reason == "needs_person"
+    assert await world.house.store.dead_letters.retry(now=world.clock.now()) == 0
+    assert await world.house.store.dead_letters.discard([letter.event_id], now=world.clock.now()) == 1
+    assert world.house.store.inbox.get(letter.event_id).state == "ignored"
+    assert world.balanced()
 
 
 async def test_a_late_confirmation_raises_one_alarm_at_each_deadline_and_is_cleared(world):

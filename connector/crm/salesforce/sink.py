@@ -25,7 +25,7 @@ class SalesforceSink:
         *,
         api: Api,
         consent_fields: Mapping[str, ConsentFields] | None = None,
-        batch: int = 2000,
+        batch: int = 3000,
         composite: Composite = Composite.UNTRIED,
     ) -> None:
         self.name = name

@@ -1,15 +1,9 @@
 """Settings of Strex Connect → a provider of the house."""
 
-from collections.abc import Callable
-from ipaddress import ip_network
-
-from pydantic import SecretStr
-
-from connector.config.secrets import SecretRef
 from connector.consent.stopwords import STOP_WORDS, plain_words
 from connector.delivery.transport import FixedCredentials
 from connector.model.consent import Subscription
-from connector.providers.locks import AddressList, BasicAuth, Lock, PathSecret
+from connector.providers.lock_settings import Reveal, build_locks
 from connector.providers.provider import Provider
 from connector.providers.strex.callback import Reader
 from connector.providers.strex.commands import ACTIONS, StrexCommands
@@ -19,7 +13,6 @@ from connector.providers.strex.settings import StrexSettings
 from connector.providers.strex.signature import Signature
 
 SHAPES = {"message": True, "delivery_report": True}  # both can bring an opt-out
-Reveal = Callable[[SecretRef], SecretStr]
 
 
 def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
@@ -29,7 +22,7 @@ def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
         keywords={one.keyword.casefold(): one.keyword for one in settings.subscriptions},
         stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
     )
-    locks = _locks(settings, reveal)
+    locks = build_locks(settings, reveal)
     signature = None
     if settings.signature.mode != "off":
         required = settings.signature.mode == "required"
@@ -63,19 +56,3 @@ def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
 def commands(settings: StrexSettings) -> frozenset[str]:
     """The commands that the provider takes: none without an API key."""
     return ACTIONS if settings.api.key is not None else frozenset()
-
-
-def _locks(settings: StrexSettings, reveal: Reveal) -> tuple[Lock, ...]:
-    locks: list[Lock] = []
-    if settings.addresses:
-        locks.append(AddressList([ip_network(text, strict=False) for text in settings.addresses]))
-    if settings.path_secrets:
-        locks.append(PathSecret([_bytes(reveal(secret)) for secret in settings.path_secrets]))
-    if settings.basic_auth is not None:
-        basic = settings.basic_auth
-        locks.append(BasicAuth(basic.username.encode(), _bytes(reveal(basic.password))))
-    return tuple(locks)
-
-
-def _bytes(secret: SecretStr) -> bytes:
-    return secret.get_secret_value().encode()

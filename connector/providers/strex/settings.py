@@ -1,41 +1,16 @@
 """What an operator writes under `providers:` for Strex Connect. What the settings lead to is put together in provider.py."""
 
-from ipaddress import ip_address, ip_network
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from connector.config.load import Duration, Strict, wrong
 from connector.config.secrets import SecretRef
+from connector.providers.base_url import BaseUrl
+from connector.providers.lock_settings import LockSettings
 from connector.providers.strex.signature import DRIFT
 
 URL = "https://shared.target365.io"  # USERGUIDE: production; some customers have a host of their own
-OPEN_CURE = "configure path_secrets, basic_auth, addresses or signature.mode: required; or say `open: true`"
-
-
-def _network(text: str) -> str:
-    try:
-        ip_network(text, strict=False)
-    except ValueError:
-        raise wrong("bad-address", "this is no address or network", "write 192.0.2.7 or 192.0.2.0/24") from None
-    return text
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise wrong("bad-url", "this is no base address", f"write it like {URL}")
-    if parts.scheme == "http" and not _loopback(parts.hostname):
-        raise wrong("insecure-url", "the API key would travel unencrypted", "write https://")
-    return text.rstrip("/")
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _form(text: str) -> str:
@@ -44,15 +19,6 @@ def _form(text: str) -> str:
             "no-key-in-form", "the API key has no place here", 'write "{key}" where it goes, as in "Bearer {key}"'
         )
     return text
-
-
-class BasicAuthSettings(Strict):
-    """HTTP basic authentication, set up in Strex Connect as part of the forward's address."""
-
-    username: Annotated[str, Field(pattern=r"^[^:]+$")]
-    """The name that Strex sends."""
-    password: SecretRef
-    """Where the password is."""
 
 
 class SignatureSettings(Strict):
@@ -67,7 +33,7 @@ class SignatureSettings(Strict):
 class ApiSettings(Strict):
     """How Strex is called: for service commands, and for the public keys of signatures."""
 
-    url: Annotated[str, AfterValidator(_url)] = URL
+    url: BaseUrl = URL
     """The base address."""
     key: SecretRef | None = None
     """Where the API key is. Without it no service commands can be sent."""
@@ -90,19 +56,11 @@ class SubscriptionSettings(Strict):
     """Strex's id of the service, where known."""
 
 
-class StrexSettings(Strict):
+class StrexSettings(LockSettings):
     """A Strex Connect account."""
 
     type: Literal["strex"] = "strex"
     """The kind of provider."""
-    open: bool = False
-    """Lets everybody in. Only for trying things out, or behind a proxy that authenticates."""
-    path_secrets: Annotated[tuple[SecretRef, ...], Field(max_length=2)] = ()
-    """Secrets of which one must be the last part of the address that Strex calls; two, while one is being replaced."""
-    basic_auth: BasicAuthSettings | None = None
-    """Name and password that must come with every request."""
-    addresses: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
-    """Addresses or networks from which requests may come."""
     signature: SignatureSettings = SignatureSettings()
     """Whether requests must be signed."""
     api: ApiSettings = ApiSettings()
@@ -112,11 +70,7 @@ class StrexSettings(Strict):
     stop_words: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Words that mean stop, besides STOP, STOPP and the usual English ones."""
 
-    @model_validator(mode="after")
-    def _locked(self) -> Self:
-        locked = self.path_secrets or self.basic_auth or self.addresses or self.signature.mode == "required"
-        if not locked and not self.open:
-            raise wrong("no-lock", "anybody could send events to this provider", OPEN_CURE)
-        if locked and self.open:
-            raise wrong("open-and-locked", "`open: true` contradicts the locks", "take out one of them")
-        return self
+    @property
+    def own_locks(self) -> dict[str, bool]:
+        """A signature that need not be there locks nothing."""
+        return {"signature.mode: required": self.signature.mode == "required"}

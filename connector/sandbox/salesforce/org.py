@@ -160,6 +160,8 @@ _OBJECTS = (
         picklist("Status", "Sent", "Responded", default="Sent"),
         Field(name="HasResponded", kind=Kind.BOOLEAN, formula="""coalesce("Status" = 'Responded', 0)"""),
         key("SMS_Key__c", 80),
+        text("SMS_Reply__c", 255),
+        text("SMS_Label__c", 255),
     ),
     sobject(
         "Opportunity",

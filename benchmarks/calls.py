@@ -1,0 +1,56 @@
+"""API calls for 1,000 events of 1,000 people, each of which writes a contact and an event record; counted by the sandbox.
+
+`python benchmarks/calls.py [--events 1000]`. See README.md.
+"""
+
+import argparse
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+
+from deliver import PATIENCE, Books, ask, fill
+from scene import ROOT, daemon, sandbox, wait_until, write_config
+
+PLAIN = """
+on: [strex.message, strex.delivery_report]
+rules:
+  - name: a contact and an event record
+    do:
+      - upsert: Contact
+        key: {SMS_Key__c: "{msisdn}"}
+        set: {LastName: Unknown, MobilePhone: "{msisdn}"}
+      - upsert: SMS_Event__c
+        key: {Event_Key__c: "{key}"}
+        set: {Contact__r: {SMS_Key__c: "{msisdn}"}, Action__c: "{action}"}
+"""
+
+
+def count(name: str, mappings: Path, events: int) -> None:
+    with tempfile.TemporaryDirectory() as base, sandbox() as salesforce:
+        config = write_config(Path(base), salesforce=salesforce.url, mappings=mappings)
+        asyncio.run(fill(config, events, events, plan=True))
+        books = Books(config)
+        with daemon(config):
+            wait_until(lambda: not books.count("pending", "delivering"), seconds=PATIENCE)
+        told = ask(salesforce.url)
+        records = told["records"]
+        print(
+            f"{name:20} {told['api_calls']} API calls for {books.count('delivered'):,} events: "
+            f"{records['Contact']:,} contacts and {records['SMS_Event__c']:,} event records; {told['requests']}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=1000)
+    options = parser.parse_args()
+    count("with create:", ROOT / "mappings", options.events)
+    with tempfile.TemporaryDirectory() as plain:
+        (Path(plain) / "plain.yaml").write_text(PLAIN)
+        shutil.copy(ROOT / "mappings" / "salesforce-to-strex.yaml", plain)
+        count("without create:", Path(plain), options.events)
+
+
+if __name__ == "__main__":
+    main()

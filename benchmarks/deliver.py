@@ -1,0 +1,108 @@
+"""Events a second from a stored backlog to the Salesforce sandbox, which answers without latency; API calls and peak memory.
+
+`python benchmarks/deliver.py [--events 100000] [--people 100000]`. See README.md.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sqlite3
+import tempfile
+import time
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scene import SECRETS, daemon, report, sandbox, wait_until, write_config
+
+from connector.adapters import build_providers, load_config, mapping_context
+from connector.mapping.compile import load_mappings
+from connector.model.exchange import HttpRequest
+from connector.pipeline import Around, Road, Terms
+from connector.steps.keeping import entries
+from connector.store.store import Store
+
+PATIENCE = 1800  # seconds
+CHUNK = 500  # events that are kept together
+
+
+async def fill(config: Path, number: int, people: int, *, plan: bool) -> float:
+    """Store callbacks as the door does, without the HTTP in front; plan them on demand. Returns the seconds that planning took."""
+    os.environ.update(SECRETS)
+    loaded = load_config(config)
+    door = next(door for door in build_providers(loaded)["strex"].doors if door.name == "dlr")
+    store = Store.open(config.with_name("connector.db"))
+    for first in range(0, number, CHUNK):
+        now = datetime.now(UTC)
+        bodies = [report(serial, serial % people) for serial in range(first, min(first + CHUNK, number))]
+        requests = [
+            HttpRequest(
+                method="POST", instance="strex", door="dlr", secret=None, url="", query="", headers={}, body=body, peer="",
+                received_at=now,
+            )
+            for body in bodies
+        ]  # fmt: skip
+        await asyncio.gather(*(store.inbox.keep(entries(door, one)) for one in requests))
+    rules = load_mappings(loaded.at(loaded.settings.mappings), mapping_context(loaded))
+    around = Around(tell=lambda _: None, now=lambda: datetime.now(UTC), monotonic=time.monotonic, wake=lambda _: None)
+    road = Road(store, rules, Terms(), around)
+    began = time.perf_counter()
+    while plan and await road.plan():
+        pass
+    took = time.perf_counter() - began
+    await store.close()
+    return took
+
+
+def ask(url: str) -> dict[str, int]:
+    with urllib.request.urlopen(f"{url}/_sandbox/stats") as answer:
+        return json.load(answer)
+
+
+class Books:
+    """The books of the inbox, read beside the daemon."""
+
+    def __init__(self, config: Path) -> None:
+        self._connection = sqlite3.connect(f"{config.with_name('connector.db').as_uri()}?mode=ro", uri=True)
+
+    def count(self, *states: str) -> int:
+        """How many events are in one of these states."""
+        marks = ",".join("?" * len(states))
+        (n,) = self._connection.execute(f"SELECT sum(n) FROM event_totals WHERE state IN ({marks})", states).fetchone()
+        return n
+
+
+def deliver(config: Path, salesforce: str, number: int, what: str) -> None:
+    """Run the daemon until everything is delivered, and tell how it went."""
+    calls, books = ask(salesforce)["api_calls"], Books(config)
+    with daemon(config) as running:
+        began, before, worked = time.perf_counter(), books.count("delivered"), running.cpu()
+        wait_until(lambda: not books.count("pending", "delivering"), seconds=PATIENCE)
+        took = time.perf_counter() - began
+        done = books.count("delivered")
+        print(
+            f"{what:18} {(done - before) / took:>6,.0f} events/s  {1e6 * (running.cpu() - worked) / (done - before):>5.0f} us of CPU "
+            f"each  {1000 * (ask(salesforce)['api_calls'] - calls) / number:.2f} API calls per 1,000  "
+            f"peak memory {running.peak_memory():.0f} MiB"
+            + ("" if done == number else f"  ONLY {done:,} OF {number:,} DELIVERED")
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--people", type=int, default=100_000)
+    options = parser.parse_args()
+    for what in ("from the inbox", "from the outbox"):
+        with tempfile.TemporaryDirectory() as base, sandbox() as salesforce:
+            config = write_config(Path(base), salesforce=salesforce.url)
+            planned = what == "from the outbox"
+            took = asyncio.run(fill(config, options.events, options.people, plan=planned))
+            if planned:
+                print(f"{'planning alone':18} {options.events / took:>6,.0f} events/s")
+            deliver(config, salesforce.url, options.events, what)
+
+
+if __name__ == "__main__":
+    main()

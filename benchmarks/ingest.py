@@ -1,0 +1,160 @@
+"""Callbacks a second that are answered when they are safe on disk, beside a bare aiohttp handler, in turns within one run.
+
+`python benchmarks/ingest.py [--seconds 4] [--rounds 3] [--clients 1 16 64]`. See README.md.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from scene import HOOK, REPORT, daemon, number, running, write_config
+
+PEOPLE = 1000
+WARM_UP = 0.5  # seconds at the start of a turn that are not counted
+
+
+class Client(asyncio.Protocol):
+    """One connection that is kept: it sends the next callback when the last one is answered.
+
+    aiohttp's client costs more than the servers that are measured, so that it could not load them.
+    """
+
+    def __init__(self, head: bytes, serials: Iterator[int], answered: list[tuple[float, float]]) -> None:
+        self._head = head
+        self._serials = serials
+        self._answered = answered
+        self._rest = b""
+        self.bad = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin."""
+        self._transport = transport
+        self._send()
+
+    def _send(self) -> None:
+        serial = next(self._serials)
+        body = REPORT % (serial, number(serial % PEOPLE).encode())
+        self._began = time.perf_counter()
+        self._transport.write(self._head % len(body) + body)
+
+    def data_received(self, data: bytes) -> None:
+        """Once the answer is whole, note its time and go on."""
+        self._rest += data
+        head, end, body = self._rest.partition(b"\r\n\r\n")
+        if not end or len(body) < int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]):
+            return
+        self._rest = b""
+        now = time.perf_counter()
+        self._answered.append((now, now - self._began))
+        self.bad += not head.startswith(b"HTTP/1.1 200")
+        self._send()
+
+
+async def load(url: str, clients: int, seconds: float, first: int) -> dict[str, float]:
+    """Load one server, and tell what came of it."""
+    parts = urlsplit(url)
+    head = (
+        f"POST {HOOK} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    ).encode()
+    answered: list[tuple[float, float]] = []
+    serials = count(first)
+    loop = asyncio.get_running_loop()
+    began = time.perf_counter() + WARM_UP
+    made = [
+        await loop.create_connection(lambda: Client(head, serials, answered), parts.hostname, parts.port)
+        for _ in range(clients)
+    ]
+    await asyncio.sleep(WARM_UP + seconds)
+    ended = time.perf_counter()
+    for transport, _ in made:
+        transport.abort()
+    times = sorted(took for at, took in answered if at >= began)
+    return {
+        "rate": len(times) / (ended - began),
+        "p50": 1000 * times[len(times) // 2],
+        "p99": 1000 * times[len(times) * 99 // 100],
+        "bad": sum(client.bad for _, client in made),
+        "next": next(serials),
+    }
+
+
+async def bare() -> None:
+    """The yardstick: reads the body, and answers 200."""
+
+    async def handle(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(text="OK")
+
+    app = web.Application()
+    app.router.add_post(HOOK, handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(f"listening on http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
+    await asyncio.Event().wait()
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Everybody in turns, and the medians of the turns."""
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as base:
+        servers = {"bare": stack.enter_context(running(__file__, "bare"))}
+        for name, held in {
+            "daemon": ("plan", "salesforce", "strex"),
+            "daemon, planning": ("salesforce", "strex"),
+        }.items():
+            home = Path(base) / name.replace(", ", "-")
+            home.mkdir()
+            servers[name] = stack.enter_context(daemon(write_config(home), *held))
+        first = 0
+        print(f"{'clients':>7}  {'':16} {'answers/s':>9} {'ratio':>6} {'p50 ms':>7} {'p99 ms':>7} {'CPU us':>7}")
+        for clients in options.clients:
+            turns: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
+            for _ in range(options.rounds):
+                for name, server in servers.items():
+                    worked = server.cpu()
+                    command = [
+                        sys.executable,
+                        __file__,
+                        "load",
+                        server.url,
+                        str(clients),
+                        str(options.seconds),
+                        str(first),
+                    ]
+                    turn = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                    turn["cpu"] = 1e6 * (server.cpu() - worked) / (turn["next"] - first)
+                    first = turn["next"]
+                    turns[name].append(turn)
+            for name, several in turns.items():
+                middle = {key: statistics.median(turn[key] for turn in several) for key in several[0]}
+                ratios = [turn["rate"] / yard["rate"] for turn, yard in zip(several, turns["bare"], strict=True)]
+                print(
+                    f"{clients:>7}  {name:16} {middle['rate']:>9.0f} {statistics.median(ratios):>6.2f} "
+                    f"{middle['p50']:>7.2f} {middle['p99']:>7.2f} {middle['cpu']:>7.0f}"
+                    + ("  NOT ALL ANSWERED 200" if any(turn["bad"] for turn in several) else "")
+                )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["bare"]:
+        asyncio.run(bare())
+    elif sys.argv[1:2] == ["load"]:
+        url, clients, seconds, first = sys.argv[2:]
+        print(json.dumps(asyncio.run(load(url, int(clients), float(seconds), int(first)))))
+    else:
+        parser = argparse.ArgumentParser(description=__doc__)
+        parser.add_argument("--seconds", type=float, default=4.0, help="of a turn")
+        parser.add_argument("--rounds", type=int, default=3, help="turns of each")
+        parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64])
+        measure(parser.parse_args())

@@ -1,0 +1,27 @@
+"""A keyword: the first word of a message to a short number, or its second one, as the provider keeps it for an account."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyword:
+    """A keyword, or a sub keyword where `sub_word` is there. What the provider does not say is None."""
+
+    id: str
+    word: str
+    short_number: str
+    sub_word: str | None = None
+    active: bool | None = None
+    campaign_id: str | None = None
+    starts: datetime | None = None  # aware, UTC; like the others
+    ends: datetime | None = None
+    idle_text: str | None = None  # what is answered while no campaign runs
+    created: datetime | None = None
+    deleted: datetime | None = None  # from when it is gone for good
+    webhook: str | None = None  # where its messages are sent; may bear a secret
+
+    @property
+    def words(self) -> str:
+        """As a donor writes it."""
+        return f"{self.word} {self.sub_word}" if self.sub_word else self.word

@@ -1,0 +1,98 @@
+"""Calls to OnlineFundraising's API, and what its answers mean. Which calls there are is told in keywords.py and catchup.py.
+
+Source: SMS Inbound API, Authentication (the key goes into `Authorization` as it is; writes bear `Content-MD5`, the MD5 of the body in
+upper-case hex), and the tables of answers on each page.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+from connector.model.exchange import CallFailed, Failure, HttpCall, HttpReply, Reply
+from connector.model.outcome import Reason, Retry
+
+TIMEOUT = timedelta(seconds=20)  # a page of a hundred messages; a stop of the daemon waits for it at the most
+CONTENT_TYPE = "application/json; charset=utf-8"
+MOST_PATIENCE = timedelta(hours=1)  # a Retry-After beyond it is not believed
+WORDS = 200  # characters of the provider's own words that are kept
+
+FAILURES = {
+    Failure.REFUSED: Reason.UNAVAILABLE,
+    Failure.TIMEOUT: Reason.TIMEOUT,
+    Failure.LOST: Reason.CONNECTION_LOST,
+    Failure.CREDENTIALS: Reason.CREDENTIALS,
+}
+STATUSES = {
+    HTTPStatus.UNAUTHORIZED: Reason.CREDENTIALS,
+    HTTPStatus.FORBIDDEN: Reason.CREDENTIALS,
+    HTTPStatus.NOT_FOUND: Reason.WRONG_ADDRESS,
+    HTTPStatus.TOO_MANY_REQUESTS: Reason.RATE_LIMITED,
+    HTTPStatus.SERVICE_UNAVAILABLE: Reason.UNAVAILABLE,
+}
+
+
+def reading(path: str) -> HttpCall:
+    """A GET."""
+    return HttpCall(method="GET", path=path, timeout=TIMEOUT, repeatable=True)
+
+
+def writing(path: str, content: Mapping[str, Any] | None = None) -> HttpCall:
+    """A POST with its checksum; one without a body has the checksum of nothing. It is never repeated by itself."""
+    body = orjson.dumps(content) if content is not None else b""
+    checksum = hashlib.md5(body, usedforsecurity=False).hexdigest().upper()
+    headers = {"Content-MD5": checksum, "Content-Type": CONTENT_TYPE}
+    return HttpCall(method="POST", path=path, body=body, headers=headers, timeout=TIMEOUT)
+
+
+def trouble(reply: Reply) -> Retry | None:
+    """Why there is no answer to read; None for a 2xx."""
+    if isinstance(reply, CallFailed):
+        return Retry(reason=FAILURES[reply.failure], detail=reply.detail)
+    if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        return None
+    reason = Reason.SERVER_ERROR if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Reason.UNEXPECTED_ANSWER
+    reason = next((meant for status, meant in STATUSES.items() if status == reply.status), reason)
+    return Retry(reason=reason, detail=f"HTTP {reply.status} {said(reply)}".strip(), not_before=_patience(reply))
+
+
+def content(reply: HttpReply) -> Any:
+    """The JSON of an answer; raises ValueError where it is none.
+
+    Python's own reader takes half a surrogate pair too, so that one odd message in a list does not hide all the others.
+    """
+    try:
+        return json.loads(reply.body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def said(reply: HttpReply) -> str:
+    """The provider's own words about a refusal: `{"errorCode": "10001", "errorDescription": "…"}`."""
+    try:
+        told = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return ""
+    if not isinstance(told, dict):
+        return ""
+    words = [str(told[name]) for name in ("errorCode", "errorDescription") if told.get(name)]
+    return " ".join(words)[:WORDS]
+
+
+def _patience(reply: HttpReply) -> timedelta | None:
+    """Retry-After in either form (RFC 9110, 10.2.3); the date is held against the answer's own clock."""
+    given = reply.headers.get("retry-after", "").strip()
+    if not given:
+        return None
+    if given.isascii() and given.isdigit():
+        return min(timedelta(seconds=min(int(given[:9]), 10**9)), MOST_PATIENCE)
+    try:
+        wait = parsedate_to_datetime(given) - parsedate_to_datetime(reply.headers.get("date", ""))
+    except (ValueError, TypeError):
+        return None
+    return min(max(wait, timedelta()), MOST_PATIENCE)

@@ -1,0 +1,160 @@
+"""The account's keywords (model/roles.py, Keywords): seen, reserved, put to sleep and woken.
+
+Source: SMS Inbound API, Keyword. No call is documented that sets a keyword's webhook: OnlineFundraising's support does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, NoReturn
+from urllib.parse import quote, urlencode
+
+from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.exchange import CallFailed, Exchange, HttpCall, HttpReply
+from connector.model.keyword import Keyword
+from connector.model.outcome import Reason, Retry
+from connector.providers.onlinefundraising.api import content, reading, said, trouble, writing
+from connector.providers.onlinefundraising.values import as_flag, as_text, as_time
+
+LIST = "/keywords"
+FREE = "free"
+TEMPORARY = frozenset(
+    {Reason.UNAVAILABLE, Reason.TIMEOUT, Reason.CONNECTION_LOST, Reason.SERVER_ERROR, Reason.RATE_LIMITED}
+)
+KEY_CURE = (
+    "see api.key in the provider's settings; a key works only from the addresses named for it at OnlineFundraising"
+)
+ADDRESS_CURE = (
+    "see api.url in the provider's settings: your own base address stands under Settings in OnlineFundraising"
+)
+BODY_CURE = (
+    "see the spelling and the short number; a sub keyword needs its keyword first, and each exists once. "
+    "A keyword with running subscriptions cannot be deactivated"
+)
+RIGHT_CURE = "this account may not do it on this short number: ask OnlineFundraising's support"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnlineFundraisingKeywords:
+    """Exchanges with the keyword endpoints."""
+
+    door: str
+    own: tuple[str, ...] = ()
+
+    def listing(self) -> Exchange[tuple[Keyword, ...]]:
+        """GET /keywords."""
+        return _keywords((yield from _ask(reading(LIST))))
+
+    def show(self, keyword_id: str) -> Exchange[Keyword]:
+        """GET /keyword/{keywordGuid}."""
+        answer = yield from _ask(reading(_path(keyword_id)), keyword_id)
+        return as_keyword(answer) or _not_understood()
+
+    def subkeywords(self, keyword_id: str) -> Exchange[tuple[Keyword, ...]]:
+        """GET /keyword/{keywordGuid}/subkeywords."""
+        return _keywords((yield from _ask(reading(_path(keyword_id, "/subkeywords")), keyword_id)))
+
+    def is_free(self, short_number: str, word: str) -> Exchange[bool]:
+        """GET /keyword/Check."""
+        query = urlencode({"channel": short_number, "keyword": word}, quote_via=quote)
+        answer = yield from _ask(reading(f"/keyword/Check?{query}"))
+        status = as_text(answer.get("keywordStatus")) if isinstance(answer, dict) else None
+        return status.casefold() == FREE if status else _not_understood()
+
+    def reserve(self, short_number: str, word: str, sub_word: str | None) -> Exchange[Keyword]:
+        """POST /keyword/Reserve."""
+        asked = {"keyword": word, "channel": short_number} | ({"subKeyword": sub_word} if sub_word else {})
+        answer = yield from _ask(writing("/keyword/Reserve", asked))
+        return as_keyword(answer) or _not_understood()
+
+    def deactivate(self, keyword_id: str) -> Exchange[None]:
+        """POST /keyword/{keywordGuid}/Deactivate."""
+        yield from _order(writing(_path(keyword_id, "/Deactivate")), keyword_id)
+
+    def reactivate(self, keyword_id: str) -> Exchange[None]:
+        """POST /keyword/{keywordGuid}/Reactivate; possible until its deletedTs."""
+        yield from _order(writing(_path(keyword_id, "/Reactivate")), keyword_id)
+
+
+def as_keyword(members: Any) -> Keyword | None:
+    """A keyword as the API shows it; None for what is none."""
+    if not isinstance(members, Mapping):
+        return None
+    keyword_id, word = as_text(members.get("keywordGuid")), as_text(members.get("keyword"))
+    if keyword_id is None or word is None:
+        return None
+    return Keyword(
+        id=keyword_id,
+        word=word,
+        short_number=as_text(members.get("channel")) or "",
+        sub_word=as_text(members.get("subKeyword")),
+        active=as_flag(members.get("active")),
+        campaign_id=as_text(members.get("campaignGuid")),
+        starts=as_time(members.get("keywordStartDate")),
+        ends=as_time(members.get("keywordEndDate")),
+        idle_text=as_text(members.get("keywordIdleText")),
+        created=as_time(members.get("createdTs")),
+        deleted=as_time(members.get("deletedTs")),
+        webhook=as_text(members.get("webhookEndpointUrl")),
+    )
+
+
+def detail_call(keyword_id: str) -> HttpCall:
+    """The call for all about one keyword."""
+    return reading(_path(keyword_id))
+
+
+def _path(keyword_id: str, then: str = "") -> str:
+    return f"/keyword/{quote(keyword_id, safe='')}{then}"
+
+
+def _keywords(answer: Any) -> tuple[Keyword, ...]:
+    if not isinstance(answer, list):
+        return _not_understood()
+    return tuple(found for one in answer if (found := as_keyword(one)) is not None)
+
+
+def _ask(call: HttpCall, keyword_id: str | None = None) -> Exchange[Any]:
+    reply = yield from _order(call, keyword_id)
+    try:
+        return content(reply)
+    except ValueError:
+        return _not_understood()
+
+
+def _order(call: HttpCall, keyword_id: str | None = None) -> Exchange[HttpReply]:
+    (reply,) = yield [call]
+    bad = trouble(reply)
+    if bad is None and isinstance(reply, HttpReply):
+        return reply
+    raise _refusal(reply, bad, keyword_id)
+
+
+def _refusal(reply: HttpReply | CallFailed, bad: Retry | None, keyword_id: str | None) -> ConnectorError:
+    """What went wrong, and the cure."""
+    if isinstance(reply, HttpReply):
+        words = f": {told}" if (told := said(reply)) else ""
+        match reply.status:
+            case HTTPStatus.BAD_REQUEST:
+                return ConnectorError(f"OnlineFundraising does not take this (400){words}; {BODY_CURE}")
+            case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+                return ConnectorError(f"OnlineFundraising refuses the API key ({reply.status}){words}; {KEY_CURE}")
+            case HTTPStatus.NOT_FOUND if keyword_id is not None:
+                return ConnectorError(
+                    f"OnlineFundraising has no keyword with the id {keyword_id} (404): see `connector keywords list`"
+                )
+            case HTTPStatus.NOT_FOUND:
+                return ConnectorError(f"OnlineFundraising has nothing at this address (404); {ADDRESS_CURE}")
+            case HTTPStatus.METHOD_NOT_ALLOWED:
+                return ConnectorError(f"OnlineFundraising does not allow this (405){words}; {RIGHT_CURE}")
+    if bad is not None and bad.reason in TEMPORARY:
+        return PeerUnavailable(
+            f"OnlineFundraising does not answer ({bad.reason}: {bad.detail}): try again later, or {ADDRESS_CURE}"
+        )
+    return ConnectorError(
+        f"OnlineFundraising answers what it does not document ({bad.detail if bad else ''}); {ADDRESS_CURE}"
+    )
+
+
+def _not_understood() -> NoReturn:
+    raise ConnectorError(f"OnlineFundraising's answer is not what it documents; {ADDRESS_CURE}")

@@ -1,0 +1,70 @@
+"""What an operator writes under `providers:` for OnlineFundraising. What the settings lead to is put together in provider.py."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from connector.config.load import Duration, Strict
+from connector.config.secrets import SecretRef
+from connector.providers.base_url import BaseUrl, Url
+from connector.providers.lock_settings import LockSettings
+
+# SMS Inbound Webhooks, the newer of the two places at which they publish the addresses that their webhooks come from.
+ADDRESS_LIST = "https://info.onlinefundraising.dk/webhooks.json"
+PAGE_SIZE = 100  # messages: the size in their own example of GET /SmsMO
+
+
+class AddressListSettings(Strict):
+    """The published list of the addresses from which webhooks come."""
+
+    url: Url = ADDRESS_LIST
+    """Where the list is: a JSON file."""
+    refresh: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(days=1)
+    """How often it is read again; OnlineFundraising asks for daily."""
+
+
+class ApiSettings(Strict):
+    """How OnlineFundraising is called: for keywords, and for messages that were missed."""
+
+    url: BaseUrl
+    """The base address: under Settings in OnlineFundraising. It is your own."""
+    key: SecretRef
+    """Where the API key is. It works only from the addresses that were named for it at OnlineFundraising."""
+
+
+class CatchUpSettings(Strict):
+    """Taking in what the webhook missed, after downtime of either side. Needs `api`."""
+
+    enabled: bool = True
+    """`false`: only the webhook counts."""
+    every: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(minutes=15)
+    """The pause between two looks at the list of received messages; the first is at the start."""
+    overlap: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(hours=1)
+    """How far a look goes back behind the newest message of the look before: a message may enter the list late."""
+    page_size: Annotated[int, Field(ge=1, le=1000)] = PAGE_SIZE
+    """Messages a page."""
+    keywords_every: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(hours=1)
+    """The pause between two looks at the keywords; only where a mapping has `on: <name>.keyword`."""
+
+
+class OnlineFundraisingSettings(LockSettings):
+    """An OnlineFundraising account."""
+
+    type: Literal["onlinefundraising"] = "onlinefundraising"
+    """The kind of provider."""
+    address_list: AddressListSettings | None = None
+    """Lets in requests from the published addresses alone, and from those in `addresses`. `{}` takes the usual list."""
+    api: ApiSettings | None = None
+    """How OnlineFundraising is called. Without it there are no keyword commands, and nothing that was missed is taken in."""
+    catch_up: CatchUpSettings = CatchUpSettings()
+    """Taking in what the webhook missed."""
+    keywords: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Your keywords: so that `STOP HJÆLP` is understood as well as `HJÆLP STOP`, and `check --live` looks at them."""
+    stop_words: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Words that mean stop, besides STOP, STOPP and the usual English ones."""
+
+    @property
+    def own_locks(self) -> dict[str, bool]:
+        """The published address list."""
+        return {"address_list": self.address_list is not None}

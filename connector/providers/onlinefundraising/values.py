@@ -1,0 +1,38 @@
+"""Values as OnlineFundraising writes them, in webhooks and in its API alike: texts, times, flags. What they mean is told elsewhere."""
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+# SMS Inbound API, DATETIME: `2019-10-17 14:37:26 +0200`. One without an offset has not been seen; Danish time is meant then.
+DENMARK = ZoneInfo("Europe/Copenhagen")
+SECONDS = len("2019-10-17 14:37:26")
+FIRST_YEAR = 2000  # an earlier time was never set
+
+
+def as_text(value: Any) -> str | None:
+    """Ids and short numbers may come as numbers; a blank text is none."""
+    if type(value) is str:
+        return value if value and not value.isspace() else None
+    return str(value) if type(value) is int else None
+
+
+def as_time(value: Any) -> datetime | None:
+    """`yyyy-MM-dd HH:mm:ss Z` as a time in UTC; None for what is none."""
+    if type(value) is not str:
+        return None
+    plain = value.strip()
+    try:
+        time = datetime.fromisoformat(plain[:SECONDS] + plain[SECONDS:].strip())
+        time = time.replace(tzinfo=DENMARK) if time.tzinfo is None else time
+        time = time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return time if time.year >= FIRST_YEAR else None
+
+
+def as_flag(value: Any) -> bool | None:
+    """True or false, in either of their spellings."""
+    if type(value) is str:
+        value = {"true": True, "false": False}.get(value.strip().casefold())
+    return value if type(value) is bool else None

@@ -1,0 +1,166 @@
+"""The webhook for received messages (SmsMO): who is let in, and what is read.
+
+Source: OnlineFundraising, SMS Inbound Webhooks. The body is an array of one or more messages without an envelope.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from connector.consent.stopwords import STOP_WORDS, plain_words, read_stop
+from connector.model.consent import Scope
+from connector.model.errors import Unreadable
+from connector.model.event import Event, Part, Result, Verdict, event_key
+from connector.model.exchange import Exchange, HttpRequest, HttpResponse
+from connector.model.phone import NumberFormat, parse_phone
+from connector.model.roles import Admission
+from connector.providers.locks import Lock
+from connector.providers.onlinefundraising.addresses import PublishedAddresses
+from connector.providers.onlinefundraising.values import as_text, as_time
+from connector.providers.strict_json import elements, parse_object
+
+ACTION = "SmsMO"
+MESSAGE = "message"
+SUB_KEYWORD = "subKeyword"
+META_DATA = "metaData"
+# What has a place of its own in an event; all else are its properties, under the names that it came with.
+PLACED = frozenset({"messageguid", "createdts", "channel", "keyword", "keywordguid", "receivedtext", "state", "msisdn"})
+# SMS Inbound Webhooks, `state`. One that nobody has met yet promises nothing.
+STATES = {
+    "received": (Result.PENDING, False),
+    "processed": (Result.OK, True),
+    "error": (Result.FAILED, True),
+}
+UNKNOWN_STATE = (Result.PENDING, False)
+# The same page, "Responding to webhooks": 200 is success; any other status, 2xx or not, is repeated ten times over 22.5 hours.
+SUCCESS = HttpResponse(status=200, body=b"OK")
+METHODS = frozenset({"POST"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Reads the messages of one configured account, be they from the webhook or from the API's list."""
+
+    provider: str
+    keywords: Collection[str] = ()  # the configured ones, as plain_words() writes them
+    stop_words: Collection[str] = STOP_WORDS
+
+    def parts(self, body: bytes, received_at: datetime) -> tuple[Part, ...]:
+        """The messages in the body, each for itself; raises Unreadable where there is none."""
+        read = tuple(self.part(raw, received_at) for raw in elements(body))
+        if all(part.event is None for part in read):
+            raise Unreadable(read[0].why)
+        return read
+
+    def part(self, raw: bytes, received_at: datetime) -> Part:
+        """One message, or why it is none."""
+        try:
+            return Part(raw=raw, event=self._event(parse_object(raw), received_at))
+        except Unreadable as unreadable:
+            return Part(raw=raw, why=unreadable.why)
+
+    def _event(self, members: dict[str, Any], received_at: datetime) -> Event:
+        named = {name.lower(): value for name, value in members.items()}
+        guid = as_text(named.get("messageguid"))
+        if guid is None:
+            raise Unreadable("no messageGuid")
+        properties = {name: value for name, value in members.items() if name.lower() not in PLACED}
+        keyword, sub_keyword = _words(as_text(named.get("keyword")), as_text(named.get(SUB_KEYWORD.lower())))
+        if sub_keyword is not None and SUB_KEYWORD not in properties:
+            properties[SUB_KEYWORD] = sub_keyword
+        keyword_id = as_text(named.get("keywordguid"))
+        if sub_keyword is not None and keyword_id is not None:
+            # A sub keyword has an id of its own, and subscriptions are those of keywords: by this id a stop would miss its own.
+            properties["keywordGuid"] = keyword_id
+            keyword_id = None
+        if type(meta := properties.get(META_DATA)) is str:
+            properties[META_DATA] = _opened(meta)
+        text = as_text(named.get("receivedtext"))
+        stopped, meant = self._stop(text, keyword, sub_keyword)
+        state = as_text(named.get("state"))
+        result, final = STATES.get(state.casefold(), UNKNOWN_STATE) if state else (Result.OK, True)
+        return Event(
+            key=event_key(self.provider, "sms", guid),
+            provider=self.provider,
+            shape=MESSAGE,
+            received_at=received_at,
+            verdict=Verdict.OPT_OUT if stopped else Verdict.NONE,
+            action=ACTION,
+            msisdn=parse_phone(named.get("msisdn"), number_format=NumberFormat.INTERNATIONAL),
+            keyword=meant or keyword,
+            keyword_id=None if meant else keyword_id,
+            short_number=as_text(named.get("channel")),
+            text=text,
+            status=state,
+            result=result,
+            final=final,
+            transaction_id=guid,
+            occurred_at=as_time(named.get("createdts")),
+            properties=properties,
+        )
+
+    def _stop(self, text: str | None, keyword: str | None, sub_keyword: str | None) -> tuple[bool, str | None]:
+        """Whether the message is a stop, and the keyword that it means where that is not the one that it was matched to.
+
+        The provider's own match of `HEART STOP` to the sub keyword `stop` goes before the text. `WORD STOP` counts where the word
+        is known to be a keyword: `don't stop` is no opt-out.
+        """
+        if sub_keyword is not None and plain_words(sub_keyword) in self.stop_words:
+            return True, None
+        stop = read_stop(text, words=self.stop_words)
+        if stop is None:
+            return False, None
+        if stop.scope is not Scope.SUBSCRIPTION or stop.keyword is None:
+            return True, None
+        if keyword is not None and stop.keyword == plain_words(keyword):
+            return True, None
+        return (True, stop.keyword) if stop.keyword in self.keywords else (False, None)
+
+
+def _words(keyword: str | None, sub_keyword: str | None) -> tuple[str | None, str | None]:
+    """Keyword and sub keyword: the document writes them as one text too, “hjælp 100”."""
+    if keyword is None or sub_keyword is not None:
+        return keyword, sub_keyword
+    first, _, second = keyword.strip().partition(" ")
+    return first, second.strip() or None
+
+
+def _opened(meta: str) -> Any:
+    """Meta data that was sent as JSON text, so that rules can name what is in it."""
+    try:
+        return parse_object(meta.encode())
+    except Unreadable:
+        return meta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmsDoor:
+    """The door (model/roles.py) for received messages. All its locks must open."""
+
+    reader: Reader
+    locks: Sequence[Lock] = ()
+    published: PublishedAddresses | None = None
+    name: str = "sms"
+    methods: frozenset[str] = field(default=METHODS)
+
+    @property
+    def provider(self) -> str:
+        """The provider's name in the config."""
+        return self.reader.provider
+
+    def admit(self, request: HttpRequest) -> Exchange[Admission]:
+        """Authenticate the request; raises Refused. The published addresses come last, for they may cost a call."""
+        for lock in self.locks:
+            lock.check(request)
+        if self.published is not None:
+            yield from self.published.admit(request)
+        return Admission()
+
+    def read(self, request: HttpRequest, admission: Admission) -> tuple[Part, ...]:  # noqa: ARG002 - all is in the request.
+        """The messages; raises Unreadable."""
+        return self.reader.parts(request.body, request.received_at)
+
+    def answer(self, request: HttpRequest, admission: Admission) -> HttpResponse:  # noqa: ARG002 - always the same.
+        """200 exactly."""
+        return SUCCESS

@@ -1,0 +1,154 @@
+"""A callback of Sumotext as an event: web form, poll, Text-4-Info, full MO forward, delivery report. Who may send one: doors.py.
+
+Sources: "CRM API Callback"; SUMOTEXT/Sumotext-API-Guide-Legacy, receiving-post-data.md and receiving-mo.md, for `msg` and the full MO
+forward; sumotext.github.io, api-docs, for delivery reports.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from connector.consent.stopwords import START_WORDS, STOP_WORDS, plain_words, read_stop
+from connector.model.consent import Scope
+from connector.model.errors import Unreadable
+from connector.model.event import Event, Result, Verdict, event_key
+from connector.model.exchange import HttpRequest
+from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.providers.sumotext.parameters import Parameters, read_parameters
+from connector.providers.sumotext.repeats import Repeats
+from connector.providers.sumotext.settings import COUNTRIES, REGION
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """One kind of callback: the shape of its events, Sumotext's word for it, and the names it has besides those of all."""
+
+    shape: str
+    action: str
+    names: tuple[str, ...] = ()
+
+
+NAMES = ("country", "shortcode", "key", "mobile", "carrier", "msg")  # each callback has most of them
+CALLBACKS = {
+    "crm": Callback("form", "Web Form"),
+    "poll": Callback("poll_reply", "Poll", ("reply", "label")),
+    "text4info": Callback("message", "Text-4-Info", ("lead",)),
+    "mo": Callback("message", "MO", ("smsid",)),
+    "dlr": Callback("delivery_report", "DLR", ("sumoid", "mtcode", "mtdescription")),
+}
+TOLD_ALONG = (
+    "carrier",
+    "country",
+    "reply",
+    "label",
+)  # documented parameters for which an event has no field of its own
+# sumotext.github.io, delivery reports: mtcode. A code that nobody has met yet promises nothing.
+RESULTS = {"4": (Result.OK, True), "5": (Result.FAILED, True)}
+UNKNOWN_CODE = (Result.PENDING, False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Reads the callbacks of one configured provider."""
+
+    provider: str
+    repeats: Repeats
+    stop_words: Collection[str] = STOP_WORDS
+    start_words: Collection[str] = START_WORDS
+    short_number: str | None = None  # of callbacks that name none
+    region: str = REGION  # the same
+    countries: Mapping[str, str] = field(default_factory=lambda: COUNTRIES)  # Sumotext's name in capitals → region
+
+    def read(self, door: str, request: HttpRequest) -> Event:
+        """The event of a request at that door; raises Unreadable."""
+        callback = CALLBACKS[door]
+        parameters = read_parameters(request, (*NAMES, *callback.names))
+        return self._report(request, parameters) if door == "dlr" else self._from_a_phone(door, request, parameters)
+
+    def _from_a_phone(self, door: str, request: HttpRequest, parameters: Parameters) -> Event:
+        """Sumotext tells no time: that of arrival stands for it, so that joining anew counts after an earlier stop."""
+        callback, known = CALLBACKS[door], parameters.known
+        if "mobile" not in known:
+            raise Unreadable("no mobile")
+        phone = self._phone(known)
+        keyword = known.get("key") or known.get("lead")
+        verdict, everywhere = self._verdict(known.get("msg"), keyword) if door != "poll" else (Verdict.NONE, False)
+        return Event(
+            key=self._key(door, request, parameters, phone, verdict),
+            provider=self.provider,
+            shape=callback.shape,
+            received_at=request.received_at,
+            verdict=verdict,
+            action=callback.action,
+            msisdn=phone,
+            keyword=None if everywhere else keyword,
+            short_number=known.get("shortcode", self.short_number),
+            text=known.get("reply") if door == "poll" else known.get("msg"),
+            transaction_id=known.get("smsid"),
+            occurred_at=request.received_at,
+            properties=_properties(parameters, phone),
+        )
+
+    def _report(self, request: HttpRequest, parameters: Parameters) -> Event:
+        known = parameters.known
+        if "sumoid" not in known:
+            raise Unreadable("no sumoid")
+        code = known.get("mtcode")
+        result, final = RESULTS.get(code or "", UNKNOWN_CODE)
+        phone = self._phone(known)
+        return Event(
+            key=event_key(self.provider, "dlr", known["sumoid"], code or ""),
+            provider=self.provider,
+            shape=CALLBACKS["dlr"].shape,
+            received_at=request.received_at,
+            action=CALLBACKS["dlr"].action,
+            msisdn=phone,
+            keyword=known.get("key"),
+            short_number=known.get("shortcode", self.short_number),
+            status=code,
+            status_detail=known.get("mtdescription"),
+            result=result,
+            final=final,
+            transaction_id=known["sumoid"],
+            properties=_properties(parameters, phone),
+        )
+
+    def _key(
+        self, door: str, request: HttpRequest, parameters: Parameters, phone: Phone | None, verdict: Verdict
+    ) -> str:
+        known, now = parameters.known, request.received_at
+        person = phone.e164 if phone else known["mobile"]
+        if "smsid" in known:
+            key = event_key(self.provider, door, known["smsid"])
+            self.repeats.passed(key, person=person, now=now)
+            return key
+        content = {"known": known, "custom": parameters.custom}
+        return self.repeats.key(self.provider, door, person=person, content=content, verdict=verdict, now=now)
+
+    def _phone(self, known: Mapping[str, str]) -> Phone | None:
+        """A national number by its country. One of a country that the config does not know is nobody's: it is never guessed."""
+        country = known.get("country")
+        region = self.countries.get(country.upper()) if country else self.region
+        return parse_phone(known.get("mobile"), number_format=NumberFormat.NATIONAL, region=region)
+
+    def _verdict(self, text: str | None, keyword: str | None) -> tuple[Verdict, bool]:
+        """What the subscriber's text says about consent, and whether it is for more than the keyword.
+
+        Only a whole message counts. `WORD STOP` does where the word is the keyword of the callback: `don't stop` is no opt-out.
+        """
+        if not text:
+            return Verdict.NONE, False
+        stop = read_stop(text, words=self.stop_words)
+        if stop is None:
+            return (Verdict.OPT_IN if plain_words(text) in self.start_words else Verdict.NONE), False
+        if stop.scope is Scope.SUBSCRIPTION and (keyword is None or plain_words(keyword) != stop.keyword):
+            return Verdict.NONE, False
+        return Verdict.OPT_OUT, stop.scope is Scope.PROVIDER
+
+
+def _properties(parameters: Parameters, phone: Phone | None) -> dict[str, Any]:
+    known = parameters.known
+    told = {name: known[name] for name in TOLD_ALONG if name in known}
+    if phone is None and "mobile" in known:
+        told["mobile"] = known["mobile"]  # so that a person sees what could not be read
+    return {**parameters.custom, **told}

@@ -1,0 +1,98 @@
+"""The parameters of a callback: query, form and JSON body merged, decoded and told apart. What they mean is read in callback.py.
+
+"Receiving Post Data" speaks of posting and shows GET requests; editions differ. All three are taken, and together.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from connector.model.errors import Unreadable
+from connector.model.exchange import HttpRequest
+from connector.providers.strict_json import BYTE_ORDER_MARK, parse_object
+
+# Of these the names in the documents; other casings and a blank, as in the document's "short code", are taken where the documented
+# name is not there. The web form sends carrierId, all others carrier.
+SPELLINGS = {"carrier": ("carrier", "carrierId")}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """`known` by the documents' names, without blank ones; `custom` verbatim: a list where a name came with several values."""
+
+    known: dict[str, str]
+    custom: dict[str, Any]
+
+
+def read_parameters(request: HttpRequest, names: Collection[str]) -> Parameters:
+    """Take the request apart; raises Unreadable. `names` are those that the callback has by the documents.
+
+    A customer's own field may be called like one of them but for its case: where both are there, the documented one is known and the
+    other custom.
+    """
+    given: dict[str, list[Any]] = {}
+    for name, value in _all(request):
+        values = given.setdefault(name, [])
+        if value not in values:
+            values.append(value)
+    known: dict[str, str] = {}
+    for name in names:
+        spelled = _spelled(name, given)
+        if spelled is None:
+            continue
+        texts = [text for value in given.pop(spelled) if (text := _text(value))]
+        if len(texts) > 1:
+            raise Unreadable(f"{name} occurs twice")
+        if texts:
+            known[name] = texts[0]
+    return Parameters(known, {name: values[0] if len(values) == 1 else values for name, values in given.items()})
+
+
+def _spelled(name: str, given: Collection[str]) -> str | None:
+    """The documented spelling that is there, else the only other one."""
+    documented = SPELLINGS.get(name, (name,))
+    for spelling in documented:
+        if spelling in given:
+            return spelling
+    folded = {spelling.lower() for spelling in documented}
+    others = [one for one in given if one.replace(" ", "").lower() in folded]
+    if len(others) > 1:
+        raise Unreadable(f"{name} occurs twice")
+    return others[0] if others else None
+
+
+def _all(request: HttpRequest) -> Iterator[tuple[str, Any]]:
+    # Query and body are bytes of the sender's choice; surrogates stand for those that are no UTF-8.
+    yield from _pairs(request.query.encode("utf-8", "surrogatepass"))
+    body = request.body.removeprefix(BYTE_ORDER_MARK).strip()
+    if body.startswith((b"{", b"[")):
+        yield from ((name, value) for name, value in parse_object(body).items() if value is not None)
+    elif request.headers.get("content-type", "").lower().startswith("multipart/"):
+        raise Unreadable("a multipart form")
+    else:
+        yield from _pairs(body)
+
+
+def _pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
+    """The pairs of a query or form. The example of Text-4-Info has an empty one (`&&`); none is too odd to be read."""
+    for pair in encoded.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if name:
+            yield _decoded(name), _decoded(value)
+
+
+def _decoded(escaped: bytes) -> str:
+    """Escapes that are none stay as they are; what is no UTF-8 is taken for the Latin-1 of older senders."""
+    plain = unquote_to_bytes(escaped.replace(b"+", b" "))
+    try:
+        return plain.decode()
+    except UnicodeDecodeError:
+        return plain.decode("latin-1")
+
+
+def _text(value: Any) -> str:
+    """A value as text without blanks around it; JSON may hold a number as a number. Empty where it is none."""
+    if type(value) is str:
+        return value.strip()
+    return str(value) if type(value) is int else ""

@@ -1,0 +1,39 @@
+"""Settings of Sumotext → a provider of the house."""
+
+from connector.consent.stopwords import START_WORDS, STOP_WORDS, plain_words
+from connector.delivery.transport import FixedCredentials
+from connector.providers.lock_settings import Reveal, build_locks
+from connector.providers.provider import Provider
+from connector.providers.sumotext.callback import CALLBACKS, Reader
+from connector.providers.sumotext.doors import SumotextDoor
+from connector.providers.sumotext.repeats import Repeats
+from connector.providers.sumotext.settings import COUNTRIES, SumotextSettings
+
+# An opt-out comes in `msg`, which polls and delivery reports do not have.
+SHAPES = {"form": True, "message": True, "poll_reply": False, "delivery_report": False}
+NOWHERE = "https://sumotext.com"  # nothing is ever called: no API takes an opt-out
+
+
+def build(name: str, settings: SumotextSettings, reveal: Reveal) -> Provider:
+    """The provider of that name; `reveal` reads a secret, and what it raises goes through."""
+    reader = Reader(
+        provider=name,
+        repeats=Repeats(window=settings.repeat_window),
+        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+        start_words=START_WORDS | {plain_words(word) for word in settings.start_words},
+        short_number=settings.short_number,
+        region=settings.region,
+        countries=COUNTRIES | {country.upper(): region for country, region in settings.countries.items()},
+    )
+    locks = build_locks(settings, reveal)
+    return Provider(
+        name=name,
+        doors=tuple(SumotextDoor(name=door, reader=reader, locks=locks) for door in CALLBACKS),
+        shapes=SHAPES,
+        credentials=FixedCredentials(NOWHERE, {}),
+    )
+
+
+def commands(_settings: SumotextSettings) -> frozenset[str]:
+    """None: Sumotext documents no call that unsubscribes."""
+    return frozenset()

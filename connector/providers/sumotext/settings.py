@@ -1,0 +1,34 @@
+"""What an operator writes under `providers:` for Sumotext. What the settings lead to is put together in provider.py."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from connector.config.load import Duration
+from connector.config.settings import Region
+from connector.providers.lock_settings import LockSettings
+
+Word = Annotated[str, Field(min_length=1)]
+REGION = "US"
+# "Receiving Post Data" shows USA alone; what is sent for Canada is not documented, and its carriers are in Sumotext's list.
+COUNTRIES = {"USA": "US", "US": "US", "CAN": "CA", "CA": "CA"}
+
+
+class SumotextSettings(LockSettings):
+    """A Sumotext account. Sumotext neither signs its callbacks nor publishes its addresses: a path secret is the lock to use."""
+
+    type: Literal["sumotext"] = "sumotext"
+    """The kind of provider."""
+    short_number: str | None = None
+    """The short code of callbacks that name none: Text-4-Info does not."""
+    region: Region = REGION
+    """The country of numbers in callbacks that name none, such as US."""
+    countries: dict[Word, Region] = Field(default_factory=dict)
+    """What Sumotext writes as `country`, and the country that it means, besides USA, US, CAN and CA."""
+    stop_words: tuple[Word, ...] = ()
+    """Words that mean stop, besides STOP and the usual English and Scandinavian ones."""
+    start_words: tuple[Word, ...] = ()
+    """Words that mean joining, besides START, YES and UNSTOP; for example the keywords by which people join."""
+    repeat_window: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=3))] = timedelta(minutes=10)
+    """How long the same callback once more is taken for a repeat: most callbacks bear no id."""

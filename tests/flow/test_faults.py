@@ -1,0 +1,126 @@
+"""Ten thousand callbacks while Salesforce fails in every way that it knows: nothing lost, nothing twice, each person's in order."""
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from flow.crowd import EACH, PEOPLE, arrivals, books, in_effect_once, in_order, number, report
+from flow.world import a_world
+
+SEED = 20261122
+SENDERS = 16
+LAST = 500  # callbacks that come after the daemon was started anew
+GUILTY, FOUND = 20, 3  # people whose records spoil their requests for a while, and how many dead letters that must make
+PAUSE = timedelta(minutes=2)  # by which the clock is moved where the daemon waits; longer than most pauses
+STORM = [
+    {"fault": "expired_session", "times": 2},
+    {"fault": "row_lock", "times": 4, "records": 0.3},
+    {"fault": "limit_exceeded", "times": 2},
+    {"fault": "concurrent_limit", "times": 2},
+    {"fault": "unavailable", "times": 3},
+    {"fault": "server_error", "times": 3},
+    {"fault": "slow", "times": 3, "seconds": 0.2},
+    {"fault": "dropped", "times": 4},
+    {"fault": "dropped_before", "times": 3},
+    {"fault": "garbage", "times": 3},
+    {"fault": "html_401", "times": 2},
+    {"fault": "bad_record", "times": 1000},
+]
+
+
+async def send(world, coming):
+    """Post callbacks, many at once, but one after the other for each person."""
+
+    async def sender(share):
+        for person, turn in coming:
+            if person % SENDERS == share:
+                assert await world.callback("dlr", report(person, turn)) == 200
+
+    async with asyncio.TaskGroup() as senders:
+        for share in range(SENDERS):
+            senders.create_task(sender(share))
+
+
+async def let_time_pass(world):
+    world.clock.ahead += PAUSE
+    world.house.wake("salesforce")
+    world.house.wake("salesforce.Contact")
+
+
+async def storm(world, dice):
+    """One fault after the other, each until it has struck as often as it should, spread over all that comes in."""
+    for place, fault in enumerate(STORM):
+        share = PEOPLE * EACH * place // len(STORM)
+        await world.until(lambda share=share: world.house.store.inbox.received() > share)
+        spoils = fault["fault"] == "bad_record"
+        guilty = {"records": [number(person) for person in dice.sample(range(PEOPLE), GUILTY)]} if spoils else {}
+        await world.fault(world.salesforce, **fault, **guilty)
+        await world.until(lambda spoils=spoils: isolated(world) if spoils else struck(world))
+        await world.no_faults(world.salesforce)
+
+
+async def struck(world):
+    (fault,) = (await world.get(f"{world.salesforce}/_sandbox/faults"))["faults"]
+    if fault["fired"] < fault["times"]:
+        await let_time_pass(world)
+    return fault["fired"] >= fault["times"]
+
+
+async def isolated(world):
+    if len(world.house.store.dead_letters.listing()) < FOUND:
+        await let_time_pass(world)
+        return False
+    return True
+
+
+@asynccontextmanager
+async def looking(world, looks):
+    """Hold the books to their promise at every look, as often as the loop comes round."""
+    over = asyncio.Event()
+
+    async def look():
+        while not over.is_set():
+            states, received = await books(world, world.house.admin_url)
+            assert sum(states.values()) == received
+            looks.append(received)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(look())
+        yield
+        over.set()
+
+
+async def all_done(world):
+    if {"pending", "delivering"} & world.counts().keys():
+        await let_time_pass(world)
+        return False
+    return True
+
+
+async def test_ten_thousand_callbacks_in_a_storm_of_faults_are_each_in_effect_once_and_in_order(tmp_path, secrets):
+    dice, looks = random.Random(SEED), []
+    coming = arrivals(dice)
+    before, after = coming[:-LAST], coming[-LAST:]
+    async with a_world(tmp_path) as world:
+        async with world.running():
+            await world.poll()
+            async with looking(world, looks), asyncio.TaskGroup() as outside:
+                outside.create_task(send(world, before))
+                outside.create_task(storm(world, dice))
+        # An org that does not know the short way at all, met at a start: what was left lying is done the long way.
+        await world.fault(world.salesforce, fault="no_composite_upsert")
+        async with world.running(), looking(world, looks):
+            await send(world, after)
+            await world.until(lambda: all_done(world))
+            spoiled = world.house.store.dead_letters.listing(limit=PEOPLE)
+            assert FOUND <= len(spoiled) < GUILTY * EACH
+            # What spoiled its requests is dead alone; mended, it is let try again.
+            await world.house.store.dead_letters.retry(now=world.clock.now())
+            await world.until(lambda: all_done(world))
+            assert world.counts() == {"delivered": PEOPLE * EACH}
+            assert world.house.store.inbox.received() == PEOPLE * EACH
+        assert len(looks) > 100
+        await in_effect_once(world)
+        await in_order(world)
+        assert await world.orders() == []
