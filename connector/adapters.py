@@ -17,6 +17,8 @@ from connector.crm.salesforce import crm as salesforce
 from connector.crm.salesforce.settings import SalesforceSettings
 from connector.mapping.context import Context
 from connector.model.problem import Problem, ProblemsFound
+from connector.providers.messagecloud import provider as messagecloud
+from connector.providers.messagecloud.settings import MessageCloudSettings
 from connector.providers.onlinefundraising import provider as onlinefundraising
 from connector.providers.onlinefundraising.settings import OnlineFundraisingSettings
 from connector.providers.provider import Provider
@@ -29,6 +31,7 @@ PROVIDERS: dict[type[BaseModel], ModuleType] = {
     StrexSettings: strex,
     SumotextSettings: sumotext,
     OnlineFundraisingSettings: onlinefundraising,
+    MessageCloudSettings: messagecloud,
 }
 CRMS = {
     SalesforceSettings: salesforce,

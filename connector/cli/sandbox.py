@@ -1,4 +1,4 @@
-"""`connector sandbox salesforce|strex|sumotext`: stand-ins that speak the real protocols, on this machine alone."""
+"""`connector sandbox salesforce|strex|sumotext|messagecloud`: stand-ins that speak the real protocols, on this machine alone."""
 
 import asyncio
 import json
@@ -67,6 +67,31 @@ def sumotext(*, port: int, hooks: str, secret: str | None, as_json: bool) -> Non
 
     try:
         app = build(hooks=hooks, secret=secret)
+    except RefusedError as refused:
+        raise Misused(str(refused)) from refused
+    asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))
+
+
+@sandbox.command()
+@click.option("--port", type=PORT, default=8094, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--hooks",
+    default="http://127.0.0.1:8080/hooks/messagecloud",
+    show_default=True,
+    help="Where MessageCloud's doors are.",
+)
+@click.option("--secret", help="The path secret of the doors mo and dlr.")
+@click.option("--campaign-name", default="sandbox", show_default=True, help="The account that calls must name.")
+@click.option("--api-key", default="sandbox-key", show_default=True, help="What calls must bring.")
+@as_json
+def messagecloud(*, port: int, hooks: str, secret: str | None, campaign_name: str, api_key: str, as_json: bool) -> None:
+    """MessageCloud: creates one-click windows and tells their status; POST /_sandbox/window plays the donor."""
+    from connector.sandbox.messagecloud.app import build  # noqa: PLC0415 - see the package's docstring.
+    from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - the same.
+    from connector.sandbox.strex.body import RefusedError  # noqa: PLC0415 - the same.
+
+    try:
+        app = build(hooks=hooks, secret=secret, campaign_name=campaign_name, api_key=api_key)
     except RefusedError as refused:
         raise Misused(str(refused)) from refused
     asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))

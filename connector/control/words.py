@@ -33,6 +33,7 @@ SHAPES = {
     "delivery_report": "a delivery report",
     "poll_reply": "an answer to a poll",
     "form": "a form",
+    "subscription": "a subscription that was begun on the web",
     "change": "a change of a record",
 }
 VERDICTS = {

@@ -40,7 +40,7 @@ class HttpCall:
     """A request of ours. The path is joined to the base address of the peer; the client adds the credentials."""
 
     method: str
-    path: str
+    path: str = field(repr=False)  # with its query, in which some peers want their key
     base: str | None = None  # another address than the peer's: no credentials go there
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)

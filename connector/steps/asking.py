@@ -39,10 +39,11 @@ async def put_questions(
     A crash in between costs nothing: the questions are still open, and are asked again.
     """
     answers = await asyncio.gather(*(_ask(asking, one, tell) for one in due))
+    at, moment = now(), monotonic()  # of the answers: pauses count from here
     closed = await asyncio.gather(
-        *(_store(asking, one, answer, store, tell, now()) for one, answer in zip(due, answers, strict=True))
+        *(_store(asking, one, answer, store, tell, at) for one, answer in zip(due, answers, strict=True))
     )
-    _bear(asking, answers, tell, monotonic())
+    _bear(asking, answers, tell, moment)
     return sum(closed)
 
 
@@ -74,9 +75,10 @@ async def _take(
         return closed
     reason = answer.trouble.reason if answer.trouble else None
     if not question.overdue:
-        tell(Asked(provider=provider, event=key, outcome="not_yet", reason=reason))
         await store.questions.again(question.event_id, backoff(GAPS, question.asked), now=now)
+        tell(Asked(provider=provider, event=key, outcome="not_yet", reason=reason))
         return False
+    closed = await store.questions.answer(question.event_id, answer.event or question.event)
     tell(Asked(provider=provider, event=key, outcome="gave_up", reason=reason))
     if answer.trouble:
         # Where the provider did answer, though without an end, nobody need be called: a donor has turned back, say.
@@ -89,7 +91,7 @@ async def _take(
                 cure=f"see that {provider} can be reached, then `connector replay {key}`",
             )
         )
-    return await store.questions.answer(question.event_id, answer.event or question.event)
+    return closed
 
 
 def _bear(asking: Asking, answers: Sequence[Answered | NotYet], tell: Tell, now: float) -> None:

@@ -6,10 +6,10 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from connector.model.errors import Unreadable
 from connector.model.exchange import HttpRequest
+from connector.providers.pairs import pairs
 from connector.providers.strict_json import BYTE_ORDER_MARK, parse_object
 
 # Of these the names in the documents; other casings and a blank, as in the document's "short code", are taken where the documented
@@ -64,31 +64,14 @@ def _spelled(name: str, given: Collection[str]) -> str | None:
 
 def _all(request: HttpRequest) -> Iterator[tuple[str, Any]]:
     # Query and body are bytes of the sender's choice; surrogates stand for those that are no UTF-8.
-    yield from _pairs(request.query.encode("utf-8", "surrogatepass"))
+    yield from pairs(request.query.encode("utf-8", "surrogatepass"))
     body = request.body.removeprefix(BYTE_ORDER_MARK).strip()
     if body.startswith((b"{", b"[")):
         yield from ((name, value) for name, value in parse_object(body).items() if value is not None)
     elif request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise Unreadable("a multipart form")
     else:
-        yield from _pairs(body)
-
-
-def _pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
-    """The pairs of a query or form. The example of Text-4-Info has an empty one (`&&`); none is too odd to be read."""
-    for pair in encoded.split(b"&"):
-        name, _, value = pair.partition(b"=")
-        if name:
-            yield _decoded(name), _decoded(value)
-
-
-def _decoded(escaped: bytes) -> str:
-    """Escapes that are none stay as they are; what is no UTF-8 is taken for the Latin-1 of older senders."""
-    plain = unquote_to_bytes(escaped.replace(b"+", b" "))
-    try:
-        return plain.decode()
-    except UnicodeDecodeError:
-        return plain.decode("latin-1")
+        yield from pairs(body)
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,1 @@
+"""MessageCloud (txtNation): messages and reports of its gateway, and one-click subscriptions by Strex in Norway."""

@@ -1,0 +1,143 @@
+"""What the gateway sends us as events: messages from phones and delivery reports. Who may send is decided in doors.py.
+
+Sources: docs.messagecloud.com, articles 16 (receiving a message), 19 (delivery reports) and 74 (STOP); "Strex Norway with One-click
+Subscriptions", Transaction Flow. Forms are documented, and queries are seen: both are taken, and together.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from connector.consent.stopwords import STOP_WORDS, plain_words, read_stop
+from connector.model.consent import Scope
+from connector.model.errors import Unreadable
+from connector.model.event import Event, Verdict, event_key
+from connector.model.exchange import HttpRequest
+from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.providers.messagecloud.statuses import status_of
+from connector.providers.pairs import pairs
+
+MESSAGE, REPORT = "mpush_ir_message", "mp_report"  # article 16 and 19, `action`
+# ISO 3166 calls it GB; the gateway says UK.
+COUNTRIES = {"UK": "GB"}
+LONGEST = 200  # parameters of one callback: the documents have fewer than twenty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Reads the callbacks of one configured account."""
+
+    provider: str
+    keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones, by plain_words() of them
+    stop_words: Collection[str] = STOP_WORDS
+
+    def read(self, request: HttpRequest, action: str) -> Event:
+        """The event of a callback; raises Unreadable. `action` is what it is taken for where it does not say so itself."""
+        given = _parameters(request)
+        known = {name.lower(): value.strip() for name, value in reversed(given.items()) if value.strip()}
+        action = known.get("action", action)
+        # The documents give both names, with one value.
+        own_id = known.get("id") or known.get("message_id")
+        if own_id is None:
+            raise Unreadable("no id")
+        if action.lower() == REPORT:
+            return self._report(own_id, action, known, given, request.received_at)
+        return self._message(own_id, action, known, given, request.received_at)
+
+    def _message(
+        self, own_id: str, action: str, known: Mapping[str, str], given: Mapping[str, str], received_at: datetime
+    ) -> Event:
+        text = known.get("message")
+        keyword = known.get("keyword")
+        stopped, named = self._stop(text, keyword)
+        if not stopped:
+            first = plain_words(text).split(" ")[0] if text else ""
+            named = keyword or self.keywords.get(first)
+        return Event(
+            key=event_key(self.provider, "mo", own_id),
+            provider=self.provider,
+            shape="message",
+            received_at=received_at,
+            verdict=Verdict.OPT_OUT if stopped else Verdict.NONE,
+            action=action,
+            msisdn=_number(known),
+            keyword=named,
+            short_number=known.get("shortcode"),
+            text=text,
+            transaction_id=own_id,
+            # The gateway gives no time. A message was sent before it came, so that in doubt an opt-out is taken for the later word.
+            occurred_at=received_at,
+            properties=given,
+        )
+
+    def _report(
+        self, own_id: str, action: str, known: Mapping[str, str], given: Mapping[str, str], received_at: datetime
+    ) -> Event:
+        status = known.get("report")
+        if status is None:
+            raise Unreadable("no report")
+        detail = known.get("reason_id")
+        meaning = status_of(status)
+        return Event(
+            # One message has several reports, in any order: each is an event of its own, and its repeats are known.
+            key=event_key(self.provider, "dlr", own_id, status.upper()),
+            provider=self.provider,
+            shape="delivery_report",
+            received_at=received_at,
+            action=action,
+            msisdn=_number(known),
+            keyword=known.get("keyword"),
+            short_number=known.get("shortcode"),
+            status=status,
+            status_detail=detail,
+            result=meaning.result,
+            final=meaning.final,
+            transaction_id=own_id,
+            properties=given,
+        )
+
+    def _stop(self, text: str | None, keyword: str | None) -> tuple[bool, str | None]:
+        """Whether the text is a stop, and the keyword that it names.
+
+        `STOP KEYWORD` is the documented form, and counts whatever the word is: an opt-out too many is the lesser harm. `WORD STOP`
+        counts only where the word is known to be a keyword: `don't stop` is no opt-out. What is left is STOP alone, and the general
+        gateway's `ask NAME stop`, which is for all short codes.
+        """
+        stop = read_stop(text, words=self.stop_words)
+        if stop is None or text is None:
+            return False, None
+        if stop.scope is not Scope.SUBSCRIPTION or stop.keyword is None:
+            return True, None
+        named = self.keywords.get(stop.keyword)
+        if named is None and keyword is not None and plain_words(keyword) == stop.keyword:
+            named = keyword
+        if named is None and plain_words(text).split(" ")[0] in self.stop_words:
+            named = stop.keyword
+        return named is not None, named
+
+
+def _parameters(request: HttpRequest) -> dict[str, str]:
+    """All parameters under their own names, the first of each; raises Unreadable."""
+    given: dict[str, str] = {}
+    # Query and body are bytes of the sender's choice; surrogates stand for those that are no UTF-8.
+    for encoded in (request.query.encode("utf-8", "surrogatepass"), request.body.strip()):
+        for name, value in pairs(encoded):
+            given.setdefault(name, value)
+            if len(given) > LONGEST:
+                raise Unreadable("too many parameters")
+    if not given:
+        raise Unreadable("empty")
+    return given
+
+
+def _number(known: Mapping[str, str]) -> Phone | None:
+    """The subscriber, with the country code and without a plus; `#…` is an alias, which some countries have for numbers.
+
+    A number that begins with 0 is a national one, of the country that the callback names.
+    """
+    number = known.get("number", "")
+    country = known.get("country", "").upper()
+    if number.startswith("0") and not number.startswith("00") and country:
+        region = COUNTRIES.get(country, country)
+        return parse_phone(number, number_format=NumberFormat.NATIONAL, region=region)
+    return parse_phone(number, number_format=NumberFormat.INTERNATIONAL)

@@ -1,0 +1,215 @@
+"""MessageCloud's one-click interface: create a window, view a status, charge again. When to do so is decided elsewhere.
+
+Source: "Strex Norway with One-click Subscriptions", section "Integration Details". All calls are GETs, and the key travels in
+their query: their paths must never be told or logged.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from connector.model.errors import Unreadable
+from connector.model.exchange import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
+from connector.model.operation import Repeat
+from connector.model.outcome import Reason, Rejected, Retry
+from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.providers.messagecloud.statuses import Status, status_of, trouble_of
+from connector.providers.strict_json import parse_object
+
+NEW, VIEW, SEND = "/no/one-click/new", "/no/status/view", "/no/dob/send"
+CURRENCY = "NOK"  # "Send DOB API": the tariff is in NOK; the interface is for Norway alone
+# Send DOB takes no id of ours, so that a second call is a second charge: in doubt a person decides.
+CHARGE_REPEAT = Repeat.NEVER
+WINDOW_TIMEOUT = timedelta(seconds=10)  # a donor waits for it
+TIMEOUT = timedelta(seconds=20)
+DETAIL_LENGTH = 200  # characters of the provider's words that are kept
+DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's words may be somebody's
+
+FAILURES = {
+    Failure.REFUSED: Retry(reason=Reason.UNAVAILABLE),
+    Failure.TIMEOUT: Retry(reason=Reason.TIMEOUT, in_doubt=True),
+    Failure.LOST: Retry(reason=Reason.CONNECTION_LOST, in_doubt=True),
+    Failure.CREDENTIALS: Retry(reason=Reason.CREDENTIALS),
+}
+Trouble = Retry | Rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What every call bears."""
+
+    campaign_name: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Where a donor completes a subscription."""
+
+    transaction_id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """A transaction as View Status and Send DOB tell it."""
+
+    transaction_id: str | None
+    status: str
+    meaning: Status
+    status_detail: str | None = None
+    price: Decimal | None = None  # in CURRENCY
+    short_number: str | None = None
+    msisdn: Phone | None = None
+    created: datetime | None = None
+    last_modified: datetime | None = None
+
+
+def new_window(account: Account, service_id: str, own_id: str) -> Exchange[Window | Trouble]:
+    """Create a window; `own_id` comes back on the redirect. A window that nobody uses does no harm, so a call may be repeated."""
+    answer = yield [_call(account, NEW, {"service_id": service_id, "id": own_id}, WINDOW_TIMEOUT, repeatable=True)]
+    data = _data(answer[0])
+    if not isinstance(data, Mapping):
+        return data
+    # The document's table and its example name them differently.
+    transaction_id = _text(data.get("transactionId", data.get("transaction_id")))
+    url = _text(data.get("windowUrl", data.get("window_url")))
+    if transaction_id is None or url is None or not _is_web_address(url):
+        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="the answer names no window")
+    return Window(transaction_id=transaction_id, url=url)
+
+
+def view_status(account: Account, service_id: str, transaction_id: str) -> Exchange[Transaction | Trouble]:
+    """Ask how a transaction stands."""
+    query = {"service_id": service_id, "transaction_id": transaction_id}
+    answer = yield [_call(account, VIEW, query, TIMEOUT, repeatable=True)]
+    return _transaction(answer[0], transaction_id)
+
+
+def send_dob(
+    account: Account, service_id: str, *, tariff: int, short_number: str, to: Phone
+) -> Exchange[Transaction | Trouble]:
+    """Charge a donor `tariff` (whole NOK) again. Never repeated by itself: see CHARGE_REPEAT.
+
+    What is acknowledged or unknown afterwards is not to be charged again, but asked for by view_status().
+    """
+    query = {"service_id": service_id, "tariff": str(tariff), "shortcode": short_number, "to": to.e164.lstrip("+")}
+    answer = yield [_call(account, SEND, query, TIMEOUT, repeatable=False)]
+    return _transaction(answer[0], None)
+
+
+def _call(account: Account, path: str, query: Mapping[str, str], timeout: timedelta, *, repeatable: bool) -> HttpCall:
+    login = {"campaign_name": account.campaign_name, "api_key": account.api_key}
+    return HttpCall(
+        method="GET", path=f"{path}?{urlencode({**login, **query})}", timeout=timeout, repeatable=repeatable
+    )
+
+
+def _transaction(reply: Reply, asked_for: str | None) -> Transaction | Trouble:
+    data = _data(reply)
+    if not isinstance(data, Mapping):
+        return data
+    status = _text(data.get("statusCode"))
+    transaction_id = _text(data.get("transactionId", data.get("transaction_id")))
+    if status is None:
+        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="the answer bears no statusCode", in_doubt=True)
+    if asked_for and transaction_id and transaction_id.casefold() != asked_for.casefold():
+        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="the answer is about another transaction")
+    return Transaction(
+        transaction_id=transaction_id or asked_for,
+        status=status,
+        meaning=status_of(status),
+        status_detail=_text(data.get("detailedStatusCode")),
+        price=_amount(data.get("price")),
+        short_number=_text(data.get("shortNumber")),
+        msisdn=parse_phone(data.get("recipient"), number_format=NumberFormat.INTERNATIONAL),
+        created=_time(data.get("created")),
+        last_modified=_time(data.get("lastModified")),
+    )
+
+
+def _data(reply: Reply) -> Mapping[str, Any] | Trouble:
+    """What the envelope holds. The document gives no HTTP status of errors: the envelope is believed before the status."""
+    if isinstance(reply, CallFailed):
+        return FAILURES[reply.failure]
+    try:
+        envelope = parse_object(reply.body)
+    except Unreadable:
+        return _by_http(reply)
+    code = _code(envelope.get("code"))
+    if envelope.get("status") is True and code in {0, None} and reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        data = envelope.get("data")
+        if isinstance(data, Mapping):
+            return data
+        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="the answer holds no data", in_doubt=True)
+    return trouble_of(code, _words(envelope.get("message"))) if code else _by_http(reply)
+
+
+def _by_http(reply: HttpReply) -> Trouble:
+    match reply.status:
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            return Retry(reason=Reason.CREDENTIALS, detail=f"HTTP {reply.status}: see the provider's api settings")
+        case HTTPStatus.NOT_FOUND:
+            return Retry(reason=Reason.WRONG_ADDRESS, detail="404: see api.url in the provider's settings")
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return Retry(reason=Reason.RATE_LIMITED)
+        case HTTPStatus.SERVICE_UNAVAILABLE:
+            return Retry(reason=Reason.UNAVAILABLE)
+        case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Retry(reason=Reason.SERVER_ERROR, detail=f"HTTP {status}", in_doubt=True)
+        case status:
+            return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=f"HTTP {status}, and no error code", in_doubt=True)
+
+
+def _code(value: object) -> int | None:
+    """The documented type is integer; one that came as text counts too."""
+    if type(value) is int:
+        return value
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
+
+
+def _text(value: object) -> str | None:
+    """Text or a number: shortNumber and recipient are documented as integers and shown as strings."""
+    if type(value) is int:
+        return str(value)
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _amount(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(value).strip())
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
+
+
+def _time(value: object) -> datetime | None:
+    """ISO 8601, as `2021-09-09T08:46:40+00:00`; one without an offset is taken for UTC, which all that are shown bear."""
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value.strip())
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _is_web_address(text: str) -> bool:
+    """What a donor's browser is sent to. A line break in it would end the header."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and text.isprintable() and " " not in text
+
+
+def _words(value: object) -> str:
+    """The provider's own words; numbers are taken out."""
+    return DIGITS.sub("…", " ".join(value.split()))[:DETAIL_LENGTH] if isinstance(value, str) else ""

@@ -1,0 +1,54 @@
+"""How often a public door may be used: it has no lock, and each use costs a call at the provider."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from connector.model.errors import Refused
+
+MINUTE = timedelta(minutes=1)
+MOST_PEERS = 10_000  # that are remembered: about a megabyte; whoever is forgotten first has waited longest
+SITE = 64  # bits of an IPv6 address that are one customer's: he has all the others to himself
+
+
+@dataclass(slots=True, kw_only=True)
+class Turnstile:
+    """Counts by the caller's address and minute, and what is under way."""
+
+    per_minute: int
+    at_once: int
+    _inside: int = 0
+    _peers: OrderedDict[str, tuple[datetime, int]] = field(default_factory=OrderedDict)
+
+    def enter(self, peer: str, now: datetime) -> None:
+        """Let one in; leave() follows. Raises Refused: 429 where this caller, 503 where all together want too much."""
+        if self._inside >= self.at_once:
+            raise Refused(503, "too many at once")
+        site = _site(peer)
+        since, count = self._peers.pop(site, (now, 0))
+        # A minute that has begun in the future was begun before the clock was set back.
+        if not since <= now < since + MINUTE:
+            since, count = now, 0
+        self._peers[site] = (since, min(count + 1, self.per_minute + 1))
+        if len(self._peers) > MOST_PEERS:
+            self._peers.popitem(last=False)
+        if count >= self.per_minute:
+            raise Refused(429, "too many from one address")
+        self._inside += 1
+
+    def leave(self) -> None:
+        """One is done."""
+        self._inside -= 1
+
+
+def _site(peer: str) -> str:
+    try:
+        address: IPv4Address | IPv6Address = ip_address(peer)
+    except ValueError:
+        return peer
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        return str(ip_network((int(address), SITE), strict=False))
+    return str(address)

@@ -1,0 +1,52 @@
+"""Puts the sandbox together as one web application."""
+
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from connector.sandbox.messagecloud.gateway import Gateway
+from connector.sandbox.messagecloud.stage import Stage
+from connector.sandbox.strex.body import RefusedError
+
+
+def build(
+    *,
+    campaign_name: str = "sandbox",
+    api_key: str = "sandbox-key",
+    hooks: str | None = None,
+    secret: str | None = None,
+    price: int = 100,
+    short_number: str = "2172",
+    clock: Callable[[], float] = time.time,
+) -> web.Application:
+    """A sandbox that plays MessageCloud.
+
+    Args:
+        campaign_name: the account that calls must name.
+        api_key: the key that they must bring.
+        hooks: where the doors are, such as http://127.0.0.1:8080/hooks/messagecloud; None until it is set.
+        secret: the path secret of the doors `mo` and `dlr`.
+        price: of every subscription, in NOK.
+        short_number: on which everything is billed.
+        clock: Unix time in seconds.
+
+    Raises:
+        RefusedError: `hooks` is no address.
+    """
+    gateway = Gateway(campaign_name, api_key, price, short_number, clock)
+    stage = Stage(gateway, hooks=hooks, secret=secret)
+    app = web.Application(middlewares=[_refuse])
+    app.add_routes(gateway.routes())
+    app.add_routes(stage.routes())
+    app.cleanup_ctx.append(stage.session)
+    return app
+
+
+@web.middleware
+async def _refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except RefusedError as refused:
+        return web.json_response({"Message": str(refused)}, status=400)

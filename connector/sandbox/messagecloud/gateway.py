@@ -1,0 +1,189 @@
+"""MessageCloud's one-click interface: windows, their status, and further charges, by the document's tables and examples.
+
+Source: "Strex Norway with One-click Subscriptions".
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from aiohttp import web
+
+from connector.sandbox.strex.body import RefusedError
+
+STATUSES = (
+    "DELIVERED", "REJECTED", "VALIDITY_EXPIRED", "INVALID_MSISDN", "NO_CREDIT", "FAILED", "UNKNOWN", "ACKNOWLEDGED",
+)  # fmt: skip
+ERRORS = {
+    1: "Missing required parameters",
+    2: "Authentication failed",
+    3: "Error when communicating with Strex",
+    4: "Shortcode or tariff is not available",
+}
+CALLS = {"new": "/no/one-click/new", "view": "/no/status/view", "send": "/no/dob/send"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Transaction:
+    """A window or a charge."""
+
+    transaction_id: str
+    service_id: str
+    own_id: str | None
+    price: int
+    short_number: str
+    created: datetime
+    last_modified: datetime
+    recipient: str | None = None
+    status: str = "ACKNOWLEDGED"
+    detail: str = ""
+    charge: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Spoiled:
+    """What a call answers instead of what it should: an error code, or an HTTP status alone."""
+
+    code: int | None
+    http: int | None
+    times: int
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The interface, and all that happened in it.
+
+    Attributes:
+        as_numbers: shortNumber and recipient are integers, as the document's tables say, and not strings, as its examples show.
+        table_names: the answer names its window as the document's table does, and not as its example does.
+    """
+
+    campaign_name: str
+    api_key: str
+    price: int
+    short_number: str
+    clock: Callable[[], float]
+    as_numbers: bool = False
+    table_names: bool = False
+    transactions: dict[str, Transaction] = field(default_factory=dict)
+    spoiled: dict[str, list[Spoiled]] = field(default_factory=dict)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+    def routes(self) -> list[web.RouteDef]:
+        """What is served."""
+        return [
+            web.get(CALLS["new"], self._new),
+            web.get(CALLS["view"], self._view),
+            web.get(CALLS["send"], self._send),
+            web.get("/service", self._window),
+        ]
+
+    def find(self, transaction_id: str) -> Transaction:
+        """A transaction; RefusedError for one that there is not."""
+        if transaction_id not in self.transactions:
+            raise RefusedError(f"there is no transaction {transaction_id!r}")
+        return self.transactions[transaction_id]
+
+    def set_status(self, transaction: Transaction, status: str, detail: str) -> None:
+        """Give a transaction its status; RefusedError for one that the document does not know."""
+        if status not in STATUSES:
+            raise RefusedError(f"status must be one of {', '.join(STATUSES)}")
+        transaction.status, transaction.detail, transaction.last_modified = status, detail, self.now()
+
+    def now(self) -> datetime:
+        """The time that is written into things: whole seconds, as in the examples."""
+        return datetime.fromtimestamp(int(self.clock()), UTC)
+
+    async def _new(self, request: web.Request) -> web.Response:
+        if (bad := self._refusal(request, "new")) is not None:
+            return bad
+        transaction = self._make(request.query["service_id"], request.query.get("id"))
+        window = f"{request.url.origin()}/service?id={transaction.transaction_id}"
+        if self.table_names:
+            data = {"transaction_id": transaction.transaction_id, "window_url": window}
+        else:
+            data = {"transactionId": transaction.transaction_id, "windowUrl": window}
+        # In the document's example the request's id is the transaction's.
+        return _envelope(0, "Success", data, request_id=transaction.transaction_id)
+
+    async def _view(self, request: web.Request) -> web.Response:
+        if (bad := self._refusal(request, "view", "transaction_id")) is not None:
+            return bad
+        transaction = self.transactions.get(request.query["transaction_id"])
+        if transaction is None or transaction.service_id != request.query["service_id"]:
+            return _envelope(1, "Transaction not found", {})
+        return _envelope(0, "Success", self._shown(transaction))
+
+    async def _send(self, request: web.Request) -> web.Response:
+        if (bad := self._refusal(request, "send", "tariff", "shortcode", "to")) is not None:
+            return bad
+        tariff, short_number = request.query["tariff"], request.query["shortcode"]
+        if not tariff.isdigit() or not short_number.isdigit():
+            return _envelope(1, "tariff and shortcode must be integers", {})
+        if short_number != self.short_number:
+            return _envelope(4, ERRORS[4], {})
+        transaction = self._make(request.query["service_id"], None)
+        transaction.charge, transaction.price, transaction.recipient = True, int(tariff), request.query["to"]
+        self.set_status(transaction, "DELIVERED", "Delivered")
+        return _envelope(0, "Success", self._shown(transaction))
+
+    async def _window(self, request: web.Request) -> web.Response:
+        return web.Response(text=f"The window of {self.find(request.query.get('id', '')).transaction_id}")
+
+    def _make(self, service_id: str, own_id: str | None) -> Transaction:
+        now = self.now()
+        made = Transaction(
+            transaction_id=str(uuid4()),
+            service_id=service_id,
+            own_id=own_id,
+            price=self.price,
+            short_number=self.short_number,
+            created=now,
+            last_modified=now,
+        )
+        self.transactions[made.transaction_id] = made
+        return made
+
+    def _shown(self, one: Transaction) -> dict[str, Any]:
+        kind = int if self.as_numbers else str
+        return {
+            "price": one.price,
+            "shortNumber": kind(one.short_number),
+            "recipient": kind(one.recipient) if one.recipient else None,
+            "transactionId": one.transaction_id,
+            "statusCode": one.status,
+            "detailedStatusCode": one.detail,
+            "created": one.created.isoformat(),
+            "lastModified": one.last_modified.isoformat(),
+        }
+
+    def _refusal(self, request: web.Request, call: str, *needed: str) -> web.Response | None:
+        query = request.query
+        shown = {name: value for name, value in query.items() if name != "api_key"}
+        self.calls.append({"call": call, "query": shown})
+        waiting = self.spoiled.get(call, [])
+        if waiting:
+            waiting[0].times -= 1
+            bad = waiting[0] if waiting[0].times else waiting.pop(0)
+            if bad.http is not None:
+                return web.Response(status=bad.http, text="<html>an error page</html>", content_type="text/html")
+            return _envelope(bad.code or 0, ERRORS.get(bad.code or 0, "An error that is not documented"), {})
+        if any(not query.get(name) for name in ("campaign_name", "api_key", "service_id", *needed)):
+            return _envelope(1, ERRORS[1], {})
+        if (query["campaign_name"], query["api_key"]) != (self.campaign_name, self.api_key):
+            return _envelope(2, ERRORS[2], {})
+        return None
+
+
+def _envelope(code: int, message: str, data: dict[str, Any], *, request_id: str | None = None) -> web.Response:
+    return web.json_response(
+        {
+            "requestId": request_id or str(uuid4()),
+            "status": code == 0,
+            "code": code,
+            "message": message,
+            "data": data,
+        }
+    )

@@ -1,0 +1,190 @@
+"""Messages and delivery reports of MessageCloud's gateway, as events."""
+
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from providers.messagecloud_requests import NOW, request
+
+from connector.model.errors import Unreadable
+from connector.model.event import Part, Result, Verdict
+from connector.model.phone import Phone
+from connector.model.roles import Admission
+from connector.providers.messagecloud.doors import GatewayDoor
+from connector.providers.messagecloud.gateway import MESSAGE, REPORT, Reader
+
+SAMPLE = Path(__file__).parent.parent / "samples" / "messagecloud" / "message.form"
+READER = Reader(provider="messagecloud", keywords={"katt": "KATT", "hund": "Hund"})
+
+
+def message(text="hello world", **more):
+    fields = {"id": "7", "number": "4790000001", "shortcode": "2172", "message": text, **more}
+    return READER.read(request(body=urlencode(fields).encode()), MESSAGE)
+
+
+def report(status, **more):
+    fields = {"id": "7", "number": "4790000001", "report": status, **more}
+    return READER.read(request(door="dlr", body=urlencode(fields).encode()), REPORT)
+
+
+def test_the_documents_message_is_read_from_a_form_and_from_a_query_alike():
+    body = SAMPLE.read_bytes()
+    event = READER.read(request(body=body), MESSAGE)
+    assert READER.read(request(method="GET", query=body.decode().strip()), MESSAGE) == event
+    assert event.key == "messagecloud-mo-1083545875"
+    assert event.source == "messagecloud.message"
+    assert (event.action, event.text, event.short_number) == ("mpush_ir_message", "hello world", "68899")
+    assert (event.msisdn, event.verdict, event.transaction_id) == (Phone("+4790000001"), Verdict.NONE, "1083545875")
+    assert event.properties["country"] == "UK"
+    assert event.properties["network"] == "THREE14UK"
+    assert event.properties["billing"] == "MT"
+
+
+def test_form_and_query_are_read_together():
+    event = READER.read(request(query="id=7&number=4790000001", body=b"message=hei"), MESSAGE)
+    assert (event.transaction_id, event.msisdn, event.text) == ("7", Phone("+4790000001"), "hei")
+
+
+@pytest.mark.parametrize(
+    ("text", "keyword"),
+    [
+        ("STOP KATT", "KATT"),
+        ("stopp katt!", "KATT"),
+        ("KATT STOP", "KATT"),
+        ("Hund stopp", "Hund"),
+        ("STOP FUGL", "fugl"),
+        ("STOP", None),
+        ("  Stopp. ", None),
+        ("STOP ALLE", None),
+        ("ask puregaming stop", None),
+        ("ASK PureGaming STOPP", None),
+    ],
+)
+def test_a_stop_is_an_opt_out_and_names_its_keyword(text, keyword):
+    event = message(text)
+    assert (event.verdict, event.keyword) == (Verdict.OPT_OUT, keyword)
+
+
+@pytest.mark.parametrize(
+    "text", ["don't stop", "FUGL STOP", "please stop now", "stop it at once", "KATT", "", "ask me"]
+)
+def test_anything_else_is_none(text):
+    assert message(text).verdict is Verdict.NONE
+
+
+def test_the_gateways_own_keyword_makes_a_word_known():
+    event = message("FUGL STOP", keyword="Fugl")
+    assert (event.verdict, event.keyword) == (Verdict.OPT_OUT, "Fugl")
+
+
+def test_a_stop_alone_is_not_narrowed_to_the_keyword_that_the_gateway_matched():
+    assert message("STOP", keyword="STOP").keyword is None
+
+
+def test_the_stop_words_of_the_config_count():
+    reader = Reader(provider="messagecloud", stop_words={"slutt"})
+    assert reader.read(request(body=b"id=7&message=SLUTT"), MESSAGE).verdict is Verdict.OPT_OUT
+
+
+def test_the_first_word_is_the_keyword_where_it_is_a_known_one():
+    assert message("Katt ja takk").keyword == "KATT"
+    assert message("Fugl ja takk").keyword is None
+    assert message("ja takk", keyword="KATT").keyword == "KATT"
+
+
+def test_a_message_was_sent_before_it_came():
+    assert message("STOP").occurred_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("number", "country", "phone"),
+    [
+        ("4790000001", "NO", "+4790000001"),
+        ("+4790000001", "", "+4790000001"),
+        ("004790000001", "NO", "+4790000001"),
+        ("07400123456", "UK", "+447400123456"),
+        ("07400123456", "", None),
+        ("07400123456", "XX", None),
+        ("#288123", "UK", None),
+        ("", "NO", None),
+    ],
+)
+def test_numbers_are_international_without_a_plus(number, country, phone):
+    event = message(number=number, country=country)
+    assert event.msisdn == (Phone(phone) if phone else None)
+    assert event.properties["number"] == number
+
+
+def test_an_empty_short_code_is_none():
+    assert message(shortcode="").short_number is None
+
+
+def test_either_name_of_the_id_is_taken():
+    assert READER.read(request(body=b"message_id=8&message=x"), MESSAGE).key == "messagecloud-mo-8"
+
+
+@pytest.mark.parametrize(("body", "why"), [(b"", "empty"), (b"&&", "empty"), (b"message=x", "no id")])
+def test_what_is_no_callback_is_told(body, why):
+    with pytest.raises(Unreadable) as unreadable:
+        READER.read(request(body=body), MESSAGE)
+    assert unreadable.value.why == why
+
+
+def test_a_flood_of_parameters_is_unreadable():
+    with pytest.raises(Unreadable) as unreadable:
+        READER.read(request(body=urlencode({f"p{n}": n for n in range(1000)}).encode()), MESSAGE)
+    assert unreadable.value.why == "too many parameters"
+
+
+@pytest.mark.parametrize(
+    ("status", "result", "final"),
+    [
+        ("DELIVERED", Result.OK, True),
+        ("ACKNOWLEDGED", Result.PENDING, False),
+        ("UNKNOWN", Result.PENDING, False),
+        ("ACCEPTED", Result.PENDING, False),
+        ("NO_CREDIT", Result.FAILED, True),
+        ("INVALID_MSISDN", Result.FAILED, True),
+        ("VALIDITY_EXPIRED", Result.FAILED, True),
+        ("REJECTED", Result.FAILED, True),
+        ("FAILED", Result.FAILED, True),
+    ],
+)
+def test_every_report_has_its_meaning(status, result, final):
+    event = report(status, reason_id="29")
+    assert (event.result, event.final, event.status, event.status_detail) == (result, final, status, "29")
+    assert event.source == "messagecloud.delivery_report"
+    assert event.verdict is Verdict.NONE
+
+
+def test_each_report_of_a_message_is_an_event_and_its_repeat_is_not():
+    keys = [report(status).key for status in ("ACKNOWLEDGED", "DELIVERED", "acknowledged")]
+    assert keys[0] == keys[2] != keys[1]
+
+
+def test_a_report_that_comes_to_the_other_door_is_still_one():
+    body = b"action=mp_report&id=7&report=DELIVERED&number=4790000001"
+    assert READER.read(request(body=body), MESSAGE) == READER.read(request(body=body), REPORT)
+
+
+def test_a_report_without_a_status_is_unreadable():
+    with pytest.raises(Unreadable):
+        READER.read(request(body=b"action=mp_report&id=7"), REPORT)
+
+
+def test_the_door_keeps_query_and_body_of_what_it_cannot_read():
+    door = GatewayDoor(name="mo", reader=READER)
+    (part,) = door.read(request(query="a=1", body=b"b=2"), Admission())
+    assert (part.event, part.raw, part.why) == (None, b"a=1&b=2", "no id")
+    answer = door.answer(request(), Admission())
+    assert (answer.status, answer.body) == (200, b"OK")
+
+
+@given(query=st.text(max_size=80), body=st.binary(max_size=80))
+def test_whatever_comes_is_an_event_or_kept_raw(query, body):
+    for name in ("mo", "dlr"):
+        (part,) = GatewayDoor(name=name, reader=READER).read(request(query=query, body=body), Admission())
+        assert isinstance(part, Part)
+        assert (part.event is None) == bool(part.why)

@@ -1,0 +1,171 @@
+"""What the settings of MessageCloud lead to; and its shipped mappings."""
+
+import shutil
+import textwrap
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from connector.adapters import load_config, mapping_context
+from connector.config.document import parse
+from connector.config.load import load
+from connector.mapping.compile import load_mappings
+from connector.model.consent import Subscription
+from connector.model.operation import RecordWrite, ServiceCommand
+from connector.model.outcome import Delivered, Reason
+from connector.model.phone import Phone
+from connector.model.problem import ProblemsFound
+from connector.model.roles import Task
+from connector.providers.locks import AddressList, PathSecret
+from connector.providers.messagecloud.books import Books
+from connector.providers.messagecloud.provider import SHAPES, build, commands
+from connector.providers.messagecloud.settings import MessageCloudSettings
+from connector.steps.trials import try_cases
+
+MORE = Path(__file__).parent.parent.parent / "mappings" / "more"
+OFFER = """\
+offers:
+  katt:
+    service_id: s-1
+    short_number: 2172
+    keyword: KATT
+    price: 49.50
+    thank_you: https://example.org/thanks
+    cancelled: https://example.org/another-time
+"""
+FULL = f"""
+type: messagecloud
+path_secrets: [{{env: NEW}}, {{env: OLD}}]
+addresses: [192.0.2.7]
+api: {{campaign_name: puregaming, key: {{env: KEY}}}}
+{OFFER}
+subscribe: {{per_minute: 7, at_once: 3, deadline: 24h}}
+keywords: [Hund]
+stop_words: [Meld av]
+"""
+CONFIG = """
+providers:
+  messagecloud:
+    open: true
+    api: {campaign_name: puregaming, key: {env: KEY}}
+crm:
+  salesforce:
+    url: https://acme.my.salesforce.com
+    sign_in: {client_id: app, client_secret: {env: SECRET}}
+    consent_fields:
+      Contact: {flag: SMS_Opt_Out__c, phone: MobilePhone, along: [SMS_Opt_Out_At__c, SMS_Opt_Out_Source__c]}
+"""
+
+
+def settings(text):
+    return load(parse(textwrap.dedent(text), "config.yaml"), MessageCloudSettings)
+
+
+def provider(text, name="messagecloud"):
+    return build(name, settings(text), lambda ref: SecretStr(f"the {ref.env}"))
+
+
+def problems(text):
+    with pytest.raises(ProblemsFound) as caught:
+        settings(text)
+    return " ".join(str(problem) for problem in caught.value.problems)
+
+
+async def test_full_settings_make_every_door():
+    made = provider(FULL)
+    doors = {door.name: door for door in made.doors}
+    assert list(doors) == ["mo", "dlr", "subscribe", "return"]
+    for name in ("mo", "dlr"):
+        assert [type(lock) for lock in doors[name].locks] == [AddressList, PathSecret]
+        assert doors[name].methods == {"GET", "POST"}
+    assert doors["mo"].reader.keywords == {"hund": "Hund", "katt": "KATT"}
+    assert "meld av" in doors["mo"].reader.stop_words
+    assert doors["subscribe"].methods == doors["return"].methods == {"GET"}
+    assert doors["subscribe"].offers["katt"].price == Decimal("49.50")
+    assert (doors["subscribe"].turnstile.per_minute, doors["subscribe"].turnstile.at_once) == (7, 3)
+    assert doors["subscribe"].account.api_key == "the KEY"
+    assert made.asker.deadline.total_seconds() == 24 * 3600
+    assert made.shapes == SHAPES == {"message": True, "delivery_report": False, "subscription": False}
+    assert made.subscriptions == (
+        Subscription(provider="messagecloud", short_number="2172", keyword="KATT", service_id="s-1"),
+    )
+    assert await made.credentials.authorization() == ("https://client.txtnation.com", {})
+
+
+def test_the_providers_name_is_the_configs():
+    made = provider(FULL, name="mc_no")
+    assert {door.provider for door in made.doors} == {"mc_no"}
+    assert made.sink.name == made.asker.provider == "mc_no"
+
+
+def test_without_the_interface_there_are_only_messages_and_reports():
+    made = provider("open: true")
+    assert [door.name for door in made.doors] == ["mo", "dlr"]
+    assert made.asker is None
+    assert made.commands == commands(settings("open: true")) == {"stop", "unsubscribe"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "anybody could send events"),
+        (f"open: true\n{OFFER}", "an offer needs MessageCloud's interface"),
+        ("open: true\napi: {campaign_name: x}", "key"),
+        ("open: true\napi: {campaign_name: x, key: {env: K}, url: 'http://client.txtnation.com'}", "unencrypted"),
+        (FULL.replace("49.50", "0"), "price"),
+        (FULL.replace("  katt:", "  Katt!:"), "form that is expected"),
+        (FULL.replace("https://example.org/thanks", "/thanks"), "no page"),
+        (FULL.replace("deadline: 24h", "deadline: 1m"), "deadline"),
+        (FULL.replace("    keyword: KATT\n", ""), "keyword"),
+    ],
+)
+def test_a_mistake_is_told(text, said):
+    assert said in problems(text)
+
+
+# The sink.
+
+
+def command(action="unsubscribe", **more):
+    return ServiceCommand(
+        sink="messagecloud", action=action, phone=Phone("+4790000001"), short_number="2172", keyword="KATT", **more
+    )
+
+
+def written(*operations):
+    exchange = Books(name="messagecloud").write([Task(one) for one in operations])
+    with pytest.raises(StopIteration) as end:
+        next(exchange)
+    return end.value.value
+
+
+@pytest.mark.parametrize("action", ["stop", "unsubscribe"])
+def test_an_end_is_settled_without_a_call(action):
+    (outcome,) = written(command(action, known_active=True))
+    assert isinstance(outcome, Delivered)
+    assert "no call exists" in outcome.detail
+
+
+def test_what_is_no_end_is_refused():
+    write = RecordWrite(sink="messagecloud", object="Contact", key_field="K", key="1")
+    for outcome in written(command("changesubscriberprice", price=9), write):
+        assert outcome.reason is Reason.BAD_COMMAND
+
+
+# The mappings.
+
+
+def test_the_shipped_mappings_load_and_pass_their_tests(tmp_path):
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    (tmp_path / "mappings").mkdir()
+    for path in MORE.glob("*messagecloud.yaml"):
+        shutil.copy(path, tmp_path / "mappings")
+    loaded = load_config(tmp_path / "config.yaml")
+    rules = load_mappings(loaded.at("mappings"), mapping_context(loaded))
+    assert [file.name for file in rules.files] == ["messagecloud.yaml", "salesforce-to-messagecloud.yaml"]
+    trials = list(try_cases(rules))
+    assert len(trials) >= 10
+    assert [trial for trial in trials if trial.differences] == []
+    assert rules.warnings == ()

@@ -1,0 +1,281 @@
+"""The doors that donors use: a window for an offer, and the way back from it; and the question that stays open."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from providers.messagecloud_requests import NOW, request
+
+from connector.model.errors import Refused, Unreadable
+from connector.model.event import Result, Verdict
+from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.outcome import Reason
+from connector.model.phone import Phone
+from connector.model.roles import Admission, Answered, NotYet
+from connector.providers.messagecloud.oneclick import Account
+from connector.providers.messagecloud.public import ReturnDoor, SubscribeDoor
+from connector.providers.messagecloud.subscription import Offer, StatusAsker
+from connector.providers.messagecloud.turnstile import MOST_PEERS, Turnstile
+
+SAMPLES = Path(__file__).parent.parent / "samples" / "messagecloud"
+ACCOUNT = Account(campaign_name="puregaming", api_key="k")
+KATT = Offer(
+    name="katt",
+    service_id="s-1",
+    short_number="2002",
+    keyword="KATT",
+    price=Decimal(100),
+    thank_you="https://example.org/thanks?a=b",
+    cancelled="https://example.org/another-time",
+)
+HUND = replace(KATT, name="hund", thank_you="https://example.org/hund")
+UNIQUE = "0123456789abcdef" * 2
+OWN_ID = f"katt-{UNIQUE}"
+WINDOW = HttpReply(status=200, headers={}, body=(SAMPLES / "new-window.json").read_bytes())
+ID = "b91c5c08-60dd-4607-b900-54310ad1ea22"
+
+
+def subscribe_door(**turnstile):
+    return SubscribeDoor(
+        provider="messagecloud",
+        account=ACCOUNT,
+        offers={"katt": KATT},
+        turnstile=Turnstile(**{"per_minute": 3, "at_once": 2, **turnstile}),
+        unique=lambda: UNIQUE,
+    )
+
+
+def visit(**about):
+    return request("subscribe", **{"method": "GET", "secret": "katt", **about})
+
+
+def admitted(door, reply=WINDOW, **about):
+    exchange = door.admit(visit(**about))
+    (call,) = next(exchange)
+    try:
+        exchange.send([reply])
+    except StopIteration as end:
+        return call, end.value
+    raise AssertionError("it wants another call")
+
+
+def begun():
+    door = subscribe_door()
+    (event,) = door.read(visit(), admitted(door)[1])
+    return event
+
+
+def test_a_visit_creates_a_window_and_begins_a_subscription():
+    door = subscribe_door()
+    call, admission = admitted(door)
+    assert f"id={OWN_ID}" in call.path
+    assert "service_id=s-1" in call.path
+    (event,) = door.read(visit(), admission)
+    assert (event.source, event.action, event.msisdn) == ("messagecloud.subscription", "one-click", None)
+    assert (event.verdict, event.result, event.final) == (Verdict.NONE, Result.PENDING, False)
+    assert (event.keyword, event.service_id, event.short_number) == ("KATT", "s-1", "2002")
+    assert (event.price, event.currency, event.transaction_id) == (Decimal(100), "NOK", ID)
+    answer = door.answer(visit(), admission)
+    assert (answer.status, answer.headers["Location"]) == (302, f"http://betal.strex.no/service?id={ID}")
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_each_visit_has_an_id_that_nobody_can_guess():
+    door = replace(subscribe_door(), unique=SubscribeDoor.__dataclass_fields__["unique"].default)
+    ids = {admitted(door)[1].told["own_id"] for _ in range(3)}
+    assert len(ids) == 3
+    assert all(len(one) > 32 for one in ids)
+
+
+@pytest.mark.parametrize("secret", [None, "", "fugl", "KATT"])
+def test_an_offer_that_there_is_not_is_not_found(secret):
+    with pytest.raises(Refused) as refused:
+        next(subscribe_door().admit(visit(secret=secret)))
+    assert refused.value.status == 404
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (CallFailed(failure=Failure.TIMEOUT), Reason.TIMEOUT),
+        (HttpReply(status=500, headers={}, body=b""), Reason.SERVER_ERROR),
+        (HttpReply(status=200, headers={}, body=b'{"status": false, "code": 2}'), Reason.CREDENTIALS),
+        (HttpReply(status=200, headers={}, body=b'{"status": false, "code": 4}'), Reason.CONFIGURATION),
+    ],
+)
+def test_without_a_window_the_donor_is_asked_to_come_again(reply, why):
+    with pytest.raises(Refused) as refused:
+        admitted(subscribe_door(), reply)
+    assert (refused.value.status, refused.value.why) == (503, f"no window: {why}")
+
+
+def test_one_address_gets_so_many_windows_a_minute():
+    door = subscribe_door()
+    for _ in range(3):
+        admitted(door)
+    with pytest.raises(Refused) as refused:
+        next(door.admit(visit()))
+    assert refused.value.status == 429
+    admitted(door, peer="192.0.2.8")
+    admitted(door, received_at=NOW + timedelta(minutes=1))
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_out():
+    door = subscribe_door()
+    for _ in range(3):
+        admitted(door)
+    admitted(door, received_at=NOW - timedelta(days=1))
+
+
+def test_a_customers_ipv6_addresses_are_one():
+    door = subscribe_door()
+    for number in range(3):
+        admitted(door, peer=f"2001:db8::{number}")
+    with pytest.raises(Refused):
+        next(door.admit(visit(peer="2001:db8::ffff")))
+    admitted(door, peer="2001:db8:0:1::1")
+    admitted(door, peer="::ffff:192.0.2.7")
+
+
+def test_only_so_many_windows_are_created_at_once_and_a_failed_one_makes_room():
+    door = subscribe_door(per_minute=99)
+    waiting = [door.admit(visit()) for _ in range(3)]
+    for exchange in waiting[:2]:
+        next(exchange)
+    with pytest.raises(Refused) as refused:
+        next(waiting[2])
+    assert refused.value.status == 503
+    with pytest.raises(Refused):
+        waiting[0].send([CallFailed(failure=Failure.LOST)])
+    admitted(door)
+    waiting[1].close()
+    assert door.turnstile._inside == 0
+
+
+def test_the_turnstile_remembers_only_so_many_addresses():
+    turnstile = Turnstile(per_minute=1, at_once=MOST_PEERS * 2)
+    for number in range(MOST_PEERS + 5):
+        turnstile.enter(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", NOW)
+    assert len(turnstile._peers) == MOST_PEERS
+
+
+def test_a_subscription_cannot_be_read_from_a_stored_request():
+    with pytest.raises(Unreadable):
+        subscribe_door().read(visit(), Admission())
+
+
+# The way back.
+
+
+def back(query, *, offers=(KATT, HUND), secret=None):
+    door = ReturnDoor(provider="messagecloud", offers={one.name: one for one in offers})
+    asked = request("return", method="GET", query=query, secret=secret)
+    exchange = door.admit(asked)
+    with pytest.raises(StopIteration) as end:
+        next(exchange)
+    admission = end.value.value
+    assert door.read(asked, admission) == ()
+    return admission.hint, door.answer(asked, admission)
+
+
+@pytest.mark.parametrize(
+    ("status", "page"),
+    [
+        ("success", KATT.thank_you),
+        ("Success", KATT.thank_you),
+        ("cancelled", KATT.cancelled),
+        ("", KATT.cancelled),
+        ("pending", KATT.cancelled),
+    ],
+)
+def test_a_donor_is_led_to_the_offers_page_and_the_question_is_hastened(status, page):
+    hint, answer = back(f"id={OWN_ID}&status={status}")
+    assert (answer.status, answer.headers["Location"]) == (302, page)
+    assert hint == begun().key
+
+
+@pytest.mark.parametrize("own_id", ["", "katt", ID, "katt-123", f"../{UNIQUE}", "%FF"])
+def test_an_id_that_we_did_not_give_hints_at_nothing(own_id):
+    hint, answer = back(f"id={own_id}&status=success")
+    assert hint is None
+    assert answer.status == 200
+
+
+def test_the_offer_is_known_by_the_path_or_by_being_the_only_one():
+    assert back("status=success", secret="hund")[1].headers["Location"] == HUND.thank_you
+    assert back("status=success", offers=[KATT])[1].headers["Location"] == KATT.thank_you
+    assert back("status=success", secret="fugl")[1].status == 200
+
+
+def test_a_donor_is_never_led_to_an_address_from_the_query():
+    _, answer = back(f"id={OWN_ID}&status=success&url=https://evil.example&id=evil")
+    assert answer.headers["Location"] == KATT.thank_you
+
+
+# The question.
+
+
+ASKER = StatusAsker(provider="messagecloud", account=ACCOUNT, deadline=timedelta(hours=48))
+
+
+def asked(data, *, event=None):
+    exchange = ASKER.ask(event or begun())
+    (call,) = next(exchange)
+    body = json.dumps({"status": True, "code": 0, "data": {"transactionId": ID, **data}}).encode()
+    try:
+        exchange.send([HttpReply(status=200, headers={}, body=body)])
+    except StopIteration as end:
+        return call, end.value
+    raise AssertionError("it wants another call")
+
+
+def test_what_is_completed_is_an_opt_in_of_the_donor():
+    data = json.loads((SAMPLES / "view-status.json").read_bytes())["data"]
+    event = begun()
+    call, answer = asked(data, event=event)
+    assert f"transaction_id={ID}" in call.path
+    assert isinstance(answer, Answered)
+    told = answer.event
+    assert (told.key, told.source) == (event.key, event.source)
+    assert (told.verdict, told.result, told.final) == (Verdict.OPT_IN, Result.OK, True)
+    assert (told.msisdn, told.subscription_id) == (Phone("+4798888888"), ID)
+    assert (told.price, told.currency, told.short_number) == (Decimal(1), "NOK", "2172")
+    assert told.occurred_at == datetime(2021, 9, 9, 8, 46, 40, tzinfo=UTC)
+    assert told.properties["lastModified"] == "2021-09-09T08:47:23+00:00"
+    assert not ASKER.wants(told)
+
+
+@pytest.mark.parametrize("status", ["REJECTED", "VALIDITY_EXPIRED", "INVALID_MSISDN", "NO_CREDIT", "FAILED"])
+def test_what_failed_is_final_and_no_opt_in(status):
+    _, answer = asked({"statusCode": status})
+    assert isinstance(answer, Answered)
+    assert (answer.event.verdict, answer.event.result, answer.event.status) == (Verdict.NONE, Result.FAILED, status)
+    assert answer.event.price == KATT.price
+    assert not ASKER.wants(answer.event)
+
+
+@pytest.mark.parametrize("status", ["ACKNOWLEDGED", "UNKNOWN", "SOMETHING_NEW"])
+def test_what_is_not_final_is_asked_again(status):
+    _, answer = asked({"statusCode": status, "recipient": 4798888888})
+    assert isinstance(answer, NotYet)
+    assert answer.trouble is None
+    assert (answer.event.verdict, answer.event.result) == (Verdict.NONE, Result.PENDING)
+    assert ASKER.wants(answer.event)
+
+
+def test_trouble_is_told_and_nothing_is_decided():
+    exchange = ASKER.ask(begun())
+    next(exchange)
+    with pytest.raises(StopIteration) as end:
+        exchange.send([CallFailed(failure=Failure.TIMEOUT)])
+    assert end.value.value.trouble.reason is Reason.TIMEOUT
+    assert end.value.value.event is None
+
+
+def test_only_subscriptions_raise_questions():
+    assert ASKER.wants(begun())
+    assert not ASKER.wants(replace(begun(), shape="message"))
+    assert not ASKER.wants(replace(begun(), transaction_id=None))
