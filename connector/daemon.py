@@ -32,6 +32,7 @@ from connector.providers.provider import Provider
 from connector.service import Notifier, Wishes, keep_fed, passed_sockets, watchdog_interval
 from connector.steps.deadlines import Deadlines
 from connector.steps.gauges import gauges
+from connector.steps.recovering import Recovery
 from connector.steps.trials import refuse_failing
 from connector.store.store import Store
 from connector.web.admin import Admin, write_token
@@ -197,6 +198,9 @@ async def open_house(
             if peer.sink is not None:
                 outlet = Outlet(peer.sink, house.clients[name])
                 house.begin(name, partial(road.deliver, outlet), idle=IDLE)
+        for catch_up in (one for provider in providers.values() for one in provider.catch_ups):
+            recovery = Recovery(catch_up, house.clients[catch_up.provider])
+            house.begin(catch_up.name, partial(road.recover, recovery), idle=IDLE)
         house.begin("plan", road.plan, idle=IDLE)
         await house.follow(rules)
 

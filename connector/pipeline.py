@@ -1,4 +1,4 @@
-"""The road, read top-down: receive, follow, plan, deliver. One method for each arrow of the drawing in the README.
+"""The road, read top-down: receive, recover, follow, plan, deliver. One method for each arrow of the drawing in the README.
 
 Each step returns how many things it moved: its loop goes on at once while there is work, and otherwise waits. What a step does in
 detail stands in steps/, and what it decides in the pure rooms below.
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from connector.delivery.conclude import trouble
-from connector.delivery.peers import Outlet, Watch
+from connector.delivery.peers import Outlet, Patience, Watch
 from connector.delivery.retry import POLICIES, backoff
 from connector.delivery.sending import Sent, send
 from connector.delivery.transport import Client
@@ -28,7 +28,8 @@ from connector.steps.errands import errands, settlements, shadow_of
 from connector.steps.keeping import entries
 from connector.steps.planned import Planner
 from connector.steps.reading import Cursor, read_page
-from connector.store.inbox import StoredEvent
+from connector.steps.recovering import Recovery, portions
+from connector.store.inbox import Entry, Kept, StoredEvent
 from connector.store.store import Store
 from connector.store.units import Planned, Settlement, Unit
 
@@ -83,17 +84,38 @@ class Road:
             self._tell(TurnedAway(provider=door.provider, door=door.name, status=503, why="not stored"))
             return NOT_STORED
         for entry, one in zip(brought, kept, strict=True):
-            self._tell(
-                Received(
-                    provider=entry.provider,
-                    shape=entry.shape,
-                    event=entry.key,
-                    known=one.known,
-                    unreadable=entry.unreadable,
-                )
-            )
+            self._tell(_received(entry, one))
         self._around.wake("plan")
         return door.answer()
+
+    async def recover(self, recovery: Recovery) -> int:
+        """Ask a provider what it has told us, page by page; at the end of the round what never came is kept, oldest first."""
+        now, monotonic = self._around.now(), self._around.monotonic()
+        if monotonic < max(recovery.due, recovery.patience.until) or recovery.source not in self.rules.sources:
+            return 0
+        name = recovery.catch_up.name
+        position = recovery.position or self._store.following.cursor(name)
+        page = await recovery.client.run(recovery.catch_up.ask(position, now))
+        if isinstance(page, Retry):
+            recovery.end(now)  # the round begins anew: nothing of it was kept
+            self._wait(recovery.patience, page)
+            return 0
+        recovery.patience.over(self._tell)
+        recovery.take(page)
+        if not page.last:
+            return 1
+        brought, new = recovery.end(now), 0
+        for some in portions(brought):
+            kept = [*zip(some, await self._store.inbox.keep(some), strict=True)]
+            fresh = [_received(entry, one) for entry, one in kept if not one.known]
+            for fact in fresh:
+                self._tell(fact)
+            new += len(fresh)
+        await self._store.following.set_cursor(name, page.position)
+        recovery.due = monotonic + recovery.catch_up.every.total_seconds()
+        self._tell(Followed(feed=name, rows=len(brought), changes=new))
+        self._around.wake("plan")
+        return 0
 
     async def follow(self, watch: Watch) -> int:
         """Ask for changes after the cursor, page by page; their events and the new cursor are one transaction.
@@ -106,8 +128,7 @@ class Road:
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed)
         page = await watch.client.run(feed.ask(cursor.position))
         if isinstance(page, Retry):
-            pause = max(backoff(POLICIES[page.reason], watch.patience.failures), page.not_before or timedelta())
-            watch.patience.pause(page.reason, page.detail, pause, now=self._around.monotonic(), tell=self._tell)
+            self._wait(watch.patience, page)
             self._end_round(watch)
             return 0
         watch.patience.over(self._tell)
@@ -187,6 +208,11 @@ class Road:
         self._bear(outlet, sent)
         return len(units)
 
+    def _wait(self, patience: Patience, answer: Retry) -> None:
+        """Leave a peer that was asked something alone for as long as its answer says."""
+        pause = max(backoff(POLICIES[answer.reason], patience.failures), answer.not_before or timedelta())
+        patience.pause(answer.reason, answer.detail, pause, now=self._around.monotonic(), tell=self._tell)
+
     def _waiting(self) -> list[tuple[int, Event]]:
         """What is to be planned next. The changes of a poll that is under way wait for its end."""
         inbox = self._store.inbox
@@ -252,3 +278,13 @@ class Road:
                         cure="see `connector explain` of the event, and look the subscriber up at the provider",
                     )
                 )
+
+
+def _received(entry: Entry, kept: Kept) -> Received:
+    return Received(
+        provider=entry.provider,
+        shape=entry.shape,
+        event=entry.key,
+        known=kept.known,
+        unreadable=entry.unreadable,
+    )
