@@ -70,8 +70,9 @@ def test_another_phone_another_door_and_another_answer_are_news(phone):
     other = Phone("2125551213")
     other.reader, other.known = phone.reader, phone.known
     assert other.sends("reply=A")
-    assert phone.sends("reply=A", "text4info")
     assert phone.sends("reply=B")
+    assert phone.sends("msg=hi", "crm")
+    assert phone.sends("msg=hi", "text4info")
 
 
 def test_changing_ones_mind_and_back_again_is_news_each_time(phone):
