@@ -29,7 +29,7 @@ from connector.observe.metrics import Metrics
 from connector.observe.telling import fan_out
 from connector.pipeline import Around, Road, Terms
 from connector.providers.provider import Provider
-from connector.service import Notifier, Wishes, keep_fed, passed_sockets, watchdog_interval
+from connector.service import Notifier, Wishes, keep_fed, passed_sockets, search_cycles_seldom, watchdog_interval
 from connector.steps.deadlines import Deadlines
 from connector.steps.gauges import gauges
 from connector.steps.recovering import Recovery
@@ -266,6 +266,7 @@ async def serve(loaded: Loaded) -> None:
             tasks = [side.create_task(_reload_on_wish(house, wishes, notifier))]
             if (interval := watchdog_interval()) is not None:
                 tasks.append(side.create_task(keep_fed(notifier, interval, lambda: not house.sick())))
+            search_cycles_seldom()
             notifier.ready()
             ends = [side.create_task(wishes.stop.wait()), side.create_task(house.broken.wait())]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
