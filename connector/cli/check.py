@@ -141,6 +141,8 @@ async def _ask_providers(loaded: "Loaded") -> list[Problem]:
             in_mappings = looking.named_in_mappings(loaded.at(loaded.settings.mappings), name)
             in_config = looking.named_in_config(loaded.path, name, provider.keywords)
             words = [one.word for one in (*in_mappings, *in_config)]
+            if not words:
+                continue
             try:
                 there = await transport.client(provider.credentials).run(looking.look_up(provider.keywords, words))
             except ConnectorError as error:
@@ -148,8 +150,9 @@ async def _ask_providers(loaded: "Loaded") -> list[Problem]:
                 continue
             hook = looking.hook_of(loaded.settings.listen.public_url, name, provider.keywords.door)
             now = datetime.now(UTC)
-            found += placed(loaded, looking.warnings(in_mappings, there, hook=hook, now=now))
-            found += looking.warnings(in_config, there, hook=hook, now=now)
+            addressed = provider.keywords.addressed
+            found += placed(loaded, looking.warnings(in_mappings, there, hook=hook, now=now, addressed=addressed))
+            found += looking.warnings(in_config, there, hook=hook, now=now, addressed=addressed)
     return found
 
 

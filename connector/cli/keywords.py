@@ -1,7 +1,5 @@
 """`connector keywords`: the account's keywords at a provider, asked there directly; neither the daemon nor the store is needed."""
 
-import asyncio
-import re
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -9,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from connector.cli.exits import Exit, Misused, Unreachable
-from connector.cli.render import Paper, answer, as_json, waiting
+from connector.cli.account import ask_account, find_id
+from connector.cli.exits import Exit, Misused
+from connector.cli.render import Paper, answer, as_json
 from connector.cli.setup import Setup
-from connector.model.errors import ConnectorError, PeerUnavailable
 
 if TYPE_CHECKING:
     from connector.model.exchange import Exchange
     from connector.model.keyword import Keyword
     from connector.model.roles import Keywords
-
-# Five groups between hyphens; not all of them are hexadecimal, not even in the provider's own document.
-GUID = re.compile(r"\w{8}(-\w{4}){3}-\w{12}", re.ASCII)
 
 of_provider = click.option("--provider", help="Which provider, where several have keywords.")
 on_number = click.option("--channel", help="The short number, where the keyword is on several.")
@@ -41,7 +36,7 @@ def keywords() -> None:
 @click.pass_context
 def list_(ctx: click.Context, *, provider: str | None, as_json: bool) -> None:
     """List all keywords and sub keywords."""
-    found = _run(ctx.obj, provider, lambda role: role.listing())
+    found = ask_account(ctx.obj, provider, lambda role, _: role.listing())
     answer({"keywords": [_document(one) for one in found]}, _show_list, json_wanted=as_json)
 
 
@@ -56,7 +51,7 @@ def show(
     ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
 ) -> None:
     """Show all about a KEYWORD."""
-    found = _run(ctx.obj, provider, lambda role: _shown(role, keyword, sub, channel))
+    found = ask_account(ctx.obj, provider, lambda role, _: _shown(role, keyword, sub, channel))
     answer(_document(found), _show_one, json_wanted=as_json)
 
 
@@ -68,7 +63,7 @@ def show(
 @click.pass_context
 def subkeywords(ctx: click.Context, *, keyword: str, channel: str | None, provider: str | None, as_json: bool) -> None:
     """List the sub keywords of a KEYWORD."""
-    found = _run(ctx.obj, provider, lambda role: _subs(role, keyword, channel))
+    found = ask_account(ctx.obj, provider, lambda role, _: _subs(role, keyword, channel))
     answer({"keywords": [_document(one) for one in found]}, _show_list, json_wanted=as_json)
 
 
@@ -86,7 +81,7 @@ def check(
 
     A sub keyword is looked for among those of the account's own keyword: nobody else can have it.
     """
-    free = _run(ctx.obj, provider, lambda role: _free(role, keyword, sub, channel))
+    free = ask_account(ctx.obj, provider, lambda role, _: _free(role, keyword, sub, channel))
     words = f"{keyword} {sub}" if sub else keyword
     document = {"keyword": keyword, "sub_keyword": sub, "short_number": channel, "free": free}
     answer(
@@ -108,8 +103,11 @@ def check(
 def reserve(
     ctx: click.Context, *, keyword: str, sub: str | None, channel: str, provider: str | None, as_json: bool
 ) -> None:
-    """Reserve a KEYWORD, or with --sub a sub keyword of one that is there."""
-    found = _run(ctx.obj, provider, lambda role: role.reserve(channel, keyword, sub))
+    """Reserve a KEYWORD, or with --sub a sub keyword of one that is there.
+
+    Where the provider lets us, its messages are sent to our public address at once.
+    """
+    found = ask_account(ctx.obj, provider, lambda role, hook: role.reserve(channel, keyword, sub, hook))
     answer(_document(found), _say(f"{found.words} is reserved, as {found.id}"), json_wanted=as_json)
 
 
@@ -141,70 +139,80 @@ def reactivate(
     _switch(ctx.obj, provider, (keyword, sub, channel), on=True, json_wanted=as_json)
 
 
+@keywords.command()
+@click.argument("keyword")
+@by_sub
+@on_number
+@of_provider
+@as_json
+@click.pass_context
+def forward(
+    ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
+) -> None:
+    """Have the messages of a KEYWORD sent to our public address."""
+
+    def ask(role: "Keywords", hook: str | None) -> "Exchange[tuple[str, str]]":
+        if hook is None:
+            raise Misused("our public address is not known: write listen: public_url into the config")
+        keyword_id = yield from find_id(role, keyword, sub, channel)
+        yield from role.send_to(keyword_id, hook)
+        return keyword_id, hook
+
+    keyword_id, hook = ask_account(ctx.obj, provider, ask)
+    document = {"id": keyword_id, "webhook": hook}
+    answer(document, _say(f"the messages of {keyword_id} are sent to {hook} now"), json_wanted=as_json)
+
+
+@keywords.command()
+@click.argument("keyword")
+@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+@by_sub
+@on_number
+@of_provider
+@as_json
+@click.pass_context
+def delete(
+    ctx: click.Context,
+    *,
+    keyword: str,
+    yes: bool,
+    sub: str | None,
+    channel: str | None,
+    provider: str | None,
+    as_json: bool,
+) -> None:
+    """Give a KEYWORD up for good. `deactivate` can be taken back, and this cannot."""
+    if not yes:
+        click.confirm(f"Give {keyword} up for good?", abort=True, err=True)
+
+    def ask(role: "Keywords", _: str | None) -> "Exchange[str]":
+        keyword_id = yield from find_id(role, keyword, sub, channel)
+        yield from role.delete(keyword_id)
+        return keyword_id
+
+    keyword_id = ask_account(ctx.obj, provider, ask)
+    answer({"id": keyword_id, "deleted": True}, _say(f"{keyword_id} is deleted"), json_wanted=as_json)
+
+
 def _switch(
     setup: Setup, provider: str | None, named: tuple[str, str | None, str | None], *, on: bool, json_wanted: bool
 ) -> None:
-    def switch(role: "Keywords") -> "Exchange[str]":
-        keyword_id = yield from _id(role, *named)
+    def switch(role: "Keywords", _: str | None) -> "Exchange[str]":
+        keyword_id = yield from find_id(role, *named)
         yield from (role.reactivate(keyword_id) if on else role.deactivate(keyword_id))
         return keyword_id
 
-    keyword_id = _run(setup, provider, switch)
+    keyword_id = ask_account(setup, provider, switch)
     state = "active" if on else "inactive"
     answer({"id": keyword_id, "active": on}, _say(f"{keyword_id} is {state} now"), json_wanted=json_wanted)
 
 
-def _run(setup: Setup, provider: str | None, ask: "Callable[[Keywords], Exchange[Any]]") -> Any:
-    """Ask the provider. Raises Misused where there is none such, Unreachable where it does not answer, else ConnectorError."""
-    from connector.adapters import build_providers  # noqa: PLC0415 - see the package's docstring.
-    from connector.delivery.transport import Transport  # noqa: PLC0415 - the same.
-
-    with_keywords = {
-        name: one for name, one in build_providers(setup.config()).items() if one.keywords and provider in {None, name}
-    }
-    if not with_keywords:
-        whose = f"the provider `{provider}`" if provider else "no provider"
-        raise Misused(f"{whose} has keywords to ask for: see its `api:` in the config")
-    if len(with_keywords) > 1:
-        raise Misused(f"several providers have keywords: say --provider {' or '.join(with_keywords)}")
-    (chosen,) = with_keywords.values()
-    role = chosen.keywords
-
-    async def run() -> Any:
-        async with Transport() as transport:
-            return await transport.client(chosen.credentials).run(ask(role)) if role else None
-
-    try:
-        with waiting(f"asking {chosen.name}"):
-            return asyncio.run(run())
-    except PeerUnavailable as error:
-        raise Unreachable(str(error)) from error
-
-
-def _id(role: "Keywords", keyword: str, sub: str | None, channel: str | None) -> "Exchange[str]":
-    if GUID.fullmatch(keyword):
-        return keyword
-    wanted = (keyword.casefold(), (sub or "").casefold())
-    found = [
-        one
-        for one in (yield from role.listing())
-        if (one.word.casefold(), (one.sub_word or "").casefold()) == wanted and channel in {None, one.short_number}
-    ]
-    words = f"{keyword} {sub}" if sub else keyword
-    if not found:
-        raise ConnectorError(f"the account has no keyword `{words}`: see `connector keywords list`")
-    if len(found) > 1:
-        numbers = " or ".join(one.short_number for one in found)
-        raise ConnectorError(f"`{words}` is there several times: say --channel {numbers}, or name it by its id")
-    return found[0].id
-
-
 def _shown(role: "Keywords", keyword: str, sub: str | None, channel: str | None) -> "Exchange[Keyword]":
-    return (yield from role.show((yield from _id(role, keyword, sub, channel))))
+    return (yield from role.show((yield from find_id(role, keyword, sub, channel))))
 
 
 def _subs(role: "Keywords", keyword: str, channel: str | None) -> "Exchange[tuple[Keyword, ...]]":
-    return (yield from role.subkeywords((yield from _id(role, keyword, None, channel))))
+    return (yield from role.subkeywords((yield from find_id(role, keyword, None, channel))))
 
 
 def _free(role: "Keywords", keyword: str, sub: str | None, channel: str) -> "Exchange[bool]":
@@ -250,7 +258,12 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
 
 def _show_one(paper: Paper, document: dict[str, Any]) -> None:
     for name, value in document.items():
-        if value is not None:
+        if isinstance(value, dict):
+            for key, one in value.items():
+                paper.line(f"{name}.{key}: {one}")
+        elif isinstance(value, tuple):
+            paper.line(f"{name}: {', '.join(value) or 'none'}")
+        elif value is not None:
             paper.line(f"{name.replace('_', ' ')}: {_yes(value) if isinstance(value, bool) else value}")
 
 

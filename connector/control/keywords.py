@@ -70,7 +70,8 @@ def look_up(keywords: Keywords, words: Sequence[str]) -> Exchange[Mapping[str, S
     """All keywords of the account by their folded word; all about those that are named. Raises ConnectorError."""
     by_word: dict[str, list[Keyword]] = {}
     for one in (yield from keywords.listing()):
-        by_word.setdefault(fold(one.word), []).append(one)
+        for word in {fold(word) for word in (one.word, *one.aliases)}:
+            by_word.setdefault(word, []).append(one)
     for word in {fold(word) for word in words} & by_word.keys():
         by_word[word] = yield from _shown(keywords, by_word[word])
     return by_word
@@ -85,15 +86,22 @@ def _shown(keywords: Keywords, listed: Sequence[Keyword]) -> Exchange[list[Keywo
 
 
 def warnings(
-    named: Sequence[Named], there: Mapping[str, Sequence[Keyword]], *, hook: str | None, now: datetime
+    named: Sequence[Named],
+    there: Mapping[str, Sequence[Keyword]],
+    *,
+    hook: str | None,
+    now: datetime,
+    addressed: bool = True,
 ) -> list[Problem]:
-    """What is wrong with the keywords that are named. `hook` is the address of their door; None where it is not known."""
+    """What is wrong with the keywords that are named. `hook` is the address of their door; None where it is not known.
+
+    It matters only where each keyword is `addressed`.
+    """
     found: list[Problem] = []
     for one in named:
-        told: Any = _lack(one.word, there.get(fold(one.word), ()), tuple(there), now) or _stray(
-            one.word, there[fold(one.word)], hook
-        )
-        if told is not None:
+        known = there.get(fold(one.word), ())
+        told: Any = _lack(one.word, known, tuple(there), now) or (addressed and _stray(one.word, known, hook))
+        if told:
             message, cure = told
             problem = one.document.problem(one.where, CODE, message, cure, severity=Severity.WARNING)
             if problem not in found:
