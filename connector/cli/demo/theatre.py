@@ -72,6 +72,7 @@ class Theatre:
             seen = now
             stage.until(lambda: not {"pending", "delivering"} & self.states().keys(), "the events to be delivered")
             stage.call(f"{stage.strex}/_sandbox/forwards?wait=1")
+            stage.call(f"{stage.onlinefundraising}/_sandbox/webhooks?wait=1")
 
     def looks(self) -> int:
         """How often Salesforce was asked for changes."""
