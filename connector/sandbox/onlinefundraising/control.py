@@ -51,7 +51,7 @@ class Control:
                 return await handler(request)
             except RefusedError as refused:
                 return web.json_response({"Message": str(refused)}, status=refused.status)
-        fault = next((one for one in self._faults if one["times"] and request.path.startswith(one["path"])), None)
+        fault = next((one for one in self._faults if one["times"] and request.path_qs.startswith(one["path"])), None)
         if fault is None:
             return await handler(request)
         fault["times"] -= 1
