@@ -24,7 +24,7 @@ from connector.mapping.compile import Ruleset, load_mappings
 from connector.model.errors import StoreUnavailable
 from connector.model.facts import Lived, Reloaded, Tell
 from connector.model.problem import ProblemsFound
-from connector.observe.logs import Log
+from connector.observe.logs import Log, take_over_libraries
 from connector.observe.metrics import Metrics
 from connector.observe.telling import fan_out
 from connector.pipeline import Around, Road, Terms
@@ -256,7 +256,10 @@ async def serve(loaded: Loaded) -> None:
     """Run as a service until a signal ends it. Raises what open_house() raises, and StoreUnavailable when the database broke."""
     settings = loaded.settings
     metrics = Metrics()
-    tell = fan_out(Log(level=settings.logs.level, form=settings.logs.format), metrics)
+    log = Log(level=settings.logs.level, form=settings.logs.format)
+    tell = fan_out(log, metrics)
+    # By themselves the libraries write to the same stream, and aiohttp quotes whatever a caller has sent.
+    take_over_libraries(log)
     notifier, sockets = Notifier.from_environment(), passed_sockets()
     with Wishes() as wishes:
         async with (

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import re
 import signal
 import sqlite3
 import sys
 
 import aiohttp
 from flow.world import PATIENCE, SECRETS
+
+REACHED = re.compile(r"listening\W.*hooks\W+(http://[\w.:]+)\W+admin\W+(http://[\w.:]+)")  # in text and in JSON
 
 
 class Service:
@@ -17,11 +20,12 @@ class Service:
         self._world = world
         self._process = None
         self._reader = None
-        self._url = None
+        self.url = None
         self._listening = asyncio.Event()
         self._told = asyncio.Event()
         self.admin_url = None
         self.lines = []  # what it has logged in all its lives
+        self.said = b""  # the same, as it came
 
     @property
     def path(self):
@@ -72,7 +76,7 @@ class Service:
         while True:
             await self._listening.wait()
             try:
-                url = f"{self._url}/hooks/strex/{door}/{SECRETS['HOOK_SECRET']}"
+                url = f"{self.url}/hooks/strex/{door}/{SECRETS['HOOK_SECRET']}"
                 async with self._world.http.post(url, json=body) as response:
                     if response.status == 200:
                         return
@@ -100,10 +104,11 @@ class Service:
 
     async def _read(self, stream):
         async for line in stream:
+            self.said += line
             fact = json.loads(line) if line.startswith(b"{") else {"message": line.decode()}
             self.lines.append(fact)
             self._told.set()
-            if fact["message"] == "listening":
-                self._url, self.admin_url = fact["hooks"], fact["admin"]
+            if reached := REACHED.search(line.decode()):
+                self.url, self.admin_url = reached.groups()
                 self._listening.set()
         self._listening.clear()
