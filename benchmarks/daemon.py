@@ -15,6 +15,7 @@ from connector.daemon import open_house
 from connector.observe.logs import Log
 from connector.observe.metrics import Metrics
 from connector.observe.telling import fan_out
+from connector.service import search_cycles_seldom
 
 
 async def serve(config: Path, held: list[str]) -> None:
@@ -23,6 +24,7 @@ async def serve(config: Path, held: list[str]) -> None:
     metrics = Metrics()
     async with open_house(load_config(config), tell=fan_out(Log(), metrics), metrics=metrics) as house:
         await house.end(*held)
+        search_cycles_seldom()
         print(f"listening on {house.url}", flush=True)
         profile = cProfile.Profile() if "BENCH_PROFILE" in os.environ else None
         if profile:

@@ -24,15 +24,16 @@ from connector.mapping.compile import Ruleset, load_mappings
 from connector.model.errors import StoreUnavailable
 from connector.model.facts import Lived, Reloaded, Tell
 from connector.model.problem import ProblemsFound
-from connector.observe.logs import Log
+from connector.observe.logs import Log, take_over_libraries
 from connector.observe.metrics import Metrics
 from connector.observe.telling import fan_out
 from connector.pipeline import Around, Road, Terms
 from connector.providers.provider import Provider
-from connector.service import Notifier, Wishes, keep_fed, passed_sockets, watchdog_interval
+from connector.service import Notifier, Wishes, keep_fed, passed_sockets, search_cycles_seldom, watchdog_interval
 from connector.steps.asking import ask_loop
 from connector.steps.deadlines import Deadlines
 from connector.steps.gauges import gauges
+from connector.steps.recovering import Recovery
 from connector.steps.trials import refuse_failing
 from connector.store.store import Store
 from connector.web.admin import Admin, write_token
@@ -201,18 +202,16 @@ async def open_house(
                 house.begin(name, partial(road.deliver, outlet), idle=IDLE)
         for name, provider in providers.items():
             if provider.asker is not None:
-                asking = Asking(provider.asker, house.clients[name])
-                house.begin(ask_loop(name), partial(road.ask, asking), idle=IDLE)
+                house.begin(ask_loop(name), partial(road.ask, Asking(provider.asker, house.clients[name])), idle=IDLE)
+            for catch_up in provider.catch_ups:
+                recovery = Recovery(catch_up, house.clients[name])
+                house.begin(catch_up.name, partial(road.recover, recovery), idle=IDLE)
         house.begin("plan", road.plan, idle=IDLE)
         await house.follow(rules)
 
         deadlines = Deadlines(store, deadline=settings.consent.deadline, tell=tell, now=clock.now)
-        calendar = Calendar(
-            [Job(name="retention", hour=3, minute=17, work=house.sweep)],
-            timezone=settings.timezone,
-            monotonic=clock.monotonic,
-            tell=tell,
-        )
+        jobs = [Job(name="retention", hour=3, minute=17, work=house.sweep)]
+        calendar = Calendar(jobs, timezone=settings.timezone, monotonic=clock.monotonic, tell=tell)
         calendar.start()
         stack.callback(calendar.stop)
         house.begin("writer", house.probe, idle=PROBE)
@@ -258,7 +257,10 @@ async def serve(loaded: Loaded) -> None:
     """Run as a service until a signal ends it. Raises what open_house() raises, and StoreUnavailable when the database broke."""
     settings = loaded.settings
     metrics = Metrics()
-    tell = fan_out(Log(level=settings.logs.level, form=settings.logs.format), metrics)
+    log = Log(level=settings.logs.level, form=settings.logs.format)
+    tell = fan_out(log, metrics)
+    # By themselves the libraries write to the same stream, and aiohttp quotes whatever a caller has sent.
+    take_over_libraries(log)
     notifier, sockets = Notifier.from_environment(), passed_sockets()
     with Wishes() as wishes:
         async with (
@@ -268,6 +270,7 @@ async def serve(loaded: Loaded) -> None:
             tasks = [side.create_task(_reload_on_wish(house, wishes, notifier))]
             if (interval := watchdog_interval()) is not None:
                 tasks.append(side.create_task(keep_fed(notifier, interval, lambda: not house.sick())))
+            search_cycles_seldom()
             notifier.ready()
             ends = [side.create_task(wishes.stop.wait()), side.create_task(house.broken.wait())]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""The road, read top-down: receive, follow, ask, plan, deliver. One method for each arrow of the drawing in the README.
+"""The road, read top-down: receive, recover, follow, ask, plan, deliver. One method for each arrow of the drawing in the README.
 
 Each step returns how many things it moved: its loop goes on at once while there is work, and otherwise waits. What a step does in
 detail stands in steps/, and what it decides in the pure rooms below.
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from connector.delivery.conclude import trouble
-from connector.delivery.peers import Asking, Outlet, Watch
+from connector.delivery.peers import Asking, Outlet, Patience, Watch
 from connector.delivery.retry import POLICIES, backoff
 from connector.delivery.sending import Sent, send
 from connector.delivery.transport import Client
@@ -24,12 +24,13 @@ from connector.model.facts import Alarm, Followed, Received, Settled, Tell, Turn
 from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason, Retry
 from connector.model.roles import Asker, ConsentFields, Door
-from connector.steps.asking import ASK_BATCH, ask_loop, put_questions
+from connector.steps.asking import ask_loop, put_questions
 from connector.steps.errands import errands, settlements, shadow_of
 from connector.steps.keeping import entries
-from connector.steps.planned import Planner
+from connector.steps.planned import Planner, flood
 from connector.steps.reading import Cursor, read_page
-from connector.store.inbox import StoredEvent
+from connector.steps.recovering import Recovery, portions
+from connector.store.inbox import Entry, Kept, StoredEvent
 from connector.store.store import Store
 from connector.store.units import Planned, Settlement, Unit
 
@@ -81,26 +82,45 @@ class Road:
             admission = await client.run(door.admit(request))
             brought = entries(door, request, admission, self._askers.get(door.provider))
             expires = request.received_at + NONCE_LIFE if admission.nonce else None
-            kept = (
-                await self._store.inbox.keep(brought, nonce=admission.nonce, nonce_expires=expires) if brought else ()
-            )
+            kept = await self._store.inbox.keep(brought, nonce=admission.nonce, nonce_expires=expires)
             if admission.hint and await self._store.questions.hasten(admission.hint, now=self._around.now()):
                 self._around.wake(ask_loop(door.provider))
         except StoreUnavailable:
             self._tell(TurnedAway(provider=door.provider, door=door.name, status=503, why="not stored"))
             return NOT_STORED
         for entry, one in zip(brought, kept, strict=True):
-            self._tell(
-                Received(
-                    provider=entry.provider,
-                    shape=entry.shape,
-                    event=entry.key,
-                    known=one.known,
-                    unreadable=entry.unreadable,
-                )
-            )
+            self._tell(_received(entry, one))
         self._around.wake("plan")
         return door.answer(request, admission)
+
+    async def recover(self, recovery: Recovery) -> int:
+        """Ask a provider what it has told us, page by page; at the end of the round what never came is kept, oldest first."""
+        now, monotonic = self._around.now(), self._around.monotonic()
+        if monotonic < max(recovery.due, recovery.patience.until) or recovery.source not in self.rules.sources:
+            return 0
+        name = recovery.catch_up.name
+        position = recovery.position or self._store.following.cursor(name)
+        page = await recovery.client.run(recovery.catch_up.ask(position, now))
+        if isinstance(page, Retry):
+            recovery.end(now)  # the round begins anew: nothing of it was kept
+            self._wait(recovery.patience, page)
+            return 0
+        recovery.patience.over(self._tell)
+        recovery.take(page)
+        if not page.last:
+            return 1
+        brought, new = recovery.end(now), 0
+        for some in portions(brought):
+            kept = [*zip(some, await self._store.inbox.keep(some), strict=True)]
+            fresh = [_received(entry, one) for entry, one in kept if not one.known]
+            for fact in fresh:
+                self._tell(fact)
+            new += len(fresh)
+        await self._store.following.set_cursor(name, page.position)
+        recovery.due = monotonic + recovery.catch_up.every.total_seconds()
+        self._tell(Followed(feed=name, rows=len(brought), changes=new))
+        self._around.wake("plan")
+        return 0
 
     async def follow(self, watch: Watch) -> int:
         """Ask for changes after the cursor, page by page; their events and the new cursor are one transaction.
@@ -113,8 +133,7 @@ class Road:
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed)
         page = await watch.client.run(feed.ask(cursor.position))
         if isinstance(page, Retry):
-            pause = max(backoff(POLICIES[page.reason], watch.patience.failures), page.not_before or timedelta())
-            watch.patience.pause(page.reason, page.detail, pause, now=self._around.monotonic(), tell=self._tell)
+            self._wait(watch.patience, page)
             self._end_round(watch)
             return 0
         watch.patience.over(self._tell)
@@ -141,12 +160,10 @@ class Road:
         """Ask what is due → answered, or to be asked again; what has no answer at its deadline is planned as it is."""
         if self._around.monotonic() < asking.patience.until:
             return 0
-        due = self._store.questions.due(asking.asker.provider, ASK_BATCH, self._around.now())
-        if not due:
-            return 0
-        if await put_questions(asking, due, self._store, self._tell, self._around.now, self._around.monotonic):
+        asked, closed = await put_questions(asking, self._store, self._tell, self._around.now, self._around.monotonic)
+        if closed:
             self._around.wake("plan")
-        return len(due)
+        return asked
 
     async def plan(self) -> int:
         """Oldest events → operations, decisions and what became of them, in one transaction.
@@ -158,15 +175,7 @@ class Road:
             return 0
         planned, flooding = self._planner(batch, self.rules)
         for poll in flooding:
-            self._tell(
-                Alarm(
-                    kind="commands_parked",
-                    about=poll,
-                    lasts=False,
-                    message=f"one poll of the CRM asks for more than {self._most_commands} commands; all are parked",
-                    cure="see `connector parked list`, then release or discard them",
-                )
-            )
+            self._tell(flood(poll, self._most_commands))
         await self._commit(planned)
         for one, (_, event) in zip(planned, batch, strict=True):
             self._tell(
@@ -204,6 +213,11 @@ class Road:
         self._tell_settled(units, settled)
         self._bear(outlet, sent)
         return len(units)
+
+    def _wait(self, patience: Patience, answer: Retry) -> None:
+        """Leave a peer that was asked something alone for as long as its answer says."""
+        pause = max(backoff(POLICIES[answer.reason], patience.failures), answer.not_before or timedelta())
+        patience.pause(answer.reason, answer.detail, pause, now=self._around.monotonic(), tell=self._tell)
 
     def _waiting(self) -> list[tuple[int, Event]]:
         """What is to be planned next. The changes of a poll that is under way wait for its end."""
@@ -270,3 +284,13 @@ class Road:
                         cure="see `connector explain` of the event, and look the subscriber up at the provider",
                     )
                 )
+
+
+def _received(entry: Entry, kept: Kept) -> Received:
+    return Received(
+        provider=entry.provider,
+        shape=entry.shape,
+        event=entry.key,
+        known=kept.known,
+        unreadable=entry.unreadable,
+    )

@@ -1,15 +1,17 @@
 import asyncio
 import configparser
+import gc
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import weakref
 from pathlib import Path
 
 import pytest
 
-from connector.service import Notifier, Wishes, keep_fed, passed_sockets, watchdog_interval
+from connector.service import Notifier, Wishes, keep_fed, passed_sockets, search_cycles_seldom, watchdog_interval
 
 UNIT = Path(__file__).parent.parent / "systemd" / "connector.service"
 
@@ -196,3 +198,27 @@ def test_systemd_finds_the_unit_sound_and_tight():
         check=True,
         timeout=60,
     )
+
+
+@pytest.fixture
+def collector():
+    """Python's own settings, given back afterwards."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+def test_cycles_are_still_found_among_what_is_made_later(collector):
+    search_cycles_seldom()
+
+    class Node:
+        pass
+
+    gone = []
+    node = Node()
+    node.itself = node
+    weakref.finalize(node, gone.append, "node")
+    del node
+    kept = [[] for _ in range(2 * gc.get_threshold()[0])]
+    assert gone == ["node"], len(kept)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--live", is_flag=True, help="Sign in to each CRM and see whether it has what the mappings need.")
+@click.option("--live", is_flag=True, help="Ask each CRM and provider whether it has what the mappings need.")
 @click.option("--strict", is_flag=True, help="A missing secret is an error, and not a warning.")
 @as_json
 @click.pass_context
@@ -41,6 +42,8 @@ def check(ctx: click.Context, *, live: bool, strict: bool, as_json: bool) -> Non
     if live and loaded is not None and rules is not None:
         with waiting("asking the CRM"):
             found += asyncio.run(_ask_crms(loaded, rules))
+        with waiting("asking the providers"):
+            found += asyncio.run(_ask_providers(loaded))
     errors = sum(problem.severity is Severity.ERROR for problem in found)
     document = {
         "ok": not errors,
@@ -117,6 +120,40 @@ async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
             sentences = await transport.client(crm.credentials).run(crm.preflight(wanted.get(name, [])))
             lacks += [_lack(name, sentence) for sentence in sentences]
     return lacks
+
+
+async def _ask_providers(loaded: "Loaded") -> list[Problem]:
+    """Whether the keywords that are named are there, and send their messages here."""
+    from connector.adapters import build_providers  # noqa: PLC0415 - see the package's docstring.
+    from connector.control import keywords as looking  # noqa: PLC0415 - the same.
+    from connector.delivery.transport import Transport  # noqa: PLC0415 - the same.
+    from connector.model.errors import ConnectorError  # noqa: PLC0415 - the same.
+
+    try:
+        providers = build_providers(loaded)
+    except ConnectorError as error:
+        return [_lack("config", str(error))]
+    found: list[Problem] = []
+    async with Transport() as transport:
+        for name, provider in providers.items():
+            if provider.keywords is None:
+                continue
+            in_mappings = looking.named_in_mappings(loaded.at(loaded.settings.mappings), name)
+            in_config = looking.named_in_config(loaded.path, name, provider.keywords)
+            words = [one.word for one in (*in_mappings, *in_config)]
+            if not words:
+                continue
+            try:
+                there = await transport.client(provider.credentials).run(looking.look_up(provider.keywords, words))
+            except ConnectorError as error:
+                found.append(_lack(name, str(error)))
+                continue
+            hook = looking.hook_of(loaded.settings.listen.public_url, name, provider.keywords.door)
+            now = datetime.now(UTC)
+            addressed = provider.keywords.addressed
+            found += placed(loaded, looking.warnings(in_mappings, there, hook=hook, now=now, addressed=addressed))
+            found += looking.warnings(in_config, there, hook=hook, now=now, addressed=addressed)
+    return found
 
 
 def _lack(crm: str, sentence: str) -> Problem:

@@ -20,6 +20,7 @@ COMMANDS = {
     "consents": ("consents", "See what is known of a person's consent; send old opt-outs."),
     "replay": ("replay", "Let an event be planned once more."),
     "reload": ("reload", "Let the running daemon read the mappings again."),
+    "keywords": ("keywords", "See, reserve and switch keywords at the provider."),
     "sandbox": ("sandbox", "Play Salesforce or Strex, to try things out."),
     "schema": ("schema", "Write or print the JSON Schemas of config and mappings."),
     "demo": ("demo", "Play a donor's story with a daemon and both sandboxes."),

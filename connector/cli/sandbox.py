@@ -1,4 +1,4 @@
-"""`connector sandbox salesforce|strex|sumotext|messagecloud`: stand-ins that speak the real protocols, on this machine alone."""
+"""`connector sandbox <provider or CRM>`: stand-ins that speak the real protocols, on this machine alone."""
 
 import asyncio
 import json
@@ -69,6 +69,27 @@ def sumotext(*, port: int, hooks: str, secret: str | None, as_json: bool) -> Non
         app = build(hooks=hooks, secret=secret)
     except RefusedError as refused:
         raise Misused(str(refused)) from refused
+    asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))
+
+
+@sandbox.command()
+@click.option("--port", type=PORT, default=8093, show_default=True, help="0 takes a free one.")
+@click.option("--webhook-url", help="Where received messages are sent to, with the path secret.")
+@click.option("--api-key", default="sandbox-key", show_default=True, help="What calls must bring.")
+@click.option(
+    "--compress",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Divides every wait before a repeat.",
+)
+@as_json
+def onlinefundraising(*, port: int, webhook_url: str | None, api_key: str, compress: float, as_json: bool) -> None:
+    """OnlineFundraising: sends received messages, has keywords and lists; POST /_sandbox/phone plays a donor."""
+    from connector.sandbox.onlinefundraising.app import build  # noqa: PLC0415 - see the package's docstring.
+    from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - the same.
+
+    app = build(api_key=api_key, webhook_url=webhook_url, compress=compress)
     asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))
 
 

@@ -13,6 +13,7 @@ from connector.model.consent import Subscription
 from connector.model.errors import ConnectorError
 from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.roles import ConsentFields
+from connector.observe.mask import mask
 from connector.providers.provider import Provider
 from connector.store.inbox import StoredEvent
 from connector.store.store import Store
@@ -60,7 +61,7 @@ class House:
         found = self.store.inbox.get(named) if not isinstance(named, int) or 0 <= named < 2**63 else None
         if found is None:
             raise ConnectorError(
-                f"there is no event {named}: see `connector dead list`, or `connector explain +47…` for a person's events"
+                f"there is no event {mask(str(named))}: see `connector dead list`, or `connector explain +47…` for a person's events"
             )
         return found
 
@@ -86,7 +87,9 @@ def known(payload: Mapping[str, Any], *names: str) -> None:
     """Raises ConnectorError for a part that nobody reads: a misspelled `ids` must not come to mean all."""
     for name in payload:
         if name not in names:
-            raise ConnectorError(f"`{name}` is not known here: {did_you_mean(name, names) or 'nothing is expected'}")
+            raise ConnectorError(
+                f"`{mask(name)}` is not known here: {did_you_mean(name, names) or 'nothing is expected'}"
+            )
 
 
 def limit_of(payload: Mapping[str, Any]) -> int:

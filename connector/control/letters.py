@@ -12,6 +12,7 @@ from connector.model.errors import ConnectorError, Unreadable
 from connector.model.event import Event, Part
 from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason
+from connector.observe.mask import mask
 from connector.steps.keeping import part_entry, question
 from connector.store.dead_letters import DeadLetter
 from connector.store.inbox import StoredEvent
@@ -159,7 +160,7 @@ def _reason(payload: Mapping[str, Any]) -> Reason | None:
         return Reason(given)
     except ValueError:
         hint = did_you_mean(given, [one.value for one in Reason]) or "see `connector dead list`"
-        raise ConnectorError(f"`{given}` is no reason: {hint}") from None
+        raise ConnectorError(f"`{mask(given)}` is no reason: {hint}") from None
 
 
 def _chosen(house: House, payload: Mapping[str, Any], *others: str) -> tuple[Sequence[int] | None, Reason | None]:

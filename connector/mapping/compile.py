@@ -94,7 +94,7 @@ def load_mappings(directory: Path, context: Context) -> Ruleset:
     """All mapping files of a directory; raises ProblemsFound with the problems of all of them."""
     problems: list[Problem] = []
     documents: list[Document] = []
-    for path in _files(directory):
+    for path in mapping_files(directory):
         try:
             documents.append(read(path, path.name))
         except ProblemsFound as found:
@@ -139,7 +139,8 @@ def _version(documents: Sequence[Document]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
 
 
-def _files(directory: Path) -> list[Path]:
+def mapping_files(directory: Path) -> list[Path]:
+    """The files of a directory that are mappings; raises ProblemsFound where it cannot be read."""
     try:
         return sorted(path for path in directory.iterdir() if path.suffix in ENDINGS and not path.name.startswith("."))
     except OSError as error:

@@ -1,7 +1,9 @@
 """A keyword: the first word of a message to a short number, or its second one, as the provider keeps it for an account."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +22,9 @@ class Keyword:
     created: datetime | None = None
     deleted: datetime | None = None  # from when it is gone for good
     webhook: str | None = None  # where its messages are sent; may bear a secret
+    mode: str | None = None  # how a text is held against the word, as the provider calls it
+    aliases: tuple[str, ...] = ()  # other words for it
+    properties: Mapping[str, Any] = field(default_factory=dict)  # custom ones, which its messages bear
 
     @property
     def words(self) -> str:

@@ -223,6 +223,10 @@ class Keywords(Protocol):
     def own(self) -> tuple[str, ...]:
         """Those that the config names."""
 
+    @property
+    def addressed(self) -> bool:
+        """Whether their messages come to the door only where each keyword bears its address."""
+
     def listing(self) -> Exchange[tuple[Keyword, ...]]:
         """All keywords and sub keywords; perhaps without what only show() tells."""
 
@@ -235,14 +239,23 @@ class Keywords(Protocol):
     def is_free(self, short_number: str, word: str) -> Exchange[bool]:
         """Whether a keyword can be reserved on a short number."""
 
-    def reserve(self, short_number: str, word: str, sub_word: str | None) -> Exchange[Keyword]:
-        """Reserve a keyword, or a sub keyword of one that is there."""
+    def reserve(self, short_number: str, word: str, sub_word: str | None, hook: str | None = None) -> Exchange[Keyword]:
+        """Reserve a keyword, or a sub keyword of one that is there.
+
+        The hook is the public address of the door, without a secret; None where it is not known.
+        """
 
     def deactivate(self, keyword_id: str) -> Exchange[None]:
         """Let a keyword take no more messages."""
 
     def reactivate(self, keyword_id: str) -> Exchange[None]:
         """Take that back."""
+
+    def send_to(self, keyword_id: str, hook: str) -> Exchange[None]:
+        """Have its messages sent to the door with this public address; the provider's secret is added to it."""
+
+    def delete(self, keyword_id: str) -> Exchange[None]:
+        """Give a keyword up for good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

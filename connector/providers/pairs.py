@@ -14,7 +14,7 @@ def pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
 
 def _decoded(escaped: bytes) -> str:
     """Escapes that are none stay as they are; what is no UTF-8 is taken for the Latin-1 of older senders."""
-    plain = unquote_to_bytes(escaped.replace(b"+", b" "))
+    plain = unquote_to_bytes(escaped.replace(b"+", b" ")) if b"%" in escaped or b"+" in escaped else escaped
     try:
         return plain.decode()
     except UnicodeDecodeError:

@@ -27,24 +27,22 @@ def ask_loop(provider: str) -> str:
 
 
 async def put_questions(
-    asking: Asking,
-    due: Sequence[OpenQuestion],
-    store: Store,
-    tell: Tell,
-    now: Callable[[], datetime],
-    monotonic: Callable[[], float],
-) -> int:
-    """Ask, and store what follows; returns how many events may be planned now.
+    asking: Asking, store: Store, tell: Tell, now: Callable[[], datetime], monotonic: Callable[[], float]
+) -> tuple[int, int]:
+    """Ask what is due, and store what follows; returns how many were asked, and how many events may be planned now.
 
     A crash in between costs nothing: the questions are still open, and are asked again.
     """
+    due = store.questions.due(asking.asker.provider, ASK_BATCH, now())
+    if not due:
+        return 0, 0
     answers = await asyncio.gather(*(_ask(asking, one, tell) for one in due))
     at, moment = now(), monotonic()  # of the answers: pauses count from here
     closed = await asyncio.gather(
         *(_store(asking, one, answer, store, tell, at) for one, answer in zip(due, answers, strict=True))
     )
     _bear(asking, answers, tell, moment)
-    return sum(closed)
+    return len(due), sum(closed)
 
 
 async def _ask(asking: Asking, question: OpenQuestion, tell: Tell) -> Answered | NotYet:

@@ -6,6 +6,7 @@ from connector.consent.guard import carries_opt_out
 from connector.mapping.compile import Ruleset
 from connector.model.consent import Phase, Subscription
 from connector.model.event import Event, Verdict
+from connector.model.facts import Alarm
 from connector.model.operation import ServiceCommand
 from connector.model.plan import Plan
 from connector.planning import lane_of, plan_in_order, too_many_commands, units_of
@@ -74,3 +75,14 @@ class Planner:
         if not any(decision.word is Verdict.OPT_OUT for decision in done.decisions):
             return ()
         return (SideAnswer(sink=event.provider, phase=Phase.CONFIRMED, detail="it came from there"),)
+
+
+def flood(poll: str, most: int) -> Alarm:
+    """What a person is told of a poll that asks for too many commands."""
+    return Alarm(
+        kind="commands_parked",
+        about=poll,
+        lasts=False,
+        message=f"one poll of the CRM asks for more than {most} commands; all are parked",
+        cure="see `connector parked list`, then release or discard them",
+    )

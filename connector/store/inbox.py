@@ -182,6 +182,8 @@ class Inbox:
 
         Raises Refused where the nonce was used for something else, Unreadable where an event cannot be stored, and StoreUnavailable.
         """
+        if not entries and nonce is None:
+            return ()  # a request that was only a hint
         return await self._writer.run_together(add, arrival(entries, nonce, nonce_expires))
 
     def pending(self, limit: int) -> list[StoredEvent]:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -37,7 +38,7 @@ class Listener:
 
     async def start(self) -> str:
         """Listen, on the socket that systemd passed if there is one; returns the base address."""
-        server = web.Server(
+        server = _Server(
             self._serve,
             # A caller that hangs up does not stop what it began: the event is stored all the same.
             handler_cancellation=False,
@@ -72,6 +73,29 @@ class Listener:
         if self._draining:
             response.force_close()
         return response
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp's own, but for its answer to what is no request: that quoted the bytes it could not read, and could be a 500."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.SERVICE_UNAVAILABLE,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it is what must not be repeated.
+    ) -> web.StreamResponse:
+        """The answer, and the library's own record of it."""
+        ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        words = "please repeat" if ours else "not understood"
+        return super().handle_error(request, HTTPStatus.SERVICE_UNAVAILABLE if ours else status, exc, words)
+
+
+class _Server(web.Server):
+    """Makes our protocol for each connection; aiohttp has no other way to name one."""
+
+    def __call__(self) -> _Protocol:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
 
 
 def _base(address: object) -> str:

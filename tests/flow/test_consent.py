@@ -70,7 +70,10 @@ async def test_untick_and_tick_again_sends_a_second_command(world):
 async def test_a_first_look_at_5000_opted_out_contacts_sends_nothing(tmp_path, secrets):
     async with a_world(tmp_path) as world:
         await world.people(
-            [{"LastName": "x", "MobilePhone": f"+479{number:07}", "SMS_Opt_Out__c": True} for number in range(5000)]
+            [
+                {"LastName": "x", "MobilePhone": f"+4790000{number % 1000:03}", "SMS_Opt_Out__c": True}
+                for number in range(5000)
+            ]
         )
         async with world.running():
             await world.poll()
@@ -78,7 +81,7 @@ async def test_a_first_look_at_5000_opted_out_contacts_sends_nothing(tmp_path, s
             assert await sent(world) == []
             assert world.counts() == {}
             # The look was real: a change of one of them is seen.
-            (one,) = [each for each in await world.records() if each["MobilePhone"] == "+4790000007"]
+            one = (await world.records())[7]
             await world.person(Id=one["Id"], SMS_Opt_Out__c=False)
             await world.poll()
             assert world.counts() == {"ignored": 1}
@@ -176,7 +179,7 @@ async def test_with_strex_down_an_opt_out_by_sms_still_reaches_salesforce(world)
 
 async def test_sixty_opt_outs_in_one_look_are_parked_until_a_person_releases_them(world):
     ids = await world.people(
-        [{"LastName": "x", "MobilePhone": f"+479000{number:04}", "SMS_Opt_Out__c": False} for number in range(60)]
+        [{"LastName": "x", "MobilePhone": f"+4790000{number:03}", "SMS_Opt_Out__c": False} for number in range(60)]
     )
     await world.poll()
     await world.people([{"Id": each, "SMS_Opt_Out__c": True} for each in ids])

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from connector.cli.demo.stage import Stage
-from connector.cli.demo.story import Story
+from connector.cli.demo.story import play
 
 PLACE = Path(".demo")
 
@@ -25,8 +25,7 @@ def demo(context: click.Context, *, keep: bool, directory: Path, as_json: bool) 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Stage(directory) as stage:
-        story = Story(stage, quiet=as_json)
-        report = story.play()
+        report = play(stage, quiet=as_json)
         if as_json:
             click.echo(json.dumps(report))
         if keep:

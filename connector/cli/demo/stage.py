@@ -22,6 +22,7 @@ from connector.model.errors import ConnectorError
 HERE = "127.0.0.1"
 PATIENCE = 60.0  # seconds: a machine under load starts three interpreters slowly
 LOOK = 0.05  # seconds between two looks
+OTHERS = ("sumotext", "onlinefundraising")  # providers whose mappings are to be copied by those who have them
 EVERY = "every: 1s"  # the feed's pace in the demo; the shipped mapping looks twice a minute
 SHIPPED = Path(__file__).parents[3] / "mappings"
 
@@ -38,11 +39,16 @@ providers:
   strex:
     path_secrets: [{{file: hook-secret}}]
     signature: {{mode: if_present}}
-    api: {{url: "{strex}", key: {{file: strex-key}}}}
+    api: {{url: "{strex}", key: {{file: provider-key}}}}
     subscriptions:
       - {{short_number: "2002", keyword: MYKEYWORD}}
       - {{short_number: "2002", keyword: KATT}}
       - {{short_number: "2002", keyword: HUND}}
+  sumotext:
+    path_secrets: [{{file: hook-secret}}]
+  onlinefundraising:
+    path_secrets: [{{file: hook-secret}}]
+    api: {{url: "{onlinefundraising}", key: {{file: provider-key}}}}
 crm:
   salesforce:
     url: "{salesforce}"
@@ -69,17 +75,21 @@ class Stage:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
-        self.salesforce = self.strex = self.hooks = self.admin = ""
+        self.salesforce = self.strex = self.onlinefundraising = self.sumotext = self.hooks = self.admin = ""
         self.secret = secrets.token_urlsafe(16)
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
         with self._undo:
             self._prepare()
-            data = str(self.directory / "salesforce.db")
-            self.salesforce = self._sandbox("salesforce", "--data", data)
-            self.strex = self._sandbox("strex", "--api-key", "demo-key", "--compress", "1000")
+            key = ("--api-key", "demo-key", "--compress", "1000")
+            self.salesforce = self._sandbox("salesforce", "--data", str(self.directory / "salesforce.db"))
+            self.strex = self._sandbox("strex", *key)
+            self.onlinefundraising = self._sandbox("onlinefundraising", *key)
             self._daemon()
+            # This one calls and is never called: it wants to know where from the start.
+            doors = ("--hooks", f"{self.hooks}/sumotext", "--secret", self.secret)
+            self.sumotext = self._sandbox("sumotext", *doors)
             # Only what was started whole stays: leaving early would have ended it.
             self._undo = self._undo.pop_all()
         return self
@@ -100,17 +110,19 @@ class Stage:
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         marker.touch()
-        shutil.copytree(SHIPPED, self.directory / "mappings")
+        shutil.copytree(SHIPPED, self.directory / "mappings", ignore=shutil.ignore_patterns("more"))
+        for provider in OTHERS:
+            shutil.copy(SHIPPED / "more" / f"{provider}.yaml", self.directory / "mappings")
         for path in (self.directory / "mappings").glob("*.yaml"):
             path.write_text(path.read_text(encoding="utf-8").replace("every: 30s", EVERY), encoding="utf-8")
-        words = {"hook-secret": self.secret, "strex-key": "demo-key", "salesforce-secret": "sandbox"}
+        words = {"hook-secret": self.secret, "provider-key": "demo-key", "salesforce-secret": "sandbox"}
         for name, word in words.items():
             path = self.directory / name
             path.touch(mode=0o600)
             path.write_text(word, encoding="utf-8")
 
     def _sandbox(self, name: str, *options: str) -> str:
-        process = self._start(name, "-m", f"connector.sandbox.{name}", "--port", "0", *options)
+        process = self._start(name, "-m", "connector", "sandbox", name, "--port", "0", *options)
         assert process.stdout is not None  # noqa: S101 - it was asked for two lines above.
         line = process.stdout.readline()
         if "listening on " not in line:
@@ -121,10 +133,17 @@ class Stage:
         port, admin = free_ports(2)
         config = self.directory / "config.yaml"
         config.write_text(
-            CONFIG.format(port=port, admin=admin, strex=self.strex, salesforce=self.salesforce), encoding="utf-8"
+            CONFIG.format(
+                port=port,
+                admin=admin,
+                strex=self.strex,
+                onlinefundraising=self.onlinefundraising,
+                salesforce=self.salesforce,
+            ),
+            encoding="utf-8",
         )
         process = self._start("connector", "-m", "connector", "--config", str(config), "run")
-        self.hooks, self.admin = f"http://{HERE}:{port}/hooks/strex", f"http://{HERE}:{admin}"
+        self.hooks, self.admin = f"http://{HERE}:{port}/hooks", f"http://{HERE}:{admin}"
 
         def up() -> bool:
             if process.poll() is not None:
@@ -132,8 +151,10 @@ class Stage:
             return self._answers(f"{self.admin}/readyz")
 
         self.until(up, "the daemon to be ready")
-        addresses = {f"{door}_url": f"{self.hooks}/{door}/{self.secret}" for door in ("mo", "dlr")}
+        addresses = {f"{door}_url": f"{self.hooks}/strex/{door}/{self.secret}" for door in ("mo", "dlr")}
         self.call(f"{self.strex}/_sandbox/config", {**addresses, "lookup": "nested"}, method="PUT")
+        webhook = f"{self.hooks}/onlinefundraising/sms/{self.secret}"
+        self.call(f"{self.onlinefundraising}/_sandbox/config", {"webhook_url": webhook}, method="PUT")
 
     def _start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
         log: IO[str] = self._undo.enter_context((self.directory / f"{name}.log").open("w", encoding="utf-8"))
@@ -204,7 +225,7 @@ class Stage:
                 "# everything about that number, in plain words",
                 f".venv/bin/connector --config {self.directory}/config.yaml explain +4790000042",
                 "# a callback by hand: the example of the Strex document",
-                f"curl -i {self.hooks}/dlr/{self.secret} -d '{DOCUMENT}'",
+                f"curl -i {self.hooks}/strex/dlr/{self.secret} -d '{DOCUMENT}'",
                 "",
                 "Ctrl-C ends it.",
             ]

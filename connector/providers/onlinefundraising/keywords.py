@@ -40,6 +40,7 @@ class OnlineFundraisingKeywords:
 
     door: str
     own: tuple[str, ...] = ()
+    addressed: bool = True
 
     def listing(self) -> Exchange[tuple[Keyword, ...]]:
         """GET /keywords."""
@@ -61,7 +62,13 @@ class OnlineFundraisingKeywords:
         status = as_text(answer.get("keywordStatus")) if isinstance(answer, dict) else None
         return status.casefold() == FREE if status else _not_understood()
 
-    def reserve(self, short_number: str, word: str, sub_word: str | None) -> Exchange[Keyword]:
+    def reserve(
+        self,
+        short_number: str,
+        word: str,
+        sub_word: str | None,
+        hook: str | None = None,  # noqa: ARG002 - the call takes no address.
+    ) -> Exchange[Keyword]:
         """POST /keyword/Reserve."""
         asked = {"keyword": word, "channel": short_number} | ({"subKeyword": sub_word} if sub_word else {})
         answer = yield from _ask(writing("/keyword/Reserve", asked))
@@ -74,6 +81,20 @@ class OnlineFundraisingKeywords:
     def reactivate(self, keyword_id: str) -> Exchange[None]:
         """POST /keyword/{keywordGuid}/Reactivate; possible until its deletedTs."""
         yield from _order(writing(_path(keyword_id, "/Reactivate")), keyword_id)
+
+    def send_to(self, keyword_id: str, hook: str) -> Exchange[None]:
+        """Not documented."""
+        raise ConnectorError(
+            f"OnlineFundraising documents no call that sets a webhook: ask their support to set that of {keyword_id} "
+            f"to {hook}/<your path secret>"
+        )
+
+    def delete(self, keyword_id: str) -> Exchange[None]:
+        """Not documented."""
+        raise ConnectorError(
+            "OnlineFundraising documents no call that deletes a keyword: "
+            f"`connector keywords deactivate {keyword_id}` lets it end"
+        )
 
 
 def as_keyword(members: Any) -> Keyword | None:

@@ -59,6 +59,11 @@ def find_lookup(envelope: Mapping[str, Any], properties: Mapping[str, Any]) -> d
     return flat if len(flat) >= ENOUGH else {}
 
 
+def by_models_names(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A look-up's fields under the names of Target365's model, whatever their casing; those that it leaves out as null are out."""
+    return {name: member for name, member in _canonical(value, _NAMES).items() if member is not None}
+
+
 def _from_text(text: str) -> dict[str, Any]:
     try:
         return _as_lookup(parse_object(text.encode()))

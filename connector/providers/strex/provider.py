@@ -9,6 +9,8 @@ from connector.providers.strex.callback import Reader
 from connector.providers.strex.commands import ACTIONS, StrexCommands
 from connector.providers.strex.doors import MessageDoor, ReportDoor
 from connector.providers.strex.keys import PublicKeys
+from connector.providers.strex.keywords import StrexKeywords
+from connector.providers.strex.rest import RestApi
 from connector.providers.strex.settings import StrexSettings
 from connector.providers.strex.signature import Signature
 
@@ -27,19 +29,22 @@ def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
     if settings.signature.mode != "off":
         required = settings.signature.mode == "required"
         signature = Signature(keys=PublicKeys(), required=required, drift=settings.signature.drift)
-    api, headers = settings.api, {}
+    message_door = MessageDoor(reader=reader, locks=locks, signature=signature)
+    api, headers, keywords = settings.api, {}, None
     if api.key is not None:
-        headers[api.header] = api.form.replace("{key}", reveal(api.key).get_secret_value())
+        key = reveal(api.key).get_secret_value()
+        headers[api.header] = api.form.replace("{key}", key)
+        secret = reveal(settings.path_secrets[0]).get_secret_value() if settings.path_secrets else None
+        rest = RestApi(url=api.url, header=api.rest_header, key=key)
+        keywords = StrexKeywords(api=rest, door=message_door.name, secret=secret)
     return Provider(
         name=name,
-        doors=(
-            MessageDoor(reader=reader, locks=locks, signature=signature),
-            ReportDoor(reader=reader, locks=locks, signature=signature),
-        ),
+        doors=(message_door, ReportDoor(reader=reader, locks=locks, signature=signature)),
         shapes=SHAPES,
         credentials=FixedCredentials(api.url, headers),
         sink=StrexCommands(name=name) if api.key is not None else None,
         commands=commands(settings),
+        keywords=keywords,
         subscriptions=tuple(
             Subscription(
                 provider=name,

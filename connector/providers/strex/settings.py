@@ -31,16 +31,18 @@ class SignatureSettings(Strict):
 
 
 class ApiSettings(Strict):
-    """How Strex is called: for service commands, and for the public keys of signatures."""
+    """How Strex is called: for service commands, for keywords and look-ups, and for the public keys of signatures."""
 
     url: BaseUrl = URL
     """The base address."""
     key: SecretRef | None = None
     """Where the API key is. Without it no service commands can be sent."""
     header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "Authorization"
-    """The header that bears the key."""
+    """The header that bears the key in service commands."""
     form: Annotated[str, AfterValidator(_form)] = "{key}"
     """How the key is written into the header; `{key}` stands for it."""
+    rest_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "X-ApiKey"
+    """The header that bears the key, as it is, in calls for keywords and look-ups."""
 
 
 class SubscriptionSettings(Strict):

@@ -4,6 +4,7 @@ Sources: "CRM API Callback"; SUMOTEXT/Sumotext-API-Guide-Legacy, receiving-post-
 forward; sumotext.github.io, api-docs, for delivery reports.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,9 @@ TOLD_ALONG = (
 # sumotext.github.io, delivery reports: mtcode. A code that nobody has met yet promises nothing.
 RESULTS = {"4": (Result.OK, True), "5": (Result.FAILED, True)}
 UNKNOWN_CODE = (Result.PENDING, False)
+# Nearly all numbers are written as in the document's examples: the general reader of numbers costs as much as all the rest here.
+NORTH_AMERICA = frozenset({"US", "CA"})
+TEN_DIGITS = re.compile(r"1?([2-9][0-9]{9})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +133,8 @@ class Reader:
         """A national number by its country. One of a country that the config does not know is nobody's: it is never guessed."""
         country = known.get("country")
         region = self.countries.get(country.upper()) if country else self.region
+        if region in NORTH_AMERICA and (usual := TEN_DIGITS.fullmatch(known.get("mobile", ""))):
+            return Phone(f"+1{usual[1]}")
         return parse_phone(known.get("mobile"), number_format=NumberFormat.NATIONAL, region=region)
 
     def _verdict(self, text: str | None, keyword: str | None) -> tuple[Verdict, bool]:

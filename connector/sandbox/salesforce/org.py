@@ -150,7 +150,16 @@ _OBJECTS = (
         reference("WhatId", "Account", "Opportunity", "Campaign", "SMS_Event__c"),
         key("SMS_Key__c", 80),
     ),
-    sobject("Campaign", "701", text("Name", 80, required=True), checkbox("IsActive"), key("SMS_Key__c", 80)),
+    sobject(
+        "Campaign",
+        "701",
+        text("Name", 80, required=True),
+        checkbox("IsActive"),
+        date("StartDate"),
+        date("EndDate"),
+        reference("ParentId", "Campaign"),
+        key("SMS_Key__c", 80),
+    ),
     sobject(
         "CampaignMember",
         "00v",

@@ -11,6 +11,7 @@ from connector.sandbox.strex.body import RefusedError
 from connector.sandbox.strex.control import Control
 from connector.sandbox.strex.faults import Faults
 from connector.sandbox.strex.forwarder import Forwarder
+from connector.sandbox.strex.rest import Rest
 from connector.sandbox.strex.service import Service
 from connector.sandbox.strex.settings import Settings
 from connector.sandbox.strex.signing import KeyRing
@@ -32,7 +33,7 @@ def build(
     """A sandbox that plays Strex Connect.
 
     Args:
-        api_key: what service commands must bring in their `Authorization` header.
+        api_key: what service commands must bring in their `Authorization` header, and the REST API in `X-ApiKey`.
         mo_url: where messages from phones are forwarded to; None forwards none until it is configured.
         dlr_url: the same for delivery reports.
         compress: every wait before a retry is divided by this.
@@ -63,6 +64,7 @@ def build(
         client_max_size=MAX_BODY_BYTES, middlewares=[commands.middleware(), faults.middleware(), _refuse]
     )
     app.add_routes(Api(service, forwarder, keys).routes())
+    app.add_routes(Rest(service).routes())
     app.add_routes(Stage(service, forwarder).routes())
     app.add_routes(Control(service=service, forwarder=forwarder, keys=keys, faults=faults, commands=commands).routes())
     app.on_startup.append(start)

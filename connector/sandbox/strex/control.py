@@ -34,6 +34,7 @@ class Control:
             web.put("/_sandbox/subscribers", self._set_subscribers),
             web.get("/_sandbox/forwards", self._forwards),
             web.get("/_sandbox/commands", self._list_commands),
+            web.get("/_sandbox/lookups", self._list_lookups),
             web.get("/_sandbox/faults", self._list_faults),
             web.post("/_sandbox/faults", self._add_fault),
             web.delete("/_sandbox/faults", self._clear_faults),
@@ -86,6 +87,9 @@ class Control:
     async def _list_commands(self, _: web.Request) -> web.Response:
         return web.json_response(self._commands.as_json())
 
+    async def _list_lookups(self, _: web.Request) -> web.Response:
+        return web.json_response(self._service.lookups)
+
     async def _list_faults(self, _: web.Request) -> web.Response:
         return web.json_response(self._faults.as_json())
 
@@ -98,7 +102,7 @@ class Control:
         return await self._list_faults(request)
 
     async def _reset(self, _: web.Request) -> web.Response:
-        """Subscribers, forwards, commands and faults go; the dials and the keys stay."""
+        """Subscribers, look-ups, forwards, commands and faults go; the dials, the keywords and the keys stay."""
         await self._forwarder.clear()
         self._service.clear()
         self._commands.clear()

@@ -200,8 +200,16 @@ def _shown(keyword: Keyword, settings: Settings) -> str:
     return keyword.aliases[0] if settings.alias_keyword and keyword.aliases else keyword.name
 
 
+def registered(phone: str, settings: Settings) -> dict[str, Any] | None:
+    """The look-up's answer for a phone; None for nobody."""
+    own = settings.people.get(phone, {})
+    return None if own is None else {"msisdn": phone, **PERSON, **own}
+
+
 def _looked_up(phone: str, settings: Settings) -> dict[str, Any]:
-    person = {"msisdn": phone, **PERSON, **settings.people.get(phone, {})}
+    person = registered(phone, settings)
+    if person is None:
+        return {}
     match settings.lookup:
         case Lookup.OFF:
             return {}

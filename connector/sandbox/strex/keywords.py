@@ -18,6 +18,10 @@ class Keyword:
         aliases: other words that reach the same service.
         price: what a month costs unless the subscriber chose otherwise, in NOK.
         properties: the custom properties that every forward of this keyword carries.
+        mode: how a text is held against the name (KeywordModes); kept and shown, the sandbox takes the first word.
+        forward_url: where the keyword's own messages go besides; kept and shown, the sandbox sends nothing there.
+        enabled: whether texts reach it.
+        pre_auth: `preAuthSettings`, kept and shown.
     """
 
     name: str
@@ -30,6 +34,11 @@ class Keyword:
     account_id: int = ACCOUNT_ID
     price: float = 100
     properties: Mapping[str, Any] = field(default_factory=dict)
+    mode: str = "Startswith"
+    forward_url: str = "https://sms.example.org/none"
+    enabled: bool = True
+    tags: tuple[str, ...] = ()
+    pre_auth: Mapping[str, Any] | None = None
 
     def answers_to(self, word: str) -> bool:
         """Whether a word is this keyword or one of its aliases."""

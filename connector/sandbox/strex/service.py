@@ -41,12 +41,14 @@ class Service:
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.subscribers = Subscribers()
+        self.lookups: list[str] = []  # the numbers that were asked for, in order
         self._charges: dict[str, Draft] = {}
         self._clock = clock
 
     def clear(self) -> None:
-        """Forget subscribers and charges; the settings stay."""
+        """Forget subscribers, charges and look-ups; the settings stay."""
         self.subscribers.clear()
+        self.lookups.clear()
         self._charges.clear()
 
     def keyword(self, name: str, short_number: str = SHORT_NUMBER) -> Keyword:
@@ -62,7 +64,8 @@ class Service:
 
     def text(self, *, phone: str, short_number: str, text: str) -> list[Draft]:
         """A phone sends a text; the message is forwarded first, then the reports of what it did."""
-        wish = wishes.read(text, lambda word: find(self.settings.keywords, short_number, word))
+        enabled = [each for each in self.settings.keywords if each.enabled]
+        wish = wishes.read(text, lambda word: find(enabled, short_number, word))
         forwarded = message(
             self.settings,
             phone=phone,

@@ -39,12 +39,13 @@ class Settings:
         dlr_url: the same for delivery reports (MasterDLRForward).
         auth_header: the request header in which a service command brings the API key.
         auth_form: that header's value; `{key}` stands for the key.
+        rest_header: the request header that bears the key, as it is, in calls for keywords and look-ups.
         basic_auth: `user:password` for our forwards, or None.
         compress: every wait between two attempts is divided by this.
         null_keyword: `Keyword` is null in reports of an opt-out, as the 2023-05-03 edition of the document warns.
         alias_keyword: `Keyword` is the keyword's first alias, as the 2023-04-25 edition warns.
         confirm: whether a service command is confirmed by SMS ("if provided" in the keyword's setup).
-        people: number look-up data by phone, over the made-up person that everybody else is.
+        people: number look-up data by phone, over the made-up person that everybody else is; null is nobody.
     """
 
     api_key: str
@@ -52,6 +53,7 @@ class Settings:
     dlr_url: str | None = None
     auth_header: str = "Authorization"
     auth_form: str = "{key}"
+    rest_header: str = "X-ApiKey"
     basic_auth: str | None = None
     sign: bool = True
     compress: float = 1.0
@@ -60,7 +62,7 @@ class Settings:
     null_keyword: bool = False
     alias_keyword: bool = False
     confirm: bool = True
-    people: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    people: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     keywords: tuple[Keyword, ...] = keywords.DEFAULTS
 
     def as_json(self) -> dict[str, Any]:
@@ -126,8 +128,8 @@ def _form(name: str, value: object) -> str:
     return text
 
 
-def _people(name: str, value: object) -> dict[str, dict[str, Any]]:
-    if not isinstance(value, dict) or not all(isinstance(person, dict) for person in value.values()):
+def _people(name: str, value: object) -> dict[str, dict[str, Any] | None]:
+    if not isinstance(value, dict) or not all(isinstance(person, dict | None) for person in value.values()):
         raise RefusedError(
             f'{name} must map a phone to look-up fields, like {{"+4798079008": {{"lastName": "Hansen"}}}}'
         )
@@ -141,19 +143,24 @@ def _keywords(name: str, value: object) -> tuple[Keyword, ...]:
 
 
 def _keyword(name: str, given: dict[str, Any]) -> Keyword:
-    texts = ("name", "id", "service_id", "short_number", "service_type", "service_sub_type")
-    aliases = given.get("aliases", [])
-    if not isinstance(aliases, list):
-        raise RefusedError(f"{name}.aliases must be a list of texts")
+    texts = ("name", "id", "service_id", "short_number", "service_type", "service_sub_type", "mode", "forward_url")
+    lists = {field_name: given.get(field_name, []) for field_name in ("aliases", "tags")}
+    for field_name, value in lists.items():
+        if not isinstance(value, list):
+            raise RefusedError(f"{name}.{field_name} must be a list of texts")
     for field_name in texts:
         if field_name in given:
             _text(f"{name}.{field_name}", given[field_name])
     if "price" in given:
         _factor(f"{name}.price", given["price"])
+    if "enabled" in given:
+        _flag(f"{name}.enabled", given["enabled"])
     if not isinstance(given.get("properties", {}), dict):
         raise RefusedError(f"{name}.properties must be a JSON object")
+    if not isinstance(given.get("pre_auth"), dict | None):
+        raise RefusedError(f"{name}.pre_auth must be null or a JSON object")
     try:
-        return Keyword(**{**given, "aliases": tuple(_text(f"{name}.aliases", alias) for alias in aliases)})
+        return Keyword(**given | {key: tuple(_text(f"{name}.{key}", each) for each in lists[key]) for key in lists})
     except TypeError:
         known = ", ".join(each.name for each in fields(Keyword))
         raise RefusedError(f"{name} needs name, id and service_id; a keyword may have {known}") from None
@@ -175,6 +182,7 @@ _READERS: Mapping[str, Callable[[str, object], Any]] = {
     "dlr_url": _url,
     "auth_header": _text,
     "auth_form": _form,
+    "rest_header": _text,
     "basic_auth": _credentials,
     "sign": _flag,
     "compress": _factor,

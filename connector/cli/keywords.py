@@ -1,0 +1,271 @@
+"""`connector keywords`: the account's keywords at a provider, asked there directly; neither the daemon nor the store is needed."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from connector.cli.account import ask_account, find_id
+from connector.cli.exits import Exit, Misused
+from connector.cli.render import Paper, answer, as_json
+from connector.cli.setup import Setup
+
+if TYPE_CHECKING:
+    from connector.model.exchange import Exchange
+    from connector.model.keyword import Keyword
+    from connector.model.roles import Keywords
+
+of_provider = click.option("--provider", help="Which provider, where several have keywords.")
+on_number = click.option("--channel", help="The short number, where the keyword is on several.")
+by_sub = click.option("--sub", help="The sub keyword: the second word of a message.")
+
+
+@click.group()
+def keywords() -> None:
+    """See, reserve and switch the account's keywords at the provider.
+
+    A KEYWORD is named by its word (and --sub), or by its id.
+    """
+
+
+@keywords.command("list")
+@of_provider
+@as_json
+@click.pass_context
+def list_(ctx: click.Context, *, provider: str | None, as_json: bool) -> None:
+    """List all keywords and sub keywords."""
+    found = ask_account(ctx.obj, provider, lambda role, _: role.listing())
+    answer({"keywords": [_document(one) for one in found]}, _show_list, json_wanted=as_json)
+
+
+@keywords.command()
+@click.argument("keyword")
+@by_sub
+@on_number
+@of_provider
+@as_json
+@click.pass_context
+def show(
+    ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
+) -> None:
+    """Show all about a KEYWORD."""
+    found = ask_account(ctx.obj, provider, lambda role, _: _shown(role, keyword, sub, channel))
+    answer(_document(found), _show_one, json_wanted=as_json)
+
+
+@keywords.command()
+@click.argument("keyword")
+@on_number
+@of_provider
+@as_json
+@click.pass_context
+def subkeywords(ctx: click.Context, *, keyword: str, channel: str | None, provider: str | None, as_json: bool) -> None:
+    """List the sub keywords of a KEYWORD."""
+    found = ask_account(ctx.obj, provider, lambda role, _: _subs(role, keyword, channel))
+    answer({"keywords": [_document(one) for one in found]}, _show_list, json_wanted=as_json)
+
+
+@keywords.command()
+@click.argument("keyword")
+@by_sub
+@click.option("--channel", required=True, help="The short number, such as 1217.")
+@of_provider
+@as_json
+@click.pass_context
+def check(
+    ctx: click.Context, *, keyword: str, sub: str | None, channel: str, provider: str | None, as_json: bool
+) -> None:
+    """See whether a KEYWORD can be reserved. Ends with 1 where it cannot.
+
+    A sub keyword is looked for among those of the account's own keyword: nobody else can have it.
+    """
+    free = ask_account(ctx.obj, provider, lambda role, _: _free(role, keyword, sub, channel))
+    words = f"{keyword} {sub}" if sub else keyword
+    document = {"keyword": keyword, "sub_keyword": sub, "short_number": channel, "free": free}
+    answer(
+        document,
+        lambda paper, _: paper.line(f"{words} on {channel} is {'free' if free else 'not available'}"),
+        json_wanted=as_json,
+    )
+    if not free:
+        ctx.exit(Exit.NO)
+
+
+@keywords.command()
+@click.argument("keyword")
+@by_sub
+@click.option("--channel", required=True, help="The short number, such as 1217.")
+@of_provider
+@as_json
+@click.pass_context
+def reserve(
+    ctx: click.Context, *, keyword: str, sub: str | None, channel: str, provider: str | None, as_json: bool
+) -> None:
+    """Reserve a KEYWORD, or with --sub a sub keyword of one that is there.
+
+    Where the provider lets us, its messages are sent to our public address at once.
+    """
+    found = ask_account(ctx.obj, provider, lambda role, hook: role.reserve(channel, keyword, sub, hook))
+    answer(_document(found), _say(f"{found.words} is reserved, as {found.id}"), json_wanted=as_json)
+
+
+@keywords.command()
+@click.argument("keyword")
+@by_sub
+@on_number
+@of_provider
+@as_json
+@click.pass_context
+def deactivate(
+    ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
+) -> None:
+    """Let a KEYWORD take no more messages. `reactivate` takes it back, until the provider has deleted it."""
+    _switch(ctx.obj, provider, (keyword, sub, channel), on=False, json_wanted=as_json)
+
+
+@keywords.command()
+@click.argument("keyword")
+@by_sub
+@on_number
+@of_provider
+@as_json
+@click.pass_context
+def reactivate(
+    ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
+) -> None:
+    """Let an inactive KEYWORD take messages again."""
+    _switch(ctx.obj, provider, (keyword, sub, channel), on=True, json_wanted=as_json)
+
+
+@keywords.command()
+@click.argument("keyword")
+@by_sub
+@on_number
+@of_provider
+@as_json
+@click.pass_context
+def forward(
+    ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
+) -> None:
+    """Have the messages of a KEYWORD sent to our public address."""
+
+    def ask(role: "Keywords", hook: str | None) -> "Exchange[tuple[str, str]]":
+        if hook is None:
+            raise Misused("our public address is not known: write listen: public_url into the config")
+        keyword_id = yield from find_id(role, keyword, sub, channel)
+        yield from role.send_to(keyword_id, hook)
+        return keyword_id, hook
+
+    keyword_id, hook = ask_account(ctx.obj, provider, ask)
+    document = {"id": keyword_id, "webhook": hook}
+    answer(document, _say(f"the messages of {keyword_id} are sent to {hook} now"), json_wanted=as_json)
+
+
+@keywords.command()
+@click.argument("keyword")
+@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+@by_sub
+@on_number
+@of_provider
+@as_json
+@click.pass_context
+def delete(
+    ctx: click.Context,
+    *,
+    keyword: str,
+    yes: bool,
+    sub: str | None,
+    channel: str | None,
+    provider: str | None,
+    as_json: bool,
+) -> None:
+    """Give a KEYWORD up for good. `deactivate` can be taken back, and this cannot."""
+    if not yes:
+        click.confirm(f"Give {keyword} up for good?", abort=True, err=True)
+
+    def ask(role: "Keywords", _: str | None) -> "Exchange[str]":
+        keyword_id = yield from find_id(role, keyword, sub, channel)
+        yield from role.delete(keyword_id)
+        return keyword_id
+
+    keyword_id = ask_account(ctx.obj, provider, ask)
+    answer({"id": keyword_id, "deleted": True}, _say(f"{keyword_id} is deleted"), json_wanted=as_json)
+
+
+def _switch(
+    setup: Setup, provider: str | None, named: tuple[str, str | None, str | None], *, on: bool, json_wanted: bool
+) -> None:
+    def switch(role: "Keywords", _: str | None) -> "Exchange[str]":
+        keyword_id = yield from find_id(role, *named)
+        yield from (role.reactivate(keyword_id) if on else role.deactivate(keyword_id))
+        return keyword_id
+
+    keyword_id = ask_account(setup, provider, switch)
+    state = "active" if on else "inactive"
+    answer({"id": keyword_id, "active": on}, _say(f"{keyword_id} is {state} now"), json_wanted=json_wanted)
+
+
+def _shown(role: "Keywords", keyword: str, sub: str | None, channel: str | None) -> "Exchange[Keyword]":
+    return (yield from role.show((yield from find_id(role, keyword, sub, channel))))
+
+
+def _subs(role: "Keywords", keyword: str, channel: str | None) -> "Exchange[tuple[Keyword, ...]]":
+    return (yield from role.subkeywords((yield from find_id(role, keyword, None, channel))))
+
+
+def _free(role: "Keywords", keyword: str, sub: str | None, channel: str) -> "Exchange[bool]":
+    if sub is None:
+        return (yield from role.is_free(channel, keyword))
+    taken = yield from _subs(role, keyword, channel)
+    return sub.casefold() not in {(one.sub_word or "").casefold() for one in taken}
+
+
+def _document(one: "Keyword") -> dict[str, Any]:
+    document = {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(one).items()
+    }
+    return document | {"webhook": _without_secret(one.webhook)}
+
+
+def _without_secret(webhook: str | None) -> str | None:
+    """A webhook's address; what stands behind the door is our secret."""
+    if webhook is None:
+        return None
+    before, hooks, behind = webhook.partition("/hooks/")
+    parts = behind.split("/")
+    secret = 2  # place of the secret, behind provider and door
+    return before + hooks + "/".join([*parts[:secret], *(["…"] if len(parts) > secret else [])])
+
+
+def _say(sentence: str) -> Callable[[Paper, Any], None]:
+    return lambda paper, _: paper.line(sentence)
+
+
+def _show_list(paper: Paper, document: dict[str, Any]) -> None:
+    if not document["keywords"]:
+        paper.line("there are none")
+        return
+    paper.table(
+        ["short number", "keyword", "sub keyword", "active", "id", "messages go to"],
+        [
+            (one["short_number"], one["word"], one["sub_word"], _yes(one["active"]), one["id"], one["webhook"])
+            for one in document["keywords"]
+        ],
+    )
+
+
+def _show_one(paper: Paper, document: dict[str, Any]) -> None:
+    for name, value in document.items():
+        if isinstance(value, dict):
+            for key, one in value.items():
+                paper.line(f"{name}.{key}: {one}")
+        elif isinstance(value, tuple):
+            paper.line(f"{name}: {', '.join(value) or 'none'}")
+        elif value is not None:
+            paper.line(f"{name.replace('_', ' ')}: {_yes(value) if isinstance(value, bool) else value}")
+
+
+def _yes(value: bool | None) -> str | None:  # noqa: FBT001 - it is the value itself that is put into words.
+    return None if value is None else "yes" if value else "no"

@@ -1,0 +1,199 @@
+"""The account's keywords at Strex (model/roles.py, Keywords): seen, made, switched, deleted, and told where their messages go.
+
+Source: Target365 REST USERGUIDE, "Keywords" and the list of errors; sdk-for-net, IKeywordClient, Model/Keyword and KeywordModes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, NoReturn
+from urllib.parse import quote, urlsplit
+
+import orjson
+
+from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.exchange import CallFailed, Exchange, HttpCall, HttpReply
+from connector.model.keyword import Keyword
+from connector.providers.strex.answers import FAILURES, PING, is_pong, words
+from connector.providers.strex.envelope import as_flag, as_text, as_time
+from connector.providers.strex.rest import RestApi
+
+PATH = "/api/keywords"
+COUNTRY = "NO"  # of short numbers: the API calls 2002 NO-2002
+MODE = (
+    "Startswith"  # what a text must do to the word; `Text` of the USERGUIDE's example is its older name (KeywordModes)
+)
+KEY_CURE = (
+    "make a new one in Strex Connect (they expire after a year by default) and put it into api.key; the header "
+    "that bears it is api.rest_header"
+)
+ADDRESS_CURE = "see api.url in the provider's settings"
+BODY_CURE = "see the spelling, and whether the short number is one of your account's"
+CONFLICT_CURE = "it is there already, or a service in Strex Connect uses it: end that there first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrexKeywords:
+    """Exchanges with the keyword endpoints. The secret is the last part of the address that Strex is given."""
+
+    api: RestApi
+    door: str
+    secret: str | None = field(default=None, repr=False)
+    own: tuple[str, ...] = ()
+    addressed: bool = False  # MasterMOForward brings the messages of all keywords
+
+    def listing(self) -> Exchange[tuple[Keyword, ...]]:
+        """GET /api/keywords."""
+        answer = _content((yield from _order(self.api.call("GET", PATH, repeatable=True))))
+        if not isinstance(answer, list):
+            return _not_understood()
+        return tuple(found for one in answer if (found := as_keyword(one)) is not None)
+
+    def show(self, keyword_id: str) -> Exchange[Keyword]:
+        """GET /api/keywords/{keywordId}."""
+        return as_keyword((yield from self._whole(keyword_id))) or _not_understood()
+
+    def subkeywords(self, keyword_id: str) -> Exchange[tuple[Keyword, ...]]:
+        """Not at Strex."""
+        raise ConnectorError(
+            f"Strex has no sub keywords, of {keyword_id} neither: there a keyword is one word, perhaps with aliases; "
+            f"see `connector keywords show {keyword_id}`"
+        )
+
+    def is_free(self, short_number: str, word: str) -> Exchange[bool]:
+        """Not at Strex."""
+        raise ConnectorError(
+            f"Strex has no call that tells whether {word} is free on {short_number}: `connector keywords reserve "
+            f"{word} --channel {short_number}` takes it, or says that it is taken"
+        )
+
+    def reserve(self, short_number: str, word: str, sub_word: str | None, hook: str | None = None) -> Exchange[Keyword]:
+        """POST /api/keywords; the new id is the last part of `Location`. It is active at once."""
+        if sub_word:
+            raise ConnectorError(f"Strex has no sub keywords: reserve one of another word than {word}")
+        if hook is None:
+            raise ConnectorError(
+                "Strex wants to know where the messages of a keyword go: write listen: public_url into the config"
+            )
+        address = self._address(hook)
+        asked = {
+            "shortNumberId": short_number if "-" in short_number else f"{COUNTRY}-{short_number}",
+            "keywordText": word,
+            "mode": MODE,
+            "forwardUrl": address,
+            "enabled": True,
+        }
+        reply = yield from _order(self.api.call("POST", PATH, asked))
+        keyword_id = urlsplit(reply.headers.get("location", "")).path.rpartition("/")[2]
+        if not keyword_id:
+            raise ConnectorError(
+                "Strex has taken the keyword, but does not say under which id: see `connector keywords list`"
+            )
+        return as_keyword(asked | {"keywordId": keyword_id}) or _not_understood()
+
+    def deactivate(self, keyword_id: str) -> Exchange[None]:
+        """GET and PUT /api/keywords/{keywordId} with `enabled` off."""
+        yield from self._change(keyword_id, "enabled", False)
+
+    def reactivate(self, keyword_id: str) -> Exchange[None]:
+        """The same with `enabled` on."""
+        yield from self._change(keyword_id, "enabled", True)
+
+    def send_to(self, keyword_id: str, hook: str) -> Exchange[None]:
+        """The same with another `forwardUrl`."""
+        yield from self._change(keyword_id, "forwardUrl", self._address(hook))
+
+    def delete(self, keyword_id: str) -> Exchange[None]:
+        """DELETE /api/keywords/{keywordId}."""
+        yield from self._order_about(keyword_id, "DELETE")
+
+    def _address(self, hook: str) -> str:
+        return f"{hook}/{quote(self.secret, safe='')}" if self.secret else hook
+
+    def _change(self, keyword_id: str, name: str, value: object) -> Exchange[None]:
+        """Put the keyword back as it is but for one member: PUT replaces it whole, with what we do not know of too."""
+        whole = yield from self._whole(keyword_id)
+        own = next((key for key in whole if key.lower() == name.lower()), name)
+        yield from self._order_about(keyword_id, "PUT", {**whole, own: value})
+
+    def _whole(self, keyword_id: str) -> Exchange[dict[str, Any]]:
+        answer = _content((yield from self._order_about(keyword_id, "GET")))
+        return answer if isinstance(answer, dict) else _not_understood()
+
+    def _order_about(
+        self, keyword_id: str, method: str, content: Mapping[str, Any] | None = None
+    ) -> Exchange[HttpReply]:
+        if not keyword_id.strip("."):
+            raise ConnectorError("this is no id of a keyword: see `connector keywords list`")
+        call = self.api.call(method, f"{PATH}/{quote(keyword_id, safe='')}", content, repeatable=method == "GET")
+        return (yield from _order(call, keyword_id))
+
+
+def as_keyword(members: Any) -> Keyword | None:
+    """A keyword as the API shows it, under names of any casing; None for what is none."""
+    if not isinstance(members, Mapping):
+        return None
+    lowered = {name.lower(): value for name, value in members.items()}
+    keyword_id, word = as_text(lowered.get("keywordid")), as_text(lowered.get("keywordtext"))
+    if keyword_id is None or word is None:
+        return None
+    enabled, aliases, properties = (lowered.get(name) for name in ("enabled", "aliases", "customproperties"))
+    return Keyword(
+        id=keyword_id,
+        word=word,
+        short_number=(as_text(lowered.get("shortnumberid")) or "").removeprefix(f"{COUNTRY}-"),
+        active=None if enabled is None else as_flag(enabled),
+        created=as_time(lowered.get("created")),
+        webhook=as_text(lowered.get("forwardurl")),
+        mode=as_text(lowered.get("mode")),
+        aliases=tuple(one for one in aliases if isinstance(one, str)) if isinstance(aliases, list) else (),
+        properties=properties if isinstance(properties, dict) else {},
+    )
+
+
+def _order(call: HttpCall, keyword_id: str | None = None) -> Exchange[HttpReply]:
+    (reply,) = yield [call]
+    if isinstance(reply, CallFailed):
+        raise _unanswered(FAILURES[reply.failure].reason, call)
+    if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        return reply
+    if reply.status == HTTPStatus.NOT_FOUND and keyword_id is not None:
+        # A wrong address also says 404: it is believed only where Strex itself answers.
+        (answer,) = yield [PING]
+        if is_pong(answer):
+            raise ConnectorError(f"Strex has no keyword with the id {keyword_id} (404): see `connector keywords list`")
+    raise _refusal(reply, call)
+
+
+def _refusal(reply: HttpReply, call: HttpCall) -> ConnectorError:
+    """What went wrong, and the cure."""
+    said = words(reply)
+    match reply.status:
+        case HTTPStatus.BAD_REQUEST:
+            return ConnectorError(f"Strex does not take this (400): {said}; {BODY_CURE}")
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            return ConnectorError(f"Strex refuses the API key for keywords ({reply.status}): {said}; {KEY_CURE}")
+        case HTTPStatus.NOT_FOUND:
+            return ConnectorError(f"Strex has nothing at this address (404): {ADDRESS_CURE}")
+        case HTTPStatus.CONFLICT:
+            return ConnectorError(f"Strex calls this a conflict (409): {said}; {CONFLICT_CURE}")
+        case status if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _unanswered(f"HTTP {status}", call)
+        case status:
+            return ConnectorError(f"Strex answers what it does not document (HTTP {status}): {ADDRESS_CURE}")
+
+
+def _unanswered(why: str, call: HttpCall) -> PeerUnavailable:
+    cure = "try again later" if call.method == "GET" else "it may be done or not: see `connector keywords list` later"
+    return PeerUnavailable(f"Strex does not answer ({why}): {cure}, or {ADDRESS_CURE}")
+
+
+def _content(reply: HttpReply) -> Any:
+    try:
+        return orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return _not_understood()
+
+
+def _not_understood() -> NoReturn:
+    raise ConnectorError(f"Strex's answer is not what it documents: {ADDRESS_CURE}")

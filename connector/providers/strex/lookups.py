@@ -1,0 +1,77 @@
+"""The number look-up: who has a phone number, asked of Strex. It costs money: when to ask, and how often, is decided elsewhere.
+
+Source: Target365 REST USERGUIDE, "Address lookup for mobile number" (200, 400, 401 and 404); sdk-for-net, Model/Lookup. Where a
+look-up stands in a forward is read in lookup.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from connector.model.exchange import CallFailed, Exchange, HttpReply
+from connector.model.outcome import Reason, Rejected, Retry
+from connector.model.phone import Phone
+from connector.providers.strex.answers import FAILURES, PING, is_pong, patience, words
+from connector.providers.strex.lookup import by_models_names
+from connector.providers.strex.rest import RestApi
+
+PATH = "/api/lookup"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrexLookups:
+    """Exchanges with the look-up."""
+
+    api: RestApi
+
+    def look_up(self, phone: Phone) -> Exchange[Mapping[str, Any] | Retry | Rejected | None]:
+        """The registered name and address under the names of Target365's Lookup model; None where nobody is registered.
+
+        Rejected where Strex calls the number none: asking again cannot help. The call is never repeated by itself: each
+        one may be billed.
+        """
+        call = self.api.call("GET", f"{PATH}?msisdn={quote(phone.e164, safe='')}")
+        (reply,) = yield [call]
+        if isinstance(reply, CallFailed):
+            return FAILURES[reply.failure]
+        if reply.status != HTTPStatus.NOT_FOUND:
+            return _found(reply) if reply.status == HTTPStatus.OK else _trouble(reply)
+        # A wrong address also says 404: it is believed only where Strex itself answers.
+        (answer,) = yield [PING]
+        if is_pong(answer):
+            return None
+        detail = "404, and no pong from /api/ping there either: see api.url in the provider's settings"
+        return Retry(reason=Reason.WRONG_ADDRESS, detail=detail)
+
+
+def _found(reply: HttpReply) -> Mapping[str, Any] | Retry:
+    try:
+        answer = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        answer = None
+    if not isinstance(answer, dict):
+        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="the look-up's answer is no JSON object")
+    return by_models_names(answer)
+
+
+def _trouble(reply: HttpReply) -> Retry | Rejected:
+    match reply.status:
+        case HTTPStatus.BAD_REQUEST:
+            return Rejected(reason=Reason.BAD_VALUE, detail=words(reply))
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            detail = f"Strex refuses the API key for look-ups ({reply.status}): see api.key and api.rest_header in the config"
+            return Retry(reason=Reason.CREDENTIALS, detail=detail)
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=patience(reply))
+        case HTTPStatus.SERVICE_UNAVAILABLE:
+            return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=patience(reply))
+        case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Retry(reason=Reason.SERVER_ERROR, detail=words(reply))
+        case status:
+            return Retry(
+                reason=Reason.UNEXPECTED_ANSWER, detail=f"HTTP {status}, which Strex does not document for look-ups"
+            )

@@ -1,0 +1,89 @@
+"""Sends webhooks in the background until the receiver answers 200, as often as the provider documents."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import aiohttp
+
+# SMS Inbound Webhooks: ten repeats, so many seconds after the attempt before; about 22.5 hours in sum.
+WAITS = (10, 1800, 3600, 5400, 7200, 9000, 10800, 12600, 14400, 16200)
+ATTEMPT_SECONDS = 30  # how long an attempt waits for its answer; the real time-out is not documented
+SUCCESS = 200  # alone: another 2xx is repeated like a failure
+
+
+@dataclass(slots=True, kw_only=True)
+class Webhook:
+    """One webhook, and how its attempts went; `state` is under_way, delivered, given_up or stopped."""
+
+    url: str
+    body: str
+    state: str = "under_way"
+    statuses: list[int | None] = field(default_factory=list)  # None for an attempt without an answer
+
+
+class Sender:
+    """All webhooks since the start. `start` before the first, `stop` at the end."""
+
+    def __init__(self, compress: Callable[[], float]) -> None:
+        self._compress = compress
+        self._webhooks: list[Webhook] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._http: aiohttp.ClientSession | None = None
+
+    def start(self) -> None:
+        """Open the HTTP client; needs the running loop."""
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ATTEMPT_SECONDS))
+
+    async def stop(self) -> None:
+        """Break off what is under way and close the HTTP client."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        http, self._http = self._http, None
+        if http is not None:
+            await http.close()
+
+    def send(self, url: str, body: str) -> None:
+        """Send this in the background."""
+        webhook = Webhook(url=url, body=body)
+        self._webhooks.append(webhook)
+        if self._http is None:
+            webhook.state = "stopped"
+            return
+        task = asyncio.create_task(self._carry(webhook, self._http))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def wait(self) -> None:
+        """Until no webhook is under way; a wait before a repeat counts as under way."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Every webhook, oldest first."""
+        return [asdict(webhook) for webhook in self._webhooks]
+
+    async def _carry(self, webhook: Webhook, http: aiohttp.ClientSession) -> None:
+        headers = {"Content-Type": "application/json; charset=utf-8"}
+        try:
+            for wait in (0, *WAITS):
+                await asyncio.sleep(wait / self._compress())
+                status: int | None = None
+                try:
+                    async with http.post(
+                        webhook.url, data=webhook.body.encode(), headers=headers, allow_redirects=False
+                    ) as answer:
+                        status = answer.status
+                except (aiohttp.ClientError, TimeoutError, OSError):
+                    pass
+                webhook.statuses.append(status)
+                if status == SUCCESS:
+                    webhook.state = "delivered"
+                    return
+            webhook.state = "given_up"
+        except asyncio.CancelledError:
+            webhook.state = "stopped"
+            raise

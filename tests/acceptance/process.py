@@ -1,0 +1,114 @@
+"""The daemon as an operator has it: a process, known by its log lines, its exit code and its file."""
+
+import asyncio
+import json
+import re
+import signal
+import sqlite3
+import sys
+
+import aiohttp
+from flow.world import PATIENCE, SECRETS
+
+REACHED = re.compile(r"listening\W.*hooks\W+(http://[\w.:]+)\W+admin\W+(http://[\w.:]+)")  # in text and in JSON
+
+
+class Service:
+    """One connector of the config; may be started again and again."""
+
+    def __init__(self, world):
+        self._world = world
+        self._process = None
+        self._reader = None
+        self.url = None
+        self._listening = asyncio.Event()
+        self._told = asyncio.Event()
+        self.admin_url = None
+        self.lines = []  # what it has logged in all its lives
+        self.said = b""  # the same, as it came
+
+    @property
+    def path(self):
+        return self._world.base / "c.db"
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    async def start(self):
+        """Start it, and wait until it answers."""
+        self._process = await self._spawn()
+        self._reader = asyncio.create_task(self._read(self._process.stderr))
+        async with asyncio.timeout(PATIENCE):
+            await self._listening.wait()
+
+    async def second(self):
+        """Start another one on the same file, and wait until it has ended: exit code and last words."""
+        process = await self._spawn()
+        _, said = await process.communicate()
+        return process.returncode, said.decode()
+
+    async def kill(self):
+        """kill -9."""
+        if self._process is not None and self._process.returncode is None:
+            self._listening.clear()
+            self._process.kill()
+        await self._gone()
+
+    async def stop(self):
+        """SIGTERM; its exit code."""
+        self.signal(signal.SIGTERM)
+        return await self._gone()
+
+    def signal(self, number):
+        self._process.send_signal(number)
+
+    async def told(self, words, since=0):
+        """Wait until a line of the log with these words has come."""
+        async with asyncio.timeout(PATIENCE):
+            while not (found := [line for line in self.lines[since:] if words in line.get("message", "")]):
+                self._told.clear()
+                await self._told.wait()
+        return found[0]
+
+    async def callback(self, body, door="dlr"):
+        """Post a callback as Strex does: again and again until it is answered 200."""
+        while True:
+            await self._listening.wait()
+            try:
+                url = f"{self.url}/hooks/strex/{door}/{SECRETS['HOOK_SECRET']}"
+                async with self._world.http.post(url, json=body) as response:
+                    if response.status == 200:
+                        return
+            except (aiohttp.ClientError, ConnectionError):
+                continue
+
+    def asked(self, query):
+        """A look into the file."""
+        connection = sqlite3.connect(self.path)
+        try:
+            return connection.execute(query).fetchall()
+        finally:
+            connection.close()
+
+    async def _spawn(self):
+        words = ("-m", "connector", "--config", str(self._world.base / "config.yaml"), "run")
+        return await asyncio.create_subprocess_exec(sys.executable, *words, stderr=asyncio.subprocess.PIPE)
+
+    async def _gone(self):
+        if self._process is None:
+            return None
+        async with asyncio.timeout(PATIENCE):
+            await self._reader
+            return await self._process.wait()
+
+    async def _read(self, stream):
+        async for line in stream:
+            self.said += line
+            fact = json.loads(line) if line.startswith(b"{") else {"message": line.decode()}
+            self.lines.append(fact)
+            self._told.set()
+            if reached := REACHED.search(line.decode()):
+                self.url, self.admin_url = reached.groups()
+                self._listening.set()
+        self._listening.clear()

@@ -1,0 +1,59 @@
+"""Twenty times kill -9 in the middle of ten thousand callbacks: nothing that was answered is lost, twice, or out of order."""
+
+import asyncio
+import random
+
+import aiohttp
+from flow.crowd import EACH, PEOPLE, arrivals, books, in_effect_once, in_order, report
+
+SEED = 20261122
+KILLS = 20
+SENDERS = 16
+
+
+async def test_twenty_kills_in_the_middle_of_ten_thousand_callbacks(world, service):
+    dice = random.Random(SEED)
+    coming = arrivals(dice)
+    answered, enough = 0, asyncio.Condition()
+
+    async def sender(share):
+        nonlocal answered
+        for person, turn in coming:
+            if person % SENDERS == share:
+                await service.callback(report(person, turn))
+                async with enough:
+                    answered += 1
+                    enough.notify_all()
+
+    async def killer():
+        for moment in sorted(dice.sample(range(100, len(coming) - 100), KILLS)):
+            async with enough:
+                await enough.wait_for(lambda moment=moment: answered >= moment)
+            await service.kill()
+            await service.start()
+
+    await service.start()
+    async with asyncio.TaskGroup() as outside:
+        outside.create_task(killer())
+        for share in range(SENDERS):
+            outside.create_task(sender(share))
+    await world.until(lambda: all_delivered(world, service))
+    assert await service.stop() == 0
+    assert sum(line["message"] == "listening" for line in service.lines) == KILLS + 1
+    assert not [line for line in service.lines if line.get("level") in {"warning", "error"}]
+
+    assert service.asked("PRAGMA integrity_check") == [("ok",)]
+    assert service.asked("SELECT state, count(*) FROM inbox GROUP BY state") == [("delivered", PEOPLE * EACH)]
+    assert service.asked("SELECT DISTINCT state FROM units") == [("delivered",)]
+    await in_effect_once(world)
+    await in_order(world)
+    assert await world.orders() == []
+
+
+async def all_delivered(world, service):
+    try:
+        states, received = await books(world, service.admin_url)
+    except aiohttp.ClientError:
+        return False
+    assert sum(states.values()) == received
+    return states == {"delivered": PEOPLE * EACH}

@@ -1,0 +1,214 @@
+"""Sumotext, whole: every example of its document against the daemon, with Salesforce's stand-in behind it."""
+
+import shutil
+
+import pytest
+from flow.world import ROOT, SECRETS, a_world
+from providers.sumotext_requests import sample
+from yarl import URL
+
+from connector.sandbox import sumotext
+from connector.sandbox.serve import serving
+
+CONFIG = """
+store: {{path: c.db, ballast: 1MiB, free_space_floor: 1MiB}}
+listen: {{port: 0}}
+admin: {{port: 0}}
+mappings: {mappings}
+timezone: America/New_York
+default_region: US
+providers:
+  sumotext:
+    path_secrets: [{{env: HOOK_SECRET}}]
+    short_number: "84700"
+    start_words: [SOMEKEY]
+crm:
+  salesforce:
+    url: {salesforce}
+    sign_in: {{client_id: sandbox, client_secret: {{env: SF_SECRET}}}}
+    consent_fields:
+      Contact: {{flag: SMS_Opt_Out__c, phone: MobilePhone, along: [SMS_Opt_Out_At__c, SMS_Opt_Out_Source__c]}}
+"""
+DONOR = "+12125551212"
+
+
+class Callbacks:
+    """Sumotext's side of the world."""
+
+    def __init__(self, world, sandbox):
+        self.world, self.sandbox = world, sandbox
+
+    async def example(self, door, name):
+        """Send a document's example byte for byte."""
+        url = f"{self.world.house.url}/hooks/sumotext/{door}/{SECRETS['HOOK_SECRET']}?{sample(name)}"
+        async with self.world.http.get(URL(url, encoded=True)) as response:
+            assert (response.status, await response.text()) == (200, "OK")
+        await self.world.settled()
+
+    async def send(self, kind, method="get", times=1, **fields):
+        body = {"kind": kind, "method": method, "times": times, "fields": fields}
+        sent = await self.world.post(f"{self.sandbox}/_sandbox/send", body)
+        assert (sent["status"], sent["answer"]) == (200, "OK")
+        await self.world.settled()
+
+    async def member(self):
+        (member,) = await self.world.records("CampaignMember")
+        return member
+
+
+@pytest.fixture
+async def world(tmp_path, secrets):
+    """The daemon with Sumotext's mappings; its first look at Salesforce is over."""
+    mappings = tmp_path / "mappings"
+    mappings.mkdir()
+    for path in (ROOT / "mappings" / "more").glob("*sumotext.yaml"):
+        shutil.copy(path, mappings)
+    async with a_world(tmp_path, mappings=mappings, config=CONFIG) as made, made.running():
+        await made.poll()
+        yield made
+
+
+@pytest.fixture
+async def callbacks(world):
+    app = sumotext.build(hooks=f"{world.house.url}/hooks/sumotext", secret=SECRETS["HOOK_SECRET"])
+    async with serving(app) as sandbox:
+        yield Callbacks(world, sandbox)
+
+
+async def test_the_documents_web_form_fills_in_the_contact(world, callbacks):
+    await callbacks.example("crm", "web-form")
+    (contact,) = await world.records()
+    assert (contact["SMS_Key__c"], contact["MobilePhone"]) == (DONOR, DONOR)
+    assert (contact["FirstName"], contact["LastName"]) == ("Bill", "Unknown")
+    assert (contact["Birthdate"], contact["MailingPostalCode"]) == ("2000-01-01", "10024")
+    assert contact["SMS_Opt_Out__c"] is False
+    assert world.counts() == {"delivered": 1}
+
+
+async def test_the_documents_poll_makes_a_campaign_member(world, callbacks):
+    await callbacks.example("poll", "poll")
+    (contact,) = await world.records()
+    (campaign,) = await world.records("Campaign")
+    assert (campaign["SMS_Key__c"], campaign["Name"], campaign["IsActive"]) == ("FB1", "SMS poll FB1", True)
+    member = await callbacks.member()
+    assert (member["CampaignId"], member["ContactId"]) == (campaign["Id"], contact["Id"])
+    assert (member["SMS_Reply__c"], member["SMS_Label__c"], member["Status"]) == ("A", "Tampa", "Responded")
+    assert (contact["SMS_Key__c"], member["SMS_Key__c"]) == (DONOR, f"FB1-{DONOR}")
+    assert world.counts() == {"delivered": 1}
+
+
+async def test_the_documents_text_4_info_is_kept_on_the_contact(world, callbacks):
+    await callbacks.example("text4info", "text-4-info")
+    (contact,) = await world.records()
+    (kept,) = await world.records("SMS_Event__c")
+    assert (kept["Contact__c"], contact["SMS_Key__c"]) == (contact["Id"], DONOR)
+    assert (kept["Text__c"], kept["Keyword__c"], kept["Short_Number__c"]) == ("ServerMsg", "keyword", "84700")
+    assert world.counts() == {"delivered": 1}
+
+
+async def test_all_examples_by_one_phone_are_one_contact_and_repeats_change_nothing(world, callbacks):
+    examples = (("crm", "web-form"), ("poll", "poll"), ("text4info", "text-4-info"))
+    for door, name in examples:
+        await callbacks.example(door, name)
+        before = await world.history()
+        await callbacks.example(door, name)
+        assert await world.history() == before
+    (contact,) = await world.records()
+    assert (contact["FirstName"], contact["SMS_Key__c"]) == ("Bill", DONOR)
+    assert world.counts() == {"delivered": 3}
+    assert world.balanced()
+
+
+async def test_a_voter_who_changes_their_mind_is_one_member_with_the_last_word(world, callbacks):
+    for reply, label in (("A", "Tampa"), ("B", "Miami"), ("A", "Tampa")):
+        await callbacks.send("poll", reply=reply, label=label)
+    member = await callbacks.member()
+    assert (member["SMS_Reply__c"], member["SMS_Label__c"]) == ("A", "Tampa")
+    assert world.counts() == {"delivered": 3}
+
+
+async def test_two_votes_of_one_phone_in_the_same_breath_count_once(world, callbacks):
+    await callbacks.send("poll", times=5)
+    assert world.counts() == {"delivered": 1}
+
+
+@pytest.mark.parametrize("method", ["form", "json"])
+async def test_posted_callbacks_do_the_same(world, callbacks, method):
+    await callbacks.send("crm", method=method, Name="Bill van der Berg", DOB="12/31/1999")
+    contact = await world.contact(DONOR)
+    assert (contact["FirstName"], contact["LastName"]) == ("Bill", "van der Berg")
+    assert contact["Birthdate"] == "1999-12-31"
+
+
+async def test_a_form_names_a_contact_that_a_vote_has_made(world, callbacks):
+    await callbacks.send("poll")
+    assert (await world.contact(DONOR))["LastName"] == "Unknown"
+    await callbacks.send("crm", Name="Bill Smith")
+    assert (await world.contact(DONOR))["LastName"] == "Smith"
+
+
+@pytest.mark.parametrize("door", ["crm", "text4info", "mo"])
+async def test_stop_opts_out_and_start_opts_in_again_by_every_way_that_brings_texts(world, callbacks, door):
+    await callbacks.send("crm", msg="SOMEKEY")
+    assert (await world.contact(DONOR))["SMS_Keywords__c"] == "SOMEKEY"
+    own = {"smsid": "2"} if door == "mo" else {}
+    await callbacks.send(door, msg="Stop", **own)
+    contact = await world.contact(DONOR)
+    assert contact["SMS_Opt_Out__c"] is True
+    assert contact["SMS_Opt_Out_Source__c"].startswith("Sumotext ")
+    assert contact["SMS_Opt_Out_At__c"] is not None
+    own = {"smsid": "3"} if door == "mo" else {}
+    await callbacks.send(door, msg="START", **own)
+    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
+
+
+async def test_one_of_two_keywords_leaves_the_flag_alone_and_stop_all_does_not(world, callbacks):
+    await callbacks.send("crm", msg="START")
+    await callbacks.send("crm", key="OTHERKEY", msg="START")
+    await callbacks.send("crm", msg="STOP")
+    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
+    await callbacks.send("crm", msg="START", Name="Bill")
+    await callbacks.send("crm", msg="STOP ALL")
+    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+
+
+async def test_an_opt_out_in_salesforce_becomes_a_task_once(world, callbacks):
+    await callbacks.send("crm", msg="START")
+    await world.poll()
+    contact = await world.contact(DONOR)
+    await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
+    await world.poll()
+    await world.poll()
+    (task,) = await world.records("Task")
+    assert (task["WhoId"], task["Subject"]) == (contact["Id"], "Opt this number out at sumotext.com")
+
+
+async def test_an_opt_out_by_sms_asks_nobody_to_tell_sumotext(world, callbacks):
+    await callbacks.send("crm", msg="STOP")
+    await world.poll()
+    assert await world.records("Task") == []
+
+
+async def test_what_is_not_understood_is_kept_and_answered(world, callbacks):
+    await callbacks.send("crm", mobile=None)
+    await callbacks.send("dlr", sumoid=None)
+    assert world.counts() == {"unreadable": 2}
+    assert world.house.store.inbox.raw(1).startswith(b"country=USA&shortcode=84700&key=SOMEKEY&carrierId")
+
+
+async def test_what_needs_a_person_waits_for_one(world, callbacks):
+    await callbacks.send("crm", DOB="in spring")
+    await callbacks.send("poll", mobile="90000001", country="NORWAY")
+    assert world.counts() == {"dead": 2}
+
+
+async def test_a_delivery_report_is_taken_and_leads_to_nothing(world, callbacks):
+    await callbacks.send("dlr")
+    assert world.counts() == {"ignored": 1}
+
+
+async def test_a_stranger_is_refused(world):
+    url = f"{world.house.url}/hooks/sumotext/crm/wrong?{sample('web-form')}"
+    async with world.http.get(URL(url, encoded=True)) as response:
+        assert response.status == 401
+    assert world.counts() == {}

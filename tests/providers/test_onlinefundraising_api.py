@@ -1,0 +1,313 @@
+"""The exchanges with OnlineFundraising's API, driven by hand: keywords as the document shows them, and lists in any order."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.outcome import Reason, Retry
+from connector.providers.onlinefundraising.catchup import ChangedKeywords, MissedMessages
+from connector.providers.onlinefundraising.keywords import OnlineFundraisingKeywords
+from connector.providers.onlinefundraising.webhook import Reader
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "onlinefundraising"
+NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+KEYWORDS = OnlineFundraisingKeywords(door="sms")
+GUID = "b8a26c17-55f7-4e80-a144-xxxxxxxxxxxx"
+
+
+def sample(name):
+    return (SAMPLES / f"{name}.json").read_bytes()
+
+
+def ok(content, status=200):
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return HttpReply(status=status, headers={}, body=body)
+
+
+def drive(exchange, *replies):
+    """The calls that were made, and the result; each reply answers one round."""
+    calls = []
+    waiting = iter(replies)
+    try:
+        asked = next(exchange)
+        while True:
+            calls += asked
+            answer = next(waiting)
+            asked = exchange.send(answer if isinstance(answer, list) else [answer])
+    except StopIteration as end:
+        return calls, end.value
+
+
+def md5(body):
+    return hashlib.md5(body).hexdigest().upper()
+
+
+# Keywords.
+
+
+def test_the_documents_list_and_sub_keywords_are_read():
+    (call,), (sub,) = drive(KEYWORDS.listing(), ok(sample("keywords")))
+    assert (call.method, call.path) == ("GET", "/keywords")
+    assert (sub.words, sub.short_number, sub.active) == ("tifo 100", "1217", True)
+    (call,), (sub,) = drive(KEYWORDS.subkeywords(GUID), ok(sample("subkeywords")))
+    assert call.path == f"/keyword/{GUID}/subkeywords"
+    assert (sub.words, sub.idle_text, sub.webhook) == ("tifo 100", "Not understood", None)
+
+
+@pytest.mark.parametrize(("name", "free"), [("check-free", True), ("check-unavailable", False)])
+def test_the_documents_two_answers_to_a_check_are_read(name, free):
+    (call,), found = drive(KEYWORDS.is_free("1217", "støt & mad"), ok(sample(name)))
+    assert (call.path, found) == ("/keyword/Check?channel=1217&keyword=st%C3%B8t%20%26%20mad", free)
+
+
+@pytest.mark.parametrize(
+    ("asked", "created", "sub"),
+    [("reserve-request", "reserve-created", None), ("reserve-sub-request", "reserve-sub-created", "100")],
+)
+def test_a_reservation_is_what_the_document_asks_for_with_its_checksum(asked, created, sub):
+    (call,), made = drive(KEYWORDS.reserve("1217", "tifo", sub), ok(sample(created), 201))
+    assert (call.method, call.path, call.repeatable) == ("POST", "/keyword/Reserve", False)
+    assert json.loads(call.body) == json.loads(sample(asked))
+    assert call.headers["Content-MD5"] == md5(call.body)
+    assert (made.word, made.sub_word) == ("tifo", sub)
+
+
+@pytest.mark.parametrize(("order", "verb"), [("deactivate", "Deactivate"), ("reactivate", "Reactivate")])
+def test_an_order_without_a_body_bears_the_checksum_of_nothing(order, verb):
+    (call,), _ = drive(getattr(KEYWORDS, order)("a/b?c"), ok(b""))
+    assert (call.method, call.path) == ("POST", f"/keyword/a%2Fb%3Fc/{verb}")
+    assert (call.body, call.headers["Content-MD5"]) == (b"", "D41D8CD98F00B204E9800998ECF8427E")
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "said"),
+    [
+        (
+            ok({"errorCode": "10001", "errorDescription": "Bad channel"}, 400),
+            ConnectorError,
+            r"\(400\): 10001 Bad channel; see",
+        ),
+        (ok(b"", 400), ConnectorError, r"\(400\); see the spelling"),
+        (ok(b"<html>", 401), ConnectorError, "api.key"),
+        (ok(b"", 403), ConnectorError, "addresses named for it"),
+        (ok(b"", 404), ConnectorError, f"no keyword with the id {GUID}"),
+        (ok(b"", 405), ConnectorError, "ask OnlineFundraising's support"),
+        (ok(b"", 429), PeerUnavailable, "rate_limited"),
+        (ok(b"", 500), PeerUnavailable, "try again later"),
+        (ok(b"", 302), ConnectorError, "does not document"),
+        (ok(b"not json"), ConnectorError, "is not what it documents"),
+        (ok([]), ConnectorError, "is not what it documents"),
+        (ok({"keyword": "tifo"}), ConnectorError, "is not what it documents"),
+        (ok(b"\xff"), ConnectorError, "is not what it documents"),
+        (ok(b"[" * 100_000), ConnectorError, "is not what it documents"),
+        (CallFailed(failure=Failure.REFUSED), PeerUnavailable, "unavailable"),
+        (CallFailed(failure=Failure.CREDENTIALS), ConnectorError, "does not document"),
+    ],
+)
+def test_each_refusal_has_its_cure(reply, kind, said):
+    with pytest.raises(ConnectorError, match=said) as caught:
+        drive(KEYWORDS.show(GUID), reply)
+    assert type(caught.value) is kind
+
+
+# Missed messages.
+
+
+def missed(**more):
+    made = {"every": timedelta(minutes=15), "overlap": timedelta(hours=1), "page_size": 2}
+    return MissedMessages(reader=Reader(provider="of"), door="sms", **{**made, **more})
+
+
+def message(number, minutes):
+    """A message that came so many minutes after NOW."""
+    return {
+        "messageGuid": f"m-{number}",
+        "createdTs": (NOW + timedelta(minutes=minutes)).strftime("%Y-%m-%d %H:%M:%S %z"),
+    }
+
+
+def rounds(catch_up, listed, *, start=NOW, now=NOW + timedelta(days=1), most=50):
+    """One round over a list; the ids that were taken, the pages that were asked for, and the position behind it."""
+    _, first = drive(catch_up.ask(None, start))
+    position, taken, pages = first.position, [], []
+    for _ in range(most):
+        exchange = catch_up.ask(position, now)
+        (call,) = next(exchange)
+        number = int(call.path.partition("pageNumber=")[2].partition("&")[0])
+        pages.append(number)
+        assert call.path.endswith(f"&pageSize={catch_up.page_size}")
+        try:
+            exchange.send([listed(number, catch_up.page_size)])
+        except StopIteration as end:
+            page = end.value
+        assert not isinstance(page, Retry), page
+        taken += [part.event.transaction_id for part in page.parts if part.event]
+        position = page.position
+        if page.last:
+            return taken, pages, position
+    raise AssertionError("the round does not end")
+
+
+def pager(messages):
+    def page(number, size):
+        return ok({"pageNumber": number, "pageSize": size, "list": messages[(number - 1) * size : number * size]})
+
+    return page
+
+
+def test_the_first_time_nothing_is_asked():
+    calls, page = drive(missed().ask(None, NOW))
+    assert (calls, page.parts, page.last) == ([], (), True)
+
+
+def test_a_list_that_stands_newest_first_is_read_back_to_what_is_known():
+    old = [message(number, -61 - number) for number in range(1000)]
+    new = [message(f"n{number}", 10 - number) for number in range(5)]
+    taken, pages, position = rounds(missed(), pager(new + old))
+    assert taken == ["m-n0", "m-n1", "m-n2", "m-n3", "m-n4"]
+    assert pages == [1, 2, 3, 4]
+    assert json.loads(position)["since"] == (NOW + timedelta(minutes=10)).isoformat()
+
+
+def test_a_list_that_stands_oldest_first_is_read_to_its_end():
+    old = [message(number, -200 + number) for number in range(9)]
+    new = [message(f"n{number}", number) for number in range(5)]
+    taken, pages, _ = rounds(missed(), pager(old + new))
+    assert taken == ["m-n0", "m-n1", "m-n2", "m-n3", "m-n4"]
+    assert pages == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_what_entered_the_list_late_is_taken_within_the_overlap():
+    taken, _, _ = rounds(missed(), pager([message(1, 5), message(2, -59), message(3, -61)]))
+    assert taken == ["m-1", "m-2"]
+
+
+def test_a_provider_that_gives_smaller_pages_than_were_asked_for_is_read_whole():
+    messages = [message(number, 9 - number) for number in range(9)]
+    taken, _, _ = rounds(missed(page_size=100), lambda number, _: pager(messages)(number, 2))
+    assert len(taken) == 9
+
+
+@pytest.mark.parametrize("end", [ok({"list": []}), ok([]), ok(b"", 404)])
+def test_a_list_ends_with_an_empty_page_or_none(end):
+    messages = [message(1, 2), message(2, 1)]
+    taken, pages, _ = rounds(missed(), lambda number, size: pager(messages)(number, size) if number == 1 else end)
+    assert (taken, pages) == (["m-1", "m-2"], [1, 2])
+
+
+def test_a_provider_that_knows_no_pages_is_not_asked_for_ever():
+    messages = [message(1, 2), message(2, 1)]
+    taken, pages, _ = rounds(missed(), lambda _, size: pager(messages)(1, size))
+    assert (taken, pages) == (["m-1", "m-2"], [1, 2])
+
+
+def test_a_time_in_the_future_hides_nothing_that_comes_until_then():
+    now = NOW + timedelta(hours=2)
+    _, _, position = rounds(missed(), pager([message(1, 60 * 24 * 365)]), now=now)
+    assert json.loads(position)["since"] == now.isoformat()
+
+
+def test_what_tells_no_time_is_taken_and_moves_nothing():
+    taken, _, position = rounds(missed(), pager([{"messageGuid": "m-1"}, {"messageGuid": "m-2", "createdTs": "soon"}]))
+    assert taken == ["m-1", "m-2"]
+    assert json.loads(position)["since"] == NOW.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (ok(b"", 401), Reason.CREDENTIALS),
+        (ok(b"", 403), Reason.CREDENTIALS),
+        (ok(b"", 404), Reason.WRONG_ADDRESS),
+        (ok(b"", 429), Reason.RATE_LIMITED),
+        (ok(b"", 500), Reason.SERVER_ERROR),
+        (ok(b"", 503), Reason.UNAVAILABLE),
+        (ok(b"", 302), Reason.UNEXPECTED_ANSWER),
+        (ok(b"nonsense"), Reason.UNEXPECTED_ANSWER),
+        (ok({"messages": []}), Reason.UNEXPECTED_ANSWER),
+        (CallFailed(failure=Failure.TIMEOUT), Reason.TIMEOUT),
+        (CallFailed(failure=Failure.LOST), Reason.CONNECTION_LOST),
+    ],
+)
+def test_what_is_no_list_is_asked_for_again(reply, reason):
+    _, first = drive(missed().ask(None, NOW))
+    for exchange in (
+        missed().ask(first.position, NOW),
+        ChangedKeywords(provider="of", door="sms", every=timedelta(hours=1)).ask(None, NOW),
+    ):
+        _, answer = drive(exchange, reply)
+        assert answer.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "120"}, 120),
+        ({"retry-after": "999999999999"}, 3600),
+        ({"retry-after": "Fri, 02 Jan 2026 12:01:00 GMT", "date": "Fri, 02 Jan 2026 12:00:30 GMT"}, 30),
+        ({"retry-after": "Fri, 02 Jan 2026 12:01:00 GMT"}, None),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_patience_that_is_asked_for_is_kept(headers, seconds):
+    _, first = drive(missed().ask(None, NOW))
+    _, answer = drive(missed().ask(first.position, NOW), HttpReply(status=503, headers=headers, body=b""))
+    assert (answer.not_before.total_seconds() if answer.not_before else None) == seconds
+
+
+# Keywords that are new or changed.
+
+
+CHANGED = ChangedKeywords(provider="of", door="sms", every=timedelta(hours=1))
+
+
+def test_many_keywords_are_read_some_at_a_time_and_each_once():
+    listed = [{"keywordGuid": f"k-{number}", "keyword": "tifo", "active": True} for number in range(50)]
+    position, keys, steps = None, [], 0
+    while True:
+        exchange = CHANGED.ask(position, NOW)
+        asked = next(exchange)
+        try:
+            asked = exchange.send([ok(listed)])
+            while True:
+                assert len(asked) <= 8
+                asked = exchange.send([ok({**listed[int(call.path[11:])], "channel": "1217"}) for call in asked])
+        except StopIteration as end:
+            page = end.value
+        keys += [part.event.key for part in page.parts]
+        position, steps = page.position, steps + 1
+        if page.last:
+            break
+    assert (len(keys), len(set(keys)), steps) == (50, 50, 2)
+    calls, page = drive(CHANGED.ask(position, NOW + timedelta(hours=1)), ok(listed))
+    assert (len(calls), page.parts) == (1, ())
+
+
+def test_a_keyword_that_goes_back_to_what_it_was_is_news_again():
+    position, keys = None, []
+    for active in (True, False, True):
+        entry = {"keywordGuid": "k-1", "keyword": "tifo", "active": active}
+        _, page = drive(CHANGED.ask(position, NOW), ok([entry]), ok(entry))
+        keys += [part.event.key for part in page.parts]
+        position = page.position
+    assert len(set(keys)) == 3
+
+
+def test_a_keyword_whose_own_page_is_gone_is_what_the_list_says():
+    entry = {"keywordGuid": "k-1", "keyword": "tifo", "active": False, "webhookEndpointUrl": "https://x/secret"}
+    _, page = drive(CHANGED.ask(None, NOW), ok([entry, "x", {}]), ok(b"", 404))
+    (part,) = page.parts
+    assert (part.event.keyword, part.event.status, part.event.source) == ("tifo", "inactive", "of.keyword")
+    assert b"secret" not in part.raw
+
+
+def test_a_page_that_gives_no_answer_leaves_all_for_the_next_time():
+    entry = {"keywordGuid": "k-1", "keyword": "tifo"}
+    _, answer = drive(CHANGED.ask(None, NOW), ok([entry]), CallFailed(failure=Failure.TIMEOUT))
+    assert answer.reason is Reason.TIMEOUT

@@ -1,0 +1,48 @@
+"""The mapping file that ships for OnlineFundraising: it fits the config of its page, its tests pass, and the page names its fields."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from connector.adapters import CONFIG, Loaded, mapping_context
+from connector.config import document
+from connector.config.load import load
+from connector.mapping.compile import load_mappings
+from connector.steps.trials import try_cases
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "onlinefundraising.md").read_text()
+FILE = ROOT / "mappings" / "more" / "onlinefundraising.yaml"
+
+
+@pytest.fixture
+def rules(tmp_path):
+    block = re.search(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]
+    settings = load(document.parse(block, "config.yaml"), CONFIG)
+    (tmp_path / FILE.name).write_text(FILE.read_text())
+    return load_mappings(tmp_path, mapping_context(Loaded(path=tmp_path / "config.yaml", settings=settings)))
+
+
+def test_it_fits_the_config_of_the_page_and_its_tests_pass(rules):
+    assert rules.warnings == ()
+    assert [trial for trial in try_cases(rules) if trial.differences] == []
+
+
+def test_each_rule_has_a_test(rules):
+    (file,) = rules.files
+    assert {rule.name for rule in file.rules} <= {case.expect.rule for case in file.cases}
+
+
+def test_the_page_names_every_field_that_it_writes(rules):
+    for item in (item for file in rules.files for rule in file.rules for item in rule.items):
+        if item.object == "SMS_Event__c":
+            continue
+        for name in {item.key.name, *(one.name for one in (*item.set, *item.create))} - {"Parent"}:
+            assert f"`{name}`" in PAGE, (item.object, name)
+
+
+def test_it_names_the_schema_from_the_place_it_is_copied_to():
+    first = FILE.read_text().splitlines()[0]
+    schema = first.removeprefix("# yaml-language-server: $schema=")
+    assert (FILE.parents[1] / schema).resolve().is_file()

@@ -1,0 +1,241 @@
+"""OnlineFundraising's messages as events, whatever comes; and its published addresses, wherever they stand in the file."""
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.model.errors import Unreadable
+from connector.model.event import KEY_FORM, Result, Verdict
+from connector.model.phone import Phone
+from connector.providers.onlinefundraising.addresses import addresses
+from connector.providers.onlinefundraising.values import as_time
+from connector.providers.onlinefundraising.webhook import Reader
+from connector.store.documents import event_from_json, event_to_json
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "onlinefundraising"
+NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+READER = Reader(provider="onlinefundraising", keywords=frozenset({"hjælp"}))
+
+
+def message(**fields):
+    made = {
+        "messageGuid": "m-1",
+        "keyword": "HEART",
+        "receivedText": "Heart",
+        "msisdn": "4790000001",
+        "channel": "1217",
+    }
+    return {name: value for name, value in {**made, **fields}.items() if value is not None}
+
+
+def event(**fields):
+    (part,) = READER.parts(json.dumps([message(**fields)]).encode(), NOW)
+    return part.event
+
+
+def test_the_documents_example_is_read_whole():
+    (part,) = READER.parts((SAMPLES / "webhook.json").read_bytes(), NOW)
+    found = part.event
+    assert found.key == "onlinefundraising-sms-17934114-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+    assert (found.source, found.action, found.verdict) == ("onlinefundraising.message", "SmsMO", Verdict.NONE)
+    assert (found.msisdn, found.short_number, found.keyword, found.text) == (None, "1217", "STØT", "Støt")
+    assert found.keyword_id == "3b03ac9a-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+    assert found.occurred_at == datetime(2021, 2, 10, 12, 33, 23, tzinfo=UTC)
+    assert (found.status, found.result, found.final) == ("Processed", Result.OK, True)
+    assert found.transaction_id == "17934114-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+    assert found.properties == {
+        "merchantId": "min_organisation",
+        "campaignGuid": "9b6ae17d-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+        "processedTs": "2021-02-10 13:33:23 +0100",
+    }
+
+
+@pytest.mark.parametrize("number", ["4790000001", "+4790000001", "004790000001", 4790000001])
+def test_a_number_has_its_country_code_with_or_without_a_plus(number):
+    assert event(msisdn=number).msisdn == Phone("+4790000001")
+
+
+@pytest.mark.parametrize(
+    ("state", "result", "final"),
+    [
+        ("Processed", Result.OK, True),
+        ("Received", Result.PENDING, False),
+        ("Error", Result.FAILED, True),
+        ("error", Result.FAILED, True),
+        ("Elsewhere", Result.PENDING, False),
+        (None, Result.OK, True),
+    ],
+)
+def test_the_state_is_the_result(state, result, final):
+    found = event(state=state)
+    assert (found.status, found.result, found.final) == (state, result, final)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"receivedText": "Heart stop", "subKeyword": "stop"},
+        {"receivedText": "HEART STOP"},
+        {"receivedText": " heart  Stopp! "},
+        {"receivedText": "STOP"},
+        {"receivedText": "stop heart"},
+        {"receivedText": "whatever", "subKeyword": "STOP"},
+        {"receivedText": None, "keyword": "subscription", "subKeyword": "stop"},
+        {"receivedText": "STOP HJÆLP", "keyword": None},
+        {"receivedText": "STOP HJÆLP", "keyword": "STOP"},
+        {"receivedText": "STOP ALLE"},
+    ],
+)
+def test_a_stop_is_an_opt_out(fields):
+    assert event(**fields).verdict is Verdict.OPT_OUT
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"receivedText": "heart 100", "subKeyword": "100"},
+        {"receivedText": "don't stop", "keyword": None},
+        {"receivedText": "heart please do not stop"},
+        {"receivedText": "STOP TYVEN", "keyword": None},
+        {"receivedText": None},
+    ],
+)
+def test_anything_else_is_not(fields):
+    assert event(**fields).verdict is Verdict.NONE
+
+
+def test_a_stop_that_names_another_keyword_is_for_that_one():
+    found = event(receivedText="STOP HJÆLP", keyword="STOP", keywordGuid="k-1")
+    assert (found.keyword, found.keyword_id) == ("hjælp", None)
+
+
+def test_the_id_of_a_sub_keyword_does_not_name_the_keywords_subscription():
+    plain, sub = event(keywordGuid="k-1"), event(keywordGuid="k-2", subKeyword="100")
+    assert (plain.keyword_id, plain.properties) == ("k-1", {})
+    assert (sub.keyword_id, sub.properties) == (None, {"subKeyword": "100", "keywordGuid": "k-2"})
+
+
+def test_keyword_and_sub_keyword_may_come_as_one_text():
+    found = event(keyword="hjælp 100", keywordGuid="k-2")
+    assert (found.keyword, found.keyword_id) == ("hjælp", None)
+    assert found.properties == {"subKeyword": "100", "keywordGuid": "k-2"}
+
+
+@pytest.mark.parametrize("meta", [{"appeal": "spring"}, '{"appeal": "spring"}'])
+def test_meta_data_can_be_named_in_a_rule(meta):
+    assert event(metaData=meta).properties["metaData"] == {"appeal": "spring"}
+
+
+@pytest.mark.parametrize("meta", ["spring", "{broken", "[1]", None, 7])
+def test_other_meta_data_stays_as_it_came(meta):
+    assert event(metaData=meta).properties.get("metaData") == meta
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2019-10-17 14:37:26 +0200", datetime(2019, 10, 17, 12, 37, 26, tzinfo=UTC)),
+        ("2019-10-17 14:37:26+02:00", datetime(2019, 10, 17, 12, 37, 26, tzinfo=UTC)),
+        ("2019-10-17T14:37:26Z", datetime(2019, 10, 17, 14, 37, 26, tzinfo=UTC)),
+        ("2019-12-17 14:37:26", datetime(2019, 12, 17, 13, 37, 26, tzinfo=UTC)),
+        ("2019-10-17 14:37:26 Copenhagen", None),
+        ("0001-01-01 00:00:00 +0000", None),
+        ("", None),
+        (1571315846, None),
+    ],
+)
+def test_a_time_is_read_with_its_offset_or_as_danish_time(text, time):
+    assert as_time(text) == time
+
+
+def test_each_element_keeps_its_own_bytes():
+    body = b' [ {"messageGuid" : "m-1"},\n {"keyword":"x"}, 7, {"messageGuid":"m-2", "metaData":"\\ud800"} ] '
+    parts = READER.parts(body, NOW)
+    assert [part.raw for part in parts] == [
+        b'{"messageGuid" : "m-1"}',
+        b'{"keyword":"x"}',
+        b"7",
+        b'{"messageGuid":"m-2", "metaData":"\\ud800"}',
+    ]
+    assert [part.why for part in parts] == ["", "no messageGuid", "not a JSON object", "not JSON"]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "empty"),
+        (b"[]", "an empty array"),
+        (b'[{"a":1}]', "no messageGuid"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_body_without_any_message_is_unreadable_as_a_whole(body, why):
+    with pytest.raises(Unreadable) as caught:
+        READER.parts(body, NOW)
+    assert caught.value.why == why
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+names = st.sampled_from(
+    [
+        "messageGuid",
+        "createdTs",
+        "channel",
+        "keyword",
+        "subKeyword",
+        "receivedText",
+        "keywordGuid",
+        "state",
+        "msisdn",
+        "metaData",
+    ]
+)
+
+
+@given(st.lists(st.dictionaries(names, values) | values, max_size=4))
+def test_any_json_becomes_events_that_can_be_stored_or_is_unreadable(content):
+    try:
+        parts = READER.parts(json.dumps(content).encode(), NOW)
+    except Unreadable:
+        return
+    assert len(parts) == len(content)
+    for part in parts:
+        assert (part.event is None) == bool(part.why)
+        if part.event is not None:
+            assert KEY_FORM.fullmatch(part.event.key)
+            assert event_from_json(event_to_json(part.event)) == part.event
+
+
+@given(st.binary())
+def test_any_bytes_become_events_or_are_unreadable(body):
+    for candidate in (body, b"[" + body + b"]", b'[{"messageGuid":"m","x":"' + body + b'"},{"messageGuid":"n"}]'):
+        with suppress(Unreadable):
+            assert READER.parts(candidate, NOW)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ["192.0.2.7", "198.51.100.0/24"],
+        {"prefixes": [{"ip_prefix": "192.0.2.7/32"}, {"ip_prefix": "198.51.100.0/24"}], "comment": "two"},
+        {"192.0.2.7": "webhooks", "198.51.100.0/24": {"also": True}},
+        [" 192.0.2.7 ", "198.51.100.9/24", "0.0.0.0/0", "::/0", "10.0.0.0/7", "1", "", "x" * 100, 3232235777, None],
+    ],
+)
+def test_every_address_counts_wherever_it_stands(content):
+    found = {str(network) for network in addresses(json.dumps(content).encode())}
+    assert found == {"192.0.2.7/32", "198.51.100.0/24"}
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"[1, 2]", b'{"moved": "https://192.0.2.7/"}'])
+def test_what_names_no_address_is_no_list(body):
+    assert addresses(body) == ()

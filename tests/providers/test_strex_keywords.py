@@ -1,0 +1,244 @@
+"""Strex's keywords and number look-ups as exchanges: what is asked, and what each answer means."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.outcome import Reason, Rejected, Retry
+from connector.model.phone import Phone
+from connector.providers.strex.keywords import StrexKeywords, as_keyword
+from connector.providers.strex.lookups import StrexLookups
+from connector.providers.strex.rest import RestApi
+
+API = RestApi(url="https://test.target365.io", header="X-ApiKey", key="the-key")
+KEYWORDS = StrexKeywords(api=API, door="mo", secret="s3cret")
+LOOKUPS = StrexLookups(api=API)
+HOOK = "https://sms.example.org/hooks/strex/mo"
+WHOLE = {
+    "keywordId": "12345678",
+    "shortNumberId": "NO-2002",
+    "keywordText": "KATT",
+    "mode": "Startswith",
+    "forwardUrl": "https://crm.example.org/in",
+    "enabled": True,
+    "created": "2026-01-02T03:04:05.1234567+00:00",
+    "customProperties": {"myproperty": "custom value"},
+    "aliases": ["CAT"],
+    "preAuthSettings": {"active": True, "delay": 1.5},
+    "someday": [1, None],
+}
+PHONE = Phone("+4798079008")
+
+
+def reply(status, content=b"", **headers):
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HttpReply(status=status, headers=named, body=body)
+
+
+PONG = reply(200, "pong")
+
+
+def run(exchange, *replies):
+    """The result, and the calls that were made; all replies must be used up."""
+    waiting, calls = list(replies), []
+    try:
+        (call,) = next(exchange)
+        while True:
+            calls.append(call)
+            (call,) = exchange.send([waiting.pop(0)])
+    except StopIteration as end:
+        assert not waiting
+        return end.value, calls
+
+
+def refused(exchange, *replies, kind=ConnectorError):
+    with pytest.raises(kind) as caught:
+        run(exchange, *replies)
+    return str(caught.value)
+
+
+def test_a_call_bears_the_key_in_its_own_header_and_goes_to_the_api_itself():
+    _, (call,) = run(KEYWORDS.listing(), reply(200, []))
+    assert (call.method, call.path, call.base) == ("GET", "/api/keywords", "https://test.target365.io")
+    assert call.headers == {"X-ApiKey": "the-key"}
+    assert call.repeatable
+    assert "the-key" not in repr(KEYWORDS)
+    assert "s3cret" not in repr(KEYWORDS)
+
+
+def test_a_keyword_is_read_with_its_address_its_aliases_and_its_properties():
+    (found,), _ = run(KEYWORDS.listing(), reply(200, [WHOLE]))
+    assert (found.id, found.word, found.short_number, found.active) == ("12345678", "KATT", "2002", True)
+    assert (found.webhook, found.mode, found.aliases) == ("https://crm.example.org/in", "Startswith", ("CAT",))
+    assert found.properties == {"myproperty": "custom value"}
+    assert found.created == datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=UTC)
+
+
+def test_names_are_read_in_any_casing_and_what_is_missing_is_not_known():
+    found = as_keyword({"KeywordId": 12345678, "KeywordText": "KATT", "ShortNumberId": "SE-72456", "Enabled": False})
+    assert (found.id, found.short_number, found.active) == ("12345678", "SE-72456", False)
+    bare = as_keyword({"keywordId": "1", "keywordText": "KATT", "aliases": None, "customProperties": None})
+    assert (bare.active, bare.webhook, bare.aliases, bare.properties) == (None, None, (), {})
+    assert as_keyword({"keywordText": "KATT"}) is None
+    assert as_keyword("KATT") is None
+
+
+def test_one_keyword_is_asked_for_by_its_id():
+    found, (call,) = run(KEYWORDS.show("a/b?c"), reply(200, WHOLE))
+    assert call.path == "/api/keywords/a%2Fb%3Fc"
+    assert found.word == "KATT"
+    for nothing in ("", ".", ".."):
+        assert "no id" in refused(KEYWORDS.show(nothing))
+
+
+def test_a_reserved_keyword_is_active_and_sends_its_messages_to_the_door():
+    found, (call,) = run(
+        KEYWORDS.reserve("2002", "HUND", None, HOOK),
+        reply(201, location="https://test.target365.io/api/keywords/5466-ab?x=1"),
+    )
+    assert (call.method, call.path, call.repeatable) == ("POST", "/api/keywords", False)
+    assert call.headers["Content-Type"].startswith("application/json")
+    assert json.loads(call.body) == {
+        "shortNumberId": "NO-2002",
+        "keywordText": "HUND",
+        "mode": "Startswith",
+        "forwardUrl": f"{HOOK}/s3cret",
+        "enabled": True,
+    }
+    assert (found.id, found.words, found.short_number, found.active) == ("5466-ab", "HUND", "2002", True)
+
+
+def test_a_short_number_of_another_country_is_taken_as_it_is_written():
+    _, (call,) = run(KEYWORDS.reserve("SE-72456", "HUND", None, HOOK), reply(201, location="/api/keywords/7"))
+    assert json.loads(call.body)["shortNumberId"] == "SE-72456"
+
+
+def test_without_a_secret_the_door_is_the_whole_address():
+    bare = StrexKeywords(api=API, door="mo")
+    _, (call,) = run(bare.reserve("2002", "HUND", None, HOOK), reply(201, location="/api/keywords/7"))
+    assert json.loads(call.body)["forwardUrl"] == HOOK
+
+
+def test_a_reservation_without_an_id_in_the_answer_is_told():
+    assert "keywords list" in refused(KEYWORDS.reserve("2002", "HUND", None, HOOK), reply(201))
+
+
+def test_a_reservation_needs_our_public_address():
+    assert "public_url" in refused(KEYWORDS.reserve("2002", "HUND", None, None))
+
+
+@pytest.mark.parametrize(
+    ("order", "changed"),
+    [
+        (lambda: KEYWORDS.deactivate("12345678"), {"enabled": False}),
+        (lambda: KEYWORDS.reactivate("12345678"), {"enabled": True}),
+        (lambda: KEYWORDS.send_to("12345678", HOOK), {"forwardUrl": f"{HOOK}/s3cret"}),
+    ],
+)
+def test_a_change_puts_back_all_the_rest_as_it_was(order, changed):
+    _, (read, written) = run(order(), reply(200, WHOLE), reply(204))
+    assert (read.method, written.method, written.path) == ("GET", "PUT", "/api/keywords/12345678")
+    assert json.loads(written.body) == WHOLE | changed
+    assert not written.repeatable
+
+
+def test_a_change_takes_the_member_in_the_casing_that_it_has():
+    _, (_, written) = run(KEYWORDS.deactivate("1"), reply(200, {"KeywordId": "1", "Enabled": True}), reply(204))
+    assert json.loads(written.body) == {"KeywordId": "1", "Enabled": False}
+
+
+def test_a_keyword_is_deleted():
+    _, (call,) = run(KEYWORDS.delete("12345678"), reply(204))
+    assert (call.method, call.path, call.body) == ("DELETE", "/api/keywords/12345678", None)
+
+
+def test_what_strex_does_not_have_is_said_and_not_asked():
+    with pytest.raises(ConnectorError, match="no sub keywords"):
+        KEYWORDS.subkeywords("12345678")
+    with pytest.raises(ConnectorError, match="reserve HUND --channel 2002"):
+        KEYWORDS.is_free("2002", "HUND")
+    assert "no sub keywords" in refused(KEYWORDS.reserve("2002", "HUND", "MAT", HOOK))
+
+
+@pytest.mark.parametrize(
+    ("status", "cure"),
+    [
+        (400, "Not so. Really; see the spelling"),
+        (401, "api.rest_header"),
+        (403, "api.rest_header"),
+        (404, "api.url"),
+        (409, "Not so. Really; it is there already"),
+        (302, "HTTP 302"),
+    ],
+)
+def test_a_refusal_says_the_cure(status, cure):
+    told = refused(KEYWORDS.reserve("2002", "HUND", None, HOOK), reply(status, {"Message": "Not so.\nReally"}))
+    assert str(status) in told
+    assert cure in told
+
+
+def test_an_unknown_id_is_believed_only_where_strex_answers():
+    for exchange in (KEYWORDS.show, KEYWORDS.deactivate, KEYWORDS.delete):
+        assert "no keyword with the id 77" in refused(exchange("77"), reply(404), PONG)
+        assert "api.url" in refused(exchange("77"), reply(404), reply(404))
+
+
+@pytest.mark.parametrize("answer", [reply(500), reply(503), reply(429), *(CallFailed(failure=one) for one in Failure)])
+def test_no_answer_is_no_refusal(answer):
+    assert "try again later" in refused(KEYWORDS.listing(), answer, kind=PeerUnavailable)
+    assert "done or not" in refused(KEYWORDS.delete("77"), answer, kind=PeerUnavailable)
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"{}", b'"KATT"'])
+def test_an_answer_of_another_shape_is_told(answer):
+    assert "not what it documents" in refused(KEYWORDS.listing(), reply(200, answer))
+    if answer != b"{}":
+        assert "not what it documents" in refused(KEYWORDS.deactivate("77"), reply(200, answer))
+
+
+def test_a_look_up_asks_for_the_number_percent_encoded():
+    found, (call,) = run(LOOKUPS.look_up(PHONE), reply(200, {"FirstName": "Kari", "landline": None, "other": 1}))
+    assert (call.method, call.path) == ("GET", "/api/lookup?msisdn=%2B4798079008")
+    assert call.headers == {"X-ApiKey": "the-key"}
+    assert not call.repeatable
+    assert found == {"firstName": "Kari"}
+
+
+def test_nobody_is_registered_only_where_strex_answers():
+    assert run(LOOKUPS.look_up(PHONE), reply(404), PONG)[0] is None
+    wrong, _ = run(LOOKUPS.look_up(PHONE), reply(404), reply(200, b"<html>"))
+    assert wrong.reason is Reason.WRONG_ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (reply(401), Reason.CREDENTIALS),
+        (reply(403), Reason.CREDENTIALS),
+        (reply(500), Reason.SERVER_ERROR),
+        (reply(503), Reason.UNAVAILABLE),
+        (reply(302), Reason.UNEXPECTED_ANSWER),
+        (reply(200, b"<html>"), Reason.UNEXPECTED_ANSWER),
+        (reply(200, []), Reason.UNEXPECTED_ANSWER),
+        (CallFailed(failure=Failure.TIMEOUT), Reason.TIMEOUT),
+        (CallFailed(failure=Failure.REFUSED), Reason.UNAVAILABLE),
+    ],
+)
+def test_a_look_up_without_an_answer_may_be_asked_again(answer, outcome):
+    said, _ = run(LOOKUPS.look_up(PHONE), answer)
+    assert isinstance(said, Retry)
+    assert said.reason is outcome
+
+
+def test_a_look_up_is_as_patient_as_strex_asks():
+    said, _ = run(LOOKUPS.look_up(PHONE), reply(429, retry_after="7"))
+    assert (said.reason, said.not_before) == (Reason.RATE_LIMITED, timedelta(seconds=7))
+
+
+def test_a_number_that_strex_calls_none_is_not_asked_for_again_and_not_told():
+    said, _ = run(LOOKUPS.look_up(PHONE), reply(400, {"Message": "+4798079008 is no mobile"}))
+    assert said == Rejected(reason=Reason.BAD_VALUE, detail="… is no mobile")

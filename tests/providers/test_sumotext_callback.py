@@ -1,0 +1,261 @@
+"""What is read of Sumotext's callbacks: the documents' examples, and whatever else may come."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from providers.sumotext_requests import NOW, request, sample
+
+from connector.model.errors import Unreadable
+from connector.model.event import KEY_FORM, Result, Verdict
+from connector.model.phone import Phone
+from connector.providers.sumotext.callback import CALLBACKS, Reader
+from connector.providers.sumotext.repeats import Repeats
+from connector.store.documents import event_to_json
+
+DONOR = Phone("+12125551212")
+FORM = "country=USA&shortcode=84700&key=SOMEKEY&mobile=2125551212&carrierId=VERIZONUS"
+
+
+def reader(**more):
+    return Reader(provider="sumotext", repeats=Repeats(window=timedelta(minutes=10)), **more)
+
+
+def read(door, query="", *, by=None, **more):
+    return (by or reader()).read(door, request(query, **more))
+
+
+def test_the_documents_web_form():
+    event = read("crm", sample("web-form"))
+    assert (event.shape, event.action, event.msisdn) == ("form", "Web Form", DONOR)
+    assert (event.keyword, event.short_number, event.verdict) == ("SOMEKEY", "84700", Verdict.NONE)
+    assert event.properties == {
+        "Name": "Bill",
+        "DOB": "1/1/2000",
+        "Zip": "10024",
+        "carrier": "VERIZONUS",
+        "country": "USA",
+    }
+    assert event.occurred_at == event.received_at == NOW
+
+
+def test_the_documents_poll():
+    event = read("poll", sample("poll"))
+    assert (event.shape, event.action, event.msisdn) == ("poll_reply", "Poll", DONOR)
+    assert (event.keyword, event.short_number, event.text) == ("FB1", "84700", "A")
+    assert event.properties == {"carrier": "VERIZONUS", "reply": "A", "label": "Tampa"}
+
+
+def test_the_documents_text_4_info_has_its_short_code_from_the_config():
+    event = read("text4info", sample("text-4-info"), by=reader(short_number="84700"))
+    assert (event.shape, event.action, event.msisdn) == ("message", "Text-4-Info", DONOR)
+    assert (event.keyword, event.short_number, event.text) == ("keyword", "84700", "ServerMsg")
+    assert event.properties == {}
+
+
+def test_the_full_forward_is_known_by_its_id():
+    event = read("mo", "mobile=2125551212&carrier=ATTUS&smsid=77&shortcode=84700&key=KATT&msg=KATT+hello")
+    assert (event.shape, event.key, event.transaction_id) == ("message", "sumotext-mo-77", "77")
+    assert (event.keyword, event.text) == ("KATT", "KATT hello")
+
+
+@pytest.mark.parametrize(
+    ("query", "result", "final"),
+    [
+        ("sumoid=9&mtcode=4&mtdescription=Delivered", Result.OK, True),
+        ("sumoID=9&MTCode=5&MtDescription=Failed", Result.FAILED, True),
+        ("sumoid=9&mtcode=3", Result.PENDING, False),
+        ("sumoid=9", Result.PENDING, False),
+    ],
+)
+def test_delivery_reports(query, result, final):
+    event = read("dlr", query)
+    assert (event.shape, event.transaction_id) == ("delivery_report", "9")
+    assert (event.result, event.final, event.msisdn) == (result, final, None)
+
+
+def test_each_status_of_a_message_is_an_event_of_its_own():
+    keys = [read("dlr", f"sumoid=9&mtcode={code}").key for code in (4, 5, 4)]
+    assert keys[0] == keys[2] != keys[1]
+
+
+@pytest.mark.parametrize(
+    ("query", "phone"),
+    [
+        ("mobile=2125551212", "+12125551212"),
+        ("mobile=12125551212", "+12125551212"),
+        ("mobile=%2B12125551212", "+12125551212"),
+        ("mobile=+12125551212", "+12125551212"),
+        ("mobile=(212)+555-1212&country=usa", "+12125551212"),
+        ("mobile=4165551212&country=CAN", "+14165551212"),
+        ("mobile=4165551212&country=CA", "+14165551212"),
+        ("mobile=2125551212&country=US", "+12125551212"),
+        ("mobile=2125551212&country=", "+12125551212"),
+        ("mobile=90000001&country=NORWAY", "+4790000001"),
+    ],
+)
+def test_national_numbers_by_country(query, phone):
+    event = read("crm", query, by=reader(countries={"USA": "US", "US": "US", "CAN": "CA", "CA": "CA", "NORWAY": "NO"}))
+    assert event.msisdn == Phone(phone)
+
+
+@pytest.mark.parametrize("query", ["mobile=2125551212&country=NORWAY", "mobile=84700", "mobile=%23alias"])
+def test_a_number_is_never_guessed_and_stays_to_be_seen(query):
+    event = read("crm", query)
+    assert event.msisdn is None
+    assert event.properties["mobile"]
+
+
+def test_the_country_of_callbacks_that_name_none_is_the_configs():
+    assert read("poll", "mobile=90000001", by=reader(region="NO")).msisdn == Phone("+4790000001")
+
+
+def test_names_in_any_order_and_case_are_the_documents_ones():
+    plain = read("crm", FORM + "&msg=STOP")
+    odd = read("crm", "MSG=STOP&CarrierID=VERIZONUS&Mobile=2125551212&KEY=SOMEKEY&short%20code=84700&COUNTRY=USA")
+    assert (odd.keyword, odd.short_number, odd.msisdn) == (plain.keyword, plain.short_number, plain.msisdn)
+    assert odd.properties == plain.properties == {"carrier": "VERIZONUS", "country": "USA"}
+    assert odd.key == plain.key
+
+
+def test_a_field_of_the_customers_may_be_called_like_a_documented_one_but_for_its_case():
+    event = read("crm", FORM + "&Country=Germany&Key=gold&reply=yes")
+    assert (event.keyword, event.msisdn) == ("SOMEKEY", DONOR)
+    assert {"Country": "Germany", "Key": "gold", "reply": "yes", "country": "USA"}.items() <= event.properties.items()
+
+
+def test_a_field_with_several_values_is_a_list():
+    assert read("crm", FORM + "&gift=Children&gift=Climate&gift=Climate").properties["gift"] == ["Children", "Climate"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("Bill+Smith", "Bill Smith"),
+        ("Bill%20Smith", "Bill Smith"),
+        ("100%", "100%"),
+        ("%zz%4", "%zz%4"),
+        ("St%C3%B8t", "Støt"),
+        ("St%F8t", "Støt"),
+        ("a=b=c", "a=b=c"),
+        ("a;b?c/d", "a;b?c/d"),
+        ("x%26y%3Dz", "x&y=z"),
+    ],
+)
+def test_escapes_are_read_and_odd_ones_are_left(written, meant):
+    assert read("crm", f"{FORM}&&Name={written}&&").properties["Name"] == meant
+
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+AS_JSON = {"country": "USA", "shortcode": 84700, "key": "SOMEKEY", "mobile": 2125551212, "carrierId": "VERIZONUS"}
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "content_type"),
+    [
+        ("", FORM.encode() + b"&Name=Bill", FORM_TYPE),
+        ("", FORM.encode() + b"&Name=Bill", ""),
+        (FORM, b"Name=Bill", FORM_TYPE),
+        (FORM, b'{"Name": "Bill"}', "application/json"),
+        (FORM + "&Name=Bill", FORM.encode(), FORM_TYPE),
+        ("Name=Bill", json.dumps(AS_JSON).encode(), "application/json/mt"),
+        ("", json.dumps(AS_JSON | {"Name": "Bill", "Zip": None}).encode(), ""),
+    ],
+)
+def test_query_form_and_json_are_merged(query, body, content_type):
+    event = read("crm", query, body=body, content_type=content_type)
+    assert event == read("crm", FORM + "&Name=Bill")
+
+
+@pytest.mark.parametrize(
+    ("door", "query", "body", "content_type", "why"),
+    [
+        ("crm", "", b"", "", "no mobile"),
+        ("crm", "mobile=&key=x", b"", "", "no mobile"),
+        ("poll", FORM, b"mobile=2125551213", FORM_TYPE, "mobile occurs twice"),
+        ("crm", "MOBILE=2125551212&Mobile=2125551212", b"", "", "mobile occurs twice"),
+        ("crm", "", b'{"mobile": {"a": 1}}', "application/json", "no mobile"),
+        ("crm", "", b"[1]", "application/json", "not a JSON object"),
+        ("crm", "", b"{", "application/json", "not JSON"),
+        ("crm", FORM, b"--x\r\n", "multipart/form-data; boundary=x", "a multipart form"),
+        ("dlr", "mtcode=4", b"", "", "no sumoid"),
+    ],
+)
+def test_what_cannot_be_understood_says_why_and_no_more(door, query, body, content_type, why):
+    with pytest.raises(Unreadable) as caught:
+        read(door, query, body=body, content_type=content_type)
+    assert caught.value.why == why
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("STOP", Verdict.OPT_OUT),
+        (" stop. ", Verdict.OPT_OUT),
+        ("Quit", Verdict.OPT_OUT),
+        ("STOPALL", Verdict.OPT_OUT),
+        ("STOP ALL", Verdict.OPT_OUT),
+        ("SOMEKEY STOP", Verdict.OPT_OUT),
+        ("stop somekey", Verdict.OPT_OUT),
+        ("slutt", Verdict.OPT_OUT),
+        ("START", Verdict.OPT_IN),
+        ("yes!", Verdict.OPT_IN),
+        ("unstop", Verdict.OPT_IN),
+        ("count me in", Verdict.OPT_IN),
+        ("don't stop", Verdict.NONE),
+        ("please do stop now", Verdict.NONE),
+        ("yes please", Verdict.NONE),
+        ("SOMEKEY", Verdict.NONE),
+        ("", Verdict.NONE),
+    ],
+)
+@pytest.mark.parametrize("door", ["crm", "text4info", "mo"])
+def test_only_a_whole_message_is_a_word_on_consent(door, text, verdict):
+    by = reader(stop_words={"stop", "quit", "stopall", "slutt"}, start_words={"start", "yes", "unstop", "count me in"})
+    body = json.dumps({"mobile": "2125551212", "key": "SOMEKEY", "shortcode": "84700", "msg": text}).encode()
+    assert read(door, body=body, by=by).verdict is verdict
+
+
+def test_a_stop_for_everything_names_no_keyword():
+    assert read("crm", FORM + "&msg=STOP+ALL").keyword is None
+    assert read("crm", FORM + "&msg=STOP").keyword == "SOMEKEY"
+
+
+def test_a_vote_is_no_word_on_consent():
+    assert read("poll", "mobile=2125551212&key=FB1&reply=STOP&label=Stop+it&msg=STOP").verdict is Verdict.NONE
+
+
+ANYTHING = st.one_of(
+    st.text(max_size=200),
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["mobile", "key", "msg", "lead", "smsid", "sumoid", "country", "Name", "carrierId", "%", ""]
+            ),
+            st.one_of(st.text(max_size=20), st.sampled_from(["2125551212", "STOP", "%ff%fe", "%00", "&&", "="])),
+        ),
+        max_size=8,
+    ).map(lambda pairs: "&".join(f"{name}={value}" for name, value in pairs)),
+)
+
+
+@given(
+    door=st.sampled_from(list(CALLBACKS)),
+    query=st.one_of(ANYTHING, st.binary(max_size=100).map(lambda raw: raw.decode("utf-8", "surrogateescape"))),
+    body=st.one_of(
+        st.binary(max_size=200),
+        ANYTHING.map(lambda text: text.encode()),
+        st.dictionaries(st.text(max_size=9), st.one_of(st.none(), st.text(), st.integers(), st.lists(st.text()))).map(
+            lambda members: json.dumps({"mobile": "2125551212", **members}).encode()
+        ),
+    ),
+)
+def test_whatever_comes_is_an_event_that_can_be_stored_or_unreadable(door, query, body):
+    try:
+        event = read(door, query, body=body)
+    except Unreadable:
+        return
+    assert KEY_FORM.fullmatch(event.key)
+    assert event_to_json(event)

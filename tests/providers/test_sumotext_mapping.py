@@ -1,0 +1,62 @@
+"""The mapping files that ship for Sumotext: they fit a config that has it, their tests pass, and its page names what they need."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from connector.adapters import CONFIG, Loaded, mapping_context
+from connector.config import document
+from connector.config.load import load
+from connector.mapping.compile import load_mappings
+from connector.steps.trials import try_cases
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "sumotext.md").read_text()
+FILES = ("salesforce-to-sumotext.yaml", "sumotext.yaml")
+
+
+@pytest.fixture
+def rules(tmp_path):
+    """The shipped files, put where the page says, with the config that it shows."""
+    block = re.search(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]
+    settings = load(document.parse(block, "config.yaml"), CONFIG)
+    for name in FILES:
+        (tmp_path / name).write_text((ROOT / "mappings" / "more" / name).read_text())
+    return load_mappings(tmp_path, mapping_context(Loaded(path=tmp_path / "config.yaml", settings=settings)))
+
+
+def test_they_fit_the_config_of_the_page_and_their_tests_pass(rules):
+    assert rules.warnings == ()
+    trials = list(try_cases(rules))
+    assert [trial for trial in trials if trial.differences] == []
+    assert {trial.file for trial in trials} == set(FILES)
+
+
+def test_each_rule_has_a_test(rules):
+    for file in rules.files:
+        wanted = {case.expect.rule for case in file.cases}
+        assert {rule.name for rule in file.rules} <= wanted
+
+
+def test_the_page_names_every_field_that_they_write(rules):
+    own = {"Name", "IsActive", "Status", "Campaign", "Contact", "Subject", "Priority", "WhoId", "Description"}
+    of_the_log = {"SMS_Event__c"}
+    for item in (item for file in rules.files for rule in file.rules for item in rule.items):
+        if item.object in of_the_log:
+            continue
+        for name in {item.key.name, *(one.name for one in (*item.set, *item.create))} - own:
+            assert f"`{name}`" in PAGE, (item.object, name)
+
+
+def test_they_name_the_schema_from_the_place_they_are_copied_to():
+    for name in FILES:
+        first = (ROOT / "mappings" / "more" / name).read_text().splitlines()[0]
+        schema = first.removeprefix("# yaml-language-server: $schema=")
+        assert schema != first
+        assert (ROOT / "mappings" / schema).resolve().is_file()
+
+
+def test_a_config_without_sumotext_does_not_see_them():
+    names = {path.name for path in (ROOT / "mappings").glob("*.yaml")}
+    assert not names & set(FILES)

@@ -1,0 +1,139 @@
+"""Sumotext's settings, doors and locks."""
+
+import textwrap
+
+import pytest
+from providers.sumotext_requests import request, sample
+from pydantic import SecretStr
+
+from connector.config.document import parse
+from connector.config.load import load
+from connector.model.errors import Refused
+from connector.model.phone import Phone
+from connector.model.problem import ProblemsFound
+from connector.model.roles import Admission
+from connector.providers.locks import AddressList, BasicAuth, PathSecret
+from connector.providers.sumotext.provider import SHAPES, build, commands
+from connector.providers.sumotext.settings import SumotextSettings
+
+FULL = """
+path_secrets: [{env: NEW}, {env: OLD}]
+basic_auth: {username: sumotext, password: {env: PASSWORD}}
+addresses: [192.0.2.7]
+short_number: 84700
+region: CA
+countries: {norway: "NO"}
+stop_words: [Slutt nå]
+start_words: [SOMEKEY]
+repeat_window: 1h
+"""
+
+
+def settings(text):
+    return load(parse(textwrap.dedent(text), "config.yaml"), SumotextSettings)
+
+
+def provider(text, name="sumotext"):
+    return build(name, settings(text), lambda ref: SecretStr(f"the {ref.env}"))
+
+
+def door(made, name):
+    return next(one for one in made.doors if one.name == name)
+
+
+def admitted(one, asked):
+    """Whether the door lets the request in; it asks nobody."""
+    with pytest.raises(StopIteration):
+        next(one.admit(asked))
+
+
+def test_there_is_a_door_for_each_callback_and_nothing_to_command():
+    made = provider("open: true", name="texts")
+    assert [(one.provider, one.name) for one in made.doors] == [
+        ("texts", name) for name in ("crm", "poll", "text4info", "mo", "dlr")
+    ]
+    assert all(one.methods == {"GET", "POST"} for one in made.doors)
+    assert {one.answer(None, None).status for one in made.doors} == {200}
+    assert {one.answer(None, None).body for one in made.doors} == {b"OK"}
+    assert made.sink is None
+    assert not made.commands
+    assert not commands(settings("open: true"))
+
+
+def test_every_shape_that_a_door_brings_can_be_named_in_a_mapping():
+    made = provider("open: true")
+    queries = {
+        "crm": sample("web-form"),
+        "poll": sample("poll"),
+        "text4info": sample("text-4-info"),
+        "mo": "mobile=1&smsid=1",
+        "dlr": "sumoid=1",
+    }
+    brought = {door(made, name).read(request(query), Admission())[0].event.shape for name, query in queries.items()}
+    assert brought == set(SHAPES)
+
+
+def test_full_settings_reach_the_reader():
+    made = provider(FULL)
+    assert all([type(lock) for lock in one.locks] == [AddressList, PathSecret, BasicAuth] for one in made.doors)
+    reader = made.doors[0].reader
+    assert (reader.short_number, reader.region) == ("84700", "CA")
+    assert (reader.countries["NORWAY"], reader.countries["USA"]) == ("NO", "US")
+    assert {"slutt nå", "stop"} <= reader.stop_words
+    assert {"somekey", "start"} <= reader.start_words
+    assert reader.repeats.window.total_seconds() == 3600
+
+
+def test_the_path_secret_opens_and_nothing_else_does():
+    one = door(provider("path_secrets: [{env: KEY}]"), "crm")
+    admitted(one, request(secret="the KEY"))
+    for wrong in (None, "KEY"):
+        with pytest.raises(Refused) as caught:
+            next(one.admit(request(secret=wrong)))
+        assert caught.value.status == 401
+
+
+def test_a_callback_is_kept_with_all_that_came_understood_or_not():
+    one = door(provider("open: true"), "crm")
+    (read,) = one.read(request("mobile=2125551212&Name=Bill", body=b"Zip=10024"), Admission())
+    assert (read.raw, read.event.msisdn) == (b"mobile=2125551212&Name=Bill&Zip=10024", Phone("+12125551212"))
+    (unread,) = one.read(request("key=SOMEKEY", body=b"Zip=10024"), Admission())
+    assert (unread.raw, unread.event, unread.why) == (b"key=SOMEKEY&Zip=10024", None, "no mobile")
+
+
+def test_what_was_kept_is_understood_again():
+    one = door(provider("open: true"), "crm")
+    (first,) = one.read(request("mobile=2125551212&Name=Bill", body=b"Zip=10024"), Admission())
+    (again,) = one.read(request(body=first.raw, content_type="application/json"), Admission())
+    assert again.event == first.event
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "anybody could send events"),
+        ("{open: true, addresses: [192.0.2.7]}", "contradicts"),
+        ("{open: true, countries: {NOR: Norway}}", "no country"),
+        ("{open: true, region: Norway}", "no country"),
+        ("{open: true, repeat_window: 0s}", "at least"),
+        ("{open: true, repeat_window: 4d}", "at most"),
+        ("{open: true, stop_words: ['']}", "too short"),
+        ("{open: true, signature: {mode: required}}", "unknown key"),
+    ],
+)
+def test_a_mistake_is_told(text, said):
+    with pytest.raises(ProblemsFound) as caught:
+        settings(text)
+    assert any(said in str(problem) for problem in caught.value.problems)
+
+
+def test_the_cure_for_no_lock_names_the_locks_that_there_are():
+    with pytest.raises(ProblemsFound) as caught:
+        settings("{}")
+    (problem,) = caught.value.problems
+    assert "path_secrets, basic_auth, addresses; or say `open: true`" in problem.hint
+
+
+def test_an_open_door_lets_everybody_in():
+    for one in provider("open: true").doors:
+        admitted(one, request())
