@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint setup schema lock clean
+.PHONY: demo test lint setup schema lock clean bench
 
 demo: setup  ## Start the daemon with its sandboxes and play a donor's story; KEEP=1 leaves it running.
 	@$(BIN)/connector demo $(if $(KEEP),--keep)
@@ -26,6 +26,9 @@ setup: .venv/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+bench: setup  ## Print the figures of benchmarks/README.md; about eight minutes on a quiet machine.
+	@for one in plan calls claims deliver ingest; do echo "== $$one"; $(BIN)/python benchmarks/$$one.py || exit 1; done
 
 schema: setup  ## Write the JSON Schemas of the config and the mappings anew.
 	@$(BIN)/connector schema write

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from scene import HOOK, REPORT, daemon, number, running, write_config
+from scene import HOOK, daemon, report, running, write_config
 
 PEOPLE = 1000
 WARM_UP = 0.5  # seconds at the start of a turn that are not counted
@@ -44,7 +44,7 @@ class Client(asyncio.Protocol):
 
     def _send(self) -> None:
         serial = next(self._serials)
-        body = REPORT % (serial, number(serial % PEOPLE).encode())
+        body = report(serial, serial % PEOPLE)
         self._began = time.perf_counter()
         self._transport.write(self._head % len(body) + body)
 

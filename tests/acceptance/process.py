@@ -45,7 +45,13 @@ class Service:
     async def second(self):
         """Start another one on the same file, and wait until it has ended: exit code and last words."""
         process = await self._spawn()
-        _, said = await process.communicate()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                _, said = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         return process.returncode, said.decode()
 
     async def kill(self):

@@ -6,6 +6,7 @@ import signal
 from flow.crowd import report
 
 DONOR = "+4790000001"
+SLOW = 3.0  # seconds that Salesforce takes: longer than the listeners linger, so that the delivery itself is waited for
 UNDER_WAY = "SELECT 1 FROM inbox WHERE state IN ('pending', 'delivering')"
 BESIDES = """
 on: strex.delivery_report
@@ -21,7 +22,7 @@ rules:
 
 async def test_sigterm_finishes_what_it_holds(world, service):
     await service.start()
-    await world.fault(world.salesforce, fault="slow", seconds=1.0, times=1, only="writes")
+    await world.fault(world.salesforce, fault="slow", seconds=SLOW, times=1, only="writes")
     await service.callback(report(1, 1))
     await world.until(lambda: struck(world))
     assert service.asked("SELECT state FROM units") == [("claimed",)]

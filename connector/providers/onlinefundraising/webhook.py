@@ -61,11 +61,16 @@ class Reader:
             return Part(raw=raw, why=unreadable.why)
 
     def _event(self, members: dict[str, Any], received_at: datetime) -> Event:
-        named = {name.lower(): value for name, value in members.items()}
+        named: dict[str, Any] = {}
+        properties: dict[str, Any] = {}
+        for name, value in members.items():
+            plain = name.lower()
+            named[plain] = value
+            if plain not in PLACED:
+                properties[name] = value
         guid = as_text(named.get("messageguid"))
         if guid is None:
             raise Unreadable("no messageGuid")
-        properties = {name: value for name, value in members.items() if name.lower() not in PLACED}
         keyword, sub_keyword = _words(as_text(named.get("keyword")), as_text(named.get(SUB_KEYWORD.lower())))
         if sub_keyword is not None and SUB_KEYWORD not in properties:
             properties[SUB_KEYWORD] = sub_keyword

@@ -1,0 +1,135 @@
+"""Settings of OnlineFundraising as a provider: its locks, what it can be asked, and the mistakes that are told."""
+
+import textwrap
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from connector.config.document import parse
+from connector.config.load import load
+from connector.model.errors import Refused
+from connector.model.exchange import HttpReply, HttpRequest
+from connector.model.problem import ProblemsFound
+from connector.providers.locks import AddressList, PathSecret
+from connector.providers.onlinefundraising.provider import build, commands
+from connector.providers.onlinefundraising.settings import OnlineFundraisingSettings
+
+NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+FULL = """
+type: onlinefundraising
+path_secrets: [{env: NEW}, {env: OLD}]
+addresses: [192.0.2.7]
+address_list: {url: "https://example.org/list.json?x=1", refresh: 6h}
+api: {url: "https://api.example.org/v1/", key: {env: KEY}}
+catch_up: {every: 5m, overlap: 2h, page_size: 50, keywords_every: 3h}
+keywords: [HJÆLP]
+stop_words: [Slut]
+"""
+
+
+def settings(text):
+    return load(parse(textwrap.dedent(text), "config.yaml"), OnlineFundraisingSettings)
+
+
+def provider(text, name="onlinefundraising"):
+    return build(name, settings(text), lambda ref: SecretStr(f"the {ref.env}"))
+
+
+def request(peer, at=NOW):
+    return HttpRequest(
+        method="POST",
+        instance="onlinefundraising",
+        door="sms",
+        secret="the NEW",
+        url="",
+        query="",
+        headers={},
+        body=b"",
+        peer=peer,
+        received_at=at,
+    )
+
+
+async def test_full_settings_are_all_used():
+    made = provider(FULL, name="dk")
+    (door,) = made.doors
+    assert (door.provider, door.name, door.methods, door.answer().status) == ("dk", "sms", {"POST"}, 200)
+    assert [type(lock) for lock in door.locks] == [PathSecret]
+    assert (door.published.url, door.published.refresh) == ("https://example.org/list.json?x=1", timedelta(hours=6))
+    assert door.reader.keywords == {"hjælp"}
+    assert "slut" in door.reader.stop_words
+    assert await made.credentials.authorization() == ("https://api.example.org/v1", {"Authorization": "the KEY"})
+    assert {one.name: one.every for one in made.catch_ups} == {
+        "dk.messages": timedelta(minutes=5),
+        "dk.keywords": timedelta(hours=3),
+    }
+    assert (made.keywords.own, made.keywords.door) == (("HJÆLP",), "sms")
+    assert (made.sink, commands(settings(FULL))) == (None, frozenset())
+
+
+def admit(door, asked, body=None):
+    """Let the request knock; returns the call that it cost. Raises Refused."""
+    exchange, calls = door.admit(asked), []
+    try:
+        calls = next(exchange)
+        exchange.send([HttpReply(status=200, headers={}, body=body)])
+    except StopIteration:
+        return [(call.base, call.path) for call in calls]
+    raise AssertionError("it asks too often")
+
+
+def test_own_addresses_open_beside_the_published_ones():
+    (door,) = provider(FULL).doors
+    assert admit(door, request("192.0.2.7")) == []
+    published = b'["198.51.100.1"]'
+    assert admit(door, request("198.51.100.1"), published) == [("https://example.org", "/list.json?x=1")]
+    assert admit(door, request("198.51.100.1")) == []
+    with pytest.raises(Refused) as caught:
+        admit(door, request("198.51.100.2"))
+    assert caught.value.status == 403
+
+
+def test_without_a_published_list_own_addresses_are_a_lock_of_their_own():
+    (door,) = provider("addresses: [192.0.2.7]").doors
+    assert [type(lock) for lock in door.locks] == [AddressList]
+    assert door.published is None
+
+
+@pytest.mark.parametrize("text", ["path_secrets: [{env: A}]", "address_list: {}", "addresses: [192.0.2.7]"])
+def test_one_lock_is_enough(text):
+    assert not settings(text).open
+    with pytest.raises(ProblemsFound, match="contradicts"):
+        settings(f"{text}\nopen: true")
+
+
+def test_without_an_api_nothing_is_asked():
+    made = provider("open: true")
+    assert (made.catch_ups, made.keywords) == ((), None)
+
+
+def test_catching_up_can_be_turned_off():
+    made = provider("{open: true, api: {url: 'https://x', key: {env: K}}, catch_up: {enabled: false}}")
+    assert made.catch_ups == ()
+    assert made.keywords is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "anybody could send events.*address_list"),
+        ("{open: true, api: {key: {env: K}}}", "url"),
+        ("{open: true, api: {url: 'https://x'}}", "key"),
+        ("{open: true, api: {url: 'https://x?y=1', key: {env: K}}}", "no base address"),
+        ("{open: true, api: {url: 'http://x', key: {env: K}}}", "unencrypted"),
+        ("address_list: {url: 'http://example.org/x'}", "unencrypted"),
+        ("address_list: {url: 'example.org'}", "no address"),
+        ("address_list: {refresh: 1s}", "refresh"),
+        ("{open: true, catch_up: {every: 1s}}", "every"),
+        ("{open: true, catch_up: {page_size: 0}}", "page_size"),
+        ("{open: true, keyword: [x]}", "did you mean `keywords`"),
+    ],
+)
+def test_a_mistake_is_told(text, said):
+    with pytest.raises(ProblemsFound, match=said):
+        settings(text)
