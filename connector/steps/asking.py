@@ -33,7 +33,7 @@ async def put_questions(
 
     A crash in between costs nothing: the questions are still open, and are asked again.
     """
-    due = store.questions.due(asking.asker.provider, ASK_BATCH, now())
+    due = _one_each(store.questions.due(asking.asker.provider, ASK_BATCH, now()))
     if not due:
         return 0, 0
     answers = await asyncio.gather(*(_ask(asking, one, tell) for one in due))
@@ -43,6 +43,15 @@ async def put_questions(
     )
     _bear(asking, answers, tell, moment)
     return len(due), sum(closed)
+
+
+def _one_each(due: Sequence[OpenQuestion]) -> list[OpenQuestion]:
+    """One question of each person at a time: its answer may spare the others."""
+    first: dict[str, OpenQuestion] = {}
+    for one in due:
+        phone = one.event.msisdn
+        first.setdefault(phone.e164 if phone else one.event.key, one)
+    return list(first.values())
 
 
 async def _ask(asking: Asking, question: OpenQuestion, tell: Tell) -> Answered | NotYet:

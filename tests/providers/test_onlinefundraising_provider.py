@@ -54,7 +54,7 @@ def request(peer, at=NOW):
 async def test_full_settings_are_all_used():
     made = provider(FULL, name="dk")
     (door,) = made.doors
-    assert (door.provider, door.name, door.methods, door.answer().status) == ("dk", "sms", {"POST"}, 200)
+    assert (door.provider, door.name, door.methods, door.answer(None, None).status) == ("dk", "sms", {"POST"}, 200)
     assert [type(lock) for lock in door.locks] == [PathSecret]
     assert (door.published.url, door.published.refresh) == ("https://example.org/list.json?x=1", timedelta(hours=6))
     assert door.reader.keywords == {"hjælp"}

@@ -5,11 +5,13 @@ from connector.delivery.transport import FixedCredentials
 from connector.model.consent import Subscription
 from connector.providers.lock_settings import Reveal, build_locks
 from connector.providers.provider import Provider
+from connector.providers.strex.asker import StrexAsker
 from connector.providers.strex.callback import Reader
 from connector.providers.strex.commands import ACTIONS, StrexCommands
 from connector.providers.strex.doors import MessageDoor, ReportDoor
 from connector.providers.strex.keys import PublicKeys
 from connector.providers.strex.keywords import StrexKeywords
+from connector.providers.strex.lookups import StrexLookups
 from connector.providers.strex.rest import RestApi
 from connector.providers.strex.settings import StrexSettings
 from connector.providers.strex.signature import Signature
@@ -30,13 +32,18 @@ def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
         required = settings.signature.mode == "required"
         signature = Signature(keys=PublicKeys(), required=required, drift=settings.signature.drift)
     message_door = MessageDoor(reader=reader, locks=locks, signature=signature)
-    api, headers, keywords = settings.api, {}, None
+    api, headers, keywords, asker = settings.api, {}, None, None
     if api.key is not None:
         key = reveal(api.key).get_secret_value()
         headers[api.header] = api.form.replace("{key}", key)
         secret = reveal(settings.path_secrets[0]).get_secret_value() if settings.path_secrets else None
         rest = RestApi(url=api.url, header=api.rest_header, key=key)
         keywords = StrexKeywords(api=rest, door=message_door.name, secret=secret)
+        if settings.look_up.enabled:
+            asking = settings.look_up
+            asker = StrexAsker(
+                provider=name, lookups=StrexLookups(api=rest), keep=asking.keep, deadline=asking.deadline
+            )
     return Provider(
         name=name,
         doors=(message_door, ReportDoor(reader=reader, locks=locks, signature=signature)),
@@ -45,6 +52,7 @@ def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
         sink=StrexCommands(name=name) if api.key is not None else None,
         commands=commands(settings),
         keywords=keywords,
+        asker=asker,
         subscriptions=tuple(
             Subscription(
                 provider=name,

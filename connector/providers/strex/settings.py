@@ -1,5 +1,6 @@
 """What an operator writes under `providers:` for Strex Connect. What the settings lead to is put together in provider.py."""
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -45,6 +46,17 @@ class ApiSettings(Strict):
     """The header that bears the key, as it is, in calls for keywords and look-ups."""
 
 
+class LookUpSettings(Strict):
+    """The number look-up, for events that do not bring one. Each look-up may be billed by Strex."""
+
+    enabled: bool = False
+    """`true`: ask once for each number. Needs `api.key`."""
+    keep: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(days=30)
+    """How long an answer is remembered, at the most until the connector ends."""
+    deadline: Annotated[Duration, Field(ge=timedelta(seconds=10), le=timedelta(hours=1))] = timedelta(minutes=5)
+    """How long an event waits for its answer; then it goes on without. An opt-out never waits."""
+
+
 class SubscriptionSettings(Strict):
     """A subscription service: where a person may be a member of whom nothing has been heard yet."""
 
@@ -67,6 +79,8 @@ class StrexSettings(LockSettings):
     """Whether requests must be signed."""
     api: ApiSettings = ApiSettings()
     """How Strex is called."""
+    look_up: LookUpSettings = LookUpSettings()
+    """Whether the owners of numbers are asked for."""
     subscriptions: tuple[SubscriptionSettings, ...] = ()
     """The subscription services. An opt-out in the CRM goes to all of them for a person of whom the ledger knows none."""
     stop_words: tuple[Annotated[str, Field(min_length=1)], ...] = ()

@@ -1,0 +1,64 @@
+"""The number look-up in the road's `ask` step: asked once, never for an opt-out, and never in the way of the answer."""
+
+from datetime import timedelta
+
+import pytest
+from flow.world import CONFIG, a_world
+
+DONOR, OTHER = "+4790000001", "+4790000002"
+ASKING = CONFIG.replace("    subscriptions:", "    look_up: {{enabled: true}}\n    subscriptions:", 1)
+
+
+@pytest.fixture
+async def asking(tmp_path, secrets):
+    async with a_world(tmp_path, config=ASKING) as made, made.running():
+        await made.poll()
+        people = {DONOR: {"firstName": "Kari", "lastName": "Ås"}, OTHER: None}
+        await made.post(f"{made.strex}/_sandbox/config", {"people": people}, method="PUT")
+        yield made
+
+
+async def asked(world):
+    answer = await world.get(f"{world.strex}/_sandbox/lookups")
+    return answer["lookups"] if isinstance(answer, dict) else answer
+
+
+async def test_a_new_donor_gets_their_name_and_is_asked_for_once(asking):
+    await asking.phone(DONOR, "KATT")
+    await asking.phone(DONOR, "HUND")
+    await asking.settled()
+    contact = await asking.contact(DONOR)
+    assert (contact["FirstName"], contact["LastName"]) == ("Kari", "Ås")
+    assert await asked(asking) == [DONOR]
+
+
+async def test_nobody_in_the_register_is_an_answer_too(asking):
+    await asking.phone(OTHER, "KATT")
+    await asking.settled()
+    await asking.phone(OTHER, "HUND")
+    await asking.settled()
+    assert (await asking.contact(OTHER))["LastName"] == "Unknown"
+    assert await asked(asking) == [OTHER]
+
+
+async def test_an_opt_out_is_never_held_up_by_a_look_up(asking):
+    await asking.phone(DONOR, "KATT STOPP")
+    await asking.settled()
+    assert (await asking.contact(DONOR))["SMS_Opt_Out__c"] is True
+    assert await asked(asking) == []
+
+
+async def test_without_an_answer_the_event_goes_on_at_its_deadline(asking):
+    await asking.fault(asking.strex, fault="server_error", times=1_000_000, path="/api/lookup")
+    await asking.phone(DONOR, "KATT")
+    await asking.get(f"{asking.strex}/_sandbox/forwards?wait=1")
+    assert asking.counts() == {"pending": 2}
+    asking.clock.ahead += timedelta(minutes=10)
+    await asking.settled()
+    assert (await asking.contact(DONOR))["LastName"] == "Unknown"
+
+
+async def test_it_is_off_unless_it_is_asked_for(world):
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    assert await asked(world) == []
