@@ -11,12 +11,11 @@ from typing import Any
 import aiohttp
 
 from connector.adapters import load_config
-from connector.daemon import House, open_house
+from connector.daemon import Clock, House, open_house
 from connector.model.facts import Alarm, Cleared, Fact, Followed, Paused
 from connector.observe.metrics import Metrics
 from connector.sandbox import salesforce, strex
 from connector.sandbox.serve import serving
-from connector.service import Clock
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 30.0  # seconds that a condition may take on a busy machine before the test is called failed
