@@ -22,7 +22,11 @@ from connector.model.errors import ConnectorError
 HERE = "127.0.0.1"
 PATIENCE = 60.0  # seconds: a machine under load starts three interpreters slowly
 LOOK = 0.05  # seconds between two looks
-OTHERS = ("sumotext", "onlinefundraising")  # providers whose mappings are to be copied by those who have them
+OTHERS = (
+    "sumotext",
+    "onlinefundraising",
+    "messagecloud",
+)  # providers whose mappings are to be copied by those who have them
 EVERY = "every: 1s"  # the feed's pace in the demo; the shipped mapping looks twice a minute
 SHIPPED = Path(__file__).parents[3] / "mappings"
 
@@ -49,6 +53,17 @@ providers:
   onlinefundraising:
     path_secrets: [{{file: hook-secret}}]
     api: {{url: "{onlinefundraising}", key: {{file: provider-key}}}}
+  messagecloud:
+    path_secrets: [{{file: hook-secret}}]
+    api: {{url: "{messagecloud}", campaign_name: sandbox, key: {{file: provider-key}}}}
+    offers:
+      tiger:
+        service_id: demo
+        short_number: "2172"
+        keyword: TIGER
+        price: 100
+        thank_you: "{messagecloud}/_sandbox/page"
+        cancelled: "{messagecloud}/_sandbox/page"
 crm:
   salesforce:
     url: "{salesforce}"
@@ -75,7 +90,8 @@ class Stage:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
-        self.salesforce = self.strex = self.onlinefundraising = self.sumotext = self.hooks = self.admin = ""
+        self.salesforce = self.strex = self.onlinefundraising = self.sumotext = self.messagecloud = ""
+        self.hooks = self.admin = ""
         self.secret = secrets.token_urlsafe(16)
         self._undo = ExitStack()
 
@@ -86,6 +102,7 @@ class Stage:
             self.salesforce = self._sandbox("salesforce", "--data", str(self.directory / "salesforce.db"))
             self.strex = self._sandbox("strex", *key)
             self.onlinefundraising = self._sandbox("onlinefundraising", *key)
+            self.messagecloud = self._sandbox("messagecloud", *key[:2])
             self._daemon()
             # This one calls and is never called: it wants to know where from the start.
             doors = ("--hooks", f"{self.hooks}/sumotext", "--secret", self.secret)
@@ -138,6 +155,7 @@ class Stage:
                 admin=admin,
                 strex=self.strex,
                 onlinefundraising=self.onlinefundraising,
+                messagecloud=self.messagecloud,
                 salesforce=self.salesforce,
             ),
             encoding="utf-8",
@@ -155,6 +173,8 @@ class Stage:
         self.call(f"{self.strex}/_sandbox/config", {**addresses, "lookup": "nested"}, method="PUT")
         webhook = f"{self.hooks}/onlinefundraising/sms/{self.secret}"
         self.call(f"{self.onlinefundraising}/_sandbox/config", {"webhook_url": webhook}, method="PUT")
+        doors = {"hooks": f"{self.hooks}/messagecloud", "secret": self.secret}
+        self.call(f"{self.messagecloud}/_sandbox/config", doors, method="PUT")
 
     def _start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
         log: IO[str] = self._undo.enter_context((self.directory / f"{name}.log").open("w", encoding="utf-8"))

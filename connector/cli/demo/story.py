@@ -4,11 +4,11 @@ from typing import Any
 
 from rich.table import Table
 
-from connector.cli.demo import onlinefundraising, strex, sumotext
+from connector.cli.demo import messagecloud, onlinefundraising, strex, sumotext
 from connector.cli.demo.stage import Stage
 from connector.cli.demo.theatre import Theatre
 
-SCENES = (strex, sumotext, onlinefundraising)  # each has prepare(theatre) and play(theatre)
+SCENES = (strex, sumotext, onlinefundraising, messagecloud)  # each has prepare(theatre) and play(theatre)
 
 
 def play(stage: Stage, *, quiet: bool) -> dict[str, Any]:

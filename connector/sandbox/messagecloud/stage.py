@@ -39,6 +39,7 @@ class Stage:
             web.put("/_sandbox/config", self._configure),
             web.get("/_sandbox/transactions", self._transactions),
             web.get("/_sandbox/calls", self._calls),
+            web.get("/_sandbox/page", self._page),
             web.get("/_sandbox/sent", self._list_sent),
             web.post("/_sandbox/window", self._finish),
             web.post("/_sandbox/status", self._set_status),
@@ -61,6 +62,10 @@ class Stage:
 
     async def _calls(self, _: web.Request) -> web.Response:
         return web.json_response(self._gateway.calls)
+
+    async def _page(self, _: web.Request) -> web.Response:
+        """A page of the merchant's, for offers that have none yet."""
+        return web.Response(text="Back on the merchant's web site.")
 
     async def _list_sent(self, _: web.Request) -> web.Response:
         return web.json_response(self._sent)

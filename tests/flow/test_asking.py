@@ -1,0 +1,290 @@
+"""The road's ask step with an asker of the test's own: what waits, what does not, and what becomes of trouble."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from aiohttp import web
+
+from connector.adapters import CONFIG, Loaded, mapping_context
+from connector.config import document
+from connector.config.load import load
+from connector.delivery.peers import Asking
+from connector.delivery.transport import FixedCredentials, Transport
+from connector.mapping.compile import load_mappings
+from connector.model.event import Event, Result, Verdict
+from connector.model.exchange import HttpCall, HttpReply
+from connector.model.facts import Alarm, Asked, LoopFailed, Paused, Planned, Resumed
+from connector.model.outcome import Reason, Retry
+from connector.model.phone import Phone
+from connector.model.roles import Answered, NotYet
+from connector.pipeline import Around, Road, Terms
+from connector.sandbox.serve import serving
+from connector.steps.keeping import entry
+from connector.store.store import Store
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ANNA, BERIT = Phone("+4790000001"), Phone("+4790000002")
+DAY = timedelta(days=1)
+SETTINGS = """
+providers: {messagecloud: {open: true}}
+crm: {salesforce: {url: "https://acme.my.salesforce.com", sign_in: {client_id: a, client_secret: {env: B}}}}
+"""
+MAPPING = """
+on: [messagecloud.message, messagecloud.subscription]
+rules:
+  - name: out
+    when: {verdict: opt_out}
+    consent: opt_out
+  - name: all
+    ignore: true
+"""
+CRM = """
+on: salesforce.change
+feed: {object: Contact, fields: [MobilePhone], every: 30s}
+rules:
+  - name: out
+    when: {verdict: opt_out}
+    consent: opt_out
+"""
+
+
+@dataclass(kw_only=True)
+class Curious:
+    """Asks a server of the test for a word about the event's key."""
+
+    provider: str = "messagecloud"
+    first: timedelta = timedelta(seconds=5)
+    deadline: timedelta = DAY
+
+    def wants(self, event):
+        return event.shape == "subscription" and not event.final
+
+    def ask(self, event):
+        (reply,) = yield [HttpCall(method="GET", path=f"/{event.key}", timeout=timedelta(seconds=5))]
+        if not isinstance(reply, HttpReply) or reply.status == 503:
+            return NotYet(trouble=Retry(reason=Reason.UNAVAILABLE, detail="down"))
+        word = reply.body.decode()
+        if word == "bug":
+            raise RuntimeError(word)
+        known = replace(event, text=word if word != "surrogate" else "\ud800")
+        return NotYet(event=known) if word == "later" else Answered(event=replace(known, final=True))
+
+
+class Hanging(asyncio.Event):
+    """Set when a question is at the server, which keeps it until `over`."""
+
+    def __init__(self):
+        super().__init__()
+        self.over = asyncio.Event()
+
+
+@dataclass
+class Scene:
+    road: Road
+    store: Store
+    asking: Asking
+    words: dict
+    time: list
+    facts: list = field(default_factory=list)
+    asked: list = field(default_factory=list)
+    woken: list = field(default_factory=list)
+    hanging: Hanging = field(default_factory=Hanging)
+
+    async def keep(self, key, *, phone=None, shape="message", **about):
+        about = {"final": shape != "subscription", "result": Result.PENDING, **about}
+        event = Event(key=key, provider="messagecloud", shape=shape, received_at=self.now(), msisdn=phone, **about)
+        await self.store.inbox.keep([entry(event, b"", self.asking.asker)])
+
+    async def question(self, key, word, **about):
+        self.words[key] = word
+        await self.keep(key, shape="subscription", **about)
+
+    def now(self):
+        return NOW + timedelta(seconds=self.time[0])
+
+    def later(self, **delta):
+        self.time[0] += timedelta(**delta).total_seconds()
+
+    async def ask(self, **later):
+        self.later(**(later or {"seconds": 5}))
+        return await self.road.ask(self.asking)
+
+    def told(self, kind):
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    async def planned(self):
+        before = len(self.told(Planned))
+        while await self.road.plan():
+            pass
+        return [fact.event for fact in self.told(Planned)[before:]]
+
+    def outcomes(self):
+        return [(fact.event, fact.outcome, fact.reason) for fact in self.told(Asked)]
+
+
+@pytest.fixture
+async def scene(tmp_path):
+    (tmp_path / "mappings").mkdir()
+    (tmp_path / "mappings" / "a.yaml").write_text(MAPPING)
+    (tmp_path / "mappings" / "b.yaml").write_text(CRM)
+    loaded = Loaded(path=tmp_path / "c.yaml", settings=load(document.parse(SETTINGS, "c.yaml"), CONFIG))
+    rules = load_mappings(tmp_path / "mappings", mapping_context(loaded))
+    words, time, facts, asked, woken = {}, [0.0], [], [], []
+    hanging = Hanging()
+
+    async def answer(request):
+        key = request.path.strip("/")
+        asked.append(key)
+        word = words[key]
+        if word == "hangs":
+            hanging.set()
+            await hanging.over.wait()
+        return web.Response(status=503) if word == "down" else web.Response(text=word)
+
+    app = web.Application()
+    app.router.add_get("/{key}", answer)
+    store = Store.open(tmp_path / "c.db")
+    async with serving(app) as there, Transport() as transport:
+        around = Around(
+            tell=facts.append,
+            now=lambda: NOW + timedelta(seconds=time[0]),
+            monotonic=lambda: time[0],
+            wake=woken.append,
+        )
+        road = Road(store, rules, Terms(askers={}), around)
+        asking = Asking(Curious(), transport.client(FixedCredentials(there)))
+        yield Scene(road, store, asking, words, time, facts, asked, woken, hanging)
+    counts = store.inbox.counts()
+    assert sum(counts.values()) == store.inbox.received()
+    await store.close()
+
+
+async def test_an_answer_lets_its_event_be_planned_as_it_is_now_known(scene):
+    await scene.question("a", "hello")
+    assert await scene.road.ask(scene.asking) == 0, "nobody asks before the first pause is over"
+    assert await scene.ask() == 1
+    assert scene.woken == ["plan"]
+    assert await scene.planned() == ["a"]
+    assert scene.store.inbox.get("a").event.text == "hello"
+    assert scene.outcomes() == [("a", "answered", None)]
+    assert await scene.ask(days=9) == 0
+
+
+async def test_the_persons_later_events_wait_and_nobody_elses(scene):
+    await scene.question("a", "later", phone=ANNA)
+    await scene.keep("annas", phone=ANNA)
+    await scene.keep("berits", phone=BERIT)
+    assert await scene.planned() == ["berits"]
+    await scene.ask()
+    assert await scene.planned() == []
+    scene.words["a"] = "done"
+    await scene.ask(hours=1)
+    assert await scene.planned() == ["a", "annas"]
+
+
+async def test_an_opt_out_does_not_wait(scene):
+    await scene.question("a", "later", phone=ANNA)
+    await scene.keep("annas", phone=ANNA)
+    await scene.keep("stop", phone=ANNA, verdict=Verdict.OPT_OUT, short_number="2172")
+    assert await scene.planned() == ["stop"]
+    assert scene.store.consents.of(ANNA.e164)
+
+
+async def test_gaps_grow_from_seconds_to_an_hour(scene):
+    await scene.question("a", "later")
+    times = [scene.time[0] for _ in range(12 * 60 * 60) if await scene.ask(seconds=1)]
+    gaps = [int(after - before) for before, after in pairwise(times)]
+    assert gaps[:4] == [5, 10, 20, 40]
+    assert set(gaps[-3:]) == {3600}
+    assert all(after >= before for before, after in pairwise(gaps))
+
+
+async def test_at_the_deadline_the_event_is_planned_as_far_as_it_is_known(scene):
+    await scene.question("a", "later")
+    await scene.ask()
+    await scene.ask(days=1)
+    assert scene.outcomes()[-1] == ("a", "gave_up", None)
+    assert scene.told(Alarm) == []
+    assert await scene.planned() == ["a"]
+    stored = scene.store.inbox.get("a").event
+    assert (stored.text, stored.final, stored.result) == ("later", False, Result.PENDING)
+
+
+async def test_what_could_not_be_asked_until_its_deadline_calls_a_person(scene):
+    await scene.question("a", "down")
+    await scene.ask(days=1)
+    (alarm,) = scene.told(Alarm)
+    assert (alarm.kind, alarm.about, alarm.lasts) == ("unanswered", "a", False)
+    assert "connector replay a" in alarm.cure
+    assert await scene.planned() == ["a"]
+
+
+async def test_a_last_answer_at_the_deadline_still_counts(scene):
+    await scene.question("a", "done")
+    await scene.ask(days=3)
+    assert scene.outcomes() == [("a", "answered", None)]
+
+
+async def test_a_provider_that_is_down_is_left_alone_for_a_while_and_loses_nothing(scene):
+    await scene.question("a", "down")
+    assert await scene.ask() == 1
+    (paused,) = scene.told(Paused)
+    assert paused.reason is Reason.UNAVAILABLE
+    await scene.question("b", "done")
+    scene.later(seconds=paused.seconds - 1)
+    assert await scene.road.ask(scene.asking) == 0
+    scene.words["a"] = "done"
+    assert await scene.ask(hours=1) == 2
+    assert len(scene.told(Resumed)) == 1
+    assert sorted(await scene.planned()) == ["a", "b"]
+
+
+async def test_one_that_cannot_be_answered_holds_up_no_other(scene):
+    await scene.question("a", "bug")
+    await scene.question("b", "done")
+    assert await scene.ask() == 2
+    assert ("b", "answered", None) in scene.outcomes()
+    assert ("a", "not_yet", "bug") in scene.outcomes()
+    (failed,) = scene.told(LoopFailed)
+    assert failed.loop == "ask messagecloud"
+    assert scene.told(Paused) == []
+    scene.words["a"] = "done"
+    await scene.ask(hours=1)
+    assert sorted(await scene.planned()) == ["a", "b"]
+
+
+async def test_an_answer_that_cannot_be_stored_is_not_taken_and_ends_at_the_deadline(scene):
+    await scene.question("a", "surrogate")
+    await scene.ask()
+    assert scene.outcomes() == [("a", "not_yet", "bug")]
+    await scene.ask(days=1)
+    assert await scene.planned() == ["a"]
+    assert scene.store.inbox.get("a").event.text is None
+
+
+async def test_many_questions_are_asked_a_few_at_a_time(scene):
+    for number in range(10):
+        await scene.question(f"q{number}", "done")
+    moved = [await scene.ask()]
+    while moved[-1]:
+        moved.append(await scene.road.ask(scene.asking))
+    assert moved == [4, 4, 2, 0]
+    assert sorted(scene.asked) == sorted(f"q{number}" for number in range(10))
+
+
+async def test_a_step_that_is_broken_off_asks_again(scene):
+    await scene.question("a", "hangs")
+    scene.later(seconds=5)
+    step = asyncio.create_task(scene.road.ask(scene.asking))
+    await scene.hanging.wait()
+    step.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await step
+    scene.hanging.over.set()
+    assert await scene.planned() == []
+    scene.words["a"] = "done"
+    assert await scene.road.ask(scene.asking) == 1
+    assert await scene.planned() == ["a"]
