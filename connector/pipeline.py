@@ -102,7 +102,6 @@ class Road:
         position = recovery.position or self._store.following.cursor(name)
         page = await recovery.client.run(recovery.catch_up.ask(position, now))
         if isinstance(page, Retry):
-            recovery.end(now)  # the round begins anew: nothing of it was kept
             self._wait(recovery.patience, page)
             return 0
         recovery.patience.over(self._tell)

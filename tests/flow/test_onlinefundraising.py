@@ -240,7 +240,7 @@ async def test_a_list_that_cannot_be_read_is_asked_for_again_and_misses_nothing(
         await account.phone(f"TIFO {number}")
     world = account.world
     for turn, fault in enumerate((503, 500, 429, "dropped", "garbage"), start=1):
-        # A call that was dropped is repeated twice at once; the fault is on the second page, so that a round is broken off.
+        # A call that was dropped is repeated twice at once; the fault is on the second page, in the middle of a round.
         times = 3 if fault == "dropped" else 1
         body = {"fault": fault, "path": "/SmsMO?pageNumber=2", "times": times}
         await world.post(f"{account.url}/_sandbox/faults", body)
@@ -250,6 +250,7 @@ async def test_a_list_that_cannot_be_read_is_asked_for_again_and_misses_nothing(
         assert world.counts() == {}
     await account.looks("messages", after=timedelta(hours=2))
     assert world.counts() == {"delivered": 8}
+    assert len(await account.calls("/SmsMO?pageNumber=1&")) == 1  # the round went on where it was
 
 
 async def test_a_wrong_key_is_an_alarm_that_ends_when_it_works_again(account):
@@ -350,8 +351,8 @@ async def test_without_any_address_list_the_provider_is_told_to_come_again(tmp_p
 
 
 async def test_the_api_key_is_not_sent_to_the_address_list(tmp_path, secrets):
-    async with serving(onlinefundraising.build(api_key="another")) as elsewhere:
-        lock = f"address_list: {{{{url: {elsewhere}/keywords}}}}"  # a page that asks for a key, to see that none comes
+    async with serving(onlinefundraising.build()) as elsewhere:
+        lock = f"address_list: {{{{url: {elsewhere}/keywords}}}}"  # a page that asks for the same key, to see that none comes
         async with an_account(tmp_path, lock) as account, account.world.running():
             assert (await account.post(numbered()))[0] == 503
             assert await account.world.get(f"{elsewhere}/_sandbox/calls") == ["GET /keywords 401"]
