@@ -5,24 +5,22 @@ It is one straight line on purpose: nearly every step uses what the steps before
 
 import asyncio
 import socket
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from connector.adapters import Loaded, build_crms, build_providers, load_config, mapping_context
 from connector.control import Control
-from connector.crm.crm import Crm, Watching
-from connector.delivery.peers import Asking, Outlet, Watch
-from connector.delivery.transport import Client, Transport
+from connector.crm.crm import Crm
+from connector.delivery.peers import Asking, Outlet
+from connector.delivery.transport import Transport
+from connector.house import Clock, House
 from connector.jobs import Calendar, Job
-from connector.loops import Loop, Step
-from connector.mapping.compile import Ruleset, load_mappings
+from connector.mapping.compile import load_mappings
 from connector.model.errors import StoreUnavailable
-from connector.model.facts import Lived, Reloaded, Tell
+from connector.model.facts import Lived, Tell
 from connector.model.problem import ProblemsFound
 from connector.observe.logs import Log, take_over_libraries
 from connector.observe.metrics import Metrics
@@ -34,7 +32,6 @@ from connector.steps.asking import ask_loop
 from connector.steps.deadlines import Deadlines
 from connector.steps.gauges import gauges
 from connector.steps.recovering import Recovery
-from connector.steps.trials import refuse_failing
 from connector.store.store import Store
 from connector.web.admin import Admin, write_token
 from connector.web.hooks import Hooks
@@ -43,117 +40,7 @@ from connector.web.server import Listener
 IDLE = timedelta(seconds=1)  # a loop that is not woken looks for itself: a retry may have come due
 WATCH_OVER = timedelta(seconds=15)  # between two looks at deadlines
 PROBE = timedelta(seconds=5)  # between two questions to the writer whether it lives
-# A step that takes longer hangs. A batch to a slow CRM may rightly take minutes.
-STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2)}
-STUCK_ELSE = timedelta(minutes=15)
 TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file beside the database, not a secret.
-
-
-class Clock:
-    """Time as the house sees it. Loops and pauses go by `monotonic`, which no change of the wall clock stops."""
-
-    def now(self) -> datetime:
-        """The wall clock, UTC."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds since some start."""
-        return time.monotonic()
-
-
-class House:
-    """The running daemon. Made by open_house()."""
-
-    def __init__(self, loaded: Loaded, tell: Tell, clock: Clock) -> None:
-        self.loaded = loaded
-        self.tell = tell
-        self.clock = clock
-        self.url = ""  # of the public listener
-        self.admin_url = ""
-        self.broken = asyncio.Event()  # the database cannot be trusted any more: the process must end
-        self.store: Store
-        self.road: Road
-        self.crms: Mapping[str, Crm] = {}
-        self.clients: Mapping[str, Client] = {}
-        self.loops: dict[str, Loop] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._feeds: dict[str, Watching] = {}
-
-    def wake(self, name: str) -> None:
-        """Wake a loop; a name that has none, such as a sink that was taken out of the config, wakes nobody."""
-        if name in self.loops:
-            self.loops[name].wake()
-
-    def begin(self, name: str, step: Step, *, idle: timedelta) -> None:
-        """Start a loop."""
-        loop = Loop(name, step, idle=idle, tell=self.tell, monotonic=self.clock.monotonic)
-        self.loops[name] = loop
-        self._tasks[name] = asyncio.create_task(loop.run(), name=name)
-
-    async def end(self, *names: str) -> None:
-        """Let loops finish what they hold, all at once, and end them."""
-        for name in names:
-            self.loops[name].stop()
-        await asyncio.gather(*(self._tasks.pop(name) for name in names))
-        for name in names:
-            del self.loops[name]
-
-    async def follow(self, rules: Ruleset) -> None:
-        """Start the feeds that the rules ask for, and end those that they no longer do."""
-        wanted = {
-            f"{crm}.{name}": (crm, Watching(object=name, fields=one.fields, key_fields=one.key_fields, every=one.every))
-            for crm, several in rules.feeds.items()
-            for name, one in several.items()
-        }
-        over = [name for name, one in self._feeds.items() if name not in wanted or wanted[name][1] != one]
-        await self.end(*over)
-        for name in over:
-            del self._feeds[name]
-        for name in wanted.keys() - self._feeds.keys():
-            crm, watching = wanted[name]
-            source = self.crms[crm]
-            watch = Watch(source.feed(watching), self.clients[crm], source.consent_fields.get(watching.object))
-            self._feeds[name] = watching
-            self.begin(name, partial(self.road.follow, watch), idle=watching.every)
-
-    async def reload(self) -> Ruleset:
-        """Read the mappings again: whole, or not at all. Raises ProblemsFound, and the present ones stay."""
-        try:
-            rules = load_mappings(self.loaded.at(self.loaded.settings.mappings), mapping_context(self.loaded))
-            refuse_failing(rules)
-        except ProblemsFound as found:
-            self.tell(Reloaded(accepted=False, version=self.road.rules.version, problems=len(found.problems)))
-            raise
-        self.road.rules = rules
-        await self.follow(rules)
-        self.tell(Reloaded(accepted=True, version=rules.version))
-        return rules
-
-    async def reload_for_a_person(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The same, as a command of the admin listener."""
-        rules = await self.reload()
-        return {"version": rules.version, "files": [file.name for file in rules.files]}
-
-    async def sweep(self) -> None:
-        """Delete what is settled long ago."""
-        keep = self.loaded.settings.store.retention.delivered
-        await self.store.retention.sweep(self.clock.now(), keep_delivered=keep, keep_raw=keep)
-
-    def unready(self) -> list[str]:
-        """Why no callbacks can be taken, in plain words."""
-        return self.sick() + ([] if self.store.writer.has_room() else ["the disk is nearly full: free some space"])
-
-    def sick(self) -> list[str]:
-        """Why the process does not work, in plain words; nothing when it does."""
-        stuck = [name for name, loop in self.loops.items() if not loop.alive(STUCK.get(name, STUCK_ELSE))]
-        return [f"the loop {name} does not move" for name in stuck] + (
-            ["the database cannot be trusted"] if self.broken.is_set() else []
-        )
-
-    async def probe(self) -> int:
-        """Ask the writer whether it lives. Where it does not answer, the loop that asks stands still, and is seen to."""
-        await self.store.writer.alive()
-        return 0
 
 
 @asynccontextmanager

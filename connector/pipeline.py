@@ -20,7 +20,7 @@ from connector.model.consent import Subscription
 from connector.model.errors import StoreUnavailable
 from connector.model.event import Event
 from connector.model.exchange import HttpRequest, HttpResponse
-from connector.model.facts import Alarm, Followed, Received, Settled, Tell, TurnedAway, Wrote
+from connector.model.facts import Followed, Received, Tell, TurnedAway, Wrote
 from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason, Retry
 from connector.model.roles import Asker, ConsentFields, Door
@@ -30,9 +30,10 @@ from connector.steps.keeping import entries
 from connector.steps.planned import Planner, flood
 from connector.steps.reading import Cursor, read_page
 from connector.steps.recovering import Recovery, portions
+from connector.steps.settled import told
 from connector.store.inbox import Entry, Kept, StoredEvent
 from connector.store.store import Store
-from connector.store.units import Planned, Settlement, Unit
+from connector.store.units import Planned
 
 PLAN_BATCH = 500  # events a transaction: one fsync for many, and a stop is still answered at once
 NONCE_LIFE = timedelta(days=1)  # far beyond any drift that a door may allow
@@ -209,7 +210,8 @@ class Road:
         self._tell(
             Wrote(sink=sink.name, operations=len(operations), calls=outlet.client.calls - calls, seconds=seconds)
         )
-        self._tell_settled(units, settled)
+        for fact in told(units, settled, now=self._around.now()):
+            self._tell(fact)
         self._bear(outlet, sent)
         return len(units)
 
@@ -259,30 +261,6 @@ class Road:
             return
         reason, detail, pause = bad
         outlet.patience.pause(reason, detail, pause, now=self._around.monotonic(), tell=self._tell)
-
-    def _tell_settled(self, units: Sequence[Unit], settled: Sequence[Settlement]) -> None:
-        now = self._around.now()
-        for unit, end in zip(units, settled, strict=True):
-            self._tell(
-                Settled(
-                    event=unit.event_key,
-                    sink=unit.sink,
-                    state=end.state,
-                    reason=end.reason,
-                    attempts=unit.attempts + end.spend_attempt,
-                    seconds=(now - unit.received_at).total_seconds(),
-                )
-            )
-            if end.reason is Reason.PROVIDER_DISAGREES:
-                self._tell(
-                    Alarm(
-                        kind="provider_disagrees",
-                        about=unit.event_key,
-                        lasts=False,
-                        message=f"{unit.sink} does not know a subscription that our ledger holds active",
-                        cure="see `connector explain` of the event, and look the subscriber up at the provider",
-                    )
-                )
 
 
 def _received(entry: Entry, kept: Kept) -> Received:

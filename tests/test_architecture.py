@@ -15,7 +15,7 @@ LEVELS = {
     **dict.fromkeys(("providers", "crm", "store", "planning", "loops", "service"), 3),
     "steps": 4,
     **dict.fromkeys(("pipeline", "adapters"), 5),
-    **dict.fromkeys(("control", "jobs", "web"), 6),
+    **dict.fromkeys(("control", "jobs", "web", "house"), 6),
     "daemon": 7,
     "cli": 8,
     "__main__": 9,

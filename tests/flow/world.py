@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 
 from connector.adapters import load_config
-from connector.daemon import Clock, House, open_house
+from connector.daemon import open_house
+from connector.house import Clock, House
 from connector.model.facts import Alarm, Cleared, Fact, Followed, Paused
 from connector.observe.metrics import Metrics
 from connector.sandbox import salesforce, strex

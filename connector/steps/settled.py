@@ -1,0 +1,29 @@
+"""Settled units → what is worth telling of them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from connector.model.facts import Alarm, Fact, Settled
+from connector.model.outcome import Reason
+from connector.store.units import Settlement, Unit
+
+
+def told(units: Sequence[Unit], settled: Sequence[Settlement], *, now: datetime) -> Iterator[Fact]:
+    """One fact for each unit, and an alarm where ledger and provider disagree."""
+    for unit, end in zip(units, settled, strict=True):
+        yield Settled(
+            event=unit.event_key,
+            sink=unit.sink,
+            state=end.state,
+            reason=end.reason,
+            attempts=unit.attempts + end.spend_attempt,
+            seconds=(now - unit.received_at).total_seconds(),
+        )
+        if end.reason is Reason.PROVIDER_DISAGREES:
+            yield Alarm(
+                kind="provider_disagrees",
+                about=unit.event_key,
+                lasts=False,
+                message=f"{unit.sink} does not know a subscription that our ledger holds active",
+                cure="see `connector explain` of the event, and look the subscriber up at the provider",
+            )
