@@ -1,6 +1,7 @@
 """The sandbox's own interface under /_sandbox/: faults, a person's edits, merges, statistics and history."""
 
 from collections.abc import Callable
+from sqlite3 import IntegrityError
 from typing import Any
 
 import orjson
@@ -14,7 +15,8 @@ from connector.sandbox.salesforce.fields import Kind, SObject
 from connector.sandbox.salesforce.login import Sessions
 from connector.sandbox.salesforce.outbound import FIRST_GAP, Outbound, Target
 from connector.sandbox.salesforce.reading import Reader
-from connector.sandbox.salesforce.refusals import RequestRefusedError
+from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRefusedError
+from connector.sandbox.salesforce.seeding import MOST, seed
 from connector.sandbox.salesforce.usage import Usage
 from connector.sandbox.salesforce.values import as_moment
 from connector.sandbox.salesforce.writing import Outcome, Writer
@@ -60,6 +62,7 @@ class Control:
             web.post("/_sandbox/reset", self.reset),
             web.get("/_sandbox/records/{object}", self.list_records),
             web.post("/_sandbox/records/{object}", self.edit_records),
+            web.post("/_sandbox/seed/{object}", self.seed),
             web.post("/_sandbox/merge", self.merge),
             web.get("/_sandbox/history", self.history),
             web.get("/_sandbox/outbound", self.list_outbound),
@@ -137,6 +140,28 @@ class Control:
         if author.user == org.PERSON_USER:
             self._outbound.changed(known, ids)
         return _json({"ids": ids})
+
+    async def seed(self, request: web.Request) -> web.Response:
+        """Many records at once: {"count": 200000, "fields": {"LastName": "Donor ######"}}; patterns are told in seeding.py."""
+        known = _object(request.match_info["object"])
+        body = await _document(request)
+        count, first, fields = body.get("count"), body.get("first", 0), body.get("fields")
+        if not isinstance(count, int) or not 1 <= count <= MOST or not isinstance(first, int) or first < 0:
+            raise ControlError(f"count must be a whole number from 1 to {MOST}, first one from 0.")
+        if not isinstance(fields, dict):
+            raise ControlError(
+                'fields must be an object: {"LastName": "Donor ######", "MobilePhone": ["+479#######", null]}.'
+            )
+        try:
+            with self._database.transaction():
+                ids = seed(self._database, known, fields, range(first, first + count), self._author("person"))
+        except RecordRefusedError as refusal:
+            raise ControlError(f"{refusal.code}: {refusal.message}") from refusal
+        except IntegrityError:
+            raise ControlError(
+                "A unique field would hold one value twice: give its pattern more #, or another first."
+            ) from None
+        return _json({"first": ids[0], "last": ids[1]})
 
     def _by_id(self, known: SObject, records: list[dict[str, Any]], author: Author) -> list[Outcome]:
         changed = iter(self._writer.update(known, [record for record in records if "Id" in record], author))
