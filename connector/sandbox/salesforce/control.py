@@ -112,11 +112,11 @@ class Control:
 
     async def list_records(self, request: web.Request) -> web.Response:
         """All rows of an object with all fields."""
-        return _json({"records": self._reader.every(_object(request.match_info["object"]))})
+        return _json({"records": self._reader.every(self._object(request.match_info["object"]))})
 
     async def edit_records(self, request: web.Request) -> web.Response:
         """A person's edit or a mass load: by Id, by the external ID field named as `key`, or as new records; all or none."""
-        known = _object(request.match_info["object"])
+        known = self._object(request.match_info["object"])
         body = await _document(request)
         records = body.get("records")
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
@@ -171,7 +171,7 @@ class Control:
     async def merge(self, request: web.Request) -> web.Response:
         """Merge the record `loser` into `winner`: it is deleted, and what pointed to it points to the winner."""
         body = await _document(request)
-        known = _object(str(body.get("object")))
+        known = self._object(str(body.get("object")))
         if not known.mergeable:
             raise ControlError(f"{known.name} records cannot be merged; Account, Contact and Lead can.")
         winner, loser = str(body.get("winner")), str(body.get("loser"))
@@ -183,7 +183,7 @@ class Control:
             if refusal is not None or outcome.id == gone.id:
                 reason = refusal.message if refusal else "they are the same record"
                 raise ControlError(f"{loser} cannot be merged into {winner}: {reason}.")
-            for child in org.OBJECTS.values():
+            for child in self._database.schema.objects.values():
                 for field in child.fields:
                     if field.kind is Kind.REFERENCE and known.name in field.targets and field.writable:
                         self._repoint(child, field.name, (str(gone.id), str(outcome.id)), author)
@@ -212,7 +212,7 @@ class Control:
     async def add_outbound(self, request: web.Request) -> web.Response:
         """Send outbound messages about an object to a URL from now on."""
         body = await _document(request)
-        known = _object(str(body.get("object")))
+        known = self._object(str(body.get("object")))
         url, fields = body.get("url"), body.get("fields")
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             raise ControlError("url must be the http address of the receiver.")
@@ -223,6 +223,13 @@ class Control:
         )
         self._outbound.add(target)
         return _json(target.shown())
+
+    def _object(self, name: str) -> SObject:
+        schema = self._database.schema
+        known = schema.find(name)
+        if known is None:
+            raise ControlError(f"The org has no object {name}; it has {', '.join(schema.objects)}.")
+        return known
 
     def _author(self, name: str) -> Author:
         if name not in USERS:
@@ -257,10 +264,3 @@ async def _document(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ControlError("The body must be a JSON object.")
     return body
-
-
-def _object(name: str) -> SObject:
-    known = org.find_object(name)
-    if known is None:
-        raise ControlError(f"The org has no object {name}; it has {', '.join(org.OBJECTS)}.")
-    return known
