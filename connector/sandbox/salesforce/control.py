@@ -143,7 +143,7 @@ class Control:
 
     async def seed(self, request: web.Request) -> web.Response:
         """Many records at once: {"count": 200000, "fields": {"LastName": "Donor ######"}}; patterns are told in seeding.py."""
-        known = _object(request.match_info["object"])
+        known = self._object(request.match_info["object"])
         body = await _document(request)
         count, first, fields = body.get("count"), body.get("first", 0), body.get("fields")
         if not isinstance(count, int) or not 1 <= count <= MOST or not isinstance(first, int) or first < 0:
