@@ -1,6 +1,7 @@
 """The sandbox's own interface under /_sandbox/: faults, a person's edits, deletions and merges, statistics and history."""
 
 from collections.abc import Callable
+from sqlite3 import IntegrityError
 from typing import Any
 
 import orjson
@@ -15,7 +16,8 @@ from connector.sandbox.salesforce.login import Sessions
 from connector.sandbox.salesforce.outbound import FIRST_GAP, Outbound, Target
 from connector.sandbox.salesforce.reading import Reader
 from connector.sandbox.salesforce.recycling import Recycling, RecyclingError
-from connector.sandbox.salesforce.refusals import RequestRefusedError
+from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRefusedError
+from connector.sandbox.salesforce.seeding import MOST, seed
 from connector.sandbox.salesforce.usage import Usage
 from connector.sandbox.salesforce.values import as_moment
 from connector.sandbox.salesforce.writing import Outcome, Writer
@@ -62,6 +64,7 @@ class Control:
             web.post("/_sandbox/reset", self.reset),
             web.get("/_sandbox/records/{object}", self.list_records),
             web.post("/_sandbox/records/{object}", self.edit_records),
+            web.post("/_sandbox/seed/{object}", self.seed),
             web.post("/_sandbox/merge", self.merge),
             web.post("/_sandbox/delete", self.delete),
             web.post("/_sandbox/undelete", self.undelete),
@@ -113,11 +116,11 @@ class Control:
 
     async def list_records(self, request: web.Request) -> web.Response:
         """All rows of an object with all fields."""
-        return _json({"records": self._reader.every(_object(request.match_info["object"]))})
+        return _json({"records": self._reader.every(self._object(request.match_info["object"]))})
 
     async def edit_records(self, request: web.Request) -> web.Response:
         """A person's edit or a mass load: by Id, by the external ID field named as `key`, or as new records; all or none."""
-        known = _object(request.match_info["object"])
+        known = self._object(request.match_info["object"])
         body = await _document(request)
         records = body.get("records")
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
@@ -142,6 +145,28 @@ class Control:
             self._outbound.changed(known, ids)
         return _json({"ids": ids})
 
+    async def seed(self, request: web.Request) -> web.Response:
+        """Many records at once: {"count": 200000, "fields": {"LastName": "Donor ######"}}; patterns are told in seeding.py."""
+        known = self._object(request.match_info["object"])
+        body = await _document(request)
+        count, first, fields = body.get("count"), body.get("first", 0), body.get("fields")
+        if not isinstance(count, int) or not 1 <= count <= MOST or not isinstance(first, int) or first < 0:
+            raise ControlError(f"count must be a whole number from 1 to {MOST}, first one from 0.")
+        if not isinstance(fields, dict):
+            raise ControlError(
+                'fields must be an object: {"LastName": "Donor ######", "MobilePhone": ["+479#######", null]}.'
+            )
+        try:
+            with self._database.transaction():
+                ids = seed(self._database, known, fields, range(first, first + count), self._author("person"))
+        except RecordRefusedError as refusal:
+            raise ControlError(f"{refusal.code}: {refusal.message}") from refusal
+        except IntegrityError:
+            raise ControlError(
+                "A unique field would hold one value twice: give its pattern more #, or another first."
+            ) from None
+        return _json({"first": ids[0], "last": ids[1]})
+
     def _by_id(self, known: SObject, records: list[dict[str, Any]], author: Author) -> list[Outcome]:
         changed = iter(self._writer.update(known, [record for record in records if "Id" in record], author))
         new = iter(self._writer.insert(known, [record for record in records if "Id" not in record], author))
@@ -150,7 +175,7 @@ class Control:
     async def merge(self, request: web.Request) -> web.Response:
         """Merge the record `loser`, or up to two `losers`, into `winner`; `fields` are the values that the person chose for it."""
         body = await _document(request)
-        known = _object(str(body.get("object")))
+        known = self._object(str(body.get("object")))
         losers = body.get("losers", [body.get("loser")])
         fields = body.get("fields", {})
         if not isinstance(losers, list) or not isinstance(fields, dict):
@@ -165,17 +190,24 @@ class Control:
 
     async def delete(self, request: web.Request) -> web.Response:
         """Move the records `ids` to the recycle bin, as a person does."""
-        known, ids = await _named(request)
+        known, ids = await self._named(request)
         with self._database.transaction():
             return _json({"ids": self._recycling.delete(known, ids, self._author("person"))})
 
     async def undelete(self, request: web.Request) -> web.Response:
         """Bring the records `ids` back from the recycle bin."""
-        known, ids = await _named(request)
+        known, ids = await self._named(request)
         with self._database.transaction():
             back = self._recycling.undelete(known, ids, self._author("person"))
         self._outbound.changed(known, back)
         return _json({"ids": back})
+
+    async def _named(self, request: web.Request) -> tuple[SObject, list[str]]:
+        body = await _document(request)
+        ids = body.get("ids")
+        if not isinstance(ids, list):
+            raise ControlError("ids must be a list of record ids.")
+        return self._object(str(body.get("object"))), [str(one) for one in ids]
 
     async def history(self, request: web.Request) -> web.Response:
         """Every accepted write in order, of one object and after one sequence number if asked."""
@@ -191,7 +223,7 @@ class Control:
     async def add_outbound(self, request: web.Request) -> web.Response:
         """Send outbound messages about an object to a URL from now on."""
         body = await _document(request)
-        known = _object(str(body.get("object")))
+        known = self._object(str(body.get("object")))
         url, fields = body.get("url"), body.get("fields")
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             raise ControlError("url must be the http address of the receiver.")
@@ -202,6 +234,13 @@ class Control:
         )
         self._outbound.add(target)
         return _json(target.shown())
+
+    def _object(self, name: str) -> SObject:
+        schema = self._database.schema
+        known = schema.find(name)
+        if known is None:
+            raise ControlError(f"The org has no object {name}; it has {', '.join(schema.objects)}.")
+        return known
 
     def _author(self, name: str) -> Author:
         if name not in USERS:
@@ -238,18 +277,3 @@ async def _document(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ControlError("The body must be a JSON object.")
     return body
-
-
-async def _named(request: web.Request) -> tuple[SObject, list[str]]:
-    body = await _document(request)
-    ids = body.get("ids")
-    if not isinstance(ids, list):
-        raise ControlError("ids must be a list of record ids.")
-    return _object(str(body.get("object"))), [str(one) for one in ids]
-
-
-def _object(name: str) -> SObject:
-    known = org.find_object(name)
-    if known is None:
-        raise ControlError(f"The org has no object {name}; it has {', '.join(org.OBJECTS)}.")
-    return known

@@ -6,7 +6,6 @@ Sources: SOAP API Developer Guide, "merge()" and "undelete()"; Object Reference,
 from collections.abc import Sequence
 from typing import Any
 
-from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.fields import Kind, SObject
@@ -49,7 +48,7 @@ class Recycling:
         if master in gone:
             raise RecyclingError("they are the same record")
         _done(self._writer.update(known, [{**fields, "Id": master}], author)[0])
-        for child in org.OBJECTS.values():
+        for child in self._database.schema.objects.values():
             for field in child.fields:
                 if field.kind is Kind.REFERENCE and known.name in field.targets and field.writable:
                     self._repoint(child, field.name, gone, master, author)

@@ -122,7 +122,7 @@ class Writer:
     ) -> list[Draft]:
         if author.spoiling is not None and any(author.spoiling(record) for record in records):
             raise undecodable("datetime", "")
-        return [read(known, record, ignore=ignore) for record in records]
+        return [read(self._database.schema, known, record, ignore=ignore) for record in records]
 
     def _write(self, known: SObject, drafts: list[Draft], author: Author) -> list[Outcome]:
         self._refuse_locked(drafts, author)
