@@ -22,7 +22,8 @@ ENDINGS = frozenset(
 )
 # These are states of the org rather than incidents: they last until they are cleared, unless `times` is given.
 STATES = frozenset({"bad_record", "no_composite_upsert", "late_commit"})
-NAMES = ENDINGS | STATES | {"row_lock", "slow", "login_refused"}
+NAMES = ENDINGS | STATES | {"row_lock", "slow", "held_answer", "login_refused"}
+# `held_answer`: the answer is made, and on its way until the fault is cleared.
 ONLY_WRITES = frozenset({"row_lock", "bad_record", "late_commit", "dropped"})
 FIELDS = frozenset({"fault", "times", "after", "every", "seconds", "records", "only"})
 
