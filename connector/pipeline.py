@@ -5,7 +5,7 @@ detail stands in steps/, and what it decides in the pure rooms below.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -23,7 +23,7 @@ from connector.model.exchange import HttpRequest, HttpResponse
 from connector.model.facts import Followed, Received, Tell, TurnedAway, Wrote
 from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason, Retry
-from connector.model.roles import LOOK, Asker, ConsentFields, Door
+from connector.model.roles import LOOK, Asker, ConsentFields, Door, Notice
 from connector.steps.asking import ask_loop, put_questions
 from connector.steps.errands import errands, settlements, shadow_of
 from connector.steps.keeping import entries
@@ -86,11 +86,7 @@ class Road:
             expires = request.received_at + NONCE_LIFE if admission.nonce else None
             kept = await self._store.inbox.keep(brought, nonce=admission.nonce, nonce_expires=expires)
             if admission.notices:
-                await self._store.pointers.take(
-                    door.provider, admission.notices, expires=request.received_at + NOTICE_LIFE
-                )
-                for name in {one.object for one in admission.notices}:
-                    self._around.wake(f"{door.provider}.{name}")
+                await self._point(door.provider, admission.notices, request.received_at + NOTICE_LIFE)
             if admission.hint and await self._store.questions.hasten(admission.hint, now=self._around.now()):
                 self._around.wake(ask_loop(door.provider))
         except StoreUnavailable:
@@ -225,6 +221,15 @@ class Road:
             self._tell(fact)
         self._bear(outlet, sent)
         return len(units)
+
+    async def _point(self, crm: str, notices: Sequence[Notice], expires: datetime) -> None:
+        """Have the feeds look at what a CRM tells of. What nobody follows is nobody's news."""
+        followed = {name.casefold(): name for name in self.rules.feeds.get(crm, {})}
+        told = [replace(one, object=followed[key]) for one in notices if (key := one.object.casefold()) in followed]
+        if told:
+            await self._store.pointers.take(crm, told, expires=expires)
+        for name in {one.object for one in told}:
+            self._around.wake(f"{crm}.{name}")
 
     def _wait(self, patience: Patience, answer: Retry) -> None:
         """Leave a peer that was asked something alone for as long as its answer says."""

@@ -1,4 +1,4 @@
-"""What people do to whole contacts in Salesforce, over HTTP with both sandboxes: nobody is opted in by it, and nothing is sent twice."""
+"""What people do to whole contacts in Salesforce, over HTTP: nobody is opted in by it, and nothing is sent twice."""
 
 import pytest
 

@@ -22,7 +22,6 @@ from connector.sandbox.salesforce.refusals import RequestRefusedError
 from connector.sandbox.salesforce.usage import Usage
 from connector.sandbox.salesforce.values import as_moment
 
-HOLD = 0.01  # seconds between two looks whether an answer is to be held on
 LARGEST_BODY = 50 * 1024 * 1024  # bytes
 EXPIRED = RequestRefusedError(401, "INVALID_SESSION_ID", "Session expired or invalid")
 REFUSALS = {
@@ -147,8 +146,8 @@ class Server:
             collection_upserts="no_composite_upsert" not in struck or not _is_composite(target),
         )
         response = self._answered(call)
-        while "held_answer" in struck and struck["held_answer"] in self._faults.all:
-            await asyncio.sleep(HOLD)
+        if "held_answer" in struck:
+            await struck["held_answer"].cleared.wait()
         if "dropped" in struck:
             return _hang_up(request)
         if "garbage" in struck and isinstance(response.body, bytes):
