@@ -141,7 +141,7 @@ class Road:
             feed.look([one.record_id for one in named]) if named else feed.ask(cursor.position)
         )
         if isinstance(page, Retry):
-            if page.reason is Reason.UNEXPECTED_ANSWER:
+            if page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN}:
                 # One of them may be what the CRM cannot look at; the next round sees them all anyway.
                 await pointers.drop(named)
             self._wait(watch.patience, page)
@@ -226,10 +226,9 @@ class Road:
         """Have the feeds look at what a CRM tells of. What nobody follows is nobody's news."""
         followed = {name.casefold(): name for name in self.rules.feeds.get(crm, {})}
         told = [replace(one, object=followed[key]) for one in notices if (key := one.object.casefold()) in followed]
-        if told:
-            await self._store.pointers.take(crm, told, expires=expires)
-        for name in {one.object for one in told}:
-            self._around.wake(f"{crm}.{name}")
+        if told and await self._store.pointers.take(crm, told, expires=expires):
+            for name in {one.object for one in told}:
+                self._around.wake(f"{crm}.{name}")
 
     def _wait(self, patience: Patience, answer: Retry) -> None:
         """Leave a peer that was asked something alone for as long as its answer says."""

@@ -39,9 +39,14 @@ def alike(one: Any, other: Any) -> bool:
         return bool(one) is bool(other) if _flaglike(one) and _flaglike(other) else False
     if isinstance(one, int | float | Decimal) and isinstance(other, int | float | Decimal):
         return Decimal(str(one)) == Decimal(str(other))
-    if isinstance(one, str) and isinstance(other, str):
-        return one.strip() == other.strip() or _same_time(one, other)
-    return (one if one != "" else None) == (other if other != "" else None)
+    if isinstance(one, str) and isinstance(other, str) and _same_time(one, other):
+        return True
+    return _trimmed(one) == _trimmed(other)
+
+
+def _trimmed(value: Any) -> Any:
+    """CRMs cut the blanks around a text, and keep nothing where nothing is left."""
+    return value.strip() or None if isinstance(value, str) else value
 
 
 def _same_time(one: str, other: str) -> bool:
