@@ -168,6 +168,12 @@ class Database:
         number = self._rows[known.name]
         return number, record_id(known.prefix, number)
 
+    def take_rows(self, known: SObject, count: int) -> range:
+        """The row numbers of so many new records."""
+        first = self._rows[known.name] + 1
+        self._rows[known.name] += count
+        return range(first, first + count)
+
     def lookup(self, sql: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """The rows of `sql`, in which `{}` stands for the values, asked in portions."""
         for start in range(0, len(values), MOST_PARAMETERS):
