@@ -24,22 +24,23 @@ ENDED = frozenset({"Succeeded", "SucceededPartial", "Failed", "Canceled"})
 FAULT = re.compile(r"<faultstring>([^<]*)</faultstring>")
 WARNING = "Warning"
 # What the org says of a whole deployment or of a component, in lower case, and what helps. The first that fits counts.
+ADMINISTRATOR = (
+    "sign in as an administrator: give an administrator's access token with --token-env, as docs/salesforce-setup.md says, or deploy "
+    "the directory salesforce/ with Salesforce's own command line"
+)
+OTHER_TYPE = "a field of this name is there with another type: rename or remove the old one in Setup"
 CURES: tuple[tuple[str, str], ...] = (
-    (
-        "use of the metadata api requires",
-        "sign in as an administrator: give an administrator's access token with --token-env (docs/salesforce-setup.md says how), "
-        "or deploy the directory salesforce/ with Salesforce's own command line",
-    ),
+    ("use of the metadata api requires", ADMINISTRATOR),
     ("invalid_session_id", "the access token is over: get a new one, or leave --token-env out"),
     ("api_disabled_for_org", "the org's edition has no API, or the user lacks the permission API Enabled"),
     ("depends on permission", "give the permission set that permission too, in salesforce/"),
-    ("cannot change type", "a field of this name is there with another type: rename or remove the old one in Setup"),
-    ("cannot update a field from", "a field of this name is there with another type: rename or remove the old one in Setup"),
-    ("duplicate", "the field holds values twice: make them different before it can be unique"),
+    ("cannot change type", OTHER_TYPE),
+    ("cannot update a field from", OTHER_TYPE),
+    ("duplicate", "the field holds a value twice: make them different before it can be unique"),
     ("limit", "the org has no room for another one: remove what nobody uses, or ask Salesforce"),
-    ("no customfield named", "the field is not in the org, or this edition lacks it: take it out of the permission set in salesforce/"),
-    ("no customobject named", "the object is not in the org, or this edition lacks it"),
-)  # fmt: skip
+    ("no customfield named", "the org's edition lacks the field: take it out of the permission set in salesforce/"),
+    ("no customobject named", "the org's edition lacks the object: take it out of salesforce/"),
+)
 LOOK = "look at Setup, Deployment Status, where the org says more"
 
 
@@ -73,7 +74,7 @@ class Progress:
 
 
 class MetadataApi:
-    """One org's Metadata API. `base` is its address and `authorization` the headers that let us in; raises ConnectorError throughout."""
+    """One org's Metadata API. `base` is its address, `authorization` the headers that let us in. Raises ConnectorError throughout."""
 
     def __init__(self, base: str, authorization: Mapping[str, str], *, version: str, client: str) -> None:
         self._session = OrgSession(base, timeouts=TIMEOUTS)

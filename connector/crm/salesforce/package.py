@@ -9,11 +9,11 @@ import io
 import json
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 # The files come with the program, and no stranger has written them.
-from xml.etree import ElementTree as ET  # noqa: S405 - see above.
+from xml.etree import ElementTree as ET
 
 from connector.model.errors import ConnectorError
 
@@ -40,6 +40,15 @@ class FieldPart:
     def full_name(self) -> str:
         """As permission sets and package.xml name it."""
         return f"{self.object}.{self.name}"
+
+    def as_long_as(self, length: int) -> "FieldPart":
+        """The same field, with room for this many characters at least."""
+        if self.length is None or length <= self.length:
+            return self
+        element = copy.deepcopy(self.element)
+        for one in element.iter(_tag("length")):
+            one.text = str(length)
+        return replace(self, length=length, element=element)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +89,10 @@ class Package:
             permission_sets=tuple(one for one in self.permission_sets if one.name in names),
         )
 
+    def with_fields(self, fields: tuple[FieldPart, ...]) -> "Package":
+        """The same with these fields."""
+        return replace(self, fields=fields)
+
     def archive(self) -> bytes:
         """The zip file that is deployed: one `.object` file with all its fields for each object, and package.xml."""
         held = io.BytesIO()
@@ -98,8 +111,8 @@ class Package:
                     field.tag = _tag("fields")
                     whole.append(field)
             yield f"objects/{name}.object", whole
-        for one in self.permission_sets:
-            yield f"permissionsets/{one.name}.permissionset", one.element
+        for permission_set in self.permission_sets:
+            yield f"permissionsets/{permission_set.name}.permissionset", permission_set.element
 
     def _manifest(self) -> ET.Element:
         root = ET.Element(_tag("Package"))
@@ -152,7 +165,6 @@ def _read(directory: Path, version: str) -> Package:
     permission_sets = []
     for path in sorted(directory.rglob("*-meta.xml")):
         element = ET.fromstring(path.read_text(encoding="utf-8"))  # noqa: S314 - see the import.
-        ET.indent(element)
         name, kind = path.name.split(".")[:2]
         if kind == "object-meta":
             objects[name] = element
@@ -202,4 +214,5 @@ def _tag(name: str) -> str:
 
 
 def _bytes(element: ET.Element) -> bytes:
-    return ET.tostring(element, encoding="UTF-8", xml_declaration=True, default_namespace=NAMESPACE)
+    text: bytes = ET.tostring(element, encoding="UTF-8", xml_declaration=True, default_namespace=NAMESPACE)
+    return text
