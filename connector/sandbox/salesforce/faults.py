@@ -21,7 +21,7 @@ ENDINGS = frozenset(
     }
 )
 # These are states of the org rather than incidents: they last until they are cleared, unless `times` is given.
-STATES = frozenset({"bad_record", "no_composite_upsert", "late_commit"})
+STATES = frozenset({"bad_record", "no_composite_upsert", "late_commit", "no_metadata_access"})
 NAMES = ENDINGS | STATES | {"row_lock", "slow", "login_refused"}
 ONLY_WRITES = frozenset({"row_lock", "bad_record", "late_commit", "dropped"})
 FIELDS = frozenset({"fault", "times", "after", "every", "seconds", "records", "only"})
