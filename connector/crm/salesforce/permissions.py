@@ -75,8 +75,8 @@ def granted(api: Api, name: str, user: str) -> Exchange[Granted]:
     )
 
 
-def assign(api: Api, permission_set: str, user: str) -> Exchange[None]:
-    """Give the permission set with that id to the user. Raises ConnectorError."""
+def assign(api: Api, permission_set: str, user: str, *, label: str) -> Exchange[None]:
+    """Give the permission set with that id to the user. Raises ConnectorError, with the way to do it by hand."""
     body = orjson.dumps({"AssigneeId": user, "PermissionSetId": permission_set})
     (reply,) = yield [
         HttpCall(
@@ -86,7 +86,12 @@ def assign(api: Api, permission_set: str, user: str) -> Exchange[None]:
             headers={"Content-Type": "application/json; charset=UTF-8"},
         )
     ]
-    _body(decode.answer(reply))
+    try:
+        _body(decode.answer(reply))
+    except PeerUnavailable:
+        raise
+    except ConnectorError as error:
+        raise ConnectorError(f"{error}: {ASSIGN.format(name=label)}") from error
 
 
 def refused(outcome: Retry) -> ConnectorError:
