@@ -4,6 +4,7 @@ from collections.abc import Callable
 from email.utils import formatdate, parsedate_to_datetime
 
 from connector.sandbox.salesforce import describe
+from connector.sandbox.salesforce.bulk import Bulk
 from connector.sandbox.salesforce.composite import Composite
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.exchange import Answer, Call
@@ -17,7 +18,7 @@ from connector.sandbox.salesforce.writing import Writer
 class Api:
     """Answers calls below /services/data; the caller holds the transaction."""
 
-    def __init__(self, database: Database, started: float, usage: Callable[[], tuple[int, int]]) -> None:
+    def __init__(self, database: Database, started: float, usage: Callable[[], tuple[int, int]], bulk: Bulk) -> None:
         self._schema = database.schema
         self.reader = Reader(database)
         self.writer = Writer(database)
@@ -26,6 +27,7 @@ class Api:
         self._composite = Composite(database, self.dispatch)
         self._started = int(started)
         self._usage = usage
+        self._bulk = bulk
 
     def dispatch(self, call: Call) -> Answer:
         """The answer to one call.
@@ -44,6 +46,8 @@ class Api:
                     return self._query(call, resource, rest)
                 case _, ["sobjects", *rest]:
                     return self._sobjects(call, rest)
+                case _, ["jobs", *rest]:
+                    return self._bulk.answer(call, rest)
                 case "POST", ["composite"]:
                     return self._composite.answer(call)
                 case _, ["composite", "sobjects", *rest]:
