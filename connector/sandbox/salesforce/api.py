@@ -4,6 +4,7 @@ from collections.abc import Callable
 from email.utils import formatdate, parsedate_to_datetime
 
 from connector.sandbox.salesforce import describe
+from connector.sandbox.salesforce.bulk import Bulk
 from connector.sandbox.salesforce.composite import Composite
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.exchange import Answer, Call
@@ -18,7 +19,12 @@ class Api:
     """Answers calls below /services/data; the caller holds the transaction."""
 
     def __init__(
-        self, database: Database, started: float, usage: Callable[[], tuple[int, int]], shown: Callable[[], None]
+        self,
+        database: Database,
+        started: float,
+        usage: Callable[[], tuple[int, int]],
+        bulk: Bulk,
+        shown: Callable[[], None],
     ) -> None:
         self._schema = database.schema
         self.reader = Reader(database)
@@ -28,6 +34,7 @@ class Api:
         self._composite = Composite(database, self.dispatch)
         self._started = int(started)
         self._usage = usage
+        self._bulk = bulk
         self._shown = shown
 
     def dispatch(self, call: Call) -> Answer:
@@ -47,6 +54,8 @@ class Api:
                     return self._query(call, resource, rest)
                 case _, ["sobjects", *rest]:
                     return self._sobjects(call, rest)
+                case _, ["jobs", *rest]:
+                    return self._bulk.answer(call, rest)
                 case "POST", ["composite"]:
                     return self._composite.answer(call)
                 case _, ["composite", "sobjects", *rest]:

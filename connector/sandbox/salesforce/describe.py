@@ -29,7 +29,7 @@ def versions() -> list[dict[str, str]]:
 
 def resources(base: str, user: str) -> dict[str, str]:
     """GET /services/data/vXX.0/."""
-    names = ("sobjects", "query", "queryAll", "limits", "composite")
+    names = ("sobjects", "query", "queryAll", "limits", "composite", "jobs")
     identity = f"https://login.salesforce.com/id/{org.ORGANIZATION}/{user}"
     return {**{name: f"{base}/{name}" for name in names}, "identity": identity}
 
