@@ -76,4 +76,6 @@ class Repeats:
 
     def _digest(self, content: Any) -> str:
         # Numbers beyond 64 bits cannot come here: the reader of JSON makes floats of them.
-        return hmac.new(self.secret, orjson.dumps(content, option=orjson.OPT_SORT_KEYS), hashlib.sha256).hexdigest()[:32]
+        return hmac.new(self.secret, orjson.dumps(content, option=orjson.OPT_SORT_KEYS), hashlib.sha256).hexdigest()[
+            :32
+        ]
