@@ -41,7 +41,7 @@ def alike(one: Any, other: Any) -> bool:
         return Decimal(str(one)) == Decimal(str(other))
     if isinstance(one, str) and isinstance(other, str) and _same_time(one, other):
         return True
-    return _trimmed(one) == _trimmed(other)
+    return bool(_trimmed(one) == _trimmed(other))
 
 
 def _trimmed(value: Any) -> Any:
