@@ -9,6 +9,7 @@ from aiohttp import web
 from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
+from connector.sandbox.salesforce.duplicate_rules import ACTIONS, DuplicateRule
 from connector.sandbox.salesforce.faults import FaultError, Faults, read_fault
 from connector.sandbox.salesforce.fields import Kind, SObject
 from connector.sandbox.salesforce.login import Sessions
@@ -61,6 +62,7 @@ class Control:
             web.get("/_sandbox/records/{object}", self.list_records),
             web.post("/_sandbox/records/{object}", self.edit_records),
             web.post("/_sandbox/merge", self.merge),
+            web.post("/_sandbox/duplicate_rules", self.add_duplicate_rule),
             web.get("/_sandbox/history", self.history),
             web.get("/_sandbox/outbound", self.list_outbound),
             web.post("/_sandbox/outbound", self.add_outbound),
@@ -103,9 +105,28 @@ class Control:
         """Forget records, history, faults, statistics and outbound targets; sessions live on."""
         self._database.reset()
         self._faults.clear()
+        self._writer.duplicate_rules.all.clear()
         self._usage.reset()
         await self._outbound.stop()
         return _json({"reset": True})
+
+    async def add_duplicate_rule(self, request: web.Request) -> web.Response:
+        """Have a duplicate rule from now on: records with equal `fields` are duplicates; `action` is alert or block."""
+        body = await _document(request)
+        known, fields = _object(str(body.get("object"))), body.get("fields")
+        if not isinstance(fields, list) or not fields or not all(known.find(str(name)) for name in fields):
+            raise ControlError(f"fields must be a list of fields of {known.name}.")
+        if body.get("action", "alert") not in ACTIONS:
+            raise ControlError(f"action must be one of {', '.join(ACTIONS)}.")
+        rule = DuplicateRule(
+            name=str(body.get("rule", f"Standard_{known.name}_Duplicate_Rule")),
+            object=known.name,
+            fields=tuple(fields),
+            action=body.get("action", "alert"),
+            on_edit=body.get("on_edit") is True,
+        )
+        self._writer.duplicate_rules.all.append(rule)
+        return _json(rule.shown())
 
     async def list_records(self, request: web.Request) -> web.Response:
         """All rows of an object with all fields."""

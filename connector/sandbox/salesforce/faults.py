@@ -21,9 +21,9 @@ ENDINGS = frozenset(
     }
 )
 # These are states of the org rather than incidents: they last until they are cleared, unless `times` is given.
-STATES = frozenset({"bad_record", "no_composite_upsert", "late_commit"})
+STATES = frozenset({"bad_record", "overtaken", "no_composite_upsert", "late_commit"})
 NAMES = ENDINGS | STATES | {"row_lock", "slow", "login_refused"}
-ONLY_WRITES = frozenset({"row_lock", "bad_record", "late_commit", "dropped"})
+ONLY_WRITES = frozenset({"row_lock", "bad_record", "overtaken", "late_commit", "dropped"})
 FIELDS = frozenset({"fault", "times", "after", "every", "seconds", "records", "only"})
 
 
@@ -36,7 +36,7 @@ class Fault:
     """One fault that was switched on.
 
     `times` is how often it still strikes (None: until cleared), after `after` requests that it let pass; with `every` it strikes
-    each so many requests. `seconds` belongs to slow and late_commit; `records`, a fraction or keys, to row_lock and bad_record.
+    each so many requests. `seconds` belongs to slow and late_commit; `records`, a fraction or keys, to row_lock, bad_record and overtaken.
     """
 
     name: str
