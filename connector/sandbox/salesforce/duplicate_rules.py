@@ -10,7 +10,7 @@ from typing import Any
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author, Draft
 from connector.sandbox.salesforce.fields import SObject
-from connector.sandbox.salesforce.refusals import RecordRefusedError
+from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRefusedError
 
 MESSAGE = "Use one of these records?"
 ACTIONS = ("alert", "block")
@@ -43,6 +43,23 @@ class DuplicateRules:
     def __init__(self, database: Database) -> None:
         self.all: list[DuplicateRule] = []
         self._database = database
+
+    def add(self, known: SObject, wish: Mapping[str, Any]) -> DuplicateRule:
+        """Have a rule from now on, as its JSON wants it; raises RequestRefusedError."""
+        fields, action = wish.get("fields"), wish.get("action", "alert")
+        if not isinstance(fields, list) or not fields or not all(known.find(str(name)) for name in fields):
+            raise RequestRefusedError(400, "INVALID_INPUT", f"fields must be a list of fields of {known.name}.")
+        if action not in ACTIONS:
+            raise RequestRefusedError(400, "INVALID_INPUT", f"action must be one of {', '.join(ACTIONS)}.")
+        rule = DuplicateRule(
+            name=str(wish.get("rule", f"Standard_{known.name}_Duplicate_Rule")),
+            object=known.name,
+            fields=tuple(fields),
+            action=str(action),
+            on_edit=wish.get("on_edit") is True,
+        )
+        self.all.append(rule)
+        return rule
 
     def check(self, known: SObject, drafts: Sequence[Draft], author: Author) -> None:
         """Refuse the drafts that a rule holds up."""

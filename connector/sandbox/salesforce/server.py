@@ -11,6 +11,8 @@ from aiohttp import web
 
 from connector.sandbox.salesforce import describe
 from connector.sandbox.salesforce.api import Api
+from connector.sandbox.salesforce.bulk import LARGEST_UPLOAD, Bulk
+from connector.sandbox.salesforce.bulk_work import Workers
 from connector.sandbox.salesforce.control import Control, refusing
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
@@ -22,7 +24,7 @@ from connector.sandbox.salesforce.refusals import RequestRefusedError
 from connector.sandbox.salesforce.usage import Usage
 from connector.sandbox.salesforce.values import as_moment
 
-LARGEST_BODY = 50 * 1024 * 1024  # bytes
+LARGEST_BODY = LARGEST_UPLOAD + 1024  # bytes: a bulk job's data, with room to be refused by the job itself
 EXPIRED = RequestRefusedError(401, "INVALID_SESSION_ID", "Session expired or invalid")
 REFUSALS = {
     "limit_exceeded": RequestRefusedError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
@@ -61,7 +63,8 @@ class Server:
         self._usage = usage
         self._clock = clock
         self._faults = Faults()
-        self._api = Api(database, clock(), lambda: (usage.used, usage.limit))
+        self._bulk = Bulk(database, Workers(database, self._faults, clock))
+        self._api = Api(database, clock(), lambda: (usage.used, usage.limit), self._bulk)
         reader = self._api.reader
         self._outbound = Outbound(lambda known, ids, fields: reader.several(known, ids, ["Id", *fields], ""))
 
@@ -76,6 +79,7 @@ class Server:
             sessions=self._sessions,
             usage=self._usage,
             outbound=self._outbound,
+            bulk=self._bulk,
             clock=self._clock,
         )
         app.add_routes(control.routes())
@@ -90,6 +94,7 @@ class Server:
 
     async def _life(self, _: web.Application) -> AsyncIterator[None]:
         yield
+        await self._bulk.forget()
         await self._outbound.stop()
         self._database.close()
 
@@ -198,6 +203,10 @@ class Server:
 
     def _rendered(self, answer: Answer) -> web.Response:
         headers = {**answer.headers, "Sforce-Limit-Info": self._usage.header()}
+        if answer.csv is not None:
+            return web.Response(
+                status=answer.status, body=answer.csv, headers=headers, content_type="text/csv", charset="utf-8"
+            )
         if answer.body is None:
             return web.Response(status=answer.status, headers=headers)
         return _json(answer.status, answer.body, headers)
@@ -252,6 +261,8 @@ def _route(method: str, path: str) -> str:
             parts = ["sobjects", *("{object}", "{field}", "{value}")[: len(rest)]]
         case ["composite", "sobjects", *rest]:
             parts = ["composite", "sobjects", *("{object}", "{field}")[: len(rest)]]
+        case ["jobs", kind, _, *what]:
+            parts = ["jobs", kind, "{job}", *what]
         case ["query" | "queryAll" as what, _]:
             parts = [what, "{locator}"]
         case _:
