@@ -69,7 +69,7 @@ class LookUp:
     def __init__(self, api: Api) -> None:
         self._api = api
         self.found: dict[int, Found | None] = {}
-        self.gone: dict[int, str] = {}  # Ids of deleted records that had the key, where no living one has it
+        self.gone: dict[int, str] = {}  # where no living record has the key: the Id that leads on from a deleted one
         self.failed: dict[int, Outcome] = {}
         self.stopped: Retry | None = None  # Salesforce cannot be worked with now: some are in neither
         self.usage: Usage | None = None
@@ -119,8 +119,9 @@ class LookUp:
             if query.sees_bin and is_deleted(row):
                 key = _comparable(key_field, str(value_of(row, key_field)))
                 # A key may have had several records: what was merged leads on, what was deleted does not.
-                if key not in gone or master(row) is not None:
-                    gone[key] = str(row.get(ID_FIELD))
+                heir = master(row)
+                if heir is not None or key not in gone:
+                    gone[key] = heir or str(row.get(ID_FIELD))
                 continue
             found = Found(record_id=str(row.get(ID_FIELD)), flag=value_of(row, query.flag) if query.flag else None)
             by_key.setdefault(_comparable(key_field, str(value_of(row, key_field))), []).append(found)
