@@ -21,7 +21,9 @@ ENDINGS = frozenset(
     }
 )
 # These are states of the org rather than incidents: they last until they are cleared, unless `times` is given.
-STATES = frozenset({"bad_record", "overtaken", "no_composite_upsert", "late_commit", "job_held", "job_row_lock"})
+STATES = frozenset(
+    {"bad_record", "overtaken", "no_composite_upsert", "late_commit", "no_metadata_access", "job_held", "job_row_lock"}
+)
 # These strike the work of bulk jobs, piece by piece, and no request.
 IN_JOBS = frozenset({"job_held", "job_fails", "job_row_lock"})
 NAMES = ENDINGS | STATES | IN_JOBS | {"row_lock", "slow", "login_refused"}
