@@ -133,8 +133,16 @@ class Schedule:
             name for name in ("SMS_Opt_Out__c", "SMS_Key__c", "SMS_Monthly_Amount__c") if self.dice.random() < 0.4
         ]
         fields = {name: loser[name] for name in chosen if loser[name] is not None}
+        unseen = [one for one in (winner, loser) if one["SMS_Opt_Out__c"] and not self.seen_out(one)]
+        if unseen and not fields.get("SMS_Opt_Out__c", winner["SMS_Opt_Out__c"]):
+            # Nobody can know that the flag was ever set.
+            self.said_out[winner["MobilePhone"]] = None
         await self.world.merge(winner["Id"], loser["Id"], **fields)
         return None
+
+    def seen_out(self, row):
+        shadow = self.world.house.store.records.shadow("salesforce", "Contact", row["Id"])
+        return shadow is not None and shadow.get("SMS_Opt_Out__c") is True
 
     async def delete(self):
         if self.dice.random() < 0.5 and (row := await self.someone()):
