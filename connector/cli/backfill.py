@@ -277,9 +277,11 @@ def _show(paper: Paper, document: Mapping[str, Any]) -> None:
             "To be looked at by a person" + (f": the first {len(shown)} of {found:,}" if found > len(shown) else "")
         )
         paper.table(
-            ["contact", "number", "others", "what to do"],
-            [(one["contact"], one["number"], one["others"], f"{one['code']} {one['cure']}".strip()) for one in shown],
+            ["contact", "problem", "number", "other contacts"],
+            [(one["contact"], f"{one['problem']} {one['code']}", one["number"], one["others"]) for one in shown],
         )
+        for problem, cure in {one["problem"]: one["cure"] for one in shown}.items():
+            paper.line(f"{problem}: {cure}")
     if document["conflicts_file"]:
         paper.line(f"all {found:,} are in {document['conflicts_file']}")
     elif found > len(shown):

@@ -147,7 +147,7 @@ class Backfilling:
         again: list[str] = []
         for row in failed.rows():
             one = row.get("Id") or row["sf__Id"]
-            verdict, code, worth = refusal(row["sf__Error"], self._contacts.key_field)
+            verdict, code, worth = refusal(row["sf__Error"])
             if worth and self._book.tries(one) + 1 < ROUNDS:
                 again.append(one)
             else:

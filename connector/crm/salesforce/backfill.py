@@ -7,11 +7,15 @@ from enum import StrEnum
 from connector.crm.salesforce.decode import value_of
 from connector.crm.salesforce.encode import identifier
 from connector.crm.salesforce.errors import judge
-from connector.model.outcome import Reason, Retry
+from connector.model.outcome import Retry
 from connector.model.phone import Phone, phone_as_written
 
 OBJECT = "Contact"
 SHOWN = 10  # ids of other contacts that are named beside one: a dummy number may be on hundreds
+
+# Codes of a row that say what has happened since it was read; only the external ID is written, so that no other field is meant.
+TAKEN = frozenset({"DUPLICATE_VALUE", "DUPLICATE_EXTERNAL_ID"})
+GONE = frozenset({"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})
 
 Key = Callable[[Phone], str | None]  # the external ID of a number, as the mappings make it
 
@@ -134,15 +138,14 @@ def settle(ids: Sequence[str], holder: str | None, many: Many) -> Iterator[Settl
         yield Settled(one, Verdict.FILL if one == chosen else Verdict.SHARED, others)
 
 
-def refusal(error: str, key_field: str) -> tuple[Verdict, str, bool]:
+def refusal(error: str) -> tuple[Verdict, str, bool]:
     """What `sf__Error` of a row means: the verdict, Salesforce's code, and whether it is worth another try.
 
     It reads `CODE:message:fields --`. The message is not kept: it may hold the donor's data.
     """
     code, _, message = error.partition(":")
-    outcome = judge(code, message, key_field=key_field)
-    if outcome.reason in {Reason.RACE, Reason.AMBIGUOUS_KEY} or code == "DUPLICATE_VALUE":
+    if code in TAKEN:
         return Verdict.TAKEN, code, False
-    if outcome.reason is Reason.RECORD_DELETED or code == "INVALID_CROSS_REFERENCE_KEY":
+    if code in GONE:
         return Verdict.GONE, code, False
-    return Verdict.REFUSED, code, isinstance(outcome, Retry)
+    return Verdict.REFUSED, code, isinstance(judge(code, message), Retry)
