@@ -215,6 +215,30 @@ async def test_a_job_that_fails_keeps_what_it_did_and_the_next_run_does_the_rest
     assert len(await scene.updates()) == 2500
 
 
+async def test_results_that_come_torn_are_asked_for_again_by_the_next_run(scene):
+    ids = await scene.org.load("Contact", people("90000001", "90000002", "90000003"))
+    await scene.org.fault("job_row_lock", records=ids[:2])
+    async with scene.working() as (work, book):
+        await work.read()
+        work.plan(Many.SKIP)
+        await scene.org.fault("garbage", records=["failedresults"], only="reads")
+        with pytest.raises(PeerUnavailable):
+            await work.write()
+        assert book.counts() == {"fill": 3}
+        await scene.org.calm()
+        await work.write()
+        assert book.counts() == {"written": 3}
+
+
+async def test_a_torn_page_of_contacts_is_asked_for_again(scene):
+    await scene.org.load("Contact", people("90000001", "90000002", "90000003"))
+    await scene.org.fault("garbage", records=["results"], only="reads")
+    async with scene.working() as (work, book):
+        await work.read()
+        assert book.counts() == {"open": 3}
+    assert (await scene.requests())["GET /jobs/query/{job}/results"] == 2
+
+
 async def test_a_query_that_fails_says_so(scene):
     await scene.org.fault("job_fails")
     async with scene.working() as (work, _):

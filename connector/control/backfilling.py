@@ -61,7 +61,7 @@ class Backfilling:
         while True:
             self._tell(f"reading contacts: {read:,} so far")
             table = await self._insist(partial(self._bulk.page, job.id, locator, PAGE_ROWS))
-            lines = [_line(self._contacts.read(row)) for row in table.rows()]
+            lines = [_line(self._contacts.read(row)) for row in table.rows("Id")]
             self._book.add(lines)
             read += len(lines)
             locator = table.locator
@@ -145,7 +145,7 @@ class Backfilling:
         unprocessed = await self._insist(partial(self._bulk.unprocessed, job_id))
         refused: list[tuple[str, str, str]] = []
         again: list[str] = []
-        for row in failed.rows():
+        for row in failed.rows("sf__Id", "sf__Error"):
             one = row.get("Id") or row["sf__Id"]
             verdict, code, worth = refusal(row["sf__Error"])
             if worth and self._book.tries(one) + 1 < ROUNDS:
@@ -154,7 +154,7 @@ class Backfilling:
                 refused.append((one, verdict, code))
         if len(refused) + len(again) != job.failed:
             raise PeerUnavailable("Salesforce sent not all results of a job: run the command again to go on")
-        untouched = [row["Id"] for row in unprocessed.rows()]
+        untouched = [row["Id"] for row in unprocessed.rows("Id")]
         self._book.conclude(job_id, refused=refused, again=again, untouched=untouched)
         if job.state is not State.JOB_COMPLETE or untouched:
             raise ConnectorError(

@@ -71,11 +71,22 @@ def test_an_upload_has_the_rows_as_csv_and_closes_the_job():
     ("header", "locator"), [({"sforce-locator": "null"}, None), ({}, None), ({"sforce-locator": "x"}, "x")]
 )
 def test_a_page_tells_where_the_next_one_is(header, locator):
-    table = answered(
-        BULK.page("750A", None, 5), reply(200, b'"Id","Name"\n"003A","two\nlines, and a comma"\n', **header)
-    )
+    body = b'"Id","Name"\n"003A","two\nlines, and a comma"\n'
+    table = answered(BULK.page("750A", None, 5), reply(200, body, **{"sforce-numberofrecords": "1"}, **header))
     assert table.locator == locator
-    assert list(table.rows()) == [{"Id": "003A", "Name": "two\nlines, and a comma"}]
+    assert list(table.rows("Id")) == [{"Id": "003A", "Name": "two\nlines, and a comma"}]
+
+
+def test_a_page_without_its_number_of_rows_may_be_torn():
+    with pytest.raises(PeerUnavailable, match="how many"):
+        answered(BULK.page("750A", None, 5), reply(200, b'"Id"\n"003A"\n'))
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'"Id"\n"003A"\n', b'"Id","Na'])
+def test_results_that_are_not_all_or_something_else_are_not_taken_for_the_whole(body):
+    table = answered(BULK.page("750A", None, 5), reply(200, body, **{"sforce-numberofrecords": "2"}))
+    with pytest.raises(PeerUnavailable, match="Salesforce sent"):
+        list(table.rows("Id"))
 
 
 async def test_a_job_changes_records_and_tells_of_the_refused_ones(org):

@@ -65,10 +65,23 @@ class Table:
 
     body: bytes
     locator: str | None = None  # of the next page
+    told: int | None = None  # how many rows Salesforce says there are
 
-    def rows(self) -> Iterator[Mapping[str, str]]:
-        """Each row by the names of its columns. An empty field is an empty text."""
-        return csv.DictReader(io.TextIOWrapper(io.BytesIO(self.body), encoding="utf-8-sig", newline=""))
+    def rows(self, *needed: str) -> Iterator[Mapping[str, str]]:
+        """Each row by the names of its columns, among which are those needed. An empty field is an empty text.
+
+        Raises PeerUnavailable where it is another table, or not all of it.
+        """
+        reader = csv.DictReader(
+            io.TextIOWrapper(io.BytesIO(self.body), encoding="utf-8-sig", errors="replace", newline=""), restval=""
+        )
+        if self.body and not set(needed) <= set(reader.fieldnames or ()):
+            raise PeerUnavailable("Salesforce sent other results than were asked for")
+        count = 0
+        for count, row in enumerate(reader, 1):  # noqa: B007 - it is looked at behind the loop.
+            yield row
+        if self.told not in {None, count}:
+            raise PeerUnavailable(f"Salesforce sent {count} of {self.told} results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +134,10 @@ class Bulk:
     def page(self, job_id: str, locator: str | None, most: int) -> Exchange[Table]:
         """A page of a query's answer: the first, or that of a locator."""
         path = f"{self._root}/query/{job_id}/results?maxRecords={most}"
-        return (yield from self._table(path if locator is None else f"{path}&locator={locator}"))
+        table = yield from self._table(path if locator is None else f"{path}&locator={locator}")
+        if table.told is None:
+            raise PeerUnavailable("Salesforce does not say how many results it sent")
+        return table
 
     def failed(self, job_id: str) -> Exchange[Table]:
         """The rows that were refused, each with sf__Id and sf__Error."""
@@ -155,7 +171,12 @@ class Bulk:
         _taken(reply, "the results", json=False)
         assert isinstance(reply, HttpReply)  # noqa: S101 - a failed call was raised.
         locator = reply.headers.get("sforce-locator", NO_LOCATOR)
-        return Table(body=reply.body, locator=None if locator in {"", NO_LOCATOR} else locator)
+        count = reply.headers.get("sforce-numberofrecords", "")
+        return Table(
+            body=reply.body,
+            locator=None if locator in {"", NO_LOCATOR} else locator,
+            told=int(count) if count.isascii() and count.isdigit() else None,
+        )
 
 
 def _taken(reply: Reply, what: str, *, json: bool = True) -> decode.Answer:
