@@ -94,10 +94,11 @@ def backfill(ctx: click.Context, /, *, as_json: bool, **options: Any) -> None:
 
 
 async def _backfill(setup: Setup, wish: Wish) -> dict[str, Any]:
-    from connector.store.backfill_book import BackfillBook  # noqa: PLC0415 - see the package's docstring.
+    from connector.cli.deploying import chosen  # noqa: PLC0415 - see the package's docstring.
+    from connector.store.backfill_book import BackfillBook  # noqa: PLC0415 - the same.
 
     loaded = setup.config()
-    name, settings = _org(loaded, wish.crm)
+    name, settings = chosen(loaded, wish.crm)
     contacts = _contacts(loaded, name, wish)
     if wish.conflicts is not None:
         _write_findings(wish.conflicts, ())
@@ -139,19 +140,6 @@ async def _backfill(setup: Setup, wish: Wish) -> dict[str, Any]:
             book.close()
         else:
             book.discard()
-
-
-def _org(loaded: "Loaded", named: str | None) -> "tuple[str, SalesforceSettings]":
-    from connector.crm.salesforce.settings import SalesforceSettings  # noqa: PLC0415 - see the package's docstring.
-
-    orgs = {
-        name: one for name, one in loaded.crms.items() if isinstance(one, SalesforceSettings) and named in {None, name}
-    }
-    if not orgs:
-        raise Misused(f"the config has no Salesforce org{f' `{named}`' if named else ''}: see `crm:`")
-    if len(orgs) > 1:
-        raise Misused(f"several Salesforce orgs are configured: say --crm {' or '.join(orgs)}")
-    return next(iter(orgs.items()))
 
 
 def _contacts(loaded: "Loaded", crm: str, wish: Wish) -> "Contacts":

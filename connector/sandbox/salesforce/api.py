@@ -18,7 +18,14 @@ from connector.sandbox.salesforce.writing import Writer
 class Api:
     """Answers calls below /services/data; the caller holds the transaction."""
 
-    def __init__(self, database: Database, started: float, usage: Callable[[], tuple[int, int]], bulk: Bulk) -> None:
+    def __init__(
+        self,
+        database: Database,
+        started: float,
+        usage: Callable[[], tuple[int, int]],
+        bulk: Bulk,
+        shown: Callable[[], None],
+    ) -> None:
         self._schema = database.schema
         self.reader = Reader(database)
         self.writer = Writer(database)
@@ -28,6 +35,7 @@ class Api:
         self._started = int(started)
         self._usage = usage
         self._bulk = bulk
+        self._shown = shown
 
     def dispatch(self, call: Call) -> Answer:
         """The answer to one call.
@@ -39,7 +47,7 @@ class Api:
         try:
             match call.method, call.segments:
                 case "GET", []:
-                    return Answer(body=describe.resources(call.base))
+                    return Answer(body=describe.resources(call.base, call.author.user))
                 case "GET", ["limits"]:
                     return Answer(body=describe.limits(*self._usage()))
                 case "GET", ["query" | "queryAll" as resource, *rest]:
@@ -83,7 +91,10 @@ class Api:
             case "GET", [name]:
                 return Answer(body=describe.basics(an_object(self._schema, name), call.base))
             case "POST", [name]:
-                return self._records.create(call, name)
+                made = self._records.create(call, name)
+                if name.lower() == "permissionsetassignment":
+                    self._shown()
+                return made
             case "GET", [name, "describe"]:
                 return self._describe(call, name)
             case "GET", [name, "updated"]:

@@ -19,6 +19,7 @@ from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.exchange import DATA, Answer, Call
 from connector.sandbox.salesforce.faults import Fault, Faults, hits
 from connector.sandbox.salesforce.login import LoginRefusedError, Sessions
+from connector.sandbox.salesforce.metadata import Metadata
 from connector.sandbox.salesforce.outbound import Outbound
 from connector.sandbox.salesforce.refusals import RequestRefusedError
 from connector.sandbox.salesforce.usage import Usage
@@ -64,7 +65,9 @@ class Server:
         self._clock = clock
         self._faults = Faults()
         self._bulk = Bulk(database, Workers(database, self._faults, clock))
-        self._api = Api(database, clock(), lambda: (usage.used, usage.limit), self._bulk)
+        self._metadata = Metadata(database, sessions=sessions, usage=usage, faults=self._faults, clock=clock)
+        reveal = self._metadata.administration.reveal
+        self._api = Api(database, clock(), lambda: (usage.used, usage.limit), self._bulk, reveal)
         reader = self._api.reader
         self._outbound = Outbound(lambda known, ids, fields: reader.several(known, ids, ["Id", *fields], ""))
 
@@ -88,6 +91,7 @@ class Server:
         app.router.add_get("/services/data", self.versions)
         app.router.add_get("/services/data/", self.versions)
         app.router.add_route("*", "/services/data/{rest:.+}", self.data)
+        app.router.add_post("/services/Soap/m/{rest:.+}", self._metadata.answer)
         app.on_response_prepare.append(self._date)
         app.cleanup_ctx.append(self._life)
         return app
@@ -151,6 +155,8 @@ class Server:
             collection_upserts="no_composite_upsert" not in struck or not _is_composite(target),
         )
         response = self._answered(call)
+        if "held_answer" in struck:
+            await struck["held_answer"].cleared.wait()
         if "dropped" in struck:
             return _hang_up(request)
         if "garbage" in struck and isinstance(response.body, bytes):
@@ -198,6 +204,7 @@ class Server:
             stamp=as_moment(now - late),
             locked=hits(struck.get("row_lock")),
             spoiling=hits(struck.get("bad_record")),
+            overtaken=hits(struck.get("overtaken")),
         )
 
     def _rendered(self, answer: Answer) -> web.Response:
