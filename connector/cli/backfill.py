@@ -2,7 +2,7 @@
 
 import asyncio
 import csv
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from connector.crm.salesforce.backfill import Contacts
     from connector.crm.salesforce.settings import SalesforceSettings
     from connector.store.backfill_book import BackfillBook
+
+    AtWork = Callable[[Callable[[str], None]], Backfilling]
 
 BESIDE = ".backfill"  # the book's file, beside the database
 PHONE_FIELDS = ("MobilePhone", "HomePhone", "Phone")
@@ -116,15 +118,15 @@ async def _backfill(setup: Setup, wish: Wish) -> dict[str, Any]:
         facts = book.facts()
         going_on = facts.get("phase") == "writing"
         keep = going_on
-        async with _working(loaded, settings, contacts, book) as work:
+        async with _working(loaded, settings, contacts, book) as at_work:
             if going_on and wish.restart:
-                await work.give_up()
+                await at_work(_silent).give_up()
                 going_on = keep = False
             if going_on:
                 _may_go_on(facts, plan, wish)
             else:
                 book.clear()
-                await _look(work, name, contacts, wish)
+                await _look(at_work, name, contacts, wish)
             document = _document(book, name, contacts, wish)
             if not wish.write or not (going_on or document["counts"].get("fill")):
                 return document
@@ -132,7 +134,8 @@ async def _backfill(setup: Setup, wish: Wish) -> dict[str, Any]:
                 _confirm(document, wish)
                 book.note(phase="writing", plan=plan, started=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
                 keep = True
-            await work.write()
+            with progress() as tell:
+                await at_work(tell).write()
             keep = False
         return _document(book, name, contacts, wish, written=True)
     finally:
@@ -162,7 +165,7 @@ def _contacts(loaded: "Loaded", crm: str, wish: Wish) -> "Contacts":
 @asynccontextmanager
 async def _working(
     loaded: "Loaded", settings: "SalesforceSettings", contacts: "Contacts", book: "BackfillBook"
-) -> "AsyncIterator[Backfilling]":
+) -> "AsyncIterator[AtWork]":
     from connector.control.backfilling import Backfilling  # noqa: PLC0415 - see the package's docstring.
     from connector.crm.salesforce.bulk import Bulk  # noqa: PLC0415 - the same.
     from connector.crm.salesforce.describe import Wanted, preflight  # noqa: PLC0415 - the same.
@@ -175,8 +178,8 @@ async def _working(
         client = transport.client(credentials)
         if lacks := await client.run(preflight(settings.api, [wanted])):
             raise ConnectorError("\n".join(lacks))
-        with progress() as tell:
-            yield Backfilling(client, Bulk(settings.api), contacts, book, tell=tell)
+        # What is told while something is done must not go on while a person is asked: each part has its own progress.
+        yield lambda tell: Backfilling(client, Bulk(settings.api), contacts, book, tell=tell)
 
 
 def _may_go_on(facts: Mapping[str, Any], plan: Mapping[str, Any], wish: Wish) -> None:
@@ -189,15 +192,21 @@ def _may_go_on(facts: Mapping[str, Any], plan: Mapping[str, Any], wish: Wish) ->
     click.echo(f"Going on: {begun}.", err=True)
 
 
-async def _look(work: "Backfilling", name: str, contacts: "Contacts", wish: Wish) -> None:
+async def _look(at_work: "AtWork", name: str, contacts: "Contacts", wish: Wish) -> None:
     from connector.crm.salesforce.backfill import Many  # noqa: PLC0415 - see the package's docstring.
 
     if contacts.region is None:
         click.echo(
             f"The config has no default_region: numbers without a country code in {name} are not understood.", err=True
         )
-    await work.read()
-    work.plan(Many(wish.many))
+    with progress() as tell:
+        work = at_work(tell)
+        await work.read()
+        work.plan(Many(wish.many))
+
+
+def _silent(_: str) -> None:
+    """Tells nothing."""
 
 
 def _confirm(document: Mapping[str, Any], wish: Wish) -> None:
