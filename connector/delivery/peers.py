@@ -13,6 +13,7 @@ CURES = {
     Reason.CREDENTIALS: "check the credentials in the config and the rights of the account; nothing is lost meanwhile",
     Reason.WRONG_ADDRESS: "check the address (`url`) in the config; nothing is lost meanwhile",
     Reason.QUOTA_EXHAUSTED: "the day's API calls are used up: see which integration used them; nothing is lost meanwhile",
+    Reason.STORAGE_FULL: "the CRM has no room for new records: make some, or buy more; nothing is lost meanwhile",
 }
 
 

@@ -99,6 +99,7 @@ class Task:
 
     operation: Operation
     shadow: Shadow = None  # filled for writes that clear a flag
+    gone: str | None = None  # Id of the record that the write's key named until the CRM showed it as deleted
 
 
 class Sink(Protocol):

@@ -42,7 +42,15 @@ def build(name: str, settings: SalesforceSettings, base: Path) -> Crm:
     return Crm(
         name=name,
         credentials=SalesforceCredentials(settings.url, settings.sign_in.resolve(base)),
-        sink=SalesforceSink(name, api=api, consent_fields=consent, batch=settings.batch, composite=settings.composites),
+        sink=SalesforceSink(
+            name,
+            api=api,
+            consent_fields=consent,
+            batch=settings.batch,
+            composite=settings.composites,
+            duplicates=settings.duplicates,
+            recreate=settings.deleted == "recreate",
+        ),
         feed=feed,
         preflight=look,
         checkup=examine,

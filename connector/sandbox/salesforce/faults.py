@@ -22,12 +22,12 @@ ENDINGS = frozenset(
 )
 # These are states of the org rather than incidents: they last until they are cleared, unless `times` is given.
 STATES = frozenset(
-    {"bad_record", "no_composite_upsert", "late_commit", "no_metadata_access", "job_held", "job_row_lock"}
+    {"bad_record", "overtaken", "no_composite_upsert", "late_commit", "no_metadata_access", "job_held", "job_row_lock"}
 )
 # These strike the work of bulk jobs, piece by piece, and no request.
 IN_JOBS = frozenset({"job_held", "job_fails", "job_row_lock"})
 NAMES = ENDINGS | STATES | IN_JOBS | {"row_lock", "slow", "login_refused"}
-ONLY_WRITES = frozenset({"row_lock", "bad_record", "late_commit", "dropped"})
+ONLY_WRITES = frozenset({"row_lock", "bad_record", "overtaken", "late_commit", "dropped"})
 FIELDS = frozenset({"fault", "times", "after", "every", "seconds", "records", "only"})
 
 
@@ -40,7 +40,8 @@ class Fault:
     """One fault that was switched on.
 
     `times` is how often it still strikes (None: until cleared), after `after` requests that it let pass; with `every` it strikes
-    each so many requests. `seconds` belongs to slow and late_commit; `records`, a fraction or keys, to row_lock and bad_record.
+    each so many requests. `seconds` belongs to slow and late_commit; `records`, a fraction or keys, to row_lock, bad_record and
+    overtaken.
     """
 
     name: str

@@ -202,6 +202,7 @@ class Server:
             stamp=as_moment(now - late),
             locked=hits(struck.get("row_lock")),
             spoiling=hits(struck.get("bad_record")),
+            overtaken=hits(struck.get("overtaken")),
         )
 
     def _rendered(self, answer: Answer) -> web.Response:
