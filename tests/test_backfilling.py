@@ -8,7 +8,7 @@ from crm.conftest import an_org
 
 from connector.control.backfilling import Backfilling
 from connector.crm.salesforce.backfill import Contacts, Many
-from connector.crm.salesforce.bulk import Bulk, Gone
+from connector.crm.salesforce.bulk import Bulk, Gone, State
 from connector.crm.salesforce.encode import Api
 from connector.delivery.transport import FixedCredentials, Transport
 from connector.model.errors import ConnectorError, PeerUnavailable
@@ -17,6 +17,7 @@ from connector.store.backfill_book import BackfillBook
 CONTACTS = Contacts(
     key_field="SMS_Key__c", phone_fields=("MobilePhone", "HomePhone"), region="NO", key=lambda phone: phone.e164
 )
+BULK = Bulk(Api(version="62.0", client="test"))
 
 
 class Killed(BaseException):
@@ -49,7 +50,7 @@ class Scene:
             yield (
                 Backfilling(
                     self.client,
-                    Bulk(Api(version="62.0", client="test")),
+                    BULK,
                     CONTACTS,
                     book,
                     tell=self.tell,
@@ -271,6 +272,7 @@ async def test_giving_up_stops_the_job_and_keeps_what_it_did(scene):
         await work.give_up()
     await scene.org.calm()
     async with scene.working() as (work, book):
+        assert (await scene.client.run(BULK.look(book.job()))).state is State.ABORTED
         assert len(await scene.updates()) == 1000
         await scene.org.control("POST", "reset")
         with pytest.raises(Gone, match="--restart"):

@@ -179,9 +179,7 @@ class Backfilling:
             if planned is None:
                 continue
             now = self._contacts.read(record)
-            if record.get("IsDeleted") is True:
-                yield Verdict.GONE, (), now.id
-            elif now.verdict is not Verdict.OPEN or now.wanted != planned:
+            if now.verdict is not Verdict.OPEN or now.wanted != planned:
                 yield Verdict.CHANGED, (), now.id
 
     async def _ended(self, job_id: str, *, query: bool = False, told: Callable[[int], str] | None = None) -> Job:
