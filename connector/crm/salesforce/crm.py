@@ -7,6 +7,7 @@ from connector.crm.crm import Crm, Needs, Watching
 from connector.crm.salesforce.describe import Wanted, preflight
 from connector.crm.salesforce.feed import SalesforceFeed
 from connector.crm.salesforce.login import SalesforceCredentials
+from connector.crm.salesforce.objects import Describer
 from connector.crm.salesforce.settings import SalesforceSettings
 from connector.crm.salesforce.sink import SalesforceSink
 from connector.model.exchange import Exchange
@@ -38,6 +39,7 @@ def build(name: str, settings: SalesforceSettings, base: Path) -> Crm:
         credentials=SalesforceCredentials(settings.url, settings.sign_in.resolve(base)),
         sink=SalesforceSink(name, api=api, consent_fields=consent, batch=settings.batch, composite=settings.composites),
         feed=feed,
+        describe=Describer(api).describe,
         preflight=look,
         consent_fields=consent,
     )
