@@ -10,7 +10,6 @@ from connector.model.outcome import Retry
 from connector.model.roles import ConsentFields, Feed, Sink
 from connector.model.schema import ObjectSchema
 
-
 # An object as the CRM tells of it, why it could not be asked, or None: it has no such object, or none that we may see.
 Told = ObjectSchema | Retry | None
 
@@ -23,7 +22,9 @@ class Needs:
     key_fields: tuple[str, ...] = ()  # by which records are written
     written: tuple[str, ...] = ()
     read: tuple[str, ...] = ()  # by a feed
-    parents: tuple[tuple[str, str | None], ...] = ()  # relationships that are written, and the parent's type where it is told
+    parents: tuple[
+        tuple[str, str | None], ...
+    ] = ()  # relationships that are written, and the parent's type where it is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a CRM tells of its objects and fields, in words that all CRMs share. Mappings are held against it. No records, no values of people."""
+"""What a CRM tells of its objects and fields, in words that all CRMs share. Mappings are held against it. No records here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""An org's objects in the words of the house: what sObject Describe tells, as schemas. Asked by `schema pull`, `check --live` and daily.
+"""An org's objects in the words of the house: what sObject Describe tells, as schemas.
 
 Source: REST API Developer Guide, "sObject Describe", "Conditional Request Headers"; SOAP API Developer Guide, "DescribeSObjectResult".
 """
@@ -52,9 +52,7 @@ class Describer:
         """The objects by the names that were asked for; one API call each."""
         if not names:
             return {}
-        calls = [
-            self._api.describe(name, since=self._seen[name][0] if name in self._seen else None) for name in names
-        ]
+        calls = [self._api.describe(name, since=self._seen[name][0] if name in self._seen else None) for name in names]
         replies = yield calls
         return {name: self._told(name, reply) for name, reply in zip(names, replies, strict=True)}
 
