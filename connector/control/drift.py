@@ -1,0 +1,116 @@
+"""Whether the CRMs still have what the mappings in use need: looked at daily and after a reload, told before events fail.
+
+At the start of the daemon nothing is asked and nothing is refused: a lock file that no longer fits the mappings must not keep
+callbacks out. It is told as an alarm.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from connector.adapters import Loaded, read_schemas
+from connector.config.document import read
+from connector.control.consent_schema import consent_problems
+from connector.control.needs import needs
+from connector.control.pulling import pull
+from connector.control.schema_changes import Change, changes
+from connector.crm.crm import Crm, Needs
+from connector.delivery.transport import Client
+from connector.mapping.compile import Ruleset
+from connector.model.errors import ConnectorError
+from connector.model.facts import Alarm, Cleared, Tell
+from connector.model.problem import ProblemsFound, Severity
+from connector.model.schema import CrmSchema
+
+KIND = "schema_drift"
+SHOWN = 3  # findings that an alarm names; the commands tell them all
+CURE = (
+    "`connector check --live` tells all of it: mend the field in the CRM or the rule in the mapping, then run "
+    "`connector schema pull` and `connector reload`"
+)
+
+
+class Drift:
+    """Compares, and raises one alarm for each CRM."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        crms: Mapping[str, Crm],
+        clients: Mapping[str, Client],
+        *,
+        rules: Callable[[], Ruleset],
+        tell: Tell,
+    ) -> None:
+        self._loaded = loaded
+        self._crms = crms
+        self._clients = clients
+        self._rules = rules
+        self._tell = tell
+        self._raised: set[str] = set()
+        self._looked_at: str | None = None  # version of the mappings
+
+    async def follow_reloads(self) -> int:
+        """The step of its loop: at the start by the lock files alone, and behind every reload by the CRMs themselves."""
+        version = self._rules().version
+        if self._looked_at is None:
+            self._looked_at = version
+            self._by_locks()
+        elif self._looked_at != version:
+            await self.look()
+        return 0
+
+    async def look(self) -> None:
+        """Ask every CRM now. One that does not answer keeps the alarm that it has: its sink and feeds tell that themselves."""
+        rules = self._rules()
+        self._looked_at = rules.version
+        wanted = needs(rules)
+        locks, broken = self._locks()
+        for name, crm in self._crms.items():
+            try:
+                pulled = await self._clients[name].run(pull(crm, wanted.get(name, [])))
+            except ConnectorError:
+                continue
+            lacks = self._misfits(rules, pulled.schema)
+            narrowed = narrowing(changes(locks[name], pulled.schema), wanted.get(name, [])) if name in locks else []
+            self._judge(name, [*lacks, *(one.text for one in narrowed if not lacks), *broken])
+
+    def _by_locks(self) -> None:
+        locks, broken = self._locks()
+        rules = self._rules()
+        for name in self._crms:
+            self._judge(name, [*(self._misfits(rules, locks[name]) if name in locks else ()), *broken])
+
+    def _locks(self) -> tuple[Mapping[str, CrmSchema], list[str]]:
+        try:
+            return read_schemas(self._loaded), []
+        except ProblemsFound as found:
+            return {}, [str(one) for one in found.problems]
+
+    def _misfits(self, rules: Ruleset, schema: CrmSchema) -> list[str]:
+        """What would fail; warnings are for who edits, and not for who is on call."""
+        consent = {schema.crm: self._crms[schema.crm].consent_fields}
+        found = rules.misfits({schema.crm: schema})
+        found += consent_problems(read(self._loaded.path), consent, {schema.crm: schema})
+        return [str(one) for one in found if one.severity is Severity.ERROR]
+
+    def _judge(self, name: str, lacks: Sequence[str]) -> None:
+        if lacks and name not in self._raised:
+            self._raised.add(name)
+            more = f"; and {len(lacks) - SHOWN} more" if len(lacks) > SHOWN else ""
+            message = f"{name} no longer has what the mappings need: {'; '.join(lacks[:SHOWN])}{more}"
+            self._tell(Alarm(kind=KIND, about=name, message=message, cure=CURE))
+        elif not lacks and name in self._raised:
+            self._raised.discard(name)
+            self._tell(Cleared(kind=KIND, about=name))
+
+
+def narrowing(found: Sequence[Change], wanted: Sequence[Needs]) -> list[Change]:
+    """Of the changes those that can make what is written or read fail: of objects and fields that are used."""
+    used: dict[str, set[str]] = {}
+    for one in wanted:
+        fields = used.setdefault(one.object.casefold(), set())
+        fields.update(name.casefold() for name in (*one.key_fields, *one.written, *one.read))
+    return [one for one in found if one.narrows and one.object.casefold() in used and _uses(one, used)]
+
+
+def _uses(change: Change, used: Mapping[str, set[str]]) -> bool:
+    return change.field is None or change.field.casefold() in used[change.object.casefold()]
