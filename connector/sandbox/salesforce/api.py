@@ -18,9 +18,10 @@ class Api:
     """Answers calls below /services/data; the caller holds the transaction."""
 
     def __init__(self, database: Database, started: float, usage: Callable[[], tuple[int, int]]) -> None:
+        self._schema = database.schema
         self.reader = Reader(database)
         self.writer = Writer(database)
-        self._records = Records(self.reader, self.writer)
+        self._records = Records(database.schema, self.reader, self.writer)
         self._collections = Collections(database, self.reader, self.writer)
         self._composite = Composite(database, self.dispatch)
         self._started = int(started)
@@ -74,17 +75,17 @@ class Api:
     def _sobjects(self, call: Call, rest: list[str]) -> Answer:
         match call.method, rest:
             case "GET", []:
-                return Answer(body=describe.objects(call.base))
+                return Answer(body=describe.objects(self._schema, call.base))
             case "GET", [name]:
-                return Answer(body=describe.basics(an_object(name), call.base))
+                return Answer(body=describe.basics(an_object(self._schema, name), call.base))
             case "POST", [name]:
                 return self._records.create(call, name)
             case "GET", [name, "describe"]:
                 return self._describe(call, name)
             case "GET", [name, "updated"]:
-                return Answer(body=self.reader.updated(an_object(name), call.query, call.author.time))
+                return Answer(body=self.reader.updated(an_object(self._schema, name), call.query, call.author.time))
             case "GET", [name, "deleted"]:
-                return Answer(body=self.reader.deleted(an_object(name), call.query, call.author.time))
+                return Answer(body=self.reader.deleted(an_object(self._schema, name), call.query, call.author.time))
             case "GET" | "PATCH" | "DELETE", [name, record]:
                 return self._records.by_id(call, name, record)
             case "GET" | "PATCH" | "DELETE", [name, field, value]:
@@ -108,7 +109,7 @@ class Api:
                 raise _wrong_method(call)
 
     def _describe(self, call: Call, name: str) -> Answer:
-        known = an_object(name)
+        known = an_object(self._schema, name)
         since = {key.lower(): value for key, value in call.headers.items()}.get("if-modified-since")
         headers = {"Last-Modified": formatdate(self._started, usegmt=True)}
         try:

@@ -5,6 +5,7 @@ from typing import Any
 from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.exchange import DATA
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
+from connector.sandbox.salesforce.schema import Schema
 
 OLDEST, NEWEST = 31, 68  # API versions that are served; older ones are gone
 BYTES_PER_CHARACTER = 3
@@ -42,12 +43,12 @@ def limits(used: int, most: int) -> dict[str, dict[str, int]]:
     }
 
 
-def objects(base: str) -> dict[str, Any]:
+def objects(schema: Schema, base: str) -> dict[str, Any]:
     """GET …/sobjects/."""
     return {
         "encoding": "UTF-8",
         "maxBatchSize": 200,
-        "sobjects": [_summary(known, base) for known in org.OBJECTS.values()],
+        "sobjects": [_summary(known, base) for known in schema.objects.values()],
     }
 
 

@@ -1,4 +1,4 @@
-"""The org that the sandbox plays: its objects with their fields, its users, its own id. Data, and nothing that acts."""
+"""The org that the sandbox plays when it is new: its objects with their fields, its users, its own id. Data, and nothing that acts."""
 
 from typing import Any
 
@@ -90,7 +90,7 @@ def sobject(name: str, prefix: str, *fields: Field, plural: str = "", mergeable:
     return SObject(name, prefix, (identity, *fields, *merged, *system), plural=plural, mergeable=mergeable)
 
 
-_OBJECTS = (
+OBJECTS = (
     sobject("User", "005", text("Username", 80), text("FirstName", 40), text("LastName", 80), full_name()),
     sobject(
         "Account", "001", text("Name", 255, required=True), phone("Phone"), long_text("Description"), mergeable=True
@@ -209,12 +209,3 @@ _OBJECTS = (
         checkbox("Service_Command__c"),
     ),
 )
-
-OBJECTS: dict[str, SObject] = {known.name: known for known in _OBJECTS}
-BY_PREFIX: dict[str, SObject] = {known.prefix: known for known in _OBJECTS}
-_ANY_CASE = {known.name.lower(): known for known in _OBJECTS}
-
-
-def find_object(name: str) -> SObject | None:
-    """The object of that name, without regard to case."""
-    return OBJECTS.get(name) or _ANY_CASE.get(name.lower())

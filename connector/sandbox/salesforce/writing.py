@@ -97,12 +97,32 @@ class Writer:
         self._note(known, going, author, "deleted")
         return [Outcome(id=draft.id, refusal=draft.refusal) for draft in drafts]
 
+    def undelete(self, known: SObject, ids: Sequence[str], author: Author) -> list[Outcome]:
+        """Bring records back from the recycle bin."""
+        drafts = [Draft({"Id": given}, id=canonical(given)) for given in ids]
+        keys = ", ".join(f'"{field.folded}"' for field in known.unique)
+        sql = f'SELECT "Id"{keys and f", {keys}"} FROM "{known.name}" WHERE "Id" IN ({{}}) AND "IsDeleted" = 1'  # noqa: S608 - names are ours
+        binned = {row[0]: row[1:] for row in self._database.lookup(sql, [draft.id for draft in drafts if draft.id])}
+        for draft in drafts:
+            if draft.id not in binned:
+                draft.refusal = RecordRefusedError("UNDELETE_FAILED", "Entity is not in the recycle bin")
+                continue
+            draft.values = {field.folded: key for field, key in zip(known.unique, binned[draft.id], strict=True)}
+        # A key that another record bears by now cannot come back.
+        self._refuse_taken(known, drafts)
+        back = [draft for draft in drafts if draft.refusal is None]
+        for draft in back:
+            draft.values = {"IsDeleted": 0, **({"MasterRecordId": None} if known.mergeable else {})}
+        self._change(known, back, author)
+        self._note(known, back, author, "undeleted")
+        return [Outcome(id=draft.id, refusal=draft.refusal) for draft in drafts]
+
     def _read(
         self, known: SObject, records: Sequence[Record], author: Author, ignore: frozenset[str] = SILENT
     ) -> list[Draft]:
         if author.spoiling is not None and any(author.spoiling(record) for record in records):
             raise undecodable("datetime", "")
-        return [read(known, record, ignore=ignore) for record in records]
+        return [read(self._database.schema, known, record, ignore=ignore) for record in records]
 
     def _write(self, known: SObject, drafts: list[Draft], author: Author) -> list[Outcome]:
         self._refuse_locked(drafts, author)
