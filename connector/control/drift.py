@@ -1,13 +1,15 @@
-"""Whether the CRMs still have what the mappings in use need: looked at daily and after a reload, told before events fail.
+"""Whether the CRMs still have what the mappings in use need: looked at daily, after a reload and after a pull.
 
 At the start of the daemon nothing is asked and nothing is refused: a lock file that no longer fits the mappings must not keep
 callbacks out. It is told as an alarm.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from connector.adapters import Loaded, read_schemas
 from connector.config.document import read
+from connector.config.schema_lock import lock_path
 from connector.control.consent_schema import consent_problems
 from connector.control.needs import needs
 from connector.control.pulling import pull
@@ -46,22 +48,24 @@ class Drift:
         self._rules = rules
         self._tell = tell
         self._raised: set[str] = set()
-        self._looked_at: str | None = None  # version of the mappings
+        self._config = read(loaded.path)
+        self._seen: tuple[object, ...] | None = (
+            None  # what decided the last look: the mappings' version, the lock files' times
+        )
 
-    async def follow_reloads(self) -> int:
-        """The step of its loop: at the start by the lock files alone, and behind every reload by the CRMs themselves."""
-        version = self._rules().version
-        if self._looked_at is None:
-            self._looked_at = version
+    async def follow(self) -> int:
+        """The step of its loop: at the start by the lock files alone, and after a reload or a pull by the CRMs themselves."""
+        if self._seen is None:
+            self._seen = self._state()
             self._by_locks()
-        elif self._looked_at != version:
+        elif self._seen != self._state():
             await self.look()
         return 0
 
     async def look(self) -> None:
         """Ask every CRM now. One that does not answer keeps the alarm that it has: its sink and feeds tell that themselves."""
         rules = self._rules()
-        self._looked_at = rules.version
+        self._seen = self._state()
         wanted = needs(rules)
         locks, broken = self._locks()
         for name, crm in self._crms.items():
@@ -72,6 +76,10 @@ class Drift:
             lacks = self._misfits(rules, pulled.schema)
             narrowed = narrowing(changes(locks[name], pulled.schema), wanted.get(name, [])) if name in locks else []
             self._judge(name, [*lacks, *(one.text for one in narrowed if not lacks), *broken])
+
+    def _state(self) -> tuple[object, ...]:
+        paths = (lock_path(self._loaded.at(self._loaded.settings.schemas), name) for name in self._crms)
+        return (self._rules().version, *(path.stat().st_mtime_ns if path.is_file() else None for path in paths))
 
     def _by_locks(self) -> None:
         locks, broken = self._locks()
@@ -89,8 +97,8 @@ class Drift:
         """What would fail; warnings are for who edits, and not for who is on call."""
         consent = {schema.crm: self._crms[schema.crm].consent_fields}
         found = rules.misfits({schema.crm: schema})
-        found += consent_problems(read(self._loaded.path), consent, {schema.crm: schema})
-        return [str(one) for one in found if one.severity is Severity.ERROR]
+        found += consent_problems(self._config, consent, {schema.crm: schema})
+        return [str(replace(one, hint="")) for one in found if one.severity is Severity.ERROR]
 
     def _judge(self, name: str, lacks: Sequence[str]) -> None:
         if lacks and name not in self._raised:
