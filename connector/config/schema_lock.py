@@ -128,11 +128,3 @@ def _object(name: str, one: _Object) -> ObjectSchema:
 
 def _unusable(file: str, message: str, hint: str, position: Position | None = None) -> ProblemsFound:
     return ProblemsFound([Problem(file=file, position=position, code="bad-lock", message=message, hint=hint)])
-
-
-def write_lock(path: Path, schema: CrmSchema) -> None:
-    """Put the lock in its place, whole or not at all. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(lock_text(schema), encoding="utf-8")
-    beside.replace(path)
