@@ -11,7 +11,7 @@ import click
 
 from connector.cli.exits import Exit
 from connector.cli.render import Paper, answer, as_json, waiting
-from connector.cli.setup import Setup, load_rules, lock_file, placed, read_locks
+from connector.cli.setup import Setup, load_rules, lock_file, placed, read_locks, short
 from connector.model.problem import Problem, ProblemsFound, Severity
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
         crms = build_crms(loaded)
     except ConnectorError as error:
         return [_lack("config", str(error))]
-    wanted, document = needs(rules), read(loaded.path)
+    wanted, document = needs(rules), read(loaded.path, str(short(loaded.path)))
     found: list[Problem] = []
     async with Transport() as transport:
         for name, crm in crms.items():
@@ -166,7 +166,8 @@ def _held_against_locks(loaded: "Loaded", locks: "Mapping[str, CrmSchema]") -> l
     from connector.config.document import read  # noqa: PLC0415 - see the package's docstring.
     from connector.control.consent_schema import consent_problems  # noqa: PLC0415 - the same.
 
-    return consent_problems(read(loaded.path), {name: one.consent for name, one in loaded.crms.items()}, locks)
+    document = read(loaded.path, str(short(loaded.path)))
+    return consent_problems(document, {name: one.consent for name, one in loaded.crms.items()}, locks)
 
 
 async def _ask_providers(loaded: "Loaded") -> list[Problem]:

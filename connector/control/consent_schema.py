@@ -36,7 +36,8 @@ def _in_object(document: Document, where: Path_, known: ObjectSchema, fields: Co
         if name is not None and known.field(name) is None:
             close = did_you_mean(name, [one.name for one in known.fields])
             message = f"`{known.name}` has no field `{name}`"
-            yield document.problem(place, "no-such-field", message, close if close.startswith("did") else ABSENT)
+            hint = f"{close} If not, {ABSENT}" if close.startswith("did") else ABSENT
+            yield document.problem(place, "no-such-field", message, hint)
     flag = known.field(fields.flag)
     if flag is not None:
         for one in misfits_of(fields.opted_out, flag, f"{known.name}.{flag.name}", (*where, "opted_out")):

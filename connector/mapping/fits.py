@@ -159,6 +159,6 @@ def _lengths(longest: int | None, field: FieldSchema, name: str, where: Where) -
         where=where,
         code="may-be-too-long",
         message=f"`{name}` holds {field.length} characters, and is given {told}; a longer one would be refused",
-        hint=f"add `truncate: {field.length}`, as in {{from: text, truncate: {field.length}}}",
+        hint=f"{'add' if longest is None else 'write'} `truncate: {field.length}`, as in {{from: text, truncate: {field.length}}}",
         severity=Severity.WARNING,
     )

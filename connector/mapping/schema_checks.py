@@ -50,7 +50,7 @@ def _check_feed(feed: FeedSettings, schema: CrmSchema, findings: Findings) -> No
 def _no_field(known: ObjectSchema, name: str, where: Where, findings: Findings, *, key: bool) -> None:
     words = [word for one in known.fields for word in (one.name, one.relationship) if word]
     close = did_you_mean(name, words)
-    hint = close if close.startswith("did") else ABSENT
+    hint = f"{close} If not, {ABSENT}" if close.startswith("did") else ABSENT
     findings.add(where, "no-such-field", f"`{known.name}` has no field `{name}`", hint, key=key)
 
 
@@ -67,7 +67,7 @@ class _Checks:
         if known is None:
             close = did_you_mean(name, [one.name for one in self._schema.objects])
             cure = f"if it is there, {PULL} brings it"
-            hint = f"{close} {cure}" if close.startswith("did") else cure
+            hint = f"{close} If not: {cure}" if close.startswith("did") else cure
             self._findings.add(where, "no-such-object", f"the schema of {self._schema.crm} has no `{name}`", hint)
         return known
 
