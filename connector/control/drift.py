@@ -18,11 +18,13 @@ from connector.crm.crm import Crm, Needs
 from connector.delivery.transport import Client
 from connector.mapping.compile import Ruleset
 from connector.model.errors import ConnectorError
-from connector.model.facts import Alarm, Cleared, Tell
+from connector.model.facts import Alarm, Cleared, Level, Lived, Tell
 from connector.model.problem import ProblemsFound, Severity
 from connector.model.schema import CrmSchema
 
 KIND = "schema_drift"
+COMPARED = "compared with what the CRM tells of its objects"
+NOT_COMPARED = "the CRM could not be asked about its objects"
 SHOWN = 3  # findings that an alarm names; the commands tell them all
 CURE = (
     "`connector check --live` tells all of it: mend the field in the CRM or the rule in the mapping, then run "
@@ -63,7 +65,7 @@ class Drift:
         return 0
 
     async def look(self) -> None:
-        """Ask every CRM now. One that does not answer keeps the alarm that it has: its sink and feeds tell that themselves."""
+        """Ask every CRM now. One that does not answer keeps the alarm that it has, and is asked again within the hour."""
         rules = self._rules()
         self._seen = self._state()
         wanted = needs(rules)
@@ -71,11 +73,16 @@ class Drift:
         for name, crm in self._crms.items():
             try:
                 pulled = await self._clients[name].run(pull(crm, wanted.get(name, [])))
-            except ConnectorError:
+            except ConnectorError as error:
+                self._seen = ()  # nothing is seen: the loop looks again
+                self._tell(Lived(message=NOT_COMPARED, level=Level.WARNING, details={"crm": name, "why": str(error)}))
                 continue
             lacks = self._misfits(rules, pulled.schema)
-            narrowed = narrowing(changes(locks[name], pulled.schema), wanted.get(name, [])) if name in locks else []
-            self._judge(name, [*lacks, *(one.text for one in narrowed if not lacks), *broken])
+            changed = changes(locks[name], pulled.schema) if name in locks else []
+            narrowed = [] if lacks else [one.text for one in narrowing(changed, wanted.get(name, []))]
+            self._judge(name, [*lacks, *narrowed, *broken])
+            told = {"crm": name, "changes": str(len(changed)), "lacks": str(len(lacks) + len(narrowed))}
+            self._tell(Lived(message=COMPARED, details=told))
 
     def _state(self) -> tuple[object, ...]:
         paths = (lock_path(self._loaded.at(self._loaded.settings.schemas), name) for name in self._crms)

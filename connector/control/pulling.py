@@ -47,7 +47,7 @@ def _described(crm: Crm, names: Sequence[str]) -> Exchange[dict[str, ObjectSchem
     for name, one in told.items():
         if isinstance(one, Retry):
             why = f"{one.reason}: {one.detail}" if one.detail else str(one.reason)
-            raise ConnectorError(f"{crm.name} does not tell about {name} ({why}): {CURES.get(one.reason, CURE)}")
+            raise ConnectorError(f"{crm.name} cannot be asked about {name} ({why}): {CURES.get(one.reason, CURE)}")
         found[name.casefold()] = one
     return found
 
