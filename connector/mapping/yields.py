@@ -14,7 +14,8 @@ from connector.mapping.values import present, scalar
 from connector.model.schema import FieldKind
 
 # What a donor or a sender writes as they like. Everything else is a word of the provider's or of ours, and short.
-FREE = frozenset({"text", "properties", "lookup"})
+MESSAGE = "text"
+FREE = frozenset({MESSAGE, "properties", "lookup"})
 KINDS = {
     "price": FieldKind.NUMBER,
     "occurred_at": FieldKind.DATETIME,
@@ -50,11 +51,11 @@ def _plain(form: Plain, where: Where) -> Yield:
     template = parse_template(form)
     if not template.paths:
         return Yield(values=tuple((value, where) for value in _constant(template)))
-    free = any(path.root in FREE for path in template.paths)
     match template.parts:
         case (Part(path=path),):
-            return Yield(free=free, kind=_kind([path]))
-    return Yield(free=free)
+            return Yield(free=path.root in FREE, kind=_kind([path]))
+    # Into a sentence people put names and numbers. A whole message is another matter.
+    return Yield(free=any(path.root == MESSAGE for path in template.paths))
 
 
 def _constant(template: Template) -> Iterator[str]:

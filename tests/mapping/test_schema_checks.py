@@ -141,7 +141,7 @@ def test_a_value_outside_an_open_list_is_a_warning(found):
     [
         '"{text}"',
         '"{properties.name}"',
-        '"Dear {lookup.firstName}"',
+        '"He wrote: {text}"',
         "{from: [keyword, text]}",
         "{from: text, part: first}",
         "{from: text, truncate: 41}",
@@ -159,6 +159,7 @@ def test_a_free_text_that_may_not_fit_is_a_warning(found, value):
     "value",
     [
         '"{keyword}"',
+        '"Dear {lookup.firstName}"',
         "{from: text, truncate: 40}",
         "{from: text, extract: email}",
         "{from: properties.n, phone: e164}",
