@@ -1,7 +1,7 @@
 """Whether the CRMs still have what the mappings in use need: looked at daily, after a reload and after a pull.
 
-At the start of the daemon nothing is asked and nothing is refused: a lock file that no longer fits the mappings must not keep
-callbacks out. It is told as an alarm.
+At the start of the daemon nothing is refused: a lock file that no longer fits the mappings must not keep callbacks out. The CRM is
+asked then, and where it does not answer either the lock is believed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -51,16 +51,14 @@ class Drift:
         self._tell = tell
         self._raised: set[str] = set()
         self._config = read(loaded.path)
-        self._seen: tuple[object, ...] | None = (
-            None  # what decided the last look: the mappings' version, the lock files' times
-        )
+        # What decided the last look: the mappings' version and the lock files' times; nothing when no CRM answered.
+        self._seen: tuple[object, ...] | None = None
 
     async def follow(self) -> int:
-        """The step of its loop: at the start by the lock files alone, and after a reload or a pull by the CRMs themselves."""
-        if self._seen is None:
+        """The step of its loop: at the start the CRMs are asked only where the lock files do not fit, later after a reload or pull."""
+        if self._seen is None and not any(self._by_locks().values()):
             self._seen = self._state()
-            self._by_locks()
-        elif self._seen != self._state():
+        if self._seen != self._state():
             await self.look()
         return 0
 
@@ -74,7 +72,9 @@ class Drift:
             try:
                 pulled = await self._clients[name].run(pull(crm, wanted.get(name, [])))
             except ConnectorError as error:
-                self._seen = ()  # nothing is seen: the loop looks again
+                self._seen = ()
+                if known := self._by_locks()[name]:
+                    self._judge(name, known)
                 self._tell(Lived(message=NOT_COMPARED, level=Level.WARNING, details={"crm": name, "why": str(error)}))
                 continue
             lacks = self._misfits(rules, pulled.schema)
@@ -88,11 +88,11 @@ class Drift:
         paths = (lock_path(self._loaded.at(self._loaded.settings.schemas), name) for name in self._crms)
         return (self._rules().version, *(path.stat().st_mtime_ns if path.is_file() else None for path in paths))
 
-    def _by_locks(self) -> None:
+    def _by_locks(self) -> Mapping[str, Sequence[str]]:
+        """What would fail of each CRM, by what it told when the lock was written."""
         locks, broken = self._locks()
         rules = self._rules()
-        for name in self._crms:
-            self._judge(name, [*(self._misfits(rules, locks[name]) if name in locks else ()), *broken])
+        return {name: [*(self._misfits(rules, locks[name]) if name in locks else ()), *broken] for name in self._crms}
 
     def _locks(self) -> tuple[Mapping[str, CrmSchema], list[str]]:
         try:

@@ -39,6 +39,11 @@ async def pulled(world):
     path.write_text(lock_text(made.schema), encoding="utf-8")
 
 
+async def describes(world):
+    stats = await world.get(f"{world.salesforce}/_sandbox/stats")
+    return stats["requests"].get("GET /sobjects/{object}/describe", 0)
+
+
 def looks(world):
     return [one for one in world.told(Lived) if one.message == COMPARED]
 
@@ -66,8 +71,7 @@ async def test_an_org_that_keeps_what_is_needed_raises_no_alarm_and_costs_three_
         assert (await a_day(world))["lacks"] == "0"
         polls = world.rounds()
         assert await world.api_calls() <= before + 3 + 2 * polls
-        stats = await world.get(f"{world.salesforce}/_sandbox/stats")
-        assert stats["requests"]["GET /sobjects/{object}/describe"] == 3
+        assert await describes(world) == 3
         assert drifts(world) == []
 
 
@@ -119,18 +123,35 @@ async def test_an_org_that_does_not_answer_neither_raises_nor_clears_an_alarm(wo
         assert world.cleared(KIND), "it does not wait for the next day"
 
 
+async def test_a_start_asks_nothing_where_the_lock_fits(world):
+    async with world.running():
+        await pulled(world)
+    asked = await describes(world)
+    async with world.running() as house:
+        house.wake(DRIFT_LOOP)
+        await world.poll()
+        assert await describes(world) == asked
+        assert drifts(world) == looks(world) == []
+
+
 async def test_a_lock_that_does_not_fit_is_told_at_the_start_and_keeps_no_callback_out(world):
     async with world.running():
         await change(world, "Contact/SMS_Keywords__c", name="SMS_Words__c")
         await pulled(world)
-    asked = await world.api_calls()
+    await world.fault(world.salesforce, fault="unavailable")
     async with world.running():
-        await world.until(lambda: drifts(world))
-        assert looks(world) == []
+        await world.until(lambda: drifts(world), "the org does not answer, and the lock is believed")
         assert await world.callback("dlr", {"transactionId": "t-1", "statusCode": "Ok", "properties": {}}) == 200
-    described = (await world.get(f"{world.salesforce}/_sandbox/stats"))["requests"]
-    assert described["GET /sobjects/{object}/describe"] == 3, "only the pull has asked"
-    assert asked
+
+
+async def test_at_the_start_the_org_is_believed_more_than_its_lock(world):
+    async with world.running():
+        await change(world, "Contact/SMS_Keywords__c", name="SMS_Words__c")
+        await pulled(world)
+        await change(world, "Contact/SMS_Words__c", name="SMS_Keywords__c")
+    async with world.running():
+        await world.until(lambda: looks(world))
+        assert drifts(world) == []
 
 
 async def test_a_broken_lock_is_told_at_the_start_too(world):
