@@ -30,7 +30,14 @@ def check(ctx: click.Context, *, live: bool, strict: bool, as_json: bool) -> Non
 
     Ends with 1 where there are errors. Without --live nothing is asked of the outside.
     """
-    setup: Setup = ctx.obj
+    document = examine(ctx.obj, live=live, strict=strict)
+    answer(document, _show, json_wanted=as_json)
+    if document["errors"]:
+        ctx.exit(Exit.NO)
+
+
+def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
+    """What the command answers; `doctor` asks the same."""
     path = setup.path()
     loaded, found = _config(setup, path, strict=strict or live)
     rules: Ruleset | None = None
@@ -52,7 +59,7 @@ def check(ctx: click.Context, *, live: bool, strict: bool, as_json: bool) -> Non
         with waiting("asking the providers"):
             found += asyncio.run(_ask_providers(loaded))
     errors = sum(problem.severity is Severity.ERROR for problem in found)
-    document = {
+    return {
         "ok": not errors,
         "config": str(path),
         "errors": errors,
@@ -60,11 +67,8 @@ def check(ctx: click.Context, *, live: bool, strict: bool, as_json: bool) -> Non
         "problems": [_problem(one) for one in found],
         "mappings_checked": loaded is not None,
         "mapping": None if rules is None else _counts(rules),
-        "schemas": {} if loaded is None else {name: _schema_of(loaded, name, locks, live) for name in loaded.crms},
+        "schemas": {} if loaded is None else {name: _schema_of(loaded, name, locks, live=live) for name in loaded.crms},
     }
-    answer(document, _show, json_wanted=as_json)
-    if errors:
-        ctx.exit(Exit.NO)
 
 
 def _config(setup: Setup, path: Path, *, strict: bool) -> "tuple[Loaded | None, list[Problem]]":
@@ -208,7 +212,7 @@ def _lack(crm: str, sentence: str) -> Problem:
     return Problem(file=crm, position=None, code="live", message=sentence)
 
 
-def _schema_of(loaded: "Loaded", crm: str, locks: "Mapping[str, CrmSchema]", live: bool) -> str | None:  # noqa: FBT001 - read in one place.
+def _schema_of(loaded: "Loaded", crm: str, locks: "Mapping[str, CrmSchema]", *, live: bool) -> str | None:
     """What the mappings were held against: the lock file, or the CRM itself; None: nothing."""
     return "live" if live else str(lock_file(loaded, crm)) if crm in locks else None
 

@@ -1,4 +1,4 @@
-"""What the mappings need of each CRM: objects, key fields, fields written and read. Asked by `check --live` and at the start."""
+"""What the mappings need of each CRM: objects, key fields, fields written and read. Asked wherever a CRM is held against them."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What an org says of its objects, and whether it has what the mappings need. Asked at the start and by `check --live`.
+"""What an org says of its objects, and whether it has what the mappings need. Asked by set-up and backfill.
 
 Source: REST API Developer Guide, "sObject Describe".
 """
