@@ -56,7 +56,7 @@ def test_a_job_takes_what_no_other_has_by_account(book):
     assert book.job() == "j1"
     assert (book.wanted("a"), book.wanted("b")) == ("", None)
     assert book.take("j2", 9) == 1
-    book.conclude("j1", refused=[], again=[], untouched=[])
+    book.conclude("j1", written=["b", "c"], refused=[], again=[])
     assert book.job() == "j2"
     assert [one for one, _ in book.rows("j2")] == ["a"]
 
@@ -64,7 +64,8 @@ def test_a_job_takes_what_no_other_has_by_account(book):
 def test_the_results_of_a_job_are_told_apart(book):
     fill(book, "a", "b", "c", "d")
     book.take("j1", 9)
-    book.conclude("j1", refused=[("a", "taken", "DUPLICATE_VALUE")], again=["b"], untouched=["c"])
+    left = book.conclude("j1", written=["d"], refused=[("a", "taken", "DUPLICATE_VALUE")], again=["b"])
+    assert (left, book.job()) == (1, None)
     assert book.counts() == {"taken": 1, "fill": 2, "written": 1}
     assert (book.tries("b"), book.tries("c")) == (1, 0)
     (found,) = book.findings(["taken"])
