@@ -11,16 +11,19 @@ from connector.sandbox.salesforce.reading import LARGEST_BATCH, Reader, SeveralM
 from connector.sandbox.salesforce.records import Records, an_object, several
 from connector.sandbox.salesforce.refusals import RequestRefusedError, not_found
 from connector.sandbox.salesforce.sobject_collections import Collections
+from connector.sandbox.salesforce.triggers import Triggers
 from connector.sandbox.salesforce.writing import Writer
 
 
 class Api:
     """Answers calls below /services/data; the caller holds the transaction."""
 
-    def __init__(self, database: Database, started: float, usage: Callable[[], tuple[int, int]]) -> None:
+    def __init__(
+        self, database: Database, started: float, usage: Callable[[], tuple[int, int]], triggers: Triggers | None = None
+    ) -> None:
         self._schema = database.schema
         self.reader = Reader(database)
-        self.writer = Writer(database)
+        self.writer = Writer(database, triggers)
         self._records = Records(database.schema, self.reader, self.writer)
         self._collections = Collections(database, self.reader, self.writer)
         self._composite = Composite(database, self.dispatch)

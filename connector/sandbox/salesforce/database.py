@@ -20,7 +20,7 @@ MOST_PARAMETERS = 500  # values in one IN (…); well below SQLite's limit, and 
 CACHED_STATEMENTS = 512
 
 CASELESS = frozenset({Kind.TEXT, Kind.LONG_TEXT, Kind.EMAIL, Kind.PHONE, Kind.PICKLIST})
-SQL_TYPES = {Kind.BOOLEAN: "INTEGER", Kind.CURRENCY: "REAL"}
+SQL_TYPES = {Kind.BOOLEAN: "INTEGER", Kind.CURRENCY: "REAL", Kind.NUMBER: "REAL"}
 
 HISTORY = """
 CREATE TABLE IF NOT EXISTS "~history" (

@@ -58,9 +58,14 @@ def moment(name: str, **more: Any) -> Field:
     return Field(name=name, kind=Kind.DATETIME, **more)
 
 
-def money(name: str) -> Field:
+def money(name: str, **more: Any) -> Field:
     """A number of 16 digits before and 2 after the point."""
-    return Field(name=name, kind=Kind.CURRENCY)
+    return Field(name=name, kind=Kind.CURRENCY, **more)
+
+
+def count(name: str) -> Field:
+    """A plain number."""
+    return Field(name=name, kind=Kind.NUMBER)
 
 
 def reference(name: str, *targets: str, **more: Any) -> Field:

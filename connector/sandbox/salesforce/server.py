@@ -19,6 +19,7 @@ from connector.sandbox.salesforce.faults import Fault, Faults, hits
 from connector.sandbox.salesforce.login import LoginRefusedError, Sessions
 from connector.sandbox.salesforce.outbound import Outbound
 from connector.sandbox.salesforce.refusals import RequestRefusedError
+from connector.sandbox.salesforce.triggers import Triggers
 from connector.sandbox.salesforce.usage import Usage
 from connector.sandbox.salesforce.values import as_moment
 
@@ -55,13 +56,14 @@ class Server:
         sessions: Sessions,
         usage: Usage,
         clock: Callable[[], float],
+        triggers: Triggers | None = None,
     ) -> None:
         self._database = database
         self._sessions = sessions
         self._usage = usage
         self._clock = clock
         self._faults = Faults()
-        self._api = Api(database, clock(), lambda: (usage.used, usage.limit))
+        self._api = Api(database, clock(), lambda: (usage.used, usage.limit), triggers)
         reader = self._api.reader
         self._outbound = Outbound(lambda known, ids, fields: reader.several(known, ids, ["Id", *fields], ""))
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.sandbox.salesforce.database import Database
-from connector.sandbox.salesforce.drafts import SILENT, Author, Draft, Record, fold, read
+from connector.sandbox.salesforce.drafts import SILENT, Author, Draft, Record, fold, read, unwritable
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
 from connector.sandbox.salesforce.identifiers import canonical
 from connector.sandbox.salesforce.links import check_references, resolve_parents
 from connector.sandbox.salesforce.members import check_members
 from connector.sandbox.salesforce.refusals import RecordRefusedError, undecodable
+from connector.sandbox.salesforce.triggers import Triggers
 from connector.sandbox.salesforce.values import Stored
 
 WITHOUT_ID = SILENT | {"Id", "id"}
@@ -33,8 +34,9 @@ class Outcome:
 class Writer:
     """Inserts, updates, upserts and deletes; the caller holds the transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, triggers: Triggers | None = None) -> None:
         self._database = database
+        self._triggers = triggers or Triggers()
 
     def upsert(
         self, known: SObject, key: Field, records: Sequence[Record], author: Author, *, create: bool = True
@@ -108,10 +110,13 @@ class Writer:
         self._refuse_locked(drafts, author)
         resolve_parents(self._database, drafts)
         check_references(self._database, drafts)
+        self._refuse_fixed(known, drafts)
         self._refuse_incomplete(known, drafts)
+        self._triggers.check(self._database, known, drafts)
         if known.name == "CampaignMember":
             check_members(self._database, drafts)
         self._refuse_taken(known, drafts)
+        savings = self._triggers.before(self._database, known, drafts)
         new: list[Draft] = []
         changed: list[Draft] = []
         for draft in drafts:
@@ -125,6 +130,9 @@ class Writer:
         self._create(known, new, author)
         self._change(known, changed, author)
         self._note(known, (draft for draft in drafts if draft.refusal is None), author)
+        if savings:
+            ids = [str(draft.id) for draft in drafts if draft.refusal is None]
+            self._triggers.after(self._database, self, known, list(zip(savings, ids, strict=True)), author)
         return [
             Outcome(id=None if draft.refusal else draft.id, created=draft.created, refusal=draft.refusal)
             for draft in drafts
@@ -169,6 +177,13 @@ class Writer:
                     "unable to obtain exclusive access to this record or 1 records: "
                     f"{draft.id or draft.values.get('AccountId') or UNKNOWN}",
                 )
+
+    @staticmethod
+    def _refuse_fixed(known: SObject, drafts: list[Draft]) -> None:
+        for field in known.fixed:
+            for draft in drafts:
+                if draft.id is not None and field.name in draft.values:
+                    draft.refusal = draft.refusal or unwritable(field)
 
     @staticmethod
     def _refuse_incomplete(known: SObject, drafts: list[Draft]) -> None:
