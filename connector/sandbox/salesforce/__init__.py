@@ -22,21 +22,18 @@ def build(
     client_id: str = "sandbox",
     client_secret: str = "sandbox",  # noqa: S107 - it guards made-up records on a loopback address
     public_key: str | None = None,
+    bare: bool = False,
 ) -> web.Application:
     """An org whose records live in `database`, a file or memory.
 
-    `preset` is the kind of org, one of PRESETS. `api_limit` is the number of API calls in 24 hours, `session_seconds` the life of
-    an access token, `clock` gives seconds since 1970. `public_key` is the RSA key in PEM form that signed assertions are verified with; without it every well-formed
-    assertion is accepted.
+    `preset` is the kind of org, one of PRESETS; a `bare` one has none of the fields and objects that an administrator makes.
+    `api_limit` is the number of API calls in 24 hours, `session_seconds` the life of an access token, `clock` gives seconds since
+    1970. `public_key` is the RSA key in PEM form that signed assertions are verified with; without it every well-formed assertion
+    is accepted.
     """
     sessions = Sessions(
         clock=clock, seconds=session_seconds, client_id=client_id, client_secret=client_secret, public_key=public_key
     )
     kind = PRESETS[preset]
-    return Server(
-        Database(database, kind.schema()),
-        sessions=sessions,
-        usage=Usage(api_limit, clock),
-        clock=clock,
-        triggers=kind.triggers,
-    ).application()
+    records = Database(database, kind.schema(bare=bare), kind.triggers)
+    return Server(records, sessions=sessions, usage=Usage(api_limit, clock), clock=clock).application()

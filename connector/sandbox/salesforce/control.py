@@ -1,4 +1,4 @@
-"""The sandbox's own interface under /_sandbox/: faults, a person's edits, merges, statistics and history."""
+"""The sandbox's own interface under /_sandbox/: faults, a person's edits, deletions and merges, statistics and history."""
 
 from collections.abc import Callable
 from sqlite3 import IntegrityError
@@ -8,13 +8,15 @@ import orjson
 from aiohttp import web
 
 from connector.sandbox.salesforce import org
+from connector.sandbox.salesforce.bulk import Bulk
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.faults import FaultError, Faults, read_fault
-from connector.sandbox.salesforce.fields import Kind, SObject
+from connector.sandbox.salesforce.fields import SObject
 from connector.sandbox.salesforce.login import Sessions
 from connector.sandbox.salesforce.outbound import FIRST_GAP, Outbound, Target
 from connector.sandbox.salesforce.reading import Reader
+from connector.sandbox.salesforce.recycling import Recycling, RecyclingError
 from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRefusedError
 from connector.sandbox.salesforce.seeding import MOST, seed
 from connector.sandbox.salesforce.usage import Usage
@@ -41,15 +43,18 @@ class Control:
         sessions: Sessions,
         usage: Usage,
         outbound: Outbound,
+        bulk: Bulk,
         clock: Callable[[], float],
     ) -> None:
         self._database = database
         self._reader = reader
         self._writer = writer
+        self._recycling = Recycling(database, writer)
         self._faults = faults
         self._sessions = sessions
         self._usage = usage
         self._outbound = outbound
+        self._bulk = bulk
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -64,6 +69,8 @@ class Control:
             web.post("/_sandbox/records/{object}", self.edit_records),
             web.post("/_sandbox/seed/{object}", self.seed),
             web.post("/_sandbox/merge", self.merge),
+            web.post("/_sandbox/delete", self.delete),
+            web.post("/_sandbox/undelete", self.undelete),
             web.get("/_sandbox/history", self.history),
             web.get("/_sandbox/outbound", self.list_outbound),
             web.post("/_sandbox/outbound", self.add_outbound),
@@ -103,11 +110,12 @@ class Control:
         )
 
     async def reset(self, _: web.Request) -> web.Response:
-        """Forget records, history, faults, statistics and outbound targets; sessions live on."""
+        """Forget records, history, faults, statistics, bulk jobs and outbound targets; sessions live on."""
         self._database.reset()
         self._faults.clear()
         self._usage.reset()
         await self._outbound.stop()
+        await self._bulk.forget()
         return _json({"reset": True})
 
     async def list_records(self, request: web.Request) -> web.Response:
@@ -169,34 +177,41 @@ class Control:
         return [next(changed) if "Id" in record else next(new) for record in records]
 
     async def merge(self, request: web.Request) -> web.Response:
-        """Merge the record `loser` into `winner`: it is deleted, and what pointed to it points to the winner."""
+        """Merge the record `loser`, or up to two `losers`, into `winner`; `fields` are the values that the person chose for it."""
         body = await _document(request)
         known = self._object(str(body.get("object")))
-        if not known.mergeable:
-            raise ControlError(f"{known.name} records cannot be merged; Account, Contact and Lead can.")
-        winner, loser = str(body.get("winner")), str(body.get("loser"))
+        losers = body.get("losers", [body.get("loser")])
+        fields = body.get("fields", {})
+        if not isinstance(losers, list) or not isinstance(fields, dict):
+            raise ControlError("losers must be a list of ids, and fields an object.")
         author = self._author("person")
         with self._database.transaction():
-            outcome = self._writer.update(known, [{"Id": winner}], author)[0]
-            gone = self._writer.delete(known, [loser], author, MasterRecordId=outcome.id)[0]
-            refusal = outcome.refusal or gone.refusal
-            if refusal is not None or outcome.id == gone.id:
-                reason = refusal.message if refusal else "they are the same record"
-                raise ControlError(f"{loser} cannot be merged into {winner}: {reason}.")
-            for child in self._database.schema.objects.values():
-                for field in child.fields:
-                    if field.kind is Kind.REFERENCE and known.name in field.targets and field.writable:
-                        self._repoint(child, field.name, (str(gone.id), str(outcome.id)), author)
-        self._outbound.changed(known, [str(outcome.id)])
-        return _json({"id": outcome.id, "mergedRecordIds": [gone.id]})
+            winner, gone = self._recycling.merge(
+                known, str(body.get("winner")), [str(one) for one in losers], fields, author
+            )
+        self._outbound.changed(known, [winner])
+        return _json({"id": winner, "mergedRecordIds": gone})
 
-    def _repoint(self, child: SObject, field: str, ids: tuple[str, str], author: Author) -> None:
-        loser, winner = ids
-        rows = self._database.connection.execute(
-            f'SELECT "Id" FROM "{child.name}" WHERE "{field}" = ? AND "IsDeleted" = 0',  # noqa: S608 - names are ours
-            (loser,),
-        ).fetchall()
-        self._writer.update(child, [{"Id": row[0], field: winner} for row in rows], author)
+    async def delete(self, request: web.Request) -> web.Response:
+        """Move the records `ids` to the recycle bin, as a person does."""
+        known, ids = await self._named(request)
+        with self._database.transaction():
+            return _json({"ids": self._recycling.delete(known, ids, self._author("person"))})
+
+    async def undelete(self, request: web.Request) -> web.Response:
+        """Bring the records `ids` back from the recycle bin."""
+        known, ids = await self._named(request)
+        with self._database.transaction():
+            back = self._recycling.undelete(known, ids, self._author("person"))
+        self._outbound.changed(known, back)
+        return _json({"ids": back})
+
+    async def _named(self, request: web.Request) -> tuple[SObject, list[str]]:
+        body = await _document(request)
+        ids = body.get("ids")
+        if not isinstance(ids, list):
+            raise ControlError("ids must be a list of record ids.")
+        return self._object(str(body.get("object"))), [str(one) for one in ids]
 
     async def history(self, request: web.Request) -> web.Response:
         """Every accepted write in order, of one object and after one sequence number if asked."""
@@ -247,6 +262,8 @@ async def refusing(request: web.Request, handler: Callable[[web.Request], Any]) 
         response: web.StreamResponse = await handler(request)
     except ControlError as error:
         return _json({"error": str(error)}, status=400)
+    except RecyclingError as error:
+        return _json({"error": f"Nothing was written: {error}."}, status=400)
     except RequestRefusedError as refusal:
         return _json({"error": f"{refusal.code}: {refusal.message}"}, status=400)
     return response

@@ -14,6 +14,7 @@ from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
 from connector.sandbox.salesforce.identifiers import record_id
 from connector.sandbox.salesforce.schema import Schema
+from connector.sandbox.salesforce.triggers import Triggers
 from connector.sandbox.salesforce.values import as_moment
 
 MOST_PARAMETERS = 500  # values in one IN (…); well below SQLite's limit, and few distinct statements to prepare
@@ -82,10 +83,11 @@ class Attempt:
 
 
 class Database:
-    """One org's data in a file, or in memory, and the schema that it follows."""
+    """One org's data in a file, or in memory, the schema that it follows, and the code that runs in it."""
 
-    def __init__(self, path: str, schema: Schema | None = None) -> None:
+    def __init__(self, path: str, schema: Schema | None = None, triggers: Triggers | None = None) -> None:
         self.schema = schema or Schema(org.OBJECTS)
+        self.triggers = triggers or Triggers()
         self.connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=CACHED_STATEMENTS
         )
@@ -109,9 +111,13 @@ class Database:
         table, *indexes = tables(known)
         self.connection.execute(table)
         there = {row[1] for row in self.connection.execute(f'PRAGMA table_xinfo("{known.name}")')}
-        for name, definition in columns(known):
-            if name not in there:
-                self.connection.execute(f'ALTER TABLE "{known.name}" ADD COLUMN {definition}')
+        lacking = [(name, definition) for name, definition in columns(known) if name not in there]
+        for _, definition in lacking:
+            self.connection.execute(f'ALTER TABLE "{known.name}" ADD COLUMN {definition}')
+        for field in known.fields:
+            # A field that is an external ID from now on has values already.
+            if field.name in there and any(field.folded == name for name, _ in lacking):
+                self.connection.execute(f'UPDATE "{known.name}" SET "{field.folded}" = lower("{field.name}")')  # noqa: S608 - names are ours
         for index in indexes:
             self.connection.execute(index)
         (last,) = self.connection.execute(f'SELECT coalesce(max("row"), 0) FROM "{known.name}"').fetchone()  # noqa: S608 - the name is ours

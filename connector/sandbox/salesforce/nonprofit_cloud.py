@@ -5,7 +5,6 @@ Migration Guide, appendix B "Fundraising Validations". That guide describes the 
 the one of overlapping schedules they are our own words here.
 """
 
-from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.fields import Field
 from connector.sandbox.salesforce.org import (
     checkbox,
@@ -23,7 +22,7 @@ from connector.sandbox.salesforce.org import (
     text,
 )
 from connector.sandbox.salesforce.refusals import RecordRefusedError
-from connector.sandbox.salesforce.triggers import Check, Saving, Triggers, find
+from connector.sandbox.salesforce.triggers import Check, Records, Saving, Triggers, find
 
 PAYMENT_METHODS = (
     "Cash",
@@ -132,7 +131,7 @@ def _refused(message: str, *fields: str) -> RecordRefusedError:
     return RecordRefusedError("FIELD_INTEGRITY_EXCEPTION", message, *fields)
 
 
-def check_transaction(_: Database, one: Saving) -> RecordRefusedError | None:
+def check_transaction(_: Records, one: Saving) -> RecordRefusedError | None:
     """Gift Transaction Validations."""
     now = one.after
     amount = now["OriginalAmount"]
@@ -151,7 +150,7 @@ def check_transaction(_: Database, one: Saving) -> RecordRefusedError | None:
     return None
 
 
-def check_schedule(database: Database, one: Saving) -> RecordRefusedError | None:
+def check_schedule(database: Records, one: Saving) -> RecordRefusedError | None:
     """Gift Commitment Schedule Validations."""
     now = one.after
     interval, amount = now["TransactionInterval"], now["TransactionAmount"]
@@ -179,7 +178,7 @@ def check_schedule(database: Database, one: Saving) -> RecordRefusedError | None
     return None
 
 
-def check_commitment(database: Database, one: Saving) -> RecordRefusedError | None:
+def check_commitment(database: Records, one: Saving) -> RecordRefusedError | None:
     """Gift Commitment Validations: from Closed the only way is back to Active, once there are transactions."""
     if one.before is None or one.before["Status"] != "Closed" or one.after["Status"] in {"Closed", "Active"}:
         return None

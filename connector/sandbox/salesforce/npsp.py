@@ -4,7 +4,6 @@ After the package's source: RD2_ValidationService, PMT_ValidationService, PMT_Pa
 the field definitions (SalesforceFoundation/NPSP, force-app/main/default), with the words of its labels.
 """
 
-from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.fields import Field
 from connector.sandbox.salesforce.org import (
@@ -20,7 +19,7 @@ from connector.sandbox.salesforce.org import (
     text,
 )
 from connector.sandbox.salesforce.refusals import RecordRefusedError
-from connector.sandbox.salesforce.triggers import Saving, Triggers, Writes, find
+from connector.sandbox.salesforce.triggers import Records, Saving, Triggers, Writes, find
 
 PERIODS = ("Monthly", "Yearly", "Weekly", "1st and 15th", "Daily", "Quarterly")
 DAYS = (*(str(day) for day in range(1, 32)), "Last_Day")
@@ -84,7 +83,7 @@ def _refused(message: str) -> RecordRefusedError:
     return RecordRefusedError("FIELD_CUSTOM_VALIDATION_EXCEPTION", message)
 
 
-def check_recurring_donation(database: Database, one: Saving) -> RecordRefusedError | None:
+def check_recurring_donation(database: Records, one: Saving) -> RecordRefusedError | None:
     """What RD2_ValidationService refuses."""
     now = one.after
     message = None
@@ -125,14 +124,14 @@ def _open_fault(one: Saving) -> str | None:
     return None
 
 
-def check_payment(_: Database, one: Saving) -> RecordRefusedError | None:
+def check_payment(_: Records, one: Saving) -> RecordRefusedError | None:
     """What PMT_ValidationService refuses in every org."""
     if one.after["npe01__Paid__c"] and one.after["npe01__Written_Off__c"]:
         return _refused("A Payment can't be both paid and written off. You must deselect one or both checkboxes.")
     return None
 
 
-def household(database: Database, writes: Writes, one: Saving, author: Author) -> None:
+def household(database: Records, writes: Writes, one: Saving, author: Author) -> None:
     """A new contact without an account gets a household of its own."""
     if one.before is None and one.after["AccountId"] is None:
         accounts = database.schema.objects["Account"]
@@ -142,7 +141,7 @@ def household(database: Database, writes: Writes, one: Saving, author: Author) -
         writes.update(contacts, [{"Id": one.after["Id"], "AccountId": made["Id"]}], author)
 
 
-def first_installment(database: Database, writes: Writes, one: Saving, author: Author) -> None:
+def first_installment(database: Records, writes: Writes, one: Saving, author: Author) -> None:
     """A new recurring donation brings its first opportunity along, unless it says that it does not."""
     now = one.after
     if one.before is not None or now["npsp__DisableFirstInstallment__c"] or now["npsp__Status__c"] == "Closed":
@@ -158,7 +157,7 @@ def first_installment(database: Database, writes: Writes, one: Saving, author: A
     writes.insert(database.schema.objects["Opportunity"], [pledged], author)
 
 
-def payments(database: Database, writes: Writes, one: Saving, author: Author) -> None:
+def payments(database: Records, writes: Writes, one: Saving, author: Author) -> None:
     """An opportunity gets the account of its contact, and its payment; what is unpaid of a lost one is written off."""
     now = one.after
     if now["AccountId"] is None and now["npsp__Primary_Contact__c"] is not None:

@@ -18,15 +18,26 @@ class Preset:
     added: Mapping[str, tuple[Field, ...]]  # fields of objects that a plain org has too
     triggers: Triggers
 
-    def schema(self) -> Schema:
-        """The objects of such an org when it is new."""
+    def schema(self, *, bare: bool = False) -> Schema:
+        """The objects of such an org as an administrator has set it up, or `bare`: without what an administrator makes."""
         schema = Schema(org.OBJECTS)
         for known in self.objects:
             schema.put(known)
         for name, fields in self.added.items():
             known = schema.objects[name]
             schema.put(replace(known, fields=(*known.fields, *fields)))
-        return schema
+        if not bare:
+            return schema
+        return Schema(
+            replace(known, fields=tuple(field for field in known.fields if not _made_here(field.name)))
+            for known in schema.objects.values()
+            if not _made_here(known.name)
+        )
+
+
+def _made_here(name: str) -> bool:
+    """Whether it is custom and of no package: what a package brings has its prefix before two underscores."""
+    return name.endswith("__c") and "__" not in name.removesuffix("__c")
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(

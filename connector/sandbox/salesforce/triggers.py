@@ -1,13 +1,14 @@
 """What an org's own code does when a record is saved: refuse it, or make and change others. Packages such as NPSP are made of it."""
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author, Draft, Record
 from connector.sandbox.salesforce.fields import Field, SObject
 from connector.sandbox.salesforce.refusals import RecordRefusedError
+from connector.sandbox.salesforce.schema import Schema
 from connector.sandbox.salesforce.values import Stored
 
 Row = Mapping[str, Stored]
@@ -29,6 +30,13 @@ class Saving:
         return self.before is not None and self.before[name] != self.after[name]
 
 
+class Records(Protocol):
+    """Where the org's records are, and what they are: its database."""
+
+    connection: sqlite3.Connection
+    schema: Schema
+
+
 class Writes(Protocol):
     """How a trigger writes: by the same rules as everybody."""
 
@@ -39,8 +47,8 @@ class Writes(Protocol):
         """Change records that are named by `Id`."""
 
 
-Check = Callable[[Database, Saving], RecordRefusedError | None]
-After = Callable[[Database, Writes, Saving, Author], None]
+Check = Callable[[Records, Saving], RecordRefusedError | None]
+After = Callable[[Records, Writes, Saving, Author], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +58,7 @@ class Triggers:
     checks: Mapping[str, Check] = field(default_factory=dict)
     afters: Mapping[str, After] = field(default_factory=dict)
 
-    def check(self, database: Database, known: SObject, drafts: Sequence[Draft]) -> None:
+    def check(self, database: Records, known: SObject, drafts: Sequence[Draft]) -> None:
         """Refuse the drafts that the org's code refuses."""
         check = self.checks.get(known.name)
         if check is None:
@@ -59,21 +67,21 @@ class Triggers:
             if draft.refusal is None:
                 draft.refusal = check(database, saving(database, known, draft))
 
-    def before(self, database: Database, known: SObject, drafts: Sequence[Draft]) -> list[Saving]:
+    def before(self, database: Records, known: SObject, drafts: Sequence[Draft]) -> list[Saving]:
         """The accepted drafts as after() wants them: to be asked for before anything is written."""
         if known.name not in self.afters:
             return []
         return [saving(database, known, draft) for draft in drafts if draft.refusal is None]
 
     def after(
-        self, database: Database, writes: Writes, known: SObject, saved: Sequence[tuple[Saving, str]], author: Author
+        self, database: Records, writes: Writes, known: SObject, saved: Sequence[tuple[Saving, str]], author: Author
     ) -> None:
         """Do what the org's code does once records are saved; each comes with its id."""
         for one, record in saved:
             self.afters[known.name](database, writes, Saving(one.before, {**one.after, "Id": record}), author)
 
 
-def saving(database: Database, known: SObject, draft: Draft) -> Saving:
+def saving(database: Records, known: SObject, draft: Draft) -> Saving:
     """The record of a draft as it would be saved."""
     if draft.id is None or draft.created:
         new = {one.name: _default(one) for one in known.fields}
@@ -82,7 +90,7 @@ def saving(database: Database, known: SObject, draft: Draft) -> Saving:
     return Saving(before, {**before, **draft.values})
 
 
-def find(database: Database, name: str, where: str, *values: Stored) -> list[dict[str, Stored]]:
+def find(database: Records, name: str, where: str, *values: Stored) -> list[dict[str, Stored]]:
     """The living records of an object that meet an SQL condition."""
     found = database.connection.execute(
         f'SELECT * FROM "{name}" WHERE {where} AND "IsDeleted" = 0',  # noqa: S608 - both are ours

@@ -15,7 +15,6 @@ from connector.sandbox.salesforce.identifiers import canonical
 from connector.sandbox.salesforce.links import check_references, resolve_parents
 from connector.sandbox.salesforce.members import check_members
 from connector.sandbox.salesforce.refusals import RecordRefusedError, undecodable
-from connector.sandbox.salesforce.triggers import Triggers
 from connector.sandbox.salesforce.values import Stored
 
 WITHOUT_ID = SILENT | {"Id", "id"}
@@ -34,9 +33,9 @@ class Outcome:
 class Writer:
     """Inserts, updates, upserts and deletes; the caller holds the transaction."""
 
-    def __init__(self, database: Database, triggers: Triggers | None = None) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._triggers = triggers or Triggers()
+        self._triggers = database.triggers
 
     def upsert(
         self, known: SObject, key: Field, records: Sequence[Record], author: Author, *, create: bool = True
@@ -97,6 +96,26 @@ class Writer:
             draft.values = {"IsDeleted": 1, **also}
         self._change(known, going, author)
         self._note(known, going, author, "deleted")
+        return [Outcome(id=draft.id, refusal=draft.refusal) for draft in drafts]
+
+    def undelete(self, known: SObject, ids: Sequence[str], author: Author) -> list[Outcome]:
+        """Bring records back from the recycle bin."""
+        drafts = [Draft({"Id": given}, id=canonical(given)) for given in ids]
+        keys = ", ".join(f'"{field.folded}"' for field in known.unique)
+        sql = f'SELECT "Id"{keys and f", {keys}"} FROM "{known.name}" WHERE "Id" IN ({{}}) AND "IsDeleted" = 1'  # noqa: S608 - names are ours
+        binned = {row[0]: row[1:] for row in self._database.lookup(sql, [draft.id for draft in drafts if draft.id])}
+        for draft in drafts:
+            if draft.id not in binned:
+                draft.refusal = RecordRefusedError("UNDELETE_FAILED", "Entity is not in the recycle bin")
+                continue
+            draft.values = {field.folded: key for field, key in zip(known.unique, binned[draft.id], strict=True)}
+        # A key that another record bears by now cannot come back.
+        self._refuse_taken(known, drafts)
+        back = [draft for draft in drafts if draft.refusal is None]
+        for draft in back:
+            draft.values = {"IsDeleted": 0, **({"MasterRecordId": None} if known.mergeable else {})}
+        self._change(known, back, author)
+        self._note(known, back, author, "undeleted")
         return [Outcome(id=draft.id, refusal=draft.refusal) for draft in drafts]
 
     def _read(
