@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from connector.delivery.transport import Credentials
 from connector.model.exchange import Exchange
-from connector.model.roles import ConsentFields, Feed, Sink
+from connector.model.roles import ConsentFields, Door, Feed, Sink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,4 +38,5 @@ class Crm:
     sink: Sink
     feed: Callable[[Watching], Feed]
     preflight: Callable[[Sequence[Needs]], Exchange[list[str]]]  # what it lacks of them, one sentence each
+    doors: tuple[Door, ...] = ()  # at which it tells of changes by itself
     consent_fields: Mapping[str, ConsentFields] = field(default_factory=dict)  # by object

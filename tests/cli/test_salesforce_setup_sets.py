@@ -52,11 +52,15 @@ def test_the_package_of_the_plain_set_has_nothing_of_the_others():
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_s_permission_set_allows_its_own_fields_and_no_more(name):
     plain = shipped()
-    whole = shipped({"npsp": ["npe01__OppPayment__c.SMS_Transaction__c"]}.get(name, ["GiftTransaction.SMS_Transaction__c"]))
+    whole = shipped(
+        {"npsp": ["npe01__OppPayment__c.SMS_Transaction__c"]}.get(name, ["GiftTransaction.SMS_Transaction__c"])
+    )
     own = {one.full_name for one in whole.fields} - {one.full_name for one in plain.fields}
     (added,) = (one for one in whole.permission_sets if one.label == LABELS[name])
     assert set(added.fields) == own
     assert set(added.objects) == SETS[name] - {"SMS_Event__c"}
     assert {(one.read, one.create, one.edit) for one in added.objects.values()} == {(True, True, True)}
     keys = {one.full_name for one in whole.fields if one.unique and one.external_id and one.type == "Text"}
-    assert {one for one in own if one.partition(".")[2] in {"SMS_Key__c", "SMS_Subscription__c", "SMS_Transaction__c"}} <= keys
+    assert {
+        one for one in own if one.partition(".")[2] in {"SMS_Key__c", "SMS_Subscription__c", "SMS_Transaction__c"}
+    } <= keys
