@@ -67,23 +67,23 @@ class Triggers:
             if draft.refusal is None:
                 draft.refusal = check(database, saving(database, known, draft))
 
-    def before(self, database: Records, known: SObject, drafts: Sequence[Draft]) -> list[Saving]:
+    def before(self, database: Records, known: SObject, drafts: Sequence[Draft]) -> list[tuple[Saving, Draft]]:
         """The accepted drafts as after() wants them: to be asked for before anything is written."""
         if known.name not in self.afters:
             return []
-        return [saving(database, known, draft) for draft in drafts if draft.refusal is None]
+        return [(saving(database, known, draft), draft) for draft in drafts if draft.refusal is None]
 
     def after(
-        self, database: Records, writes: Writes, known: SObject, saved: Sequence[tuple[Saving, str]], author: Author
+        self, database: Records, writes: Writes, known: SObject, saved: Sequence[tuple[Saving, Draft]], author: Author
     ) -> None:
-        """Do what the org's code does once records are saved; each comes with its id."""
-        for one, record in saved:
-            self.afters[known.name](database, writes, Saving(one.before, {**one.after, "Id": record}), author)
+        """Do what the org's code does once records are saved."""
+        for one, draft in saved:
+            self.afters[known.name](database, writes, Saving(one.before, {**one.after, "Id": draft.id}), author)
 
 
 def saving(database: Records, known: SObject, draft: Draft) -> Saving:
     """The record of a draft as it would be saved."""
-    if draft.id is None or draft.created:
+    if draft.id is None:
         new = {one.name: _default(one) for one in known.fields}
         return Saving(None, {**new, **draft.values})
     before = find(database, known.name, '"Id" = ?', draft.id)[0]

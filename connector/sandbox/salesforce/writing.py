@@ -144,7 +144,6 @@ class Writer:
         self._refuse_locked(drafts, author)
         resolve_parents(self._database, drafts)
         check_references(self._database, drafts)
-        self._refuse_fixed(known, drafts)
         self._refuse_incomplete(known, drafts)
         self._triggers.check(self._database, known, drafts)
         if known.name == "CampaignMember":
@@ -165,9 +164,7 @@ class Writer:
         self._create(known, new, author)
         self._change(known, changed, author)
         self._note(known, (draft for draft in drafts if draft.refusal is None), author)
-        if savings:
-            ids = [str(draft.id) for draft in drafts if draft.refusal is None]
-            self._triggers.after(self._database, self, known, list(zip(savings, ids, strict=True)), author)
+        self._triggers.after(self._database, self, known, savings, author)
         return [
             Outcome(id=None if draft.refusal else draft.id, created=draft.created, refusal=draft.refusal)
             for draft in drafts
@@ -214,13 +211,6 @@ class Writer:
                 )
 
     @staticmethod
-    def _refuse_fixed(known: SObject, drafts: list[Draft]) -> None:
-        for field in known.fixed:
-            for draft in drafts:
-                if draft.id is not None and field.name in draft.values:
-                    draft.refusal = draft.refusal or unwritable(field)
-
-    @staticmethod
     def _refuse_incomplete(known: SObject, drafts: list[Draft]) -> None:
         for draft in drafts:
             if draft.refusal is not None:
@@ -228,6 +218,9 @@ class Writer:
             missing = draft.cleared or []
             if draft.id is None:
                 missing = [field.name for field in known.required if draft.values.get(field.name) is None]
+            elif fixed := next((field for field in known.fixed if field.name in draft.values), None):
+                draft.refusal = unwritable(fixed)
+                continue
             if missing:
                 listed = ", ".join(missing)
                 draft.refusal = RecordRefusedError(
