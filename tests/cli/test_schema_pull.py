@@ -90,7 +90,7 @@ def test_of_a_field_for_several_types_the_one_that_is_named_comes_along(home, or
     )
     (one,) = home.json("schema", "pull")["crms"]
     assert one["objects"] == 5
-    assert list(json.loads((home.directory / one["lock"]).read_text())["objects"])[0] == "Campaign"
+    assert next(iter(json.loads((home.directory / one["lock"]).read_text())["objects"])) == "Campaign"
     assert home.json("check")["problems"] == []
 
 
