@@ -242,10 +242,12 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(base: Path, *, mappings: Path = ROOT / "mappings", config: str = CONFIG) -> AsyncIterator[World]:
+async def a_world(
+    base: Path, *, mappings: Path = ROOT / "mappings", config: str = CONFIG, preset: str = "plain"
+) -> AsyncIterator[World]:
     """Both sandboxes and a config that knows them."""
     async with (
-        serving(salesforce.build()) as crm,
+        serving(salesforce.build(preset=preset)) as crm,
         serving(strex.build()) as provider,
         aiohttp.ClientSession() as http,
     ):
