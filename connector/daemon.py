@@ -82,6 +82,9 @@ async def open_house(
             Around(tell=tell, now=clock.now, monotonic=clock.monotonic, wake=house.wake),
         )
         await store.outbox.free_claims(road.start, clock.now())
+        await house.try_stopped()
+        for stop in store.stops.all():
+            tell(stop.alarm())
         stack.push_async_callback(lambda: house.end(*house.loops))
         for name, peer in peers.items():
             if peer.sink is not None:

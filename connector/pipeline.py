@@ -13,6 +13,7 @@ from connector.delivery.conclude import trouble
 from connector.delivery.peers import Asking, Outlet, Patience, Watch
 from connector.delivery.retry import POLICIES, backoff
 from connector.delivery.sending import Sent, send
+from connector.delivery.stops import hold
 from connector.delivery.transport import Client
 from connector.mapping.compile import Ruleset
 from connector.model import facts
@@ -31,6 +32,7 @@ from connector.steps.planned import Planner, flood
 from connector.steps.reading import Cursor, read_page
 from connector.steps.recovering import Recovery, portions
 from connector.steps.settled import told
+from connector.steps.stopping import note_stops, remade
 from connector.store.inbox import Entry, Kept, StoredEvent
 from connector.store.store import Store
 from connector.store.units import Planned
@@ -71,6 +73,7 @@ class Road:
         self._region = terms.region
         self._consent = terms.consent
         self._askers = terms.askers
+        self._configured = terms.configured
         self._planner = Planner(store, configured=terms.configured, most_commands=terms.most_commands)
         self._most_commands = terms.most_commands
         self._around = around
@@ -200,10 +203,14 @@ class Road:
         units = await self._store.outbox.claim(sink.name, sink.batch, self.start, self._around.now())
         if not units:
             return 0
+        units = await remade(units, self.rules, self._store, configured=self._configured)
         began, calls = self._around.monotonic(), outlet.client.calls
         tasks = errands(units, self._store)
         operations = [task.operation for task in tasks if task.operation is not None]
-        sent = await send(sink, outlet.client, operations, shadow_of(operations, self._store))
+        stops = self._store.stops.of(sink.name)
+        held = hold(operations, stops, self._around.now())
+        answered = await send(sink, outlet.client, held.going, shadow_of(held.going, self._store))
+        sent = held.around(answered)
         settled = settlements(units, tasks, sent, feeds=self.rules.feeds, consent=self._consent)
         await self._store.outbox.settle(settled, now=self._around.now())
         seconds = self._around.monotonic() - began
@@ -212,7 +219,9 @@ class Road:
         )
         for fact in told(units, settled, now=self._around.now()):
             self._tell(fact)
-        self._bear(outlet, sent)
+        for fact in await note_stops(self._store, held, sent, stops, sink=sink.name, now=self._around.now()):
+            self._tell(fact)
+        self._bear(outlet, answered)
         return len(units)
 
     def _wait(self, patience: Patience, answer: Retry) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from connector.consent.changes import is_out
 from connector.consent.guard import as_sendable
-from connector.delivery.conclude import Attempt, conclude
+from connector.delivery.conclude import Attempt, Conclusion, conclude
 from connector.delivery.sending import Sent, Written
 from connector.mapping.compile import FeedPlan
 from connector.model.consent import Phase
@@ -102,17 +102,24 @@ def _settle(unit: Unit, tries: Sequence[Attempt], shadows: tuple[ShadowWrite, ..
         done=end.done,
         in_doubt=end.in_doubt,
         shadows=shadows,
-        confirmations=_confirmations(unit, end.state, end.detail),
+        confirmations=_confirmations(unit, end),
+        rule=end.rule,
+        code=end.code,
     )
 
 
-def _confirmations(unit: Unit, state: UnitState, detail: str | None) -> tuple[Confirmation, ...]:
-    """What the ledger hears of the unit, where it carries consent."""
-    if not any(isinstance(one, ServiceCommand) or one.consent for one in unit.operations):
+def _confirmations(unit: Unit, end: Conclusion) -> tuple[Confirmation, ...]:
+    """What the ledger hears of the unit, where something of it that is left carries consent."""
+    bearing = {
+        index
+        for index, one in zip(unit.indexes, unit.operations, strict=True)
+        if isinstance(one, ServiceCommand) or one.consent
+    }
+    if not bearing:
         return ()
-    if state is UnitState.DELIVERED:
-        return (Confirmation(phase=Phase.CONFIRMED, detail=detail),)
-    return (Confirmation(phase=Phase.FAILED, detail=detail),) if state is UnitState.DEAD else ()
+    if end.state is UnitState.DELIVERED or bearing <= set(end.done):
+        return (Confirmation(phase=Phase.CONFIRMED, detail=end.detail if end.state is UnitState.DELIVERED else None),)
+    return (Confirmation(phase=Phase.FAILED, detail=end.detail),) if end.state is UnitState.DEAD else ()
 
 
 def _shadow(written: Written, watched: Collection[str], consent: ConsentFields | None) -> ShadowWrite:
