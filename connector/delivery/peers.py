@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import uuid4
 
 from connector.delivery.transport import Client
 from connector.model.facts import Alarm, Cleared, Paused, Resumed, Tell
@@ -64,6 +65,10 @@ class Watch:
     client: Client
     consent: ConsentFields | None = None
     poll: str | None = None  # of the round that is under way
+    between: str = field(
+        default_factory=lambda: uuid4().hex
+    )  # stands for a poll, of all that is looked at until the next one
+    due: float = 0.0  # when the next round is, monotonic seconds
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:

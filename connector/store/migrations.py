@@ -156,6 +156,21 @@ FIRST = (
     "CREATE TABLE cursors (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
+GONE = (
+    # A record that a feed has shown deleted, and the one that it was merged into. What it bore is kept until it cannot come back.
+    "ALTER TABLE shadows ADD COLUMN gone_at INTEGER",
+    "ALTER TABLE shadows ADD COLUMN merged_into TEXT",
+    "CREATE INDEX shadows_gone ON shadows (gone_at) WHERE gone_at IS NOT NULL",
+    # Records that a feed is to look at now, without waiting for its next round.
+    """CREATE TABLE pointers (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        crm TEXT NOT NULL,
+        object TEXT NOT NULL,
+        record_id TEXT NOT NULL
+    )""",
+    "CREATE INDEX pointers_object ON pointers (crm, object, id)",
+)
+
 STOPS_AND_CAUSES = (
     # Mappings whose units rest until the CRM's set-up is mended.
     """CREATE TABLE stops (
@@ -168,6 +183,8 @@ STOPS_AND_CAUSES = (
         probe_at INTEGER NOT NULL,
         PRIMARY KEY (sink, rule, object, field)
     ) WITHOUT ROWID""",
+    # Whose record a key named before a merge, as long as nobody knows whether the survivor bears the key.
+    "ALTER TABLE links ADD COLUMN moved_from TEXT",
     # Of dead letters: whose operation failed, and the sink's own word for it.
     "CREATE TABLE causes (unit_id INTEGER PRIMARY KEY REFERENCES units (id), rule TEXT NOT NULL, code TEXT NOT NULL)",
     "CREATE TRIGGER units_forgotten BEFORE DELETE ON units BEGIN DELETE FROM causes WHERE unit_id = old.id; END",
@@ -187,7 +204,12 @@ def migrate(connection: sqlite3.Connection) -> None:
             db.conn.execute(statement)
 
     @migrations()
-    def m002_stops_and_causes(db: Any) -> None:
+    def m002_gone_records_and_pointers(db: Any) -> None:
+        for statement in GONE:
+            db.conn.execute(statement)
+
+    @migrations()
+    def m003_stops_and_causes(db: Any) -> None:
         for statement in STOPS_AND_CAUSES:
             db.conn.execute(statement)
 
