@@ -12,8 +12,7 @@ from uuid import uuid4
 from connector.delivery.conclude import trouble
 from connector.delivery.peers import Asking, Outlet, Patience, Watch
 from connector.delivery.retry import POLICIES, backoff
-from connector.delivery.sending import Sent, send
-from connector.delivery.stops import hold
+from connector.delivery.sending import Sent
 from connector.delivery.transport import Client
 from connector.mapping.compile import Ruleset
 from connector.model import facts
@@ -26,13 +25,13 @@ from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason, Retry
 from connector.model.roles import LOOK, Asker, ConsentFields, Door, Notice
 from connector.steps.asking import ask_loop, put_questions
-from connector.steps.errands import errands, settlements, shadow_of
+from connector.steps.errands import errands, settlements
 from connector.steps.keeping import entries
 from connector.steps.planned import Planner, flood
 from connector.steps.reading import Asked, Cursor, keep_page
 from connector.steps.recovering import Recovery, portions
 from connector.steps.settled import told
-from connector.steps.stopping import note_stops, remade
+from connector.steps.stopping import note_stops, remade, send_round
 from connector.store.inbox import Entry, Kept, StoredEvent
 from connector.store.store import Store
 from connector.store.units import Planned
@@ -214,11 +213,8 @@ class Road:
         began, calls = self._around.monotonic(), outlet.client.calls
         tasks = errands(units, self._store)
         operations = [task.operation for task in tasks if task.operation is not None]
-        stops = self._store.stops.of(sink.name)
-        held = hold(operations, stops, self._around.now())
-        answered = await send(sink, outlet.client, held.going, shadow_of(held.going, self._store))
-        sent = held.around(answered)
-        settled = settlements(units, tasks, sent, feeds=self.rules.feeds, consent=self._consent)
+        went = await send_round(sink, outlet.client, operations, self._store, now=self._around.now())
+        settled = settlements(units, tasks, went.sent, feeds=self.rules.feeds, consent=self._consent)
         await self._store.outbox.settle(settled, now=self._around.now())
         seconds = self._around.monotonic() - began
         self._tell(
@@ -226,9 +222,9 @@ class Road:
         )
         for fact in told(units, settled, now=self._around.now()):
             self._tell(fact)
-        for fact in await note_stops(self._store, held, sent, stops, sink=sink.name, now=self._around.now()):
+        for fact in await note_stops(self._store, sink.name, went, self.rules, now=self._around.now()):
             self._tell(fact)
-        self._bear(outlet, answered)
+        self._bear(outlet, went.answered)
         return len(units)
 
     async def _point(self, crm: str, notices: Sequence[Notice], expires: datetime) -> None:

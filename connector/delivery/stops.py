@@ -25,7 +25,7 @@ class Stop:
     sink: str
     rule: str  # file: rule
     object: str
-    field: str  # empty where it is the object as a whole
+    field: str  # empty where it is the object as a whole; `Contact__r.SMS_Key__c` where it is one of a parent
     detail: str  # the CRM's own words
     since: datetime
     probe_at: datetime
@@ -74,10 +74,23 @@ CURE = (
 
 def names(write: RecordWrite) -> set[str]:
     """All fields that a write names, its key and those of its parents among them, case-folded."""
-    own = {name.casefold() for values in (write.set, write.create) for name in values}
+    values = [*write.set.items(), *write.create.items()]
+    own = {name.casefold() for name, _ in values} | {write.key_field.casefold()}
     # A relationship is written by its own name, but refused by that of the field behind it.
     behind = {f"{name[:-1]}c" for name in own if name.endswith("__r")}
-    return own | behind | {write.key_field.casefold()} | {parent.key_field.casefold() for parent in write.parents}
+    return (
+        own | behind | {f"{name}.{value.key_field}".casefold() for name, value in values if isinstance(value, Parent)}
+    )
+
+
+def _named(write: RecordWrite, field: str) -> str:
+    """A field as the write names it; empty where it does not."""
+    known = names(write)
+    if field.casefold() in known:
+        return field
+    values = [*write.set.items(), *write.create.items()]
+    parents = [f"{name}.{field}" for name, value in values if isinstance(value, Parent)]
+    return next((one for one in parents if one.casefold() in known), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +167,7 @@ def learn(sink: str, batch: Held, outcomes: Iterable[Outcome], stops: Sequence[S
                 sink=sink,
                 rule=operation.rule,
                 object=operation.object,
-                field=outcome.field if outcome.field.casefold() in names(operation) else "",
+                field=_named(operation, outcome.field),
                 detail=outcome.detail,
                 since=now,
                 probe_at=now + PROBE_EVERY,

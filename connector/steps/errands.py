@@ -11,7 +11,7 @@ from connector.delivery.sending import Sent, Written
 from connector.mapping.compile import FeedPlan
 from connector.model.consent import Phase
 from connector.model.lifecycle import UnitState
-from connector.model.operation import Operation, RecordWrite, ServiceCommand
+from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Delivered, Outcome
 from connector.model.phone import parse_phone
 from connector.model.roles import ConsentFields, Shadow
@@ -60,6 +60,16 @@ def shadow_of(operations: Sequence[Operation], store: Store) -> Callable[[Record
             wanted.setdefault((one.sink, one.object, one.key_field), []).append(one.key)
     known = {group: store.records.shadows_by_key(*group, keys) for group, keys in wanted.items()}
     return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
+
+
+def gone_of(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], str | None]:
+    """The records that the keys of writes named until they were merged into others."""
+    wanted: dict[tuple[str, str, str], list[str]] = {}
+    for one in operations:
+        if isinstance(one, RecordWrite) and one.key_field != ID_FIELD:
+            wanted.setdefault((one.sink, one.object, one.key_field), []).append(one.key)
+    moved = {group: found for group, keys in wanted.items() if (found := store.records.moved(*group, keys))}
+    return lambda one: moved.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
 
 
 def settlements(

@@ -1,31 +1,57 @@
 """Mappings that are stopped: what is told and kept of them, and what becomes of their units when the mappings are mended."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from connector.delivery.sending import Sent
-from connector.delivery.stops import Held, News, Stop, learn
+from connector.delivery.sending import Sent, send
+from connector.delivery.stops import Held, News, Stop, hold, learn
+from connector.delivery.transport import Client
 from connector.mapping.compile import Ruleset
 from connector.mapping.items import WriteItem
 from connector.model.consent import Subscription
 from connector.model.facts import Fact
 from connector.model.operation import Operation
 from connector.model.plan import Known
+from connector.model.roles import Sink
 from connector.planning import plan
+from connector.steps.errands import gone_of, shadow_of
 from connector.store.inbox import StoredEvent
 from connector.store.store import Store
 from connector.store.units import Unit
 
 
-async def note_stops(
-    store: Store, batch: Held, sent: Sent, stops: Sequence[Stop], *, sink: str, now: datetime
-) -> list[Fact]:
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One batch that went to a sink, but for what is stopped."""
+
+    stops: Sequence[Stop]
+    batch: Held
+    answered: Sent  # by the sink
+    sent: Sent  # the whole batch
+
+
+async def send_round(
+    sink: Sink, client: Client, operations: Sequence[Operation], store: Store, *, now: datetime
+) -> Round:
+    """Send what is not stopped."""
+    stops = store.stops.of(sink.name)
+    batch = hold(operations, stops, now)
+    going = batch.going
+    answered = await send(sink, client, going, shadow_of(going, store), gone_of(going, store))
+    return Round(stops, batch, answered, batch.around(answered))
+
+
+async def note_stops(store: Store, sink: str, went: Round, rules: Ruleset, *, now: datetime) -> list[Fact]:
     """Keep what the batch has taught about stops; what is to be told of it."""
-    news = learn(sink, batch, sent.outcomes, stops, now)
+    news = learn(sink, went.batch, went.sent.outcomes, went.stops, now)
     if not news:
         return []
-    await store.stops.change(news, now=now)
-    return [*(stop.alarm() for stop in news.began), *(stop.cleared() for stop in news.ended)]
+    began = tuple(stop for stop in news.began if _still_written(stop, rules))
+    # What was planned before the rule was mended is no news: it goes out at once as the rule makes it now.
+    mended = tuple(stop for stop in news.began if stop not in began)
+    await store.stops.change(News(began=began, again=news.again, ended=news.ended + mended), now=now)
+    return [*(stop.alarm() for stop in began), *(stop.cleared() for stop in news.ended)]
 
 
 async def try_stopped(store: Store, rules: Ruleset, *, now: datetime) -> list[Fact]:
@@ -41,7 +67,7 @@ async def try_stopped(store: Store, rules: Ruleset, *, now: datetime) -> list[Fa
 
 
 def _still_written(stop: Stop, rules: Ruleset) -> bool:
-    """Whether the rule still writes what was refused; a field that it names nowhere may be one of a parent."""
+    """Whether the rule still writes what was refused."""
     items = [
         item
         for file in rules.files
@@ -52,9 +78,9 @@ def _still_written(stop: Stop, rules: Ruleset) -> bool:
     ]
     if not stop.field:
         return bool(items)
-    named = {value.name.casefold().replace("__r", "__c") for item in items for value in item.values}
-    relations = any(value.name.endswith("__r") for item in items for value in item.values)
-    return stop.field.casefold() in named or relations
+    named = {value.name.casefold() for item in items for value in item.values}
+    field = stop.field.partition(".")[0].casefold()
+    return field in named or (field.endswith("__c") and f"{field[:-1]}r" in named)
 
 
 async def remade(units: list[Unit], rules: Ruleset, store: Store, *, configured: Sequence[Subscription]) -> list[Unit]:

@@ -185,6 +185,7 @@ STOPS_AND_CAUSES = (
     ) WITHOUT ROWID""",
     # Whose record a key named before a merge, as long as nobody knows whether the survivor bears the key.
     "ALTER TABLE links ADD COLUMN moved_from TEXT",
+    "CREATE INDEX links_moved ON links (crm, object, key_field, key) WHERE moved_from IS NOT NULL",
     # Of dead letters: whose operation failed, and the sink's own word for it.
     "CREATE TABLE causes (unit_id INTEGER PRIMARY KEY REFERENCES units (id), rule TEXT NOT NULL, code TEXT NOT NULL)",
     "CREATE TRIGGER units_forgotten BEFORE DELETE ON units BEGIN DELETE FROM causes WHERE unit_id = old.id; END",

@@ -95,7 +95,7 @@ LINKS_OF = (
     "WHERE crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
 )
 MOVED_OF = (
-    "SELECT json_group_array(json_array(key, moved_from)) FROM links WHERE moved_from IS NOT NULL "
+    "SELECT json_group_array(json_array(key, moved_from)) FROM links INDEXED BY links_moved WHERE moved_from IS NOT NULL "
     "AND crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
 )
 NOTHING = KnownRecord()
