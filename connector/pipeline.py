@@ -27,6 +27,7 @@ from connector.model.roles import Asker, ConsentFields, Door
 from connector.steps.asking import ask_loop, put_questions
 from connector.steps.errands import errands, settlements, shadow_of
 from connector.steps.keeping import entries
+from connector.steps.matches import remembered_of
 from connector.steps.planned import Planner, flood
 from connector.steps.reading import Cursor, read_page
 from connector.steps.recovering import Recovery, portions
@@ -203,7 +204,8 @@ class Road:
         began, calls = self._around.monotonic(), outlet.client.calls
         tasks = errands(units, self._store)
         operations = [task.operation for task in tasks if task.operation is not None]
-        sent = await send(sink, outlet.client, operations, shadow_of(operations, self._store))
+        known = shadow_of(operations, self._store), remembered_of(operations, self._store)
+        sent = await send(sink, outlet.client, operations, *known)
         settled = settlements(units, tasks, sent, feeds=self.rules.feeds, consent=self._consent)
         await self._store.outbox.settle(settled, now=self._around.now())
         seconds = self._around.monotonic() - began

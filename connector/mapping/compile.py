@@ -13,11 +13,11 @@ from connector.mapping.checks import check_record_paths, check_rules, unmet_opt_
 from connector.mapping.conditions import Condition, compile_when
 from connector.mapping.context import Context, Findings
 from connector.mapping.items import CompiledItem, WriteItem
+from connector.mapping.matches import check_matches_agree
 from connector.mapping.operations import compile_items
 from connector.mapping.rules import FeedSettings, MappingFile, Rule
 from connector.mapping.sources import check_sources
 from connector.model.event import Event
-from connector.model.operation import ID_FIELD
 from connector.model.problem import Problem, ProblemsFound, Severity
 
 VERSION_LENGTH = 12  # hex digits: enough to tell two versions of one installation apart
@@ -117,6 +117,7 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
         findings = Findings(document, context)
         files.append(_compile_file(model, findings))
         models.append((model, findings))
+    check_matches_agree(models)
     feeds = _feeds(files)
     check_record_paths(models, {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()})
     for _, findings in models:
@@ -210,8 +211,8 @@ def _feeds(files: Sequence[CompiledFile]) -> dict[str, dict[str, FeedPlan]]:
     keys: dict[tuple[str, str], dict[str, None]] = {}
     for file in files:
         for item in (item for rule in file.rules for item in rule.items if isinstance(item, WriteItem)):
-            if item.key.name != ID_FIELD:
-                keys.setdefault((item.sink, item.object.casefold()), {})[item.key.name] = None
+            if item.key_field is not None:
+                keys.setdefault((item.sink, item.object.casefold()), {})[item.key_field] = None
     for file in files:
         if file.feed is None:
             continue

@@ -93,12 +93,23 @@ class Asker(Protocol):
 Shadow = Mapping[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What is known of the records that a write with a match may mean."""
+
+    record_id: str | None = None  # the one that it meant before
+    shadows: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # by record id, of opted-out ones with the number
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One operation for a sink, and what it may need to know beside it."""
 
     operation: Operation
     shadow: Shadow = None  # filled for writes that clear a flag
+    remembered: Remembered = Remembered()  # filled for writes with a match
 
 
 class Sink(Protocol):

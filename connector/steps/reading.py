@@ -9,7 +9,7 @@ import orjson
 
 from connector.consent.changes import Reading, change_event, read_rows
 from connector.delivery.peers import Watch
-from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.model.phone import Phone, phone_as_written
 from connector.model.roles import Feed, Page
 from connector.steps.keeping import entry
 from connector.store.following import FollowStep, Seen
@@ -46,11 +46,16 @@ def read_page(watch: Watch, page: Page, cursor: Cursor, seen: Seen, *, region: s
     feed, consent = watch.feed, watch.consent
     shadows: list[ShadowWrite] = []
     entries: list[Entry] = []
+    moved: list[str] = []  # records with another number than before: whoever calls by the old one is matched anew
     rows = [row for row in page.rows if not row.deleted]
-    for one in read_rows(rows, feed=feed, consent=consent, shadows=seen.shadows, under_way=seen.in_doubt):
+    for one in read_rows(
+        rows, feed=feed, consent=consent, shadows=seen.shadows, under_way=seen.in_doubt, region=region
+    ):
         fields = one.row.fields
-        phone = crm_phone(fields.get(consent.phone), region) if consent and consent.phone else None
+        phone = phone_as_written(fields.get(consent.phone), region) if consent and consent.phone else None
         shadows.extend(_known(one, feed, phone))
+        if consent and consent.phone in one.change.fields:
+            moved.append(one.row.record_id)
         if one.change and not cursor.baseline:
             event = change_event(
                 one,
@@ -63,12 +68,9 @@ def read_page(watch: Watch, page: Page, cursor: Cursor, seen: Seen, *, region: s
             )
             entries.append(entry(event, b""))
     gone = tuple(row.record_id for row in page.rows if row.deleted)
-    return FollowStep(entries=tuple(entries), shadows=tuple(shadows), forget=gone, cursor=cursor.after(page))
-
-
-def crm_phone(text: object, region: str | None) -> Phone | None:
-    """A number as people write it in a CRM: with its country code, or as one of the configured country."""
-    return parse_phone(text, number_format=NumberFormat.NATIONAL if region else NumberFormat.E164, region=region)
+    return FollowStep(
+        entries=tuple(entries), shadows=tuple(shadows), unlink=tuple(moved), forget=gone, cursor=cursor.after(page)
+    )
 
 
 def _known(reading: Reading, feed: Feed, phone: Phone | None) -> list[ShadowWrite]:

@@ -9,7 +9,7 @@ from typing import Any
 from connector.model.operation import RecordWrite
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival
 from connector.store.outbox import in_doubt_writes
-from connector.store.records import ShadowWrite, forget_record, shadows, write_shadows
+from connector.store.records import ShadowWrite, forget_record, shadows, unlink_records, write_shadows
 from connector.store.writer import Writer
 
 
@@ -27,6 +27,9 @@ class FollowStep:
 
     entries: tuple[Entry, ...] = ()
     shadows: tuple[ShadowWrite, ...] = ()
+    unlink: tuple[
+        str, ...
+    ] = ()  # record ids whose keys and numbers may have changed: only those told anew still name them
     forget: tuple[str, ...] = ()  # record ids that are deleted
     cursor: str | None = None  # None leaves it as it is
 
@@ -61,6 +64,7 @@ class Following:
                 )
             )
             kept = _keep(connection, arrival(step.entries)) if step.entries else ()
+            unlink_records(connection, crm, object, step.unlink)
             write_shadows(connection, step.shadows, now)
             for record_id in step.forget:
                 forget_record(connection, crm, object, record_id)

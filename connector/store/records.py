@@ -62,6 +62,11 @@ LINKS_OF = (
     "WHERE crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
 )
 
+OUT_BY_PHONE = (
+    "SELECT json_group_array(json_array(phone, record_id, fields)) FROM shadows INDEXED BY shadows_out "
+    "WHERE crm = ? AND object = ? AND opted_out = 1 AND phone IN (SELECT value FROM json_each(?))"
+)
+
 Known = tuple[dict[str, Any], str | None, bool]  # fields, phone, opted out
 
 
@@ -140,6 +145,23 @@ def forget_record(connection: sqlite3.Connection, crm: str, name: str, record_id
         )
 
 
+def unlink_records(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> None:
+    """Forget by what these records were known. Runs inside the writer."""
+    if record_ids:
+        connection.execute(
+            "DELETE FROM links WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))",
+            (crm, name, as_list(record_ids)),
+        )
+
+
+def unlink_key(connection: sqlite3.Connection, crm: str, name: str, key_field: str, key: str) -> None:
+    """Forget which record a key names. Runs inside the writer."""
+    connection.execute(
+        "DELETE FROM links WHERE crm = ? AND object = ? AND key_field = ? AND key = ?",
+        (crm, name, key_field, key.casefold()),
+    )
+
+
 class Records:
     """The room's face."""
 
@@ -178,6 +200,13 @@ class Records:
             (crm, name, e164, but),
         ).fetchone()
         return row is not None
+
+    def opted_out_by_phone(self, crm: str, name: str, numbers: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+        """The shadows of the records that bear an opt-out and have one of these numbers (E.164): by number, then by record id."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for phone, record_id, fields in read_rows(self._reader, OUT_BY_PHONE, (crm, name, as_list(numbers))):
+            found.setdefault(phone, {})[record_id] = orjson.loads(fields)
+        return found
 
     def opted_out(self) -> list[OptedOut]:
         """All records that are known to bear an opt-out, in the order of their ids."""

@@ -13,8 +13,11 @@ from connector.model.exchange import Exchange
 from connector.model.roles import Feed
 
 
-def build(name: str, settings: SalesforceSettings, base: Path) -> Crm:
-    """The CRM of that name; `base` is the directory of the config. Raises SecretMissing."""
+def build(name: str, settings: SalesforceSettings, base: Path, region: str | None) -> Crm:
+    """The CRM of that name. Raises SecretMissing.
+
+    `base` is the directory of the config; `region` that of numbers which the CRM holds without a country code.
+    """
     api, consent = settings.api, settings.consent
 
     def feed(watching: Watching) -> Feed:
@@ -36,7 +39,14 @@ def build(name: str, settings: SalesforceSettings, base: Path) -> Crm:
     return Crm(
         name=name,
         credentials=SalesforceCredentials(settings.url, settings.sign_in.resolve(base)),
-        sink=SalesforceSink(name, api=api, consent_fields=consent, batch=settings.batch, composite=settings.composites),
+        sink=SalesforceSink(
+            name,
+            api=api,
+            consent_fields=consent,
+            region=region,
+            batch=settings.batch,
+            composite=settings.composites,
+        ),
         feed=feed,
         preflight=look,
         consent_fields=consent,
