@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from connector.sandbox.salesforce import org
+from connector.sandbox.salesforce.bulk import Bulk
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.faults import FaultError, Faults, read_fault
@@ -42,6 +43,7 @@ class Control:
         sessions: Sessions,
         usage: Usage,
         outbound: Outbound,
+        bulk: Bulk,
         clock: Callable[[], float],
     ) -> None:
         self._database = database
@@ -52,6 +54,7 @@ class Control:
         self._sessions = sessions
         self._usage = usage
         self._outbound = outbound
+        self._bulk = bulk
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -107,11 +110,12 @@ class Control:
         )
 
     async def reset(self, _: web.Request) -> web.Response:
-        """Forget records, history, faults, statistics and outbound targets; sessions live on."""
+        """Forget records, history, faults, statistics, bulk jobs and outbound targets; sessions live on."""
         self._database.reset()
         self._faults.clear()
         self._usage.reset()
         await self._outbound.stop()
+        await self._bulk.forget()
         return _json({"reset": True})
 
     async def list_records(self, request: web.Request) -> web.Response:

@@ -109,9 +109,13 @@ class Database:
         table, *indexes = tables(known)
         self.connection.execute(table)
         there = {row[1] for row in self.connection.execute(f'PRAGMA table_xinfo("{known.name}")')}
-        for name, definition in columns(known):
-            if name not in there:
-                self.connection.execute(f'ALTER TABLE "{known.name}" ADD COLUMN {definition}')
+        lacking = [(name, definition) for name, definition in columns(known) if name not in there]
+        for _, definition in lacking:
+            self.connection.execute(f'ALTER TABLE "{known.name}" ADD COLUMN {definition}')
+        for field in known.fields:
+            # A field that is an external ID from now on has values already.
+            if field.name in there and any(field.folded == name for name, _ in lacking):
+                self.connection.execute(f'UPDATE "{known.name}" SET "{field.folded}" = lower("{field.name}")')  # noqa: S608 - names are ours
         for index in indexes:
             self.connection.execute(index)
         (last,) = self.connection.execute(f'SELECT coalesce(max("row"), 0) FROM "{known.name}"').fetchone()  # noqa: S608 - the name is ours

@@ -27,10 +27,11 @@ def versions() -> list[dict[str, str]]:
     ]
 
 
-def resources(base: str) -> dict[str, str]:
+def resources(base: str, user: str) -> dict[str, str]:
     """GET /services/data/vXX.0/."""
-    names = ("sobjects", "query", "queryAll", "limits", "composite")
-    return {name: f"{base}/{name}" for name in names}
+    names = ("sobjects", "query", "queryAll", "limits", "composite", "jobs")
+    identity = f"https://login.salesforce.com/id/{org.ORGANIZATION}/{user}"
+    return {**{name: f"{base}/{name}" for name in names}, "identity": identity}
 
 
 def limits(used: int, most: int) -> dict[str, dict[str, int]]:

@@ -74,8 +74,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A status, and a JSON body unless it is None."""
+    """A status, and a JSON body unless it is None; or CSV."""
 
     status: int = 200
     body: Any = None
+    csv: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)

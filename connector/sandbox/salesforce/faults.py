@@ -21,8 +21,12 @@ ENDINGS = frozenset(
     }
 )
 # These are states of the org rather than incidents: they last until they are cleared, unless `times` is given.
-STATES = frozenset({"bad_record", "no_composite_upsert", "late_commit"})
-NAMES = ENDINGS | STATES | {"row_lock", "slow", "login_refused"}
+STATES = frozenset(
+    {"bad_record", "no_composite_upsert", "late_commit", "no_metadata_access", "job_held", "job_row_lock"}
+)
+# These strike the work of bulk jobs, piece by piece, and no request.
+IN_JOBS = frozenset({"job_held", "job_fails", "job_row_lock"})
+NAMES = ENDINGS | STATES | IN_JOBS | {"row_lock", "slow", "login_refused"}
 ONLY_WRITES = frozenset({"row_lock", "bad_record", "late_commit", "dropped"})
 FIELDS = frozenset({"fault", "times", "after", "every", "seconds", "records", "only"})
 
@@ -130,6 +134,16 @@ class Faults:
                     return True
         return False
 
+    def strike_job(self, name: str) -> Fault | None:
+        """The fault of that name, if it strikes the piece of a bulk job that comes now."""
+        for fault in self.all:
+            if fault.name == name:
+                fault.seen += 1
+                if fault.strikes():
+                    fault.fired += 1
+                    return fault
+        return None
+
     def strike_commit(self) -> float:
         """The seconds by which a person's edit commits late."""
         for fault in self.all:
@@ -146,7 +160,7 @@ class Faults:
         ended = False
         folded = b""
         for fault in self.all:
-            if fault.name == "login_refused" or fault.only == ("reads" if writes else "writes"):
+            if fault.name in IN_JOBS | {"login_refused"} or fault.only == ("reads" if writes else "writes"):
                 continue
             if isinstance(fault.records, tuple):
                 folded = folded or text.lower()

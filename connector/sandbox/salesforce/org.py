@@ -1,5 +1,6 @@
 """The org that the sandbox plays when it is new: its objects with their fields, its users, its own id. Data, and nothing that acts."""
 
+from dataclasses import replace
 from typing import Any
 
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
@@ -208,4 +209,36 @@ OBJECTS = (
         text("Journey__c", 255),
         checkbox("Service_Command__c"),
     ),
+    sobject("PermissionSet", "0PS", text("Name", 80, required=True), text("Label", 80)),
+    sobject(
+        "FieldPermissions",
+        "01k",
+        reference("ParentId", "PermissionSet", required=True),
+        text("SobjectType", 255),
+        text("Field", 255),
+        checkbox("PermissionsRead"),
+        checkbox("PermissionsEdit"),
+    ),
+    sobject(
+        "ObjectPermissions",
+        "110",
+        reference("ParentId", "PermissionSet", required=True),
+        text("SobjectType", 255),
+        checkbox("PermissionsRead"),
+        checkbox("PermissionsCreate"),
+        checkbox("PermissionsEdit"),
+    ),
+    sobject(
+        "PermissionSetAssignment",
+        "0Pa",
+        reference("PermissionSetId", "PermissionSet", required=True),
+        reference("AssigneeId", "User", required=True),
+    ),
+)
+
+# As a new org has it: without what an administrator makes.
+BARE = tuple(
+    replace(known, fields=tuple(field for field in known.fields if not field.custom))
+    for known in OBJECTS
+    if not known.custom
 )
