@@ -55,7 +55,9 @@ async def send(
     """Send the operations, given in their order."""
     batch = _Batch(sink, client, operations, shadow_of, remembered_of)
     await batch.send()
-    return Sent([outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes], batch.written, tuple(batch.beside))
+    return Sent(
+        [outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes], batch.written, tuple(batch.beside)
+    )
 
 
 class _Batch:

@@ -17,7 +17,7 @@ class Marked:
     """What became of the others."""
 
     done: tuple[str, ...]  # their Ids
-    refused: Retry | Rejected | None  # of the first that was not done
+    undone: tuple[str, Retry | Rejected] | None  # the first that did not take it
 
 
 def mark(
@@ -49,22 +49,20 @@ def mark(
         ends = {record_id: outcomes[items[write.object, record_id].index] for record_id in ids}
         marked[index] = Marked(
             done=tuple(record_id for record_id, end in ends.items() if isinstance(end, Delivered)),
-            refused=next((end for end in ends.values() if not isinstance(end, Delivered)), None),
+            undone=next(((one, end) for one, end in ends.items() if not isinstance(end, Delivered)), None),
         )
     return marked
 
 
 def with_others(outcome: Outcome, marked: Marked) -> Outcome:
     """The outcome of the opt-out as a whole. What was not done everywhere is not done."""
-    refused = marked.refused
     if isinstance(outcome, Retry):
         return outcome
-    if refused is None:
+    if marked.undone is None or isinstance(outcome, Rejected):
         return replace(outcome, beside=marked.done)
+    record_id, refused = marked.undone
     if isinstance(refused, Retry):
         return replace(refused, in_doubt=True)
-    if isinstance(outcome, Rejected):
-        return replace(outcome, beside=marked.done)
     own = (outcome.record_id,) if outcome.record_id else ()
-    detail = f"another record with this number did not take the opt-out: {refused.detail}"
+    detail = f"{record_id} has this number too and did not take the opt-out: {refused.detail}"
     return Rejected(reason=refused.reason, detail=detail, beside=(*own, *marked.done))
