@@ -20,7 +20,7 @@ from connector.model.roles import ConsentFields, Shadow, Task
 PEOPLE = 200  # of one query; fewer where that has proved to take the org too long
 FEWEST_PEOPLE = 10  # below this a smaller query is not quicker, as it looks at every record all the same
 SEARCH_TIMEOUT = timedelta(seconds=130)  # Salesforce itself gives up after 120 seconds, and says so
-TOO_MUCH = frozenset({"QUERY_TIMEOUT", "QUERY_TOO_COMPLICATED"})
+TOO_MUCH = frozenset({"QUERY_TIMEOUT", "QUERY_TOO_COMPLICATED", "MALFORMED_QUERY"})  # the last where it is too long
 TOO_LONG = frozenset({413, 414, 431})  # of a request, in HTTP
 MOST_NAMED = 10  # Ids in one message to a person
 
