@@ -148,6 +148,42 @@ async def test_a_remembered_record_that_is_gone_is_looked_for_again(org):
     assert outcome.record_id == there
 
 
+async def run_but(org, exchange, *, before, do):
+    """Run an exchange; `do` happens just before its call of that number."""
+    calls = next(exchange)
+    number = 1
+    try:
+        while True:
+            if number == before:
+                await do()
+            calls = exchange.send([await org._call(call) for call in calls])
+            number += 1
+    except StopIteration as end:
+        return end.value
+
+
+async def test_a_record_that_goes_away_before_the_write_is_matched_anew(org):
+    gone, there = await made(org, {"MobilePhone": DONOR}, {"MobilePhone": "nothing yet"})
+
+    async def merge():
+        await org.control("POST", "merge", json={"object": "Contact", "winner": there, "loser": gone})
+
+    writing = sink().write([Task(donor(FirstName="Kari"))])
+    (outcome,) = await run_but(org, writing, before=2, do=merge)
+    assert (type(outcome), outcome.reason) == (Retry, Reason.RACE)
+
+
+async def test_a_key_that_somebody_else_is_given_before_the_write_is_matched_anew(org):
+    await made(org, {"MobilePhone": DONOR})
+
+    async def give():
+        await made(org, {"SMS_Key__c": DONOR})
+
+    writing = sink().write([Task(donor(FirstName="Kari"))])
+    (outcome,) = await run_but(org, writing, before=2, do=give)
+    assert (type(outcome), outcome.reason) == (Retry, Reason.RACE)
+
+
 async def test_two_numbers_of_one_record_are_written_one_after_the_other(org):
     (known,) = await made(org, {"MobilePhone": DONOR, "HomePhone": "900 00 002"})
     first, second = await deliver(org, donor(FirstName="Kari"), donor("+4790000002", FirstName="Kari"), by=sink())
@@ -210,6 +246,14 @@ async def test_a_flag_that_is_not_known_to_have_been_set_stays(org):
     (outcome,) = await deliver(org, Task(write, remembered=seen), by=sink())
     assert outcome.left_out == ()
     assert not (await contacts(org))[known]["SMS_Opt_Out__c"]
+
+
+async def test_what_was_known_of_a_record_that_is_gone_says_nothing_of_the_next(org):
+    gone, there = await made(org, {"MobilePhone": DONOR}, {"MobilePhone": DONOR, "SMS_Opt_Out__c": True})
+    await org.control("POST", "merge", json={"object": "Contact", "winner": there, "loser": gone})
+    known = Task(replace(opt_in(DONOR), match=match()), {"SMS_Opt_Out__c": True}, Remembered(record_id=gone))
+    (outcome,) = await deliver(org, known, by=sink())
+    assert "SMS_Opt_Out__c" in outcome.left_out
 
 
 async def test_a_phone_field_that_the_org_has_not_concerns_its_own_writes_alone(org):
