@@ -12,6 +12,7 @@ from connector.cli.setup import Setup
 COMMANDS = {
     "run": ("run", "Run the daemon until it is told to stop."),
     "check": ("check", "Check config and mappings, and on demand the CRM."),
+    "doctor": ("doctor", "Look at everything that the connector needs, with cures."),
     "test": ("test", "Run the tests of the mapping files."),
     "explain": ("explain", "Explain an event, a file or a person, in plain words."),
     "status": ("status", "Show how things stand."),

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from connector.delivery.transport import Credentials
 from connector.model.exchange import Exchange
-from connector.model.roles import ConsentFields, Feed, Sink
+from connector.model.finding import Finding
+from connector.model.roles import ConsentFields, Door, Feed, Sink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,4 +39,7 @@ class Crm:
     sink: Sink
     feed: Callable[[Watching], Feed]
     preflight: Callable[[Sequence[Needs]], Exchange[list[str]]]  # what it lacks of them, one sentence each
+    # A look at it and at our way to it; the function tells our own time, aware.
+    checkup: Callable[[Sequence[Needs], Callable[[], datetime]], Exchange[list[Finding]]]
+    doors: tuple[Door, ...] = ()  # at which it tells of changes by itself
     consent_fields: Mapping[str, ConsentFields] = field(default_factory=dict)  # by object

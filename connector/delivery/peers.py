@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import uuid4
 
 from connector.delivery.transport import Client
 from connector.model.facts import Alarm, Cleared, Paused, Resumed, Tell
@@ -13,6 +14,7 @@ CURES = {
     Reason.CREDENTIALS: "check the credentials in the config and the rights of the account; nothing is lost meanwhile",
     Reason.WRONG_ADDRESS: "check the address (`url`) in the config; nothing is lost meanwhile",
     Reason.QUOTA_EXHAUSTED: "the day's API calls are used up: see which integration used them; nothing is lost meanwhile",
+    Reason.STORAGE_FULL: "the CRM has no room for new records: make some, or buy more; nothing is lost meanwhile",
 }
 
 
@@ -63,6 +65,10 @@ class Watch:
     client: Client
     consent: ConsentFields | None = None
     poll: str | None = None  # of the round that is under way
+    between: str = field(
+        default_factory=lambda: uuid4().hex
+    )  # stands for a poll, of all that is looked at until the next one
+    due: float = 0.0  # when the next round is, monotonic seconds
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:

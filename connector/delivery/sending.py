@@ -8,9 +8,8 @@ from connector.delivery.batch import Fold, fold, rounds
 from connector.delivery.transport import Client
 from connector.model.operation import Operation, RecordWrite, Repeat
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
-from connector.model.roles import Remembered, Shadow, Sink, Task
-
-NOTHING = Remembered()
+from connector.model.remembered import NOTHING, Remembered
+from connector.model.roles import Shadow, Sink, Task
 
 
 def nothing_remembered(_write: RecordWrite) -> Remembered:

@@ -7,7 +7,7 @@ from connector.delivery.sending import Beside
 from connector.mapping.compile import FeedPlan
 from connector.model.operation import Operation, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected
-from connector.model.roles import Remembered
+from connector.model.remembered import Remembered
 from connector.store.records import ShadowWrite
 from connector.store.store import Store
 from connector.store.units import Unlinked

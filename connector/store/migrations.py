@@ -156,6 +156,21 @@ FIRST = (
     "CREATE TABLE cursors (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
+GONE = (
+    # A record that a feed has shown deleted, and the one that it was merged into. What it bore is kept until it cannot come back.
+    "ALTER TABLE shadows ADD COLUMN gone_at INTEGER",
+    "ALTER TABLE shadows ADD COLUMN merged_into TEXT",
+    "CREATE INDEX shadows_gone ON shadows (gone_at) WHERE gone_at IS NOT NULL",
+    # Records that a feed is to look at now, without waiting for its next round.
+    """CREATE TABLE pointers (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        crm TEXT NOT NULL,
+        object TEXT NOT NULL,
+        record_id TEXT NOT NULL
+    )""",
+    "CREATE INDEX pointers_object ON pointers (crm, object, id)",
+)
+
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to the newest form; each step is one transaction together with the note that it was done."""
@@ -167,6 +182,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     @migrations()
     def m001_first(db: Any) -> None:
         for statement in FIRST:
+            db.conn.execute(statement)
+
+    @migrations()
+    def m002_gone_records_and_pointers(db: Any) -> None:
+        for statement in GONE:
             db.conn.execute(statement)
 
     migrations.apply(Database(connection, execute_plugins=False))

@@ -1,5 +1,5 @@
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +28,13 @@ def held(row, shadow, in_doubt=None):
         ("a", "A", False),
         (0, None, False),
         (0, "", False),
+        ("2026-11-22T04:00:00.000+0000", "2026-11-22T04:00:00.7Z", True),
+        ("2026-11-22T05:00:00.000+01:00", "2026-11-22T04:00:00Z", True),
+        ("2026-11-22T04:00:01.000+0000", "2026-11-22T04:00:00Z", False),
+        ("2026-11-22T04:00:00", "2026-11-22T04:00:00Z", False),
+        ("T", "TT", False),
+        ("Ås ", "Ås", True),
+        (" ", None, True),
     ],
 )
 def test_alike(one, other, same):
@@ -67,14 +74,6 @@ def test_another_field_of_someone_who_is_out_is_no_opt_out():
     assert held({"Out": True, "Amount": 3}, {"Out": True, "Amount": 2}).verdict is Verdict.NONE
 
 
-@dataclass
-class Watched:
-    """A feed, as far as its rows are read."""
-
-    fields: tuple[str, ...] = ("Mobile", "Out")
-    key_fields: tuple[str, ...] = ("Key__c",)
-
-
 @pytest.mark.parametrize(("number", "told"), [("900 00 001", False), ("0047 90000001", False), ("900 00 002", True)])
 def test_an_opt_out_of_ours_that_is_under_way_is_no_change_of_whoever_has_the_number(number, told):
     phone = Phone("+4790000001")
@@ -84,5 +83,20 @@ def test_an_opt_out_of_ours_that_is_under_way_is_no_change_of_whoever_has_the_nu
     )
     row = Row(record_id="003A", stamp=datetime(2026, 1, 1, tzinfo=UTC), fields={"Mobile": number, "Out": True})
     shadows = {"003A": {"Mobile": number, "Out": False}}
-    (reading,) = read_rows([row], feed=Watched(), consent=CONSENT, shadows=shadows, under_way=[write], region="NO")
+    feed = SimpleNamespace(fields=("Mobile", "Out"), key_fields=("Key__c",))
+    (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows=shadows, under_way=[write], region="NO")
     assert bool(reading.change) is told
+
+
+def read(row_id, key, shadow, **values):
+    feed = SimpleNamespace(fields=FIELDS, key_fields=())
+    row = Row(record_id=row_id, stamp=None, fields=values)
+    write = RecordWrite(sink="crm", object="Contact", key_field="Id", key=key, set={"Amount": 5})
+    (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows={row_id: shadow}, under_way=[write])
+    return reading.change.fields
+
+
+def test_a_write_by_an_id_of_fifteen_characters_is_known_to_be_under_way():
+    assert read("0035f0000000001AAA", "0035f0000000001", {}, Amount=5) == ()
+    assert read("0035f0000000001AAA", "0035f0000000001AAA", {}, Amount=5) == ()
+    assert read("0035f000000000aAAA", "0035f000000000A", {}, Amount=5) == ("Amount",)

@@ -11,7 +11,8 @@ from connector.crm.salesforce.sink import SalesforceSink
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.model.phone import Phone
-from connector.model.roles import Remembered, Task
+from connector.model.remembered import Remembered
+from connector.model.roles import Task
 
 DONOR = "+4790000001"
 MOST_SECONDS = 60  # of one query in an org of 200,000 contacts: half of what Salesforce allows itself
@@ -142,7 +143,7 @@ async def test_a_record_that_is_remembered_costs_no_search(org):
 
 async def test_a_remembered_record_that_is_gone_is_looked_for_again(org):
     gone, there = await made(org, {"MobilePhone": DONOR}, {"MobilePhone": DONOR})
-    await org.control("POST", "merge", json={"object": "Contact", "winner": there, "loser": gone})
+    await org.control("POST", "delete", json={"object": "Contact", "ids": [gone]})
     remembered = Task(donor(FirstName="Kari"), remembered=Remembered(record_id=gone))
     (outcome,) = await deliver(org, remembered, by=sink())
     assert outcome.record_id == there
@@ -162,15 +163,23 @@ async def run_but(org, exchange, *, before, do):
         return end.value
 
 
-async def test_a_record_that_goes_away_before_the_write_is_matched_anew(org):
-    gone, there = await made(org, {"MobilePhone": DONOR}, {"MobilePhone": "nothing yet"})
+async def test_a_record_that_is_deleted_before_the_write_is_matched_anew(org):
+    (gone,) = await made(org, {"MobilePhone": DONOR})
 
-    async def merge():
-        await org.control("POST", "merge", json={"object": "Contact", "winner": there, "loser": gone})
+    async def delete():
+        await org.control("POST", "delete", json={"object": "Contact", "ids": [gone]})
 
     writing = sink().write([Task(donor(FirstName="Kari"))])
-    (outcome,) = await run_but(org, writing, before=2, do=merge)
+    (outcome,) = await run_but(org, writing, before=2, do=delete)
     assert (type(outcome), outcome.reason) == (Retry, Reason.RACE)
+
+
+async def test_a_remembered_record_that_was_merged_is_followed_to_the_one_that_was_kept(org):
+    gone, kept, other = await made(org, {"MobilePhone": DONOR}, {"MobilePhone": "another"}, {"MobilePhone": DONOR})
+    await org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": gone})
+    remembered = Task(donor(FirstName="Kari"), remembered=Remembered(record_id=gone))
+    (outcome,) = await deliver(org, remembered, by=sink())
+    assert outcome.record_id == kept != other
 
 
 async def test_a_key_that_somebody_else_is_given_before_the_write_is_matched_anew(org):

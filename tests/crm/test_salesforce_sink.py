@@ -77,15 +77,12 @@ async def test_an_update_never_creates(org):
 
 async def test_an_update_does_not_create_what_was_deleted_just_before(org):
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
-    (other,) = await org.load("Contact", [{"LastName": "Other"}])
     exchange = sink().write([Task(replace(contact("k"), may_create=False))])
-    (look_up,) = next(exchange)
-    (update,) = exchange.send([await org._call(look_up)])
-    await org.control("POST", "merge", json={"object": "Contact", "winner": other, "loser": known})
-    with pytest.raises(StopIteration) as end:
-        exchange.send([await org._call(update)])
-    assert reasons(end.value.value) == [Reason.RECORD_DELETED]
-    assert [row["Id"] for row in await org.records("Contact") if not row["IsDeleted"]] == [other]
+    outcomes = await org.run(
+        exchange, between=org.control("POST", "delete", json={"object": "Contact", "ids": [known]})
+    )
+    assert reasons(outcomes) == [Reason.RECORD_DELETED]
+    assert [row["Id"] for row in await org.records("Contact") if not row["IsDeleted"]] == []
 
 
 async def test_keys_are_looked_up_in_queries_that_salesforce_takes(org):

@@ -10,7 +10,8 @@ from connector.model.exchange import Exchange
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.phone import Phone
-from connector.model.roles import Remembered, Task
+from connector.model.remembered import Remembered
+from connector.model.roles import Task
 
 NUMBER = "+4790000001"
 MATCH = Match(phone=Phone(NUMBER), fields=("MobilePhone",), none=IfNone.SKIP, many=IfMany.PARK)

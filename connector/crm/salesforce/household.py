@@ -1,15 +1,14 @@
 """An opt-out by a number that several records have: the flag is set on all of them, whichever of them the write was for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from connector.crm.salesforce.encode import Api, Unencodable, record
-from connector.crm.salesforce.kin import Kin
-from connector.crm.salesforce.parcels import Item
-from connector.crm.salesforce.sending import Composite, Sending
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
-from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from connector.model.outcome import Delivered, Outcome, Rejected, Retry
+from connector.model.roles import Task
+
+Write = Callable[[Sequence[Task]], Exchange[Sequence[Outcome]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,36 +19,24 @@ class Marked:
     undone: tuple[str, Retry | Rejected] | None  # the first that did not take it
 
 
-def mark(
-    api: Api, composite: Composite, wanted: Mapping[int, tuple[RecordWrite, Sequence[str]]]
-) -> Exchange[dict[int, Marked]]:
-    """Write the consent fields of each opt-out to the other records with its number; answers by the index of the write."""
-    items: dict[tuple[str, str], Item] = {}
-    outcomes: dict[int, Outcome] = {}
-    for write, ids in wanted.values():
-        fields = {name: value for name, value in write.set.items() if name in write.consent}
+def mark(write: Write, wanted: Mapping[int, tuple[RecordWrite, Sequence[str]]]) -> Exchange[dict[int, Marked]]:
+    """Write the consent fields of each opt-out to the other records with its number; answers by the index of the opt-out."""
+    marks: dict[tuple[str, str], RecordWrite] = {}
+    for opt_out, ids in wanted.values():
+        fields = {name: value for name, value in opt_out.set.items() if name in opt_out.consent}
         for record_id in ids:
-            place = (write.object, record_id)
-            if place in items:
-                continue  # two of its numbers were opted out at once: either says it
-            try:
-                body = record(write.object, ID_FIELD, record_id, fields)
-            except Unencodable as error:
-                outcomes[len(items)] = Rejected(reason=Reason.BAD_VALUE, detail=str(error))
-                body = b""
-            items[place] = Item(
-                index=len(items), stage=0, object=write.object, key_field=None, fields=fields, body=body
+            # Where two numbers of a record are opted out at once, either says it.
+            marks[opt_out.object, record_id] = replace(
+                opt_out, key_field=ID_FIELD, key=record_id, set=fields, create={}, match=None, may_create=False
             )
-    alone: Mapping[int, Sequence[int]] = dict.fromkeys(range(len(items)), ())
-    kin = Kin(before=alone, parents=alone, stages=dict.fromkeys(alone, 0))
-    sending = Sending(api, kin, outcomes, composite)
-    yield from sending.run([one for one in items.values() if one.index not in outcomes])
+    outcomes = yield from write([Task(one) for one in marks.values()])
+    ends = dict(zip(marks, outcomes, strict=True))
     marked: dict[int, Marked] = {}
-    for index, (write, ids) in wanted.items():
-        ends = {record_id: outcomes[items[write.object, record_id].index] for record_id in ids}
+    for index, (opt_out, ids) in wanted.items():
+        own = {record_id: ends[opt_out.object, record_id] for record_id in ids}
         marked[index] = Marked(
-            done=tuple(record_id for record_id, end in ends.items() if isinstance(end, Delivered)),
-            undone=next(((one, end) for one, end in ends.items() if not isinstance(end, Delivered)), None),
+            done=tuple(record_id for record_id, end in own.items() if isinstance(end, Delivered)),
+            undone=next(((one, end) for one, end in own.items() if not isinstance(end, Delivered)), None),
         )
     return marked
 

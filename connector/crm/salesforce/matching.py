@@ -9,9 +9,10 @@ from connector.crm.salesforce import decode
 from connector.crm.salesforce.candidates import Candidate, Crowd, Search, Sought, candidates, choose
 from connector.crm.salesforce.decode import Failed, Usage
 from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.household import mark, with_others
-from connector.crm.salesforce.lookups import ID_LENGTH, Found, LookUp, Wanted
-from connector.crm.salesforce.sending import Composite
+from connector.crm.salesforce.household import Write, mark, with_others
+from connector.crm.salesforce.kin import Kin, with_parents
+from connector.crm.salesforce.lookups import Found, LookUp, Wanted
+from connector.crm.salesforce.survivors import comparable, survivors
 from connector.model.exchange import Exchange, HttpReply
 from connector.model.operation import ID_FIELD, IfNone, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -73,13 +74,22 @@ class Matching:
             searches.extendleft(reversed(self._take(search, part)))
         self._part_twins()
 
-    @property
-    def record_ids(self) -> dict[int, str]:
-        """The Ids of the records that were found, for those that point to them."""
-        return {index: found.record_id for index in self.writes if (found := self.found[index]) is not None}
+    def lead(self, family: Kin, writes: dict[int, RecordWrite], outcomes: dict[int, Outcome]) -> None:
+        """The children of what was matched name it by its Id, and are left out where there is nobody."""
+        if not self._asked:
+            return
+        record_ids = {index: found.record_id for index in self.writes if (found := self.found[index]) is not None}
+        for index, fields in family.fields.items():
+            if index in writes and index not in outcomes:
+                writes[index] = with_parents(writes[index], fields, record_ids)
+                parents = [outcomes.get(parent) for parent in fields.values()]
+                outcomes.update((index, one) for one in parents if isinstance(one, Delivered) and one.absent)
 
-    def conclude(self, outcomes: dict[int, Outcome], composite: Composite) -> Exchange[None]:
-        """Behind the writes: what went wrong only because the world had moved on is matched anew, and households are opted out."""
+    def conclude(self, outcomes: dict[int, Outcome], write: Write) -> Exchange[None]:
+        """Behind the writes: what went wrong only because the world had moved on is matched anew, and households are opted out.
+
+        `write` writes to records by their Ids.
+        """
         for index in self.writes:
             outcome = outcomes[index]
             if isinstance(outcome, Rejected) and self._is_stale(index, outcome):
@@ -90,7 +100,7 @@ class Matching:
             if ids and not isinstance(outcomes[index], Retry)
         }
         if others:
-            marked = yield from mark(self._api, composite, others)
+            marked = yield from mark(write, others)
             for index, one in marked.items():
                 outcomes[index] = with_others(outcomes[index], one)
 
@@ -119,6 +129,25 @@ class Matching:
             if found is not None:
                 self.found[index] = found
                 self.writes[index] = _by_id(writes[index], found.record_id)
+        yield from self._follow_merges(writes, look_up.gone)
+
+    def _follow_merges(self, writes: Mapping[int, RecordWrite], gone: Mapping[int, str]) -> Exchange[None]:
+        """What was remembered and was merged into another record is that one now; what was deleted is looked for by its number."""
+        objects: dict[str, list[int]] = {}
+        for index in gone:
+            objects.setdefault(writes[index].object, []).append(index)
+        for name, places in objects.items():
+            flag = self._flag(writes[index] for index in places)
+            living = yield from survivors(self._api, name, {gone[index] for index in places}, [flag] if flag else [])
+            if isinstance(living, Retry):
+                self.stopped = living
+                return
+            for index in places:
+                survivor = living.get(comparable(gone[index]))
+                if survivor is not None:
+                    value = survivor.value(flag) if flag else None
+                    self.found[index] = Found(record_id=survivor.record_id, flag=value)
+                    self.writes[index] = _by_id(writes[index], survivor.record_id)
 
     def _searches(self, writes: Mapping[int, RecordWrite]) -> list[Search]:
         groups: dict[tuple[str, str, tuple[str, ...]], list[Sought]] = {}
@@ -182,7 +211,8 @@ class Matching:
             self.household[index] = tuple(
                 one.record_id
                 for one in household
-                if not (taken and _same_record(one.record_id, taken.record_id)) and not self._is_out(write, one)
+                if not (taken and comparable(one.record_id) == comparable(taken.record_id))
+                and not self._is_out(write, one)
             )
 
     def _choose(self, sought: Sought, crowd: Crowd, household: Sequence[Candidate]) -> None:
@@ -209,7 +239,7 @@ class Matching:
         for index in sorted(self.writes):
             found = self.found.get(index)
             if found is not None:
-                record = (self.writes[index].object.casefold(), found.record_id[:ID_LENGTH])
+                record = (self.writes[index].object.casefold(), comparable(found.record_id))
                 if first.setdefault(record, index) != index:
                     del self.writes[index]
                     self.outcomes[index] = TWIN
@@ -235,7 +265,7 @@ def known_of(task: Task, record_id: str) -> Shadow:
     if not isinstance(write, RecordWrite) or write.match is None:
         return task.shadow
     shadow = remembered.shadows.get(record_id)
-    if remembered.record_id is not None and not _same_record(remembered.record_id, record_id):
+    if remembered.record_id is not None and comparable(remembered.record_id) != comparable(record_id):
         return shadow  # the task's own is of the record that it meant before
     return shadow if task.shadow is None else {**(shadow or {}), **task.shadow}
 
@@ -251,10 +281,6 @@ def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> Record
     """The write to a record that is there; with `adopt` it gets the key, so that others can name it by that."""
     fields = {write.key_field: write.key, **write.set} if adopt else write.set
     return replace(write, key_field=ID_FIELD, key=record_id, set=fields, create={}, match=None, may_create=False)
-
-
-def _same_record(one: str, other: str) -> bool:
-    return one[:ID_LENGTH] == other[:ID_LENGTH]
 
 
 def _several(found: Sequence[Candidate]) -> str:

@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 from connector.model.errors import ConnectorError
 
 NAMESPACE = "http://soap.sforce.com/2006/04/metadata"
-PLACES = (Path(__file__).parent / "package", Path(__file__).parents[3] / "salesforce")  # of a wheel, of a checkout
+PLACES = (Path(__file__).parent / "shipped", Path(__file__).parents[3] / "salesforce")  # of a wheel, of a checkout
 PROJECT = "sfdx-project.json"
 WHEN = (1980, 1, 1, 0, 0, 0)  # what a zip file's oldest entries bear: the same parts make the same bytes
 TRUE = "true"

@@ -7,10 +7,12 @@ from enum import StrEnum
 
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.decode import Failed, Usage
+from connector.crm.salesforce.detours import Astray, Detours
 from connector.crm.salesforce.encode import Api
 from connector.crm.salesforce.errors import missing_column
 from connector.crm.salesforce.kin import Kin
 from connector.crm.salesforce.parcels import COLLECTIONS, Item, Parcel, Shipment, pack, ship, split
+from connector.crm.salesforce.poison import Hunt
 from connector.model.exchange import Exchange, HttpCall, HttpReply, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
@@ -26,7 +28,16 @@ class Composite(StrEnum):
 class Sending:
     """One batch on its way. `outcomes` may hold some from the start: of records that are not sent."""
 
-    def __init__(self, api: Api, kin: Kin, outcomes: dict[int, Outcome], composite: Composite) -> None:
+    def __init__(
+        self,
+        api: Api,
+        kin: Kin,
+        outcomes: dict[int, Outcome],
+        composite: Composite,
+        *,
+        detours: Detours,
+        hunt: Hunt,
+    ) -> None:
         self._api = api
         self._kin = kin
         self._outcomes = outcomes
@@ -34,22 +45,43 @@ class Sending:
         self._queue: deque[Shipment] = deque()
         self._later: list[Item] = []  # children whose parents are still being isolated
         self._waited: set[int] = set()
+        self._detours = detours
+        self._astray: dict[int, Astray] = {}  # for which a way around is to be found
+        self._went_astray: set[int] = set()
+        self._hunt = hunt
         self.composite = composite
         self.usage: Usage | None = None
 
     def run(self, items: Sequence[Item]) -> Exchange[None]:
         """Send them. Afterwards each of them has an outcome."""
         self._queue.extend(ship(pack(items), self._room))
-        while self._queue or self._later:
+        while self._queue or self._astray or self._later:
             if not self._queue:
-                self._queue.extend(ship(pack(self._later), self._room))
-                self._later = []
+                if self._astray:
+                    again = yield from self._around()
+                else:
+                    again, self._later = self._later, []
+                self._queue.extend(ship(pack(again), self._room))
+                continue
             shipment = self._without_orphans(self._queue.popleft())
             if len(shipment) > self._room:
                 self._first(ship(shipment, self._room))
             elif shipment:
                 replies = yield [self._call(shipment)]
                 self._take(shipment, replies[0])
+
+    def _around(self) -> Exchange[list[Item]]:
+        """The ways around for the records that went astray; what has none gets its outcome."""
+        astray, self._astray = self._astray, {}
+        ways = yield from self._detours.find(list(astray.values()))
+        again: list[Item] = []
+        for place, one in astray.items():
+            way = ways.get(place, one.outcome)
+            if isinstance(way, Item):
+                again.append(way)
+            else:
+                self._settle(one.item, way)
+        return again
 
     def _call(self, shipment: Shipment) -> HttpCall:
         if len(shipment) == 1:
@@ -71,6 +103,7 @@ class Sending:
             if self._room == 1 and self.composite is Composite.UNTRIED and key_field is not None:
                 # Alone it goes and inside a composite it does not: the org refuses the way, not the records.
                 self.composite = Composite.REFUSED
+            self._hunt.answered()
             self._settle_all(shipment[0], results)
         else:
             parts = decode.subanswers(whole, len(shipment))
@@ -95,10 +128,11 @@ class Sending:
         first: list[Parcel] = []
         for parcel, result in zip(shipment, results, strict=True):
             if not isinstance(result, Failed):
+                self._hunt.answered()
                 self._settle_all(parcel, result)
             elif self._room == 1 and result.no_such_path and parcel.key_field is not None:
                 first.append(parcel)
-            elif result.spoiled:
+            elif result.spoiled or (result.crashed and self._hunt.goes_on([parcel])):
                 first += [piece for pieces in self._isolate([parcel], result) for piece in pieces]
             else:
                 self._settle_all(parcel, [result.outcome] * len(parcel.items))
@@ -106,7 +140,7 @@ class Sending:
 
     def _take_failure(self, shipment: Shipment, failed: Failed) -> None:
         """A whole request failed."""
-        if failed.spoiled:
+        if failed.spoiled or (failed.crashed and self._hunt.goes_on(shipment)):
             self._first(self._isolate(shipment, failed))
         elif len(shipment) > 1 and failed.no_such_path:
             self._stop(shipment, Retry(reason=Reason.WRONG_ADDRESS, detail=failed.outcome.detail))
@@ -141,7 +175,8 @@ class Sending:
         unsent = replace(outcome, in_doubt=False) if isinstance(outcome, Retry) else outcome
         for item in self._later + [item for waiting in self._queue for parcel in waiting for item in parcel.items]:
             self._outcomes[item.index] = unsent
-        self._later = []
+        self._outcomes |= dict.fromkeys(self._astray, unsent)
+        self._later, self._astray = [], {}
         self._queue.clear()
 
     def _first(self, shipments: Sequence[Shipment]) -> None:
@@ -187,6 +222,11 @@ class Sending:
                 self._later.append(item)
                 return
             outcome = fate or outcome
+        fresh = item.index not in self._went_astray
+        if fresh and isinstance(outcome, Retry | Rejected) and self._detours.know(outcome, item):
+            self._went_astray.add(item.index)
+            self._astray[item.index] = Astray(item=item, outcome=outcome)
+            return
         self._outcomes[item.index] = outcome
 
     def _parents_open(self, item: Item) -> bool:

@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 
 from connector.crm.salesforce.decode import Usage
+from connector.crm.salesforce.detours import Detours
+from connector.crm.salesforce.duplicates import Policy
 from connector.crm.salesforce.encode import RECORD_ID, Api, BadName, Unencodable, identifier, record
-from connector.crm.salesforce.kin import kin, with_parents
+from connector.crm.salesforce.kin import kin
 from connector.crm.salesforce.lookups import Found, LookUp, Wanted
 from connector.crm.salesforce.matching import PEOPLE, Matching, known_of, same
 from connector.crm.salesforce.parcels import Item
+from connector.crm.salesforce.poison import Suspects
 from connector.crm.salesforce.sending import Composite, Sending
+from connector.crm.salesforce.survivors import Survivor
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
-from connector.model.outcome import Delivered, Outcome, Reason, Rejected
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.roles import ConsentFields, Task
 
 NOT_ASKED = Found(record_id="")  # stands for a record that needs no look-up
@@ -29,8 +33,13 @@ class SalesforceSink:
         region: str | None = None,
         batch: int = 3000,
         composite: Composite = Composite.UNTRIED,
+        duplicates: Mapping[str, Policy] | None = None,
+        recreate: bool = True,
     ) -> None:
-        """`region` is of numbers that the org holds without a country code."""
+        """`region` is of numbers that the org holds without a country code.
+
+        `duplicates`: what is done about new records that a duplicate rule holds up, by object; `recreate`: deleted ones.
+        """
         self.name = name
         self.batch = batch
         self.usage: Usage | None = None  # of the org's API calls, as last heard
@@ -39,6 +48,9 @@ class SalesforceSink:
         self._composite = composite
         self._region = region
         self._people = PEOPLE  # of one search; fewer once that has proved to take the org too long
+        self._duplicates = {entry.casefold(): policy for entry, policy in (duplicates or {}).items()}
+        self._recreate = recreate
+        self._suspects = Suspects()
 
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
         """Write the batch: parents before children, up to a thousand records for one API call.
@@ -68,7 +80,7 @@ class SalesforceSink:
             for index, write in writes.items()
             if index not in matching.found
             and index not in outcomes
-            and (want := self._wanted(index, write)) is not None
+            and (want := self._wanted(index, write, tasks[index].gone))
         ]
         if wanted:
             yield from look_up.run(wanted)
@@ -80,26 +92,29 @@ class SalesforceSink:
         family = kin(
             {index: task.operation for index, task in enumerate(tasks) if isinstance(task.operation, RecordWrite)}
         )
-        items: list[Item] = []
-        for index, each in writes.items():
-            if index in outcomes:
-                continue
-            parents = [outcomes.get(parent) for parent in family.parents[index]]
-            absent = next((one for one in parents if isinstance(one, Delivered) and one.absent), None)
-            if absent is not None:
-                outcomes[index] = absent
-                continue
-            write = with_parents(each, family.fields.get(index, {}), matching.record_ids)
-            ready = self._ready(index, family.stages[index], tasks[index], write, look_up.found.get(index, NOT_ASKED))
-            if isinstance(ready, Item):
-                items.append(ready)
-            else:
-                outcomes[index] = ready
-        sending = Sending(self._api, family, outcomes, self._composite)
+        matching.lead(family, writes, outcomes)
+
+        def make(index: int, write: RecordWrite, survivor: Survivor | None = None) -> Item | Outcome:
+            task, found = tasks[index], look_up.found.get(index, NOT_ASKED)
+            if survivor is not None:
+                flag = survivor.value(self._consent(write).flag) if write.clears_flag else None
+                # What our shadow says is not of this record: an opt-out that it bears counts as a person's.
+                task, found = Task(write), Found(record_id=survivor.record_id, flag=flag)
+            ready = self._ready(index, family.stages[index], task, write, found)
+            return self._suspects.apart(ready, writes[index].record) if isinstance(ready, Item) else ready
+
+        detours = Detours(self._api, writes, make, policy=self._policy, columns=self._columns)
+        moved = yield from self._moved(detours, writes, look_up, tasks)
+        made = {index: outcomes.get(index) or moved.get(index) or make(index, write) for index, write in writes.items()}
+        outcomes |= {index: one for index, one in made.items() if not isinstance(one, Item)}
+        items = [one for one in made.values() if isinstance(one, Item)]
+        hunt = self._suspects.hunt()
+        sending = Sending(self._api, family, outcomes, self._composite, detours=detours, hunt=hunt)
         yield from sending.run(items)
+        self._suspects.end(hunt, outcomes, {index: write.record for index, write in writes.items()})
         self._composite = sending.composite
         self.usage = sending.usage or self.usage
-        yield from matching.conclude(outcomes, self._composite)
+        yield from matching.conclude(outcomes, self.write)
         return [outcomes[index] for index in range(len(tasks))]
 
     def _checked(self, task: Task) -> RecordWrite | Rejected:
@@ -129,14 +144,44 @@ class SalesforceSink:
             return Rejected(reason=Reason.CONFIGURATION, detail=detail)
         return write
 
-    def _wanted(self, index: int, write: RecordWrite) -> Wanted | None:
+    def _wanted(self, index: int, write: RecordWrite, gone: str | None) -> Wanted | None:
         """What must be known before this write; None where nothing is."""
         if write.clears_flag:
             return Wanted(index=index, write=write, flag=self._consent(write).flag)
         by_id = write.key_field == ID_FIELD
-        if not by_id and (write.create or not write.may_create):
+        if not by_id and (write.create or not write.may_create or gone is not None):
             return Wanted(index=index, write=write)
         return None
+
+    def _moved(
+        self, detours: Detours, writes: Mapping[int, RecordWrite], look_up: LookUp, tasks: Sequence[Task]
+    ) -> Exchange[dict[int, Item | Outcome]]:
+        """The writes whose key named a record that is gone: they follow it where it was merged into another."""
+        gone = {
+            index: record_id
+            for index, found in look_up.found.items()
+            if found is None and (record_id := look_up.gone.get(index) or tasks[index].gone) is not None
+        }
+        living = yield from detours.moved(gone)
+        if isinstance(living, Retry):
+            return dict.fromkeys(gone, living)
+        ways: dict[int, Item | Outcome] = {}
+        for index, survivor in living.items():
+            write = writes[index]
+            if survivor is not None:
+                ways[index] = detours.redirect(index, survivor)
+            elif not self._recreate and not (write.consent and not write.clears_flag):
+                detail = f"its record {gone[index]} was deleted: restore it, then release this, or discard it"
+                ways[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
+        return ways
+
+    def _policy(self, object_name: str) -> Policy:
+        return self._duplicates.get(object_name.casefold(), Policy.ALLOW)
+
+    def _columns(self, write: RecordWrite) -> Sequence[str]:
+        """What must be known of another record before this write goes to it."""
+        key = [write.key_field] if write.key_field != ID_FIELD else []
+        return [*key, *([self._consent(write).flag] if write.clears_flag else ())]
 
     def _consent(self, write: RecordWrite) -> ConsentFields:
         return self._consent_fields[write.object.casefold()]
@@ -173,6 +218,8 @@ class SalesforceSink:
             fields=fields,
             body=body,
             left_out=left_out,
+            record_id=key if only_update else None,
+            allow=known is not None or only_update or self._policy(write.object) is Policy.ALLOW,
         )
 
     def _set_by_a_person(self, task: Task, write: RecordWrite, found: Found) -> bool:

@@ -69,6 +69,7 @@ class Control:
             web.post("/_sandbox/records/{object}", self.edit_records),
             web.post("/_sandbox/seed/{object}", self.seed),
             web.post("/_sandbox/merge", self.merge),
+            web.post("/_sandbox/duplicate_rules", self.add_duplicate_rule),
             web.post("/_sandbox/delete", self.delete),
             web.post("/_sandbox/undelete", self.undelete),
             web.get("/_sandbox/history", self.history),
@@ -113,10 +114,17 @@ class Control:
         """Forget records, history, faults, statistics, bulk jobs and outbound targets; sessions live on."""
         self._database.reset()
         self._faults.clear()
+        self._writer.duplicate_rules.all.clear()
         self._usage.reset()
         await self._outbound.stop()
         await self._bulk.forget()
         return _json({"reset": True})
+
+    async def add_duplicate_rule(self, request: web.Request) -> web.Response:
+        """Have a duplicate rule from now on: records with equal `fields` are duplicates; `action` is alert or block."""
+        body = await _document(request)
+        rule = self._writer.duplicate_rules.add(self._object(str(body.get("object"))), body)
+        return _json(rule.shown())
 
     async def list_records(self, request: web.Request) -> web.Response:
         """All rows of an object with all fields."""
@@ -252,7 +260,7 @@ class Control:
         now = self._clock()
         # A person's edit strikes no fault but that of the late commit, which is made for it.
         late = self._faults.strike_commit()
-        return Author(user=USERS[name], time=now, stamp=as_moment(now - late))
+        return Author(user=USERS[name], time=now, stamp=as_moment(now - late), allow_save=True)
 
 
 @web.middleware

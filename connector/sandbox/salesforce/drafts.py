@@ -23,7 +23,8 @@ class Author:
     """Who writes and when, and what is wrong with the org just now.
 
     `stamp` is the SystemModstamp in the API's form, `time` the clock's seconds. `locked` tells which records another
-    transaction holds; `spoiling` tells which make the JSON reader give up.
+    transaction holds; `spoiling` tells which make the JSON reader give up, `overtaken` which somebody else creates just
+    before. With `allow_save` duplicates are saved that a rule only warns of.
     """
 
     user: str
@@ -31,6 +32,8 @@ class Author:
     stamp: str
     locked: Callable[[Record], bool] | None = None
     spoiling: Callable[[Record], bool] | None = None
+    overtaken: Callable[[Record], bool] | None = None
+    allow_save: bool = False
 
 
 @dataclass(slots=True)

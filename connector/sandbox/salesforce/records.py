@@ -42,7 +42,7 @@ class Records:
 
     def create(self, call: Call, name: str) -> Answer:
         """POST /sobjects/{object}."""
-        outcome = _accepted(self._writer.insert(an_object(self._schema, name), [call.fields], call.author))
+        outcome = _accepted(self._writer.insert(an_object(self._schema, name), [call.fields], call.writing))
         return Answer(status=201, body={"id": outcome.id, "success": True, "errors": []})
 
     def by_id(self, call: Call, name: str, record: str) -> Answer:
@@ -58,9 +58,9 @@ class Records:
                 raise RequestRefusedError(
                     400, "INVALID_FIELD", "The Id field should not be specified in the sobject data."
                 )
-            _accepted(self._writer.update(known, [{**call.fields, "Id": full}], call.author))
+            _accepted(self._writer.update(known, [{**call.fields, "Id": full}], call.writing))
         else:
-            _accepted(self._writer.delete(known, [full], call.author))
+            _accepted(self._writer.delete(known, [full], call.writing))
         return Answer(status=204)
 
     def by_key(self, call: Call, name: str, field: str, value: str) -> Answer:
@@ -73,7 +73,7 @@ class Records:
             return self._read(call, known, key, value)
         if call.method == "DELETE":
             found = self._reader.one(known, key, value, call.base, ["Id"])
-            _accepted(self._writer.delete(known, [found["Id"]], call.author))
+            _accepted(self._writer.delete(known, [found["Id"]], call.writing))
             return Answer(status=204)
         return self._upsert(call, known, key, value)
 
@@ -85,7 +85,7 @@ class Records:
             )
         whole: Record = {**record, key.name: value}
         create = call.query.get("updateOnly", "").lower() != "true"
-        outcomes = self._writer.upsert(known, key, [whole], call.author, create=create)
+        outcomes = self._writer.upsert(known, key, [whole], call.writing, create=create)
         refusal = outcomes[0].refusal
         if refusal is not None and refusal.code == "DUPLICATE_EXTERNAL_ID":
             self._reader.one(known, key, value, call.base, ["Id"])  # raises with the addresses of all

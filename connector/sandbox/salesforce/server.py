@@ -155,6 +155,8 @@ class Server:
             collection_upserts="no_composite_upsert" not in struck or not _is_composite(target),
         )
         response = self._answered(call)
+        if "held_answer" in struck:
+            await struck["held_answer"].cleared.wait()
         if "dropped" in struck:
             return _hang_up(request)
         if "garbage" in struck and isinstance(response.body, bytes):
@@ -202,6 +204,7 @@ class Server:
             stamp=as_moment(now - late),
             locked=hits(struck.get("row_lock")),
             spoiling=hits(struck.get("bad_record")),
+            overtaken=hits(struck.get("overtaken")),
         )
 
     def _rendered(self, answer: Answer) -> web.Response:

@@ -40,7 +40,7 @@ class Collections:
                 raise RequestRefusedError(
                     400, "INVALID_INPUT", f"Record type must be {known.name}: {record['attributes']['type']}"
                 )
-        outcomes = self._attempt(lambda: self._writer.upsert(known, key, records, call.author), together=together)
+        outcomes = self._attempt(lambda: self._writer.upsert(known, key, records, call.writing), together=together)
         return Answer(body=[_result(outcome, upsert=True) for outcome in outcomes])
 
     def write(self, call: Call) -> Answer:
@@ -57,7 +57,7 @@ class Collections:
             )
 
         def every() -> list[Outcome]:
-            return [outcome for known, run in runs for outcome in write(known, run, call.author)]
+            return [outcome for known, run in runs for outcome in write(known, run, call.writing)]
 
         return Answer(body=[_result(outcome) for outcome in self._attempt(every, together=together)])
 
@@ -74,7 +74,7 @@ class Collections:
                     refusal = RecordRefusedError("MALFORMED_ID", "malformed id")
                     outcomes += [Outcome(id=None, refusal=refusal) for _ in run]
                 else:
-                    outcomes += self._writer.delete(known, list(run), call.author)
+                    outcomes += self._writer.delete(known, list(run), call.writing)
             return outcomes
 
         together = call.query.get("allOrNone", "").lower() == "true"
