@@ -12,11 +12,6 @@ from connector.model.remembered import NOTHING, Remembered
 from connector.model.roles import Shadow, Sink, Task
 
 
-def nothing_remembered(_write: RecordWrite) -> Remembered:
-    """Of a sink whose records are never matched."""
-    return NOTHING
-
-
 @dataclass(frozen=True, slots=True)
 class Written:
     """A record as it was written, by the operation (its index) that is the last part of it."""
@@ -49,10 +44,14 @@ async def send(
     client: Client,
     operations: Sequence[Operation],
     shadow_of: Callable[[RecordWrite], Shadow],
-    remembered_of: Callable[[RecordWrite], Remembered] = nothing_remembered,
+    gone_of: Callable[[RecordWrite], str | None] = lambda _: None,
+    remembered_of: Callable[[RecordWrite], Remembered] = lambda _: NOTHING,
 ) -> Sent:
-    """Send the operations, given in their order."""
-    batch = _Batch(sink, client, operations, shadow_of, remembered_of)
+    """Send the operations, given in their order.
+
+    `gone_of` tells of a write's key which merged record it named, `remembered_of` what is known of those that a match may mean.
+    """
+    batch = _Batch(sink, client, operations, shadow_of, gone_of, remembered_of)
     await batch.send()
     return Sent(
         [outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes], batch.written, tuple(batch.beside)
@@ -68,6 +67,7 @@ class _Batch:
         client: Client,
         operations: Sequence[Operation],
         shadow_of: Callable[[RecordWrite], Shadow],
+        gone_of: Callable[[RecordWrite], str | None],
         remembered_of: Callable[[RecordWrite], Remembered],
     ) -> None:
         self.outcomes: list[Outcome | None] = [None] * len(operations)
@@ -77,6 +77,7 @@ class _Batch:
         self._client = client
         self._operations = operations
         self._shadow_of = shadow_of
+        self._gone_of = gone_of
         self._remembered_of = remembered_of
         self._ours: dict[tuple[str, str, str], dict[str, Any]] = {}  # what the parts have written
 
@@ -131,13 +132,14 @@ class _Batch:
     def _task(self, operation: Operation) -> Task:
         if not isinstance(operation, RecordWrite):
             return Task(operation)
+        gone = self._gone_of(operation)
         remembered = NOTHING if operation.match is None else self._remembered_of(operation)
         if not operation.clears_flag:
-            return Task(operation, remembered=remembered)
+            return Task(operation, remembered=remembered, gone=gone)
         # What an earlier part has just written must not be taken for somebody else's word.
         ours = self._ours.get(operation.record)
         shadow = self._shadow_of(operation)
-        return Task(operation, shadow if ours is None else {**(shadow or {}), **ours}, remembered)
+        return Task(operation, shadow if ours is None else {**(shadow or {}), **ours}, remembered, gone)
 
     async def _write(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
         if not folds:

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from connector.model.operation import RecordWrite
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival
+from connector.store.links import unlink_records
 from connector.store.outbox import in_doubt_writes
 from connector.store.pointers import Pointer, looked, point, pointed
-from connector.store.records import Gone, KnownRecord, ShadowWrite, bury, records_of, unlink_records, write_shadows
+from connector.store.records import Gone, KnownRecord, ShadowWrite, bury, records_of, write_shadows
 from connector.store.writer import Writer
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from connector.model.operation import ID_FIELD
 from connector.store.documents import dumps
+from connector.store.links import links, moved
 from connector.store.moments import micros
 from connector.store.statements import as_list, execute_rows, read_rows
 from connector.store.writer import Writer
@@ -72,7 +73,7 @@ WRITE_SHADOWS = (
 )
 WRITE_LINKS = (
     "INSERT INTO links (crm, object, key_field, key, record_id) VALUES {rows} "
-    "ON CONFLICT (crm, object, key_field, key) DO UPDATE SET record_id = excluded.record_id "
+    "ON CONFLICT (crm, object, key_field, key) DO UPDATE SET record_id = excluded.record_id, moved_from = NULL "
     "WHERE record_id <> excluded.record_id"
 )
 SHADOWS_OF = (
@@ -87,12 +88,8 @@ BURY = (
 )
 LEAD_ON = (
     "WITH gone (crm, object, record_id, merged_into) AS (VALUES {rows}) "
-    "UPDATE links SET record_id = gone.merged_into FROM gone WHERE links.crm = gone.crm "
+    "UPDATE links SET record_id = gone.merged_into, moved_from = gone.record_id FROM gone WHERE links.crm = gone.crm "
     "AND links.object = gone.object AND links.record_id = gone.record_id"
-)
-LINKS_OF = (
-    "SELECT json_group_array(json_array(key, record_id)) FROM links "
-    "WHERE crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
 )
 OUT_BY_PHONE = (
     "SELECT json_group_array(json_array(phone, record_id, fields)) FROM shadows INDEXED BY shadows_out "
@@ -192,11 +189,6 @@ def shadows(
     return {record_id: known.fields for record_id, known in found.items() if known.gone_at is None}
 
 
-def links(connection: sqlite3.Connection, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-    """Record ids by key (case-folded), of those that are known."""
-    return dict(read_rows(connection, LINKS_OF, (crm, name, key_field, as_list([key.casefold() for key in keys]))))
-
-
 def bury(connection: sqlite3.Connection, crm: str, name: str, several: Sequence[Gone], now: datetime) -> None:
     """Note that records are gone. Their keys lead to the survivor of a merge, or nowhere. Runs inside the writer."""
     execute_rows(
@@ -210,23 +202,6 @@ def bury(connection: sqlite3.Connection, crm: str, name: str, several: Sequence[
     connection.execute(
         "DELETE FROM links WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))",
         (crm, name, as_list([one.record_id for one in several])),
-    )
-
-
-def unlink_records(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> None:
-    """Forget by what these records were known. Runs inside the writer."""
-    if record_ids:
-        connection.execute(
-            "DELETE FROM links WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))",
-            (crm, name, as_list(record_ids)),
-        )
-
-
-def unlink_key(connection: sqlite3.Connection, crm: str, name: str, key_field: str, key: str) -> None:
-    """Forget which record a key names. Runs inside the writer."""
-    connection.execute(
-        "DELETE FROM links WHERE crm = ? AND object = ? AND key_field = ? AND key = ?",
-        (crm, name, key_field, key.casefold()),
     )
 
 
@@ -259,7 +234,13 @@ class Records:
 
     def record_ids(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
         """Record ids by key (case-folded), of those keys that are known to exist in the CRM."""
-        return links(self._reader, crm, name, key_field, keys)
+        found = links(self._reader, crm, name, key_field, keys)
+        elsewhere = self.moved(crm, name, key_field, keys)
+        return {key: record_id for key, record_id in found.items() if key not in elsewhere} if elsewhere else found
+
+    def moved(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
+        """Of keys (case-folded) whose record was merged into another: the Id that it had. Nobody knows who bears the key now."""
+        return moved(self._reader, crm, name, key_field, keys)
 
     def opted_out_with_phone(self, crm: str, name: str, e164: str, *, but: str | None = None) -> bool:
         """Whether a record with this number bears an opt-out, leaving aside the record `but`."""

@@ -193,6 +193,15 @@ async def test_a_key_that_somebody_else_is_given_before_the_write_is_matched_ane
     assert (type(outcome), outcome.reason) == (Retry, Reason.RACE)
 
 
+@pytest.mark.parametrize("none", list(IfNone))
+async def test_whose_key_named_a_record_that_was_merged_is_the_one_that_was_kept(org, none):
+    gone, kept = await made(org, {"MobilePhone": "another"}, {"MobilePhone": "nobody's"})
+    await org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": gone})
+    write = donor(none=none, create=none is IfNone.CREATE, FirstName="Kari")
+    (outcome,) = await deliver(org, Task(write, gone=gone), by=sink())
+    assert outcome.record_id == kept
+
+
 async def test_two_numbers_of_one_record_are_written_one_after_the_other(org):
     (known,) = await made(org, {"MobilePhone": DONOR, "HomePhone": "900 00 002"})
     first, second = await deliver(org, donor(FirstName="Kari"), donor("+4790000002", FirstName="Kari"), by=sink())

@@ -45,7 +45,7 @@ async def deliver():
 
         async def run(outcome, *operations):
             peer = Peer(outcome)
-            return peer, await send(peer, client, operations, lambda _: None, lambda _: KNOWN)
+            return peer, await send(peer, client, operations, lambda _: None, lambda _: None, lambda _: KNOWN)
 
         yield run
 

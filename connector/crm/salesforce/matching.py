@@ -72,6 +72,15 @@ class Matching:
             parts = answer if isinstance(answer, Failed) else decode.subanswers(answer, 1)
             part = parts if isinstance(parts, Failed) else parts[0]
             searches.extendleft(reversed(self._take(search, part)))
+        # What was merged away under this key and has no number any more is the record that was kept.
+        nobody = {None, NOBODY, NOT_FOUND}
+        gone = {
+            index: record_id
+            for index, one in tasks.items()
+            if (record_id := one.gone) and self.found.get(index) is None and self.outcomes.get(index) in nobody
+        }
+        if self.stopped is None:
+            yield from self._follow_merges(writes, gone)
         self._part_twins()
 
     def lead(self, family: Kin, writes: dict[int, RecordWrite], outcomes: dict[int, Outcome]) -> None:
@@ -148,6 +157,7 @@ class Matching:
                     value = survivor.value(flag) if flag else None
                     self.found[index] = Found(record_id=survivor.record_id, flag=value)
                     self.writes[index] = _by_id(writes[index], survivor.record_id)
+                    self.outcomes.pop(index, None)
 
     def _searches(self, writes: Mapping[int, RecordWrite]) -> list[Search]:
         groups: dict[tuple[str, str, tuple[str, ...]], list[Sought]] = {}
