@@ -31,7 +31,7 @@ class Made(NamedTuple):
     """What gives a value, before it is made fit for a CRM."""
 
     get: Get
-    is_fit: bool = False  # as it is: a text wherever it is there, or a literal
+    is_text: bool = False  # wherever it is there: then it is fit as it is
 
 
 class BadValue(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
@@ -85,8 +85,7 @@ def compile_single(value: Any, where: Where, findings: Findings) -> Get:
 def constant_or_template(value: Plain, where: Where, findings: Findings) -> Made:
     """A literal, or a text with paths in it."""
     if not isinstance(value, str):
-        literal = scalar(value)
-        return Made(lambda _reading: literal, is_fit=True)
+        return Made(lambda _reading: value)
     try:
         template = parse_template(value)
         return Made(render(template), template.is_text)
@@ -97,7 +96,7 @@ def constant_or_template(value: Plain, where: Where, findings: Findings) -> Made
 
 def _final(made: Made) -> Get:
     get = made.get
-    if made.is_fit:
+    if made.is_text:
         return get
 
     def final(reading: Reading) -> Any:
@@ -150,6 +149,8 @@ def _chain(form: Transform, where: Where, findings: Findings) -> Made:
     for word in form.order:
         if word == "default":
             made = _or(made, constant_or_template(form.default, (*where, word), findings))
+        elif word == "truncate" and made.is_text and form.truncate is not None:
+            made = Made(_cut(made.get, form.truncate), is_text=True)
         elif word not in {"from", "otherwise", "when_empty"}:
             step = _step(form, word, (*where, word), findings)
             if step is not None:
@@ -165,7 +166,17 @@ def _or(made: Made, instead: Made) -> Made:
         value = get(reading)
         return value if value is not None else present(default(reading))
 
-    return Made(either, made.is_fit and instead.is_fit)
+    return Made(either, made.is_text and instead.is_text)
+
+
+def _cut(get: Get, length: int) -> Get:
+    """The first characters of what is a text already: the most frequent step of all, and so one of its own."""
+
+    def cut(reading: Reading) -> Any:
+        value = get(reading)
+        return value if value is None or len(value) <= length else value[:length].rstrip() or None
+
+    return cut
 
 
 def _then(get: Get, step: Step) -> Get:
