@@ -231,7 +231,7 @@ async def test_results_that_come_torn_are_asked_for_again_by_the_next_run(scene,
         await work.read()
         work.plan(Many.SKIP)
         await scene.org.fault("garbage", records=[part], only="reads")
-        with pytest.raises(PeerUnavailable):
+        with pytest.raises(PeerUnavailable, match="Salesforce sent"):
             await work.write()
         assert book.counts() == {"fill": 4}
         await work.write()

@@ -143,7 +143,7 @@ class Backfilling:
         counts = self._book.counts()
         done, total = counts.get(Verdict.WRITTEN, 0), counts.get(Verdict.WRITTEN, 0) + counts.get(Verdict.FILL, 0)
         job = await self._ended(job_id, told=lambda rows: f"writing: {done + rows:,} of {total:,}")
-        failed = await self._insist(partial(self._bulk.failed, job_id))
+        failed = await self._insist(partial(self._bulk.failed, job))
         refused: list[tuple[str, str, str]] = []
         again: list[str] = []
         for row in failed.rows("sf__Id", "sf__Error"):
@@ -153,10 +153,8 @@ class Backfilling:
                 again.append(one)
             else:
                 refused.append((one, verdict, code))
-        succeeded = await self._insist(partial(self._bulk.succeeded, job_id))
-        written = [row["sf__Id"] for row in succeeded.rows("sf__Id")]
-        if (len(refused) + len(again), len(written)) != (job.failed, job.processed - job.failed):
-            raise PeerUnavailable(f"Salesforce sent not all results of job {job_id}")
+        succeeded = await self._insist(partial(self._bulk.succeeded, job))
+        written = (row["sf__Id"] for row in succeeded.rows("sf__Id"))
         left = self._book.conclude(job_id, written=written, refused=refused, again=again)
         if job.state is not State.JOB_COMPLETE or left:
             raise ConnectorError(

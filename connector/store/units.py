@@ -73,6 +73,7 @@ class Unit:
     received_at: datetime
     first_try_at: datetime
     newer: tuple[Written, ...] = ()  # looked up for units that are overtaken or late
+    stopped: bool = False  # it has waited for the set-up to be mended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,3 +98,5 @@ class Settlement:
     in_doubt: bool = False
     shadows: tuple[ShadowWrite, ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
+    rule: str = ""  # of a dead letter: whose operation it is
+    code: str = ""  # of a dead letter: the sink's own word

@@ -104,12 +104,12 @@ async def test_a_job_changes_records_and_tells_of_the_refused_ones(org):
     while not (job := await org.run(BULK.look(job.id))).state.ended:
         pass
     assert (job.processed, job.failed) == (3, 2)
-    failed = await org.run(BULK.failed(job.id))
+    failed = await org.run(BULK.failed(job))
     assert [row["sf__Error"].partition(":")[0] for row in failed.rows()] == [
         "DUPLICATE_VALUE",
         "INVALID_CROSS_REFERENCE_KEY",
     ]
-    succeeded = await org.run(BULK.succeeded(job.id))
+    succeeded = await org.run(BULK.succeeded(job))
     assert [row["sf__Id"] for row in succeeded.rows("sf__Id")] == [first]
     assert [one["SMS_Key__c"] for one in await org.records("Contact")] == ["k1", None]
 

@@ -8,7 +8,7 @@ bulk client never signs in again.
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -140,13 +140,15 @@ class Bulk:
             raise PeerUnavailable("Salesforce does not say how many results it sent")
         return table
 
-    def failed(self, job_id: str) -> Exchange[Table]:
+    def failed(self, job: Job) -> Exchange[Table]:
         """The rows that were refused, each with sf__Id and sf__Error."""
-        return (yield from self._table(f"{self._root}/ingest/{job_id}/failedResults"))
+        table = yield from self._table(f"{self._root}/ingest/{job.id}/failedResults")
+        return replace(table, told=job.failed)
 
-    def succeeded(self, job_id: str) -> Exchange[Table]:
+    def succeeded(self, job: Job) -> Exchange[Table]:
         """The rows that were written, each with sf__Id. Those of neither kind the job did not come to."""
-        return (yield from self._table(f"{self._root}/ingest/{job_id}/successfulResults"))
+        table = yield from self._table(f"{self._root}/ingest/{job.id}/successfulResults")
+        return replace(table, told=job.processed - job.failed)
 
     def forget(self, job_id: str) -> Exchange[None]:
         """Delete a query job that has ended, with its results; that it cannot be deleted does no harm."""
