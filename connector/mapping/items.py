@@ -110,7 +110,7 @@ class WriteItem:
                 sink=self.sink,
                 object=self.object,
                 key_field=self.key.name,
-                key=text(key),
+                key=key if key.__class__ is str else text(key),
                 set=written,
                 create=created,
                 may_create=self.may_create,
