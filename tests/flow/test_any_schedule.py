@@ -51,6 +51,7 @@ class Schedule:
         self.ticks = Counter()  # opt-outs that people set, by number
         self.prices = Counter()  # amounts that people wrote, by number
         self.deleted = Counter()  # contacts that people deleted, by number
+        self.chosen = {}  # amounts that people chose in merges, by number
         self.unmapped = {}  # what people wrote into fields that are theirs, by contact
         self.said_out = {}  # by number: whether the last word that anybody said by themselves was: out
         self.joining = set()  # numbers whose opt-in may still be on its way to us
@@ -145,12 +146,22 @@ class Schedule:
             name for name in ("SMS_Opt_Out__c", "SMS_Key__c", "SMS_Monthly_Amount__c") if self.dice.random() < 0.4
         ]
         fields = {name: loser[name] for name in chosen if loser[name] is not None}
+        self.choose(winner["MobilePhone"], fields)
         unseen = [one for one in (winner, loser) if one["SMS_Opt_Out__c"] and not self.seen_out(one)]
         if unseen and not fields.get("SMS_Opt_Out__c", winner["SMS_Opt_Out__c"]):
             # Nobody can know that the flag was ever set.
             self.said_out[winner["MobilePhone"]] = None
         await self.unless_taken(self.world.merge(winner["Id"], loser["Id"], **fields))
         return None
+
+    def choose(self, number, fields):
+        """Who merges chooses what the page showed them. Where the connector has written since, that is a new value of theirs."""
+        amount = fields.get("SMS_Monthly_Amount__c")
+        if amount is not None and amount != self.turns[number] * STEP:
+            self.prices[number] += 1
+            self.chosen.setdefault(number, set()).add(amount)
+        if fields.get("SMS_Opt_Out__c") and number in self.joining:
+            self.ticks[number] += 1
 
     def seen_out(self, row):
         shadow = self.world.house.store.records.shadow("salesforce", "Contact", row["Id"])
@@ -294,15 +305,11 @@ async def values_are_the_latest(done):
         if write["object"] == "Contact" and amount is not None:
             written.setdefault(numbers[write["id"]], []).append(amount)
     # An amount that a person wrote comes back as Strex's report of the new price, and is as good as any other.
-    assert {
-        person: n for person, n in done.turns.items() if written[person][-1] not in {n * STEP, *priced(written[person])}
-    } == {}
-    reported = [[amount for amount in amounts if amount % STEP != PRICED] for amounts in written.values()]
-    assert [amounts for amounts in reported if amounts != sorted(amounts)] == []
-
-
-def priced(amounts):
-    return {amount for amount in amounts if amount % STEP == PRICED}
+    for person, turns in done.turns.items():
+        by_people = done.chosen.get(person, set()) | {amount for amount in written[person] if amount % STEP == PRICED}
+        assert written[person][-1] in {turns * STEP, *by_people}, (person, written[person])
+        reported = [amount for amount in written[person] if amount not in by_people]
+        assert reported == sorted(reported), (person, written[person])
 
 
 async def edits_are_kept(done):
