@@ -9,10 +9,10 @@ from typing import Any
 from connector.config.load import did_you_mean
 from connector.mapping.context import Findings, Where
 from connector.mapping.fits import Misfit, misfits
-from connector.mapping.rules import Command, FeedSettings, MappingFile, Update, Upsert
+from connector.mapping.rules import Command, FeedSettings, MappingFile, MatchForm, Update, Upsert
 from connector.mapping.sources import CHANGE
 from connector.mapping.yields import Yield, yields
-from connector.model.operation import ID_FIELD
+from connector.model.operation import ID_FIELD, IfNone
 from connector.model.problem import Severity
 from connector.model.schema import PICKED, TEXTS, CrmSchema, FieldKind, FieldSchema, ObjectSchema
 
@@ -79,7 +79,9 @@ class _Checks:
         if known is None:
             return
         create = item.create if isinstance(item, Upsert) else {}
-        may_create = is_upsert and item.id is None
+        may_create = is_upsert and item.id is None and (item.match is None or item.match.none is IfNone.CREATE)
+        if item.match is not None:
+            self._match(known, item, item.match, where)
         for key, value in (item.key or {}).items():
             self._key(known, key, value, (*where, "key", key), may_create=may_create)
         for field, value in item.set.items():
@@ -88,6 +90,17 @@ class _Checks:
             self._field(known, field, value, (*where, "create", field), creating=may_create, changing=False)
         if may_create:
             self._required(known, (*(item.key or ()), *item.set, *create), (*where, "upsert"))
+
+    def _match(self, known: ObjectSchema, item: Upsert | Update, match: MatchForm, where: Where) -> None:
+        """The fields that numbers are looked for in, and the key that is given to the record that has one."""
+        for place, name in enumerate(match.phone):
+            if known.field(name) is None:
+                _no_field(known, name, (*where, "match", "phone", place), self._findings, key=False)
+        for name in item.key or ():
+            field = known.field(name)
+            if field is not None and not field.updateable:
+                full = f"{known.name}.{field.name}"
+                self._read_only(full, (*where, "key", name), "the record that is found cannot be given it")
 
     def _key(self, known: ObjectSchema, name: str, value: Any, where: Where, *, may_create: bool) -> None:
         field = known.field(name)

@@ -15,6 +15,7 @@ from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceC
 from connector.model.outcome import Delivered, Outcome
 from connector.model.phone import parse_phone
 from connector.model.roles import ConsentFields, Shadow
+from connector.steps.matches import forgotten, of_household
 from connector.store.records import ShadowWrite
 from connector.store.store import Store
 from connector.store.units import Confirmation, Settlement, Unit
@@ -94,9 +95,12 @@ def settlements(
     for written in sent.written:
         crm, name = written.write.sink, written.write.object
         watched = feeds.get(crm, {}).get(name)
-        if watched is not None:
-            shadow = _shadow(written, watched.fields, consent.get(crm, {}).get(name))
+        if watched is not None or written.write.match is not None:
+            fields = watched.fields if watched is not None else ()
+            shadow = _shadow(written, fields, consent.get(crm, {}).get(name))
             shadows[sent_to[written.index]].append(shadow)
+    for beside in sent.beside:
+        shadows[sent_to[beside.index]].extend(of_household(beside, feeds))
     return [_settle(unit, tries, tuple(seen)) for unit, tries, seen in zip(units, attempts, shadows, strict=True)]
 
 
@@ -112,6 +116,7 @@ def _settle(unit: Unit, tries: Sequence[Attempt], shadows: tuple[ShadowWrite, ..
         done=end.done,
         in_doubt=end.in_doubt,
         shadows=shadows,
+        unlinked=tuple(gone for one in tries if (gone := forgotten(one.operation, one.outcome)) is not None),
         confirmations=_confirmations(unit, end),
         rule=end.rule,
         code=end.code,

@@ -264,7 +264,12 @@ def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
         unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try, stopped,
     ) = row  # fmt: skip
     delivered = _indexes(done)
-    left = [(index, each) for index, each in enumerate(operations_from_json(operations)) if index not in delivered]
+    # A match goes along once more with what is left of its unit: a child may know its parent by that alone.
+    left = [
+        (index, each)
+        for index, each in enumerate(operations_from_json(operations))
+        if index not in delivered or (isinstance(each, RecordWrite) and each.match is not None)
+    ]
     return Unit(
         id=unit_id,
         event_id=event_id,

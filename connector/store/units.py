@@ -85,6 +85,16 @@ class Confirmation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unlinked:
+    """A key that names no record any more."""
+
+    crm: str
+    object: str
+    key_field: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """What becomes of a claimed unit: DELIVERED, DEAD, RESTING (with a delay) or READY."""
 
@@ -97,6 +107,7 @@ class Settlement:
     done: tuple[int, ...] = ()  # indexes of operations delivered by this try
     in_doubt: bool = False
     shadows: tuple[ShadowWrite, ...] = ()
+    unlinked: tuple[Unlinked, ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
     rule: str = ""  # of a dead letter: whose operation it is
     code: str = ""  # of a dead letter: the sink's own word

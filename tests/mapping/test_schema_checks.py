@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from mapping.crm_schema import CRM
+from mapping.crm_schema import CONTACT, CRM
 
 from connector.config.document import parse
 from connector.mapping.compile import compile_mappings
@@ -220,6 +220,21 @@ def test_what_a_new_record_needs_must_be_given(found):
     assert "needs `Contact__c`" in only(found('upsert: Task\nkey: {SMS_Key__c: "{key}"}'))
     assert found('upsert: Task\nkey: {SMS_Key__c: "{key}"}\nset: {Contact__r: {SMS_Key__c: "{msisdn}"}}') == []
     assert found('upsert: Task\nkey: {SMS_Key__c: "{key}"}\nset: {Contact__c: "{properties.id}"}') == []
+
+
+def test_what_a_match_looks_in_must_be_there_and_a_record_that_it_only_finds_needs_nothing(found):
+    text = 'upsert: Contact\nkey: {{SMS_Key__c: "{{msisdn}}"}}\nmatch: {{phone: [{}], none: {}}}\nset: {{FirstName: x}}'
+    assert found(text.format("MobilePhone", "skip")) == []
+    assert "a new `Contact` needs `LastName`" in only(found(text.format("MobilePhone", "create")))
+    one = only(found(text.format("MobilePhone, MobilPhone", "skip")))
+    assert one.startswith("error: f.yaml:8:38: `Contact` has no field `MobilPhone` (did you mean `MobilePhone`?")
+
+
+def test_a_key_that_cannot_be_given_to_a_record_that_is_found_is_refused(found):
+    fixed = replace(CONTACT, fields=tuple(replace(one, updateable=one.name != "SMS_Key__c") for one in CONTACT.fields))
+    text = 'update: Contact\nkey: {SMS_Key__c: "{msisdn}"}\nmatch: {phone: [MobilePhone]}\nset: {FirstName: x}'
+    one = only(found(text, schemas=CrmSchema(crm="sf", objects=(fixed,))))
+    assert "`Contact.SMS_Key__c` cannot be written: the record that is found cannot be given it" in one
 
 
 def task(value):
