@@ -156,7 +156,9 @@ def _later(asked: Asked, page: Page, seen: Seen, now: datetime) -> dict[str, str
     if not asked.pointers:
         # A look at a record shows with it what was merged into it; a page may show only one of them.
         later |= {
-            row.record_id: row.merged_into for row in page.rows if row.merged_into and row.merged_into not in here
+            row.record_id: row.merged_into
+            for row in page.rows
+            if row.merged_into and row.merged_into not in here and not _known_gone(row, seen)
         }
         later |= {record_id: record_id for record_id in seen.pointed & here}
     # The parties of a merge are judged together.

@@ -281,6 +281,37 @@ def test_what_a_feed_watches_must_be_there(found):
     assert "the schema of sf has no `Lead`" in only(found(feed.replace("Contact", "Lead")))
 
 
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ("record.Interest__c: Childrn", "`Contact.Interest__c` is never `Childrn`, so that this is true of no record"),
+        ("record.Interest__c: [Children, Childrn]", "did you mean `Children`?"),
+        ("any: [{record.Interest__c: Childrn}]", "is never `Childrn`"),
+        ("not: {record.Interest__c: Childrn}", "is never `Childrn`"),
+        ("record.Opt_Out__c: yes", "`Contact.Opt_Out__c` is never `yes`"),
+    ],
+)
+def test_a_condition_that_no_record_can_meet_is_a_warning(found, condition, told):
+    feed = "on: sf.change\nfeed: {object: Contact, fields: [Interest__c, Opt_Out__c, Amount__c]}\n"
+    one = only(found(f"{feed}rules:\n  - name: x\n    consent: none\n    when: {{{condition}}}\n"))
+    assert one.startswith("warning: f.yaml:6:")
+    assert told in one
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "record.Interest__c: children",
+        "record.Opt_Out__c: true",
+        "record.Opt_Out__c: {missing: true}",
+        "record.Amount__c: 5",
+    ],
+)
+def test_a_condition_that_a_record_can_meet_is_fine(found, condition):
+    feed = "on: sf.change\nfeed: {object: Contact, fields: [Interest__c, Opt_Out__c, Amount__c]}\n"
+    assert found(f"{feed}rules:\n  - name: x\n    consent: none\n    when: {{{condition}}}\n") == []
+
+
 def test_rules_that_are_in_use_are_held_against_another_schema_without_being_read_again(context):
     rules = compile_mappings([parse(HEAD + contact(FirstName="x").replace("\n", "\n        "), "f.yaml")], context)
     assert rules.misfits({"sf": CRM}) == []
