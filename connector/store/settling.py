@@ -138,8 +138,7 @@ def _answer(
         _, event_id, sink, *_ = units[each.unit_id]
         answers.extend((event_id, sink, word.phase.value, word.detail, at) for word in each.confirmations)
         failed = any(word.phase is Phase.FAILED for word in each.confirmations)
-        confirmed = any(word.phase is Phase.CONFIRMED for word in each.confirmations)
-        if (each.state is UnitState.DELIVERED or confirmed) and not failed:
+        if each.state is UnitState.DELIVERED and not failed:
             done.append((event_id, sink, at))
     consents.answer(connection, answers)
     consents.close(connection, done)
