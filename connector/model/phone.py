@@ -74,7 +74,8 @@ def parse_phone(
 def phone_as_written(text: object, region: str | None) -> Phone | None:
     """A number as people write it in a CRM: with its country code, or as one of the configured country."""
     if isinstance(text, str):
-        text = unicodedata.normalize("NFKC", text).translate(OTHER_DASHES).strip()
+        # Blanks say nothing, and many of them make a number longer than one may be.
+        text = re.sub(r"\s+", "", unicodedata.normalize("NFKC", text).translate(OTHER_DASHES))
         abroad = text.lstrip("(")
         if abroad.startswith(("+", "00")):
             return parse_phone(TRUNK_ZERO.sub("", abroad, count=1))

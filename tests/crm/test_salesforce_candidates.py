@@ -4,7 +4,7 @@ import re
 
 import phonenumbers
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.crm.salesforce.candidates import Candidate, Crowd, Search, Sought, choose, pattern
@@ -49,6 +49,7 @@ def as_people_write(draw):
 
 
 @given(as_people_write())
+@example(("DK", Phone("+4520123456"), "0045 20 - 1 - 23 - 4 - 56"))
 def test_a_number_is_found_and_read_however_it_is_written(written):
     region, phone, text = written
     if len(text) > MOST or len(re.sub(r"\s", "", text)) > 24:
