@@ -25,7 +25,7 @@ from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason, Retry
 from connector.model.roles import Asker, ConsentFields, Door
 from connector.steps.asking import ask_loop, put_questions
-from connector.steps.errands import errands, settlements, shadow_of
+from connector.steps.errands import errands, record_of, settlements, shadow_of
 from connector.steps.keeping import entries
 from connector.steps.planned import Planner, flood
 from connector.steps.reading import Cursor, read_page
@@ -203,7 +203,8 @@ class Road:
         began, calls = self._around.monotonic(), outlet.client.calls
         tasks = errands(units, self._store)
         operations = [task.operation for task in tasks if task.operation is not None]
-        sent = await send(sink, outlet.client, operations, shadow_of(operations, self._store))
+        known = record_of(operations, self._store)
+        sent = await send(sink, outlet.client, operations, shadow_of(operations, self._store), known)
         settled = settlements(units, tasks, sent, feeds=self.rules.feeds, consent=self._consent)
         await self._store.outbox.settle(settled, now=self._around.now())
         seconds = self._around.monotonic() - began

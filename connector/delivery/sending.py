@@ -29,10 +29,14 @@ class Sent:
 
 
 async def send(
-    sink: Sink, client: Client, operations: Sequence[Operation], shadow_of: Callable[[RecordWrite], Shadow]
+    sink: Sink,
+    client: Client,
+    operations: Sequence[Operation],
+    shadow_of: Callable[[RecordWrite], Shadow],
+    record_of: Callable[[RecordWrite], str | None] = lambda _: None,
 ) -> Sent:
-    """Send the operations, given in their order."""
-    batch = _Batch(sink, client, operations, shadow_of)
+    """Send the operations, given in their order. `record_of` tells which record a write's key is known to name."""
+    batch = _Batch(sink, client, operations, shadow_of, record_of)
     await batch.send()
     return Sent([outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes], batch.written)
 
@@ -41,7 +45,12 @@ class _Batch:
     """One batch on its way."""
 
     def __init__(
-        self, sink: Sink, client: Client, operations: Sequence[Operation], shadow_of: Callable[[RecordWrite], Shadow]
+        self,
+        sink: Sink,
+        client: Client,
+        operations: Sequence[Operation],
+        shadow_of: Callable[[RecordWrite], Shadow],
+        record_of: Callable[[RecordWrite], str | None],
     ) -> None:
         self.outcomes: list[Outcome | None] = [None] * len(operations)
         self.written: list[Written] = []
@@ -49,6 +58,7 @@ class _Batch:
         self._client = client
         self._operations = operations
         self._shadow_of = shadow_of
+        self._record_of = record_of
         self._ours: dict[tuple[str, str, str], dict[str, Any]] = {}  # what the parts have written
 
     async def send(self) -> None:
@@ -94,12 +104,16 @@ class _Batch:
             self._ours.setdefault(one.operation.record, {}).update(fields)
 
     def _task(self, operation: Operation) -> Task:
-        if not isinstance(operation, RecordWrite) or not operation.clears_flag:
+        if not isinstance(operation, RecordWrite):
             return Task(operation)
+        if not operation.clears_flag:
+            return Task(operation, record_id=self._record_of(operation))
         # What an earlier part has just written must not be taken for somebody else's word.
         ours = self._ours.get(operation.record)
         shadow = self._shadow_of(operation)
-        return Task(operation, shadow if ours is None else {**(shadow or {}), **ours})
+        return Task(
+            operation, shadow if ours is None else {**(shadow or {}), **ours}, record_id=self._record_of(operation)
+        )
 
     async def _write(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
         if not folds:

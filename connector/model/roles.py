@@ -99,6 +99,7 @@ class Task:
 
     operation: Operation
     shadow: Shadow = None  # filled for writes that clear a flag
+    record_id: str | None = None  # of the record that the write's key named when it was last met
 
 
 class Sink(Protocol):

@@ -62,6 +62,16 @@ def shadow_of(operations: Sequence[Operation], store: Store) -> Callable[[Record
     return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
 
 
+def record_of(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], str | None]:
+    """The records that are known to exist, of those that are written otherwise when they are new."""
+    wanted: dict[tuple[str, str, str], set[str]] = {}
+    for one in operations:
+        if isinstance(one, RecordWrite) and (one.create or one.clears_flag):
+            wanted.setdefault((one.sink, one.object, one.key_field), set()).add(one.key)
+    known = {group: store.records.record_ids(*group, list(keys)) for group, keys in wanted.items()}
+    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
+
+
 def settlements(
     units: Sequence[Unit],
     going: Sequence[Errand],

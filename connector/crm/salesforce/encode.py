@@ -94,11 +94,17 @@ def _put_parent(body: dict[str, Any], name: str, parent: Parent) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
-    """Up to 200 records of one request: upserts of one object by one external ID, or updates by Id (both None)."""
+    """Up to 200 records of one request: upserts of one object by one external ID, updates by Id (both None), or new records."""
 
     records: Sequence[bytes]
     object: str | None = None
     key_field: str | None = None
+    insert: bool = False
+
+    @property
+    def method(self) -> str:
+        """How it is sent."""
+        return "POST" if self.insert else "PATCH"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +121,7 @@ class Api:
 
     def collection(self, collection: Collection) -> HttpCall:
         """One collections request on its own."""
-        return self._write("PATCH", self._collection_path(collection), _collection_body(collection))
+        return self._write(collection.method, self._collection_path(collection), _collection_body(collection))
 
     def collections(self, collections: Sequence[Collection]) -> HttpCall:
         """Up to five collections in one composite request: one API call, done in this order, each independent."""
@@ -124,7 +130,7 @@ class Api:
             f"{self.root}/composite",
             _composite_body(
                 [
-                    {"method": "PATCH", "url": self._collection_path(one), "body": _collection_body(one)}
+                    {"method": one.method, "url": self._collection_path(one), "body": _collection_body(one)}
                     for one in collections
                 ]
             ),
@@ -179,7 +185,7 @@ class Api:
 
     def _collection_path(self, collection: Collection) -> str:
         path = f"{self.root}/composite/sobjects"
-        if collection.object is None or collection.key_field is None:
+        if collection.insert or collection.object is None or collection.key_field is None:
             return path
         return f"{path}/{identifier(collection.object)}/{identifier(collection.key_field)}"
 

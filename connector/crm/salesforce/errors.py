@@ -71,6 +71,7 @@ MISSING_COLUMN = re.compile(r"No such column '([^']+)' on (?:sobject of type|ent
 # Codes that stand for several things: see _by_message().
 BY_MESSAGE = frozenset({"REQUEST_LIMIT_EXCEEDED", "DUPLICATE_VALUE", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"})
 DUPLICATED_FIELD = re.compile(r"duplicate value found: (\S+) duplicates")
+HOLDER = re.compile(r"duplicate value found: (\S+) duplicates value on record with id: ([A-Za-z0-9]{15,18})\b")
 LOCKED = re.compile(r"UNABLE_TO_LOCK_ROW|unable to obtain exclusive access|CPU time limit", re.IGNORECASE)
 
 
@@ -109,6 +110,12 @@ def _by_message(code: str, message: str, key_field: str) -> tuple[type[Retry] | 
         # An Apex trigger failed; what failed inside it stands in the text alone.
         return (Retry, Reason.ROW_LOCKED) if LOCKED.search(message) else (Rejected, Reason.VALIDATION)
     return None
+
+
+def holder(detail: str, key_field: str) -> str | None:
+    """The Id of the record that holds this external ID already, from the words with which a new record was refused."""
+    named = HOLDER.search(detail)
+    return named[2] if named is not None and named[1].casefold() == key_field.casefold() else None
 
 
 def _lost_race(message: str, key_field: str) -> bool:

@@ -11,6 +11,7 @@ from connector.crm.salesforce.encode import Api
 from connector.crm.salesforce.errors import missing_column
 from connector.crm.salesforce.kin import Kin
 from connector.crm.salesforce.parcels import COLLECTIONS, Item, Parcel, Shipment, pack, ship, split
+from connector.crm.salesforce.presence import Surprises
 from connector.model.exchange import Exchange, HttpCall, HttpReply, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
@@ -24,7 +25,10 @@ class Composite(StrEnum):
 
 
 class Sending:
-    """One batch on its way. `outcomes` may hold some from the start: of records that are not sent."""
+    """One batch on its way. `outcomes` may hold some from the start: of records that are not sent.
+
+    What was taken for new or for known and proves to be otherwise has no outcome at the end: `surprises` tells of it.
+    """
 
     def __init__(self, api: Api, kin: Kin, outcomes: dict[int, Outcome], composite: Composite) -> None:
         self._api = api
@@ -34,11 +38,13 @@ class Sending:
         self._queue: deque[Shipment] = deque()
         self._later: list[Item] = []  # children whose parents are still being isolated
         self._waited: set[int] = set()
+        self.surprises = Surprises()
+        self.stopped: Retry | Rejected | None = None  # Salesforce cannot be worked with now
         self.composite = composite
         self.usage: Usage | None = None
 
     def run(self, items: Sequence[Item]) -> Exchange[None]:
-        """Send them. Afterwards each of them has an outcome."""
+        """Send them. Afterwards each of them has an outcome, or is a surprise."""
         self._queue.extend(ship(pack(items), self._room))
         while self._queue or self._later:
             if not self._queue:
@@ -63,12 +69,11 @@ class Sending:
         if isinstance(whole, Failed):
             self._stop(shipment, whole.outcome)
         elif len(shipment) == 1:
-            key_field = shipment[0].key_field
-            results = decode.records(whole, len(shipment[0].items), key_field=key_field or "")
+            results = decode.records(whole, len(shipment[0].items), key_field=shipment[0].key_field or "")
             if isinstance(results, Failed):
                 self._take_failure(shipment, results)
                 return
-            if self._room == 1 and self.composite is Composite.UNTRIED and key_field is not None:
+            if self._room == 1 and self.composite is Composite.UNTRIED and shipment[0].upserted:
                 # Alone it goes and inside a composite it does not: the org refuses the way, not the records.
                 self.composite = Composite.REFUSED
             self._settle_all(shipment[0], results)
@@ -86,7 +91,7 @@ class Sending:
             else decode.records(part, len(parcel.items), key_field=parcel.key_field or "")
             for parcel, part in zip(shipment, parts, strict=True)
         ]
-        upserts = [result for parcel, result in zip(shipment, results, strict=True) if parcel.key_field is not None]
+        upserts = [result for parcel, result in zip(shipment, results, strict=True) if parcel.upserted]
         if self.composite is Composite.UNTRIED and upserts:
             if all(isinstance(result, Failed) and result.no_such_path for result in upserts):
                 self._room = 1
@@ -96,7 +101,7 @@ class Sending:
         for parcel, result in zip(shipment, results, strict=True):
             if not isinstance(result, Failed):
                 self._settle_all(parcel, result)
-            elif self._room == 1 and result.no_such_path and parcel.key_field is not None:
+            elif self._room == 1 and result.no_such_path and parcel.upserted:
                 first.append(parcel)
             elif result.spoiled:
                 first += [piece for pieces in self._isolate([parcel], result) for piece in pieces]
@@ -139,6 +144,7 @@ class Sending:
         for parcel in shipment:
             self._settle_all(parcel, [outcome] * len(parcel.items))
         unsent = replace(outcome, in_doubt=False) if isinstance(outcome, Retry) else outcome
+        self.stopped = unsent
         for item in self._later + [item for waiting in self._queue for parcel in waiting for item in parcel.items]:
             self._outcomes[item.index] = unsent
         self._later = []
@@ -178,8 +184,10 @@ class Sending:
             self._settle(item, outcome)
 
     def _settle(self, item: Item, outcome: Outcome) -> None:
-        if isinstance(outcome, Delivered) and item.left_out:
-            outcome = replace(outcome, left_out=item.left_out)
+        if self.surprises.met(item, outcome):
+            return
+        if isinstance(outcome, Delivered) and (item.left_out or item.insert):
+            outcome = replace(outcome, left_out=item.left_out, created=outcome.created or item.insert)
         if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
             fate = self._fate(item)
             if fate is None and item.index not in self._waited and self._parents_open(item):

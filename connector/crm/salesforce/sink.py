@@ -1,19 +1,22 @@
 """The sink: a batch of record writes becomes look-ups, then collections, then one outcome for each."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from connector.crm.salesforce.decode import Usage
 from connector.crm.salesforce.encode import RECORD_ID, Api, BadName, Unencodable, identifier, record
-from connector.crm.salesforce.kin import kin
+from connector.crm.salesforce.kin import Kin, kin
 from connector.crm.salesforce.lookups import Found, LookUp, Wanted
 from connector.crm.salesforce.parcels import Item
+from connector.crm.salesforce.presence import Keys, Stance, Surprises
 from connector.crm.salesforce.sending import Composite, Sending
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
-from connector.model.outcome import Delivered, Outcome, Reason, Rejected
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.roles import ConsentFields, Task
 
 NOT_ASKED = Found(record_id="")  # stands for a record that needs no look-up
+MET = frozenset({Stance.KNOWN, Stance.FOUND})
 
 
 class SalesforceSink:
@@ -34,6 +37,7 @@ class SalesforceSink:
         self._api = api
         self._consent_fields = {entry.casefold(): fields for entry, fields in (consent_fields or {}).items()}
         self._composite = composite
+        self._keys = Keys(api)
 
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
         """Write the batch: parents before children, up to a thousand records for one API call.
@@ -48,32 +52,56 @@ class SalesforceSink:
                 writes[index] = checked
             else:
                 outcomes[index] = checked
+        family = kin(
+            {index: task.operation for index, task in enumerate(tasks) if isinstance(task.operation, RecordWrite)}
+        )
+        known = {index: record_id for index in writes if (record_id := tasks[index].record_id) is not None}
+        stances = yield from self._keys.stances(writes, known)
+        if isinstance(stances, Retry):
+            outcomes.update(dict.fromkeys(writes, stances))
+            return [outcomes[index] for index in range(len(tasks))]
+        batch = _Batch(tasks, writes, family, outcomes)
+        sending = Sending(self._api, family, outcomes, self._composite)
+        found = {index: Found(record_id=record_id) for index, record_id in known.items()}
+        yield from self._send(batch, stances, found, sending)
+        self._composite, surprises = sending.composite, sending.surprises
+        if sending.stopped is not None:
+            outcomes.update(dict.fromkeys((*surprises.existing, *surprises.absent), sending.stopped))
+            return [outcomes[index] for index in range(len(tasks))]
+        found = {index: Found(record_id=record_id) for index, record_id in surprises.existing.items()}
+        yield from self._send(batch, batch.second_thoughts(stances, surprises), found, sending)
+        self._composite = sending.composite
+        for index, made in surprises.absent.items():
+            outcome = outcomes[index]
+            if made and isinstance(outcome, Delivered):
+                outcomes[index] = replace(outcome, created=True)
+        return [outcomes[index] for index in range(len(tasks))]
+
+    def _send(
+        self, batch: "_Batch", stances: Mapping[int, Stance], known: Mapping[int, Found], sending: Sending
+    ) -> Exchange[None]:
+        """Send these of the batch. Each has an outcome then, or is a surprise."""
         look_up = LookUp(self._api)
-        wanted = [want for index, write in writes.items() if (want := self._wanted(index, write)) is not None]
+        wanted = [self._wanted(index, batch.writes[index]) for index, one in stances.items() if one is Stance.ASK]
         if wanted:
             yield from look_up.run(wanted)
             self.usage = look_up.usage or self.usage
             if look_up.stopped is not None:
-                outcomes |= dict.fromkeys(writes, look_up.stopped)
-                return [outcomes[index] for index in range(len(tasks))]
-            outcomes |= look_up.failed
-        family = kin(
-            {index: task.operation for index, task in enumerate(tasks) if isinstance(task.operation, RecordWrite)}
-        )
+                batch.outcomes.update(dict.fromkeys(stances, look_up.stopped))
+                return
+            batch.outcomes.update(look_up.failed)
         items: list[Item] = []
-        for index, write in writes.items():
-            if index in outcomes:
+        for index, stance in stances.items():
+            if index in batch.outcomes:
                 continue
-            ready = self._ready(index, family.stages[index], tasks[index], write, look_up.found.get(index, NOT_ASKED))
+            found = look_up.found if stance is Stance.ASK else known if stance in MET else {}
+            ready = self._ready(batch, index, stance, NOT_ASKED if stance is Stance.ANY else found.get(index))
             if isinstance(ready, Item):
                 items.append(ready)
             else:
-                outcomes[index] = ready
-        sending = Sending(self._api, family, outcomes, self._composite)
+                batch.outcomes[index] = ready
         yield from sending.run(items)
-        self._composite = sending.composite
         self.usage = sending.usage or self.usage
-        return [outcomes[index] for index in range(len(tasks))]
 
     def _checked(self, task: Task) -> RecordWrite | Rejected:
         """The task's write, if it can be asked for by its key."""
@@ -99,20 +127,16 @@ class SalesforceSink:
             return Rejected(reason=Reason.CONFIGURATION, detail=detail)
         return write
 
-    def _wanted(self, index: int, write: RecordWrite) -> Wanted | None:
-        """What must be known before this write; None where nothing is."""
-        if write.clears_flag:
-            return Wanted(index=index, write=write, flag=self._consent(write).flag)
-        by_id = write.key_field == ID_FIELD
-        if not by_id and (write.create or not write.may_create):
-            return Wanted(index=index, write=write)
-        return None
+    def _wanted(self, index: int, write: RecordWrite) -> Wanted:
+        """What must be known before this write."""
+        return Wanted(index=index, write=write, flag=self._consent(write).flag if write.clears_flag else None)
 
     def _consent(self, write: RecordWrite) -> ConsentFields:
         return self._consent_fields[write.object.casefold()]
 
-    def _ready(self, index: int, stage: int, task: Task, write: RecordWrite, found: Found | None) -> Item | Outcome:
+    def _ready(self, batch: "_Batch", index: int, stance: Stance, found: Found | None) -> Item | Outcome:
         """The record as it is to be sent, or the outcome where nothing is."""
+        task, write = batch.tasks[index], batch.writes[index]
         by_id = write.key_field == ID_FIELD
         if found is None and (by_id or not write.may_create):
             detail = f"{write.object} has no record with this {write.key_field}"
@@ -137,12 +161,14 @@ class SalesforceSink:
             return Rejected(reason=Reason.BAD_VALUE, detail=str(error))
         return Item(
             index=index,
-            stage=stage,
+            stage=batch.family.stages[index],
             object=write.object,
             key_field=None if only_update else key_field,
             fields=fields,
             body=body,
             left_out=left_out,
+            insert=stance is Stance.NEW,
+            assumed=stance is Stance.KNOWN,
         )
 
     def _set_by_a_person(self, task: Task, write: RecordWrite, found: Found) -> bool:
@@ -151,6 +177,31 @@ class SalesforceSink:
         if not _same(found.flag, consent.opted_out):
             return False
         return task.shadow is None or not _same(task.shadow.get(consent.flag), consent.opted_out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What is to be written, and what became of it so far."""
+
+    tasks: Sequence[Task]
+    writes: Mapping[int, RecordWrite]
+    family: Kin
+    outcomes: dict[int, Outcome]
+
+    def second_thoughts(self, stances: Mapping[int, Stance], surprises: Surprises) -> dict[int, Stance]:
+        """What is sent once more, and what is known of it now. Takes back the outcomes that they had."""
+        again = {
+            index: Stance.ASK if self.writes[index].clears_flag else Stance.FOUND for index in surprises.existing
+        } | dict.fromkeys(surprises.absent, Stance.ABSENT)
+        for index, outcome in list(self.outcomes.items()):
+            if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
+                # Its parent was taken to be there, perhaps without being sent, and is gone.
+                gone = [one for one in self.family.parents[index] if stances[one] is Stance.KNOWN]
+                if gone:
+                    again |= {**dict.fromkeys(gone, Stance.ABSENT), index: stances[index]}
+        for index in again:
+            self.outcomes.pop(index, None)
+        return again
 
 
 def _same(one: object, other: object) -> bool:
