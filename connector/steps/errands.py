@@ -11,11 +11,11 @@ from connector.delivery.sending import Sent, Written
 from connector.mapping.compile import FeedPlan
 from connector.model.consent import Phase
 from connector.model.lifecycle import UnitState
-from connector.model.operation import Operation, RecordWrite, ServiceCommand
+from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Delivered, Outcome
 from connector.model.phone import parse_phone
 from connector.model.roles import ConsentFields, Shadow
-from connector.store.records import ShadowWrite
+from connector.store.records import Link, ShadowWrite
 from connector.store.store import Store
 from connector.store.units import Confirmation, Settlement, Unit
 
@@ -83,6 +83,7 @@ def settlements(
     """Judge every unit by the outcomes of its operations. What was written of a feed's fields is the record's new shadow."""
     attempts: list[list[Attempt]] = [[] for _ in units]
     shadows: list[list[ShadowWrite]] = [[] for _ in units]
+    links: list[list[Link]] = [[] for _ in units]
     outcomes = iter(sent.outcomes)
     sent_to: list[int] = []
     for errand in going:
@@ -97,10 +98,17 @@ def settlements(
         if watched is not None:
             shadow = _shadow(written, watched.fields, consent.get(crm, {}).get(name))
             shadows[sent_to[written.index]].append(shadow)
-    return [_settle(unit, tries, tuple(seen)) for unit, tries, seen in zip(units, attempts, shadows, strict=True)]
+        elif (link := _link(written)) is not None:
+            links[sent_to[written.index]].append(link)
+    return [
+        _settle(unit, tries, tuple(seen), tuple(met))
+        for unit, tries, seen, met in zip(units, attempts, shadows, links, strict=True)
+    ]
 
 
-def _settle(unit: Unit, tries: Sequence[Attempt], shadows: tuple[ShadowWrite, ...]) -> Settlement:
+def _settle(
+    unit: Unit, tries: Sequence[Attempt], shadows: tuple[ShadowWrite, ...], links: tuple[Link, ...]
+) -> Settlement:
     end = conclude(tries, unit.attempts)
     return Settlement(
         unit_id=unit.id,
@@ -112,6 +120,7 @@ def _settle(unit: Unit, tries: Sequence[Attempt], shadows: tuple[ShadowWrite, ..
         done=end.done,
         in_doubt=end.in_doubt,
         shadows=shadows,
+        links=links,
         confirmations=_confirmations(unit, end.state, end.detail),
     )
 
@@ -123,6 +132,14 @@ def _confirmations(unit: Unit, state: UnitState, detail: str | None) -> tuple[Co
     if state is UnitState.DELIVERED:
         return (Confirmation(phase=Phase.CONFIRMED, detail=detail),)
     return (Confirmation(phase=Phase.FAILED, detail=detail),) if state is UnitState.DEAD else ()
+
+
+def _link(written: Written) -> Link | None:
+    """Which record the key named, of a write that says what is only for new ones: the next such write needs no question."""
+    write, record_id = written.write, written.outcome.record_id
+    if not write.create or record_id is None or write.key_field == ID_FIELD:
+        return None
+    return Link(crm=write.sink, object=write.object, key_field=write.key_field, key=write.key, record_id=record_id)
 
 
 def _shadow(written: Written, watched: Collection[str], consent: ConsentFields | None) -> ShadowWrite:

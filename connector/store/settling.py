@@ -12,7 +12,7 @@ from connector.model.lifecycle import OPEN_UNITS, EventState, UnitState, event_s
 from connector.store import consents
 from connector.store.lanes import promote
 from connector.store.moments import MICROSECOND, micros
-from connector.store.records import write_shadows
+from connector.store.records import write_links, write_shadows
 from connector.store.statements import as_list, execute_rows, read_rows
 from connector.store.units import Settlement
 
@@ -54,6 +54,7 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
             fates[event_id] = (EventState.DEAD, each.reason, each.detail)
     move_events(connection, fates | fates_of(connection, shared))
     write_shadows(connection, (shadow for each in settlements for shadow in each.shadows), now)
+    write_links(connection, (link for each in settlements for link in each.links))
     _answer(connection, settlements, units, now)
 
 

@@ -97,14 +97,40 @@ async def test_a_known_record_that_is_gone_is_made_anew_with_all_that_is_for_new
     assert child["Contact__c"] == outcomes[0].record_id
 
 
-async def test_another_unique_field_that_is_taken_is_no_sign_that_the_record_exists(org):
+async def test_what_is_wrong_with_a_new_record_is_told_and_its_child_shares_its_fate(org):
     salesforce = await told(org)
-    await org.load("Contact", [{"LastName": "Other", "SMS_Key__c": "other"}])
-    (outcome,) = await deliver(
-        org, replace(donor("k"), key_field="SMS_Key__c", set={"LastName": "x" * 81}), by=salesforce
+    outcomes = await deliver(
+        org, donor("k", LastName="x" * 81), event("e", "k"), donor("k2"), event("e2", "k2"), by=salesforce
     )
-    assert isinstance(outcome, Rejected)
-    assert reasons([outcome]) == [Reason.TOO_LONG]
+    assert reasons(outcomes) == [Reason.TOO_LONG, Reason.PARENT_FAILED, None, None]
+    assert isinstance(outcomes[0], Rejected)
+
+
+async def test_what_is_only_for_new_records_cannot_hinder_one_that_exists(org):
+    salesforce = await told(org)
+    (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
+    write = replace(donor("k", MobilePhone="+4790000001"), create={"LastName": "x" * 81})
+    outcomes = await deliver(org, write, event("e", "k"), by=salesforce)
+    assert outcomes[0] == Delivered(record_id=known)
+    assert isinstance(outcomes[1], Delivered)
+    assert (await names(org))["k"] == (None, "Old")
+
+
+async def test_a_member_of_a_campaign_that_is_known_by_its_key_is_changed(org):
+    salesforce = await told(org)
+    (campaign,) = await org.load("Campaign", [{"Name": "Vote"}])
+    (person,) = await org.load("Contact", [{"LastName": "Old"}])
+    member = replace(
+        event("m"),
+        object="CampaignMember",
+        key_field="SMS_Key__c",
+        create={"CampaignId": campaign, "ContactId": person},
+        set={"SMS_Reply__c": "A"},
+    )
+    for reply in ("A", "B"):
+        (outcome,) = await deliver(org, replace(member, set={"SMS_Reply__c": reply}), by=salesforce)
+        assert isinstance(outcome, Delivered)
+    assert [row["SMS_Reply__c"] for row in await org.records("CampaignMember")] == ["B"]
 
 
 async def test_an_org_that_will_not_describe_its_objects_is_not_asked_for_ever(org):

@@ -7,8 +7,9 @@ Source: Object Reference, "StatusCode" (DUPLICATE_VALUE, REQUIRED_FIELD_MISSING)
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, auto
+from itertools import chain
 from typing import Protocol
 
 from connector.crm.salesforce.describe import fields_of
@@ -53,16 +54,26 @@ class Sent(Protocol):
 
 
 class Surprises:
-    """Records of one batch that were taken for new and exist, or were taken to exist and do not: they are sent once more."""
+    """Records of one batch that were not what they were taken for, or may not have been: they are sent once more."""
 
     def __init__(self) -> None:
-        self.existing: dict[int, str] = {}  # their Ids
-        self.absent: dict[int, bool] = {}  # whether they were made by mistake, without what is for new records
+        self.existing: dict[int, str] = {}  # taken for new; their Ids
+        self.doubted: set[int] = (
+            set()
+        )  # refused as new: they may exist, and then what is only for new ones does not count
+        self.absent: dict[int, bool] = {}  # taken to exist; whether they were made without what is for new ones
+        self.orphans: set[int] = set()  # children of these
+
+    def __iter__(self) -> Iterator[int]:
+        return chain(self.existing, self.doubted, self.absent, self.orphans)
 
     def met(self, item: Sent, outcome: Outcome) -> bool:
-        """Whether the outcome shows that the record is not what it was taken for."""
-        if item.insert and isinstance(outcome, Retry) and outcome.reason is Reason.RACE:
-            owner = holder(outcome.detail, item.key_field or "")
+        """Whether the outcome shows that the record is not what it was taken for, or may not be."""
+        if item.insert:
+            if isinstance(outcome, Rejected) and outcome.reason is not Reason.CONFIGURATION:
+                self.doubted.add(item.index)
+                return True
+            owner = holder(outcome.detail, item.key_field or "") if isinstance(outcome, Retry) else None
             if owner is not None:
                 self.existing[item.index] = owner
             return owner is not None
@@ -70,6 +81,14 @@ class Surprises:
             self.absent[item.index] = isinstance(outcome, Delivered)
             return True
         return False
+
+    def orphaned(self, index: int, parents: Iterable[int], *, missing: bool = False) -> bool:
+        """Whether a child must wait for a parent that is sent once more; `missing`: Salesforce has not found its parent."""
+        late = self.doubted | self.orphans | (self.existing.keys() | self.absent.keys() if missing else set())
+        if late.isdisjoint(parents):
+            return False
+        self.orphans.add(index)
+        return True
 
 
 def _is_news(outcome: Outcome) -> bool:

@@ -57,6 +57,11 @@ class Sending:
                 replies = yield [self._call(shipment)]
                 self._take(shipment, replies[0])
 
+    def take_surprises(self) -> Surprises:
+        """The surprises so far. What is sent from now on is sent knowing them, and brings none."""
+        surprises, self.surprises = self.surprises, Surprises()
+        return surprises
+
     def _call(self, shipment: Shipment) -> HttpCall:
         if len(shipment) == 1:
             return self._api.collection(shipment[0].collection)
@@ -159,6 +164,8 @@ class Sending:
         for parcel in shipment:
             items: list[Item] = []
             for item in parcel.items:
+                if self.surprises.orphaned(item.index, self._kin.before[item.index]):
+                    continue
                 fate = self._fate(item)
                 if fate is None:
                     items.append(item)
@@ -189,6 +196,8 @@ class Sending:
         if isinstance(outcome, Delivered) and (item.left_out or item.insert):
             outcome = replace(outcome, left_out=item.left_out, created=outcome.created or item.insert)
         if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
+            if self.surprises.orphaned(item.index, self._kin.before[item.index], missing=True):
+                return
             fate = self._fate(item)
             if fate is None and item.index not in self._waited and self._parents_open(item):
                 self._waited.add(item.index)

@@ -81,7 +81,7 @@ class SalesforceSettings(Strict):
     consent_fields: dict[FieldName, ConsentFieldsSettings] = Field(default_factory=dict)
     """By object: the fields that bear consent."""
     # The shipped mappings write the contact twice and an event record for one callback: of a thousand such callbacks two full calls
-    # are left when the same records are folded, and one for the look-ups.
+    # are left when the same records are folded.
     batch: Annotated[int, Field(ge=1, le=5000)] = 3000
     """How many records go out together at the most; smaller where the org's triggers are slow."""
     composite: Literal["auto", "on", "off"] = "auto"

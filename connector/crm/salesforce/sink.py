@@ -64,13 +64,13 @@ class SalesforceSink:
         sending = Sending(self._api, family, outcomes, self._composite)
         found = {index: Found(record_id=record_id) for index, record_id in known.items()}
         yield from self._send(batch, stances, found, sending)
-        self._composite, surprises = sending.composite, sending.surprises
+        surprises = sending.take_surprises()
+        self._composite = sending.composite
         if sending.stopped is not None:
-            outcomes.update(dict.fromkeys((*surprises.existing, *surprises.absent), sending.stopped))
+            outcomes.update(dict.fromkeys(surprises, sending.stopped))
             return [outcomes[index] for index in range(len(tasks))]
         found = {index: Found(record_id=record_id) for index, record_id in surprises.existing.items()}
         yield from self._send(batch, batch.second_thoughts(stances, surprises), found, sending)
-        self._composite = sending.composite
         for index, made in surprises.absent.items():
             outcome = outcomes[index]
             if made and isinstance(outcome, Delivered):
@@ -189,13 +189,16 @@ class _Batch:
     outcomes: dict[int, Outcome]
 
     def second_thoughts(self, stances: Mapping[int, Stance], surprises: Surprises) -> dict[int, Stance]:
-        """What is sent once more, and what is known of it now. Takes back the outcomes that they had."""
+        """What is sent once more, and what is known of it now."""
         again = {
-            index: Stance.ASK if self.writes[index].clears_flag else Stance.FOUND for index in surprises.existing
-        } | dict.fromkeys(surprises.absent, Stance.ABSENT)
+            **{index: stances[index] for index in surprises.orphans},
+            **dict.fromkeys(surprises.doubted, Stance.ASK),
+            **{index: Stance.ASK if self.writes[index].clears_flag else Stance.FOUND for index in surprises.existing},
+            **dict.fromkeys(surprises.absent, Stance.ABSENT),
+        }
         for index, outcome in list(self.outcomes.items()):
             if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
-                # Its parent was taken to be there, perhaps without being sent, and is gone.
+                # Its parent was known and had nothing to change, so that it was not sent; and it is gone.
                 gone = [one for one in self.family.parents[index] if stances[one] is Stance.KNOWN]
                 if gone:
                     again |= {**dict.fromkeys(gone, Stance.ABSENT), index: stances[index]}
