@@ -39,6 +39,7 @@ from connector.web.server import Listener
 
 IDLE = timedelta(seconds=1)  # a loop that is not woken looks for itself: a retry may have come due
 WATCH_OVER = timedelta(seconds=15)  # between two looks at deadlines
+NOTE_CALLS = timedelta(minutes=1)  # what is not noted at a crash are the calls of a minute
 PROBE = timedelta(seconds=5)  # between two questions to the writer whether it lives
 TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file beside the database, not a secret.
 
@@ -67,7 +68,8 @@ async def open_house(
         stack.push_async_callback(store.close)
         transport = await stack.enter_async_context(Transport())
         peers: dict[str, Provider | Crm] = {**providers, **house.crms}
-        house.clients = {name: transport.client(peer.credentials) for name, peer in peers.items()}
+        house.reach(transport, providers)
+        stack.push_async_callback(house.keep_counts)
 
         road = house.road = Road(
             store,
@@ -85,7 +87,7 @@ async def open_house(
         stack.push_async_callback(lambda: house.end(*house.loops))
         for name, peer in peers.items():
             if peer.sink is not None:
-                outlet = Outlet(peer.sink, house.clients[name])
+                outlet = house.outlets[name] = Outlet(peer.sink, house.clients[name], house.budgets.get(name))
                 house.begin(name, partial(road.deliver, outlet), idle=IDLE)
         for name, provider in providers.items():
             if provider.asker is not None:
@@ -102,6 +104,7 @@ async def open_house(
         calendar.start()
         stack.callback(calendar.stop)
         house.begin("writer", house.probe, idle=PROBE)
+        house.begin("calls", house.keep_counts, idle=NOTE_CALLS)
         house.begin("deadlines", deadlines.check, idle=WATCH_OVER)
         house.begin("calendar", calendar.catch_up, idle=timedelta(hours=1))
 

@@ -24,6 +24,7 @@ from connector.model.facts import Followed, Received, Tell, TurnedAway, Wrote
 from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason, Retry
 from connector.model.roles import Asker, ConsentFields, Door
+from connector.steps.allowance import claim
 from connector.steps.asking import ask_loop, put_questions
 from connector.steps.errands import errands, record_of, settlements, shadow_of
 from connector.steps.keeping import entries
@@ -128,7 +129,7 @@ class Road:
         A first look (a new feed, other fields, a lost cursor) only records the shadow.
         """
         feed = watch.feed
-        if self._around.monotonic() < watch.patience.until:
+        if self._around.monotonic() < max(watch.patience.until, watch.rests):
             return 0
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed)
         page = await watch.client.run(feed.ask(cursor.position))
@@ -154,6 +155,8 @@ class Road:
         )
         if page.last:
             self._end_round(watch)
+            if watch.budget is not None and (pause := watch.budget.terms(self._tell).poll(feed.every)) > feed.every:
+                watch.rests = self._around.monotonic() + pause.total_seconds()
         return 0 if page.last else len(page.rows)
 
     async def ask(self, asking: Asking) -> int:
@@ -197,19 +200,27 @@ class Road:
         sink = outlet.sink
         if self._around.monotonic() < outlet.patience.until:
             return 0
-        units = await self._store.outbox.claim(sink.name, sink.batch, self.start, self._around.now())
+        began, calls = self._around.monotonic(), outlet.client.calls
+        units = await claim(outlet, self._store, self.start, now=self._around.now(), monotonic=began, tell=self._tell)
         if not units:
             return 0
-        began, calls = self._around.monotonic(), outlet.client.calls
         tasks = errands(units, self._store)
         operations = [task.operation for task in tasks if task.operation is not None]
         known = record_of(operations, self._store)
+        goes = self._around.monotonic()
         sent = await send(sink, outlet.client, operations, shadow_of(operations, self._store), known)
+        outlet.pace = outlet.pace.after(sent.outcomes, timedelta(seconds=self._around.monotonic() - goes))
         settled = settlements(units, tasks, sent, feeds=self.rules.feeds, consent=self._consent)
         await self._store.outbox.settle(settled, now=self._around.now())
         seconds = self._around.monotonic() - began
         self._tell(
-            Wrote(sink=sink.name, operations=len(operations), calls=outlet.client.calls - calls, seconds=seconds)
+            Wrote(
+                sink=sink.name,
+                operations=len(operations),
+                calls=outlet.client.calls - calls,
+                seconds=seconds,
+                batch=outlet.pace.size,
+            )
         )
         for fact in told(units, settled, now=self._around.now()):
             self._tell(fact)
@@ -261,7 +272,9 @@ class Road:
                 outlet.patience.over(self._tell)
             return
         reason, detail, pause = bad
-        outlet.patience.pause(reason, detail, pause, now=self._around.monotonic(), tell=self._tell)
+        spent = outlet.budget is not None and outlet.budget.terms(self._tell).only_opt_outs
+        known = spent and reason is Reason.QUOTA_EXHAUSTED
+        outlet.patience.pause(reason, detail, pause, now=self._around.monotonic(), tell=self._tell, known=known)
 
 
 def _received(entry: Entry, kept: Kept) -> Received:

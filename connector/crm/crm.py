@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from connector.delivery.quota import Quota, Usage
 from connector.delivery.transport import Credentials
 from connector.model.exchange import Exchange
 from connector.model.roles import ConsentFields, Feed, Sink
@@ -37,5 +38,7 @@ class Crm:
     credentials: Credentials
     sink: Sink
     feed: Callable[[Watching], Feed]
+    quota: Quota  # of API calls
+    usage: Callable[[Mapping[str, str]], Usage | None]  # the org's own count of them, from the headers of an answer
     preflight: Callable[[Sequence[Needs]], Exchange[list[str]]]  # what it lacks of them, one sentence each
     consent_fields: Mapping[str, ConsentFields] = field(default_factory=dict)  # by object

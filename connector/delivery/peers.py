@@ -1,8 +1,11 @@
 """Sinks, feeds and askers as the road holds them: how each is reached, and how it has fared lately."""
 
+import math
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from connector.delivery.budget import Budget
+from connector.delivery.pace import Pace
 from connector.delivery.transport import Client
 from connector.model.facts import Alarm, Cleared, Paused, Resumed, Tell
 from connector.model.outcome import Reason
@@ -25,12 +28,14 @@ class Patience:
     until: float = 0.0  # monotonic seconds
     alarm: Reason | None = None
 
-    def pause(self, reason: Reason, detail: str, pause: timedelta, *, now: float, tell: Tell) -> None:
-        """Leave it alone; call a person once where waiting alone will not mend it."""
+    def pause(
+        self, reason: Reason, detail: str, pause: timedelta, *, now: float, tell: Tell, known: bool = False
+    ) -> None:
+        """Leave it alone; call a person once where waiting alone will not mend it, unless somebody else has (`known`)."""
         self.failures += 1
         self.until = now + pause.total_seconds()
         tell(Paused(name=self.name, reason=reason, detail=detail, seconds=pause.total_seconds()))
-        if reason in CURES and self.alarm is None:
+        if reason in CURES and self.alarm is None and not known:
             self.alarm = reason
             tell(Alarm(kind=reason, about=self.name, message=f"{self.name}: {reason}", cure=CURES[reason]))
 
@@ -49,9 +54,13 @@ class Outlet:
 
     sink: Sink
     client: Client
+    budget: Budget | None = None  # of API calls, where they are counted
+    sent: float = -math.inf  # when the last batch went out, monotonic seconds
+    pace: Pace = field(init=False)
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
+        self.pace = Pace.of(self.sink.batch)
         self.patience = Patience(self.sink.name)
 
 
@@ -62,6 +71,8 @@ class Watch:
     feed: Feed
     client: Client
     consent: ConsentFields | None = None
+    budget: Budget | None = None  # of API calls, where they are counted
+    rests: float = -math.inf  # until when, between two rounds; monotonic seconds
     poll: str | None = None  # of the round that is under way
     patience: Patience = field(init=False)
 

@@ -61,8 +61,11 @@ class Client:
         *,
         parallel: int = 8,
         sleep: Sleep = asyncio.sleep,
+        heard: Callable[[Reply], None] = lambda _: None,
     ) -> None:
+        """`heard` is told of every call that has ended, with its reply."""
         self._session = session
+        self._heard = heard
         self._credentials = credentials
         self._free = asyncio.Semaphore(parallel)
         self._sleep = sleep
@@ -123,6 +126,11 @@ class Client:
         if self._session.closed:
             return CallFailed(failure=Failure.REFUSED, detail="the connector is stopping")
         self.calls += 1
+        reply = await self._exchange(call, base, headers)
+        self._heard(reply)
+        return reply
+
+    async def _exchange(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> Reply:
         seconds = (call.timeout or TIMEOUT).total_seconds()
         try:
             async with self._session.request(
@@ -209,7 +217,9 @@ class Transport:
         if self._session is not None:
             await self._session.close()
 
-    def client(self, credentials: Credentials, *, parallel: int = 8) -> Client:
-        """A client for one peer."""
+    def client(
+        self, credentials: Credentials, *, parallel: int = 8, heard: Callable[[Reply], None] = lambda _: None
+    ) -> Client:
+        """A client for one peer. `heard` is told of every call that has ended, with its reply."""
         assert self._session is not None, "the transport is used inside its `async with`"  # noqa: S101
-        return Client(self._session, credentials, parallel=parallel, sleep=self._sleep)
+        return Client(self._session, credentials, parallel=parallel, sleep=self._sleep, heard=heard)

@@ -157,6 +157,10 @@ FIRST = (
 )
 
 
+# Calls to a CRM, by hour since 1970: a CRM allows so many in 24 hours, whether we were restarted or not.
+CALLS = "CREATE TABLE calls (crm TEXT, hour INTEGER, n INTEGER NOT NULL, PRIMARY KEY (crm, hour)) WITHOUT ROWID"
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to the newest form; each step is one transaction together with the note that it was done."""
     # It costs ten megabytes and a tenth of a second, and only a start needs it.
@@ -168,5 +172,9 @@ def migrate(connection: sqlite3.Connection) -> None:
     def m001_first(db: Any) -> None:
         for statement in FIRST:
             db.conn.execute(statement)
+
+    @migrations()
+    def m002_calls(db: Any) -> None:
+        db.conn.execute(CALLS)
 
     migrations.apply(Database(connection, execute_plugins=False))

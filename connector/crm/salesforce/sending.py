@@ -6,13 +6,13 @@ from dataclasses import replace
 from enum import StrEnum
 
 from connector.crm.salesforce import decode
-from connector.crm.salesforce.decode import Failed, Usage
+from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.encode import Api
 from connector.crm.salesforce.errors import missing_column
 from connector.crm.salesforce.kin import Kin
 from connector.crm.salesforce.parcels import COLLECTIONS, Item, Parcel, Shipment, pack, ship, split
 from connector.crm.salesforce.presence import Surprises
-from connector.model.exchange import Exchange, HttpCall, HttpReply, Reply
+from connector.model.exchange import Exchange, HttpCall, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
 
@@ -41,7 +41,6 @@ class Sending:
         self.surprises = Surprises()
         self.stopped: Retry | Rejected | None = None  # Salesforce cannot be worked with now
         self.composite = composite
-        self.usage: Usage | None = None
 
     def run(self, items: Sequence[Item]) -> Exchange[None]:
         """Send them. Afterwards each of them has an outcome, or is a surprise."""
@@ -68,8 +67,6 @@ class Sending:
         return self._api.collections([parcel.collection for parcel in shipment])
 
     def _take(self, shipment: Shipment, reply: Reply) -> None:
-        if isinstance(reply, HttpReply):
-            self.usage = decode.usage(reply.headers) or self.usage
         whole = decode.answer(reply)
         if isinstance(whole, Failed):
             self._stop(shipment, whole.outcome)

@@ -69,6 +69,15 @@ class ConsentFieldsSettings(Strict):
     """Fields that are written together with the flag: since when, by whom."""
 
 
+class QuotaSettings(Strict):
+    """How many of the org's API calls, which Salesforce counts over the last 24 hours for all who use it, the connector takes."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The part of them that it may use."""
+    reserve_for_opt_outs: Annotated[int, Field(ge=0)] = 500
+    """How many of these are kept for opt-outs; at the most a fifth of its part."""
+
+
 class SalesforceSettings(Strict):
     """One Salesforce org."""
 
@@ -84,6 +93,8 @@ class SalesforceSettings(Strict):
     # are left when the same records are folded.
     batch: Annotated[int, Field(ge=1, le=5000)] = 3000
     """How many records go out together at the most; smaller where the org's triggers are slow."""
+    quota: QuotaSettings = QuotaSettings()
+    """How many of the org's API calls the connector takes."""
     composite: Literal["auto", "on", "off"] = "auto"
     """Whether up to five collections go in one API call; `auto` finds out whether the org takes it."""
     client: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")] = "crm-connector"

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from connector.crm.salesforce.decode import Usage
 from connector.crm.salesforce.encode import RECORD_ID, Api, BadName, Unencodable, identifier, record
 from connector.crm.salesforce.kin import Kin, kin
 from connector.crm.salesforce.lookups import Found, LookUp, Wanted
@@ -33,7 +32,6 @@ class SalesforceSink:
     ) -> None:
         self.name = name
         self.batch = batch
-        self.usage: Usage | None = None  # of the org's API calls, as last heard
         self._api = api
         self._consent_fields = {entry.casefold(): fields for entry, fields in (consent_fields or {}).items()}
         self._composite = composite
@@ -85,7 +83,6 @@ class SalesforceSink:
         wanted = [self._wanted(index, batch.writes[index]) for index, one in stances.items() if one is Stance.ASK]
         if wanted:
             yield from look_up.run(wanted)
-            self.usage = look_up.usage or self.usage
             if look_up.stopped is not None:
                 batch.outcomes.update(dict.fromkeys(stances, look_up.stopped))
                 return
@@ -101,7 +98,6 @@ class SalesforceSink:
             else:
                 batch.outcomes[index] = ready
         yield from sending.run(items)
-        self.usage = sending.usage or self.usage
 
     def _checked(self, task: Task) -> RecordWrite | Rejected:
         """The task's write, if it can be asked for by its key."""
