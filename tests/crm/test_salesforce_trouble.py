@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from crm.salesforce_writes import contact, deliver, event, opt_in, reasons, sink
+from crm.salesforce_writes import contact, deliver, event, opt_in, reasons
 
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
@@ -89,13 +89,6 @@ async def test_nothing_is_written_while_the_keys_cannot_be_learned(org, fault):
     outcomes = await deliver(org, contact("a", create={"FirstName": "x"}), contact("b"))
     assert all(isinstance(outcome, Retry) and not outcome.in_doubt for outcome in outcomes)
     assert await org.records("Contact") == []
-
-
-async def test_the_use_of_the_allowance_is_known(org):
-    salesforce = sink()
-    await deliver(org, contact("k"), by=salesforce)
-    assert salesforce.usage.used == 1
-    assert salesforce.usage.maximum == 110_000
 
 
 async def test_no_url_shows_whom_it_is_about(org):

@@ -13,11 +13,13 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CRM = "salesforce"
 BLOCKED = 100_000  # units that wait: a statement that looks at them takes tens of milliseconds, a claim takes one
 PARAMETERS = {
-    "sink": CRM, "now": 1, "limit": 10, "each": 2, "lanes": "[]", "ids": "[]", "start": "s", "provider": "p",
+    "sink": CRM, "now": 1, "limit": 10, "each": 2, "lanes": "[]", "ids": "[]", "start": "s", "provider": "p", "least": 0,
 }  # fmt: skip
 NAMED = {
     "wake": outbox.WAKE,
     "heads": outbox.HEADS,
+    "ready": outbox.READY,
+    "urgent due": outbox.URGENT_DUE,
     "behind": outbox.BEHIND,
     "bound": outbox.BOUND,
     "take": outbox.TAKE,
