@@ -30,7 +30,7 @@ from connector.providers.provider import Provider
 from connector.service import Notifier, Wishes, keep_fed, passed_sockets, search_cycles_seldom, watchdog_interval
 from connector.steps.asking import ask_loop
 from connector.steps.deadlines import Deadlines
-from connector.steps.gauges import call_gauges, gauges
+from connector.steps.gauges import gauges
 from connector.steps.recovering import Recovery
 from connector.store.store import Store
 from connector.web.admin import Admin, write_token
@@ -109,8 +109,7 @@ async def open_house(
         house.begin("calendar", calendar.catch_up, idle=timedelta(hours=1))
 
         sinks = [name for name, peer in peers.items() if peer.sink]
-        readings = [*gauges(store, sinks, now=clock.now), *call_gauges(house.budgets.values())]
-        metrics.read(readings, together=store.snapshot)
+        metrics.read(gauges(store, sinks, house.budgets.values(), now=clock.now), together=store.snapshot)
         control = Control(store, rules=lambda: road.rules, loaded=loaded, now=clock.now, outlets=house.outlets)
         admin = Admin(
             {**control.commands(), "reload": house.reload_for_a_person},

@@ -9,7 +9,7 @@ from connector.observe.metrics import Reading, Values
 from connector.store.store import Store
 
 
-def call_gauges(budgets: Iterable[Budget]) -> list[Reading]:
+def _of_calls(budgets: Iterable[Budget]) -> list[Reading]:
     """How the budgets of API calls stand."""
 
     def read(value: Callable[[Standing], float | None]) -> Callable[[], Values]:
@@ -43,8 +43,10 @@ def call_gauges(budgets: Iterable[Budget]) -> list[Reading]:
     ]
 
 
-def gauges(store: Store, sinks: Iterable[str], *, now: Callable[[], datetime]) -> list[Reading]:
-    """The books of the inbox and the outboxes, and how old the oldest of what waits is."""
+def gauges(
+    store: Store, sinks: Iterable[str], budgets: Iterable[Budget] = (), *, now: Callable[[], datetime]
+) -> list[Reading]:
+    """The books of the inbox and the outboxes, how old the oldest of what waits is, and the budgets of API calls."""
     names = tuple(sinks)
 
     def age(since: datetime | None) -> float:
@@ -92,4 +94,5 @@ def gauges(store: Store, sinks: Iterable[str], *, now: Callable[[], datetime]) -
             help="Age of the oldest opt-out that a side has not confirmed",
             read=oldest_opt_out,
         ),
+        *_of_calls(tuple(budgets)),
     ]

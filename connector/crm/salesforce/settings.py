@@ -92,7 +92,7 @@ class SalesforceSettings(Strict):
     # The shipped mappings write the contact twice and an event record for one callback: of a thousand such callbacks two full calls
     # are left when the same records are folded.
     batch: Annotated[int, Field(ge=1, le=5000)] = 3000
-    """How many records go out together at the most; smaller where the org's triggers are slow."""
+    """How many operations go out together at the most; fewer by itself while the org is slow or its records are locked."""
     quota: QuotaSettings = QuotaSettings()
     """How many of the org's API calls the connector takes."""
     composite: Literal["auto", "on", "off"] = "auto"
