@@ -1,6 +1,7 @@
 """What the benchmarks share: a config, callbacks, and a process of its own for everything that is measured."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 SECRETS = {"HOOK_SECRET": "hook-secret", "STREX_KEY": "sandbox-key", "SF_SECRET": "sandbox"}
-HOOK = f"/hooks/strex/dlr/{SECRETS['HOOK_SECRET']}"
+OTHERS = ("sumotext", "onlinefundraising", "messagecloud")
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 START_TIME = 60.0  # seconds that a process may take to say where it listens
 
@@ -28,6 +29,7 @@ providers:
     path_secrets: [{{env: HOOK_SECRET}}]
     api: {{url: {nowhere}, key: {{env: STREX_KEY}}}}
     subscriptions: [{{short_number: "2002", keyword: KATT}}]
+{others}
 crm:
   salesforce:
     url: {salesforce}
@@ -64,10 +66,17 @@ def report(serial: int, person: int) -> bytes:
     return REPORT % (scattered(serial), serial, number(person).encode())
 
 
-def write_config(base: Path, *, salesforce: str = NOWHERE, mappings: Path = ROOT / "mappings") -> Path:
-    """A config in `base`, where the database will be too."""
+def write_config(base: Path, *, salesforce: str = NOWHERE, mappings: Path | None = None) -> Path:
+    """A config in `base`, where the database will be too. Without `mappings` the shipped ones of all providers are followed."""
+    others = ""
+    if mappings is None:
+        others = "\n".join(f"  {name}: {{path_secrets: [{{env: HOOK_SECRET}}]}}" for name in OTHERS)
+        mappings = base / "mappings"
+        shutil.copytree(ROOT / "mappings", mappings, ignore=shutil.ignore_patterns("more"))
+        for provider in OTHERS:
+            shutil.copy(ROOT / "mappings" / "more" / f"{provider}.yaml", mappings)
     path = base / "config.yaml"
-    path.write_text(CONFIG.format(mappings=mappings, salesforce=salesforce, nowhere=NOWHERE))
+    path.write_text(CONFIG.format(mappings=mappings, salesforce=salesforce, nowhere=NOWHERE, others=others))
     return path
 
 

@@ -123,9 +123,8 @@ async def open_house(
         stack.push_async_callback(operators.stop)
         house.admin_url = await operators.start()
 
-        doors = {(name, door.name): door for name, one in providers.items() for door in one.doors}
         hooks = Hooks(
-            doors.values(),
+            [door for peer in peers.values() for door in peer.doors],
             lambda door, request: road.receive(door, house.clients[door.provider], request),
             tell=tell,
             now=clock.now,

@@ -5,7 +5,7 @@ detail stands in steps/, and what it decides in the pure rooms below.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -23,13 +23,13 @@ from connector.model.exchange import HttpRequest, HttpResponse
 from connector.model.facts import Followed, Received, Tell, TurnedAway, Wrote
 from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason, Retry
-from connector.model.roles import Asker, ConsentFields, Door
+from connector.model.roles import LOOK, Asker, ConsentFields, Door, Notice
 from connector.steps.allowance import claim
 from connector.steps.asking import ask_loop, put_questions
 from connector.steps.errands import errands, record_of, settlements, shadow_of
 from connector.steps.keeping import entries
 from connector.steps.planned import Planner, flood
-from connector.steps.reading import Cursor, read_page
+from connector.steps.reading import Asked, Cursor, keep_page
 from connector.steps.recovering import Recovery, portions
 from connector.steps.settled import told
 from connector.store.inbox import Entry, Kept, StoredEvent
@@ -37,6 +37,7 @@ from connector.store.store import Store
 from connector.store.units import Planned
 
 PLAN_BATCH = 500  # events a transaction: one fsync for many, and a stop is still answered at once
+NOTICE_LIFE = timedelta(hours=25)  # Salesforce repeats a notice for 24 hours
 NONCE_LIFE = timedelta(days=1)  # far beyond any drift that a door may allow
 NOT_STORED = HttpResponse(status=503, body=b"not stored, please repeat", headers={"Retry-After": "30"})  # seconds
 
@@ -85,6 +86,8 @@ class Road:
             brought = entries(door, request, admission, self._askers.get(door.provider))
             expires = request.received_at + NONCE_LIFE if admission.nonce else None
             kept = await self._store.inbox.keep(brought, nonce=admission.nonce, nonce_expires=expires)
+            if admission.notices:
+                await self._point(door.provider, admission.notices, request.received_at + NOTICE_LIFE)
             if admission.hint and await self._store.questions.hasten(admission.hint, now=self._around.now()):
                 self._around.wake(ask_loop(door.provider))
         except StoreUnavailable:
@@ -126,38 +129,42 @@ class Road:
     async def follow(self, watch: Watch) -> int:
         """Ask for changes after the cursor, page by page; their events and the new cursor are one transaction.
 
-        A first look (a new feed, other fields, a lost cursor) only records the shadow.
+        A first look (a new feed, other fields, a lost cursor) only records the shadow. Between two rounds, records that the CRM has
+        pointed at are looked at by themselves.
         """
-        feed = watch.feed
-        if self._around.monotonic() < max(watch.patience.until, watch.rests):
+        if self._around.monotonic() < watch.patience.until:
             return 0
+        feed, pointers = watch.feed, self._store.pointers
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed)
-        page = await watch.client.run(feed.ask(cursor.position))
+        named = [] if cursor.baseline or watch.poll else pointers.waiting(feed.crm, feed.object, LOOK)
+        if not named and watch.poll is None and self._around.monotonic() < watch.rests:
+            return 0
+        asked = self._around.now()
+        page = await watch.client.run(
+            feed.look([one.record_id for one in named]) if named else feed.ask(cursor.position)
+        )
         if isinstance(page, Retry):
+            if page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN}:
+                # One of them may be what the CRM cannot look at; the next round sees them all anyway.
+                await pointers.drop(named)
             self._wait(watch.patience, page)
             self._end_round(watch)
             return 0
         watch.patience.over(self._tell)
-        if watch.poll is None:
+        if not named and watch.poll is None:
             watch.poll = uuid4().hex
             self._open_polls.add(watch.poll)
-        now = self._around.now()
-        kept = await self._store.following.follow(
-            feed.name,
-            lambda seen: read_page(watch, page, cursor, seen, region=self._region, now=now),
-            crm=feed.crm,
-            object=feed.object,
-            record_ids=[row.record_id for row in page.rows],
-            now=now,
-        )
-        self._tell(
-            Followed(feed=feed.name, rows=len(page.rows), changes=len(kept), last=page.last, baseline=cursor.baseline)
-        )
-        if page.last:
+        asking = Asked(watch=watch, cursor=cursor, asked=asked, pointers=tuple(named), region=self._region)
+        fresh = await keep_page(self._store, asking, page, now=self._around.now())
+        last = page.last and not named
+        self._tell(Followed(feed=feed.name, rows=len(page.rows), changes=fresh, last=last, baseline=cursor.baseline))
+        if last:
             self._end_round(watch)
-            if watch.budget is not None and (pause := watch.budget.terms(self._tell).poll(feed.every)) > feed.every:
-                watch.rests = self._around.monotonic() + pause.total_seconds()
-        return 0 if page.last else len(page.rows)
+            watch.rest(self._around.monotonic(), self._tell)
+        elif named:
+            self._around.wake("plan")
+        more = not page.last or pointers.waiting(feed.crm, feed.object, 1)
+        return int(bool(more) or self._around.monotonic() >= watch.due)
 
     async def ask(self, asking: Asking) -> int:
         """Ask what is due → answered, or to be asked again; what has no answer at its deadline is planned as it is."""
@@ -209,23 +216,24 @@ class Road:
         known = record_of(operations, self._store)
         goes = self._around.monotonic()
         sent = await send(sink, outlet.client, operations, shadow_of(operations, self._store), known)
-        outlet.pace = outlet.pace.after(sent.outcomes, timedelta(seconds=self._around.monotonic() - goes))
+        outlet.learn(sent.outcomes, self._around.monotonic() - goes)
         settled = settlements(units, tasks, sent, feeds=self.rules.feeds, consent=self._consent)
         await self._store.outbox.settle(settled, now=self._around.now())
-        seconds = self._around.monotonic() - began
-        self._tell(
-            Wrote(
-                sink=sink.name,
-                operations=len(operations),
-                calls=outlet.client.calls - calls,
-                seconds=seconds,
-                batch=outlet.pace.size,
-            )
-        )
+        seconds, calls = self._around.monotonic() - began, outlet.client.calls - calls
+        size = outlet.pace.size
+        self._tell(Wrote(sink=sink.name, operations=len(operations), calls=calls, seconds=seconds, batch=size))
         for fact in told(units, settled, now=self._around.now()):
             self._tell(fact)
         self._bear(outlet, sent)
         return len(units)
+
+    async def _point(self, crm: str, notices: Sequence[Notice], expires: datetime) -> None:
+        """Have the feeds look at what a CRM tells of. What nobody follows is nobody's news."""
+        followed = {name.casefold(): name for name in self.rules.feeds.get(crm, {})}
+        told = [replace(one, object=followed[key]) for one in notices if (key := one.object.casefold()) in followed]
+        if told and await self._store.pointers.take(crm, told, expires=expires):
+            for name in {one.object for one in told}:
+                self._around.wake(f"{crm}.{name}")
 
     def _wait(self, patience: Patience, answer: Retry) -> None:
         """Leave a peer that was asked something alone for as long as its answer says."""
@@ -261,7 +269,7 @@ class Road:
         """Let the planner have the round's changes: only now it is known how many commands they make."""
         if watch.poll is not None:
             self._open_polls.discard(watch.poll)
-            watch.poll = None
+            watch.poll, watch.between = None, uuid4().hex
             self._around.wake("plan")
 
     def _bear(self, outlet: Outlet, sent: Sent) -> None:
@@ -272,8 +280,7 @@ class Road:
                 outlet.patience.over(self._tell)
             return
         reason, detail, pause = bad
-        spent = outlet.budget is not None and outlet.budget.terms(self._tell).only_opt_outs
-        known = spent and reason is Reason.QUOTA_EXHAUSTED
+        known = reason is Reason.QUOTA_EXHAUSTED and outlet.spent(self._tell)
         outlet.patience.pause(reason, detail, pause, now=self._around.monotonic(), tell=self._tell, known=known)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from connector.consent.changes import NUMBER_CHANGED
 from connector.consent.decide import Ruling, decide, strongest
 from connector.consent.guard import carries_opt_out, permit
+from connector.consent.merges import MERGED
 from connector.consent.standing import Standing, decisions, same, stand
 from connector.mapping.apply import intents
 from connector.mapping.compile import Ruleset
@@ -30,6 +31,13 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
             state=EventState.DEAD,
             reason=Reason.NEEDS_PERSON,
             detail="the phone number of a record that is opted out was changed: see which number the opt-out is for",
+        )
+    if event.shape == MERGED:
+        return Plan(
+            state=EventState.DEAD,
+            reason=Reason.NEEDS_PERSON,
+            detail=f"record {event.properties.get('merged')} was merged into {event.record.get('Id')}, one of them was opted "
+            "out, and what is left is not: set the flag there if the opt-out holds, then discard this",
         )
     ledger = decisions(known.ledger)
     standing = stand(ledger)
@@ -177,13 +185,13 @@ def _place(error: Exception) -> str:
     return f"{type(error).__name__}{where}"
 
 
-def too_many_commands(planned: Sequence[tuple[int, Event, Plan]], most: int) -> frozenset[str]:
-    """The polls that would send more commands than a person has agreed to."""
+def commands_of(planned: Sequence[tuple[int, Event, Plan]]) -> Counter[str]:
+    """How many commands come of each poll: more than a few are not sent without a person."""
     commands: Counter[str] = Counter()
     for _, event, done in planned:
         if event.batch is not None:
             commands[event.batch] += sum(isinstance(one, ServiceCommand) for one in done.operations)
-    return frozenset(poll for poll, count in commands.items() if count > most)
+    return +commands
 
 
 def provisional(event_id: int, event: Event, done: Plan) -> list[LedgerEntry]:

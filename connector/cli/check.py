@@ -29,7 +29,14 @@ def check(ctx: click.Context, *, live: bool, strict: bool, as_json: bool) -> Non
 
     Ends with 1 where there are errors. Without --live nothing is asked of the outside.
     """
-    setup: Setup = ctx.obj
+    document = examine(ctx.obj, live=live, strict=strict)
+    answer(document, _show, json_wanted=as_json)
+    if document["errors"]:
+        ctx.exit(Exit.NO)
+
+
+def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
+    """What the command answers; `doctor` asks the same."""
     path = setup.path()
     loaded, found = _config(setup, path, strict=strict or live)
     rules: Ruleset | None = None
@@ -45,7 +52,7 @@ def check(ctx: click.Context, *, live: bool, strict: bool, as_json: bool) -> Non
         with waiting("asking the providers"):
             found += asyncio.run(_ask_providers(loaded))
     errors = sum(problem.severity is Severity.ERROR for problem in found)
-    document = {
+    return {
         "ok": not errors,
         "config": str(path),
         "errors": errors,
@@ -54,9 +61,6 @@ def check(ctx: click.Context, *, live: bool, strict: bool, as_json: bool) -> Non
         "mappings_checked": loaded is not None,
         "mapping": None if rules is None else _counts(rules),
     }
-    answer(document, _show, json_wanted=as_json)
-    if errors:
-        ctx.exit(Exit.NO)
 
 
 def _config(setup: Setup, path: Path, *, strict: bool) -> "tuple[Loaded | None, list[Problem]]":

@@ -12,6 +12,7 @@ from connector.cli.setup import Setup
 COMMANDS = {
     "run": ("run", "Run the daemon until it is told to stop."),
     "check": ("check", "Check config and mappings, and on demand the CRM."),
+    "doctor": ("doctor", "Look at everything that the connector needs, with cures."),
     "test": ("test", "Run the tests of the mapping files."),
     "explain": ("explain", "Explain an event, a file or a person, in plain words."),
     "status": ("status", "Show how things stand."),
@@ -21,6 +22,7 @@ COMMANDS = {
     "replay": ("replay", "Let an event be planned once more."),
     "reload": ("reload", "Let the running daemon read the mappings again."),
     "keywords": ("keywords", "See, reserve and switch keywords at the provider."),
+    "salesforce": ("salesforce", "Set up the Salesforce org."),
     "sandbox": ("sandbox", "Play Salesforce or Strex, to try things out."),
     "schema": ("schema", "Write or print the JSON Schemas of config and mappings."),
     "demo": ("demo", "Play a donor's story with a daemon and both sandboxes."),

@@ -83,10 +83,10 @@ def ago(seconds: float | None) -> str:
 
 
 @contextmanager
-def waiting(text: str) -> Iterator[None]:
-    """Says what is going on when it takes long, to a person at a terminal only."""
+def waiting(text: str) -> Iterator[Callable[[str], None]]:
+    """Says what is going on when it takes long, to a person at a terminal only; what is yielded says what goes on by now."""
     if not sys.stderr.isatty():
-        yield
+        yield lambda _: None
         return
     from rich.console import Console  # noqa: PLC0415 - see the package's docstring.
 
@@ -95,7 +95,7 @@ def waiting(text: str) -> Iterator[None]:
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield lambda now: status.update(clean(now))
     finally:
         timer.cancel()
         status.stop()

@@ -1,6 +1,6 @@
 """What a row of a feed means beside the shadow: nothing new, an echo of ours, or a change that a person made."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ from connector.model.roles import ConsentFields, Feed, Row, Shadow
 
 CHANGED = "change"
 NUMBER_CHANGED = "number_changed"
+SHORT_ID = 15  # characters of a record id without its check digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +34,30 @@ class Change:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two values are one to the CRM: numbers by value, blank text and null alike."""
+    """Whether two values are one to the CRM: numbers by value, times by the second, blank text and null alike."""
     if isinstance(one, bool) or isinstance(other, bool):
         return bool(one) is bool(other) if _flaglike(one) and _flaglike(other) else False
     if isinstance(one, int | float | Decimal) and isinstance(other, int | float | Decimal):
         return Decimal(str(one)) == Decimal(str(other))
-    return (one if one != "" else None) == (other if other != "" else None)
+    if isinstance(one, str) and isinstance(other, str) and _same_time(one, other):
+        return True
+    return bool(_trimmed(one) == _trimmed(other))
+
+
+def _trimmed(value: Any) -> Any:
+    """CRMs cut the blanks around a text, and keep nothing where nothing is left."""
+    return value.strip() or None if isinstance(value, str) else value
+
+
+def _same_time(one: str, other: str) -> bool:
+    """CRMs keep times to the second, and write them in their own way."""
+    if "T" not in one or "T" not in other:
+        return False
+    try:
+        times = [datetime.fromisoformat(text) for text in (one, other)]
+    except ValueError:
+        return False
+    return all(time.tzinfo for time in times) and times[0].replace(microsecond=0) == times[1].replace(microsecond=0)
 
 
 def _flaglike(value: Any) -> bool:
@@ -98,22 +117,32 @@ def read_rows(
     consent: ConsentFields | None,
     shadows: Mapping[str, Mapping[str, Any]],
     under_way: Iterable[RecordWrite],
+    no_news: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
+    in_review: Collection[str] = (),
 ) -> list[Reading]:
-    """Read a page. `under_way` are writes of ours that are being done or may have been done."""
+    """Read a page. `under_way` are writes of ours that are being done or may have been done.
+
+    `no_news`: by record id and field, values that are no change there; `in_review`: record ids about whose flag a person is asked.
+    """
     by_record: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for write in under_way:
-        values = by_record.setdefault((write.key_field, write.key.casefold()), {})
+        # An Id of 15 characters names the record too, and tells the cases of its letters apart.
+        told = write.key[:SHORT_ID] if write.key_field == ID_FIELD else write.key.casefold()
+        values = by_record.setdefault((write.key_field, told), {})
         for name, value in (*write.create.items(), *write.set.items()):
             values.setdefault(name, []).append(value)
     readings = []
     for row in rows:
-        in_doubt: dict[str, list[Any]] = {}
+        in_doubt = {name: list(values) for name, values in (no_news or {}).get(row.record_id, {}).items()}
         names = [(name, str(row.fields.get(name) or "").casefold()) for name in feed.key_fields]
-        for key in [*names, (ID_FIELD, row.record_id.casefold())]:
+        for key in [*names, (ID_FIELD, row.record_id[:SHORT_ID])]:
             for one, several in by_record.get(key, {}).items():
                 in_doubt.setdefault(one, []).extend(several)
         shadow = shadows.get(row.record_id)
-        change = compare(row.fields, shadow, fields=feed.fields, in_doubt=in_doubt, consent=consent)
+        watched = feed.fields
+        if consent and row.record_id in in_review:
+            watched = tuple(name for name in watched if name != consent.flag)
+        change = compare(row.fields, shadow, fields=watched, in_doubt=in_doubt, consent=consent)
         readings.append(Reading(row, change, is_out(row.fields, consent) if consent else None))
     return readings
 

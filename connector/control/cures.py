@@ -13,6 +13,7 @@ CURES: dict[Reason, str] = {
     + RETRY,
     Reason.RATE_LIMITED: f"too many calls in a short time: see which other integration makes them, {RETRY}",
     Reason.QUOTA_EXHAUSTED: f"the day's API calls are used up: see which integration used them, {RETRY} tomorrow",
+    Reason.STORAGE_FULL: f"the CRM has no room for new records: make some, or buy more, {RETRY}",
     Reason.CREDENTIALS: f"check the sign-in in the config and the rights of its account (`connector check --live`), {RETRY}",
     Reason.WRONG_ADDRESS: f"check `url` in the config: what answers there does not know our calls, {RETRY}",
     Reason.ROW_LOCKED: f"another job held the record all the time: let it end, {RETRY}",

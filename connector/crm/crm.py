@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from connector.delivery.quota import Quota, Usage
 from connector.delivery.transport import Credentials
 from connector.model.exchange import Exchange
-from connector.model.roles import ConsentFields, Feed, Sink
+from connector.model.finding import Finding
+from connector.model.roles import ConsentFields, Door, Feed, Sink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,4 +42,7 @@ class Crm:
     quota: Quota  # of API calls
     usage: Callable[[Mapping[str, str]], Usage | None]  # the org's own count of them, from the headers of an answer
     preflight: Callable[[Sequence[Needs]], Exchange[list[str]]]  # what it lacks of them, one sentence each
+    # A look at it and at our way to it; the function tells our own time, aware.
+    checkup: Callable[[Sequence[Needs], Callable[[], datetime]], Exchange[list[Finding]]]
+    doors: tuple[Door, ...] = ()  # at which it tells of changes by itself
     consent_fields: Mapping[str, ConsentFields] = field(default_factory=dict)  # by object

@@ -1,14 +1,16 @@
 """Sinks, feeds and askers as the road holds them: how each is reached, and how it has fared lately."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import uuid4
 
 from connector.delivery.budget import Budget
 from connector.delivery.pace import Pace
 from connector.delivery.transport import Client
 from connector.model.facts import Alarm, Cleared, Paused, Resumed, Tell
-from connector.model.outcome import Reason
+from connector.model.outcome import Outcome, Reason
 from connector.model.roles import Asker, ConsentFields, Feed, Sink
 
 # What keeps a whole sink waiting and does not pass by itself: a person is called.
@@ -16,6 +18,7 @@ CURES = {
     Reason.CREDENTIALS: "check the credentials in the config and the rights of the account; nothing is lost meanwhile",
     Reason.WRONG_ADDRESS: "check the address (`url`) in the config; nothing is lost meanwhile",
     Reason.QUOTA_EXHAUSTED: "the day's API calls are used up: see which integration used them; nothing is lost meanwhile",
+    Reason.STORAGE_FULL: "the CRM has no room for new records: make some, or buy more; nothing is lost meanwhile",
 }
 
 
@@ -63,6 +66,14 @@ class Outlet:
         self.pace = Pace.of(self.sink.batch)
         self.patience = Patience(self.sink.name)
 
+    def learn(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """A batch took so long and ended so: the next one is as large as that allows."""
+        self.pace = self.pace.after(outcomes, timedelta(seconds=seconds))
+
+    def spent(self, tell: Tell) -> bool:
+        """Whether the budget is used up, of which a person is told then."""
+        return self.budget is not None and self.budget.terms(tell).only_opt_outs
+
 
 @dataclass(slots=True)
 class Watch:
@@ -74,10 +85,21 @@ class Watch:
     budget: Budget | None = None  # of API calls, where they are counted
     rests: float = -math.inf  # until when, between two rounds; monotonic seconds
     poll: str | None = None  # of the round that is under way
+    between: str = field(
+        default_factory=lambda: uuid4().hex
+    )  # stands for a poll, of all that is looked at until the next one
+    due: float = 0.0  # when the next round is, monotonic seconds
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
         self.patience = Patience(self.feed.name)
+
+    def rest(self, now: float, tell: Tell) -> None:
+        """A round has ended: the next one comes in its time, or later where the budget is short."""
+        every = self.feed.every
+        pause = every if self.budget is None else self.budget.terms(tell).poll(every)
+        self.due = now + pause.total_seconds()
+        self.rests = self.due if pause > every else -math.inf
 
 
 @dataclass(slots=True)

@@ -31,6 +31,7 @@ POLICIES: dict[Reason, Policy] = {
     Reason.RATE_LIMITED: Policy(first=5 * SECOND, cap=5 * MINUTE, attempts=None, waits=True),
     # The budget of a CRM is counted over rolling 24 hours: asking more often than this only spends it.
     Reason.QUOTA_EXHAUSTED: Policy(first=MINUTE, cap=15 * MINUTE, attempts=None, waits=True),
+    Reason.STORAGE_FULL: Policy(first=MINUTE, cap=15 * MINUTE, attempts=None, waits=True),
     Reason.CREDENTIALS: Policy(first=15 * SECOND, cap=5 * MINUTE, attempts=None, waits=True),
     Reason.WRONG_ADDRESS: Policy(first=MINUTE, cap=5 * MINUTE, attempts=None, waits=True),
     # A slow sink may have done the work; three days of growing gaps outlast a weekend.

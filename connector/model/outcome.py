@@ -16,6 +16,7 @@ class Reason(StrEnum):
     UNEXPECTED_ANSWER = "unexpected_answer"  # not what the vendor documents
     RATE_LIMITED = "rate_limited"
     QUOTA_EXHAUSTED = "quota_exhausted"
+    STORAGE_FULL = "storage_full"
     CREDENTIALS = "credentials"
     WRONG_ADDRESS = "wrong_address"  # a 404, and the ping does not answer there either
     # One operation, likely to go through later.
@@ -65,6 +66,7 @@ class Retry:
     detail: str = ""
     not_before: timedelta | None = None  # the sink asked for this much patience
     in_doubt: bool = False  # it may have been done
+    code: str = ""  # the sink's own word for it, where it has one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,8 @@ class Rejected:
 
     reason: Reason
     detail: str = ""  # the sink's own words
+    code: str = ""  # the sink's own word for it, where it has one
+    field: str = ""  # the field that is to blame, where the sink names one
 
 
 Outcome = Delivered | Retry | Rejected

@@ -13,12 +13,22 @@ from connector.model.outcome import Outcome, Rejected, Retry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What a CRM has sent by itself: look at this record. The same notice may come again."""
+
+    id: str  # unique in its CRM
+    object: str
+    record_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """A request that was let in. The nonce, where it has one, is stored with the event so that it counts once."""
 
     nonce: str | None = None
     told: Mapping[str, Any] = field(default_factory=dict)  # what the door has learned from outside while it let it in
     hint: str | None = None  # key of an event whose question may have its answer by now
+    notices: tuple[Notice, ...] = ()  # of a CRM's door: they are kept until its feed has looked
 
 
 class Door(Protocol):
@@ -100,6 +110,7 @@ class Task:
     operation: Operation
     shadow: Shadow = None  # filled for writes that clear a flag
     record_id: str | None = None  # of the record that the write's key named when it was last met
+    gone: str | None = None  # Id of the record that the write's key named until the CRM showed it as deleted
 
 
 class Sink(Protocol):
@@ -129,6 +140,7 @@ class Row:
     stamp: datetime  # when it was last modified, by the CRM's clock
     fields: Mapping[str, Any]  # the feed's fields and key fields
     deleted: bool = False
+    merged_into: str | None = None  # of a deleted one: the record that was kept in its stead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +150,9 @@ class Page:
     rows: tuple[Row, ...] = ()
     position: str = ""  # opaque to all but the feed; given back at the next call
     last: bool = True  # nothing more for now
+
+
+LOOK = 200  # records that a feed is asked for by name at once: an address of 16 KB holds twice as many Ids
 
 
 class Feed(Protocol):
@@ -169,6 +184,9 @@ class Feed(Protocol):
 
     def ask(self, position: str | None) -> Exchange[Page | Retry]:
         """The next page after the position; from the beginning of everything with None."""
+
+    def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
+        """These records as they are now, at most LOOK of them. What is not there at all is left out; the page has no position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

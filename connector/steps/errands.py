@@ -146,6 +146,8 @@ def _shadow(written: Written, watched: Collection[str], consent: ConsentFields |
     write, outcome = written.write, written.outcome
     values: dict[str, Any] = {**write.create, **write.set} if outcome.created else dict(write.set)
     fields = {name: values[name] for name in watched if name in values and name not in outcome.left_out}
+    # An earlier try, whose answer was lost, may have made the record with these.
+    otherwise = {name: value for name, value in write.create.items() if name in watched and name not in fields}
     phone = parse_phone(fields[consent.phone]) if consent and consent.phone in fields else None
     return ShadowWrite(
         crm=write.sink,
@@ -154,6 +156,7 @@ def _shadow(written: Written, watched: Collection[str], consent: ConsentFields |
         key_field=write.key_field,
         key=write.key,
         fields=fields,
+        otherwise=otherwise,
         phone=phone.e164 if phone else None,
         opted_out=is_out(fields, consent) if consent and consent.flag in fields else None,
     )

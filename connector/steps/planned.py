@@ -1,15 +1,17 @@
 """A batch of stored events → the plans as the store takes them: units by sink and lane, and what is parked."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from connector.consent.guard import carries_opt_out
+from connector.consent.merges import MERGED
 from connector.mapping.compile import Ruleset
 from connector.model.consent import Phase, Subscription
 from connector.model.event import Event, Verdict
 from connector.model.facts import Alarm
 from connector.model.operation import ServiceCommand
 from connector.model.plan import Plan
-from connector.planning import lane_of, plan_in_order, too_many_commands, units_of
+from connector.planning import commands_of, lane_of, plan_in_order, units_of
 from connector.store.store import Store
 from connector.store.units import NewUnit, Planned, SideAnswer
 
@@ -22,6 +24,7 @@ class Planner:
         self._store = store
         self._configured = tuple(configured)
         self._most_commands = most_commands
+        self._commands: Counter[str] = Counter()  # by poll: its changes may come in several batches
         self._parked: set[str] = set()
 
     def __call__(self, batch: Sequence[tuple[int, Event]], rules: Ruleset) -> tuple[list[Planned], frozenset[str]]:
@@ -34,16 +37,20 @@ class Planner:
             configured=self._configured,
             others_out=self._others_out,
         )
-        flooding = too_many_commands(planned, self._most_commands) - self._parked
+        self._commands.update(commands_of(planned))
+        flooding = {poll for poll, count in self._commands.items() if count > self._most_commands} - self._parked
         self._parked |= flooding
-        return [self._lay(event_id, event, done, rules.version) for event_id, event, done in planned], flooding
+        return [self._lay(event_id, event, done, rules.version) for event_id, event, done in planned], frozenset(
+            flooding
+        )
 
     def _others_out(self, event: Event) -> bool:
-        """Whether another record with the event's number bears an opt-out."""
+        """Whether another record with the event's number bears an opt-out, or did until a merge that a person has yet to look at."""
         if event.msisdn is None or event.object is None:
             return False
-        return self._store.records.opted_out_with_phone(
-            event.provider, event.object, event.msisdn.e164, but=str(event.record.get("Id"))
+        number = event.msisdn.e164
+        return self._store.inbox.in_review(number, MERGED) or self._store.records.opted_out_with_phone(
+            event.provider, event.object, number, but=str(event.record.get("Id"))
         )
 
     def _lay(self, event_id: int, event: Event, done: Plan, version: str) -> Planned:

@@ -1,20 +1,25 @@
 """A page of a feed → what the store keeps of it: shadows, events and the cursor, all in one transaction."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 from uuid import uuid4
 
 import orjson
 
 from connector.consent.changes import Reading, change_event, read_rows
+from connector.consent.merges import merges_of, review_event, taken_over
 from connector.delivery.peers import Watch
 from connector.model.phone import NumberFormat, Phone, parse_phone
-from connector.model.roles import Feed, Page
+from connector.model.roles import Feed, Page, Row
 from connector.steps.keeping import entry
 from connector.store.following import FollowStep, Seen
 from connector.store.inbox import Entry
-from connector.store.records import ShadowWrite
+from connector.store.moments import micros
+from connector.store.pointers import Pointer
+from connector.store.records import Gone, ShadowWrite
+from connector.store.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +46,60 @@ class Cursor:
         return orjson.dumps(done).decode()
 
 
-def read_page(watch: Watch, page: Page, cursor: Cursor, seen: Seen, *, region: str | None, now: datetime) -> FollowStep:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question that was put to a feed."""
+
+    watch: Watch
+    cursor: Cursor
+    asked: datetime  # by our clock
+    pointers: tuple[Pointer, ...] = ()  # it was about these records; else about what comes after the cursor
+    region: str | None = None  # of numbers that the CRM holds without a country code
+
+
+async def keep_page(store: Store, asked: Asked, page: Page, *, now: datetime) -> int:
+    """Judge the answer and keep what follows from it; how many events that were."""
+    feed = asked.watch.feed
+    kept = await store.following.follow(
+        feed.name,
+        lambda seen: read_page(asked, page, seen, now=now),
+        crm=feed.crm,
+        object=feed.object,
+        record_ids=[record_id for row in page.rows for record_id in (row.record_id, row.merged_into) if record_id],
+        pointers=asked.pointers,
+        now=now,
+    )
+    return sum(not one.known for one in kept)
+
+
+def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowStep:
     """Hold each row against its shadow. Runs inside the transaction that keeps the result."""
+    watch, cursor, region = asked.watch, asked.cursor, asked.region
     feed, consent = watch.feed, watch.consent
+
+    def number(fields: Mapping[str, Any]) -> Phone | None:
+        return crm_phone(fields.get(consent.phone), region) if consent and consent.phone else None
+
+    # What we have written since we asked, the page may not show yet: it would look as if a person had taken it back.
+    since = {record_id for record_id, one in seen.records.items() if micros(asked.asked) <= one.seen_at <= micros(now)}
+    rows = [row for row in page.rows if row.record_id not in since]
+    living = [row for row in rows if not row.deleted]
+    known = {record_id: one.fields for record_id, one in seen.records.items()}
+    gone = [row for row in rows if row.deleted and not _known_gone(row, seen)]
+    merges = merges_of(gone, living, known)
+    lost = [(merge, party) for merge in merges if consent and (party := merge.lost_by(consent))]
     shadows: list[ShadowWrite] = []
     entries: list[Entry] = []
-    rows = [row for row in page.rows if not row.deleted]
-    for one in read_rows(rows, feed=feed, consent=consent, shadows=seen.shadows, under_way=seen.in_doubt):
-        fields = one.row.fields
-        phone = crm_phone(fields.get(consent.phone), region) if consent and consent.phone else None
+    for one in read_rows(
+        living,
+        feed=feed,
+        consent=consent,
+        shadows=known,
+        under_way=seen.in_doubt,
+        no_news=taken_over(merges, consent, number),
+        in_review={merge.survivor_id for merge, _ in lost},
+    ):
+        phone = number(one.row.fields)
         shadows.extend(_known(one, feed, phone))
         if one.change and not cursor.baseline:
             event = change_event(
@@ -57,13 +107,29 @@ def read_page(watch: Watch, page: Page, cursor: Cursor, seen: Seen, *, region: s
                 crm=feed.crm,
                 object_name=feed.object,
                 msisdn=phone,
-                poll=watch.poll or "",
+                poll=watch.between if asked.pointers else watch.poll or "",
                 unique=uuid4().hex,
                 received_at=now,
             )
             entries.append(entry(event, b""))
-    gone = tuple(row.record_id for row in page.rows if row.deleted)
-    return FollowStep(entries=tuple(entries), shadows=tuple(shadows), forget=gone, cursor=cursor.after(page))
+    if not cursor.baseline:
+        for merge, party in lost:
+            event = review_event(
+                merge, party, crm=feed.crm, object_name=feed.object, msisdn=number(party), received_at=now
+            )
+            entries.append(entry(event, b""))
+    return FollowStep(
+        entries=tuple(entries),
+        shadows=tuple(shadows),
+        gone=tuple(Gone(record_id=row.record_id, merged_into=row.merged_into) for row in gone),
+        look_again=tuple(row.record_id for row in page.rows if row.record_id in since),
+        cursor=None if asked.pointers else cursor.after(page),
+    )
+
+
+def _known_gone(row: Row, seen: Seen) -> bool:
+    one = seen.records.get(row.record_id)
+    return one is not None and one.gone_at is not None
 
 
 def crm_phone(text: object, region: str | None) -> Phone | None:
@@ -81,6 +147,7 @@ def _known(reading: Reading, feed: Feed, phone: Phone | None) -> list[ShadowWrit
         fields={name: row.fields.get(name) for name in feed.fields},
         phone=phone.e164 if phone else "",
         opted_out=reading.out,
+        shown=True,
     )
     keys = [(name, row.fields.get(name)) for name in feed.key_fields]
     linked = [replace(base, key_field=name, key=str(key)) for name, key in keys if key]

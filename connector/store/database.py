@@ -20,6 +20,7 @@ PRAGMAS: dict[str, str | int] = {
     "journal_size_limit": 67108864,  # bytes: the WAL shrinks to this after a burst
 }
 READER_PRAGMAS: dict[str, str | int] = {"busy_timeout": 5000, "query_only": 1}
+SQLITE = sqlite3.sqlite_version_info  # of the library that this Python brings
 STATEMENTS = 256  # prepared statements kept: more than there are in this room
 
 

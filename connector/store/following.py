@@ -4,12 +4,12 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from connector.model.operation import RecordWrite
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival
 from connector.store.outbox import in_doubt_writes
-from connector.store.records import ShadowWrite, forget_record, shadows, write_shadows
+from connector.store.pointers import Pointer, looked, point
+from connector.store.records import Gone, KnownRecord, ShadowWrite, bury, records_of, write_shadows
 from connector.store.writer import Writer
 
 
@@ -17,7 +17,7 @@ from connector.store.writer import Writer
 class Seen:
     """What is known when a page is judged."""
 
-    shadows: Mapping[str, Mapping[str, Any]]  # by record id, of those that have one
+    records: Mapping[str, KnownRecord]  # by record id, of those of which anything is known
     in_doubt: tuple[RecordWrite, ...]  # writes of ours that are under way, or may have been done
 
 
@@ -27,7 +27,8 @@ class FollowStep:
 
     entries: tuple[Entry, ...] = ()
     shadows: tuple[ShadowWrite, ...] = ()
-    forget: tuple[str, ...] = ()  # record ids that are deleted
+    gone: tuple[Gone, ...] = ()
+    look_again: tuple[str, ...] = ()  # record ids of rows that could not be judged
     cursor: str | None = None  # None leaves it as it is
 
 
@@ -46,24 +47,27 @@ class Following:
         crm: str,
         object: str,  # noqa: A002 - the CRM's own word.
         record_ids: Sequence[str],
+        pointers: Sequence[Pointer] = (),
         now: datetime,
     ) -> tuple[Kept, ...]:
         """Let `decide` judge a page of these records, and store all that follows and the cursor of `feed`, or nothing.
 
+        The page answers to `pointers`: they are done with.
         `decide` runs in the writer's thread: it computes, and does nothing else.
         """
 
         def work(connection: sqlite3.Connection) -> tuple[Kept, ...]:
             step = decide(
                 Seen(
-                    shadows=shadows(connection, crm, object, record_ids),
+                    records=records_of(connection, crm, object, record_ids),
                     in_doubt=in_doubt_writes(connection, crm, object),
                 )
             )
             kept = _keep(connection, arrival(step.entries)) if step.entries else ()
             write_shadows(connection, step.shadows, now)
-            for record_id in step.forget:
-                forget_record(connection, crm, object, record_id)
+            bury(connection, crm, object, step.gone, now)
+            looked(connection, pointers)
+            point(connection, crm, object, step.look_again)
             if step.cursor is not None:
                 put_cursor(connection, feed, step.cursor)
             return kept

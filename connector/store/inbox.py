@@ -123,7 +123,7 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
         )
     )
     nonces = [each.nonce[0] for each in arrivals if each.nonce]
-    used = set(_used(connection, nonces)) if nonces else set()
+    used = set(used_nonces(connection, nonces)) if nonces else set()
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'inbox'").fetchone()
     fresh: list[tuple[Any, ...]] = []
     fresh_nonces: list[tuple[str, int]] = []
@@ -160,7 +160,8 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
     return answers
 
 
-def _used(connection: sqlite3.Connection, nonces: list[str]) -> list[str]:
+def used_nonces(connection: sqlite3.Connection, nonces: list[str]) -> list[str]:
+    """Those of the nonces that were used before. Runs inside the writer."""
     return read_rows(
         connection,
         "SELECT json_group_array(nonce) FROM nonces WHERE nonce IN (SELECT value FROM json_each(?))",
@@ -211,6 +212,14 @@ class Inbox:
     def of_phone(self, e164: str) -> list[StoredEvent]:
         """All events of one number, oldest first."""
         return self._read("WHERE msisdn = ? ORDER BY id", e164)
+
+    def in_review(self, e164: str, shape: str) -> bool:
+        """Whether an event of this number and shape is a dead letter that waits for a person."""
+        row = self._reader.execute(
+            "SELECT 1 FROM inbox INDEXED BY inbox_phone WHERE msisdn = ? AND shape = ? AND state = 'dead' LIMIT 1",
+            (e164, shape),
+        ).fetchone()
+        return row is not None
 
     def counts(self) -> dict[EventState, int]:
         """All events that ever came, by their state now; those that were swept count in the state that they had."""

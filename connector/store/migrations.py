@@ -156,6 +156,21 @@ FIRST = (
     "CREATE TABLE cursors (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
+GONE = (
+    # A record that a feed has shown deleted, and the one that it was merged into. What it bore is kept until it cannot come back.
+    "ALTER TABLE shadows ADD COLUMN gone_at INTEGER",
+    "ALTER TABLE shadows ADD COLUMN merged_into TEXT",
+    "CREATE INDEX shadows_gone ON shadows (gone_at) WHERE gone_at IS NOT NULL",
+    # Records that a feed is to look at now, without waiting for its next round.
+    """CREATE TABLE pointers (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        crm TEXT NOT NULL,
+        object TEXT NOT NULL,
+        record_id TEXT NOT NULL
+    )""",
+    "CREATE INDEX pointers_object ON pointers (crm, object, id)",
+)
+
 
 # Calls to a CRM, by hour since 1970: a CRM allows so many in 24 hours, whether we were restarted or not.
 CALLS = "CREATE TABLE calls (crm TEXT, hour INTEGER, n INTEGER NOT NULL, PRIMARY KEY (crm, hour)) WITHOUT ROWID"
@@ -174,7 +189,12 @@ def migrate(connection: sqlite3.Connection) -> None:
             db.conn.execute(statement)
 
     @migrations()
-    def m002_calls(db: Any) -> None:
+    def m002_gone_records_and_pointers(db: Any) -> None:
+        for statement in GONE:
+            db.conn.execute(statement)
+
+    @migrations()
+    def m003_calls(db: Any) -> None:
         db.conn.execute(CALLS)
 
     migrations.apply(Database(connection, execute_plugins=False))

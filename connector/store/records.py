@@ -30,6 +30,28 @@ class ShadowWrite:
     key: str | None = None
     phone: str | None = None  # E.164
     opted_out: bool | None = None
+    otherwise: Mapping[str, Any] = field(default_factory=dict)  # for fields of which nothing was known so far
+    shown: bool = False  # by the CRM itself just now: the record is there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """A record that the CRM has shown deleted; `merged_into` is the one that was kept in its stead."""
+
+    record_id: str
+    merged_into: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRecord:
+    """What is known of one record."""
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    phone: str | None = None  # E.164; empty where the record has none that is understood
+    opted_out: bool = False
+    seen_at: int = 0  # microseconds; when it was last written or shown
+    gone_at: int | None = None
+    merged_into: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +77,9 @@ class OptedOut:
 
 
 WRITE_SHADOWS = (
-    "INSERT INTO shadows (crm, object, record_id, fields, phone, opted_out, seen_at) VALUES {rows} "
+    "INSERT INTO shadows (crm, object, record_id, fields, phone, opted_out, seen_at, gone_at, merged_into) VALUES {rows} "
     "ON CONFLICT (crm, object, record_id) DO UPDATE SET fields = excluded.fields, phone = excluded.phone, "
-    "opted_out = excluded.opted_out, seen_at = excluded.seen_at"
+    "opted_out = excluded.opted_out, seen_at = excluded.seen_at, gone_at = excluded.gone_at, merged_into = excluded.merged_into"
 )
 WRITE_LINKS = (
     "INSERT INTO links (crm, object, key_field, key, record_id) VALUES {rows} "
@@ -65,38 +87,54 @@ WRITE_LINKS = (
     "WHERE record_id <> excluded.record_id"
 )
 SHADOWS_OF = (
-    "SELECT json_group_array(json_array(record_id, fields, phone, opted_out)) FROM shadows "
+    "SELECT json_group_array(json_array(record_id, fields, phone, opted_out, seen_at, gone_at, merged_into)) FROM shadows "
     "WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))"
+)
+# A record that is known to be gone stays as it is: its feed shows it again and again for a while.
+BURY = (
+    "WITH gone (crm, object, record_id, at, merged_into) AS (VALUES {rows}) "
+    "UPDATE shadows SET gone_at = gone.at, merged_into = gone.merged_into FROM gone WHERE shadows.crm = gone.crm "
+    "AND shadows.object = gone.object AND shadows.record_id = gone.record_id AND shadows.gone_at IS NULL"
+)
+LEAD_ON = (
+    "WITH gone (crm, object, record_id, merged_into) AS (VALUES {rows}) "
+    "UPDATE links SET record_id = gone.merged_into FROM gone WHERE links.crm = gone.crm "
+    "AND links.object = gone.object AND links.record_id = gone.record_id"
 )
 LINKS_OF = (
     "SELECT json_group_array(json_array(key, record_id)) FROM links "
     "WHERE crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
 )
-
-Known = tuple[dict[str, Any], str | None, bool]  # fields, phone, opted out
+NOTHING = KnownRecord()
 
 
 def write_shadows(connection: sqlite3.Connection, writes: Iterable[ShadowWrite], now: datetime) -> None:
     """Merge what is known into the shadows, later writes over earlier ones. Runs inside the writer."""
+    at = micros(now)
     by_object: dict[tuple[str, str], list[ShadowWrite]] = {}
     for write in writes:
         by_object.setdefault((write.crm, write.object), []).append(write)
     for (crm, name), group in by_object.items():
         identified = _identify(connection, crm, name, group)
-        known = _known(connection, crm, name, [record_id for record_id, _ in identified])
+        known = records_of(connection, crm, name, [record_id for record_id, _ in identified])
         for record_id, write in identified:
-            fields, phone, out = known.get(record_id, ({}, None, False))
-            known[record_id] = (
-                {**fields, **write.fields},
-                phone if write.phone is None else write.phone,
-                out if write.opted_out is None else write.opted_out,
-            )
+            known[record_id] = _merged(known.get(record_id, NOTHING), write)
         execute_rows(
             connection,
             WRITE_SHADOWS,
             [
-                (crm, name, record_id, dumps(fields), phone, int(out), micros(now))
-                for record_id, (fields, phone, out) in known.items()
+                (
+                    crm,
+                    name,
+                    record_id,
+                    dumps(one.fields),
+                    one.phone,
+                    int(one.opted_out),
+                    at,
+                    one.gone_at,
+                    one.merged_into,
+                )
+                for record_id, one in known.items()
             ],
         )
         links = {
@@ -131,16 +169,40 @@ def _identify(
     return identified
 
 
-def _known(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> dict[str, Known]:
+def _merged(known: KnownRecord, write: ShadowWrite) -> KnownRecord:
+    return KnownRecord(
+        fields={**write.otherwise, **known.fields, **write.fields},
+        phone=known.phone if write.phone is None else write.phone,
+        opted_out=known.opted_out if write.opted_out is None else write.opted_out,
+        gone_at=None if write.shown else known.gone_at,
+        merged_into=None if write.shown else known.merged_into,
+    )
+
+
+def records_of(
+    connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]
+) -> dict[str, KnownRecord]:
+    """What is known of those records of which anything is; also of such as are gone."""
     rows = read_rows(connection, SHADOWS_OF, (crm, name, as_list(record_ids)))
-    return {record_id: (orjson.loads(fields), phone, bool(out)) for record_id, fields, phone, out in rows}
+    return {
+        record_id: KnownRecord(
+            fields=orjson.loads(fields),
+            phone=phone,
+            opted_out=bool(out),
+            seen_at=seen_at,
+            gone_at=gone_at,
+            merged_into=merged_into,
+        )
+        for record_id, fields, phone, out, seen_at, gone_at, merged_into in rows
+    }
 
 
 def shadows(
     connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """The shadows of those records that have one."""
-    return {record_id: known[0] for record_id, known in _known(connection, crm, name, record_ids).items()}
+) -> dict[str, Mapping[str, Any]]:
+    """The shadows of those records that have one and are not gone."""
+    found = records_of(connection, crm, name, record_ids)
+    return {record_id: known.fields for record_id, known in found.items() if known.gone_at is None}
 
 
 def links(connection: sqlite3.Connection, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
@@ -148,13 +210,20 @@ def links(connection: sqlite3.Connection, crm: str, name: str, key_field: str, k
     return dict(read_rows(connection, LINKS_OF, (crm, name, key_field, as_list([key.casefold() for key in keys]))))
 
 
-def forget_record(connection: sqlite3.Connection, crm: str, name: str, record_id: str) -> None:
-    """Drop what is known of a record that was deleted. Runs inside the writer."""
-    for table in ("shadows", "links"):
-        connection.execute(
-            f"DELETE FROM {table} WHERE crm = ? AND object = ? AND record_id = ?",  # noqa: S608 - the two names above.
-            (crm, name, record_id),
-        )
+def bury(connection: sqlite3.Connection, crm: str, name: str, several: Sequence[Gone], now: datetime) -> None:
+    """Note that records are gone. Their keys lead to the survivor of a merge, or nowhere. Runs inside the writer."""
+    execute_rows(
+        connection,
+        BURY,
+        [(crm, name, one.record_id, micros(now), one.merged_into) for one in several],
+    )
+    execute_rows(
+        connection, LEAD_ON, [(crm, name, one.record_id, one.merged_into) for one in several if one.merged_into]
+    )
+    connection.execute(
+        "DELETE FROM links WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))",
+        (crm, name, as_list([one.record_id for one in several])),
+    )
 
 
 class Records:
@@ -164,19 +233,19 @@ class Records:
         self._writer = writer
         self._reader = reader
 
-    def shadow(self, crm: str, name: str, record_id: str) -> dict[str, Any] | None:
+    def shadow(self, crm: str, name: str, record_id: str) -> Mapping[str, Any] | None:
         """The shadow of one record of the object; None where nothing is known of it."""
         return shadows(self._reader, crm, name, [record_id]).get(record_id)
 
-    def shadows(self, crm: str, name: str, record_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def shadows(self, crm: str, name: str, record_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """The shadows of many records, by record id."""
         return shadows(self._reader, crm, name, record_ids)
 
-    def shadow_by_key(self, crm: str, name: str, key_field: str, key: str) -> dict[str, Any] | None:
+    def shadow_by_key(self, crm: str, name: str, key_field: str, key: str) -> Mapping[str, Any] | None:
         """The shadow of the record that the key names, without regard to case."""
         return self.shadows_by_key(crm, name, key_field, [key]).get(key.casefold())
 
-    def shadows_by_key(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def shadows_by_key(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """The shadows of many records, by key (case-folded)."""
         if key_field == ID_FIELD:
             return {record_id.casefold(): known for record_id, known in self.shadows(crm, name, keys).items()}
@@ -191,7 +260,8 @@ class Records:
     def opted_out_with_phone(self, crm: str, name: str, e164: str, *, but: str | None = None) -> bool:
         """Whether a record with this number bears an opt-out, leaving aside the record `but`."""
         row = self._reader.execute(
-            "SELECT 1 FROM shadows WHERE crm = ? AND object = ? AND phone = ? AND opted_out = 1 AND record_id IS NOT ? LIMIT 1",
+            "SELECT 1 FROM shadows WHERE crm = ? AND object = ? AND phone = ? AND opted_out = 1 AND gone_at IS NULL "
+            "AND record_id IS NOT ? LIMIT 1",
             (crm, name, e164, but),
         ).fetchone()
         return row is not None
@@ -199,7 +269,7 @@ class Records:
     def opted_out(self) -> list[OptedOut]:
         """All records that are known to bear an opt-out, in the order of their ids."""
         rows = self._reader.execute(
-            "SELECT crm, object, record_id, fields, phone FROM shadows WHERE opted_out = 1 ORDER BY 1, 2, 3"
+            "SELECT crm, object, record_id, fields, phone FROM shadows WHERE opted_out = 1 AND gone_at IS NULL ORDER BY 1, 2, 3"
         ).fetchall()
         return [
             OptedOut(crm=crm, object=name, record_id=record_id, fields=orjson.loads(fields), phone=phone or None)
@@ -210,6 +280,6 @@ class Records:
         """Merge what is known, as a first look does."""
         await self._writer.run(lambda connection: write_shadows(connection, writes, now))
 
-    async def forget(self, crm: str, name: str, record_id: str) -> None:
-        """Drop what is known of a record that was deleted."""
-        await self._writer.run(lambda connection: forget_record(connection, crm, name, record_id))
+    async def bury(self, crm: str, name: str, several: Sequence[Gone], *, now: datetime) -> None:
+        """Note that records were deleted, or merged into others."""
+        await self._writer.run(lambda connection: bury(connection, crm, name, several, now))

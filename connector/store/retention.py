@@ -14,6 +14,7 @@ from connector.store.statements import as_list
 from connector.store.writer import Writer
 
 REPEATS = timedelta(hours=72)  # a provider's repeat is recognised for at least this long (DESIGN 2, promise 3)
+RECYCLE_BIN = timedelta(days=16)  # Salesforce Help, "Recycle Bin": a deleted record can come back for 15 days
 STEP = 1000  # events looked at in one transaction: callbacks wait behind it for a few tens of milliseconds at the most
 GONE = (
     EventState.DELIVERED, EventState.IGNORED, EventState.UNMATCHED, EventState.NO_CHANGE, EventState.SUPERSEDED,
@@ -59,6 +60,10 @@ class Retention:
                 bodies += await self._writer.run(partial(_strip, event_ids=bare))
         nonces = await self._writer.run(
             lambda connection: connection.execute("DELETE FROM nonces WHERE expires_at < ?", (micros(now),)).rowcount
+        )
+        gone_before = micros(now - RECYCLE_BIN)
+        await self._writer.run(
+            lambda connection: connection.execute("DELETE FROM shadows WHERE gone_at < ?", (gone_before,))
         )
         return Swept(events, bodies, nonces)
 

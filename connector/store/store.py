@@ -16,6 +16,7 @@ from connector.store.migrations import migrate
 from connector.store.outbox import Outbox
 from connector.store.overview import Overview
 from connector.store.plans import Plans
+from connector.store.pointers import Pointers
 from connector.store.questions import Questions
 from connector.store.records import Records
 from connector.store.retention import Retention
@@ -39,6 +40,7 @@ class Store:
         self.consents = Consents(writer, self._reader)
         self.records = Records(writer, self._reader)
         self.following = Following(writer, self._reader)
+        self.pointers = Pointers(writer, self._reader)
         self.retention = Retention(path, writer, self._reader)
         self.overview = Overview(self._reader)
         self.calls = Calls(writer, self._reader)

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 
-from connector.consent.changes import alike, compare
+from connector.consent.changes import alike, compare, read_rows
 from connector.model.event import Verdict
-from connector.model.roles import ConsentFields
+from connector.model.operation import RecordWrite
+from connector.model.roles import ConsentFields, Row
 
 CONSENT = ConsentFields(object="Contact", flag="Out", phone="Mobile")
 FIELDS = ("Mobile", "Out", "Amount")
@@ -23,6 +26,13 @@ def held(row, shadow, in_doubt=None):
         ("a", "A", False),
         (0, None, False),
         (0, "", False),
+        ("2026-11-22T04:00:00.000+0000", "2026-11-22T04:00:00.7Z", True),
+        ("2026-11-22T05:00:00.000+01:00", "2026-11-22T04:00:00Z", True),
+        ("2026-11-22T04:00:01.000+0000", "2026-11-22T04:00:00Z", False),
+        ("2026-11-22T04:00:00", "2026-11-22T04:00:00Z", False),
+        ("T", "TT", False),
+        ("Ås ", "Ås", True),
+        (" ", None, True),
     ],
 )
 def test_alike(one, other, same):
@@ -60,3 +70,17 @@ def test_a_changed_number_of_someone_who_is_out_goes_to_a_person():
 
 def test_another_field_of_someone_who_is_out_is_no_opt_out():
     assert held({"Out": True, "Amount": 3}, {"Out": True, "Amount": 2}).verdict is Verdict.NONE
+
+
+def read(row_id, key, shadow, **values):
+    feed = SimpleNamespace(fields=FIELDS, key_fields=())
+    row = Row(record_id=row_id, stamp=None, fields=values)
+    write = RecordWrite(sink="crm", object="Contact", key_field="Id", key=key, set={"Amount": 5})
+    (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows={row_id: shadow}, under_way=[write])
+    return reading.change.fields
+
+
+def test_a_write_by_an_id_of_fifteen_characters_is_known_to_be_under_way():
+    assert read("0035f0000000001AAA", "0035f0000000001", {}, Amount=5) == ()
+    assert read("0035f0000000001AAA", "0035f0000000001AAA", {}, Amount=5) == ()
+    assert read("0035f000000000aAAA", "0035f000000000A", {}, Amount=5) == ("Amount",)

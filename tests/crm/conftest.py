@@ -25,11 +25,16 @@ class Org:
         async with self._session.post(f"{self.base}/services/oauth2/token", data=form) as response:
             self._token = (await response.json())["access_token"]
 
-    async def run(self, exchange: Exchange):
+    async def run(self, exchange: Exchange, between=None):
+        """Drive an exchange; `between` is awaited once, behind its first call."""
         try:
             calls = next(exchange)
             while True:
-                calls = exchange.send([await self._call(call) for call in calls])
+                replies = [await self._call(call) for call in calls]
+                if between is not None:
+                    await between
+                    between = None
+                calls = exchange.send(replies)
         except StopIteration as end:
             return end.value
 

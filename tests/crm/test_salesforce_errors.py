@@ -2,7 +2,8 @@
 
 import pytest
 
-from connector.crm.salesforce.errors import REJECTED, RETRIED, judge, known, missing_column
+from connector.crm.salesforce.catalogue import CATALOGUE
+from connector.crm.salesforce.errors import judge, known, missing_column
 from connector.delivery.retry import POLICIES
 from connector.model.outcome import Reason, Rejected, Retry
 
@@ -26,7 +27,7 @@ FOREIGN_KEY = "Foreign key external ID: k9 not found for field SMS_Key__c in ent
         ("TXN_SECURITY_METERING_ERROR", "", Retry, Reason.RATE_LIMITED),
         ("ALL_OR_NONE_OPERATION_ROLLED_BACK", "", Retry, Reason.HALTED),
         ("PROCESSING_HALTED", "", Retry, Reason.HALTED),
-        ("STORAGE_LIMIT_EXCEEDED", "storage limit exceeded", Retry, Reason.QUOTA_EXHAUSTED),
+        ("STORAGE_LIMIT_EXCEEDED", "storage limit exceeded", Retry, Reason.STORAGE_FULL),
         ("INVALID_FIELD", FOREIGN_KEY, Retry, Reason.PARENT_MISSING),
         ("INVALID_FIELD", "No such column 'X__c' on sobject of type Contact", Rejected, Reason.CONFIGURATION),
         ("DUPLICATE_VALUE", "duplicate value found: SMS_Key__c duplicates value on record", Retry, Reason.RACE),
@@ -73,12 +74,38 @@ def test_each_code_has_its_outcome(code, message, expected, reason):
     assert type(outcome) is expected
     assert outcome.reason is reason
     assert outcome.detail == f"{code}: {message}"
+    assert outcome.code == code
     assert known(code) is (code != "NEVER_MET_BEFORE")
 
 
 def test_everything_that_is_retried_has_a_row_in_the_retry_table():
-    assert set(RETRIED.values()) <= set(POLICIES)
-    assert not set(RETRIED) & set(REJECTED)
+    assert {row.reason for row in CATALOGUE if row.outcome is Retry} <= set(POLICIES)
+
+
+def test_of_several_meanings_of_a_code_only_the_last_needs_no_proof():
+    for row in CATALOGUE:
+        same = [one for one in CATALOGUE if one.code == row.code]
+        assert [one.test is None for one in same] == [False] * (len(same) - 1) + [True], row.code
+        assert all(one.saying for one in same[:-1])
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "fields", "field"),
+    [
+        ("INVALID_FIELD", "No such column 'X__c' on sobject of type Contact", [], "X__c"),
+        ("INVALID_FIELD_FOR_INSERT_UPDATE", "Unable to create/update fields: X__c. Please check", ["X__c"], "X__c"),
+        ("INSUFFICIENT_ACCESS_OR_READONLY", "not this field", ["X__c"], "X__c"),
+        ("INVALID_TYPE", "sObject type 'X' is not supported.", [], ""),
+    ],
+)
+def test_a_fault_of_the_set_up_names_its_field(code, message, fields, field):
+    assert judge(code, message, fields=fields) == Rejected(
+        reason=Reason.CONFIGURATION, detail=f"{code}: {message}", code=code, field=field
+    )
+
+
+def test_the_access_to_one_record_is_no_fault_of_the_set_up():
+    assert judge("INSUFFICIENT_ACCESS_OR_READONLY", "not this record").reason is Reason.NO_ACCESS
 
 
 def test_a_validation_rule_of_any_length_is_kept_within_bounds():

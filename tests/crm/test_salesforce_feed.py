@@ -188,7 +188,7 @@ def test_a_feed_is_called_after_its_crm_and_object():
 
 def test_a_field_that_is_watched_and_a_key_is_asked_for_once():
     asked = changes.question("Contact", ("SMS_Key__c", "sms_key__c", "id"), None)
-    assert asked.startswith("SELECT Id,SystemModstamp,IsDeleted,SMS_Key__c FROM Contact ORDER BY")
+    assert asked.startswith("SELECT Id,SystemModstamp,IsDeleted,MasterRecordId,SMS_Key__c FROM Contact ORDER BY")
 
 
 # Answers that no sandbox gives.

@@ -49,15 +49,15 @@ def test_there_are_blocks():
     assert len(BLOCKS) >= 5
 
 
-def test_the_readme_names_every_field_that_the_shipped_mappings_use(context):
+def test_the_page_on_setting_up_names_every_field_that_the_shipped_mappings_use(context):
     rules = load_mappings(ROOT / "mappings", context)
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "salesforce-setup.md").read_text()
     for file in rules.files:
         for rule in file.rules:
             for item in rule.items:
                 for one in (*getattr(item, "set", ()), *getattr(item, "create", ())):
                     name = one.name.removesuffix("__r") + "__c" if one.name.endswith("__r") else one.name
-                    assert f"`{name}`" in readme, name
+                    assert f"`{name}`" in page, name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -12,7 +12,7 @@ DESCRIBE = "GET /sobjects/{object}/describe"
 
 
 async def spent(world):
-    """Calls for the events so far, and those to learn of the org's keys."""
+    """Calls for the events so far, and those to learn of the org's keys (one more of these goes as the polls do)."""
     told = await world.get(f"{world.salesforce}/_sandbox/stats")
     assert sum(told["requests"].values()) == told["api_calls"] + told["logins"]
     calls = {route: n for route, n in told["requests"].items() if route not in BESIDE}

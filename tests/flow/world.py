@@ -131,6 +131,19 @@ class World:
         body = {"records": records, "by": "person"}
         return (await self.post(f"{self.salesforce}/_sandbox/records/{object_name}", body))["ids"]
 
+    async def merge(self, winner: str, *losers: str, **fields: Any) -> None:
+        """A person merges contacts into one, with the values that they chose."""
+        body = {"object": "Contact", "winner": winner, "losers": losers, "fields": fields}
+        await self.post(f"{self.salesforce}/_sandbox/merge", body)
+
+    async def bin(self, *ids: str) -> None:
+        """A person deletes contacts."""
+        await self.post(f"{self.salesforce}/_sandbox/delete", {"object": "Contact", "ids": ids})
+
+    async def unbin(self, *ids: str) -> None:
+        """A person takes contacts out of the recycle bin."""
+        await self.post(f"{self.salesforce}/_sandbox/undelete", {"object": "Contact", "ids": ids})
+
     async def callback(self, door: str, body: Any, secret: str = SECRETS["HOOK_SECRET"]) -> int:
         """Post a callback as it is; returns the status."""
         data = body if isinstance(body, bytes) else None
@@ -145,6 +158,11 @@ class World:
     async def no_faults(self, where: str) -> None:
         async with self.http.delete(f"{where}/_sandbox/faults") as response:
             assert response.status < 300
+
+    async def struck(self, where: str, name: str) -> bool:
+        """Whether a fault has struck by now."""
+        faults = (await self.get(f"{where}/_sandbox/faults"))["faults"]
+        return any(fault["fault"] == name and fault["fired"] for fault in faults)
 
     # What the outside sees.
 

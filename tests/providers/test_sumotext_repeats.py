@@ -128,3 +128,11 @@ def test_what_is_remembered_has_an_end():
     for number in range(repeats.MOST + 100):
         reader.read("poll", request(f"mobile=21255{number:05}&reply=A"))
     assert len(memory._seen) == len(memory._last) == repeats.MOST
+
+
+def test_a_key_cannot_be_guessed_without_the_secret_of_the_doors():
+    def key(secret):
+        reader = Reader(provider="sumotext", repeats=Repeats(window=WINDOW, secret=secret))
+        return reader.read("poll", request("mobile=2125551212&key=FB1&reply=A", at=EDGE)).key
+
+    assert key(b"one") == key(b"one") != key(b"other")

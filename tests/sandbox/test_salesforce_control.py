@@ -83,6 +83,49 @@ async def test_a_merge_deletes_the_loser_and_moves_what_pointed_to_it():
         assert (await org.control("POST", "merge", {**wish, "object": "Task"}))[0] == 400
 
 
+async def test_a_merge_keeps_the_winner_s_values_but_for_those_that_were_chosen():
+    async with signed_in() as org:
+        winner, *losers = await org.load(
+            "Contact",
+            {"LastName": "Ås", "MobilePhone": "1"},
+            {"LastName": "Aas", "SMS_Key__c": "k1", "MobilePhone": "2", "SMS_Opt_Out__c": True},
+            {"LastName": "Aass"},
+        )
+        wish = {"object": "Contact", "winner": winner, "losers": losers, "fields": {"SMS_Key__c": "k1"}}
+        assert (await org.control("POST", "merge", wish))[1]["mergedRecordIds"] == losers
+        rows = {row["Id"]: row for row in await org.rows("Contact")}
+        kept = rows[winner]
+        assert (kept["MobilePhone"], kept["SMS_Key__c"], kept["SMS_Opt_Out__c"]) == ("1", "k1", False)
+        assert {rows[loser]["MasterRecordId"] for loser in losers} == {winner}
+        assert len({row["SystemModstamp"] for row in rows.values()}) == 1
+
+
+async def test_what_a_person_deletes_can_be_brought_back_unless_its_key_is_taken():
+    async with signed_in() as org:
+        ids = await org.load("Contact", {"LastName": "Ås", "SMS_Key__c": "k1"}, {"LastName": "Bø", "SMS_Key__c": "k2"})
+        wish = {"object": "Contact", "ids": ids}
+        assert (await org.control("POST", "delete", wish))[1]["ids"] == ids
+        assert [row["IsDeleted"] for row in await org.rows("Contact")] == [True, True]
+        assert (await org.control("POST", "delete", wish))[0] == 400
+        await org.load("Contact", {"LastName": "Anew", "SMS_Key__c": "k2"})
+        assert (await org.control("POST", "undelete", wish))[0] == 400
+        assert (await org.control("POST", "undelete", {**wish, "ids": ids[:1]}))[0] == 200
+        assert [row["IsDeleted"] for row in await org.rows("Contact")] == [False, True, False]
+        _, body = await org.control("GET", "history?object=Contact")
+        assert [one["action"] for one in body["history"]] == ["created"] * 2 + ["deleted"] * 2 + [
+            "created",
+            "undeleted",
+        ]
+
+
+async def test_a_merged_record_that_is_brought_back_is_one_of_its_own_again():
+    async with signed_in() as org:
+        winner, loser = await org.load("Contact", {"LastName": "Ås"}, {"LastName": "Aas"})
+        await org.control("POST", "merge", {"object": "Contact", "winner": winner, "loser": loser})
+        await org.control("POST", "undelete", {"object": "Contact", "ids": [loser]})
+        assert [(row["IsDeleted"], row["MasterRecordId"]) for row in await org.rows("Contact")] == [(False, None)] * 2
+
+
 async def test_stats_count_requests_by_route_and_reset_forgets_everything():
     async with signed_in() as org:
         await org.upsert("Contact", "SMS_Key__c", {"SMS_Key__c": "k1", "LastName": "Ås"})

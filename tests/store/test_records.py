@@ -5,7 +5,7 @@ import pytest
 from connector.model.lifecycle import UnitState
 from connector.store.following import FollowStep
 from connector.store.inbox import Kept
-from connector.store.records import ShadowWrite
+from connector.store.records import Gone, ShadowWrite
 from connector.store.units import Settlement
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -64,11 +64,44 @@ async def test_another_record_with_the_number_that_is_out_is_found(store):
     assert not store.records.opted_out_with_phone(CRM, "Contact", ANNA)
 
 
-async def test_a_deleted_record_is_forgotten_with_its_keys(store):
-    await store.records.write([seen(key_field="Key__c", key="k", fields={"A": 1})], now=NOW)
-    await store.records.forget(CRM, "Contact", "003A")
+async def test_a_deleted_record_has_no_shadow_and_no_keys(store):
+    await store.records.write([seen(key_field="Key__c", key="k", fields={"A": 1}, phone=ANNA, opted_out=True)], now=NOW)
+    await store.records.bury(CRM, "Contact", [Gone(record_id="003A"), Gone(record_id="003X")], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") is None
     assert store.records.record_ids(CRM, "Contact", "Key__c", ["k"]) == {}
+    assert store.records.opted_out() == []
+    assert not store.records.opted_out_with_phone(CRM, "Contact", ANNA)
+
+
+async def test_a_record_that_comes_back_is_known_as_it_was_unless_it_was_long_gone(store):
+    await store.records.write([seen(fields={"A": 1, "B": 2})], now=NOW)
+    await store.records.bury(CRM, "Contact", [Gone(record_id="003A")], now=NOW)
+    # What is settled late of a write of ours does not bring it back.
+    await store.records.write([seen(fields={"A": 3})], now=NOW)
+    assert store.records.shadow(CRM, "Contact", "003A") is None
+    await store.records.write([seen(fields={"A": 4}, shown=True)], now=NOW)
+    assert store.records.shadow(CRM, "Contact", "003A") == {"A": 4, "B": 2}
+    await store.records.bury(CRM, "Contact", [Gone(record_id="003A")], now=NOW)
+    await store.retention.sweep(
+        NOW + timedelta(days=17), keep_delivered=timedelta(days=90), keep_raw=timedelta(days=90)
+    )
+    await store.records.write([seen(fields={"A": 4}, shown=True)], now=NOW)
+    assert store.records.shadow(CRM, "Contact", "003A") == {"A": 4}
+
+
+async def test_the_keys_of_a_merged_record_lead_to_the_one_that_was_kept(store):
+    await store.records.write(
+        [seen("003A", key_field="Key__c", key="k"), seen("003B", key_field="Key__c", key="l")], now=NOW
+    )
+    await store.records.bury(CRM, "Contact", [Gone(record_id="003A", merged_into="003B")], now=NOW)
+    assert store.records.record_ids(CRM, "Contact", "Key__c", ["k", "l"]) == {"k": "003B", "l": "003B"}
+
+
+async def test_what_may_have_been_written_counts_only_where_nothing_is_known(store):
+    await store.records.write([seen(fields={"A": 1}, otherwise={"A": 5, "B": 6})], now=NOW)
+    assert store.records.shadow(CRM, "Contact", "003A") == {"A": 1, "B": 6}
+    await store.records.write([seen(otherwise={"B": 7})], now=NOW)
+    assert store.records.shadow(CRM, "Contact", "003A") == {"A": 1, "B": 6}
 
 
 async def test_a_settled_write_sets_the_shadow(scene):
@@ -89,7 +122,7 @@ async def test_a_page_is_judged_by_what_is_known_and_stored_with_its_cursor(scen
         return FollowStep(entries=(scene.entry("change"),), shadows=(seen(fields={"A": 2}),), cursor="7")
 
     assert await follow(scene.store, decide, records=["003A", "003B"]) == (Kept(2, False),)
-    assert known[0].shadows == {"003A": {"A": 1}}
+    assert known[0].records["003A"].fields == {"A": 1}
     assert known[0].in_doubt == unit.operations
     assert scene.store.records.shadow(CRM, "Contact", "003A") == {"A": 2}
     assert scene.store.following.cursor("salesforce.Contact") == "7"
@@ -110,7 +143,7 @@ async def test_a_page_that_cannot_be_stored_moves_nothing(scene):
 
 async def test_a_page_forgets_what_was_deleted(scene):
     await scene.store.records.write([seen(fields={"A": 1})], now=NOW)
-    assert await follow(scene.store, lambda _: FollowStep(forget=("003A",))) == ()
+    assert await follow(scene.store, lambda _: FollowStep(gone=(Gone(record_id="003A"),))) == ()
     assert scene.store.records.shadow(CRM, "Contact", "003A") is None
 
 

@@ -17,6 +17,9 @@ from connector.model.roles import Row
 
 STAMP = "SystemModstamp"
 DELETED = "IsDeleted"
+MASTER = "MasterRecordId"
+# Object Reference: the objects whose records an administrator merges, and which tell where a merged one went.
+MERGEABLE = frozenset({"account", "contact", "lead"})
 PAGE = QUERY_BATCH  # rows: what Salesforce gives in one answer
 
 
@@ -65,14 +68,15 @@ def write_position(position: Between | Within) -> str:
     return orjson.dumps(stored).decode()
 
 
-def columns(fields: Sequence[str]) -> tuple[str, ...]:
+def columns(object_name: str, fields: Sequence[str]) -> tuple[str, ...]:
     """What is selected: the fields, once each whatever their case, and what a row needs.
 
     Raises:
         BadName: one of them is no field name.
     """
     chosen: dict[str, str] = {}
-    for name in (ID_FIELD, STAMP, DELETED, *fields):
+    merged = (MASTER,) if object_name.casefold() in MERGEABLE else ()
+    for name in (ID_FIELD, STAMP, DELETED, *merged, *fields):
         chosen.setdefault(name.casefold(), identifier(name))
     return tuple(chosen.values())
 
@@ -85,7 +89,16 @@ def question(object_name: str, fields: Sequence[str], position: Position) -> str
     elif isinstance(position, Within):
         stamp = soql_time(position.stamp)
         where = f" WHERE ({STAMP} = {stamp} AND Id > {literal(position.record_id)}) OR {STAMP} > {stamp}"
-    return f"SELECT {','.join(columns(fields))} FROM {identifier(object_name)}{where} ORDER BY {STAMP}, Id LIMIT {PAGE}"  # noqa: S608 - SOQL; names are checked and texts quoted.
+    return f"{_select(object_name, fields)}{where} ORDER BY {STAMP}, Id LIMIT {PAGE}"
+
+
+def question_by_id(object_name: str, fields: Sequence[str], record_ids: Sequence[str]) -> str:
+    """The query for these records as they are now."""
+    return f"{_select(object_name, fields)} WHERE Id IN ({','.join(literal(one) for one in record_ids)})"
+
+
+def _select(object_name: str, fields: Sequence[str]) -> str:
+    return f"SELECT {','.join(columns(object_name, fields))} FROM {identifier(object_name)}"  # noqa: S608 - SOQL; names are checked and texts quoted.
 
 
 def row(record: Mapping[str, Any], fields: Sequence[str]) -> Row:
@@ -97,11 +110,13 @@ def row(record: Mapping[str, Any], fields: Sequence[str]) -> Row:
     record_id = value_of(record, ID_FIELD)
     if not isinstance(record_id, str):
         raise ValueError("a row without its Id")  # noqa: TRY004 - the answer is wrong, not a type of ours.
+    master = value_of(record, MASTER)
     return Row(
         record_id=record_id,
         stamp=moment(value_of(record, STAMP)),
         fields={name: value_of(record, name) for name in fields},
         deleted=value_of(record, DELETED) is True,
+        merged_into=master if isinstance(master, str) else None,
     )
 
 

@@ -1,17 +1,22 @@
 """Settings of one Salesforce org → a CRM of the house."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
+from connector.config.secrets import resolve
 from connector.crm.crm import Crm, Needs, Watching
 from connector.crm.salesforce import decode
+from connector.crm.salesforce.checkup import checkup
 from connector.crm.salesforce.describe import Wanted, preflight
 from connector.crm.salesforce.feed import SalesforceFeed
 from connector.crm.salesforce.login import SalesforceCredentials
-from connector.crm.salesforce.settings import SalesforceSettings
+from connector.crm.salesforce.outbound import OutboundDoor
+from connector.crm.salesforce.settings import OutboundSettings, SalesforceSettings
 from connector.crm.salesforce.sink import SalesforceSink
 from connector.delivery.quota import Quota
 from connector.model.exchange import Exchange
+from connector.model.finding import Finding
 from connector.model.roles import Feed
 
 
@@ -35,13 +40,32 @@ def build(name: str, settings: SalesforceSettings, base: Path) -> Crm:
             [Wanted(object=one.object, key_fields=one.key_fields, written=one.written, read=one.read) for one in needs],
         )
 
+    def examine(needs: Sequence[Needs], now: Callable[[], datetime]) -> Exchange[list[Finding]]:
+        return checkup(api, needs, settings.composites, now)
+
+    doors = (_door(name, settings.outbound, base),) if settings.outbound else ()
     return Crm(
         name=name,
+        doors=doors,
         credentials=SalesforceCredentials(settings.url, settings.sign_in.resolve(base)),
-        sink=SalesforceSink(name, api=api, consent_fields=consent, batch=settings.batch, composite=settings.composites),
+        sink=SalesforceSink(
+            name,
+            api=api,
+            consent_fields=consent,
+            batch=settings.batch,
+            composite=settings.composites,
+            duplicates=settings.duplicates,
+            recreate=settings.deleted == "recreate",
+        ),
         feed=feed,
         quota=Quota(share=settings.quota.share, reserve=settings.quota.reserve_for_opt_outs),
         usage=decode.usage,
         preflight=look,
+        checkup=examine,
         consent_fields=consent,
     )
+
+
+def _door(name: str, settings: OutboundSettings, base: Path) -> OutboundDoor:
+    secrets = [resolve(secret, base).get_secret_value().encode() for secret in settings.path_secrets]
+    return OutboundDoor(provider=name, secrets=secrets, organization_id=settings.organization_id)

@@ -57,6 +57,11 @@ class Failed:
         return isinstance(self.outcome, Rejected) or self.outcome.reason in {Reason.UNKNOWN, Reason.PARENT_MISSING}
 
     @property
+    def crashed(self) -> bool:
+        """Whether Salesforce itself failed at it, which one record can be the cause of."""
+        return self.status == 500 and self.code == "UNKNOWN_EXCEPTION"  # noqa: PLR2004 - the HTTP status.
+
+    @property
     def no_such_path(self) -> bool:
         """Whether the org does not know this way of asking (or the object, or the external ID)."""
         return self.status in NOT_FOUND_OR_NOT_ALLOWED and self.code in {"NOT_FOUND", "METHOD_NOT_ALLOWED"}
@@ -139,7 +144,7 @@ def failed(part: Answer) -> Failed:
     if by_status is not None and not known(code):
         outcome = replace(by_status, detail=f"HTTP {part.status} {code}: {message}" if code else f"HTTP {part.status}")
     elif code:
-        outcome = judge(code, message)
+        outcome = judge(code, message, fields=_fields(error))
     else:
         outcome = Retry(reason=Reason.UNEXPECTED_ANSWER, detail=f"HTTP {part.status}", in_doubt=True)
     if isinstance(outcome, Retry) and outcome.reason is Reason.SERVER_ERROR:
@@ -170,7 +175,7 @@ def _record(result: Mapping[str, Any], key_field: str, *, escaped: bool) -> Outc
     errors = [error for error in told if isinstance(error, dict)] if isinstance(told, list) else []
     if not errors:
         return Retry(reason=Reason.UNKNOWN, detail="Salesforce refused the record without saying why")
-    judged = [judge(*_words(error, escaped=escaped), key_field=key_field) for error in errors]
+    judged = [judge(*_words(error, escaped=escaped), key_field=key_field, fields=_fields(error)) for error in errors]
     # What cannot be helped by repeating decides over what can.
     return next((one for one in judged if isinstance(one, Rejected)), judged[0])
 
@@ -180,6 +185,12 @@ def _words(error: Mapping[str, Any], *, escaped: bool) -> tuple[str, str]:
     code = error.get("errorCode") or error.get("statusCode") or ""
     message = str(error.get("message") or "")
     return str(code), html.unescape(message) if escaped else message
+
+
+def _fields(error: Mapping[str, Any]) -> Sequence[str]:
+    """The fields that an error names."""
+    named = error.get("fields")
+    return [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
 
 
 def _unexpected(status: int, what: str) -> Failed:

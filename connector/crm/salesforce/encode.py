@@ -5,6 +5,7 @@ Source: REST API Developer Guide, "sObject Collections", "Composite", "Query"; S
 
 import math
 import re
+from collections.abc import Collection as Places
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,8 @@ SOQL_ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 )
 PLAIN = frozenset({str, bool, int})  # types that need no second look
+# Source: REST API Developer Guide, "Duplicate Rule Header".
+ALLOWED = {"Sforce-Duplicate-Rule-Header": "allowSave=true"}
 # In a composite request this begins a reference to another subrequest's answer, even inside a donor's message.
 REFERENCE = b"@{"
 
@@ -61,7 +64,16 @@ def record(object_name: str, key_field: str, key: str, fields: Mapping[str, Valu
     Raises:
         Unencodable: a name or value cannot be sent.
     """
-    body: dict[str, Any] = {"attributes": {"type": identifier(object_name)}}
+    body: dict[str, Any] = {"attributes": {"type": identifier(object_name)}, **_values(fields)}
+    body["id" if key_field == ID_FIELD else identifier(key_field)] = key
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:  # lone surrogates, numbers beyond 64 bits
+        raise Unencodable(f"{object_name} cannot be written as JSON: {error}") from error
+
+
+def _values(fields: Mapping[str, Value]) -> dict[str, Any]:
+    body: dict[str, Any] = {}
     for name, value in fields.items():
         identifier(name)
         if type(value) in PLAIN:
@@ -75,11 +87,7 @@ def record(object_name: str, key_field: str, key: str, fields: Mapping[str, Valu
             raise Unencodable(f"{name} is no finite number")
         else:
             body[name] = value
-    body["id" if key_field == ID_FIELD else identifier(key_field)] = key
-    try:
-        return orjson.dumps(body)
-    except TypeError as error:  # lone surrogates, numbers beyond 64 bits
-        raise Unencodable(f"{object_name} cannot be written as JSON: {error}") from error
+    return body
 
 
 def _put_parent(body: dict[str, Any], name: str, parent: Parent) -> None:
@@ -99,12 +107,23 @@ class Collection:
     records: Sequence[bytes]
     object: str | None = None
     key_field: str | None = None
+    allow: bool = False  # records that a duplicate rule only warns of are saved all the same
     insert: bool = False
 
     @property
     def method(self) -> str:
         """How it is sent."""
         return "POST" if self.insert else "PATCH"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Single:
+    """One record that is written by a request of its own, which alone tells what a duplicate rule has found."""
+
+    object: str
+    fields: Mapping[str, Value]
+    key_field: str  # Id or an external ID
+    key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +140,9 @@ class Api:
 
     def collection(self, collection: Collection) -> HttpCall:
         """One collections request on its own."""
-        return self._write(collection.method, self._collection_path(collection), _collection_body(collection))
+        headers = ALLOWED if collection.allow else {}
+        path = self._collection_path(collection)
+        return self._write(collection.method, path, _collection_body(collection), headers)
 
     def collections(self, collections: Sequence[Collection]) -> HttpCall:
         """Up to five collections in one composite request: one API call, done in this order, each independent."""
@@ -130,19 +151,53 @@ class Api:
             f"{self.root}/composite",
             _composite_body(
                 [
-                    {"method": one.method, "url": self._collection_path(one), "body": _collection_body(one)}
+                    {
+                        "method": one.method,
+                        "url": self._collection_path(one),
+                        "body": _collection_body(one),
+                        **({"httpHeaders": ALLOWED} if one.allow else {}),
+                    }
                     for one in collections
                 ]
             ),
         )
 
-    def queries(self, queries: Sequence[str]) -> HttpCall:
-        """Up to five SOQL queries in one composite request. Their texts are in the body, so no URL shows a phone number."""
+    def singles(self, singles: Sequence[Single]) -> HttpCall:
+        """Up to 25 records, each in a subrequest of its own of one composite, so that no URL shows a phone number.
+
+        Raises:
+            Unencodable: a name or value cannot be sent.
+        """
+        return self._write(
+            "POST",
+            f"{self.root}/composite",
+            _composite_body(
+                [
+                    {
+                        "method": "PATCH",
+                        "url": f"{self.root}/sobjects/{identifier(one.object)}/{_address(one)}",
+                        "body": _values(one.fields),
+                    }
+                    for one in singles
+                ]
+            ),
+        )
+
+    def queries(self, queries: Sequence[str], *, deleted: Places[int] = ()) -> HttpCall:
+        """Up to five SOQL queries in one composite request. Their texts are in the body, so no URL shows a phone number.
+
+        Those at the places in `deleted` see the recycle bin too.
+        """
         return HttpCall(
             method="POST",
             path=f"{self.root}/composite",
             body=orjson.dumps(
-                _composite_body([{"method": "GET", "url": self._query_path("query", soql)} for soql in queries])
+                _composite_body(
+                    [
+                        {"method": "GET", "url": self._query_path("queryAll" if place in deleted else "query", soql)}
+                        for place, soql in enumerate(queries)
+                    ]
+                )
             ),
             headers=self._headers(json=True),
             timeout=QUERY_TIMEOUT,
@@ -167,12 +222,14 @@ class Api:
             repeatable=True,
         )
 
-    def _write(self, method: str, path: str, body: Mapping[str, Any]) -> HttpCall:
+    def _write(
+        self, method: str, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> HttpCall:
         return HttpCall(
             method=method,
             path=path,
             body=orjson.dumps(body),
-            headers=self._headers(json=True),
+            headers={**self._headers(json=True), **(headers or {})},
             timeout=WRITE_TIMEOUT,
         )
 
@@ -188,6 +245,11 @@ class Api:
         if collection.insert or collection.object is None or collection.key_field is None:
             return path
         return f"{path}/{identifier(collection.object)}/{identifier(collection.key_field)}"
+
+
+def _address(one: Single) -> str:
+    key = quote(one.key, safe="")
+    return key if one.key_field == ID_FIELD else f"{identifier(one.key_field)}/{key}"
 
 
 def _collection_body(collection: Collection) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from connector.crm.salesforce import changes, decode
 from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.encode import Api
-from connector.model.exchange import Exchange, HttpReply, Reply
+from connector.model.exchange import Exchange, HttpCall, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
 from connector.model.roles import Page, Row
 
@@ -51,34 +51,47 @@ class SalesforceFeed:
         """
         start = changes.read_position(position)
         call = self._api.query_all(changes.question(self.object, self._read, start))
-        began = start.began if isinstance(start, changes.Within) else None
+        found = yield from self._rows(call)
+        if isinstance(found, Retry):
+            return found
+        rows, asked = found
+        began = start.began if isinstance(start, changes.Within) else asked
+        if began is None:
+            return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="an answer without a Date header")
+        if len(rows) < changes.PAGE:
+            return Page(
+                rows=rows,
+                position=changes.write_position(changes.next_round(began, self._overlap)),
+                last=True,
+            )
+        return Page(rows=rows, position=changes.write_position(changes.after(rows[-1], began)), last=False)
+
+    def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
+        """These records as they are now, deleted ones among them; one API call."""
+        found = yield from self._rows(self._api.query_all(changes.question_by_id(self.object, self._read, record_ids)))
+        return found if isinstance(found, Retry) else Page(rows=found[0])
+
+    def _rows(self, call: HttpCall) -> Exchange[tuple[tuple[Row, ...], datetime | None] | Retry]:
+        """The rows of a query's whole answer, and when it began by Salesforce's clock."""
         rows: list[Row] = []
+        began: datetime | None = None
         while True:
             (reply,) = yield [call]
             body = self._body(reply)
             if isinstance(body, Retry):
                 return body
             began = began or _date(reply)
-            if began is None:
-                return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="an answer without a Date header")
             try:
                 rows += [changes.row(record, self._read) for record in body["records"]]
             except ValueError as error:
                 return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=str(error))
             if body.get("done") is not False:
-                break
+                return tuple(rows), began
             # Wide rows come in several answers to one question.
             path = str(body.get("nextRecordsUrl"))
             if not path.startswith(DATA):
                 return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a next page without a proper address")
             call = self._api.read(path)
-        if len(rows) < changes.PAGE:
-            return Page(
-                rows=tuple(rows),
-                position=changes.write_position(changes.next_round(began, self._overlap)),
-                last=True,
-            )
-        return Page(rows=tuple(rows), position=changes.write_position(changes.after(rows[-1], began)), last=False)
 
     def _body(self, reply: Reply) -> Mapping[str, Any] | Retry:
         whole = decode.answer(reply)

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.decode import Failed, value_of
 from connector.crm.salesforce.encode import Api, identifier, literal
+from connector.crm.salesforce.survivors import is_deleted, master, mergeable, soql
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
@@ -45,9 +46,17 @@ class Query:
     flag: str | None
 
     @property
+    def sees_bin(self) -> bool:
+        """Whether deleted records are read too: of objects that can be merged, where a key may lead to a survivor."""
+        return mergeable(self.wanted[0].write.object)
+
+    @property
     def soql(self) -> str:
         """Its text."""
         write = self.wanted[0].write
+        if self.sees_bin:
+            read = [write.key_field, *([self.flag] if self.flag else ())]
+            return soql(write.object, read, write.key_field, [one.write.key for one in self.wanted])
         key_field = identifier(write.key_field)
         columns = dict.fromkeys([ID_FIELD, key_field, *([identifier(self.flag)] if self.flag else ())])
         keys = ",".join(literal(one.write.key) for one in self.wanted)
@@ -60,6 +69,7 @@ class LookUp:
     def __init__(self, api: Api) -> None:
         self._api = api
         self.found: dict[int, Found | None] = {}
+        self.gone: dict[int, str] = {}  # where no living record has the key: the Id that leads on from a deleted one
         self.failed: dict[int, Outcome] = {}
         self.stopped: Retry | None = None  # Salesforce cannot be worked with now: some are in neither
 
@@ -67,7 +77,13 @@ class LookUp:
         """Ask for all of them: up to a thousand in one API call."""
         batches = _batches(_queries(wanted))
         while batches:
-            replies = yield [self._api.queries([query.soql for query in batch]) for batch in batches]
+            replies = yield [
+                self._api.queries(
+                    [query.soql for query in batch],
+                    deleted=[place for place, query in enumerate(batch) if query.sees_bin],
+                )
+                for batch in batches
+            ]
             again: list[list[Query]] = []
             for batch, reply in zip(batches, replies, strict=True):
                 whole = decode.answer(reply)
@@ -94,8 +110,16 @@ class LookUp:
             self._fail(query, Rejected(reason=Reason.AMBIGUOUS_KEY, detail="several records have the same key"))
             return []
         by_key: dict[str, list[Found]] = {}
+        gone: dict[str, str] = {}
         key_field = query.wanted[0].write.key_field
         for row in body["records"]:
+            if query.sees_bin and is_deleted(row):
+                key = _comparable(key_field, str(value_of(row, key_field)))
+                # A key may have had several records: what was merged leads on, what was deleted does not.
+                heir = master(row)
+                if heir is not None or key not in gone:
+                    gone[key] = heir or str(row.get(ID_FIELD))
+                continue
             found = Found(record_id=str(row.get(ID_FIELD)), flag=value_of(row, query.flag) if query.flag else None)
             by_key.setdefault(_comparable(key_field, str(value_of(row, key_field))), []).append(found)
         for one in query.wanted:
@@ -105,6 +129,8 @@ class LookUp:
                 self.failed[one.index] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
             else:
                 self.found[one.index] = matches[0] if matches else None
+                if not matches and (record_id := gone.get(_comparable(key_field, one.write.key))):
+                    self.gone[one.index] = record_id
         return []
 
     def _take_failure(self, query: Query, failed: Failed) -> list[Query]:

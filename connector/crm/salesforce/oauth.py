@@ -86,25 +86,37 @@ class JwtBearer:
     private_key: SecretStr  # PEM
 
 
-class TokenSession(requests.Session):
-    """A session for token requests alone. `url` is the org's configured address.
+class OrgSession(requests.Session):
+    """A session for one org alone, `url` being its address: with time limits (seconds), without redirects or proxies.
 
-    Raises SignInFailed for whatever is no token, so that simple-salesforce sees good answers only.
+    On this machine it speaks plain HTTP, which simple-salesforce cannot be told.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeouts: tuple[float, float] = TIMEOUTS) -> None:
         super().__init__()
         self.trust_env = False  # no proxies, no .netrc: the secret goes where the config says
+        self._timeouts = timeouts
         self._sandbox = urlsplit(url) if is_loopback(urlsplit(url).hostname) else None
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
-        """Send it, with time limits and without following redirects, which would carry the assertion elsewhere."""
+        """Send it; a redirect would carry the secret elsewhere, and is an answer like any other."""
         if self._sandbox is not None:
             # simple-salesforce writes https:// and .salesforce.com before everything; a sandbox here has neither.
             path = urlsplit(url)
             url = urlunsplit((self._sandbox.scheme, self._sandbox.netloc, path.path, path.query, ""))
-        options.setdefault("timeout", TIMEOUTS)
+        options.setdefault("timeout", self._timeouts)
         options["allow_redirects"] = False
+        return super().request(method, url, *args, **options)
+
+
+class TokenSession(OrgSession):
+    """A session for token requests alone.
+
+    Raises SignInFailed for whatever is no token, so that simple-salesforce sees good answers only.
+    """
+
+    def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
+        """Send it, and look at the answer."""
         try:
             response = super().request(method, url, *args, **options)
         except requests.exceptions.SSLError as error:

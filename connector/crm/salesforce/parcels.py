@@ -26,13 +26,16 @@ class Item:
     fields: Mapping[str, Value]  # as sent
     body: bytes
     left_out: tuple[str, ...] = ()
+    record_id: str | None = None  # by which it is updated
+    allow: bool = False  # though a duplicate rule may warn of it
+    alone: bool = False  # it has made whole requests fail
     insert: bool = False  # it must be new: where its key is taken, it is refused
     assumed: bool = False  # it is taken to exist, because it once did
 
     @property
     def plain(self) -> bool:
-        """Whether it must not travel in a composite, which would read a part of its text as a reference."""
-        return REFERENCE in self.body
+        """Whether it must not travel in a composite, which would read a part of its text as a reference, or fail with it."""
+        return self.alone or REFERENCE in self.body
 
     @property
     def household(self) -> tuple[str, ...]:
@@ -81,6 +84,7 @@ class Parcel:
             records=[item.body for item in self.items],
             object=first.object if first.key_field is not None else None,
             key_field=first.key_field,
+            allow=first.allow,
             insert=first.insert,
         )
 
@@ -93,18 +97,20 @@ def pack(items: Iterable[Item]) -> list[Parcel]:
 
     Records of one household stand side by side, so that few transactions of Salesforce hold its lock.
     """
-    kinds: dict[tuple[int, str, str, bool, bool], list[Item]] = {}
+    kinds: dict[tuple[int, str, str, bool, bool, bool, int, int], list[Item]] = {}
+    updates: dict[str, int] = {}
     for item in items:
-        kind = (
-            item.stage,
-            item.object if item.key_field is not None else "",
-            item.key_field or "",
-            item.plain,
-            item.insert,
-        )
+        turn = 0
+        if item.record_id is not None:
+            # Two keys may lead to one record, which a request may hold but once.
+            turn = updates[item.record_id] = updates.get(item.record_id, -1) + 1
+        name = item.object if item.key_field is not None else ""
+        apart = item.index if item.alone else -1
+        kind = (item.stage, name, item.key_field or "", item.plain, item.allow, item.insert, turn, apart)
         kinds.setdefault(kind, []).append(item)
     parcels: list[Parcel] = []
-    for kind in sorted(kinds, key=lambda kind: kind[0]):  # a stable sort: within a stage in the order of the batch
+    # A stable sort: within a stage in the order of the batch, but suspects last.
+    for kind in sorted(kinds, key=lambda kind: (kind[0], kind[-1] >= 0)):
         near = sorted(kinds[kind], key=lambda item: item.household)
         parcels += _cut(near) if kind[2] else _cut(sorted(near, key=lambda item: item.object))
     return parcels

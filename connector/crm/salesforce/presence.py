@@ -7,18 +7,26 @@ Source: Object Reference, "StatusCode" (DUPLICATE_VALUE, REQUIRED_FIELD_MISSING)
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from itertools import chain
 from typing import Protocol
 
+from connector.crm.salesforce import decode
+from connector.crm.salesforce.decode import Failed, value_of
 from connector.crm.salesforce.describe import fields_of
-from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.encode import QUERY_BATCH, Api, identifier
 from connector.crm.salesforce.errors import holder
+from connector.crm.salesforce.survivors import DELETED, MASTER, mergeable
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
-from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from connector.model.outcome import Outcome, Reason, Rejected, Retry
+from connector.model.roles import Task
 
+GONE = frozenset(
+    {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"}
+)  # the second one when the recycle bin was emptied
+SURE = frozenset({Reason.CONFIGURATION, Reason.NEEDS_PERSON})  # refusals that are the same for a record that exists
 TRIES = 3  # of describing an object of which the org will not tell: after that its records are looked up
 
 
@@ -28,9 +36,8 @@ class Stance(Enum):
     ANY = auto()  # it makes no difference whether it exists
     ASK = auto()  # it is looked up first
     NEW = auto()  # nobody has met it: an insert tells
-    KNOWN = auto()  # it once existed: an upsert of what changes tells where it is gone
+    KNOWN = auto()  # it once existed: an update by its Id tells where it is gone
     FOUND = auto()  # it exists
-    ABSENT = auto()  # it does not
 
 
 class Sent(Protocol):
@@ -61,7 +68,7 @@ class Surprises:
         self.doubted: set[int] = (
             set()
         )  # refused as new: they may exist, and then what is only for new ones does not count
-        self.absent: dict[int, bool] = {}  # taken to exist; whether they were made without what is for new ones
+        self.absent: set[int] = set()  # taken to exist, and gone
         self.orphans: set[int] = set()  # children of these
 
     def __iter__(self) -> Iterator[int]:
@@ -70,51 +77,47 @@ class Surprises:
     def met(self, item: Sent, outcome: Outcome) -> bool:
         """Whether the outcome shows that the record is not what it was taken for, or may not be."""
         if item.insert:
-            if isinstance(outcome, Rejected) and outcome.reason is not Reason.CONFIGURATION:
+            if isinstance(outcome, Rejected) and outcome.reason not in SURE:
                 self.doubted.add(item.index)
                 return True
             owner = holder(outcome.detail, item.key_field or "") if isinstance(outcome, Retry) else None
             if owner is not None:
                 self.existing[item.index] = owner
             return owner is not None
-        if item.assumed and _is_news(outcome):
-            self.absent[item.index] = isinstance(outcome, Delivered)
+        if item.assumed and isinstance(outcome, Rejected) and outcome.code in GONE:
+            self.absent.add(item.index)
             return True
         return False
 
     def orphaned(self, index: int, parents: Iterable[int], *, missing: bool = False) -> bool:
         """Whether a child must wait for a parent that is sent once more; `missing`: Salesforce has not found its parent."""
-        late = self.doubted | self.orphans | (self.existing.keys() | self.absent.keys() if missing else set())
+        late = self.doubted | self.orphans | (self.existing.keys() | self.absent if missing else set())
         if late.isdisjoint(parents):
             return False
         self.orphans.add(index)
         return True
 
 
-def _is_news(outcome: Outcome) -> bool:
-    """Whether an upsert of what only changes has met no record: it was made without what is for new ones, or could not be."""
-    if isinstance(outcome, Delivered):
-        return outcome.created
-    return isinstance(outcome, Rejected) and outcome.reason is Reason.FIELD_REQUIRED
-
-
 class Keys:
-    """Which external IDs are unique in the org: each object is described once, when its first new record is to be made."""
+    """Which keys an insert may be tried with: those that are unique in the org, and not of a record that was merged away.
 
-    def __init__(self, api: Api) -> None:
+    Each object is asked about once, when its first new record is to be made. What is merged later, of the records that are
+    known, is met when it is updated by its Id.
+    """
+
+    def __init__(self, api: Api, *, inserts: bool) -> None:
+        """`inserts`: whether a record may be made although one with its key may lie in the recycle bin."""
         self._api = api
+        self._inserts = inserts
         self._described: dict[str, frozenset[str]] = {}  # the unique fields of each object, case-folded
+        self._merged: dict[tuple[str, str], frozenset[str] | None] = {}  # keys, case-folded; None: too many to keep
         self._unanswered: Counter[str] = Counter()
 
-    def stances(
-        self, writes: Mapping[int, RecordWrite], known: Mapping[int, str]
-    ) -> Exchange[dict[int, Stance] | Retry]:
-        """What to assume of each record, by its place; `known` are the Ids of those that were met before.
-
-        Retry where Salesforce cannot be worked with now.
-        """
-        strangers = [one for index, one in writes.items() if index not in known and _matters(one)]
-        for name in sorted({one.object for one in strangers} - self._described.keys()):
+    def stances(self, writes: Mapping[int, RecordWrite], tasks: Sequence[Task]) -> Exchange[dict[int, Stance] | Retry]:
+        """What to assume of each record, by its place in the batch. Retry where Salesforce cannot be worked with now."""
+        strangers = [one for index, one in writes.items() if tasks[index].record_id is None and _matters(one)]
+        wanted = {one.object for one in strangers} if self._inserts else set()
+        for name in sorted(wanted - self._described.keys()):
             fields = yield from fields_of(self._api, name)
             if not isinstance(fields, Retry):
                 self._described[name] = frozenset(field.name.casefold() for field in fields.values() if field.unique)
@@ -124,16 +127,49 @@ class Keys:
                 self._unanswered[name] += 1
                 if self._unanswered[name] == TRIES:
                     self._described[name] = frozenset()
-        return {index: self._stance(one, known=index in known) for index, one in writes.items()}
+        for name, key_field in sorted({(one.object, one.key_field) for one in strangers if self._may_insert(one)}):
+            if (name, key_field) not in self._merged:
+                merged = yield from self._merged_away(name, key_field)
+                if isinstance(merged, Retry):
+                    return merged
+                self._merged[name, key_field] = merged
+        return {index: self._stance(one, tasks[index]) for index, one in writes.items()}
 
-    def _stance(self, write: RecordWrite, *, known: bool) -> Stance:
+    def _stance(self, write: RecordWrite, task: Task) -> Stance:
+        by_id = write.key_field == ID_FIELD
+        if write.clears_flag and (by_id or task.record_id is not None):
+            return Stance.ASK
+        if by_id:
+            return Stance.ANY
+        if task.gone is not None or not write.may_create:
+            return Stance.ASK
         if not _matters(write):
-            return (
-                Stance.ASK if write.clears_flag or not (write.may_create or write.key_field == ID_FIELD) else Stance.ANY
-            )
-        if known:
-            return Stance.ASK if write.clears_flag else Stance.KNOWN
-        return Stance.NEW if write.key_field.casefold() in self._described.get(write.object, ()) else Stance.ASK
+            return Stance.ANY
+        if task.record_id is not None:
+            return Stance.KNOWN
+        merged = self._merged.get((write.object, write.key_field))
+        new = self._may_insert(write) and merged is not None and write.key.casefold() not in merged
+        return Stance.NEW if new else Stance.ASK
+
+    def _may_insert(self, write: RecordWrite) -> bool:
+        return self._inserts and write.key_field.casefold() in self._described.get(write.object, ())
+
+    def _merged_away(self, name: str, key_field: str) -> Exchange[frozenset[str] | Retry | None]:
+        """The keys in the recycle bin whose records were merged into others; None where they are too many."""
+        if not mergeable(name):
+            return frozenset()
+        soql = (
+            f"SELECT {identifier(key_field)} FROM {identifier(name)} WHERE {DELETED} = true AND {MASTER} != null "  # noqa: S608 - SOQL; names are checked.
+            f"AND {identifier(key_field)} != null LIMIT {QUERY_BATCH}"
+        )
+        (reply,) = yield [self._api.query_all(soql)]
+        whole = decode.answer(reply)
+        body = whole if isinstance(whole, Failed) else decode.rows(whole)
+        if isinstance(body, Failed):
+            failure = decode.read_failure(body)
+            return None if failure.reason is Reason.UNEXPECTED_ANSWER else failure
+        keys = frozenset(str(value_of(row, key_field)).casefold() for row in body["records"])
+        return keys if len(body["records"]) < QUERY_BATCH else None
 
 
 def _matters(write: RecordWrite) -> bool:

@@ -7,10 +7,12 @@ from enum import StrEnum
 
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.decode import Failed
+from connector.crm.salesforce.detours import Astray, Detours
 from connector.crm.salesforce.encode import Api
 from connector.crm.salesforce.errors import missing_column
 from connector.crm.salesforce.kin import Kin
 from connector.crm.salesforce.parcels import COLLECTIONS, Item, Parcel, Shipment, pack, ship, split
+from connector.crm.salesforce.poison import Hunt
 from connector.crm.salesforce.presence import Surprises
 from connector.model.exchange import Exchange, HttpCall, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -30,7 +32,16 @@ class Sending:
     What was taken for new or for known and proves to be otherwise has no outcome at the end: `surprises` tells of it.
     """
 
-    def __init__(self, api: Api, kin: Kin, outcomes: dict[int, Outcome], composite: Composite) -> None:
+    def __init__(
+        self,
+        api: Api,
+        kin: Kin,
+        outcomes: dict[int, Outcome],
+        composite: Composite,
+        *,
+        detours: Detours,
+        hunt: Hunt,
+    ) -> None:
         self._api = api
         self._kin = kin
         self._outcomes = outcomes
@@ -38,6 +49,10 @@ class Sending:
         self._queue: deque[Shipment] = deque()
         self._later: list[Item] = []  # children whose parents are still being isolated
         self._waited: set[int] = set()
+        self._detours = detours
+        self._astray: dict[int, Astray] = {}  # for which a way around is to be found
+        self._went_astray: set[int] = set()
+        self._hunt = hunt
         self.surprises = Surprises()
         self.stopped: Retry | Rejected | None = None  # Salesforce cannot be worked with now
         self.composite = composite
@@ -45,10 +60,14 @@ class Sending:
     def run(self, items: Sequence[Item]) -> Exchange[None]:
         """Send them. Afterwards each of them has an outcome, or is a surprise."""
         self._queue.extend(ship(pack(items), self._room))
-        while self._queue or self._later:
+        while self._queue or self._astray or self._later:
             if not self._queue:
-                self._queue.extend(ship(pack(self._later), self._room))
-                self._later = []
+                if self._astray:
+                    again = yield from self._around()
+                else:
+                    again, self._later = self._later, []
+                self._queue.extend(ship(pack(again), self._room))
+                continue
             shipment = self._without_orphans(self._queue.popleft())
             if len(shipment) > self._room:
                 self._first(ship(shipment, self._room))
@@ -56,9 +75,23 @@ class Sending:
                 replies = yield [self._call(shipment)]
                 self._take(shipment, replies[0])
 
+    def _around(self) -> Exchange[list[Item]]:
+        """The ways around for the records that went astray; what has none gets its outcome."""
+        astray, self._astray = self._astray, {}
+        ways = yield from self._detours.find(list(astray.values()))
+        again: list[Item] = []
+        for place, one in astray.items():
+            way = ways.get(place, one.outcome)
+            if isinstance(way, Item):
+                again.append(way)
+            else:
+                self._settle(one.item, way)
+        return again
+
     def take_surprises(self) -> Surprises:
         """The surprises so far. What is sent from now on is sent knowing them, and brings none."""
         surprises, self.surprises = self.surprises, Surprises()
+        self._went_astray = set()
         return surprises
 
     def _call(self, shipment: Shipment) -> HttpCall:
@@ -78,6 +111,7 @@ class Sending:
             if self._room == 1 and self.composite is Composite.UNTRIED and shipment[0].upserted:
                 # Alone it goes and inside a composite it does not: the org refuses the way, not the records.
                 self.composite = Composite.REFUSED
+            self._hunt.answered()
             self._settle_all(shipment[0], results)
         else:
             parts = decode.subanswers(whole, len(shipment))
@@ -102,10 +136,11 @@ class Sending:
         first: list[Parcel] = []
         for parcel, result in zip(shipment, results, strict=True):
             if not isinstance(result, Failed):
+                self._hunt.answered()
                 self._settle_all(parcel, result)
             elif self._room == 1 and result.no_such_path and parcel.upserted:
                 first.append(parcel)
-            elif result.spoiled:
+            elif result.spoiled or (result.crashed and self._hunt.goes_on([parcel])):
                 first += [piece for pieces in self._isolate([parcel], result) for piece in pieces]
             else:
                 self._settle_all(parcel, [result.outcome] * len(parcel.items))
@@ -113,7 +148,7 @@ class Sending:
 
     def _take_failure(self, shipment: Shipment, failed: Failed) -> None:
         """A whole request failed."""
-        if failed.spoiled:
+        if failed.spoiled or (failed.crashed and self._hunt.goes_on(shipment)):
             self._first(self._isolate(shipment, failed))
         elif len(shipment) > 1 and failed.no_such_path:
             self._stop(shipment, Retry(reason=Reason.WRONG_ADDRESS, detail=failed.outcome.detail))
@@ -149,7 +184,8 @@ class Sending:
         self.stopped = unsent
         for item in self._later + [item for waiting in self._queue for parcel in waiting for item in parcel.items]:
             self._outcomes[item.index] = unsent
-        self._later = []
+        self._outcomes |= dict.fromkeys(self._astray, unsent)
+        self._later, self._astray = [], {}
         self._queue.clear()
 
     def _first(self, shipments: Sequence[Shipment]) -> None:
@@ -188,8 +224,6 @@ class Sending:
             self._settle(item, outcome)
 
     def _settle(self, item: Item, outcome: Outcome) -> None:
-        if self.surprises.met(item, outcome):
-            return
         if isinstance(outcome, Delivered) and (item.left_out or item.insert):
             outcome = replace(outcome, left_out=item.left_out, created=outcome.created or item.insert)
         if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
@@ -201,7 +235,12 @@ class Sending:
                 self._later.append(item)
                 return
             outcome = fate or outcome
-        self._outcomes[item.index] = outcome
+        fresh = item.index not in self._went_astray
+        if fresh and isinstance(outcome, Retry | Rejected) and self._detours.know(outcome, item):
+            self._went_astray.add(item.index)
+            self._astray[item.index] = Astray(item=item, outcome=outcome)
+        elif not self.surprises.met(item, outcome):
+            self._outcomes[item.index] = outcome
 
     def _parents_open(self, item: Item) -> bool:
         return any(parent not in self._outcomes for parent in self._kin.before[item.index])

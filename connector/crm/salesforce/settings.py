@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from connector.config.load import Strict, wrong
 from connector.config.secrets import SecretRef, resolve
+from connector.crm.salesforce.duplicates import Policy
 from connector.crm.salesforce.encode import IDENTIFIER, Api
 from connector.crm.salesforce.oauth import ClientCredentials, JwtBearer, is_loopback
 from connector.crm.salesforce.sending import Composite
@@ -78,6 +79,15 @@ class QuotaSettings(Strict):
     """How many of these are kept for opt-outs; at the most a fifth of its part."""
 
 
+class OutboundSettings(Strict):
+    """The door for Outbound Messages, by which the org tells of changes within seconds."""
+
+    path_secrets: Annotated[tuple[SecretRef, ...], Field(min_length=1, max_length=2)]
+    """Secrets of which one must be the last part of the Endpoint URL; two, while one is being replaced."""
+    organization_id: Annotated[str, Field(pattern=r"^00D[A-Za-z0-9]{12}([A-Za-z0-9]{3})?$")]
+    """The org's id, from Setup, Company Information: messages of other orgs are refused."""
+
+
 class SalesforceSettings(Strict):
     """One Salesforce org."""
 
@@ -97,6 +107,13 @@ class SalesforceSettings(Strict):
     """How many of the org's API calls the connector takes."""
     composite: Literal["auto", "on", "off"] = "auto"
     """Whether up to five collections go in one API call; `auto` finds out whether the org takes it."""
+    outbound: OutboundSettings | None = None
+    """Who may send Outbound Messages to /hooks/<name of this CRM>/outbound/<secret>; without it there is no such address."""
+    duplicates: dict[FieldName, Policy] = Field(default_factory=dict)
+    """By object: what becomes of a new record that a duplicate rule holds up. `allow`, where nothing is said, saves it if the rule
+    only warns; `match` updates the one record that it matches; `park` asks a person."""
+    deleted: Literal["recreate", "park"] = "recreate"
+    """What becomes of a write to a record that was deleted and not merged; `park` asks a person, but never holds an opt-out up."""
     client: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")] = "crm-connector"
     """What the connector calls itself in Salesforce's change events (`Sforce-Call-Options`)."""
 

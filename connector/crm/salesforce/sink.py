@@ -1,21 +1,23 @@
 """The sink: a batch of record writes becomes look-ups, then collections, then one outcome for each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from functools import partial
 
+from connector.crm.salesforce.assumed import NOT_ASKED, Batch
+from connector.crm.salesforce.detours import Detours
+from connector.crm.salesforce.duplicates import Policy
 from connector.crm.salesforce.encode import RECORD_ID, Api, BadName, Unencodable, identifier, record
-from connector.crm.salesforce.kin import Kin, kin
+from connector.crm.salesforce.kin import kin
 from connector.crm.salesforce.lookups import Found, LookUp, Wanted
 from connector.crm.salesforce.parcels import Item
-from connector.crm.salesforce.presence import Keys, Stance, Surprises
+from connector.crm.salesforce.poison import Suspects
+from connector.crm.salesforce.presence import Keys, Stance
 from connector.crm.salesforce.sending import Composite, Sending
+from connector.crm.salesforce.survivors import Survivor
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.roles import ConsentFields, Task
-
-NOT_ASKED = Found(record_id="")  # stands for a record that needs no look-up
-MET = frozenset({Stance.KNOWN, Stance.FOUND})
 
 
 class SalesforceSink:
@@ -29,13 +31,19 @@ class SalesforceSink:
         consent_fields: Mapping[str, ConsentFields] | None = None,
         batch: int = 3000,
         composite: Composite = Composite.UNTRIED,
+        duplicates: Mapping[str, Policy] | None = None,
+        recreate: bool = True,
     ) -> None:
+        """`duplicates`: what is done about new records that a duplicate rule holds up, by object; `recreate`: deleted ones."""
         self.name = name
         self.batch = batch
         self._api = api
         self._consent_fields = {entry.casefold(): fields for entry, fields in (consent_fields or {}).items()}
         self._composite = composite
-        self._keys = Keys(api)
+        self._duplicates = {entry.casefold(): policy for entry, policy in (duplicates or {}).items()}
+        self._recreate = recreate
+        self._suspects = Suspects()
+        self._keys = Keys(api, inserts=recreate)
 
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
         """Write the batch: parents before children, up to a thousand records for one API call.
@@ -53,31 +61,25 @@ class SalesforceSink:
         family = kin(
             {index: task.operation for index, task in enumerate(tasks) if isinstance(task.operation, RecordWrite)}
         )
-        known = {index: record_id for index in writes if (record_id := tasks[index].record_id) is not None}
-        stances = yield from self._keys.stances(writes, known)
+        stances = yield from self._keys.stances(writes, tasks)
         if isinstance(stances, Retry):
             outcomes.update(dict.fromkeys(writes, stances))
             return [outcomes[index] for index in range(len(tasks))]
-        batch = _Batch(tasks, writes, family, outcomes)
-        sending = Sending(self._api, family, outcomes, self._composite)
-        found = {index: Found(record_id=record_id) for index, record_id in known.items()}
-        yield from self._send(batch, stances, found, sending)
+        batch = Batch(tasks, writes, family, outcomes)
+        detours = Detours(self._api, writes, partial(self._make, batch), policy=self._policy, columns=self._columns)
+        hunt = self._suspects.hunt()
+        sending = Sending(self._api, family, outcomes, self._composite, detours=detours, hunt=hunt)
+        yield from self._send(batch, stances, sending, detours)
         surprises = sending.take_surprises()
-        self._composite = sending.composite
         if sending.stopped is not None:
             outcomes.update(dict.fromkeys(surprises, sending.stopped))
-            return [outcomes[index] for index in range(len(tasks))]
-        found = {index: Found(record_id=record_id) for index, record_id in surprises.existing.items()}
-        yield from self._send(batch, batch.second_thoughts(stances, surprises), found, sending)
-        for index, made in surprises.absent.items():
-            outcome = outcomes[index]
-            if made and isinstance(outcome, Delivered):
-                outcomes[index] = replace(outcome, created=True)
+        else:
+            yield from self._send(batch, batch.second_thoughts(surprises), sending, detours)
+        self._suspects.end(hunt, outcomes, {index: write.record for index, write in writes.items()})
+        self._composite = sending.composite
         return [outcomes[index] for index in range(len(tasks))]
 
-    def _send(
-        self, batch: "_Batch", stances: Mapping[int, Stance], known: Mapping[int, Found], sending: Sending
-    ) -> Exchange[None]:
+    def _send(self, batch: Batch, stances: Mapping[int, Stance], sending: Sending, detours: Detours) -> Exchange[None]:
         """Send these of the batch. Each has an outcome then, or is a surprise."""
         look_up = LookUp(self._api)
         wanted = [self._wanted(index, batch.writes[index]) for index, one in stances.items() if one is Stance.ASK]
@@ -87,17 +89,29 @@ class SalesforceSink:
                 batch.outcomes.update(dict.fromkeys(stances, look_up.stopped))
                 return
             batch.outcomes.update(look_up.failed)
+        batch.assume(stances, look_up.found)
+        moved = yield from self._moved(detours, batch, look_up)
         items: list[Item] = []
-        for index, stance in stances.items():
+        for index in stances:
             if index in batch.outcomes:
                 continue
-            found = look_up.found if stance is Stance.ASK else known if stance in MET else {}
-            ready = self._ready(batch, index, stance, NOT_ASKED if stance is Stance.ANY else found.get(index))
-            if isinstance(ready, Item):
-                items.append(ready)
+            made = moved.get(index) or self._make(batch, index, batch.writes[index])
+            if isinstance(made, Item):
+                items.append(made)
             else:
-                batch.outcomes[index] = ready
+                batch.outcomes[index] = made
         yield from sending.run(items)
+
+    def _make(self, batch: Batch, index: int, write: RecordWrite, survivor: Survivor | None = None) -> Item | Outcome:
+        """The record as it is to be sent, or its outcome; to the survivor where it has been merged into that."""
+        task, found, stance = batch.tasks[index], batch.found[index], batch.stances[index]
+        if survivor is not None:
+            flag = survivor.value(self._consent(write).flag) if write.clears_flag else None
+            # What our shadow says is not of this record: an opt-out that it bears counts as a person's.
+            task, found = Task(write), Found(record_id=survivor.record_id, flag=flag)
+            stance = Stance.FOUND
+        ready = self._ready(index, batch.family.stages[index], task, write, found, stance)
+        return self._suspects.apart(ready, batch.writes[index].record) if isinstance(ready, Item) else ready
 
     def _checked(self, task: Task) -> RecordWrite | Rejected:
         """The task's write, if it can be asked for by its key."""
@@ -127,12 +141,41 @@ class SalesforceSink:
         """What must be known before this write."""
         return Wanted(index=index, write=write, flag=self._consent(write).flag if write.clears_flag else None)
 
+    def _moved(self, detours: Detours, batch: Batch, look_up: LookUp) -> Exchange[dict[int, Item | Outcome]]:
+        """The writes whose key named a record that is gone: they follow it where it was merged into another."""
+        gone = {
+            index: record_id
+            for index, found in look_up.found.items()
+            if found is None and (record_id := look_up.gone.get(index) or batch.tasks[index].gone) is not None
+        }
+        living = yield from detours.moved(gone)
+        if isinstance(living, Retry):
+            return dict.fromkeys(gone, living)
+        ways: dict[int, Item | Outcome] = {}
+        for index, survivor in living.items():
+            write = batch.writes[index]
+            if survivor is not None:
+                ways[index] = detours.redirect(index, survivor)
+            elif not self._recreate and not (write.consent and not write.clears_flag):
+                detail = f"its record {gone[index]} was deleted: restore it, then release this, or discard it"
+                ways[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
+        return ways
+
+    def _policy(self, object_name: str) -> Policy:
+        return self._duplicates.get(object_name.casefold(), Policy.ALLOW)
+
+    def _columns(self, write: RecordWrite) -> Sequence[str]:
+        """What must be known of another record before this write goes to it."""
+        key = [write.key_field] if write.key_field != ID_FIELD else []
+        return [*key, *([self._consent(write).flag] if write.clears_flag else ())]
+
     def _consent(self, write: RecordWrite) -> ConsentFields:
         return self._consent_fields[write.object.casefold()]
 
-    def _ready(self, batch: "_Batch", index: int, stance: Stance, found: Found | None) -> Item | Outcome:
+    def _ready(
+        self, index: int, stage: int, task: Task, write: RecordWrite, found: Found | None, stance: Stance
+    ) -> Item | Outcome:
         """The record as it is to be sent, or the outcome where nothing is."""
-        task, write = batch.tasks[index], batch.writes[index]
         by_id = write.key_field == ID_FIELD
         if found is None and (by_id or not write.may_create):
             detail = f"{write.object} has no record with this {write.key_field}"
@@ -146,7 +189,7 @@ class SalesforceSink:
         if known is not None and not fields:
             return Delivered(record_id=known.record_id, left_out=left_out)
         # A record that may only be updated is written by its Id, so that not even a race can create it.
-        only_update = by_id or not write.may_create
+        only_update = by_id or not write.may_create or stance is Stance.KNOWN
         key_field = ID_FIELD if only_update else write.key_field
         key = known.record_id if known is not None and only_update else write.key
         try:
@@ -157,12 +200,14 @@ class SalesforceSink:
             return Rejected(reason=Reason.BAD_VALUE, detail=str(error))
         return Item(
             index=index,
-            stage=batch.family.stages[index],
+            stage=stage,
             object=write.object,
             key_field=None if only_update else key_field,
             fields=fields,
             body=body,
             left_out=left_out,
+            record_id=key if only_update else None,
+            allow=known is not None or only_update or self._policy(write.object) is Policy.ALLOW,
             insert=stance is Stance.NEW,
             assumed=stance is Stance.KNOWN,
         )
@@ -173,34 +218,6 @@ class SalesforceSink:
         if not _same(found.flag, consent.opted_out):
             return False
         return task.shadow is None or not _same(task.shadow.get(consent.flag), consent.opted_out)
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """What is to be written, and what became of it so far."""
-
-    tasks: Sequence[Task]
-    writes: Mapping[int, RecordWrite]
-    family: Kin
-    outcomes: dict[int, Outcome]
-
-    def second_thoughts(self, stances: Mapping[int, Stance], surprises: Surprises) -> dict[int, Stance]:
-        """What is sent once more, and what is known of it now."""
-        again = {
-            **{index: stances[index] for index in surprises.orphans},
-            **dict.fromkeys(surprises.doubted, Stance.ASK),
-            **{index: Stance.ASK if self.writes[index].clears_flag else Stance.FOUND for index in surprises.existing},
-            **dict.fromkeys(surprises.absent, Stance.ABSENT),
-        }
-        for index, outcome in list(self.outcomes.items()):
-            if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
-                # Its parent was known and had nothing to change, so that it was not sent; and it is gone.
-                gone = [one for one in self.family.parents[index] if stances[one] is Stance.KNOWN]
-                if gone:
-                    again |= {**dict.fromkeys(gone, Stance.ABSENT), index: stances[index]}
-        for index in again:
-            self.outcomes.pop(index, None)
-        return again
 
 
 def _same(one: object, other: object) -> bool:

@@ -16,9 +16,10 @@ NOWHERE = "https://sumotext.com"  # nothing is ever called: no API takes an opt-
 
 def build(name: str, settings: SumotextSettings, reveal: Reveal) -> Provider:
     """The provider of that name; `reveal` reads a secret, and what it raises goes through."""
+    secret = reveal(settings.path_secrets[0]).get_secret_value().encode() if settings.path_secrets else b""
     reader = Reader(
         provider=name,
-        repeats=Repeats(window=settings.repeat_window),
+        repeats=Repeats(window=settings.repeat_window, secret=secret),
         stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
         start_words=START_WORDS | {plain_words(word) for word in settings.start_words},
         short_number=settings.short_number,

@@ -1,6 +1,7 @@
 """Repeats of callbacks that bear no id, told by their content within a window. Keys of events that have an id are made without it."""
 
 import hashlib
+import hmac
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,9 +34,13 @@ class Repeats:
 
     The memory ends with the process. Behind a restart the same content still has the same key in the same section of time, unless it
     is an opt-out or something else had come just before it.
+
+    Keys stand in logs and in the CRM, and a number is quickly guessed where all else in a callback is known: the digests in them
+    are made with the secret of the doors.
     """
 
     window: timedelta
+    secret: bytes = b""
     _seen: OrderedDict[str, _Seen] = field(default_factory=OrderedDict)  # by content
     _last: OrderedDict[str, _Seen] = field(default_factory=OrderedDict)  # by person
 
@@ -43,7 +48,7 @@ class Repeats:
         self, provider: str, door: str, *, person: str, content: Mapping[str, Any], verdict: Verdict, now: datetime
     ) -> str:
         """The key of the event with that content: the same for a repeat, a new one for news."""
-        digest = _digest([door, person, content])
+        digest = self._digest([door, person, content])
         seen, last = self._recent(self._seen.get(digest), now), self._recent(self._last.get(person), now)
         if seen is not None and (verdict is Verdict.OPT_IN or (last is not None and last.content == digest)):
             return seen.key
@@ -51,7 +56,7 @@ class Repeats:
             key = event_key(provider, door, digest, str((now - EPOCH) // MICROSECOND))
         else:
             before = last.key if last is not None else ""
-            key = event_key(provider, door, _digest([digest, before]), str((now - EPOCH) // self.window))
+            key = event_key(provider, door, self._digest([digest, before]), str((now - EPOCH) // self.window))
         self._remember(person, _Seen(digest, key, now))
         return key
 
@@ -69,7 +74,8 @@ class Repeats:
             if len(memory) > MOST:
                 memory.popitem(last=False)
 
-
-def _digest(content: Any) -> str:
-    # Numbers beyond 64 bits cannot come here: the reader of JSON makes floats of them.
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    def _digest(self, content: Any) -> str:
+        # Numbers beyond 64 bits cannot come here: the reader of JSON makes floats of them.
+        return hmac.new(self.secret, orjson.dumps(content, option=orjson.OPT_SORT_KEYS), hashlib.sha256).hexdigest()[
+            :32
+        ]

@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.login import Sessions
+from connector.sandbox.salesforce.schema import Schema
 from connector.sandbox.salesforce.server import Server
 from connector.sandbox.salesforce.usage import Usage
 
@@ -20,14 +22,16 @@ def build(
     client_id: str = "sandbox",
     client_secret: str = "sandbox",  # noqa: S107 - it guards made-up records on a loopback address
     public_key: str | None = None,
+    bare: bool = False,
 ) -> web.Application:
     """An org whose records live in `database`, a file or memory.
 
     `api_limit` is the number of API calls in 24 hours, `session_seconds` the life of an access token, `clock` gives seconds
     since 1970. `public_key` is the RSA key in PEM form that signed assertions are verified with; without it every well-formed
-    assertion is accepted.
+    assertion is accepted. A `bare` org has no custom fields and objects yet.
     """
     sessions = Sessions(
         clock=clock, seconds=session_seconds, client_id=client_id, client_secret=client_secret, public_key=public_key
     )
-    return Server(Database(database), sessions=sessions, usage=Usage(api_limit, clock), clock=clock).application()
+    records = Database(database, Schema(org.BARE if bare else org.OBJECTS))
+    return Server(records, sessions=sessions, usage=Usage(api_limit, clock), clock=clock).application()

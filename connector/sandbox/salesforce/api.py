@@ -4,6 +4,7 @@ from collections.abc import Callable
 from email.utils import formatdate, parsedate_to_datetime
 
 from connector.sandbox.salesforce import describe
+from connector.sandbox.salesforce.bulk import Bulk
 from connector.sandbox.salesforce.composite import Composite
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.exchange import Answer, Call
@@ -17,14 +18,24 @@ from connector.sandbox.salesforce.writing import Writer
 class Api:
     """Answers calls below /services/data; the caller holds the transaction."""
 
-    def __init__(self, database: Database, started: float, usage: Callable[[], tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        started: float,
+        usage: Callable[[], tuple[int, int]],
+        bulk: Bulk,
+        shown: Callable[[], None],
+    ) -> None:
+        self._schema = database.schema
         self.reader = Reader(database)
         self.writer = Writer(database)
-        self._records = Records(self.reader, self.writer)
+        self._records = Records(database.schema, self.reader, self.writer)
         self._collections = Collections(database, self.reader, self.writer)
         self._composite = Composite(database, self.dispatch)
         self._started = int(started)
         self._usage = usage
+        self._bulk = bulk
+        self._shown = shown
 
     def dispatch(self, call: Call) -> Answer:
         """The answer to one call.
@@ -36,13 +47,15 @@ class Api:
         try:
             match call.method, call.segments:
                 case "GET", []:
-                    return Answer(body=describe.resources(call.base))
+                    return Answer(body=describe.resources(call.base, call.author.user))
                 case "GET", ["limits"]:
                     return Answer(body=describe.limits(*self._usage()))
                 case "GET", ["query" | "queryAll" as resource, *rest]:
                     return self._query(call, resource, rest)
                 case _, ["sobjects", *rest]:
                     return self._sobjects(call, rest)
+                case _, ["jobs", *rest]:
+                    return self._bulk.answer(call, rest)
                 case "POST", ["composite"]:
                     return self._composite.answer(call)
                 case _, ["composite", "sobjects", *rest]:
@@ -74,17 +87,20 @@ class Api:
     def _sobjects(self, call: Call, rest: list[str]) -> Answer:
         match call.method, rest:
             case "GET", []:
-                return Answer(body=describe.objects(call.base))
+                return Answer(body=describe.objects(self._schema, call.base))
             case "GET", [name]:
-                return Answer(body=describe.basics(an_object(name), call.base))
+                return Answer(body=describe.basics(an_object(self._schema, name), call.base))
             case "POST", [name]:
-                return self._records.create(call, name)
+                made = self._records.create(call, name)
+                if name.lower() == "permissionsetassignment":
+                    self._shown()
+                return made
             case "GET", [name, "describe"]:
                 return self._describe(call, name)
             case "GET", [name, "updated"]:
-                return Answer(body=self.reader.updated(an_object(name), call.query, call.author.time))
+                return Answer(body=self.reader.updated(an_object(self._schema, name), call.query, call.author.time))
             case "GET", [name, "deleted"]:
-                return Answer(body=self.reader.deleted(an_object(name), call.query, call.author.time))
+                return Answer(body=self.reader.deleted(an_object(self._schema, name), call.query, call.author.time))
             case "GET" | "PATCH" | "DELETE", [name, record]:
                 return self._records.by_id(call, name, record)
             case "GET" | "PATCH" | "DELETE", [name, field, value]:
@@ -108,7 +124,7 @@ class Api:
                 raise _wrong_method(call)
 
     def _describe(self, call: Call, name: str) -> Answer:
-        known = an_object(name)
+        known = an_object(self._schema, name)
         since = {key.lower(): value for key, value in call.headers.items()}.get("if-modified-since")
         headers = {"Last-Modified": formatdate(self._started, usegmt=True)}
         try:

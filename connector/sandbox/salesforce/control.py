@@ -1,20 +1,24 @@
-"""The sandbox's own interface under /_sandbox/: faults, a person's edits, merges, statistics and history."""
+"""The sandbox's own interface under /_sandbox/: faults, a person's edits, deletions and merges, statistics and history."""
 
 from collections.abc import Callable
+from sqlite3 import IntegrityError
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from connector.sandbox.salesforce import org
+from connector.sandbox.salesforce.bulk import Bulk
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.faults import FaultError, Faults, read_fault
-from connector.sandbox.salesforce.fields import Kind, SObject
+from connector.sandbox.salesforce.fields import SObject
 from connector.sandbox.salesforce.login import Sessions
 from connector.sandbox.salesforce.outbound import FIRST_GAP, Outbound, Target
 from connector.sandbox.salesforce.reading import Reader
-from connector.sandbox.salesforce.refusals import RequestRefusedError
+from connector.sandbox.salesforce.recycling import Recycling, RecyclingError
+from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRefusedError
+from connector.sandbox.salesforce.seeding import MOST, seed
 from connector.sandbox.salesforce.usage import Usage
 from connector.sandbox.salesforce.values import as_moment
 from connector.sandbox.salesforce.writing import Outcome, Writer
@@ -39,15 +43,18 @@ class Control:
         sessions: Sessions,
         usage: Usage,
         outbound: Outbound,
+        bulk: Bulk,
         clock: Callable[[], float],
     ) -> None:
         self._database = database
         self._reader = reader
         self._writer = writer
+        self._recycling = Recycling(database, writer)
         self._faults = faults
         self._sessions = sessions
         self._usage = usage
         self._outbound = outbound
+        self._bulk = bulk
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -61,7 +68,11 @@ class Control:
             web.post("/_sandbox/reset", self.reset),
             web.get("/_sandbox/records/{object}", self.list_records),
             web.post("/_sandbox/records/{object}", self.edit_records),
+            web.post("/_sandbox/seed/{object}", self.seed),
             web.post("/_sandbox/merge", self.merge),
+            web.post("/_sandbox/duplicate_rules", self.add_duplicate_rule),
+            web.post("/_sandbox/delete", self.delete),
+            web.post("/_sandbox/undelete", self.undelete),
             web.get("/_sandbox/history", self.history),
             web.get("/_sandbox/outbound", self.list_outbound),
             web.post("/_sandbox/outbound", self.add_outbound),
@@ -91,15 +102,7 @@ class Control:
 
     async def stats(self, _: web.Request) -> web.Response:
         """How much was asked of the org, and how much it holds."""
-        return _json(
-            {
-                "api_calls": self._usage.calls,
-                "most_writes_at_once": self._usage.most_writes,
-                "logins": self._usage.logins,
-                "requests": dict(self._usage.requests),
-                "records": self._database.counts(),
-            }
-        )
+        return _json({**self._usage.shown(), "records": self._database.counts()})
 
     async def allow(self, request: web.Request) -> web.Response:
         """Set the daily limit and how much of it is used up: {"limit": 1000, "used": 990}."""
@@ -111,20 +114,28 @@ class Control:
         return _json({"limit": limit, "used": used})
 
     async def reset(self, _: web.Request) -> web.Response:
-        """Forget records, history, faults, statistics and outbound targets; sessions live on."""
+        """Forget records, history, faults, statistics, bulk jobs and outbound targets; sessions live on."""
         self._database.reset()
         self._faults.clear()
+        self._writer.duplicate_rules.all.clear()
         self._usage.reset()
         await self._outbound.stop()
+        await self._bulk.forget()
         return _json({"reset": True})
+
+    async def add_duplicate_rule(self, request: web.Request) -> web.Response:
+        """Have a duplicate rule from now on: records with equal `fields` are duplicates; `action` is alert or block."""
+        body = await _document(request)
+        rule = self._writer.duplicate_rules.add(self._object(str(body.get("object"))), body)
+        return _json(rule.shown())
 
     async def list_records(self, request: web.Request) -> web.Response:
         """All rows of an object with all fields."""
-        return _json({"records": self._reader.every(_object(request.match_info["object"]))})
+        return _json({"records": self._reader.every(self._object(request.match_info["object"]))})
 
     async def edit_records(self, request: web.Request) -> web.Response:
         """A person's edit or a mass load: by Id, by the external ID field named as `key`, or as new records; all or none."""
-        known = _object(request.match_info["object"])
+        known = self._object(request.match_info["object"])
         body = await _document(request)
         records = body.get("records")
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
@@ -149,40 +160,69 @@ class Control:
             self._outbound.changed(known, ids)
         return _json({"ids": ids})
 
+    async def seed(self, request: web.Request) -> web.Response:
+        """Many records at once: {"count": 200000, "fields": {"LastName": "Donor ######"}}; patterns are told in seeding.py."""
+        known = self._object(request.match_info["object"])
+        body = await _document(request)
+        count, first, fields = body.get("count"), body.get("first", 0), body.get("fields")
+        if not isinstance(count, int) or not 1 <= count <= MOST or not isinstance(first, int) or first < 0:
+            raise ControlError(f"count must be a whole number from 1 to {MOST}, first one from 0.")
+        if not isinstance(fields, dict):
+            raise ControlError(
+                'fields must be an object: {"LastName": "Donor ######", "MobilePhone": ["+479#######", null]}.'
+            )
+        try:
+            with self._database.transaction():
+                ids = seed(self._database, known, fields, range(first, first + count), self._author("person"))
+        except RecordRefusedError as refusal:
+            raise ControlError(f"{refusal.code}: {refusal.message}") from refusal
+        except IntegrityError:
+            raise ControlError(
+                "A unique field would hold one value twice: give its pattern more #, or another first."
+            ) from None
+        return _json({"first": ids[0], "last": ids[1]})
+
     def _by_id(self, known: SObject, records: list[dict[str, Any]], author: Author) -> list[Outcome]:
         changed = iter(self._writer.update(known, [record for record in records if "Id" in record], author))
         new = iter(self._writer.insert(known, [record for record in records if "Id" not in record], author))
         return [next(changed) if "Id" in record else next(new) for record in records]
 
     async def merge(self, request: web.Request) -> web.Response:
-        """Merge the record `loser` into `winner`: it is deleted, and what pointed to it points to the winner."""
+        """Merge the record `loser`, or up to two `losers`, into `winner`; `fields` are the values that the person chose for it."""
         body = await _document(request)
-        known = _object(str(body.get("object")))
-        if not known.mergeable:
-            raise ControlError(f"{known.name} records cannot be merged; Account, Contact and Lead can.")
-        winner, loser = str(body.get("winner")), str(body.get("loser"))
+        known = self._object(str(body.get("object")))
+        losers = body.get("losers", [body.get("loser")])
+        fields = body.get("fields", {})
+        if not isinstance(losers, list) or not isinstance(fields, dict):
+            raise ControlError("losers must be a list of ids, and fields an object.")
         author = self._author("person")
         with self._database.transaction():
-            outcome = self._writer.update(known, [{"Id": winner}], author)[0]
-            gone = self._writer.delete(known, [loser], author, MasterRecordId=outcome.id)[0]
-            refusal = outcome.refusal or gone.refusal
-            if refusal is not None or outcome.id == gone.id:
-                reason = refusal.message if refusal else "they are the same record"
-                raise ControlError(f"{loser} cannot be merged into {winner}: {reason}.")
-            for child in org.OBJECTS.values():
-                for field in child.fields:
-                    if field.kind is Kind.REFERENCE and known.name in field.targets and field.writable:
-                        self._repoint(child, field.name, (str(gone.id), str(outcome.id)), author)
-        self._outbound.changed(known, [str(outcome.id)])
-        return _json({"id": outcome.id, "mergedRecordIds": [gone.id]})
+            winner, gone = self._recycling.merge(
+                known, str(body.get("winner")), [str(one) for one in losers], fields, author
+            )
+        self._outbound.changed(known, [winner])
+        return _json({"id": winner, "mergedRecordIds": gone})
 
-    def _repoint(self, child: SObject, field: str, ids: tuple[str, str], author: Author) -> None:
-        loser, winner = ids
-        rows = self._database.connection.execute(
-            f'SELECT "Id" FROM "{child.name}" WHERE "{field}" = ? AND "IsDeleted" = 0',  # noqa: S608 - names are ours
-            (loser,),
-        ).fetchall()
-        self._writer.update(child, [{"Id": row[0], field: winner} for row in rows], author)
+    async def delete(self, request: web.Request) -> web.Response:
+        """Move the records `ids` to the recycle bin, as a person does."""
+        known, ids = await self._named(request)
+        with self._database.transaction():
+            return _json({"ids": self._recycling.delete(known, ids, self._author("person"))})
+
+    async def undelete(self, request: web.Request) -> web.Response:
+        """Bring the records `ids` back from the recycle bin."""
+        known, ids = await self._named(request)
+        with self._database.transaction():
+            back = self._recycling.undelete(known, ids, self._author("person"))
+        self._outbound.changed(known, back)
+        return _json({"ids": back})
+
+    async def _named(self, request: web.Request) -> tuple[SObject, list[str]]:
+        body = await _document(request)
+        ids = body.get("ids")
+        if not isinstance(ids, list):
+            raise ControlError("ids must be a list of record ids.")
+        return self._object(str(body.get("object"))), [str(one) for one in ids]
 
     async def history(self, request: web.Request) -> web.Response:
         """Every accepted write in order, of one object and after one sequence number if asked."""
@@ -198,7 +238,7 @@ class Control:
     async def add_outbound(self, request: web.Request) -> web.Response:
         """Send outbound messages about an object to a URL from now on."""
         body = await _document(request)
-        known = _object(str(body.get("object")))
+        known = self._object(str(body.get("object")))
         url, fields = body.get("url"), body.get("fields")
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             raise ControlError("url must be the http address of the receiver.")
@@ -210,13 +250,20 @@ class Control:
         self._outbound.add(target)
         return _json(target.shown())
 
+    def _object(self, name: str) -> SObject:
+        schema = self._database.schema
+        known = schema.find(name)
+        if known is None:
+            raise ControlError(f"The org has no object {name}; it has {', '.join(schema.objects)}.")
+        return known
+
     def _author(self, name: str) -> Author:
         if name not in USERS:
             raise ControlError(f"by must be one of {', '.join(USERS)}.")
         now = self._clock()
         # A person's edit strikes no fault but that of the late commit, which is made for it.
         late = self._faults.strike_commit()
-        return Author(user=USERS[name], time=now, stamp=as_moment(now - late))
+        return Author(user=USERS[name], time=now, stamp=as_moment(now - late), allow_save=True)
 
 
 @web.middleware
@@ -226,6 +273,8 @@ async def refusing(request: web.Request, handler: Callable[[web.Request], Any]) 
         response: web.StreamResponse = await handler(request)
     except ControlError as error:
         return _json({"error": str(error)}, status=400)
+    except RecyclingError as error:
+        return _json({"error": f"Nothing was written: {error}."}, status=400)
     except RequestRefusedError as refusal:
         return _json({"error": f"{refusal.code}: {refusal.message}"}, status=400)
     return response
@@ -243,10 +292,3 @@ async def _document(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ControlError("The body must be a JSON object.")
     return body
-
-
-def _object(name: str) -> SObject:
-    known = org.find_object(name)
-    if known is None:
-        raise ControlError(f"The org has no object {name}; it has {', '.join(org.OBJECTS)}.")
-    return known

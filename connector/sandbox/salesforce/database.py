@@ -13,6 +13,7 @@ import orjson
 from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
 from connector.sandbox.salesforce.identifiers import record_id
+from connector.sandbox.salesforce.schema import Schema
 from connector.sandbox.salesforce.values import as_moment
 
 MOST_PARAMETERS = 500  # values in one IN (…); well below SQLite's limit, and few distinct statements to prepare
@@ -47,14 +48,18 @@ def column(field: Field) -> str:
     return " ".join(parts)
 
 
-def tables(known: SObject) -> Iterator[str]:
-    """The statements that make an object's table and indexes."""
-    columns = ['"row" INTEGER PRIMARY KEY']
+def columns(known: SObject) -> Iterator[tuple[str, str]]:
+    """The columns of an object's table, by name; the number of the row comes before them."""
     for field in known.fields:
-        columns.append(column(field))
+        yield field.name, column(field)
         if field.keyed and field.kind is not Kind.ID:
-            columns.append(f'"{field.folded}" TEXT')
-    yield f'CREATE TABLE IF NOT EXISTS "{known.name}" ({", ".join(columns)})'
+            yield field.folded, f'"{field.folded}" TEXT'
+
+
+def tables(known: SObject) -> Iterator[str]:
+    """The statements that make an object's table, then its indexes."""
+    definitions = ['"row" INTEGER PRIMARY KEY', *(definition for _, definition in columns(known))]
+    yield f'CREATE TABLE IF NOT EXISTS "{known.name}" ({", ".join(definitions)})'
     yield f'CREATE UNIQUE INDEX IF NOT EXISTS "{known.name}~id" ON "{known.name}" ("Id")'
     yield f'CREATE INDEX IF NOT EXISTS "{known.name}~stamp" ON "{known.name}" ("SystemModstamp", "Id")'
     for field in known.fields:
@@ -77,9 +82,10 @@ class Attempt:
 
 
 class Database:
-    """One org's data in a file, or in memory."""
+    """One org's data in a file, or in memory, and the schema that it follows."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, schema: Schema | None = None) -> None:
+        self.schema = schema or Schema(org.OBJECTS)
         self.connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=CACHED_STATEMENTS
         )
@@ -89,14 +95,31 @@ class Database:
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = OFF")
         self.connection.execute(HISTORY)
-        for known in org.OBJECTS.values():
-            for statement in tables(known):
-                self.connection.execute(statement)
-        self._rows = {
-            name: self.connection.execute(f'SELECT coalesce(max("row"), 0) FROM "{name}"').fetchone()[0]  # noqa: S608 - the name is ours
-            for name in org.OBJECTS
-        }
+        self._rows: dict[str, int] = {}
+        for known in self.schema.objects.values():
+            self._make(known)
         self._seed()
+
+    def put(self, known: SObject) -> None:
+        """An object is new, or has changed: it gets its table, or its table the columns that it lacks."""
+        self._make(known)
+        self.schema.put(known)
+
+    def _make(self, known: SObject) -> None:
+        table, *indexes = tables(known)
+        self.connection.execute(table)
+        there = {row[1] for row in self.connection.execute(f'PRAGMA table_xinfo("{known.name}")')}
+        lacking = [(name, definition) for name, definition in columns(known) if name not in there]
+        for _, definition in lacking:
+            self.connection.execute(f'ALTER TABLE "{known.name}" ADD COLUMN {definition}')
+        for field in known.fields:
+            # A field that is an external ID from now on has values already.
+            if field.name in there and any(field.folded == name for name, _ in lacking):
+                self.connection.execute(f'UPDATE "{known.name}" SET "{field.folded}" = lower("{field.name}")')  # noqa: S608 - names are ours
+        for index in indexes:
+            self.connection.execute(index)
+        (last,) = self.connection.execute(f'SELECT coalesce(max("row"), 0) FROM "{known.name}"').fetchone()  # noqa: S608 - the name is ours
+        self._rows[known.name] = max(last, self._rows.get(known.name, 0))
 
     def _seed(self) -> None:
         start = as_moment(0)
@@ -113,7 +136,7 @@ class Database:
     def reset(self) -> None:
         """Forget every record and the history; the counters go on, so that no id is ever given twice."""
         with self.transaction():
-            for name in (*org.OBJECTS, "~history"):
+            for name in (*self.schema.objects, "~history"):
                 self.connection.execute(f'DELETE FROM "{name}"')  # noqa: S608 - the name is ours
             self._seed()
 
@@ -149,6 +172,12 @@ class Database:
         number = self._rows[known.name]
         return number, record_id(known.prefix, number)
 
+    def take_rows(self, known: SObject, count: int) -> range:
+        """The row numbers of so many new records."""
+        first = self._rows[known.name] + 1
+        self._rows[known.name] += count
+        return range(first, first + count)
+
     def lookup(self, sql: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """The rows of `sql`, in which `{}` stands for the values, asked in portions."""
         for start in range(0, len(values), MOST_PARAMETERS):
@@ -176,5 +205,5 @@ class Database:
         """How many living records each object has."""
         return {
             name: self.connection.execute(f'SELECT count(*) FROM "{name}" WHERE "IsDeleted" = 0').fetchone()[0]  # noqa: S608 - the name is ours
-            for name in org.OBJECTS
+            for name in self.schema.objects
         }

@@ -5,6 +5,7 @@ from typing import Any
 from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.exchange import DATA
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
+from connector.sandbox.salesforce.schema import Schema
 
 OLDEST, NEWEST = 31, 68  # API versions that are served; older ones are gone
 BYTES_PER_CHARACTER = 3
@@ -26,10 +27,11 @@ def versions() -> list[dict[str, str]]:
     ]
 
 
-def resources(base: str) -> dict[str, str]:
+def resources(base: str, user: str) -> dict[str, str]:
     """GET /services/data/vXX.0/."""
-    names = ("sobjects", "query", "queryAll", "limits", "composite")
-    return {name: f"{base}/{name}" for name in names}
+    names = ("sobjects", "query", "queryAll", "limits", "composite", "jobs")
+    identity = f"https://login.salesforce.com/id/{org.ORGANIZATION}/{user}"
+    return {**{name: f"{base}/{name}" for name in names}, "identity": identity}
 
 
 def limits(used: int, most: int) -> dict[str, dict[str, int]]:
@@ -42,12 +44,12 @@ def limits(used: int, most: int) -> dict[str, dict[str, int]]:
     }
 
 
-def objects(base: str) -> dict[str, Any]:
+def objects(schema: Schema, base: str) -> dict[str, Any]:
     """GET …/sobjects/."""
     return {
         "encoding": "UTF-8",
         "maxBatchSize": 200,
-        "sobjects": [_summary(known, base) for known in org.OBJECTS.values()],
+        "sobjects": [_summary(known, base) for known in schema.objects.values()],
     }
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
 from connector.sandbox.salesforce.refusals import (
     RecordRefusedError,
@@ -12,7 +11,8 @@ from connector.sandbox.salesforce.refusals import (
     no_such_column,
     undecodable,
 )
-from connector.sandbox.salesforce.values import CONVERTERS, Stored
+from connector.sandbox.salesforce.schema import Schema
+from connector.sandbox.salesforce.values import CONVERTERS, Stored, wrong_target
 
 Record = Mapping[str, Any]
 SILENT = frozenset({"attributes"})
@@ -23,7 +23,8 @@ class Author:
     """Who writes and when, and what is wrong with the org just now.
 
     `stamp` is the SystemModstamp in the API's form, `time` the clock's seconds. `locked` tells which records another
-    transaction holds; `spoiling` tells which make the JSON reader give up.
+    transaction holds; `spoiling` tells which make the JSON reader give up, `overtaken` which somebody else creates just
+    before. With `allow_save` duplicates are saved that a rule only warns of.
     """
 
     user: str
@@ -31,6 +32,8 @@ class Author:
     stamp: str
     locked: Callable[[Record], bool] | None = None
     spoiling: Callable[[Record], bool] | None = None
+    overtaken: Callable[[Record], bool] | None = None
+    allow_save: bool = False
 
 
 @dataclass(slots=True)
@@ -59,7 +62,7 @@ class Draft:
     refusal: RecordRefusedError | None = None
 
 
-def read(known: SObject, record: Record, *, ignore: frozenset[str] = SILENT) -> Draft:
+def read(schema: Schema, known: SObject, record: Record, *, ignore: frozenset[str] = SILENT) -> Draft:
     """Read one record's fields.
 
     Raises:
@@ -73,7 +76,7 @@ def read(known: SObject, record: Record, *, ignore: frozenset[str] = SILENT) -> 
             continue
         found = by_name.get(name) or known.any_case.get(name.lower())
         if found is None:
-            _read_parent(known, draft, name, value)
+            _read_parent(schema, known, draft, name, value)
             continue
         if not found.writable:
             draft.refusal = draft.refusal or unwritable(found)
@@ -90,8 +93,16 @@ def read(known: SObject, record: Record, *, ignore: frozenset[str] = SILENT) -> 
             if found.required:
                 draft.cleared = [*(draft.cleared or ()), found.name]
         elif found.kind is Kind.REFERENCE:
-            draft.references = [*(draft.references or ()), (found, str(value))]
+            _refer(schema, draft, found, str(value))
     return draft
+
+
+def _refer(schema: Schema, draft: Draft, found: Field, value: str) -> None:
+    target = schema.of_id(value)
+    if target is None or target.name not in found.targets:
+        draft.refusal = draft.refusal or wrong_target(found, value)
+        return
+    draft.references = [*(draft.references or ()), (found, value)]
 
 
 def fold(value: Stored) -> str | None:
@@ -111,7 +122,7 @@ def unwritable(found: Field) -> RecordRefusedError:
     )
 
 
-def _read_parent(known: SObject, draft: Draft, name: str, value: Any) -> None:
+def _read_parent(schema: Schema, known: SObject, draft: Draft, name: str, value: Any) -> None:
     child = known.relationships.get(name.lower())
     if child is None:
         raise no_such_column(name, known.name)
@@ -127,7 +138,7 @@ def _read_parent(known: SObject, draft: Draft, name: str, value: Any) -> None:
             child.name,
         )
         return
-    target = _target(child, value)
+    target = _target(schema, child, value)
     named = [(field_name, key) for field_name, key in value.items() if field_name != "attributes"]
     if len(named) != 1:
         raise RequestRefusedError(400, "INVALID_FIELD", f"Exactly one field of {child.relationship} must be specified")
@@ -147,9 +158,9 @@ def _read_parent(known: SObject, draft: Draft, name: str, value: Any) -> None:
     draft.parents = [*(draft.parents or ()), ParentLink(child, target, found, key.strip())]
 
 
-def _target(child: Field, value: Record) -> SObject:
+def _target(schema: Schema, child: Field, value: Record) -> SObject:
     if len(child.targets) == 1:
-        return org.OBJECTS[child.targets[0]]
+        return schema.objects[child.targets[0]]
     attributes = value.get("attributes")
     if not isinstance(attributes, dict) or "type" not in attributes:
         raise RequestRefusedError(
@@ -157,7 +168,7 @@ def _target(child: Field, value: Record) -> SObject:
             "INVALID_FIELD",
             "Nested object for polymorphic foreign key must have an attributes field before any other fields.",
         )
-    target = org.find_object(str(attributes["type"]))
+    target = schema.find(str(attributes["type"]))
     if target is None or target.name not in child.targets:
         raise RequestRefusedError(
             400, "INVALID_FIELD", f"{attributes['type']} is not a valid type for {child.relationship}"

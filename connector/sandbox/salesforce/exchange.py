@@ -1,7 +1,7 @@
 """One call to the data API and its answer, free of any web framework: a composite makes such calls too."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -24,6 +24,13 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     raw: bytes = b""
     collection_upserts: bool = True
+
+    @cached_property
+    def writing(self) -> Author:
+        """Who writes, with what the headers of this call allow."""
+        header = {name.lower(): value for name, value in self.headers.items()}.get("sforce-duplicate-rule-header", "")
+        allowed = "allowsave=true" in header.lower().replace(" ", "")
+        return replace(self.author, allow_save=True) if allowed else self.author
 
     @cached_property
     def path(self) -> str:
@@ -74,8 +81,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A status, and a JSON body unless it is None."""
+    """A status, and a JSON body unless it is None; or CSV."""
 
     status: int = 200
     body: Any = None
+    csv: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Faults that can be switched on: which there are, and which of them strike a request."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from connector.sandbox.salesforce.drafts import Record
@@ -21,9 +22,14 @@ ENDINGS = frozenset(
     }
 )
 # These are states of the org rather than incidents: they last until they are cleared, unless `times` is given.
-STATES = frozenset({"bad_record", "no_composite_upsert", "late_commit"})
-NAMES = ENDINGS | STATES | {"row_lock", "slow", "login_refused"}
-ONLY_WRITES = frozenset({"row_lock", "bad_record", "late_commit", "dropped"})
+STATES = frozenset(
+    {"bad_record", "overtaken", "no_composite_upsert", "late_commit", "no_metadata_access", "job_held", "job_row_lock"}
+)
+# These strike the work of bulk jobs, piece by piece, and no request.
+IN_JOBS = frozenset({"job_held", "job_fails", "job_row_lock"})
+NAMES = ENDINGS | STATES | IN_JOBS | {"row_lock", "slow", "held_answer", "login_refused"}
+# `held_answer`: the answer is made, and on its way until the fault is cleared.
+ONLY_WRITES = frozenset({"row_lock", "bad_record", "overtaken", "late_commit", "dropped"})
 FIELDS = frozenset({"fault", "times", "after", "every", "seconds", "records", "only"})
 
 
@@ -36,7 +42,8 @@ class Fault:
     """One fault that was switched on.
 
     `times` is how often it still strikes (None: until cleared), after `after` requests that it let pass; with `every` it strikes
-    each so many requests. `seconds` belongs to slow and late_commit; `records`, a fraction or keys, to row_lock and bad_record.
+    each so many requests. `seconds` belongs to slow and late_commit; `records`, a fraction or keys, to row_lock, bad_record and
+    overtaken.
     """
 
     name: str
@@ -48,6 +55,7 @@ class Fault:
     only: str
     seen: int = 0
     fired: int = 0
+    cleared: asyncio.Event = field(default_factory=asyncio.Event)
 
     def strikes(self) -> bool:
         """Whether the request that comes now is one of those that it strikes."""
@@ -118,7 +126,10 @@ class Faults:
 
     def clear(self, name: str | None = None) -> None:
         """Switch off all, or all of one name."""
-        self.all = [fault for fault in self.all if name is not None and fault.name != name]
+        for fault in self.all:
+            if name in {None, fault.name}:
+                fault.cleared.set()
+        self.all = [fault for fault in self.all if not fault.cleared.is_set()]
 
     def strike_login(self) -> bool:
         """Whether a token request is refused."""
@@ -129,6 +140,16 @@ class Faults:
                     fault.fired += 1
                     return True
         return False
+
+    def strike_job(self, name: str) -> Fault | None:
+        """The fault of that name, if it strikes the piece of a bulk job that comes now."""
+        for fault in self.all:
+            if fault.name == name:
+                fault.seen += 1
+                if fault.strikes():
+                    fault.fired += 1
+                    return fault
+        return None
 
     def strike_commit(self) -> float:
         """The seconds by which a person's edit commits late."""
@@ -146,7 +167,7 @@ class Faults:
         ended = False
         folded = b""
         for fault in self.all:
-            if fault.name == "login_refused" or fault.only == ("reads" if writes else "writes"):
+            if fault.name in IN_JOBS | {"login_refused"} or fault.only == ("reads" if writes else "writes"):
                 continue
             if isinstance(fault.records, tuple):
                 folded = folded or text.lower()

@@ -1,9 +1,8 @@
 """Links between records: a parent named by its external ID, and an id that must lead somewhere."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Draft, ParentLink
 from connector.sandbox.salesforce.fields import Kind
@@ -53,16 +52,7 @@ def _unresolved(link: ParentLink, ids: list[str]) -> RecordRefusedError:
 
 def check_references(database: Database, drafts: Sequence[Draft]) -> None:
     """Refuse the drafts with an id that leads nowhere."""
-    wanted: defaultdict[str, set[str]] = defaultdict(set)
-    for draft in drafts:
-        for _, value in draft.references or ():
-            wanted[org.BY_PREFIX[value[:3]].name].add(value)
-    if not wanted:
-        return
-    deleted: dict[str, int] = {}
-    for name, ids in wanted.items():
-        sql = f'SELECT "Id", "IsDeleted" FROM "{name}" WHERE "Id" IN ({{}})'  # noqa: S608 - the name is ours
-        deleted.update(database.lookup(sql, list(ids)))
+    deleted = _states(database, {value for draft in drafts for _, value in draft.references or ()})
     for draft in drafts:
         for field, value in draft.references or ():
             if draft.refusal is not None:
@@ -73,3 +63,17 @@ def check_references(database: Database, drafts: Sequence[Draft]) -> None:
                 )
             elif deleted[value]:
                 draft.refusal = RecordRefusedError("ENTITY_IS_DELETED", "entity is deleted", field.name)
+
+
+def _states(database: Database, ids: Iterable[str]) -> dict[str, int]:
+    """Of the records that there are, whether each is deleted."""
+    wanted: defaultdict[str, list[str]] = defaultdict(list)
+    for value in ids:
+        target = database.schema.of_id(value)
+        if target is not None:
+            wanted[target.name].append(value)
+    deleted: dict[str, int] = {}
+    for name, values in wanted.items():
+        sql = f'SELECT "Id", "IsDeleted" FROM "{name}" WHERE "Id" IN ({{}})'  # noqa: S608 - the name is ours
+        deleted.update(database.lookup(sql, values))
+    return deleted

@@ -51,19 +51,19 @@ class Sessions:
         self._client_id = client_id
         self._client_secret = client_secret
         self._key = _public_key(public_key)
-        self._ends: dict[str, float] = {}
+        self._open: dict[str, tuple[float, str]] = {}
 
     def user(self, authorization: str | None) -> str | None:
         """The user of an `Authorization` header, or None when it holds no living token."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme not in {"Bearer", "OAuth"}:
             return None
-        end = self._ends.get(token.strip())
-        return org.INTEGRATION_USER if end is not None and end > self._clock() else None
+        end, user = self._open.get(token.strip(), (0.0, ""))
+        return user if end > self._clock() else None
 
     def end_all(self) -> None:
         """Every token dies now."""
-        self._ends.clear()
+        self._open.clear()
 
     def log_in(self, form: Mapping[str, str], authorization: str | None, url: str) -> dict[str, Any]:
         """The answer to a token request that came to `url`.
@@ -72,19 +72,20 @@ class Sessions:
             LoginRefusedError: with the error body that Salesforce would send.
         """
         grant = form.get("grant_type", "")
+        user = org.INTEGRATION_USER
         if grant == "client_credentials":
             self._check_client(form, authorization)
         elif grant == JWT_GRANT:
-            self._check_assertion(form.get("assertion", ""), url)
+            user = self._check_assertion(form.get("assertion", ""), url)
         else:
             raise LoginRefusedError("unsupported_grant_type", "grant type not supported")
         now = self._clock()
         token = f"{org.ORGANIZATION[:15]}!{secrets.token_urlsafe(48)}"
-        self._ends[token] = now + self._seconds
+        self._open[token] = (now + self._seconds, user)
         return {
             "access_token": token,
             "instance_url": url,
-            "id": f"{url}/id/{org.ORGANIZATION}/{org.INTEGRATION_USER}",
+            "id": f"{url}/id/{org.ORGANIZATION}/{user}",
             "token_type": "Bearer",
             "scope": "api",
             "issued_at": str(int(now * 1000)),
@@ -104,7 +105,8 @@ class Sessions:
         if not _same(given[1], self._client_secret):
             raise LoginRefusedError("invalid_client", "invalid client credentials")
 
-    def _check_assertion(self, assertion: str, url: str) -> None:
+    def _check_assertion(self, assertion: str, url: str) -> str:
+        """The user whom a signed assertion names; one that the org does not know is taken for the integration user."""
         parts = assertion.split(".")
         try:
             header, claims = (orjson.loads(_decoded(part)) for part in parts[:2])
@@ -128,6 +130,7 @@ class Sessions:
                 self._key.verify(signature, ".".join(parts[:2]).encode(), PKCS1v15(), SHA256())
             except InvalidSignature:
                 raise LoginRefusedError("invalid_grant", "invalid assertion") from None
+        return next((user for user, told in org.USERS.items() if told["Username"] == subject), org.INTEGRATION_USER)
 
 
 def _same(given: str, wanted: str) -> bool:

@@ -1,5 +1,6 @@
-"""The org that the sandbox plays: its objects with their fields, its users, its own id. Data, and nothing that acts."""
+"""The org that the sandbox plays when it is new: its objects with their fields, its users, its own id. Data, and nothing that acts."""
 
+from dataclasses import replace
 from typing import Any
 
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
@@ -90,7 +91,7 @@ def sobject(name: str, prefix: str, *fields: Field, plural: str = "", mergeable:
     return SObject(name, prefix, (identity, *fields, *merged, *system), plural=plural, mergeable=mergeable)
 
 
-_OBJECTS = (
+OBJECTS = (
     sobject("User", "005", text("Username", 80), text("FirstName", 40), text("LastName", 80), full_name()),
     sobject(
         "Account", "001", text("Name", 255, required=True), phone("Phone"), long_text("Description"), mergeable=True
@@ -208,13 +209,36 @@ _OBJECTS = (
         text("Journey__c", 255),
         checkbox("Service_Command__c"),
     ),
+    sobject("PermissionSet", "0PS", text("Name", 80, required=True), text("Label", 80)),
+    sobject(
+        "FieldPermissions",
+        "01k",
+        reference("ParentId", "PermissionSet", required=True),
+        text("SobjectType", 255),
+        text("Field", 255),
+        checkbox("PermissionsRead"),
+        checkbox("PermissionsEdit"),
+    ),
+    sobject(
+        "ObjectPermissions",
+        "110",
+        reference("ParentId", "PermissionSet", required=True),
+        text("SobjectType", 255),
+        checkbox("PermissionsRead"),
+        checkbox("PermissionsCreate"),
+        checkbox("PermissionsEdit"),
+    ),
+    sobject(
+        "PermissionSetAssignment",
+        "0Pa",
+        reference("PermissionSetId", "PermissionSet", required=True),
+        reference("AssigneeId", "User", required=True),
+    ),
 )
 
-OBJECTS: dict[str, SObject] = {known.name: known for known in _OBJECTS}
-BY_PREFIX: dict[str, SObject] = {known.prefix: known for known in _OBJECTS}
-_ANY_CASE = {known.name.lower(): known for known in _OBJECTS}
-
-
-def find_object(name: str) -> SObject | None:
-    """The object of that name, without regard to case."""
-    return OBJECTS.get(name) or _ANY_CASE.get(name.lower())
+# As a new org has it: without what an administrator makes.
+BARE = tuple(
+    replace(known, fields=tuple(field for field in known.fields if not field.custom))
+    for known in OBJECTS
+    if not known.custom
+)

@@ -31,7 +31,7 @@ class Reader:
 
     def query(self, text: str, base: str, *, deleted: bool, batch: int) -> Row:
         """The first page of a query; `base` is the API version's path, `deleted` brings the recycle bin too."""
-        statement = compile_query(parse(text), deleted=deleted)
+        statement = compile_query(self._database.schema, parse(text), deleted=deleted)
         rows = self._database.connection.execute(statement.sql, statement.parameters).fetchall()
         if statement.counting:
             return {"totalSize": rows[0][0], "done": True, "records": []}

@@ -2,21 +2,21 @@
 
 from typing import Any
 
-from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.drafts import Record
 from connector.sandbox.salesforce.exchange import Answer, Call
 from connector.sandbox.salesforce.fields import Field, SObject
 from connector.sandbox.salesforce.identifiers import canonical
 from connector.sandbox.salesforce.reading import Reader, SeveralMatchError
 from connector.sandbox.salesforce.refusals import RequestRefusedError, not_found
+from connector.sandbox.salesforce.schema import Schema
 from connector.sandbox.salesforce.writing import Outcome, Writer
 
 UPSERT_HAS_BODY = 46.0  # the first API version that answers an updating upsert with 200 and a body instead of 204
 
 
-def an_object(name: str) -> SObject:
+def an_object(schema: Schema, name: str) -> SObject:
     """The object of that name; NOT_FOUND when the org has none."""
-    known = org.find_object(name)
+    known = schema.find(name)
     if known is None:
         raise not_found()
     return known
@@ -35,18 +35,19 @@ def a_key(known: SObject, name: str) -> Field:
 class Records:
     """Answers the calls below /sobjects/{object} that concern one record."""
 
-    def __init__(self, reader: Reader, writer: Writer) -> None:
+    def __init__(self, schema: Schema, reader: Reader, writer: Writer) -> None:
+        self._schema = schema
         self._reader = reader
         self._writer = writer
 
     def create(self, call: Call, name: str) -> Answer:
         """POST /sobjects/{object}."""
-        outcome = _accepted(self._writer.insert(an_object(name), [call.fields], call.author))
+        outcome = _accepted(self._writer.insert(an_object(self._schema, name), [call.fields], call.writing))
         return Answer(status=201, body={"id": outcome.id, "success": True, "errors": []})
 
     def by_id(self, call: Call, name: str, record: str) -> Answer:
         """GET, PATCH or DELETE /sobjects/{object}/{id}."""
-        known = an_object(name)
+        known = an_object(self._schema, name)
         full = canonical(record)
         if full is None or not full.startswith(known.prefix):
             raise not_found()
@@ -57,14 +58,14 @@ class Records:
                 raise RequestRefusedError(
                     400, "INVALID_FIELD", "The Id field should not be specified in the sobject data."
                 )
-            _accepted(self._writer.update(known, [{**call.fields, "Id": full}], call.author))
+            _accepted(self._writer.update(known, [{**call.fields, "Id": full}], call.writing))
         else:
-            _accepted(self._writer.delete(known, [full], call.author))
+            _accepted(self._writer.delete(known, [full], call.writing))
         return Answer(status=204)
 
     def by_key(self, call: Call, name: str, field: str, value: str) -> Answer:
         """GET, PATCH or DELETE /sobjects/{object}/{external id field}/{value}."""
-        known = an_object(name)
+        known = an_object(self._schema, name)
         key = a_key(known, field)
         if key.name == "Id":
             return self.by_id(call, name, value)
@@ -72,7 +73,7 @@ class Records:
             return self._read(call, known, key, value)
         if call.method == "DELETE":
             found = self._reader.one(known, key, value, call.base, ["Id"])
-            _accepted(self._writer.delete(known, [found["Id"]], call.author))
+            _accepted(self._writer.delete(known, [found["Id"]], call.writing))
             return Answer(status=204)
         return self._upsert(call, known, key, value)
 
@@ -84,7 +85,7 @@ class Records:
             )
         whole: Record = {**record, key.name: value}
         create = call.query.get("updateOnly", "").lower() != "true"
-        outcomes = self._writer.upsert(known, key, [whole], call.author, create=create)
+        outcomes = self._writer.upsert(known, key, [whole], call.writing, create=create)
         refusal = outcomes[0].refusal
         if refusal is not None and refusal.code == "DUPLICATE_EXTERNAL_ID":
             self._reader.one(known, key, value, call.base, ["Id"])  # raises with the addresses of all

@@ -1,16 +1,18 @@
 """How the sandbox says no: to one record, or to a whole request. Codes and texts are those of the REST API."""
 
+from collections.abc import Mapping
 from typing import Any
 
 
 class RecordRefusedError(Exception):
     """One record cannot be written; in a collection the others still can."""
 
-    def __init__(self, code: str, message: str, *fields: str) -> None:
+    def __init__(self, code: str, message: str, *fields: str, more: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.fields = fields
+        self.more = more  # what only the answer to a request for this record alone tells
 
     def in_collection(self) -> dict[str, Any]:
         """The form inside a collection's answer, where the code is called `statusCode`."""
@@ -19,22 +21,25 @@ class RecordRefusedError(Exception):
     def as_request(self) -> "RequestRefusedError":
         """The same refusal as the answer to a request for this record alone."""
         status = 404 if self.code == "ENTITY_IS_DELETED" else 400
-        return RequestRefusedError(status, self.code, self.message, *self.fields)
+        return RequestRefusedError(status, self.code, self.message, *self.fields, more=self.more)
 
 
 class RequestRefusedError(Exception):
     """The request as a whole is refused and nothing of it was done."""
 
-    def __init__(self, status: int, code: str, message: str, *fields: str) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, *fields: str, more: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.fields = fields
+        self.more = more
 
     def body(self) -> list[dict[str, Any]]:
         """The form of a whole request's refusal, where the code is called `errorCode`."""
-        refusal: dict[str, Any] = {"message": self.message, "errorCode": self.code}
+        refusal: dict[str, Any] = {**(self.more or {}), "message": self.message, "errorCode": self.code}
         if self.fields:
             refusal["fields"] = list(self.fields)
         return [refusal]

@@ -11,18 +11,21 @@ from aiohttp import web
 
 from connector.sandbox.salesforce import describe
 from connector.sandbox.salesforce.api import Api
+from connector.sandbox.salesforce.bulk import LARGEST_UPLOAD, Bulk
+from connector.sandbox.salesforce.bulk_work import Workers
 from connector.sandbox.salesforce.control import Control, refusing
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.exchange import DATA, Answer, Call
 from connector.sandbox.salesforce.faults import Fault, Faults, hits
 from connector.sandbox.salesforce.login import LoginRefusedError, Sessions
+from connector.sandbox.salesforce.metadata import Metadata
 from connector.sandbox.salesforce.outbound import Outbound
 from connector.sandbox.salesforce.refusals import RequestRefusedError
 from connector.sandbox.salesforce.usage import Usage
 from connector.sandbox.salesforce.values import as_moment
 
-LARGEST_BODY = 50 * 1024 * 1024  # bytes
+LARGEST_BODY = LARGEST_UPLOAD + 1024  # bytes: a bulk job's data, with room to be refused by the job itself
 EXPIRED = RequestRefusedError(401, "INVALID_SESSION_ID", "Session expired or invalid")
 REFUSALS = {
     "limit_exceeded": RequestRefusedError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
@@ -61,7 +64,10 @@ class Server:
         self._usage = usage
         self._clock = clock
         self._faults = Faults()
-        self._api = Api(database, clock(), lambda: (usage.used, usage.limit))
+        self._bulk = Bulk(database, Workers(database, self._faults, clock))
+        self._metadata = Metadata(database, sessions=sessions, usage=usage, faults=self._faults, clock=clock)
+        reveal = self._metadata.administration.reveal
+        self._api = Api(database, clock(), lambda: (usage.used, usage.limit), self._bulk, reveal)
         reader = self._api.reader
         self._outbound = Outbound(lambda known, ids, fields: reader.several(known, ids, ["Id", *fields], ""))
 
@@ -76,6 +82,7 @@ class Server:
             sessions=self._sessions,
             usage=self._usage,
             outbound=self._outbound,
+            bulk=self._bulk,
             clock=self._clock,
         )
         app.add_routes(control.routes())
@@ -84,12 +91,14 @@ class Server:
         app.router.add_get("/services/data", self.versions)
         app.router.add_get("/services/data/", self.versions)
         app.router.add_route("*", "/services/data/{rest:.+}", self.data)
+        app.router.add_post("/services/Soap/m/{rest:.+}", self._metadata.answer)
         app.on_response_prepare.append(self._date)
         app.cleanup_ctx.append(self._life)
         return app
 
     async def _life(self, _: web.Application) -> AsyncIterator[None]:
         yield
+        await self._bulk.forget()
         await self._outbound.stop()
         self._database.close()
 
@@ -147,6 +156,8 @@ class Server:
             collection_upserts="no_composite_upsert" not in struck or not _is_composite(target),
         )
         response = self._answered(call)
+        if "held_answer" in struck:
+            await struck["held_answer"].cleared.wait()
         if "dropped" in struck:
             return _hang_up(request)
         if "garbage" in struck and isinstance(response.body, bytes):
@@ -194,10 +205,15 @@ class Server:
             stamp=as_moment(now - late),
             locked=hits(struck.get("row_lock")),
             spoiling=hits(struck.get("bad_record")),
+            overtaken=hits(struck.get("overtaken")),
         )
 
     def _rendered(self, answer: Answer) -> web.Response:
         headers = {**answer.headers, "Sforce-Limit-Info": self._usage.header()}
+        if answer.csv is not None:
+            return web.Response(
+                status=answer.status, body=answer.csv, headers=headers, content_type="text/csv", charset="utf-8"
+            )
         if answer.body is None:
             return web.Response(status=answer.status, headers=headers)
         return _json(answer.status, answer.body, headers)
@@ -252,6 +268,8 @@ def _route(method: str, path: str) -> str:
             parts = ["sobjects", *("{object}", "{field}", "{value}")[: len(rest)]]
         case ["composite", "sobjects", *rest]:
             parts = ["composite", "sobjects", *("{object}", "{field}")[: len(rest)]]
+        case ["jobs", kind, _, *what]:
+            parts = ["jobs", kind, "{job}", *what]
         case ["query" | "queryAll" as what, _]:
             parts = [what, "{locator}"]
         case _:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
-from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Record
 from connector.sandbox.salesforce.exchange import Answer, Call
@@ -33,22 +32,22 @@ class Collections:
 
     def upsert(self, call: Call, name: str, field: str) -> Answer:
         """PATCH /composite/sobjects/{object}/{external id field}."""
-        known = an_object(name)
+        known = an_object(self._database.schema, name)
         key = a_key(known, field)
         records, together = _records(call)
         for record in records:
-            if _type(record) is not known:
+            if self._type(record) is not known:
                 raise RequestRefusedError(
                     400, "INVALID_INPUT", f"Record type must be {known.name}: {record['attributes']['type']}"
                 )
-        outcomes = self._attempt(lambda: self._writer.upsert(known, key, records, call.author), together=together)
+        outcomes = self._attempt(lambda: self._writer.upsert(known, key, records, call.writing), together=together)
         return Answer(body=[_result(outcome, upsert=True) for outcome in outcomes])
 
     def write(self, call: Call) -> Answer:
         """POST or PATCH /composite/sobjects: inserts, or updates by id; types may be mixed."""
         records, together = _records(call)
         write = self._writer.insert if call.method == "POST" else self._writer.update
-        runs = [(known, list(run)) for known, run in groupby(records, key=_type)]
+        runs = [(known, list(run)) for known, run in groupby(records, key=self._type)]
         if len(runs) > MOST_RUNS:
             raise RequestRefusedError(
                 400,
@@ -58,7 +57,7 @@ class Collections:
             )
 
         def every() -> list[Outcome]:
-            return [outcome for known, run in runs for outcome in write(known, run, call.author)]
+            return [outcome for known, run in runs for outcome in write(known, run, call.writing)]
 
         return Answer(body=[_result(outcome) for outcome in self._attempt(every, together=together)])
 
@@ -70,12 +69,12 @@ class Collections:
         def every() -> list[Outcome]:
             outcomes: list[Outcome] = []
             for prefix, run in groupby(ids, key=lambda given: given[:3]):
-                known = org.BY_PREFIX.get(prefix)
+                known = self._database.schema.of_id(prefix)
                 if known is None:
                     refusal = RecordRefusedError("MALFORMED_ID", "malformed id")
                     outcomes += [Outcome(id=None, refusal=refusal) for _ in run]
                 else:
-                    outcomes += self._writer.delete(known, list(run), call.author)
+                    outcomes += self._writer.delete(known, list(run), call.writing)
             return outcomes
 
         together = call.query.get("allOrNone", "").lower() == "true"
@@ -83,7 +82,7 @@ class Collections:
 
     def read(self, call: Call, name: str) -> Answer:
         """GET or POST /composite/sobjects/{object}: records by ids and field names."""
-        known = an_object(name)
+        known = an_object(self._database.schema, name)
         if call.method == "POST":
             ids, fields = call.fields.get("ids", []), call.fields.get("fields", [])
         else:
@@ -95,6 +94,15 @@ class Collections:
             if not (canonical(given) or "").startswith(known.prefix):
                 raise RequestRefusedError(400, "MALFORMED_ID", f"malformed id {given}")
         return Answer(body=self._reader.several(known, ids, ["Id", *fields], call.base))
+
+    def _type(self, record: Record) -> SObject:
+        attributes = record.get("attributes")
+        if not isinstance(attributes, dict) or not isinstance(attributes.get("type"), str):
+            raise RequestRefusedError(400, "INVALID_INPUT", "Include an entity type for each record: attributes.type")
+        known = self._database.schema.find(attributes["type"])
+        if known is None:
+            raise RequestRefusedError(400, "INVALID_TYPE", f"sObject type '{attributes['type']}' is not supported.")
+        return known
 
     def _attempt(self, write: Callable[[], list[Outcome]], *, together: bool) -> list[Outcome]:
         if not together:
@@ -122,16 +130,6 @@ def _within(number: int, most: int) -> None:
         raise RequestRefusedError(
             400, "EXCEEDED_ID_LIMIT", f"record limit reached. cannot submit more than {most} records into this call"
         )
-
-
-def _type(record: Record) -> SObject:
-    attributes = record.get("attributes")
-    if not isinstance(attributes, dict) or not isinstance(attributes.get("type"), str):
-        raise RequestRefusedError(400, "INVALID_INPUT", "Include an entity type for each record: attributes.type")
-    known = org.find_object(attributes["type"])
-    if known is None:
-        raise RequestRefusedError(400, "INVALID_TYPE", f"sObject type '{attributes['type']}' is not supported.")
-    return known
 
 
 def _result(outcome: Outcome, *, upsert: bool = False) -> dict[str, Any]:

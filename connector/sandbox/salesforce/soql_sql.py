@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
-from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
 from connector.sandbox.salesforce.identifiers import canonical
 from connector.sandbox.salesforce.refusals import RequestRefusedError
+from connector.sandbox.salesforce.schema import Schema
 from connector.sandbox.salesforce.soql import Comparison, Condition, Literal, Not, Path, Query, pointed
 from connector.sandbox.salesforce.values import parse_moment
 
@@ -44,6 +44,7 @@ class Statement:
 
 @dataclass
 class _Compiler:
+    schema: Schema
     query: Query
     source: SObject
     joins: dict[tuple[str, ...], tuple[str, SObject, str]] = field(default_factory=dict)
@@ -70,7 +71,7 @@ class _Compiler:
                     "WSDL or the describe call for the appropriate names.",
                 )
             way = (*way, link.relationship)
-            known = org.OBJECTS[link.targets[0]]
+            known = self.schema.objects[link.targets[0]]
             if way not in self.joins:
                 joined = f"t{len(self.joins) + 1}"
                 self.joins[way] = (
@@ -198,20 +199,20 @@ class _Compiler:
         return f" ORDER BY {', '.join(parts)}" if parts else ""
 
 
-def compile_query(query: Query, *, deleted: bool) -> Statement:
+def compile_query(schema: Schema, query: Query, *, deleted: bool) -> Statement:
     """A query as SQL; `deleted` brings the recycle bin too, as queryAll does.
 
     Raises:
         RequestRefusedError: INVALID_TYPE, INVALID_FIELD and their like, with the place.
     """
-    source = org.find_object(query.source.text)
+    source = schema.find(query.source.text)
     if source is None:
         message = (
             f"sObject type '{query.source.text}' is not supported. If you are attempting to use a custom object, be sure to "
             "append the '__c' after the entity name. Please reference your WSDL or the describe call for the appropriate names."
         )
         raise RequestRefusedError(400, "INVALID_TYPE", pointed(query.text, query.source.column, message))
-    compiler = _Compiler(query, source)
+    compiler = _Compiler(schema, query, source)
     columns, selected = [], []
     for path in query.fields:
         sql, found, way = compiler.resolve(path)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 WINDOW = 86_400.0  # seconds; Salesforce counts API calls over the last 24 hours
 
@@ -56,6 +57,15 @@ class Usage:
             yield
         finally:
             self._writes -= writes
+
+    def shown(self) -> dict[str, Any]:
+        """For the control interface."""
+        return {
+            "api_calls": self.calls,
+            "logins": self.logins,
+            "most_writes_at_once": self.most_writes,
+            "requests": dict(self.requests),
+        }
 
     def header(self) -> str:
         """The value of Sforce-Limit-Info."""

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
-from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.fields import Field, Kind
 from connector.sandbox.salesforce.identifiers import canonical
 from connector.sandbox.salesforce.refusals import RecordRefusedError, undecodable
@@ -118,6 +117,11 @@ def _datetime(_: Field, value: Any) -> Stored:
     return parsed.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
 
+def wrong_target(field: Field, value: Any) -> RecordRefusedError:
+    """An id that is none, or that of a record to which the field may not point."""
+    return RecordRefusedError("MALFORMED_ID", f"{field.label}: id value of incorrect type: {value}", field.name)
+
+
 def _reference(field: Field, value: Any) -> Stored:
     if value is None or value == "":
         return None
@@ -125,10 +129,7 @@ def _reference(field: Field, value: Any) -> Stored:
     if full is None:
         if not isinstance(value, str):
             raise undecodable("reference", value)
-        raise RecordRefusedError("MALFORMED_ID", f"{field.label}: id value of incorrect type: {value}", field.name)
-    known = org.BY_PREFIX.get(full[:3])
-    if known is None or known.name not in field.targets:
-        raise RecordRefusedError("MALFORMED_ID", f"{field.label}: id value of incorrect type: {value}", field.name)
+        raise wrong_target(field, value)
     return full
 
 

@@ -5,11 +5,12 @@ Checks run over all records together, so that a collection of 200 costs a handfu
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import SILENT, Author, Draft, Record, fold, read
+from connector.sandbox.salesforce.duplicate_rules import DuplicateRules
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
 from connector.sandbox.salesforce.identifiers import canonical
 from connector.sandbox.salesforce.links import check_references, resolve_parents
@@ -35,6 +36,7 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.duplicate_rules = DuplicateRules(database)
 
     def upsert(
         self, known: SObject, key: Field, records: Sequence[Record], author: Author, *, create: bool = True
@@ -48,6 +50,8 @@ class Writer:
                 draft.refusal = RecordRefusedError("MISSING_ARGUMENT", f"{key.name} not specified", key.name)
         self._refuse_repeats(drafts, lambda draft: f"Duplicate external id specified: {draft.values[key.name]}")
         found = self._find(known, key, [draft.key for draft in drafts if draft.refusal is None and draft.key])
+        if create and author.overtaken is not None:
+            self._overtake(known, key, [draft for draft in drafts if draft.key not in found], author)
         for draft in drafts:
             if draft.refusal is not None or draft.key is None:
                 continue
@@ -62,6 +66,17 @@ class Writer:
             elif not create:
                 draft.refusal = RecordRefusedError("NOT_FOUND", "The requested resource does not exist")
         return self._write(known, drafts, author)
+
+    def _overtake(self, known: SObject, key: Field, drafts: list[Draft], author: Author) -> None:
+        """Somebody else creates the records of these drafts now, after they were looked for and before they are written."""
+        assert author.overtaken is not None  # noqa: S101 - the caller has seen to it.
+        others = [draft.record for draft in drafts if draft.refusal is None and author.overtaken(draft.record)]
+        required = [field.name for field in known.required]
+        self.insert(
+            known,
+            [{key.name: one[key.name], **{name: one.get(name, "Other") for name in required}} for one in others],
+            replace(author, overtaken=None),
+        )
 
     def insert(self, known: SObject, records: Sequence[Record], author: Author) -> list[Outcome]:
         """Create records."""
@@ -97,12 +112,32 @@ class Writer:
         self._note(known, going, author, "deleted")
         return [Outcome(id=draft.id, refusal=draft.refusal) for draft in drafts]
 
+    def undelete(self, known: SObject, ids: Sequence[str], author: Author) -> list[Outcome]:
+        """Bring records back from the recycle bin."""
+        drafts = [Draft({"Id": given}, id=canonical(given)) for given in ids]
+        keys = ", ".join(f'"{field.folded}"' for field in known.unique)
+        sql = f'SELECT "Id"{keys and f", {keys}"} FROM "{known.name}" WHERE "Id" IN ({{}}) AND "IsDeleted" = 1'  # noqa: S608 - names are ours
+        binned = {row[0]: row[1:] for row in self._database.lookup(sql, [draft.id for draft in drafts if draft.id])}
+        for draft in drafts:
+            if draft.id not in binned:
+                draft.refusal = RecordRefusedError("UNDELETE_FAILED", "Entity is not in the recycle bin")
+                continue
+            draft.values = {field.folded: key for field, key in zip(known.unique, binned[draft.id], strict=True)}
+        # A key that another record bears by now cannot come back.
+        self._refuse_taken(known, drafts)
+        back = [draft for draft in drafts if draft.refusal is None]
+        for draft in back:
+            draft.values = {"IsDeleted": 0, **({"MasterRecordId": None} if known.mergeable else {})}
+        self._change(known, back, author)
+        self._note(known, back, author, "undeleted")
+        return [Outcome(id=draft.id, refusal=draft.refusal) for draft in drafts]
+
     def _read(
         self, known: SObject, records: Sequence[Record], author: Author, ignore: frozenset[str] = SILENT
     ) -> list[Draft]:
         if author.spoiling is not None and any(author.spoiling(record) for record in records):
             raise undecodable("datetime", "")
-        return [read(known, record, ignore=ignore) for record in records]
+        return [read(self._database.schema, known, record, ignore=ignore) for record in records]
 
     def _write(self, known: SObject, drafts: list[Draft], author: Author) -> list[Outcome]:
         self._refuse_locked(drafts, author)
@@ -111,6 +146,7 @@ class Writer:
         self._refuse_incomplete(known, drafts)
         if known.name == "CampaignMember":
             check_members(self._database, drafts)
+        self.duplicate_rules.check(known, drafts, author)
         self._refuse_taken(known, drafts)
         new: list[Draft] = []
         changed: list[Draft] = []

@@ -1,0 +1,117 @@
+"""`connector doctor`: a look at everything that the connector needs, each finding with its cure."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from connector.cli.check import examine
+from connector.cli.exits import Exit
+from connector.cli.render import Paper, answer, as_json, waiting
+from connector.cli.setup import Setup, load_rules
+from connector.model.finding import SIGN_IN, Finding, Level
+from connector.model.problem import ProblemsFound, Severity
+
+if TYPE_CHECKING:
+    from connector.adapters import Loaded
+
+STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
+LIVE = "live"  # the code of what only the outside could tell
+SET_UP = "`connector salesforce setup` gives the org what the shipped mappings need"
+
+
+@click.command()
+@as_json
+@click.pass_context
+def doctor(ctx: click.Context, *, as_json: bool) -> None:
+    """Look at everything that the connector needs: files, disk, CRMs, providers.
+
+    Each finding is ok, warn or fail, and says what to do. Ends with 1 where one is fail, and with 0 where some only warn.
+    """
+    setup: Setup = ctx.obj
+    checked = examine(setup, live=True, strict=True)
+    try:
+        loaded = setup.config()
+    except ProblemsFound:
+        findings = _of_files(checked, frozenset())
+    else:
+        from connector.control.surroundings import surroundings  # noqa: PLC0415 - see the package's docstring.
+
+        with waiting("looking at the CRM"):
+            looked = asyncio.run(_of_crms(loaded))
+        shut_out = frozenset(name for name, found in looked.items() if any(map(_shuts_out, found)))
+        findings = [
+            *_of_files(checked, shut_out),
+            *surroundings(loaded),
+            *(replace(one, area=f"{name} {one.area}") for name, found in looked.items() for one in found),
+        ]
+    levels = [one.level for one in findings]
+    document = {
+        "ok": Level.FAIL not in levels,
+        "counts": {level.value: levels.count(level) for level in Level},
+        "findings": [asdict(one) | {"level": one.level.value} for one in findings],
+    }
+    answer(document, _show, json_wanted=as_json)
+    if Level.FAIL in levels:
+        ctx.exit(Exit.NO)
+
+
+def _shuts_out(finding: Finding) -> bool:
+    return finding.area == SIGN_IN and finding.level is Level.FAIL
+
+
+def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str]) -> list[Finding]:
+    """What `check --live` found, as findings: config, secrets, mappings, fields of the CRM, keywords of the providers.
+
+    Of a CRM that does not let us in it can tell nothing.
+    """
+    findings = [
+        Finding(
+            area="fields" if one["code"] == LIVE else "files",
+            level=Level.FAIL if one["severity"] == Severity.ERROR.value else Level.WARN,
+            text=one["text"],
+            cure=one["hint"] or SET_UP,
+        )
+        for one in checked["problems"]
+        if not (one["code"] == LIVE and one["file"] in shut_out)
+    ]
+    counts = checked["mapping"]
+    if counts and not checked["errors"]:
+        text = f"config and {counts['rules']} rules in {counts['files']} mapping files fit each other and the CRM"
+        findings.insert(0, Finding(area="files", level=Level.OK, text=text))
+    return findings
+
+
+async def _of_crms(loaded: "Loaded") -> Mapping[str, Sequence[Finding]]:
+    from connector.adapters import build_crms  # noqa: PLC0415 - see the package's docstring.
+    from connector.control.needs import needs  # noqa: PLC0415 - the same.
+    from connector.delivery.transport import Transport  # noqa: PLC0415 - the same.
+    from connector.model.errors import ConnectorError  # noqa: PLC0415 - the same.
+
+    try:
+        crms = build_crms(loaded)
+    except ConnectorError:  # a secret that is missing is among the problems of the files
+        return {}
+    try:
+        wanted = needs(load_rules(loaded))
+    except ProblemsFound:  # the same
+        wanted = {}
+    found = {}
+    async with Transport() as transport:
+        for name, crm in crms.items():
+            look = crm.checkup(wanted.get(name, []), lambda: datetime.now(UTC))
+            found[name] = await transport.client(crm.credentials).run(look)
+    return found
+
+
+def _show(paper: Paper, document: dict[str, Any]) -> None:
+    for one in document["findings"]:
+        level = Level(one["level"])
+        paper.line(f"{level:<4}  {one['area']}: {one['text']}", style=STYLES[level])
+        if one["cure"]:
+            paper.line(f"do: {one['cure']}", indent=6)
+    counts = document["counts"]
+    paper.line(f"{counts['ok']} ok, {counts['warn']} to look at, {counts['fail']} to mend", style="bold")

@@ -1,0 +1,98 @@
+"""What it means for consent that records were merged: whose opt-out went where. Pure.
+
+An administrator who merges two contacts chooses a value for every field, often without a look at the small box of the opt-out. So
+a merge takes back nobody's opt-out (DESIGN 5: any opt-out holds), and what the kept record takes over is no news.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from connector.consent.changes import is_out
+from connector.model.event import Event, Verdict, event_key
+from connector.model.phone import Phone
+from connector.model.roles import ConsentFields, Row
+
+MERGED = "merge"  # the shape, and the action, of an opt-out that a merge would undo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """A record that went into another, and what was known of both before."""
+
+    loser: Row
+    survivor_id: str
+    survivor: Mapping[str, Any] | None  # as it is now; None where nothing is known of it
+    before: Mapping[str, Any] | None  # the loser's shadow
+    survivor_before: Mapping[str, Any] | None
+
+    def lost_by(self, consent: ConsentFields) -> Mapping[str, Any] | None:
+        """The fields of the party whose opt-out is gone now; None where none was, or the kept record says: out."""
+        if self.survivor is not None and is_out(self.survivor, consent):
+            return None
+        parties = (self.before, self.loser.fields, self.survivor_before)
+        return next((one for one in parties if one and is_out(one, consent)), None)
+
+
+def merges_of(
+    gone: Iterable[Row], living: Iterable[Row], shadows: Mapping[str, Mapping[str, Any]]
+) -> tuple[Merge, ...]:
+    """The merges that a page shows. `gone` are its rows that are newly deleted; a survivor may itself have been merged since."""
+    now = {row.record_id: row.fields for row in living}
+    losers = [row for row in gone if row.merged_into]
+    onward = {row.record_id: row.merged_into for row in losers}
+    merges = []
+    for row in losers:
+        kept = row.merged_into or ""
+        passed = {row.record_id}
+        while kept in onward and kept not in passed:
+            passed.add(kept)
+            kept = onward[kept] or ""
+        merges.append(
+            Merge(
+                loser=row,
+                survivor_id=kept,
+                survivor=now.get(kept, shadows.get(kept)),
+                before=shadows.get(row.record_id),
+                survivor_before=shadows.get(kept),
+            )
+        )
+    return tuple(merges)
+
+
+def taken_over(
+    merges: Iterable[Merge], consent: ConsentFields | None, number: Callable[[Mapping[str, Any]], Phone | None]
+) -> dict[str, dict[str, list[Any]]]:
+    """By surviving record and field: the values that are no news there, because a loser with the same number had them."""
+    known: dict[str, dict[str, list[Any]]] = {}
+    for merge in merges:
+        if merge.survivor is None or merge.before is None:
+            continue
+        mine, theirs = number(merge.before), number(merge.survivor)
+        if mine is None or mine != theirs:
+            continue
+        for name, value in merge.before.items():
+            if consent is None or name != consent.flag or is_out(merge.before, consent):
+                known.setdefault(merge.survivor_id, {}).setdefault(name, []).append(value)
+    return known
+
+
+def review_event(
+    merge: Merge, lost: Mapping[str, Any], *, crm: str, object_name: str, msisdn: Phone | None, received_at: datetime
+) -> Event:
+    """The event by which a person is asked. Its key is that of the merge: the feed shows it several times."""
+    row = merge.loser
+    return Event(
+        key=event_key(crm, MERGED, row.record_id, f"{row.stamp:%Y%m%dT%H%M%S}"),
+        provider=crm,
+        shape=MERGED,
+        action=MERGED,
+        verdict=Verdict.OPT_OUT,
+        received_at=received_at,
+        occurred_at=row.stamp,
+        msisdn=msisdn,
+        object=object_name,
+        record={**lost, "Id": merge.survivor_id},
+        properties={"merged": row.record_id},
+    )

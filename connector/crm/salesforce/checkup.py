@@ -1,0 +1,144 @@
+"""A look at a Salesforce org and at our way to it: sign-in, version, clock, what is left of the day's calls, composites.
+
+Nothing is changed. Whether the org has the fields that the mappings need is describe.py's question.
+Source: REST API Developer Guide, "Versions", "Resources by Version", "Limit Info Header", "Composite".
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from connector.crm.crm import Needs
+from connector.crm.salesforce import decode
+from connector.crm.salesforce.decode import Answer, Failed
+from connector.crm.salesforce.encode import Api, Collection, record
+from connector.crm.salesforce.sending import Composite
+from connector.model.exchange import Exchange, HttpReply, Reply
+from connector.model.finding import SIGN_IN, Finding, Level
+from connector.model.outcome import Reason
+
+VERSIONS = "/services/data/"
+# Pollers go by the org's clock, so a small difference does no harm; a signed assertion must be right within three minutes.
+CLOCK_WARNS, CLOCK_FAILS = timedelta(seconds=30), timedelta(minutes=3)
+SPENT_WARNS, SPENT_FAILS = 0.8, 0.98  # of the org's calls in 24 hours
+CLOCK_CURE = "set this server's clock: let it follow a time server (timedatectl set-ntp true)"
+
+
+def checkup(
+    api: Api, needs: Sequence[Needs], composite: Composite, now: Callable[[], datetime]
+) -> Exchange[list[Finding]]:
+    """Look at the org with four calls at the most, three of which count. `now` tells our own time, aware."""
+    (reply,) = yield [api.read(f"{api.root}/")]
+    root = decode.answer(reply)
+    (listed,) = yield [api.read(VERSIONS)]
+    findings = [_sign_in(root)]
+    if isinstance(root, Failed) and root.outcome.reason is Reason.CREDENTIALS:
+        return findings
+    findings.append(_version(api, root, decode.answer(listed)))
+    if isinstance(reply, HttpReply):
+        findings += _clock(reply, now())
+        findings += _calls(reply)
+    if not isinstance(root, Failed) and root.status in decode.OK:
+        findings += yield from _composite(api, needs, composite)
+    return findings
+
+
+def _sign_in(root: Answer | Failed) -> Finding:
+    whole = root if isinstance(root, Failed) or root.status in decode.OK else decode.failed(root)
+    if not isinstance(whole, Failed) or whole.status == 404:  # noqa: PLR2004 - the version is unknown, and we are known.
+        return Finding(area=SIGN_IN, level=Level.OK, text="the integration user is let in")
+    cure = "see the words of Salesforce; docs/salesforce-setup.md says what to click"
+    return Finding(area=SIGN_IN, level=Level.FAIL, text=whole.outcome.detail or str(whole.outcome.reason), cure=cure)
+
+
+def _version(api: Api, root: Answer | Failed, listed: Answer | Failed) -> Finding:
+    offered: list[str] = []
+    if isinstance(listed, Answer) and isinstance(listed.body, list):
+        offered = [str(one.get("version")) for one in listed.body if isinstance(one, dict)]
+    if not offered:
+        return Finding(
+            area="version",
+            level=Level.FAIL,
+            text="the org does not say which API versions it offers",
+            cure="check url: in the config, and trust.salesforce.com",
+        )
+    if api.version in offered:
+        served = isinstance(root, Answer) and root.status in decode.OK
+        text = f"the API version {api.version} is offered; the newest is {offered[-1]}"
+        return Finding(
+            area="version", level=Level.OK if served else Level.WARN, text=text, cure="" if served else "try again"
+        )
+    return Finding(
+        area="version",
+        level=Level.FAIL,
+        text=f"the org does not offer the API version {api.version}",
+        cure=f"write api_version: from {offered[0]} to {offered[-1]} into the config, or leave it out",
+    )
+
+
+def _clock(reply: HttpReply, now: datetime) -> list[Finding]:
+    try:
+        theirs = parsedate_to_datetime(reply.headers.get("date", ""))
+    except ValueError:
+        return []
+    apart = abs(now - theirs)
+    level = Level.FAIL if apart > CLOCK_FAILS else Level.WARN if apart > CLOCK_WARNS else Level.OK
+    text = f"this server's clock and Salesforce's are {apart.total_seconds():.0f} s apart"
+    return [Finding(area="clock", level=level, text=text, cure="" if level is Level.OK else CLOCK_CURE)]
+
+
+def _calls(reply: HttpReply) -> list[Finding]:
+    usage = decode.usage(reply.headers)
+    if usage is None or usage.maximum <= 0:
+        return []
+    spent = usage.used / usage.maximum
+    level = Level.FAIL if spent >= SPENT_FAILS else Level.WARN if spent >= SPENT_WARNS else Level.OK
+    left = max(0, usage.maximum - usage.used)
+    return [
+        Finding(
+            area="calls",
+            level=level,
+            text=f"{left} of the org's {usage.maximum} API calls in 24 hours are left",
+            cure="" if level is Level.OK else "see in Setup, Company Information and API Usage, who spends them",
+        )
+    ]
+
+
+def _composite(api: Api, needs: Sequence[Needs], composite: Composite) -> Exchange[list[Finding]]:
+    """Upserts of collections inside a composite are documented nowhere; a record without its key tries it, and cannot be written."""
+    # A standard object first: its required fields, which are missing too, keep such a record out once more.
+    by_safety = sorted(needs, key=lambda one: one.object.endswith("__c"))
+    keyed = next(((one.object, one.key_fields[0]) for one in by_safety if one.key_fields), None)
+    if keyed is None or composite is Composite.REFUSED:
+        return []
+    name, key = keyed
+    bare = record(name, key, "", {})
+    (reply,) = yield [api.collections([Collection(records=[bare], object=name, key_field=key)])]
+    works = _taken(reply)
+    if works is None:
+        return []
+    if works:
+        return [Finding(area="composite", level=Level.OK, text="a thousand records go out in one API call")]
+    fails = composite is Composite.WORKS
+    return [
+        Finding(
+            area="composite",
+            level=Level.FAIL if fails else Level.WARN,
+            text="the org takes no upserts inside a composite: each 200 records are an API call",
+            cure="write composite: auto into the config" if fails else "nothing needs to be done while calls are left",
+        )
+    ]
+
+
+def _taken(reply: Reply) -> bool | None:
+    """None where the answer does not tell."""
+    whole = decode.answer(reply)
+    parts = whole if isinstance(whole, Failed) else decode.subanswers(whole, 1)
+    if isinstance(parts, Failed):
+        return False if parts.no_such_path else None
+    (part,) = parts
+    if isinstance(part, Failed):
+        return None
+    if part.status in decode.OK:
+        return True
+    return False if decode.failed(part).no_such_path else None

@@ -1,0 +1,211 @@
+"""Records that cannot go the straight way, because a duplicate rule holds them up or because they were merged into others.
+
+Each is sent at most once more, to the record where it belongs, or waits for a person who is told the Ids.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from connector.crm.salesforce import duplicates, heirs
+from connector.crm.salesforce.duplicates import Matches, Policy
+from connector.crm.salesforce.encode import Api, Single
+from connector.crm.salesforce.parcels import Item
+from connector.crm.salesforce.survivors import Survivor, comparable, is_deleted, read, soql, survivors
+from connector.model.exchange import Exchange
+from connector.model.operation import ID_FIELD, RecordWrite
+from connector.model.outcome import Outcome, Reason, Rejected, Retry
+
+KEYS = 100  # of one query
+DELETED = "ENTITY_IS_DELETED"
+
+# Makes the item of a write that was changed; with the record that it goes to now, where that is another one.
+Remake = Callable[[int, RecordWrite, Survivor | None], Item | Outcome]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Astray:
+    """A record that was refused, and why."""
+
+    item: Item
+    outcome: Retry | Rejected
+
+
+class Detours:
+    """The ways around, for the writes of one batch."""
+
+    def __init__(
+        self,
+        api: Api,
+        writes: Mapping[int, RecordWrite],
+        remake: Remake,
+        *,
+        policy: Callable[[str], Policy],
+        columns: Callable[[RecordWrite], Sequence[str]],
+    ) -> None:
+        """`policy`: what is done about duplicates of an object; `columns`: what must be known of a record before it is written."""
+        self._api = api
+        self._writes = writes
+        self._remake = remake
+        self._policy = policy
+        self._columns = columns
+
+    @staticmethod
+    def know(outcome: Retry | Rejected, item: Item) -> bool:
+        """Whether there may be a way around this outcome."""
+        if outcome.code == duplicates.CODE:
+            return not item.allow
+        return outcome.code == DELETED or heirs.misses_heir(outcome)
+
+    def find(self, astray: Sequence[Astray]) -> Exchange[dict[int, Item | Outcome]]:
+        """For each of these records what is to be sent instead, or its outcome."""
+        held = [one for one in astray if one.outcome.code == duplicates.CODE]
+        deleted = [one for one in astray if one.outcome.code == DELETED]
+        orphans = {one.item.index: one.outcome for one in astray if one not in held and one not in deleted}
+        ways: dict[int, Item | Outcome] = {}
+        if held:
+            ways |= yield from self._held_up(held)
+        if deleted:
+            ways |= yield from self._deleted(deleted)
+        if orphans:
+            writes = {place: (self._writes[place], outcome) for place, outcome in orphans.items()}
+            changed = yield from heirs.follow_keys(self._api, writes)
+            ways |= self._changed(orphans, changed)
+        return ways
+
+    def moved(self, records: Mapping[int, str]) -> Exchange[dict[int, Survivor | None] | Retry]:
+        """The survivors of records (by place in the batch) that are known to be gone under these Ids."""
+        found: dict[int, Survivor | None] = {}
+        for name, places in _by_object(records, self._writes).items():
+            columns = {column for place in places for column in self._columns(self._writes[place])}
+            living = yield from survivors(self._api, name, {records[place] for place in places}, sorted(columns))
+            if isinstance(living, Retry):
+                return living
+            found |= {place: living.get(comparable(records[place])) for place in places}
+        return found
+
+    def redirect(self, index: int, survivor: Survivor) -> Item | Outcome:
+        """The write, to the survivor. It gets our external ID where it has none."""
+        return self._remake(index, at(self._writes[index], survivor), survivor)
+
+    def _held_up(self, held: Sequence[Astray]) -> Exchange[dict[int, Item | Outcome]]:
+        """What a duplicate rule has refused. A record that is there already is no new duplicate: it is saved."""
+        there = yield from self._there([one.item for one in held])
+        if isinstance(there, Retry):
+            return {one.item.index: there for one in held}
+        ways: dict[int, Item | Outcome] = {}
+        asked: list[Item] = []
+        for one in held:
+            if one.item.index in there:
+                ways[one.item.index] = replace(one.item, allow=True)
+            elif one.item.plain:
+                ways[one.item.index] = _for_a_person("its matches cannot be asked for")
+            else:
+                asked.append(one.item)
+        singles = [
+            Single(object=item.object, fields=item.fields, key_field=write.key_field, key=write.key)
+            for item in asked
+            for write in [self._writes[item.index]]
+        ]
+        answers = yield from duplicates.probe(self._api, singles)
+        sure: dict[int, str] = {}
+        for item, answer in zip(asked, answers, strict=True):
+            if not isinstance(answer, Matches):
+                ways[item.index] = answer
+            elif self._policy(item.object) is Policy.MATCH and len(answer.record_ids) == 1:
+                sure[item.index] = answer.record_ids[0]
+            else:
+                ways[item.index] = _for_a_person(_matched(answer))
+        if sure:
+            ways |= yield from self._matched(sure)
+        return ways
+
+    def _there(self, items: Sequence[Item]) -> Exchange[set[int] | Retry]:
+        """Those of the items whose record exists, by their places."""
+        keys: dict[tuple[str, str], dict[str, int]] = {}
+        for item in items:
+            write = self._writes[item.index]
+            keys.setdefault((write.object, write.key_field), {})[write.key.casefold()] = item.index
+        there: set[int] = set()
+        for (name, field), places in keys.items():
+            wanted = [self._writes[place].key for place in places.values()]
+            queries = [
+                soql(name, [field], field, wanted[start : start + KEYS]) for start in range(0, len(wanted), KEYS)
+            ]
+            answers = yield from read(self._api, queries)
+            if isinstance(answers, Retry):
+                return answers
+            living = [Survivor(record_id="", row=row) for rows in answers for row in rows if not is_deleted(row)]
+            there |= {places[key] for one in living if (key := str(one.value(field)).casefold()) in places}
+        return there
+
+    def _matched(self, sure: Mapping[int, str]) -> Exchange[dict[int, Item | Outcome]]:
+        """What matches one record alone: that record is updated, unless it is known by another key."""
+        living = yield from self.moved(sure)
+        if isinstance(living, Retry):
+            return dict.fromkeys(sure, living)
+        ways: dict[int, Item | Outcome] = {}
+        for place, record_id in sure.items():
+            survivor, write = living[place], self._writes[place]
+            if survivor is None:
+                ways[place] = Retry(reason=Reason.RACE, detail=f"{record_id} was deleted meanwhile")
+            elif str(survivor.value(write.key_field) or write.key).casefold() != write.key.casefold():
+                ways[place] = _for_a_person(f"it matches {survivor.record_id}, which has another {write.key_field}")
+            else:
+                ways[place] = self.redirect(place, survivor)
+        return ways
+
+    def _deleted(self, deleted: Sequence[Astray]) -> Exchange[dict[int, Item | Outcome]]:
+        """What was updated by its Id, or names a parent by its Id, and one of them is gone."""
+        own = {one.item.index: one.item.record_id for one in deleted if one.item.record_id is not None}
+        living = yield from self.moved(own)
+        if isinstance(living, Retry):
+            return {one.item.index: living for one in deleted}
+        ways: dict[int, Item | Outcome] = {}
+        parents: dict[int, Retry | Rejected] = {}
+        for one in deleted:
+            place, survivor = one.item.index, living.get(one.item.index)
+            if survivor is not None and survivor.record_id != one.item.record_id:
+                ways[place] = self.redirect(place, survivor)
+            else:
+                parents[place] = one.outcome
+        if parents:
+            changed = yield from heirs.follow_ids(self._api, {place: self._writes[place] for place in parents})
+            ways |= self._changed(parents, changed)
+        return ways
+
+    def _changed(
+        self, outcomes: Mapping[int, Retry | Rejected], changed: Mapping[int, RecordWrite] | Retry
+    ) -> dict[int, Item | Outcome]:
+        """The writes that were changed, and of the others what they have heard already."""
+        if isinstance(changed, Retry):
+            return dict.fromkeys(outcomes, changed)
+        return {
+            place: self._remake(place, changed[place], None) if place in changed else outcome
+            for place, outcome in outcomes.items()
+        }
+
+
+def at(write: RecordWrite, survivor: Survivor) -> RecordWrite:
+    """The write by the survivor's Id, with our external ID where it has none."""
+    key = {}
+    if write.key_field != ID_FIELD and survivor.value(write.key_field) in {None, ""}:
+        key = {write.key_field: write.key}
+    return replace(
+        write, key_field=ID_FIELD, key=survivor.record_id, set={**write.set, **key}, create={}, may_create=False
+    )
+
+
+def _for_a_person(why: str) -> Rejected:
+    return Rejected(reason=Reason.NEEDS_PERSON, detail=f"a duplicate rule holds it up: {why}", code=duplicates.CODE)
+
+
+def _matched(found: Matches) -> str:
+    rule = f" ({found.rule})" if found.rule else ""
+    return f"it matches {', '.join(found.record_ids) or 'records that the integration user may not see'}{rule}"
+
+
+def _by_object(records: Mapping[int, str], writes: Mapping[int, RecordWrite]) -> dict[str, list[int]]:
+    objects: dict[str, list[int]] = {}
+    for place in records:
+        objects.setdefault(writes[place].object, []).append(place)
+    return objects

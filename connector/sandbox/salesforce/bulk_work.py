@@ -1,0 +1,141 @@
+"""The work of bulk jobs: done in the background, piece by piece, each row with its own result."""
+
+import asyncio
+import csv
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from connector.sandbox.salesforce.bulk_jobs import ENDED, Job, JobState
+from connector.sandbox.salesforce.database import Database
+from connector.sandbox.salesforce.drafts import Author, Record
+from connector.sandbox.salesforce.faults import Faults, hits
+from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRefusedError
+from connector.sandbox.salesforce.values import as_moment
+from connector.sandbox.salesforce.writing import Outcome, Writer
+
+PIECE = 1000  # rows between two looks at the faults, so that other requests are answered in between
+HOLD_SECONDS = 0.02  # between two looks at whether a held job may go on
+NULL = "#N/A"  # clears a field; an empty value leaves it as it is
+INTERNAL = "InternalServerError : An unexpected error occurred. Please include this ErrorId if you contact support"
+
+Rows = Callable[[], tuple[list[str], list[tuple[Any, ...]]]]
+
+
+class Workers:
+    """A task for each job that is not done."""
+
+    def __init__(self, database: Database, faults: Faults, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._writer = Writer(database)
+        self._faults = faults
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def query(self, job: Job, rows: Rows) -> None:
+        """Do a query job."""
+        self._begin(self._query(job, rows))
+
+    def ingest(self, job: Job) -> None:
+        """Do an ingest job."""
+        self._begin(self._ingest(job))
+
+    async def stop(self) -> None:
+        """Leave everything as it is."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _query(self, job: Job, rows: Rows) -> None:
+        if await self._may_go_on(job):
+            job.columns, job.rows = rows()
+            job.state = JobState.JOB_COMPLETE
+
+    async def _ingest(self, job: Job) -> None:
+        try:
+            job.read()
+        except (ValueError, csv.Error) as error:
+            job.state, job.error = JobState.FAILED, str(error)
+            return
+        for start in range(0, len(job.rows), PIECE):
+            if not await self._may_go_on(job):
+                return
+            with self._database.transaction():
+                self._piece(job, range(start, min(start + PIECE, len(job.rows))))
+        job.state = JobState.JOB_COMPLETE
+
+    async def _may_go_on(self, job: Job) -> bool:
+        await asyncio.sleep(0)
+        # A hold ends when the fault is cleared or the job is aborted: no one event tells of both.
+        while job.state not in ENDED and self._faults.strike_job("job_held"):  # noqa: ASYNC110 - see above.
+            await asyncio.sleep(HOLD_SECONDS)
+        if job.state in ENDED:
+            return False
+        if self._faults.strike_job("job_fails"):
+            job.state, job.error = JobState.FAILED, INTERNAL
+            return False
+        job.state = JobState.IN_PROGRESS
+        return True
+
+    def _piece(self, job: Job, numbers: range) -> None:
+        records = [_record(job.columns, job.rows[number]) for number in numbers]
+        now = self._clock()
+        author = Author(
+            user=job.creator,
+            time=now,
+            stamp=as_moment(now),
+            locked=hits(self._faults.strike_job("job_row_lock")),
+        )
+        for number, record, outcome in zip(numbers, records, self._written(job, records, author), strict=True):
+            if outcome.refusal is None:
+                job.succeeded.append((number, str(outcome.id), outcome.created))
+            else:
+                refusal = outcome.refusal
+                error = f"{refusal.code}:{refusal.message}:{','.join(refusal.fields)} --"
+                job.failed.append((number, str(record.get("Id") or ""), error))
+
+    def _written(self, job: Job, records: Sequence[Record], author: Author) -> Sequence[Outcome]:
+        try:
+            return self._write(job, records, author)
+        except RequestRefusedError:
+            # A value of the wrong type spoils a whole request of the REST API, and one row here.
+            return [self._alone(job, record, author) for record in records]
+
+    def _alone(self, job: Job, record: Record, author: Author) -> Outcome:
+        try:
+            return self._write(job, [record], author)[0]
+        except RequestRefusedError as refusal:
+            return Outcome(id=None, refusal=RecordRefusedError(refusal.code, refusal.message, *refusal.fields))
+
+    def _write(self, job: Job, records: Sequence[Record], author: Author) -> list[Outcome]:
+        known = job.known
+        match job.operation:
+            case "insert":
+                return self._writer.insert(known, records, author)
+            case "update":
+                return self._writer.update(known, records, author)
+            case "delete":
+                return self._writer.delete(known, [str(record.get("Id")) for record in records], author)
+            case _:
+                key = known.by_name[str(job.key)]
+                return self._writer.upsert(known, key, records, author)
+
+
+def _record(columns: Sequence[str], values: Sequence[str]) -> Record:
+    """A row as a record of the REST API; a parent's key is given as `Account.Key__c`, of several types as `Contact:Who.Key__c`."""
+    record: dict[str, Any] = {}
+    for name, text in zip(columns, values, strict=True):
+        if text == "":
+            continue
+        value = None if text == NULL else text
+        kind, _, path = name.rpartition(":")
+        relationship, dot, field = path.partition(".")
+        if not dot:
+            record["Id" if name.lower() == "id" else name] = value
+        else:
+            record[relationship] = {**({"attributes": {"type": kind}} if kind else {}), field: value}
+    return record

@@ -1,0 +1,114 @@
+"""Duplicate rules: which records look like others that are there, and what Salesforce then says.
+
+Source: Salesforce Help, "Duplicate Rules"; REST API Developer Guide, "Duplicate Rule Header".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.sandbox.salesforce.database import Database
+from connector.sandbox.salesforce.drafts import Author, Draft
+from connector.sandbox.salesforce.fields import SObject
+from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRefusedError
+
+MESSAGE = "Use one of these records?"
+ACTIONS = ("alert", "block")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicateRule:
+    """Records are duplicates when all of these fields are equal and not empty; `block` lets nobody past."""
+
+    name: str
+    object: str
+    fields: tuple[str, ...]
+    action: str
+    on_edit: bool = False  # not only when a record is created
+
+    def shown(self) -> dict[str, Any]:
+        """For the control interface."""
+        return {
+            "rule": self.name,
+            "object": self.object,
+            "fields": self.fields,
+            "action": self.action,
+            "on_edit": self.on_edit,
+        }
+
+
+class DuplicateRules:
+    """The org's rules."""
+
+    def __init__(self, database: Database) -> None:
+        self.all: list[DuplicateRule] = []
+        self._database = database
+
+    def add(self, known: SObject, wish: Mapping[str, Any]) -> DuplicateRule:
+        """Have a rule from now on, as its JSON wants it; raises RequestRefusedError."""
+        fields, action = wish.get("fields"), wish.get("action", "alert")
+        if not isinstance(fields, list) or not fields or not all(known.find(str(name)) for name in fields):
+            raise RequestRefusedError(400, "INVALID_INPUT", f"fields must be a list of fields of {known.name}.")
+        if action not in ACTIONS:
+            raise RequestRefusedError(400, "INVALID_INPUT", f"action must be one of {', '.join(ACTIONS)}.")
+        rule = DuplicateRule(
+            name=str(wish.get("rule", f"Standard_{known.name}_Duplicate_Rule")),
+            object=known.name,
+            fields=tuple(fields),
+            action=str(action),
+            on_edit=wish.get("on_edit") is True,
+        )
+        self.all.append(rule)
+        return rule
+
+    def check(self, known: SObject, drafts: Sequence[Draft], author: Author) -> None:
+        """Refuse the drafts that a rule holds up."""
+        for rule in self.all:
+            if rule.object != known.name or (author.allow_save and rule.action == "alert"):
+                continue
+            for draft in drafts:
+                if draft.refusal is None and (draft.id is None or rule.on_edit):
+                    ids = self._matches(known, rule, draft)
+                    if ids:
+                        draft.refusal = RecordRefusedError(
+                            "DUPLICATES_DETECTED", MESSAGE, more={"duplicateResult": _result(rule, ids)}
+                        )
+
+    def _matches(self, known: SObject, rule: DuplicateRule, draft: Draft) -> list[str]:
+        values = [draft.values.get(name) for name in rule.fields]
+        if any(value in {None, ""} for value in values):
+            return []
+        where = " AND ".join(f'lower("{name}") = lower(?)' for name in rule.fields)
+        rows = self._database.connection.execute(
+            f'SELECT "Id" FROM "{known.name}" WHERE {where} AND "IsDeleted" = 0 AND "Id" IS NOT ? ORDER BY "Id"',  # noqa: S608 - names are ours
+            (*values, draft.id),
+        ).fetchall()
+        return [row[0] for row in rows]
+
+
+def _result(rule: DuplicateRule, ids: Sequence[str]) -> Mapping[str, Any]:
+    return {
+        "allowSave": rule.action == "alert",
+        "duplicateRule": rule.name,
+        "duplicateRuleEntityType": rule.object,
+        "errorMessage": MESSAGE,
+        "matchResults": [
+            {
+                "entityType": rule.object,
+                "errors": [],
+                "matchEngine": "ExactMatchEngine",
+                "rule": rule.name,
+                "size": len(ids),
+                "success": True,
+                "matchRecords": [
+                    {
+                        "additionalInformation": [],
+                        "fieldDiffs": [],
+                        "matchConfidence": 100.0,
+                        "record": {"attributes": {"type": rule.object}, "Id": record_id},
+                    }
+                    for record_id in ids
+                ],
+            }
+        ],
+    }

@@ -1,0 +1,66 @@
+"""What a person does to whole records: delete, undelete and merge them. The recycle bin is a mark on the row.
+
+Sources: SOAP API Developer Guide, "merge()" and "undelete()"; Object Reference, "System Fields" and Contact (MasterRecordId).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from connector.sandbox.salesforce.database import Database
+from connector.sandbox.salesforce.drafts import Author
+from connector.sandbox.salesforce.fields import Kind, SObject
+from connector.sandbox.salesforce.writing import Outcome, Writer
+
+
+class RecyclingError(Exception):
+    """It cannot be done; the text says why."""
+
+
+class Recycling:
+    """Moves records to the recycle bin and back; the caller holds the transaction."""
+
+    def __init__(self, database: Database, writer: Writer) -> None:
+        self._database = database
+        self._writer = writer
+
+    def delete(self, known: SObject, ids: Sequence[str], author: Author) -> list[str]:
+        """Move records to the recycle bin."""
+        return [_done(outcome) for outcome in self._writer.delete(known, ids, author)]
+
+    def undelete(self, known: SObject, ids: Sequence[str], author: Author) -> list[str]:
+        """Bring records back as they were; a merged one is a record of its own again, but what pointed to it stays where it is."""
+        return [_done(outcome) for outcome in self._writer.undelete(known, ids, author)]
+
+    def merge(
+        self, known: SObject, winner: str, losers: Sequence[str], fields: dict[str, Any], author: Author
+    ) -> tuple[str, list[str]]:
+        """Merge one or two records into the winner, which bears the chosen `fields` then.
+
+        What is not chosen is the winner's own, blank or not. What pointed to a loser points to the winner.
+        """
+        if not known.mergeable:
+            raise RecyclingError(f"{known.name} records cannot be merged; Account, Contact and Lead can")
+        if not 1 <= len(losers) <= 2:  # noqa: PLR2004 - as many as the page in Salesforce takes.
+            raise RecyclingError("one or two records are merged into another")
+        master = _done(self._writer.update(known, [{"Id": winner}], author)[0])
+        # The losers go first: a key that is chosen from one of them must be free.
+        gone = [_done(outcome) for outcome in self._writer.delete(known, losers, author, MasterRecordId=master)]
+        if master in gone:
+            raise RecyclingError("they are the same record")
+        _done(self._writer.update(known, [{**fields, "Id": master}], author)[0])
+        for child in self._database.schema.objects.values():
+            for field in child.fields:
+                if field.kind is Kind.REFERENCE and known.name in field.targets and field.writable:
+                    self._repoint(child, field.name, gone, master, author)
+        return master, gone
+
+    def _repoint(self, child: SObject, field: str, losers: Sequence[str], winner: str, author: Author) -> None:
+        sql = f'SELECT "Id" FROM "{child.name}" WHERE "{field}" IN ({{}}) AND "IsDeleted" = 0'  # noqa: S608 - names are ours
+        rows = list(self._database.lookup(sql, losers))
+        self._writer.update(child, [{"Id": row[0], field: winner} for row in rows], author)
+
+
+def _done(outcome: Outcome) -> str:
+    if outcome.refusal is not None:
+        raise RecyclingError(f"{outcome.refusal.code}: {outcome.refusal.message}")
+    return str(outcome.id)

@@ -1,0 +1,75 @@
+"""Makes a large org in seconds: many records of one object from a few patterns, past the API's checks and the history."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from connector.sandbox.salesforce.database import Database
+from connector.sandbox.salesforce.drafts import Author, fold, unwritable
+from connector.sandbox.salesforce.fields import SObject
+from connector.sandbox.salesforce.identifiers import record_id
+from connector.sandbox.salesforce.refusals import RecordRefusedError, no_such_column
+from connector.sandbox.salesforce.values import Stored, stored
+
+MOST = 2_000_000  # records in one wish: more than the largest org that is tried, few enough for one transaction
+SYSTEM = ("row", "Id", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp")
+
+Column = Callable[[int], Stored]  # the value of a field in the record of that number
+
+
+def seed(
+    database: Database, known: SObject, patterns: Mapping[str, Any], numbers: range, author: Author
+) -> tuple[str, str]:
+    """Make one record for each number; the ids of the first and the last. The caller holds the transaction.
+
+    A field's pattern is a value, or a list of values that take turns. In a text each `#` becomes a digit of the record's
+    number, the last `#` its last digit: `+47 9## ## ###` is `+47 900 00 042` in record 42.
+
+    Raises:
+        RecordRefusedError: a required field has no pattern, or a value is not allowed.
+        RequestRefusedError: there is no such field, or a value has the wrong type.
+    """
+    columns: dict[str, Column] = {}
+    for name, pattern in patterns.items():
+        field = known.find(name)
+        if field is None:
+            raise no_such_column(name, known.name)
+        if not field.writable:
+            raise unwritable(field)
+        # A digit is as long as its `#`, so that the patterns are checked once in place of all their values.
+        turns = [stored(field, value) for value in (pattern if isinstance(pattern, list) and pattern else [pattern])]
+        columns[field.name] = _taking_turns(turns)
+        if field.keyed:
+            columns[field.folded] = _taking_turns([fold(value) for value in turns])
+    if missing := [field.name for field in known.required if field.name not in columns]:
+        raise RecordRefusedError("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]")
+    rows = database.take_rows(known, len(numbers))
+    names = ", ".join(f'"{name}"' for name in (*SYSTEM, *columns))
+    marks = ", ".join("?" * (len(SYSTEM) + len(columns)))
+    database.connection.executemany(
+        f'INSERT INTO "{known.name}" ({names}) VALUES ({marks})',  # noqa: S608 - names are ours
+        _records(known, rows, numbers, tuple(columns.values()), author),
+    )
+    return record_id(known.prefix, rows[0]), record_id(known.prefix, rows[-1])
+
+
+def _records(
+    known: SObject, rows: range, numbers: range, columns: Sequence[Column], author: Author
+) -> Iterator[tuple[Stored, ...]]:
+    trail = (author.stamp, author.user, author.stamp, author.user, author.stamp)
+    for row, number in zip(rows, numbers, strict=True):
+        yield (row, record_id(known.prefix, row), *trail, *(column(number) for column in columns))
+
+
+def _taking_turns(turns: Sequence[Stored]) -> Column:
+    made = [_made(value) for value in turns]
+    if len(made) == 1:
+        return made[0]
+    return lambda number: made[number % len(made)](number)
+
+
+def _made(value: Stored) -> Column:
+    if not isinstance(value, str) or "#" not in value:
+        return lambda _: value
+    places = value.count("#")
+    pattern = value.replace("%", "%%").replace("#", "%s")
+    return lambda number: pattern % tuple(f"{number:0{places}}"[-places:])

@@ -1,0 +1,89 @@
+"""A look at the org: what its answers mean, handed in as values."""
+
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+
+from connector.crm.crm import Needs
+from connector.crm.salesforce.checkup import checkup
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.sending import Composite
+from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.finding import Level
+
+API = Api(version="62.0", client="tests")
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+DATE = "Sun, 22 Nov 2026 12:00:00 GMT"
+NEEDS = [
+    Needs(object="SMS_Event__c", key_fields=("Event_Key__c",)),
+    Needs(object="Contact", key_fields=("SMS_Key__c",)),
+]
+VERSIONS = [{"version": f"{number}.0"} for number in range(31, 69)]
+
+
+def said(body, status=200, **headers):
+    return HttpReply(status=status, headers={"date": DATE, **headers}, body=orjson.dumps(body))
+
+
+def run(*replies, composite=Composite.UNTRIED):
+    exchange = checkup(API, NEEDS, composite, lambda: NOW)
+    calls = next(exchange)
+    sent = list(calls)
+    try:
+        for reply in replies:
+            calls = exchange.send([reply])
+            sent += calls
+    except StopIteration as end:
+        return {one.area: one for one in end.value}, sent
+    raise AssertionError("it asks for more")
+
+
+def subanswer(status, body):
+    return said({"compositeResponse": [{"referenceId": "r0", "httpStatusCode": status, "body": body}]})
+
+
+WORKS = subanswer(200, [{"success": False, "errors": [{"statusCode": "MISSING_ARGUMENT", "message": "not specified"}]}])
+
+
+@pytest.mark.parametrize(
+    ("used", "level"), [("10/100", Level.OK), ("80/100", Level.WARN), ("98/100", Level.FAIL), ("120/100", Level.FAIL)]
+)
+def test_what_is_left_of_the_calls_is_judged(used, level):
+    root = said({}, **{"sforce-limit-info": f"api-usage={used}"})
+    finding = run(root, said(VERSIONS), WORKS)[0]["calls"]
+    assert (finding.level, bool(finding.cure)) == (level, level is not Level.OK)
+    assert "-" not in finding.text.partition(" of ")[0]
+
+
+def test_an_answer_without_usage_or_date_is_no_finding():
+    root = HttpReply(status=200, headers={}, body=b"{}")
+    assert set(run(root, said(VERSIONS), WORKS)[0]) == {"sign-in", "version", "composite"}
+
+
+def test_the_probe_names_a_standard_object_and_brings_no_key():
+    _, sent = run(said({}), said(VERSIONS), WORKS)
+    (part,) = orjson.loads(sent[-1].body)["compositeRequest"]
+    assert part["url"].endswith("/composite/sobjects/Contact/SMS_Key__c")
+    assert part["body"]["records"] == [{"attributes": {"type": "Contact"}, "SMS_Key__c": ""}]
+
+
+def test_composites_that_are_off_are_not_probed():
+    assert "composite" not in run(said({}), said(VERSIONS), composite=Composite.REFUSED)[0]
+
+
+@pytest.mark.parametrize("answer", [said([], 503), CallFailed(failure=Failure.TIMEOUT), subanswer(500, [])])
+def test_a_probe_without_a_clear_answer_is_no_finding(answer):
+    assert "composite" not in run(said({}), said(VERSIONS), answer)[0]
+
+
+def test_where_nobody_is_let_in_nothing_else_is_said():
+    shut = CallFailed(failure=Failure.CREDENTIALS, detail="no: do this")
+    findings, _ = run(shut, shut)
+    assert set(findings) == {"sign-in"}
+    assert (findings["sign-in"].level, findings["sign-in"].text) == (Level.FAIL, "no: do this")
+
+
+def test_an_org_that_is_down_is_no_success():
+    findings, _ = run(said("<html>", 503), said("<html>", 503))
+    assert {one.level for one in findings.values() if one.area != "clock"} == {Level.FAIL}

@@ -1,0 +1,161 @@
+"""Merged and deleted records: what is for one of them goes to the record that is left."""
+
+from dataclasses import replace
+
+import pytest
+from crm.salesforce_writes import contact, deliver, event, opt_in, reasons, sink
+
+from connector.model.operation import ID_FIELD, Parent
+from connector.model.outcome import Delivered, Reason, Rejected, Retry
+from connector.model.roles import Task
+
+
+async def merged(org, loser, winner, **chosen):
+    """Contacts `loser` and `winner`, and the second one left over after a merge."""
+    lost, kept = await org.load("Contact", [{"LastName": "Lost", **loser}, {"LastName": "Kept", **winner}])
+    await org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": lost, **chosen})
+    return lost, kept
+
+
+async def living(org):
+    return [row for row in await org.records("Contact") if not row["IsDeleted"]]
+
+
+def by_id(record_id, **fields):
+    return replace(contact(record_id, **fields), key_field=ID_FIELD, may_create=False)
+
+
+@pytest.mark.parametrize("may_create", [True, False])
+async def test_a_merged_key_goes_to_the_survivor_and_moves_there(org, may_create):
+    _, kept = await merged(org, {"SMS_Key__c": "k"}, {})
+    write = replace(contact("K", create={"FirstName": "New"}, MobilePhone="+4790000001"), may_create=may_create)
+    (outcome,) = await deliver(org, write)
+    assert outcome == Delivered(record_id=kept)
+    (row,) = await living(org)
+    assert (row["SMS_Key__c"], row["MobilePhone"], row["FirstName"]) == ("K", "+4790000001", None)
+    (again,) = await deliver(org, write)
+    assert again.record_id == kept
+    assert len(await living(org)) == 1
+
+
+async def test_a_survivor_keeps_the_key_that_it_has(org):
+    _, kept = await merged(org, {"SMS_Key__c": "k"}, {"SMS_Key__c": "own"})
+    (outcome,) = await deliver(org, contact("k", create={"FirstName": "New"}, MobilePhone="+4790000001"))
+    assert outcome == Delivered(record_id=kept)
+    (row,) = await living(org)
+    assert (row["SMS_Key__c"], row["MobilePhone"]) == ("own", "+4790000001")
+
+
+async def test_a_merge_of_merges_is_followed_to_its_end(org):
+    _, middle = await merged(org, {"SMS_Key__c": "k"}, {})
+    (last,) = await org.load("Contact", [{"LastName": "Last"}])
+    await org.control("POST", "merge", json={"object": "Contact", "winner": last, "loser": middle})
+    assert await deliver(org, contact("k", create={"FirstName": "x"})) == [Delivered(record_id=last)]
+
+
+async def test_two_keys_of_one_survivor_are_both_written_in_their_order(org):
+    lost = await org.load("Contact", [{"LastName": "A", "SMS_Key__c": "a"}, {"LastName": "B", "SMS_Key__c": "b"}])
+    (kept,) = await org.load("Contact", [{"LastName": "Kept", "SMS_Key__c": "c"}])
+    for loser in lost:
+        await org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": loser})
+    writes = [contact(key, create={"FirstName": "x"}, Phone=key) for key in ("b", "a")]
+    assert await deliver(org, *writes) == [Delivered(record_id=kept)] * 2
+    (row,) = await living(org)
+    assert row["Phone"] == "a"
+
+
+async def test_an_event_finds_the_survivor_of_its_contact_in_the_same_batch(org):
+    _, kept = await merged(org, {"SMS_Key__c": "k"}, {})
+    outcomes = await deliver(org, contact("k", create={"FirstName": "x"}), event("e", "k"))
+    assert reasons(outcomes) == [None, None]
+    (told,) = await org.records("SMS_Event__c")
+    assert told["Contact__c"] == kept
+
+
+async def test_an_event_alone_finds_the_survivor_of_its_contact(org):
+    _, kept = await merged(org, {"SMS_Key__c": "k"}, {"SMS_Key__c": "own"})
+    outcomes = await deliver(org, event("e", "k"), event("e2", "nobody"))
+    assert reasons(outcomes) == [None, Reason.PARENT_MISSING]
+    (told,) = await org.records("SMS_Event__c")
+    assert told["Contact__c"] == kept
+
+
+async def test_an_update_by_id_follows_the_merge(org):
+    lost, kept = await merged(org, {"SMS_Key__c": "k"}, {})
+    assert await deliver(org, by_id(lost, MobilePhone="+4790000001")) == [Delivered(record_id=kept)]
+    (row,) = await living(org)
+    assert (row["MobilePhone"], row["SMS_Key__c"]) == ("+4790000001", None)
+
+
+async def test_a_parent_by_id_is_followed(org):
+    lost, kept = await merged(org, {}, {})
+    outcomes = await deliver(
+        org, event("e", Contact__r=Parent(ID_FIELD, lost)), event("e2", Contact__c=lost), event("e3", Text__c=lost)
+    )
+    assert reasons(outcomes) == [None, None, None]
+    rows = {row["Event_Key__c"]: row for row in await org.records("SMS_Event__c")}
+    assert [rows[key]["Contact__c"] for key in ("e", "e2", "e3")] == [kept, kept, None]
+    assert rows["e3"]["Text__c"] == lost
+
+
+async def test_an_update_that_meets_a_merge_on_its_way_follows_it(org):
+    lost, kept = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}, {"LastName": "Other"}])
+    exchange = sink().write([Task(replace(contact("k"), may_create=False))])
+    merge = org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": lost})
+    assert await org.run(exchange, between=merge) == [Delivered(record_id=kept)]
+    assert [row["SMS_Key__c"] for row in await living(org)] == ["k"]
+
+
+async def test_what_the_feed_has_shown_as_gone_is_looked_for_though_nothing_else_asks_for_it(org):
+    lost, kept = await merged(org, {"SMS_Key__c": "k"}, {})
+    assert await deliver(org, Task(contact("k"), gone=lost)) == [Delivered(record_id=kept)]
+    assert len(await living(org)) == 1
+
+
+async def test_a_deleted_record_is_made_anew_unless_a_person_is_to_be_asked(org):
+    (lost,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
+    await org.control("POST", "delete", json={"object": "Contact", "ids": [lost]})
+    write = contact("k", create={"FirstName": "New"})
+    (parked,) = await deliver(org, write, by=sink(recreate=False))
+    assert isinstance(parked, Rejected)
+    assert parked.reason is Reason.NEEDS_PERSON
+    assert lost in parked.detail
+    (made,) = await deliver(org, write)
+    assert made.created
+
+
+async def test_no_policy_holds_up_an_opt_out(org):
+    (lost,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
+    await org.control("POST", "delete", json={"object": "Contact", "ids": [lost]})
+    out = replace(contact("k", create={"FirstName": "x"}, SMS_Opt_Out__c=True), consent=("SMS_Opt_Out__c",))
+    (outcome,) = await deliver(org, out, by=sink(recreate=False))
+    assert outcome.created
+
+
+async def test_an_opt_in_takes_no_opt_out_from_the_survivor(org):
+    _, kept = await merged(org, {"SMS_Key__c": "k"}, {"SMS_Opt_Out__c": True})
+    write = opt_in("k", MobilePhone="+4790000001")
+    (outcome,) = await deliver(org, Task(write, shadow={"SMS_Opt_Out__c": True}))
+    assert outcome == Delivered(record_id=kept, left_out=("SMS_Opt_Out__c", "SMS_Opt_Out_At__c"))
+    (row,) = await living(org)
+    assert (row["SMS_Opt_Out__c"], row["MobilePhone"]) == (True, "+4790000001")
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "limit_exceeded"])
+async def test_a_search_that_fails_is_made_again_and_nothing_is_in_doubt(org, fault):
+    lost, _ = await merged(org, {}, {})
+    await org.fault(fault, after=1)
+    (outcome,) = await deliver(org, by_id(lost))
+    assert isinstance(outcome, Retry)
+    assert not outcome.in_doubt
+
+
+async def test_forty_merged_people_cost_few_calls(org):
+    records = [{"LastName": "x", "SMS_Key__c": f"k{n}"} for n in range(40)]
+    lost = await org.load("Contact", records)
+    kept = await org.load("Contact", [{"LastName": "Kept"} for _ in records])
+    for loser, winner in zip(lost, kept, strict=True):
+        await org.control("POST", "merge", json={"object": "Contact", "winner": winner, "loser": loser})
+    outcomes = await deliver(org, *[contact(f"k{n}", create={"FirstName": "x"}) for n in range(40)])
+    assert [outcome.record_id for outcome in outcomes] == kept
+    assert await org.api_calls() == 5  # two of them to learn of the keys

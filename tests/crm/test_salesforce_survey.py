@@ -1,0 +1,170 @@
+"""What of the package an org has already, and what is in the way; asked of the sandbox, which is deployed to as an org is."""
+
+import asyncio
+import shutil
+from contextlib import asynccontextmanager
+
+import pytest
+from crm.conftest import an_org
+
+from connector.crm.salesforce import permissions
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.metadata import MetadataApi
+from connector.crm.salesforce.package import NAMESPACE, PLACES, shipped
+from connector.crm.salesforce.survey import Standing, survey
+from connector.model.errors import ConnectorError, PeerUnavailable
+
+API = Api(version="62.0", client="tests")
+
+
+@pytest.fixture
+async def bare():
+    async with an_org(bare=True) as org:
+        yield org
+
+
+def altered(tmp_path, path, *changes):
+    """The package with one file changed."""
+    root = tmp_path / "salesforce"
+    shutil.copytree(PLACES[1], root)
+    file = root / "force-app/main/default" / path
+    text = file.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text)
+    return shipped(places=[root])
+
+
+@asynccontextmanager
+async def metadata(org):
+    with MetadataApi(org.base, {"Authorization": f"Bearer {org._token}"}, version="62.0", client="tests") as api:
+        yield api
+
+
+async def deploy(org, package, *, check_only=False):
+    async with metadata(org) as api:
+        deployment = await asyncio.to_thread(api.deploy, package.archive(), check_only=check_only)
+        states = []
+        while True:
+            progress = await asyncio.to_thread(api.progress, deployment)
+            states.append(progress.state)
+            if progress.ended:
+                return progress, states
+
+
+async def install(org, package):
+    """Deploy, and let the user who asks see it."""
+    progress, _ = await deploy(org, package)
+    assert progress.succeeded
+    user = await org.run(permissions.user_id(API))
+    for one in package.permission_sets:
+        now = await org.run(permissions.granted(API, one.name, user))
+        if not now.assigned:
+            await org.run(permissions.assign(API, now.id, user, label=one.label))
+
+
+async def look(org, package=None):
+    return await org.run(survey(API, package or shipped(), await org.run(permissions.user_id(API))))
+
+
+def of(found, name):
+    return next(one for one in found.findings if one.name == name)
+
+
+async def test_a_deployment_is_followed_to_its_end(bare):
+    progress, states = await deploy(bare, shipped())
+    assert states == ["InProgress", "Succeeded"]
+    assert (progress.done, progress.total) == (27, 27)
+
+
+async def test_only_what_is_missing_is_wanted(bare, tmp_path):
+    first = shipped().only({one.full_name for one in shipped().fields if one.object == "Contact"})
+    await deploy(bare, first)
+    found = await look(bare)
+    # Nobody may see them yet, so nothing tells that they are there; to deploy them again does no harm.
+    assert {one.name for one in found.to_do} == {one.name for one in found.findings}
+    await install(bare, shipped())
+    found = await look(bare)
+    assert found.to_do == ()
+    assert found.wanted.fields == ()
+    assert {one.standing for one in found.findings} == {Standing.THERE}
+
+
+async def test_a_field_that_is_shorter_grows_and_one_that_is_longer_stays(bare, tmp_path):
+    path = "objects/Contact/fields/SMS_Keywords__c.field-meta.xml"
+    await install(bare, altered(tmp_path / "a", path, ("<length>255<", "<length>40<")))
+    found = await look(bare)
+    assert of(found, "Contact.SMS_Keywords__c").detail == "grows from 40 to 255 characters"
+    assert [one.name for one in found.to_do] == ["Contact.SMS_Keywords__c"]
+    await deploy(bare, found.wanted)
+    assert (await look(bare)).to_do == ()
+    assert (await look(bare, altered(tmp_path / "b", path, ("<length>255<", "<length>40<")))).to_do == ()
+
+
+async def test_a_key_that_is_not_unique_becomes_so_and_keeps_its_length(bare, tmp_path):
+    path = "objects/Contact/fields/SMS_Key__c.field-meta.xml"
+    changes = [
+        ("<length>80<", "<length>200<"),
+        ("<unique>true<", "<unique>false<"),
+        ("<externalId>true<", "<externalId>false<"),
+    ]
+    loose = altered(tmp_path, path, *changes)
+    await install(bare, loose)
+    await bare.load("Contact", [{"LastName": "Ås", "SMS_Key__c": "+4790000001"}])
+    found = await look(bare)
+    assert of(found, "Contact.SMS_Key__c").detail == "becomes an external ID, becomes unique"
+    (field,) = found.wanted.fields
+    assert field.element.findtext(f"{{{NAMESPACE}}}length") == "200"
+    await deploy(bare, found.wanted)
+    assert of(await look(bare), "Contact.SMS_Key__c").standing is Standing.THERE
+    ids = await bare.load("Contact", [{"LastName": "Bø", "SMS_Key__c": "+4790000001"}], key="SMS_Key__c")
+    assert len(ids) == len(await bare.records("Contact")) == 1
+
+
+async def test_a_field_of_another_type_is_in_the_way(bare, tmp_path):
+    path = "objects/Contact/fields/SMS_Opt_Out_Source__c.field-meta.xml"
+    other = altered(tmp_path, path, ("<type>Text</type>", "<type>LongTextArea</type><visibleLines>3</visibleLines>"))
+    await install(bare, other)
+    found = await look(bare)
+    (finding,) = found.in_the_way
+    assert (finding.name, finding.standing) == ("Contact.SMS_Opt_Out_Source__c", Standing.IN_THE_WAY)
+    assert "is of type textarea, and string is needed" in finding.detail
+    progress, _ = await deploy(bare, shipped())
+    assert not progress.succeeded
+    (failure,) = progress.failures
+    assert failure.file == "objects/Contact.object"
+    assert "another type" in failure.cure
+
+
+async def test_a_permission_set_that_allows_too_little_is_deployed_anew(bare, tmp_path):
+    path = "permissionsets/CRM_Connector.permissionset-meta.xml"
+    old = "<editable>true</editable>\n        <field>Contact.SMS_Key__c</field>"
+    await install(bare, altered(tmp_path, path, (old, old.replace("true", "false"))))
+    found = await look(bare)
+    assert of(found, "CRM_Connector").detail == "allows Contact.SMS_Key__c too"
+    assert [one.name for one in found.to_do] == ["CRM_Connector"]
+
+
+async def test_one_bad_component_keeps_the_whole_package_out_and_is_told_with_the_cure(bare, tmp_path):
+    path = "permissionsets/CRM_Connector.permissionset-meta.xml"
+    bad = altered(tmp_path, path, ("<object>Account</object>", "<object>SMS_Event__c</object>"))
+    progress, states = await deploy(bare, bad)
+    assert states == ["InProgress", "Failed"]
+    (failure,) = progress.failures
+    assert failure.message == "Permission Read Contact depends on permission(s): Read Account"
+    assert failure.cure.startswith("give the permission set that permission")
+    assert await bare.records("PermissionSet") == []
+
+
+async def test_an_org_that_does_not_answer_is_told_from_one_that_lacks_everything(bare):
+    await bare.fault("unavailable")
+    with pytest.raises(PeerUnavailable):
+        await look(bare)
+
+
+async def test_a_session_that_is_over_is_told(bare):
+    async with metadata(bare) as api:
+        await bare.fault("expired_session")
+        with pytest.raises(ConnectorError, match="get a new one"):
+            await asyncio.to_thread(api.deploy, shipped().archive(), check_only=True)

@@ -1,0 +1,31 @@
+"""docs/salesforce-errors.md tells what the table of codes says, line by line and in its order."""
+
+from pathlib import Path
+
+from connector.crm.salesforce.catalogue import CATALOGUE
+from connector.delivery.retry import POLICIES
+from connector.model.outcome import Reason, Rejected
+
+PAGE = Path(__file__).parents[2] / "docs" / "salesforce-errors.md"
+
+
+def deed(row):
+    if row.reason is Reason.CONFIGURATION:
+        return "stops the mapping"
+    if row.outcome is Rejected:
+        return "dead letter"
+    policy = POLICIES[row.reason]
+    if policy.waits:
+        return "everything waits"
+    return "sent again" if policy.attempts is None else f"sent again, {policy.attempts} times at the most"
+
+
+def lines():
+    for row in CATALOGUE:
+        saying = f": {row.saying}" if row.saying else ""
+        yield f"| [`{row.code}`]({row.source}){saying} | {row.means} | `{row.reason}` | {deed(row)} |"
+
+
+def test_the_page_has_the_whole_table():
+    told = [line for line in PAGE.read_text().splitlines() if line.startswith("| [`")]
+    assert told == list(lines())

@@ -1,0 +1,152 @@
+"""What people do to whole contacts in Salesforce, over HTTP: nobody is opted in by it, and nothing is sent twice."""
+
+import pytest
+
+DONOR, OTHER = "+4790000001", "+4790000002"
+
+
+async def joined(world, number=DONOR):
+    """A donor who has subscribed by SMS; their contact, as the feed has seen it."""
+    await world.phone(number, "KATT")
+    await world.settled()
+    await world.poll()
+    return (await world.contact(number))["Id"]
+
+
+async def opted_out(world, number=DONOR):
+    """A donor who was opted out in Salesforce; the order has gone to Strex."""
+    contact = await joined(world, number)
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.poll()
+    assert len(await world.orders()) == 1
+    return contact
+
+
+async def someone(world, **fields):
+    """A contact that a person has made; the feed has seen it."""
+    contact = await world.person(**{"LastName": "Ås", "MobilePhone": DONOR} | fields)
+    await world.poll()
+    return contact
+
+
+def letters(world):
+    return [one.reason for one in world.house.store.dead_letters.listing(parked=True)]
+
+
+async def test_an_opt_out_that_a_merge_would_undo_goes_to_a_person_once_and_holds_meanwhile(world):
+    out = await opted_out(world)
+    kept, third = await someone(world), await someone(world, SMS_Opt_Out__c=False, LastName="Third")
+    await world.person(Id=third, SMS_Opt_Out__c=True)
+    await world.poll()
+    before = await world.orders()
+    await world.merge(kept, out)
+    for _ in range(3):
+        await world.poll()
+    assert await world.orders() == before
+    (letter,) = world.house.store.dead_letters.listing(parked=True)
+    assert (letter.reason, out in letter.detail, kept in letter.detail) == ("needs_person", True, True)
+    # Until somebody has decided, another contact with this number cannot opt the donor in.
+    await world.person(Id=third, SMS_Opt_Out__c=False)
+    await world.poll()
+    assert [entry.decision.word for entry in world.house.store.consents.of(DONOR)][-1] == "opt_out"
+    await world.house.store.dead_letters.discard([letter.event_id], now=world.clock.now())
+    await world.person(Id=third, SMS_Opt_Out__c=True)
+    await world.poll()
+    await world.person(Id=third, SMS_Opt_Out__c=False)
+    await world.poll()
+    assert [entry.decision.word for entry in world.house.store.consents.of(DONOR)][-1] == "opt_in"
+    assert world.balanced()
+
+
+async def test_a_flag_that_moves_to_the_kept_contact_is_no_news_to_the_provider(world):
+    out, kept = await opted_out(world), await someone(world)
+    before = await world.orders()
+    await world.merge(kept, out, SMS_Opt_Out__c=True)
+    await world.poll()
+    assert await world.orders() == before
+    assert letters(world) == []
+    # From now on it is the kept contact's own.
+    await world.person(Id=kept, SMS_Opt_Out__c=False)
+    await world.poll()
+    await world.person(Id=kept, SMS_Opt_Out__c=True)
+    await world.poll()
+    assert len(await world.orders()) > len(before)
+
+
+async def test_a_number_that_is_opted_out_by_a_merge_is_told_to_the_provider(world):
+    out = await opted_out(world)
+    kept = await joined(world, OTHER)
+    before = await world.orders()
+    await world.merge(kept, out, SMS_Opt_Out__c=True)
+    await world.poll()
+    assert [one["phone"] for one in (await world.orders())[len(before) :]] == [OTHER]
+
+
+async def test_a_merge_never_opts_in_the_contact_that_is_kept(world):
+    kept = await opted_out(world)
+    loser = await someone(world)
+    before = len(world.house.store.consents.of(DONOR))
+    await world.merge(kept, loser, SMS_Opt_Out__c=False)
+    await world.poll()
+    assert len(world.house.store.consents.of(DONOR)) == before
+    assert letters(world) == ["needs_person"]
+
+
+@pytest.mark.parametrize("into", [None, "another"])
+async def test_an_opted_out_contact_that_comes_back_from_the_bin_is_no_new_opt_out(world, into):
+    out = await opted_out(world)
+    before, counted = await world.orders(), world.counts()
+    if into:
+        kept = await someone(world, SMS_Opt_Out__c=True)
+        before, counted = await world.orders(), world.counts()
+        await world.merge(kept, out)
+    else:
+        await world.bin(out)
+    await world.poll()
+    await world.unbin(out)
+    await world.poll()
+    assert await world.orders() == before
+    assert world.counts() == counted
+    await world.person(Id=out, SMS_Opt_Out__c=False)
+    await world.poll()
+    await world.person(Id=out, SMS_Opt_Out__c=True)
+    await world.poll()
+    assert len(await world.orders()) > len(before) or into
+
+
+async def test_what_we_write_while_a_page_is_on_its_way_is_not_taken_back_by_it(world):
+    contact = await joined(world)
+    # Salesforce answers the poll before the write of the STOP, and its answer arrives after that.
+    await world.person(Id=contact, LastName="Read again")
+    await world.fault(world.salesforce, fault="held_answer", only="reads")
+    rounds = world.rounds()
+    world.house.wake("salesforce.Contact")
+    await world.until(lambda: world.struck(world.salesforce, "held_answer"))
+    await world.phone(DONOR, "KATT STOPP")
+    await world.until(lambda: world.flag(contact))
+    await world.settled()
+    decided = world.house.store.consents.of(DONOR)
+    await world.no_faults(world.salesforce)
+    await world.until(lambda: world.rounds() > rounds)
+    await world.poll()
+    assert world.house.store.consents.of(DONOR) == decided
+    assert await world.orders() == []
+    assert await world.flag(contact)
+
+
+async def test_a_change_that_a_page_could_not_show_is_seen_right_after_it(world):
+    contact = await joined(world)
+    await world.person(Id=contact, SMS_Monthly_Amount__c=250)
+    await world.fault(world.salesforce, fault="held_answer", only="reads")
+    world.house.wake("salesforce.Contact")
+    await world.until(lambda: world.struck(world.salesforce, "held_answer"))
+    # Meanwhile we write to the same contact: the page is not trusted with it, and the person's amount must still be found.
+    await world.phone(DONOR, "KATT STOPP")
+    await world.until(lambda: world.flag(contact))
+    await world.settled()
+    await world.no_faults(world.salesforce)
+    await world.until(world.orders)
+    await world.settled()
+    sent = [(one["action"], one["keyword"]) for one in await world.orders()]
+    assert {action for action, _ in sent} == {"changesubscriberprice"}
+    assert len(set(sent)) == len(sent)

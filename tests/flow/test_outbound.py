@@ -1,0 +1,171 @@
+"""Outbound Messages over HTTP with both sandboxes: opt-outs within seconds, and never another way of reading them than the feed's."""
+
+from datetime import timedelta
+
+import pytest
+from flow.world import CONFIG, SECRETS, a_world
+
+DONOR = "+4790000001"
+ORG = "00D5f000003sANDEAM"
+OUTBOUND = (
+    "    outbound: {{path_secrets: [{{env: HOOK_SECRET}}], organization_id: 00D5f000003sAND}}\n    consent_fields:"
+)
+WITH_OUTBOUND = CONFIG.replace("    consent_fields:", OUTBOUND)
+MESSAGE = """<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"
+ xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>
+<notifications xmlns="http://soap.sforce.com/2005/09/outbound"><OrganizationId>{org}</OrganizationId><Notification>
+<Id>{id}</Id><sObject xsi:type="sf:{about}" xmlns:sf="urn:sobject.enterprise.soap.sforce.com"><sf:Id>{record}</sf:Id>
+<sf:SMS_Opt_Out__c>{out}</sf:SMS_Opt_Out__c></sObject></Notification></notifications></soapenv:Body></soapenv:Envelope>"""
+
+
+def address(world, secret=SECRETS["HOOK_SECRET"]):
+    return f"{world.house.url}/hooks/salesforce/outbound/{secret}"
+
+
+async def tell(world, record, *, number=1, out="true", about="Contact", org=ORG, secret=SECRETS["HOOK_SECRET"]):
+    """A message by hand; returns the status and whether it was acknowledged."""
+    body = MESSAGE.format(org=org, id=f"04l5f0000{number:06}AAA", record=record, about=about, out=out)
+    async with world.http.post(address(world, secret), data=body.encode()) as response:
+        return response.status, b"<Ack>true</Ack>" in await response.read()
+
+
+async def waiting(world):
+    (target,) = (await world.get(f"{world.salesforce}/_sandbox/outbound"))["outbound"]
+    return target["waiting"]
+
+
+async def send_from_now_on(world):
+    """The org's Flow sends messages about contacts that people change."""
+    wish = {"url": address(world), "object": "Contact", "fields": ["MobilePhone"], "retry_seconds": 0.01}
+    await world.post(f"{world.salesforce}/_sandbox/outbound", wish)
+
+
+@pytest.fixture
+async def world(tmp_path, secrets):
+    async with a_world(tmp_path, config=WITH_OUTBOUND) as made:
+        yield made
+
+
+async def joined(world):
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    await world.poll()
+    return (await world.contact(DONOR))["Id"]
+
+
+async def test_an_opt_out_is_sent_without_waiting_for_the_next_round(world):
+    async with world.running():
+        contact = await joined(world)
+        await send_from_now_on(world)
+        rounds, calls = world.rounds(), await world.api_calls()
+        await world.person(Id=contact, SMS_Opt_Out__c=True)
+        await world.until(world.orders)
+        await world.settled()
+        assert [one["action"] for one in await world.orders()] == ["unsubscribe"]
+        assert world.rounds() == rounds
+        # Strex's confirmation is written to Salesforce, and that is no change of a person; the message cost one query.
+        assert await world.api_calls() - calls <= 3
+        await world.until(lambda: not_waiting(world))
+        # The next round sees the same, and nothing new in it.
+        await world.poll()
+        assert len(await world.orders()) == 1
+        assert world.balanced()
+
+
+async def not_waiting(world):
+    return await waiting(world) == 0
+
+
+async def test_a_message_that_comes_again_costs_nothing(world):
+    async with world.running():
+        contact = await joined(world)
+        assert await tell(world, contact) == (200, True)
+        await world.until(lambda: not world.house.store.pointers.waiting("salesforce", "Contact", 9))
+        calls = await world.api_calls()
+        assert await tell(world, contact) == (200, True)
+        assert world.house.store.pointers.waiting("salesforce", "Contact", 9) == []
+        assert await tell(world, contact, number=2) == (200, True)
+        await world.until(lambda: one_more(world, calls))
+
+
+async def one_more(world, calls):
+    return await world.api_calls() == calls + 1
+
+
+@pytest.mark.parametrize("out", ["true", "false"])
+async def test_what_a_message_says_is_not_believed(world, out):
+    async with world.running():
+        contact = await joined(world)
+        if out == "false":
+            await world.person(Id=contact, SMS_Opt_Out__c=True)
+            await world.poll()
+        before, decided = await world.orders(), world.house.store.consents.of(DONOR)
+        assert await tell(world, contact, out=out) == (200, True)
+        await world.until(lambda: not world.house.store.pointers.waiting("salesforce", "Contact", 9))
+        await world.settled()
+        assert await world.orders() == before
+        assert world.house.store.consents.of(DONOR) == decided
+
+
+async def test_what_was_acknowledged_is_looked_at_after_a_stop_and_an_outage(world):
+    async with world.running():
+        contact = await joined(world)
+        await world.person(Id=contact, SMS_Opt_Out__c=True)
+        await world.fault(world.salesforce, fault="unavailable", times=1_000_000)
+        assert await tell(world, contact) == (200, True)
+        await world.until(lambda: world.told_paused("salesforce.Contact"))
+    await world.no_faults(world.salesforce)
+    world.facts.clear()
+    async with world.running():
+        await world.until(world.orders)
+        assert [one["action"] for one in await world.orders()] == ["unsubscribe"]
+
+
+async def test_many_messages_do_not_hold_up_the_rounds(world):
+    async with world.running():
+        contact = await joined(world)
+        rounds = world.rounds()
+        for number in range(10):
+            world.clock.ahead += timedelta(seconds=20)
+            assert await tell(world, contact, number=number) == (200, True)
+            await world.until(lambda: not world.house.store.pointers.waiting("salesforce", "Contact", 9))
+        await world.until(lambda: world.rounds() - rounds >= 3)
+
+
+async def test_a_record_that_salesforce_cannot_look_at_does_not_hold_up_the_others(world):
+    async with world.running():
+        contact = await joined(world)
+        await world.person(Id=contact, SMS_Opt_Out__c=True)
+        assert await tell(world, "0035f00000zzzzzZZZ") == (200, True)
+        await world.until(lambda: world.told_paused("salesforce.Contact"))
+        assert world.house.store.pointers.waiting("salesforce", "Contact", 9) == []
+        world.clock.ahead += timedelta(minutes=2)
+        await world.poll()
+        assert [one["action"] for one in await world.orders()] == ["unsubscribe"]
+
+
+async def test_who_is_not_let_in_leaves_no_trace_and_gets_no_ack(world):
+    async with world.running():
+        contact = await joined(world)
+        assert await tell(world, contact, secret="guess") == (401, False)
+        assert await tell(world, contact, org="00D000000000001AAA") == (403, False)
+        assert await tell(world, contact, about="no object") == (400, False)
+        # What nobody follows is acknowledged, and nobody's news.
+        assert await tell(world, contact, about="Opportunity") == (200, True)
+        assert world.house.store.pointers.waiting("salesforce", "Contact", 9) == []
+        assert world.house.store.pointers.waiting("salesforce", "Opportunity", 9) == []
+
+
+async def test_a_merge_and_a_bin_are_seen_by_message_too(world):
+    async with world.running():
+        contact = await joined(world)
+        await world.person(Id=contact, SMS_Opt_Out__c=True)
+        await world.poll()
+        kept = await world.person(LastName="Kept", MobilePhone=DONOR)
+        await world.poll()
+        await world.merge(kept, contact)
+        assert await tell(world, contact) == (200, True)
+        await world.until(lambda: world.house.store.dead_letters.listing(parked=True))
+        await world.poll()
+        assert len(world.house.store.dead_letters.listing(parked=True)) == 1
+        assert len(await world.orders()) == 1
