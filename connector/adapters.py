@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from connector.config import document
 from connector.config.load import load
+from connector.config.schema_lock import lock_path, read_lock
 from connector.config.secrets import SecretRef, resolve
 from connector.config.settings import Settings, config_model, entries
 from connector.crm.crm import Crm
@@ -17,6 +18,7 @@ from connector.crm.salesforce import crm as salesforce
 from connector.crm.salesforce.settings import SalesforceSettings
 from connector.mapping.context import Context
 from connector.model.problem import Problem, ProblemsFound
+from connector.model.schema import CrmSchema
 from connector.providers.messagecloud import provider as messagecloud
 from connector.providers.messagecloud.settings import MessageCloudSettings
 from connector.providers.onlinefundraising import provider as onlinefundraising
@@ -108,8 +110,18 @@ def build_crms(loaded: Loaded) -> dict[str, Crm]:
     return {name: CRMS[type(one)].build(name, one, loaded.base) for name, one in loaded.crms.items()}
 
 
-def mapping_context(loaded: Loaded) -> Context:
-    """What mappings may speak of. Needs no secrets, so that a config is checked on any machine."""
+def read_schemas(loaded: Loaded) -> dict[str, CrmSchema]:
+    """What the CRMs have told of their objects, of those that have a lock file. Raises ProblemsFound for one that is broken."""
+    directory = loaded.at(loaded.settings.schemas)
+    locks = {name: read_lock(lock_path(directory, name), name) for name in loaded.crms}
+    return {name: lock for name, lock in locks.items() if lock is not None}
+
+
+def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = None) -> Context:
+    """What mappings may speak of. Needs no secrets, so that a config is checked on any machine.
+
+    With `schemas` the mappings are held against these too.
+    """
     sources: dict[str, bool] = {}
     commands: dict[str, frozenset[str]] = {}
     for name, one in loaded.providers.items():
@@ -124,6 +136,7 @@ def mapping_context(loaded: Loaded) -> Context:
         crms=tuple(loaded.crms),
         commands=commands,
         consent_fields={name: one.consent for name, one in loaded.crms.items()},
+        schemas=schemas or {},
         timezone=loaded.settings.timezone,
         region=loaded.settings.default_region,
     )

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from connector.adapters import Loaded, build_crms, build_providers, load_config, mapping_context
 from connector.control import Control
+from connector.control.drift import Drift
 from connector.crm.crm import Crm
 from connector.delivery.peers import Asking, Outlet
 from connector.delivery.transport import Transport
-from connector.house import Clock, House
+from connector.house import DRIFT_LOOP, Clock, House
 from connector.jobs import Calendar, Job
 from connector.mapping.compile import load_mappings
 from connector.model.errors import StoreUnavailable
@@ -99,13 +100,18 @@ async def open_house(
         await house.follow(rules)
 
         deadlines = Deadlines(store, deadline=settings.consent.deadline, tell=tell, now=clock.now)
-        jobs = [Job(name="retention", hour=3, minute=17, work=house.sweep)]
+        drift = Drift(loaded, house.crms, house.clients, rules=lambda: road.rules, tell=tell)
+        jobs = [
+            Job(name="retention", hour=3, minute=17, work=house.sweep),
+            Job(name="drift", hour=4, minute=41, work=drift.look),
+        ]
         calendar = Calendar(jobs, timezone=settings.timezone, monotonic=clock.monotonic, tell=tell)
         calendar.start()
         stack.callback(calendar.stop)
         house.begin("writer", house.probe, idle=PROBE)
         house.begin("calls", house.keep_counts, idle=NOTE_CALLS)
         house.begin("deadlines", deadlines.check, idle=WATCH_OVER)
+        house.begin(DRIFT_LOOP, drift.follow, idle=timedelta(hours=1))
         house.begin("calendar", calendar.catch_up, idle=timedelta(hours=1))
 
         sinks = [name for name, peer in peers.items() if peer.sink]

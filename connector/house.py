@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from connector.adapters import Loaded, mapping_context
+from connector.adapters import Loaded, mapping_context, read_schemas
 from connector.crm.crm import Crm, Watching
 from connector.delivery.budget import Budget
 from connector.delivery.peers import Outlet, Watch
@@ -25,6 +25,7 @@ from connector.store.store import Store
 # A step that takes longer hangs. A batch to a slow CRM may rightly take minutes.
 STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2)}
 STUCK_ELSE = timedelta(minutes=15)
+DRIFT_LOOP = "drift"  # looks whether the CRMs have what new mappings need
 
 
 class Clock:
@@ -113,7 +114,8 @@ class House:
     async def reload(self) -> Ruleset:
         """Read the mappings again: whole, or not at all. Raises ProblemsFound, and the present ones stay."""
         try:
-            rules = load_mappings(self.loaded.at(self.loaded.settings.mappings), mapping_context(self.loaded))
+            context = mapping_context(self.loaded, read_schemas(self.loaded))
+            rules = load_mappings(self.loaded.at(self.loaded.settings.mappings), context)
             refuse_failing(rules)
         except ProblemsFound as found:
             self.tell(Reloaded(accepted=False, version=self.road.rules.version, problems=len(found.problems)))
@@ -121,6 +123,7 @@ class House:
         self.road.rules = rules
         await self.follow(rules)
         self.tell(Reloaded(accepted=True, version=rules.version))
+        self.wake(DRIFT_LOOP)
         return rules
 
     async def reload_for_a_person(self, _: Mapping[str, Any]) -> Mapping[str, Any]:

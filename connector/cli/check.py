@@ -1,7 +1,7 @@
 """`connector check`: everything that is wrong with config and mappings, at once."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +11,13 @@ import click
 
 from connector.cli.exits import Exit
 from connector.cli.render import Paper, answer, as_json, waiting
-from connector.cli.setup import Setup, load_rules, placed
+from connector.cli.setup import Setup, load_rules, lock_file, placed, read_locks, short
 from connector.model.problem import Problem, ProblemsFound, Severity
 
 if TYPE_CHECKING:
     from connector.adapters import Loaded
     from connector.mapping.compile import Ruleset
+    from connector.model.schema import CrmSchema
 
 
 @click.command()
@@ -40,12 +41,18 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
     path = setup.path()
     loaded, found = _config(setup, path, strict=strict or live)
     rules: Ruleset | None = None
+    locks: Mapping[str, CrmSchema] = {}
     if loaded is not None:
         try:
-            rules = load_rules(loaded)
+            locks = {} if live else read_locks(loaded)
+        except ProblemsFound as problems:
+            found += problems.problems
+        try:
+            rules = load_rules(loaded, locks)
             found += placed(loaded, rules.warnings)
         except ProblemsFound as problems:
             found += problems.problems
+        found += _held_against_locks(loaded, locks)
     if live and loaded is not None and rules is not None:
         with waiting("asking the CRM"):
             found += asyncio.run(_ask_crms(loaded, rules))
@@ -60,6 +67,7 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
         "problems": [_problem(one) for one in found],
         "mappings_checked": loaded is not None,
         "mapping": None if rules is None else _counts(rules),
+        "schemas": {} if loaded is None else {name: _schema_of(loaded, name, locks, live=live) for name in loaded.crms},
     }
 
 
@@ -108,8 +116,12 @@ def _secrets(node: Any, where: tuple[str | int, ...]) -> Iterable[tuple[tuple[st
 
 
 async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
+    """Whether the CRMs have what the mappings and the config need, by what they tell of their objects now."""
     from connector.adapters import build_crms  # noqa: PLC0415 - see the package's docstring.
+    from connector.config.document import read  # noqa: PLC0415 - the same.
+    from connector.control.consent_schema import consent_problems  # noqa: PLC0415 - the same.
     from connector.control.needs import needs  # noqa: PLC0415 - the same.
+    from connector.control.pulling import pull  # noqa: PLC0415 - the same.
     from connector.delivery.transport import Transport  # noqa: PLC0415 - the same.
     from connector.model.errors import ConnectorError  # noqa: PLC0415 - the same.
 
@@ -117,13 +129,49 @@ async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
         crms = build_crms(loaded)
     except ConnectorError as error:
         return [_lack("config", str(error))]
-    wanted = needs(rules)
-    lacks: list[Problem] = []
+    wanted, document = needs(rules), read(loaded.path, str(short(loaded.path)))
+    found: list[Problem] = []
     async with Transport() as transport:
         for name, crm in crms.items():
-            sentences = await transport.client(crm.credentials).run(crm.preflight(wanted.get(name, [])))
-            lacks += [_lack(name, sentence) for sentence in sentences]
-    return lacks
+            try:
+                pulled = await transport.client(crm.credentials).run(pull(crm, wanted.get(name, [])))
+            except ConnectorError as error:
+                found.append(_lack(name, str(error)))
+                continue
+            told = {name: pulled.schema}
+            found += placed(loaded, rules.misfits(told))
+            found += consent_problems(document, {name: crm.consent_fields}, told)
+            found += _outdated(loaded, pulled.schema)
+    return found
+
+
+def _outdated(loaded: "Loaded", now: "CrmSchema") -> Iterable[Problem]:
+    from connector.control.schema_changes import changes  # noqa: PLC0415 - see the package's docstring.
+
+    try:
+        before = read_locks(loaded).get(now.crm)
+    except ProblemsFound as found:
+        yield from found.problems
+        return
+    changed = changes(before, now) if before else []
+    if changed:
+        more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
+        yield Problem(
+            file=str(lock_file(loaded, now.crm)),
+            position=None,
+            code="lock-outdated",
+            message=f"{now.crm} is not as this says: {changed[0].text}{more}",
+            hint="bring it up to date with `connector schema pull`",
+            severity=Severity.WARNING,
+        )
+
+
+def _held_against_locks(loaded: "Loaded", locks: "Mapping[str, CrmSchema]") -> list[Problem]:
+    from connector.config.document import read  # noqa: PLC0415 - see the package's docstring.
+    from connector.control.consent_schema import consent_problems  # noqa: PLC0415 - the same.
+
+    document = read(loaded.path, str(short(loaded.path)))
+    return consent_problems(document, {name: one.consent for name, one in loaded.crms.items()}, locks)
 
 
 async def _ask_providers(loaded: "Loaded") -> list[Problem]:
@@ -164,6 +212,11 @@ def _lack(crm: str, sentence: str) -> Problem:
     return Problem(file=crm, position=None, code="live", message=sentence)
 
 
+def _schema_of(loaded: "Loaded", crm: str, locks: "Mapping[str, CrmSchema]", *, live: bool) -> str | None:
+    """What the mappings were held against: the lock file, or the CRM itself; None: nothing."""
+    return "live" if live else str(lock_file(loaded, crm)) if crm in locks else None
+
+
 def _counts(rules: "Ruleset") -> dict[str, Any]:
     return {
         "version": rules.version,
@@ -196,5 +249,10 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
         )
     elif not document["mappings_checked"]:
         paper.line("the mappings were not checked: they need a config that can be read")
+    for crm, held_against in document["schemas"].items():
+        if held_against is None:
+            paper.line(
+                f"{crm}: its objects are not known here, so that no field was checked; `connector schema pull` asks it"
+            )
     counts = f"{document['errors']} error(s), {document['warnings']} warning(s)"
     paper.line(f"{document['config']}: {'fine' if document['ok'] else 'not usable'}; {counts}", style="bold")

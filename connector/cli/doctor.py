@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from connector.adapters import Loaded
 
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
+LACKS = frozenset({"no-such-object", "no-such-field"})  # codes of what the CRM does not have, or hides
 LIVE = "live"  # the code of what only the outside could tell
 SET_UP = "`connector salesforce setup` gives the org what the shipped mappings need"
 
@@ -70,10 +71,10 @@ def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str]) -> list[Find
     """
     findings = [
         Finding(
-            area="fields" if one["code"] == LIVE else "files",
+            area="fields" if one["code"] in {LIVE, *LACKS} else "files",
             level=Level.FAIL if one["severity"] == Severity.ERROR.value else Level.WARN,
             text=one["text"],
-            cure=one["hint"] or SET_UP,
+            cure=f"{SET_UP}; or {one['hint']}" if one["code"] in LACKS else one["hint"] or SET_UP,
         )
         for one in checked["problems"]
         if not (one["code"] == LIVE and one["file"] in shut_out)

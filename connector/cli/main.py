@@ -22,7 +22,7 @@ COMMANDS = {
     "replay": ("replay", "Let an event be planned once more."),
     "reload": ("reload", "Let the running daemon read the mappings again."),
     "keywords": ("keywords", "See, reserve and switch keywords at the provider."),
-    "salesforce": ("salesforce", "Set up the Salesforce org."),
+    "salesforce": ("salesforce", "Set up the Salesforce org, and fill its external IDs."),
     "sandbox": ("sandbox", "Play Salesforce or Strex, to try things out."),
     "schema": ("schema", "Write or print the JSON Schemas of config and mappings."),
     "demo": ("demo", "Play a donor's story with a daemon and both sandboxes."),

@@ -2,12 +2,14 @@
 
 import click
 
+from connector.cli.backfill import backfill
 from connector.cli.org_setup import setup
 
 
 @click.group()
 def salesforce() -> None:
-    """Set up the Salesforce org."""
+    """Set up the Salesforce org, and fill the external IDs of its contacts."""
 
 
 salesforce.add_command(setup)
+salesforce.add_command(backfill)

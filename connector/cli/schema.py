@@ -1,15 +1,18 @@
-"""`connector schema write|print`: by these files an editor completes and checks config and mappings."""
+"""`connector schema write|print|pull`: the files by which editors and `check` know config, mappings and the CRMs' objects."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from connector.cli.exits import Misused
+from connector.cli.exits import Exit, Misused
 from connector.cli.render import Paper, answer, as_json
 
 KINDS = ("config", "mapping")
+LOCK = ".lock.json"
+OWN = "own.mapping.schema.json"  # not mapping.schema.json, which is the same for everybody
 
 
 def made(kind: str) -> dict[str, Any]:
@@ -26,12 +29,17 @@ def made(kind: str) -> dict[str, Any]:
 
 def written(kind: str) -> str:
     """The same as the text of its file."""
-    return json.dumps(made(kind), ensure_ascii=False, indent=2) + "\n"
+    return as_text(made(kind))
+
+
+def as_text(made_schema: dict[str, Any]) -> str:
+    """A JSON Schema as the text of its file."""
+    return json.dumps(made_schema, ensure_ascii=False, indent=2) + "\n"
 
 
 @click.group()
 def schema() -> None:
-    """Write or print the JSON Schemas of config and mappings."""
+    """Write or print the JSON Schemas of config and mappings; ask the CRMs about their objects."""
 
 
 @schema.command("print")
@@ -46,17 +54,71 @@ def print_(*, kind: str, as_json: bool) -> None:  # noqa: ARG001 - it is JSON in
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path("schema"))
 @as_json
 def write(*, directory: Path, as_json: bool) -> None:
-    """Write both into DIRECTORY, `schema` where none is named."""
-    files = {directory / f"{kind}.schema.json": kind for kind in KINDS}
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for path, kind in files.items():
-            path.write_text(written(kind), encoding="utf-8")
-    except OSError as error:
-        raise Misused(f"{directory} cannot be written to: {error.strerror}") from error
+    """Write both into DIRECTORY, `schema` where none is named.
+
+    Where lock files lie there, also the mappings' schema with the names of your own objects and fields.
+    """
+    own = own_text(sorted(directory.glob(f"*{LOCK}")))
+    files = {directory / f"{kind}.schema.json": written(kind) for kind in KINDS}
+    files |= {directory / OWN: own} if own else {}
+    put(files)
     answer({"files": [str(path) for path in files]}, _show, json_wanted=as_json)
+
+
+def own_text(locks: Sequence[Path]) -> str | None:
+    """The text of the mappings' schema with the names in these lock files; None without any. Raises ProblemsFound."""
+    from connector.config.schema_lock import read_lock  # noqa: PLC0415 - see the package's docstring.
+    from connector.mapping.completion import own_schema  # noqa: PLC0415 - the same.
+
+    read = [read_lock(path, path.name.removesuffix(LOCK), str(path)) for path in locks]
+    schemas = [one for one in read if one is not None]
+    return as_text(own_schema(schemas)) if schemas else None
+
+
+def put(files: Mapping[Path, str]) -> None:
+    """Write the files, each whole or not at all. Raises Misused where that cannot be."""
+    for path, text in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside = path.with_name(f".{path.name}.new")
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(path)
+        except OSError as error:
+            raise Misused(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _show(paper: Paper, document: dict[str, Any]) -> None:
     for path in document["files"]:
         paper.line(f"wrote {path}")
+
+
+@schema.command()
+@click.pass_context
+@as_json
+def pull(ctx: click.Context, *, as_json: bool) -> None:
+    """Ask the CRMs about the objects that the mappings use, and keep what they tell in lock files.
+
+    `connector check` then holds the mappings against them without asking anybody. Ends with 1 where an object is not there.
+    """
+    from connector.cli.pull import pulled  # noqa: PLC0415 - see the package's docstring.
+
+    document = pulled(ctx.obj)
+    answer(document, _show_pull, json_wanted=as_json)
+    if any(one["absent"] for one in document["crms"]):
+        ctx.exit(Exit.NO)
+
+
+def _show_pull(paper: Paper, document: dict[str, Any]) -> None:
+    for one in document["crms"]:
+        counts = f"{one['objects']} objects, {one['fields']} fields"
+        paper.line(f"{one['crm']}: {counts} in {one['lock']}", style="bold")
+        for name in one["absent"]:
+            paper.line(f"{name} is not there, or hidden from the connector's user", indent=2, style="red")
+        if one["new"]:
+            continue
+        for text in one["changes"]:
+            paper.line(text, indent=2)
+        if not one["changes"]:
+            paper.line("nothing has changed", indent=2)
+    paper.line(f"editors complete your own names by {document['editor']}: in a mapping file, write at the top")
+    paper.line(f"# yaml-language-server: $schema={document['header']}", indent=2)

@@ -13,6 +13,7 @@ from connector.model.problem import Problem, ProblemsFound
 if TYPE_CHECKING:
     from connector.adapters import Loaded
     from connector.mapping.compile import Ruleset
+    from connector.model.schema import CrmSchema
 
 VARIABLE = "CONNECTOR_CONFIG"
 PLACES = (Path("config.yaml"), Path("/etc/connector/config.yaml"))
@@ -47,20 +48,45 @@ class Setup:
 
 def mappings_directory(loaded: "Loaded") -> Path:
     """Where the mapping files are, as short as it can be told from here."""
-    directory = loaded.at(loaded.settings.mappings)
+    return short(loaded.at(loaded.settings.mappings))
+
+
+def short(path: Path) -> Path:
+    """A path as short as it can be told from here."""
     try:
-        return directory.relative_to(Path.cwd())
+        return path.relative_to(Path.cwd())
     except ValueError:
-        return directory
+        return path
 
 
-def load_rules(loaded: "Loaded") -> "Ruleset":
-    """The mappings of a config. Raises ProblemsFound, whose files are named so that they can be opened from here."""
+def lock_file(loaded: "Loaded", crm: str) -> Path:
+    """Where the lock file of a CRM is, or would be, as short as it can be told from here."""
+    from connector.config.schema_lock import lock_path  # noqa: PLC0415 - heavy.
+
+    return short(lock_path(loaded.at(loaded.settings.schemas), crm))
+
+
+def read_locks(loaded: "Loaded") -> "dict[str, CrmSchema]":
+    """The schemas of the CRMs that have a lock file. Raises ProblemsFound, with the way to a broken one."""
+    from connector.adapters import read_schemas  # noqa: PLC0415 - heavy.
+
+    try:
+        return read_schemas(loaded)
+    except ProblemsFound as found:
+        directory = short(loaded.at(loaded.settings.schemas))
+        raise ProblemsFound([replace(one, file=str(directory / one.file)) for one in found.problems]) from None
+
+
+def load_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = None) -> "Ruleset":
+    """The mappings of a config; with `schemas` held against these.
+
+    Raises ProblemsFound, whose files are named so that they can be opened from here.
+    """
     from connector.adapters import mapping_context  # noqa: PLC0415 - heavy.
     from connector.mapping.compile import load_mappings  # noqa: PLC0415 - heavy.
 
     try:
-        return load_mappings(loaded.at(loaded.settings.mappings), mapping_context(loaded))
+        return load_mappings(loaded.at(loaded.settings.mappings), mapping_context(loaded, schemas))
     except ProblemsFound as found:
         raise ProblemsFound(placed(loaded, found.problems)) from None
 

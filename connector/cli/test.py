@@ -9,7 +9,7 @@ import click
 
 from connector.cli.exits import Exit, Misused
 from connector.cli.render import Paper, answer, as_json, waiting
-from connector.cli.setup import Setup, load_rules, mappings_directory
+from connector.cli.setup import Setup, load_rules, mappings_directory, read_locks
 
 if TYPE_CHECKING:
     from connector.mapping.compile import Ruleset
@@ -30,7 +30,7 @@ def test(ctx: click.Context, *, files: Sequence[Path], as_json: bool) -> None:
     setup: Setup = ctx.obj
     loaded = setup.config()
     directory = mappings_directory(loaded)
-    rules = load_rules(loaded)
+    rules = load_rules(loaded, read_locks(loaded))
     wanted = _wanted(rules, files, directory)
     by_file: dict[str, list[dict[str, Any]]] = defaultdict(list)
     with waiting("running the tests"):

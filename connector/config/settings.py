@@ -154,6 +154,8 @@ class Settings(Strict):
     """How opt-outs are guarded."""
     mappings: str = "mappings"
     """The directory of the mapping files; relative to the config file."""
+    schemas: str = "schema"
+    """The directory of what the CRMs tell of their objects, by `connector schema pull`; relative to the config file."""
     timezone: TimeZone = "UTC"
     """The time zone of dates that name none, and in which dates are written."""
     default_region: Region | None = None

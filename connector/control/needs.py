@@ -1,4 +1,4 @@
-"""What the mappings need of each CRM: objects, key fields, fields written and read. Asked by `check --live` and at the start."""
+"""What the mappings need of each CRM: objects, key fields, fields written and read. Asked wherever a CRM is held against them."""
 
 from collections.abc import Sequence
 
@@ -21,6 +21,7 @@ def needs(rules: Ruleset) -> dict[str, list[Needs]]:
             if item.key.name != ID_FIELD:
                 here.keys[item.key.name] = None
             here.written.update(dict.fromkeys(one.name for one in (*item.set, *item.create)))
+            here.parents.update(dict.fromkeys(item.parents))
     for crm, objects in rules.feeds.items():
         for name, plan in objects.items():
             here = of(crm, name)
@@ -36,10 +37,15 @@ class _Object:
         self.keys: dict[str, None] = {}
         self.written: dict[str, None] = {}
         self.read: dict[str, None] = {}
+        self.parents: dict[tuple[str, str | None], None] = {}
 
     def needs(self) -> Needs:
         return Needs(
-            object=self.name, key_fields=_sorted(self.keys), written=_sorted(self.written), read=_sorted(self.read)
+            object=self.name,
+            key_fields=_sorted(self.keys),
+            written=_sorted(self.written),
+            read=_sorted(self.read),
+            parents=tuple(self.parents),
         )
 
 

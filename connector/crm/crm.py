@@ -8,7 +8,12 @@ from connector.delivery.quota import Quota, Usage
 from connector.delivery.transport import Credentials
 from connector.model.exchange import Exchange
 from connector.model.finding import Finding
+from connector.model.outcome import Retry
 from connector.model.roles import ConsentFields, Door, Feed, Sink
+from connector.model.schema import ObjectSchema
+
+# An object as the CRM tells of it, why it could not be asked, or None: it has no such object, or none that we may see.
+Told = ObjectSchema | Retry | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +24,9 @@ class Needs:
     key_fields: tuple[str, ...] = ()  # by which records are written
     written: tuple[str, ...] = ()
     read: tuple[str, ...] = ()  # by a feed
+    parents: tuple[
+        tuple[str, str | None], ...
+    ] = ()  # relationships that are written, and the parent's type where it is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +49,7 @@ class Crm:
     feed: Callable[[Watching], Feed]
     quota: Quota  # of API calls
     usage: Callable[[Mapping[str, str]], Usage | None]  # the org's own count of them, from the headers of an answer
+    describe: Callable[[Sequence[str]], Exchange[Mapping[str, Told]]]  # objects, by the names asked for
     preflight: Callable[[Sequence[Needs]], Exchange[list[str]]]  # what it lacks of them, one sentence each
     # A look at it and at our way to it; the function tells our own time, aware.
     checkup: Callable[[Sequence[Needs], Callable[[], datetime]], Exchange[list[Finding]]]

@@ -15,10 +15,12 @@ from connector.mapping.context import Context, Findings
 from connector.mapping.items import CompiledItem, WriteItem
 from connector.mapping.operations import compile_items
 from connector.mapping.rules import FeedSettings, MappingFile, Rule
+from connector.mapping.schema_checks import check_schemas
 from connector.mapping.sources import check_sources
 from connector.model.event import Event
 from connector.model.operation import ID_FIELD
 from connector.model.problem import Problem, ProblemsFound, Severity
+from connector.model.schema import CrmSchema
 
 VERSION_LENGTH = 12  # hex digits: enough to tell two versions of one installation apart
 ENDINGS = frozenset({".yaml", ".yml"})
@@ -72,6 +74,7 @@ class Ruleset:
     files: tuple[CompiledFile, ...]
     feeds: Mapping[str, Mapping[str, FeedPlan]]  # CRM → object → what to read
     warnings: tuple[Problem, ...] = ()
+    _read: tuple[tuple[MappingFile, Findings], ...] = field(default=(), repr=False)
     _by_source: Mapping[str, tuple[CompiledFile, ...]] = field(default_factory=dict, repr=False)
 
     @property
@@ -83,6 +86,15 @@ class Ruleset:
         """The files that see the event, in the order of their names."""
         files = self._by_source.get(event.source, ())
         return files if event.object is None else [file for file in files if file.sees(event)]
+
+    def misfits(self, schemas: Mapping[str, CrmSchema]) -> list[Problem]:
+        """What in the files does not fit the CRMs, by what these have told of their objects."""
+        found: list[Problem] = []
+        for model, before in self._read:
+            findings = Findings(before.document, before.context)
+            check_schemas(model, findings, schemas)
+            found += findings.problems
+        return sorted(found, key=_place)
 
     def only(self, name: str) -> "Ruleset":
         """The same with one file alone: what its tests are run against."""
@@ -116,6 +128,7 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
             continue
         findings = Findings(document, context)
         files.append(_compile_file(model, findings))
+        check_schemas(model, findings, context.schemas)
         models.append((model, findings))
     feeds = _feeds(files)
     check_record_paths(models, {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()})
@@ -130,6 +143,7 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
         files=tuple(files),
         feeds=feeds,
         warnings=tuple(found),
+        _read=tuple(models),
         _by_source=_index(files),
     )
 

@@ -9,6 +9,7 @@ from connector.config.load import did_you_mean
 from connector.mapping.paths import BadPath
 from connector.model.problem import Problem, Severity
 from connector.model.roles import ConsentFields
+from connector.model.schema import CrmSchema
 
 Where = tuple[str | int, ...]
 
@@ -21,6 +22,9 @@ class Context:
     crms: tuple[str, ...]  # names of the configured CRMs
     commands: Mapping[str, frozenset[str]] = field(default_factory=dict)  # provider → the commands that it takes
     consent_fields: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
+    schemas: Mapping[str, CrmSchema] = field(
+        default_factory=dict
+    )  # CRM → what it has told of its objects, where it has
     timezone: str = "UTC"  # of dates that name none
     region: str | None = None  # of phone numbers without a country code
 

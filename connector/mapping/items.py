@@ -66,6 +66,9 @@ class WriteItem:
     consent: frozenset[str] = frozenset()  # of the fields written, those that bear consent
     flag: str | None = None  # of the fields written, the opt-out flag
     opted_out: str = ""  # the flag's value that means out, folded
+    parents: tuple[
+        tuple[str, str | None], ...
+    ] = ()  # relationships that it writes, and the parent's type where it is told
 
     @property
     def values(self) -> tuple[FieldValue, ...]:

@@ -88,7 +88,13 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
         consent=consent,
         flag=flag,
         opted_out=opted_out,
+        parents=_parents({**create, **item.set}),
     )
+
+
+def _parents(fields: dict[str, Any]) -> tuple[tuple[str, str | None], ...]:
+    """The relationships among fields, and the parent's type where it is told."""
+    return tuple((name, value.get("type")) for name, value in fields.items() if isinstance(value, dict))
 
 
 def _consent(context: Context, sink: str, name: str, fields: tuple[str, ...]) -> tuple[frozenset[str], str | None, str]:

@@ -10,6 +10,9 @@ import phonenumbers
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 # phonenumbers also reads vanity letters, extensions and zero-width characters; an identifier must not.
 PLAUSIBLE = re.compile(r"\+?[0-9 ()\-.]{4,24}")
+# What people also put between the digits of a number, and the trunk zero that is left out behind a country code.
+OTHER_DASHES = str.maketrans(dict.fromkeys("/\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
+TRUNK_ZERO = re.compile(r"(?<=[\d)])\s*\(0\)")
 
 
 class NumberFormat(StrEnum):
@@ -66,6 +69,16 @@ def parse_phone(
     else:
         return None
     return Phone(candidate) if E164.fullmatch(candidate) else None
+
+
+def phone_as_written(text: object, region: str | None) -> Phone | None:
+    """A number as people write it in a CRM: with its country code, or as one of the configured country."""
+    if isinstance(text, str):
+        text = unicodedata.normalize("NFKC", text).translate(OTHER_DASHES).strip()
+        abroad = text.lstrip("(")
+        if abroad.startswith(("+", "00")):
+            return parse_phone(TRUNK_ZERO.sub("", abroad, count=1))
+    return parse_phone(text, number_format=NumberFormat.NATIONAL if region else NumberFormat.E164, region=region)
 
 
 def _national(plain: str, region: str) -> Phone | None:

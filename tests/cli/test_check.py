@@ -75,7 +75,7 @@ def test_live_tells_what_the_org_lacks(home, org, monkeypatch):
     home.edit("strex-subscription.yaml", "SMS_Keywords__c:", "SMS_Keyword_List__c:")
     said = home.json("check", "--live", code=1)
     (lack,) = said["problems"]
-    assert lack["file"] == "salesforce"
+    assert (lack["file"], lack["line"]) == ("mappings/strex-subscription.yaml", 43)
     assert "SMS_Keyword_List__c" in lack["message"]
 
 

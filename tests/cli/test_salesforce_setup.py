@@ -1,12 +1,15 @@
 """`connector salesforce setup` in a new org: what it shows, deploys, assigns, and leaves alone."""
 
 import json
+import shutil
 import urllib.parse
 import urllib.request
 
 import pytest
 from sandbox.test_salesforce_signin import pem_pair
 
+from connector.crm.salesforce.metadata import MetadataApi
+from connector.crm.salesforce.package import PLACES, shipped
 from connector.sandbox.salesforce import build
 
 PARTS = 27
@@ -135,6 +138,24 @@ def test_a_token_that_is_missing_or_over_is_told_with_the_cure(home, org, monkey
     done = home.run("salesforce", "setup", "--yes", "--token-env", "ADMIN_TOKEN")
     assert done.exit_code == 1
     assert "INVALID_SESSION_ID" in done.stderr
+
+
+def test_nothing_is_deployed_while_a_field_of_another_type_is_in_the_way(home, org, tmp_path):
+    root = tmp_path / "other"
+    shutil.copytree(PLACES[1], root)
+    field = root / "force-app/main/default/objects/Contact/fields/SMS_Opt_Out_Source__c.field-meta.xml"
+    text = field.read_text().replace("<type>Text</type>", "<type>LongTextArea</type><visibleLines>3</visibleLines>")
+    field.write_text(text)
+    token = {"Authorization": f"Bearer {org.administrators_token()}"}
+    with MetadataApi(org.url, token, version="62.0", client="tests") as api:
+        api.deploy(shipped(places=[root]).archive(), check_only=False)
+    home.json("salesforce", "setup", "--yes", "--assign")
+    before = org.deployments()
+    done = home.run("salesforce", "setup", "--yes", "--assign")
+    assert done.exit_code == 1
+    assert "! field Contact.SMS_Opt_Out_Source__c: is of type textarea, and string is needed" in done.stdout
+    assert "nothing was changed: clear away first what is in the way" in done.stdout
+    assert org.deployments() == before
 
 
 def test_an_org_that_is_down_is_unreachable(home, org):

@@ -1,7 +1,6 @@
 """The package that is deployed: it holds what the shipped mappings need, and nothing more; and it is packed as the org wants it."""
 
 import io
-import json
 import shutil
 import zipfile
 from pathlib import Path
@@ -33,6 +32,20 @@ def needed():
     return needs(load_mappings(ROOT / "mappings", context))["salesforce"]
 
 
+@pytest.fixture
+def more(tmp_path):
+    """What all shipped files need together."""
+    others = "".join(
+        f"  {name}: {{path_secrets: [{{env: SECRET}}]}}\n" for name in ("sumotext", "onlinefundraising", "messagecloud")
+    )
+    config = tmp_path / "config.yaml"
+    config.write_text((ROOT / "config.example.yaml").read_text().replace("\nproviders:\n", f"\nproviders:\n{others}"))
+    shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
+    for path in (ROOT / "mappings" / "more").glob("*.yaml"):
+        shutil.copy(path, tmp_path / "mappings")
+    return needs(load_mappings(tmp_path / "mappings", mapping_context(load_config(config))))["salesforce"]
+
+
 def names(need):
     fields = {*need.key_fields, *need.written, *need.read}
     return {f"{need.object}.{name.removesuffix('__r') + '__c' if name.endswith('__r') else name}" for name in fields}
@@ -44,6 +57,18 @@ def test_it_has_the_custom_fields_and_objects_of_the_shipped_mappings_and_nothin
         name for need in needed for name in names(need) if name.endswith("__c")
     }
     assert set(package.objects) == {need.object for need in needed if need.object.endswith("__c")}
+
+
+def test_with_the_mappings_in_more_it_has_their_custom_fields_too(more):
+    used = {name for need in more for name in names(need)}
+    package = shipped(used)
+    assert {one.shown_as for one in package.fields} == {name for name in used if name.endswith("__c")}
+    _, allowed = sorted(package.permission_sets, key=lambda one: one.name)
+    assert allowed.name == "CRM_Connector_Campaigns"
+    assert set(allowed.fields) == {one.shown_as for one in package.fields} - {one.shown_as for one in shipped().fields}
+    assert {name: (rights.create, rights.edit) for name, rights in allowed.objects.items()} == {
+        "Campaign": (True, True)
+    }
 
 
 def test_its_permission_set_allows_what_they_need_and_nothing_more(needed):
@@ -115,17 +140,9 @@ def test_a_field_never_gets_shorter():
     assert field.element.findtext(f"{{{NAMESPACE}}}length") == "255"
 
 
-def test_another_directory_is_taken_where_the_mappings_use_it(tmp_path):
-    root = tmp_path / "salesforce"
-    shutil.copytree(PLACES[1], root)
-    more = root / "more" / "main/default/objects/Campaign/fields/SMS_Key__c.field-meta.xml"
-    more.parent.mkdir(parents=True)
-    shutil.copy(root / "force-app/main/default/objects/Contact/fields/SMS_Key__c.field-meta.xml", more)
-    project = json.loads((root / "sfdx-project.json").read_text())
-    project["packageDirectories"].append({"path": "more"})
-    (root / "sfdx-project.json").write_text(json.dumps(project))
-    assert "Campaign.SMS_Key__c" not in {one.full_name for one in shipped(["Contact.SMS_Key__c"], [root]).fields}
-    assert "Campaign.SMS_Key__c" in {one.full_name for one in shipped(["Campaign.SMS_Key__c"], [root]).fields}
+def test_another_directory_is_taken_where_the_mappings_use_it():
+    assert "Campaign.SMS_Key__c" not in {one.full_name for one in shipped(["Contact.SMS_Key__c"]).fields}
+    assert "Campaign.SMS_Key__c" in {one.full_name for one in shipped(["Task.SMS_Key__c"]).fields}
 
 
 def test_an_installation_without_it_says_so(tmp_path):

@@ -91,6 +91,14 @@ async def test_only_what_is_missing_is_wanted(bare, tmp_path):
     assert {one.standing for one in found.findings} == {Standing.THERE}
 
 
+async def test_a_field_of_tasks_is_made_on_activities(bare):
+    package = shipped(["Task.SMS_Key__c"])
+    await install(bare, package)
+    assert (await look(bare, package)).to_do == ()
+    ids = await bare.load("Task", [{"Subject": "Call", "SMS_Key__c": "k1"}], key="SMS_Key__c")
+    assert len(ids) == 1
+
+
 async def test_a_field_that_is_shorter_grows_and_one_that_is_longer_stays(bare, tmp_path):
     path = "objects/Contact/fields/SMS_Keywords__c.field-meta.xml"
     await install(bare, altered(tmp_path / "a", path, ("<length>255<", "<length>40<")))

@@ -11,6 +11,7 @@ from connector.crm.salesforce.checkup import checkup
 from connector.crm.salesforce.describe import Wanted, preflight
 from connector.crm.salesforce.feed import SalesforceFeed
 from connector.crm.salesforce.login import SalesforceCredentials
+from connector.crm.salesforce.objects import Describer
 from connector.crm.salesforce.outbound import OutboundDoor
 from connector.crm.salesforce.settings import OutboundSettings, SalesforceSettings
 from connector.crm.salesforce.sink import SalesforceSink
@@ -60,6 +61,7 @@ def build(name: str, settings: SalesforceSettings, base: Path) -> Crm:
         feed=feed,
         quota=Quota(share=settings.quota.share, reserve=settings.quota.reserve_for_opt_outs),
         usage=decode.usage,
+        describe=Describer(api).describe,
         preflight=look,
         checkup=examine,
         consent_fields=consent,

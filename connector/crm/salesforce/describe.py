@@ -1,4 +1,4 @@
-"""What an org says of its objects, and whether it has what the mappings need. Asked at the start and by `check --live`.
+"""What an org says of its objects, and whether it has what the mappings need. Asked by set-up and backfill.
 
 Source: REST API Developer Guide, "sObject Describe".
 """
@@ -22,6 +22,7 @@ class FieldInfo:
     """One field as the integration user sees it."""
 
     name: str
+    label: str
     type: str
     length: int
     external_id: bool
@@ -33,6 +34,7 @@ class FieldInfo:
     picklist: tuple[str, ...]  # active values
     restricted: bool  # no other values than these
     relationship: str | None  # the name by which a parent is given
+    parents: tuple[str, ...]  # objects that it may point to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,15 +117,17 @@ def _fields(reply: Reply) -> Mapping[str, FieldInfo] | Retry:
     fields = whole.body.get("fields") if isinstance(whole.body, dict) else None
     if not isinstance(fields, list):
         return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a description without fields")
-    infos = [_field(field) for field in fields if isinstance(field, dict)]
+    infos = [read_field(field) for field in fields if isinstance(field, dict)]
     return {info.name: info for info in infos}
 
 
-def _field(told: Mapping[str, Any]) -> FieldInfo:
-    values = told.get("picklistValues")
+def read_field(told: Mapping[str, Any]) -> FieldInfo:
+    """One entry of `fields` in a description."""
+    values, parents = told.get("picklistValues"), told.get("referenceTo")
     length = told.get("length")
     return FieldInfo(
         name=str(told.get("name")),
+        label=str(told.get("label") or ""),
         type=str(told.get("type")),
         length=length if isinstance(length, int) else 0,
         external_id=told.get("externalId") is True,
@@ -141,4 +145,5 @@ def _field(told: Mapping[str, Any]) -> FieldInfo:
         ),
         restricted=told.get("restrictedPicklist") is True,
         relationship=told.get("relationshipName") or None,
+        parents=tuple(str(name) for name in parents) if isinstance(parents, list) else (),
     )

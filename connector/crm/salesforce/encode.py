@@ -208,9 +208,10 @@ class Api:
         """One query that also sees deleted records."""
         return self.read(self._query_path("queryAll", soql), {"Sforce-Query-Options": f"batchSize={QUERY_BATCH}"})
 
-    def describe(self, object_name: str) -> HttpCall:
-        """What the org says of an object and its fields."""
-        return self.read(f"{self.root}/sobjects/{identifier(object_name)}/describe")
+    def describe(self, object_name: str, *, since: str | None = None) -> HttpCall:
+        """What the org says of an object and its fields; `since` is a `Last-Modified` behind which only changes are wanted."""
+        path = f"{self.root}/sobjects/{identifier(object_name)}/describe"
+        return self.read(path, None if since is None else {"If-Modified-Since": since})
 
     def read(self, path: str, headers: Mapping[str, str] | None = None) -> HttpCall:
         """Any question by its path."""

@@ -38,8 +38,18 @@ class FieldPart:
 
     @property
     def full_name(self) -> str:
-        """As permission sets and package.xml name it."""
+        """As package.xml names it."""
         return f"{self.object}.{self.name}"
+
+    @property
+    def shown_on(self) -> str:
+        """The object on which it is read and written: fields of tasks are made on an object that has no records of its own."""
+        return "Task" if self.object == "Activity" else self.object
+
+    @property
+    def shown_as(self) -> str:
+        """As mappings and field permissions name it."""
+        return f"{self.shown_on}.{self.name}"
 
     def as_long_as(self, length: int) -> "FieldPart":
         """The same field, with room for this many characters at least."""
@@ -149,7 +159,7 @@ def shipped(used: Iterable[str] = (), places: Iterable[Path] = PLACES) -> Packag
     parts = []
     for directory in project["packageDirectories"]:
         part = _read(root / directory["path"], version)
-        if directory.get("default") or wanted & {*part.objects, *(one.full_name for one in part.fields)}:
+        if directory.get("default") or wanted & {*part.objects, *(one.shown_as for one in part.fields)}:
             parts.append(part)
     return Package(
         version=version,

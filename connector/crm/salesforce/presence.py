@@ -65,9 +65,7 @@ class Surprises:
 
     def __init__(self) -> None:
         self.existing: dict[int, str] = {}  # taken for new; their Ids
-        self.doubted: set[int] = (
-            set()
-        )  # refused as new: they may exist, and then what is only for new ones does not count
+        self.doubted: set[int] = set()  # refused as new: perhaps for what does not count where they exist
         self.absent: set[int] = set()  # taken to exist, and gone
         self.orphans: set[int] = set()  # children of these
 

@@ -73,7 +73,7 @@ class Survey:
 def survey(api: Api, package: Package, user: str) -> Exchange[Survey]:
     """Compare the package with the org; one API call an object and a permission set. Raises ConnectorError."""
     described: dict[str, Mapping[str, FieldInfo] | None] = {}
-    for name in sorted({*package.objects, *(one.object for one in package.fields)}):
+    for name in sorted({*package.objects, *(one.shown_on for one in package.fields)}):
         described[name] = yield from _described(api, name)
     sets: dict[str, Granted] = {}
     for part in package.permission_sets:
@@ -104,9 +104,9 @@ def _findings(
             standing = Standing.HIDDEN
         yield Finding(name=name, kind="object", standing=standing)
     for field in package.fields:
-        info = (described[field.object] or {}).get(field.name.casefold())
+        info = (described[field.shown_on] or {}).get(field.name.casefold())
         if info is None:
-            hidden = field.full_name in seen_by_others
+            hidden = field.shown_as in seen_by_others
             yield Finding(name=field.full_name, kind="field", standing=Standing.HIDDEN if hidden else Standing.ADD)
         else:
             yield _compared(field, info)
@@ -164,7 +164,7 @@ def _grown(package: Package, described: Mapping[str, Mapping[str, FieldInfo] | N
     """The same, where no field gets shorter than it is in the org."""
     return package.with_fields(
         tuple(
-            one.as_long_as(info.length) if (info := (described[one.object] or {}).get(one.name.casefold())) else one
+            one.as_long_as(info.length) if (info := (described[one.shown_on] or {}).get(one.name.casefold())) else one
             for one in package.fields
         )
     )

@@ -43,7 +43,7 @@ class Administration:
 
     def check(self, components: Sequence[Component]) -> list[Failure]:
         """What cannot be deployed, one failure a component."""
-        coming = {component.name for component in components if component.kind != "PermissionSet"}
+        coming = {component.shown_as for component in components if component.kind != "PermissionSet"}
         failures = []
         for component in components:
             try:
@@ -65,7 +65,7 @@ class Administration:
                     component.name, f"a{self._prefixes:02X}", org.text("Name", 80, formula="""printf('%06d', "row")""")
                 )
             elif component.kind == "CustomField":
-                self._put_field(component.name.partition(".")[0], field(component))
+                self._put_field(component.object, field(component))
         self.reveal()
 
     def reveal(self) -> None:
@@ -93,13 +93,13 @@ class Administration:
 
     def _check_field(self, component: Component, coming: set[str]) -> None:
         new = field(component)
-        name = component.name.partition(".")[0]
+        name = component.object
         if self._object(name) is None and name not in coming:
             raise ComponentError(f"Entity Enumeration Or ID: bad value for restricted picklist field: {name}")
         for target in new.targets:
             if self._object(target) is None and target not in coming:
                 raise ComponentError(f"referenceTo value of '{target}' does not resolve to a valid sObject type")
-        old = self._field(component.name)
+        old = self._field(component.shown_as)
         if old is not None and old.kind is not new.kind:
             raise ComponentError(f"Cannot update a field from a {old.kind.name.title()} to a {new.kind.name.title()}")
 

@@ -126,9 +126,11 @@ class Api:
     def _describe(self, call: Call, name: str) -> Answer:
         known = an_object(self._schema, name)
         since = {key.lower(): value for key, value in call.headers.items()}.get("if-modified-since")
-        headers = {"Last-Modified": formatdate(self._started, usegmt=True)}
+        # Headers know whole seconds: every change counts as one, so that two within a second are told apart.
+        modified = self._started + self._schema.changes
+        headers = {"Last-Modified": formatdate(modified, usegmt=True)}
         try:
-            unchanged = since is not None and parsedate_to_datetime(since).timestamp() >= self._started
+            unchanged = since is not None and parsedate_to_datetime(since).timestamp() >= modified
         except ValueError:
             unchanged = False
         return (

@@ -47,6 +47,18 @@ class Component:
     file: str
     element: Element
 
+    @property
+    def object(self) -> str:
+        """The object whose part it is: fields of tasks are made on the object Activity, which has no records."""
+        name = self.name.partition(".")[0]
+        return "Task" if name == "Activity" else name
+
+    @property
+    def shown_as(self) -> str:
+        """The name under which it is read and written."""
+        own = self.name.partition(".")[2]
+        return f"{self.object}.{own}" if own else self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:

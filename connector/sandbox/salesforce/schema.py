@@ -12,6 +12,7 @@ class Schema:
         self.objects: dict[str, SObject] = {}
         self._any_case: dict[str, SObject] = {}
         self._by_prefix: dict[str, SObject] = {}
+        self.changes = 0
         for known in objects:
             self.put(known)
 
@@ -20,6 +21,12 @@ class Schema:
         self.objects[known.name] = known
         self._any_case[known.name.lower()] = known
         self._by_prefix[known.prefix] = known
+        self.changes += 1
+
+    def hide(self, known: SObject) -> None:
+        """Show an object to nobody any more."""
+        del self.objects[known.name], self._any_case[known.name.lower()], self._by_prefix[known.prefix]
+        self.changes += 1
 
     def find(self, name: str) -> SObject | None:
         """The object of that name, without regard to case."""

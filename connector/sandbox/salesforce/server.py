@@ -22,6 +22,7 @@ from connector.sandbox.salesforce.login import LoginRefusedError, Sessions
 from connector.sandbox.salesforce.metadata import Metadata
 from connector.sandbox.salesforce.outbound import Outbound
 from connector.sandbox.salesforce.refusals import RequestRefusedError
+from connector.sandbox.salesforce.remodelling import Remodelling
 from connector.sandbox.salesforce.usage import Usage
 from connector.sandbox.salesforce.values import as_moment
 
@@ -86,6 +87,7 @@ class Server:
             clock=self._clock,
         )
         app.add_routes(control.routes())
+        app.add_routes(Remodelling(self._database).routes())
         app.router.add_post("/services/oauth2/token", self.log_in)
         app.router.add_get("/services/oauth2/userinfo", self.user_info)
         app.router.add_get("/services/data", self.versions)

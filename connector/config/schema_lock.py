@@ -1,0 +1,130 @@
+"""The schema lock: what a CRM has told of its objects, as a file that is kept with the mappings. No secrets, no times.
+
+What was told alike is written alike, each field on a line of its own: a pull that found nothing new changes no byte, and a
+version control system shows a change as the field that it is.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from connector.model.problem import Position, Problem, ProblemsFound
+from connector.model.schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
+
+VERSION = 1
+ENDING = ".lock.json"
+NOTE = "Written by `connector schema pull`. Commit it with the mappings, and do not edit it."
+CURE = "write it anew with `connector schema pull`, or take the last good one from your version control"
+MAX_BYTES = 16 * 1024 * 1024  # a hundred objects of a thousand fields each
+DEFAULTS = {one.name: one.default for one in fields(FieldSchema)}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Field(_Strict):
+    label: str = ""
+    kind: FieldKind = FieldKind.TEXT
+    length: int = 0
+    choices: tuple[str, ...] = ()
+    restricted: bool = False
+    createable: bool = False
+    updateable: bool = False
+    required: bool = False
+    unique: bool = False
+    external_id: bool = False
+    id_lookup: bool = False
+    relationship: str | None = None
+    parents: tuple[str, ...] = ()
+
+
+class _Object(_Strict):
+    label: str = ""
+    fields: dict[str, _Field]
+
+
+class _Lock(_Strict):
+    version: Literal[1]
+    note: str = ""
+    crm: str
+    objects: dict[str, _Object]
+
+
+def lock_path(directory: Path, crm: str) -> Path:
+    """Where the lock of a CRM is."""
+    return directory / f"{crm}{ENDING}"
+
+
+def lock_text(schema: CrmSchema) -> str:
+    """The lock's text: objects and fields in the order of their names; what is as usual is left out."""
+    objects = sorted(schema.objects, key=lambda one: one.name)
+    parts = [_object_text(one) for one in objects]
+    head = f'{{\n  "version": {VERSION},\n  "note": {_json(NOTE)},\n  "crm": {_json(schema.crm)},\n  "objects": {{'
+    return head + ("\n" + ",\n".join(parts) + "\n  " if parts else "") + "}\n}\n"
+
+
+def _object_text(one: ObjectSchema) -> str:
+    lines = [
+        f"        {_json(field.name)}: {_json(_told(field))}" for field in sorted(one.fields, key=lambda it: it.name)
+    ]
+    inside = "{\n" + ",\n".join(lines) + "\n      }" if lines else "{}"
+    return f'    {_json(one.name)}: {{\n      "label": {_json(one.label)},\n      "fields": {inside}\n    }}'
+
+
+def _told(field: FieldSchema) -> dict[str, Any]:
+    values = {name: getattr(field, name) for name in DEFAULTS if name != "name"}
+    return {name: value for name, value in values.items() if name == "kind" or value != DEFAULTS[name]}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def read_lock(path: Path, crm: str, file: str | None = None) -> CrmSchema | None:
+    """The lock of a CRM; None where there is none. Raises ProblemsFound for one that cannot be used; `file` is its name there."""
+    name = file or path.name
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unusable(name, f"this cannot be read: {error.strerror}", "let the service's user read it") from None
+    return parse_lock(raw, crm, name)
+
+
+def parse_lock(raw: bytes, crm: str, file: str) -> CrmSchema:
+    """The same of a lock's text. Raises ProblemsFound."""
+    if len(raw) > MAX_BYTES:
+        raise _unusable(file, f"this is larger than {MAX_BYTES // 1024 // 1024} MiB, and no schema lock", CURE)
+    try:
+        document = json.loads(raw)
+    except json.JSONDecodeError as error:
+        place = Position(error.lineno, error.colno)
+        raise _unusable(file, f"this is no schema lock: {error.msg}", CURE, place) from None
+    except (UnicodeDecodeError, RecursionError):
+        raise _unusable(file, "this is no schema lock", CURE) from None
+    if isinstance(document, Mapping) and document.get("version", VERSION) != VERSION:
+        raise _unusable(file, "this was written by another version of the connector", CURE)
+    try:
+        lock = _Lock.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        at = ".".join(str(step) for step in first["loc"])
+        raise _unusable(file, f"this is no schema lock: {at or 'the whole'}: {first['msg']}", CURE) from None
+    if lock.crm != crm:
+        raise _unusable(file, f"this is the schema of `{lock.crm}`, and not of `{crm}`", CURE)
+    return CrmSchema(crm=lock.crm, objects=tuple(_object(name, one) for name, one in lock.objects.items()))
+
+
+def _object(name: str, one: _Object) -> ObjectSchema:
+    told = tuple(FieldSchema(name=field, **dict(about)) for field, about in one.fields.items())
+    return ObjectSchema(name=name, label=one.label, fields=told)
+
+
+def _unusable(file: str, message: str, hint: str, position: Position | None = None) -> ProblemsFound:
+    return ProblemsFound([Problem(file=file, position=position, code="bad-lock", message=message, hint=hint)])

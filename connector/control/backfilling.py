@@ -1,0 +1,232 @@
+"""A backfill from the first question to the last result: reads all contacts, plans, writes in jobs; it can be interrupted anywhere."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import UTC, timedelta
+from functools import partial
+from itertools import count
+from typing import Any, TypeVar
+
+from connector.crm.salesforce import decode
+from connector.crm.salesforce.backfill import OBJECT, Contact, Contacts, Many, Verdict, refusal, settle
+from connector.crm.salesforce.bulk import Bulk, Gone, Job, State
+from connector.crm.salesforce.decode import Failed
+from connector.delivery.transport import Client
+from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.exchange import Exchange, HttpCall
+from connector.store.backfill_book import BackfillBook, Line
+
+T = TypeVar("T")
+
+PAGE_ROWS = 20_000  # of a query's answer: a few megabytes
+JOB_ROWS = 200_000  # of one job that writes: 7 MB; Salesforce takes 100
+ROUNDS = 3  # tries of a contact that was locked or the like
+TRIES = 6  # of a call in a row, before the command gives up for now
+FIRST_GAP, GROWTH, LONGEST_GAP = 0.25, 1.5, 30.0  # seconds between two looks at a job: small orgs are quick
+# A change bears the time at which its transaction began, and is seen when that ends: Salesforce lets Apex run for ten minutes.
+OVERLAP = timedelta(minutes=10)
+
+
+class Backfilling:
+    """One backfill of one org. `tell` is given a line for a person who waits, `sleep` waits for seconds."""
+
+    def __init__(
+        self,
+        client: Client,
+        bulk: Bulk,
+        contacts: Contacts,
+        book: BackfillBook,
+        *,
+        tell: Callable[[str], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        job_rows: int = JOB_ROWS,
+    ) -> None:
+        self._client = client
+        self._bulk = bulk
+        self._contacts = contacts
+        self._book = book
+        self._tell = tell
+        self._sleep = sleep
+        self._job_rows = job_rows
+
+    async def read(self) -> None:
+        """Read all contacts into the book, each judged by itself."""
+        job = await self._insist(partial(self._bulk.query, self._contacts.soql))
+        self._book.note(since=f"{job.created.astimezone(UTC) - OVERLAP:%Y-%m-%dT%H:%M:%SZ}")
+        self._tell("Salesforce gathers the contacts")
+        job = await self._ended(job.id, query=True)
+        if job.state is not State.JOB_COMPLETE:
+            raise ConnectorError(f"Salesforce did not answer the query for contacts ({job.error or job.state})")
+        read, locator = 0, None
+        while True:
+            self._tell(f"reading contacts: {read:,} so far")
+            table = await self._insist(partial(self._bulk.page, job.id, locator, PAGE_ROWS))
+            lines = [_line(self._contacts.read(row)) for row in table.rows("Id")]
+            self._book.add(lines)
+            read += len(lines)
+            locator = table.locator
+            if locator is None:
+                break
+        await self._client.run(self._bulk.forget(job.id))
+
+    def plan(self, many: Many) -> None:
+        """Judge the contacts that others bear on."""
+        self._tell("comparing the numbers")
+        self._book.judge(
+            (one.verdict, one.others, one.id)
+            for sharers in self._book.sharers(Verdict.OPEN)
+            for one in settle(sharers.ids, sharers.holder, many)
+        )
+
+    async def write(self) -> None:
+        """Write what is to be filled and not yet written.
+
+        Raises PeerUnavailable or ConnectorError; whatever it was, the next call goes on from there.
+        """
+        failures = count(1)
+        while True:
+            job_id = self._book.job()
+            if job_id is None:
+                job_id = await self._take()
+                if job_id is None:
+                    return
+                try:
+                    self._tell("uploading")
+                    await self._client.run(self._bulk.upload(job_id, self._columns, self._book.rows(job_id)))
+                except PeerUnavailable:
+                    # Whether it was taken, the job itself knows.
+                    if (number := next(failures)) >= TRIES:
+                        raise
+                    await self._sleep(_pause(number))
+            job = await self._insist(partial(self._bulk.look, job_id))
+            if job.state is State.OPEN:
+                await self._drop(job_id)
+            else:
+                await self._follow(job_id)
+
+    async def give_up(self) -> None:
+        """Stop the job that is under way; what it has written stays."""
+        job_id = self._book.job()
+        if job_id is None:
+            return
+        try:
+            job = await self._insist(partial(self._bulk.look, job_id))
+            if not job.state.ended:
+                await self._client.run(self._bulk.abort(job_id))
+        except Gone:
+            return
+
+    @property
+    def _columns(self) -> tuple[str, str]:
+        return "Id", self._contacts.key_field
+
+    async def _take(self) -> str | None:
+        """A new job with the next contacts in the book; None where there are none any more."""
+        if not self._book.counts().get(Verdict.FILL):
+            return None
+        await self._drop_changed()
+        if not self._book.counts().get(Verdict.FILL):
+            return None
+        job = await self._insist(partial(self._bulk.update, OBJECT))
+        self._book.take(job.id, self._job_rows)
+        return job.id
+
+    async def _drop(self, job_id: str) -> None:
+        """A job that was never closed does nothing, and cannot be given its rows twice: another one takes them."""
+        await self._insist(partial(self._bulk.abort, job_id))
+        self._book.release(job_id)
+
+    async def _follow(self, job_id: str) -> None:
+        """Wait for a job and write its results into the book."""
+        counts = self._book.counts()
+        done, total = counts.get(Verdict.WRITTEN, 0), counts.get(Verdict.WRITTEN, 0) + counts.get(Verdict.FILL, 0)
+        job = await self._ended(job_id, told=lambda rows: f"writing: {done + rows:,} of {total:,}")
+        failed = await self._insist(partial(self._bulk.failed, job_id))
+        unprocessed = await self._insist(partial(self._bulk.unprocessed, job_id))
+        refused: list[tuple[str, str, str]] = []
+        again: list[str] = []
+        for row in failed.rows("sf__Id", "sf__Error"):
+            one = row.get("Id") or row["sf__Id"]
+            verdict, code, worth = refusal(row["sf__Error"])
+            if worth and self._book.tries(one) + 1 < ROUNDS:
+                again.append(one)
+            else:
+                refused.append((one, verdict, code))
+        if len(refused) + len(again) != job.failed:
+            raise PeerUnavailable("Salesforce sent not all results of a job: run the command again to go on")
+        untouched = [row["Id"] for row in unprocessed.rows("Id")]
+        self._book.conclude(job_id, refused=refused, again=again, untouched=untouched)
+        if job.state is not State.JOB_COMPLETE or untouched:
+            raise ConnectorError(
+                f"Salesforce ended job {job_id} before it was done ({job.error or job.state}): see Setup, Bulk Data Load Jobs; "
+                "run the command again to go on"
+            )
+
+    async def _drop_changed(self) -> None:
+        """Leave out the contacts that were changed since they were read: somebody may have filled them meanwhile."""
+        self._tell("looking for contacts that changed meanwhile")
+        soql = self._contacts.changed_since(self._book.facts()["since"])
+        call: HttpCall | None = self._bulk.api.query_all(soql)
+        while call is not None:
+            body = await self._insist(partial(_rows, call))
+            self._book.judge(list(self._changes(body["records"])))
+            path = body.get("nextRecordsUrl")
+            call = None if body.get("done") is not False else self._bulk.api.read(str(path))
+
+    def _changes(self, records: list[Mapping[str, Any]]) -> Iterator[tuple[Verdict, tuple[str, ...], str]]:
+        for record in records:
+            planned = self._book.wanted(str(record.get("Id")))
+            if planned is None:
+                continue
+            now = self._contacts.read(record)
+            if record.get("IsDeleted") is True:
+                yield Verdict.GONE, (), now.id
+            elif now.verdict is not Verdict.OPEN or now.wanted != planned:
+                yield Verdict.CHANGED, (), now.id
+
+    async def _ended(self, job_id: str, *, query: bool = False, told: Callable[[int], str] | None = None) -> Job:
+        gap = FIRST_GAP
+        while True:
+            job = await self._insist(partial(self._bulk.look, job_id, query=query))
+            if job.state.ended:
+                return job
+            if told is not None:
+                self._tell(told(job.processed))
+            await self._sleep(gap)
+            gap = min(gap * GROWTH, LONGEST_GAP)
+
+    async def _insist(self, ask: Callable[[], Exchange[T]]) -> T:
+        """Ask again when waiting may mend it. For calls that may be repeated."""
+        for number in count(1):
+            try:
+                return await self._client.run(ask())
+            except PeerUnavailable:
+                if number == TRIES:
+                    raise
+                await self._sleep(_pause(number))
+        raise AssertionError  # the loop has no other end.
+
+
+def _pause(number: int) -> float:
+    return min(2.0 ** (number - 1), LONGEST_GAP)
+
+
+def _rows(call: HttpCall) -> Exchange[Mapping[str, Any]]:
+    (reply,) = yield [call]
+    whole = decode.answer(reply)
+    body = whole if isinstance(whole, Failed) else decode.rows(whole)
+    if isinstance(body, Failed):
+        raise PeerUnavailable(f"Salesforce did not say what has changed ({body.outcome.detail or body.outcome.reason})")
+    return body
+
+
+def _line(contact: Contact) -> Line:
+    return Line(
+        id=contact.id,
+        verdict=contact.verdict,
+        held=contact.held.casefold(),
+        wanted=contact.wanted,
+        shown=contact.shown,
+        created=contact.created,
+        account=contact.account,
+    )

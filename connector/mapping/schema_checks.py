@@ -1,0 +1,236 @@
+"""What rules want of the CRM's objects, held against what the CRM has told of them: names, rights, keys, parents, values.
+
+The words are those of all CRMs; where the schema comes from (a lock file, or the CRM itself a moment ago) is no matter here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from connector.config.load import did_you_mean
+from connector.mapping.context import Findings, Where
+from connector.mapping.fits import Misfit, misfits
+from connector.mapping.rules import Command, FeedSettings, MappingFile, Update, Upsert
+from connector.mapping.sources import CHANGE
+from connector.mapping.yields import Yield, yields
+from connector.model.operation import ID_FIELD
+from connector.model.problem import Severity
+from connector.model.schema import PICKED, TEXTS, CrmSchema, FieldKind, FieldSchema, ObjectSchema
+
+Schemas = Mapping[str, CrmSchema]  # by the CRM's name in the config
+PULL = "`connector schema pull`"
+ABSENT = f"create it in the CRM, or show it to the connector's user; then {PULL}"
+KEY_KINDS = TEXTS | PICKED | {FieldKind.ID}
+
+
+def check_schemas(model: MappingFile, findings: Findings, schemas: Schemas) -> None:
+    """One file against the schemas of the CRMs that it writes to and watches; a CRM without a schema is left alone."""
+    crms = findings.context.crms
+    if model.feed is not None:
+        for source in model.on if isinstance(model.on, list) else [model.on]:
+            crm, _, shape = source.rpartition(".")
+            if shape == CHANGE and crm in schemas:
+                _check_feed(model.feed, schemas[crm], findings)
+    for number, rule in enumerate(model.rules):
+        for place, item in enumerate(rule.do):
+            if isinstance(item, Command):
+                continue
+            schema = schemas.get(item.crm or (crms[0] if len(crms) == 1 else ""))
+            if schema is not None:
+                _Checks(schema, findings).write(item, ("rules", number, "do", place))
+
+
+def _check_feed(feed: FeedSettings, schema: CrmSchema, findings: Findings) -> None:
+    where: Where = ("feed",)
+    known = _Checks(schema, findings).object(feed.object, (*where, "object"))
+    for number, name in enumerate(feed.fields if known else ()):
+        if known and known.field(name) is None:
+            _no_field(known, name, (*where, "fields", number), findings, key=False)
+
+
+def _no_field(known: ObjectSchema, name: str, where: Where, findings: Findings, *, key: bool) -> None:
+    words = [word for one in known.fields for word in (one.name, one.relationship) if word]
+    close = did_you_mean(name, words)
+    hint = f"{close} If not, {ABSENT}" if close.startswith("did") else ABSENT
+    findings.add(where, "no-such-field", f"`{known.name}` has no field `{name}`", hint, key=key)
+
+
+class _Checks:
+    """The checks of one write."""
+
+    def __init__(self, schema: CrmSchema, findings: Findings) -> None:
+        self._schema = schema
+        self._findings = findings
+
+    def object(self, name: str, where: Where) -> ObjectSchema | None:
+        """The object, or None with a problem at the place."""
+        known = self._schema.object(name)
+        if known is None:
+            close = did_you_mean(name, [one.name for one in self._schema.objects])
+            cure = f"if it is there, {PULL} brings it"
+            hint = f"{close} If not: {cure}" if close.startswith("did") else cure
+            self._findings.add(where, "no-such-object", f"the schema of {self._schema.crm} has no `{name}`", hint)
+        return known
+
+    def write(self, item: Upsert | Update, where: Where) -> None:
+        """All of an upsert or update."""
+        is_upsert = isinstance(item, Upsert)
+        name = item.upsert if isinstance(item, Upsert) else item.update
+        known = self.object(name, (*where, "upsert" if is_upsert else "update"))
+        if known is None:
+            return
+        create = item.create if isinstance(item, Upsert) else {}
+        may_create = is_upsert and item.id is None
+        for key, value in (item.key or {}).items():
+            self._key(known, key, value, (*where, "key", key), may_create=may_create)
+        for field, value in item.set.items():
+            self._field(known, field, value, (*where, "set", field), creating=may_create, changing=True)
+        for field, value in create.items():
+            self._field(known, field, value, (*where, "create", field), creating=may_create, changing=False)
+        if may_create:
+            self._required(known, (*(item.key or ()), *item.set, *create), (*where, "upsert"))
+
+    def _key(self, known: ObjectSchema, name: str, value: Any, where: Where, *, may_create: bool) -> None:
+        field = known.field(name)
+        if field is None:
+            _no_field(known, name, where, self._findings, key=True)
+            return
+        if field.kind is FieldKind.ID:
+            self._add(where, "id-as-key", f"`{name}` is the record's own Id", 'write `id: "{…}"` instead of `key:`')
+            return
+        full = f"{known.name}.{field.name}"
+        if not field.keyed:
+            self._add(
+                where, "no-external-id", f"`{full}` is no external ID", f"tick External ID on the field; then {PULL}"
+            )
+        if not field.unique:
+            self._add(
+                where,
+                "not-unique",
+                f"`{full}` is not unique, so that a repeat could create a second record",
+                f"tick Unique on the field; then {PULL}",
+            )
+        if field.kind not in KEY_KINDS:
+            self._add(where, "key-kind", f"`{full}` is of the kind {field.kind}", "a key must be a text field")
+        if may_create and not field.createable:
+            self._read_only(full, where, "a new record cannot be given it")
+        if not isinstance(value, dict):
+            self._tell(misfits(_key_yield(yields(value, where)), field, full, where))
+
+    def _field(
+        self, known: ObjectSchema, name: str, value: Any, where: Where, *, creating: bool, changing: bool
+    ) -> None:
+        field = known.field(name)
+        behind = known.related(name) if field is None else None
+        if field is None and behind is None:
+            _no_field(known, name, where, self._findings, key=True)
+            return
+        if isinstance(value, dict):
+            if behind is None:
+                self._no_parent(known, name, field, where)
+                return
+            self._parent(known, behind, value, where)
+        elif behind is not None and value is not None:
+            self._add(
+                where,
+                "no-parent",
+                f"`{known.name}.{name}` is a relationship: it takes a parent, named by its key",
+                f"write {{its key field: value}}, or give `{behind.name}` the parent's Id",
+            )
+        elif field is not None:
+            self._tell(misfits(yields(value, where), field, f"{known.name}.{field.name}", where))
+        self._rights(known, field or behind, where, creating=creating, changing=changing)
+
+    def _rights(
+        self, known: ObjectSchema, field: FieldSchema | None, where: Where, *, creating: bool, changing: bool
+    ) -> None:
+        if field is None:
+            return
+        full = f"{known.name}.{field.name}"
+        if not (field.createable or field.updateable):
+            self._read_only(full, where, "it is read-only")
+        elif changing and not field.updateable:
+            self._add(where, "not-updateable", f"`{full}` can be set on a new record only", "move it to `create:`")
+        elif creating and not field.createable:
+            self._read_only(full, where, "a new record cannot be given it")
+
+    def _read_only(self, full: str, where: Where, why: str) -> None:
+        hint = "allow the connector's user to edit it in field-level security, or take it out of the mapping"
+        self._add(where, "read-only", f"`{full}` cannot be written: {why}", f"{hint}; then {PULL}")
+
+    def _no_parent(self, known: ObjectSchema, name: str, field: FieldSchema | None, where: Where) -> None:
+        hint = (
+            f"name it by its relationship: `{field.relationship}`" if field and field.relationship else "write a value"
+        )
+        self._add(where, "no-parent", f"`{known.name}.{name}` takes no parent", hint)
+
+    def _parent(self, known: ObjectSchema, behind: FieldSchema, value: dict[str, Any], where: Where) -> None:
+        """A parent, named by one of its keys; what is no such form is told of elsewhere."""
+        told = value.get("type")
+        keys = [name for name in value if name != "type"]
+        full = f"{known.name}.{behind.relationship}"
+        parents = {one.casefold(): one for one in behind.parents}
+        if told is None and len(parents) > 1:
+            some = ", ".join(behind.parents[:8])
+            self._add(where, "no-type", f"`{full}` points to records of several types", f"add `type:`, one of {some}")
+            return
+        if isinstance(told, str) and parents and told.casefold() not in parents:
+            hint = did_you_mean(told, behind.parents)
+            self._add(
+                (*where, "type"), "wrong-type", f"`{full}` does not point to records of `{told}`", hint, key=False
+            )
+            return
+        target = told if isinstance(told, str) else next(iter(behind.parents), None)
+        if target is None or len(keys) != 1 or keys[0] == ID_FIELD:
+            return
+        parent = self.object(target, where)
+        field = parent.field(keys[0]) if parent else None
+        if parent and field is None:
+            _no_field(parent, keys[0], (*where, keys[0]), self._findings, key=True)
+        elif parent and field and not field.keyed:
+            self._add(
+                (*where, keys[0]),
+                "no-external-id",
+                f"`{parent.name}.{field.name}` is no external ID, so that no parent can be named by it",
+                f"tick External ID on the field; then {PULL}",
+            )
+
+    def _required(self, known: ObjectSchema, written: Iterable[str], where: Where) -> None:
+        names = {name.casefold() for name in written}
+        lacking = [
+            one.name
+            for one in known.required
+            if not {one.name.casefold(), (one.relationship or one.name).casefold()} & names
+        ]
+        if lacking:
+            self._findings.add(
+                where,
+                "required-field",
+                f"a new `{known.name}` needs {_listed(lacking)}",
+                "add it under `create:`, or write `update:` where none is ever to be made",
+            )
+
+    def _add(self, where: Where, code: str, message: str, hint: str, *, key: bool = True) -> None:
+        self._findings.add(where, code, message, hint, key=key)
+
+    def _tell(self, found: Iterable[Misfit]) -> None:
+        for one in found:
+            self._findings.problems.append(
+                self._findings.document.problem(
+                    one.where,
+                    one.code,
+                    one.message,
+                    one.hint,
+                    key=one.severity is Severity.WARNING,
+                    severity=one.severity,
+                )
+            )
+
+
+def _key_yield(known: Yield) -> Yield:
+    """Of a key nothing is cut off: two records could become one."""
+    return Yield(values=known.values, kind=known.kind)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [f"`{name}`" for name in names]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

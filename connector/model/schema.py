@@ -1,0 +1,95 @@
+"""What a CRM tells of its objects and fields, in words that all CRMs share. Mappings are held against it. No records here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class FieldKind(StrEnum):
+    """What a field holds."""
+
+    TEXT = "text"
+    LONG_TEXT = "long_text"
+    EMAIL = "email"
+    PHONE = "phone"
+    URL = "url"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DATETIME = "datetime"
+    TIME = "time"
+    CHOICE = "choice"  # one of a list
+    CHOICES = "choices"  # several of a list, with `;` between them
+    REFERENCE = "reference"  # the id of another record
+    ID = "id"  # the record's own
+    OTHER = "other"
+
+
+TEXTS = frozenset({FieldKind.TEXT, FieldKind.LONG_TEXT, FieldKind.EMAIL, FieldKind.PHONE, FieldKind.URL})
+PICKED = frozenset({FieldKind.CHOICE, FieldKind.CHOICES})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldSchema:
+    """One field, as the connector's user sees it."""
+
+    name: str
+    label: str = ""
+    kind: FieldKind = FieldKind.TEXT
+    length: int = 0  # characters that fit; 0: no limit is told
+    choices: tuple[str, ...] = ()
+    restricted: bool = False  # no other values than the choices
+    createable: bool = False  # can be set on a new record
+    updateable: bool = False  # can be changed later
+    required: bool = False  # a new record needs it
+    unique: bool = False
+    external_id: bool = False
+    id_lookup: bool = False  # stands for the record's id without being an external ID
+    relationship: str | None = None  # the name under which the parent is named by its key
+    parents: tuple[str, ...] = ()  # objects that it may point to
+
+    @property
+    def keyed(self) -> bool:
+        """Whether a record can be named by it."""
+        return self.external_id or self.id_lookup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectSchema:
+    """One object. CRMs do not mind the case of names."""
+
+    name: str
+    label: str = ""
+    fields: tuple[FieldSchema, ...] = ()
+    _by_name: dict[str, FieldSchema] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _by_relationship: dict[str, FieldSchema] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._by_name.update((one.name.casefold(), one) for one in self.fields)
+        self._by_relationship.update((one.relationship.casefold(), one) for one in self.fields if one.relationship)
+
+    def field(self, name: str) -> FieldSchema | None:
+        """The field of that name."""
+        return self._by_name.get(name.casefold())
+
+    def related(self, name: str) -> FieldSchema | None:
+        """The field behind the relationship of that name."""
+        return self._by_relationship.get(name.casefold())
+
+    @property
+    def required(self) -> Sequence[FieldSchema]:
+        """What a new record needs."""
+        return [one for one in self.fields if one.required]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrmSchema:
+    """The objects of one CRM that the mappings use, by their names."""
+
+    crm: str  # its name in the config
+    objects: tuple[ObjectSchema, ...] = ()
+
+    def object(self, name: str) -> ObjectSchema | None:
+        """The object of that name."""
+        wanted = name.casefold()
+        return next((one for one in self.objects if one.name.casefold() == wanted), None)

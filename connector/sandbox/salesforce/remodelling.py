@@ -1,0 +1,91 @@
+"""An administrator's changes to fields that are there, under /_sandbox/: another name, a shorter length, a lost value, no rights."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from connector.sandbox.salesforce.control import ControlError
+from connector.sandbox.salesforce.database import Database
+from connector.sandbox.salesforce.fields import Field, SObject
+
+FLAGS = ("required", "unique", "external_id", "restricted", "read_only")
+WORDS = ("name", "length", "values", *FLAGS)
+
+
+class Remodelling:
+    """Changes the org's schema, and keeps the records."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def routes(self) -> list[web.RouteDef]:
+        """For the application's router."""
+        return [
+            web.patch("/_sandbox/fields/{object}/{field}", self.change),
+            web.delete("/_sandbox/fields/{object}/{field}", self.remove),
+            web.delete("/_sandbox/objects/{object}", self.hide),
+        ]
+
+    async def change(self, request: web.Request) -> web.Response:
+        """Change a field: `{"name": "New__c"}`, `{"length": 20}`, `{"values": ["A"], "restricted": true}`, `{"read_only": true}`."""
+        known, field = self._named(request)
+        try:
+            wishes = orjson.loads(await request.read())
+        except orjson.JSONDecodeError as error:
+            raise ControlError(f"The body must be JSON: {error}") from error
+        new = _changed(field, wishes)
+        with self._database.transaction():
+            if field.keyed:
+                self._database.connection.execute(f'DROP INDEX IF EXISTS "{known.name}~{field.folded}"')
+            self._database.put(replace(known, fields=tuple(new if one is field else one for one in known.fields)))
+            if new.name != field.name:
+                self._move(known, field, new)
+        return web.json_response({"object": known.name, "field": new.name})
+
+    async def remove(self, request: web.Request) -> web.Response:
+        """Delete a field, or hide it by field-level security: to the API that is the same."""
+        known, field = self._named(request)
+        self._database.put(replace(known, fields=tuple(one for one in known.fields if one is not field)))
+        return web.json_response({"object": known.name, "removed": field.name})
+
+    async def hide(self, request: web.Request) -> web.Response:
+        """Take the rights to an object away."""
+        known = self._object(request)
+        self._database.schema.hide(known)
+        return web.json_response({"removed": known.name})
+
+    def _object(self, request: web.Request) -> SObject:
+        name = request.match_info["object"]
+        known = self._database.schema.find(name)
+        if known is None:
+            raise ControlError(f"The org has no object {name}; it has {', '.join(self._database.schema.objects)}.")
+        return known
+
+    def _named(self, request: web.Request) -> tuple[SObject, Field]:
+        known = self._object(request)
+        field = known.find(request.match_info["field"])
+        if field is None:
+            raise ControlError(f"{known.name} has no field {request.match_info['field']}.")
+        return known, field
+
+    def _move(self, known: SObject, old: Field, new: Field) -> None:
+        columns = [(old.name, new.name), *([(old.folded, new.folded)] if old.keyed else [])]
+        for before, behind in columns:
+            self._database.connection.execute(f'UPDATE "{known.name}" SET "{behind}" = "{before}"')  # noqa: S608 - names are ours
+
+
+def _changed(field: Field, wishes: Any) -> Field:
+    if not isinstance(wishes, Mapping) or not wishes or not set(wishes) <= set(WORDS):
+        raise ControlError(f"The body must be a JSON object with some of {', '.join(WORDS)}.")
+    for name in FLAGS:
+        if not isinstance(wishes.get(name, False), bool):
+            raise ControlError(f"{name} must be true or false.")
+    values = wishes.get("values", [])
+    if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+        raise ControlError("values must be a list of texts.")
+    if not isinstance(wishes.get("length", 0), int) or not isinstance(wishes.get("name", ""), str):
+        raise ControlError("length must be a number, and name a text.")
+    return replace(field, **{**wishes, **({"values": tuple(values)} if "values" in wishes else {})})

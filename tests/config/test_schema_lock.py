@@ -1,0 +1,90 @@
+"""The lock file: what a CRM has told, as text and back."""
+
+import pytest
+
+from connector.config.schema_lock import lock_path, lock_text, parse_lock, read_lock
+from connector.model.problem import ProblemsFound
+from connector.model.schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
+
+FIELD = FieldSchema(
+    name="Interest__c",
+    label="Intérêt",
+    kind=FieldKind.CHOICE,
+    length=255,
+    choices=("Børn", "Climate"),
+    restricted=True,
+    createable=True,
+    updateable=True,
+    required=True,
+    unique=True,
+    external_id=True,
+    id_lookup=True,
+    relationship="Who",
+    parents=("Contact", "Lead"),
+)
+PLAIN = FieldSchema(name="A")
+SCHEMA = CrmSchema(
+    crm="salesforce",
+    objects=(ObjectSchema(name="Task", fields=(FIELD, PLAIN)), ObjectSchema(name="Contact", label="Person")),
+)
+TEXT = lock_text(SCHEMA)
+
+
+def test_what_is_written_is_read_again():
+    read = parse_lock(TEXT.encode(), "salesforce", "x")
+    assert read.object("contact") == SCHEMA.objects[1]
+    assert read.object("TASK").field("interest__C") == FIELD
+    assert read.object("Task").field("A") == PLAIN
+    assert lock_text(read) == TEXT
+
+
+def test_the_text_has_one_order_and_one_line_for_a_field():
+    turned = CrmSchema(
+        crm="salesforce",
+        objects=(SCHEMA.objects[1], ObjectSchema(name="Task", fields=(PLAIN, FIELD))),
+    )
+    assert lock_text(turned) == TEXT
+    assert '        "A": {"kind": "text"},\n' in TEXT
+    (line,) = [line for line in TEXT.splitlines() if '"Interest__c"' in line]
+    assert "Børn" in line
+    assert "do not edit" in TEXT
+
+
+def test_a_file_that_is_not_there_is_no_problem(tmp_path):
+    assert read_lock(lock_path(tmp_path, "salesforce"), "salesforce") is None
+    lock_path(tmp_path, "salesforce").write_text(TEXT, encoding="utf-8")
+    assert read_lock(tmp_path / "salesforce.lock.json", "salesforce") is not None
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (b"", "f.json:1:1: this is no schema lock"),
+        (b"\xff\xfe", "this is no schema lock"),
+        (b"[]", "this is no schema lock"),
+        (b"{}", "version"),
+        (b"[" * 100_000, "this is no schema lock"),
+        (b"<<<<<<< HEAD\n" + TEXT.encode(), "f.json:1:1: "),
+        (TEXT.encode()[:-30], "this is no schema lock"),
+        (TEXT.replace('"version": 1', '"version": 2').encode(), "another version of the connector"),
+        (TEXT.replace('"kind": "choice"', '"kind": "choise"').encode(), "objects.Task.fields.Interest__c.kind"),
+        (TEXT.replace('"unique": true', '"uniqe": true').encode(), "objects.Task.fields.Interest__c.uniqe"),
+        (TEXT.replace('"length": 255', '"length": "255"').encode(), "objects.Task.fields.Interest__c.length"),
+        (
+            TEXT.replace('"crm": "salesforce"', '"crm": "other"').encode(),
+            "the schema of `other`, and not of `salesforce`",
+        ),
+    ],
+)
+def test_a_broken_one_is_a_problem_with_the_cure(raw, told):
+    with pytest.raises(ProblemsFound) as caught:
+        parse_lock(raw, "salesforce", "f.json")
+    (problem,) = caught.value.problems
+    assert told in str(problem)
+    assert "connector schema pull" in problem.hint
+
+
+def test_a_directory_in_its_place_is_a_problem_too(tmp_path):
+    lock_path(tmp_path, "salesforce").mkdir()
+    with pytest.raises(ProblemsFound):
+        read_lock(lock_path(tmp_path, "salesforce"), "salesforce")

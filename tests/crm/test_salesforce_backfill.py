@@ -1,0 +1,112 @@
+"""Which contacts are given their number as external ID: by themselves, beside others, and after Salesforce's answer."""
+
+import pytest
+
+from connector.crm.salesforce.backfill import SHOWN, Contacts, Many, Settled, Verdict, refusal, settle
+from connector.crm.salesforce.encode import BadName
+
+CONTACTS = Contacts(
+    key_field="SMS_Key__c",
+    phone_fields=("MobilePhone", "HomePhone"),
+    region="NO",
+    key=lambda phone: phone.e164,
+)
+
+
+def read(contacts=CONTACTS, **fields):
+    return contacts.read({"Id": "003A", "SMS_Key__c": "", "MobilePhone": "", "HomePhone": "", **fields})
+
+
+@pytest.mark.parametrize(
+    "written", ["+4790000001", "+47 900 00 001", "0047 90000001", "900 00 001", "90000001", "(+47) 90-00-00-01"]
+)
+def test_a_number_is_read_however_it_is_written(written):
+    found = read(MobilePhone=written)
+    assert (found.verdict, found.wanted, found.shown) == (Verdict.OPEN, "+4790000001", "+47…001")
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict"),
+    [
+        ({}, Verdict.NO_PHONE),
+        ({"MobilePhone": "unknown"}, Verdict.UNREADABLE),
+        ({"MobilePhone": "12", "HomePhone": "  "}, Verdict.UNREADABLE),
+        ({"MobilePhone": "unknown", "HomePhone": "90000001"}, Verdict.OPEN),
+        ({"SMS_Key__c": "+4790000001", "MobilePhone": "90000001"}, Verdict.FILLED),
+        ({"SMS_Key__c": "+4790000001", "MobilePhone": "90000002", "HomePhone": "90000001"}, Verdict.FILLED),
+        ({"SMS_Key__c": "+4790000001", "MobilePhone": "90000002"}, Verdict.DIFFERENT),
+        ({"SMS_Key__c": "x-1"}, Verdict.FILLED),
+        ({"SMS_Key__c": "x-1", "MobilePhone": "unknown"}, Verdict.FILLED),
+    ],
+)
+def test_a_contact_is_judged_by_itself_first(fields, verdict):
+    assert read(**fields).verdict is verdict
+
+
+def test_the_first_phone_field_that_can_be_read_counts():
+    assert read(MobilePhone="90000002", HomePhone="90000001").wanted == "+4790000002"
+    assert read(MobilePhone="?", HomePhone="90000001").wanted == "+4790000001"
+
+
+def test_without_a_region_only_whole_numbers_are_read():
+    abroad = Contacts(key_field="SMS_Key__c", phone_fields=("MobilePhone",), region=None, key=lambda phone: phone.e164)
+    assert read(abroad, MobilePhone="90000001").verdict is Verdict.UNREADABLE
+    assert read(abroad, MobilePhone="+47 90000001").verdict is Verdict.OPEN
+
+
+def test_the_external_id_is_as_the_mappings_make_it_and_compares_without_case():
+    made = Contacts(key_field="K__c", phone_fields=("Phone",), region="NO", key=lambda phone: f"SMS-{phone.e164[1:]}")
+    row = {"Id": "003A", "Phone": "90000001"}
+    assert made.read(row).wanted == "SMS-4790000001"
+    assert made.read({**row, "K__c": "sms-4790000001"}).verdict is Verdict.FILLED
+    assert made.read({**row, "K__c": "+4790000001"}).verdict is Verdict.DIFFERENT
+
+
+def test_the_queries_ask_for_what_is_judged_and_for_nothing_by_a_bad_name():
+    assert CONTACTS.soql == "SELECT Id, SMS_Key__c, MobilePhone, HomePhone, CreatedDate, AccountId FROM Contact"
+    assert CONTACTS.changed_since("2026-11-22T04:00:00Z").endswith(
+        "IsDeleted FROM Contact WHERE SystemModstamp >= 2026-11-22T04:00:00Z"
+    )
+    bad = Contacts(key_field="K, Name FROM Lead", phone_fields=("Phone",), region=None, key=lambda phone: phone.e164)
+    with pytest.raises(BadName):
+        _ = bad.soql
+
+
+def test_a_number_of_one_contact_is_filled_unless_another_has_it_as_its_external_id():
+    assert list(settle(["a"], None, Many.SKIP)) == [Settled("a", Verdict.FILL)]
+    assert list(settle(["a"], "h", Many.OLDEST)) == [Settled("a", Verdict.TAKEN, ("h",))]
+
+
+@pytest.mark.parametrize(("many", "filled"), [(Many.SKIP, None), (Many.OLDEST, "a"), (Many.NEWEST, "c")])
+def test_of_several_with_one_number_at_the_most_one_is_filled(many, filled):
+    found = list(settle(["a", "b", "c"], None, many))
+    assert [one.id for one in found if one.verdict is Verdict.FILL] == ([filled] if filled else [])
+    assert {one.verdict for one in found if one.id != filled} == {Verdict.SHARED}
+    assert found[0].others == ("b", "c")
+
+
+def test_of_hundreds_with_one_number_a_few_are_named():
+    found = list(settle([f"c{number}" for number in range(500)], None, Many.SKIP))
+    assert len(found) == 500
+    assert {len(one.others) for one in found} == {SHOWN}
+    assert all(one.id not in one.others for one in found)
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        ("DUPLICATE_VALUE:duplicate value found: SMS_Key__c duplicates value on record with id: 003:--", Verdict.TAKEN),
+        ("ENTITY_IS_DELETED:entity is deleted:--", Verdict.GONE),
+        ("FIELD_CUSTOM_VALIDATION_EXCEPTION:call +4790000001:--", Verdict.REFUSED),
+    ],
+)
+def test_a_refused_row_keeps_the_code_and_never_the_words(error, meaning):
+    assert refusal(error) == (meaning, error.partition(":")[0], False)
+
+
+def test_a_locked_row_is_worth_another_try():
+    assert refusal("UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--") == (
+        Verdict.REFUSED,
+        "UNABLE_TO_LOCK_ROW",
+        True,
+    )

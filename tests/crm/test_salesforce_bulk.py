@@ -1,0 +1,123 @@
+"""The calls of Bulk API 2.0: what is raised for which answer, and one job over HTTP."""
+
+import orjson
+import pytest
+
+from connector.crm.salesforce.bulk import Bulk, Gone, State
+from connector.crm.salesforce.encode import Api
+from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.exchange import CallFailed, Failure, HttpReply
+
+BULK = Bulk(Api(version="62.0", client="test"))
+JOB = {"id": "750A", "state": "InProgress", "createdDate": "2026-11-22T04:00:00.000+0000"}
+
+
+def answered(exchange, *replies):
+    next(exchange)
+    for reply in replies:
+        try:
+            exchange.send([reply])
+        except StopIteration as end:
+            return end.value
+    raise AssertionError("it asks for more")
+
+
+def reply(status, body, **headers):
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    return HttpReply(status=status, headers=headers, body=raw)
+
+
+def test_a_job_is_read():
+    job = answered(BULK.look("750A"), reply(200, JOB | {"numberRecordsProcessed": 7, "numberRecordsFailed": 2}))
+    assert (job.state, job.processed, job.failed, job.state.ended) == (State.IN_PROGRESS, 7, 2, False)
+    assert job.created.isoformat() == "2026-11-22T04:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("answer", "raised"),
+    [
+        (CallFailed(failure=Failure.LOST), PeerUnavailable),
+        (CallFailed(failure=Failure.CREDENTIALS, detail="check the sign-in"), PeerUnavailable),
+        (reply(503, b"<html>"), PeerUnavailable),
+        (
+            reply(403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}]),
+            PeerUnavailable,
+        ),
+        (reply(404, [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]), Gone),
+        (reply(400, [{"errorCode": "INVALID_FIELD", "message": "No such column 'X'"}]), ConnectorError),
+        (reply(200, {"id": "1"}), PeerUnavailable),
+        (reply(200, JOB | {"state": "Odd"}), PeerUnavailable),
+        (reply(200, b"<html>"), PeerUnavailable),
+    ],
+)
+def test_an_answer_that_is_no_job_says_whether_waiting_mends_it(answer, raised):
+    with pytest.raises(ConnectorError) as found:
+        answered(BULK.look("750A"), answer)
+    assert found.type is raised
+
+
+def test_an_upload_has_the_rows_as_csv_and_closes_the_job():
+    exchange = BULK.upload("750A", ("Id", "SMS_Key__c"), iter([("003A", "+4790000001"), ("003B", 'a,"b"')]))
+    (put,) = next(exchange)
+    assert (put.method, put.path) == ("PUT", "/services/data/v62.0/jobs/ingest/750A/batches")
+    assert put.body == b'Id,SMS_Key__c\n003A,+4790000001\n003B,"a,""b"""\n'
+    (close,) = exchange.send([reply(201, b"")])
+    assert (close.method, close.body) == ("PATCH", b'{"state":"UploadComplete"}')
+    with pytest.raises(StopIteration):
+        exchange.send([reply(200, JOB | {"state": "UploadComplete"})])
+
+
+@pytest.mark.parametrize(
+    ("header", "locator"), [({"sforce-locator": "null"}, None), ({}, None), ({"sforce-locator": "x"}, "x")]
+)
+def test_a_page_tells_where_the_next_one_is(header, locator):
+    body = b'"Id","Name"\n"003A","two\nlines, and a comma"\n'
+    table = answered(BULK.page("750A", None, 5), reply(200, body, **{"sforce-numberofrecords": "1"}, **header))
+    assert table.locator == locator
+    assert list(table.rows("Id")) == [{"Id": "003A", "Name": "two\nlines, and a comma"}]
+
+
+def test_a_page_without_its_number_of_rows_may_be_torn():
+    with pytest.raises(PeerUnavailable, match="how many"):
+        answered(BULK.page("750A", None, 5), reply(200, b'"Id"\n"003A"\n'))
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'"Id"\n"003A"\n', b'"Id","Na'])
+def test_results_that_are_not_all_or_something_else_are_not_taken_for_the_whole(body):
+    table = answered(BULK.page("750A", None, 5), reply(200, body, **{"sforce-numberofrecords": "2"}))
+    with pytest.raises(PeerUnavailable, match="Salesforce sent"):
+        list(table.rows("Id"))
+
+
+async def test_a_job_changes_records_and_tells_of_the_refused_ones(org):
+    first, second = await org.load("Contact", [{"LastName": "a"}, {"LastName": "b"}])
+    job = await org.run(BULK.update("Contact"))
+    assert job.state is State.OPEN
+    rows = iter([(first, "k1"), (second, "k1"), ("003000000000000AAA", "k2")])
+    await org.run(BULK.upload(job.id, ("Id", "SMS_Key__c"), rows))
+    while not (job := await org.run(BULK.look(job.id))).state.ended:
+        pass
+    assert (job.processed, job.failed) == (3, 2)
+    failed = await org.run(BULK.failed(job.id))
+    assert [row["sf__Error"].partition(":")[0] for row in failed.rows()] == [
+        "DUPLICATE_VALUE",
+        "INVALID_CROSS_REFERENCE_KEY",
+    ]
+    assert list((await org.run(BULK.unprocessed(job.id))).rows()) == []
+    assert [one["SMS_Key__c"] for one in await org.records("Contact")] == ["k1", None]
+
+
+async def test_a_query_is_read_page_by_page_and_its_job_deleted(org):
+    await org.load("Contact", [{"LastName": f"n{number}"} for number in range(5)])
+    job = await org.run(BULK.query("SELECT LastName FROM Contact ORDER BY LastName"))
+    while not (job := await org.run(BULK.look(job.id, query=True))).state.ended:
+        pass
+    pages, locator = [], None
+    while not pages or locator is not None:
+        table = await org.run(BULK.page(job.id, locator, 2))
+        pages.append([row["LastName"] for row in table.rows()])
+        locator = table.locator
+    assert pages == [["n0", "n1"], ["n2", "n3"], ["n4"]]
+    await org.run(BULK.forget(job.id))
+    with pytest.raises(Gone):
+        await org.run(BULK.look(job.id, query=True))

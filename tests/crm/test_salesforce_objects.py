@@ -1,0 +1,91 @@
+"""What an org tells of its objects, in the words of the house."""
+
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.objects import Describer
+from connector.model.exchange import HttpReply
+from connector.model.outcome import Reason, Retry
+from connector.model.schema import FieldKind, FieldSchema, ObjectSchema
+
+API = Api(version="62.0", client="tests")
+
+
+async def test_an_object_is_told_with_its_fields(org):
+    told = await org.run(Describer(API).describe(["contact", "Task"]))
+    contact, task = told["contact"], told["Task"]
+    assert (contact.name, contact.label) == ("Contact", "Contact")
+    assert contact.field("SMS_Key__c") == FieldSchema(
+        name="SMS_Key__c",
+        label="SMS Key",
+        length=80,
+        createable=True,
+        updateable=True,
+        unique=True,
+        external_id=True,
+        id_lookup=True,
+    )
+    assert contact.field("Gift_Interest__c").choices == ("Children", "Climate", "Other")
+    assert contact.field("Gift_Interest__c").restricted
+    assert contact.field("LastName").required
+    assert not contact.field("SMS_Opt_Out__c").required
+    assert not contact.field("Name").createable
+    kinds = {name: contact.field(name).kind for name in ("SMS_Opt_Out__c", "SMS_Monthly_Amount__c", "Birthdate", "Id")}
+    assert kinds == {
+        "SMS_Opt_Out__c": FieldKind.BOOLEAN,
+        "SMS_Monthly_Amount__c": FieldKind.NUMBER,
+        "Birthdate": FieldKind.DATE,
+        "Id": FieldKind.ID,
+    }
+    assert task.related("Who").parents == ("Contact", "Lead")
+
+
+async def test_an_object_that_is_not_there_is_told_apart_from_an_org_in_trouble(org):
+    assert await org.run(Describer(API).describe(["Nonsense__c"])) == {"Nonsense__c": None}
+    await org.fault("unavailable")
+    told = await org.run(Describer(API).describe(["Contact"]))
+    assert isinstance(told["Contact"], Retry)
+    assert told["Contact"].reason is Reason.UNAVAILABLE
+
+
+async def test_asked_again_only_what_has_changed_is_told_anew(org):
+    describer = Describer(API)
+    first = await org.run(describer.describe(["Contact", "Task"]))
+    assert await org.run(describer.describe(["Contact", "Task"])) == first
+    assert all("If-Modified-Since" in call.headers for call in org.sent[2:])
+    await org.control("PATCH", "fields/Contact/FirstName", json={"length": 20})
+    changed = await org.run(describer.describe(["Contact", "Task"]))
+    assert changed["Contact"].field("FirstName").length == 20
+    assert changed["Task"] == first["Task"]
+    await org.control("PATCH", "fields/Contact/FirstName", json={"length": 21})
+    assert (await org.run(describer.describe(["Contact"])))["Contact"].field("FirstName").length == 21
+
+
+async def test_nothing_is_asked_for_nothing(org):
+    assert await org.run(Describer(API).describe([])) == {}
+    assert org.sent == []
+
+
+def answered(body, status=200, **headers):
+    exchange = Describer(API).describe(["Account"])
+    next(exchange)
+    try:
+        exchange.send([HttpReply(status=status, headers=headers, body=body)])
+    except StopIteration as end:
+        return end.value["Account"]
+
+
+def test_a_person_account_needs_no_name_of_its_own():
+    fields = '{"name": "Name", "type": "string", "nillable": false, "createable": true, "defaultedOnCreate": false}'
+    person = '{"name": "PersonEmail", "type": "email"}'
+    plain = answered(f'{{"name": "Account", "fields": [{fields}]}}'.encode())
+    assert isinstance(plain, ObjectSchema)
+    assert plain.field("Name").required
+    assert not answered(f'{{"name": "Account", "fields": [{fields}, {person}]}}'.encode()).field("Name").required
+
+
+def test_an_answer_that_is_no_description_is_none():
+    for body in (b"", b"[]", b"{}", b'{"fields": 1}', b"<html>"):
+        assert isinstance(answered(body), Retry)
+    assert isinstance(answered(b"", 304), Retry), "a 304 that nobody asked for"
+    assert answered(b'[{"errorCode": "NOT_FOUND", "message": "x"}]', 404) is None
+    odd = answered(b'{"fields": [1, {"name": "A", "type": "martian", "picklistValues": 3, "referenceTo": "x"}]}')
+    assert odd.field("A").kind is FieldKind.OTHER

@@ -1,0 +1,41 @@
+"""The shipped mapping files against what the sandbox org tells of its objects: names, rights, keys, kinds, lengths."""
+
+from pathlib import Path
+
+import pytest
+
+from connector.config.document import read
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.objects import Describer
+from connector.mapping.compile import compile_mappings
+from connector.mapping.context import Context
+from connector.model.schema import CrmSchema, ObjectSchema
+
+ROOT = Path(__file__).parents[2] / "mappings"
+FILES = sorted([*ROOT.glob("*.yaml"), *(ROOT / "more").glob("*.yaml")])
+OBJECTS = ("Contact", "Opportunity", "SMS_Event__c", "Campaign", "CampaignMember", "Lead", "Task", "Account", "User")
+COMMANDS = frozenset({"stop", "unsubscribe", "changesubscriberprice"})
+PROVIDERS = ("strex", "sumotext", "onlinefundraising", "messagecloud")
+
+
+@pytest.fixture
+async def schema(org):
+    told = await org.run(Describer(Api(version="62.0", client="tests")).describe(OBJECTS))
+    assert all(isinstance(one, ObjectSchema) for one in told.values())
+    return CrmSchema(crm="salesforce", objects=tuple(told.values()))
+
+
+def sources(path):
+    named = read(path).value["on"]
+    return named if isinstance(named, list) else [named]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+async def test_it_fits_the_org(path, schema):
+    context = Context(
+        sources=dict.fromkeys(sources(path), False),
+        crms=("salesforce",),
+        commands=dict.fromkeys(PROVIDERS, COMMANDS),
+    )
+    rules = compile_mappings([read(path, path.name)], context)
+    assert [str(one) for one in rules.misfits({"salesforce": schema})] == []

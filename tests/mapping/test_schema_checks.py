@@ -1,0 +1,274 @@
+"""Mappings against what the CRM has told of its objects."""
+
+from dataclasses import replace
+
+import pytest
+from mapping.crm_schema import CRM
+
+from connector.config.document import parse
+from connector.mapping.compile import compile_mappings
+from connector.model.problem import ProblemsFound, Severity
+from connector.model.schema import CrmSchema
+
+HEAD = """\
+on: strex.delivery_report
+rules:
+  - name: one
+    consent: none
+    do:
+      - """
+
+
+@pytest.fixture
+def found(context):
+    """The problems of one item of a `do:` or of a whole file, with `error: ` or `warning: ` before them."""
+
+    def find(text, *, schemas=CRM):
+        whole = text if text.startswith("on:") else HEAD + text.strip().replace("\n", "\n        ") + "\n"
+        within = replace(context, schemas={"sf": schemas} if schemas else {}, sources={**context.sources})
+        try:
+            problems = compile_mappings([parse(whole, "f.yaml")], within).warnings
+        except ProblemsFound as refused:
+            problems = refused.problems
+        return [f"{one.severity}: {one}" for one in problems]
+
+    return find
+
+
+def contact(*, key="SMS_Key__c", create="LastName: Unknown", word="upsert", **fields):
+    """An item of which one part is of interest."""
+    written = ", ".join(f"{name}: {value}" for name, value in fields.items())
+    made = f"create: {{{create}}}\n" if create else ""
+    return f'{word}: Contact\nkey: {{{key}: "{{msisdn}}"}}\n{made}set: {{{written}}}'
+
+
+def only(found):
+    (one,) = found
+    return one
+
+
+def test_what_fits_has_no_problem(found):
+    text = contact(
+        FirstName="{from: lookup.firstName, truncate: 40}",
+        MobilePhone='"{msisdn}"',
+        Opt_Out__c="false",
+        Opt_Out_At__c="{from: [occurred_at, received_at]}",
+        Amount__c="{from: price, round: 2}",
+        Interest__c="{from: properties.x, map: {1: Children, 2: climate}, otherwise: Climate}",
+        Topics__c="A;B",
+        Birthdate='"2026-01-31"',
+        Description='"{text}"',
+        Account='{Account_Key__c: "{service_id}"}',
+    )
+    assert found(text) == []
+
+
+def test_without_a_schema_nothing_is_held_against_anything(found):
+    assert found(contact(Nonsense__c="x"), schemas=None) == []
+    assert found(contact(Nonsense__c="x"), schemas=CrmSchema(crm="sf")) != []
+
+
+def test_an_object_that_is_not_known_is_told_at_its_place(found):
+    one = only(found('upsert: Contakt\nkey: {SMS_Key__c: "{msisdn}"}'))
+    assert one.startswith("error: f.yaml:6:17: the schema of sf has no `Contakt` (did you mean `Contact`? If not: ")
+    assert "connector schema pull" in one
+
+
+def test_a_field_that_is_not_known_is_told_at_its_name(found):
+    one = only(found(contact(FristName="x")))
+    assert one.startswith("error: f.yaml:9:15: `Contact` has no field `FristName` (did you mean `FirstName`? If not, ")
+    assert "create it in the CRM" in only(found(contact(Qqqqqq__c="x")))
+
+
+def test_names_are_known_without_regard_to_case(found):
+    assert found(contact(firstname="x", create="lastname: x", key="sms_key__c")) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"Opt_Out__c": "maybe"}, "`Contact.Opt_Out__c` takes true or false, and `maybe` is none"),
+        ({"Opt_Out__c": "1"}, "`Contact.Opt_Out__c` takes true or false, and `1` is none"),
+        ({"Amount__c": "many"}, "`Contact.Amount__c` takes a number, and `many` is none"),
+        ({"Amount__c": '"12,5"'}, "`Contact.Amount__c` takes a number, and `12,5` is none"),
+        ({"Amount__c": "true"}, "`Contact.Amount__c` takes a number, and `true` is none"),
+        ({"Birthdate": "31.01.2026"}, "`Contact.Birthdate` takes a date, and `31.01.2026` is none"),
+        ({"Opt_Out_At__c": "2026-01-31"}, "`Contact.Opt_Out_At__c` takes a date with a time, and `2026-01-31` is none"),
+        ({"FirstName": "12"}, "`Contact.FirstName` takes a text, and `12` goes out as a number"),
+        ({"FirstName": "true"}, "`Contact.FirstName` takes a text, and `true` goes out as true or false"),
+        ({"FirstName": "x" * 41}, "`Contact.FirstName` holds 40 characters, and this has 41"),
+        ({"Interest__c": "Childrn"}, "`Childrn` is not among the values of `Contact.Interest__c`"),
+        ({"Topics__c": "A;C"}, "`C` is not among the values of `Contact.Topics__c`"),
+        ({"Opt_Out_At__c": "{from: occurred_at, date: {to: date}}"}, "takes a date with a time, and is given a date"),
+        ({"Birthdate": '"{price}"'}, "`Contact.Birthdate` takes a date, and is given a number"),
+        ({"Amount__c": '"{received_at}"'}, "`Contact.Amount__c` takes a number, and is given a date with a time"),
+        ({"Opt_Out__c": "{from: text, extract: amount}"}, "takes true or false, and is given a number"),
+        ({"FirstName": '"{price}"'}, "`Contact.FirstName` takes a text, and is given a number"),
+    ],
+)
+def test_a_value_that_the_field_does_not_take_is_refused(found, fields, told):
+    one = only(found(contact(**fields)))
+    assert one.startswith("error: f.yaml:9:")
+    assert told in one
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"Interest__c": "{from: action, map: {a: Children, b: Childrn}}"}, "f.yaml:9:"),
+        ({"Interest__c": "{from: action, map: {a: Children}, otherwise: Childrn}"}, "f.yaml:9:"),
+        ({"Interest__c": "{from: action, default: Childrn}"}, "f.yaml:9:"),
+    ],
+)
+def test_what_a_map_and_a_default_give_is_looked_at_too(found, fields, place):
+    one = only(found(contact(**fields)))
+    assert one.startswith(f"error: {place}")
+    assert "did you mean `Children`?" in one
+
+
+def test_the_steps_behind_a_default_are_taken_with_it(found):
+    assert found(contact(FirstName=f"{{from: action, default: {'x' * 50}, truncate: 40}}")) == []
+    assert "this has 43" in only(found(contact(FirstName=f"{{from: action, default: {'x' * 40}, prefix: abc}}")))
+    assert found(contact(Birthdate="{from: action, default: 31.01.2026, date: {from: dd.MM.yyyy}}")) == []
+
+
+def test_a_value_outside_an_open_list_is_a_warning(found):
+    assert only(found(contact(Salutation="Sir"))).startswith("warning: f.yaml:9:")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"{text}"',
+        '"{properties.name}"',
+        '"He wrote: {text}"',
+        "{from: [keyword, text]}",
+        "{from: text, part: first}",
+        "{from: text, truncate: 41}",
+        "{from: text, truncate: 38, prefix: abc}",
+        '{from: action, default: "{text}"}',
+    ],
+)
+def test_a_free_text_that_may_not_fit_is_a_warning(found, value):
+    one = only(found(contact(FirstName=value)))
+    assert one.startswith("warning: f.yaml:9:")
+    assert "truncate: 40" in one
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"{keyword}"',
+        '"Dear {lookup.firstName}"',
+        "{from: text, truncate: 40}",
+        "{from: text, extract: email}",
+        "{from: properties.n, phone: e164}",
+        "{from: properties.x, map: {a: b}}",
+        "{from: text, truncate: 37, prefix: abc}",
+    ],
+)
+def test_a_text_that_fits_or_is_short_by_nature_is_no_warning(found, value):
+    assert found(contact(FirstName=value)) == []
+
+
+def test_what_cannot_be_written_is_told_with_the_place_where_it_could(found):
+    assert "`Contact.Name` cannot be written: it is read-only" in only(found(contact(Name="x")))
+    assert "move it to `create:`" in only(found(contact(Origin__c="x")))
+    assert found(contact(create="LastName: x, Origin__c: x")) == []
+    assert "a new record cannot be given it" in only(found(contact(Later__c="x")))
+    assert found(contact(word="update", create="", Later__c="x")) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("FirstName", ["`Contact.FirstName` is no external ID", "`Contact.FirstName` is not unique"]),
+        ("Email", ["`Contact.Email` is not unique"]),
+        ("Nonsense__c", ["`Contact` has no field `Nonsense__c`"]),
+        ("Id", ["`Id` is the record's own Id"]),
+    ],
+)
+def test_a_key_must_be_a_unique_external_id(found, key, told):
+    lines = found(contact(key=key))
+    assert len(lines) == len(told)
+    for line, words in zip(lines, told, strict=True):
+        assert line.startswith("error: f.yaml:7:15: ")
+        assert words in line
+
+
+def test_a_key_must_be_a_text(found):
+    lines = found('upsert: Task\nkey: {Number__c: "{msisdn}"}\ncreate: {Contact__r: {SMS_Key__c: "{msisdn}"}}')
+    assert any("`Task.Number__c` is of the kind number" in line for line in lines)
+
+
+def test_what_a_new_record_needs_must_be_given(found):
+    one = only(found(contact(create="FirstName: x")))
+    assert one.startswith("error: f.yaml:6:17: a new `Contact` needs `LastName`")
+    assert found(contact(word="update", create="", FirstName="x")) == []
+    assert found('upsert: Contact\nid: "{properties.id}"\nset: {FirstName: x}') == []
+    assert "needs `Contact__c`" in only(found('upsert: Task\nkey: {SMS_Key__c: "{key}"}'))
+    assert found('upsert: Task\nkey: {SMS_Key__c: "{key}"}\nset: {Contact__r: {SMS_Key__c: "{msisdn}"}}') == []
+    assert found('upsert: Task\nkey: {SMS_Key__c: "{key}"}\nset: {Contact__c: "{properties.id}"}') == []
+
+
+def task(value):
+    return f'upsert: Task\nkey: {{SMS_Key__c: "{{key}}"}}\ncreate: {{Contact__c: x}}\nset: {value}'
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ('{Contact__c: {SMS_Key__c: "{msisdn}"}}', "name it by its relationship: `Contact__r`"),
+        ('{Contact__r: "{msisdn}"}', "`Task.Contact__r` is a relationship"),
+        ('{Subject: {SMS_Key__c: "{msisdn}"}}', "`Task.Subject` takes no parent"),
+        ('{Who: {SMS_Key__c: "{msisdn}"}}', "add `type:`, one of Contact, Lead"),
+        ('{Who: {type: Contakt, SMS_Key__c: "{msisdn}"}}', "did you mean `Contact`?"),
+        ('{Who: {type: Lead, SMS_Key__c: "{msisdn}"}}', "the schema of sf has no `Lead`"),
+        ('{Contact__r: {SMS_Ky__c: "{msisdn}"}}', "`Contact` has no field `SMS_Ky__c` (did you mean `SMS_Key__c`?"),
+        ('{Contact__r: {LastName: "{msisdn}"}}', "`Contact.LastName` is no external ID, so that no parent"),
+        ('{Whoo: {type: Contact, SMS_Key__c: "{msisdn}"}}', "did you mean `Who`?"),
+    ],
+)
+def test_a_parent_is_named_by_its_relationship_type_and_key(found, value, told):
+    lines = [line for line in found(task(value)) if "set-twice" not in line]
+    assert any(told in line and line.startswith("error: f.yaml:") for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{Who: {type: Contact, SMS_Key__c: "{msisdn}"}}',
+        '{Contact__r: {SMS_Key__c: "{msisdn}"}}',
+        '{Contact__r: {Email: "{lookup.email}"}}',
+        '{Who: {type: contact, Id: "{properties.id}"}}',
+        "{Contact__r: null}",
+    ],
+)
+def test_a_parent_that_is_there_is_fine(found, value):
+    assert found(task(value)) == []
+
+
+def test_what_a_feed_watches_must_be_there(found):
+    feed = "on: sf.change\nfeed: {object: Contact, fields: [MobilePhone, Opt_Outt__c]}\nrules: [{name: x, consent: none}]\n"
+    one = only(found(feed))
+    assert one.startswith("error: f.yaml:2:47: `Contact` has no field `Opt_Outt__c` (did you mean `Opt_Out__c`?")
+    assert "the schema of sf has no `Lead`" in only(found(feed.replace("Contact", "Lead")))
+
+
+def test_rules_that_are_in_use_are_held_against_another_schema_without_being_read_again(context):
+    rules = compile_mappings([parse(HEAD + contact(FirstName="x").replace("\n", "\n        "), "f.yaml")], context)
+    assert rules.misfits({"sf": CRM}) == []
+    contact_now = replace(CRM.objects[0], fields=tuple(f for f in CRM.objects[0].fields if f.name != "FirstName"))
+    (problem,) = rules.misfits({"sf": CrmSchema(crm="sf", objects=(contact_now,))})
+    assert (problem.code, problem.position.line, problem.severity) == ("no-such-field", 9, Severity.ERROR)
+    assert rules.misfits({}) == []
+
+
+def test_with_several_crms_each_item_is_held_against_its_own(context):
+    two = replace(context, crms=("sf", "other"), schemas={"sf": CRM})
+    body = contact(FristName="x").replace("\n", "\n        ")
+    other = compile_mappings([parse(f"{HEAD}{body}\n        crm: other", "f.yaml")], two)
+    assert other.warnings == ()
+    with pytest.raises(ProblemsFound) as caught:
+        compile_mappings([parse(f"{HEAD}{body}\n        crm: sf", "f.yaml")], two)
+    assert [one.code for one in caught.value.problems] == ["no-such-field"]
