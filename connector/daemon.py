@@ -114,8 +114,7 @@ async def open_house(
         house.begin(DRIFT_LOOP, drift.follow, idle=timedelta(hours=1))
         house.begin("calendar", calendar.catch_up, idle=timedelta(hours=1))
 
-        sinks = [name for name, peer in peers.items() if peer.sink]
-        metrics.read(gauges(store, sinks, house.budgets.values(), now=clock.now), together=store.snapshot)
+        metrics.read(gauges(store, house.outlets, house.budgets.values(), now=clock.now), together=store.snapshot)
         control = Control(store, rules=lambda: road.rules, loaded=loaded, now=clock.now, outlets=house.outlets)
         admin = Admin(
             {**control.commands(), "reload": house.reload_for_a_person},
