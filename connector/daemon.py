@@ -14,8 +14,9 @@ from pathlib import Path
 from connector.adapters import Loaded, build_crms, build_providers, load_config, mapping_context
 from connector.control import Control
 from connector.control.drift import Drift
+from connector.control.needs import needs
 from connector.crm.crm import Crm
-from connector.delivery.peers import Asking, Outlet
+from connector.delivery.peers import Asking
 from connector.delivery.transport import Transport
 from connector.house import DRIFT_LOOP, Clock, House
 from connector.jobs import Calendar, Job
@@ -88,8 +89,8 @@ async def open_house(
         stack.push_async_callback(lambda: house.end(*house.loops))
         for name, peer in peers.items():
             if peer.sink is not None:
-                outlet = house.outlets[name] = Outlet(peer.sink, house.clients[name], house.budgets.get(name))
-                house.begin(name, partial(road.deliver, outlet), idle=IDLE)
+                house.open_outlet(name, peer.sink, needs(rules).get(name, ()))
+                house.begin(name, partial(road.deliver, house.outlets[name]), idle=IDLE)
         for name, provider in providers.items():
             if provider.asker is not None:
                 house.begin(ask_loop(name), partial(road.ask, Asking(provider.asker, house.clients[name])), idle=IDLE)

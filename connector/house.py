@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from connector.adapters import Loaded, mapping_context, read_schemas
-from connector.crm.crm import Crm, Watching
+from connector.crm.crm import Crm, Needs, Watching
 from connector.delivery.budget import Budget
 from connector.delivery.peers import Outlet, Watch
 from connector.delivery.transport import Client, Transport
@@ -16,6 +16,7 @@ from connector.loops import Loop, Step
 from connector.mapping.compile import Ruleset, load_mappings
 from connector.model.facts import Reloaded, Tell
 from connector.model.problem import ProblemsFound
+from connector.model.roles import Sink
 from connector.pipeline import Road
 from connector.providers.provider import Provider
 from connector.steps.allowance import keep_counts
@@ -68,6 +69,12 @@ class House:
         self.clients = {name: transport.client(one.credentials) for name, one in providers.items()} | {
             name: transport.client(crm.credentials, heard=self.budgets[name].heard) for name, crm in self.crms.items()
         }
+
+    def open_outlet(self, name: str, sink: Sink, needs: Sequence[Needs]) -> None:
+        """Hold a sink; a CRM's learns beforehand what the mappings will need of it."""
+        crm = self.crms.get(name)
+        beforehand = partial(crm.prepare, needs) if crm is not None else None
+        self.outlets[name] = Outlet(sink, self.clients[name], self.budgets.get(name), beforehand)
 
     def wake(self, name: str) -> None:
         """Wake a loop; a name that has none, such as a sink that was taken out of the config, wakes nobody."""

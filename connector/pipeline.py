@@ -210,13 +210,13 @@ class Road:
         began, calls = self._around.monotonic(), outlet.client.calls
         units = await claim(outlet, self._store, self.start, now=self._around.now(), monotonic=began, tell=self._tell)
         if not units:
+            await outlet.prepare()
             return 0
         tasks = errands(units, self._store)
         operations = [task.operation for task in tasks if task.operation is not None]
         known = record_of(operations, self._store)
-        goes = self._around.monotonic()
         sent = await send(sink, outlet.client, operations, shadow_of(operations, self._store), known)
-        outlet.learn(sent.outcomes, self._around.monotonic() - goes)
+        outlet.learn(sent.outcomes)
         settled = settlements(units, tasks, sent, feeds=self.rules.feeds, consent=self._consent)
         await self._store.outbox.settle(settled, now=self._around.now())
         seconds, calls = self._around.monotonic() - began, outlet.client.calls - calls

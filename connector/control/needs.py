@@ -20,6 +20,8 @@ def needs(rules: Ruleset) -> dict[str, list[Needs]]:
             here = of(item.sink, item.object)
             if item.key.name != ID_FIELD:
                 here.keys[item.key.name] = None
+                if item.may_create and (item.create or item.consent):
+                    here.made_by[item.key.name] = None
             here.written.update(dict.fromkeys(one.name for one in (*item.set, *item.create)))
             here.parents.update(dict.fromkeys(item.parents))
     for crm, objects in rules.feeds.items():
@@ -35,6 +37,7 @@ class _Object:
     def __init__(self, name: str) -> None:
         self.name = name
         self.keys: dict[str, None] = {}
+        self.made_by: dict[str, None] = {}
         self.written: dict[str, None] = {}
         self.read: dict[str, None] = {}
         self.parents: dict[tuple[str, str | None], None] = {}
@@ -43,6 +46,7 @@ class _Object:
         return Needs(
             object=self.name,
             key_fields=_sorted(self.keys),
+            made_by=_sorted(self.made_by),
             written=_sorted(self.written),
             read=_sorted(self.read),
             parents=tuple(self.parents),

@@ -22,6 +22,7 @@ class Needs:
 
     object: str
     key_fields: tuple[str, ...] = ()  # by which records are written
+    made_by: tuple[str, ...] = ()  # those of them by which a record is written otherwise when it is new
     written: tuple[str, ...] = ()
     read: tuple[str, ...] = ()  # by a feed
     parents: tuple[
@@ -46,6 +47,9 @@ class Crm:
     name: str
     credentials: Credentials
     sink: Sink
+    prepare: Callable[
+        [Sequence[Needs]], Exchange[None]
+    ]  # the sink learns beforehand what its first batch would have to ask
     feed: Callable[[Watching], Feed]
     quota: Quota  # of API calls
     usage: Callable[[Mapping[str, str]], Usage | None]  # the org's own count of them, from the headers of an answer

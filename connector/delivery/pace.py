@@ -29,7 +29,10 @@ class Pace:
         return cls(most, most)
 
     def after(self, outcomes: Sequence[Outcome], took: timedelta) -> "Pace":
-        """The pace after a batch: half of it after one that was slow or met locks, a little more after a good one that filled it."""
+        """The pace after a batch, whose longest call took so long.
+
+        It is half where that was slow or met locks, and a little more where it was good and full.
+        """
         if len(outcomes) <= LEAST:
             return self
         locked = sum(isinstance(one, Retry) and one.reason is Reason.ROW_LOCKED for one in outcomes)

@@ -1,7 +1,7 @@
 """Sinks, feeds and askers as the road holds them: how each is reached, and how it has fared lately."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
@@ -9,6 +9,7 @@ from uuid import uuid4
 from connector.delivery.budget import Budget
 from connector.delivery.pace import Pace
 from connector.delivery.transport import Client
+from connector.model.exchange import Exchange
 from connector.model.facts import Alarm, Cleared, Paused, Resumed, Tell
 from connector.model.outcome import Outcome, Reason
 from connector.model.roles import Asker, ConsentFields, Feed, Sink
@@ -58,6 +59,7 @@ class Outlet:
     sink: Sink
     client: Client
     budget: Budget | None = None  # of API calls, where they are counted
+    beforehand: Callable[[], Exchange[None]] | None = None  # what the sink wants to learn before its first batch
     sent: float = -math.inf  # when the last batch went out, monotonic seconds
     pace: Pace = field(init=False)
     patience: Patience = field(init=False)
@@ -66,9 +68,15 @@ class Outlet:
         self.pace = Pace.of(self.sink.batch)
         self.patience = Patience(self.sink.name)
 
-    def learn(self, outcomes: Sequence[Outcome], seconds: float) -> None:
-        """A batch took so long and ended so: the next one is as large as that allows."""
-        self.pace = self.pace.after(outcomes, timedelta(seconds=seconds))
+    async def prepare(self) -> None:
+        """Once, while there is nothing to do: let the sink learn what its first batch would have to ask."""
+        if self.beforehand is not None:
+            beforehand, self.beforehand = self.beforehand, None
+            await self.client.run(beforehand())
+
+    def learn(self, outcomes: Sequence[Outcome]) -> None:
+        """A batch has ended so: the next one is as large as that, and the time that its calls took, allow."""
+        self.pace = self.pace.after(outcomes, self.client.longest())
 
     def spent(self, tell: Tell) -> bool:
         """Whether the budget is used up, of which a person is told then."""

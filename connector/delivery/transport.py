@@ -1,6 +1,7 @@
 """The one HTTP client: runs exchanges, signs in where a peer wants it, and repeats within seconds what is safe to repeat."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from io import BytesIO
@@ -70,6 +71,7 @@ class Client:
         self._free = asyncio.Semaphore(parallel)
         self._sleep = sleep
         self.calls = 0  # sent since the start, for the metrics
+        self._longest = 0.0  # seconds
 
     async def run(self, exchange: Exchange[T]) -> T:
         """Drive an exchange to its end. Failed calls are replies too, so this raises only what the exchange itself raises."""
@@ -80,6 +82,11 @@ class Client:
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def longest(self) -> timedelta:
+        """How long the longest of the calls that change something took, since this was asked the last time."""
+        longest, self._longest = self._longest, 0.0
+        return timedelta(seconds=longest)
 
     async def _all(self, calls: Sequence[HttpCall]) -> Sequence[Reply]:
         if len(calls) == 1:
@@ -126,7 +133,10 @@ class Client:
         if self._session.closed:
             return CallFailed(failure=Failure.REFUSED, detail="the connector is stopping")
         self.calls += 1
+        began = time.monotonic()
         reply = await self._exchange(call, base, headers)
+        if not call.repeatable:
+            self._longest = max(self._longest, time.monotonic() - began)
         self._heard(reply)
         return reply
 

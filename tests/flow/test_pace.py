@@ -29,25 +29,18 @@ async def fired(world):
     return sum(fault["fired"] for fault in (await world.get(f"{world.salesforce}/_sandbox/faults"))["faults"])
 
 
-async def test_batches_shrink_when_the_org_is_slow_and_when_records_are_locked(tmp_path, secrets):
-    async with a_world(tmp_path) as world:
-        await backlog(world, [(person, 1) for person in range(20)])
-        await world.fault(world.salesforce, fault="slow", seconds=1.0, only="writes")
-        async with world.running():
-            await world.until(lambda: fired(world))
-            world.clock.ahead += timedelta(seconds=11)
-            await world.settled()
-        assert [fact.batch for fact in world.told(Wrote)] == [1500]
-        await backlog(world, [(person, 2) for person in range(20)])
-        await world.no_faults(world.salesforce)
+async def test_batches_shrink_while_records_are_locked_and_grow_again(tmp_path, secrets):
+    async with a_world(tmp_path, config=with_crm("batch: 60")) as world:
+        await backlog(world, [(person, 1) for person in range(100)])
         await world.fault(world.salesforce, fault="row_lock")
-        world.facts.clear()
         async with world.running():
             await world.until(lambda: world.told(Wrote))
-            assert world.told(Wrote)[0].batch == 1500
             world.clock.ahead += timedelta(minutes=1)
             await world.settled()
-        assert len(await world.records("SMS_Event__c")) == 40
+        first, second, *_ = world.told(Wrote)
+        assert (first.operations, first.batch) == (60, 30)
+        assert (second.operations, second.batch) == (30, 33)
+        assert len(await world.records("SMS_Event__c")) == 100
 
 
 async def test_no_two_requests_that_write_run_at_once(tmp_path, secrets):

@@ -44,20 +44,26 @@ def build(name: str, settings: SalesforceSettings, base: Path) -> Crm:
     def examine(needs: Sequence[Needs], now: Callable[[], datetime]) -> Exchange[list[Finding]]:
         return checkup(api, needs, settings.composites, now)
 
+    sink = SalesforceSink(
+        name,
+        api=api,
+        consent_fields=consent,
+        batch=settings.batch,
+        composite=settings.composites,
+        duplicates=settings.duplicates,
+        recreate=settings.deleted == "recreate",
+    )
+
+    def prepare(needs: Sequence[Needs]) -> Exchange[None]:
+        return sink.prepare([(one.object, key_field) for one in needs for key_field in one.made_by])
+
     doors = (_door(name, settings.outbound, base),) if settings.outbound else ()
     return Crm(
         name=name,
         doors=doors,
         credentials=SalesforceCredentials(settings.url, settings.sign_in.resolve(base)),
-        sink=SalesforceSink(
-            name,
-            api=api,
-            consent_fields=consent,
-            batch=settings.batch,
-            composite=settings.composites,
-            duplicates=settings.duplicates,
-            recreate=settings.deleted == "recreate",
-        ),
+        sink=sink,
+        prepare=prepare,
         feed=feed,
         quota=Quota(share=settings.quota.share, reserve=settings.quota.reserve_for_opt_outs),
         usage=decode.usage,

@@ -26,7 +26,9 @@ from connector.model.roles import Task
 GONE = frozenset(
     {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"}
 )  # the second one when the recycle bin was emptied
-SURE = frozenset({Reason.CONFIGURATION, Reason.NEEDS_PERSON})  # refusals that are the same for a record that exists
+SURE = frozenset(
+    {Reason.CONFIGURATION, Reason.BAD_VALUE, Reason.NEEDS_PERSON}
+)  # refusals that are the same for a record that exists
 TRIES = 3  # of describing an object of which the org will not tell: after that its records are looked up
 
 
@@ -108,14 +110,23 @@ class Keys:
         self._api = api
         self._inserts = inserts
         self._described: dict[str, frozenset[str]] = {}  # the unique fields of each object, case-folded
-        self._merged: dict[tuple[str, str], frozenset[str] | None] = {}  # keys, case-folded; None: too many to keep
+        self._merged: dict[
+            tuple[str, str], frozenset[str] | None
+        ] = {}  # of unique keys, case-folded; None: too many to keep
         self._unanswered: Counter[str] = Counter()
 
     def stances(self, writes: Mapping[int, RecordWrite], tasks: Sequence[Task]) -> Exchange[dict[int, Stance] | Retry]:
         """What to assume of each record, by its place in the batch. Retry where Salesforce cannot be worked with now."""
         strangers = [one for index, one in writes.items() if tasks[index].record_id is None and _matters(one)]
-        wanted = {one.object for one in strangers} if self._inserts else set()
-        for name in sorted(wanted - self._described.keys()):
+        trouble = yield from self.learn({(one.object, one.key_field) for one in strangers})
+        if trouble is not None:
+            return trouble
+        return {index: self._stance(one, tasks[index]) for index, one in writes.items()}
+
+    def learn(self, keys: Iterable[tuple[str, str]]) -> Exchange[Retry | None]:
+        """Ask about these keys (object, external ID), where they are not known. Retry where Salesforce cannot be worked with now."""
+        wanted = sorted(set(keys)) if self._inserts else []
+        for name in sorted({name for name, _ in wanted} - self._described.keys()):
             fields = yield from fields_of(self._api, name)
             if not isinstance(fields, Retry):
                 self._described[name] = frozenset(field.name.casefold() for field in fields.values() if field.unique)
@@ -125,13 +136,13 @@ class Keys:
                 self._unanswered[name] += 1
                 if self._unanswered[name] == TRIES:
                     self._described[name] = frozenset()
-        for name, key_field in sorted({(one.object, one.key_field) for one in strangers if self._may_insert(one)}):
-            if (name, key_field) not in self._merged:
+        for name, key_field in wanted:
+            if (name, key_field) not in self._merged and self._unique(name, key_field):
                 merged = yield from self._merged_away(name, key_field)
                 if isinstance(merged, Retry):
                     return merged
                 self._merged[name, key_field] = merged
-        return {index: self._stance(one, tasks[index]) for index, one in writes.items()}
+        return None
 
     def _stance(self, write: RecordWrite, task: Task) -> Stance:
         by_id = write.key_field == ID_FIELD
@@ -146,11 +157,10 @@ class Keys:
         if task.record_id is not None:
             return Stance.KNOWN
         merged = self._merged.get((write.object, write.key_field))
-        new = self._may_insert(write) and merged is not None and write.key.casefold() not in merged
-        return Stance.NEW if new else Stance.ASK
+        return Stance.ASK if merged is None or write.key.casefold() in merged else Stance.NEW
 
-    def _may_insert(self, write: RecordWrite) -> bool:
-        return self._inserts and write.key_field.casefold() in self._described.get(write.object, ())
+    def _unique(self, name: str, key_field: str) -> bool:
+        return key_field.casefold() in self._described.get(name, ())
 
     def _merged_away(self, name: str, key_field: str) -> Exchange[frozenset[str] | Retry | None]:
         """The keys in the recycle bin whose records were merged into others; None where they are too many."""

@@ -79,6 +79,10 @@ class SalesforceSink:
         self._composite = sending.composite
         return [outcomes[index] for index in range(len(tasks))]
 
+    def prepare(self, keys: Sequence[tuple[str, str]]) -> Exchange[None]:
+        """Learn of these keys (object, external ID) what the first batch would have to ask."""
+        yield from self._keys.learn(keys)
+
     def _send(self, batch: Batch, stances: Mapping[int, Stance], sending: Sending, detours: Detours) -> Exchange[None]:
         """Send these of the batch. Each has an outcome then, or is a surprise."""
         look_up = LookUp(self._api)
