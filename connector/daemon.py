@@ -85,7 +85,7 @@ async def open_house(
             ),
             Around(tell=tell, now=clock.now, monotonic=clock.monotonic, wake=house.wake),
         )
-        await store.outbox.free_claims(road.start, clock.now())
+        await house.take_up()
         stack.push_async_callback(lambda: house.end(*house.loops))
         for name, peer in peers.items():
             if peer.sink is not None:

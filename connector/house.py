@@ -20,6 +20,7 @@ from connector.model.roles import Sink
 from connector.pipeline import Road
 from connector.providers.provider import Provider
 from connector.steps.allowance import keep_counts
+from connector.steps.stopping import try_stopped
 from connector.steps.trials import refuse_failing
 from connector.store.store import Store
 
@@ -129,9 +130,24 @@ class House:
             raise
         self.road.rules = rules
         await self.follow(rules)
+        await self.try_stopped()
         self.tell(Reloaded(accepted=True, version=rules.version))
         self.wake(DRIFT_LOOP)
         return rules
+
+    async def take_up(self) -> None:
+        """Free what an earlier start held, and try the mappings that were stopped then; a person is told of them again."""
+        await self.store.outbox.free_claims(self.road.start, self.clock.now())
+        await self.try_stopped()
+        for stop in self.store.stops.all():
+            self.tell(stop.alarm())
+
+    async def try_stopped(self) -> None:
+        """Try the mappings that are stopped."""
+        for fact in await try_stopped(self.store, self.road.rules, now=self.clock.now()):
+            self.tell(fact)
+        for crm in self.crms:
+            self.wake(crm)
 
     async def reload_for_a_person(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         """The same, as a command of the admin listener."""

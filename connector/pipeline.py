@@ -12,7 +12,7 @@ from uuid import uuid4
 from connector.delivery.conclude import trouble
 from connector.delivery.peers import Asking, Outlet, Patience, Watch
 from connector.delivery.retry import POLICIES, backoff
-from connector.delivery.sending import Sent, send
+from connector.delivery.sending import Sent
 from connector.delivery.transport import Client
 from connector.mapping.compile import Ruleset
 from connector.model import facts
@@ -26,12 +26,13 @@ from connector.model.outcome import Reason, Retry
 from connector.model.roles import LOOK, Asker, ConsentFields, Door, Notice
 from connector.steps.allowance import claim
 from connector.steps.asking import ask_loop, put_questions
-from connector.steps.errands import errands, record_of, settlements, shadow_of
+from connector.steps.errands import errands, settlements
 from connector.steps.keeping import entries
 from connector.steps.planned import Planner, flood
 from connector.steps.reading import Asked, Cursor, keep_page
 from connector.steps.recovering import Recovery, portions
 from connector.steps.settled import told
+from connector.steps.stopping import note_stops, remade, send_round
 from connector.store.inbox import Entry, Kept, StoredEvent
 from connector.store.store import Store
 from connector.store.units import Planned
@@ -73,6 +74,7 @@ class Road:
         self._region = terms.region
         self._consent = terms.consent
         self._askers = terms.askers
+        self._configured = terms.configured
         self._planner = Planner(store, configured=terms.configured, most_commands=terms.most_commands)
         self._most_commands = terms.most_commands
         self._around = around
@@ -212,19 +214,21 @@ class Road:
         if not units:
             await outlet.prepare()
             return 0
+        units = await remade(units, self.rules, self._store, configured=self._configured)
         tasks = errands(units, self._store)
         operations = [task.operation for task in tasks if task.operation is not None]
-        known = record_of(operations, self._store)
-        sent = await send(sink, outlet.client, operations, shadow_of(operations, self._store), known)
-        outlet.learn(sent.outcomes)
-        settled = settlements(units, tasks, sent, feeds=self.rules.feeds, consent=self._consent)
+        went = await send_round(sink, outlet.client, operations, self._store, now=self._around.now())
+        outlet.learn(went.answered.outcomes)
+        settled = settlements(units, tasks, went.sent, feeds=self.rules.feeds, consent=self._consent)
         await self._store.outbox.settle(settled, now=self._around.now())
         seconds, calls = self._around.monotonic() - began, outlet.client.calls - calls
         size = outlet.pace.size
         self._tell(Wrote(sink=sink.name, operations=len(operations), calls=calls, seconds=seconds, batch=size))
         for fact in told(units, settled, now=self._around.now()):
             self._tell(fact)
-        self._bear(outlet, sent)
+        for fact in await note_stops(self._store, sink.name, went, self.rules, now=self._around.now()):
+            self._tell(fact)
+        self._bear(outlet, went.answered)
         return len(units)
 
     async def _point(self, crm: str, notices: Sequence[Notice], expires: datetime) -> None:

@@ -8,7 +8,7 @@ from crm.conftest import an_org
 
 from connector.control.backfilling import Backfilling
 from connector.crm.salesforce.backfill import Contacts, Many
-from connector.crm.salesforce.bulk import Bulk, Gone
+from connector.crm.salesforce.bulk import Bulk, Gone, State
 from connector.crm.salesforce.encode import Api
 from connector.delivery.transport import FixedCredentials, Transport
 from connector.model.errors import ConnectorError, PeerUnavailable
@@ -17,6 +17,7 @@ from connector.store.backfill_book import BackfillBook
 CONTACTS = Contacts(
     key_field="SMS_Key__c", phone_fields=("MobilePhone", "HomePhone"), region="NO", key=lambda phone: phone.e164
 )
+BULK = Bulk(Api(version="62.0", client="test"))
 
 
 class Killed(BaseException):
@@ -49,7 +50,7 @@ class Scene:
             yield (
                 Backfilling(
                     self.client,
-                    Bulk(Api(version="62.0", client="test")),
+                    BULK,
                     CONTACTS,
                     book,
                     tell=self.tell,
@@ -106,17 +107,24 @@ async def test_nothing_to_fill_makes_no_job(scene):
 
 
 async def test_who_was_changed_deleted_or_filled_meanwhile_is_left_alone(scene):
-    ids = await scene.org.load("Contact", people("90000001", "90000002", "90000003", "90000004", "90000005"))
+    ids = await scene.org.load("Contact", people(*(f"9000000{number}" for number in range(1, 7))))
     async with scene.working() as (work, book):
         await work.read()
         work.plan(Many.SKIP)
         await scene.org.load("Contact", [{"Id": ids[0], "SMS_Key__c": "by hand"}])
         await scene.org.load("Contact", [{"Id": ids[1], "MobilePhone": "90000099"}])
         await scene.org.load("Contact", [{"Id": ids[2], "FirstName": "changed, and not in what matters"}])
+        await scene.org.load("Contact", [{"Id": ids[5], "SMS_Key__c": "+4790000006"}])
         await scene.org.control("POST", "merge", json={"object": "Contact", "winner": ids[0], "loser": ids[3]})
         await work.write()
-        assert book.counts() == {"changed": 2, "gone": 1, "written": 2}
-    assert await scene.keys() == {"n0": "by hand", "n1": None, "n2": "+4790000003", "n4": "+4790000005"}
+        assert book.counts() == {"changed": 2, "filled": 1, "gone": 1, "written": 2}
+    assert await scene.keys() == {
+        "n0": "by hand",
+        "n1": None,
+        "n2": "+4790000003",
+        "n4": "+4790000005",
+        "n5": "+4790000006",
+    }
 
 
 async def test_a_key_that_another_contact_was_given_meanwhile_is_taken(scene):
@@ -215,19 +223,20 @@ async def test_a_job_that_fails_keeps_what_it_did_and_the_next_run_does_the_rest
     assert len(await scene.updates()) == 2500
 
 
-async def test_results_that_come_torn_are_asked_for_again_by_the_next_run(scene):
-    ids = await scene.org.load("Contact", people("90000001", "90000002", "90000003"))
-    await scene.org.fault("job_row_lock", records=ids[:2])
+@pytest.mark.parametrize("part", ["failedresults", "successfulresults"])
+async def test_results_that_come_torn_are_asked_for_again_by_the_next_run(scene, part):
+    ids = await scene.org.load("Contact", people("90000001", "90000002", "90000003", "90000004"))
+    await scene.org.fault("job_row_lock", records=ids[:2], times=1)
     async with scene.working() as (work, book):
         await work.read()
         work.plan(Many.SKIP)
-        await scene.org.fault("garbage", records=["failedresults"], only="reads")
-        with pytest.raises(PeerUnavailable):
+        await scene.org.fault("garbage", records=[part], only="reads")
+        with pytest.raises(PeerUnavailable, match="Salesforce sent"):
             await work.write()
-        assert book.counts() == {"fill": 3}
-        await scene.org.calm()
+        assert book.counts() == {"fill": 4}
         await work.write()
-        assert book.counts() == {"written": 3}
+        assert book.counts() == {"written": 4}
+    assert len(await scene.updates()) == 4
 
 
 async def test_a_torn_page_of_contacts_is_asked_for_again(scene):
@@ -271,6 +280,7 @@ async def test_giving_up_stops_the_job_and_keeps_what_it_did(scene):
         await work.give_up()
     await scene.org.calm()
     async with scene.working() as (work, book):
+        assert (await scene.client.run(BULK.look(book.job()))).state is State.ABORTED
         assert len(await scene.updates()) == 1000
         await scene.org.control("POST", "reset")
         with pytest.raises(Gone, match="--restart"):

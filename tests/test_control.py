@@ -1,10 +1,12 @@
 import json
+from datetime import timedelta
 
 import pytest
 from control_scene import DONOR, NOW, OTHER, Scene, make_home, report
 
 from connector.control.cures import CURES, cure
 from connector.control.shown import Shown
+from connector.delivery.stops import News, Stop
 from connector.model.errors import ConnectorError
 from connector.model.event import Event, Verdict
 from connector.model.exchange import HttpRequest
@@ -13,6 +15,7 @@ from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.steps.keeping import entry
 from connector.store.records import ShadowWrite
+from connector.store.units import Planned
 
 
 @pytest.fixture
@@ -37,10 +40,11 @@ def request(body):
     )
 
 
-async def dead_opt_out(scene, **about):
+async def dead_opt_out(scene, *, rule="", code="", **about):
     event_id = await scene.receive(report("Unsubscribe", **about))
     await scene.plan()
-    await scene.settle("salesforce", UnitState.DEAD, reason=Reason.NO_ACCESS, detail=f"no access for {DONOR}")
+    detail = f"no access for {DONOR}"
+    await scene.settle("salesforce", UnitState.DEAD, reason=Reason.NO_ACCESS, detail=detail, rule=rule, code=code)
     return event_id
 
 
@@ -125,6 +129,63 @@ async def test_a_dead_letter_is_shown_by_id_or_key_with_what_it_was_to_do(scene)
     assert DONOR in json.dumps(await scene.ask("dead_show", id=event_id, reveal=True))
 
 
+async def test_dead_letters_are_listed_by_their_causes_with_the_line_of_the_rule(scene):
+    rule = scene.rules.files[-1].rules[-1]
+    event_id = await dead_opt_out(scene, rule=rule.label, code="INSUFFICIENT_ACCESS")
+    (group,) = (await scene.ask("dead_list"))["groups"]
+    assert (group["count"], group["code"], group["rule"]) == (1, "INSUFFICIENT_ACCESS", rule.label)
+    assert group["place"] == f"{scene.rules.files[-1].name}:{rule.line}"
+    assert group["cure"] == CURES[Reason.NO_ACCESS]
+    with pytest.raises(ConnectorError, match="no group"):
+        await scene.ask("dead_retry", group="ffffff")
+    assert await scene.ask("dead_retry", group=group["group"]) == {"retried": 1, "stops_tried": 0}
+    assert scene.state(event_id) == "delivering"
+
+
+async def test_what_could_not_be_planned_is_grouped_by_the_rule_in_its_words(scene):
+    rule = scene.rules.files[0].rules[0]
+    event_id = await scene.receive(report("Unsubscribe"))
+    dead = Planned(event_id=event_id, state=EventState.DEAD, reason=Reason.MISSING_KEY, detail=f"{rule.label}: no key")
+    await scene.store.plans.commit([dead], now=scene.now)
+    (group,) = (await scene.ask("dead_list"))["groups"]
+    assert (group["rule"], group["place"]) == (rule.label, f"{scene.rules.files[0].name}:{rule.line}")
+    assert await scene.ask("dead_retry", rule=scene.rules.files[0].name) == {"retried": 1, "stops_tried": 0}
+    assert scene.state(event_id) == "pending"
+
+
+async def test_a_stopped_mapping_is_seen_and_tried_again(scene):
+    rule = scene.rules.files[0].rules[0]
+    stop = Stop(
+        sink="salesforce",
+        rule=rule.label,
+        object="Contact",
+        field="X__c",
+        detail=f"No such column {DONOR}",
+        since=scene.now,
+        probe_at=scene.now + timedelta(minutes=3),
+    )
+    await scene.store.stops.change(News(began=(stop,)), now=scene.now)
+    (seen,) = (await scene.ask("status"))["stopped"]
+    assert (seen["rule"], seen["place"]) == (rule.label, f"{scene.rules.files[0].name}:{rule.line}")
+    assert DONOR not in seen["detail"]
+    with pytest.raises(ConnectorError):
+        await scene.ask("dead_retry", rule="another.yaml")
+    for payload in (
+        {"rule": rule.label},
+        {"rule": scene.rules.files[0].name},
+        {"reason": "configuration"},
+        {"all": True},
+    ):
+        assert await scene.ask("dead_retry", **payload) == {"retried": 0, "stops_tried": 1}
+    assert scene.store.stops.all()[0].due(scene.now)
+
+
+@pytest.mark.parametrize("payload", [{"rule": "x", "all": True}, {"rule": "x", "group": "y"}, {"group": 3}])
+async def test_what_is_to_try_again_is_said_in_one_way(scene, payload):
+    with pytest.raises(ConnectorError):
+        await scene.ask("dead_retry", **payload)
+
+
 @pytest.mark.parametrize("how", ["ids", "keys", "reason", "all"])
 async def test_dead_letters_try_again_when_they_are_told(scene, how):
     event_id = await dead_opt_out(scene)
@@ -135,7 +196,7 @@ async def test_dead_letters_try_again_when_they_are_told(scene, how):
         "reason": {"reason": "no_access"},
         "all": {"all": True},
     }
-    assert await scene.ask("dead_retry", **payload[how]) == {"retried": 1}
+    assert await scene.ask("dead_retry", **payload[how]) == {"retried": 1, "stops_tried": 0}
     assert scene.state(event_id) == "delivering"
 
 

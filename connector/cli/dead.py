@@ -23,7 +23,7 @@ def dead() -> None:
 @as_json
 @click.pass_context
 def list_(ctx: click.Context, *, reason: str | None, limit: int, as_json: bool) -> None:
-    """List dead letters, oldest first, and the cure for each reason."""
+    """List dead letters, oldest first, and their causes, each with its cure and the rule's line."""
     answer(ask(ctx.obj, "dead_list", {"reason": reason, "limit": limit}), _show_list, json_wanted=as_json)
 
 
@@ -40,22 +40,35 @@ def show(ctx: click.Context, *, event: str, reveal: bool, as_json: bool) -> None
 @dead.command()
 @click.argument("events", nargs=-1)
 @click.option("--reason", help="All with this reason.")
+@click.option("--rule", help="All of this rule (`file: rule`) or file.")
+@click.option("--group", help="All of this cause, by its name in `dead list`.")
 @click.option("--all", "every", is_flag=True, help="All that are not parked.")
 @as_json
 @click.pass_context
-def retry(ctx: click.Context, *, events: tuple[str, ...], reason: str | None, every: bool, as_json: bool) -> None:
-    """Let dead letters of EVENTS, of a reason, or all try again, when the cause is mended."""
-    payload = chosen(events, every=every, reason=reason)
+def retry(
+    ctx: click.Context,
+    *,
+    events: tuple[str, ...],
+    reason: str | None,
+    rule: str | None,
+    group: str | None,
+    every: bool,
+    as_json: bool,
+) -> None:
+    """Let dead letters of EVENTS, of a cause, or all try again, when the cause is mended."""
+    payload = chosen(events, every=every, reason=reason, rule=rule, group=group)
     answer(ask(ctx.obj, "dead_retry", payload, order=True), _show_retried, json_wanted=as_json)
 
 
-def chosen(events: tuple[str, ...], *, every: bool, reason: str | None = None) -> dict[str, Any]:
+def chosen(events: tuple[str, ...], *, every: bool, **causes: str | None) -> dict[str, Any]:
     """The events that are meant, said in exactly one way. Raises Misused."""
-    if bool(events) + every + (reason is not None) != 1:
-        raise Misused("say which: one or more events, a --reason where there is one, or --all")
+    named = {name: value for name, value in causes.items() if value is not None}
+    if bool(events) + every + len(named) != 1:
+        ways = ["one or more events", *(f"--{name}" for name in causes), "or --all"]
+        raise Misused(f"say which: {', '.join(ways)}")
     if events:
         return {"ids": list(events)}
-    return {"all": True} if every else {"reason": reason}
+    return {"all": True} if every else dict(named)
 
 
 def _show_list(paper: Paper, document: dict[str, Any]) -> None:
@@ -71,8 +84,16 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
         )
     if document["more"]:
         paper.line("there may be more: ask with a larger --limit")
-    for reason, about in document["reasons"].items():
-        paper.line(f"{reason} ({about['count']}): {about['cure']}")
+    for group in document["groups"]:
+        what = " ".join(filter(None, (group["reason"], group["code"])))
+        where = " ".join(filter(None, (group["rule"], f"({group['place']})" if group["place"] else "")))
+        paper.heading(f"{group['count']} of {what}" + (f", {where}" if where else ""))
+        if group["detail"]:
+            paper.line(group["detail"], indent=2)
+        paper.line(f"cure: {group['cure']}", indent=2)
+        paper.line(f"when it is mended: connector dead retry --group {group['group']}", indent=2)
+    if "needs_person" in document["reasons"]:
+        paper.line(f"{document['reasons']['needs_person']['count']} wait for a decision: see `connector parked list`")
 
 
 def _show_letters(paper: Paper, document: dict[str, Any]) -> None:
@@ -89,3 +110,5 @@ def _show_letters(paper: Paper, document: dict[str, Any]) -> None:
 
 def _show_retried(paper: Paper, document: dict[str, Any]) -> None:
     paper.line(f"{document['retried']} dead letter(s) try again")
+    if document["stops_tried"]:
+        paper.line(f"{document['stops_tried']} stopped mapping(s) are tried again")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 LACKS = frozenset({"no-such-object", "no-such-field"})  # codes of what the CRM does not have, or hides
 LIVE = "live"  # the code of what only the outside could tell
+SHOWN = 3  # places of a problem; `check` names them all
 SET_UP = "`connector salesforce setup` gives the org what the shipped mappings need"
 
 
@@ -69,21 +70,31 @@ def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str]) -> list[Find
 
     Of a CRM that does not let us in it can tell nothing.
     """
+    places: dict[tuple[str, ...], list[str]] = {}
+    for one in checked["problems"]:
+        if one["code"] == LIVE and one["file"] in shut_out:
+            continue
+        place = f"{one['file']}:{one['line']}:{one['column']}" if one["line"] else one["file"]
+        places.setdefault((one["code"], one["severity"], one["message"], one["hint"]), []).append(place)
     findings = [
         Finding(
-            area="fields" if one["code"] in {LIVE, *LACKS} else "files",
-            level=Level.FAIL if one["severity"] == Severity.ERROR.value else Level.WARN,
-            text=one["text"],
-            cure=f"{SET_UP}; or {one['hint']}" if one["code"] in LACKS else one["hint"] or SET_UP,
+            area="fields" if code in {LIVE, *LACKS} else "files",
+            level=Level.FAIL if severity == Severity.ERROR.value else Level.WARN,
+            text=f"{message} ({_listed(where)})",
+            cure=f"{SET_UP}; or {hint}" if code in LACKS else hint or SET_UP,
         )
-        for one in checked["problems"]
-        if not (one["code"] == LIVE and one["file"] in shut_out)
+        for (code, severity, message, hint), where in places.items()
     ]
     counts = checked["mapping"]
     if counts and not checked["errors"]:
         text = f"config and {counts['rules']} rules in {counts['files']} mapping files fit each other and the CRM"
         findings.insert(0, Finding(area="files", level=Level.OK, text=text))
     return findings
+
+
+def _listed(places: Sequence[str]) -> str:
+    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
+    return ", ".join(places[:SHOWN]) + more
 
 
 async def _of_crms(loaded: "Loaded") -> Mapping[str, Sequence[Finding]]:

@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from connector.adapters import build_crms
-from connector.cli.render import waiting
+from connector.cli.progress import progress
 from connector.cli.schema import OWN, own_text, put
 from connector.cli.setup import Setup, load_rules, lock_file, mappings_directory, read_locks, short
 from connector.config.schema_lock import lock_text
@@ -54,7 +54,8 @@ async def _ask(loaded: "Loaded", rules: "Ruleset") -> dict[str, Pulled]:
         for name, crm in build_crms(loaded).items():
             some = wanted.get(name, [])
             names = ", ".join(one.object for one in some)
-            with waiting(f"asking {name} about {names}"):
+            with progress() as say:
+                say(f"asking {name} about {names}")
                 told[name] = await transport.client(crm.credentials).run(pull(crm, some))
     return told
 

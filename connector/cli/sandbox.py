@@ -20,14 +20,22 @@ def sandbox() -> None:
 @sandbox.command()
 @click.option("--port", type=PORT, default=8090, show_default=True, help="0 takes a free one.")
 @click.option("--data", default=":memory:", help="A file that keeps the records; without it they are in memory.")
+@click.option(
+    "--preset",
+    type=click.Choice(["plain", "npsp", "nonprofit-cloud"]),
+    default="plain",
+    show_default=True,
+    help="The kind of org: with NPSP, or with Nonprofit Cloud.",
+)
 @click.option("--bare", is_flag=True, help="Without custom fields and objects, as a new org is.")
 @as_json
-def salesforce(*, port: int, data: str, bare: bool, as_json: bool) -> None:
+def salesforce(*, port: int, data: str, preset: str, bare: bool, as_json: bool) -> None:
     """An org: sign in with client id and secret `sandbox`."""
     from connector.sandbox.salesforce import build  # noqa: PLC0415 - see the package's docstring.
     from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - the same.
 
-    asyncio.run(serve_until_stopped(build(data, bare=bare), "127.0.0.1", port, _announce(json_wanted=as_json)))
+    app = build(data, preset=preset, bare=bare)
+    asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))
 
 
 @sandbox.command()

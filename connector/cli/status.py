@@ -73,6 +73,22 @@ def _show_cares(paper: Paper, document: dict[str, Any]) -> None:
         paper.heading("Waiting for a person")
         paper.table(["reason", "dead letters"], document["dead"].items())
         paper.line("see `connector dead list` and `connector parked list`")
+    if document["stopped"]:
+        paper.heading("Mappings that are stopped")
+        paper.table(
+            ["rule", "where", "what", "since"],
+            [
+                (
+                    one["rule"],
+                    one["place"] or "no longer there",
+                    f"{one['sink']} {one['object']}{'.' + one['field'] if one['field'] else ''}: {one['detail']}",
+                    one["since"],
+                )
+                for one in document["stopped"]
+            ],
+        )
+        held = sum(one["held_by_stops"] for one in document["sinks"])
+        paper.line(f"{held} wait for that; {document['stopped'][0]['cure']}")
     if document["late_opt_outs"]:
         paper.heading("Opt-outs that are not confirmed in time")
         paper.table(

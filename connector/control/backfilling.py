@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, timedelta
 from functools import partial
 from itertools import count
@@ -133,7 +134,8 @@ class Backfilling:
 
     async def _drop(self, job_id: str) -> None:
         """A job that was never closed does nothing, and cannot be given its rows twice: another one takes them."""
-        await self._insist(partial(self._bulk.abort, job_id))
+        with suppress(PeerUnavailable):
+            await self._client.run(self._bulk.abort(job_id))
         self._book.release(job_id)
 
     async def _follow(self, job_id: str) -> None:
@@ -141,8 +143,7 @@ class Backfilling:
         counts = self._book.counts()
         done, total = counts.get(Verdict.WRITTEN, 0), counts.get(Verdict.WRITTEN, 0) + counts.get(Verdict.FILL, 0)
         job = await self._ended(job_id, told=lambda rows: f"writing: {done + rows:,} of {total:,}")
-        failed = await self._insist(partial(self._bulk.failed, job_id))
-        unprocessed = await self._insist(partial(self._bulk.unprocessed, job_id))
+        failed = await self._insist(partial(self._bulk.failed, job))
         refused: list[tuple[str, str, str]] = []
         again: list[str] = []
         for row in failed.rows("sf__Id", "sf__Error"):
@@ -152,11 +153,10 @@ class Backfilling:
                 again.append(one)
             else:
                 refused.append((one, verdict, code))
-        if len(refused) + len(again) != job.failed:
-            raise PeerUnavailable("Salesforce sent not all results of a job: run the command again to go on")
-        untouched = [row["Id"] for row in unprocessed.rows("Id")]
-        self._book.conclude(job_id, refused=refused, again=again, untouched=untouched)
-        if job.state is not State.JOB_COMPLETE or untouched:
+        succeeded = await self._insist(partial(self._bulk.succeeded, job))
+        written = (row["sf__Id"] for row in succeeded.rows("sf__Id"))
+        left = self._book.conclude(job_id, written=written, refused=refused, again=again)
+        if job.state is not State.JOB_COMPLETE or left:
             raise ConnectorError(
                 f"Salesforce ended job {job_id} before it was done ({job.error or job.state}): see Setup, Bulk Data Load Jobs; "
                 "run the command again to go on"
@@ -179,8 +179,8 @@ class Backfilling:
             if planned is None:
                 continue
             now = self._contacts.read(record)
-            if record.get("IsDeleted") is True:
-                yield Verdict.GONE, (), now.id
+            if now.held.casefold() == planned.casefold():
+                yield Verdict.FILLED, (), now.id
             elif now.verdict is not Verdict.OPEN or now.wanted != planned:
                 yield Verdict.CHANGED, (), now.id
 

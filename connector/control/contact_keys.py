@@ -30,7 +30,8 @@ def keys_by_number(rules: Ruleset, crm: str, object_name: str) -> dict[str, Key]
             continue
         name = item.key.name
         key = _key(item)
-        if name == ID_FIELD or key(SAMPLE) is None:
+        # A match by the number alone has no field, but a name that no field can have.
+        if name == ID_FIELD or not name.isidentifier() or key(SAMPLE) is None:
             continue
         known = found.setdefault(name, key)
         if known(SAMPLE) != key(SAMPLE):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.config.load import did_you_mean
+from connector.control.causes import cause_of, groups, stopped_by
 from connector.control.cures import cure
 from connector.control.doors import find_door, read_body
 from connector.control.house import House, known, limit_of, word
@@ -19,13 +20,14 @@ from connector.store.inbox import StoredEvent
 
 
 async def dead_list(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Dead letters, oldest first, and how many there are for each reason."""
+    """Dead letters, oldest first; by their causes, most frequent first; and how many there are for each reason."""
     known(payload, "reason", "limit")
     reason, limit = _reason(payload), limit_of(payload)
     counts = house.store.dead_letters.grouped()
     letters = house.store.dead_letters.listing(reason, limit=limit)
     return {
         "reasons": {one.value: {"count": count, "cure": cure(one)} for one, count in sorted(counts.items())},
+        "groups": [group for group in groups(house) if reason is None or group["reason"] == reason.value],
         "letters": [_line(one) for one in letters],
         "more": len(letters) == limit,
     }
@@ -49,14 +51,28 @@ async def dead_show(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def dead_retry(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Let dead letters try again: those of the events, of a reason, or all."""
-    ids, reason = _chosen(house, payload, "reason")
-    count = await house.store.dead_letters.retry(ids, reason=reason, now=house.now())
-    if not count:
+    """Let dead letters try again: those of the events, of a reason, a rule or file, a group, or all; and what is stopped with them."""
+    chosen = dict(payload)
+    rule, group = word(chosen, "rule", str), word(chosen, "group", str)
+    chosen.pop("rule", None)
+    chosen.pop("group", None)
+    if (rule is not None) + (group is not None) + bool(chosen) != 1:
+        raise ConnectorError("say which: ids of events, a reason, a rule, a group, or all")
+    if rule is not None:
+        which: dict[str, Any] = {"rule": rule}
+    elif group is not None:
+        which = cause_of(house, group)
+    else:
+        ids, reason = _chosen(house, chosen, "reason")
+        which = {"event_ids": ids, "reason": reason}
+    count = await house.store.dead_letters.retry(**which, now=house.now())
+    stops = [] if which.get("event_ids") or group is not None else stopped_by(house, which.get("reason"), rule)
+    await house.store.stops.try_again(stops, now=house.now())
+    if not count and not stops:
         raise ConnectorError(
             "there is no such dead letter: see `connector dead list`; what is parked, `connector parked list`"
         )
-    return {"retried": count}
+    return {"retried": count, "stops_tried": len(stops)}
 
 
 async def parked_list(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from connector.control.causes import stopped
 from connector.control.house import House, known
 from connector.control.shown import when
 from connector.delivery.peers import Outlet
@@ -39,6 +40,7 @@ def _now(house: House, now: datetime) -> dict[str, Any]:
         "sinks": [_sink(house, name, now) for name in dict.fromkeys((*house.sinks, *store.overview.sinks()))],
         "calls": _calls(house, now),
         "dead": {reason.value: count for reason, count in sorted(store.dead_letters.grouped().items())},
+        "stopped": stopped(house),
         "late_opt_outs": _late(house, now),
         "feeds": _feeds(house),
         "mapping": {"version": version, "problems": problems},
@@ -53,6 +55,7 @@ def _sink(house: House, name: str, now: datetime) -> dict[str, Any]:
         "sink": name,
         "configured": name in house.sinks,
         "units": {state.value: counts[state] for state in UnitState},
+        "held_by_stops": house.store.stops.held(name),
         "oldest_open": when(oldest),
         "oldest_open_seconds": _age(oldest, now),
         "batch": _batch(house.outlets.get(name)),

@@ -11,6 +11,9 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 # A shorter wish of a sink is honoured as it is; a longer one would look like a lost event to the people who wait for it.
 MOST_PATIENCE = 6 * HOUR
+PROBE_EVERY = (
+    3 * MINUTE
+)  # the pause before a mapping that is stopped is tried again: one call, as long as it is not mended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +47,12 @@ POLICIES: dict[Reason, Policy] = {
     Reason.PARENT_MISSING: Policy(first=5 * SECOND, cap=5 * MINUTE, attempts=8),
     Reason.PARENT_WAITING: Policy(first=SECOND, cap=MINUTE, attempts=None),
     Reason.HALTED: Policy(first=SECOND, cap=MINUTE, attempts=None),
+    # What a whole mapping meets waits until its set-up is mended: see stops.py.
+    Reason.CONFIGURATION: Policy(first=PROBE_EVERY, cap=HOUR, attempts=None),
     Reason.UNKNOWN: Policy(first=10 * SECOND, cap=10 * MINUTE, attempts=5),
 }
-# These wait for another operation, and spend none of their own attempts while it is tried.
-INNOCENT = frozenset({Reason.PARENT_WAITING, Reason.HALTED})
+# These wait for another operation or for a person's set-up, and spend none of their own attempts meanwhile.
+INNOCENT = frozenset({Reason.PARENT_WAITING, Reason.HALTED, Reason.CONFIGURATION})
 # When a whole batch comes back with one of these the sink itself is in trouble, and is left alone for a while.
 SINK_TROUBLE = frozenset(
     {reason for reason, policy in POLICIES.items() if policy.waits}
@@ -77,6 +82,7 @@ class Dead:
 
     reason: Reason
     detail: str = ""
+    code: str = ""  # the sink's own word for it
 
 
 Judgement = Done | Again | Dead
@@ -85,7 +91,7 @@ Judgement = Done | Again | Dead
 def judge(outcome: Outcome, *, repeat: Repeat, attempts: int) -> Judgement:
     """What follows from one outcome, after so many spent attempts (this one not counted)."""
     if isinstance(outcome, Rejected):
-        return Dead(reason=outcome.reason, detail=outcome.detail)
+        return Dead(reason=outcome.reason, detail=outcome.detail, code=outcome.code)
     if not isinstance(outcome, Retry):
         return Done()
     if outcome.in_doubt and repeat is Repeat.NEVER:
@@ -95,7 +101,8 @@ def judge(outcome: Outcome, *, repeat: Repeat, attempts: int) -> Judgement:
         )
     policy = POLICIES[outcome.reason]
     if policy.attempts is not None and attempts + 1 >= policy.attempts:
-        return Dead(reason=outcome.reason, detail=f"given up after {attempts + 1} attempts: {outcome.detail}")
+        detail = f"given up after {attempts + 1} attempts: {outcome.detail}"
+        return Dead(reason=outcome.reason, detail=detail, code=outcome.code)
     delay = backoff(policy, attempts)
     if outcome.not_before is not None:
         delay = max(delay, min(outcome.not_before, MOST_PATIENCE))

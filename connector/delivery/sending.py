@@ -33,10 +33,14 @@ async def send(
     client: Client,
     operations: Sequence[Operation],
     shadow_of: Callable[[RecordWrite], Shadow],
+    gone_of: Callable[[RecordWrite], str | None] = lambda _: None,
     record_of: Callable[[RecordWrite], str | None] = lambda _: None,
 ) -> Sent:
-    """Send the operations, given in their order. `record_of` tells which record a write's key is known to name."""
-    batch = _Batch(sink, client, operations, shadow_of, record_of)
+    """Send the operations, given in their order.
+
+    Of a write's key `gone_of` tells which merged record it named, and `record_of` which record it is known to name.
+    """
+    batch = _Batch(sink, client, operations, shadow_of, gone_of, record_of)
     await batch.send()
     return Sent([outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes], batch.written)
 
@@ -50,6 +54,7 @@ class _Batch:
         client: Client,
         operations: Sequence[Operation],
         shadow_of: Callable[[RecordWrite], Shadow],
+        gone_of: Callable[[RecordWrite], str | None],
         record_of: Callable[[RecordWrite], str | None],
     ) -> None:
         self.outcomes: list[Outcome | None] = [None] * len(operations)
@@ -58,6 +63,7 @@ class _Batch:
         self._client = client
         self._operations = operations
         self._shadow_of = shadow_of
+        self._gone_of = gone_of
         self._record_of = record_of
         self._ours: dict[tuple[str, str, str], dict[str, Any]] = {}  # what the parts have written
 
@@ -106,14 +112,14 @@ class _Batch:
     def _task(self, operation: Operation) -> Task:
         if not isinstance(operation, RecordWrite):
             return Task(operation)
+        gone, record_id = self._gone_of(operation), self._record_of(operation)
         if not operation.clears_flag:
-            return Task(operation, record_id=self._record_of(operation))
+            return Task(operation, gone=gone, record_id=record_id)
         # What an earlier part has just written must not be taken for somebody else's word.
         ours = self._ours.get(operation.record)
         shadow = self._shadow_of(operation)
-        return Task(
-            operation, shadow if ours is None else {**(shadow or {}), **ours}, record_id=self._record_of(operation)
-        )
+        merged = shadow if ours is None else {**(shadow or {}), **ours}
+        return Task(operation, merged, gone=gone, record_id=record_id)
 
     async def _write(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
         if not folds:

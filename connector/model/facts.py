@@ -113,7 +113,8 @@ class Resumed:
 class Alarm:
     """A person should look. Raised once; `cure` says what to do."""
 
-    # closed, for metrics: opt_out_late, commands_parked, provider_disagrees, unanswered, schema_drift, and the sink's reasons
+    # closed, for metrics: opt_out_late, commands_parked, mapping_stopped, provider_disagrees, unanswered, schema_drift, and the
+    # sink's reasons
     kind: str
     about: str  # which one: a sink, an event
     message: str

@@ -186,7 +186,10 @@ class Feed(Protocol):
         """The next page after the position; from the beginning of everything with None."""
 
     def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
-        """These records as they are now, at most LOOK of them. What is not there at all is left out; the page has no position."""
+        """These records as they are now, at most LOOK of them, and what was merged into them.
+
+        What is not there at all is left out; the page has no position.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from connector.consent.changes import is_out
 from connector.consent.guard import as_sendable
-from connector.delivery.conclude import Attempt, conclude
+from connector.delivery.conclude import Attempt, Conclusion, conclude
 from connector.delivery.sending import Sent, Written
 from connector.mapping.compile import FeedPlan
 from connector.model.consent import Phase
@@ -72,6 +72,16 @@ def record_of(operations: Sequence[Operation], store: Store) -> Callable[[Record
     return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
 
 
+def gone_of(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], str | None]:
+    """The records that the keys of writes named until they were merged into others."""
+    wanted: dict[tuple[str, str, str], list[str]] = {}
+    for one in operations:
+        if isinstance(one, RecordWrite) and one.key_field != ID_FIELD:
+            wanted.setdefault((one.sink, one.object, one.key_field), []).append(one.key)
+    moved = {group: found for group, keys in wanted.items() if (found := store.records.moved(*group, keys))}
+    return lambda one: moved.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
+
+
 def settlements(
     units: Sequence[Unit],
     going: Sequence[Errand],
@@ -121,17 +131,24 @@ def _settle(
         in_doubt=end.in_doubt,
         shadows=shadows,
         links=links,
-        confirmations=_confirmations(unit, end.state, end.detail),
+        confirmations=_confirmations(unit, end),
+        rule=end.rule,
+        code=end.code,
     )
 
 
-def _confirmations(unit: Unit, state: UnitState, detail: str | None) -> tuple[Confirmation, ...]:
-    """What the ledger hears of the unit, where it carries consent."""
-    if not any(isinstance(one, ServiceCommand) or one.consent for one in unit.operations):
+def _confirmations(unit: Unit, end: Conclusion) -> tuple[Confirmation, ...]:
+    """What the ledger hears of the unit, where something of it that is left carries consent."""
+    bearing = {
+        index
+        for index, one in zip(unit.indexes, unit.operations, strict=True)
+        if isinstance(one, ServiceCommand) or one.consent
+    }
+    if not bearing:
         return ()
-    if state is UnitState.DELIVERED:
-        return (Confirmation(phase=Phase.CONFIRMED, detail=detail),)
-    return (Confirmation(phase=Phase.FAILED, detail=detail),) if state is UnitState.DEAD else ()
+    if end.state is UnitState.DELIVERED or bearing <= set(end.done):
+        return (Confirmation(phase=Phase.CONFIRMED, detail=end.detail if end.state is UnitState.DELIVERED else None),)
+    return (Confirmation(phase=Phase.FAILED, detail=end.detail),) if end.state is UnitState.DEAD else ()
 
 
 def _link(written: Written) -> Link | None:

@@ -11,11 +11,11 @@ import orjson
 from connector.consent.changes import Reading, change_event, read_rows
 from connector.consent.merges import merges_of, review_event, taken_over
 from connector.delivery.peers import Watch
+from connector.model.event import Event, Verdict
 from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.roles import Feed, Page, Row
 from connector.steps.keeping import entry
 from connector.store.following import FollowStep, Seen
-from connector.store.inbox import Entry
 from connector.store.moments import micros
 from connector.store.pointers import Pointer
 from connector.store.records import Gone, ShadowWrite
@@ -80,18 +80,18 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowS
     def number(fields: Mapping[str, Any]) -> Phone | None:
         return crm_phone(fields.get(consent.phone), region) if consent and consent.phone else None
 
-    # What we have written since we asked, the page may not show yet: it would look as if a person had taken it back.
-    since = {record_id for record_id, one in seen.records.items() if micros(asked.asked) <= one.seen_at <= micros(now)}
-    rows = [row for row in page.rows if row.record_id not in since]
+    later = _later(asked, page, seen, now)
+    rows = [row for row in page.rows if row.record_id not in later]
     living = [row for row in rows if not row.deleted]
     known = {record_id: one.fields for record_id, one in seen.records.items()}
     gone = [row for row in rows if row.deleted and not _known_gone(row, seen)]
+    deleted = [row for row in gone if row.merged_into is None and row.record_id in known]
     merges = merges_of(gone, living, known)
     lost = [(merge, party) for merge in merges if consent and (party := merge.lost_by(consent))]
     shadows: list[ShadowWrite] = []
-    entries: list[Entry] = []
+    events: list[Event] = []
     for one in read_rows(
-        living,
+        living + deleted,
         feed=feed,
         consent=consent,
         shadows=known,
@@ -100,36 +100,74 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowS
         in_review={merge.survivor_id for merge, _ in lost},
     ):
         phone = number(one.row.fields)
-        shadows.extend(_known(one, feed, phone))
-        if one.change and not cursor.baseline:
-            event = change_event(
-                one,
-                crm=feed.crm,
-                object_name=feed.object,
-                msisdn=phone,
-                poll=watch.between if asked.pointers else watch.poll or "",
-                unique=uuid4().hex,
-                received_at=now,
+        if not one.row.deleted:
+            shadows.extend(_known(one, feed, phone))
+        # Who sets the flag and deletes the record at once has opted the donor out; nothing else of a deleted record counts.
+        if one.change and (not one.row.deleted or one.change.verdict is Verdict.OPT_OUT):
+            poll = watch.between if asked.pointers else watch.poll or ""
+            events.append(
+                change_event(
+                    one,
+                    crm=feed.crm,
+                    object_name=feed.object,
+                    msisdn=phone,
+                    poll=poll,
+                    unique=uuid4().hex,
+                    received_at=now,
+                )
             )
-            entries.append(entry(event, b""))
-    if not cursor.baseline:
-        for merge, party in lost:
-            event = review_event(
-                merge, party, crm=feed.crm, object_name=feed.object, msisdn=number(party), received_at=now
-            )
-            entries.append(entry(event, b""))
+    events += [
+        review_event(merge, party, crm=feed.crm, object_name=feed.object, msisdn=number(party), received_at=now)
+        for merge, party in lost
+    ]
+    if cursor.baseline:
+        # What we wrote meanwhile is newer; a first look adds only what nothing is known of.
+        under = [row for row in page.rows if row.record_id in later and not row.deleted]
+        shadows += [
+            ShadowWrite(crm=feed.crm, object=feed.object, record_id=row.record_id, otherwise=_watched(row, feed))
+            for row in under
+        ]
+        events, later = [], {}
     return FollowStep(
-        entries=tuple(entries),
+        entries=tuple(entry(event, b"") for event in events),
         shadows=tuple(shadows),
         gone=tuple(Gone(record_id=row.record_id, merged_into=row.merged_into) for row in gone),
-        look_again=tuple(row.record_id for row in page.rows if row.record_id in since),
+        look_again=tuple(sorted(set(later.values()) - (frozenset() if asked.pointers else seen.pointed))),
         cursor=None if asked.pointers else cursor.after(page),
     )
+
+
+def _later(asked: Asked, page: Page, seen: Seen, now: datetime) -> dict[str, str]:
+    """Rows that cannot be judged by this page: record id → whom to look at instead, by itself."""
+    # What we have written since we asked, the page may not show yet: it would look as if a person had taken it back.
+    here = {row.record_id for row in page.rows}
+    later = {
+        record_id: record_id
+        for record_id, one in seen.records.items()
+        if record_id in here and micros(asked.asked) <= one.seen_at <= micros(now)
+    }
+    if asked.cursor.baseline:
+        return later
+    if not asked.pointers:
+        # A look at a record shows with it what was merged into it; a page may show only one of them.
+        later |= {
+            row.record_id: row.merged_into for row in page.rows if row.merged_into and row.merged_into not in here
+        }
+        later |= {record_id: record_id for record_id in seen.pointed & here}
+    # The parties of a merge are judged together.
+    for row in page.rows:
+        if row.merged_into and (row.record_id in later or row.merged_into in later):
+            later |= {row.record_id: row.merged_into, row.merged_into: row.merged_into}
+    return later
 
 
 def _known_gone(row: Row, seen: Seen) -> bool:
     one = seen.records.get(row.record_id)
     return one is not None and one.gone_at is not None
+
+
+def _watched(row: Row, feed: Feed) -> dict[str, Any]:
+    return {name: row.fields.get(name) for name in feed.fields}
 
 
 def crm_phone(text: object, region: str | None) -> Phone | None:
@@ -144,7 +182,7 @@ def _known(reading: Reading, feed: Feed, phone: Phone | None) -> list[ShadowWrit
         crm=feed.crm,
         object=feed.object,
         record_id=row.record_id,
-        fields={name: row.fields.get(name) for name in feed.fields},
+        fields=_watched(row, feed),
         phone=phone.e164 if phone else "",
         opted_out=reading.out,
         shown=True,

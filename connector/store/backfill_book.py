@@ -186,19 +186,18 @@ class BackfillBook:
         return None if found is None else found[0]
 
     def conclude(
-        self,
-        job: str,
-        *,
-        refused: Iterable[tuple[str, str, str]],
-        again: Iterable[str],
-        untouched: Iterable[str],
-    ) -> None:
-        """A job has ended: (id, verdict, detail) of what was refused, the ids worth another try, and those it never came to.
+        self, job: str, *, written: Iterable[str], refused: Iterable[tuple[str, str, str]], again: Iterable[str]
+    ) -> int:
+        """A job has ended: the ids that it wrote, (id, verdict, detail) of what was refused, the ids worth another try.
 
-        All its other contacts are written.
+        The others it did not come to: they are to be filled as before. Returns how many they are.
         """
         with self._transaction():
             execute = self._connection.executemany
+            execute(
+                "UPDATE contact SET verdict = 'written' WHERE id = ? AND job = ?",
+                ((one, job) for one in written),
+            )
             execute(
                 "UPDATE contact SET verdict = ?, detail = ? WHERE id = ? AND job = ?",
                 ((verdict, detail, one, job) for one, verdict, detail in refused),
@@ -207,10 +206,9 @@ class BackfillBook:
                 "UPDATE contact SET job = NULL, tries = tries + 1 WHERE id = ? AND job = ?",
                 ((one, job) for one in again),
             )
-            execute("UPDATE contact SET job = NULL WHERE id = ? AND job = ?", ((one, job) for one in untouched))
-            self._connection.execute(
-                "UPDATE contact SET verdict = 'written' WHERE verdict = 'fill' AND job = ?", (job,)
-            )
+            return self._connection.execute(
+                "UPDATE contact SET job = NULL WHERE verdict = 'fill' AND job = ?", (job,)
+            ).rowcount
 
     def release(self, job: str) -> None:
         """A job was never begun: its contacts are to be filled as before."""

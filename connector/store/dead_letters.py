@@ -49,9 +49,29 @@ PLANLESS = """SELECT id, key, provider, received_at, NULL, NULL, reason, detail,
 PARKED = "units.reason = 'needs_person'"
 PARKED_PLANLESS = "inbox.reason = 'needs_person'"
 # The conditions by which dead letters are chosen; a parameter that is NULL chooses all.
-CHOSEN = "(:ids IS NULL OR {event} IN (SELECT value FROM json_each(:ids))) AND (:reason IS NULL OR {reason} = :reason)"
-CHOSEN_UNITS = CHOSEN.format(event="units.event_id", reason="units.reason")
-CHOSEN_EVENTS = CHOSEN.format(event="inbox.id", reason="inbox.reason")
+CHOSEN = (
+    "(:ids IS NULL OR {event} IN (SELECT value FROM json_each(:ids))) AND (:reason IS NULL OR {reason} = :reason) "
+    "AND (:sink IS NULL OR {sink} = :sink) AND (:code IS NULL OR {code} = :code) "
+    # A rule is named as a whole, or by its file alone.
+    "AND (:rule IS NULL OR {rule} = :rule OR substr({rule}, 1, length(:rule) + 2) = :rule || ': ')"
+)
+CAUSE = "coalesce((SELECT {} FROM causes WHERE causes.unit_id = units.id), '')"
+CHOSEN_UNITS = CHOSEN.format(
+    event="units.event_id",
+    reason="units.reason",
+    sink="units.sink",
+    rule=CAUSE.format("rule"),
+    code=CAUSE.format("code"),
+)
+# What could not be planned has no sink, and its detail begins with the rule.
+CHOSEN_EVENTS = CHOSEN.format(
+    event="inbox.id", reason="inbox.reason", sink="''", rule="coalesce(inbox.detail, '')", code="''"
+)
+CAUSES = """SELECT units.sink, units.reason, coalesce(causes.rule, ''), coalesce(causes.code, ''), count(*), min(units.event_id)
+    FROM units INDEXED BY units_dead LEFT JOIN causes ON causes.unit_id = units.id
+    WHERE units.state = 'dead' AND units.reason <> 'needs_person' GROUP BY 1, 2, 3, 4"""
+CAUSES_PLANLESS = """SELECT '', reason, coalesce(detail, ''), '', count(*), min(id) FROM inbox WHERE state = 'dead'
+    AND reason <> 'needs_person' AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) GROUP BY 2, 3"""
 UNITS = f"""SELECT json_group_array(json_array(id, event_id, sink, lane, urgent)) FROM units INDEXED BY units_dead
     WHERE state = 'dead' AND (reason = 'needs_person') = :parked AND {CHOSEN_UNITS}"""  # noqa: S608 - constants of this file.
 REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0, reason = NULL, detail = NULL,
@@ -61,6 +81,18 @@ DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail
     AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
 DISCARD = "UPDATE units SET state = 'discarded', in_doubt = 0 WHERE id IN (SELECT value FROM json_each(?))"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Dead letters that failed for one cause. Without a sink they could not be planned, and `rule` is the whole detail."""
+
+    sink: str
+    reason: Reason
+    rule: str  # file: rule; empty where nobody knows
+    code: str  # the sink's own word; empty where it has none
+    count: int
+    first: int  # the oldest event
 
 
 class DeadLetters:
@@ -98,14 +130,30 @@ class DeadLetters:
         ).fetchall()
         return {Reason(reason): n for reason, n in rows}
 
-    async def retry(
-        self, event_ids: Sequence[int] | None = None, *, reason: Reason | None = None, now: datetime
-    ) -> int:
-        """Let dead letters try again, in their place by age: those of the events, of the reason, or all that are not parked.
+    def causes(self) -> list[Cause]:
+        """What failed, by its cause; the most frequent first. What is parked has not failed."""
+        rows = self._reader.execute(f"{CAUSES} UNION ALL {CAUSES_PLANLESS}").fetchall()
+        found = [
+            Cause(sink=sink, reason=Reason(reason), rule=rule, code=code, count=count, first=first)
+            for sink, reason, rule, code, count, first in rows
+        ]
+        return sorted(found, key=lambda one: (-one.count, one.first))
 
-        What could not be planned is planned again. Answers how many dead letters that were.
+    async def retry(
+        self,
+        event_ids: Sequence[int] | None = None,
+        *,
+        reason: Reason | None = None,
+        sink: str | None = None,
+        rule: str | None = None,
+        code: str | None = None,
+        now: datetime,
+    ) -> int:
+        """Let dead letters try again, in their place by age: those that all of this holds for, or all that are not parked.
+
+        `rule` may be a file. What could not be planned is planned again. Answers how many dead letters that were.
         """
-        chosen = _chosen(event_ids, reason)
+        chosen = {**_chosen(event_ids, reason), "sink": sink, "rule": rule, "code": code}
 
         def work(connection: sqlite3.Connection) -> int:
             revived = _revive(connection, {**chosen, "parked": 0}, now)
@@ -134,7 +182,13 @@ class DeadLetters:
 
 
 def _chosen(event_ids: Sequence[int] | None, reason: Reason | None) -> dict[str, Any]:
-    return {"ids": None if event_ids is None else as_list(list(event_ids)), "reason": reason.value if reason else None}
+    return {
+        "ids": None if event_ids is None else as_list(list(event_ids)),
+        "reason": reason.value if reason else None,
+        "sink": None,
+        "rule": None,
+        "code": None,
+    }
 
 
 def _revive(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetime) -> int:

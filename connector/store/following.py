@@ -8,7 +8,7 @@ from datetime import datetime
 from connector.model.operation import RecordWrite
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival
 from connector.store.outbox import in_doubt_writes
-from connector.store.pointers import Pointer, looked, point
+from connector.store.pointers import Pointer, looked, point, pointed
 from connector.store.records import Gone, KnownRecord, ShadowWrite, bury, records_of, write_shadows
 from connector.store.writer import Writer
 
@@ -18,6 +18,7 @@ class Seen:
     """What is known when a page is judged."""
 
     records: Mapping[str, KnownRecord]  # by record id, of those of which anything is known
+    pointed: frozenset[str]  # record ids that are to be looked at by themselves
     in_doubt: tuple[RecordWrite, ...]  # writes of ours that are under way, or may have been done
 
 
@@ -60,6 +61,7 @@ class Following:
             step = decide(
                 Seen(
                     records=records_of(connection, crm, object, record_ids),
+                    pointed=pointed(connection, crm, object, record_ids),
                     in_doubt=in_doubt_writes(connection, crm, object),
                 )
             )

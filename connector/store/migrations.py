@@ -171,6 +171,26 @@ GONE = (
     "CREATE INDEX pointers_object ON pointers (crm, object, id)",
 )
 
+STOPS_AND_CAUSES = (
+    # Mappings whose units rest until the CRM's set-up is mended.
+    """CREATE TABLE stops (
+        sink TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        object TEXT NOT NULL,
+        field TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        probe_at INTEGER NOT NULL,
+        PRIMARY KEY (sink, rule, object, field)
+    ) WITHOUT ROWID""",
+    # Whose record a key named before a merge, as long as nobody knows whether the survivor bears the key.
+    "ALTER TABLE links ADD COLUMN moved_from TEXT",
+    "CREATE INDEX links_moved ON links (crm, object, key_field, key) WHERE moved_from IS NOT NULL",
+    # Of dead letters: whose operation failed, and the sink's own word for it.
+    "CREATE TABLE causes (unit_id INTEGER PRIMARY KEY REFERENCES units (id), rule TEXT NOT NULL, code TEXT NOT NULL)",
+    "CREATE TRIGGER units_forgotten BEFORE DELETE ON units BEGIN DELETE FROM causes WHERE unit_id = old.id; END",
+)
+
 
 # Calls to a CRM, by hour since 1970: a CRM allows so many in 24 hours, whether we were restarted or not.
 CALLS = "CREATE TABLE calls (crm TEXT, hour INTEGER, n INTEGER NOT NULL, PRIMARY KEY (crm, hour)) WITHOUT ROWID"
@@ -194,7 +214,12 @@ def migrate(connection: sqlite3.Connection) -> None:
             db.conn.execute(statement)
 
     @migrations()
-    def m003_calls(db: Any) -> None:
+    def m003_stops_and_causes(db: Any) -> None:
+        for statement in STOPS_AND_CAUSES:
+            db.conn.execute(statement)
+
+    @migrations()
+    def m004_calls(db: Any) -> None:
         db.conn.execute(CALLS)
 
     migrations.apply(Database(connection, execute_plugins=False))

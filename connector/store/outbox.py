@@ -1,5 +1,6 @@
 """The outbox: units on their way to the sinks. Claiming costs the same however many units wait or rest."""
 
+import dataclasses
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -8,8 +9,8 @@ from typing import Any
 import orjson
 
 from connector.model.lifecycle import UnitState
-from connector.model.operation import RecordWrite
-from connector.store.documents import operations_from_json
+from connector.model.operation import Operation, RecordWrite
+from connector.store.documents import operations_from_json, operations_to_json
 from connector.store.lanes import promote
 from connector.store.moments import micros, moment
 from connector.store.settling import settle
@@ -55,7 +56,8 @@ BOUND = """WITH doubt (lane, urgent, last) AS (
 TAKE = """UPDATE units SET state = 'claimed', claim = :start, first_try_at = coalesce(first_try_at, :now),
     started_at = NULL, due_at = NULL WHERE id IN (SELECT value FROM json_each(:ids))"""
 HELD = """SELECT json_group_array(json_array(unit.id, unit.event_id, inbox.key, unit.lane, unit.operations, unit.done,
-    unit.attempts, unit.urgent, unit.overtaken_by, unit.late, unit.in_doubt, inbox.received_at, unit.first_try_at))
+    unit.attempts, unit.urgent, unit.overtaken_by, unit.late, unit.in_doubt, inbox.received_at, unit.first_try_at,
+    unit.reason = 'configuration'))
     FROM json_each(?) AS each CROSS JOIN units AS unit ON unit.id = each.value
     CROSS JOIN inbox ON inbox.id = unit.event_id"""
 NEWER = """SELECT json_group_array(json_array(event_id, operations, done, state)) FROM units INDEXED BY units_lane
@@ -93,7 +95,7 @@ class Outbox:
         """
 
         def work(connection: sqlite3.Connection) -> tuple[list[Any], dict[int, tuple[Written, ...]]]:
-            ids = _take(connection, sink, limit, start_id, now, least=int(only_urgent))
+            ids = _take(connection, sink, limit, start_id, now, int(only_urgent))
             rows = read_rows(connection, HELD, (as_list(ids),)) if ids else []
             return rows, _newer(connection, sink, rows)
 
@@ -114,6 +116,31 @@ class Outbox:
     async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> None:
         """Store what became of claimed units, all or none; see settling.py."""
         await self._writer.run(lambda connection: settle(connection, settlements, now))
+
+    async def replace(self, unit: Unit, operations: Sequence[Operation], mapping: str) -> Unit:
+        """Put these operations in the place of what is left of a claimed unit, as this version of the mappings makes them."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            text, done = connection.execute(
+                "SELECT operations, done FROM units WHERE id = ? AND state = 'claimed'", (unit.id,)
+            ).fetchone()
+            delivered = _indexes(done)
+            kept = [one for index, one in enumerate(operations_from_json(text)) if index in delivered]
+            connection.execute(
+                "UPDATE units SET operations = ?, done = ?, size = ? WHERE id = ?",
+                (
+                    operations_to_json([*kept, *operations]),
+                    orjson.dumps(list(range(len(kept)))).decode() if kept else None,
+                    len(operations),
+                    unit.id,
+                ),
+            )
+            connection.execute("UPDATE inbox SET mapping = ? WHERE id = ?", (mapping, unit.event_id))
+            return len(kept)
+
+        first = await self._writer.run(work)
+        indexes = tuple(range(first, first + len(operations)))
+        return dataclasses.replace(unit, operations=tuple(operations), indexes=indexes)
 
     def counts(self, sink: str) -> dict[UnitState, int]:
         """The sink's units by state."""
@@ -160,9 +187,7 @@ def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tupl
     )
 
 
-def _take(
-    connection: sqlite3.Connection, sink: str, limit: int, start_id: str, now: datetime, *, least: int
-) -> list[int]:
+def _take(connection: sqlite3.Connection, sink: str, limit: int, start: str, now: datetime, least: int) -> list[int]:
     parameters = {"sink": sink, "limit": limit, "now": micros(now), "least": least}
     connection.execute(WAKE, parameters)
     heads = read_rows(connection, HEADS, parameters)
@@ -180,11 +205,11 @@ def _take(
         # Behind an opt-out no part of a run that is in doubt is taken.
         if not urgent or (lane, 0) not in bound:
             lanes.append(lane)
-    _claim(connection, ids, start_id, now)
+    _claim(connection, ids, start, now)
     if lanes and room > 0:
         behind = read_rows(connection, BEHIND, parameters | {"lanes": as_list(lanes), "each": -(-room // len(lanes))})
         fitting = _fitting(behind, room)
-        _claim(connection, fitting, start_id, now)
+        _claim(connection, fitting, start, now)
         ids += fitting
     return ids
 
@@ -250,7 +275,7 @@ def _indexes(done: str | None) -> frozenset[int]:
 
 def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
     (
-        unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try,
+        unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try, stopped,
     ) = row  # fmt: skip
     delivered = _indexes(done)
     left = [(index, each) for index, each in enumerate(operations_from_json(operations)) if index not in delivered]
@@ -270,4 +295,5 @@ def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
         received_at=moment(received),
         first_try_at=moment(first_try),
         newer=newer,
+        stopped=bool(stopped),
     )

@@ -67,6 +67,15 @@ def point(connection: sqlite3.Connection, crm: str, name: str, record_ids: Seque
     execute_rows(connection, INSERT, [(crm, name, record_id) for record_id in record_ids])
 
 
+def pointed(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> frozenset[str]:
+    """Those of the records that are to be looked at. Runs inside the writer."""
+    rows = connection.execute(
+        "SELECT record_id FROM pointers WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))",
+        (crm, name, as_list(record_ids)),
+    )
+    return frozenset(row[0] for row in rows.fetchall())
+
+
 def looked(connection: sqlite3.Connection, several: Sequence[Pointer]) -> None:
     """These were followed. One that came for the same record meanwhile has another id, and stays. Runs inside the writer."""
     connection.execute(

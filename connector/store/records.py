@@ -83,7 +83,7 @@ WRITE_SHADOWS = (
 )
 WRITE_LINKS = (
     "INSERT INTO links (crm, object, key_field, key, record_id) VALUES {rows} "
-    "ON CONFLICT (crm, object, key_field, key) DO UPDATE SET record_id = excluded.record_id "
+    "ON CONFLICT (crm, object, key_field, key) DO UPDATE SET record_id = excluded.record_id, moved_from = NULL "
     "WHERE record_id <> excluded.record_id"
 )
 SHADOWS_OF = (
@@ -98,12 +98,16 @@ BURY = (
 )
 LEAD_ON = (
     "WITH gone (crm, object, record_id, merged_into) AS (VALUES {rows}) "
-    "UPDATE links SET record_id = gone.merged_into FROM gone WHERE links.crm = gone.crm "
+    "UPDATE links SET record_id = gone.merged_into, moved_from = gone.record_id FROM gone WHERE links.crm = gone.crm "
     "AND links.object = gone.object AND links.record_id = gone.record_id"
 )
 LINKS_OF = (
     "SELECT json_group_array(json_array(key, record_id)) FROM links "
     "WHERE crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
+)
+MOVED_OF = (
+    "SELECT json_group_array(json_array(key, moved_from)) FROM links INDEXED BY links_moved WHERE moved_from IS NOT NULL "
+    "AND crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
 )
 NOTHING = KnownRecord()
 
@@ -255,7 +259,14 @@ class Records:
 
     def record_ids(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
         """Record ids by key (case-folded), of those keys that are known to exist in the CRM."""
-        return links(self._reader, crm, name, key_field, keys)
+        found = links(self._reader, crm, name, key_field, keys)
+        moved = self.moved(crm, name, key_field, keys)
+        return {key: record_id for key, record_id in found.items() if key not in moved} if moved else found
+
+    def moved(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
+        """Of keys (case-folded) whose record was merged into another: the Id that it had. Nobody knows who bears the key now."""
+        folded = as_list([key.casefold() for key in keys])
+        return dict(read_rows(self._reader, MOVED_OF, (crm, name, key_field, folded)))
 
     def opted_out_with_phone(self, crm: str, name: str, e164: str, *, but: str | None = None) -> bool:
         """Whether a record with this number bears an opt-out, leaving aside the record `but`."""

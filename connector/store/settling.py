@@ -41,6 +41,8 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
         strange = sorted({each.unit_id for each in settlements} - units.keys())
         raise ValueError(f"not claimed, or settled twice: units {strange}")
     execute_rows(connection, SETTLE, [_row(each, units[each.unit_id], now) for each in settlements])
+    _blame(connection, settlements)
+    _calm(connection, settlements)
     promote(connection, {(unit[2], unit[3]) for unit in units.values()}, now)
     fates: dict[int, Fate] = {}
     shared: set[int] = set()
@@ -56,6 +58,19 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
     write_shadows(connection, (shadow for each in settlements for shadow in each.shadows), now)
     write_links(connection, (link for each in settlements for link in each.links))
     _answer(connection, settlements, units, now)
+
+
+def _blame(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
+    """Keep whose operation a dead letter is, and the sink's own word for it: by them dead letters are grouped."""
+    dead = [(each.unit_id, each.rule, each.code) for each in settlements if each.state is UnitState.DEAD]
+    execute_rows(connection, "INSERT OR REPLACE INTO causes (unit_id, rule, code) VALUES {rows}", dead)
+
+
+def _calm(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
+    """What remains of an opt-out when all of it that bears consent is done hurries no more: a newer opt-out must get past it."""
+    calm = [each.unit_id for each in settlements if each.state is UnitState.RESTING and each.confirmations]
+    if calm:
+        connection.execute("UPDATE units SET urgent = 0 WHERE id IN (SELECT value FROM json_each(?))", (as_list(calm),))
 
 
 def fates_of(connection: sqlite3.Connection, event_ids: Iterable[int]) -> dict[int, Fate]:
@@ -120,7 +135,8 @@ def _answer(
         _, event_id, sink, *_ = units[each.unit_id]
         answers.extend((event_id, sink, word.phase.value, word.detail, at) for word in each.confirmations)
         failed = any(word.phase is Phase.FAILED for word in each.confirmations)
-        if each.state is UnitState.DELIVERED and not failed:
+        confirmed = any(word.phase is Phase.CONFIRMED for word in each.confirmations)
+        if (each.state is UnitState.DELIVERED or confirmed) and not failed:
             done.append((event_id, sink, at))
     consents.answer(connection, answers)
     consents.close(connection, done)

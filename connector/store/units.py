@@ -73,6 +73,7 @@ class Unit:
     received_at: datetime
     first_try_at: datetime
     newer: tuple[Written, ...] = ()  # looked up for units that are overtaken or late
+    stopped: bool = False  # it has waited for the set-up to be mended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,3 +99,5 @@ class Settlement:
     shadows: tuple[ShadowWrite, ...] = ()
     links: tuple[Link, ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
+    rule: str = ""  # of a dead letter: whose operation it is
+    code: str = ""  # of a dead letter: the sink's own word

@@ -107,6 +107,8 @@ def test_an_org_without_the_fields_is_sent_to_the_set_up(home, threaded, monkeyp
         at(home, monkeypatch, url)
         said = home.json("doctor", code=1)
         assert any("SMS_Event__c" in one["text"] for one in said["findings"])
+        assert len([one for one in said["findings"] if "`SMS_Key__c`" in one["text"]]) == 1
+        assert "salesforce composite" not in {one["area"] for one in said["findings"]}
         assert "connector salesforce setup" in home.run("doctor").stdout
         home.json("salesforce", "setup", "--yes", "--assign")
         assert home.json("doctor")["ok"]

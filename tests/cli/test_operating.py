@@ -48,7 +48,9 @@ def test_dead_letters_are_seen_and_try_again(home):
     event_id = home.on_the_road(dead_letter)
     listed = home.run("dead", "list")
     assert "strex-dlr-t-1-Ok-Delivered" in listed.stdout
-    assert "no_access (1): the integration user may not do this" in listed.stdout
+    assert "1 of no_access" in listed.stdout
+    assert "cure: the integration user may not do this" in listed.stdout
+    assert "connector dead retry --group " in listed.stdout
     shown = home.run("dead", "show", event_id)
     assert "salesforce: upsert Contact" in shown.stdout
     assert "cure: the integration user may not do this" in shown.stdout

@@ -83,6 +83,17 @@ def test_the_parents_that_are_named_come_along(home, org):
     assert "`User.Username` is no external ID" in "".join(texts(home.json("check", code=1)))
 
 
+def test_of_a_field_for_several_types_the_one_that_is_named_comes_along(home, org):
+    (home.mappings / "tasks.yaml").write_text(
+        'on: strex.message\nrules:\n  - name: task\n    do:\n      - upsert: Task\n        key: {SMS_Key__c: "{key}"}\n'
+        '        set: {What: {type: campaign, SMS_Key__c: "{keyword_id}"}}\n'
+    )
+    (one,) = home.json("schema", "pull")["crms"]
+    assert one["objects"] == 5
+    assert next(iter(json.loads((home.directory / one["lock"]).read_text())["objects"])) == "Campaign"
+    assert home.json("check")["problems"] == []
+
+
 def test_an_object_that_is_not_there_is_told_and_the_rest_is_kept(home, org):
     changed(org, "objects/SMS_Event__c")
     (one,) = home.json("schema", "pull", code=1)["crms"]
@@ -122,6 +133,7 @@ def test_check_and_test_take_the_consent_fields_and_the_lock_into_account(home, 
         True,
     )
     assert problem["line"] == len(home.config.read_text().splitlines())
+    assert home.json("check", "--live", code=1)["problems"] == [problem]
     home.edit("strex-subscription.yaml", "SMS_Keywords__c:", "SMS_Keyword__c:")
     assert home.run("test").exit_code == 2
 

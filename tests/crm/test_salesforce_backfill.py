@@ -65,7 +65,7 @@ def test_the_external_id_is_as_the_mappings_make_it_and_compares_without_case():
 def test_the_queries_ask_for_what_is_judged_and_for_nothing_by_a_bad_name():
     assert CONTACTS.soql == "SELECT Id, SMS_Key__c, MobilePhone, HomePhone, CreatedDate, AccountId FROM Contact"
     assert CONTACTS.changed_since("2026-11-22T04:00:00Z").endswith(
-        "IsDeleted FROM Contact WHERE SystemModstamp >= 2026-11-22T04:00:00Z"
+        "HomePhone FROM Contact WHERE SystemModstamp >= 2026-11-22T04:00:00Z"
     )
     bad = Contacts(key_field="K, Name FROM Lead", phone_fields=("Phone",), region=None, key=lambda phone: phone.e164)
     with pytest.raises(BadName):

@@ -56,6 +56,12 @@ def test_an_answer_that_is_no_job_says_whether_waiting_mends_it(answer, raised):
     assert found.type is raised
 
 
+def test_an_api_without_bulk_jobs_is_told_from_a_job_that_is_gone():
+    with pytest.raises(ConnectorError, match=r"api_version 47\.0") as found:
+        answered(BULK.query("SELECT Id FROM Contact"), reply(404, [{"errorCode": "NOT_FOUND", "message": "none such"}]))
+    assert found.type is ConnectorError
+
+
 def test_an_upload_has_the_rows_as_csv_and_closes_the_job():
     exchange = BULK.upload("750A", ("Id", "SMS_Key__c"), iter([("003A", "+4790000001"), ("003B", 'a,"b"')]))
     (put,) = next(exchange)
@@ -98,12 +104,13 @@ async def test_a_job_changes_records_and_tells_of_the_refused_ones(org):
     while not (job := await org.run(BULK.look(job.id))).state.ended:
         pass
     assert (job.processed, job.failed) == (3, 2)
-    failed = await org.run(BULK.failed(job.id))
+    failed = await org.run(BULK.failed(job))
     assert [row["sf__Error"].partition(":")[0] for row in failed.rows()] == [
         "DUPLICATE_VALUE",
         "INVALID_CROSS_REFERENCE_KEY",
     ]
-    assert list((await org.run(BULK.unprocessed(job.id))).rows()) == []
+    succeeded = await org.run(BULK.succeeded(job))
+    assert [row["sf__Id"] for row in succeeded.rows("sf__Id")] == [first]
     assert [one["SMS_Key__c"] for one in await org.records("Contact")] == ["k1", None]
 
 

@@ -77,6 +77,15 @@ def test_a_probe_without_a_clear_answer_is_no_finding(answer):
     assert "composite" not in run(said({}), said(VERSIONS), answer)[0]
 
 
+MISSING = [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]
+
+
+def test_a_key_that_is_missing_is_told_from_a_composite_that_is_refused():
+    assert "composite" not in run(said({}), said(VERSIONS), subanswer(404, MISSING), said(MISSING, 404))[0]
+    findings, _ = run(said({}), said(VERSIONS), subanswer(404, MISSING), said([{"success": False}]))
+    assert findings["composite"].level is Level.WARN
+
+
 def test_where_nobody_is_let_in_nothing_else_is_said():
     shut = CallFailed(failure=Failure.CREDENTIALS, detail="no: do this")
     findings, _ = run(shut, shut)

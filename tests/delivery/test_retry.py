@@ -17,7 +17,6 @@ SINGLE = {
     Reason.RECORD_MISSING,
     Reason.RECORD_DELETED,
     Reason.NO_ACCESS,
-    Reason.CONFIGURATION,
     Reason.PARENT_FAILED,
     Reason.BAD_COMMAND,
     Reason.PROVIDER_DISAGREES,

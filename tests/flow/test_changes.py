@@ -1,6 +1,7 @@
 """What people do to whole contacts in Salesforce, over HTTP: nobody is opted in by it, and nothing is sent twice."""
 
 import pytest
+from flow.world import a_world
 
 DONOR, OTHER = "+4790000001", "+4790000002"
 
@@ -150,3 +151,29 @@ async def test_a_change_that_a_page_could_not_show_is_seen_right_after_it(world)
     sent = [(one["action"], one["keyword"]) for one in await world.orders()]
     assert {action for action, _ in sent} == {"changesubscriberprice"}
     assert len(set(sent)) == len(sent)
+
+
+async def test_an_opt_out_that_is_deleted_at_once_still_counts(world):
+    contact = await joined(world)
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.bin(contact)
+    for _ in range(3):
+        await world.poll()
+    assert [(one["action"], one["keyword"]) for one in await world.orders()] == [("unsubscribe", "KATT")]
+
+
+async def test_a_first_look_does_not_believe_itself_over_what_was_written_meanwhile(tmp_path, secrets):
+    async with a_world(tmp_path) as world:
+        (contact,) = await world.people([{"LastName": "x", "MobilePhone": DONOR, "SMS_Key__c": DONOR}])
+        await world.fault(world.salesforce, fault="held_answer", only="reads")
+        async with world.running():
+            await world.until(lambda: world.struck(world.salesforce, "held_answer"))
+            await world.phone(DONOR, "KATT STOPP")
+            await world.until(lambda: world.flag(contact))
+            await world.settled()
+            await world.no_faults(world.salesforce)
+            await world.until(world.rounds)
+            received = world.house.store.inbox.received()
+            await world.poll()
+            assert world.house.store.inbox.received() == received
+            assert await world.orders() == []

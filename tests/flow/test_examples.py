@@ -129,6 +129,19 @@ async def test_each_action_with_each_status_leaves_what_the_mappings_say(world):
     assert await world.orders() == []
 
 
+@pytest.mark.parametrize("order", [("Ok", "Reversed"), ("Reversed", "Ok")], ids="-".join)
+async def test_a_gift_that_was_taken_back_stays_lost_in_whatever_order_the_reports_come(world, order):
+    bodies = {
+        "Ok": action("Recurring", transactionId="t-1", price=200),
+        "Reversed": action("Recurring", transactionId="-t-1"),
+    }
+    for each in order:
+        assert await world.callback("dlr", bodies[each]) == 200
+        await world.settled()
+    (gift,) = await world.records("Opportunity")
+    assert (gift["StageName"], gift["Amount"], gift["SMS_Transaction__c"]) == ("Closed Lost", 200, "t-1")
+
+
 async def test_an_sms_sent_from_salesforce_is_booked_on_the_contact_that_it_names(world):
     known = await world.person(LastName="Ås", MobilePhone=DONOR)
     properties = {

@@ -156,7 +156,7 @@ async def test_who_is_not_let_in_leaves_no_trace_and_gets_no_ack(world):
         assert world.house.store.pointers.waiting("salesforce", "Opportunity", 9) == []
 
 
-async def test_a_merge_and_a_bin_are_seen_by_message_too(world):
+async def test_a_merge_is_seen_as_one_though_the_message_names_one_contact(world):
     async with world.running():
         contact = await joined(world)
         await world.person(Id=contact, SMS_Opt_Out__c=True)
@@ -164,8 +164,24 @@ async def test_a_merge_and_a_bin_are_seen_by_message_too(world):
         kept = await world.person(LastName="Kept", MobilePhone=DONOR)
         await world.poll()
         await world.merge(kept, contact)
-        assert await tell(world, contact) == (200, True)
+        # The Flow tells of the contact that was kept; what was merged into it is looked at with it.
+        assert await tell(world, kept) == (200, True)
         await world.until(lambda: world.house.store.dead_letters.listing(parked=True))
         await world.poll()
         assert len(world.house.store.dead_letters.listing(parked=True)) == 1
         assert len(await world.orders()) == 1
+
+
+async def test_a_merge_told_by_message_never_opts_in_the_contact_that_is_kept(world):
+    async with world.running():
+        kept = await joined(world)
+        await world.person(Id=kept, SMS_Opt_Out__c=True)
+        await world.poll()
+        loser = await world.person(LastName="Lost", MobilePhone=DONOR)
+        await world.poll()
+        decided = world.house.store.consents.of(DONOR)
+        await world.merge(kept, loser, SMS_Opt_Out__c=False)
+        assert await tell(world, kept) == (200, True)
+        await world.until(lambda: world.house.store.dead_letters.listing(parked=True))
+        await world.poll()
+        assert world.house.store.consents.of(DONOR) == decided

@@ -16,6 +16,7 @@ from connector.house import Clock, House
 from connector.model.facts import Alarm, Cleared, Fact, Followed, Paused
 from connector.observe.metrics import Metrics
 from connector.sandbox import salesforce, strex
+from connector.sandbox.salesforce.org import INTEGRATION_USER
 from connector.sandbox.serve import serving
 
 ROOT = Path(__file__).parent.parent.parent
@@ -185,7 +186,7 @@ class World:
         """Every write that Salesforce took from the daemon."""
         answer = await self.get(f"{self.salesforce}/_sandbox/history")
         writes = answer["history"] if isinstance(answer, dict) else answer
-        return [one for one in writes if one["by"] != "person"]
+        return [one for one in writes if one["by"] == INTEGRATION_USER]
 
     async def flag(self, record_id: str) -> bool:
         return next(one["SMS_Opt_Out__c"] for one in await self.records() if one["Id"] == record_id)
@@ -241,10 +242,12 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(base: Path, *, mappings: Path = ROOT / "mappings", config: str = CONFIG) -> AsyncIterator[World]:
+async def a_world(
+    base: Path, *, mappings: Path = ROOT / "mappings", config: str = CONFIG, preset: str = "plain"
+) -> AsyncIterator[World]:
     """Both sandboxes and a config that knows them."""
     async with (
-        serving(salesforce.build()) as crm,
+        serving(salesforce.build(preset=preset)) as crm,
         serving(strex.build()) as provider,
         aiohttp.ClientSession() as http,
     ):

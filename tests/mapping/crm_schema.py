@@ -30,6 +30,7 @@ CONTACT = ObjectSchema(
         field("Description", FieldKind.LONG_TEXT, length=32000),
         field("Birthdate", FieldKind.DATE),
         key("SMS_Key__c"),
+        FieldSchema(name="Number__c", length=20, external_id=True, unique=True),
         field("Opt_Out__c", FieldKind.BOOLEAN),
         field("Opt_Out_At__c", FieldKind.DATETIME),
         field("Amount__c", FieldKind.NUMBER),

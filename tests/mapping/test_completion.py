@@ -67,4 +67,4 @@ def test_objects_values_and_meanings_are_offered():
     assert "at most 40 characters" in field["FirstName"]["description"]
     assert list(field["Account"]["properties"]) == ["Account_Key__c"]
     assert definitions["Task.set"]["properties"]["Who"]["properties"]["type"]["enum"] == ["Contact", "Lead"]
-    assert list(definitions["Contact.key"]["properties"]) == ["Email", "SMS_Key__c"]
+    assert list(definitions["Contact.key"]["properties"]) == ["Email", "SMS_Key__c", "Number__c"]

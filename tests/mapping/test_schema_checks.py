@@ -196,6 +196,17 @@ def test_a_key_must_be_a_unique_external_id(found, key, told):
         assert words in line
 
 
+def test_nothing_is_cut_off_a_key(found):
+    assert found('upsert: Contact\nkey: {SMS_Key__c: "{properties.guid}"}\ncreate: {LastName: x}') == []
+
+
+def test_the_key_of_a_new_record_must_be_one_that_it_can_be_given(found):
+    by_number = 'update: Contact\nkey: {Number__c: "{properties.n}"}\nset: {FirstName: x}'
+    assert found(by_number) == []
+    one = only(found(by_number.replace("update", "upsert") + "\ncreate: {LastName: x}"))
+    assert "`Contact.Number__c` cannot be written: a new record cannot be given it" in one
+
+
 def test_a_key_must_be_a_text(found):
     lines = found('upsert: Task\nkey: {Number__c: "{msisdn}"}\ncreate: {Contact__r: {SMS_Key__c: "{msisdn}"}}')
     assert any("`Task.Number__c` is of the kind number" in line for line in lines)

@@ -31,14 +31,14 @@ def fill(book, *ids):
 def test_sharers_stand_together_oldest_first_with_the_one_who_holds_their_key(book):
     book.add(
         [
-            line("c", wanted="K1", created="2024"),
-            line("b", wanted="k1", created="2023"),
+            line("c", wanted="K1", created="2023"),
+            line("b", wanted="k1", created="2024"),
             line("x", wanted="K2"),
             line("h", "filled", held="k2", wanted="K2"),
             line("n", "no_phone"),
         ]
     )
-    assert [tuple(one) for one in book.sharers("open")] == [(("b", "c"), None), (("x",), "h")]
+    assert [tuple(one) for one in book.sharers("open")] == [(("c", "b"), None), (("x",), "h")]
 
 
 def test_verdicts_can_be_set_while_sharers_are_read(book):
@@ -55,15 +55,17 @@ def test_a_job_takes_what_no_other_has_by_account(book):
     assert [one for one, _ in book.rows("j1")] == ["b", "c"]
     assert book.job() == "j1"
     assert (book.wanted("a"), book.wanted("b")) == ("", None)
-    book.conclude("j1", refused=[], again=[], untouched=[])
-    assert book.job() is None
     assert book.take("j2", 9) == 1
+    book.conclude("j1", written=["b", "c"], refused=[], again=[])
+    assert book.job() == "j2"
+    assert [one for one, _ in book.rows("j2")] == ["a"]
 
 
 def test_the_results_of_a_job_are_told_apart(book):
     fill(book, "a", "b", "c", "d")
     book.take("j1", 9)
-    book.conclude("j1", refused=[("a", "taken", "DUPLICATE_VALUE")], again=["b"], untouched=["c"])
+    left = book.conclude("j1", written=["d"], refused=[("a", "taken", "DUPLICATE_VALUE")], again=["b"])
+    assert (left, book.job()) == (1, None)
     assert book.counts() == {"taken": 1, "fill": 2, "written": 1}
     assert (book.tries("b"), book.tries("c")) == (1, 0)
     (found,) = book.findings(["taken"])

@@ -94,7 +94,10 @@ async def test_the_keys_of_a_merged_record_lead_to_the_one_that_was_kept(store):
         [seen("003A", key_field="Key__c", key="k"), seen("003B", key_field="Key__c", key="l")], now=NOW
     )
     await store.records.bury(CRM, "Contact", [Gone(record_id="003A", merged_into="003B")], now=NOW)
-    assert store.records.record_ids(CRM, "Contact", "Key__c", ["k", "l"]) == {"k": "003B", "l": "003B"}
+    assert store.records.record_ids(CRM, "Contact", "Key__c", ["k", "l"]) == {"l": "003B"}
+    # Nobody has said whether the kept record bears the key of the other.
+    assert store.records.moved(CRM, "Contact", "Key__c", ["K", "l"]) == {"k": "003A"}
+    assert store.records.shadows_by_key(CRM, "Contact", "Key__c", ["k"]).keys() == {"k"}
 
 
 async def test_what_may_have_been_written_counts_only_where_nothing_is_known(store):

@@ -85,9 +85,8 @@ class Contacts:
         return f"SELECT {', '.join((*self._fields, 'CreatedDate', 'AccountId'))} FROM {OBJECT}"  # noqa: S608 - names are checked.
 
     def changed_since(self, moment: str) -> str:
-        """The query for those that changed at or after a moment, the deleted ones among them. Raises BadName."""
-        fields = ", ".join((*self._fields, "IsDeleted"))
-        return f"SELECT {fields} FROM {OBJECT} WHERE SystemModstamp >= {moment}"  # noqa: S608 - names are checked.
+        """The query for those that changed at or after a moment. Raises BadName."""
+        return f"SELECT {', '.join(self._fields)} FROM {OBJECT} WHERE SystemModstamp >= {moment}"  # noqa: S608 - names are checked.
 
     @property
     def _fields(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ bulk client never signs in again.
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -96,12 +96,13 @@ class Bulk:
     def query(self, soql: str) -> Exchange[Job]:
         """Have a query answered."""
         call = self._json("POST", "query", {"operation": "query", "query": soql})
-        return (yield from self._asked(call, "the query"))
+        return (yield from self._asked(call, "the query", new=True))
 
     def update(self, object_name: str) -> Exchange[Job]:
         """Open a job that changes records by their Id."""
         wish = {"object": object_name, "operation": "update", "contentType": "CSV", "lineEnding": "LF"}
-        return (yield from self._asked(self._json("POST", "ingest", wish), "a job that changes records"))
+        call = self._json("POST", "ingest", wish)
+        return (yield from self._asked(call, "a job that changes records", new=True))
 
     def upload(self, job_id: str, columns: Sequence[str], rows: Iterator[Sequence[str]]) -> Exchange[None]:
         """Give an open job its rows and close it, so that the work begins. A job can be given rows only once."""
@@ -119,7 +120,7 @@ class Bulk:
             timeout=TRANSFER,
         )
         (reply,) = yield [upload]
-        _taken(reply, "the upload")
+        _reply(reply, "the upload")
         yield from self._asked(self._json("PATCH", f"ingest/{job_id}", {"state": State.UPLOAD_COMPLETE}), "the upload")
 
     def abort(self, job_id: str) -> Exchange[Job]:
@@ -139,13 +140,15 @@ class Bulk:
             raise PeerUnavailable("Salesforce does not say how many results it sent")
         return table
 
-    def failed(self, job_id: str) -> Exchange[Table]:
+    def failed(self, job: Job) -> Exchange[Table]:
         """The rows that were refused, each with sf__Id and sf__Error."""
-        return (yield from self._table(f"{self._root}/ingest/{job_id}/failedResults"))
+        table = yield from self._table(f"{self._root}/ingest/{job.id}/failedResults")
+        return replace(table, told=job.failed)
 
-    def unprocessed(self, job_id: str) -> Exchange[Table]:
-        """The rows that a job did not come to before it ended."""
-        return (yield from self._table(f"{self._root}/ingest/{job_id}/unprocessedrecords"))
+    def succeeded(self, job: Job) -> Exchange[Table]:
+        """The rows that were written, each with sf__Id. Those of neither kind the job did not come to."""
+        table = yield from self._table(f"{self._root}/ingest/{job.id}/successfulResults")
+        return replace(table, told=job.processed - job.failed)
 
     def forget(self, job_id: str) -> Exchange[None]:
         """Delete a query job that has ended, with its results; that it cannot be deleted does no harm."""
@@ -160,46 +163,44 @@ class Bulk:
         return HttpCall(method=method, path=f"{self._root}/{path}", body=orjson.dumps(body), headers=headers)
 
     @staticmethod
-    def _asked(call: HttpCall, what: str) -> Exchange[Job]:
+    def _asked(call: HttpCall, what: str, *, new: bool = False) -> Exchange[Job]:
         (reply,) = yield [call]
-        return _job(_taken(reply, what).body, what)
+        return _job(_reply(reply, what, new=new).body, what)
 
     def _table(self, path: str) -> Exchange[Table]:
         read = self.api.read(path)
         headers = {**read.headers, "Accept": "text/csv"}
         (reply,) = yield [HttpCall(method="GET", path=path, headers=headers, timeout=TRANSFER, repeatable=True)]
-        _taken(reply, "the results", json=False)
-        assert isinstance(reply, HttpReply)  # noqa: S101 - a failed call was raised.
-        locator = reply.headers.get("sforce-locator", NO_LOCATOR)
-        count = reply.headers.get("sforce-numberofrecords", "")
+        results = _reply(reply, "the results")
+        locator = results.headers.get("sforce-locator", NO_LOCATOR)
+        count = results.headers.get("sforce-numberofrecords", "")
         return Table(
-            body=reply.body,
+            body=results.body,
             locator=None if locator in {"", NO_LOCATOR} else locator,
             told=int(count) if count.isascii() and count.isdigit() else None,
         )
 
 
-def _taken(reply: Reply, what: str, *, json: bool = True) -> decode.Answer:
-    """The answer, where it is none of refusal."""
-    if isinstance(reply, HttpReply) and reply.status in decode.OK and not json:
-        return decode.Answer(status=reply.status, body=None)
+def _reply(reply: Reply, what: str, *, new: bool = False) -> HttpReply:
+    """The reply, where it is none of refusal; of a job that is not `new`, NOT_FOUND tells that it is gone."""
+    if isinstance(reply, HttpReply) and reply.status in decode.OK:
+        return reply
     whole = decode.answer(reply)
-    failure = whole if isinstance(whole, Failed) else None if whole.status in decode.OK else decode.failed(whole)
-    if failure is None:
-        assert not isinstance(whole, Failed)  # noqa: S101 - it is none, as was just looked at.
-        return whole
+    failure = whole if isinstance(whole, Failed) else decode.failed(whole)
     detail = failure.outcome.detail or failure.outcome.reason.value
-    if failure.status == NOT_FOUND and failure.code == "NOT_FOUND":
+    if failure.status == NOT_FOUND and failure.code == "NOT_FOUND" and not new:
         raise Gone(f"Salesforce knows no such job ({what}): jobs are kept for seven days; start anew with --restart")
     if isinstance(failure.outcome, Retry):
         raise PeerUnavailable(f"Salesforce did not take {what} ({detail})")
     raise ConnectorError(
-        f"Salesforce refuses {what} ({detail}): Bulk API 2.0 needs the permission API Enabled, and rights on object and fields"
+        f"Salesforce refuses {what} ({detail}): Bulk API 2.0 needs api_version 47.0 or later, the permission API Enabled, and "
+        "rights on the object and its fields"
     )
 
 
-def _job(body: Any, what: str) -> Job:
+def _job(raw: bytes, what: str) -> Job:
     try:
+        body = orjson.loads(raw)
         return Job(
             id=str(body["id"]),
             state=State(body["state"]),

@@ -93,8 +93,10 @@ def question(object_name: str, fields: Sequence[str], position: Position) -> str
 
 
 def question_by_id(object_name: str, fields: Sequence[str], record_ids: Sequence[str]) -> str:
-    """The query for these records as they are now."""
-    return f"{_select(object_name, fields)} WHERE Id IN ({','.join(literal(one) for one in record_ids)})"
+    """The query for these records as they are now, and for what was merged into them."""
+    listed = ",".join(literal(one) for one in record_ids)
+    merged = f" OR {MASTER} IN ({listed})" if object_name.casefold() in MERGEABLE else ""
+    return f"{_select(object_name, fields)} WHERE Id IN ({listed}){merged}"
 
 
 def _select(object_name: str, fields: Sequence[str]) -> str:

@@ -212,10 +212,11 @@ class Sending:
         """What follows for a child from the outcomes of its parents in the batch; None where nothing does."""
         fates = [self._outcomes.get(parent) for parent in self._kin.parents[item.index]]
         for fate in fates:
-            if isinstance(fate, Rejected):
+            if isinstance(fate, Rejected) and fate.reason is not Reason.CONFIGURATION:
                 return Rejected(reason=Reason.PARENT_FAILED, detail=f"its parent record was refused: {fate.reason}")
         for fate in fates:
-            if isinstance(fate, Retry):
+            # What the set-up forbids is written as soon as that is mended.
+            if isinstance(fate, Retry | Rejected):
                 return Retry(reason=Reason.PARENT_WAITING, detail=f"its parent record waits: {fate.reason}")
         return None
 

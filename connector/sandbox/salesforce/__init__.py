@@ -5,10 +5,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.login import Sessions
-from connector.sandbox.salesforce.schema import Schema
+from connector.sandbox.salesforce.presets import PRESETS
 from connector.sandbox.salesforce.server import Server
 from connector.sandbox.salesforce.usage import Usage
 
@@ -16,6 +15,7 @@ from connector.sandbox.salesforce.usage import Usage
 def build(
     database: str = ":memory:",
     *,
+    preset: str = "plain",
     api_limit: int = 110_000,
     session_seconds: float = 7200,
     clock: Callable[[], float] = time.time,
@@ -26,12 +26,14 @@ def build(
 ) -> web.Application:
     """An org whose records live in `database`, a file or memory.
 
-    `api_limit` is the number of API calls in 24 hours, `session_seconds` the life of an access token, `clock` gives seconds
-    since 1970. `public_key` is the RSA key in PEM form that signed assertions are verified with; without it every well-formed
-    assertion is accepted. A `bare` org has no custom fields and objects yet.
+    `preset` is the kind of org, one of PRESETS; a `bare` one has none of the fields and objects that an administrator makes.
+    `api_limit` is the number of API calls in 24 hours, `session_seconds` the life of an access token, `clock` gives seconds since
+    1970. `public_key` is the RSA key in PEM form that signed assertions are verified with; without it every well-formed assertion
+    is accepted.
     """
     sessions = Sessions(
         clock=clock, seconds=session_seconds, client_id=client_id, client_secret=client_secret, public_key=public_key
     )
-    records = Database(database, Schema(org.BARE if bare else org.OBJECTS))
+    kind = PRESETS[preset]
+    records = Database(database, kind.schema(bare=bare), kind.triggers)
     return Server(records, sessions=sessions, usage=Usage(api_limit, clock), clock=clock).application()

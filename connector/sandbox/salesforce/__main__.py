@@ -5,6 +5,7 @@ import asyncio
 import sys
 
 from connector.sandbox.salesforce import build
+from connector.sandbox.salesforce.presets import PRESETS
 from connector.sandbox.serve import serve_until_stopped
 
 
@@ -21,8 +22,9 @@ def main() -> None:
     parser.add_argument(
         "--data", default=":memory:", help="a file that keeps the records; without it they are in memory"
     )
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="plain", help="the kind of org")
     options = parser.parse_args()
-    asyncio.run(serve_until_stopped(build(options.data), "127.0.0.1", options.port, announce))
+    asyncio.run(serve_until_stopped(build(options.data, preset=options.preset), "127.0.0.1", options.port, announce))
 
 
 if __name__ == "__main__":

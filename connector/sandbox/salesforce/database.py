@@ -14,13 +14,14 @@ from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
 from connector.sandbox.salesforce.identifiers import record_id
 from connector.sandbox.salesforce.schema import Schema
+from connector.sandbox.salesforce.triggers import Triggers
 from connector.sandbox.salesforce.values import as_moment
 
 MOST_PARAMETERS = 500  # values in one IN (…); well below SQLite's limit, and few distinct statements to prepare
 CACHED_STATEMENTS = 512
 
 CASELESS = frozenset({Kind.TEXT, Kind.LONG_TEXT, Kind.EMAIL, Kind.PHONE, Kind.PICKLIST})
-SQL_TYPES = {Kind.BOOLEAN: "INTEGER", Kind.CURRENCY: "REAL"}
+SQL_TYPES = {Kind.BOOLEAN: "INTEGER", Kind.CURRENCY: "REAL", Kind.NUMBER: "REAL"}
 
 HISTORY = """
 CREATE TABLE IF NOT EXISTS "~history" (
@@ -82,10 +83,11 @@ class Attempt:
 
 
 class Database:
-    """One org's data in a file, or in memory, and the schema that it follows."""
+    """One org's data in a file, or in memory, the schema that it follows, and the code that runs in it."""
 
-    def __init__(self, path: str, schema: Schema | None = None) -> None:
+    def __init__(self, path: str, schema: Schema | None = None, triggers: Triggers | None = None) -> None:
         self.schema = schema or Schema(org.OBJECTS)
+        self.triggers = triggers or Triggers()
         self.connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=CACHED_STATEMENTS
         )

@@ -16,6 +16,7 @@ SOAP_TYPES = {
     Kind.DATE: "xsd:date",
     Kind.DATETIME: "xsd:dateTime",
     Kind.CURRENCY: "xsd:double",
+    Kind.NUMBER: "xsd:double",
 }
 
 
@@ -103,7 +104,7 @@ def _summary(known: SObject, base: str) -> dict[str, Any]:
 
 
 def _field(known: SObject, field: Field) -> dict[str, Any]:
-    money = field.kind is Kind.CURRENCY
+    money = field.kind in {Kind.CURRENCY, Kind.NUMBER}
     long = field.kind is Kind.LONG_TEXT
     return {
         "name": field.name,
@@ -117,7 +118,7 @@ def _field(known: SObject, field: Field) -> dict[str, Any]:
         "digits": 0,
         "nillable": not field.required and field.kind not in {Kind.BOOLEAN, Kind.ID},
         "createable": field.writable,
-        "updateable": field.writable,
+        "updateable": field.writable and not field.create_only,
         "unique": field.unique,
         "externalId": field.external_id,
         "idLookup": field.id_lookup or field.external_id,

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     DATE = "date"
     DATETIME = "datetime"
     CURRENCY = "currency"
+    NUMBER = "double"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ class Field:
 
     `targets` are the objects that a reference may point to and `relationship` is its name in SOQL and in nested
     records. `formula` is an SQL expression over the row; such a field is read-only. `id_lookup` marks a standard field that
-    may serve as an upsert key although it is no external ID.
+    may serve as an upsert key although it is no external ID. `create_only` marks a field that is fixed once the
+    record is there, such as the master of a master-detail relationship.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Field:
     relationship: str | None = None
     default: str | bool | None = None
     read_only: bool = False
+    create_only: bool = False
     formula: str | None = None
 
     @property
@@ -115,6 +118,11 @@ class SObject:
     def required(self) -> tuple[Field, ...]:
         """The fields that a new record must bring."""
         return tuple(known for known in self.fields if known.required and known.default is None)
+
+    @cached_property
+    def fixed(self) -> tuple[Field, ...]:
+        """The fields that can be set only while the record is made."""
+        return tuple(known for known in self.fields if known.create_only)
 
     @cached_property
     def unique(self) -> tuple[Field, ...]:

@@ -1,6 +1,5 @@
 """The org that the sandbox plays when it is new: its objects with their fields, its users, its own id. Data, and nothing that acts."""
 
-from dataclasses import replace
 from typing import Any
 
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
@@ -59,9 +58,14 @@ def moment(name: str, **more: Any) -> Field:
     return Field(name=name, kind=Kind.DATETIME, **more)
 
 
-def money(name: str) -> Field:
+def money(name: str, **more: Any) -> Field:
     """A number of 16 digits before and 2 after the point."""
-    return Field(name=name, kind=Kind.CURRENCY)
+    return Field(name=name, kind=Kind.CURRENCY, **more)
+
+
+def count(name: str) -> Field:
+    """A plain number."""
+    return Field(name=name, kind=Kind.NUMBER)
 
 
 def reference(name: str, *targets: str, **more: Any) -> Field:
@@ -234,11 +238,4 @@ OBJECTS = (
         reference("PermissionSetId", "PermissionSet", required=True),
         reference("AssigneeId", "User", required=True),
     ),
-)
-
-# As a new org has it: without what an administrator makes.
-BARE = tuple(
-    replace(known, fields=tuple(field for field in known.fields if not field.custom))
-    for known in OBJECTS
-    if not known.custom
 )

@@ -15,10 +15,17 @@ from connector.sandbox.salesforce.values import parse_moment
 LITERALS = {
     Kind.BOOLEAN: "boolean",
     Kind.CURRENCY: "number",
+    Kind.NUMBER: "number",
     Kind.DATE: "date",
     Kind.DATETIME: "datetime",
 }
-WORDS = {Kind.BOOLEAN: "boolean", Kind.CURRENCY: "double", Kind.DATE: "date", Kind.DATETIME: "dateTime"}
+WORDS = {
+    Kind.BOOLEAN: "boolean",
+    Kind.CURRENCY: "double",
+    Kind.NUMBER: "double",
+    Kind.DATE: "date",
+    Kind.DATETIME: "dateTime",
+}
 
 
 @dataclass(frozen=True, slots=True)

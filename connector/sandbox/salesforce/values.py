@@ -81,15 +81,15 @@ def _boolean(_: Field, value: Any) -> Stored:
             raise undecodable("boolean", value)
 
 
-def _currency(field: Field, value: Any) -> Stored:
+def _number(field: Field, value: Any) -> Stored:
     if value is None:
         return None
     try:
         if isinstance(value, bool | dict | list):
-            raise undecodable("currency", value)
+            raise undecodable(str(field.kind), value)
         number = float(value)
     except ValueError:
-        raise undecodable("currency", value) from None
+        raise undecodable(str(field.kind), value) from None
     if not abs(number) < LARGEST_AMOUNT:
         raise RecordRefusedError(
             "NUMBER_OUTSIDE_VALID_RANGE",
@@ -140,7 +140,8 @@ CONVERTERS: dict[Kind, Callable[[Field, Any], Stored]] = {
     Kind.EMAIL: _email,
     Kind.PICKLIST: _picklist,
     Kind.BOOLEAN: _boolean,
-    Kind.CURRENCY: _currency,
+    Kind.CURRENCY: _number,
+    Kind.NUMBER: _number,
     Kind.DATE: _date,
     Kind.DATETIME: _datetime,
     Kind.REFERENCE: _reference,

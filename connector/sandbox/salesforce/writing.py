@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.sandbox.salesforce.database import Database
-from connector.sandbox.salesforce.drafts import SILENT, Author, Draft, Record, fold, read
+from connector.sandbox.salesforce.drafts import SILENT, Author, Draft, Record, fold, read, unwritable
 from connector.sandbox.salesforce.duplicate_rules import DuplicateRules
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
 from connector.sandbox.salesforce.identifiers import canonical
@@ -36,6 +36,7 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._triggers = database.triggers
         self.duplicate_rules = DuplicateRules(database)
 
     def upsert(
@@ -144,10 +145,12 @@ class Writer:
         resolve_parents(self._database, drafts)
         check_references(self._database, drafts)
         self._refuse_incomplete(known, drafts)
+        self._triggers.check(self._database, known, drafts)
         if known.name == "CampaignMember":
             check_members(self._database, drafts)
         self.duplicate_rules.check(known, drafts, author)
         self._refuse_taken(known, drafts)
+        savings = self._triggers.before(self._database, known, drafts)
         new: list[Draft] = []
         changed: list[Draft] = []
         for draft in drafts:
@@ -161,6 +164,7 @@ class Writer:
         self._create(known, new, author)
         self._change(known, changed, author)
         self._note(known, (draft for draft in drafts if draft.refusal is None), author)
+        self._triggers.after(self._database, self, known, savings, author)
         return [
             Outcome(id=None if draft.refusal else draft.id, created=draft.created, refusal=draft.refusal)
             for draft in drafts
@@ -214,6 +218,9 @@ class Writer:
             missing = draft.cleared or []
             if draft.id is None:
                 missing = [field.name for field in known.required if draft.values.get(field.name) is None]
+            elif fixed := next((field for field in known.fixed if field.name in draft.values), None):
+                draft.refusal = unwritable(fixed)
+                continue
             if missing:
                 listed = ", ".join(missing)
                 draft.refusal = RecordRefusedError(

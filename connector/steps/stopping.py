@@ -1,0 +1,119 @@
+"""Mappings that are stopped: what is told and kept of them, and what becomes of their units when the mappings are mended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from connector.delivery.sending import Sent, send
+from connector.delivery.stops import Held, News, Stop, hold, learn
+from connector.delivery.transport import Client
+from connector.mapping.compile import Ruleset
+from connector.mapping.items import WriteItem
+from connector.model.consent import Subscription
+from connector.model.facts import Fact
+from connector.model.operation import Operation
+from connector.model.plan import Known
+from connector.model.roles import Sink
+from connector.planning import plan
+from connector.steps.errands import gone_of, record_of, shadow_of
+from connector.store.inbox import StoredEvent
+from connector.store.store import Store
+from connector.store.units import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One batch that went to a sink, but for what is stopped."""
+
+    stops: Sequence[Stop]
+    batch: Held
+    answered: Sent  # by the sink
+    sent: Sent  # the whole batch
+
+
+async def send_round(
+    sink: Sink, client: Client, operations: Sequence[Operation], store: Store, *, now: datetime
+) -> Round:
+    """Send what is not stopped."""
+    stops = store.stops.of(sink.name)
+    batch = hold(operations, stops, now)
+    going = batch.going
+    known = gone_of(going, store), record_of(going, store)
+    answered = await send(sink, client, going, shadow_of(going, store), *known)
+    return Round(stops, batch, answered, batch.around(answered))
+
+
+async def note_stops(store: Store, sink: str, went: Round, rules: Ruleset, *, now: datetime) -> list[Fact]:
+    """Keep what the batch has taught about stops; what is to be told of it."""
+    news = learn(sink, went.batch, went.sent.outcomes, went.stops, now)
+    if not news:
+        return []
+    began = tuple(stop for stop in news.began if _still_written(stop, rules))
+    # What was planned before the rule was mended is no news: it goes out at once as the rule makes it now.
+    mended = tuple(stop for stop in news.began if stop not in began)
+    await store.stops.change(News(began=began, again=news.again, ended=news.ended + mended), now=now)
+    return [*(stop.alarm() for stop in began), *(stop.cleared() for stop in news.ended)]
+
+
+async def try_stopped(store: Store, rules: Ruleset, *, now: datetime) -> list[Fact]:
+    """Try all that is stopped, with these rules: at a start and when they were read again.
+
+    What no rule writes any more has ended, and is told.
+    """
+    stops = store.stops.all()
+    ended = [stop for stop in stops if not _still_written(stop, rules)]
+    await store.stops.change(News(ended=tuple(ended)), now=now)
+    await store.stops.try_again([stop for stop in stops if stop not in ended], now=now)
+    return [stop.cleared() for stop in ended]
+
+
+def _still_written(stop: Stop, rules: Ruleset) -> bool:
+    """Whether the rule still writes what was refused."""
+    items = [
+        item
+        for file in rules.files
+        for rule in file.rules
+        if rule.label == stop.rule
+        for item in rule.items
+        if isinstance(item, WriteItem) and item.object.casefold() == stop.object.casefold()
+    ]
+    if not stop.field:
+        return bool(items)
+    named = {value.name.casefold() for item in items for value in item.values}
+    field = stop.field.partition(".")[0].casefold()
+    return field in named or (field.endswith("__c") and f"{field[:-1]}r" in named)
+
+
+async def remade(units: list[Unit], rules: Ruleset, store: Store, *, configured: Sequence[Subscription]) -> list[Unit]:
+    """The units; those that have waited for the set-up are planned anew where the mappings have changed since.
+
+    Only what is left of a rule that was stopped is made anew, from the same event: what is done stays done, and what the event
+    decided stays decided.
+    """
+    if not any(unit.stopped for unit in units):
+        return units
+    made: list[Unit] = []
+    for unit in units:
+        stored = store.inbox.get(unit.event_id) if unit.stopped else None
+        if stored is None or stored.event is None or stored.mapping == rules.version:
+            made.append(unit)
+            continue
+        operations = _anew(unit, stored, rules, store, configured)
+        made.append(unit if operations is None else await store.outbox.replace(unit, operations, rules.version))
+    return made
+
+
+def _anew(
+    unit: Unit, stored: StoredEvent, rules: Ruleset, store: Store, configured: Sequence[Subscription]
+) -> Sequence[Operation] | None:
+    """What is left of the unit, as the rules make it now; None where that is the same."""
+    event = stored.event
+    assert event is not None  # noqa: S101 - the caller has seen to it.
+    ledger = store.consents.of_many([event.msisdn.e164]) if event.msisdn else {}
+    before = [entry for entries in ledger.values() for entry in entries if entry.event_id < unit.event_id]
+    wanted = plan(event, rules, Known(ledger=tuple(before), configured=tuple(configured)))
+    left = {one.rule for one in unit.operations}
+    # A rule that is no longer there may have been renamed: then nothing tells its operations from the others.
+    kept = left <= {rule.label for file in rules.files for rule in file.rules}
+    new = [one for one in wanted.operations if one.sink == unit.sink and (one.rule in left or not kept)]
+    return None if new == list(unit.operations) else new

@@ -1,0 +1,161 @@
+"""A mapping that the org cannot take is stopped: nobody else is, nothing dies, and it goes on by itself."""
+
+from datetime import timedelta
+
+import orjson
+import pytest
+from flow.world import ROOT, a_world
+
+from connector.delivery.retry import PROBE_EVERY
+from connector.model.facts import Alarm, Cleared
+from connector.model.lifecycle import EventState
+
+ONE, TWO = "+4798079008", "+4798079009"
+LOG = """
+on: strex.delivery_report
+rules:
+  - name: every report
+    do:
+      - upsert: SMS_Event__c
+        key: {{Event_Key__c: "{{key}}"}}
+        set:
+          Contact__r: {{SMS_Key__c: "{{msisdn}}"}}
+          {field}: "{{action}}"
+"""
+
+
+@pytest.fixture
+async def world(tmp_path, secrets):
+    """Contacts are written by the shipped mapping, events by one with a field that the org lacks."""
+    mappings = tmp_path / "mappings"
+    mappings.mkdir()
+    for name in ("strex-subscription.yaml", "strex-messages.yaml", "salesforce-to-strex.yaml"):
+        (mappings / name).write_text((ROOT / "mappings" / name).read_text())
+    (mappings / "log.yaml").write_text(LOG.format(field="Missing__c"))
+    async with a_world(tmp_path, mappings=mappings) as made, made.running():
+        await made.poll()
+        yield made
+
+
+def report(number, turn, action="Recurring", **more):
+    properties = {"SystemAction": action, "Keyword": "KATT", "ServiceId": "42", **more}
+    body = {
+        "transactionId": f"{number[1:]}-{turn}-{action}",
+        "created": f"2026-11-22T04:00:{turn:02}Z",
+        "sender": "2002",
+        "recipient": number,
+        "statusCode": "Ok",
+        "detailedStatusCode": "Delivered",
+        "delivered": True,
+        "properties": properties,
+    }
+    return orjson.dumps(body)
+
+
+async def send(world, number, turn, action="Recurring"):
+    assert await world.callback("dlr", report(number, turn, action)) == 200
+
+
+async def writes(world):
+    return [one["object"] for one in await world.history()]
+
+
+def stopped(world):
+    return [(stop.rule, stop.object, stop.field) for stop in world.house.store.stops.all()]
+
+
+async def pass_time(world, time=PROBE_EVERY + timedelta(seconds=1)):
+    world.clock.ahead += time
+    world.house.wake("salesforce")
+
+
+def mend(world, field="Action__c"):
+    (world.base / "mappings" / "log.yaml").write_text(LOG.format(field=field))
+
+
+async def test_one_alarm_and_nothing_dies(world):
+    for number in (ONE, TWO):
+        await send(world, number, 1)
+    await world.until(lambda: stopped(world))
+    await world.until(lambda: world.house.store.stops.held("salesforce") == 2)
+    assert stopped(world) == [("log.yaml: every report", "SMS_Event__c", "Missing__c")]
+    assert world.counts() == {"delivering": 2}
+    (alarm,) = [one for one in world.told(Alarm) if one.kind == "mapping_stopped"]
+    assert "log.yaml: every report" in alarm.message
+    assert "SMS_Event__c.Missing__c" in alarm.message
+    assert "connector reload" in alarm.cure
+    # What the other mapping writes of the same events is done.
+    assert {row["SMS_Key__c"] for row in await world.records()} == {ONE, TWO}
+
+
+async def test_what_comes_later_costs_no_calls_for_the_stopped_part(world):
+    await send(world, ONE, 1)
+    await world.until(lambda: stopped(world))
+    await send(world, TWO, 1)
+    await world.until(lambda: world.house.store.stops.held("salesforce") == 2)
+    before = await world.api_calls()
+    await pass_time(world)
+    await world.until(lambda: world.house.store.stops.all()[0].probe_at > world.clock.now())
+    assert await world.api_calls() <= before + 1 + 1  # the probe, and perhaps a poll
+    assert [one.kind for one in world.told(Alarm)].count("mapping_stopped") == 1
+
+
+async def test_an_opt_out_is_not_held_up_and_is_confirmed(world):
+    await send(world, ONE, 1, "Subscribe")
+    await world.until(lambda: stopped(world))
+    await world.until(lambda: world.house.store.stops.held("salesforce") == 1)
+    await send(world, ONE, 2, "Unsubscribe")
+    (contact,) = await world.until(lambda: flagged(world))
+    assert contact["SMS_Key__c"] == ONE
+    await world.until(lambda: not world.house.store.consents.open_opt_outs(world.clock.now()))
+    # The rest of the first opt-out must not stand in the way of a second one.
+    await send(world, ONE, 3, "Subscribe")
+    await send(world, ONE, 4, "Unsubscribe")
+    await world.until(lambda: world.house.store.inbox.received() >= 4)
+    await world.until(lambda: not world.house.store.inbox.pending(10))
+    await world.until(lambda: not world.house.store.consents.open_opt_outs(world.clock.now()))
+    assert await flagged(world)
+
+
+async def flagged(world):
+    return [row for row in await world.records() if row["SMS_Opt_Out__c"]]
+
+
+async def test_a_mended_mapping_is_read_again_and_what_waited_goes_out_by_it(world):
+    for turn in (1, 2, 3):
+        await send(world, ONE, turn)
+    await world.until(lambda: stopped(world))
+    await world.until(lambda: world.house.store.stops.held("salesforce"))
+    mend(world)
+    await world.house.reload()
+    assert any(one.kind == "mapping_stopped" for one in world.told(Cleared))
+    await world.until(lambda: world.counts() == {"delivered": 3})
+    rows = await world.records("SMS_Event__c")
+    assert [row["Action__c"] for row in rows] == ["Recurring"] * 3
+    assert stopped(world) == []
+    assert world.house.store.stops.held("salesforce") == 0
+    assert [one.kind for one in world.told(Alarm)].count("mapping_stopped") == 1
+
+
+async def test_a_rule_that_was_renamed_when_it_was_mended_still_writes_what_waited(world):
+    await send(world, ONE, 1)
+    await world.until(lambda: stopped(world))
+    await world.until(lambda: world.house.store.stops.held("salesforce"))
+    (world.base / "mappings" / "log.yaml").write_text(
+        LOG.format(field="Action__c").replace("every report", "any report")
+    )
+    await world.house.reload()
+    await world.until(lambda: world.counts() == {"delivered": 1})
+    assert len(await world.records("SMS_Event__c")) == 1
+
+
+async def test_a_dead_letter_is_made_of_none_of_them_and_the_books_balance(world):
+    for turn in range(5):
+        await send(world, ONE, turn)
+        await send(world, TWO, turn)
+    await world.until(lambda: stopped(world))
+    for _ in range(30):
+        await pass_time(world)
+        await world.until(lambda: world.house.store.stops.all()[0].probe_at > world.clock.now())
+    assert EventState.DEAD.value not in world.counts()
+    assert world.balanced()

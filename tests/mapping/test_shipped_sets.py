@@ -1,0 +1,39 @@
+"""The mapping sets beside the plain one: each compiles over it without a warning, and its own examples hold."""
+
+import pytest
+from flow.sets import CONFIGS, NO_EFFECT, copied
+from flow.world import ROOT
+
+from connector.adapters import load_config, mapping_context
+from connector.mapping.compile import load_mappings
+from connector.steps.trials import try_cases
+
+ACTIONS = {"Subscribe", "Signup", "Unsubscribe", "Recurring", "AlterPrice", *NO_EFFECT}
+
+
+@pytest.fixture(params=sorted(CONFIGS))
+def rules(request, tmp_path):
+    mappings = copied(tmp_path / "mappings", request.param)
+    text = CONFIGS[request.param].format(mappings=mappings, strex="http://127.0.0.1:9", salesforce="http://127.0.0.1:9")
+    (tmp_path / "config.yaml").write_text(text)
+    return load_mappings(mappings, mapping_context(load_config(tmp_path / "config.yaml")))
+
+
+def test_a_set_has_no_warnings_and_keeps_its_own_examples(rules):
+    assert rules.warnings == ()
+    assert [trial for trial in try_cases(rules) if trial.differences] == []
+
+
+def test_a_set_has_an_example_of_each_action_of_the_strex_document(rules):
+    (file,) = (file for file in rules.files if file.name == "strex-subscription.yaml")
+    assert len(ACTIONS) == 11
+    assert {case.event.action for case in file.cases} - {"SomethingNew"} == ACTIONS
+
+
+def test_every_file_of_a_set_has_examples_and_names_the_schema():
+    files = [file for name in CONFIGS for file in (ROOT / "mappings" / name).glob("*.yaml")]
+    assert len(files) == 8
+    for file in files:
+        text = file.read_text()
+        assert text.startswith("# yaml-language-server: $schema=../schema/mapping.schema.json\n")
+        assert "\ntests:\n" in text
