@@ -107,7 +107,8 @@ def build_providers(loaded: Loaded) -> dict[str, Provider]:
 
 def build_crms(loaded: Loaded) -> dict[str, Crm]:
     """The configured CRMs, by name. Raises ConnectorError for a secret that is not there."""
-    return {name: CRMS[type(one)].build(name, one, loaded.base) for name, one in loaded.crms.items()}
+    region = loaded.settings.default_region
+    return {name: CRMS[type(one)].build(name, one, loaded.base, region) for name, one in loaded.crms.items()}
 
 
 def read_schemas(loaded: Loaded) -> dict[str, CrmSchema]:

@@ -48,6 +48,11 @@ class Loop:
         """There is work: do not wait for the idle time. A wake-up during a step counts for after it."""
         self._awake.set()
 
+    @property
+    def resting(self) -> bool:
+        """Whether no step is under way: the next one begins after this moment."""
+        return self._waits_until is not None
+
     def stop(self) -> None:
         """Finish the step that is under way, and begin no other."""
         self._stopping = True

@@ -48,7 +48,7 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
     if event.service_command and word is Verdict.OPT_OUT and not ruling.news:
         return Plan(state=EventState.NO_CHANGE, detail="the provider's confirmation of our own command")
     wanted = _ask(event, rules, known, standing, ruling, word, tracing=tracing)
-    widened = strongest([word, *(Verdict(said) for said in wanted.consent)])
+    widened = strongest([word, *(Verdict(said) for said in wanted.consent)]) if wanted.consent else word
     if widened is not word:
         word = widened
         ruling = decide(event, word, standing=standing, ledger=ledger, others_out=known.others_opted_out)
@@ -108,12 +108,12 @@ def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> P
         operations.append(allowed)
         if note and note not in notes:
             notes.append(note)
-    rule = wanted.consent.get(word.value)
+    decision = ruling.decision
     state, reason, detail = _state_of(wanted)
     return Plan(
         state=state,
         operations=tuple(operations),
-        decisions=() if ruling.decision is None else (replace(ruling.decision, rule=rule, mapping=version),),
+        decisions=() if decision is None else (decision.by(wanted.consent.get(word.value), version),),
         overtakes=word is Verdict.OPT_OUT and any(carries_opt_out(operation, word) for operation in operations),
         detail=detail,
         reason=reason,

@@ -166,3 +166,20 @@ async def test_waiting_ends_with_the_event_or_the_time():
     await wait_for(event, 0)
     event.set()
     await wait_for(event, 1e9)
+
+
+async def test_it_rests_only_between_two_steps():
+    seen = []
+
+    async def step():
+        seen.append(loop.resting)
+        return 0
+
+    async def wait(_event, _seconds):
+        seen.append(loop.resting)
+        if len(seen) > 2:
+            loop.stop()
+
+    loop = Loop("plan", step, idle=timedelta(seconds=5), tell=lambda _fact: None, monotonic=lambda: 100.0, wait=wait)
+    await loop.run()
+    assert seen == [False, True, False, True]

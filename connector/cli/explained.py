@@ -82,7 +82,17 @@ def describe(operation: dict[str, Any]) -> str:
         )
     word = "upsert" if "upsert" in operation else "update"
     fields = {**operation.get("create", {}), **operation["set"]}
-    return f"{operation['sink']}: {word} {operation[word]} {_value(operation['key'])} {_value(fields)}"
+    return f"{operation['sink']}: {word} {operation[word]} {_named(operation)} {_value(fields)}"
+
+
+def _named(operation: dict[str, Any]) -> str:
+    """How a write names its record."""
+    key = [_value(operation["key"])] if "key" in operation else []
+    match = operation.get("match")
+    if match is None:
+        return key[0]
+    fields = " or ".join(match["phone"])
+    return " ".join([*key, f"matched by {match['number']} in {fields} (none: {match['none']}, many: {match['many']})"])
 
 
 def show_person(paper: Paper, document: dict[str, Any]) -> None:

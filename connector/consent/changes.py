@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from connector.model.event import Event, Verdict, event_key
-from connector.model.operation import ID_FIELD, RecordWrite
-from connector.model.phone import Phone
+from connector.model.operation import ID_FIELD, MATCHED_BY, RecordWrite
+from connector.model.phone import Phone, phone_as_written
 from connector.model.roles import ConsentFields, Feed, Row, Shadow
 
 CHANGED = "change"
@@ -117,25 +117,35 @@ def read_rows(
     consent: ConsentFields | None,
     shadows: Mapping[str, Mapping[str, Any]],
     under_way: Iterable[RecordWrite],
+    region: str | None = None,
     no_news: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
     in_review: Collection[str] = (),
 ) -> list[Reading]:
     """Read a page. `under_way` are writes of ours that are being done or may have been done.
 
-    `no_news`: by record id and field, values that are no change there; `in_review`: record ids about whose flag a person is asked.
+    `region` is of numbers without a country code: which record a match means, its number tells. `no_news`: by record id and field,
+    values that are no change there; `in_review`: record ids about whose flag a person is asked.
     """
     by_record: dict[tuple[str, str], dict[str, list[Any]]] = {}
+    matched: dict[str, None] = {}  # the fields in which numbers are looked for
     for write in under_way:
         # An Id of 15 characters names the record too, and tells the cases of its letters apart.
         told = write.key[:SHORT_ID] if write.key_field == ID_FIELD else write.key.casefold()
-        values = by_record.setdefault((write.key_field, told), {})
-        for name, value in (*write.create.items(), *write.set.items()):
-            values.setdefault(name, []).append(value)
+        places = [(write.key_field, told)]
+        if write.match is not None:
+            matched.update(dict.fromkeys(write.match.fields))
+            places.append((MATCHED_BY, write.match.phone.e164))
+        for place in places:
+            values = by_record.setdefault(place, {})
+            for name, value in (*write.create.items(), *write.set.items()):
+                values.setdefault(name, []).append(value)
     readings = []
     for row in rows:
         in_doubt = {name: list(values) for name, values in (no_news or {}).get(row.record_id, {}).items()}
         names = [(name, str(row.fields.get(name) or "").casefold()) for name in feed.key_fields]
-        for key in [*names, (ID_FIELD, row.record_id[:SHORT_ID])]:
+        phones = {phone_as_written(row.fields.get(name), region) for name in matched}
+        numbers = [(MATCHED_BY, phone.e164) for phone in phones if phone is not None]
+        for key in [*names, (ID_FIELD, row.record_id[:SHORT_ID]), *numbers]:
             for one, several in by_record.get(key, {}).items():
                 in_doubt.setdefault(one, []).extend(several)
         shadow = shadows.get(row.record_id)

@@ -80,9 +80,20 @@ def _by_the_crm(event: Event, word: Verdict, standing: Standing, *, others_out: 
             remaining=len(standing.active),
             note="another record with this number is opted out, and any opt-out holds",
         )
+    last = standing.last
+    if word is Verdict.OPT_IN and last is not None and _came_after(last.decision, event):
+        return Ruling(superseded_by=last.event_key, remaining=len(standing.active))
     decision = _decision(event, word, Scope.EVERYTHING, Subscription(provider=event.provider))
     remaining = 0 if word is Verdict.OPT_OUT else len(standing.active)
     return Ruling(decision=decision, news=True, remaining=remaining)
+
+
+def _came_after(decision: Decision, event: Event) -> bool:
+    """Whether the donor's own opt-out came after a change that the CRM shows only now. CRMs tell times by the second."""
+    if decision.word is not Verdict.OPT_OUT or decision.origin == event.provider:
+        return False
+    told, changed = decision.occurred_at, event.occurred_at
+    return told is not None and changed is not None and changed < told.replace(microsecond=0)
 
 
 def _opt_out(event: Event, standing: Standing, ledger: Sequence[LedgerEntry]) -> Ruling:

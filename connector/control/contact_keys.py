@@ -10,7 +10,6 @@ from connector.mapping.transforms import TransformFailed
 from connector.mapping.values import text
 from connector.model.errors import ConnectorError
 from connector.model.event import Event
-from connector.model.operation import ID_FIELD
 from connector.model.phone import Phone
 
 SAMPLE = Phone("+4790000001")
@@ -28,10 +27,9 @@ def keys_by_number(rules: Ruleset, crm: str, object_name: str) -> dict[str, Key]
     for item in (item for file in rules.files for rule in file.rules for item in rule.items):
         if not isinstance(item, WriteItem) or item.sink != crm or item.object.casefold() != object_name.casefold():
             continue
-        name = item.key.name
+        name = item.key_field
         key = _key(item)
-        # A match by the number alone has no field, but a name that no field can have.
-        if name == ID_FIELD or not name.isidentifier() or key(SAMPLE) is None:
+        if name is None or key(SAMPLE) is None:
             continue
         known = found.setdefault(name, key)
         if known(SAMPLE) != key(SAMPLE):

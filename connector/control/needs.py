@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from connector.crm.crm import Needs
 from connector.mapping.compile import Ruleset
 from connector.mapping.items import WriteItem
-from connector.model.operation import ID_FIELD
 
 
 def needs(rules: Ruleset) -> dict[str, list[Needs]]:
@@ -18,10 +17,12 @@ def needs(rules: Ruleset) -> dict[str, list[Needs]]:
     for item in (item for file in rules.files for rule in file.rules for item in rule.items):
         if isinstance(item, WriteItem):
             here = of(item.sink, item.object)
-            if item.key.name != ID_FIELD:
-                here.keys[item.key.name] = None
-                if item.may_create and (item.create or item.consent):
-                    here.made_by[item.key.name] = None
+            if item.key_field is not None:
+                here.keys[item.key_field] = None
+                if item.may_create and item.match is None and (item.create or item.consent):
+                    here.made_by[item.key_field] = None
+            if item.match is not None:
+                here.read.update(dict.fromkeys(item.match.phone))
             here.written.update(dict.fromkeys(one.name for one in (*item.set, *item.create)))
             here.parents.update(dict.fromkeys(item.parents))
     for crm, objects in rules.feeds.items():

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from connector.model.operation import Operation, Parent, RecordWrite
+from connector.model.operation import Match, Operation, Parent, RecordWrite
 from connector.model.phone import Phone, national_part
 
 NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -65,7 +65,11 @@ class Shown:
         """An operation, in the words of a mapping."""
         if isinstance(operation, RecordWrite):
             word = "upsert" if operation.may_create else "update"
-            shown = {word: operation.object, "key": {operation.key_field: self.text(operation.key)}}
+            shown: dict[str, Any] = {word: operation.object}
+            if operation.keyed:
+                shown["key"] = {operation.key_field: self.text(operation.key)}
+            if operation.match is not None:
+                shown["match"] = self._match(operation.match)
             if operation.create:
                 shown["create"] = self.value(operation.create)
             return {**shown, "set": self.value(operation.set), "sink": operation.sink, "rule": operation.rule}
@@ -78,6 +82,10 @@ class Shown:
             "sink": operation.sink,
             "rule": operation.rule,
         }
+
+    def _match(self, match: Match) -> dict[str, Any]:
+        fields = {"phone": list(match.fields), "none": match.none.value, "many": match.many.value}
+        return {"number": self.phone(match.phone), **fields}
 
 
 def when(moment: datetime | None) -> str | None:

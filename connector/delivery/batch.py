@@ -51,6 +51,7 @@ def together(earlier: RecordWrite, later: RecordWrite) -> RecordWrite:
         may_create=earlier.may_create or later.may_create,
         consent=tuple(dict.fromkeys((*earlier.consent, *later.consent))),
         clears_flag=flags[-1].clears_flag if flags else False,
+        match=later.match or earlier.match,
     )
 
 

@@ -8,6 +8,7 @@ from connector.delivery.batch import Fold, fold, rounds
 from connector.delivery.transport import Client
 from connector.model.operation import Operation, RecordWrite, Repeat
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from connector.model.remembered import NOTHING, Remembered
 from connector.model.roles import Shadow, Sink, Task
 
 
@@ -21,11 +22,21 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """Other records that were given an opt-out, by the operation (its index) that brought it."""
+
+    index: int
+    write: RecordWrite
+    record_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """What became of a batch: an outcome for each operation, in order, and the records that were written."""
 
     outcomes: Sequence[Outcome]
     written: Sequence[Written]
+    beside: Sequence[Beside] = ()
 
 
 async def send(
@@ -34,15 +45,19 @@ async def send(
     operations: Sequence[Operation],
     shadow_of: Callable[[RecordWrite], Shadow],
     gone_of: Callable[[RecordWrite], str | None] = lambda _: None,
+    remembered_of: Callable[[RecordWrite], Remembered] = lambda _: NOTHING,
     record_of: Callable[[RecordWrite], str | None] = lambda _: None,
 ) -> Sent:
     """Send the operations, given in their order.
 
-    Of a write's key `gone_of` tells which merged record it named, and `record_of` which record it is known to name.
+    Of a write's key `gone_of` tells which merged record it named, and `record_of` which record it is known to name;
+    `remembered_of` what is known of those that a match may mean.
     """
-    batch = _Batch(sink, client, operations, shadow_of, gone_of, record_of)
+    batch = _Batch(sink, client, operations, shadow_of, gone_of, remembered_of, record_of)
     await batch.send()
-    return Sent([outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes], batch.written)
+    return Sent(
+        [outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes], batch.written, tuple(batch.beside)
+    )
 
 
 class _Batch:
@@ -55,15 +70,18 @@ class _Batch:
         operations: Sequence[Operation],
         shadow_of: Callable[[RecordWrite], Shadow],
         gone_of: Callable[[RecordWrite], str | None],
+        remembered_of: Callable[[RecordWrite], Remembered],
         record_of: Callable[[RecordWrite], str | None],
     ) -> None:
         self.outcomes: list[Outcome | None] = [None] * len(operations)
         self.written: list[Written] = []
+        self.beside: list[Beside] = []
         self._sink = sink
         self._client = client
         self._operations = operations
         self._shadow_of = shadow_of
         self._gone_of = gone_of
+        self._remembered_of = remembered_of
         self._record_of = record_of
         self._ours: dict[tuple[str, str, str], dict[str, Any]] = {}  # what the parts have written
 
@@ -72,7 +90,9 @@ class _Batch:
         broken: list[Fold] = []
         orphans: list[Fold] = []
         for one, outcome in zip(folds, await self._write(folds), strict=True):
-            if isinstance(outcome, Rejected) and len(one.parts) > 1:
+            # What a person must decide of the record concerns all its parts.
+            guilty = isinstance(outcome, Rejected) and outcome.reason is not Reason.NEEDS_PERSON
+            if guilty and len(one.parts) > 1:
                 broken.append(one)
                 continue
             self._note(one, outcome)
@@ -104,7 +124,11 @@ class _Batch:
     def _note(self, one: Fold, outcome: Outcome) -> None:
         for part in one.parts:
             self.outcomes[part] = outcome
-        if isinstance(outcome, Delivered) and isinstance(one.operation, RecordWrite):
+        if not isinstance(one.operation, RecordWrite) or isinstance(outcome, Retry):
+            return
+        if outcome.beside:
+            self.beside.append(Beside(one.parts[-1], one.operation, outcome.beside))
+        if isinstance(outcome, Delivered) and not outcome.absent:
             self.written.append(Written(one.parts[-1], one.operation, outcome))
             fields = {name: value for name, value in one.operation.set.items() if name not in outcome.left_out}
             self._ours.setdefault(one.operation.record, {}).update(fields)
@@ -113,13 +137,14 @@ class _Batch:
         if not isinstance(operation, RecordWrite):
             return Task(operation)
         gone, record_id = self._gone_of(operation), self._record_of(operation)
+        remembered = NOTHING if operation.match is None else self._remembered_of(operation)
         if not operation.clears_flag:
-            return Task(operation, gone=gone, record_id=record_id)
+            return Task(operation, remembered=remembered, gone=gone, record_id=record_id)
         # What an earlier part has just written must not be taken for somebody else's word.
         ours = self._ours.get(operation.record)
         shadow = self._shadow_of(operation)
-        merged = shadow if ours is None else {**(shadow or {}), **ours}
-        return Task(operation, merged, gone=gone, record_id=record_id)
+        seen = shadow if ours is None else {**(shadow or {}), **ours}
+        return Task(operation, seen, remembered, gone, record_id)
 
     async def _write(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
         if not folds:

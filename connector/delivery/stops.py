@@ -116,6 +116,7 @@ class Held:
         return Sent(
             [outcomes[place] for place in range(len(self.operations))],
             [replace(one, index=places[one.index]) for one in sent.written],
+            [replace(one, index=places[one.index]) for one in sent.beside],
         )
 
 

@@ -8,7 +8,7 @@ from connector.mapping.conditions import covers
 from connector.mapping.context import Context, Findings, Where
 from connector.mapping.forms import Transform
 from connector.mapping.paths import BadPath, Path, parse_path
-from connector.mapping.rules import Command, FeedSettings, MappingFile, Rule, When
+from connector.mapping.rules import Command, FeedSettings, MappingFile, Rule, Test, When
 from connector.mapping.sources import CHANGE
 from connector.mapping.templates import parse_template
 from connector.mapping.values import fold, text
@@ -166,6 +166,27 @@ def _value_paths(value: Any, where: Where) -> Iterator[tuple[Where, Path]]:
             yield from ((where, path) for path in parse_template(value).paths)
         except BadPath:
             return
+
+
+def asked(model: MappingFile) -> Iterator[tuple[Path, Any, Where]]:
+    """The values that conditions ask for by name, each with its path and its place."""
+    for number, rule in enumerate(model.rules):
+        where: Where = ("rules", number)
+        yield from _when_values(rule.when, (*where, "when"))
+        for place, item in enumerate(rule.do):
+            yield from _when_values(item.when, (*where, "do", place, "when"))
+
+
+def _when_values(when: When | None, where: Where) -> Iterator[tuple[Path, Any, Where]]:
+    if when is None:
+        return
+    for written, wanted in (when.model_extra or {}).items():
+        for place, path in _read([written], (*where, written)):
+            literals = wanted if isinstance(wanted, list) else [] if isinstance(wanted, Test) else [wanted]
+            yield from ((path, value, place) for value in literals)
+    for number, one in enumerate(when.any or ()):
+        yield from _when_values(one, (*where, "any", number))
+    yield from _when_values(when.not_, (*where, "not"))
 
 
 def _read(written: list[str], where: Where) -> Iterator[tuple[Where, Path]]:

@@ -13,12 +13,12 @@ from connector.mapping.checks import check_record_paths, check_rules, unmet_opt_
 from connector.mapping.conditions import Condition, compile_when
 from connector.mapping.context import Context, Findings
 from connector.mapping.items import CompiledItem, WriteItem
+from connector.mapping.matches import check_matches_agree
 from connector.mapping.operations import compile_items
 from connector.mapping.rules import FeedSettings, MappingFile, Rule
 from connector.mapping.schema_checks import check_schemas
 from connector.mapping.sources import check_sources
 from connector.model.event import Event
-from connector.model.operation import ID_FIELD
 from connector.model.problem import Problem, ProblemsFound, Severity
 from connector.model.schema import CrmSchema
 
@@ -130,6 +130,7 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
         files.append(_compile_file(model, findings))
         check_schemas(model, findings, context.schemas)
         models.append((model, findings))
+    check_matches_agree(models)
     feeds = _feeds(files)
     check_record_paths(models, {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()})
     for _, findings in models:
@@ -224,8 +225,8 @@ def _feeds(files: Sequence[CompiledFile]) -> dict[str, dict[str, FeedPlan]]:
     keys: dict[tuple[str, str], dict[str, None]] = {}
     for file in files:
         for item in (item for rule in file.rules for item in rule.items if isinstance(item, WriteItem)):
-            if item.key.name != ID_FIELD:
-                keys.setdefault((item.sink, item.object.casefold()), {})[item.key.name] = None
+            if item.key_field is not None:
+                keys.setdefault((item.sink, item.object.casefold()), {})[item.key_field] = None
     for file in files:
         if file.feed is None:
             continue

@@ -26,6 +26,8 @@ class ExpectedOperation(Strict):
     """Where it is written."""
     key: dict[str, Any] | None = None
     """The key field and its value."""
+    match: str | None = None
+    """The phone number by which the record is looked for."""
     id: str | None = None
     """The record's Id."""
     set: dict[str, Any] = Field(default_factory=dict)
@@ -109,11 +111,14 @@ def _label(operation: Operation) -> str:
 
 def _compare_write(expected: ExpectedOperation, got: RecordWrite) -> list[str]:
     wanted = expected.upsert or expected.update
-    # A write that names its record by Id creates none, whichever word it was written with.
-    right_word = got.key_field == ID_FIELD or (expected.update is not None) is not got.may_create
+    # A write that names its record by Id creates none, whichever word it was written with; with a match `none` decides it.
+    right_word = (
+        got.key_field == ID_FIELD or got.match is not None or (expected.update is not None) is not got.may_create
+    )
     if wanted != got.object or not right_word:
         return [f"expected {_expected_label(expected)}, got {_label(got)}"]
     found = _differ("crm", expected.crm, got.sink)
+    found += _differ("match", expected.match, got.match.phone.e164 if got.match else None)
     if expected.key is not None:
         found += _fields("key", expected.key, {got.key_field: got.key})
     if expected.id is not None:

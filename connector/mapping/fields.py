@@ -27,6 +27,13 @@ class FieldValue(NamedTuple):
     source: str  # as written, for people
 
 
+class Made(NamedTuple):
+    """What gives a value, before it is made fit for a CRM."""
+
+    get: Get
+    is_text: bool = False  # wherever it is there: then it is fit as it is
+
+
 class BadValue(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
     """A field whose value cannot be made from this event; never holds the value."""
 
@@ -59,9 +66,9 @@ def compile_field(name: str, value: Any, where: Where, findings: Findings) -> Fi
         return FieldValue(name=name, get=_final(_chain(value, where, findings)), clear=clear, source=_source(value))
     if value is None and where in findings.document.blanks:
         findings.add(where, "no-value", f"`{name}` has no value", "write null to empty the field, or take the line out")
-    get = constant_or_template(value, where, findings)
+    made = constant_or_template(value, where, findings)
     return FieldValue(
-        name=name, get=_final(get), clear=value is None, source=text(value) if value is not None else "null"
+        name=name, get=_final(made), clear=value is None, source=text(value) if value is not None else "null"
     )
 
 
@@ -71,22 +78,27 @@ def compile_single(value: Any, where: Where, findings: Findings) -> Get:
         findings.add(where, "bad-value", "a parent record cannot stand here", 'write a value such as "{msisdn}"')
         return NOTHING
     if isinstance(value, Transform):
-        return _chain(value, where, findings)
-    return constant_or_template(value, where, findings)
+        return _chain(value, where, findings).get
+    return constant_or_template(value, where, findings).get
 
 
-def constant_or_template(value: Plain, where: Where, findings: Findings) -> Get:
+def constant_or_template(value: Plain, where: Where, findings: Findings) -> Made:
     """A literal, or a text with paths in it."""
     if not isinstance(value, str):
-        return lambda _reading: value
+        return Made(lambda _reading: value)
     try:
-        return render(parse_template(value))
+        template = parse_template(value)
+        return Made(render(template), template.is_text)
     except BadPath as bad:
         findings.bad_path(where, bad)
-        return NOTHING
+        return Made(NOTHING)
 
 
-def _final(get: Get) -> Get:
+def _final(made: Made) -> Get:
+    get = made.get
+    if made.is_text:
+        return get
+
     def final(reading: Reading) -> Any:
         value = get(reading)
         return value if value.__class__ is str else scalar(value)
@@ -131,49 +143,70 @@ def _source(value: Transform) -> str:
     return " or ".join(paths) + (f" ({', '.join(steps)})" if steps else "")
 
 
-def _chain(form: Transform, where: Where, findings: Findings) -> Get:
-    """The paths, then the steps in the order written."""
-    steps: list[tuple[Step | None, Get | None]] = []
+def _chain(form: Transform, where: Where, findings: Findings) -> Made:
+    """The paths, then the steps in the order written. What is missing passes by every step but `default`."""
+    made = _first_of(form, where, findings)
     for word in form.order:
         if word == "default":
-            steps.append((None, constant_or_template(form.default, (*where, word), findings)))
+            made = _or(made, constant_or_template(form.default, (*where, word), findings))
+        elif word == "truncate" and made.is_text and form.truncate is not None:
+            made = Made(_cut(made.get, form.truncate), is_text=True)
         elif word not in {"from", "otherwise", "when_empty"}:
             step = _step(form, word, (*where, word), findings)
             if step is not None:
-                steps.append((step, None))
-    read = _first_of(form, where, findings)
-    return _run(read, tuple(steps)) if steps else read
+                made = Made(_then(made.get, step), word in MAKE_TEXT)
+    return made
 
 
-def _run(read: Get, steps: Sequence[tuple[Step | None, Get | None]]) -> Get:
-    """What is missing passes by every step but `default`."""
+def _or(made: Made, instead: Made) -> Made:
+    """The one value, or where it is missing the other."""
+    get, default = made.get, instead.get
 
-    def run(reading: Reading) -> Any:
-        value = read(reading)
-        for step, default in steps:
-            if step is not None:
-                if value is not None:
-                    value = step(value)
-                    if not value or value.__class__ is not str:
-                        value = present(value)
-            elif value is None and default is not None:
-                value = present(default(reading))
-        return value
+    def either(reading: Reading) -> Any:
+        value = get(reading)
+        return value if value is not None else present(default(reading))
 
-    return run
+    return Made(either, made.is_text and instead.is_text)
 
 
-def _first_of(form: Transform, where: Where, findings: Findings) -> Get:
+def _cut(get: Get, length: int) -> Get:
+    """The first characters of what is a text already: the most frequent step of all, and so one of its own."""
+
+    def cut(reading: Reading) -> Any:
+        value = get(reading)
+        return value if value is None or len(value) <= length else value[:length].rstrip() or None
+
+    return cut
+
+
+def _then(get: Get, step: Step) -> Get:
+    """The value after one more step."""
+
+    def stepped(reading: Reading) -> Any:
+        value = get(reading)
+        if value is None:
+            return None
+        value = step(value)
+        return value if value.__class__ is str and value else present(value)
+
+    return stepped
+
+
+def _first_of(form: Transform, where: Where, findings: Findings) -> Made:
     paths = form.source if isinstance(form.source, list) else [form.source]
     gets: list[Get] = []
+    texts: list[bool] = []
     for number, path in enumerate(paths):
         place = (*where, "from", number) if isinstance(form.source, list) else (*where, "from")
         try:
-            gets.append(getter(parse_path(path)))
+            parsed = parse_path(path)
         except BadPath as bad:
             findings.bad_path(place, bad)
+        else:
+            gets.append(getter(parsed))
+            texts.append(parsed.is_text)
     if len(gets) == 1:
-        return gets[0]
+        return Made(gets[0], texts[0])
 
     def first(reading: Reading) -> Any:
         for get in gets:
@@ -182,7 +215,7 @@ def _first_of(form: Transform, where: Where, findings: Findings) -> Get:
                 return value
         return None
 
-    return first
+    return Made(first, all(texts))
 
 
 def _step(form: Transform, word: str, where: Where, findings: Findings) -> Step | None:
@@ -202,6 +235,8 @@ def _step(form: Transform, word: str, where: Where, findings: Findings) -> Step 
     return STEPS[word](argument)
 
 
+# The transforms that make a text of whatever they are given.
+MAKE_TEXT = frozenset({"truncate", "case", "phone", "date", "prefix"})
 STEPS: dict[str, Callable[[Any], Step]] = {
     "truncate": transforms.truncate,
     "case": transforms.case,

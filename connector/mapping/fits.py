@@ -7,7 +7,7 @@ from typing import Any
 
 from connector.config.load import did_you_mean
 from connector.mapping.context import Where
-from connector.mapping.values import number, text
+from connector.mapping.values import fold, number, text
 from connector.mapping.yields import Yield
 from connector.model.problem import Severity
 from connector.model.schema import PICKED, TEXTS, FieldKind, FieldSchema
@@ -129,6 +129,15 @@ def _choices(value: str, field: FieldSchema, name: str, where: Where) -> Iterato
                 hint=did_you_mean(one, field.choices) or _some(field.choices),
                 severity=severity,
             )
+
+
+def can_never_be(value: Any, field: FieldSchema) -> bool:
+    """Whether no record can have this value, as conditions compare it: as text, without regard to case."""
+    if value is None:
+        return False
+    if field.kind is FieldKind.BOOLEAN:
+        return fold(text(value)) not in TRUTHS
+    return field.kind is FieldKind.CHOICE and fold(text(value)) not in {fold(choice) for choice in field.choices}
 
 
 def _some(choices: Sequence[str]) -> str:

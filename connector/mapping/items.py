@@ -7,10 +7,11 @@ from typing import Protocol
 from connector.mapping.conditions import Condition
 from connector.mapping.fields import BadValue, FieldValue, fill
 from connector.mapping.paths import Reading
+from connector.mapping.rules import MatchForm
 from connector.mapping.transforms import TransformFailed
 from connector.mapping.values import fold, number, scalar, text
 from connector.model.consent import Subscription
-from connector.model.operation import Operation, RecordWrite, ServiceCommand
+from connector.model.operation import ID_FIELD, MATCHED_BY, Match, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.phone import NumberFormat, Phone, parse_phone
 
@@ -58,7 +59,7 @@ class WriteItem:
     when: Condition | None
     sink: str
     object: str
-    key: FieldValue
+    key: FieldValue  # of a match without a key: the number under the name of the match
     set: tuple[FieldValue, ...]
     create: tuple[FieldValue, ...]
     may_create: bool
@@ -68,12 +69,19 @@ class WriteItem:
     opted_out: str = ""  # the flag's value that means out, folded
     parents: tuple[
         tuple[str, str | None], ...
-    ] = ()  # relationships that it writes, and the parent's type where it is told
+    ] = ()  # relationships that it writes, with the parent's type where it is told
+    match: MatchForm | None = None
 
     @property
     def values(self) -> tuple[FieldValue, ...]:
         """The key, then the fields."""
         return (self.key, *self.create, *self.set)
+
+    @property
+    def key_field(self) -> str | None:
+        """The external ID field by which it names its record; None where it names it otherwise."""
+        name = self.key.name
+        return None if name == ID_FIELD or name.startswith(MATCHED_BY) else name
 
     def make(self, reading: Reading, _active: Active) -> Sequence[Operation]:
         """One write."""
@@ -85,6 +93,7 @@ class WriteItem:
             if self.skip_missing:
                 raise Skipped(f"{self.key.name} has no value")
             raise Unfit(Reason.MISSING_KEY, f"{self.key.name} has no value ({self.key.source})")
+        match = None if self.match is None else self._match(self.match, reading)
         try:
             written, created = fill(self.set, reading), fill(self.create, reading) if self.create else {}
         except BadValue as bad:
@@ -101,15 +110,25 @@ class WriteItem:
                 sink=self.sink,
                 object=self.object,
                 key_field=self.key.name,
-                key=text(key),
+                key=key if key.__class__ is str else text(key),
                 set=written,
                 create=created,
                 may_create=self.may_create,
                 consent=consent,
                 clears_flag=clears,
+                match=match,
                 rule=self.rule,
             ),
         )
+
+    def _match(self, form: MatchForm, reading: Reading) -> Match:
+        """An event without a number matches nothing, so that an empty field is never taken for the same."""
+        phone = reading.event.msisdn
+        if phone is None:
+            if self.skip_missing:
+                raise Skipped("the event has no phone number to match by")
+            raise Unfit(Reason.MISSING_KEY, "the event has no phone number to match by")
+        return Match(phone=phone, fields=tuple(form.phone), none=form.none, many=form.many)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

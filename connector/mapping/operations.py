@@ -6,9 +6,10 @@ from connector.mapping.conditions import compile_when
 from connector.mapping.context import Context, Findings, Where
 from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single
 from connector.mapping.items import CommandItem, CompiledItem, WriteItem
+from connector.mapping.matches import check_match
 from connector.mapping.rules import Command, Rule, Update, Upsert
 from connector.mapping.values import fold, text
-from connector.model.operation import ID_FIELD
+from connector.model.operation import ID_FIELD, MATCHED_BY, IfNone
 
 CHANGES_PRICE = "changesubscriberprice"  # the command that needs a price (Strex Connect, "Service commands")
 
@@ -59,6 +60,8 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
                 "move it to `set`",
                 key=True,
             )
+    if item.match is not None:
+        check_match(item, item.match, where, findings)
     for group, fields in (("set", item.set), ("create", create)):
         if key.name in fields:
             findings.add(
@@ -83,11 +86,12 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
         key=key,
         set=compile_fields(item.set, (*where, "set"), findings),
         create=compile_fields(create, (*where, "create"), findings),
-        may_create=is_upsert and item.id is None,
+        may_create=is_upsert and item.id is None and (item.match is None or item.match.none is IfNone.CREATE),
         skip_missing=item.if_missing == "skip",
         consent=consent,
         flag=flag,
         opted_out=opted_out,
+        match=item.match,
         parents=_parents({**create, **item.set}),
     )
 
@@ -111,6 +115,9 @@ def _key(item: Upsert | Update, where: Where, findings: Findings) -> FieldValue:
     if item.id is not None:
         get = compile_single(item.id, (*where, "id"), findings)
         return FieldValue(name=ID_FIELD, get=get, clear=False, source=item.id)
+    if item.key is None and item.match is not None:
+        get = compile_single("{msisdn}", (*where, "match"), findings)
+        return FieldValue(name=MATCHED_BY + ",".join(item.match.phone), get=get, clear=False, source="{msisdn}")
     ((name, value),) = (item.key or {"": None}).items()
     if value is None:
         findings.add(

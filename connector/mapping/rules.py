@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from connector.config.load import Duration, Strict, wrong
 from connector.mapping.cases import Case
 from connector.mapping.forms import Identifier, Name, Plain, Value
+from connector.model.operation import IfMany, IfNone
 
 Words = Literal["opt_in", "opt_out", "none"]
 
@@ -64,11 +65,24 @@ class When(Strict):
         return self
 
 
+class MatchForm(Strict):
+    """How a record is found by the event's phone number."""
+
+    phone: Annotated[list[Identifier], Field(min_length=1, max_length=5)]
+    """The phone fields to look in, the best one first. Numbers are found however they are written."""
+    none: IfNone = IfNone.PARK
+    """When no record has the number: `create` one, `skip` this operation, or `park` the event for a person."""
+    many: IfMany = IfMany.PARK
+    """When several records have the number: take the `oldest`, the `newest`, or `park` the event for a person."""
+
+
 class Write(Strict):
     """What upsert and update have in common."""
 
     key: Annotated[dict[Identifier, Value], Field(min_length=1, max_length=1)] | None = None
-    """The external ID field that names the record, and its value."""
+    """The external ID field that names the record, and its value. Beside `match`: the record that is found is given it."""
+    match: MatchForm | None = None
+    """Find the record by the event's phone number, where records have no external ID yet."""
     id: str | None = None
     """Instead of `key`: the record's own Id, as in "{properties.SfContactId}"."""
     set: dict[Identifier, Value] = Field(default_factory=dict)
@@ -82,8 +96,11 @@ class Write(Strict):
 
     @model_validator(mode="after")
     def _named(self) -> Self:
-        if (self.key is None) == (self.id is None):
-            raise wrong("no-key", "a record is named by `key` or by `id`", 'add key: {External_Id__c: "{msisdn}"}')
+        named = self.key is not None or self.match is not None
+        if named == (self.id is not None):
+            raise wrong(
+                "no-key", "a record is named by `key`, by `match` or by `id`", 'add key: {External_Id__c: "{msisdn}"}'
+            )
         return self
 
 

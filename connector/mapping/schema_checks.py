@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from connector.config.load import did_you_mean
+from connector.mapping.checks import asked
 from connector.mapping.context import Findings, Where
-from connector.mapping.fits import Misfit, misfits
-from connector.mapping.rules import Command, FeedSettings, MappingFile, Update, Upsert
+from connector.mapping.fits import Misfit, can_never_be, misfits
+from connector.mapping.rules import Command, FeedSettings, MappingFile, MatchForm, Update, Upsert
 from connector.mapping.sources import CHANGE
+from connector.mapping.values import text
 from connector.mapping.yields import Yield, yields
-from connector.model.operation import ID_FIELD
+from connector.model.operation import ID_FIELD, IfNone
 from connector.model.problem import Severity
 from connector.model.schema import PICKED, TEXTS, CrmSchema, FieldKind, FieldSchema, ObjectSchema
 
@@ -29,7 +31,7 @@ def check_schemas(model: MappingFile, findings: Findings, schemas: Schemas) -> N
         for source in model.on if isinstance(model.on, list) else [model.on]:
             crm, _, shape = source.rpartition(".")
             if shape == CHANGE and crm in schemas:
-                _check_feed(model.feed, schemas[crm], findings)
+                _check_feed(model, model.feed, schemas[crm], findings)
     for number, rule in enumerate(model.rules):
         for place, item in enumerate(rule.do):
             if isinstance(item, Command):
@@ -39,12 +41,22 @@ def check_schemas(model: MappingFile, findings: Findings, schemas: Schemas) -> N
                 _Checks(schema, findings).write(item, ("rules", number, "do", place))
 
 
-def _check_feed(feed: FeedSettings, schema: CrmSchema, findings: Findings) -> None:
-    where: Where = ("feed",)
-    known = _Checks(schema, findings).object(feed.object, (*where, "object"))
-    for number, name in enumerate(feed.fields if known else ()):
-        if known and known.field(name) is None:
-            _no_field(known, name, (*where, "fields", number), findings, key=False)
+def _check_feed(model: MappingFile, feed: FeedSettings, schema: CrmSchema, findings: Findings) -> None:
+    known = _Checks(schema, findings).object(feed.object, ("feed", "object"))
+    if known is None:
+        return
+    for number, name in enumerate(feed.fields):
+        if known.field(name) is None:
+            _no_field(known, name, ("feed", "fields", number), findings, key=False)
+    for path, value, where in asked(model):
+        field = known.field(path.steps[0]) if path.root == "record" else None
+        if field is not None and can_never_be(value, field):
+            findings.warn(
+                where,
+                "never-true",
+                f"`{known.name}.{field.name}` is never `{text(value)}`, so that this is true of no record",
+                did_you_mean(text(value), field.choices) or "see the field's values in the CRM",
+            )
 
 
 def _no_field(known: ObjectSchema, name: str, where: Where, findings: Findings, *, key: bool) -> None:
@@ -79,7 +91,9 @@ class _Checks:
         if known is None:
             return
         create = item.create if isinstance(item, Upsert) else {}
-        may_create = is_upsert and item.id is None
+        may_create = is_upsert and item.id is None and (item.match is None or item.match.none is IfNone.CREATE)
+        if item.match is not None:
+            self._match(known, item, item.match, where)
         for key, value in (item.key or {}).items():
             self._key(known, key, value, (*where, "key", key), may_create=may_create)
         for field, value in item.set.items():
@@ -88,6 +102,17 @@ class _Checks:
             self._field(known, field, value, (*where, "create", field), creating=may_create, changing=False)
         if may_create:
             self._required(known, (*(item.key or ()), *item.set, *create), (*where, "upsert"))
+
+    def _match(self, known: ObjectSchema, item: Upsert | Update, match: MatchForm, where: Where) -> None:
+        """The fields that numbers are looked for in, and the key that is given to the record that has one."""
+        for place, name in enumerate(match.phone):
+            if known.field(name) is None:
+                _no_field(known, name, (*where, "match", "phone", place), self._findings, key=False)
+        for name in item.key or ():
+            field = known.field(name)
+            if field is not None and not field.updateable:
+                full = f"{known.name}.{field.name}"
+                self._read_only(full, (*where, "key", name), "the record that is found cannot be given it")
 
     def _key(self, known: ObjectSchema, name: str, value: Any, where: Where, *, may_create: bool) -> None:
         field = known.field(name)

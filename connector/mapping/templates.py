@@ -29,6 +29,15 @@ class Template:
         """The paths that it reads."""
         return tuple(part.path for part in self.parts if isinstance(part, Part))
 
+    @property
+    def is_text(self) -> bool:
+        """Whether its value is a text wherever it is there: a path alone keeps the type of what it names."""
+        match self.parts:
+            case (Part(path=path),):
+                return path.is_text
+            case _:
+                return True
+
 
 def parse_template(written: str) -> Template:
     """Check a template as written; raises BadPath."""

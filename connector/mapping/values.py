@@ -18,6 +18,7 @@ from connector.model.phone import Phone
 
 NUMBER = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18}|,[0-9]{1,2})?")
 LARGEST_INTEGER = 2**63  # beyond it JSON readers differ; such a number goes out as text
+ALWAYS_PRESENT = frozenset({bool, int, Decimal, date, datetime})
 WRITTEN_OUT = 30  # digits up to which a decimal number is written without an exponent
 
 
@@ -26,6 +27,8 @@ def present(value: Any) -> Any:
     kind = value.__class__
     if kind is str:
         return value if value and not value.isspace() else None
+    if kind in ALWAYS_PRESENT:
+        return value
     if kind is float:
         return value if math.isfinite(value) else None
     if kind is list or kind is dict or kind is tuple:
@@ -107,18 +110,14 @@ def number(value: Any) -> Decimal | None:
 
 def scalar(value: Any) -> Scalar:
     """The value as it goes into the CRM's JSON; None where it is missing."""
-    kind = value.__class__
-    if kind is str:
-        return str(value) if value and not value.isspace() else None
-    if kind is bool or value is None:
-        return value  # type: ignore[no-any-return]  # the class was compared.
-    if kind is int:
-        return int(value) if -LARGEST_INTEGER < value < LARGEST_INTEGER else text(value)
-    if kind is float:
-        return float(value) if math.isfinite(value) else None
-    if kind is Decimal:
-        return _json_number(value)
+    make = SCALARS.get(value.__class__)
+    if make is not None:
+        return make(value)
     return text(value) if present(value) is not None else None
+
+
+def _json_integer(value: int) -> Scalar:
+    return value if -LARGEST_INTEGER < value < LARGEST_INTEGER else _integer_text(value)
 
 
 def _json_number(value: Decimal) -> Scalar:
@@ -126,6 +125,17 @@ def _json_number(value: Decimal) -> Scalar:
         return None
     if abs(value.adjusted()) > WRITTEN_OUT:
         return str(value)
-    if value == value.to_integral_value():
-        return scalar(int(value))
-    return float(value)
+    whole = int(value)
+    return _json_integer(whole) if whole == value else float(value)
+
+
+SCALARS: dict[type, Callable[[Any], Scalar]] = {
+    str: lambda value: value if value and not value.isspace() else None,
+    bool: lambda value: value,
+    int: _json_integer,
+    float: lambda value: value if math.isfinite(value) else None,
+    Decimal: _json_number,
+    datetime: iso,
+    date: date.isoformat,
+    type(None): lambda _value: None,
+}

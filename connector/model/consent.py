@@ -50,6 +50,19 @@ class Decision:
     rule: str | None = None
     mapping: str | None = None  # version of the mappings that decided
 
+    def by(self, rule: str | None, mapping: str) -> "Decision":
+        """The same, with the rule that said so."""
+        return Decision(
+            phone=self.phone,
+            word=self.word,
+            scope=self.scope,
+            subscription=self.subscription,
+            origin=self.origin,
+            occurred_at=self.occurred_at,
+            rule=rule,
+            mapping=mapping,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:

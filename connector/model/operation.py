@@ -7,6 +7,7 @@ from enum import StrEnum
 from connector.model.phone import Phone
 
 ID_FIELD = "Id"  # a write that names the record itself instead of an external ID
+MATCHED_BY = "match:"  # begins the `key_field` of a write that names its record by a phone number alone
 
 Scalar = str | int | float | bool | None
 
@@ -28,6 +29,32 @@ class Parent:
     object: str | None = None
 
 
+class IfNone(StrEnum):
+    """What to do when no record has the number."""
+
+    CREATE = "create"
+    SKIP = "skip"
+    PARK = "park"  # a person decides
+
+
+class IfMany(StrEnum):
+    """Which record to take when several have the number."""
+
+    OLDEST = "oldest"
+    NEWEST = "newest"
+    PARK = "park"  # a person decides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """Find the record by a phone number. Which one it is, is known only when it is delivered."""
+
+    phone: Phone
+    fields: tuple[str, ...]  # phone fields in order of preference; people write numbers in them in any form
+    none: IfNone
+    many: IfMany
+
+
 # What a field of a record can be set to. Times are ISO 8601 text, amounts are numbers.
 Value = Scalar | Parent
 Fields = Mapping[str, Value]
@@ -35,7 +62,10 @@ Fields = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordWrite:
-    """Upsert (or only update) one CRM record by a key field."""
+    """Upsert (or only update) one CRM record by a key field.
+
+    With a `match` the record that has the key is meant, else the one that has the number, which is then given the key.
+    """
 
     sink: str
     object: str
@@ -46,9 +76,15 @@ class RecordWrite:
     may_create: bool = True  # False for `update:`
     consent: tuple[str, ...] = ()  # those of its fields that bear consent (`consent_fields` in the config)
     clears_flag: bool = False  # it takes back an opt-out flag: the sink reads the record again just before
+    match: Match | None = None
     rule: str = ""  # file: rule, for people
 
     repeat = Repeat.SAFE
+
+    @property
+    def keyed(self) -> bool:
+        """Whether its key is one that the CRM knows, and not the number alone."""
+        return not self.key_field.startswith(MATCHED_BY)
 
     @property
     def record(self) -> tuple[str, str, str]:

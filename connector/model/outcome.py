@@ -55,7 +55,8 @@ class Delivered:
     created: bool = False
     detail: str | None = None  # worth telling: `was not active`
     left_out: tuple[str, ...] = ()  # consent fields that were superseded by what the record showed
-    absent: bool = False  # a command for someone whom the provider does not know
+    absent: bool = False  # there is nobody whom it is for: the provider does not know them, or no record has the number
+    beside: tuple[str, ...] = ()  # ids of other records with the same number that were given the opt-out too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ class Rejected:
 
     reason: Reason
     detail: str = ""  # the sink's own words
+    beside: tuple[str, ...] = ()  # ids of records with the person's number that were given the opt-out all the same
     code: str = ""  # the sink's own word for it, where it has one
     field: str = ""  # the field that is to blame, where the sink names one
 

@@ -10,6 +10,7 @@ from connector.model.exchange import Exchange, HttpRequest, HttpResponse
 from connector.model.keyword import Keyword
 from connector.model.operation import Operation
 from connector.model.outcome import Outcome, Rejected, Retry
+from connector.model.remembered import NOTHING, Remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +110,9 @@ class Task:
 
     operation: Operation
     shadow: Shadow = None  # filled for writes that clear a flag
-    record_id: str | None = None  # of the record that the write's key named when it was last met
+    remembered: Remembered = NOTHING  # filled for writes with a match
     gone: str | None = None  # Id of the record that the write's key named until the CRM showed it as deleted
+    record_id: str | None = None  # of the record that the write's key named when it was last met
 
 
 class Sink(Protocol):

@@ -20,7 +20,7 @@ async def claim(
         terms = outlet.budget.terms(tell)
         only_urgent = terms.only_opt_outs
         if monotonic < outlet.sent + terms.gap.total_seconds():
-            operations, urgent = store.outbox.ready(name, size, now)
+            operations, urgent = store.overview.ready(name, size, now)
             if not urgent and (operations < size or only_urgent):
                 return []
     units = await store.outbox.claim(name, size, start_id, now, only_urgent=only_urgent)

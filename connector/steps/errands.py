@@ -15,6 +15,7 @@ from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceC
 from connector.model.outcome import Delivered, Outcome
 from connector.model.phone import parse_phone
 from connector.model.roles import ConsentFields, Shadow
+from connector.steps.matches import forgotten, of_household
 from connector.store.records import Link, ShadowWrite
 from connector.store.store import Store
 from connector.store.units import Confirmation, Settlement, Unit
@@ -66,7 +67,7 @@ def record_of(operations: Sequence[Operation], store: Store) -> Callable[[Record
     """The records that are known to exist, of those that are written otherwise when they are new."""
     wanted: dict[tuple[str, str, str], set[str]] = {}
     for one in operations:
-        if isinstance(one, RecordWrite) and (one.create or one.clears_flag):
+        if isinstance(one, RecordWrite) and one.match is None and (one.create or one.clears_flag):
             wanted.setdefault((one.sink, one.object, one.key_field), set()).add(one.key)
     known = {group: store.records.record_ids(*group, list(keys)) for group, keys in wanted.items()}
     return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
@@ -105,11 +106,14 @@ def settlements(
     for written in sent.written:
         crm, name = written.write.sink, written.write.object
         watched = feeds.get(crm, {}).get(name)
-        if watched is not None:
-            shadow = _shadow(written, watched.fields, consent.get(crm, {}).get(name))
+        if watched is not None or written.write.match is not None:
+            fields = watched.fields if watched is not None else ()
+            shadow = _shadow(written, fields, consent.get(crm, {}).get(name))
             shadows[sent_to[written.index]].append(shadow)
         elif (link := _link(written)) is not None:
             links[sent_to[written.index]].append(link)
+    for beside in sent.beside:
+        shadows[sent_to[beside.index]].extend(of_household(beside, feeds))
     return [
         _settle(unit, tries, tuple(seen), tuple(met))
         for unit, tries, seen, met in zip(units, attempts, shadows, links, strict=True)
@@ -131,6 +135,7 @@ def _settle(
         in_doubt=end.in_doubt,
         shadows=shadows,
         links=links,
+        unlinked=tuple(gone for one in tries if (gone := forgotten(one.operation, one.outcome)) is not None),
         confirmations=_confirmations(unit, end),
         rule=end.rule,
         code=end.code,

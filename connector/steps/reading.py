@@ -12,7 +12,7 @@ from connector.consent.changes import Reading, change_event, read_rows
 from connector.consent.merges import merges_of, review_event, taken_over
 from connector.delivery.peers import Watch
 from connector.model.event import Event, Verdict
-from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.model.phone import Phone, phone_as_written
 from connector.model.roles import Feed, Page, Row
 from connector.steps.keeping import entry
 from connector.store.following import FollowStep, Seen
@@ -78,7 +78,7 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowS
     feed, consent = watch.feed, watch.consent
 
     def number(fields: Mapping[str, Any]) -> Phone | None:
-        return crm_phone(fields.get(consent.phone), region) if consent and consent.phone else None
+        return phone_as_written(fields.get(consent.phone), region) if consent and consent.phone else None
 
     later = _later(asked, page, seen, now)
     rows = [row for row in page.rows if row.record_id not in later]
@@ -90,18 +90,22 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowS
     lost = [(merge, party) for merge in merges if consent and (party := merge.lost_by(consent))]
     shadows: list[ShadowWrite] = []
     events: list[Event] = []
+    moved: list[str] = []  # records with another number than before: whoever calls by the old one is matched anew
     for one in read_rows(
         living + deleted,
         feed=feed,
         consent=consent,
         shadows=known,
         under_way=seen.in_doubt,
+        region=region,
         no_news=taken_over(merges, consent, number),
         in_review={merge.survivor_id for merge, _ in lost},
     ):
         phone = number(one.row.fields)
         if not one.row.deleted:
             shadows.extend(_known(one, feed, phone))
+            if consent and consent.phone in one.change.fields:
+                moved.append(one.row.record_id)
         # Who sets the flag and deletes the record at once has opted the donor out; nothing else of a deleted record counts.
         if one.change and (not one.row.deleted or one.change.verdict is Verdict.OPT_OUT):
             poll = watch.between if asked.pointers else watch.poll or ""
@@ -131,6 +135,7 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowS
     return FollowStep(
         entries=tuple(entry(event, b"") for event in events),
         shadows=tuple(shadows),
+        unlink=tuple(moved),
         gone=tuple(Gone(record_id=row.record_id, merged_into=row.merged_into) for row in gone),
         look_again=tuple(sorted(set(later.values()) - (frozenset() if asked.pointers else seen.pointed))),
         cursor=None if asked.pointers else cursor.after(page),
@@ -151,7 +156,9 @@ def _later(asked: Asked, page: Page, seen: Seen, now: datetime) -> dict[str, str
     if not asked.pointers:
         # A look at a record shows with it what was merged into it; a page may show only one of them.
         later |= {
-            row.record_id: row.merged_into for row in page.rows if row.merged_into and row.merged_into not in here
+            row.record_id: row.merged_into
+            for row in page.rows
+            if row.merged_into and row.merged_into not in here and not _known_gone(row, seen)
         }
         later |= {record_id: record_id for record_id in seen.pointed & here}
     # The parties of a merge are judged together.
@@ -168,11 +175,6 @@ def _known_gone(row: Row, seen: Seen) -> bool:
 
 def _watched(row: Row, feed: Feed) -> dict[str, Any]:
     return {name: row.fields.get(name) for name in feed.fields}
-
-
-def crm_phone(text: object, region: str | None) -> Phone | None:
-    """A number as people write it in a CRM: with its country code, or as one of the configured country."""
-    return parse_phone(text, number_format=NumberFormat.NATIONAL if region else NumberFormat.E164, region=region)
 
 
 def _known(reading: Reading, feed: Feed, phone: Phone | None) -> list[ShadowWrite]:

@@ -16,6 +16,7 @@ from connector.model.plan import Known
 from connector.model.roles import Sink
 from connector.planning import plan
 from connector.steps.errands import gone_of, record_of, shadow_of
+from connector.steps.matches import remembered_of
 from connector.store.inbox import StoredEvent
 from connector.store.store import Store
 from connector.store.units import Unit
@@ -38,8 +39,8 @@ async def send_round(
     stops = store.stops.of(sink.name)
     batch = hold(operations, stops, now)
     going = batch.going
-    known = gone_of(going, store), record_of(going, store)
-    answered = await send(sink, client, going, shadow_of(going, store), *known)
+    known = shadow_of(going, store), gone_of(going, store), remembered_of(going, store), record_of(going, store)
+    answered = await send(sink, client, going, *known)
     return Round(stops, batch, answered, batch.around(answered))
 
 
@@ -80,6 +81,7 @@ def _still_written(stop: Stop, rules: Ruleset) -> bool:
     if not stop.field:
         return bool(items)
     named = {value.name.casefold() for item in items for value in item.values}
+    named |= {name.casefold() for item in items if item.match is not None for name in item.match.phone}
     field = stop.field.partition(".")[0].casefold()
     return field in named or (field.endswith("__c") and f"{field[:-1]}r" in named)
 

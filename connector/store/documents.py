@@ -11,7 +11,7 @@ import orjson
 from connector.model.consent import Decision, Scope, Subscription
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Result, Verdict
-from connector.model.operation import Operation, Parent, RecordWrite, ServiceCommand
+from connector.model.operation import IfMany, IfNone, Match, Operation, Parent, RecordWrite, ServiceCommand
 from connector.model.phone import Phone
 
 REQUIRED = object()  # the default of a field that has none: always written
@@ -28,6 +28,7 @@ def _defaults(model: type[Any]) -> tuple[tuple[str, Any], ...]:
 
 
 EVENT, WRITE, COMMAND = _defaults(Event), _defaults(RecordWrite), _defaults(ServiceCommand)
+MATCH = _defaults(Match)
 PARENT, DECISION, SUBSCRIPTION = _defaults(Parent), _defaults(Decision), _defaults(Subscription)
 
 
@@ -84,6 +85,8 @@ def operations_from_json(text: str) -> tuple[Operation, ...]:
 
 def _write(write: RecordWrite) -> dict[str, Any]:
     document = _plain(write, WRITE)
+    if write.match is not None:
+        document["match"] = _plain(write.match, MATCH) | {"phone": write.match.phone.e164}
     for name in ("set", "create"):
         if values := document.get(name):
             document[name] = {
@@ -109,6 +112,13 @@ def _operation(document: dict[str, Any]) -> Operation:
                     fields[field] = Parent(**value)
     if "consent" in document:
         document["consent"] = tuple(document["consent"])
+    if match := document.get("match"):
+        document["match"] = Match(
+            phone=Phone(match["phone"]),
+            fields=tuple(match["fields"]),
+            none=IfNone(match["none"]),
+            many=IfMany(match["many"]),
+        )
     return RecordWrite(**document)
 
 

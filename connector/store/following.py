@@ -7,6 +7,7 @@ from datetime import datetime
 
 from connector.model.operation import RecordWrite
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival
+from connector.store.links import unlink_records
 from connector.store.outbox import in_doubt_writes
 from connector.store.pointers import Pointer, looked, point, pointed
 from connector.store.records import Gone, KnownRecord, ShadowWrite, bury, records_of, write_shadows
@@ -28,6 +29,7 @@ class FollowStep:
 
     entries: tuple[Entry, ...] = ()
     shadows: tuple[ShadowWrite, ...] = ()
+    unlink: tuple[str, ...] = ()  # ids of records with another number: only what is told anew still names them
     gone: tuple[Gone, ...] = ()
     look_again: tuple[str, ...] = ()  # record ids of rows that could not be judged
     cursor: str | None = None  # None leaves it as it is
@@ -66,6 +68,7 @@ class Following:
                 )
             )
             kept = _keep(connection, arrival(step.entries)) if step.entries else ()
+            unlink_records(connection, crm, object, step.unlink)
             write_shadows(connection, step.shadows, now)
             bury(connection, crm, object, step.gone, now)
             looked(connection, pointers)

@@ -32,11 +32,6 @@ WAKE = """UPDATE units SET state = 'ready' WHERE id IN (
 HEADS = """SELECT json_group_array(json_array(id, lane, urgent, size)) FROM (
     SELECT id, lane, urgent, size FROM units INDEXED BY units_ready
     WHERE sink = :sink AND state = 'ready' AND urgent >= :least ORDER BY urgent DESC, event_id LIMIT :limit)"""
-READY = """SELECT coalesce(sum(size), 0), coalesce(max(urgent), 0) FROM (
-    SELECT size, urgent FROM units INDEXED BY units_ready
-    WHERE sink = :sink AND state = 'ready' ORDER BY urgent DESC, event_id LIMIT :limit)"""
-URGENT_DUE = """SELECT 1 FROM units INDEXED BY units_due
-    WHERE sink = :sink AND state = 'resting' AND urgent = 1 AND due_at <= :now LIMIT 1"""
 BEHIND = """SELECT json_group_array(json_array(
     head.id, -unit.urgent, unit.event_id, unit.id, unit.lane, unit.size, unit.due_at > :now AND unit.started_at <= :now))
     FROM json_each(:lanes) AS head
@@ -156,12 +151,6 @@ class Outbox:
         ).fetchone()
         return moment(row[0]) if row else None
 
-    def ready(self, sink: str, limit: int, now: datetime) -> tuple[int, bool]:
-        """How many operations a claim would find, counted up to so many units, and whether an opt-out is among them."""
-        parameters = {"sink": sink, "limit": limit, "now": micros(now)}
-        operations, urgent = self._reader.execute(READY, parameters).fetchone()
-        return operations, bool(urgent or self._reader.execute(URGENT_DUE, parameters).fetchone())
-
     def next_due(self, sink: str, now: datetime) -> timedelta | None:
         """How long until a unit of the sink can be claimed: zero for at once, None where none is ready or resting."""
         ready = self._reader.execute(
@@ -278,7 +267,12 @@ def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
         unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try, stopped,
     ) = row  # fmt: skip
     delivered = _indexes(done)
-    left = [(index, each) for index, each in enumerate(operations_from_json(operations)) if index not in delivered]
+    # A match goes along once more with what is left of its unit: a child may know its parent by that alone.
+    left = [
+        (index, each)
+        for index, each in enumerate(operations_from_json(operations))
+        if index not in delivered or (isinstance(each, RecordWrite) and each.match is not None)
+    ]
     return Unit(
         id=unit_id,
         event_id=event_id,

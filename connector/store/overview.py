@@ -32,6 +32,12 @@ class UnitNow:
 UNITS = """SELECT sink, state, reason, detail, attempts, in_doubt, due_at, settled_at, operations, done
     FROM units WHERE event_id = ? ORDER BY id"""
 
+READY = """SELECT coalesce(sum(size), 0), coalesce(max(urgent), 0) FROM (
+    SELECT size, urgent FROM units INDEXED BY units_ready
+    WHERE sink = :sink AND state = 'ready' ORDER BY urgent DESC, event_id LIMIT :limit)"""
+URGENT_DUE = """SELECT 1 FROM units INDEXED BY units_due
+    WHERE sink = :sink AND state = 'resting' AND urgent = 1 AND due_at <= :now LIMIT 1"""
+
 
 class Overview:
     """The room's face."""
@@ -62,3 +68,9 @@ class Overview:
             )
             for sink, state, reason, detail, attempts, in_doubt, due_at, settled_at, operations, done in rows
         ]
+
+    def ready(self, sink: str, limit: int, now: datetime) -> tuple[int, bool]:
+        """How many operations a claim would find, counted up to so many units, and whether an opt-out is among them."""
+        parameters = {"sink": sink, "limit": limit, "now": micros(now)}
+        operations, urgent = self._reader.execute(READY, parameters).fetchone()
+        return operations, bool(urgent or self._reader.execute(URGENT_DUE, parameters).fetchone())

@@ -10,6 +10,7 @@ import orjson
 
 from connector.model.operation import ID_FIELD
 from connector.store.documents import dumps
+from connector.store.links import links, moved
 from connector.store.moments import micros
 from connector.store.statements import as_list, execute_rows, read_rows
 from connector.store.writer import Writer
@@ -101,13 +102,9 @@ LEAD_ON = (
     "UPDATE links SET record_id = gone.merged_into, moved_from = gone.record_id FROM gone WHERE links.crm = gone.crm "
     "AND links.object = gone.object AND links.record_id = gone.record_id"
 )
-LINKS_OF = (
-    "SELECT json_group_array(json_array(key, record_id)) FROM links "
-    "WHERE crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
-)
-MOVED_OF = (
-    "SELECT json_group_array(json_array(key, moved_from)) FROM links INDEXED BY links_moved WHERE moved_from IS NOT NULL "
-    "AND crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
+OUT_BY_PHONE = (
+    "SELECT json_group_array(json_array(phone, record_id, fields)) FROM shadows INDEXED BY shadows_out "
+    "WHERE crm = ? AND object = ? AND opted_out = 1 AND gone_at IS NULL AND phone IN (SELECT value FROM json_each(?))"
 )
 NOTHING = KnownRecord()
 
@@ -209,11 +206,6 @@ def shadows(
     return {record_id: known.fields for record_id, known in found.items() if known.gone_at is None}
 
 
-def links(connection: sqlite3.Connection, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-    """Record ids by key (case-folded), of those that are known."""
-    return dict(read_rows(connection, LINKS_OF, (crm, name, key_field, as_list([key.casefold() for key in keys]))))
-
-
 def bury(connection: sqlite3.Connection, crm: str, name: str, several: Sequence[Gone], now: datetime) -> None:
     """Note that records are gone. Their keys lead to the survivor of a merge, or nowhere. Runs inside the writer."""
     execute_rows(
@@ -260,13 +252,12 @@ class Records:
     def record_ids(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
         """Record ids by key (case-folded), of those keys that are known to exist in the CRM."""
         found = links(self._reader, crm, name, key_field, keys)
-        moved = self.moved(crm, name, key_field, keys)
-        return {key: record_id for key, record_id in found.items() if key not in moved} if moved else found
+        elsewhere = self.moved(crm, name, key_field, keys)
+        return {key: record_id for key, record_id in found.items() if key not in elsewhere} if elsewhere else found
 
     def moved(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
         """Of keys (case-folded) whose record was merged into another: the Id that it had. Nobody knows who bears the key now."""
-        folded = as_list([key.casefold() for key in keys])
-        return dict(read_rows(self._reader, MOVED_OF, (crm, name, key_field, folded)))
+        return moved(self._reader, crm, name, key_field, keys)
 
     def opted_out_with_phone(self, crm: str, name: str, e164: str, *, but: str | None = None) -> bool:
         """Whether a record with this number bears an opt-out, leaving aside the record `but`."""
@@ -276,6 +267,13 @@ class Records:
             (crm, name, e164, but),
         ).fetchone()
         return row is not None
+
+    def opted_out_by_phone(self, crm: str, name: str, numbers: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+        """The shadows of the records that bear an opt-out and have one of these numbers (E.164): by number, then by record id."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for phone, record_id, fields in read_rows(self._reader, OUT_BY_PHONE, (crm, name, as_list(numbers))):
+            found.setdefault(phone, {})[record_id] = orjson.loads(fields)
+        return found
 
     def opted_out(self) -> list[OptedOut]:
         """All records that are known to bear an opt-out, in the order of their ids."""

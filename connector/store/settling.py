@@ -11,6 +11,7 @@ from connector.model.consent import Phase
 from connector.model.lifecycle import OPEN_UNITS, EventState, UnitState, event_state
 from connector.store import consents
 from connector.store.lanes import promote
+from connector.store.links import unlink_key
 from connector.store.moments import MICROSECOND, micros
 from connector.store.records import write_links, write_shadows
 from connector.store.statements import as_list, execute_rows, read_rows
@@ -55,6 +56,9 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
         elif each.state is UnitState.DEAD:
             fates[event_id] = (EventState.DEAD, each.reason, each.detail)
     move_events(connection, fates | fates_of(connection, shared))
+    for each in settlements:
+        for gone in each.unlinked:
+            unlink_key(connection, gone.crm, gone.object, gone.key_field, gone.key)
     write_shadows(connection, (shadow for each in settlements for shadow in each.shadows), now)
     write_links(connection, (link for each in settlements for link in each.links))
     _answer(connection, settlements, units, now)
@@ -135,8 +139,7 @@ def _answer(
         _, event_id, sink, *_ = units[each.unit_id]
         answers.extend((event_id, sink, word.phase.value, word.detail, at) for word in each.confirmations)
         failed = any(word.phase is Phase.FAILED for word in each.confirmations)
-        confirmed = any(word.phase is Phase.CONFIRMED for word in each.confirmations)
-        if (each.state is UnitState.DELIVERED or confirmed) and not failed:
+        if each.state is UnitState.DELIVERED and not failed:
             done.append((event_id, sink, at))
     consents.answer(connection, answers)
     consents.close(connection, done)

@@ -85,6 +85,16 @@ class Confirmation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unlinked:
+    """A key that names no record any more."""
+
+    crm: str
+    object: str
+    key_field: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """What becomes of a claimed unit: DELIVERED, DEAD, RESTING (with a delay) or READY."""
 
@@ -98,6 +108,7 @@ class Settlement:
     in_doubt: bool = False
     shadows: tuple[ShadowWrite, ...] = ()
     links: tuple[Link, ...] = ()
+    unlinked: tuple[Unlinked, ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
     rule: str = ""  # of a dead letter: whose operation it is
     code: str = ""  # of a dead letter: the sink's own word

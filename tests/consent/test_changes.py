@@ -1,10 +1,12 @@
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
 from connector.consent.changes import alike, compare, read_rows
 from connector.model.event import Verdict
-from connector.model.operation import RecordWrite
+from connector.model.operation import IfMany, IfNone, Match, RecordWrite
+from connector.model.phone import Phone
 from connector.model.roles import ConsentFields, Row
 
 CONSENT = ConsentFields(object="Contact", flag="Out", phone="Mobile")
@@ -70,6 +72,20 @@ def test_a_changed_number_of_someone_who_is_out_goes_to_a_person():
 
 def test_another_field_of_someone_who_is_out_is_no_opt_out():
     assert held({"Out": True, "Amount": 3}, {"Out": True, "Amount": 2}).verdict is Verdict.NONE
+
+
+@pytest.mark.parametrize(("number", "told"), [("900 00 001", False), ("0047 90000001", False), ("900 00 002", True)])
+def test_an_opt_out_of_ours_that_is_under_way_is_no_change_of_whoever_has_the_number(number, told):
+    phone = Phone("+4790000001")
+    match = Match(phone=phone, fields=("Mobile", "Home"), none=IfNone.SKIP, many=IfMany.PARK)
+    write = RecordWrite(
+        sink="crm", object="Contact", key_field="Key__c", key=phone.e164, set={"Out": True}, match=match
+    )
+    row = Row(record_id="003A", stamp=datetime(2026, 1, 1, tzinfo=UTC), fields={"Mobile": number, "Out": True})
+    shadows = {"003A": {"Mobile": number, "Out": False}}
+    feed = SimpleNamespace(fields=("Mobile", "Out"), key_fields=("Key__c",))
+    (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows=shadows, under_way=[write], region="NO")
+    assert bool(reading.change) is told
 
 
 def read(row_id, key, shadow, **values):

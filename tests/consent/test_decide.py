@@ -205,3 +205,15 @@ def test_after_a_person_opted_out_the_provider_s_confirmation_is_no_news():
     story = Story()
     story.by_person(OUT, 0)
     assert not story.tell(OUT, 1, keyword="KATT", subscription_id="k1").news
+
+
+def test_a_flag_that_was_taken_back_before_the_donor_s_stop_opts_nobody_in_when_it_is_seen_after_it():
+    story = Story()
+    story.by_person(OUT, 0)
+    stop = story.tell(OUT, 10, shape="message", text="STOPP")
+    assert story.by_person(IN, 9).superseded_by == "e2"
+    assert story.ledger[-1].decision is stop.decision
+    # At the same moment or later, and where the opt-out was the CRM's own, the CRM's order counts.
+    assert story.by_person(IN, 10).decision is not None
+    story.by_person(OUT, 12)
+    assert story.by_person(IN, 11).decision is not None

@@ -41,6 +41,11 @@ async def test_what_an_org_lacks_is_said_with_the_cure(org):
     assert len(findings) == 6
 
 
+async def test_a_watched_formula_is_told_because_its_changes_are_not_seen(org):
+    (finding,) = await org.run(preflight(API, [Wanted(object="CampaignMember", read=("HasResponded", "Status"))]))
+    assert "CampaignMember.HasResponded is calculated" in finding
+
+
 async def test_an_org_in_trouble_is_not_taken_for_one_that_lacks_something(org):
     await org.fault("unavailable")
     answer = await org.run(fields_of(API, "Contact"))

@@ -131,6 +131,13 @@ async def test_a_child_that_rode_with_its_refused_parent_shares_its_fate(org):
     assert reasons(outcomes) == [Reason.TOO_LONG, Reason.PARENT_FAILED]
 
 
+async def test_a_child_waits_for_a_parent_that_the_set_up_forbids(org):
+    outcomes = await deliver(org, contact("k", Nonsense__c=1), event("e", "k"))
+    assert reasons(outcomes) == [Reason.CONFIGURATION, Reason.PARENT_WAITING]
+    assert isinstance(outcomes[1], Retry)
+    assert outcomes[0].field == "Nonsense__c"
+
+
 async def test_a_child_waits_for_a_parent_that_is_to_be_retried(org):
     await org.fault("row_lock", records=["k"])
     outcomes = await deliver(org, contact("k"), event("e", "k"), contact("other"))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -5,8 +6,9 @@ import pytest
 from connector.delivery.conclude import Attempt, conclude, trouble
 from connector.delivery.retry import INNOCENT, MOST_PATIENCE, POLICIES, SINK_TROUBLE
 from connector.model.lifecycle import UnitState
-from connector.model.operation import RecordWrite, Repeat
+from connector.model.operation import RecordWrite, Repeat, ServiceCommand
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
+from connector.model.phone import Phone
 
 WRITE = RecordWrite(sink="sf", object="Contact", key_field="K__c", key="a")
 MOST = timedelta(minutes=15)
@@ -86,6 +88,34 @@ def test_what_is_worth_telling_of_a_delivery_is_kept():
 def test_a_unit_rests_as_long_as_its_most_patient_operation():
     end = conclude(attempts(LOCKED, Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(hours=1)), BEHIND), 0)
     assert end.delay == timedelta(hours=1)
+
+
+def test_what_waits_for_the_set_up_holds_up_nothing_that_is_likely_to_go_through_soon():
+    held = Retry(reason=Reason.CONFIGURATION, not_before=timedelta(hours=1))
+    end = conclude(attempts(held, LOCKED), 0)
+    assert (end.state, end.reason, end.spends) == (UnitState.RESTING, Reason.ROW_LOCKED, True)
+    assert end.delay < timedelta(minutes=1)
+    alone = conclude(attempts(held, BEHIND, DONE), 0)
+    assert (alone.reason, alone.delay, alone.spends, alone.done) == (
+        Reason.CONFIGURATION,
+        timedelta(hours=1),
+        False,
+        (2,),
+    )
+
+
+def test_a_fault_of_the_set_up_rests_however_often_it_was_tried_and_a_command_is_dead():
+    refused = Rejected(reason=Reason.CONFIGURATION, detail="No such column", field="X__c")
+    assert conclude(attempts(refused), 1000).state is UnitState.RESTING
+    command = ServiceCommand(sink="x", action="stop", phone=Phone("+4790000001"), short_number="2002", keyword="KATT")
+    assert conclude([Attempt(0, command, refused)], 0).state is UnitState.DEAD
+
+
+def test_a_dead_letter_names_its_rule_and_the_code():
+    writes = [replace(WRITE, rule="a.yaml: a"), replace(WRITE, rule="b.yaml: b")]
+    bad = replace(BAD, code="FIELD_CUSTOM_VALIDATION_EXCEPTION")
+    end = conclude([Attempt(0, writes[0], ORPHAN), Attempt(1, writes[1], bad)], 0)
+    assert (end.rule, end.code) == ("b.yaml: b", "FIELD_CUSTOM_VALIDATION_EXCEPTION")
 
 
 def test_the_gaps_grow_with_the_attempts():

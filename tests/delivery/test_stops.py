@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector.delivery.retry import PROBE_EVERY
-from connector.delivery.sending import Sent, Written
+from connector.delivery.sending import Beside, Sent, Written
 from connector.delivery.stops import Held, Stop, hold, learn
 from connector.model.operation import Parent, RecordWrite, ServiceCommand
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
@@ -96,7 +96,9 @@ def test_a_child_of_what_is_held_waits_with_it():
 def test_the_outcomes_of_a_batch_come_together_in_its_order():
     batch = hold([BAD, contact("a"), event(Missing__c="y"), contact("b")], [STOP], NOW)
     done = Delivered(record_id="003")
-    sent = batch.around(Sent([done, Retry(reason=Reason.ROW_LOCKED)], [Written(0, contact("a"), done)]))
+    sent = batch.around(
+        Sent([done, Retry(reason=Reason.ROW_LOCKED)], [Written(0, contact("a"), done)], [Beside(1, contact("b"), ())])
+    )
     assert [getattr(one, "reason", None) for one in sent.outcomes] == [
         Reason.CONFIGURATION,
         None,
@@ -104,6 +106,7 @@ def test_the_outcomes_of_a_batch_come_together_in_its_order():
         Reason.ROW_LOCKED,
     ]
     assert [one.index for one in sent.written] == [1]
+    assert [one.index for one in sent.beside] == [3]
 
 
 def refused(field="Missing__c"):

@@ -38,7 +38,8 @@ def test_the_block_works(block, context, tmp_path):
         head = "  - name: opt-outs\n    when: {verdict: opt_out}\n    ignore: true\n    consent: opt_out\n"
         block = "on: strex.delivery_report\nrules:\n" + head + "".join(f"  {line}\n" for line in block.splitlines())
     (tmp_path / "block.yaml").write_text(block)
-    for shipped in (ROOT / "mappings").glob("*.yaml"):
+    matching = (ROOT / "mappings/more/match-by-phone").glob("*.yaml") if "match:" in block else ()
+    for shipped in (*(ROOT / "mappings").glob("*.yaml"), *matching):
         (tmp_path / shipped.name).write_text(shipped.read_text())
     rules = load_mappings(tmp_path, context)
     failed = [trial for trial in try_cases(rules) if trial.file == "block.yaml" and trial.differences]

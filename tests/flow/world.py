@@ -218,10 +218,16 @@ class World:
             await self.get(f"{self.strex}/_sandbox/forwards?wait=1")
 
     async def poll(self) -> None:
-        """Let the feed look once more, and settle what it found."""
-        before = self.rounds()
-        self.house.wake("salesforce.Contact")
-        await self.until(lambda: self.rounds() > before)
+        """Let the feed look once more, and settle what it found. A look that is under way may have asked before what counts."""
+        loop = self.house.loops["salesforce.Contact"]
+        enough = self.rounds() + (1 if loop.resting else 2)
+
+        def over() -> bool:
+            if loop.resting and self.rounds() < enough:
+                loop.wake()
+            return self.rounds() >= enough
+
+        await self.until(over)
         await self.settled()
 
     def rounds(self) -> int:

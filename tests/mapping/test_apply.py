@@ -279,3 +279,26 @@ def test_tracing_changes_nothing_else(ask):
     for fields in ({"action": "Signup", "keyword": "K"}, {"action": "New"}, {"action": "Signup", "msisdn": None}):
         plain, traced = ask(DONOR, **fields), ask(DONOR, tracing=True, **fields)
         assert (plain.operations, plain.problem, plain.consent) == (traced.operations, traced.problem, traced.consent)
+
+
+def test_what_is_cut_to_nothing_is_missing_and_what_is_no_text_is_cut_as_one(ask):
+    wanted = ask(
+        """
+        on: strex.delivery_report
+        rules:
+          - name: a
+            do:
+              - upsert: Contact
+                key: {K__c: "{key}"}
+                set:
+                  Blank__c: {from: status, truncate: 2}
+                  Whole__c: {from: keyword, truncate: 2}
+                  Number__c: {from: currency, default: 1234, truncate: 2}
+                  Price__c: {from: price, truncate: 2}
+                  Text__c: {from: currency, default: "{price}", truncate: 3}
+        """,
+        status="   abc",
+        keyword="KATT",
+        price=Decimal("12.50"),
+    )
+    assert wanted.operations[0].set == {"Whole__c": "KA", "Number__c": "12", "Price__c": "12", "Text__c": "12."}

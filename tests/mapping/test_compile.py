@@ -62,10 +62,10 @@ def command(body: str) -> str:
             rule("    do: [{insert: Contact}]\n"),
             "4:10: this says nothing that is to be done (write one of upsert:, update:, command:)",
         ),
-        (rule("    do: [{upsert: Contact}]\n"), "4:10: a record is named by `key` or by `id`"),
+        (rule("    do: [{upsert: Contact}]\n"), "4:10: a record is named by `key`, by `match` or by `id`"),
         (
             rule('    do: [{upsert: Contact, key: {A__c: "{key}"}, id: "{key}"}]\n'),
-            "4:10: a record is named by `key` or by `id`",
+            "4:10: a record is named by `key`, by `match` or by `id`",
         ),
         (rule('    do: [{upsert: Contact, key: {A__c: "{key}", B__c: "{key}"}}]\n'), "4:33: `key` takes at most 1"),
         (rule("    do: [{upsert: Contact, key: {A__c: {B__c: x}}}]\n"), "4:40: a parent record cannot stand here"),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from mapping.crm_schema import CRM
+from mapping.crm_schema import CONTACT, CRM
 
 from connector.config.document import parse
 from connector.mapping.compile import compile_mappings
@@ -222,6 +222,21 @@ def test_what_a_new_record_needs_must_be_given(found):
     assert found('upsert: Task\nkey: {SMS_Key__c: "{key}"}\nset: {Contact__c: "{properties.id}"}') == []
 
 
+def test_what_a_match_looks_in_must_be_there_and_a_record_that_it_only_finds_needs_nothing(found):
+    text = 'upsert: Contact\nkey: {{SMS_Key__c: "{{msisdn}}"}}\nmatch: {{phone: [{}], none: {}}}\nset: {{FirstName: x}}'
+    assert found(text.format("MobilePhone", "skip")) == []
+    assert "a new `Contact` needs `LastName`" in only(found(text.format("MobilePhone", "create")))
+    one = only(found(text.format("MobilePhone, MobilPhone", "skip")))
+    assert one.startswith("error: f.yaml:8:38: `Contact` has no field `MobilPhone` (did you mean `MobilePhone`?")
+
+
+def test_a_key_that_cannot_be_given_to_a_record_that_is_found_is_refused(found):
+    fixed = replace(CONTACT, fields=tuple(replace(one, updateable=one.name != "SMS_Key__c") for one in CONTACT.fields))
+    text = 'update: Contact\nkey: {SMS_Key__c: "{msisdn}"}\nmatch: {phone: [MobilePhone]}\nset: {FirstName: x}'
+    one = only(found(text, schemas=CrmSchema(crm="sf", objects=(fixed,))))
+    assert "`Contact.SMS_Key__c` cannot be written: the record that is found cannot be given it" in one
+
+
 def task(value):
     return f'upsert: Task\nkey: {{SMS_Key__c: "{{key}}"}}\ncreate: {{Contact__c: x}}\nset: {value}'
 
@@ -264,6 +279,37 @@ def test_what_a_feed_watches_must_be_there(found):
     one = only(found(feed))
     assert one.startswith("error: f.yaml:2:47: `Contact` has no field `Opt_Outt__c` (did you mean `Opt_Out__c`?")
     assert "the schema of sf has no `Lead`" in only(found(feed.replace("Contact", "Lead")))
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ("record.Interest__c: Childrn", "`Contact.Interest__c` is never `Childrn`, so that this is true of no record"),
+        ("record.Interest__c: [Children, Childrn]", "did you mean `Children`?"),
+        ("any: [{record.Interest__c: Childrn}]", "is never `Childrn`"),
+        ("not: {record.Interest__c: Childrn}", "is never `Childrn`"),
+        ("record.Opt_Out__c: yes", "`Contact.Opt_Out__c` is never `yes`"),
+    ],
+)
+def test_a_condition_that_no_record_can_meet_is_a_warning(found, condition, told):
+    feed = "on: sf.change\nfeed: {object: Contact, fields: [Interest__c, Opt_Out__c, Amount__c]}\n"
+    one = only(found(f"{feed}rules:\n  - name: x\n    consent: none\n    when: {{{condition}}}\n"))
+    assert one.startswith("warning: f.yaml:6:")
+    assert told in one
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "record.Interest__c: children",
+        "record.Opt_Out__c: true",
+        "record.Opt_Out__c: {missing: true}",
+        "record.Amount__c: 5",
+    ],
+)
+def test_a_condition_that_a_record_can_meet_is_fine(found, condition):
+    feed = "on: sf.change\nfeed: {object: Contact, fields: [Interest__c, Opt_Out__c, Amount__c]}\n"
+    assert found(f"{feed}rules:\n  - name: x\n    consent: none\n    when: {{{condition}}}\n") == []
 
 
 def test_rules_that_are_in_use_are_held_against_another_schema_without_being_read_again(context):

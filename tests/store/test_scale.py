@@ -7,7 +7,7 @@ import pytest
 
 from connector.model.lifecycle import UnitState
 from connector.model.outcome import Reason
-from connector.store import dead_letters, inbox, lanes, outbox, plans, questions, settling
+from connector.store import dead_letters, inbox, lanes, outbox, overview, plans, questions, settling
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CRM = "salesforce"
@@ -18,8 +18,8 @@ PARAMETERS = {
 NAMED = {
     "wake": outbox.WAKE,
     "heads": outbox.HEADS,
-    "ready": outbox.READY,
-    "urgent due": outbox.URGENT_DUE,
+    "ready": overview.READY,
+    "urgent due": overview.URGENT_DUE,
     "behind": outbox.BEHIND,
     "bound": outbox.BOUND,
     "take": outbox.TAKE,

@@ -21,9 +21,9 @@ class Batch:
     writes: Mapping[int, RecordWrite]  # by their places in the batch, as everything here
     family: Kin
     outcomes: dict[int, Outcome]
+    owners: dict[int, Found | None]  # of keys and numbers, where they are known; None: there is no such record
     stances: dict[int, Stance] = field(default_factory=dict)
     found: dict[int, Found | None] = field(default_factory=dict)  # None: there is no such record
-    _owners: dict[int, Found] = field(default_factory=dict)
 
     def assume(self, stances: Mapping[int, Stance], asked: Mapping[int, Found | None]) -> None:
         """Take the records for what they seem to be; `asked` are those that were looked up."""
@@ -35,12 +35,12 @@ class Batch:
                 Stance.ASK: asked.get(index),
                 Stance.NEW: None,
                 Stance.KNOWN: Found(record_id=record_id) if record_id else None,
-                Stance.FOUND: self._owners.get(index),
+                Stance.FOUND: self.owners.get(index),
             }[stance]
 
     def second_thoughts(self, surprises: Surprises) -> dict[int, Stance]:
         """What is sent once more, and what is assumed of it now."""
-        self._owners = {index: Found(record_id=record_id) for index, record_id in surprises.existing.items()}
+        self.owners |= {index: Found(record_id=record_id) for index, record_id in surprises.existing.items()}
         again = {
             **{index: self.stances[index] for index in surprises.orphans},
             **dict.fromkeys((*surprises.doubted, *surprises.absent), Stance.ASK),

@@ -21,8 +21,11 @@ from connector.model.finding import Finding
 from connector.model.roles import Feed
 
 
-def build(name: str, settings: SalesforceSettings, base: Path) -> Crm:
-    """The CRM of that name; `base` is the directory of the config. Raises SecretMissing."""
+def build(name: str, settings: SalesforceSettings, base: Path, region: str | None) -> Crm:
+    """The CRM of that name. Raises SecretMissing.
+
+    `base` is the directory of the config; `region` that of numbers which the CRM holds without a country code.
+    """
     api, consent = settings.api, settings.consent
 
     def feed(watching: Watching) -> Feed:
@@ -48,6 +51,7 @@ def build(name: str, settings: SalesforceSettings, base: Path) -> Crm:
         name,
         api=api,
         consent_fields=consent,
+        region=region,
         batch=settings.batch,
         composite=settings.composites,
         duplicates=settings.duplicates,

@@ -30,6 +30,7 @@ class FieldInfo:
     unique: bool
     createable: bool
     updateable: bool
+    calculated: bool  # a formula or a roll-up
     required: bool  # on creation
     picklist: tuple[str, ...]  # active values
     restricted: bool  # no other values than these
@@ -85,6 +86,11 @@ def _compare(want: Wanted, known: Mapping[str, FieldInfo]) -> list[str]:
             continue
         if name in want.key_fields and name != ID_FIELD:
             findings += _key_findings(want.object, info)
+        if name in want.read and info.calculated:
+            findings.append(
+                f"{want.object}.{name} is calculated, so that its record does not count as changed when its value does: let the "
+                "feed watch the fields that it is made of"
+            )
         if name in want.written and not (info.createable or info.updateable):
             findings.append(
                 f"{want.object}.{name} is read-only: allow the integration user to edit it, or take it out of the mapping"
@@ -135,6 +141,7 @@ def read_field(told: Mapping[str, Any]) -> FieldInfo:
         unique=told.get("unique") is True,
         createable=told.get("createable") is True,
         updateable=told.get("updateable") is True,
+        calculated=told.get("calculated") is True,
         required=told.get("nillable") is False
         and told.get("defaultedOnCreate") is False
         and told.get("createable") is True,

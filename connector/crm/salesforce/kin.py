@@ -1,9 +1,9 @@
 """Which writes of a batch are the parents of which: pure, and all that is known of it here is the batch itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from connector.model.operation import Parent, RecordWrite
+from connector.model.operation import ID_FIELD, Fields, Parent, RecordWrite
 
 LEVELS = 10  # of parents and children: no mapping comes near it, and a circle of parents ends here
 
@@ -15,6 +15,7 @@ class Kin:
     before: Mapping[int, Sequence[int]]
     parents: Mapping[int, Sequence[int]]  # a part of `before`: where the batch leaves no doubt which record is meant
     stages: Mapping[int, int]  # 0: no parent in the batch
+    fields: Mapping[int, Mapping[str, int]] = field(default_factory=dict)  # the relationship of each of `parents`
 
 
 def kin(writes: Mapping[int, RecordWrite]) -> Kin:
@@ -24,13 +25,34 @@ def kin(writes: Mapping[int, RecordWrite]) -> Kin:
         places.setdefault((write.key_field.casefold(), write.key.casefold()), []).append(index)
     before: dict[int, Sequence[int]] = {}
     parents: dict[int, Sequence[int]] = {}
+    fields: dict[int, Mapping[str, int]] = {}
     for index, write in writes.items():
-        groups = [
-            [one for one in _meant(name, parent, writes, places) if one != index] for name, parent in _relations(write)
-        ]
-        before[index] = [one for group in groups for one in group]
-        parents[index] = [group[0] for group in groups if len(group) == 1]
-    return Kin(before=before, parents=parents, stages=_stages(before))
+        groups = {
+            name: [one for one in _meant(name, parent, writes, places) if one != index]
+            for name, parent in _relations(write)
+        }
+        before[index] = [one for group in groups.values() for one in group]
+        known = {name: group[0] for name, group in groups.items() if len(group) == 1}
+        parents[index] = list(known.values())
+        if known:
+            fields[index] = known
+    return Kin(before=before, parents=parents, stages=_stages(before), fields=fields)
+
+
+def with_parents(write: RecordWrite, fields: Mapping[str, int], record_ids: Mapping[int, str]) -> RecordWrite:
+    """The write with those of its parents by their Ids whose Ids are known."""
+
+    def named(values: Fields) -> Fields:
+        return {
+            name: Parent(ID_FIELD, record_ids[fields[name]])
+            if isinstance(value, Parent) and fields.get(name) in record_ids
+            else value
+            for name, value in values.items()
+        }
+
+    if record_ids.keys().isdisjoint(fields.values()):
+        return write
+    return replace(write, set=named(write.set), create=named(write.create))
 
 
 def _relations(write: RecordWrite) -> list[tuple[str, Parent]]:

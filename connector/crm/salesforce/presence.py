@@ -7,7 +7,7 @@ Source: Object Reference, "StatusCode" (DUPLICATE_VALUE, REQUIRED_FIELD_MISSING)
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from itertools import chain
 from typing import Protocol
@@ -39,7 +39,7 @@ class Stance(Enum):
     ASK = auto()  # it is looked up first
     NEW = auto()  # nobody has met it: an insert tells
     KNOWN = auto()  # it once existed: an update by its Id tells where it is gone
-    FOUND = auto()  # it exists
+    FOUND = auto()  # it was looked for already
 
 
 class Sent(Protocol):
@@ -115,13 +115,21 @@ class Keys:
         ] = {}  # of unique keys, case-folded; None: too many to keep
         self._unanswered: Counter[str] = Counter()
 
-    def stances(self, writes: Mapping[int, RecordWrite], tasks: Sequence[Task]) -> Exchange[dict[int, Stance] | Retry]:
-        """What to assume of each record, by its place in the batch. Retry where Salesforce cannot be worked with now."""
-        strangers = [one for index, one in writes.items() if tasks[index].record_id is None and _matters(one)]
+    def stances(
+        self, writes: Mapping[int, RecordWrite], tasks: Sequence[Task], found: Container[int]
+    ) -> Exchange[dict[int, Stance] | Retry]:
+        """What to assume of each record, by its place in the batch, but for those that were found (or not found) already.
+
+        Retry where Salesforce cannot be worked with now.
+        """
+        asked = {index: one for index, one in writes.items() if index not in found}
+        strangers = [one for index, one in asked.items() if tasks[index].record_id is None and _matters(one)]
         trouble = yield from self.learn({(one.object, one.key_field) for one in strangers})
         if trouble is not None:
             return trouble
-        return {index: self._stance(one, tasks[index]) for index, one in writes.items()}
+        return {
+            index: self._stance(one, tasks[index]) if index in asked else Stance.FOUND for index, one in writes.items()
+        }
 
     def learn(self, keys: Iterable[tuple[str, str]]) -> Exchange[Retry | None]:
         """Ask about these keys (object, external ID), where they are not known. Retry where Salesforce cannot be worked with now."""

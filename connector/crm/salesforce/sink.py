@@ -9,6 +9,7 @@ from connector.crm.salesforce.duplicates import Policy
 from connector.crm.salesforce.encode import RECORD_ID, Api, BadName, Unencodable, identifier, record
 from connector.crm.salesforce.kin import kin
 from connector.crm.salesforce.lookups import Found, LookUp, Wanted
+from connector.crm.salesforce.matching import PEOPLE, Matching, known_of, same
 from connector.crm.salesforce.parcels import Item
 from connector.crm.salesforce.poison import Suspects
 from connector.crm.salesforce.presence import Keys, Stance
@@ -29,17 +30,23 @@ class SalesforceSink:
         *,
         api: Api,
         consent_fields: Mapping[str, ConsentFields] | None = None,
+        region: str | None = None,
         batch: int = 3000,
         composite: Composite = Composite.UNTRIED,
         duplicates: Mapping[str, Policy] | None = None,
         recreate: bool = True,
     ) -> None:
-        """`duplicates`: what is done about new records that a duplicate rule holds up, by object; `recreate`: deleted ones."""
+        """`region` is of numbers that the org holds without a country code.
+
+        `duplicates`: what is done about new records that a duplicate rule holds up, by object; `recreate`: deleted ones.
+        """
         self.name = name
         self.batch = batch
         self._api = api
         self._consent_fields = {entry.casefold(): fields for entry, fields in (consent_fields or {}).items()}
         self._composite = composite
+        self._region = region
+        self._people = PEOPLE  # of one search; fewer once that has proved to take the org too long
         self._duplicates = {entry.casefold(): policy for entry, policy in (duplicates or {}).items()}
         self._recreate = recreate
         self._suspects = Suspects()
@@ -58,14 +65,24 @@ class SalesforceSink:
                 writes[index] = checked
             else:
                 outcomes[index] = checked
+        matching = Matching(self._api, region=self._region, consent=self._consent_fields, people=self._people)
+        yield from matching.run({index: tasks[index] for index, write in writes.items() if write.match is not None})
+        self._people = matching.people
+        if matching.stopped is not None:
+            outcomes |= dict.fromkeys(writes, matching.stopped)
+            return [outcomes[index] for index in range(len(tasks))]
+        writes |= matching.writes
+        outcomes |= matching.outcomes
         family = kin(
             {index: task.operation for index, task in enumerate(tasks) if isinstance(task.operation, RecordWrite)}
         )
-        stances = yield from self._keys.stances(writes, tasks)
+        matching.lead(family, writes, outcomes)
+        open_writes = {index: one for index, one in writes.items() if index not in outcomes}
+        stances = yield from self._keys.stances(open_writes, tasks, matching.found)
         if isinstance(stances, Retry):
-            outcomes.update(dict.fromkeys(writes, stances))
+            outcomes |= dict.fromkeys(open_writes, stances)
             return [outcomes[index] for index in range(len(tasks))]
-        batch = Batch(tasks, writes, family, outcomes)
+        batch = Batch(tasks, writes, family, outcomes, dict(matching.found))
         detours = Detours(self._api, writes, partial(self._make, batch), policy=self._policy, columns=self._columns)
         hunt = self._suspects.hunt()
         sending = Sending(self._api, family, outcomes, self._composite, detours=detours, hunt=hunt)
@@ -77,6 +94,7 @@ class SalesforceSink:
             yield from self._send(batch, batch.second_thoughts(surprises), sending, detours)
         self._suspects.end(hunt, outcomes, {index: write.record for index, write in writes.items()})
         self._composite = sending.composite
+        yield from matching.conclude(outcomes, self.write)
         return [outcomes[index] for index in range(len(tasks))]
 
     def prepare(self, keys: Sequence[tuple[str, str]]) -> Exchange[None]:
@@ -124,7 +142,10 @@ class SalesforceSink:
             return Rejected(reason=Reason.BAD_COMMAND, detail="Salesforce takes records, not service commands")
         try:
             identifier(write.object)
-            identifier(write.key_field)
+            for name in (write.key_field,) if write.keyed else ():
+                identifier(name)
+            for name in write.match.fields if write.match else ():
+                identifier(name)
             write.key.encode()
         except BadName as error:
             return Rejected(reason=Reason.CONFIGURATION, detail=str(error))
@@ -219,13 +240,7 @@ class SalesforceSink:
     def _set_by_a_person(self, task: Task, write: RecordWrite, found: Found) -> bool:
         """Whether the record says opted out now and the shadow does not: somebody has set it since we last looked."""
         consent = self._consent(write)
-        if not _same(found.flag, consent.opted_out):
+        if not same(found.flag, consent.opted_out):
             return False
-        return task.shadow is None or not _same(task.shadow.get(consent.flag), consent.opted_out)
-
-
-def _same(one: object, other: object) -> bool:
-    """Whether two values of a flag are the same: picklist values compare without regard to case."""
-    if isinstance(one, str) and isinstance(other, str):
-        return one.casefold() == other.casefold()
-    return one == other
+        shadow = known_of(task, found.record_id)
+        return shadow is None or not same(shadow.get(consent.flag), consent.opted_out)

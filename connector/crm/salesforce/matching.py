@@ -1,0 +1,295 @@
+"""Which record each write with a match means, found just before it is written: the one it meant before, or one with the number."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from connector.crm.salesforce import decode
+from connector.crm.salesforce.candidates import Candidate, Crowd, Search, Sought, candidates, choose
+from connector.crm.salesforce.decode import Failed
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.household import Write, mark, with_others
+from connector.crm.salesforce.kin import Kin, with_parents
+from connector.crm.salesforce.lookups import Found, LookUp, Wanted
+from connector.crm.salesforce.survivors import comparable, survivors
+from connector.model.exchange import Exchange
+from connector.model.operation import ID_FIELD, IfNone, RecordWrite
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from connector.model.roles import ConsentFields, Shadow, Task
+
+PEOPLE = 200  # of one query; fewer where that has proved to take the org too long
+FEWEST_PEOPLE = 10  # below this a smaller query is not quicker, as it looks at every record all the same
+SEARCH_TIMEOUT = timedelta(seconds=130)  # Salesforce itself gives up after 120 seconds, and says so
+TOO_MUCH = frozenset({"QUERY_TIMEOUT", "QUERY_TOO_COMPLICATED", "MALFORMED_QUERY"})  # the last where it is too long
+TOO_LONG = frozenset({413, 414, 431})  # of a request, in HTTP
+MOST_NAMED = 10  # Ids in one message to a person
+
+NOBODY = Delivered(detail="no record has this number, so it was left out", absent=True)
+NOT_FOUND = Rejected(
+    reason=Reason.NEEDS_PERSON,
+    detail="no record has this number: make one, or write the number on the right one, then release this",
+)
+CROWDED = Rejected(
+    reason=Reason.NEEDS_PERSON,
+    detail="more records than one answer holds end like this number: give the right one its external ID, then release this",
+)
+TWIN = Retry(reason=Reason.HALTED, detail="another number's write to the same record goes first")
+
+
+class Matching:
+    """The matches of one batch. Afterwards each index is in `writes` (and in `found`) or in `outcomes`."""
+
+    def __init__(
+        self, api: Api, *, region: str | None, consent: Mapping[str, ConsentFields], people: int = PEOPLE
+    ) -> None:
+        """`consent` is by object (case-folded); `region` of numbers without a country code."""
+        self.people = people
+        self.writes: dict[int, RecordWrite] = {}  # by the Id of the record found, or by the key of one to be made
+        self.found: dict[int, Found | None] = {}
+        self.outcomes: dict[int, Outcome] = {}
+        self.household: dict[int, tuple[str, ...]] = {}  # records beside it that an opt-out is for as well
+        self.stopped: Retry | None = None  # Salesforce cannot be worked with now: some are in none of these
+        self._asked: Mapping[int, RecordWrite] = {}
+        self._api = api
+        self._region = region
+        self._consent = consent
+
+    def run(self, tasks: Mapping[int, Task]) -> Exchange[None]:
+        """Look up what is remembered, then look for the rest: one query for up to 200 people."""
+        writes = {index: one.operation for index, one in tasks.items() if isinstance(one.operation, RecordWrite)}
+        self._asked = writes
+        remembered = {index: one for index in writes if (one := tasks[index].remembered.record_id) is not None}
+        yield from self._verify(writes, remembered)
+        searches = deque(self._searches(writes))
+        while searches and self.stopped is None:
+            search = searches.popleft()
+            (reply,) = yield [replace(self._api.queries([search.soql]), timeout=SEARCH_TIMEOUT)]
+            answer = decode.answer(reply)
+            parts = answer if isinstance(answer, Failed) else decode.subanswers(answer, 1)
+            part = parts if isinstance(parts, Failed) else parts[0]
+            searches.extendleft(reversed(self._take(search, part)))
+        # What was merged away under this key and has no number any more is the record that was kept.
+        nobody = {None, NOBODY, NOT_FOUND}
+        gone = {
+            index: record_id
+            for index, one in tasks.items()
+            if (record_id := one.gone) and self.found.get(index) is None and self.outcomes.get(index) in nobody
+        }
+        if self.stopped is None:
+            yield from self._follow_merges(writes, gone)
+        self._part_twins()
+
+    def lead(self, family: Kin, writes: dict[int, RecordWrite], outcomes: dict[int, Outcome]) -> None:
+        """The children of what was matched name it by its Id, and are left out where there is nobody."""
+        if not self._asked:
+            return
+        record_ids = {index: found.record_id for index in self.writes if (found := self.found[index]) is not None}
+        for index, fields in family.fields.items():
+            if index in writes and index not in outcomes:
+                writes[index] = with_parents(writes[index], fields, record_ids)
+                parents = [outcomes.get(parent) for parent in fields.values()]
+                outcomes.update((index, one) for one in parents if isinstance(one, Delivered) and one.absent)
+
+    def conclude(self, outcomes: dict[int, Outcome], write: Write) -> Exchange[None]:
+        """Behind the writes: what went wrong only because the world had moved on is matched anew, and households are opted out.
+
+        `write` writes to records by their Ids.
+        """
+        for index in self.writes:
+            outcome = outcomes[index]
+            if isinstance(outcome, Rejected) and self._is_stale(index, outcome):
+                outcomes[index] = Retry(reason=Reason.RACE, detail=outcome.detail)
+        others = {
+            index: (self._asked[index], ids)
+            for index, ids in self.household.items()
+            if ids and not isinstance(outcomes[index], Retry)
+        }
+        if others:
+            marked = yield from mark(write, others)
+            for index, one in marked.items():
+                outcomes[index] = with_others(outcomes[index], one)
+
+    def _is_stale(self, index: int, outcome: Rejected) -> bool:
+        """Whether the record was deleted, or another one was given the key, since we looked."""
+        write, asked = self.writes[index], self._asked[index]
+        if outcome.reason is Reason.DUPLICATE_RECORD:
+            return asked.key_field in write.set and asked.key_field.casefold() in outcome.detail.casefold()
+        return outcome.reason is Reason.RECORD_DELETED and write.key_field == ID_FIELD
+
+    def _verify(self, writes: Mapping[int, RecordWrite], remembered: Mapping[int, str]) -> Exchange[None]:
+        """A record that was deleted or merged away meanwhile is remembered no more."""
+        if not remembered:
+            return
+        look_up = LookUp(self._api)
+        yield from look_up.run(
+            [
+                Wanted(index=index, write=_by_id(writes[index], record_id), flag=self._flag([writes[index]]))
+                for index, record_id in remembered.items()
+            ]
+        )
+        self.stopped = look_up.stopped
+        self.outcomes |= look_up.failed
+        for index, found in look_up.found.items():
+            if found is not None:
+                self.found[index] = found
+                self.writes[index] = _by_id(writes[index], found.record_id)
+        yield from self._follow_merges(writes, look_up.gone)
+
+    def _follow_merges(self, writes: Mapping[int, RecordWrite], gone: Mapping[int, str]) -> Exchange[None]:
+        """What was remembered and was merged into another record is that one now; what was deleted is looked for by its number."""
+        objects: dict[str, list[int]] = {}
+        for index in gone:
+            objects.setdefault(writes[index].object, []).append(index)
+        for name, places in objects.items():
+            flag = self._flag(writes[index] for index in places)
+            living = yield from survivors(self._api, name, {gone[index] for index in places}, [flag] if flag else [])
+            if isinstance(living, Retry):
+                self.stopped = living
+                return
+            for index in places:
+                survivor = living.get(comparable(gone[index]))
+                if survivor is not None:
+                    value = survivor.value(flag) if flag else None
+                    self.found[index] = Found(record_id=survivor.record_id, flag=value)
+                    self.writes[index] = _by_id(writes[index], survivor.record_id)
+                    self.outcomes.pop(index, None)
+
+    def _searches(self, writes: Mapping[int, RecordWrite]) -> list[Search]:
+        groups: dict[tuple[str, str, tuple[str, ...]], list[Sought]] = {}
+        for index, write in writes.items():
+            # An opt-out is for everybody with the number, and so asks even where its own record is known.
+            known = index in self.outcomes or (index in self.writes and not self._opts_out(write))
+            if write.match is not None and not known:
+                group = (write.object, write.key_field, write.match.fields)
+                groups.setdefault(group, []).append(Sought(index=index, write=write, match=write.match))
+        return [
+            self._search(several[start : start + self.people])
+            for several in groups.values()
+            for start in range(0, len(several), self.people)
+        ]
+
+    def _search(self, sought: Sequence[Sought]) -> Search:
+        return Search(sought=sought, flag=self._flag(one.write for one in sought))
+
+    def _take(self, search: Search, part: decode.Answer | Failed) -> list[Search]:
+        """Settle the people of one query; returns the queries to ask instead."""
+        sought = search.sought
+        body = part if isinstance(part, Failed) else decode.rows(part)
+        if isinstance(body, Failed):
+            if self._too_large(body) and len(sought) > FEWEST_PEOPLE:
+                self.people = max(FEWEST_PEOPLE, len(sought) // 2)
+                return self._halves(sought)
+            if isinstance(body.outcome, Retry):
+                self.stopped = decode.read_failure(body)
+            self._fail(sought, body.outcome)
+            return []
+        if body.get("done") is False:
+            if len(sought) > 1:
+                return self._halves(sought)
+            self._fail(sought, CROWDED)
+            return []
+        crowd = Crowd(candidates(search, body["records"], self._region))
+        for one in sought:
+            self._settle(one, crowd)
+        return []
+
+    @staticmethod
+    def _too_large(failed: Failed) -> bool:
+        return failed.code in TOO_MUCH or failed.status in TOO_LONG or failed.outcome.reason is Reason.TIMEOUT
+
+    def _halves(self, sought: Sequence[Sought]) -> list[Search]:
+        middle = len(sought) // 2
+        return [self._search(half) for half in (sought[:middle], sought[middle:])]
+
+    def _fail(self, sought: Iterable[Sought], outcome: Outcome) -> None:
+        for one in sought:
+            self.writes.pop(one.index, None)
+            self.outcomes[one.index] = outcome
+
+    def _settle(self, sought: Sought, crowd: Crowd) -> None:
+        index, write = sought.index, sought.write
+        household = crowd.with_number(sought.match)
+        if index not in self.writes:
+            self._choose(sought, crowd, household)
+        if self._opts_out(write):
+            taken = self.found.get(index)
+            self.household[index] = tuple(
+                one.record_id
+                for one in household
+                if not (taken and comparable(one.record_id) == comparable(taken.record_id))
+                and not self._is_out(write, one)
+            )
+
+    def _choose(self, sought: Sought, crowd: Crowd, household: Sequence[Candidate]) -> None:
+        index, write = sought.index, sought.write
+        keyed = crowd.with_key(write)
+        chosen = keyed[0] if len(keyed) == 1 else choose(sought.match, household)
+        if len(keyed) > 1:
+            detail = f"{len(keyed)} records have this key: tick Unique on {write.object}.{write.key_field}"
+            self.outcomes[index] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
+        elif isinstance(chosen, Candidate):
+            self.found[index] = Found(record_id=chosen.record_id, flag=chosen.flag)
+            self.writes[index] = _by_id(write, chosen.record_id, adopt=chosen.key == "")
+        elif chosen:
+            self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=_several(chosen))
+        elif sought.match.none is IfNone.CREATE:
+            self.found[index] = None
+            self.writes[index] = replace(write, match=None)
+        else:
+            self.outcomes[index] = NOBODY if sought.match.none is IfNone.SKIP else NOT_FOUND
+
+    def _part_twins(self) -> None:
+        """Two numbers of one record are two writes, and Salesforce takes one Id only once in a request."""
+        first: dict[tuple[str, str], int] = {}
+        for index in sorted(self.writes):
+            found = self.found.get(index)
+            if found is not None:
+                record = (self.writes[index].object.casefold(), comparable(found.record_id))
+                if first.setdefault(record, index) != index:
+                    del self.writes[index]
+                    self.outcomes[index] = TWIN
+
+    def _flag(self, writes: Iterable[RecordWrite]) -> str | None:
+        """The opt-out flag, where one of the writes bears consent."""
+        for write in writes:
+            if write.consent and (consent := self._consent.get(write.object.casefold())):
+                return consent.flag
+        return None
+
+    def _opts_out(self, write: RecordWrite) -> bool:
+        flag = self._flag([write])
+        return flag is not None and not write.clears_flag and flag.casefold() in {name.casefold() for name in write.set}
+
+    def _is_out(self, write: RecordWrite, one: Candidate) -> bool:
+        return same(one.flag, self._consent[write.object.casefold()].opted_out)
+
+
+def known_of(task: Task, record_id: str) -> Shadow:
+    """What is known of the record that the task is now for."""
+    remembered, write = task.remembered, task.operation
+    if not isinstance(write, RecordWrite) or write.match is None:
+        return task.shadow
+    shadow = remembered.shadows.get(record_id)
+    if remembered.record_id is not None and comparable(remembered.record_id) != comparable(record_id):
+        return shadow  # the task's own is of the record that it meant before
+    return shadow if task.shadow is None else {**(shadow or {}), **task.shadow}
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two values of a flag are the same: picklist values compare without regard to case."""
+    if isinstance(one, str) and isinstance(other, str):
+        return one.casefold() == other.casefold()
+    return one == other
+
+
+def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> RecordWrite:
+    """The write to a record that is there; with `adopt` it gets the key, so that others can name it by that."""
+    fields = {write.key_field: write.key, **write.set} if adopt else write.set
+    return replace(write, key_field=ID_FIELD, key=record_id, set=fields, create={}, match=None, may_create=False)
+
+
+def _several(found: Sequence[Candidate]) -> str:
+    named = ", ".join(one.record_id for one in found[:MOST_NAMED])
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return f"{len(found)} records have this number ({named}{more}): merge them, or leave the number on one, then release this"

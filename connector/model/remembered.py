@@ -1,0 +1,18 @@
+"""What is known, before a write with a match goes out, of the records that it may mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """Empty for all other operations."""
+
+    record_id: str | None = None  # the record that it meant before
+    shadows: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # by record id: opted-out ones with its number
+
+
+NOTHING = Remembered()

@@ -1,0 +1,42 @@
+"""Which keys name which record of the CRM: asked, and forgotten. They are written together with what is known of the record."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from connector.store.statements import as_list, read_rows
+
+LINKS_OF = (
+    "SELECT json_group_array(json_array(key, record_id)) FROM links "
+    "WHERE crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
+)
+MOVED_OF = (
+    "SELECT json_group_array(json_array(key, moved_from)) FROM links INDEXED BY links_moved WHERE moved_from IS NOT NULL "
+    "AND crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
+)
+
+
+def links(connection: sqlite3.Connection, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
+    """Record ids by key (case-folded), of those that are known."""
+    return dict(read_rows(connection, LINKS_OF, (crm, name, key_field, as_list([key.casefold() for key in keys]))))
+
+
+def moved(connection: sqlite3.Connection, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
+    """Of keys (case-folded) whose record was merged into another: the Id that it had."""
+    return dict(read_rows(connection, MOVED_OF, (crm, name, key_field, as_list([key.casefold() for key in keys]))))
+
+
+def unlink_records(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> None:
+    """Forget by what these records were known. Runs inside the writer."""
+    if record_ids:
+        connection.execute(
+            "DELETE FROM links WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))",
+            (crm, name, as_list(record_ids)),
+        )
+
+
+def unlink_key(connection: sqlite3.Connection, crm: str, name: str, key_field: str, key: str) -> None:
+    """Forget which record a key names. Runs inside the writer."""
+    connection.execute(
+        "DELETE FROM links WHERE crm = ? AND object = ? AND key_field = ? AND key = ?",
+        (crm, name, key_field, key.casefold()),
+    )

@@ -1,0 +1,108 @@
+"""Numbers as people write them, and the pattern that finds them: pure."""
+
+import re
+
+import phonenumbers
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.crm.salesforce.candidates import Candidate, Crowd, Search, Sought, choose, pattern
+from connector.model.operation import IfMany, IfNone, Match, RecordWrite
+from connector.model.phone import Phone, phone_as_written
+
+TRUNK = {"SE": "0", "GB": "0", "US": "1"}  # what stands before a number within its country
+REGIONS = {"NO": "+4790000001", "DK": "+4520123456", "SE": "+46701234567", "GB": "+447700900123", "US": "+12125551212"}
+GAPS = ["", "", "", " ", " ", "-", ".", " - ", "\u00a0", "/", "\u2013"]
+MOST = 40  # characters of a phone field in Salesforce
+DONOR = Phone("+4790000001")
+
+
+def like(text, written):
+    """SOQL's LIKE."""
+    parts = (".*" if one == "%" else re.escape(one) for one in text)
+    return re.fullmatch("".join(parts), written, re.DOTALL) is not None
+
+
+@st.composite
+def as_people_write(draw):
+    """A region, a number of it, and one way to write it."""
+    region, e164 = draw(st.sampled_from(sorted(REGIONS.items())))
+    number = phonenumbers.parse(e164)
+    national = phonenumbers.national_significant_number(number)
+    trunk = TRUNK.get(region, "")
+    start = draw(st.sampled_from(["+", "00", "(+", "trunk", ""]))
+    code = str(number.country_code)
+    if start == "trunk":
+        head = trunk
+    elif start == "":
+        head = ""
+    else:
+        zero = draw(st.sampled_from(["", " (0)"])) if trunk == "0" else ""
+        head = f"{start}{code}{')' if start == '(+' else ''}{zero}{draw(st.sampled_from(['', ' ', '-']))}"
+    gaps = [draw(st.sampled_from(GAPS)) if draw(st.booleans()) else "" for _ in national[1:]]
+    body = "".join(digit + gap for digit, gap in zip(national, [*gaps, ""], strict=True))
+    cut = draw(st.integers(0, 4))
+    if cut and start in {"", "trunk"}:
+        body = f"({national[:cut]}) {national[cut:]}"
+    return region, Phone(e164), head + body
+
+
+@given(as_people_write())
+def test_a_number_is_found_and_read_however_it_is_written(written):
+    region, phone, text = written
+    if len(text) > MOST or len(re.sub(r"\s", "", text)) > 24:
+        return
+    assert like(pattern(phone), text.replace("\u00a0", " "))
+    assert phone_as_written(text, region) == phone
+
+
+@pytest.mark.parametrize("text", ["", " ", "-", "unknown", "0", "+", "n/a", None, 0, "90000001 or 90000002"])
+def test_what_is_no_number_is_none(text):
+    assert phone_as_written(text, "NO") is None
+
+
+def test_a_number_is_not_taken_for_one_of_another_country():
+    assert phone_as_written("900 00 001", "NO") == DONOR
+    assert phone_as_written("900 00 001", None) is None
+    assert phone_as_written("0045 90000001", "NO") == Phone("+4590000001")
+
+
+def person(record_id, created="2020", *, mobile=None, home=None, key=""):
+    phones = [Phone(mobile) if mobile else None, Phone(home) if home else None]
+    return Candidate(record_id=record_id, created=created, key=key, flag=False, phones=phones)
+
+
+def match(many=IfMany.OLDEST):
+    return Match(phone=DONOR, fields=("MobilePhone", "HomePhone"), none=IfNone.PARK, many=many)
+
+
+def test_age_decides_and_the_id_where_the_age_is_the_same():
+    crowd = Crowd(
+        [person("3", mobile=DONOR.e164), person("1", "2021", mobile=DONOR.e164), person("2", mobile=DONOR.e164)]
+    )
+    household = crowd.with_number(match())
+    assert [one.record_id for one in household] == ["2", "3", "1"]
+    assert choose(match(), household).record_id == "2"
+    assert choose(match(IfMany.NEWEST), household).record_id == "1"
+    assert [one.record_id for one in choose(match(IfMany.PARK), household)] == ["2", "3", "1"]
+
+
+def test_one_who_has_it_twice_is_one():
+    household = Crowd([person("1", mobile=DONOR.e164, home=DONOR.e164)]).with_number(match(IfMany.PARK))
+    assert choose(match(IfMany.PARK), household).record_id == "1"
+
+
+def test_nobody_is_nobody():
+    assert choose(match(), Crowd([person("1", mobile="+4790000002")]).with_number(match())) == []
+
+
+def test_a_question_for_200_people_is_as_short_as_soql_must_be():
+    write = RecordWrite(sink="crm", object="Contact", key_field="SMS_Key__c", key="+4790000001' OR Name != '")
+    search = Search(sought=[Sought(index=n, write=write, match=match()) for n in range(200)], flag="SMS_Opt_Out__c")
+    assert len(search.soql) < 30_000
+    assert search.soql.startswith(
+        "SELECT Id,CreatedDate,MobilePhone,HomePhone,SMS_Key__c,SMS_Opt_Out__c FROM Contact WHERE "
+        "MobilePhone LIKE '%9%0%0%0%0%0%0%1' OR HomePhone LIKE '%9%0%0%0%0%0%0%1' OR "
+    )
+    assert r"+4790000001\' OR Name != \'" in search.soql

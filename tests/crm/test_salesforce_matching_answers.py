@@ -1,0 +1,102 @@
+"""Answers to a search that are no list of contacts: too slow, too many, refused. No org is needed for these."""
+
+import orjson
+import pytest
+
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.matching import FEWEST_PEOPLE, PEOPLE, Matching
+from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.operation import IfMany, IfNone, Match, RecordWrite
+from connector.model.outcome import Reason, Retry
+from connector.model.phone import Phone
+from connector.model.roles import Task
+
+TIMEOUT = CallFailed(failure=Failure.TIMEOUT)
+
+
+def people(count):
+    return {
+        n: Task(
+            RecordWrite(
+                sink="crm",
+                object="Contact",
+                key_field="SMS_Key__c",
+                key=f"+4790000{n:03}",
+                set={"A__c": 1},
+                match=Match(
+                    phone=Phone(f"+4790000{n:03}"), fields=("MobilePhone",), none=IfNone.CREATE, many=IfMany.OLDEST
+                ),
+            )
+        )
+        for n in range(count)
+    }
+
+
+def answer(body, status=200):
+    part = {"referenceId": "r0", "httpStatusCode": status, "body": body}
+    return HttpReply(status=200, headers={}, body=orjson.dumps({"compositeResponse": [part]}))
+
+
+NOBODY = answer({"done": True, "records": []})
+
+
+def ask(matching, tasks, reply):
+    """Run it; `reply` is given the number of people in each question. Returns these numbers."""
+    asked = []
+    running = matching.run(tasks)
+    calls = next(running, None)
+    try:
+        while calls is not None:
+            (call,) = calls
+            asked.append(call.body.count(b"LIKE"))
+            calls = running.send([reply(asked[-1])])
+    except StopIteration:
+        pass
+    return asked
+
+
+def matching(**how):
+    return Matching(Api(version="62.0", client="tests"), region="NO", consent={}, **how)
+
+
+@pytest.mark.parametrize(
+    "too_much",
+    [
+        TIMEOUT,
+        HttpReply(status=414, headers={}, body=b"<h1>URI Too Long</h1>"),
+        answer([{"errorCode": "QUERY_TIMEOUT", "message": "Your query request was running for too long."}], 400),
+        answer([{"errorCode": "QUERY_TOO_COMPLICATED", "message": "Query is either selecting too many fields"}], 400),
+        answer([{"errorCode": "MALFORMED_QUERY", "message": "SOQL statements cannot be longer than 100000"}], 400),
+    ],
+)
+def test_what_is_too_much_for_the_org_is_asked_in_halves_and_that_is_remembered(too_much):
+    one = matching()
+    assert ask(one, people(200), lambda count: too_much if count > 60 else NOBODY) == [200, 100, 50, 50, 100, 50, 50]
+    assert one.people == 50
+    assert one.writes.keys() == set(range(200))
+    assert ask(matching(people=one.people), people(200), lambda _: NOBODY) == [50, 50, 50, 50]
+
+
+def test_an_org_that_is_too_slow_for_few_people_is_left_alone():
+    one = matching()
+    asked = ask(one, people(PEOPLE), lambda _: TIMEOUT)
+    assert asked[-1] <= FEWEST_PEOPLE
+    assert len(asked) < 10
+    assert (one.stopped.reason, one.stopped.in_doubt) == (Reason.TIMEOUT, False)
+
+
+def test_an_org_that_is_away_is_asked_once():
+    one = matching()
+    away = HttpReply(status=503, headers={}, body=b"")
+    assert ask(one, people(1000), lambda _: away) == [200]
+    assert isinstance(one.stopped, Retry)
+
+
+def test_a_placeholder_that_thousands_have_parks_its_own_person_alone():
+    one = matching()
+    full = answer({"done": False, "records": []})
+    asked = ask(one, people(4), lambda count: full if count > 1 else NOBODY)
+    assert asked == [4, 2, 1, 1, 2, 1, 1]
+    one = matching()
+    ask(one, people(1), lambda _: full)
+    assert one.outcomes[0].reason is Reason.NEEDS_PERSON

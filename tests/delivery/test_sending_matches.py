@@ -1,0 +1,89 @@
+"""Writes with a match in a batch: what the sink is told of them, and what is told on."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from connector.delivery.sending import Beside, send
+from connector.delivery.transport import FixedCredentials, Transport
+from connector.model.exchange import Exchange
+from connector.model.operation import IfMany, IfNone, Match, RecordWrite
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from connector.model.phone import Phone
+from connector.model.remembered import Remembered
+from connector.model.roles import Task
+
+NUMBER = "+4790000001"
+MATCH = Match(phone=Phone(NUMBER), fields=("MobilePhone",), none=IfNone.SKIP, many=IfMany.PARK)
+KNOWN = Remembered(record_id="003A")
+
+
+class Peer:
+    """A sink in memory that has one outcome for all."""
+
+    name = "sf"
+    batch = 1000
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.requests: list[list[Task]] = []
+
+    def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
+        self.requests.append(list(tasks))
+        yield []
+        return [self.outcome] * len(tasks)
+
+
+def write(match=MATCH, **fields):
+    return RecordWrite(sink="sf", object="Contact", key_field="K__c", key=NUMBER, set=fields, match=match)
+
+
+@pytest.fixture
+async def deliver():
+    async with Transport() as transport:
+        client = transport.client(FixedCredentials("http://127.0.0.1:1"))
+
+        async def run(outcome, *operations):
+            peer = Peer(outcome)
+            return peer, await send(peer, client, operations, lambda _: None, lambda _: None, lambda _: KNOWN)
+
+        yield run
+
+
+async def test_the_sink_is_told_what_is_remembered_of_a_match_alone(deliver):
+    other = RecordWrite(sink="sf", object="Contact", key_field="K__c", key="b")
+    peer, _ = await deliver(Delivered(), write(A__c=1), other)
+    assert [task.remembered for task in peer.requests[0]] == [KNOWN, Remembered()]
+
+
+async def test_what_a_person_must_decide_is_not_taken_apart(deliver):
+    parked = Rejected(reason=Reason.NEEDS_PERSON)
+    peer, sent = await deliver(parked, write(A__c=1), write(A__c=2), write(A__c=3))
+    assert len(peer.requests) == 1
+    assert sent.outcomes == [parked] * 3
+
+
+async def test_a_match_stays_a_match_when_it_is_folded_with_a_plain_write(deliver):
+    for several in ((write(A__c=1), write(None, B__c=2)), (write(None, A__c=1), write(B__c=2))):
+        peer, _ = await deliver(Delivered(), *several)
+        ((task,),) = peer.requests
+        assert task.operation.match == MATCH
+
+
+async def test_a_write_that_was_for_nobody_wrote_no_record(deliver):
+    _, sent = await deliver(Delivered(absent=True), write(A__c=1))
+    assert sent.written == []
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Delivered(record_id="003A", beside=("003B",)), Rejected(reason=Reason.NEEDS_PERSON, beside=("003B",))],
+)
+async def test_the_records_beside_it_are_told_on(deliver, outcome):
+    _, sent = await deliver(outcome, write(A__c=1), write(A__c=2))
+    assert sent.beside == (Beside(1, write(A__c=2), ("003B",)),)
+
+
+async def test_what_is_to_be_repeated_tells_of_none(deliver):
+    _, sent = await deliver(Retry(reason=Reason.ROW_LOCKED), write(A__c=1))
+    assert sent.beside == ()

@@ -1,0 +1,233 @@
+"""An org whose contacts have no external IDs: who writes by SMS is found by phone, over HTTP with both sandboxes."""
+
+import shutil
+from datetime import timedelta
+
+import pytest
+from flow.world import ROOT, a_world
+
+DONOR = "+4790000001"
+AS_PEOPLE_WRITE = "900 00 001"
+
+
+@pytest.fixture
+def mappings(tmp_path):
+    """The plain set with the files that match put over it, as the page tells."""
+    here = tmp_path / "mappings"
+    here.mkdir()
+    for path in (*(ROOT / "mappings").glob("*.yaml"), *(ROOT / "mappings/more/match-by-phone").glob("*.yaml")):
+        shutil.copy(path, here)
+    return here
+
+
+@pytest.fixture
+async def world(tmp_path, secrets, mappings):
+    async with a_world(tmp_path, mappings=mappings) as made, made.running():
+        await made.poll()
+        yield made
+
+
+def change(mappings, old, new):
+    for path in mappings.glob("*.yaml"):
+        path.write_text(path.read_text().replace(old, new))
+
+
+async def of(world, record_id):
+    return next(one for one in await world.records() if one["Id"] == record_id)
+
+
+async def events_of(world):
+    return [one["Contact__c"] for one in await world.records("SMS_Event__c")]
+
+
+async def orders(world):
+    return [(one["action"], one["keyword"]) for one in await world.orders()]
+
+
+async def test_a_contact_is_found_however_its_number_is_written_and_gets_the_external_id(world):
+    known = await world.person(LastName="Ås", FirstName="Kari", MobilePhone=AS_PEOPLE_WRITE)
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    (contact,) = await world.records()
+    assert contact["Id"] == known
+    assert (contact["SMS_Key__c"], contact["MobilePhone"], contact["LastName"]) == (DONOR, AS_PEOPLE_WRITE, "Ås")
+    assert set(await events_of(world)) == {known}
+    assert world.balanced()
+
+
+async def test_who_is_not_there_is_made_once(world):
+    await world.phone(DONOR, "KATT")
+    await world.phone(DONOR, "HUND")
+    await world.settled()
+    (contact,) = await world.records()
+    assert (contact["SMS_Key__c"], contact["MobilePhone"]) == (DONOR, DONOR)
+
+
+async def test_an_opt_out_is_set_on_everybody_with_the_number_and_nothing_echoes(world):
+    oldest = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
+    younger = await world.person(LastName="Bø", MobilePhone="+47 90 00 00 01")
+    at_home = await world.person(LastName="Dal", HomePhone="0047 90000001")
+    stranger = await world.person(LastName="By", MobilePhone="900 00 002")
+    await world.poll()
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    assert [await world.flag(one) for one in (oldest, younger, at_home, stranger)] == [True, True, True, False]
+    assert [one["SMS_Key__c"] for one in await world.records()] == [DONOR, None, None, None]
+    await world.poll()
+    await world.poll()
+    assert await orders(world) == []
+
+
+async def test_an_opt_in_clears_the_flag_of_the_one_it_is_for_alone(world):
+    one = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
+    other = await world.person(LastName="Bø", MobilePhone=AS_PEOPLE_WRITE)
+    for text in ("KATT", "KATT STOPP", "KATT"):
+        await world.phone(DONOR, text)
+        await world.settled()
+        await world.poll()
+    assert [await world.flag(each) for each in (one, other)] == [False, True]
+    assert await orders(world) == []
+
+
+async def test_an_opt_in_leaves_a_flag_that_a_person_has_just_set(world):
+    known = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
+    await world.poll()
+    await world.person(Id=known, SMS_Opt_Out__c=True)
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    assert await world.flag(known)
+
+
+async def test_an_opt_in_clears_a_flag_that_was_known_before_it(world):
+    known = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
+    await world.poll()
+    await world.person(Id=known, SMS_Opt_Out__c=True)
+    await world.poll()
+    told = await orders(world)
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    assert not await world.flag(known)
+    await world.poll()
+    assert await orders(world) == told
+
+
+async def test_a_deleted_contact_is_forgotten_and_matched_anew(world):
+    first = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    survivor = await world.person(LastName="Ås", MobilePhone="+47 900 00 001")
+    await world.post(f"{world.salesforce}/_sandbox/merge", {"object": "Contact", "winner": survivor, "loser": first})
+    await world.phone(DONOR, "HUND")
+    await world.settled()
+    assert [one["Id"] for one in await world.records() if not one["IsDeleted"]] == [survivor]
+    assert set(await events_of(world)) == {survivor}
+
+
+async def test_a_moved_number_is_matched_anew(world):
+    first = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    await world.poll()
+    await world.person(Id=first, MobilePhone="900 00 009", SMS_Key__c=None)
+    second = await world.person(LastName="Bø", MobilePhone=AS_PEOPLE_WRITE)
+    await world.poll()
+    await world.phone(DONOR, "HUND")
+    await world.settled()
+    assert (await of(world, second))["SMS_Key__c"] == DONOR
+    assert (await events_of(world))[-1] == second
+
+
+async def test_two_numbers_of_one_contact_are_both_its_own(world):
+    known = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE, HomePhone="900 00 002")
+    await world.phone(DONOR, "KATT")
+    await world.phone("+4790000002", "KATT")
+    await world.settled()
+    (contact,) = await world.records()
+    assert contact["SMS_Key__c"] in {DONOR, "+4790000002"}
+    assert set(await events_of(world)) == {known}
+    assert world.balanced()
+
+
+@pytest.fixture
+async def careful(tmp_path, secrets, mappings):
+    """A world whose mappings leave every doubt to a person."""
+    change(mappings, "none: create, many: oldest", "none: create, many: park")
+    async with a_world(tmp_path, mappings=mappings) as made, made.running():
+        await made.poll()
+        yield made
+
+
+def parked(world):
+    return world.house.store.dead_letters.listing(parked=True)
+
+
+async def test_what_is_ambiguous_waits_with_the_candidates_and_goes_out_once_they_are_merged(careful):
+    ids = await careful.people([{"LastName": "Ås", "MobilePhone": AS_PEOPLE_WRITE} for _ in range(2)])
+    await careful.phone(DONOR, "KATT")
+    await careful.settled()
+    letters = parked(careful)
+    assert letters
+    assert all(all(one in letter.detail for one in ids) for letter in letters)
+    assert not any("0000" in letter.detail.replace(ids[0], "").replace(ids[1], "") for letter in letters)
+    assert await careful.records("SMS_Event__c") == []
+    await careful.post(f"{careful.salesforce}/_sandbox/merge", {"object": "Contact", "winner": ids[0], "loser": ids[1]})
+    await careful.house.store.dead_letters.release(None, now=careful.clock.now())
+    careful.house.wake("salesforce")
+    await careful.settled()
+    assert parked(careful) == []
+    assert set(await events_of(careful)) == {ids[0]}
+    assert (await of(careful, ids[0]))["SMS_Key__c"] == DONOR
+
+
+async def test_an_ambiguous_opt_out_holds_for_all_before_anybody_decides(careful):
+    ids = await careful.people([{"LastName": "Ås", "MobilePhone": AS_PEOPLE_WRITE} for _ in range(2)])
+    await careful.poll()
+    await careful.phone(DONOR, "STOPP")
+    await careful.settled()
+    assert [await careful.flag(one) for one in ids] == [True, True]
+    assert parked(careful)
+    await careful.poll()
+    assert await orders(careful) == []
+    await careful.house.store.dead_letters.discard(None, now=careful.clock.now())
+    assert careful.balanced()
+
+
+async def test_a_contact_that_was_made_though_the_answer_was_lost_is_not_made_twice(tmp_path, secrets, mappings):
+    async with a_world(tmp_path, mappings=mappings) as world:
+        async with world.running():
+            await world.poll()
+            await world.fault(world.salesforce, fault="dropped", times=2)
+            await world.phone(DONOR, "KATT")
+            await world.until(world.records)
+        world.clock.ahead += timedelta(minutes=2)
+        async with world.running():
+            await world.settled()
+            await world.phone(DONOR, "HUND")
+            await world.settled()
+            (contact,) = await world.records()
+            assert contact["SMS_Key__c"] == DONOR
+            assert set(await events_of(world)) == {contact["Id"]}
+
+
+async def test_a_child_that_comes_later_than_its_parent_is_still_tied_to_it(world):
+    known = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE, SMS_Key__c="a key of the office")
+    await world.fault(world.salesforce, fault="bad_record", records=["strex"])
+    await world.phone(DONOR, "KATT")
+    await world.until(world.house.store.dead_letters.listing)
+    await world.no_faults(world.salesforce)
+    await world.house.store.dead_letters.retry(None, now=world.clock.now())
+    world.house.wake("salesforce")
+    await world.settled()
+    assert set(await events_of(world)) == {known}
+
+
+async def test_a_burst_of_donors_is_found_whole(world):
+    people = [{"LastName": "x", "MobilePhone": f"900 00 {n:03}"} for n in range(100)]
+    await world.people(people)
+    for n in range(100):
+        await world.phone(f"+4790000{n:03}", "KATT")
+    await world.settled()
+    assert len(await world.records()) == 100
+    assert {one["SMS_Key__c"] for one in await world.records()} == {f"+4790000{n:03}" for n in range(100)}

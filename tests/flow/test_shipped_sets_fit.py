@@ -1,0 +1,27 @@
+"""Each mapping set against the org that it is for, as `check --live` and `schema pull` see it."""
+
+import pytest
+from flow.sets import CONFIGS, copied
+from flow.world import CONFIG, a_world
+
+from connector.adapters import build_crms, load_config, mapping_context
+from connector.config.document import read
+from connector.control.consent_schema import consent_problems
+from connector.control.needs import needs
+from connector.control.pulling import pull
+from connector.delivery.transport import Transport
+from connector.mapping.compile import load_mappings
+
+
+@pytest.mark.parametrize("name", ["plain", *sorted(CONFIGS)])
+async def test_a_set_fits_its_org(name, tmp_path, secrets):
+    mappings = copied(tmp_path / "mappings", name)
+    async with a_world(tmp_path, mappings=mappings, config=CONFIGS.get(name, CONFIG), preset=name), Transport() as http:
+        loaded = load_config(tmp_path / "config.yaml")
+        rules = load_mappings(mappings, mapping_context(loaded))
+        crm = build_crms(loaded)["salesforce"]
+        pulled = await http.client(crm.credentials).run(pull(crm, needs(rules)["salesforce"]))
+    assert pulled.absent == ()
+    schemas = {"salesforce": pulled.schema}
+    assert [str(one) for one in rules.misfits(schemas)] == []
+    assert consent_problems(read(loaded.path), {"salesforce": crm.consent_fields}, schemas) == []

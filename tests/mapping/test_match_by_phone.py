@@ -1,0 +1,56 @@
+"""The mapping files for orgs without external IDs: they are the plain ones, but that every write of a contact matches by phone."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from connector.adapters import load_config, mapping_context
+from connector.mapping.compile import load_mappings
+from connector.steps.trials import try_cases
+
+ROOT = Path(__file__).parents[2]
+PLAIN, MATCHING = ROOT / "mappings", ROOT / "mappings/more/match-by-phone"
+NAMES = sorted(path.name for path in MATCHING.glob("*.yaml"))
+MATCH = {"phone": ["MobilePhone", "HomePhone"], "none": "create", "many": "oldest"}
+
+
+@pytest.fixture
+def rules(tmp_path):
+    for path in (*PLAIN.glob("*.yaml"), *MATCHING.glob("*.yaml")):
+        (tmp_path / path.name).write_text(path.read_text())
+    return load_mappings(tmp_path, mapping_context(load_config(ROOT / "config.example.yaml")))
+
+
+def test_put_over_the_plain_files_they_fit_and_their_tests_pass(rules):
+    assert rules.warnings == ()
+    assert [trial for trial in try_cases(rules) if trial.differences] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_the_plain_file_with_a_match_on_every_contact(name):
+    expected = yaml.safe_load((PLAIN / name).read_text())
+    for item in (item for rule in expected["rules"] for item in rule.get("do", ())):
+        if item.get("upsert") == "Contact":
+            item["match"] = MATCH
+            # A number that a person has written in their own way is not written over.
+            if "MobilePhone" in item.get("set", {}):
+                item["create"]["MobilePhone"] = item["set"].pop("MobilePhone")
+    assert yaml.safe_load((MATCHING / name).read_text())["rules"] == expected["rules"]
+
+
+def test_all_files_that_write_contacts_are_there():
+    writing = {
+        path.name
+        for path in PLAIN.glob("*.yaml")
+        for rule in yaml.safe_load(path.read_text())["rules"]
+        for item in rule.get("do", ())
+        if "Contact" in {item.get("upsert"), item.get("update")}
+    }
+    assert set(NAMES) == writing
+
+
+def test_they_name_the_schema_from_the_place_they_are_copied_to():
+    for name in NAMES:
+        first = (MATCHING / name).read_text().splitlines()[0]
+        assert (PLAIN / first.removeprefix("# yaml-language-server: $schema=")).resolve().is_file()

@@ -1,0 +1,79 @@
+"""What is remembered, and forgotten, of a write with a match once it has been settled."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connector.delivery.sending import Beside, Sent, Written
+from connector.mapping.compile import FeedPlan
+from connector.model.operation import IfMany, IfNone, Match, RecordWrite
+from connector.model.outcome import Delivered, Reason, Rejected
+from connector.model.phone import Phone
+from connector.steps.errands import Errand, settlements
+from connector.store.records import ShadowWrite
+from connector.store.units import Unit, Unlinked
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+NUMBER = "+4790000001"
+WRITE = RecordWrite(
+    sink="crm",
+    object="Contact",
+    key_field="SMS_Key__c",
+    key=NUMBER,
+    set={"Out__c": True, "A__c": 1},
+    consent=("Out__c",),
+    match=Match(phone=Phone(NUMBER), fields=("MobilePhone",), none=IfNone.SKIP, many=IfMany.OLDEST),
+)
+UNIT = Unit(
+    id=1,
+    event_id=1,
+    event_key="e1",
+    sink="crm",
+    lane=NUMBER,
+    operations=(WRITE,),
+    indexes=(0,),
+    attempts=0,
+    urgent=False,
+    overtaken_by=None,
+    late=False,
+    in_doubt=False,
+    received_at=NOW,
+    first_try_at=NOW,
+)
+WATCHED = {"crm": {"Contact": FeedPlan(fields=("Out__c",), key_fields=("SMS_Key__c",), every=timedelta(seconds=30))}}
+
+
+def settled(outcome, *, feeds=WATCHED):
+    written = [Written(0, WRITE, outcome)] if isinstance(outcome, Delivered) and not outcome.absent else []
+    beside = [Beside(0, WRITE, outcome.beside)] if outcome.beside else []
+    (one,) = settlements([UNIT], [Errand(0, 0, WRITE)], Sent([outcome], written, beside), feeds=feeds, consent={})
+    return one
+
+
+def seen(record_id, **about):
+    return ShadowWrite(crm="crm", object="Contact", record_id=record_id, **about)
+
+
+def test_the_record_is_remembered_even_where_no_feed_watches_it():
+    assert settled(Delivered(record_id="003A"), feeds={}).shadows == (seen("003A", key_field="SMS_Key__c", key=NUMBER),)
+
+
+def test_records_beside_it_are_known_to_be_opted_out():
+    shadows = settled(Delivered(record_id="003A", beside=("003B",))).shadows
+    assert shadows[1:] == (seen("003B", fields={"Out__c": True}, opted_out=True),)
+    assert settled(Delivered(record_id="003A", beside=("003B",)), feeds={}).shadows[1:] == ()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "forgets"),
+    [
+        (Delivered(record_id="003A"), False),
+        (Delivered(absent=True), True),
+        (Rejected(reason=Reason.NEEDS_PERSON), True),
+        (Rejected(reason=Reason.RECORD_DELETED), True),
+        (Rejected(reason=Reason.VALIDATION), False),
+    ],
+)
+def test_what_means_nobody_is_forgotten(outcome, forgets):
+    gone = Unlinked(crm="crm", object="Contact", key_field="SMS_Key__c", key=NUMBER)
+    assert settled(outcome).unlinked == ((gone,) if forgets else ())

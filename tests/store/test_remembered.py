@@ -1,0 +1,100 @@
+"""What the store remembers of records that were matched by a number, and when it forgets."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from connector.model.lifecycle import UnitState
+from connector.model.operation import IfMany, IfNone, Match, RecordWrite
+from connector.model.outcome import Reason
+from connector.model.phone import Phone
+from connector.store.documents import operations_from_json, operations_to_json
+from connector.store.following import FollowStep
+from connector.store.records import ShadowWrite
+from connector.store.units import Settlement, Unlinked
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ANNA = "+4790000001"
+CRM, BY_NUMBER = "salesforce", "match:MobilePhone"
+MATCHED = RecordWrite(
+    sink=CRM,
+    object="Contact",
+    key_field=BY_NUMBER,
+    key=ANNA,
+    set={"A__c": 1},
+    match=Match(phone=Phone(ANNA), fields=("MobilePhone", "HomePhone"), none=IfNone.SKIP, many=IfMany.NEWEST),
+)
+CHILD = RecordWrite(sink=CRM, object="SMS_Event__c", key_field="Event_Key__c", key="e", set={"A__c": 1})
+
+
+def seen(record_id="003A", **about):
+    return ShadowWrite(crm=CRM, object="Contact", record_id=record_id, **about)
+
+
+def remembered(store, key_field=BY_NUMBER, key=ANNA):
+    return store.records.record_ids(CRM, "Contact", key_field, [key]).get(key.casefold())
+
+
+def test_a_match_is_stored_whole():
+    assert operations_from_json(operations_to_json([MATCHED, CHILD])) == (MATCHED, CHILD)
+
+
+async def test_a_match_goes_out_once_more_beside_the_child_that_is_left(scene):
+    await scene.unit("e1", operations=(MATCHED, CHILD))
+    (unit,) = await scene.claim()
+    await scene.settle(unit, UnitState.DEAD, reason=Reason.VALIDATION, done=(0,))
+    await scene.store.dead_letters.retry(None, now=scene.now)
+    (unit,) = await scene.claim()
+    assert (unit.operations, unit.indexes) == ((MATCHED, CHILD), (0, 1))
+    await scene.settle(unit, done=(0, 1))
+
+
+async def test_a_plain_write_does_not(scene):
+    plain = replace(MATCHED, key_field="SMS_Key__c", match=None)
+    await scene.unit("e1", operations=(plain, CHILD))
+    (unit,) = await scene.claim()
+    await scene.settle(unit, UnitState.DEAD, reason=Reason.VALIDATION, done=(0,))
+    await scene.store.dead_letters.retry(None, now=scene.now)
+    (unit,) = await scene.claim()
+    assert unit.operations == (CHILD,)
+    await scene.settle(unit, done=(1,))
+
+
+async def test_what_was_settled_is_remembered_and_what_means_nobody_forgotten(scene):
+    await scene.unit("e1", operations=(MATCHED,))
+    (unit,) = await scene.claim()
+    await scene.settle(unit, shadows=(seen(key_field=BY_NUMBER, key=ANNA),))
+    assert remembered(scene.store) == "003A"
+    await scene.unit("e2", operations=(MATCHED,))
+    (unit,) = await scene.claim()
+    gone = Unlinked(crm=CRM, object="Contact", key_field=BY_NUMBER, key=ANNA)
+    await scene.store.outbox.settle(
+        [Settlement(unit_id=unit.id, state=UnitState.DELIVERED, unlinked=(gone,))], now=scene.now
+    )
+    assert remembered(scene.store) is None
+
+
+async def test_a_record_whose_number_changed_is_known_by_what_the_page_tells_alone(store):
+    await store.records.write(
+        [
+            seen(key_field=BY_NUMBER, key=ANNA),
+            seen(key_field="SMS_Key__c", key="old"),
+            seen("003B", key_field="SMS_Key__c", key="b"),
+        ],
+        now=NOW,
+    )
+    step = FollowStep(unlink=("003A",), shadows=(seen(key_field="SMS_Key__c", key="new"),))
+    await store.following.follow("feed", lambda _: step, crm=CRM, object="Contact", record_ids=["003A"], now=NOW)
+    assert [remembered(store), remembered(store, "SMS_Key__c", "old")] == [None, None]
+    assert [remembered(store, "SMS_Key__c", "new"), remembered(store, "SMS_Key__c", "b")] == ["003A", "003B"]
+
+
+async def test_the_opted_out_are_found_by_their_number(store):
+    await store.records.write(
+        [
+            seen("003A", phone=ANNA, opted_out=True, fields={"Out": True}),
+            seen("003B", phone=ANNA, opted_out=False),
+            seen("003C", phone="+4790000002", opted_out=True),
+        ],
+        now=NOW,
+    )
+    assert store.records.opted_out_by_phone(CRM, "Contact", [ANNA]) == {ANNA: {"003A": {"Out": True}}}
