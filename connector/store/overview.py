@@ -1,4 +1,4 @@
-"""What people ask of the store beyond what the road needs: read only, and never on the road."""
+"""What is asked of the store beside claiming and settling: read only."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from connector.model.lifecycle import UnitState
 from connector.model.operation import Operation
 from connector.model.outcome import Reason
 from connector.store.documents import operations_from_json
-from connector.store.moments import moment
+from connector.store.moments import micros, moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
