@@ -14,8 +14,9 @@ from pathlib import Path
 from connector.adapters import Loaded, build_crms, build_providers, load_config, mapping_context
 from connector.control import Control
 from connector.control.drift import Drift
+from connector.control.needs import needs
 from connector.crm.crm import Crm
-from connector.delivery.peers import Asking, Outlet
+from connector.delivery.peers import Asking
 from connector.delivery.transport import Transport
 from connector.house import DRIFT_LOOP, Clock, House
 from connector.jobs import Calendar, Job
@@ -40,6 +41,7 @@ from connector.web.server import Listener
 
 IDLE = timedelta(seconds=1)  # a loop that is not woken looks for itself: a retry may have come due
 WATCH_OVER = timedelta(seconds=15)  # between two looks at deadlines
+NOTE_CALLS = timedelta(minutes=1)  # what is not noted at a crash are the calls of a minute
 PROBE = timedelta(seconds=5)  # between two questions to the writer whether it lives
 TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file beside the database, not a secret.
 
@@ -68,7 +70,8 @@ async def open_house(
         stack.push_async_callback(store.close)
         transport = await stack.enter_async_context(Transport())
         peers: dict[str, Provider | Crm] = {**providers, **house.crms}
-        house.clients = {name: transport.client(peer.credentials) for name, peer in peers.items()}
+        house.reach(transport, providers)
+        stack.push_async_callback(house.keep_counts)
 
         road = house.road = Road(
             store,
@@ -86,8 +89,8 @@ async def open_house(
         stack.push_async_callback(lambda: house.end(*house.loops))
         for name, peer in peers.items():
             if peer.sink is not None:
-                outlet = Outlet(peer.sink, house.clients[name])
-                house.begin(name, partial(road.deliver, outlet), idle=IDLE)
+                house.open_outlet(name, peer.sink, needs(rules).get(name, ()))
+                house.begin(name, partial(road.deliver, house.outlets[name]), idle=IDLE)
         for name, provider in providers.items():
             if provider.asker is not None:
                 house.begin(ask_loop(name), partial(road.ask, Asking(provider.asker, house.clients[name])), idle=IDLE)
@@ -107,13 +110,13 @@ async def open_house(
         calendar.start()
         stack.callback(calendar.stop)
         house.begin("writer", house.probe, idle=PROBE)
+        house.begin("calls", house.keep_counts, idle=NOTE_CALLS)
         house.begin("deadlines", deadlines.check, idle=WATCH_OVER)
         house.begin(DRIFT_LOOP, drift.follow, idle=timedelta(hours=1))
         house.begin("calendar", calendar.catch_up, idle=timedelta(hours=1))
 
-        sinks = [name for name, peer in peers.items() if peer.sink]
-        metrics.read(gauges(store, sinks, now=clock.now), together=store.snapshot)
-        control = Control(store, rules=lambda: road.rules, loaded=loaded, now=clock.now)
+        metrics.read(gauges(store, house.outlets, house.budgets.values(), now=clock.now), together=store.snapshot)
+        control = Control(store, rules=lambda: road.rules, loaded=loaded, now=clock.now, outlets=house.outlets)
         admin = Admin(
             {**control.commands(), "reload": house.reload_for_a_person},
             token=write_token(store.path.with_name(TOKEN_FILE)),

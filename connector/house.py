@@ -2,20 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from connector.adapters import Loaded, mapping_context, read_schemas
-from connector.crm.crm import Crm, Watching
-from connector.delivery.peers import Watch
-from connector.delivery.transport import Client
+from connector.crm.crm import Crm, Needs, Watching
+from connector.delivery.budget import Budget
+from connector.delivery.peers import Outlet, Watch
+from connector.delivery.transport import Client, Transport
 from connector.loops import Loop, Step
 from connector.mapping.compile import Ruleset, load_mappings
 from connector.model.facts import Reloaded, Tell
 from connector.model.problem import ProblemsFound
+from connector.model.roles import Sink
 from connector.pipeline import Road
+from connector.providers.provider import Provider
+from connector.steps.allowance import keep_counts
 from connector.steps.stopping import try_stopped
 from connector.steps.trials import refuse_failing
 from connector.store.store import Store
@@ -52,9 +56,26 @@ class House:
         self.road: Road
         self.crms: Mapping[str, Crm] = {}
         self.clients: Mapping[str, Client] = {}
+        self.budgets: Mapping[str, Budget] = {}  # of CRMs
+        self.outlets: dict[str, Outlet] = {}
         self.loops: dict[str, Loop] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._feeds: dict[str, Watching] = {}
+
+    def reach(self, transport: Transport, providers: Mapping[str, Provider]) -> None:
+        """Make the clients of all peers; the calls to the CRMs are counted."""
+        self.budgets = {name: Budget(name, crm.quota, crm.usage, self.clock.now) for name, crm in self.crms.items()}
+        for name, budget in self.budgets.items():
+            budget.remember(self.store.calls.of(name))
+        self.clients = {name: transport.client(one.credentials) for name, one in providers.items()} | {
+            name: transport.client(crm.credentials, heard=self.budgets[name].heard) for name, crm in self.crms.items()
+        }
+
+    def open_outlet(self, name: str, sink: Sink, needs: Sequence[Needs]) -> None:
+        """Hold a sink; a CRM's learns beforehand what the mappings will need of it."""
+        crm = self.crms.get(name)
+        beforehand = partial(crm.prepare, needs) if crm is not None else None
+        self.outlets[name] = Outlet(sink, self.clients[name], self.budgets.get(name), beforehand)
 
     def wake(self, name: str) -> None:
         """Wake a loop; a name that has none, such as a sink that was taken out of the config, wakes nobody."""
@@ -89,9 +110,14 @@ class House:
         for name in wanted.keys() - self._feeds.keys():
             crm, watching = wanted[name]
             source = self.crms[crm]
-            watch = Watch(source.feed(watching), self.clients[crm], source.consent_fields.get(watching.object))
+            consent = source.consent_fields.get(watching.object)
+            watch = Watch(source.feed(watching), self.clients[crm], consent, self.budgets.get(crm))
             self._feeds[name] = watching
             self.begin(name, partial(self.road.follow, watch), idle=watching.every)
+
+    async def keep_counts(self) -> int:
+        """Note the API calls that were made since the last time."""
+        return await keep_counts(self.budgets.values(), self.store)
 
     async def reload(self) -> Ruleset:
         """Read the mappings again: whole, or not at all. Raises ProblemsFound, and the present ones stay."""

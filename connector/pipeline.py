@@ -24,6 +24,7 @@ from connector.model.facts import Followed, Received, Tell, TurnedAway, Wrote
 from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason, Retry
 from connector.model.roles import LOOK, Asker, ConsentFields, Door, Notice
+from connector.steps.allowance import claim
 from connector.steps.asking import ask_loop, put_questions
 from connector.steps.errands import errands, settlements
 from connector.steps.keeping import entries
@@ -138,6 +139,8 @@ class Road:
         feed, pointers = watch.feed, self._store.pointers
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed)
         named = [] if cursor.baseline or watch.poll else pointers.waiting(feed.crm, feed.object, LOOK)
+        if not named and watch.poll is None and self._around.monotonic() < watch.rests:
+            return 0
         asked = self._around.now()
         page = await watch.client.run(
             feed.look([one.record_id for one in named]) if named else feed.ask(cursor.position)
@@ -159,7 +162,7 @@ class Road:
         self._tell(Followed(feed=feed.name, rows=len(page.rows), changes=fresh, last=last, baseline=cursor.baseline))
         if last:
             self._end_round(watch)
-            watch.due = self._around.monotonic() + feed.every.total_seconds()
+            watch.rest(self._around.monotonic(), self._tell)
         elif named:
             self._around.wake("plan")
         more = not page.last or pointers.waiting(feed.crm, feed.object, 1)
@@ -206,20 +209,21 @@ class Road:
         sink = outlet.sink
         if self._around.monotonic() < outlet.patience.until:
             return 0
-        units = await self._store.outbox.claim(sink.name, sink.batch, self.start, self._around.now())
+        began, calls = self._around.monotonic(), outlet.client.calls
+        units = await claim(outlet, self._store, self.start, now=self._around.now(), monotonic=began, tell=self._tell)
         if not units:
+            await outlet.prepare()
             return 0
         units = await remade(units, self.rules, self._store, configured=self._configured)
-        began, calls = self._around.monotonic(), outlet.client.calls
         tasks = errands(units, self._store)
         operations = [task.operation for task in tasks if task.operation is not None]
         went = await send_round(sink, outlet.client, operations, self._store, now=self._around.now())
+        outlet.learn(went.answered.outcomes)
         settled = settlements(units, tasks, went.sent, feeds=self.rules.feeds, consent=self._consent)
         await self._store.outbox.settle(settled, now=self._around.now())
-        seconds = self._around.monotonic() - began
-        self._tell(
-            Wrote(sink=sink.name, operations=len(operations), calls=outlet.client.calls - calls, seconds=seconds)
-        )
+        seconds, calls = self._around.monotonic() - began, outlet.client.calls - calls
+        size = outlet.pace.size
+        self._tell(Wrote(sink=sink.name, operations=len(operations), calls=calls, seconds=seconds, batch=size))
         for fact in told(units, settled, now=self._around.now()):
             self._tell(fact)
         for fact in await note_stops(self._store, sink.name, went, self.rules, now=self._around.now()):
@@ -280,7 +284,8 @@ class Road:
                 outlet.patience.over(self._tell)
             return
         reason, detail, pause = bad
-        outlet.patience.pause(reason, detail, pause, now=self._around.monotonic(), tell=self._tell)
+        known = reason is Reason.QUOTA_EXHAUSTED and outlet.spent(self._tell)
+        outlet.patience.pause(reason, detail, pause, now=self._around.monotonic(), tell=self._tell, known=known)
 
 
 def _received(entry: Entry, kept: Kept) -> Received:

@@ -41,6 +41,21 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
             for one in document["sinks"]
         ],
     )
+    for one in document["sinks"]:
+        if one["batch"] and one["batch"]["size"] < one["batch"]["most"]:
+            size, most = one["batch"]["size"], one["batch"]["most"]
+            paper.line(
+                f"{one['sink']} is slow or locked: batches of {size} operations for now, of {most} when it is well"
+            )
+    if document["calls"]:
+        paper.heading("API calls of the last 24 hours")
+        paper.table(
+            ["crm", "ours", "our budget", "left", "whole org", "at this pace"],
+            [
+                (one["crm"], one["ours"], _known(one["budget"]), _known(one["left"]), _org(one), _lasts(one))
+                for one in document["calls"]
+            ],
+        )
     if document["feeds"]:
         paper.heading("Feeds")
         paper.table(
@@ -83,6 +98,22 @@ def _show_cares(paper: Paper, document: dict[str, Any]) -> None:
                 for one in document["late_opt_outs"]
             ],
         )
+
+
+def _known(number: int | None) -> str:
+    return "not told yet" if number is None else str(number)
+
+
+def _org(one: dict[str, Any]) -> str:
+    return "not told yet" if one["org_maximum"] is None else f"{one['org_used']} of {one['org_maximum']}"
+
+
+def _lasts(one: dict[str, Any]) -> str:
+    if one["only_opt_outs"]:
+        return f"used up: only opt-outs go out, from a reserve of {one['reserve']}"
+    if one["lasts_seconds"] is None:
+        return "lasts" if one["left"] is not None else ""
+    return f"lasts until {one['lasts_until']}, {ago(one['lasts_seconds'])} from now"
 
 
 def _feed(one: dict[str, Any]) -> str:

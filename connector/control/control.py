@@ -22,6 +22,7 @@ from connector.control.letters import (
 )
 from connector.control.people import consents_show, explain
 from connector.control.status import status
+from connector.delivery.peers import Outlet
 from connector.mapping.compile import Ruleset
 from connector.store.store import Store
 
@@ -45,9 +46,16 @@ class Control:
     """Serves one store. `rules` gives the mappings in use, and may raise ProblemsFound where there are none."""
 
     def __init__(
-        self, store: Store, *, rules: Callable[[], Ruleset], loaded: Loaded, now: Callable[[], datetime]
+        self,
+        store: Store,
+        *,
+        rules: Callable[[], Ruleset],
+        loaded: Loaded,
+        now: Callable[[], datetime],
+        outlets: Mapping[str, Outlet] | None = None,
     ) -> None:
-        self._house = House.of(store, rules=rules, loaded=loaded, now=now)
+        """`outlets` are the sinks at work, where the daemon runs."""
+        self._house = House.of(store, rules=rules, loaded=loaded, now=now, outlets=outlets)
 
     def commands(self) -> dict[str, Command]:
         """All of them, by name."""

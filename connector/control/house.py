@@ -8,6 +8,7 @@ from typing import Any, Self
 from connector.adapters import PROVIDERS, Loaded
 from connector.config.load import did_you_mean
 from connector.control.doors import unlocked
+from connector.delivery.peers import Outlet
 from connector.mapping.compile import Ruleset
 from connector.model.consent import Subscription
 from connector.model.errors import ConnectorError
@@ -33,9 +34,18 @@ class House:
     consent: Mapping[str, Mapping[str, ConsentFields]]  # by CRM and object
     configured: tuple[Subscription, ...]
     sinks: tuple[str, ...] = field(default=())
+    outlets: Mapping[str, Outlet] = field(default_factory=dict)  # the sinks at work, where the daemon runs
 
     @classmethod
-    def of(cls, store: Store, *, rules: Callable[[], Ruleset], loaded: Loaded, now: Callable[[], datetime]) -> Self:
+    def of(
+        cls,
+        store: Store,
+        *,
+        rules: Callable[[], Ruleset],
+        loaded: Loaded,
+        now: Callable[[], datetime],
+        outlets: Mapping[str, Outlet] | None = None,
+    ) -> Self:
         """From the config alone; needs no secrets."""
         providers = unlocked(loaded)
         takers = [name for name, one in loaded.providers.items() if PROVIDERS[type(one)].commands(one)]
@@ -48,6 +58,7 @@ class House:
             consent={name: one.consent for name, one in loaded.crms.items()},
             configured=tuple(one for provider in providers.values() for one in provider.subscriptions),
             sinks=(*loaded.crms, *takers),
+            outlets=outlets or {},
         )
 
     def event(self, named: object) -> StoredEvent:

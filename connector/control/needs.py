@@ -19,6 +19,8 @@ def needs(rules: Ruleset) -> dict[str, list[Needs]]:
             here = of(item.sink, item.object)
             if item.key_field is not None:
                 here.keys[item.key_field] = None
+                if item.may_create and item.match is None and (item.create or item.consent):
+                    here.made_by[item.key_field] = None
             if item.match is not None:
                 here.read.update(dict.fromkeys(item.match.phone))
             here.written.update(dict.fromkeys(one.name for one in (*item.set, *item.create)))
@@ -36,6 +38,7 @@ class _Object:
     def __init__(self, name: str) -> None:
         self.name = name
         self.keys: dict[str, None] = {}
+        self.made_by: dict[str, None] = {}
         self.written: dict[str, None] = {}
         self.read: dict[str, None] = {}
         self.parents: dict[tuple[str, str | None], None] = {}
@@ -44,6 +47,7 @@ class _Object:
         return Needs(
             object=self.name,
             key_fields=_sorted(self.keys),
+            made_by=_sorted(self.made_by),
             written=_sorted(self.written),
             read=_sorted(self.read),
             parents=tuple(self.parents),

@@ -9,6 +9,8 @@ import orjson
 from connector.control.causes import stopped
 from connector.control.house import House, known
 from connector.control.shown import when
+from connector.delivery.peers import Outlet
+from connector.delivery.quota import Standing
 from connector.model.lifecycle import EventState, UnitState
 from connector.model.problem import ProblemsFound
 
@@ -36,6 +38,7 @@ def _now(house: House, now: datetime) -> dict[str, Any]:
         "oldest_pending": when(pending),
         "oldest_pending_seconds": _age(pending, now),
         "sinks": [_sink(house, name, now) for name in dict.fromkeys((*house.sinks, *store.overview.sinks()))],
+        "calls": _calls(house, now),
         "dead": {reason.value: count for reason, count in sorted(store.dead_letters.grouped().items())},
         "stopped": stopped(house),
         "late_opt_outs": _late(house, now),
@@ -55,6 +58,34 @@ def _sink(house: House, name: str, now: datetime) -> dict[str, Any]:
         "held_by_stops": house.store.stops.held(name),
         "oldest_open": when(oldest),
         "oldest_open_seconds": _age(oldest, now),
+        "batch": _batch(house.outlets.get(name)),
+    }
+
+
+def _batch(outlet: Outlet | None) -> dict[str, int] | None:
+    return None if outlet is None else {"size": outlet.pace.size, "most": outlet.pace.most}
+
+
+def _calls(house: House, now: datetime) -> list[dict[str, Any]]:
+    """The API calls of the CRMs, which the running daemon counts."""
+    budgets = [one.budget for one in house.outlets.values() if one.budget is not None]
+    return [_budget(budget.crm, budget.standing(), now) for budget in budgets]
+
+
+def _budget(crm: str, stands: Standing, now: datetime) -> dict[str, Any]:
+    usage, left, lasts = stands.usage, stands.left, stands.lasts
+    return {
+        "crm": crm,
+        "ours": stands.ours,
+        "budget": stands.budget,
+        "reserve": stands.reserve,
+        "left": None if left is None else max(0, left),
+        "org_used": usage.used if usage else None,
+        "org_maximum": usage.maximum if usage else None,
+        "only_opt_outs": stands.terms.only_opt_outs,
+        "gap_seconds": round(stands.terms.gap.total_seconds()),
+        "lasts_seconds": None if lasts is None else round(lasts.total_seconds()),
+        "lasts_until": None if lasts is None else when(now + lasts),
     }
 
 

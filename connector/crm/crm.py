@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from connector.delivery.quota import Quota, Usage
 from connector.delivery.transport import Credentials
 from connector.model.exchange import Exchange
 from connector.model.finding import Finding
@@ -21,6 +22,7 @@ class Needs:
 
     object: str
     key_fields: tuple[str, ...] = ()  # by which records are written
+    made_by: tuple[str, ...] = ()  # those of them by which a record is written otherwise when it is new
     written: tuple[str, ...] = ()
     read: tuple[str, ...] = ()  # by a feed
     parents: tuple[
@@ -45,7 +47,12 @@ class Crm:
     name: str
     credentials: Credentials
     sink: Sink
+    prepare: Callable[
+        [Sequence[Needs]], Exchange[None]
+    ]  # the sink learns beforehand what its first batch would have to ask
     feed: Callable[[Watching], Feed]
+    quota: Quota  # of API calls
+    usage: Callable[[Mapping[str, str]], Usage | None]  # the org's own count of them, from the headers of an answer
     describe: Callable[[Sequence[str]], Exchange[Mapping[str, Told]]]  # objects, by the names asked for
     preflight: Callable[[Sequence[Needs]], Exchange[list[str]]]  # what it lacks of them, one sentence each
     # A look at it and at our way to it; the function tells our own time, aware.

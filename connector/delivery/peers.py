@@ -1,12 +1,17 @@
 """Sinks, feeds and askers as the road holds them: how each is reached, and how it has fared lately."""
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
 
+from connector.delivery.budget import Budget
+from connector.delivery.pace import Pace
 from connector.delivery.transport import Client
+from connector.model.exchange import Exchange
 from connector.model.facts import Alarm, Cleared, Paused, Resumed, Tell
-from connector.model.outcome import Reason
+from connector.model.outcome import Outcome, Reason
 from connector.model.roles import Asker, ConsentFields, Feed, Sink
 
 # What keeps a whole sink waiting and does not pass by itself: a person is called.
@@ -27,12 +32,14 @@ class Patience:
     until: float = 0.0  # monotonic seconds
     alarm: Reason | None = None
 
-    def pause(self, reason: Reason, detail: str, pause: timedelta, *, now: float, tell: Tell) -> None:
-        """Leave it alone; call a person once where waiting alone will not mend it."""
+    def pause(
+        self, reason: Reason, detail: str, pause: timedelta, *, now: float, tell: Tell, known: bool = False
+    ) -> None:
+        """Leave it alone; call a person once where waiting alone will not mend it, unless somebody else has (`known`)."""
         self.failures += 1
         self.until = now + pause.total_seconds()
         tell(Paused(name=self.name, reason=reason, detail=detail, seconds=pause.total_seconds()))
-        if reason in CURES and self.alarm is None:
+        if reason in CURES and self.alarm is None and not known:
             self.alarm = reason
             tell(Alarm(kind=reason, about=self.name, message=f"{self.name}: {reason}", cure=CURES[reason]))
 
@@ -51,10 +58,29 @@ class Outlet:
 
     sink: Sink
     client: Client
+    budget: Budget | None = None  # of API calls, where they are counted
+    beforehand: Callable[[], Exchange[None]] | None = None  # what the sink wants to learn before its first batch
+    sent: float = -math.inf  # when the last batch went out, monotonic seconds
+    pace: Pace = field(init=False)
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
+        self.pace = Pace.of(self.sink.batch)
         self.patience = Patience(self.sink.name)
+
+    async def prepare(self) -> None:
+        """Once, while there is nothing to do: let the sink learn what its first batch would have to ask."""
+        if self.beforehand is not None:
+            beforehand, self.beforehand = self.beforehand, None
+            await self.client.run(beforehand())
+
+    def learn(self, outcomes: Sequence[Outcome]) -> None:
+        """A batch has ended so: the next one is as large as that, and the time that its calls took, allow."""
+        self.pace = self.pace.after(outcomes, self.client.longest())
+
+    def spent(self, tell: Tell) -> bool:
+        """Whether the budget is used up, of which a person is told then."""
+        return self.budget is not None and self.budget.terms(tell).only_opt_outs
 
 
 @dataclass(slots=True)
@@ -64,6 +90,8 @@ class Watch:
     feed: Feed
     client: Client
     consent: ConsentFields | None = None
+    budget: Budget | None = None  # of API calls, where they are counted
+    rests: float = -math.inf  # until when, between two rounds; monotonic seconds
     poll: str | None = None  # of the round that is under way
     between: str = field(
         default_factory=lambda: uuid4().hex
@@ -73,6 +101,13 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.patience = Patience(self.feed.name)
+
+    def rest(self, now: float, tell: Tell) -> None:
+        """A round has ended: the next one comes in its time, or later where the budget is short."""
+        every = self.feed.every
+        pause = every if self.budget is None else self.budget.terms(tell).poll(every)
+        self.due = now + pause.total_seconds()
+        self.rests = self.due if pause > every else -math.inf
 
 
 @dataclass(slots=True)

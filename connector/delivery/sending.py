@@ -46,12 +46,14 @@ async def send(
     shadow_of: Callable[[RecordWrite], Shadow],
     gone_of: Callable[[RecordWrite], str | None] = lambda _: None,
     remembered_of: Callable[[RecordWrite], Remembered] = lambda _: NOTHING,
+    record_of: Callable[[RecordWrite], str | None] = lambda _: None,
 ) -> Sent:
     """Send the operations, given in their order.
 
-    `gone_of` tells of a write's key which merged record it named, `remembered_of` what is known of those that a match may mean.
+    Of a write's key `gone_of` tells which merged record it named, and `record_of` which record it is known to name;
+    `remembered_of` what is known of those that a match may mean.
     """
-    batch = _Batch(sink, client, operations, shadow_of, gone_of, remembered_of)
+    batch = _Batch(sink, client, operations, shadow_of, gone_of, remembered_of, record_of)
     await batch.send()
     return Sent(
         [outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes], batch.written, tuple(batch.beside)
@@ -69,6 +71,7 @@ class _Batch:
         shadow_of: Callable[[RecordWrite], Shadow],
         gone_of: Callable[[RecordWrite], str | None],
         remembered_of: Callable[[RecordWrite], Remembered],
+        record_of: Callable[[RecordWrite], str | None],
     ) -> None:
         self.outcomes: list[Outcome | None] = [None] * len(operations)
         self.written: list[Written] = []
@@ -79,6 +82,7 @@ class _Batch:
         self._shadow_of = shadow_of
         self._gone_of = gone_of
         self._remembered_of = remembered_of
+        self._record_of = record_of
         self._ours: dict[tuple[str, str, str], dict[str, Any]] = {}  # what the parts have written
 
     async def send(self) -> None:
@@ -132,14 +136,15 @@ class _Batch:
     def _task(self, operation: Operation) -> Task:
         if not isinstance(operation, RecordWrite):
             return Task(operation)
-        gone = self._gone_of(operation)
+        gone, record_id = self._gone_of(operation), self._record_of(operation)
         remembered = NOTHING if operation.match is None else self._remembered_of(operation)
         if not operation.clears_flag:
-            return Task(operation, remembered=remembered, gone=gone)
+            return Task(operation, remembered=remembered, gone=gone, record_id=record_id)
         # What an earlier part has just written must not be taken for somebody else's word.
         ours = self._ours.get(operation.record)
         shadow = self._shadow_of(operation)
-        return Task(operation, shadow if ours is None else {**(shadow or {}), **ours}, remembered, gone)
+        seen = shadow if ours is None else {**(shadow or {}), **ours}
+        return Task(operation, seen, remembered, gone, record_id)
 
     async def _write(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
         if not folds:

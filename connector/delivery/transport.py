@@ -1,6 +1,7 @@
 """The one HTTP client: runs exchanges, signs in where a peer wants it, and repeats within seconds what is safe to repeat."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from io import BytesIO
@@ -61,12 +62,16 @@ class Client:
         *,
         parallel: int = 8,
         sleep: Sleep = asyncio.sleep,
+        heard: Callable[[Reply], None] = lambda _: None,
     ) -> None:
+        """`heard` is told of every call that has ended, with its reply."""
         self._session = session
+        self._heard = heard
         self._credentials = credentials
         self._free = asyncio.Semaphore(parallel)
         self._sleep = sleep
         self.calls = 0  # sent since the start, for the metrics
+        self._longest = 0.0  # seconds
 
     async def run(self, exchange: Exchange[T]) -> T:
         """Drive an exchange to its end. Failed calls are replies too, so this raises only what the exchange itself raises."""
@@ -77,6 +82,11 @@ class Client:
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def longest(self) -> timedelta:
+        """How long the longest of the calls that change something took, since this was asked the last time."""
+        longest, self._longest = self._longest, 0.0
+        return timedelta(seconds=longest)
 
     async def _all(self, calls: Sequence[HttpCall]) -> Sequence[Reply]:
         if len(calls) == 1:
@@ -123,6 +133,14 @@ class Client:
         if self._session.closed:
             return CallFailed(failure=Failure.REFUSED, detail="the connector is stopping")
         self.calls += 1
+        began = time.monotonic()
+        reply = await self._exchange(call, base, headers)
+        if not call.repeatable:
+            self._longest = max(self._longest, time.monotonic() - began)
+        self._heard(reply)
+        return reply
+
+    async def _exchange(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> Reply:
         seconds = (call.timeout or TIMEOUT).total_seconds()
         try:
             async with self._session.request(
@@ -209,7 +227,9 @@ class Transport:
         if self._session is not None:
             await self._session.close()
 
-    def client(self, credentials: Credentials, *, parallel: int = 8) -> Client:
-        """A client for one peer."""
+    def client(
+        self, credentials: Credentials, *, parallel: int = 8, heard: Callable[[Reply], None] = lambda _: None
+    ) -> Client:
+        """A client for one peer. `heard` is told of every call that has ended, with its reply."""
         assert self._session is not None, "the transport is used inside its `async with`"  # noqa: S101
-        return Client(self._session, credentials, parallel=parallel, sleep=self._sleep)
+        return Client(self._session, credentials, parallel=parallel, sleep=self._sleep, heard=heard)

@@ -68,6 +68,7 @@ class Wrote:
     operations: int
     calls: int
     seconds: float
+    batch: int = 0  # operations that the next one may hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

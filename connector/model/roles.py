@@ -112,6 +112,7 @@ class Task:
     shadow: Shadow = None  # filled for writes that clear a flag
     remembered: Remembered = NOTHING  # filled for writes with a match
     gone: str | None = None  # Id of the record that the write's key named until the CRM showed it as deleted
+    record_id: str | None = None  # of the record that the write's key named when it was last met
 
 
 class Sink(Protocol):

@@ -83,6 +83,7 @@ class Metrics:
         )
         self._operations = self._counter("written_operations", "Operations that were sent", "sink")
         self._calls = self._counter("calls", "Calls that writing took", "sink")
+        self._batch = self._gauge("batch_size", "Operations that the next batch may hold", "sink")
         self._writes = Histogram(
             "connector_write_seconds", "Time of one batch", ("sink",), buckets=WRITE_BUCKETS, registry=self.registry
         )
@@ -133,6 +134,7 @@ class Metrics:
                 self._operations.labels(fact.sink).inc(fact.operations)
                 self._calls.labels(fact.sink).inc(fact.calls)
                 self._writes.labels(fact.sink).observe(fact.seconds)
+                self._batch.labels(fact.sink).set(fact.batch)
             case Followed():
                 self._rows.labels(fact.feed).inc(fact.rows)
                 self._changes.labels(fact.feed).inc(fact.changes)

@@ -94,6 +94,7 @@ def wording(fact: Fact) -> Wording:  # noqa: C901, PLR0911, PLR0912 - one line f
             return Wording(level, f"{sink}: {state}", details)
         case Wrote(sink=sink):
             details = {"operations": fact.operations, "calls": fact.calls, "seconds": round(fact.seconds, 3)}
+            details |= {"next_batch": fact.batch or None}
             return Wording(level, f"wrote to {sink}", details)
         case Followed(feed=feed):
             sentence = f"looked at {feed} for the first time" if fact.baseline else f"followed {feed}"

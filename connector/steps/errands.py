@@ -16,7 +16,7 @@ from connector.model.outcome import Delivered, Outcome
 from connector.model.phone import parse_phone
 from connector.model.roles import ConsentFields, Shadow
 from connector.steps.matches import forgotten, of_household
-from connector.store.records import ShadowWrite
+from connector.store.records import Link, ShadowWrite
 from connector.store.store import Store
 from connector.store.units import Confirmation, Settlement, Unit
 
@@ -63,6 +63,16 @@ def shadow_of(operations: Sequence[Operation], store: Store) -> Callable[[Record
     return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
 
 
+def record_of(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], str | None]:
+    """The records that are known to exist, of those that are written otherwise when they are new."""
+    wanted: dict[tuple[str, str, str], set[str]] = {}
+    for one in operations:
+        if isinstance(one, RecordWrite) and one.match is None and (one.create or one.clears_flag):
+            wanted.setdefault((one.sink, one.object, one.key_field), set()).add(one.key)
+    known = {group: store.records.record_ids(*group, list(keys)) for group, keys in wanted.items()}
+    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
+
+
 def gone_of(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], str | None]:
     """The records that the keys of writes named until they were merged into others."""
     wanted: dict[tuple[str, str, str], list[str]] = {}
@@ -84,6 +94,7 @@ def settlements(
     """Judge every unit by the outcomes of its operations. What was written of a feed's fields is the record's new shadow."""
     attempts: list[list[Attempt]] = [[] for _ in units]
     shadows: list[list[ShadowWrite]] = [[] for _ in units]
+    links: list[list[Link]] = [[] for _ in units]
     outcomes = iter(sent.outcomes)
     sent_to: list[int] = []
     for errand in going:
@@ -99,12 +110,19 @@ def settlements(
             fields = watched.fields if watched is not None else ()
             shadow = _shadow(written, fields, consent.get(crm, {}).get(name))
             shadows[sent_to[written.index]].append(shadow)
+        elif (link := _link(written)) is not None:
+            links[sent_to[written.index]].append(link)
     for beside in sent.beside:
         shadows[sent_to[beside.index]].extend(of_household(beside, feeds))
-    return [_settle(unit, tries, tuple(seen)) for unit, tries, seen in zip(units, attempts, shadows, strict=True)]
+    return [
+        _settle(unit, tries, tuple(seen), tuple(met))
+        for unit, tries, seen, met in zip(units, attempts, shadows, links, strict=True)
+    ]
 
 
-def _settle(unit: Unit, tries: Sequence[Attempt], shadows: tuple[ShadowWrite, ...]) -> Settlement:
+def _settle(
+    unit: Unit, tries: Sequence[Attempt], shadows: tuple[ShadowWrite, ...], links: tuple[Link, ...]
+) -> Settlement:
     end = conclude(tries, unit.attempts)
     return Settlement(
         unit_id=unit.id,
@@ -116,6 +134,7 @@ def _settle(unit: Unit, tries: Sequence[Attempt], shadows: tuple[ShadowWrite, ..
         done=end.done,
         in_doubt=end.in_doubt,
         shadows=shadows,
+        links=links,
         unlinked=tuple(gone for one in tries if (gone := forgotten(one.operation, one.outcome)) is not None),
         confirmations=_confirmations(unit, end),
         rule=end.rule,
@@ -135,6 +154,14 @@ def _confirmations(unit: Unit, end: Conclusion) -> tuple[Confirmation, ...]:
     if end.state is UnitState.DELIVERED or bearing <= set(end.done):
         return (Confirmation(phase=Phase.CONFIRMED, detail=end.detail if end.state is UnitState.DELIVERED else None),)
     return (Confirmation(phase=Phase.FAILED, detail=end.detail),) if end.state is UnitState.DEAD else ()
+
+
+def _link(written: Written) -> Link | None:
+    """Which record the key named, of a write that says what is only for new ones: the next such write needs no question."""
+    write, record_id = written.write, written.outcome.record_id
+    if not write.create or record_id is None or write.key_field == ID_FIELD:
+        return None
+    return Link(crm=write.sink, object=write.object, key_field=write.key_field, key=write.key, record_id=record_id)
 
 
 def _shadow(written: Written, watched: Collection[str], consent: ConsentFields | None) -> ShadowWrite:

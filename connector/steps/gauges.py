@@ -3,12 +3,50 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from connector.delivery.budget import Budget
+from connector.delivery.quota import Standing
 from connector.observe.metrics import Reading, Values
 from connector.store.store import Store
 
 
-def gauges(store: Store, sinks: Iterable[str], *, now: Callable[[], datetime]) -> list[Reading]:
-    """The books of the inbox and the outboxes, and how old the oldest of what waits is."""
+def _of_calls(budgets: Iterable[Budget]) -> list[Reading]:
+    """How the budgets of API calls stand."""
+
+    def read(value: Callable[[Standing], float | None]) -> Callable[[], Values]:
+        return lambda: {(budget.crm,): known for budget in budgets if (known := value(budget.standing())) is not None}
+
+    return [
+        Reading(
+            name="connector_api_calls",
+            help="Our API calls of the last 24 hours",
+            labels=("crm",),
+            read=read(lambda one: one.ours),
+        ),
+        Reading(
+            name="connector_api_budget",
+            help="How many we may make in 24 hours, the reserve for opt-outs among them",
+            labels=("crm",),
+            read=read(lambda one: one.budget),
+        ),
+        Reading(
+            name="connector_api_calls_left",
+            help="How many are left for all but opt-outs",
+            labels=("crm",),
+            read=read(lambda one: None if one.left is None else max(0, one.left)),
+        ),
+        Reading(
+            name="connector_api_budget_lasts_seconds",
+            help="How long they last at the present pace; no series where that is a day or more",
+            labels=("crm",),
+            read=read(lambda one: None if one.lasts is None else one.lasts.total_seconds()),
+        ),
+    ]
+
+
+def gauges(
+    store: Store, sinks: Iterable[str], budgets: Iterable[Budget] = (), *, now: Callable[[], datetime]
+) -> list[Reading]:
+    """The books of the inbox and the outboxes, how old the oldest of what waits is, and the budgets of API calls."""
     names = tuple(sinks)
 
     def age(since: datetime | None) -> float:
@@ -56,4 +94,5 @@ def gauges(store: Store, sinks: Iterable[str], *, now: Callable[[], datetime]) -
             help="Age of the oldest opt-out that a side has not confirmed",
             read=oldest_opt_out,
         ),
+        *_of_calls(tuple(budgets)),
     ]

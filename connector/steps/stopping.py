@@ -15,7 +15,7 @@ from connector.model.operation import Operation
 from connector.model.plan import Known
 from connector.model.roles import Sink
 from connector.planning import plan
-from connector.steps.errands import gone_of, shadow_of
+from connector.steps.errands import gone_of, record_of, shadow_of
 from connector.steps.matches import remembered_of
 from connector.store.inbox import StoredEvent
 from connector.store.store import Store
@@ -39,7 +39,7 @@ async def send_round(
     stops = store.stops.of(sink.name)
     batch = hold(operations, stops, now)
     going = batch.going
-    known = shadow_of(going, store), gone_of(going, store), remembered_of(going, store)
+    known = shadow_of(going, store), gone_of(going, store), remembered_of(going, store), record_of(going, store)
     answered = await send(sink, client, going, *known)
     return Round(stops, batch, answered, batch.around(answered))
 

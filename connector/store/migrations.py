@@ -192,6 +192,10 @@ STOPS_AND_CAUSES = (
 )
 
 
+# Calls to a CRM, by hour since 1970: a CRM allows so many in 24 hours, whether we were restarted or not.
+CALLS = "CREATE TABLE calls (crm TEXT, hour INTEGER, n INTEGER NOT NULL, PRIMARY KEY (crm, hour)) WITHOUT ROWID"
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to the newest form; each step is one transaction together with the note that it was done."""
     # It costs ten megabytes and a tenth of a second, and only a start needs it.
@@ -213,5 +217,9 @@ def migrate(connection: sqlite3.Connection) -> None:
     def m003_stops_and_causes(db: Any) -> None:
         for statement in STOPS_AND_CAUSES:
             db.conn.execute(statement)
+
+    @migrations()
+    def m004_calls(db: Any) -> None:
+        db.conn.execute(CALLS)
 
     migrations.apply(Database(connection, execute_plugins=False))

@@ -31,13 +31,14 @@ WAKE = """UPDATE units SET state = 'ready' WHERE id IN (
         WHERE sink = :sink AND state = 'resting' AND urgent = 0 AND started_at > :now LIMIT :limit))"""
 HEADS = """SELECT json_group_array(json_array(id, lane, urgent, size)) FROM (
     SELECT id, lane, urgent, size FROM units INDEXED BY units_ready
-    WHERE sink = :sink AND state = 'ready' ORDER BY urgent DESC, event_id LIMIT :limit)"""
+    WHERE sink = :sink AND state = 'ready' AND urgent >= :least ORDER BY urgent DESC, event_id LIMIT :limit)"""
 BEHIND = """SELECT json_group_array(json_array(
     head.id, -unit.urgent, unit.event_id, unit.id, unit.lane, unit.size, unit.due_at > :now AND unit.started_at <= :now))
     FROM json_each(:lanes) AS head
     CROSS JOIN units AS unit ON unit.id IN (
         SELECT next.id FROM units AS next INDEXED BY units_order
         WHERE next.sink = :sink AND next.lane = head.value AND next.open = 1 AND next.state = 'waiting'
+        AND next.urgent >= :least
         ORDER BY next.urgent DESC, next.event_id LIMIT :each)"""
 # What may have been done together goes out together again: the older part alone could undo the newer. Opt-outs apart.
 BOUND = """WITH doubt (lane, urgent, last) AS (
@@ -79,15 +80,17 @@ class Outbox:
         self._writer = writer
         self._reader = reader
 
-    async def claim(self, sink: str, limit: int, start_id: str, now: datetime) -> list[Unit]:
-        """Take up to `limit` operations' worth of units, opt-outs first, then the oldest; those of one lane in its order.
+    async def claim(
+        self, sink: str, limit: int, start_id: str, now: datetime, *, only_urgent: bool = False
+    ) -> list[Unit]:
+        """Take up to `limit` operations' worth of units, opt-outs first (or alone), then the oldest; those of one lane in its order.
 
         A unit with more operations than that comes alone, and so does a run that is in doubt together. `start_id` is this
         process's start: what another start holds is free (free_claims).
         """
 
         def work(connection: sqlite3.Connection) -> tuple[list[Any], dict[int, tuple[Written, ...]]]:
-            ids = _take(connection, sink, limit, start_id, now)
+            ids = _take(connection, sink, limit, start_id, now, int(only_urgent))
             rows = read_rows(connection, HELD, (as_list(ids),)) if ids else []
             return rows, _newer(connection, sink, rows)
 
@@ -173,10 +176,10 @@ def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tupl
     )
 
 
-def _take(connection: sqlite3.Connection, sink: str, limit: int, start_id: str, now: datetime) -> list[int]:
-    parameters = {"sink": sink, "limit": limit, "now": micros(now)}
+def _take(connection: sqlite3.Connection, sink: str, limit: int, start: str, now: datetime, least: int) -> list[int]:
+    parameters = {"sink": sink, "limit": limit, "now": micros(now), "least": least}
     connection.execute(WAKE, parameters)
-    heads = read_rows(connection, HEADS, {"sink": sink, "limit": limit})
+    heads = read_rows(connection, HEADS, parameters)
     bound = _bound(connection, sink) if heads else {}
     room = limit
     lanes: list[str] = []
@@ -191,11 +194,11 @@ def _take(connection: sqlite3.Connection, sink: str, limit: int, start_id: str, 
         # Behind an opt-out no part of a run that is in doubt is taken.
         if not urgent or (lane, 0) not in bound:
             lanes.append(lane)
-    _claim(connection, ids, start_id, now)
+    _claim(connection, ids, start, now)
     if lanes and room > 0:
         behind = read_rows(connection, BEHIND, parameters | {"lanes": as_list(lanes), "each": -(-room // len(lanes))})
         fitting = _fitting(behind, room)
-        _claim(connection, fitting, start_id, now)
+        _claim(connection, fitting, start, now)
         ids += fitting
     return ids
 

@@ -1,4 +1,4 @@
-"""What people ask of the store beyond what the road needs: read only, and never on the road."""
+"""What is asked of the store beside claiming and settling: read only."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from connector.model.lifecycle import UnitState
 from connector.model.operation import Operation
 from connector.model.outcome import Reason
 from connector.store.documents import operations_from_json
-from connector.store.moments import moment
+from connector.store.moments import micros, moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,12 @@ class UnitNow:
 
 UNITS = """SELECT sink, state, reason, detail, attempts, in_doubt, due_at, settled_at, operations, done
     FROM units WHERE event_id = ? ORDER BY id"""
+
+READY = """SELECT coalesce(sum(size), 0), coalesce(max(urgent), 0) FROM (
+    SELECT size, urgent FROM units INDEXED BY units_ready
+    WHERE sink = :sink AND state = 'ready' ORDER BY urgent DESC, event_id LIMIT :limit)"""
+URGENT_DUE = """SELECT 1 FROM units INDEXED BY units_due
+    WHERE sink = :sink AND state = 'resting' AND urgent = 1 AND due_at <= :now LIMIT 1"""
 
 
 class Overview:
@@ -62,3 +68,9 @@ class Overview:
             )
             for sink, state, reason, detail, attempts, in_doubt, due_at, settled_at, operations, done in rows
         ]
+
+    def ready(self, sink: str, limit: int, now: datetime) -> tuple[int, bool]:
+        """How many operations a claim would find, counted up to so many units, and whether an opt-out is among them."""
+        parameters = {"sink": sink, "limit": limit, "now": micros(now)}
+        operations, urgent = self._reader.execute(READY, parameters).fetchone()
+        return operations, bool(urgent or self._reader.execute(URGENT_DUE, parameters).fetchone())

@@ -56,6 +56,17 @@ class KnownRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Which record a key names."""
+
+    crm: str
+    object: str
+    key_field: str
+    key: str
+    record_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptedOut:
     """A record whose flag says: out."""
 
@@ -133,6 +144,12 @@ def write_shadows(connection: sqlite3.Connection, writes: Iterable[ShadowWrite],
             if write.key_field is not None and write.key is not None and write.key_field != ID_FIELD
         }
         execute_rows(connection, WRITE_LINKS, list(links.values()))
+
+
+def write_links(connection: sqlite3.Connection, links: Iterable[Link]) -> None:
+    """Keep which keys name which records, the later word over the earlier. Runs inside the writer."""
+    rows = {(one.crm, one.object, one.key_field, one.key.casefold()): one.record_id for one in links}
+    execute_rows(connection, WRITE_LINKS, [(*named, record_id) for named, record_id in rows.items()])
 
 
 def _identify(

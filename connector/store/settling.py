@@ -13,7 +13,7 @@ from connector.store import consents
 from connector.store.lanes import promote
 from connector.store.links import unlink_key
 from connector.store.moments import MICROSECOND, micros
-from connector.store.records import write_shadows
+from connector.store.records import write_links, write_shadows
 from connector.store.statements import as_list, execute_rows, read_rows
 from connector.store.units import Settlement
 
@@ -60,6 +60,7 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
         for gone in each.unlinked:
             unlink_key(connection, gone.crm, gone.object, gone.key_field, gone.key)
     write_shadows(connection, (shadow for each in settlements for shadow in each.shadows), now)
+    write_links(connection, (link for each in settlements for link in each.links))
     _answer(connection, settlements, units, now)
 
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
+from connector.store.calls import Calls
 from connector.store.consents import Consents
 from connector.store.database import FileLock, open_reader, open_writer
 from connector.store.dead_letters import DeadLetters
@@ -44,6 +45,7 @@ class Store:
         self.pointers = Pointers(writer, self._reader)
         self.retention = Retention(path, writer, self._reader)
         self.overview = Overview(self._reader)
+        self.calls = Calls(writer, self._reader)
 
     @classmethod
     def open(

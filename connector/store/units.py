@@ -7,7 +7,7 @@ from connector.model.consent import Decision, Phase
 from connector.model.lifecycle import EventState, UnitState
 from connector.model.operation import Operation
 from connector.model.outcome import Reason
-from connector.store.records import ShadowWrite
+from connector.store.records import Link, ShadowWrite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +107,7 @@ class Settlement:
     done: tuple[int, ...] = ()  # indexes of operations delivered by this try
     in_doubt: bool = False
     shadows: tuple[ShadowWrite, ...] = ()
+    links: tuple[Link, ...] = ()
     unlinked: tuple[Unlinked, ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
     rule: str = ""  # of a dead letter: whose operation it is

@@ -27,7 +27,8 @@ TASKS = [
             may_create=n % 7 != 0,
             consent=("Flag__c",),
             clears_flag=n % 6 == 0,
-        )
+        ),
+        record_id="a00000000000001" if n % 4 == 0 else None,
     )
     for n in range(24)
 ]
@@ -39,6 +40,8 @@ CODES = [
     "INVALID_FIELD",
     "NOT_FOUND",
     "UNABLE_TO_LOCK_ROW",
+    "DUPLICATE_VALUE",
+    "REQUIRED_FIELD_MISSING",
     "NEVER_MET",
     "MALFORMED_QUERY",
     "",
@@ -48,7 +51,13 @@ ERROR = st.builds(
     lambda code, message: {"errorCode": code, "statusCode": code, "message": message},
     st.sampled_from(CODES),
     st.sampled_from(
-        ["", "No such column 'A__c' on sobject of type Thing1__c", "Foreign key external ID: k1 not found", 7]
+        [
+            "",
+            "No such column 'A__c' on sobject of type Thing1__c",
+            "Foreign key external ID: k1 not found",
+            "duplicate value found: Key__c duplicates value on record with id: a00000000000001",
+            7,
+        ]
     ),
 )
 RESULT = st.one_of(
@@ -67,6 +76,9 @@ ROW = KEYS.map(lambda key: {"Id": "a00", "Key__c": key, "Flag__c": True, "System
 ROWS = st.builds(
     lambda rows, done: {"done": done, "records": rows}, st.lists(ROW), st.sampled_from([True, True, False, None])
 )
+
+
+DESCRIPTION = st.booleans().map(lambda unique: {"fields": [{"name": "Key__c", "unique": unique}]})
 
 
 @st.composite
@@ -90,7 +102,7 @@ def answers(draw, call):
 @st.composite
 def inner(draw, asked):
     if "records" not in asked:
-        return draw(ROWS)
+        return draw(st.one_of(ROWS, DESCRIPTION))
     return [draw(RESULT) for _ in asked["records"]]
 
 

@@ -23,7 +23,7 @@ async def test_a_flag_that_a_person_has_set_meanwhile_stays(org, shadow):
 
 async def test_nothing_is_sent_when_only_the_flag_was_to_be_cleared(org):
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k", "SMS_Opt_Out__c": True}])
-    (outcome,) = await deliver(org, Task(opt_in()))
+    (outcome,) = await deliver(org, Task(opt_in(), record_id=known))
     assert outcome == Delivered(record_id=known, left_out=("SMS_Opt_Out__c", "SMS_Opt_Out_At__c"))
     assert await org.api_calls() == 1
 
@@ -58,5 +58,6 @@ async def test_a_new_record_is_written_whole(org):
 async def test_a_flag_that_does_not_exist_concerns_only_those_who_clear_it(org):
     wrong = {"Contact": replace(CONSENT, flag="Nonsense__c")}
     salesforce = SalesforceSink("crm", api=Api(version="62.0", client="tests"), consent_fields=wrong)
-    outcomes = await deliver(org, opt_in("a"), contact("b", create={"FirstName": "x"}), by=salesforce)
+    known = Task(opt_in("a"), record_id="003000000000001AAA")
+    outcomes = await deliver(org, known, contact("b", create={"FirstName": "x"}), by=salesforce)
     assert reasons(outcomes) == [Reason.CONFIGURATION, None]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from crm.salesforce_writes import contact, deliver, event, opt_in, reasons, sink
+from crm.salesforce_writes import contact, deliver, event, opt_in, reasons
 
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
@@ -78,16 +78,17 @@ async def test_an_org_in_trouble_is_left_alone_and_the_unsent_rest_is_not_in_dou
 @pytest.mark.parametrize("fault", ["unavailable", "server_error", "limit_exceeded", "dropped_before", "garbage"])
 async def test_a_look_up_that_fails_leaves_nothing_in_doubt_and_writes_nothing(org, fault):
     await org.fault(fault)
-    outcomes = await deliver(org, contact("a", create={"FirstName": "x"}), contact("b"))
+    outcomes = await deliver(org, Task(opt_in("a"), record_id="003000000000001AAA"), contact("b"))
     assert all(isinstance(outcome, Retry) and not outcome.in_doubt for outcome in outcomes)
     assert await org.records("Contact") == []
 
 
-async def test_the_use_of_the_allowance_is_known(org):
-    salesforce = sink()
-    await deliver(org, contact("k"), by=salesforce)
-    assert salesforce.usage.used == 1
-    assert salesforce.usage.maximum == 110_000
+@pytest.mark.parametrize("fault", ["unavailable", "server_error", "limit_exceeded"])
+async def test_nothing_is_written_while_the_keys_cannot_be_learned(org, fault):
+    await org.fault(fault)
+    outcomes = await deliver(org, contact("a", create={"FirstName": "x"}), contact("b"))
+    assert all(isinstance(outcome, Retry) and not outcome.in_doubt for outcome in outcomes)
+    assert await org.records("Contact") == []
 
 
 async def test_no_url_shows_whom_it_is_about(org):
@@ -95,4 +96,4 @@ async def test_no_url_shows_whom_it_is_about(org):
     await deliver(org, write, Task(opt_in("+4790000002")))
     assert org.sent
     assert not any("90000" in call.path for call in org.sent)
-    assert any(b"90000" in orjson.dumps(orjson.loads(call.body)) for call in org.sent)
+    assert any(b"90000" in orjson.dumps(orjson.loads(call.body)) for call in org.sent if call.body)

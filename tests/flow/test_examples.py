@@ -13,7 +13,7 @@ from flow.world import ROOT, a_world
 
 DONOR = "+4798079008"
 PEOPLE = 1000
-MOST_CALLS = 3  # for the contacts and the event records of a thousand people
+MOST_CALLS = 2  # for the contacts and the event records of a thousand people
 NUMBERS = count()
 # "Properties sample from an MasterDLRForward when an end user has opted out", letter by letter.
 OPTED_OUT = (
@@ -248,7 +248,7 @@ async def calls_for_a_thousand_people(world):
     return await world.api_calls() - before
 
 
-async def test_a_thousand_events_of_a_thousand_new_people_cost_at_most_three_calls(world):
+async def test_a_thousand_events_of_a_thousand_new_people_cost_at_most_two_calls(world):
     assert await calls_for_a_thousand_people(world) <= MOST_CALLS
 
 

@@ -54,10 +54,16 @@ async def storm(world, dice):
         share = PEOPLE * EACH * place // len(STORM)
         await world.until(lambda share=share: world.house.store.inbox.received() > share)
         spoils = fault["fault"] == "bad_record"
-        guilty = {"records": [number(person) for person in dice.sample(range(PEOPLE), GUILTY)]} if spoils else {}
+        guilty = {"records": await named(world, dice.sample(range(PEOPLE), GUILTY))} if spoils else {}
         await world.fault(world.salesforce, **fault, **guilty)
         await world.until(lambda spoils=spoils: isolated(world) if spoils else struck(world))
         await world.no_faults(world.salesforce)
+
+
+async def named(world, people):
+    """What their contacts are written by: their keys, and the Ids of those that exist."""
+    numbers = {number(person) for person in people}
+    return [*numbers, *(one["Id"] for one in await world.records() if one["SMS_Key__c"] in numbers)]
 
 
 async def struck(world):

@@ -130,7 +130,12 @@ async def test_tables_are_made_once(tmp_path):
     steps = await store.writer.run(
         lambda connection: connection.execute("SELECT name FROM _sqlite_migrations").fetchall()
     )
-    assert [name for (name,) in steps] == ["m001_first", "m002_gone_records_and_pointers", "m003_stops_and_causes"]
+    assert [name for (name,) in steps] == [
+        "m001_first",
+        "m002_gone_records_and_pointers",
+        "m003_stops_and_causes",
+        "m004_calls",
+    ]
     await store.close()
 
 

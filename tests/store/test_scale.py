@@ -7,17 +7,19 @@ import pytest
 
 from connector.model.lifecycle import UnitState
 from connector.model.outcome import Reason
-from connector.store import dead_letters, inbox, lanes, outbox, plans, questions, settling
+from connector.store import dead_letters, inbox, lanes, outbox, overview, plans, questions, settling
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CRM = "salesforce"
 BLOCKED = 100_000  # units that wait: a statement that looks at them takes tens of milliseconds, a claim takes one
 PARAMETERS = {
-    "sink": CRM, "now": 1, "limit": 10, "each": 2, "lanes": "[]", "ids": "[]", "start": "s", "provider": "p",
+    "sink": CRM, "now": 1, "limit": 10, "each": 2, "lanes": "[]", "ids": "[]", "start": "s", "provider": "p", "least": 0,
 }  # fmt: skip
 NAMED = {
     "wake": outbox.WAKE,
     "heads": outbox.HEADS,
+    "ready": overview.READY,
+    "urgent due": overview.URGENT_DUE,
     "behind": outbox.BEHIND,
     "bound": outbox.BOUND,
     "take": outbox.TAKE,

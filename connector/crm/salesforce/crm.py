@@ -6,6 +6,7 @@ from pathlib import Path
 
 from connector.config.secrets import resolve
 from connector.crm.crm import Crm, Needs, Watching
+from connector.crm.salesforce import decode
 from connector.crm.salesforce.checkup import checkup
 from connector.crm.salesforce.describe import Wanted, preflight
 from connector.crm.salesforce.feed import SalesforceFeed
@@ -14,6 +15,7 @@ from connector.crm.salesforce.objects import Describer
 from connector.crm.salesforce.outbound import OutboundDoor
 from connector.crm.salesforce.settings import OutboundSettings, SalesforceSettings
 from connector.crm.salesforce.sink import SalesforceSink
+from connector.delivery.quota import Quota
 from connector.model.exchange import Exchange
 from connector.model.finding import Finding
 from connector.model.roles import Feed
@@ -45,22 +47,30 @@ def build(name: str, settings: SalesforceSettings, base: Path, region: str | Non
     def examine(needs: Sequence[Needs], now: Callable[[], datetime]) -> Exchange[list[Finding]]:
         return checkup(api, needs, settings.composites, now)
 
+    sink = SalesforceSink(
+        name,
+        api=api,
+        consent_fields=consent,
+        region=region,
+        batch=settings.batch,
+        composite=settings.composites,
+        duplicates=settings.duplicates,
+        recreate=settings.deleted == "recreate",
+    )
+
+    def prepare(needs: Sequence[Needs]) -> Exchange[None]:
+        return sink.prepare([(one.object, key_field) for one in needs for key_field in one.made_by])
+
     doors = (_door(name, settings.outbound, base),) if settings.outbound else ()
     return Crm(
         name=name,
         doors=doors,
         credentials=SalesforceCredentials(settings.url, settings.sign_in.resolve(base)),
-        sink=SalesforceSink(
-            name,
-            api=api,
-            consent_fields=consent,
-            region=region,
-            batch=settings.batch,
-            composite=settings.composites,
-            duplicates=settings.duplicates,
-            recreate=settings.deleted == "recreate",
-        ),
+        sink=sink,
+        prepare=prepare,
         feed=feed,
+        quota=Quota(share=settings.quota.share, reserve=settings.quota.reserve_for_opt_outs),
+        usage=decode.usage,
         describe=Describer(api).describe,
         preflight=look,
         checkup=examine,

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from connector.crm.salesforce.errors import STATUSES, judge, known
+from connector.delivery.quota import Usage
 from connector.model.exchange import CallFailed, Failure, HttpReply, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
@@ -27,14 +28,6 @@ FAILURES: dict[Failure, Retry] = {
     Failure.CREDENTIALS: Retry(reason=Reason.CREDENTIALS),
 }
 UNREADABLE = object()  # what a body is that is no JSON
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """API calls of the whole org in the last 24 hours, ours and everyone else's."""
-
-    used: int
-    maximum: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,12 +102,18 @@ def _put_parent(body: dict[str, Any], name: str, parent: Parent) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
-    """Up to 200 records of one request: upserts of one object by one external ID, or updates by Id (both None)."""
+    """Up to 200 records of one request: upserts of one object by one external ID, updates by Id (both None), or new records."""
 
     records: Sequence[bytes]
     object: str | None = None
     key_field: str | None = None
     allow: bool = False  # records that a duplicate rule only warns of are saved all the same
+    insert: bool = False
+
+    @property
+    def method(self) -> str:
+        """How it is sent."""
+        return "POST" if self.insert else "PATCH"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +141,8 @@ class Api:
     def collection(self, collection: Collection) -> HttpCall:
         """One collections request on its own."""
         headers = ALLOWED if collection.allow else {}
-        return self._write("PATCH", self._collection_path(collection), _collection_body(collection), headers)
+        path = self._collection_path(collection)
+        return self._write(collection.method, path, _collection_body(collection), headers)
 
     def collections(self, collections: Sequence[Collection]) -> HttpCall:
         """Up to five collections in one composite request: one API call, done in this order, each independent."""
@@ -145,7 +152,7 @@ class Api:
             _composite_body(
                 [
                     {
-                        "method": "PATCH",
+                        "method": one.method,
                         "url": self._collection_path(one),
                         "body": _collection_body(one),
                         **({"httpHeaders": ALLOWED} if one.allow else {}),
@@ -236,7 +243,7 @@ class Api:
 
     def _collection_path(self, collection: Collection) -> str:
         path = f"{self.root}/composite/sobjects"
-        if collection.object is None or collection.key_field is None:
+        if collection.insert or collection.object is None or collection.key_field is None:
             return path
         return f"{path}/{identifier(collection.object)}/{identifier(collection.key_field)}"
 

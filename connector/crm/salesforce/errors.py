@@ -27,6 +27,7 @@ STATUSES: dict[int, Retry] = {
 # Fields that the integration user may not write, as INVALID_FIELD_FOR_INSERT_UPDATE names them.
 UNWRITABLE = re.compile(r"Unable to create/update fields: (\w+)")
 MISSING_COLUMN = re.compile(r"No such column '([^']+)' on (?:sobject of type|entity) '?(\w+)")
+HOLDER = re.compile(r"duplicate value found: (\S+) duplicates value on record with id: ([A-Za-z0-9]{15,18})\b")
 
 
 def known(code: str) -> bool:
@@ -60,6 +61,12 @@ def _guilty_field(message: str, fields: Sequence[str]) -> str:
         return column[0]
     named = UNWRITABLE.search(message)
     return named[1] if named else next(iter(fields), "")
+
+
+def holder(detail: str, key_field: str) -> str | None:
+    """The Id of the record that holds this external ID already, from the words with which a new record was refused."""
+    named = HOLDER.search(detail)
+    return named[2] if named is not None and named[1].casefold() == key_field.casefold() else None
 
 
 def missing_column(message: str) -> tuple[str, str] | None:

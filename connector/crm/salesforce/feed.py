@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from connector.crm.salesforce import changes, decode
-from connector.crm.salesforce.decode import Failed, Usage
+from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.encode import Api
 from connector.model.exchange import Exchange, HttpCall, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
@@ -39,7 +39,6 @@ class SalesforceFeed:
         self.fields = tuple(fields)
         self.key_fields = tuple(key_fields)
         self.every = every
-        self.usage: Usage | None = None  # of the org's API calls, as last heard
         self._api = api
         self._overlap = overlap
         self._read = tuple(dict.fromkeys((*self.fields, *self.key_fields)))
@@ -95,8 +94,6 @@ class SalesforceFeed:
             call = self._api.read(path)
 
     def _body(self, reply: Reply) -> Mapping[str, Any] | Retry:
-        if isinstance(reply, HttpReply):
-            self.usage = decode.usage(reply.headers) or self.usage
         whole = decode.answer(reply)
         body = whole if isinstance(whole, Failed) else decode.rows(whole)
         return decode.read_failure(body) if isinstance(body, Failed) else body

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from connector.crm.salesforce import decode
-from connector.crm.salesforce.decode import Failed, Usage, value_of
+from connector.crm.salesforce.decode import Failed, value_of
 from connector.crm.salesforce.encode import Api, identifier, literal
 from connector.crm.salesforce.survivors import is_deleted, master, mergeable, soql
-from connector.model.exchange import Exchange, HttpReply
+from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
@@ -72,7 +72,6 @@ class LookUp:
         self.gone: dict[int, str] = {}  # where no living record has the key: the Id that leads on from a deleted one
         self.failed: dict[int, Outcome] = {}
         self.stopped: Retry | None = None  # Salesforce cannot be worked with now: some are in neither
-        self.usage: Usage | None = None
 
     def run(self, wanted: Sequence[Wanted]) -> Exchange[None]:
         """Ask for all of them: up to a thousand in one API call."""
@@ -87,8 +86,6 @@ class LookUp:
             ]
             again: list[list[Query]] = []
             for batch, reply in zip(batches, replies, strict=True):
-                if isinstance(reply, HttpReply):
-                    self.usage = decode.usage(reply.headers) or self.usage
                 whole = decode.answer(reply)
                 parts = whole if isinstance(whole, Failed) else decode.subanswers(whole, len(batch))
                 if not isinstance(parts, Failed):

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.candidates import Candidate, Crowd, Search, Sought, candidates, choose
-from connector.crm.salesforce.decode import Failed, Usage
+from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.encode import Api
 from connector.crm.salesforce.household import Write, mark, with_others
 from connector.crm.salesforce.kin import Kin, with_parents
 from connector.crm.salesforce.lookups import Found, LookUp, Wanted
 from connector.crm.salesforce.survivors import comparable, survivors
-from connector.model.exchange import Exchange, HttpReply
+from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, IfNone, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.roles import ConsentFields, Shadow, Task
@@ -50,7 +50,6 @@ class Matching:
         self.outcomes: dict[int, Outcome] = {}
         self.household: dict[int, tuple[str, ...]] = {}  # records beside it that an opt-out is for as well
         self.stopped: Retry | None = None  # Salesforce cannot be worked with now: some are in none of these
-        self.usage: Usage | None = None
         self._asked: Mapping[int, RecordWrite] = {}
         self._api = api
         self._region = region
@@ -66,8 +65,6 @@ class Matching:
         while searches and self.stopped is None:
             search = searches.popleft()
             (reply,) = yield [replace(self._api.queries([search.soql]), timeout=SEARCH_TIMEOUT)]
-            if isinstance(reply, HttpReply):
-                self.usage = decode.usage(reply.headers) or self.usage
             answer = decode.answer(reply)
             parts = answer if isinstance(answer, Failed) else decode.subanswers(answer, 1)
             part = parts if isinstance(parts, Failed) else parts[0]
@@ -131,7 +128,6 @@ class Matching:
                 for index, record_id in remembered.items()
             ]
         )
-        self.usage = look_up.usage
         self.stopped = look_up.stopped
         self.outcomes |= look_up.failed
         for index, found in look_up.found.items():

@@ -12,6 +12,7 @@ from connector.model.operation import Parent, Value
 RECORDS = 200  # of one collection
 OBJECTS = 10  # runs of one type in a collection of updates by Id
 COLLECTIONS = 5  # of one composite
+ACCOUNT = "AccountId"  # a contact's household, in the nonprofit packages too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +29,22 @@ class Item:
     record_id: str | None = None  # by which it is updated
     allow: bool = False  # though a duplicate rule may warn of it
     alone: bool = False  # it has made whole requests fail
+    insert: bool = False  # it must be new: where its key is taken, it is refused
+    assumed: bool = False  # it is taken to exist, because it once did
 
     @property
     def plain(self) -> bool:
         """Whether it must not travel in a composite, which would read a part of its text as a reference, or fail with it."""
         return self.alone or REFERENCE in self.body
+
+    @property
+    def household(self) -> tuple[str, ...]:
+        """What Salesforce locks along with it, as far as it names it: its parents, its account among them."""
+        return tuple(
+            value.key.casefold() if isinstance(value, Parent) else str(value)
+            for name, value in self.fields.items()
+            if isinstance(value, Parent) or name == ACCOUNT
+        )
 
     def uses(self, column: str, object_name: str) -> bool:
         """Whether it names this field of this object, its own or a parent's."""
@@ -51,8 +63,13 @@ class Parcel:
 
     @property
     def key_field(self) -> str | None:
-        """The external ID by which all of them are upserted; None where they are updated by Id."""
+        """The external ID that names all of them; None where they are updated by Id."""
         return self.items[0].key_field
+
+    @property
+    def upserted(self) -> bool:
+        """Whether they are upserted by that external ID."""
+        return self.key_field is not None and not self.items[0].insert
 
     @property
     def plain(self) -> bool:
@@ -68,6 +85,7 @@ class Parcel:
             object=first.object if first.key_field is not None else None,
             key_field=first.key_field,
             allow=first.allow,
+            insert=first.insert,
         )
 
 
@@ -75,8 +93,11 @@ Shipment = Sequence[Parcel]  # the parcels of one request, in order
 
 
 def pack(items: Iterable[Item]) -> list[Parcel]:
-    """Parcels of one kind each, those of earlier stages first."""
-    kinds: dict[tuple[int, str, str, bool, bool, int, int], list[Item]] = {}
+    """Parcels of one kind each, those of earlier stages first.
+
+    Records of one household stand side by side, so that few transactions of Salesforce hold its lock.
+    """
+    kinds: dict[tuple[int, str, str, bool, bool, bool, int, int], list[Item]] = {}
     updates: dict[str, int] = {}
     for item in items:
         turn = 0
@@ -85,12 +106,13 @@ def pack(items: Iterable[Item]) -> list[Parcel]:
             turn = updates[item.record_id] = updates.get(item.record_id, -1) + 1
         name = item.object if item.key_field is not None else ""
         apart = item.index if item.alone else -1
-        kind = (item.stage, name, item.key_field or "", item.plain, item.allow, turn, apart)
+        kind = (item.stage, name, item.key_field or "", item.plain, item.allow, item.insert, turn, apart)
         kinds.setdefault(kind, []).append(item)
     parcels: list[Parcel] = []
     # A stable sort: within a stage in the order of the batch, but suspects last.
     for kind in sorted(kinds, key=lambda kind: (kind[0], kind[-1] >= 0)):
-        parcels += _cut(kinds[kind]) if kind[2] else _cut(sorted(kinds[kind], key=lambda item: item.object))
+        near = sorted(kinds[kind], key=lambda item: item.household)
+        parcels += _cut(near) if kind[2] else _cut(sorted(near, key=lambda item: item.object))
     return parcels
 
 

@@ -6,14 +6,15 @@ from dataclasses import replace
 from enum import StrEnum
 
 from connector.crm.salesforce import decode
-from connector.crm.salesforce.decode import Failed, Usage
+from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.detours import Astray, Detours
 from connector.crm.salesforce.encode import Api
 from connector.crm.salesforce.errors import missing_column
 from connector.crm.salesforce.kin import Kin
 from connector.crm.salesforce.parcels import COLLECTIONS, Item, Parcel, Shipment, pack, ship, split
 from connector.crm.salesforce.poison import Hunt
-from connector.model.exchange import Exchange, HttpCall, HttpReply, Reply
+from connector.crm.salesforce.presence import Surprises
+from connector.model.exchange import Exchange, HttpCall, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
 
@@ -26,7 +27,10 @@ class Composite(StrEnum):
 
 
 class Sending:
-    """One batch on its way. `outcomes` may hold some from the start: of records that are not sent."""
+    """One batch on its way. `outcomes` may hold some from the start: of records that are not sent.
+
+    What was taken for new or for known and proves to be otherwise has no outcome at the end: `surprises` tells of it.
+    """
 
     def __init__(
         self,
@@ -49,11 +53,12 @@ class Sending:
         self._astray: dict[int, Astray] = {}  # for which a way around is to be found
         self._went_astray: set[int] = set()
         self._hunt = hunt
+        self.surprises = Surprises()
+        self.stopped: Retry | Rejected | None = None  # Salesforce cannot be worked with now
         self.composite = composite
-        self.usage: Usage | None = None
 
     def run(self, items: Sequence[Item]) -> Exchange[None]:
-        """Send them. Afterwards each of them has an outcome."""
+        """Send them. Afterwards each of them has an outcome, or is a surprise."""
         self._queue.extend(ship(pack(items), self._room))
         while self._queue or self._astray or self._later:
             if not self._queue:
@@ -83,24 +88,27 @@ class Sending:
                 self._settle(one.item, way)
         return again
 
+    def take_surprises(self) -> Surprises:
+        """The surprises so far. What is sent from now on is sent knowing them, and brings none."""
+        surprises, self.surprises = self.surprises, Surprises()
+        self._went_astray = set()
+        return surprises
+
     def _call(self, shipment: Shipment) -> HttpCall:
         if len(shipment) == 1:
             return self._api.collection(shipment[0].collection)
         return self._api.collections([parcel.collection for parcel in shipment])
 
     def _take(self, shipment: Shipment, reply: Reply) -> None:
-        if isinstance(reply, HttpReply):
-            self.usage = decode.usage(reply.headers) or self.usage
         whole = decode.answer(reply)
         if isinstance(whole, Failed):
             self._stop(shipment, whole.outcome)
         elif len(shipment) == 1:
-            key_field = shipment[0].key_field
-            results = decode.records(whole, len(shipment[0].items), key_field=key_field or "")
+            results = decode.records(whole, len(shipment[0].items), key_field=shipment[0].key_field or "")
             if isinstance(results, Failed):
                 self._take_failure(shipment, results)
                 return
-            if self._room == 1 and self.composite is Composite.UNTRIED and key_field is not None:
+            if self._room == 1 and self.composite is Composite.UNTRIED and shipment[0].upserted:
                 # Alone it goes and inside a composite it does not: the org refuses the way, not the records.
                 self.composite = Composite.REFUSED
             self._hunt.answered()
@@ -119,7 +127,7 @@ class Sending:
             else decode.records(part, len(parcel.items), key_field=parcel.key_field or "")
             for parcel, part in zip(shipment, parts, strict=True)
         ]
-        upserts = [result for parcel, result in zip(shipment, results, strict=True) if parcel.key_field is not None]
+        upserts = [result for parcel, result in zip(shipment, results, strict=True) if parcel.upserted]
         if self.composite is Composite.UNTRIED and upserts:
             if all(isinstance(result, Failed) and result.no_such_path for result in upserts):
                 self._room = 1
@@ -130,7 +138,7 @@ class Sending:
             if not isinstance(result, Failed):
                 self._hunt.answered()
                 self._settle_all(parcel, result)
-            elif self._room == 1 and result.no_such_path and parcel.key_field is not None:
+            elif self._room == 1 and result.no_such_path and parcel.upserted:
                 first.append(parcel)
             elif result.spoiled or (result.crashed and self._hunt.goes_on([parcel])):
                 first += [piece for pieces in self._isolate([parcel], result) for piece in pieces]
@@ -173,6 +181,7 @@ class Sending:
         for parcel in shipment:
             self._settle_all(parcel, [outcome] * len(parcel.items))
         unsent = replace(outcome, in_doubt=False) if isinstance(outcome, Retry) else outcome
+        self.stopped = unsent
         for item in self._later + [item for waiting in self._queue for parcel in waiting for item in parcel.items]:
             self._outcomes[item.index] = unsent
         self._outcomes |= dict.fromkeys(self._astray, unsent)
@@ -188,6 +197,8 @@ class Sending:
         for parcel in shipment:
             items: list[Item] = []
             for item in parcel.items:
+                if self.surprises.orphaned(item.index, self._kin.before[item.index]):
+                    continue
                 fate = self._fate(item)
                 if fate is None:
                     items.append(item)
@@ -214,9 +225,11 @@ class Sending:
             self._settle(item, outcome)
 
     def _settle(self, item: Item, outcome: Outcome) -> None:
-        if isinstance(outcome, Delivered) and item.left_out:
-            outcome = replace(outcome, left_out=item.left_out)
+        if isinstance(outcome, Delivered) and (item.left_out or item.insert):
+            outcome = replace(outcome, left_out=item.left_out, created=outcome.created or item.insert)
         if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
+            if self.surprises.orphaned(item.index, self._kin.before[item.index], missing=True):
+                return
             fate = self._fate(item)
             if fate is None and item.index not in self._waited and self._parents_open(item):
                 self._waited.add(item.index)
@@ -227,8 +240,8 @@ class Sending:
         if fresh and isinstance(outcome, Retry | Rejected) and self._detours.know(outcome, item):
             self._went_astray.add(item.index)
             self._astray[item.index] = Astray(item=item, outcome=outcome)
-            return
-        self._outcomes[item.index] = outcome
+        elif not self.surprises.met(item, outcome):
+            self._outcomes[item.index] = outcome
 
     def _parents_open(self, item: Item) -> bool:
         return any(parent not in self._outcomes for parent in self._kin.before[item.index])

@@ -70,6 +70,15 @@ class ConsentFieldsSettings(Strict):
     """Fields that are written together with the flag: since when, by whom."""
 
 
+class QuotaSettings(Strict):
+    """How many of the org's API calls, which Salesforce counts over the last 24 hours for all who use it, the connector takes."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The part of them that it may use."""
+    reserve_for_opt_outs: Annotated[int, Field(ge=0)] = 500
+    """How many of these are kept for opt-outs; at the most a fifth of its part."""
+
+
 class OutboundSettings(Strict):
     """The door for Outbound Messages, by which the org tells of changes within seconds."""
 
@@ -91,9 +100,11 @@ class SalesforceSettings(Strict):
     consent_fields: dict[FieldName, ConsentFieldsSettings] = Field(default_factory=dict)
     """By object: the fields that bear consent."""
     # The shipped mappings write the contact twice and an event record for one callback: of a thousand such callbacks two full calls
-    # are left when the same records are folded, and one for the look-ups.
+    # are left when the same records are folded.
     batch: Annotated[int, Field(ge=1, le=5000)] = 3000
-    """How many records go out together at the most; smaller where the org's triggers are slow."""
+    """How many operations go out together at the most; fewer by itself while the org is slow or its records are locked."""
+    quota: QuotaSettings = QuotaSettings()
+    """How many of the org's API calls the connector takes."""
     composite: Literal["auto", "on", "off"] = "auto"
     """Whether up to five collections go in one API call; `auto` finds out whether the org takes it."""
     outbound: OutboundSettings | None = None

@@ -1,8 +1,9 @@
 """The sink: a batch of record writes becomes look-ups, then collections, then one outcome for each."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
-from connector.crm.salesforce.decode import Usage
+from connector.crm.salesforce.assumed import NOT_ASKED, Batch
 from connector.crm.salesforce.detours import Detours
 from connector.crm.salesforce.duplicates import Policy
 from connector.crm.salesforce.encode import RECORD_ID, Api, BadName, Unencodable, identifier, record
@@ -11,14 +12,13 @@ from connector.crm.salesforce.lookups import Found, LookUp, Wanted
 from connector.crm.salesforce.matching import PEOPLE, Matching, known_of, same
 from connector.crm.salesforce.parcels import Item
 from connector.crm.salesforce.poison import Suspects
+from connector.crm.salesforce.presence import Keys, Stance
 from connector.crm.salesforce.sending import Composite, Sending
 from connector.crm.salesforce.survivors import Survivor
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.roles import ConsentFields, Task
-
-NOT_ASKED = Found(record_id="")  # stands for a record that needs no look-up
 
 
 class SalesforceSink:
@@ -42,7 +42,6 @@ class SalesforceSink:
         """
         self.name = name
         self.batch = batch
-        self.usage: Usage | None = None  # of the org's API calls, as last heard
         self._api = api
         self._consent_fields = {entry.casefold(): fields for entry, fields in (consent_fields or {}).items()}
         self._composite = composite
@@ -51,6 +50,7 @@ class SalesforceSink:
         self._duplicates = {entry.casefold(): policy for entry, policy in (duplicates or {}).items()}
         self._recreate = recreate
         self._suspects = Suspects()
+        self._keys = Keys(api, inserts=recreate)
 
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
         """Write the batch: parents before children, up to a thousand records for one API call.
@@ -67,55 +67,73 @@ class SalesforceSink:
                 outcomes[index] = checked
         matching = Matching(self._api, region=self._region, consent=self._consent_fields, people=self._people)
         yield from matching.run({index: tasks[index] for index, write in writes.items() if write.match is not None})
-        self.usage, self._people = matching.usage or self.usage, matching.people
+        self._people = matching.people
         if matching.stopped is not None:
             outcomes |= dict.fromkeys(writes, matching.stopped)
             return [outcomes[index] for index in range(len(tasks))]
         writes |= matching.writes
         outcomes |= matching.outcomes
-        look_up = LookUp(self._api)
-        look_up.found |= matching.found
-        wanted = [
-            want
-            for index, write in writes.items()
-            if index not in matching.found
-            and index not in outcomes
-            and (want := self._wanted(index, write, tasks[index].gone))
-        ]
-        if wanted:
-            yield from look_up.run(wanted)
-            self.usage = look_up.usage or self.usage
-            if look_up.stopped is not None:
-                outcomes |= dict.fromkeys(writes, look_up.stopped)
-                return [outcomes[index] for index in range(len(tasks))]
-            outcomes |= look_up.failed
         family = kin(
             {index: task.operation for index, task in enumerate(tasks) if isinstance(task.operation, RecordWrite)}
         )
         matching.lead(family, writes, outcomes)
-
-        def make(index: int, write: RecordWrite, survivor: Survivor | None = None) -> Item | Outcome:
-            task, found = tasks[index], look_up.found.get(index, NOT_ASKED)
-            if survivor is not None:
-                flag = survivor.value(self._consent(write).flag) if write.clears_flag else None
-                # What our shadow says is not of this record: an opt-out that it bears counts as a person's.
-                task, found = Task(write), Found(record_id=survivor.record_id, flag=flag)
-            ready = self._ready(index, family.stages[index], task, write, found)
-            return self._suspects.apart(ready, writes[index].record) if isinstance(ready, Item) else ready
-
-        detours = Detours(self._api, writes, make, policy=self._policy, columns=self._columns)
-        moved = yield from self._moved(detours, writes, look_up, tasks)
-        made = {index: outcomes.get(index) or moved.get(index) or make(index, write) for index, write in writes.items()}
-        outcomes |= {index: one for index, one in made.items() if not isinstance(one, Item)}
-        items = [one for one in made.values() if isinstance(one, Item)]
+        open_writes = {index: one for index, one in writes.items() if index not in outcomes}
+        stances = yield from self._keys.stances(open_writes, tasks, matching.found)
+        if isinstance(stances, Retry):
+            outcomes |= dict.fromkeys(open_writes, stances)
+            return [outcomes[index] for index in range(len(tasks))]
+        batch = Batch(tasks, writes, family, outcomes, dict(matching.found))
+        detours = Detours(self._api, writes, partial(self._make, batch), policy=self._policy, columns=self._columns)
         hunt = self._suspects.hunt()
         sending = Sending(self._api, family, outcomes, self._composite, detours=detours, hunt=hunt)
-        yield from sending.run(items)
+        yield from self._send(batch, stances, sending, detours)
+        surprises = sending.take_surprises()
+        if sending.stopped is not None:
+            outcomes.update(dict.fromkeys(surprises, sending.stopped))
+        else:
+            yield from self._send(batch, batch.second_thoughts(surprises), sending, detours)
         self._suspects.end(hunt, outcomes, {index: write.record for index, write in writes.items()})
         self._composite = sending.composite
-        self.usage = sending.usage or self.usage
         yield from matching.conclude(outcomes, self.write)
         return [outcomes[index] for index in range(len(tasks))]
+
+    def prepare(self, keys: Sequence[tuple[str, str]]) -> Exchange[None]:
+        """Learn of these keys (object, external ID) what the first batch would have to ask."""
+        yield from self._keys.learn(keys)
+
+    def _send(self, batch: Batch, stances: Mapping[int, Stance], sending: Sending, detours: Detours) -> Exchange[None]:
+        """Send these of the batch. Each has an outcome then, or is a surprise."""
+        look_up = LookUp(self._api)
+        wanted = [self._wanted(index, batch.writes[index]) for index, one in stances.items() if one is Stance.ASK]
+        if wanted:
+            yield from look_up.run(wanted)
+            if look_up.stopped is not None:
+                batch.outcomes.update(dict.fromkeys(stances, look_up.stopped))
+                return
+            batch.outcomes.update(look_up.failed)
+        batch.assume(stances, look_up.found)
+        moved = yield from self._moved(detours, batch, look_up)
+        items: list[Item] = []
+        for index in stances:
+            if index in batch.outcomes:
+                continue
+            made = moved.get(index) or self._make(batch, index, batch.writes[index])
+            if isinstance(made, Item):
+                items.append(made)
+            else:
+                batch.outcomes[index] = made
+        yield from sending.run(items)
+
+    def _make(self, batch: Batch, index: int, write: RecordWrite, survivor: Survivor | None = None) -> Item | Outcome:
+        """The record as it is to be sent, or its outcome; to the survivor where it has been merged into that."""
+        task, found, stance = batch.tasks[index], batch.found[index], batch.stances[index]
+        if survivor is not None:
+            flag = survivor.value(self._consent(write).flag) if write.clears_flag else None
+            # What our shadow says is not of this record: an opt-out that it bears counts as a person's.
+            task, found = Task(write), Found(record_id=survivor.record_id, flag=flag)
+            stance = Stance.FOUND
+        ready = self._ready(index, batch.family.stages[index], task, write, found, stance)
+        return self._suspects.apart(ready, batch.writes[index].record) if isinstance(ready, Item) else ready
 
     def _checked(self, task: Task) -> RecordWrite | Rejected:
         """The task's write, if it can be asked for by its key."""
@@ -144,30 +162,23 @@ class SalesforceSink:
             return Rejected(reason=Reason.CONFIGURATION, detail=detail)
         return write
 
-    def _wanted(self, index: int, write: RecordWrite, gone: str | None) -> Wanted | None:
-        """What must be known before this write; None where nothing is."""
-        if write.clears_flag:
-            return Wanted(index=index, write=write, flag=self._consent(write).flag)
-        by_id = write.key_field == ID_FIELD
-        if not by_id and (write.create or not write.may_create or gone is not None):
-            return Wanted(index=index, write=write)
-        return None
+    def _wanted(self, index: int, write: RecordWrite) -> Wanted:
+        """What must be known before this write."""
+        return Wanted(index=index, write=write, flag=self._consent(write).flag if write.clears_flag else None)
 
-    def _moved(
-        self, detours: Detours, writes: Mapping[int, RecordWrite], look_up: LookUp, tasks: Sequence[Task]
-    ) -> Exchange[dict[int, Item | Outcome]]:
+    def _moved(self, detours: Detours, batch: Batch, look_up: LookUp) -> Exchange[dict[int, Item | Outcome]]:
         """The writes whose key named a record that is gone: they follow it where it was merged into another."""
         gone = {
             index: record_id
             for index, found in look_up.found.items()
-            if found is None and (record_id := look_up.gone.get(index) or tasks[index].gone) is not None
+            if found is None and (record_id := look_up.gone.get(index) or batch.tasks[index].gone) is not None
         }
         living = yield from detours.moved(gone)
         if isinstance(living, Retry):
             return dict.fromkeys(gone, living)
         ways: dict[int, Item | Outcome] = {}
         for index, survivor in living.items():
-            write = writes[index]
+            write = batch.writes[index]
             if survivor is not None:
                 ways[index] = detours.redirect(index, survivor)
             elif not self._recreate and not (write.consent and not write.clears_flag):
@@ -186,7 +197,9 @@ class SalesforceSink:
     def _consent(self, write: RecordWrite) -> ConsentFields:
         return self._consent_fields[write.object.casefold()]
 
-    def _ready(self, index: int, stage: int, task: Task, write: RecordWrite, found: Found | None) -> Item | Outcome:
+    def _ready(
+        self, index: int, stage: int, task: Task, write: RecordWrite, found: Found | None, stance: Stance
+    ) -> Item | Outcome:
         """The record as it is to be sent, or the outcome where nothing is."""
         by_id = write.key_field == ID_FIELD
         if found is None and (by_id or not write.may_create):
@@ -201,7 +214,7 @@ class SalesforceSink:
         if known is not None and not fields:
             return Delivered(record_id=known.record_id, left_out=left_out)
         # A record that may only be updated is written by its Id, so that not even a race can create it.
-        only_update = by_id or not write.may_create
+        only_update = by_id or not write.may_create or stance is Stance.KNOWN
         key_field = ID_FIELD if only_update else write.key_field
         key = known.record_id if known is not None and only_update else write.key
         try:
@@ -220,6 +233,8 @@ class SalesforceSink:
             left_out=left_out,
             record_id=key if only_update else None,
             allow=known is not None or only_update or self._policy(write.object) is Policy.ALLOW,
+            insert=stance is Stance.NEW,
+            assumed=stance is Stance.KNOWN,
         )
 
     def _set_by_a_person(self, task: Task, write: RecordWrite, found: Found) -> bool:

@@ -64,6 +64,7 @@ class Control:
             web.post("/_sandbox/faults", self.add_fault),
             web.delete("/_sandbox/faults", self.clear_faults),
             web.get("/_sandbox/stats", self.stats),
+            web.put("/_sandbox/usage", self.allow),
             web.post("/_sandbox/reset", self.reset),
             web.get("/_sandbox/records/{object}", self.list_records),
             web.post("/_sandbox/records/{object}", self.edit_records),
@@ -101,14 +102,16 @@ class Control:
 
     async def stats(self, _: web.Request) -> web.Response:
         """How much was asked of the org, and how much it holds."""
-        return _json(
-            {
-                "api_calls": self._usage.calls,
-                "logins": self._usage.logins,
-                "requests": dict(self._usage.requests),
-                "records": self._database.counts(),
-            }
-        )
+        return _json({**self._usage.shown(), "records": self._database.counts()})
+
+    async def allow(self, request: web.Request) -> web.Response:
+        """Set the daily limit and how much of it is used up: {"limit": 1000, "used": 990}."""
+        body = await _document(request)
+        limit, used = body.get("limit", self._usage.limit), body.get("used", self._usage.used)
+        if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in (limit, used)):
+            raise ControlError("limit and used must be whole numbers, 0 or more.")
+        self._usage.allow(limit, used)
+        return _json({"limit": limit, "used": used})
 
     async def reset(self, _: web.Request) -> web.Response:
         """Forget records, history, faults, statistics, bulk jobs and outbound targets; sessions live on."""

@@ -142,7 +142,8 @@ class Server:
         target = request.raw_path
         struck = self._strike(request.method, target, raw)
         if "slow" in struck:
-            await asyncio.sleep(struck["slow"].seconds)
+            with self._usage.under_way(writes=_writes(request.method, target, raw)):
+                await asyncio.sleep(struck["slow"].seconds)
         response = self._stopped(request, struck)
         if response is not None:
             return response

@@ -1,0 +1,193 @@
+"""Whether records exist, where it matters: what is assumed of each before it is sent, and what then proves to be otherwise.
+
+A field that is only for new records must not overwrite what people have written since. Asking first costs a call for every
+thousand records; a key that is unique in the org needs no question, for an insert of a record that exists is refused.
+
+Source: Object Reference, "StatusCode" (DUPLICATE_VALUE, REQUIRED_FIELD_MISSING).
+"""
+
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from enum import Enum, auto
+from itertools import chain
+from typing import Protocol
+
+from connector.crm.salesforce import decode
+from connector.crm.salesforce.decode import Failed, value_of
+from connector.crm.salesforce.describe import fields_of
+from connector.crm.salesforce.encode import QUERY_BATCH, Api, identifier
+from connector.crm.salesforce.errors import holder
+from connector.crm.salesforce.survivors import DELETED, MASTER, mergeable
+from connector.model.exchange import Exchange
+from connector.model.operation import ID_FIELD, RecordWrite
+from connector.model.outcome import Outcome, Reason, Rejected, Retry
+from connector.model.roles import Task
+
+GONE = frozenset(
+    {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"}
+)  # the second one when the recycle bin was emptied
+SURE = frozenset(
+    {Reason.CONFIGURATION, Reason.BAD_VALUE, Reason.NEEDS_PERSON}
+)  # refusals that are the same for a record that exists
+TRIES = 3  # of describing an object of which the org will not tell: after that its records are looked up
+
+
+class Stance(Enum):
+    """What is assumed of a record before it is sent."""
+
+    ANY = auto()  # it makes no difference whether it exists
+    ASK = auto()  # it is looked up first
+    NEW = auto()  # nobody has met it: an insert tells
+    KNOWN = auto()  # it once existed: an update by its Id tells where it is gone
+    FOUND = auto()  # it was looked for already
+
+
+class Sent(Protocol):
+    """A record on its way."""
+
+    @property
+    def index(self) -> int:
+        """Its place in the batch."""
+
+    @property
+    def key_field(self) -> str | None:
+        """The external ID that names it."""
+
+    @property
+    def insert(self) -> bool:
+        """Whether it was taken for new."""
+
+    @property
+    def assumed(self) -> bool:
+        """Whether it was taken to exist."""
+
+
+class Surprises:
+    """Records of one batch that were not what they were taken for, or may not have been: they are sent once more."""
+
+    def __init__(self) -> None:
+        self.existing: dict[int, str] = {}  # taken for new; their Ids
+        self.doubted: set[int] = set()  # refused as new: perhaps for what does not count where they exist
+        self.absent: set[int] = set()  # taken to exist, and gone
+        self.orphans: set[int] = set()  # children of these
+
+    def __iter__(self) -> Iterator[int]:
+        return chain(self.existing, self.doubted, self.absent, self.orphans)
+
+    def met(self, item: Sent, outcome: Outcome) -> bool:
+        """Whether the outcome shows that the record is not what it was taken for, or may not be."""
+        if item.insert:
+            if isinstance(outcome, Rejected) and outcome.reason not in SURE:
+                self.doubted.add(item.index)
+                return True
+            owner = holder(outcome.detail, item.key_field or "") if isinstance(outcome, Retry) else None
+            if owner is not None:
+                self.existing[item.index] = owner
+            return owner is not None
+        if item.assumed and isinstance(outcome, Rejected) and outcome.code in GONE:
+            self.absent.add(item.index)
+            return True
+        return False
+
+    def orphaned(self, index: int, parents: Iterable[int], *, missing: bool = False) -> bool:
+        """Whether a child must wait for a parent that is sent once more; `missing`: Salesforce has not found its parent."""
+        late = self.doubted | self.orphans | (self.existing.keys() | self.absent if missing else set())
+        if late.isdisjoint(parents):
+            return False
+        self.orphans.add(index)
+        return True
+
+
+class Keys:
+    """Which keys an insert may be tried with: those that are unique in the org, and not of a record that was merged away.
+
+    Each object is asked about once, when its first new record is to be made. What is merged later, of the records that are
+    known, is met when it is updated by its Id.
+    """
+
+    def __init__(self, api: Api, *, inserts: bool) -> None:
+        """`inserts`: whether a record may be made although one with its key may lie in the recycle bin."""
+        self._api = api
+        self._inserts = inserts
+        self._described: dict[str, frozenset[str]] = {}  # the unique fields of each object, case-folded
+        self._merged: dict[
+            tuple[str, str], frozenset[str] | None
+        ] = {}  # of unique keys, case-folded; None: too many to keep
+        self._unanswered: Counter[str] = Counter()
+
+    def stances(
+        self, writes: Mapping[int, RecordWrite], tasks: Sequence[Task], found: Container[int]
+    ) -> Exchange[dict[int, Stance] | Retry]:
+        """What to assume of each record, by its place in the batch, but for those that were found (or not found) already.
+
+        Retry where Salesforce cannot be worked with now.
+        """
+        asked = {index: one for index, one in writes.items() if index not in found}
+        strangers = [one for index, one in asked.items() if tasks[index].record_id is None and _matters(one)]
+        trouble = yield from self.learn({(one.object, one.key_field) for one in strangers})
+        if trouble is not None:
+            return trouble
+        return {
+            index: self._stance(one, tasks[index]) if index in asked else Stance.FOUND for index, one in writes.items()
+        }
+
+    def learn(self, keys: Iterable[tuple[str, str]]) -> Exchange[Retry | None]:
+        """Ask about these keys (object, external ID), where they are not known. Retry where Salesforce cannot be worked with now."""
+        wanted = sorted(set(keys)) if self._inserts else []
+        for name in sorted({name for name, _ in wanted} - self._described.keys()):
+            fields = yield from fields_of(self._api, name)
+            if not isinstance(fields, Retry):
+                self._described[name] = frozenset(field.name.casefold() for field in fields.values() if field.unique)
+            elif fields.reason is not Reason.UNEXPECTED_ANSWER:
+                return fields
+            else:
+                self._unanswered[name] += 1
+                if self._unanswered[name] == TRIES:
+                    self._described[name] = frozenset()
+        for name, key_field in wanted:
+            if (name, key_field) not in self._merged and self._unique(name, key_field):
+                merged = yield from self._merged_away(name, key_field)
+                if isinstance(merged, Retry):
+                    return merged
+                self._merged[name, key_field] = merged
+        return None
+
+    def _stance(self, write: RecordWrite, task: Task) -> Stance:
+        by_id = write.key_field == ID_FIELD
+        if write.clears_flag and (by_id or task.record_id is not None):
+            return Stance.ASK
+        if by_id:
+            return Stance.ANY
+        if task.gone is not None or not write.may_create:
+            return Stance.ASK
+        if not _matters(write):
+            return Stance.ANY
+        if task.record_id is not None:
+            return Stance.KNOWN
+        merged = self._merged.get((write.object, write.key_field))
+        return Stance.ASK if merged is None or write.key.casefold() in merged else Stance.NEW
+
+    def _unique(self, name: str, key_field: str) -> bool:
+        return key_field.casefold() in self._described.get(name, ())
+
+    def _merged_away(self, name: str, key_field: str) -> Exchange[frozenset[str] | Retry | None]:
+        """The keys in the recycle bin whose records were merged into others; None where they are too many."""
+        if not mergeable(name):
+            return frozenset()
+        soql = (
+            f"SELECT {identifier(key_field)} FROM {identifier(name)} WHERE {DELETED} = true AND {MASTER} != null "  # noqa: S608 - SOQL; names are checked.
+            f"AND {identifier(key_field)} != null LIMIT {QUERY_BATCH}"
+        )
+        (reply,) = yield [self._api.query_all(soql)]
+        whole = decode.answer(reply)
+        body = whole if isinstance(whole, Failed) else decode.rows(whole)
+        if isinstance(body, Failed):
+            failure = decode.read_failure(body)
+            return None if failure.reason is Reason.UNEXPECTED_ANSWER else failure
+        keys = frozenset(str(value_of(row, key_field)).casefold() for row in body["records"])
+        return keys if len(body["records"]) < QUERY_BATCH else None
+
+
+def _matters(write: RecordWrite) -> bool:
+    """Whether it may make the record, and then writes otherwise than where it changes one."""
+    return write.may_create and write.key_field != ID_FIELD and (bool(write.create) or write.clears_flag)

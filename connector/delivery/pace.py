@@ -1,0 +1,43 @@
+"""Pure: how many operations go out together. It follows what the last batches have shown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Self
+
+from connector.model.outcome import Outcome, Reason, Retry
+
+# Salesforce lets few requests of 20 seconds and more run at once, and an opt-out waits for the batch before it.
+SLOW = timedelta(seconds=10)
+# Salesforce runs triggers for 200 records at once: CPU limits strike all of these, and a locked household several of them. A single
+# record that somebody else holds is no reason to send the others in small batches.
+CROWDED = 20  # one in so many
+LEAST = 10  # operations: smaller batches are slow for other reasons than their size
+STEPS = 20  # batches that lead back from nothing to the most
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The size of the next batch, in operations, and the most that the config allows."""
+
+    most: int
+    size: int
+
+    @classmethod
+    def of(cls, most: int) -> Self:
+        """The pace at the start."""
+        return cls(most, most)
+
+    def after(self, outcomes: Sequence[Outcome], took: timedelta) -> "Pace":
+        """The pace after a batch, whose longest call took so long.
+
+        It is half where that was slow or met locks, and a little more where it was good and full.
+        """
+        if len(outcomes) <= LEAST:
+            return self
+        locked = sum(isinstance(one, Retry) and one.reason is Reason.ROW_LOCKED for one in outcomes)
+        if took > SLOW or locked * CROWDED >= len(outcomes):
+            return replace(self, size=min(self.size, max(LEAST, self.size // 2)))
+        if 2 * len(outcomes) >= self.size:
+            return replace(self, size=min(self.most, self.size + max(1, self.most // STEPS)))
+        return self

@@ -1,0 +1,37 @@
+"""What the budget of API calls lets a sink take now, and how its counts outlast a restart."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from connector.delivery.budget import Budget
+from connector.delivery.peers import Outlet
+from connector.model.facts import Tell
+from connector.store.store import Store
+from connector.store.units import Unit
+
+
+async def claim(
+    outlet: Outlet, store: Store, start_id: str, *, now: datetime, monotonic: float, tell: Tell
+) -> list[Unit]:
+    """Claim the next batch, or nothing: under pressure it waits to be full, and at the end there are only opt-outs."""
+    name, size = outlet.sink.name, outlet.pace.size
+    only_urgent = False
+    if outlet.budget is not None:
+        terms = outlet.budget.terms(tell)
+        only_urgent = terms.only_opt_outs
+        if monotonic < outlet.sent + terms.gap.total_seconds():
+            operations, urgent = store.overview.ready(name, size, now)
+            if not urgent and (operations < size or only_urgent):
+                return []
+    units = await store.outbox.claim(name, size, start_id, now, only_urgent=only_urgent)
+    if units:
+        outlet.sent = monotonic
+    return units
+
+
+async def keep_counts(budgets: Iterable[Budget], store: Store) -> int:
+    """Note the calls that were made since the last time."""
+    for budget in budgets:
+        if calls := budget.unsaved():
+            await store.calls.add(budget.crm, calls)
+    return 0

@@ -1,0 +1,132 @@
+"""Batches against an org that is slow or locked, and a budget of API calls that comes to its end."""
+
+from datetime import timedelta
+
+import pytest
+from flow.backlog import backlog
+from flow.crowd import number, report
+from flow.world import CONFIG, a_world
+
+from connector.control import Control
+from connector.model.facts import Settled, Wrote
+
+OPT_OUT = {
+    "transactionId": "t-out",
+    "keywordId": "12345678",
+    "sender": "2002",
+    "recipient": number(7),
+    "statusCode": "Ok",
+    "detailedStatusCode": "Delivered",
+    "properties": {"Keyword": "KATT", "SystemAction": "Unsubscribe"},
+}
+
+
+def with_crm(lines):
+    return CONFIG.replace("    consent_fields:", f"    {lines}\n    consent_fields:")
+
+
+async def fired(world):
+    return sum(fault["fired"] for fault in (await world.get(f"{world.salesforce}/_sandbox/faults"))["faults"])
+
+
+async def test_batches_shrink_while_records_are_locked_and_grow_again(tmp_path, secrets):
+    async with a_world(tmp_path, config=with_crm("batch: 60")) as world:
+        await backlog(world, [(person, 1) for person in range(100)])
+        await world.fault(world.salesforce, fault="row_lock")
+        async with world.running():
+            await world.until(lambda: world.told(Wrote))
+            world.clock.ahead += timedelta(minutes=1)
+            await world.settled()
+        first, second, *_ = world.told(Wrote)
+        assert (first.operations, first.batch) == (60, 30)
+        assert (second.operations, second.batch) == (30, 33)
+        assert len(await world.records("SMS_Event__c")) == 100
+
+
+async def test_no_two_requests_that_write_run_at_once(tmp_path, secrets):
+    async with a_world(tmp_path, config=with_crm("batch: 60")) as world:
+        await backlog(world, [(person, turn) for turn in (1, 2) for person in range(50)])
+        await world.fault(world.salesforce, fault="slow", seconds=0.05, only="writes", every=1)
+        async with world.running():
+            await world.settled()
+        assert await fired(world) >= 5
+        assert (await world.get(f"{world.salesforce}/_sandbox/stats"))["most_writes_at_once"] == 1
+
+
+async def allow(world, **usage):
+    await world.post(f"{world.salesforce}/_sandbox/usage", usage, method="PUT")
+
+
+@pytest.fixture
+async def scarce(tmp_path, secrets):
+    """A daemon whose org has a thousand calls a day, of which others have left fifty."""
+    async with a_world(tmp_path) as world, world.running():
+        await world.poll()
+        await world.callback("dlr", report(1, 1))
+        await world.settled()
+        await allow(world, limit=1000, used=950)
+        world.clock.ahead += timedelta(seconds=31)
+        world.house.wake("salesforce.Contact")
+        await world.until(lambda: world.house.budgets["salesforce"].standing().terms.only_opt_outs)
+        yield world
+
+
+async def test_at_the_end_of_the_budget_opt_outs_go_out_and_all_else_waits_unharmed(scarce):
+    world = scarce
+    before = await world.api_calls()
+    for turn in (2, 3):
+        await world.callback("dlr", report(turn, turn))
+    await world.callback("dlr", OPT_OUT)
+    await world.until(lambda: world.contact(number(7)))
+    assert (await world.contact(number(7)))["SMS_Opt_Out__c"] is True
+    await world.until(lambda: world.counts().get("delivering") == 2)
+    assert await world.api_calls() - before <= 2
+    assert world.alarms == ["quota_exhausted"]
+    house = world.house
+    control = Control(
+        house.store, rules=lambda: house.road.rules, loaded=house.loaded, now=house.clock.now, outlets=house.outlets
+    )
+    (calls,) = (await control.commands()["status"]({}))["calls"]
+    assert calls["only_opt_outs"]
+    assert (calls["budget"], calls["reserve"], calls["left"], calls["lasts_seconds"]) == (500, 100, 0, 0)
+    await allow(world, used=10)
+    world.clock.ahead += timedelta(minutes=6)
+    world.house.wake("salesforce.Contact")
+    await world.settled()
+    assert world.cleared("quota_exhausted")
+    assert world.counts() == {"delivered": 4}
+    assert {fact.attempts for fact in world.told(Settled)} == {0}
+
+
+async def test_under_pressure_events_gather_and_go_out_together(tmp_path, secrets):
+    async with a_world(tmp_path) as world, world.running():
+        await world.poll()
+        await world.callback("dlr", report(1, 1))
+        await world.settled()
+        await allow(world, limit=1000, used=800)
+        world.clock.ahead += timedelta(seconds=31)
+        world.house.wake("salesforce.Contact")
+        await world.until(lambda: world.house.budgets["salesforce"].standing().terms.gap)
+        world.clock.ahead += timedelta(minutes=30)
+        world.facts.clear()
+        await world.callback("dlr", report(2, 1))
+        await world.settled()
+        for person in range(3, 6):
+            await world.callback("dlr", report(person, 1))
+        await world.until(lambda: world.counts().get("delivering") == 3)
+        assert len(world.told(Wrote)) == 1
+        world.clock.ahead += timedelta(minutes=30)
+        world.house.wake("salesforce")
+        await world.settled()
+        assert len(world.told(Wrote)) == 2
+
+
+async def test_calls_are_counted_over_a_restart(tmp_path, secrets):
+    async with a_world(tmp_path) as world:
+        async with world.running():
+            await world.poll()
+        async with world.running() as house:
+            before = house.budgets["salesforce"].standing().ours
+            await world.poll()
+        assert before >= 1
+        assert house.budgets["salesforce"].standing().ours == await world.api_calls()
