@@ -1,6 +1,6 @@
 """Events a second from a stored backlog to the Salesforce sandbox, which answers without latency; API calls and peak memory.
 
-`python benchmarks/deliver.py [--events 100000] [--people 100000]`. See README.md.
+`python benchmarks/deliver.py [--events 100000 1000000] [--each 1] [--from inbox outbox]`. See README.md.
 """
 
 import argparse
@@ -73,35 +73,49 @@ class Books:
         return n
 
 
-def deliver(config: Path, salesforce: str, number: int, what: str) -> None:
-    """Run the daemon until everything is delivered, and tell how it went."""
+def deliver(config: Path, salesforce: str, number: int, what: str) -> tuple[float, float]:
+    """Run the daemon until everything is delivered, and tell how it went. Returns events a second and MiB."""
     calls, books = ask(salesforce)["api_calls"], Books(config)
     with daemon(config) as running:
         began, before, worked = time.perf_counter(), books.count("delivered"), running.cpu()
         wait_until(lambda: not books.count("pending", "delivering"), seconds=PATIENCE)
         took = time.perf_counter() - began
         done = books.count("delivered")
+        rate, memory = (done - before) / took, running.peak_memory()
         print(
-            f"{what:18} {(done - before) / took:>6,.0f} events/s  {1e6 * (running.cpu() - worked) / (done - before):>5.0f} us of CPU "
-            f"each  {1000 * (ask(salesforce)['api_calls'] - calls) / number:.2f} API calls per 1,000  "
-            f"peak memory {running.peak_memory():.0f} MiB"
-            + ("" if done == number else f"  ONLY {done:,} OF {number:,} DELIVERED")
+            f"{number:>9,} {what:18} {rate:>6,.0f} events/s  {1e6 * (running.cpu() - worked) / (done - before):>5.0f} us of CPU "
+            f"each  {1000 * (ask(salesforce)['api_calls'] - calls) / number:.2f} API calls per 1,000  peak memory {memory:.0f} MiB"
+            + ("" if done == number else f"  ONLY {done:,} OF {number:,} DELIVERED"),
+            flush=True,
         )
+        return rate, memory
+
+
+def measure(number: int, people: int, start: str) -> tuple[float, float]:
+    """A backlog of its own for each measurement, in an org of its own."""
+    with tempfile.TemporaryDirectory() as base, sandbox() as salesforce:
+        config = write_config(Path(base), salesforce=salesforce.url)
+        took = asyncio.run(fill(config, number, people, plan=start == "outbox"))
+        if start == "outbox":
+            print(f"{number:>9,} {'planning alone':18} {number / took:>6,.0f} events/s", flush=True)
+        return deliver(config, salesforce.url, number, f"from the {start}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=100_000)
-    parser.add_argument("--people", type=int, default=100_000)
+    parser.add_argument("--events", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--each", type=int, default=1, help="events of each person")
+    parser.add_argument("--from", dest="starts", nargs="+", choices=("inbox", "outbox"), default=["inbox", "outbox"])
     options = parser.parse_args()
-    for what in ("from the inbox", "from the outbox"):
-        with tempfile.TemporaryDirectory() as base, sandbox() as salesforce:
-            config = write_config(Path(base), salesforce=salesforce.url)
-            planned = what == "from the outbox"
-            took = asyncio.run(fill(config, options.events, options.people, plan=planned))
-            if planned:
-                print(f"{'planning alone':18} {options.events / took:>6,.0f} events/s")
-            deliver(config, salesforce.url, options.events, what)
+    for start in options.starts:
+        went = [measure(number, number // options.each, start) for number in options.events]
+        for number, (rate, memory) in zip(options.events[1:], went[1:], strict=True):
+            first_rate, first_memory = went[0]
+            print(
+                f"{number:,} beside {options.events[0]:,} from the {start}: {rate / first_rate:.2f} times the events a second, "
+                f"{memory / first_memory:.2f} times the memory",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

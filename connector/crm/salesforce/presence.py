@@ -110,9 +110,7 @@ class Keys:
         self._api = api
         self._inserts = inserts
         self._described: dict[str, frozenset[str]] = {}  # the unique fields of each object, case-folded
-        self._merged: dict[
-            tuple[str, str], frozenset[str] | None
-        ] = {}  # of unique keys, case-folded; None: too many to keep
+        self._merged: dict[tuple[str, str], frozenset[str] | None] = {}  # case-folded; None: too many to keep
         self._unanswered: Counter[str] = Counter()
 
     def stances(
