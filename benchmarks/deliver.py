@@ -103,7 +103,7 @@ def measure(number: int, people: int, start: str) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--events", type=int, nargs="+", default=[100_000])
     parser.add_argument("--each", type=int, default=1, help="events of each person")
     parser.add_argument("--from", dest="starts", nargs="+", choices=("inbox", "outbox"), default=["inbox", "outbox"])
     options = parser.parse_args()
