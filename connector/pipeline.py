@@ -5,9 +5,11 @@ detail stands in steps/, and what it decides in the pure rooms below.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from connector.delivery.conclude import trouble
 from connector.delivery.peers import Asking, Outlet, Patience, Watch

@@ -6,8 +6,9 @@ Run, explain, test and replay call the same function. Nothing here reads a clock
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from connector.consent.changes import NUMBER_CHANGED
 from connector.consent.decide import Ruling, decide, strongest

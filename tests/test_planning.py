@@ -1,10 +1,10 @@
 """One event and what is known → the plan. The shipped mappings stand for an administrator's."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from connector.adapters import load_config, mapping_context
 from connector.config import document

@@ -1,8 +1,10 @@
 """Which word counts: one event about consent, held against what the ledger says (DESIGN 5)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.consent.standing import Membership, Standing, covers, same
 from connector.consent.stopwords import read_stop
@@ -13,8 +15,7 @@ from connector.model.event import Event, Verdict
 CLOCK_GRAIN = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
+class Ruling(Struct, frozen=True, kw_only=True):
     """What an event decides."""
 
     decision: Decision | None = None

@@ -1,7 +1,8 @@
 """What may go out of what was planned: consent has the last word on every operation, when it is planned and again when it is sent."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from connector.consent.decide import Ruling
 from connector.consent.standing import covers

@@ -1,14 +1,15 @@
 """What the ledger says about one person today: its decisions folded, oldest first."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
+class Membership(Struct, frozen=True):
     """One subscription of the person, and the entry that spoke about it last."""
 
     subscription: Subscription
@@ -16,8 +17,7 @@ class Membership:
     entry: LedgerEntry
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """A person's subscriptions and the last word on their consent."""
 
     memberships: tuple[Membership, ...] = ()

@@ -4,13 +4,14 @@ Salesforce fails every row of a request whose key stands in it twice, so a batch
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.model.operation import Operation, RecordWrite
 
 
-@dataclass(frozen=True, slots=True)
-class Fold:
+class Fold(Struct, frozen=True):
     """One operation to send, and the indexes of those that it stands for, in order."""
 
     operation: Operation

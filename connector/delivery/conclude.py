@@ -1,8 +1,9 @@
 """Pure: the outcomes of a unit's operations → what becomes of the unit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec import Struct
 
 from connector.delivery.retry import INNOCENT, POLICIES, SINK_TROUBLE, Again, Dead, Done, backoff, judge
 from connector.model.lifecycle import UnitState
@@ -16,8 +17,7 @@ SECONDARY = frozenset({Reason.PARENT_FAILED, Reason.PARENT_WAITING, Reason.HALTE
 MOST_PAUSE = timedelta(minutes=15)
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One operation of a unit, by its place there, and its outcome; no operation where it had become void."""
 
     index: int
@@ -25,8 +25,7 @@ class Attempt:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conclusion:
+class Conclusion(Struct, frozen=True, kw_only=True):
     """What becomes of a unit."""
 
     state: UnitState

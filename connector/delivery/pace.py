@@ -1,9 +1,11 @@
 """Pure: how many operations go out together. It follows what the last batches have shown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.model.outcome import Outcome, Reason, Retry
 
@@ -16,8 +18,7 @@ LEAST = 10  # operations: smaller batches are slow for other reasons than their 
 STEPS = 20  # batches that lead back from nothing to the most
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(Struct, frozen=True):
     """The size of the next batch, in operations, and the most that the config allows."""
 
     most: int

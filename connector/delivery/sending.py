@@ -1,8 +1,9 @@
 """One batch to one sink: fold, send, send the parts of refused folds singly, and one outcome for each operation."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from connector.delivery.batch import Fold, fold, rounds
 from connector.delivery.transport import Client
@@ -12,8 +13,7 @@ from connector.model.remembered import NOTHING, Remembered
 from connector.model.roles import Shadow, Sink, Task
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """A record as it was written, by the operation (its index) that is the last part of it."""
 
     index: int
@@ -21,8 +21,7 @@ class Written:
     outcome: Delivered
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(Struct, frozen=True):
     """Other records that were given an opt-out, by the operation (its index) that brought it."""
 
     index: int
@@ -30,8 +29,7 @@ class Beside:
     record_ids: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """What became of a batch: an outcome for each operation, in order, and the records that were written."""
 
     outcomes: Sequence[Outcome]

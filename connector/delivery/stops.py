@@ -5,8 +5,10 @@ not dead. One of them is tried every few minutes, so that the rule goes on by it
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.delivery.retry import PROBE_EVERY
 from connector.delivery.sending import Sent
@@ -18,8 +20,7 @@ HELD_FOR = timedelta(hours=1)  # of what is not tried: it is woken when the stop
 KIND = "mapping_stopped"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class Stop(Struct, frozen=True, kw_only=True):
     """What a rule cannot write: an object, or one field of it."""
 
     sink: str
@@ -93,8 +94,7 @@ def _named(write: RecordWrite, field: str) -> str:
     return next((one for one in parents if one.casefold() in known), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A batch without what is stopped. `held`: the outcomes of what does not go out, by its place in the batch."""
 
     operations: Sequence[Operation]
@@ -142,8 +142,7 @@ def hold(operations: Sequence[Operation], stops: Sequence[Stop], now: datetime) 
     return Held(operations, held)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class News:
+class News(Struct, frozen=True, kw_only=True):
     """What a batch has taught about stops."""
 
     began: tuple[Stop, ...] = ()

@@ -1,11 +1,12 @@
 """The `tests:` of a mapping file: their models, the event and what is known that a case is made of, and what a plan lacks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
+from msgspec.structs import fields
 from pydantic import Field
 
 from connector.config.load import Strict, wrong

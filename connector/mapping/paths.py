@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
+
+from msgspec.structs import fields
 
 from connector.config.load import did_you_mean
 from connector.mapping.values import fold, present, text

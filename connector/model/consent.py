@@ -1,8 +1,9 @@
 """Consent: subscriptions, and the append-only ledger of what was decided and what became of it."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from connector.model.event import Verdict
 from connector.model.phone import Phone
@@ -25,8 +26,7 @@ class Phase(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscription:
+class Subscription(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """(provider, short number, keyword), with the ids by which the provider may name it instead."""
 
     provider: str
@@ -37,8 +37,7 @@ class Subscription:
     subscription_id: str | None = None  # of this joining: changes when someone leaves and joins again
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """An entry of the ledger before it is stored: what an event decided for one phone number."""
 
     phone: Phone
@@ -64,8 +63,7 @@ class Decision:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
+class LedgerEntry(Struct, frozen=True, kw_only=True):
     """A stored entry. `event_id` orders the ledger, as it orders everything."""
 
     id: int

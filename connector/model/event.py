@@ -3,11 +3,12 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 from connector.model.phone import Phone
 
@@ -33,8 +34,7 @@ class Result(StrEnum):
     REVERSED = "reversed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """One event. The names of its fields are the names that a mapping sees."""
 
     key: str  # unique for ever; letters, digits, `_`, `-`, at most 80: see event_key()
@@ -74,8 +74,7 @@ class Event:
         return f"{self.provider}.{self.shape}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """One of several things that came together: its own bytes, and its event, or why it is not understood."""
 
     raw: bytes

@@ -1,16 +1,16 @@
 """HTTP as values. Protocols are written as generators over these, so that they do no I/O and are tested without any."""
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
+from msgspec import Struct, field
+
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpRequest:
+class HttpRequest(Struct, frozen=True, kw_only=True):
     """A request that came to one of our doors, as it came."""
 
     method: str
@@ -25,8 +25,7 @@ class HttpRequest:
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpResponse:
+class HttpResponse(Struct, frozen=True, kw_only=True):
     """What a door answers."""
 
     status: int
@@ -35,21 +34,22 @@ class HttpResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpCall:
+class HttpCall(Struct, frozen=True, kw_only=True):
     """A request of ours. The path is joined to the base address of the peer; the client adds the credentials."""
 
     method: str
-    path: str = field(repr=False)  # with its query, in which some peers want their key
+    path: str  # with its query, in which some peers want their key
     base: str | None = None  # another address than the peer's: no credentials go there
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: timedelta | None = None  # None: the client's own
     repeatable: bool = False  # whether the client may send it again by itself after a lost connection
 
+    def __repr__(self) -> str:
+        return f"<call {self.method}>"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpReply:
+
+class HttpReply(Struct, frozen=True, kw_only=True):
     """The answer to a call of ours."""
 
     status: int
@@ -66,8 +66,7 @@ class Failure(StrEnum):
     CREDENTIALS = "credentials"  # we could not sign in
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFailed:
+class CallFailed(Struct, frozen=True, kw_only=True):
     """A call without an answer."""
 
     failure: Failure

@@ -1,8 +1,9 @@
 """What is worth telling, as values. Code tells facts; observe/ turns them into log lines and metrics. No phone numbers, no texts."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 
 class Level(StrEnum):
@@ -14,8 +15,7 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class Received(Struct, frozen=True, kw_only=True):
     """A callback was kept (or recognised as a repeat)."""
 
     provider: str
@@ -25,8 +25,7 @@ class Received:
     unreadable: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnedAway:
+class TurnedAway(Struct, frozen=True, kw_only=True):
     """A callback was not kept: refused, or there was no room for it."""
 
     provider: str
@@ -35,8 +34,7 @@ class TurnedAway:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class Planned(Struct, frozen=True, kw_only=True):
     """An event was planned."""
 
     event: str
@@ -47,8 +45,7 @@ class Planned:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(Struct, frozen=True, kw_only=True):
     """A unit came back from its sink."""
 
     event: str
@@ -60,8 +57,7 @@ class Settled:
     seconds: float = 0.0  # since the event was received
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wrote:
+class Wrote(Struct, frozen=True, kw_only=True):
     """One batch went to a sink."""
 
     sink: str
@@ -71,8 +67,7 @@ class Wrote:
     batch: int = 0  # operations that the next one may hold
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Followed:
+class Followed(Struct, frozen=True, kw_only=True):
     """One page of a feed."""
 
     feed: str
@@ -82,8 +77,7 @@ class Followed:
     baseline: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """A question about an event was put to its provider."""
 
     provider: str
@@ -92,8 +86,7 @@ class Asked:
     reason: str | None = None  # why asking itself did not work
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paused:
+class Paused(Struct, frozen=True, kw_only=True):
     """A sink, feed or asker is left alone for a while."""
 
     name: str
@@ -102,15 +95,13 @@ class Paused:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resumed:
+class Resumed(Struct, frozen=True, kw_only=True):
     """It works again."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alarm:
+class Alarm(Struct, frozen=True, kw_only=True):
     """A person should look. Raised once; `cure` says what to do."""
 
     # closed, for metrics: opt_out_late, commands_parked, mapping_stopped, provider_disagrees, unanswered, schema_drift, and the
@@ -122,16 +113,14 @@ class Alarm:
     lasts: bool = True  # whether a Cleared will follow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cleared:
+class Cleared(Struct, frozen=True, kw_only=True):
     """The cause of an alarm is gone."""
 
     kind: str
     about: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reloaded:
+class Reloaded(Struct, frozen=True, kw_only=True):
     """Mappings were read again."""
 
     accepted: bool
@@ -139,8 +128,7 @@ class Reloaded:
     problems: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopFailed:
+class LoopFailed(Struct, frozen=True, kw_only=True):
     """A bug in a step of a loop; it goes on after a pause."""
 
     loop: str
@@ -148,8 +136,7 @@ class LoopFailed:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lived:
+class Lived(Struct, frozen=True, kw_only=True):
     """Start and stop of the daemon and its parts."""
 
     message: str

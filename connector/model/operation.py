@@ -1,8 +1,9 @@
 """An operation: one thing that a sink is asked to do. A unit is the operations of one event for one sink."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from connector.model.phone import Phone
 
@@ -20,8 +21,7 @@ class Repeat(StrEnum):
     NEVER = "never"  # a second charge: in doubt a person decides
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(Struct, omit_defaults=True, frozen=True):
     """The value of a relationship field: the parent record by its external ID. `object` only where the field takes several types."""
 
     key_field: str
@@ -45,8 +45,7 @@ class IfMany(StrEnum):
     PARK = "park"  # a person decides
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class Match(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """Find the record by a phone number. Which one it is, is known only when it is delivered."""
 
     phone: Phone
@@ -60,8 +59,7 @@ Value = Scalar | Parent
 Fields = Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordWrite:
+class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """Upsert (or only update) one CRM record by a key field.
 
     With a `match` the record that has the key is meant, else the one that has the number, which is then given the key.
@@ -99,8 +97,7 @@ class RecordWrite:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceCommand:
+class ServiceCommand(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """Ask a provider to do something for one subscriber."""
 
     sink: str

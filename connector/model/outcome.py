@@ -1,8 +1,9 @@
 """What became of one operation: a value, never an exception. A batch has exactly one outcome for each of its operations."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Reason(StrEnum):
@@ -47,8 +48,7 @@ class Reason(StrEnum):
     BUG = "bug"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivered:
+class Delivered(Struct, frozen=True, kw_only=True):
     """Done, and the sink said so."""
 
     record_id: str | None = None
@@ -59,8 +59,7 @@ class Delivered:
     beside: tuple[str, ...] = ()  # ids of other records with the same number that were given the opt-out too
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(Struct, frozen=True, kw_only=True):
     """Not done, or not known to be done; worth another try."""
 
     reason: Reason
@@ -70,8 +69,7 @@ class Retry:
     code: str = ""  # the sink's own word for it, where it has one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class Rejected(Struct, frozen=True, kw_only=True):
     """Refused for good."""
 
     reason: Reason

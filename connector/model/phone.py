@@ -2,8 +2,8 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import phonenumbers
 
@@ -23,11 +23,20 @@ class NumberFormat(StrEnum):
     NATIONAL = "national"  # 98079008: needs a region
 
 
-@dataclass(frozen=True, slots=True, order=True)
 class Phone:
     """A number in E.164 form. Its text forms are masked; the digits are read through `e164` alone."""
 
-    e164: str
+    # No dataclass and no Struct: libraries that write those by themselves would write the number.
+    __slots__ = ("e164",)
+
+    def __init__(self, e164: str) -> None:
+        self.e164: Final = e164
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Phone) and self.e164 == other.e164
+
+    def __hash__(self) -> int:
+        return hash(self.e164)
 
     def __repr__(self) -> str:
         return f"<phone {self.masked}>"

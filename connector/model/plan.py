@@ -1,8 +1,9 @@
 """A plan: what one event leads to, and why. Made by planning.plan(), read by run, explain, test and replay."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from connector.model.consent import Decision, LedgerEntry, Subscription
 from connector.model.lifecycle import EventState
@@ -10,8 +11,7 @@ from connector.model.operation import Operation
 from connector.model.outcome import Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(Struct, frozen=True, kw_only=True):
     """What is known about the event's person before planning. Everything that plan() may look at besides the event and the rules."""
 
     ledger: tuple[LedgerEntry, ...] = ()  # of the event's phone number, oldest first
@@ -19,8 +19,7 @@ class Known:
     others_opted_out: bool = False  # another CRM record with the same number bears an opt-out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueTrace:
+class ValueTrace(Struct, frozen=True, kw_only=True):
     """Where one value of an operation came from."""
 
     field: str
@@ -28,8 +27,7 @@ class ValueTrace:
     value: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationTrace:
+class OperationTrace(Struct, frozen=True, kw_only=True):
     """One `do` item: the operation's label and its values, or why it was skipped."""
 
     label: str  # `upsert Contact`
@@ -37,8 +35,7 @@ class OperationTrace:
     skipped: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleTrace:
+class RuleTrace(Struct, frozen=True, kw_only=True):
     """One rule that was asked: matched, or the test that failed, in plain words."""
 
     file: str
@@ -49,8 +46,7 @@ class RuleTrace:
     operations: tuple[OperationTrace, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """What the event leads to."""
 
     state: EventState  # DELIVERING where there are operations
@@ -63,8 +59,7 @@ class Plan:
     notes: tuple[str, ...] = ()  # what the consent rules changed, in plain words
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intents:
+class Intents(Struct, frozen=True, kw_only=True):
     """What the rules of the mappings want for one event, before consent has its say."""
 
     operations: tuple[Operation, ...] = ()

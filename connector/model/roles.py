@@ -1,9 +1,10 @@
 """The roles that providers and CRMs play. They do no I/O: what they need from outside, they ask for through an Exchange."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from connector.model.event import Event, Part
 from connector.model.exchange import Exchange, HttpRequest, HttpResponse
@@ -13,8 +14,7 @@ from connector.model.outcome import Outcome, Rejected, Retry
 from connector.model.remembered import NOTHING, Remembered
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(Struct, frozen=True, kw_only=True):
     """What a CRM has sent by itself: look at this record. The same notice may come again."""
 
     id: str  # unique in its CRM
@@ -22,8 +22,7 @@ class Notice:
     record_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Admission(Struct, frozen=True, kw_only=True):
     """A request that was let in. The nonce, where it has one, is stored with the event so that it counts once."""
 
     nonce: str | None = None
@@ -60,15 +59,13 @@ class Door(Protocol):
         """What the caller takes for success, be the events new or known; they are stored by now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(Struct, frozen=True, kw_only=True):
     """The answer to a question: the event as it is now known. Its key is that of the event that waited."""
 
     event: Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotYet:
+class NotYet(Struct, frozen=True, kw_only=True):
     """No final answer. After the deadline the event is planned as `event` tells it, or as it was where that is None."""
 
     event: Event | None = None
@@ -104,8 +101,7 @@ class Asker(Protocol):
 Shadow = Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """One operation for a sink, and what it may need to know beside it."""
 
     operation: Operation
@@ -134,8 +130,7 @@ class Sink(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """One record as a feed shows it now."""
 
     record_id: str
@@ -145,8 +140,7 @@ class Row:
     merged_into: str | None = None  # of a deleted one: the record that was kept in its stead
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """One step of a feed."""
 
     rows: tuple[Row, ...] = ()
@@ -194,8 +188,7 @@ class Feed(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissedPage:
+class MissedPage(Struct, frozen=True, kw_only=True):
     """One step of a catch-up."""
 
     parts: tuple[Part, ...] = ()
@@ -282,8 +275,7 @@ class Keywords(Protocol):
         """Give a keyword up for good."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsentFields:
+class ConsentFields(Struct, frozen=True, kw_only=True):
     """Which fields of a CRM object bear consent (`consent_fields:` in the config)."""
 
     object: str

@@ -1,12 +1,13 @@
 """A page of a feed → what the store keeps of it: shadows, events and the cursor, all in one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 from uuid import uuid4
 
 import orjson
+from msgspec.structs import replace
 
 from connector.consent.changes import Reading, change_event, read_rows
 from connector.consent.merges import merges_of, review_event, taken_over
@@ -42,7 +43,7 @@ class Cursor:
 
     def after(self, page: Page) -> str:
         """The cursor to be stored behind a page."""
-        done = replace(self, position=page.position, baseline=self.baseline and not page.last)
+        done = {"fields": self.fields, "position": page.position, "baseline": self.baseline and not page.last}
         return orjson.dumps(done).decode()
 
 

@@ -3,9 +3,10 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from connector.model.errors import Refused
 from connector.model.event import Event, Verdict
@@ -20,8 +21,7 @@ from connector.store.writer import Writer
 NONCE_USED = "nonce used"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """Something to keep: an event, or a body that was not understood, with the reason in `unreadable`."""
 
     key: str
@@ -35,16 +35,14 @@ class Entry:
     question: Question | None = None  # to be answered before the event is planned
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """Where an entry is; `known`: it was there before, and nothing was changed."""
 
     id: int
     known: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEvent:
+class StoredEvent(Struct, frozen=True, kw_only=True):
     """An event of the inbox. `event` is None for one that is unreadable."""
 
     id: int
@@ -59,8 +57,7 @@ class StoredEvent:
     event: Event | None
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """What one request brings, made ready outside of the writer."""
 
     keys: tuple[str, ...]

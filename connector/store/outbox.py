@@ -1,11 +1,11 @@
 """The outbox: units on their way to the sinks. Claiming costs the same however many units wait or rest."""
 
-import dataclasses
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import orjson
 
 from connector.model.lifecycle import UnitState
@@ -135,7 +135,7 @@ class Outbox:
 
         first = await self._writer.run(work)
         indexes = tuple(range(first, first + len(operations)))
-        return dataclasses.replace(unit, operations=tuple(operations), indexes=indexes)
+        return msgspec.structs.replace(unit, operations=tuple(operations), indexes=indexes)
 
     def counts(self, sink: str) -> dict[UnitState, int]:
         """The sink's units by state."""

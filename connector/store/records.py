@@ -2,11 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import orjson
+from msgspec import Struct, field
 
 from connector.model.operation import ID_FIELD
 from connector.store.documents import dumps
@@ -16,8 +16,7 @@ from connector.store.statements import as_list, execute_rows, read_rows
 from connector.store.writer import Writer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShadowWrite:
+class ShadowWrite(Struct, frozen=True, kw_only=True):
     """What is now known of one record. The fields are merged into the shadow; `phone` and `opted_out` are kept where None.
 
     Without a `record_id` the record is found by its key; where that is not linked yet, nothing is known of it and nothing kept.
@@ -35,16 +34,14 @@ class ShadowWrite:
     shown: bool = False  # by the CRM itself just now: the record is there
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gone:
+class Gone(Struct, frozen=True, kw_only=True):
     """A record that the CRM has shown deleted; `merged_into` is the one that was kept in its stead."""
 
     record_id: str
     merged_into: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownRecord:
+class KnownRecord(Struct, frozen=True, kw_only=True):
     """What is known of one record."""
 
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -55,8 +52,7 @@ class KnownRecord:
     merged_into: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(Struct, frozen=True, kw_only=True):
     """Which record a key names."""
 
     crm: str
@@ -66,8 +62,7 @@ class Link:
     record_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptedOut:
+class OptedOut(Struct, frozen=True, kw_only=True):
     """A record whose flag says: out."""
 
     crm: str

@@ -1,7 +1,8 @@
 """Plans and their units as values: on their way in, in hand and on their way back. A unit is one event's operations for one sink."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from connector.model.consent import Decision, Phase
 from connector.model.lifecycle import EventState, UnitState
@@ -10,8 +11,7 @@ from connector.model.outcome import Reason
 from connector.store.records import Link, ShadowWrite
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewUnit:
+class NewUnit(Struct, frozen=True, kw_only=True):
     """A unit as the planner makes it. `lane`: whose events it must stay in order with."""
 
     sink: str
@@ -21,8 +21,7 @@ class NewUnit:
     parked: bool = False  # a person decides first: a dead letter with the reason needs_person
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SideAnswer:
+class SideAnswer(Struct, frozen=True, kw_only=True):
     """A side that needs no unit, such as the provider where the person opted out, holds the decision already (or refuses it)."""
 
     sink: str
@@ -30,8 +29,7 @@ class SideAnswer:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class Planned(Struct, frozen=True, kw_only=True):
     """What one pending event leads to. With units its state follows from theirs, and `state` is not asked."""
 
     event_id: int
@@ -44,8 +42,7 @@ class Planned:
     answers: tuple[SideAnswer, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class Written(Struct, frozen=True, kw_only=True):
     """A field of a record that a newer event of the same lane has written."""
 
     object: str
@@ -54,8 +51,7 @@ class Written:
     field: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
+class Unit(Struct, frozen=True, kw_only=True):
     """A unit in hand. `operations` are those not yet delivered, `indexes` their places in the unit as it was planned."""
 
     id: int
@@ -76,16 +72,14 @@ class Unit:
     stopped: bool = False  # it has waited for the set-up to be mended
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation:
+class Confirmation(Struct, frozen=True, kw_only=True):
     """What a sink answers to the decisions of an event: CONFIRMED or FAILED, for the ledger."""
 
     phase: Phase
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unlinked:
+class Unlinked(Struct, frozen=True, kw_only=True):
     """A key that names no record any more."""
 
     crm: str
@@ -94,8 +88,7 @@ class Unlinked:
     key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(Struct, frozen=True, kw_only=True):
     """What becomes of a claimed unit: DELIVERED, DEAD, RESTING (with a delay) or READY."""
 
     unit_id: int

@@ -1,5 +1,6 @@
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from connector.consent.decide import Ruling
 from connector.consent.guard import as_sendable, carries_opt_out, permit

@@ -1,10 +1,9 @@
 """Duplicate rules: new records that look like others are allowed, matched or parked, as the config says."""
 
-from dataclasses import replace
-
 import orjson
 import pytest
 from crm.salesforce_writes import contact, deliver, event, opt_in, reasons, sink
+from msgspec.structs import replace
 
 from connector.crm.salesforce.duplicates import Matches, Policy, matches
 from connector.model.outcome import Delivered, Reason, Rejected

@@ -1,9 +1,8 @@
 """An opt-out flag is cleared only where nobody has set it since we last looked."""
 
-from dataclasses import replace
-
 import pytest
 from crm.salesforce_writes import CONSENT, contact, deliver, opt_in, reasons
+from msgspec.structs import replace
 
 from connector.crm.salesforce.encode import Api
 from connector.crm.salesforce.sink import SalesforceSink

@@ -1,10 +1,10 @@
 """Matching by phone against the sandbox org: what is asked, who is chosen, what it costs."""
 
 import time
-from dataclasses import replace
 
 import pytest
 from crm.salesforce_writes import CONSENT, deliver, event, opt_in, reasons
+from msgspec.structs import replace
 
 from connector.crm.salesforce.encode import Api
 from connector.crm.salesforce.sink import SalesforceSink

@@ -1,9 +1,8 @@
 """Merged and deleted records: what is for one of them goes to the record that is left."""
 
-from dataclasses import replace
-
 import pytest
 from crm.salesforce_writes import contact, deliver, event, opt_in, reasons, sink
+from msgspec.structs import replace
 
 from connector.model.operation import ID_FIELD, Parent
 from connector.model.outcome import Delivered, Reason, Rejected, Retry

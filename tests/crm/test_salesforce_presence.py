@@ -1,9 +1,8 @@
 """Records that may be new: what is only for new ones overwrites nothing, and asking first is not needed."""
 
-from dataclasses import replace
-
 import pytest
 from crm.salesforce_writes import contact, deliver, event, opt_in, reasons, sink
+from msgspec.structs import replace
 
 from connector.model.outcome import Delivered, Reason, Rejected
 from connector.model.roles import Task

@@ -1,8 +1,7 @@
 """Two writers of one record, and children that are quicker than their parents."""
 
-from dataclasses import replace
-
 from crm.salesforce_writes import contact, deliver, event, reasons
+from msgspec.structs import replace
 
 from connector.model.outcome import Delivered, Reason, Rejected
 

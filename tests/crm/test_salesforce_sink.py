@@ -1,10 +1,9 @@
 """The sink against an org: what arrives, what each task hears, and what it costs."""
 
-from dataclasses import replace
-
 import orjson
 import pytest
 from crm.salesforce_writes import contact, deliver, event, reasons, sink
+from msgspec.structs import replace
 
 from connector.crm.salesforce.sending import Composite
 from connector.model.outcome import Delivered, Reason, Rejected, Retry

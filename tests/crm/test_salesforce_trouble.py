@@ -1,10 +1,9 @@
 """What cannot be sent, and an org in trouble: every task hears of it, and nothing is in doubt without need."""
 
-from dataclasses import replace
-
 import orjson
 import pytest
 from crm.salesforce_writes import contact, deliver, event, opt_in, reasons
+from msgspec.structs import replace
 
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Reason, Rejected, Retry

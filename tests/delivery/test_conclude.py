@@ -1,7 +1,7 @@
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from connector.delivery.conclude import Attempt, conclude, trouble
 from connector.delivery.retry import INNOCENT, MOST_PATIENCE, POLICIES, SINK_TROUBLE

@@ -1,9 +1,9 @@
 """Stopped mappings as a table: who is held back, who is not, and what begins and ends a stop."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from connector.delivery.retry import PROBE_EVERY
 from connector.delivery.sending import Beside, Sent, Written

@@ -1,12 +1,13 @@
 """The road's ask step with an asker of the test's own: what waits, what does not, and what becomes of trouble."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from connector.adapters import CONFIG, Loaded, mapping_context
 from connector.config import document

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from providers.messagecloud_requests import NOW, request
 
 from connector.model.errors import Refused, Unreadable
@@ -277,5 +278,5 @@ def test_trouble_is_told_and_nothing_is_decided():
 
 def test_only_subscriptions_raise_questions():
     assert ASKER.wants(begun())
-    assert not ASKER.wants(replace(begun(), shape="message"))
-    assert not ASKER.wants(replace(begun(), transaction_id=None))
+    assert not ASKER.wants(structs.replace(begun(), shape="message"))
+    assert not ASKER.wants(structs.replace(begun(), transaction_id=None))

@@ -1,10 +1,10 @@
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from connector.model.consent import Decision, Scope, Subscription
 from connector.model.errors import Unreadable
@@ -103,8 +103,13 @@ def test_a_decision_comes_back_as_it_was(decision):
 def test_defaults_are_left_out():
     event = Event(key="k", provider="strex", shape="message", received_at=datetime(2026, 1, 1, tzinfo=UTC))
     assert documents.event_to_json(event) == (
-        '{"key":"k","provider":"strex","shape":"message","received_at":"2026-01-01T00:00:00+00:00"}'
+        '{"key":"k","provider":"strex","shape":"message","received_at":"2026-01-01T00:00:00Z"}'
     )
+
+
+def test_times_are_read_as_earlier_versions_wrote_them():
+    text = '{"key":"k","provider":"strex","shape":"message","received_at":"2026-01-01T00:00:00+00:00"}'
+    assert documents.event_from_json(text).received_at == datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_the_scale_of_an_amount_is_kept():
@@ -118,7 +123,7 @@ def test_the_scale_of_an_amount_is_kept():
     assert str(documents.event_from_json(documents.event_to_json(event)).price) == "150.00"
 
 
-@pytest.mark.parametrize("text", ["\ud800", 2**80])
+@pytest.mark.parametrize("text", ["\ud800", object()])
 def test_what_json_cannot_hold_is_unreadable_and_no_bug(text):
     event = Event(key="k", provider="strex", shape="message", received_at=datetime(2026, 1, 1, tzinfo=UTC))
     with pytest.raises(Unreadable):

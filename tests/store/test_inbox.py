@@ -2,6 +2,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from connector.model.errors import Refused, Unreadable
 from connector.model.event import Verdict
@@ -72,8 +73,7 @@ async def test_one_nonce_used_twice_at_the_same_moment_counts_once(scene):
 
 
 async def test_one_bad_entry_in_a_group_fails_alone(scene):
-    bad = scene.entry("b")
-    object.__setattr__(bad, "provider", None)
+    bad = replace(scene.entry("b"), provider=None)
     answers = await asyncio.gather(
         *(scene.store.inbox.keep([entry]) for entry in (scene.entry("a"), bad, scene.entry("c"))),
         return_exceptions=True,
@@ -83,16 +83,14 @@ async def test_one_bad_entry_in_a_group_fails_alone(scene):
 
 
 async def test_a_request_is_kept_as_a_whole_or_not_at_all(scene):
-    bad = scene.entry("b")
-    object.__setattr__(bad, "provider", None)
+    bad = replace(scene.entry("b"), provider=None)
     with pytest.raises(Exception, match="NOT NULL"):
         await scene.store.inbox.keep([scene.entry("a"), bad])
     assert scene.store.inbox.received() == 0
 
 
 async def test_half_a_surrogate_pair_is_unreadable(scene):
-    entry = scene.entry("a")
-    object.__setattr__(entry, "event", scene.event("a", text="\ud800"))
+    entry = replace(scene.entry("a"), event=scene.event("a", text="\ud800"))
     with pytest.raises(Unreadable):
         await scene.store.inbox.keep([entry])
 
@@ -161,7 +159,6 @@ async def test_what_cannot_be_replayed_says_why(scene, case, match):
 
 
 async def test_an_entry_is_an_event_or_says_why_there_is_none(scene):
-    entry = scene.entry("a")
-    object.__setattr__(entry, "event", None)
+    entry = replace(scene.entry("a"), event=None)
     with pytest.raises(ValueError, match="says why"):
         await scene.store.inbox.keep([entry])

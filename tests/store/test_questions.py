@@ -3,11 +3,11 @@
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from connector.model.event import Verdict
 from connector.model.lifecycle import EventState

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from connector.model.lifecycle import UnitState
 from connector.store.following import FollowStep
@@ -133,8 +134,7 @@ async def test_a_page_is_judged_by_what_is_known_and_stored_with_its_cursor(scen
 
 async def test_a_page_that_cannot_be_stored_moves_nothing(scene):
     def decide(what):
-        bad = scene.entry("change")
-        object.__setattr__(bad, "provider", None)
+        bad = replace(scene.entry("change"), provider=None)
         return FollowStep(entries=(scene.entry("good"), bad), shadows=(seen(fields={"A": 2}),), cursor="7")
 
     with pytest.raises(Exception, match="NOT NULL"):

@@ -1,7 +1,8 @@
 """What the store remembers of records that were matched by a number, and when it forgets."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from connector.model.lifecycle import UnitState
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite

@@ -1,8 +1,8 @@
 """Stops in the store, the units that rest for their sake, and dead letters by their causes."""
 
-from dataclasses import replace
 from datetime import timedelta
 
+from msgspec.structs import replace
 from store.conftest import ANNA, BERIT, CARL, CRM
 
 from connector.delivery.stops import News, Stop

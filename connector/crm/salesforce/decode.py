@@ -7,11 +7,12 @@ Source: REST API Developer Guide, "sObject Collections", "Composite", "Status Co
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from connector.crm.salesforce.errors import STATUSES, judge, known
 from connector.delivery.quota import Usage

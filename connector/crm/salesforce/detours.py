@@ -4,7 +4,9 @@ Each is sent at most once more, to the record where it belongs, or waits for a p
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from connector.crm.salesforce import duplicates, heirs
 from connector.crm.salesforce.duplicates import Matches, Policy

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from connector.crm.salesforce.encode import RECORD_ID, Api
 from connector.crm.salesforce.survivors import (

@@ -1,7 +1,9 @@
 """An opt-out by a number that several records have: the flag is set on all of them, whichever of them the write was for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite

@@ -1,7 +1,9 @@
 """Which writes of a batch are the parents of which: pure, and all that is known of it here is the batch itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from connector.model.operation import ID_FIELD, Fields, Parent, RecordWrite
 

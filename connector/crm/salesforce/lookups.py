@@ -1,8 +1,10 @@
 """Which records exist, and what their opt-out flag says, read just before they are written."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.decode import Failed, value_of
@@ -21,8 +23,7 @@ LONGEST_ENCODING = 3  # characters for one of ASCII: %2B
 ID_LENGTH = 15  # characters that tell two records apart; the last three of an 18-character Id are a checksum
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """A record to look for."""
 
     index: int  # in the batch
@@ -30,16 +31,14 @@ class Wanted:
     flag: str | None = None  # the opt-out flag, where the write clears it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """A record that exists."""
 
     record_id: str
     flag: object = None  # the opt-out flag's value now, where it was asked for
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Struct, frozen=True, kw_only=True):
     """One query: its keys are of one external ID of one object."""
 
     wanted: Sequence[Wanted]

@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.candidates import Candidate, Crowd, Search, Sought, candidates, choose

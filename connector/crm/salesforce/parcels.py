@@ -4,7 +4,8 @@ Source: REST API Developer Guide, "sObject Collections" (200 records, 10 runs of
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from connector.crm.salesforce.encode import REFERENCE, Collection
 from connector.model.operation import Parent, Value
@@ -15,8 +16,7 @@ COLLECTIONS = 5  # of one composite
 ACCOUNT = "AccountId"  # a contact's household, in the nonprofit packages too
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(Struct, frozen=True, kw_only=True):
     """A record that is ready to go. `index` is its place in the batch."""
 
     index: int
@@ -55,8 +55,7 @@ class Item:
         return any(parent.key_field.casefold() == wanted for parent in parents)
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(Struct, frozen=True):
     """Items that go in one collection."""
 
     items: Sequence[Item]

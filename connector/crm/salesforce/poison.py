@@ -5,7 +5,8 @@ is sent or decoded here.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from connector.crm.salesforce.parcels import Item, Shipment
 from connector.model.outcome import Delivered, Outcome, Reason, Retry

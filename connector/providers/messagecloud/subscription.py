@@ -4,9 +4,11 @@ Source: "Strex Norway with One-click Subscriptions", Transaction Flow. The redir
 call it, and donors close their browsers.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from connector.model.event import Event, Result, Verdict, event_key
 from connector.model.exchange import Exchange
