@@ -18,7 +18,7 @@ from connector.control.needs import needs
 from connector.crm.crm import Crm
 from connector.delivery.peers import Asking
 from connector.delivery.transport import Transport
-from connector.house import DRIFT_LOOP, Clock, House
+from connector.house import DRIFT_LOOP, Clock, House, beside
 from connector.jobs import Calendar, Job
 from connector.mapping.compile import load_mappings
 from connector.model.errors import StoreUnavailable
@@ -90,7 +90,8 @@ async def open_house(
         for name, peer in peers.items():
             if peer.sink is not None:
                 house.open_outlet(name, peer.sink, needs(rules).get(name, ()))
-                house.begin(name, partial(road.deliver, house.outlets[name]), idle=IDLE)
+                for loop in (name, beside(name)) if name in house.crms else (name,):
+                    house.begin(loop, partial(road.deliver, house.outlets[name]), idle=IDLE)
         for name, provider in providers.items():
             if provider.asker is not None:
                 house.begin(ask_loop(name), partial(road.ask, Asking(provider.asker, house.clients[name])), idle=IDLE)

@@ -30,6 +30,11 @@ STUCK_ELSE = timedelta(minutes=15)
 DRIFT_LOOP = "drift"  # looks whether the CRMs have what new mappings need
 
 
+def beside(name: str) -> str:
+    """The second loop of a sink: while the one sends, the other claims and settles."""
+    return f"{name} (2)"
+
+
 class Clock:
     """Time as the house sees it. Loops and pauses go by `monotonic`, which no change of the wall clock stops."""
 
@@ -79,8 +84,9 @@ class House:
 
     def wake(self, name: str) -> None:
         """Wake a loop; a name that has none, such as a sink that was taken out of the config, wakes nobody."""
-        if name in self.loops:
-            self.loops[name].wake()
+        for one in (name, beside(name)):
+            if one in self.loops:
+                self.loops[one].wake()
 
     def begin(self, name: str, step: Step, *, idle: timedelta) -> None:
         """Start a loop."""
@@ -89,7 +95,8 @@ class House:
         self._tasks[name] = asyncio.create_task(loop.run(), name=name)
 
     async def end(self, *names: str) -> None:
-        """Let loops finish what they hold, all at once, and end them."""
+        """Let loops finish what they hold, all at once, and end them; a sink's second one with its first."""
+        names = tuple(dict.fromkeys(one for name in names for one in (name, beside(name)) if one in self.loops))
         for name in names:
             self.loops[name].stop()
         await asyncio.gather(*(self._tasks.pop(name) for name in names))

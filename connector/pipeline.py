@@ -20,24 +20,23 @@ from connector.mapping.compile import Ruleset
 from connector.model import facts
 from connector.model.consent import Subscription
 from connector.model.errors import StoreUnavailable
-from connector.model.event import Event
 from connector.model.exchange import HttpRequest, HttpResponse
-from connector.model.facts import Followed, Received, Tell, TurnedAway, Wrote
+from connector.model.facts import Followed, Tell, TurnedAway, Wrote
 from connector.model.lifecycle import EventState
+from connector.model.operation import Operation
 from connector.model.outcome import Reason, Retry
 from connector.model.roles import LOOK, Asker, ConsentFields, Door, Notice
 from connector.steps.allowance import claim
 from connector.steps.asking import ask_loop, put_questions
-from connector.steps.errands import errands, settlements
-from connector.steps.keeping import entries
+from connector.steps.errands import Errand, errands, settlements
+from connector.steps.keeping import entries, received
 from connector.steps.planned import Planner, flood
 from connector.steps.reading import Asked, Cursor, keep_page
 from connector.steps.recovering import Recovery, portions
 from connector.steps.settled import told
-from connector.steps.stopping import note_stops, remade, send_round
-from connector.store.inbox import Entry, Kept, StoredEvent
+from connector.steps.stopping import Round, note_stops, remade, send_round
 from connector.store.store import Store
-from connector.store.units import Planned
+from connector.store.units import Planned, Unit
 
 PLAN_BATCH = 500  # events a transaction: one fsync for many, and a stop is still answered at once
 NOTICE_LIFE = timedelta(hours=25)  # Salesforce repeats a notice for 24 hours
@@ -98,7 +97,7 @@ class Road:
             self._tell(TurnedAway(provider=door.provider, door=door.name, status=503, why="not stored"))
             return NOT_STORED
         for entry, one in zip(brought, kept, strict=True):
-            self._tell(_received(entry, one))
+            self._tell(received(entry, one))
         self._around.wake("plan")
         return door.answer(request, admission)
 
@@ -120,7 +119,7 @@ class Road:
         brought, new = recovery.end(now), 0
         for some in portions(brought):
             kept = [*zip(some, await self._store.inbox.keep(some), strict=True)]
-            fresh = [_received(entry, one) for entry, one in kept if not one.known]
+            fresh = [received(entry, one) for entry, one in kept if not one.known]
             for fact in fresh:
                 self._tell(fact)
             new += len(fresh)
@@ -184,7 +183,7 @@ class Road:
 
         Opt-outs are planned first, each behind what its own person has waiting.
         """
-        batch = self._waiting()
+        batch = self._planner.waiting(PLAN_BATCH, self._open_polls)
         if not batch:
             return 0
         planned, flooding = self._planner(batch, self.rules)
@@ -207,30 +206,52 @@ class Road:
         return len(batch)
 
     async def deliver(self, outlet: Outlet) -> int:
-        """Claim a batch → write it → judge every outcome → settle, in one transaction."""
-        sink = outlet.sink
-        if self._around.monotonic() < outlet.patience.until:
-            return 0
-        began, calls = self._around.monotonic(), outlet.client.calls
-        units = await claim(outlet, self._store, self.start, now=self._around.now(), monotonic=began, tell=self._tell)
-        if not units:
+        """Claim a batch → write it → judge every outcome → settle, in one transaction.
+
+        Two run for each CRM: while one has the wire, the other settles what went well, and claims where a whole batch waits.
+        """
+        units = await self._claim(outlet, whole=True) if outlet.wire.locked() else []
+        async with outlet.wire:
+            if units and not outlet.bears(sum(len(unit.operations) for unit in units), self._around.monotonic()):
+                await self._store.outbox.give_back(units, self._around.now())
+                units = []
+            units = units or await self._claim(outlet)
+            if not units:
+                return 0
+            self._around.wake(outlet.sink.name)
+            units = await remade(units, self.rules, self._store, configured=self._configured)
+            tasks = errands(units, self._store)
+            went = await self._send(outlet, [task.operation for task in tasks if task.operation is not None])
+            if not went.well:
+                return await self._settle(outlet, units, tasks, went)
+        return await self._settle(outlet, units, tasks, went)
+
+    async def _claim(self, outlet: Outlet, *, whole: bool = False) -> list[Unit]:
+        now, monotonic = self._around.now(), self._around.monotonic()
+        if monotonic < outlet.patience.until:
+            return []
+        units = await claim(outlet, self._store, self.start, now=now, monotonic=monotonic, tell=self._tell, whole=whole)
+        if not units and not whole:
             await outlet.prepare()
-            return 0
-        units = await remade(units, self.rules, self._store, configured=self._configured)
-        tasks = errands(units, self._store)
-        operations = [task.operation for task in tasks if task.operation is not None]
-        went = await send_round(sink, outlet.client, operations, self._store, now=self._around.now())
+        return units
+
+    async def _send(self, outlet: Outlet, operations: Sequence[Operation]) -> Round:
+        sink, client = outlet.sink, outlet.client
+        began, calls = self._around.monotonic(), client.calls
+        went = await send_round(sink, client, operations, self._store, now=self._around.now())
         outlet.learn(went.answered.outcomes)
+        seconds, calls, size = self._around.monotonic() - began, client.calls - calls, outlet.pace.size
+        self._tell(Wrote(sink=sink.name, operations=len(operations), calls=calls, seconds=seconds, batch=size))
+        self._bear(outlet, went.answered)
+        return went
+
+    async def _settle(self, outlet: Outlet, units: Sequence[Unit], tasks: Sequence[Errand], went: Round) -> int:
         settled = settlements(units, tasks, went.sent, feeds=self.rules.feeds, consent=self._consent)
         await self._store.outbox.settle(settled, now=self._around.now())
-        seconds, calls = self._around.monotonic() - began, outlet.client.calls - calls
-        size = outlet.pace.size
-        self._tell(Wrote(sink=sink.name, operations=len(operations), calls=calls, seconds=seconds, batch=size))
         for fact in told(units, settled, now=self._around.now()):
             self._tell(fact)
-        for fact in await note_stops(self._store, sink.name, went, self.rules, now=self._around.now()):
+        for fact in await note_stops(self._store, outlet.sink.name, went, self.rules, now=self._around.now()):
             self._tell(fact)
-        self._bear(outlet, went.answered)
         return len(units)
 
     async def _point(self, crm: str, notices: Sequence[Notice], expires: datetime) -> None:
@@ -245,17 +266,6 @@ class Road:
         """Leave a peer that was asked something alone for as long as its answer says."""
         pause = max(backoff(POLICIES[answer.reason], patience.failures), answer.not_before or timedelta())
         patience.pause(answer.reason, answer.detail, pause, now=self._around.monotonic(), tell=self._tell)
-
-    def _waiting(self) -> list[tuple[int, Event]]:
-        """What is to be planned next. The changes of a poll that is under way wait for its end."""
-        inbox = self._store.inbox
-        urgent = self._plannable(inbox.urgent(PLAN_BATCH))
-        people = {event.msisdn.e164 for _, event in urgent if event.msisdn}
-        # Of the opt-out's person everything older comes along, so that it is held against what they really joined.
-        return self._plannable(inbox.pending_of(sorted(people)) if people else inbox.pending(PLAN_BATCH))
-
-    def _plannable(self, stored: Sequence[StoredEvent]) -> list[tuple[int, Event]]:
-        return [(one.id, one.event) for one in stored if one.event and one.event.batch not in self._open_polls]
 
     async def _commit(self, planned: Sequence[Planned]) -> None:
         now = self._around.now()
@@ -288,13 +298,3 @@ class Road:
         reason, detail, pause = bad
         known = reason is Reason.QUOTA_EXHAUSTED and outlet.spent(self._tell)
         outlet.patience.pause(reason, detail, pause, now=self._around.monotonic(), tell=self._tell, known=known)
-
-
-def _received(entry: Entry, kept: Kept) -> Received:
-    return Received(
-        provider=entry.provider,
-        shape=entry.shape,
-        event=entry.key,
-        known=kept.known,
-        unreadable=entry.unreadable,
-    )

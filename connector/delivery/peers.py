@@ -1,5 +1,6 @@
 """Sinks, feeds and askers as the road holds them: how each is reached, and how it has fared lately."""
 
+import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class Outlet:
     budget: Budget | None = None  # of API calls, where they are counted
     beforehand: Callable[[], Exchange[None]] | None = None  # what the sink wants to learn before its first batch
     sent: float = -math.inf  # when the last batch went out, monotonic seconds
+    wire: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the batch that is being sent
     pace: Pace = field(init=False)
     patience: Patience = field(init=False)
 
@@ -77,6 +79,10 @@ class Outlet:
     def learn(self, outcomes: Sequence[Outcome]) -> None:
         """A batch has ended so: the next one is as large as that, and the time that its calls took, allow."""
         self.pace = self.pace.after(outcomes, self.client.longest())
+
+    def bears(self, operations: int, now: float) -> bool:
+        """Whether a batch of so many may still go out, as it fared with the one before."""
+        return now >= self.patience.until and operations <= self.pace.size
 
     def spent(self, tell: Tell) -> bool:
         """Whether the budget is used up, of which a person is told then."""

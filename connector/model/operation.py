@@ -92,9 +92,7 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
     @property
     def parents(self) -> tuple[Parent, ...]:
         """The parents that must exist before this record."""
-        return tuple(
-            value for values in (self.set, self.create) for value in values.values() if isinstance(value, Parent)
-        )
+        return tuple(value for values in (self.set, self.create) for value in values.values() if type(value) is Parent)
 
 
 class ServiceCommand(Struct, omit_defaults=True, frozen=True, kw_only=True):

@@ -11,11 +11,16 @@ from connector.store.units import Unit
 
 
 async def claim(
-    outlet: Outlet, store: Store, start_id: str, *, now: datetime, monotonic: float, tell: Tell
+    outlet: Outlet, store: Store, start_id: str, *, now: datetime, monotonic: float, tell: Tell, whole: bool = False
 ) -> list[Unit]:
-    """Claim the next batch, or nothing: under pressure it waits to be full, and at the end there are only opt-outs."""
+    """Claim the next batch, or nothing: under pressure it waits to be full, and at the end there are only opt-outs.
+
+    `whole`: only where it is full.
+    """
     name, size = outlet.sink.name, outlet.pace.size
     only_urgent = False
+    if whole and store.overview.ready(name, size, now)[0] < size:
+        return []
     if outlet.budget is not None:
         terms = outlet.budget.terms(tell)
         only_urgent = terms.only_opt_outs

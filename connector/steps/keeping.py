@@ -6,8 +6,9 @@ from datetime import datetime
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Part, event_key
 from connector.model.exchange import HttpRequest
+from connector.model.facts import Received
 from connector.model.roles import Admission, Asker, Door
-from connector.store.inbox import Entry
+from connector.store.inbox import Entry, Kept
 from connector.store.questions import Question
 
 # The same for every request that told nothing: most of them.
@@ -66,3 +67,14 @@ def question(event: Event, asker: Asker | None) -> Question | None:
     if asker is None or not asker.wants(event):
         return None
     return Question(first=asker.first, deadline=asker.deadline)
+
+
+def received(entry: Entry, kept: Kept) -> Received:
+    """What is told of an entry that was kept."""
+    return Received(
+        provider=entry.provider,
+        shape=entry.shape,
+        event=entry.key,
+        known=kept.known,
+        unreadable=entry.unreadable,
+    )

@@ -1,7 +1,7 @@
 """A batch of stored events → the plans as the store takes them: units by sink and lane, and what is parked."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from connector.consent.guard import carries_opt_out
 from connector.consent.merges import MERGED
@@ -12,6 +12,7 @@ from connector.model.facts import Alarm
 from connector.model.operation import ServiceCommand
 from connector.model.plan import Plan
 from connector.planning import commands_of, lane_of, plan_in_order, units_of
+from connector.store.inbox import StoredEvent
 from connector.store.store import Store
 from connector.store.units import NewUnit, Planned, SideAnswer
 
@@ -26,6 +27,14 @@ class Planner:
         self._most_commands = most_commands
         self._commands: Counter[str] = Counter()  # by poll: its changes may come in several batches
         self._parked: set[str] = set()
+
+    def waiting(self, limit: int, open_polls: Collection[str]) -> list[tuple[int, Event]]:
+        """What is to be planned next, of either kind up to so many. The changes of a poll that is under way wait for its end."""
+        inbox = self._store.inbox
+        urgent = _plannable(inbox.urgent(limit), open_polls)
+        people = {event.msisdn.e164 for _, event in urgent if event.msisdn}
+        # Of the opt-out's person everything older comes along, so that it is held against what they really joined.
+        return _plannable(inbox.pending_of(sorted(people)) if people else inbox.pending(limit), open_polls)
 
     def __call__(self, batch: Sequence[tuple[int, Event]], rules: Ruleset) -> tuple[list[Planned], frozenset[str]]:
         """The plans, in the order of the events, and the polls that are newly parked."""
@@ -82,6 +91,10 @@ class Planner:
         if not any(decision.word is Verdict.OPT_OUT for decision in done.decisions):
             return ()
         return (SideAnswer(sink=event.provider, phase=Phase.CONFIRMED, detail="it came from there"),)
+
+
+def _plannable(stored: Sequence[StoredEvent], open_polls: Collection[str]) -> list[tuple[int, Event]]:
+    return [(one.id, one.event) for one in stored if one.event and one.event.batch not in open_polls]
 
 
 def flood(poll: str, most: int) -> Alarm:

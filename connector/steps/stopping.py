@@ -12,6 +12,7 @@ from connector.mapping.items import WriteItem
 from connector.model.consent import Subscription
 from connector.model.facts import Fact
 from connector.model.operation import Operation
+from connector.model.outcome import Delivered
 from connector.model.plan import Known
 from connector.model.roles import Sink
 from connector.planning import plan
@@ -30,6 +31,11 @@ class Round:
     batch: Held
     answered: Sent  # by the sink
     sent: Sent  # the whole batch
+
+    @property
+    def well(self) -> bool:
+        """Whether all of it was delivered, and nothing is stopped: then nothing that follows could learn from it."""
+        return not self.stops and all(isinstance(one, Delivered) for one in self.sent.outcomes)
 
 
 async def send_round(

@@ -1,6 +1,6 @@
 """Values of the model as JSON text and back, as msgspec writes them: what has its default is left out, so that rows stay small."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +28,7 @@ def _made(kind: type[Any], plain: Any) -> Any:
 _ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 _EVENT = msgspec.json.Decoder(Event, dec_hook=_made)
 _DECISION = msgspec.json.Decoder(Decision, dec_hook=_made)
+_DONE = msgspec.json.Decoder(frozenset[int])
 _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 _WRITE = msgspec.json.Decoder(RecordWrite, dec_hook=_made)
 _COMMAND = msgspec.json.Decoder(ServiceCommand, dec_hook=_made)
@@ -67,6 +68,16 @@ def _operation(part: msgspec.Raw) -> Operation:
         return _WRITE.decode(part)
     except msgspec.ValidationError:
         return _COMMAND.decode(part)
+
+
+def done_to_json(done: Collection[int]) -> str | None:
+    """The places of a unit's delivered operations; None where there are none."""
+    return dumps(sorted(done)) if done else None
+
+
+def done_from_json(text: str | None) -> frozenset[int]:
+    """The places that done_to_json() wrote."""
+    return _DONE.decode(text) if text else frozenset()
 
 
 def decision_to_json(decision: Decision) -> str:

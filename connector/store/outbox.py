@@ -5,12 +5,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-import orjson
+from msgspec import structs
 
 from connector.model.lifecycle import UnitState
 from connector.model.operation import Operation, RecordWrite
-from connector.store.documents import operations_from_json, operations_to_json
+from connector.store.documents import done_from_json, done_to_json, operations_from_json, operations_to_json
 from connector.store.lanes import promote
 from connector.store.moments import micros, moment
 from connector.store.settling import settle
@@ -59,6 +58,8 @@ NEWER = """SELECT json_group_array(json_array(event_id, operations, done, state)
     WHERE sink = ? AND lane = ? AND event_id > ? AND wrote = 1"""
 FREE = """UPDATE units INDEXED BY units_claimed SET state = 'waiting', in_doubt = 1, claim = NULL
     WHERE state = 'claimed' AND claim <> ? RETURNING sink, lane"""
+GIVE_BACK = """UPDATE units SET state = 'waiting', claim = NULL
+    WHERE state = 'claimed' AND id IN (SELECT value FROM json_each(?)) RETURNING sink, lane"""
 DOUBTFUL = """SELECT operations, done FROM units INDEXED BY units_doubt WHERE sink = :sink AND in_doubt = 1
     UNION ALL
     SELECT operations, done FROM units INDEXED BY units_claimed WHERE sink = :sink AND state = 'claimed' AND in_doubt = 0"""
@@ -100,9 +101,15 @@ class Outbox:
 
     async def free_claims(self, start_id: str, now: datetime) -> int:
         """Put back what earlier starts left claimed, in doubt; how many units that were."""
+        return await self._put_back(FREE, start_id, now)
 
+    async def give_back(self, units: Sequence[Unit], now: datetime) -> None:
+        """Put back what was claimed and has not gone out."""
+        await self._put_back(GIVE_BACK, as_list([unit.id for unit in units]), now)
+
+    async def _put_back(self, statement: str, which: str, now: datetime) -> int:
         def work(connection: sqlite3.Connection) -> int:
-            lanes = connection.execute(FREE, (start_id,)).fetchall()
+            lanes = connection.execute(statement, (which,)).fetchall()
             promote(connection, lanes, now)
             return len(lanes)
 
@@ -119,13 +126,13 @@ class Outbox:
             text, done = connection.execute(
                 "SELECT operations, done FROM units WHERE id = ? AND state = 'claimed'", (unit.id,)
             ).fetchone()
-            delivered = _indexes(done)
+            delivered = done_from_json(done)
             kept = [one for index, one in enumerate(operations_from_json(text)) if index in delivered]
             connection.execute(
                 "UPDATE units SET operations = ?, done = ?, size = ? WHERE id = ?",
                 (
                     operations_to_json([*kept, *operations]),
-                    orjson.dumps(list(range(len(kept)))).decode() if kept else None,
+                    done_to_json(range(len(kept))),
                     len(operations),
                     unit.id,
                 ),
@@ -135,7 +142,7 @@ class Outbox:
 
         first = await self._writer.run(work)
         indexes = tuple(range(first, first + len(operations)))
-        return msgspec.structs.replace(unit, operations=tuple(operations), indexes=indexes)
+        return structs.replace(unit, operations=tuple(operations), indexes=indexes)
 
     def counts(self, sink: str) -> dict[UnitState, int]:
         """The sink's units by state."""
@@ -172,7 +179,7 @@ def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tupl
         operation
         for text, done in connection.execute(DOUBTFUL, {"sink": crm}).fetchall()
         for index, operation in enumerate(operations_from_json(text))
-        if isinstance(operation, RecordWrite) and operation.object == name and index not in _indexes(done)
+        if isinstance(operation, RecordWrite) and operation.object == name and index not in done_from_json(done)
     )
 
 
@@ -242,7 +249,7 @@ def _newer(connection: sqlite3.Connection, sink: str, rows: Sequence[Any]) -> di
         written = [
             (event_id, fields)
             for event_id, text, done, state in read_rows(connection, NEWER, (sink, lane, oldest))
-            for fields in _written(text, None if state == UnitState.DELIVERED else _indexes(done))
+            for fields in _written(text, None if state == UnitState.DELIVERED else done_from_json(done))
         ]
         for unit_id, mine in units:
             newer[unit_id] = tuple(dict.fromkeys(fields for event_id, fields in written if event_id > mine))
@@ -258,15 +265,11 @@ def _written(text: str, only: frozenset[int] | None) -> list[Written]:
     ]
 
 
-def _indexes(done: str | None) -> frozenset[int]:
-    return frozenset(orjson.loads(done)) if done else frozenset()
-
-
 def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
     (
         unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try, stopped,
     ) = row  # fmt: skip
-    delivered = _indexes(done)
+    delivered = done_from_json(done)
     # A match goes along once more with what is left of its unit: a child may know its parent by that alone.
     left = [
         (index, each)

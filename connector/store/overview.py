@@ -4,12 +4,10 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-import orjson
-
 from connector.model.lifecycle import UnitState
 from connector.model.operation import Operation
 from connector.model.outcome import Reason
-from connector.store.documents import operations_from_json
+from connector.store.documents import done_from_json, operations_from_json
 from connector.store.moments import micros, moment
 
 
@@ -64,7 +62,7 @@ class Overview:
                 due_at=None if due_at is None else moment(due_at),
                 settled_at=None if settled_at is None else moment(settled_at),
                 operations=operations_from_json(operations),
-                done=frozenset(orjson.loads(done)) if done else frozenset(),
+                done=done_from_json(done),
             )
             for sink, state, reason, detail, attempts, in_doubt, due_at, settled_at, operations, done in rows
         ]

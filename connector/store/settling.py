@@ -5,11 +5,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from connector.model.consent import Phase
 from connector.model.lifecycle import OPEN_UNITS, EventState, UnitState, event_state
 from connector.store import consents
+from connector.store.documents import done_from_json, done_to_json
 from connector.store.lanes import promote
 from connector.store.links import unlink_key
 from connector.store.moments import MICROSECOND, micros
@@ -105,7 +104,7 @@ def _row(settlement: Settlement, unit: Sequence[Any], now: datetime) -> tuple[An
         raise ValueError(f"a unit is never settled as {state}")
     if state is UnitState.RESTING and settlement.delay is None:
         raise ValueError("a unit that rests needs a delay")
-    done = frozenset(orjson.loads(done_text)) if done_text else frozenset()
+    done = done_from_json(done_text)
     done_now = done | frozenset(settlement.done)
     delivered = state is UnitState.DELIVERED
     delay = settlement.delay if state is UnitState.RESTING else None
@@ -121,7 +120,7 @@ def _row(settlement: Settlement, unit: Sequence[Any], now: datetime) -> tuple[An
         None if delay is None else at,
         None if delay is None else at + delay // MICROSECOND,
         int(settlement.spend_attempt),
-        orjson.dumps(sorted(done_now)).decode() if done_now else None,
+        done_to_json(done_now),
         size - len(done_now - done),
         int(delivered or wrote or bool(done_now)),
         int(settlement.in_doubt and not delivered),

@@ -68,7 +68,7 @@ def test_what_is_no_api_name_is_refused(name):
 def test_a_value_that_json_cannot_hold_is_refused_and_not_cleared(value):
     with pytest.raises(Unencodable) as refused:
         body({"Amount__c": value})
-    assert str(value) not in str(refused.value).replace("is no finite number", "")
+    assert str(value) not in str(refused.value)
 
 
 def test_soql_texts_cannot_end_their_quotes():

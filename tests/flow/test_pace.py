@@ -1,5 +1,6 @@
 """Batches against an org that is slow or locked, and a budget of API calls that comes to its end."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -8,8 +9,10 @@ from flow.crowd import number, report
 from flow.world import CONFIG, a_world
 
 from connector.control import Control
-from connector.model.facts import Settled, Wrote
+from connector.model.facts import Paused, Settled, Wrote
+from connector.model.lifecycle import UnitState
 
+BATCH = 20  # events in 60 operations
 OPT_OUT = {
     "transactionId": "t-out",
     "keywordId": "12345678",
@@ -51,6 +54,51 @@ async def test_no_two_requests_that_write_run_at_once(tmp_path, secrets):
             await world.settled()
         assert await fired(world) >= 5
         assert (await world.get(f"{world.salesforce}/_sandbox/stats"))["most_writes_at_once"] == 1
+
+
+def in_hand(world):
+    return world.house.store.outbox.counts("salesforce")[UnitState.CLAIMED]
+
+
+async def test_while_a_batch_is_sent_the_next_one_is_in_hand(tmp_path, secrets):
+    async with a_world(tmp_path, config=with_crm("batch: 60")) as world:
+        await backlog(world, [(person, 1) for person in range(2 * BATCH + 5)])
+        await world.fault(world.salesforce, fault="held_answer", only="writes")
+        async with world.running():
+            await world.until(lambda: in_hand(world) == 2 * BATCH)
+            await world.no_faults(world.salesforce)
+            await world.settled()
+        assert [one.operations for one in world.told(Wrote)] == [60, 60, 15]
+
+
+async def test_less_than_a_batch_is_not_taken_beforehand_for_more_may_come(tmp_path, secrets):
+    async with a_world(tmp_path) as world, world.running() as house:
+        await house.end("salesforce")
+        outlet = house.outlets["salesforce"]
+        await world.callback("dlr", report(1, 1))
+        await world.until(lambda: world.counts() == {"delivering": 1})
+        async with outlet.wire:
+            next_one = asyncio.create_task(house.road.deliver(outlet))
+            await world.callback("dlr", report(2, 1))
+            await world.until(lambda: world.counts() == {"delivering": 2})
+        assert await next_one == 2
+
+
+async def test_a_batch_in_hand_goes_back_untried_when_the_one_before_loses_the_crm(tmp_path, secrets):
+    async with a_world(tmp_path, config=with_crm("batch: 60")) as world:
+        await backlog(world, [(person, 1) for person in range(2 * BATCH)])
+        await world.fault(world.salesforce, fault="held_answer", only="writes")
+        await world.fault(world.salesforce, fault="dropped", only="writes")
+        async with world.running():
+            await world.until(lambda: in_hand(world) == 2 * BATCH)
+            await world.no_faults(world.salesforce)
+            await world.until(lambda: world.told(Paused) and in_hand(world) == 0)
+            assert len(world.told(Settled)) == BATCH
+            world.clock.ahead += timedelta(minutes=1)
+            world.house.wake("salesforce")
+            await world.settled()
+            assert world.counts() == {"delivered": 2 * BATCH}
+        assert len(await world.records("SMS_Event__c")) == 2 * BATCH
 
 
 async def allow(world, **usage):

@@ -246,6 +246,29 @@ async def test_claims_of_an_earlier_start_are_free_and_in_doubt(scene):
     ]
 
 
+async def test_what_is_given_back_is_claimed_again_as_if_it_never_had_been(scene):
+    for key in ("a", "b"):
+        await scene.unit(key)
+    await scene.unit("c", lane=BERIT)
+    units = await scene.claim()
+    await scene.store.outbox.give_back(units, scene.now)
+    again = await scene.claim()
+    assert again == units
+    assert [(unit.event_key, unit.attempts, unit.in_doubt) for unit in again] == [
+        ("a", 0, False),
+        ("b", 0, False),
+        ("c", 0, False),
+    ]
+
+
+async def test_only_what_is_claimed_is_given_back(scene):
+    await scene.unit("a")
+    (unit,) = await scene.claim()
+    await scene.settle(unit)
+    await scene.store.outbox.give_back([unit], scene.now)
+    assert await scene.claim() == []
+
+
 async def test_doubt_stays_until_something_certain_is_known(scene):
     await scene.unit("a")
     (unit,) = await scene.claim()

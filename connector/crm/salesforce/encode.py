@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-import orjson
+import msgspec
 
 from connector.model.exchange import HttpCall
 from connector.model.operation import ID_FIELD, Parent, Value
@@ -26,7 +26,8 @@ RECORD_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 SOQL_ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 )
-PLAIN = frozenset({str, bool, int})  # types that need no second look
+PLAIN = frozenset({str, bool})  # types that need no second look
+BEYOND = 2**64  # the first number that JSON readers no longer agree on
 # Source: REST API Developer Guide, "Duplicate Rule Header".
 ALLOWED = {"Sforce-Duplicate-Rule-Header": "allowSave=true"}
 # In a composite request this begins a reference to another subrequest's answer, even inside a donor's message.
@@ -67,8 +68,8 @@ def record(object_name: str, key_field: str, key: str, fields: Mapping[str, Valu
     body: dict[str, Any] = {"attributes": {"type": identifier(object_name)}, **_values(fields)}
     body["id" if key_field == ID_FIELD else identifier(key_field)] = key
     try:
-        return orjson.dumps(body)
-    except TypeError as error:  # lone surrogates, numbers beyond 64 bits
+        return msgspec.json.encode(body)
+    except (TypeError, UnicodeEncodeError) as error:  # half a surrogate pair
         raise Unencodable(f"{object_name} cannot be written as JSON: {error}") from error
 
 
@@ -78,13 +79,13 @@ def _values(fields: Mapping[str, Value]) -> dict[str, Any]:
         identifier(name)
         if type(value) in PLAIN:
             body[name] = value
-        elif isinstance(value, Parent):
+        elif type(value) is Parent:
             _put_parent(body, name, value)
         elif value is None and name.endswith("__r"):
             # A relationship cannot be set to null, only the field that holds the parent's id.
             body[f"{name[:-1]}c"] = None
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise Unencodable(f"{name} is no finite number")
+        elif isinstance(value, float | int) and not (math.isfinite(value) and abs(value) < BEYOND):
+            raise Unencodable(f"{name} is no number that JSON can hold")
         else:
             body[name] = value
     return body
@@ -191,7 +192,7 @@ class Api:
         return HttpCall(
             method="POST",
             path=f"{self.root}/composite",
-            body=orjson.dumps(
+            body=msgspec.json.encode(
                 _composite_body(
                     [
                         {"method": "GET", "url": self._query_path("queryAll" if place in deleted else "query", soql)}
@@ -229,7 +230,7 @@ class Api:
         return HttpCall(
             method=method,
             path=path,
-            body=orjson.dumps(body),
+            body=msgspec.json.encode(body),
             headers={**self._headers(json=True), **(headers or {})},
             timeout=WRITE_TIMEOUT,
         )
@@ -254,7 +255,7 @@ def _address(one: Single) -> str:
 
 
 def _collection_body(collection: Collection) -> dict[str, Any]:
-    return {"allOrNone": False, "records": [orjson.Fragment(body) for body in collection.records]}
+    return {"allOrNone": False, "records": [msgspec.Raw(body) for body in collection.records]}
 
 
 def _composite_body(requests: Sequence[dict[str, Any]]) -> dict[str, Any]:
