@@ -26,9 +26,10 @@ def fold(operations: Sequence[Operation]) -> list[Fold]:
         if not isinstance(operation, RecordWrite):
             folds.append(Fold(operation, (index,)))
             continue
-        place = places.get(operation.record)
+        record = operation.record
+        place = places.get(record)
         if place is None:
-            places[operation.record] = len(folds)
+            places[record] = len(folds)
             folds.append(Fold(operation, (index,)))
             continue
         earlier = folds[place]

@@ -128,7 +128,9 @@ class _Batch:
             self.beside.append(Beside(one.parts[-1], one.operation, outcome.beside))
         if isinstance(outcome, Delivered) and not outcome.absent:
             self.written.append(Written(one.parts[-1], one.operation, outcome))
-            fields = {name: value for name, value in one.operation.set.items() if name not in outcome.left_out}
+            fields = one.operation.set
+            if outcome.left_out:
+                fields = {name: value for name, value in fields.items() if name not in outcome.left_out}
             self._ours.setdefault(one.operation.record, {}).update(fields)
 
     def _task(self, operation: Operation) -> Task:

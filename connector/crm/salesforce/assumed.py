@@ -29,14 +29,21 @@ class Batch:
         """Take the records for what they seem to be; `asked` are those that were looked up."""
         self.stances |= stances
         for index, stance in stances.items():
-            record_id = self.tasks[index].record_id
-            self.found[index] = {
-                Stance.ANY: NOT_ASKED,
-                Stance.ASK: asked.get(index),
-                Stance.NEW: None,
-                Stance.KNOWN: Found(record_id=record_id) if record_id else None,
-                Stance.FOUND: self.owners.get(index),
-            }[stance]
+            self.found[index] = self._found(index, stance, asked)
+
+    def _found(self, index: int, stance: Stance, asked: Mapping[int, Found | None]) -> Found | None:
+        match stance:
+            case Stance.ANY:
+                return NOT_ASKED
+            case Stance.ASK:
+                return asked.get(index)
+            case Stance.NEW:
+                return None
+            case Stance.KNOWN:
+                record_id = self.tasks[index].record_id
+                return Found(record_id=record_id) if record_id else None
+            case Stance.FOUND:
+                return self.owners.get(index)
 
     def second_thoughts(self, surprises: Surprises) -> dict[int, Stance]:
         """What is sent once more, and what is assumed of it now."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -29,9 +30,12 @@ def kin(writes: Mapping[int, RecordWrite]) -> Kin:
     parents: dict[int, Sequence[int]] = {}
     fields: dict[int, Mapping[str, int]] = {}
     for index, write in writes.items():
+        relations = _relations(write)
+        if not relations:
+            before[index] = parents[index] = ()
+            continue
         groups = {
-            name: [one for one in _meant(name, parent, writes, places) if one != index]
-            for name, parent in _relations(write)
+            name: [one for one in _meant(name, parent, writes, places) if one != index] for name, parent in relations
         }
         before[index] = [one for group in groups.values() for one in group]
         known = {name: group[0] for name, group in groups.items() if len(group) == 1}
@@ -76,6 +80,7 @@ def _meant(
     return named or found
 
 
+@lru_cache(maxsize=1024)
 def _base(name: str) -> str:
     return name.casefold().removesuffix("__c").removesuffix("__r")
 

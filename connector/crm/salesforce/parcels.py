@@ -41,9 +41,11 @@ class Item(Struct, frozen=True, kw_only=True):
     def household(self) -> tuple[str, ...]:
         """What Salesforce locks along with it, as far as it names it: its parents, its account among them."""
         return tuple(
-            value.key.casefold() if type(value) is Parent else str(value)
-            for name, value in self.fields.items()
-            if type(value) is Parent or name == ACCOUNT
+            [
+                value.key.casefold() if type(value) is Parent else str(value)
+                for name, value in self.fields.items()
+                if type(value) is Parent or name == ACCOUNT
+            ]
         )
 
     def uses(self, column: str, object_name: str) -> bool:

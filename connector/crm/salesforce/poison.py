@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from connector.crm.salesforce.parcels import Item, Shipment
+from connector.model.operation import RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Retry
 
 Record = tuple[str, str, str]
@@ -70,17 +71,17 @@ class Suspects:
         """For the next batch."""
         return Hunt(dividing=self._failed)
 
-    def apart(self, item: Item, record: Record) -> Item:
+    def apart(self, item: Item, write: RecordWrite) -> Item:
         """The item, alone in its request where the record is a suspect."""
-        return replace(item, alone=True) if record in self._records else item
+        return replace(item, alone=True) if self._records and write.record in self._records else item
 
-    def end(self, hunt: Hunt, outcomes: dict[int, Outcome], records: Mapping[int, Record]) -> None:
+    def end(self, hunt: Hunt, outcomes: dict[int, Outcome], writes: Mapping[int, RecordWrite]) -> None:
         """Judge those that were found, remember them, and forget those that went through."""
         for index in hunt.found:
             judged = outcomes[index] = hunt.verdict(outcomes[index])
             if isinstance(judged, Retry) and judged.reason is Reason.UNKNOWN and len(self._records) < REMEMBERED:
-                self._records[records[index]] = None
-        self._forget(records[index] for index, outcome in outcomes.items() if isinstance(outcome, Delivered))
+                self._records[writes[index].record] = None
+        self._forget(writes[index].record for index, outcome in outcomes.items() if isinstance(outcome, Delivered))
         self._failed = hunt.failed
 
     def _forget(self, records: Iterable[Record]) -> None:

@@ -7,7 +7,7 @@ Source: Object Reference, "StatusCode" (DUPLICATE_VALUE, REQUIRED_FIELD_MISSING)
 """
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from itertools import chain
 from typing import Protocol
@@ -89,8 +89,10 @@ class Surprises:
             return True
         return False
 
-    def orphaned(self, index: int, parents: Iterable[int], *, missing: bool = False) -> bool:
+    def orphaned(self, index: int, parents: Collection[int], *, missing: bool = False) -> bool:
         """Whether a child must wait for a parent that is sent once more; `missing`: Salesforce has not found its parent."""
+        if not parents:
+            return False
         late = self.doubted | self.orphans | (self.existing.keys() | self.absent if missing else set())
         if late.isdisjoint(parents):
             return False

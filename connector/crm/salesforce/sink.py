@@ -92,7 +92,7 @@ class SalesforceSink:
             outcomes.update(dict.fromkeys(surprises, sending.stopped))
         else:
             yield from self._send(batch, batch.second_thoughts(surprises), sending, detours)
-        self._suspects.end(hunt, outcomes, {index: write.record for index, write in writes.items()})
+        self._suspects.end(hunt, outcomes, writes)
         self._composite = sending.composite
         yield from matching.conclude(outcomes, self.write)
         return [outcomes[index] for index in range(len(tasks))]
@@ -133,7 +133,7 @@ class SalesforceSink:
             task, found = Task(write), Found(record_id=survivor.record_id, flag=flag)
             stance = Stance.FOUND
         ready = self._ready(index, batch.family.stages[index], task, write, found, stance)
-        return self._suspects.apart(ready, batch.writes[index].record) if isinstance(ready, Item) else ready
+        return self._suspects.apart(ready, batch.writes[index]) if isinstance(ready, Item) else ready
 
     def _checked(self, task: Task) -> RecordWrite | Rejected:
         """The task's write, if it can be asked for by its key."""
