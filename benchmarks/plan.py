@@ -18,6 +18,7 @@ from connector.mapping.compile import load_mappings
 from connector.model.event import Event
 from connector.model.plan import Known
 from connector.planning import plan, provisional
+from connector.service import search_cycles_seldom
 
 PEOPLE = 1000
 ACTIONS = (b"Subscribe", b"AlterPrice", b"Recurring", b"Unsubscribe")  # what they decide and write differs
@@ -57,6 +58,7 @@ def main() -> None:
         made, rules, nothing = events(options.events, Path(base))
     known = ledgers(made, rules, nothing)
     paired = [(event, known[event.msisdn.e164]) for event in made]
+    search_cycles_seldom()  # as the daemon does
     rates = []
     for _ in range(options.rounds):
         began = time.process_time()

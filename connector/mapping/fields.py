@@ -32,6 +32,7 @@ class Made(NamedTuple):
 
     get: Get
     is_text: bool = False  # wherever it is there: then it is fit as it is
+    literal: Plain = None  # where it is always the same and no text
 
 
 class BadValue(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
@@ -85,7 +86,7 @@ def compile_single(value: Any, where: Where, findings: Findings) -> Get:
 def constant_or_template(value: Plain, where: Where, findings: Findings) -> Made:
     """A literal, or a text with paths in it."""
     if not isinstance(value, str):
-        return Made(lambda _reading: value)
+        return Made(lambda _reading: value, literal=value)
     try:
         template = parse_template(value)
         return Made(render(template), template.is_text)
@@ -98,6 +99,9 @@ def _final(made: Made) -> Get:
     get = made.get
     if made.is_text:
         return get
+    if made.literal is not None:
+        fixed = scalar(made.literal)
+        return lambda _reading: fixed
 
     def final(reading: Reading) -> Any:
         value = get(reading)

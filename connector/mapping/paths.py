@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from msgspec import Struct, field
 from msgspec.structs import fields
 
 from connector.config.load import did_you_mean
@@ -84,8 +85,7 @@ def _root(written: str) -> str:
     raise BadPath(f"an event has no field `{written}`", hint)
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(Struct):
     """One event as the rules read it: remembers what was looked up, as many rules ask for the same."""
 
     event: Event
@@ -112,13 +112,13 @@ def getter(path: Path) -> Get:
     if path.root == "msisdn":
         return _number
     if not path.steps:
-        return _of_event(attrgetter(VALUES.get(path.root, path.root)))
+        return _of_event(attrgetter(f"event.{VALUES.get(path.root, path.root)}"))
     first, rest = path.steps[0], path.steps[1:]
     root, folded = path.root, fold(first)
-    container = attrgetter(root)
+    container = attrgetter(f"event.{root}")
 
     def get(reading: Reading) -> Any:
-        values = container(reading.event)
+        values = container(reading)
         if not values:
             return None
         value = values.get(first)
@@ -143,9 +143,9 @@ def _number(reading: Reading) -> str | None:
     return None if phone is None else phone.e164
 
 
-def _of_event(read: Callable[[Event], Any]) -> Get:
+def _of_event(read: Callable[[Reading], Any]) -> Get:
     def get(reading: Reading) -> Any:
-        value = read(reading.event)
+        value = read(reading)
         # Nearly all are texts or absent: the general question costs as much again.
         if value is None or (value.__class__ is str and value and not value.isspace()):
             return value
