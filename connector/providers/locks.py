@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 
+from connector.config.secrets import is_one_of
 from connector.model.errors import Refused
 from connector.model.exchange import HttpRequest
 
@@ -32,10 +33,8 @@ class PathSecret:
 
     def check(self, request: HttpRequest) -> None:
         """Compare with every live secret, in a time that tells nothing."""
-        given = _bytes(request.secret or "")
-        matches = [hmac.compare_digest(given, secret) for secret in self.secrets]
-        if not any(matches):
-            raise Refused(401, "wrong path secret" if given else "no path secret")
+        if not is_one_of(request.secret or "", self.secrets):
+            raise Refused(401, "wrong path secret" if request.secret else "no path secret")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@
 Every answer but the metrics is a JSON object; an error has `error`, and `cure` where there is one.
 """
 
-import hmac
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import orjson
 from aiohttp import hdrs, web
 
+from connector.config.secrets import is_one_of
 from connector.model.errors import ConnectorError
 from connector.model.facts import LoopFailed, Tell
 from connector.model.problem import ProblemsFound
@@ -113,8 +113,7 @@ class Admin:
 
     async def _command(self, request: web.BaseRequest, name: str) -> web.Response:
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        right = hmac.compare_digest(given.strip().encode("utf-8", "surrogatepass"), self._token)
-        if scheme.lower() != "bearer" or not right:
+        if scheme.lower() != "bearer" or not is_one_of(given.strip(), (self._token,)):
             cure = "send `Authorization: Bearer` with the token in the state directory; it is new at each start"
             raise Denied(HTTPStatus.UNAUTHORIZED, "no valid token", cure)
         command = self._commands.get(name)

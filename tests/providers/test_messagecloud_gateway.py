@@ -12,8 +12,8 @@ from connector.model.errors import Unreadable
 from connector.model.event import Part, Result, Verdict
 from connector.model.phone import Phone
 from connector.model.roles import Admission
-from connector.providers.messagecloud.doors import GatewayDoor
-from connector.providers.messagecloud.gateway import MESSAGE, REPORT, Reader
+from connector.providers.form_door import FormDoor
+from connector.providers.messagecloud.gateway import Reader
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "messagecloud" / "message.form"
 READER = Reader(provider="messagecloud", keywords={"katt": "KATT", "hund": "Hund"})
@@ -21,18 +21,18 @@ READER = Reader(provider="messagecloud", keywords={"katt": "KATT", "hund": "Hund
 
 def message(text="hello world", **more):
     fields = {"id": "7", "number": "4790000001", "shortcode": "2172", "message": text, **more}
-    return READER.read(request(body=urlencode(fields).encode()), MESSAGE)
+    return READER.read("mo", request(body=urlencode(fields).encode()))
 
 
 def report(status, **more):
     fields = {"id": "7", "number": "4790000001", "report": status, **more}
-    return READER.read(request(door="dlr", body=urlencode(fields).encode()), REPORT)
+    return READER.read("dlr", request(door="dlr", body=urlencode(fields).encode()))
 
 
 def test_the_documents_message_is_read_from_a_form_and_from_a_query_alike():
     body = SAMPLE.read_bytes()
-    event = READER.read(request(body=body), MESSAGE)
-    assert READER.read(request(method="GET", query=body.decode().strip()), MESSAGE) == event
+    event = READER.read("mo", request(body=body))
+    assert READER.read("mo", request(method="GET", query=body.decode().strip())) == event
     assert event.key == "messagecloud-mo-1083545875"
     assert event.source == "messagecloud.message"
     assert (event.action, event.text, event.short_number) == ("mpush_ir_message", "hello world", "68899")
@@ -43,7 +43,7 @@ def test_the_documents_message_is_read_from_a_form_and_from_a_query_alike():
 
 
 def test_form_and_query_are_read_together():
-    event = READER.read(request(query="id=7&number=4790000001", body=b"message=hei"), MESSAGE)
+    event = READER.read("mo", request(query="id=7&number=4790000001", body=b"message=hei"))
     assert (event.transaction_id, event.msisdn, event.text) == ("7", Phone("+4790000001"), "hei")
 
 
@@ -85,7 +85,7 @@ def test_a_stop_alone_is_not_narrowed_to_the_keyword_that_the_gateway_matched():
 
 def test_the_stop_words_of_the_config_count():
     reader = Reader(provider="messagecloud", stop_words={"slutt"})
-    assert reader.read(request(body=b"id=7&message=SLUTT"), MESSAGE).verdict is Verdict.OPT_OUT
+    assert reader.read("mo", request(body=b"id=7&message=SLUTT")).verdict is Verdict.OPT_OUT
 
 
 def test_the_first_word_is_the_keyword_where_it_is_a_known_one():
@@ -122,19 +122,19 @@ def test_an_empty_short_code_is_none():
 
 
 def test_either_name_of_the_id_is_taken():
-    assert READER.read(request(body=b"message_id=8&message=x"), MESSAGE).key == "messagecloud-mo-8"
+    assert READER.read("mo", request(body=b"message_id=8&message=x")).key == "messagecloud-mo-8"
 
 
 @pytest.mark.parametrize(("body", "why"), [(b"", "empty"), (b"&&", "empty"), (b"message=x", "no id")])
 def test_what_is_no_callback_is_told(body, why):
     with pytest.raises(Unreadable) as unreadable:
-        READER.read(request(body=body), MESSAGE)
+        READER.read("mo", request(body=body))
     assert unreadable.value.why == why
 
 
 def test_a_flood_of_parameters_is_unreadable():
     with pytest.raises(Unreadable) as unreadable:
-        READER.read(request(body=urlencode({f"p{n}": n for n in range(1000)}).encode()), MESSAGE)
+        READER.read("mo", request(body=urlencode({f"p{n}": n for n in range(1000)}).encode()))
     assert unreadable.value.why == "too many parameters"
 
 
@@ -166,16 +166,16 @@ def test_each_report_of_a_message_is_an_event_and_its_repeat_is_not():
 
 def test_a_report_that_comes_to_the_other_door_is_still_one():
     body = b"action=mp_report&id=7&report=DELIVERED&number=4790000001"
-    assert READER.read(request(body=body), MESSAGE) == READER.read(request(body=body), REPORT)
+    assert READER.read("mo", request(body=body)) == READER.read("dlr", request(body=body))
 
 
 def test_a_report_without_a_status_is_unreadable():
     with pytest.raises(Unreadable):
-        READER.read(request(body=b"action=mp_report&id=7"), REPORT)
+        READER.read("dlr", request(body=b"action=mp_report&id=7"))
 
 
 def test_the_door_keeps_query_and_body_of_what_it_cannot_read():
-    door = GatewayDoor(name="mo", reader=READER)
+    door = FormDoor(name="mo", reader=READER)
     (part,) = door.read(request(query="a=1", body=b"b=2"), Admission())
     assert (part.event, part.raw, part.why) == (None, b"a=1&b=2", "no id")
     answer = door.answer(request(), Admission())
@@ -185,6 +185,6 @@ def test_the_door_keeps_query_and_body_of_what_it_cannot_read():
 @given(query=st.text(max_size=80), body=st.binary(max_size=80))
 def test_whatever_comes_is_an_event_or_kept_raw(query, body):
     for name in ("mo", "dlr"):
-        (part,) = GatewayDoor(name=name, reader=READER).read(request(query=query, body=body), Admission())
+        (part,) = FormDoor(name=name, reader=READER).read(request(query=query, body=body), Admission())
         assert isinstance(part, Part)
         assert (part.event is None) == bool(part.why)

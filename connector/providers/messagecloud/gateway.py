@@ -1,4 +1,4 @@
-"""What the gateway sends us as events: messages from phones and delivery reports. Who may send is decided in doors.py.
+"""What the gateway sends us as events: messages from phones and delivery reports. The doors that donors use are in public.py.
 
 Sources: docs.messagecloud.com, articles 16 (receiving a message), 19 (delivery reports) and 74 (STOP); "Strex Norway with One-click
 Subscriptions", Transaction Flow. Forms are documented, and queries are seen: both are taken, and together.
@@ -18,6 +18,7 @@ from connector.providers.messagecloud.statuses import status_of
 from connector.providers.pairs import pairs
 
 MESSAGE, REPORT = "mpush_ir_message", "mp_report"  # article 16 and 19, `action`
+DOORS = {"mo": MESSAGE, "dlr": REPORT}  # what a callback is taken for that does not say it
 # ISO 3166 calls it GB; the gateway says UK.
 COUNTRIES = {"UK": "GB"}
 LONGEST = 200  # parameters of one callback: the documents have fewer than twenty
@@ -31,11 +32,11 @@ class Reader:
     keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones, by plain_words() of them
     stop_words: Collection[str] = STOP_WORDS
 
-    def read(self, request: HttpRequest, action: str) -> Event:
-        """The event of a callback; raises Unreadable. `action` is what it is taken for where it does not say so itself."""
+    def read(self, door: str, request: HttpRequest) -> Event:
+        """The event of a callback at one of DOORS; raises Unreadable."""
         given = _parameters(request)
         known = {name.lower(): value.strip() for name, value in reversed(given.items()) if value.strip()}
-        action = known.get("action", action)
+        action = known.get("action", DOORS[door])
         # The documents give both names, with one value.
         own_id = known.get("id") or known.get("message_id")
         if own_id is None:

@@ -4,11 +4,10 @@ from connector.consent.stopwords import STOP_WORDS, plain_words
 from connector.delivery.transport import FixedCredentials
 from connector.model.consent import Subscription
 from connector.model.roles import Door
+from connector.providers.form_door import FormDoor
 from connector.providers.lock_settings import Reveal, build_locks
 from connector.providers.messagecloud.books import ACTIONS, Books
-from connector.providers.messagecloud.doors import ACTIONS as GATEWAY
-from connector.providers.messagecloud.doors import GatewayDoor
-from connector.providers.messagecloud.gateway import Reader
+from connector.providers.messagecloud.gateway import DOORS, Reader
 from connector.providers.messagecloud.oneclick import Account
 from connector.providers.messagecloud.public import ReturnDoor, SubscribeDoor
 from connector.providers.messagecloud.settings import URL, MessageCloudSettings
@@ -40,7 +39,7 @@ def build(name: str, settings: MessageCloudSettings, reveal: Reveal) -> Provider
         stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
     )
     locks = build_locks(settings, reveal)
-    doors: list[Door] = [GatewayDoor(name=door, reader=reader, locks=locks) for door in GATEWAY]
+    doors: list[Door] = [FormDoor(name=door, reader=reader, locks=locks) for door in DOORS]
     api, asker = settings.api, None
     if api is not None:
         account = Account(campaign_name=api.campaign_name, api_key=reveal(api.key).get_secret_value())

@@ -1,4 +1,4 @@
-"""A callback of Sumotext as an event: web form, poll, Text-4-Info, full MO forward, delivery report. Who may send one: doors.py.
+"""A callback of Sumotext as an event: web form, poll, Text-4-Info, full MO forward, delivery report. Who may send one: form_door.py.
 
 Sources: "CRM API Callback"; SUMOTEXT/Sumotext-API-Guide-Legacy, receiving-post-data.md and receiving-mo.md, for `msg` and the full MO
 forward; sumotext.github.io, api-docs, for delivery reports.

@@ -2,10 +2,10 @@
 
 from connector.consent.stopwords import START_WORDS, STOP_WORDS, plain_words
 from connector.delivery.transport import FixedCredentials
+from connector.providers.form_door import FormDoor
 from connector.providers.lock_settings import Reveal, build_locks
 from connector.providers.provider import Provider
 from connector.providers.sumotext.callback import CALLBACKS, Reader
-from connector.providers.sumotext.doors import SumotextDoor
 from connector.providers.sumotext.repeats import Repeats
 from connector.providers.sumotext.settings import COUNTRIES, SumotextSettings
 
@@ -29,7 +29,7 @@ def build(name: str, settings: SumotextSettings, reveal: Reveal) -> Provider:
     locks = build_locks(settings, reveal)
     return Provider(
         name=name,
-        doors=tuple(SumotextDoor(name=door, reader=reader, locks=locks) for door in CALLBACKS),
+        doors=tuple(FormDoor(name=door, reader=reader, locks=locks) for door in CALLBACKS),
         shapes=SHAPES,
         credentials=FixedCredentials(NOWHERE, {}),
     )

@@ -1,27 +1,38 @@
-"""Sumotext's doors, one for each kind of callback: who is let in, and what is read."""
+"""A door for parameters, be they in the query, in a form or both: who is let in, and what is kept. No provider's words live here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from connector.model.errors import Unreadable
-from connector.model.event import Part
+from connector.model.event import Event, Part
 from connector.model.exchange import Exchange, HttpRequest, HttpResponse
 from connector.model.roles import Admission
 from connector.providers.locks import Lock
-from connector.providers.sumotext.callback import Reader
 
-METHODS = frozenset(
-    {"GET", "POST"}
-)  # "Receiving Post Data": "parameters that Sumotext will send as a GET", and "post" elsewhere
-SUCCESS = HttpResponse(status=200, body=b"OK")  # no answer is documented; this is success to everybody
+METHODS = frozenset({"GET", "POST"})
+# MessageCloud, article 16, "Acknowledging": HTTP 200 with OK in the body, else the message is sent again and an alarm goes out by
+# mail. Sumotext documents no answer; this one is success to everybody.
+SUCCESS = HttpResponse(status=200, body=b"OK")
+
+
+class FormReader(Protocol):
+    """Makes events of requests."""
+
+    @property
+    def provider(self) -> str:
+        """The provider's name in the config."""
+
+    def read(self, door: str, request: HttpRequest) -> Event:
+        """The event of a request at the door of that name; raises Unreadable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SumotextDoor:
+class FormDoor:
     """A door (model/roles.py). All its locks must open; without any it stands open, which the settings allow only on demand."""
 
-    name: str  # of CALLBACKS
-    reader: Reader
+    name: str
+    reader: FormReader
     locks: Sequence[Lock] = ()
 
     @property
@@ -31,7 +42,7 @@ class SumotextDoor:
 
     @property
     def methods(self) -> frozenset[str]:
-        """GET as documented, and POST."""
+        """Both: what is documented for the one, senders do the other way too."""
         return METHODS
 
     def admit(self, request: HttpRequest) -> Exchange[Admission]:
@@ -51,5 +62,5 @@ class SumotextDoor:
             return (Part(raw=raw, why=unreadable.why),)
 
     def answer(self, request: HttpRequest, admission: Admission) -> HttpResponse:  # noqa: ARG002 - always the same.
-        """200."""
+        """200 and OK."""
         return SUCCESS
