@@ -22,6 +22,13 @@ on_number = click.option("--channel", help="The short number, where the keyword 
 by_sub = click.option("--sub", help="The sub keyword: the second word of a message.")
 
 
+def of_keyword(command: Callable[..., None]) -> Callable[..., None]:
+    """The KEYWORD that a command is about, and what tells which one is meant and how to answer."""
+    for part in (as_json, of_provider, on_number, by_sub, click.argument("keyword")):
+        command = part(command)
+    return command
+
+
 @click.group()
 def keywords() -> None:
     """See, reserve and switch the account's keywords at the provider.
@@ -41,11 +48,7 @@ def list_(ctx: click.Context, *, provider: str | None, as_json: bool) -> None:
 
 
 @keywords.command()
-@click.argument("keyword")
-@by_sub
-@on_number
-@of_provider
-@as_json
+@of_keyword
 @click.pass_context
 def show(
     ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
@@ -112,11 +115,7 @@ def reserve(
 
 
 @keywords.command()
-@click.argument("keyword")
-@by_sub
-@on_number
-@of_provider
-@as_json
+@of_keyword
 @click.pass_context
 def deactivate(
     ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
@@ -126,11 +125,7 @@ def deactivate(
 
 
 @keywords.command()
-@click.argument("keyword")
-@by_sub
-@on_number
-@of_provider
-@as_json
+@of_keyword
 @click.pass_context
 def reactivate(
     ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
@@ -140,11 +135,7 @@ def reactivate(
 
 
 @keywords.command()
-@click.argument("keyword")
-@by_sub
-@on_number
-@of_provider
-@as_json
+@of_keyword
 @click.pass_context
 def forward(
     ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
@@ -164,12 +155,8 @@ def forward(
 
 
 @keywords.command()
-@click.argument("keyword")
 @click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
-@by_sub
-@on_number
-@of_provider
-@as_json
+@of_keyword
 @click.pass_context
 def delete(
     ctx: click.Context,
