@@ -6,6 +6,7 @@
 import argparse
 import asyncio
 import json
+import os
 import sqlite3
 import statistics
 import subprocess
@@ -14,13 +15,23 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from callbacks import CALLS
-from scene import Running, daemon, running, write_config
+from scene import SECRETS, Running, daemon, running, write_config
+
+from connector.adapters import build_providers, load_config
+from connector.model.exchange import HttpRequest, HttpResponse
+from connector.model.roles import Admission, Door
+from connector.service import search_cycles_seldom
+from connector.steps.keeping import entries
+from connector.store.inbox import arrival
+from connector.web.hooks import Hooks
+from connector.web.server import Listener
 
 MANY = 64  # clients, where the doors are compared
 WARM_UP = 0.5  # seconds at the start of a turn that are not counted
@@ -103,6 +114,27 @@ async def bare() -> None:
     await asyncio.Event().wait()
 
 
+async def reading() -> None:
+    """The second yardstick: the daemon's listener and doors, and callbacks that are read and not stored."""
+    os.environ.update(SECRETS)
+    with tempfile.TemporaryDirectory() as base:
+        providers = build_providers(load_config(write_config(Path(base))))
+
+    async def receive(door: Door, request: HttpRequest) -> HttpResponse:
+        admission = Admission()
+        for _ in door.admit(request):
+            raise SystemExit("a path secret asks nobody")
+        arrival(entries(door, request, admission))
+        return door.answer(request, admission)
+
+    doors = [door for provider in providers.values() for door in provider.doors]
+    hooks = Hooks(doors, receive, tell=lambda _: None, now=lambda: datetime.now(UTC))
+    url = await Listener(hooks.handle, host="127.0.0.1", port=0).start()
+    search_cycles_seldom()
+    print(f"listening on {url}", flush=True)
+    await asyncio.Event().wait()
+
+
 def turns(servers: dict[str, Running], door: str, clients: int, seconds: float, rounds: int, first: int) -> int:
     """Load everybody in turns, and print the medians; returns the next serial."""
     told: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
@@ -129,7 +161,7 @@ def turns(servers: dict[str, Running], door: str, clients: int, seconds: float, 
 def measure(options: argparse.Namespace) -> None:
     """The first door with few clients and many, then the others with many."""
     with ExitStack() as stack, tempfile.TemporaryDirectory() as base:
-        servers = {"bare": stack.enter_context(running(__file__, "bare"))}
+        servers = {name: stack.enter_context(running(__file__, name)) for name in ("bare", "reading")}
         homes = {"daemon": ("plan", "salesforce", "strex"), "daemon, planning": ("salesforce", "strex")}
         for name, held in homes.items():
             home = Path(base) / name
@@ -159,8 +191,8 @@ def refuse_unread(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["bare"]:
-        asyncio.run(bare())
+    if sys.argv[1:] in (["bare"], ["reading"]):
+        asyncio.run(bare() if sys.argv[1:] == ["bare"] else reading())
     elif sys.argv[1:2] == ["load"]:
         url, door, clients, seconds, first = sys.argv[2:]
         print(json.dumps(asyncio.run(load(url, door, int(clients), float(seconds), int(first)))))

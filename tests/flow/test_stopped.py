@@ -4,12 +4,14 @@ from datetime import timedelta
 
 import orjson
 import pytest
-from flow.world import ROOT, a_world
+from flow.backlog import backlog
+from flow.world import CONFIG, ROOT, a_world
 
 from connector.delivery.retry import PROBE_EVERY
 from connector.model.facts import Alarm, Cleared
-from connector.model.lifecycle import EventState
+from connector.model.lifecycle import EventState, UnitState
 
+BATCH = 10  # events in 20 operations: their contact and an event record
 ONE, TWO = "+4798079008", "+4798079009"
 LOG = """
 on: strex.delivery_report
@@ -25,13 +27,18 @@ rules:
 
 
 @pytest.fixture
-async def world(tmp_path, secrets):
+def mappings(tmp_path):
     """Contacts are written by the shipped mapping, events by one with a field that the org lacks."""
     mappings = tmp_path / "mappings"
     mappings.mkdir()
     for name in ("strex-subscription.yaml", "strex-messages.yaml", "salesforce-to-strex.yaml"):
         (mappings / name).write_text((ROOT / "mappings" / name).read_text())
     (mappings / "log.yaml").write_text(LOG.format(field="Missing__c"))
+    return mappings
+
+
+@pytest.fixture
+async def world(tmp_path, mappings, secrets):
     async with a_world(tmp_path, mappings=mappings) as made, made.running():
         await made.poll()
         yield made
@@ -159,3 +166,15 @@ async def test_a_dead_letter_is_made_of_none_of_them_and_the_books_balance(world
         await world.until(lambda: world.house.store.stops.all()[0].probe_at > world.clock.now())
     assert EventState.DEAD.value not in world.counts()
     assert world.balanced()
+
+
+async def test_the_batch_in_hand_already_knows_what_the_one_before_has_stopped(tmp_path, mappings, secrets):
+    config = CONFIG.replace("    consent_fields:", f"    batch: {2 * BATCH}\n    consent_fields:")
+    async with a_world(tmp_path, mappings=mappings, config=config) as world:
+        await backlog(world, [(person, 1) for person in range(2 * BATCH)])
+        await world.fault(world.salesforce, fault="held_answer", only="writes")
+        async with world.running() as house:
+            await world.until(lambda: house.store.outbox.counts("salesforce")[UnitState.CLAIMED] == 2 * BATCH)
+            await world.no_faults(world.salesforce)
+            await world.until(lambda: house.store.stops.held("salesforce") == 2 * BATCH)
+        assert [one.kind for one in world.told(Alarm)] == ["mapping_stopped"]
