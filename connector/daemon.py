@@ -86,7 +86,7 @@ async def open_house(
             Around(tell=tell, now=clock.now, monotonic=clock.monotonic, wake=house.wake),
         )
         await house.take_up()
-        stack.push_async_callback(lambda: house.end(*house.loops))
+        stack.push_async_callback(house.leave)
         for name, peer in peers.items():
             if peer.sink is not None:
                 house.open_outlet(name, peer.sink, needs(rules).get(name, ()))

@@ -103,6 +103,12 @@ class House:
         for name in names:
             del self.loops[name]
 
+    async def leave(self) -> None:
+        """End all loops. What is on its way to a sink is finished; what is only in hand goes back, for the next start."""
+        for outlet in self.outlets.values():
+            outlet.closing = True
+        await self.end(*self.loops)
+
     async def follow(self, rules: Ruleset) -> None:
         """Start the feeds that the rules ask for, and end those that they no longer do."""
         wanted = {

@@ -228,7 +228,7 @@ class Road:
 
     async def _claim(self, outlet: Outlet, *, whole: bool = False) -> list[Unit]:
         now, monotonic = self._around.now(), self._around.monotonic()
-        if monotonic < outlet.patience.until:
+        if outlet.rests(monotonic):
             return []
         units = await claim(outlet, self._store, self.start, now=now, monotonic=monotonic, tell=self._tell, whole=whole)
         if not units and not whole:

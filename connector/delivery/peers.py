@@ -61,6 +61,7 @@ class Outlet:
     client: Client
     budget: Budget | None = None  # of API calls, where they are counted
     beforehand: Callable[[], Exchange[None]] | None = None  # what the sink wants to learn before its first batch
+    closing: bool = False  # the daemon stops: nothing more goes out
     sent: float = -math.inf  # when the last batch went out, monotonic seconds
     wire: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the batch that is being sent
     pace: Pace = field(init=False)
@@ -80,9 +81,13 @@ class Outlet:
         """A batch has ended so: the next one is as large as that, and the time that its calls took, allow."""
         self.pace = self.pace.after(outcomes, self.client.longest())
 
+    def rests(self, now: float) -> bool:
+        """Whether nothing goes out now."""
+        return self.closing or now < self.patience.until
+
     def bears(self, operations: int, now: float) -> bool:
         """Whether a batch of so many may still go out, as it fared with the one before."""
-        return now >= self.patience.until and operations <= self.pace.size
+        return not self.rests(now) and operations <= self.pace.size
 
     def spent(self, tell: Tell) -> bool:
         """Whether the budget is used up, of which a person is told then."""

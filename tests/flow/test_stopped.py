@@ -174,6 +174,7 @@ async def test_the_batch_in_hand_already_knows_what_the_one_before_has_stopped(t
         await backlog(world, [(person, 1) for person in range(2 * BATCH)])
         await world.fault(world.salesforce, fault="held_answer", only="writes")
         async with world.running() as house:
+            await world.until(lambda: world.struck(world.salesforce, "held_answer"))
             await world.until(lambda: house.store.outbox.counts("salesforce")[UnitState.CLAIMED] == 2 * BATCH)
             await world.no_faults(world.salesforce)
             await world.until(lambda: house.store.stops.held("salesforce") == 2 * BATCH)
