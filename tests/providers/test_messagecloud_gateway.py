@@ -14,6 +14,7 @@ from connector.model.phone import Phone
 from connector.model.roles import Admission
 from connector.providers.form_door import FormDoor
 from connector.providers.messagecloud.gateway import Reader
+from connector.store.documents import event_from_json, event_to_json
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "messagecloud" / "message.form"
 READER = Reader(provider="messagecloud", keywords={"katt": "KATT", "hund": "Hund"})
@@ -188,3 +189,4 @@ def test_whatever_comes_is_an_event_or_kept_raw(query, body):
         (part,) = FormDoor(name=name, reader=READER).read(request(query=query, body=body), Admission())
         assert isinstance(part, Part)
         assert (part.event is None) == bool(part.why)
+        assert part.event is None or event_from_json(event_to_json(part.event)) == part.event

@@ -11,6 +11,7 @@ from connector.model.errors import Unreadable
 from connector.model.event import Event, Result, Verdict
 from connector.model.phone import Phone
 from connector.providers.strex.callback import Reader
+from connector.store.documents import event_from_json, event_to_json
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "strex"
 NOW = datetime(2026, 1, 2, 3, 5, tzinfo=UTC)
@@ -168,7 +169,7 @@ PROPERTY = st.sampled_from(["Keyword", "SystemAction", "ServiceCommand", "city",
 @example(b'{"transactionId":"a","price":"1E+400"}')
 @example(b'{"transactionId":"a","price":"sNaN"}')
 @example(b'{"transactionId":"\\u0000"}')
-def test_any_bytes_are_an_event_or_unreadable(body):
+def test_any_bytes_are_an_event_that_can_be_stored_or_unreadable(body):
     for read in (READER.message, READER.delivery_report):
         try:
             event = read(body, NOW)
@@ -176,6 +177,7 @@ def test_any_bytes_are_an_event_or_unreadable(body):
             continue
         assert isinstance(event, Event)
         assert event.received_at == NOW
+        assert event_from_json(event_to_json(event)) == event
 
 
 ALL_ACTIONS = {

@@ -13,7 +13,7 @@ from connector.model.event import KEY_FORM, Result, Verdict
 from connector.model.phone import Phone
 from connector.providers.sumotext.callback import CALLBACKS, Reader
 from connector.providers.sumotext.repeats import Repeats
-from connector.store.documents import event_to_json
+from connector.store.documents import event_from_json, event_to_json
 
 DONOR = Phone("+12125551212")
 FORM = "country=USA&shortcode=84700&key=SOMEKEY&mobile=2125551212&carrierId=VERIZONUS"
@@ -258,4 +258,4 @@ def test_whatever_comes_is_an_event_that_can_be_stored_or_unreadable(door, query
     except Unreadable:
         return
     assert KEY_FORM.fullmatch(event.key)
-    assert event_to_json(event)
+    assert event_from_json(event_to_json(event)) == event
