@@ -84,9 +84,10 @@ class House:
 
     def wake(self, name: str) -> None:
         """Wake a loop; a name that has none, such as a sink that was taken out of the config, wakes nobody."""
-        for one in (name, beside(name)):
-            if one in self.loops:
-                self.loops[one].wake()
+        if name in self.loops:
+            self.loops[name].wake()
+        if name in self.crms and (second := self.loops.get(beside(name))) is not None:
+            second.wake()
 
     def begin(self, name: str, step: Step, *, idle: timedelta) -> None:
         """Start a loop."""

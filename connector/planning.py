@@ -20,7 +20,7 @@ from connector.mapping.compile import Ruleset
 from connector.model.consent import LedgerEntry, Phase, Subscription
 from connector.model.event import Event, Verdict
 from connector.model.lifecycle import EventState
-from connector.model.operation import Operation, RecordWrite, ServiceCommand
+from connector.model.operation import Operation, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.plan import Intents, Known, Plan
 
@@ -105,9 +105,6 @@ def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> P
     notes = [ruling.note] if ruling.note else []
     operations: list[Operation] = []
     for operation in wanted.operations:
-        if type(operation) is RecordWrite and not operation.consent:
-            operations.append(operation)
-            continue
         allowed, note = permit(operation, ruling, word)
         operations.append(allowed)
         if note and note not in notes:

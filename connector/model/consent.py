@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.model.event import Verdict
 from connector.model.phone import Phone
@@ -51,16 +52,7 @@ class Decision(Struct, omit_defaults=True, frozen=True, kw_only=True):
 
     def by(self, rule: str | None, mapping: str) -> "Decision":
         """The same, with the rule that said so."""
-        return Decision(
-            phone=self.phone,
-            word=self.word,
-            scope=self.scope,
-            subscription=self.subscription,
-            origin=self.origin,
-            occurred_at=self.occurred_at,
-            rule=rule,
-            mapping=mapping,
-        )
+        return replace(self, rule=rule, mapping=mapping)
 
 
 class LedgerEntry(Struct, frozen=True, kw_only=True):

@@ -60,13 +60,18 @@ def in_hand(world):
     return world.house.store.outbox.counts("salesforce")[UnitState.CLAIMED]
 
 
+async def two_in_hand(world):
+    """Wait until one batch is sent, and its answer held back, and the next one is in hand."""
+    await world.until(lambda: world.struck(world.salesforce, "held_answer"))
+    await world.until(lambda: in_hand(world) == 2 * BATCH)
+
+
 async def test_while_a_batch_is_sent_the_next_one_is_in_hand(tmp_path, secrets):
     async with a_world(tmp_path, config=with_crm("batch: 60")) as world:
         await backlog(world, [(person, 1) for person in range(2 * BATCH + 5)])
         await world.fault(world.salesforce, fault="held_answer", only="writes")
         async with world.running():
-            await world.until(lambda: world.struck(world.salesforce, "held_answer"))
-            await world.until(lambda: in_hand(world) == 2 * BATCH)
+            await two_in_hand(world)
             await world.no_faults(world.salesforce)
             await world.settled()
         assert [one.operations for one in world.told(Wrote)] == [60, 60, 15]
@@ -77,8 +82,7 @@ async def test_a_stop_finishes_what_is_sent_and_leaves_what_is_only_in_hand_to_t
         await backlog(world, [(person, 1) for person in range(2 * BATCH)])
         await world.fault(world.salesforce, fault="held_answer", only="writes")
         async with world.running() as house:
-            await world.until(lambda: world.struck(world.salesforce, "held_answer"))
-            await world.until(lambda: in_hand(world) == 2 * BATCH)
+            await two_in_hand(world)
             leaving = asyncio.create_task(house.leave())
             await world.until(lambda: house.loops["salesforce"]._stopping)
             await world.no_faults(world.salesforce)
@@ -109,8 +113,7 @@ async def test_a_batch_in_hand_goes_back_untried_when_the_one_before_loses_the_c
         await world.fault(world.salesforce, fault="held_answer", only="writes")
         await world.fault(world.salesforce, fault="dropped", only="writes")
         async with world.running():
-            await world.until(lambda: world.struck(world.salesforce, "held_answer"))
-            await world.until(lambda: in_hand(world) == 2 * BATCH)
+            await two_in_hand(world)
             await world.no_faults(world.salesforce)
             await world.until(lambda: world.told(Paused) and in_hand(world) == 0)
             assert len(world.told(Settled)) == BATCH
