@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from connector.model.phone import Phone
 
@@ -88,6 +89,10 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
     def record(self) -> tuple[str, str, str]:
         """Which record: the same for two writes that must be folded. Keys compare without regard to case, as CRMs do."""
         return self.object, self.key_field, self.key.casefold()
+
+    def at(self, record_id: str, fields: Fields) -> "RecordWrite":
+        """The same to a record that is there, by its Id, with these fields."""
+        return replace(self, key_field=ID_FIELD, key=record_id, set=fields, create={}, match=None, may_create=False)
 
     @property
     def parents(self) -> tuple[Parent, ...]:

@@ -192,9 +192,7 @@ def at(write: RecordWrite, survivor: Survivor) -> RecordWrite:
     key = {}
     if write.key_field != ID_FIELD and survivor.value(write.key_field) in {None, ""}:
         key = {write.key_field: write.key}
-    return replace(
-        write, key_field=ID_FIELD, key=survivor.record_id, set={**write.set, **key}, create={}, may_create=False
-    )
+    return write.at(survivor.record_id, {**write.set, **key})
 
 
 def _for_a_person(why: str) -> Rejected:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from connector.model.exchange import Exchange
-from connector.model.operation import ID_FIELD, RecordWrite
+from connector.model.operation import RecordWrite
 from connector.model.outcome import Delivered, Outcome, Rejected, Retry
 from connector.model.roles import Task
 
@@ -28,9 +28,7 @@ def mark(write: Write, wanted: Mapping[int, tuple[RecordWrite, Sequence[str]]]) 
         fields = {name: value for name, value in opt_out.set.items() if name in opt_out.consent}
         for record_id in ids:
             # Where two numbers of a record are opted out at once, either says it.
-            marks[opt_out.object, record_id] = replace(
-                opt_out, key_field=ID_FIELD, key=record_id, set=fields, create={}, match=None, may_create=False
-            )
+            marks[opt_out.object, record_id] = opt_out.at(record_id, fields)
     outcomes = yield from write([Task(one) for one in marks.values()])
     ends = dict(zip(marks, outcomes, strict=True))
     marked: dict[int, Marked] = {}

@@ -287,7 +287,7 @@ def same(one: object, other: object) -> bool:
 def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> RecordWrite:
     """The write to a record that is there; with `adopt` it gets the key, so that others can name it by that."""
     fields = {write.key_field: write.key, **write.set} if adopt else write.set
-    return replace(write, key_field=ID_FIELD, key=record_id, set=fields, create={}, match=None, may_create=False)
+    return write.at(record_id, fields)
 
 
 def _several(found: Sequence[Candidate]) -> str:
