@@ -37,7 +37,7 @@ from connector.steps.recovering import Recovery
 from connector.store.store import Store
 from connector.web.admin import Admin, write_token
 from connector.web.hooks import Hooks
-from connector.web.server import Listener
+from connector.web.server import LINGER, Listener
 
 IDLE = timedelta(seconds=1)  # a loop that is not woken looks for itself: a retry may have come due
 WATCH_OVER = timedelta(seconds=15)  # between two looks at deadlines
@@ -48,11 +48,18 @@ TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file beside the databas
 
 @asynccontextmanager
 async def open_house(
-    loaded: Loaded, *, tell: Tell, metrics: Metrics, clock: Clock | None = None, passed: socket.socket | None = None
+    loaded: Loaded,
+    *,
+    tell: Tell,
+    metrics: Metrics,
+    clock: Clock | None = None,
+    passed: socket.socket | None = None,
+    linger: timedelta = LINGER,
 ) -> AsyncIterator[House]:
     """The daemon, up and answering inside the `async with`; what it holds is finished before that is left.
 
-    `passed` is the public socket where systemd made it. Raises ProblemsFound and ConnectorError for what an operator can mend.
+    `passed` is the public socket where systemd made it; `linger` is how long the public listener still takes connections at a stop.
+    Raises ProblemsFound and ConnectorError for what an operator can mend.
     """
     clock = clock or Clock()
     house = House(loaded, tell, clock)
@@ -140,7 +147,9 @@ async def open_house(
             body_limit=settings.listen.body_limit,
             in_flight=settings.listen.in_flight,
         )
-        public = Listener(hooks.handle, host=settings.listen.host, port=settings.listen.port, passed=passed)
+        public = Listener(
+            hooks.handle, host=settings.listen.host, port=settings.listen.port, passed=passed, linger=linger
+        )
         stack.push_async_callback(public.stop)
         house.url = await public.start()
         hooks.reached_at(house.url)

@@ -238,7 +238,9 @@ class World:
     async def running(self) -> AsyncIterator[House]:
         """The daemon; may be entered again after it was left."""
         loaded = load_config(self.base / "config.yaml")
-        async with open_house(loaded, tell=self.tell, metrics=Metrics(), clock=self.clock) as house:
+        async with open_house(
+            loaded, tell=self.tell, metrics=Metrics(), clock=self.clock, linger=timedelta(0)
+        ) as house:
             self.house = house
             hooks = f"{house.url}/hooks/strex"
             secret = SECRETS["HOOK_SECRET"]
