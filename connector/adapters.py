@@ -140,4 +140,5 @@ def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = No
         schemas=schemas or {},
         timezone=loaded.settings.timezone,
         region=loaded.settings.default_region,
+        clock_tolerance=loaded.settings.consent.clock_tolerance,
     )

@@ -43,7 +43,7 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
     ledger = decisions(known.ledger)
     standing = stand(ledger)
     word = event.verdict
-    ruling = decide(event, word, standing=standing, ledger=ledger, others_out=known.others_opted_out)
+    ruling = _decide(event, word, rules, known, standing, ledger)
     if ruling.superseded_by is not None:
         return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by)
     if event.service_command and word is Verdict.OPT_OUT and not ruling.news:
@@ -52,11 +52,24 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
     widened = strongest([word, *(Verdict(said) for said in wanted.consent)]) if wanted.consent else word
     if widened is not word:
         word = widened
-        ruling = decide(event, word, standing=standing, ledger=ledger, others_out=known.others_opted_out)
+        ruling = _decide(event, word, rules, known, standing, ledger)
         if ruling.superseded_by is not None:
             return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by, trace=wanted.trace)
         wanted = _ask(event, rules, known, standing, ruling, word, tracing=tracing)
     return _conclude(wanted, ruling, word, rules.version)
+
+
+def _decide(
+    event: Event, word: Verdict, rules: Ruleset, known: Known, standing: Standing, ledger: Sequence[LedgerEntry]
+) -> Ruling:
+    return decide(
+        event,
+        word,
+        standing=standing,
+        ledger=ledger,
+        others_out=known.others_opted_out,
+        tolerance=rules.clock_tolerance,
+    )
 
 
 def _ask(

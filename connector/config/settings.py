@@ -11,6 +11,7 @@ from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model
 
 from connector.config.load import Duration, Size, Strict, did_you_mean, wrong
+from connector.model.consent import CLOCK_TOLERANCE
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -137,6 +138,9 @@ class ConsentSettings(Strict):
     """More commands than this from one poll of the CRM are parked until a person releases them: each may send an SMS."""
     deadline: Annotated[Duration, Field(ge=timedelta(seconds=10))] = timedelta(minutes=5)
     """From an opt-out's arrival to its confirmation; an alarm is raised behind it."""
+    clock_tolerance: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=1))] = CLOCK_TOLERANCE
+    """How far the clocks of providers and CRM may be apart: an opt-in without a subscription id counts only when it occurred this
+    much later than the opt-out before it."""
 
 
 class Settings(Strict):

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from connector.consent.standing import Membership, Standing, covers, same
 from connector.consent.stopwords import read_stop
-from connector.model.consent import Decision, LedgerEntry, Scope, Subscription
+from connector.model.consent import CLOCK_TOLERANCE, Decision, LedgerEntry, Scope, Subscription
 from connector.model.event import Event, Verdict
 
 # Strex gives the time of a delivery report in whole minutes: two times closer than that cannot be ordered.
@@ -45,12 +45,19 @@ def strongest(words: Sequence[Verdict]) -> Verdict:
 
 
 def decide(
-    event: Event, word: Verdict, *, standing: Standing, ledger: Sequence[LedgerEntry], others_out: bool = False
+    event: Event,
+    word: Verdict,
+    *,
+    standing: Standing,
+    ledger: Sequence[LedgerEntry],
+    others_out: bool = False,
+    tolerance: timedelta = CLOCK_TOLERANCE,
 ) -> Ruling:
     """Rule on the event, whose word (the provider's own, or a mapping's) is given.
 
     `ledger` holds the person's decisions, oldest first. An event without a number decides nothing: nobody is known to
-    whom it could apply. `others_out`: another CRM record with the same number bears an opt-out.
+    whom it could apply. `others_out`: another CRM record with the same number bears an opt-out. `tolerance`: how far the clocks of
+    senders may be apart.
     """
     running = len(standing.active)
     if word is Verdict.NONE or event.msisdn is None:
@@ -58,8 +65,8 @@ def decide(
     if event.object is not None:
         return _by_the_crm(event, word, standing, others_out=others_out)
     if word is Verdict.OPT_OUT:
-        return _opt_out(event, standing, ledger)
-    return _opt_in(event, standing, ledger)
+        return _opt_out(event, standing, ledger, tolerance)
+    return _opt_in(event, standing, ledger, tolerance)
 
 
 def named(event: Event) -> Subscription:
@@ -97,11 +104,11 @@ def _came_after(decision: Decision, event: Event) -> bool:
     return told is not None and changed is not None and changed < told.replace(microsecond=0)
 
 
-def _opt_out(event: Event, standing: Standing, ledger: Sequence[LedgerEntry]) -> Ruling:
+def _opt_out(event: Event, standing: Standing, ledger: Sequence[LedgerEntry], tolerance: timedelta) -> Ruling:
     scope, subscription = _resolve(event, standing)
     member = standing.find(subscription) if scope is Scope.SUBSCRIPTION else None
     if member is not None and member.active:
-        newer = _rejoined(event, member, ledger)
+        newer = _rejoined(event, member, ledger, tolerance)
         if newer is not None:
             return Ruling(superseded_by=newer.event_key, remaining=len(standing.active))
         # The opt-out ends this joining, by whatever name it came: a late opt-in of the same joining is then known as old.
@@ -153,25 +160,31 @@ def _provably_other(one: Subscription, other: Subscription) -> bool:
     return False
 
 
-def _rejoined(event: Event, member: Membership, ledger: Sequence[LedgerEntry]) -> LedgerEntry | None:
-    """The opt-in that the opt-out is too old to end, where there is one."""
+def _rejoined(
+    event: Event, member: Membership, ledger: Sequence[LedgerEntry], tolerance: timedelta
+) -> LedgerEntry | None:
+    """The opt-in that the opt-out is too old to end, where there is one.
+
+    A time alone proves it only against a joining with an id of its own: senders' clocks may be hours wrong, and without such an id
+    the opt-out that arrived last holds.
+    """
     joined = member.entry.decision
     mine, theirs = event.subscription_id, member.subscription.subscription_id
     if mine and mine == theirs:
         return None
     if mine and theirs and any(entry.decision.subscription.subscription_id == mine for entry in ledger):
         return member.entry
-    if mine is None and _earlier(event.occurred_at, joined.occurred_at):
+    if mine is None and theirs and _earlier(event.occurred_at, joined.occurred_at, by=tolerance):
         return member.entry
     return None
 
 
-def _opt_in(event: Event, standing: Standing, ledger: Sequence[LedgerEntry]) -> Ruling:
+def _opt_in(event: Event, standing: Standing, ledger: Sequence[LedgerEntry], tolerance: timedelta) -> Ruling:
     subscription = named(event)
     running = len(standing.active)
     if not _has_identity(subscription):
         return Ruling(remaining=running, note="the opt-in names no subscription, so it widens nothing")
-    stands = _standing_opt_out(event, subscription, ledger)
+    stands = _standing_opt_out(event, subscription, ledger, tolerance)
     if stands is not None:
         return Ruling(superseded_by=stands.event_key, remaining=running)
     member = standing.find(subscription)
@@ -182,7 +195,9 @@ def _opt_in(event: Event, standing: Standing, ledger: Sequence[LedgerEntry]) -> 
     )
 
 
-def _standing_opt_out(event: Event, subscription: Subscription, ledger: Sequence[LedgerEntry]) -> LedgerEntry | None:
+def _standing_opt_out(
+    event: Event, subscription: Subscription, ledger: Sequence[LedgerEntry], tolerance: timedelta
+) -> LedgerEntry | None:
     """The opt-out that stands against the opt-in."""
     mine = event.subscription_id
     joined_before = False
@@ -205,8 +220,10 @@ def _standing_opt_out(event: Event, subscription: Subscription, ledger: Sequence
     told, now = against.decision.occurred_at, event.occurred_at
     if mine:
         # A subscription id that nobody has seen is a new joining, unless the clock says that it came before the opt-out.
-        return against if _earlier(now, told) else None
-    return None if told is not None and now is not None and now > told else against
+        return against if _earlier(now, told, by=CLOCK_GRAIN) else None
+    if event.time_from_arrival and against.decision.time_from_arrival:
+        tolerance = timedelta()  # both times are by our own clock
+    return None if told is not None and now is not None and now > told + tolerance else against
 
 
 def _already_out(decision: Decision, ledger: Sequence[LedgerEntry]) -> bool:
@@ -216,9 +233,9 @@ def _already_out(decision: Decision, ledger: Sequence[LedgerEntry]) -> bool:
     return False
 
 
-def _earlier(one: datetime | None, other: datetime | None) -> bool:
-    """Earlier beyond doubt."""
-    return one is not None and other is not None and one + CLOCK_GRAIN <= other
+def _earlier(one: datetime | None, other: datetime | None, *, by: timedelta) -> bool:
+    """Whether the one time lies before the other by at least so much."""
+    return one is not None and other is not None and one + by <= other
 
 
 def _decision(event: Event, word: Verdict, scope: Scope, subscription: Subscription) -> Decision:
@@ -230,4 +247,5 @@ def _decision(event: Event, word: Verdict, scope: Scope, subscription: Subscript
         subscription=subscription,
         origin=event.provider,
         occurred_at=event.occurred_at,
+        time_from_arrival=event.time_from_arrival,
     )

@@ -95,8 +95,10 @@ class CaseEvent(Strict):
     """The provider's id of this joining."""
     occurred_at: datetime = NOW
     """When it happened."""
-    received_at: datetime = NOW
-    """When it arrived."""
+    time_from_arrival: bool = False
+    """Whether the sender tells no time, so that the time of arrival stands for it."""
+    received_at: datetime | None = None
+    """When it arrived; when it happened, where left out."""
     service_command: bool = False
     """Whether a command of ours caused it."""
     properties: dict[str, Any] = Field(default_factory=dict)
@@ -150,7 +152,8 @@ def build_case(case: Case, frame: Frame) -> tuple[Event, Known]:
         if one.name in CaseEvent.model_fields and getattr(given, one.name) is not None
     }
     plain |= {"provider": provider, "shape": shape, "msisdn": parse_phone(given.msisdn)}
-    plain |= {name: _aware(plain[name]) for name in ("occurred_at", "received_at")}
+    plain["occurred_at"] = _aware(given.occurred_at)
+    plain["received_at"] = plain["occurred_at"] if given.received_at is None else _aware(given.received_at)
     if shape == "change":
         plain |= _change(given, frame)
     event = Event(**plain)

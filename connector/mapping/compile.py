@@ -18,6 +18,7 @@ from connector.mapping.operations import compile_items
 from connector.mapping.rules import FeedSettings, MappingFile, Rule
 from connector.mapping.schema_checks import check_schemas
 from connector.mapping.sources import check_sources
+from connector.model.consent import CLOCK_TOLERANCE
 from connector.model.event import Event
 from connector.model.problem import Problem, ProblemsFound, Severity
 from connector.model.schema import CrmSchema
@@ -74,6 +75,7 @@ class Ruleset:
     files: tuple[CompiledFile, ...]
     feeds: Mapping[str, Mapping[str, FeedPlan]]  # CRM → object → what to read
     warnings: tuple[Problem, ...] = ()
+    clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
     _read: tuple[tuple[MappingFile, Findings], ...] = field(default=(), repr=False)
     _by_source: Mapping[str, tuple[CompiledFile, ...]] = field(default_factory=dict, repr=False)
 
@@ -142,6 +144,7 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
     return Ruleset(
         version=_version(documents),
         files=tuple(files),
+        clock_tolerance=context.clock_tolerance,
         feeds=feeds,
         warnings=tuple(found),
         _read=tuple(models),

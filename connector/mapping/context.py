@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from connector.config.document import Document
 from connector.config.load import did_you_mean
 from connector.mapping.paths import BadPath
+from connector.model.consent import CLOCK_TOLERANCE
 from connector.model.problem import Problem, Severity
 from connector.model.roles import ConsentFields
 from connector.model.schema import CrmSchema
@@ -27,6 +29,7 @@ class Context:
     )  # CRM → what it has told of its objects, where it has
     timezone: str = "UTC"  # of dates that name none
     region: str | None = None  # of phone numbers without a country code
+    clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
 
     def consent_of(self, crm: str | None, object_name: str) -> ConsentFields | None:
         """Which fields of an object bear consent; CRMs do not mind case."""

@@ -21,6 +21,7 @@ KINDS = {
     "occurred_at": FieldKind.DATETIME,
     "received_at": FieldKind.DATETIME,
     "service_command": FieldKind.BOOLEAN,
+    "time_from_arrival": FieldKind.BOOLEAN,
     "final": FieldKind.BOOLEAN,
 }
 DATES = {"date": FieldKind.DATE, "datetime": FieldKind.DATETIME}

@@ -1,6 +1,6 @@
 """Consent: subscriptions, and the append-only ledger of what was decided and what became of it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
@@ -8,6 +8,9 @@ from msgspec.structs import replace
 
 from connector.model.event import Verdict
 from connector.model.phone import Phone
+
+# How far the clocks of two senders may be apart before a later time proves a later word; the config can set another.
+CLOCK_TOLERANCE = timedelta(minutes=10)
 
 
 class Scope(StrEnum):
@@ -47,6 +50,7 @@ class Decision(Struct, omit_defaults=True, frozen=True, kw_only=True):
     subscription: Subscription  # as far as it is known; for a wide scope only what bounds it
     origin: str  # the provider or CRM that said so
     occurred_at: datetime | None
+    time_from_arrival: bool = False  # the sender told no time: `occurred_at` is by our own clock
     rule: str | None = None
     mapping: str | None = None  # version of the mappings that decided
 

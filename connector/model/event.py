@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from connector.model.phone import Phone
 
@@ -57,7 +58,8 @@ class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
     final: bool = True  # whether the status can still change
     transaction_id: str | None = None  # of a reversal: the transaction that it takes back
     subscription_id: str | None = None
-    occurred_at: datetime | None = None  # aware, UTC; by the sender's clock
+    occurred_at: datetime | None = None  # aware, UTC; by the sender's clock, and never after `received_at`
+    time_from_arrival: bool = False  # the sender tells no time: `occurred_at` is the time of arrival
     service_command: bool = False  # caused by a command of ours
     properties: Mapping[str, Any] = field(default_factory=dict)  # verbatim keys
     lookup: Mapping[str, Any] = field(default_factory=dict)  # the subscriber's registered name and address
@@ -67,6 +69,12 @@ class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
     )  # of a change in the CRM: Id and the feed's fields as they are now
     changed: tuple[str, ...] = ()  # of a change in the CRM: which of these fields changed
     batch: str | None = None  # of a change in the CRM: the poll that showed it
+
+    def __post_init__(self) -> None:
+        # A sender's clock may run ahead, or name local time UTC: nothing can have occurred after it arrived. It is held here, so that
+        # it holds for every provider and CRM, for what decides about consent and for what is written to the CRM.
+        if self.occurred_at is not None and self.occurred_at > self.received_at:
+            force_setattr(self, "occurred_at", self.received_at)
 
     @property
     def source(self) -> str:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from connector.consent.decide import Ruling, decide
 from connector.consent.standing import decisions, stand
 from connector.model.consent import LedgerEntry, Phase, Scope
@@ -10,6 +13,7 @@ from connector.model.event import Event, Verdict
 from connector.model.phone import Phone
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+LATER = NOON + timedelta(days=1)  # when events arrive whose arrival does not matter
 DONOR = Phone("+4790000001")
 IN, OUT = Verdict.OPT_IN, Verdict.OPT_OUT
 
@@ -19,14 +23,16 @@ class Story:
     ledger: list[LedgerEntry] = field(default_factory=list)
     told: int = 0
 
-    def tell(self, word: Verdict, at: int | None = None, *, others_out: bool = False, **fields) -> Ruling:
-        """One event, `at` so many minutes past noon by the provider's clock."""
+    def tell(
+        self, word: Verdict, at: int | None = None, *, arrives: int | None = None, others_out: bool = False, **fields
+    ) -> Ruling:
+        """One event, `at` so many minutes past noon by the sender's clock; it `arrives` so many minutes past noon by ours."""
         self.told += 1
         event = Event(
             key=f"e{self.told}",
             shape=fields.pop("shape", "delivery_report"),
             provider=fields.pop("provider", "strex"),
-            received_at=NOON,
+            received_at=LATER if arrives is None else NOON + timedelta(minutes=arrives),
             verdict=word,
             msisdn=DONOR,
             occurred_at=None if at is None else NOON + timedelta(minutes=at),
@@ -110,15 +116,72 @@ def test_an_opt_out_of_the_old_joining_does_not_end_the_new_one():
     assert story.active == ["KATT"]
 
 
-def test_without_ids_the_later_time_wins_and_a_tie_is_an_opt_out():
+def test_without_ids_an_opt_in_counts_when_it_is_later_beyond_the_tolerance_of_clocks():
     story = Story()
     story.tell(IN, 0, keyword="KATT")
     story.tell(OUT, 5, keyword="KATT")
     assert story.tell(IN, 5, keyword="KATT").superseded_by == "e2"
     assert story.tell(IN, None, keyword="KATT").superseded_by == "e2"
-    assert story.tell(IN, 6, keyword="KATT").superseded_by is None
-    assert story.tell(OUT, 1, keyword="KATT").superseded_by == "e5"
+    assert story.tell(IN, 15, keyword="KATT").superseded_by == "e2"
+    assert story.tell(IN, 16, keyword="KATT").superseded_by is None
+
+
+def test_without_ids_the_opt_out_that_arrives_last_holds_whatever_its_clock_says():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT")
+    assert story.tell(OUT, -14 * 60, keyword="KATT").superseded_by is None
+    assert story.active == []
     assert story.tell(OUT, None, keyword="KATT").superseded_by is None
+
+
+def test_a_stop_from_before_a_new_joining_with_an_id_does_not_end_it():
+    story = Story()
+    story.tell(OUT, 0, shape="message", text="STOPP")
+    story.tell(IN, 60, keyword="KATT", subscription_id="k2")
+    assert story.tell(OUT, 40, shape="message", keyword="KATT", text="KATT STOPP").superseded_by == "e2"
+    assert story.tell(OUT, 51, shape="message", keyword="KATT", text="KATT STOPP").superseded_by is None
+
+
+def test_a_joining_by_a_clock_that_runs_ahead_does_not_stand_against_a_later_stop():
+    story = Story()
+    story.tell(IN, 120, arrives=0, keyword="KATT", subscription_id="k1")
+    assert story.tell(OUT, 1, arrives=1, shape="message", keyword="KATT", text="KATT STOPP").superseded_by is None
+    assert story.active == []
+
+
+def test_a_stop_by_a_clock_that_runs_ahead_does_not_stand_against_a_later_joining():
+    story = Story()
+    story.tell(OUT, 100 * 365 * 24 * 60, arrives=0, keyword="KATT")
+    assert story.tell(IN, 2, arrives=2, keyword="KATT", subscription_id="k1").superseded_by is None
+
+
+def test_two_words_timed_by_our_own_clock_need_no_tolerance():
+    story = Story()
+    story.tell(OUT, 0, keyword="KATT", time_from_arrival=True)
+    assert story.tell(IN, 1, keyword="KATT", time_from_arrival=True).superseded_by is None
+
+
+@given(
+    skews=st.tuples(*[st.integers(-14 * 60, 14 * 60)] * 2),
+    delays=st.tuples(*[st.integers(0, 48 * 60)] * 2),
+    known_id=st.booleans(),
+    stop=st.sampled_from(
+        [
+            {"keyword": "KATT"},
+            {"keyword": "KATT", "subscription_id": "k1"},
+            {"shape": "message", "text": "STOPP"},
+            {"shape": "message", "text": "KATT STOPP"},
+        ]
+    ),
+)
+def test_an_opt_out_that_arrives_after_an_opt_in_is_in_force_whatever_the_clocks_say(skews, delays, known_id, stop):
+    # The id of the joining is that which the opt-out names, or there is none: no new joining has come in between.
+    joined = {"keyword": "KATT"} | ({"subscription_id": "k1"} if known_id and "subscription_id" in stop else {})
+    story = Story()
+    story.tell(IN, delays[0] * -1 + skews[0], arrives=0, **joined)
+    ruling = story.tell(OUT, 1 - delays[1] + skews[1], arrives=1, **stop)
+    assert ruling.superseded_by is None
+    assert story.active == []
 
 
 def test_a_null_keyword_resolves_by_the_ids():

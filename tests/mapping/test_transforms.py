@@ -131,6 +131,7 @@ def test_the_time_zone_of_the_config_holds_where_none_is_written(ask, context):
         FILE.format(value="{from: occurred_at, date: {}}"),
         context=oslo,
         occurred_at=datetime(2026, 1, 31, 23, 30, tzinfo=UTC),
+        received_at=datetime(2026, 1, 31, 23, 31, tzinfo=UTC),
     )
     assert made.operations[0].set == {"Field__c": "2026-02-01"}
 

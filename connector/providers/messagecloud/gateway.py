@@ -68,6 +68,7 @@ class Reader:
             transaction_id=own_id,
             # The gateway gives no time. A message was sent before it came, so that in doubt an opt-out is taken for the later word.
             occurred_at=received_at,
+            time_from_arrival=True,
             properties=given,
         )
 

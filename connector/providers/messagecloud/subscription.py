@@ -99,5 +99,6 @@ def told(event: Event, transaction: Transaction) -> Event:
         result=transaction.meaning.result,
         final=transaction.meaning.final,
         occurred_at=transaction.created or event.occurred_at,
+        time_from_arrival=event.time_from_arrival and transaction.created is None,
         properties={**event.properties, **{name: time.isoformat() for name, time in times.items() if time}},
     )

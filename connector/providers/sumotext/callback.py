@@ -90,6 +90,7 @@ class Reader:
             text=known.get("reply") if door == "poll" else known.get("msg"),
             transaction_id=known.get("smsid"),
             occurred_at=request.received_at,
+            time_from_arrival=True,
             properties=_properties(parameters, phone),
         )
 
