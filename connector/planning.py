@@ -40,6 +40,12 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
             detail=f"record {event.properties.get('merged')} was merged into {event.record.get('Id')}, one of them was opted "
             "out, and what is left is not: set the flag there if the opt-out holds, then discard this",
         )
+    if event.unread_price is not None and event.verdict is Verdict.NONE:
+        return Plan(
+            state=EventState.DEAD,
+            reason=Reason.NEEDS_PERSON,
+            detail="the price in it cannot be read as one amount: enter the amount in the CRM by hand, then discard this",
+        )
     ledger = decisions(known.ledger)
     standing = stand(ledger)
     word = event.verdict

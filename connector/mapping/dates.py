@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from connector.mapping.transforms import TransformFailed
 from connector.mapping.values import iso, text
+from connector.model.timestamp import parse_iso
 
 TOKENS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
 TOKEN = re.compile("|".join(TOKENS) + r"|[A-Za-z]|%|[^A-Za-z%]+")
@@ -44,7 +45,7 @@ def convert(source: str, target: str, zone: ZoneInfo) -> Callable[[Any], str]:
     `iso` reads any ISO 8601 date or time; `date` writes 2026-01-31, `datetime` the UTC time with Z; all else is a pattern.
     A time without an offset is of the zone, and dates are written in it. A date alone is never moved to another day.
     """
-    read = _iso if source == ISO else _by_pattern(directives(source))
+    read = parse_iso if source == ISO else _by_pattern(directives(source))
     write = None if target in {DATE, DATETIME} else directives(target)
 
     def do(value: Any) -> str:
@@ -60,12 +61,6 @@ def convert(source: str, target: str, zone: ZoneInfo) -> Callable[[Any], str]:
             raise TransformFailed("a date was expected") from None
 
     return do
-
-
-def _iso(written: str) -> datetime:
-    if len(written) > LONGEST:
-        raise ValueError
-    return datetime.fromisoformat(written)
 
 
 def _by_pattern(pattern: str) -> Callable[[str], datetime]:

@@ -5,18 +5,17 @@ None stands for missing throughout: absent, null and blank are the same to a map
 
 import json
 import math
-import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+from connector.model.amount import read_number
 from connector.model.operation import Scalar
 from connector.model.phone import Phone
 
-NUMBER = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18}|,[0-9]{1,2})?")
 LARGEST_INTEGER = 2**63  # beyond it JSON readers differ; such a number goes out as text
 ALWAYS_PRESENT = frozenset({bool, int, Decimal, date, datetime})
 WRITTEN_OUT = 30  # digits up to which a decimal number is written without an exponent
@@ -92,7 +91,9 @@ def fold(plain: str) -> str:
 
 
 def number(value: Any) -> Decimal | None:
-    """The number that a value is or is written as (`100`, `12.50`, `12,5`); None for anything else, truth values included."""
+    """The number that a value is or is written as (`100`, `12.50`, `1 234,5`; model/amount.py has the rule); None for anything else,
+    truth values included.
+    """
     kind = value.__class__
     if kind is Decimal:
         return value if value.is_finite() else None
@@ -100,12 +101,7 @@ def number(value: Any) -> Decimal | None:
         return Decimal(value)
     if kind is float:
         return Decimal(repr(value)) if math.isfinite(value) else None
-    if kind is not str or not NUMBER.fullmatch(value.strip()):
-        return None
-    try:
-        return Decimal(value.strip().replace(",", "."))
-    except InvalidOperation:
-        return None
+    return read_number(value) if kind is str else None
 
 
 def scalar(value: Any) -> Scalar:

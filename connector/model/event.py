@@ -51,6 +51,7 @@ class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
     short_number: str | None = None
     text: str | None = None
     price: Decimal | None = None
+    unread_price: str | None = None  # the price as it came, where it cannot be read as one amount
     currency: str | None = None
     status: str | None = None
     status_detail: str | None = None

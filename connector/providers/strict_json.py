@@ -1,40 +1,95 @@
-"""JSON as it is let in from outside: UTF-8, nothing twice, nothing that later rooms would choke on. No provider's words live here."""
+"""JSON as it is let in from outside: nothing twice, nothing too deep, nothing that later rooms would choke on. No provider's words live here.
+
+Proper JSON is read at once. What is no proper JSON and still has one meaning only is read a second time, more leniently: one bad
+character must not cost a callback. What has no meaning, or two, is Unreadable.
+"""
 
 import json
 import re
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import msgspec
 import orjson
 
 from connector.model.errors import Unreadable
+from connector.model.text_encoding import half_pairs_joined, read_text, without_controls
 
 DEPTH = 32  # levels: no provider documents more than three
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some .NET writers put it in front
+# Digits that a 64-bit integer holds in any case, and characters of a decimal number that a double holds without loss.
+INTEGER_DIGITS, FLOAT_LENGTH = 18, 16
+NUL, BACKSLASH, DEL, C2 = 0x00, 0x5C, 0x7F, 0xC2  # as numbers: looking for a number in bytes costs an eighth
 # Only finds where an element ends: what the element is worth is judged when it is read by itself.
 _SPLITTER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, strict=False)
-_BETWEEN = re.compile(r"[ \t\r\n]*")
+_BLANKS = " \t\r\n"
+_BETWEEN = re.compile(rf"[{_BLANKS}]*")
+# A string, or a comma with nothing behind it. A string without an end takes in all the rest, so that each character is read once.
+_STRING_OR_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+(?:"|\Z|\\\Z))|,(?=[ \t\r\n]*+[}\]])', re.DOTALL)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in the body; raises Unreadable for everything else.
+    """The JSON object in the body, or the only one in an array; raises Unreadable for everything else.
 
-    orjson itself refuses NaN, infinities, lone surrogates and bytes that are not UTF-8; integers beyond 64 bits become
-    floats. It keeps the last of two equal names in silence, which is found out here by counting.
+    Numbers keep their digits: integers beyond 64 bits, and decimal numbers that a double cannot hold, become the text that was written.
     """
-    text = body.removeprefix(BYTE_ORDER_MARK)
+    body = body.removeprefix(BYTE_ORDER_MARK)
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise Unreadable("not JSON" if text.strip() else "empty") from None
-    if type(value) is not dict:
-        raise Unreadable("not a JSON object")
-    if text.count(b"{") + text.count(b"[") > DEPTH:
-        _refuse_depth(value, DEPTH)
-    # Each member brings one colon, and strings bring their own: where a member was dropped, the text has more colons than the
-    # value when it is written again. Only a colon that stands as an escape could hide one, so such texts are read the slow way.
-    if text.count(b":") != orjson.dumps(value).count(b":") or b"\\u003" in text:
-        _refuse_repeated_names(text)
-    return value
+        value = _DECODER.decode(body)
+        if type(value) is list and len(value) == 1:
+            value = value[0]
+        if type(value) is not dict:
+            raise Unreadable("not a JSON object")
+        if body.count(b"{") + body.count(b"[") > DEPTH:
+            _refuse_depth(value, DEPTH)
+        # Each member brings one colon, and strings bring their own: where a member was dropped, the text has more colons than the
+        # value when it is written again. Only a colon that stands as an escape could hide one, so such texts are read the slow way.
+        # orjson refuses integers beyond 64 bits, and so finds them.
+        written = orjson.dumps(value)
+        if body.count(b":") == written.count(b":") and (BACKSLASH not in body or b"\\u003" not in body):
+            # Written again, a control character is an escape, or DEL, or begins with C2.
+            clean = BACKSLASH not in written and DEL not in written and C2 not in written
+            return value if clean else _tidied(value)
+    except RecursionError:
+        raise Unreadable("nested too deeply") from None
+    except (ValueError, TypeError):
+        pass
+    return _read_leniently(body)
+
+
+def parse_any(body: bytes) -> Any:
+    """Any JSON value, such as a list of which each element is judged by itself later; raises Unreadable where it is none.
+
+    It is read as leniently as parse_object() reads. Names that come twice and odd characters in texts are not looked for.
+    """
+    return _decoded(_ANY, read_text(body))
+
+
+def as_map(value: Any) -> dict[str, Any]:
+    """The names and values that a value stands for; raises Unreadable where it stands for none.
+
+    None, `[]`, `""` and `{}` are how various languages write an empty map. A map may also come as JSON text, or as a list of pairs
+    `{"name": …, "value": …}` (or `key`), if no name comes twice.
+    """
+    if type(value) is dict:
+        return value
+    if value is None or value == [] or (type(value) is str and (not value or value.isspace())):
+        return {}
+    if type(value) is str and value.lstrip().startswith("{"):
+        return parse_object(value.encode())
+    if type(value) is list:
+        return _once([_pair(one) for one in value])
+    raise Unreadable("a map was expected")
+
+
+def _pair(one: Any) -> tuple[str, Any]:
+    if type(one) is dict and len(one) == 2:  # noqa: PLR2004 - a name and a value.
+        members = {name.lower(): member for name, member in one.items()}
+        name = members.get("name", members.get("key"))
+        if type(name) is str and name and "value" in members:
+            return name, members["value"]
+    raise Unreadable("a map was expected")
 
 
 def elements(body: bytes) -> list[bytes]:
@@ -44,9 +99,17 @@ def elements(body: bytes) -> list[bytes]:
     element does not spoil the others.
     """
     whole = body.removeprefix(BYTE_ORDER_MARK)
-    text = whole.decode("utf-8", "surrogateescape").strip(" \t\r\n")
-    if not text.startswith("["):
+    text = whole.decode("utf-8", "surrogateescape").strip(_BLANKS)
+    if text.startswith("["):
+        with suppress(Unreadable):
+            return _split(text)
+    elif NUL not in body:
         return [whole]
+    mended = _without_trailing_commas(read_text(body)).strip(_BLANKS)
+    return _split(mended) if mended.startswith("[") else [whole]
+
+
+def _split(text: str) -> list[bytes]:
     found: list[bytes] = []
     place, after = _skip(text, 1), ","
     while after == ",":
@@ -70,6 +133,57 @@ def _skip(text: str, place: int) -> int:
     return between.end() if between else place
 
 
+def _read_leniently(body: bytes) -> dict[str, Any]:
+    """What the strict reader refused, judged by a reader that takes more and looks at everything."""
+    try:
+        value = _tidied(_decoded(_LENIENT, read_text(body)))
+    except RecursionError:
+        raise Unreadable("nested too deeply") from None
+    if type(value) is list and len(value) == 1:
+        value = value[0]
+    if type(value) is not dict:
+        raise Unreadable("not a JSON object")
+    _refuse_depth(value, DEPTH)
+    return value
+
+
+def _decoded(decoder: json.JSONDecoder, text: str) -> Any:
+    """The value of a JSON text. Besides proper JSON these are taken: half a surrogate pair and control characters in strings, a comma
+    behind the last member, NaN and infinity.
+    """
+    if not text.strip():
+        raise Unreadable("empty")
+    try:
+        try:
+            return decoder.decode(text)
+        except ValueError:
+            mended = _without_trailing_commas(text)
+            if mended == text:
+                raise
+            return decoder.decode(mended)
+    except RecursionError:
+        raise Unreadable("nested too deeply") from None
+    except ValueError:
+        raise Unreadable("not JSON") from None
+
+
+def _without_trailing_commas(text: str) -> str:
+    return _STRING_OR_COMMA.sub(lambda found: found[1] or "", text)
+
+
+def _tidied(value: Any) -> Any:
+    """The value with clean texts: no control characters, no halves of characters. A name may not become another's by it."""
+    if type(value) is str:
+        if not value.isprintable():  # halves of characters are not printable either
+            value = without_controls(half_pairs_joined(value))
+        return value
+    if type(value) is dict:
+        return _once([(_tidied(name), _tidied(member)) for name, member in value.items()])
+    if type(value) is list:
+        return [_tidied(member) for member in value]
+    return value
+
+
 def _refuse_depth(value: Any, depth: int) -> None:
     if depth < 0:
         raise Unreadable("nested too deeply")
@@ -80,15 +194,43 @@ def _refuse_depth(value: Any, depth: int) -> None:
             _refuse_depth(member, depth - 1)
 
 
-def _refuse_repeated_names(text: bytes) -> None:
-    try:
-        json.loads(text.decode(), object_pairs_hook=_once)
-    except RecursionError:
-        raise Unreadable("nested too deeply") from None
-
-
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise Unreadable("a name occurs twice")
     return members
+
+
+def _whole_number(written: str) -> int | str:
+    if len(written) <= INTEGER_DIGITS:
+        return int(written)
+    # Python refuses to read integers of thousands of digits at all.
+    return int(written) if len(written) <= INTEGER_DIGITS + 2 and -(2**63) <= int(written) < 2**64 else written
+
+
+def _decimal_number(written: str) -> float | str:
+    """A double where it holds the number without loss, else the text as it was written."""
+    if len(written) <= FLOAT_LENGTH and "e" not in written and "E" not in written:
+        return float(written)
+    number = float(written)
+    try:
+        return number if Decimal(written) == Decimal(repr(number)) else written
+    except InvalidOperation:
+        return written
+
+
+def _no_value(_written: str) -> None:
+    """NaN and infinity: their senders have no number."""
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_decimal_number)
+_ANY = json.JSONDecoder(
+    parse_int=_whole_number, parse_float=_decimal_number, parse_constant=_no_value, strict=False
+)
+_LENIENT = json.JSONDecoder(
+    object_pairs_hook=_once,
+    parse_int=_whole_number,
+    parse_float=_decimal_number,
+    parse_constant=_no_value,
+    strict=False,
+)

@@ -21,7 +21,11 @@ MESSAGE, REPORT = "mpush_ir_message", "mp_report"  # article 16 and 19, `action`
 DOORS = {"mo": MESSAGE, "dlr": REPORT}  # what a callback is taken for that does not say it
 # ISO 3166 calls it GB; the gateway says UK.
 COUNTRIES = {"UK": "GB"}
-LONGEST = 200  # parameters of one callback: the documents have fewer than twenty
+# The documented parameters that are read here. They are taken wherever they stand among the others.
+NAMES = frozenset(
+    {"action", "id", "message_id", "message", "keyword", "number", "country", "shortcode", "report", "reason_id"}
+)
+OTHERS = 200  # parameters that are kept besides: the documents have fewer than twenty in all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,14 +123,13 @@ class Reader:
 
 
 def _parameters(request: HttpRequest) -> dict[str, str]:
-    """All parameters under their own names, the first of each; raises Unreadable."""
+    """The parameters under their own names, the first of each; raises Unreadable where there is none."""
     given: dict[str, str] = {}
     # Query and body are bytes of the sender's choice; surrogates stand for those that are no UTF-8.
     for encoded in (request.query.encode("utf-8", "surrogatepass"), request.body.strip()):
         for name, value in pairs(encoded):
-            given.setdefault(name, value)
-            if len(given) > LONGEST:
-                raise Unreadable("too many parameters")
+            if len(given) < OTHERS or name.lower() in NAMES:
+                given.setdefault(name, value)
     if not given:
         raise Unreadable("empty")
     return given

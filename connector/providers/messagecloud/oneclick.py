@@ -7,17 +7,19 @@ their query: their paths must never be told or logged.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import datetime, timedelta
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from connector.model.amount import read_amount
 from connector.model.errors import Unreadable
 from connector.model.exchange import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
 from connector.model.operation import Repeat
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.model.timestamp import read_time
 from connector.providers.messagecloud.statuses import Status, status_of, trouble_of
 from connector.providers.strict_json import parse_object
 
@@ -125,11 +127,11 @@ def _transaction(reply: Reply, asked_for: str | None) -> Transaction | Trouble:
         status=status,
         meaning=status_of(status),
         status_detail=_text(data.get("detailedStatusCode")),
-        price=_amount(data.get("price")),
+        price=read_amount(data.get("price")),
         short_number=_text(data.get("shortNumber")),
         msisdn=parse_phone(data.get("recipient"), number_format=NumberFormat.INTERNATIONAL),
-        created=_time(data.get("created")),
-        last_modified=_time(data.get("lastModified")),
+        created=read_time(data.get("created")),
+        last_modified=read_time(data.get("lastModified")),
     )
 
 
@@ -178,27 +180,6 @@ def _text(value: object) -> str | None:
     if type(value) is int:
         return str(value)
     return value.strip() or None if isinstance(value, str) else None
-
-
-def _amount(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        amount = Decimal(str(value).strip())
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() else None
-
-
-def _time(value: object) -> datetime | None:
-    """ISO 8601, as `2021-09-09T08:46:40+00:00`; one without an offset is taken for UTC, which all that are shown bear."""
-    if not isinstance(value, str):
-        return None
-    try:
-        time = datetime.fromisoformat(value.strip())
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _is_web_address(text: str) -> bool:

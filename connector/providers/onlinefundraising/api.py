@@ -5,7 +5,6 @@ upper-case hex), and the tables of answers on each page.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -14,8 +13,10 @@ from typing import Any
 
 import orjson
 
+from connector.model.errors import Unreadable
 from connector.model.exchange import CallFailed, Failure, HttpCall, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
+from connector.providers.strict_json import parse_any
 
 TIMEOUT = timedelta(seconds=20)  # a page of a hundred messages; a stop of the daemon waits for it at the most
 CONTENT_TYPE = "application/json; charset=utf-8"
@@ -64,12 +65,12 @@ def trouble(reply: Reply) -> Retry | None:
 def content(reply: HttpReply) -> Any:
     """The JSON of an answer; raises ValueError where it is none.
 
-    Python's own reader takes half a surrogate pair too, so that one odd message in a list does not hide all the others.
+    It is read as leniently as a callback, so that one odd message in a list does not hide all the others.
     """
     try:
-        return json.loads(reply.body)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+        return parse_any(reply.body)
+    except Unreadable as unreadable:
+        raise ValueError(unreadable.why) from None
 
 
 def said(reply: HttpReply) -> str:

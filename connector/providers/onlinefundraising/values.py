@@ -1,13 +1,13 @@
 """Values as OnlineFundraising writes them, in webhooks and in its API alike: texts, times, flags. What they mean is told elsewhere."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from connector.model.timestamp import read_time
+
 # SMS Inbound API, DATETIME: `2019-10-17 14:37:26 +0200`. One without an offset has not been seen; Danish time is meant then.
 DENMARK = ZoneInfo("Europe/Copenhagen")
-SECONDS = len("2019-10-17 14:37:26")
-FIRST_YEAR = 2000  # an earlier time was never set
 
 
 def as_text(value: Any) -> str | None:
@@ -19,16 +19,7 @@ def as_text(value: Any) -> str | None:
 
 def as_time(value: Any) -> datetime | None:
     """`yyyy-MM-dd HH:mm:ss Z` as a time in UTC; None for what is none."""
-    if type(value) is not str:
-        return None
-    plain = value.strip()
-    try:
-        time = datetime.fromisoformat(plain[:SECONDS] + plain[SECONDS:].strip())
-        time = time.replace(tzinfo=DENMARK) if time.tzinfo is None else time
-        time = time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return time if time.year >= FIRST_YEAR else None
+    return read_time(value, DENMARK)
 
 
 def as_flag(value: Any) -> bool | None:

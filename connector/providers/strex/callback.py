@@ -8,7 +8,7 @@ from connector.consent.stopwords import STOP_WORDS, read_stop
 from connector.model.consent import Scope
 from connector.model.event import Event, Result, Verdict, event_key
 from connector.providers.strex.actions import ACTIONS, REVERSAL, meaning
-from connector.providers.strex.envelope import as_flag, as_phone, as_price, as_time, open_forward
+from connector.providers.strex.envelope import as_flag, as_phone, as_time, open_forward, read_price
 
 CURRENCY = "NOK"  # the DeliveryReport model has no currency: Strex bills in Norway
 
@@ -66,7 +66,7 @@ class Reader:
         status = forward.text("statusCode")
         detail = forward.text("detailedStatusCode")
         verdict, result, final = meaning(action, status, transaction_id=transaction)
-        price = as_price(forward.members.get("price"))
+        price, unread_price = read_price(forward.members.get("price"))
         return Event(
             key=event_key(self.provider, "dlr", transaction, status or "", detail or ""),
             provider=self.provider,
@@ -80,6 +80,7 @@ class Reader:
             service_id=forward.system("ServiceId"),
             short_number=forward.text("sender"),
             price=price,
+            unread_price=unread_price,
             currency=CURRENCY if price is not None else None,
             status=status,
             status_detail=detail,

@@ -5,17 +5,18 @@ camelCase, those of the properties PascalCase, and other casings have been seen:
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+from connector.model.amount import read_amount
 from connector.model.errors import Unreadable
 from connector.model.phone import E164, Phone, parse_phone
+from connector.model.timestamp import read_time
 from connector.providers.strex.lookup import find_lookup, telling
-from connector.providers.strict_json import parse_object
+from connector.providers.strict_json import as_map, parse_object
 
 PRICE_LIMIT = Decimal(10**9)  # beyond it no price is meant
-FIRST_YEAR = 2000  # .NET writes a time that was never set as year 1
 MARK = "servicecommand"
 MARK_LENGTH = len(MARK)
 NOT_MARKED = (None, False, "", "false", "False")
@@ -92,10 +93,11 @@ def open_forward(body: bytes) -> Forward:
     if foreign:
         members = _by_models_names(members)
     properties = members.get("properties")
-    if properties is None:
-        properties = {}
-    elif type(properties) is not dict:
-        raise Unreadable("properties is not an object")
+    if type(properties) is not dict:
+        try:
+            properties = as_map(properties)
+        except Unreadable:
+            raise Unreadable("properties is not an object") from None
     lowered = {}
     marked = nested = False
     for name, value in properties.items():
@@ -139,24 +141,15 @@ def as_phone(value: Any) -> Phone | None:
     return Phone(value) if E164.fullmatch(value) else parse_phone(value)
 
 
-def as_price(value: Any) -> Decimal | None:
-    """An amount; None for what cannot be one."""
-    if type(value) not in {int, float, str}:
-        return None
-    try:
-        price = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return price if price.is_finite() and abs(price) < PRICE_LIMIT else None
+def read_price(value: Any) -> tuple[Decimal | None, str | None]:
+    """The amount, and the text of one that cannot be read or may mean two (model/amount.py); neither where none is named."""
+    price = read_amount(value)
+    if price is not None and abs(price) < PRICE_LIMIT:
+        return price, None
+    unread = None if value is None else str(value)
+    return None, unread if unread and not unread.isspace() else None
 
 
 def as_time(value: Any) -> datetime | None:
     """ISO 8601 with up to seven fractional digits; without an offset it is UTC, as Target365's models say of their times."""
-    if type(value) is not str:
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return time if time.year >= FIRST_YEAR else None
+    return read_time(value)

@@ -10,14 +10,14 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-
+from connector.model.errors import Unreadable
 from connector.model.exchange import CallFailed, Exchange, HttpReply
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import Phone
 from connector.providers.strex.answers import FAILURES, PING, is_pong, patience, words
 from connector.providers.strex.lookup import by_models_names
 from connector.providers.strex.rest import RestApi
+from connector.providers.strict_json import parse_object
 
 PATH = "/api/lookup"
 
@@ -50,10 +50,8 @@ class StrexLookups:
 
 def _found(reply: HttpReply) -> Mapping[str, Any] | Retry:
     try:
-        answer = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
-        answer = None
-    if not isinstance(answer, dict):
+        answer = parse_object(reply.body)
+    except Unreadable:
         return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="the look-up's answer is no JSON object")
     return by_models_names(answer)
 

@@ -75,7 +75,7 @@ class Repeats:
                 memory.popitem(last=False)
 
     def _digest(self, content: Any) -> str:
-        # Numbers beyond 64 bits cannot come here: the reader of JSON makes floats of them.
+        # Numbers beyond 64 bits cannot come here: the reader of JSON makes texts of them.
         return hmac.new(self.secret, orjson.dumps(content, option=orjson.OPT_SORT_KEYS), hashlib.sha256).hexdigest()[
             :32
         ]
