@@ -148,7 +148,13 @@ async def open_house(
             in_flight=settings.listen.in_flight,
         )
         public = Listener(
-            hooks.handle, host=settings.listen.host, port=settings.listen.port, passed=passed, linger=linger
+            hooks.handle,
+            host=settings.listen.host,
+            port=settings.listen.port,
+            passed=passed,
+            linger=linger,
+            longest_line=hooks.longest_line,
+            not_http=hooks.not_http,
         )
         stack.push_async_callback(public.stop)
         house.url = await public.start()

@@ -91,9 +91,7 @@ def fold(plain: str) -> str:
 
 
 def number(value: Any) -> Decimal | None:
-    """The number that a value is or is written as (`100`, `12.50`, `1 234,5`; model/amount.py has the rule); None for anything else,
-    truth values included.
-    """
+    """The number that a value is or is written as (`100`, `12.50`, `1 234,5`, see model/amount.py); None for all else, True too."""
     kind = value.__class__
     if kind is Decimal:
         return value if value.is_finite() else None

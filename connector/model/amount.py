@@ -5,9 +5,9 @@ The rule, for Norwegian, Danish and American writers alike:
 - Blanks and apostrophes only group thousands: `1 234`, `1 234,50`.
 - Where comma and point both occur, the last one stands before the decimals: `1.234,50`, `1,234.50`.
 - Where one of them occurs several times, it groups thousands: `1.234.567`.
-- Where one of them occurs once, it stands before the decimals: `199,50`, `12.5`, `1234.567`, `0,125`. With exactly three digits behind it
-  and one to three before it, it is a thousand to some and one to others. `1,234` is no number, and a person must say. `1.234` is a number
-  as programs write it, and no amount: nobody is charged thousandths, so that a thousand may be meant.
+- Where one of them occurs once, it stands before the decimals: `199,50`, `12.5`, `1234.567`, `0,125`. With exactly three digits behind
+  it and one to three before it, it is a thousand to some and one to others. `1,234` is no number, and a person must say. `1.234` is a
+  number as programs write it, and no amount: nobody is charged thousandths, so that a thousand may be meant.
 """
 
 import re
@@ -28,7 +28,8 @@ SPELLINGS = str.maketrans(
 CURRENCIES = r"kr\.?|nok|dkk|sek|isk|eur|usd|gbp|[$\u20ac\u00a3]"
 # `kr 199,-`, `199:-` (Swedish), `199.`, `$12`, `12 NOK`.
 AMOUNT = re.compile(
-    rf"(?:(?:{CURRENCIES})\s*)?(?P<number>[+-]?[0-9][0-9 '.,]*?)(?:[.,:](?P<dash>-?))?(?:\s*(?:{CURRENCIES}))?", re.IGNORECASE
+    rf"(?:(?:{CURRENCIES})\s*)?(?P<number>[+-]?[0-9][0-9 '.,]*?)(?:[.,:](?P<dash>-?))?(?:\s*(?:{CURRENCIES}))?",
+    re.IGNORECASE,
 )
 LONGEST = 64  # characters; more is no number
 

@@ -25,8 +25,11 @@ class Received(Struct, frozen=True, kw_only=True):
     unreadable: str | None = None
 
 
+NOT_HTTP = "not HTTP"  # `why` of a TurnedAway, where a caller spoke TLS or nothing known
+
+
 class TurnedAway(Struct, frozen=True, kw_only=True):
-    """A callback was not kept: refused, or there was no room for it."""
+    """A callback was not kept: refused, or there was no room for it. Provider and door are blank where it named none."""
 
     provider: str
     door: str

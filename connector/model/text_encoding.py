@@ -16,9 +16,9 @@ REPLACEMENT = "\ufffd"
 _WINDOWS_1252 = "".join(bytes([byte]).decode("cp1252", "replace") for byte in range(256))
 
 # What UTF-8 looks like. Leads C2 and C3 (Latin letters and signs), E2 (quotes, dashes, the euro) and F0 (emoji) begin nothing that
-# people write in windows-1252: there they are Â, Ã, â and ð with a sign behind it. A sequence that is cut off is as telling, at the end
-# of a text and at its beginning, so that half an emoji does not spoil the rest. ED is a half of a character outside the basic plane, as
-# Java and older databases write it (CESU-8).
+# people write in windows-1252: there they are Â, Ã, â and ð with a sign behind it. A sequence that is cut off is as telling, at the
+# end of a text and at its beginning, so that half an emoji does not spoil the rest. ED is a half of a character outside the basic
+# plane, as Java and older databases write it (CESU-8).
 _SEQUENCE = re.compile(
     rb"(?P<telling>[\xc2\xc3][\x80-\xbf]|\xe2[\x80-\xbf]{1,2}|\xf0[\x90-\xbf][\x80-\xbf]{0,2}|\xed[\xa0-\xbf][\x80-\xbf]"
     rb"|\A\x9f[\x80-\xbf]{2}|(?<![A-Za-z\x80-\xff])\xf0\Z)"
@@ -37,7 +37,7 @@ def read_text(data: bytes) -> str:
     What the bytes themselves show decides, for what senders declare is often wrong:
 
     1. UTF-8, if all of it is well formed.
-    2. UTF-16 in either order, by its mark, or if every other byte is NUL (see `_utf_16`). A NUL anywhere else says nothing and is left out.
+    2. UTF-16 in either order, by its mark, or if every other byte is NUL (see `_utf_16`). Any other NUL is left out.
     3. UTF-8 with damaged places, each of which becomes U+FFFD, if the sequences that are well formed outweigh them.
     4. windows-1252. ISO 8859-1 is read as its part; the five bytes without a character become U+FFFD.
     """
@@ -65,7 +65,9 @@ def _odd_text(data: bytes) -> str:
     except UnicodeDecodeError:
         pass
     if _is_utf_8(data):
-        joined = _CESU_8_PAIR.sub(lambda pair: half_pairs_joined(pair[0].decode("utf-8", "surrogatepass")).encode(), data)
+        joined = _CESU_8_PAIR.sub(
+            lambda pair: half_pairs_joined(pair[0].decode("utf-8", "surrogatepass")).encode(), data
+        )
         return joined.decode("utf-8", "replace")
     return data.decode("latin-1").translate(_HIGH_BYTES)
 

@@ -14,8 +14,8 @@ _BEHIND_DATE = re.compile(r"(?<=\d)\s+(?=\d)")
 def parse_iso(written: str) -> datetime:
     """A time in ISO 8601 or one of its usual variants; raises ValueError for anything else.
 
-    `T` or blanks before the hours; a fraction of any length behind a point or comma; the offset as `Z`, `UTC`, `GMT`, `+01`, `+0100` or
-    `+01:00`, with a blank before it or none. A time without an offset stays without one.
+    `T` or blanks before the hours; a fraction of any length behind a point or comma; the offset as `Z`, `UTC`, `GMT`, `+01`, `+0100`
+    or `+01:00`, with a blank before it or none. A time without an offset stays without one.
     """
     try:
         return datetime.fromisoformat(written)

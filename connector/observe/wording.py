@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from connector.model.facts import (
+    NOT_HTTP,
     Alarm,
     Asked,
     Cleared,
@@ -24,6 +25,7 @@ from connector.model.facts import (
 
 Detail = str | int | float | bool | None
 DEAD = "dead"  # the state of an event or unit that needs a person
+NOT_FOUND = 404  # nobody's door
 OUR_FAULT = 500  # statuses from here on say that it was not the caller
 
 
@@ -71,7 +73,9 @@ def level_of(fact: Fact) -> Level:
 def _of_refusal(fact: TurnedAway) -> Level:
     if fact.status >= OUR_FAULT:
         return Level.ERROR
-    return Level.WARNING if fact.provider else Level.DEBUG  # scanners knock at doors that we do not have
+    # Scanners ask for addresses that are not served, and speak TLS or nothing known.
+    noise = not fact.provider and (fact.status == NOT_FOUND or fact.why == NOT_HTTP)
+    return Level.DEBUG if noise else Level.WARNING
 
 
 def wording(fact: Fact) -> Wording:  # noqa: C901, PLR0911, PLR0912 - one line for each kind of fact, and nothing else.

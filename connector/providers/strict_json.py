@@ -1,4 +1,4 @@
-"""JSON as it is let in from outside: nothing twice, nothing too deep, nothing that later rooms would choke on. No provider's words live here.
+"""JSON as it is let in from outside: nothing twice, nothing too deep, no odd characters. No provider's words live here.
 
 Proper JSON is read at once. What is no proper JSON and still has one meaning only is read a second time, more leniently: one bad
 character must not cost a callback. What has no meaning, or two, is Unreadable.
@@ -32,7 +32,7 @@ _STRING_OR_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+(?:"|\Z|\\\Z))|,(?=[ \t\r\n]
 def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in the body, or the only one in an array; raises Unreadable for everything else.
 
-    Numbers keep their digits: integers beyond 64 bits, and decimal numbers that a double cannot hold, become the text that was written.
+    Numbers keep their digits: integers beyond 64 bits, and decimal numbers that a double cannot hold, become the text as written.
     """
     body = body.removeprefix(BYTE_ORDER_MARK)
     try:
@@ -148,8 +148,9 @@ def _read_leniently(body: bytes) -> dict[str, Any]:
 
 
 def _decoded(decoder: json.JSONDecoder, text: str) -> Any:
-    """The value of a JSON text. Besides proper JSON these are taken: half a surrogate pair and control characters in strings, a comma
-    behind the last member, NaN and infinity.
+    """The value of a JSON text.
+
+    Besides proper JSON: half a surrogate pair and control characters in strings, a comma behind the last member, NaN and infinity.
     """
     if not text.strip():
         raise Unreadable("empty")
@@ -224,9 +225,7 @@ def _no_value(_written: str) -> None:
 
 
 _DECODER = msgspec.json.Decoder(float_hook=_decimal_number)
-_ANY = json.JSONDecoder(
-    parse_int=_whole_number, parse_float=_decimal_number, parse_constant=_no_value, strict=False
-)
+_ANY = json.JSONDecoder(parse_int=_whole_number, parse_float=_decimal_number, parse_constant=_no_value, strict=False)
 _LENIENT = json.JSONDecoder(
     object_pairs_hook=_once,
     parse_int=_whole_number,

@@ -1,7 +1,7 @@
 """Where providers call: an HTTP request → a request of the model → receive → its answer. No provider's words live here.
 
-`POST /hooks/{provider}/{door}`, and the same with a secret behind it. Every answer is 2xx, 4xx or 503: a provider repeats a 500 for
-days, and an error page would show what it must not.
+`POST /hooks/{provider}/{door}`, and the same with a secret behind it. Doubled slashes and one at the end do not matter; capitals do.
+Every answer is 2xx, 4xx or 503: a provider repeats a 500 for days, and an error page would show what it must not.
 """
 
 import asyncio
@@ -18,10 +18,16 @@ from connector.model.exchange import HttpRequest, HttpResponse
 from connector.model.facts import LoopFailed, Tell, TurnedAway
 from connector.model.roles import Door
 from connector.observe.faults import place
+from connector.web.body_coding import ACCEPTED, body_coding, decompress
 from connector.web.proxies import caller, public_base
+from connector.web.request_target import origin_form, without_empty_segments
 
 BODY_TIME = 10.0  # seconds for a body to arrive; aiohttp itself would wait for ever
 BODY_LIMIT = 64 * 1024  # bytes; what providers send is below 4 KiB
+QUERY_LIMIT = (
+    64 * 1024
+)  # bytes; a form may come as a query. Held before anybody is let in: aiohttp's headers may be 128 times 8 KiB
+PATH_LIMIT = 1024  # bytes of an address before its query
 IN_FLIGHT = 256
 COME_AGAIN = "30"  # seconds, in Retry-After
 # RFC 9110, 15.5.2: a 401 names a way to authenticate. It is the same for every door, so that it tells nothing.
@@ -53,10 +59,16 @@ class Hooks:
         self._base = public_base(public_url) if public_url else ""
         self._trusted = [ip_network(text, strict=False) for text in trusted_proxies]
         self._body_limit = body_limit
+        self._query_limit = min(body_limit, QUERY_LIMIT)
         self._body_time = body_time
         self._in_flight = in_flight
         self._received = 0  # under way in `receive`
         self._reading = 0  # whose body has not come yet: slow callers do not use up the places of the others
+
+    @property
+    def longest_line(self) -> int:
+        """Bytes of an address that the listener is to take."""
+        return self._query_limit + PATH_LIMIT
 
     def reached_at(self, base: str) -> None:
         """Where the listener is: what callers use when the config names no public address. Never what their Host header says."""
@@ -64,13 +76,17 @@ class Hooks:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. It raises nothing but cancellation."""
-        path, _, query = request.raw_path.partition("?")
+        target = origin_form(request.raw_path)
+        path, _, query = target.partition("?")
         parts = path.split("/", 5)
-        door = self._doors.get(f"{parts[2]}/{parts[3]}") if 4 <= len(parts) <= 5 else None  # noqa: PLR2004 - with a secret or without.
-        if door is None or parts[0] or parts[1] != "hooks":
+        door = self._door_at(parts)
+        if door is None:
+            parts = without_empty_segments(path).split("/", 5)
+            door = self._door_at(parts)
+        if door is None:
             return self._turned_away(None, Refused(404, "no such door"))
         try:
-            answer = await self._answer(request, door, query, parts[4] if parts[4:] else None)
+            answer = await self._answer(request, door, target, query, parts[4] if parts[4:] else None)
         except Refused as refused:
             return self._turned_away(door, refused)
         except Exception as error:  # noqa: BLE001 - our bug is not the caller's fault: he is asked to come again.
@@ -78,19 +94,33 @@ class Hooks:
             return self._turned_away(door, Refused(503, "bug"))
         return _response(answer)
 
-    async def _answer(self, request: web.BaseRequest, door: Door, query: str, secret: str | None) -> HttpResponse:
+    def not_http(self, status: int, why: str) -> None:
+        """Tell of what the HTTP parser has refused: `why` is a short constant, and the caller's bytes are repeated nowhere."""
+        self._tell(TurnedAway(provider="", door="", status=status, why=why))
+
+    def _door_at(self, parts: Sequence[str]) -> Door | None:
+        if not 4 <= len(parts) <= 5 or parts[0] or parts[1] != "hooks":  # noqa: PLR2004 - with a secret or without.
+            return None
+        return self._doors.get(f"{parts[2]}/{parts[3]}")
+
+    async def _answer(
+        self, request: web.BaseRequest, door: Door, target: str, query: str, secret: str | None
+    ) -> HttpResponse:
         if request.method not in door.methods:
             raise Refused(405, "wrong method")
+        if len(query) > self._query_limit:
+            raise Refused(414, "query too long")
         headers = {name.lower(): value for name, value in request.headers.items()}
         if len(headers) != len(request.headers):
             headers = {name: ", ".join(request.headers.getall(name)) for name in headers}
-        if headers.get("content-encoding", "identity").lower() != "identity":
-            raise Refused(415, "content encoding")
+        coding = body_coding(headers["content-encoding"]) if "content-encoding" in headers else None
         content = request.content
         # Nearly always the whole body has come with the headers, and there is nothing to wait for.
         body = content.read_nowait() if content.is_eof() else await self._body(request)
         if len(body) > self._body_limit:
             raise Refused(413, "body too large")
+        if coding is not None:
+            body = decompress(body, coding, self._body_limit)
         if self._received >= self._in_flight:
             raise Refused(503, "too many at once")
         peer = request.remote or ""
@@ -103,7 +133,7 @@ class Hooks:
             instance=door.provider,
             door=door.name,
             secret=secret,
-            url=self._base + request.raw_path,
+            url=self._base + target,
             query=query,
             headers=headers,
             body=body,
@@ -147,6 +177,8 @@ class Hooks:
         response = _response(HttpResponse(status=refused.status))
         if refused.status == HTTPStatus.METHOD_NOT_ALLOWED and door:
             response.headers[hdrs.ALLOW] = ", ".join(sorted(door.methods))
+        if refused.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            response.headers[hdrs.ACCEPT_ENCODING] = ACCEPTED
         if refused.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
             response.force_close()
         return response

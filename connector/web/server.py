@@ -7,14 +7,19 @@ from datetime import timedelta
 from http import HTTPStatus
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidURLError, LineTooLong
+
+from connector.model.facts import NOT_HTTP
 
 KEEPALIVE = 20.0  # seconds; aiohttp's own 3630 would also let half-sent headers stay open for an hour
 LINGER = timedelta(seconds=1)  # measured: 0.3 s lost 2 connections in 8 restarts under load, 1 s none
 GRACE = 10.0  # seconds that requests under way have to end
 UNREAD = 1.0  # seconds that the rest of a refused body is swallowed, so that the refusal reaches the caller
+LINE = 8190  # bytes of an address, as aiohttp has it
 BACKLOG = 1024  # connections that wait while the loop is busy: a provider that repeats comes in bursts
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+NotHttp = Callable[[int, str], None]  # told the status, and why in a few constant words
 
 
 class Listener:
@@ -25,9 +30,19 @@ class Listener:
     """
 
     def __init__(
-        self, handle: Handle, *, host: str, port: int, passed: socket.socket | None = None, linger: timedelta = LINGER
+        self,
+        handle: Handle,
+        *,
+        host: str,
+        port: int,
+        passed: socket.socket | None = None,
+        linger: timedelta = LINGER,
+        longest_line: int = LINE,
+        not_http: NotHttp | None = None,
     ) -> None:
         self._handle = handle
+        self._longest_line = longest_line
+        self._not_http = not_http
         self._host = host
         self._port = port
         self._passed = passed
@@ -46,7 +61,9 @@ class Listener:
             auto_decompress=False,
             keepalive_timeout=KEEPALIVE,
             lingering_time=UNREAD,
+            max_line_size=self._longest_line,
         )
+        server.not_http = self._not_http
         self._runner = web.ServerRunner(server, shutdown_timeout=GRACE)
         await self._runner.setup()
         if self._passed is not None:
@@ -78,6 +95,8 @@ class Listener:
 class _Protocol(web.RequestHandler):
     """aiohttp's own, but for its answer to what is no request: that quoted the bytes it could not read, and could be a 500."""
 
+    not_http: NotHttp | None = None
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -85,7 +104,12 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - it is what must not be repeated.
     ) -> web.StreamResponse:
-        """The answer, and the library's own record of it."""
+        """The answer. What the parser refuses is told to `not_http`, anything else in the library's own record."""
+        if self.not_http is not None and isinstance(exc, HttpProcessingError):
+            self.not_http(status, _why(exc))
+            response = web.Response(status=status, text="not understood")
+            response.force_close()
+            return response
         ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         words = "please repeat" if ours else "not understood"
         return super().handle_error(request, HTTPStatus.SERVICE_UNAVAILABLE if ours else status, exc, words)
@@ -94,8 +118,25 @@ class _Protocol(web.RequestHandler):
 class _Server(web.Server):
     """Makes our protocol for each connection; aiohttp has no other way to name one."""
 
+    not_http: NotHttp | None = None
+
     def __call__(self) -> _Protocol:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+        protocol = _Protocol(self, loop=self._loop, **self._kwargs)
+        protocol.not_http = self.not_http
+        return protocol
+
+
+def _why(error: HttpProcessingError) -> str:
+    """The kind of the fault; the error's own words quote the caller's bytes."""
+    match error:
+        case LineTooLong():
+            return "address or header too long"
+        case InvalidURLError():
+            return "bad address"
+        case BadHttpMethod():
+            return NOT_HTTP
+        case _:
+            return "bad request"
 
 
 def _base(address: object) -> str:

@@ -8,6 +8,7 @@ cost a query.
 Source: SOAP API Developer Guide, "Outbound Messaging", "Understanding Notifications", "Building a Listener".
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from xml.parsers import expat
@@ -18,6 +19,7 @@ from connector.model.errors import Refused
 from connector.model.event import Event
 from connector.model.exchange import Exchange, HttpRequest, HttpResponse
 from connector.model.roles import Admission, Notice
+from connector.model.text_encoding import read_text
 
 NOTIFICATIONS = "http://soap.sforce.com/2005/09/outbound"
 TYPE = "http://www.w3.org/2001/XMLSchema-instance type"
@@ -25,6 +27,8 @@ MOST = 100  # notifications in one message
 LONGEST = 255  # characters of an id or a name; longer ones are none
 SHORT_ID = 15  # characters of an id that tell it apart; the three behind them are check digits
 METHODS = frozenset({"POST"})
+# What may keep a parser from the end of a message: characters that XML 1.0 has not, written as numbers.
+CHARACTER_REFERENCE = re.compile(r"&#(?:[0-9]{1,7}|x[0-9A-Fa-f]{1,6});")
 ACK = HttpResponse(
     status=200,
     content_type="text/xml; charset=utf-8",
@@ -48,16 +52,29 @@ class NotAMessage(ValueError):  # noqa: N818 - it is a finding about a body, not
     """A body that is no outbound message; the text is a short constant."""
 
 
+class NotProperXml(NotAMessage):
+    """A body that the XML parser cannot follow to its end."""
+
+
 def read_message(body: bytes) -> Message:
     """The message in a body.
 
     A document type is refused as such, and with it every entity that could make a small body a large one, or read a file.
+    A field's text may hold what XML must not: bytes of another encoding, control characters. It is left out, for no text is read here.
 
     Raises:
         NotAMessage: it is none.
     """
+    try:
+        return _read(body)
+    except NotProperXml:
+        text = CHARACTER_REFERENCE.sub("", read_text(body))
+        return _read(text.encode(), "utf-8")
+
+
+def _read(body: bytes, encoding: str | None = None) -> Message:
     reading = _Reading()
-    parser = expat.ParserCreate(namespace_separator=" ")
+    parser = expat.ParserCreate(encoding, namespace_separator=" ")
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = reading.doctype
     parser.StartElementHandler = reading.start
@@ -68,7 +85,7 @@ def read_message(body: bytes) -> Message:
     except NotAMessage:
         raise
     except (expat.ExpatError, ValueError, LookupError):
-        raise NotAMessage("no proper XML") from None
+        raise NotProperXml("no proper XML") from None
     return reading.message()
 
 
