@@ -162,7 +162,8 @@ def test_each_element_keeps_its_own_bytes():
         b"7",
         b'{"messageGuid":"m-2", "metaData":"\\ud800"}',
     ]
-    assert [part.why for part in parts] == ["", "no messageGuid", "not a JSON object", "not JSON"]
+    assert [part.why for part in parts] == ["", "no messageGuid", "not a JSON object", ""]
+    assert parts[3].event.properties["metaData"] == "\ufffd"
 
 
 @pytest.mark.parametrize(

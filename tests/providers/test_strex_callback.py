@@ -104,7 +104,6 @@ def test_the_salesforce_properties_arrive_verbatim():
         b'{"transactionId":""}',
         b'{"transactionId":" "}',
         b'{"transactionId":{}}',
-        b'{"transactionId":"a","properties":[]}',
         b'{"transactionId":"a","properties":"x"}',
         b'{"transactionId":"a","transactionId":"b"}',
         b'{"transactionId":"a","TransactionID":"b"}',
@@ -112,16 +111,16 @@ def test_the_salesforce_properties_arrive_verbatim():
         b'{"transactionId":"a","transactionId":"\\u003a"}',
         b'{"transactionId":"\\u003A","x":1,"x":2}',
         b'{"transactionId":"a","properties":{"a":1,"a":1}}',
-        b'{"transactionId":"a","price":NaN}',
-        b'{"transactionId":"a","price":Infinity}',
-        b'{"transactionId":"a","price":1e999}',
-        b'{"transactionId":"\\ud800"}',
-        b'{"transactionId":"a","content":"\xff"}',
+        b'{"transactionId":"a","properties":[1]}',
+        b'{"transactionId":"a","properties":[{"name":"a","value":1},{"key":"a","value":2}]}',
+        b'{"transactionId":"a","properties":[{"name":"a","value":1},{"name":"b"}]}',
+        b'{"transactionId":"a","properties":"{"}',
+        b'[{"transactionId":"a"},{"transactionId":"b"}]',
         "{'transactionId':'a'}".encode("utf-16"),
+        b'{"transactionId":"a",,"content":"b"}',
         b"[" * 100_000,
         b'{"transactionId":"a","x":' + b"[" * 500 + b"]" * 500 + b"}",
         b'{"transactionId":"a","x":' + b"[" * 40 + b"]" * 40 + b"}",
-        b'{"transactionId":"a","x":' + b"1" * 5_000 + b"}",
         b'{"transactionId":"a"} trailing',
     ],
 )
@@ -243,12 +242,52 @@ def test_each_status_of_a_transaction_is_an_event_of_its_own():
 
 @pytest.mark.parametrize(
     ("price", "read"),
-    [(100, "100"), (99.9, "99.9"), ("10.50", "10.50"), (0, "0"), (True, None), ("x", None), (1e300, None), ([], None)],
+    [
+        (100, "100"),
+        (99.9, "99.9"),
+        ("10.50", "10.50"),
+        (0, "0"),
+        ("199,50", "199.50"),
+        ("kr 1 234,-", "1234"),
+        (None, None),
+        ("", None),
+        ([], None),
+    ],
 )
 def test_a_price_is_in_kroner(price, read):
     event = report(price=price)
     assert event.price == (Decimal(read) if read else None)
     assert event.currency == ("NOK" if read else None)
+    assert event.unread_price is None
+
+
+@pytest.mark.parametrize("price", ["1,234", "1.234", "x", True, 1e300, 10**30, [1]])
+def test_a_price_that_may_mean_two_amounts_is_none_and_stays_visible(price):
+    event = report(price=price)
+    assert (event.price, event.currency) == (None, None)
+    assert event.unread_price == str(price)
+
+
+PROPERTIES = {"Keyword": "KATT", "SystemAction": "AlterPrice"}
+
+
+@pytest.mark.parametrize("written", [[], "", "  ", {}, None])
+def test_an_empty_map_is_none_however_it_is_written(written):
+    assert READER.message(json.dumps({"transactionId": "a", "properties": written}).encode(), NOW).properties == {}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        json.dumps(PROPERTIES),
+        [{"name": name, "value": value} for name, value in PROPERTIES.items()],
+        [{"Key": name, "Value": value} for name, value in PROPERTIES.items()],
+    ],
+)
+def test_properties_may_come_as_json_text_or_as_pairs(written):
+    event = message(written)
+    assert (event.keyword, event.action) == ("KATT", "AlterPrice")
+    assert event.properties == PROPERTIES
 
 
 @pytest.mark.parametrize(

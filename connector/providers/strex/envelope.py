@@ -146,8 +146,8 @@ def read_price(value: Any) -> tuple[Decimal | None, str | None]:
     price = read_amount(value)
     if price is not None and abs(price) < PRICE_LIMIT:
         return price, None
-    unread = None if value is None else str(value)
-    return None, unread if unread and not unread.isspace() else None
+    written = "" if value is None or value in ([], {}) else str(value).strip()
+    return None, written or None
 
 
 def as_time(value: Any) -> datetime | None:
