@@ -24,8 +24,9 @@ _SEQUENCE = re.compile(
     rb"|\A\x9f[\x80-\xbf]{2}|(?<![A-Za-z\x80-\xff])\xf0\Z)"
     # Any other sequence that is well formed.
     rb"|[\xc4-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf1-\xf4][\x80-\xbf]{3}"
-    # One place that is damaged, also where a single byte in the middle of a character has become an ASCII one.
-    rb"|(?P<damaged>[\xe0-\xf4][\x80-\xbf]{0,2}[\x00-\x7f][\x80-\xbf]{1,2}|[\x80-\xff]+?(?![\x80-\xbf]))"
+    # One place that is damaged: what one wrong byte can leave of a character, in a row or with an ASCII character in the middle.
+    rb"|(?P<damaged>[\xe0-\xf4][\x80-\xbf]{0,2}[\x00-\x7f][\x80-\xbf]{1,2}"
+    rb"|[\x80-\xff](?:(?![\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})[\x80-\xff]){0,3})"
 )
 TELLING = 3  # how many damaged places one telling sequence outweighs
 _CESU_8_PAIR = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
@@ -77,20 +78,30 @@ def _utf_16(data: bytes) -> str | None:
 
     All NULs stand in the first bytes of the pairs, or all in the second, and in at least half of the pairs: European texts have NULs
     there in nearly all of them, other letters and emoji have none. Where the bytes without their NULs are plain ASCII, three quarters
-    are wanted, for a few stray NULs in a plain text must not make two letters one. NULs at the end fill a field and prove nothing.
+    are wanted, for a few stray NULs in a plain text must not make two letters one; where they are UTF-8 beyond ASCII, it is that.
+    One NUL alone proves something only in a single pair, and those at the end fill a field.
     """
     data = data.rstrip(NUL)
     pairs = (len(data) + 1) // 2
     first, second = data[::2].count(NUL), data[1::2].count(NUL)
-    if first and second:
+    if (first and second) or (first + second == 1 and pairs > 1):
         return None
     if len(data) % 2 and second:
         second += 1  # the last pair's NUL has been taken for filling
     found = max(first, second)
-    least = 3 * pairs if data.isascii() else 2 * pairs
-    if 4 * found < least:
+    plain = data.replace(NUL, b"")
+    least = 3 * pairs if plain.isascii() else 2 * pairs
+    if 4 * found < least or (not plain.isascii() and _is_well_formed(plain)):
         return None
     return "utf-16-be" if first else "utf-16-le"
+
+
+def _is_well_formed(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _decode_16(data: bytes, order: str) -> str:
