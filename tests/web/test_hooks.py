@@ -1,6 +1,8 @@
 import asyncio
+import gzip
 import json
 import socket
+import zlib
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -14,6 +16,7 @@ from connector.web.server import Listener
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LINGER = timedelta()
+POST = b"POST /hooks/strex/mo HTTP/1.1\r\nHost: x\r\n"
 
 
 class Door:
@@ -43,7 +46,14 @@ class House:
 
     async def open(self, **settings):
         self.hooks = Hooks([Door()], self.receive, tell=self.facts.append, now=lambda: NOW, **settings)
-        self.listener = Listener(self.hooks.handle, host="127.0.0.1", port=0, linger=LINGER)
+        self.listener = Listener(
+            self.hooks.handle,
+            host="127.0.0.1",
+            port=0,
+            linger=LINGER,
+            longest_line=self.hooks.longest_line,
+            not_http=self.hooks.not_http,
+        )
         self.base = await self.listener.start()
         self.hooks.reached_at(self.base)
         self.port = int(self.base.rsplit(":", 1)[1])
@@ -113,6 +123,7 @@ async def test_without_a_public_url_it_is_the_listeners_and_never_the_callers(ho
         "/hooks/other/mo",
         "/hooks/strex/mo/a/b",
         "/hooks//mo",
+        "/hooks/strex//",
         "/x/strex/mo",
     ],
 )
@@ -154,14 +165,98 @@ async def test_a_body_that_does_not_come_is_not_waited_for(house):
     assert here.facts[0].why == "body too slow"
 
 
-async def test_compressed_bodies_are_refused(house, client):
+@pytest.mark.parametrize(
+    "word", ["identity", "none", "", "UTF-8", "utf8", "iso-8859-1", "binary", "evil", "utf-8, identity"]
+)
+async def test_a_content_encoding_that_is_no_compression_says_nothing(house, client, word):
     here = await house()
-    async with client.post(f"{here.base}/hooks/strex/mo", data=b"x", headers={"Content-Encoding": "gzip"}) as answer:
-        assert answer.status == 415
+    async with client.post(f"{here.base}/hooks/strex/mo", data=b"x", headers={"Content-Encoding": word}) as answer:
+        assert answer.status == 200
+    assert here.requests[0].body == b"x"
+
+
+@pytest.mark.parametrize("word", ["br", "zstd", "compress", "gzip, gzip", "deflate, gzip", "BR"])
+async def test_a_compression_that_is_not_undone_is_refused_with_those_that_are(house, client, word):
+    here = await house()
+    async with client.post(f"{here.base}/hooks/strex/mo", data=b"x", headers={"Content-Encoding": word}) as answer:
+        assert (answer.status, answer.headers["Accept-Encoding"]) == (415, "gzip, deflate")
+    assert here.requests == []
+    assert here.facts == [TurnedAway(provider="strex", door="mo", status=415, why="compressed body")]
+
+
+@pytest.mark.parametrize("word", ["gzip", "GZIP", "x-gzip", "utf-8, gzip"])
+async def test_a_compressed_body_is_read_as_what_it_was(house, client, word):
+    here = await house()
     async with client.post(
-        f"{here.base}/hooks/strex/mo", data=b"x", headers={"Content-Encoding": "identity"}
+        f"{here.base}/hooks/strex/mo", data=gzip.compress(b"body"), headers={"Content-Encoding": word}
     ) as answer:
         assert answer.status == 200
+    assert here.requests[0].body == b"body"
+
+
+async def test_a_compressed_body_is_bounded_by_what_it_becomes(house, client):
+    here = await house(body_limit=1024)
+    for size, status in ((1024, 200), (1025, 413), (10_000_000, 413)):
+        headers = {"Content-Encoding": "deflate"}
+        body = zlib.compress(b"0" * size)[:100_000]
+        async with client.post(f"{here.base}/hooks/strex/mo", data=body, headers=headers) as answer:
+            assert answer.status in ({413} if len(body) > 1024 else {status}), size
+    assert len(here.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/hooks/strex/mo/s/", "/hooks/strex/mo/s//", "//hooks/strex/mo/s", "/hooks//strex/mo//s", "http://x.example/hooks/strex/mo/s",
+     "HTTPS://x.example:8443/hooks/strex/mo/s", "http://x.example//hooks/strex/mo/s/"],
+)  # fmt: skip
+async def test_slashes_too_many_and_the_absolute_form_are_taken(house, path):
+    here = await house(public_url="https://sms.example.org")
+    assert await here.raw(f"POST {path}?a=b HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx".encode()) == 200
+    (request,) = here.requests
+    assert (request.secret, request.query, request.body) == ("s", "a=b", b"x")
+    assert request.url.startswith("https://sms.example.org/")
+    assert "x.example" not in request.url
+
+
+@pytest.mark.parametrize("path", ["/hooks/strex/mo/", "/hooks/strex/mo//"])
+async def test_a_slash_in_place_of_the_secret_is_no_secret(house, path):
+    here = await house()
+    assert await here.raw(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()) == 200
+    assert not here.requests[0].secret
+
+
+@pytest.mark.parametrize(
+    "path", ["/Hooks/strex/mo", "/hooks/STREX/mo", "http://x.example", "http://x.example?/hooks/strex/mo", "*"]
+)
+async def test_capitals_matter_and_an_address_needs_a_path(house, path):
+    here = await house()
+    assert await here.raw(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()) in {400, 404}
+    assert here.requests == []
+
+
+@pytest.mark.parametrize(("length", "status"), [(9000, 200), (64 * 1024, 200), (64 * 1024 + 1, 414), (70_000, 400)])
+async def test_a_query_may_be_as_long_as_a_body(house, length, status):
+    here = await house()
+    asked = f"POST /hooks/strex/mo/s?{'x' * length} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()
+    assert await here.raw(asked) == status
+    assert [len(request.query) for request in here.requests] == ([length] if status == 200 else [])
+    assert [fact.status for fact in here.facts] == ([] if status == 200 else [status])
+
+
+NO_HTTP = {
+    "bad address": POST.replace(b"mo", b"HJ\xc6LP") + b"\r\n",
+    "address or header too long": POST + b"X: " + b"a" * 20_000 + b"\r\n\r\n",
+    "bad request": POST + b"Content-Length: -1\r\n\r\n",
+    "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+}
+
+
+@pytest.mark.parametrize("why", NO_HTTP)
+async def test_what_the_parser_refuses_is_told_without_its_bytes(house, caplog, why):
+    here = await house()
+    assert await here.raw(NO_HTTP[why]) == 400
+    assert here.facts == [TurnedAway(provider="", door="", status=400, why=why)]
+    assert caplog.records == []  # the library itself would quote them
 
 
 async def test_a_caller_that_asks_first_is_invited(house, client):
@@ -245,7 +340,6 @@ async def test_a_stop_answers_what_is_under_way_and_closes(house, client):
         await client.post(f"{here.base}/hooks/strex/mo", data=b"x")
 
 
-POST = b"POST /hooks/strex/mo HTTP/1.1\r\nHost: x\r\n"
 HOSTILE = {
     "two lengths": POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     "length and chunked": POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

@@ -1,0 +1,55 @@
+"""Which words of Content-Encoding are compressions, and how far these are undone."""
+
+import gzip
+import zlib
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.model.errors import Refused
+from connector.web.body_coding import body_coding, decompress
+
+BODY = b'{"content":"STOP"}'
+
+
+def raw_deflate(body):
+    packing = zlib.compressobj(wbits=-15)
+    return packing.compress(body) + packing.flush()
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [
+        ("gzip", gzip.compress(BODY)),
+        ("x-gzip", gzip.compress(BODY)),
+        ("deflate", zlib.compress(BODY)),
+        ("deflate", raw_deflate(BODY)),
+    ],
+)
+def test_a_compression_is_undone(coding, packed):
+    assert body_coding(coding) == coding
+    assert decompress(packed, coding, len(BODY)) == BODY
+    with pytest.raises(Refused) as refused:
+        decompress(packed, coding, len(BODY) - 1)
+    assert refused.value.status == 413
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@pytest.mark.parametrize("body", [BODY, b"", b"id=7&message=STOP"])
+def test_a_body_that_is_not_compressed_is_taken_as_it_is(coding, body):
+    assert decompress(body, coding, 1000) == body
+
+
+@pytest.mark.parametrize("packed", [gzip.compress(BODY)[:-5], gzip.compress(BODY)[:12], gzip.compress(BODY) + b"x"])
+def test_a_broken_compression_is_refused(packed):
+    with pytest.raises(Refused) as refused:
+        decompress(packed, "gzip", 1000)
+    assert (refused.value.status, refused.value.why) == (400, "broken body")
+
+
+@given(st.binary(max_size=100), st.sampled_from(["gzip", "deflate"]), st.sampled_from([b"", b"\x1f\x8b", b"\x78\x9c"]))
+def test_any_bytes_are_a_bounded_body_or_refused(body, coding, head):
+    with suppress(Refused):
+        assert len(decompress(head + body, coding, 1000)) <= 1000
