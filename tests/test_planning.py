@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from connector.adapters import load_config, mapping_context
@@ -19,6 +21,8 @@ from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Known
 from connector.planning import commands_of, lane_of, plan, plan_in_order, to_whom, units_of
+from connector.providers.strex.callback import Reader
+from connector.store.documents import event_from_json, event_to_json
 
 ROOT = Path(__file__).parents[1]
 DONOR = Phone("+4790000001")
@@ -152,6 +156,43 @@ rules:
     assert widened.decisions[0].rule == "own.yaml: complaint"
     kept = plan(report("Unsubscribe", verdict=Verdict.OPT_OUT), own, Known(ledger=JOINED))
     assert [one.word for one in kept.decisions] == [Verdict.OPT_OUT]
+
+
+REFERENCES = """
+on: strex.delivery_report
+rules:
+  - name: complaint
+    when: {verdict: opt_out}
+    do: [{upsert: Contact, key: {SMS_Key__c: "{msisdn}"}, set: {SMS_Opt_Out__c: true}}]
+    consent: opt_out
+  - name: reference
+    do: [{upsert: Contact, key: {SMS_Key__c: "{msisdn}"}, set: {Reference__c: "{properties.KID}", Note__c: "KID {properties.KID}"}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def references(context):
+    names = ("strex-messages.yaml", "salesforce-to-strex.yaml")
+    texts = {"own.yaml": REFERENCES} | {name: (ROOT / "mappings" / name).read_text() for name in names}
+    return compile_mappings([document.parse(text, name) for name, text in texts.items()], context)
+
+
+@given(st.integers(10**17, 10**40) | st.integers() | st.integers(-(10**30), -(10**17)))
+def test_any_number_of_a_callback_keeps_its_digits_up_to_the_plan(references, number):
+    body = f'{{"transactionId":{abs(number)},"recipient":"{DONOR.e164}","properties":{{"KID":{number}}}}}'
+    stored = event_from_json(event_to_json(Reader(provider="strex").delivery_report(body.encode(), NOON)))
+    (write,) = plan(stored, references, Known()).operations
+    assert (stored.transaction_id, str(write.set["Reference__c"])) == (str(abs(number)), str(number))
+    assert write.set["Note__c"] == f"KID {number}"
+
+
+def test_a_price_in_doubt_is_put_before_a_person_and_holds_up_no_word_about_consent(rules):
+    done = plan(report("Recurring", unread_price="1,234"), rules, Known(ledger=JOINED))
+    assert (done.state, done.reason, done.operations) == (EventState.DEAD, Reason.NEEDS_PERSON, ())
+    left = plan(report("Unsubscribe", verdict=Verdict.OPT_OUT, unread_price="1,234"), rules, Known(ledger=JOINED))
+    assert [one.word for one in left.decisions] == [Verdict.OPT_OUT]
+    joined = plan(report("Subscribe", verdict=Verdict.OPT_IN, unread_price="1,234"), rules, Known())
+    assert [one.word for one in joined.decisions] == [Verdict.OPT_IN]
 
 
 def test_a_tick_in_the_crm_goes_to_every_running_subscription(rules):

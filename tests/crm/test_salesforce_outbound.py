@@ -58,6 +58,15 @@ def test_the_ids_are_read_and_nothing_else():
     )
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [b"p\xe5 BL\xc5", b"100\x80", "blåbær ".encode() + b"\xf0\x9f\x98", b"a\x00b\x0b", b"&#0;", b"&#x1F;", b"&#xD800;"],
+)
+def test_a_text_that_xml_must_not_hold_costs_no_message(odd):
+    told = read_message(message(note(1, more="<sf:Name>X</sf:Name>")).replace(b"X<", odd + b"<"))
+    assert [notice.record_id for notice in told.notices] == ["0035f0000000001AAA"]
+
+
 def test_a_hundred_are_read_and_one_more_is_refused():
     assert len(read_message(message(*(note(number) for number in range(100)))).notices) == 100
     with pytest.raises(NotAMessage, match="too many"):
@@ -88,6 +97,7 @@ REMOTE = '<!DOCTYPE l SYSTEM "http://192.0.2.1/evil.dtd">'
         message(note()).replace(b"outbound", b"elsewhere"),
         message(note(), doctype="<!DOCTYPE l>"),
         message(note(), doctype=BOMB).replace(b"04k000", b"&b;"),
+        message(note(more="<sf:Name>\u00e5</sf:Name>"), doctype=BOMB).replace(b"\xc3\xa5", b"\xe5"),
         message(note(), doctype=FILE).replace(b"04k000", b"&a;"),
         message(note(), doctype=REMOTE),
         message(note()).replace(b"04k000", b"&undefined;"),
