@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import parse_qs
 from uuid import uuid4
 
 from connector.model.errors import Refused, Unreadable
@@ -17,6 +16,7 @@ from connector.model.roles import Admission
 from connector.providers.messagecloud.oneclick import Account, Window, new_window
 from connector.providers.messagecloud.subscription import Offer, begun, begun_key
 from connector.providers.messagecloud.turnstile import Turnstile
+from connector.providers.pairs import pairs
 
 METHODS = frozenset({"GET"})
 SUCCESS = "success"  # Transaction Flow, 5 and 6: the other status is `cancelled`
@@ -114,7 +114,5 @@ class ReturnDoor:
 
 
 def _parameter(request: HttpRequest, name: str) -> str:
-    try:
-        return parse_qs(request.query, max_num_fields=32).get(name, [""])[0].strip()
-    except ValueError:
-        return ""
+    query = request.query.encode("utf-8", "surrogatepass")
+    return next((text for given, value in pairs(query) if given == name and (text := value.strip())), "")
