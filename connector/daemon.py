@@ -36,7 +36,7 @@ from connector.steps.gauges import gauges
 from connector.steps.recovering import Recovery
 from connector.store.store import Store
 from connector.web.admin import Admin, write_token
-from connector.web.hooks import Hooks
+from connector.web.hooks import LONGEST_LINE, Hooks
 from connector.web.server import LINGER, Listener
 
 IDLE = timedelta(seconds=1)  # a loop that is not woken looks for itself: a retry may have come due
@@ -153,7 +153,7 @@ async def open_house(
             port=settings.listen.port,
             passed=passed,
             linger=linger,
-            longest_line=hooks.longest_line,
+            longest_line=LONGEST_LINE,
             not_http=hooks.not_http,
         )
         stack.push_async_callback(public.stop)

@@ -18,7 +18,7 @@ from connector.consent.standing import Standing, decisions, same, stand
 from connector.mapping.apply import intents
 from connector.mapping.compile import Ruleset
 from connector.model.consent import LedgerEntry, Phase, Subscription
-from connector.model.event import Event, Verdict
+from connector.model.event import Event, Result, Verdict
 from connector.model.lifecycle import EventState
 from connector.model.operation import Operation, ServiceCommand
 from connector.model.outcome import Reason
@@ -40,7 +40,7 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
             detail=f"record {event.properties.get('merged')} was merged into {event.record.get('Id')}, one of them was opted "
             "out, and what is left is not: set the flag there if the opt-out holds, then discard this",
         )
-    if event.unread_price is not None and event.verdict is Verdict.NONE:
+    if event.unread_price is not None and event.verdict is Verdict.NONE and event.result is Result.OK:
         return Plan(
             state=EventState.DEAD,
             reason=Reason.NEEDS_PERSON,

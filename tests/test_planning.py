@@ -14,7 +14,7 @@ from connector.consent.changes import NUMBER_CHANGED
 from connector.consent.standing import stand
 from connector.mapping.compile import compile_mappings, load_mappings
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
-from connector.model.event import Event, Verdict
+from connector.model.event import Event, Result, Verdict
 from connector.model.lifecycle import EventState
 from connector.model.operation import RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
@@ -189,6 +189,8 @@ def test_any_number_of_a_callback_keeps_its_digits_up_to_the_plan(references, nu
 def test_a_price_in_doubt_is_put_before_a_person_and_holds_up_no_word_about_consent(rules):
     done = plan(report("Recurring", unread_price="1,234"), rules, Known(ledger=JOINED))
     assert (done.state, done.reason, done.operations) == (EventState.DEAD, Reason.NEEDS_PERSON, ())
+    under_way = plan(report("Recurring", unread_price="1,234", result=Result.PENDING), rules, Known(ledger=JOINED))
+    assert under_way.state is EventState.IGNORED
     left = plan(report("Unsubscribe", verdict=Verdict.OPT_OUT, unread_price="1,234"), rules, Known(ledger=JOINED))
     assert [one.word for one in left.decisions] == [Verdict.OPT_OUT]
     joined = plan(report("Subscribe", verdict=Verdict.OPT_IN, unread_price="1,234"), rules, Known())

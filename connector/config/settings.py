@@ -108,7 +108,7 @@ class Listen(Strict):
     trusted_proxies: tuple[Annotated[str, AfterValidator(_proxy)], ...] = ()
     """Proxies whose word about the caller's address is believed."""
     body_limit: Annotated[Size, Field(ge=KIB, le=16 * MIB)] = 64 * KIB
-    """The largest callback that is read, and the longest query up to 64 KiB; a provider's are below 4 KiB."""
+    """The largest callback that is read; a provider's are below 4 KiB."""
     in_flight: Annotated[int, Field(ge=1, le=10_000)] = 256
     """How many callbacks are worked on at once; more are told to come again."""
 

@@ -24,10 +24,9 @@ from connector.web.request_target import origin_form, without_empty_segments
 
 BODY_TIME = 10.0  # seconds for a body to arrive; aiohttp itself would wait for ever
 BODY_LIMIT = 64 * 1024  # bytes; what providers send is below 4 KiB
-QUERY_LIMIT = (
-    64 * 1024
-)  # bytes; a form may come as a query. Held before anybody is let in: aiohttp's headers may be 128 times 8 KiB
-PATH_LIMIT = 1024  # bytes of an address before its query
+QUERY_LIMIT = 64 * 1024  # bytes: a form may come as a query, and a web form has long fields
+# Bytes of an address, for the listener: its path too. They are held before anybody is let in, and the headers may be 128 times 8 KiB.
+LONGEST_LINE = QUERY_LIMIT + 1024
 IN_FLIGHT = 256
 COME_AGAIN = "30"  # seconds, in Retry-After
 # RFC 9110, 15.5.2: a 401 names a way to authenticate. It is the same for every door, so that it tells nothing.
@@ -59,16 +58,10 @@ class Hooks:
         self._base = public_base(public_url) if public_url else ""
         self._trusted = [ip_network(text, strict=False) for text in trusted_proxies]
         self._body_limit = body_limit
-        self._query_limit = min(body_limit, QUERY_LIMIT)
         self._body_time = body_time
         self._in_flight = in_flight
         self._received = 0  # under way in `receive`
         self._reading = 0  # whose body has not come yet: slow callers do not use up the places of the others
-
-    @property
-    def longest_line(self) -> int:
-        """Bytes of an address that the listener is to take."""
-        return self._query_limit + PATH_LIMIT
 
     def reached_at(self, base: str) -> None:
         """Where the listener is: what callers use when the config names no public address. Never what their Host header says."""
@@ -108,7 +101,7 @@ class Hooks:
     ) -> HttpResponse:
         if request.method not in door.methods:
             raise Refused(405, "wrong method")
-        if len(query) > self._query_limit:
+        if len(query) > QUERY_LIMIT:
             raise Refused(414, "query too long")
         headers = {name.lower(): value for name, value in request.headers.items()}
         if len(headers) != len(request.headers):

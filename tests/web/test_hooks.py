@@ -11,7 +11,7 @@ import pytest
 from connector.model.errors import Refused, StoreUnavailable
 from connector.model.exchange import HttpResponse
 from connector.model.facts import LoopFailed, TurnedAway
-from connector.web.hooks import Hooks
+from connector.web.hooks import LONGEST_LINE, Hooks
 from connector.web.server import Listener
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -51,7 +51,7 @@ class House:
             host="127.0.0.1",
             port=0,
             linger=LINGER,
-            longest_line=self.hooks.longest_line,
+            longest_line=LONGEST_LINE,
             not_http=self.hooks.not_http,
         )
         self.base = await self.listener.start()

@@ -130,6 +130,7 @@ def _transaction(reply: Reply, asked_for: str | None) -> Transaction | Trouble:
         price=read_amount(data.get("price")),
         short_number=_text(data.get("shortNumber")),
         msisdn=parse_phone(data.get("recipient"), number_format=NumberFormat.INTERNATIONAL),
+        # All times that the document shows bear an offset; one without it is taken for UTC.
         created=read_time(data.get("created")),
         last_modified=read_time(data.get("lastModified")),
     )
