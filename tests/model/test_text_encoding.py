@@ -63,6 +63,7 @@ def test_utf_16_that_is_cut_in_a_character_keeps_the_rest(text, encoding):
         (b"ST\x00OP", "STOP"),
         (b"STO\x00P", "STOP"),
         (b"ab\x00c", "abc"),
+        (b"\xc3\xa5\x00b\x00b", "åbb"),
         (b"\x00\x00", ""),
         (b"", ""),
     ],
@@ -97,6 +98,7 @@ def test_what_is_no_utf_8_is_windows_1252(data, text):
         (b"\x9f\x98\xa2 STOP", "\ufffd\ufffd\ufffd STOP"),
         ("blå".encode() + b"\xff" + "bær".encode(), "blå\ufffdbær"),
         ("blåbær p".encode() + b"\xe5", "blåbær p\ufffd"),
+        ("å ".encode() + b"\xff a \xfe b \xfd", "å \ufffd a \ufffd b \ufffd"),
     ],
 )
 def test_a_damaged_place_in_utf_8_spoils_nothing_else(data, text):

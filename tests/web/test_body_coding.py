@@ -1,6 +1,7 @@
 """Which words of Content-Encoding are compressions, and how far these are undone."""
 
 import gzip
+import tracemalloc
 import zlib
 from contextlib import suppress
 
@@ -47,6 +48,16 @@ def test_a_broken_compression_is_refused(packed):
     with pytest.raises(Refused) as refused:
         decompress(packed, "gzip", 1000)
     assert (refused.value.status, refused.value.why) == (400, "broken body")
+
+
+def test_a_bomb_is_unpacked_no_further_than_it_may_be():
+    bomb = gzip.compress(b"0" * 10_000_000)
+    tracemalloc.start()
+    with pytest.raises(Refused):
+        decompress(bomb, "gzip", 64 * 1024)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1_000_000
 
 
 @given(st.binary(max_size=100), st.sampled_from(["gzip", "deflate"]), st.sampled_from([b"", b"\x1f\x8b", b"\x78\x9c"]))
