@@ -153,6 +153,7 @@ def _command(item: Command, label: str, where: Where, findings: Findings) -> Com
         when=None if item.when is None else compile_when(item.when, (*where, "when"), findings),
         sink=provider,
         action=item.command,
+        only=item.to == "only_subscription",
         phone=_single("phone", item.phone, (*where, "phone"), findings),
         short_number=optional("short_number", item.short_number),
         keyword=optional("keyword", item.keyword),
@@ -174,5 +175,5 @@ def _check_target(item: Command, where: Where, findings: Findings) -> None:
             where,
             "no-target",
             "this does not say which subscription",
-            "add to: active_subscriptions, or short_number: and keyword:",
+            "add to: active_subscriptions, to: only_subscription (for a price), or short_number: and keyword:",
         )
