@@ -77,7 +77,7 @@ def _fields_of(tests: Sequence[Condition]) -> frozenset[str]:
 
 
 def _compile_test(path: Path, wanted: Any, where: Where, findings: Findings) -> Condition:
-    fields = frozenset({fold(path.steps[0])}) if path.root == "record" else frozenset()
+    fields = frozenset({fold(path.key)}) if path.root == "record" else frozenset()
     if isinstance(wanted, Test):
         parts = _parts(path, wanted, where, findings)
         test = parts[0] if len(parts) == 1 else _all_of(parts)

@@ -40,8 +40,9 @@ class Transform(Strict):
     """The most characters that are kept."""
     case: Case | None = None
     """upper, lower, or title (Each Word)."""
-    part: Piece | None = None
-    """The first word, the rest of the words, or the last word."""
+    part: Piece | Annotated[list[Piece], Field(min_length=1, max_length=9)] | None = None
+    """The first word, the rest of the words, or the last word; or a list of these, taken one after another: [rest, first] is the
+    second word."""
     extract: Kind | None = None
     """The first amount, email, number or word in a text."""
     phone: PhoneForm | None = None
@@ -58,6 +59,8 @@ class Transform(Strict):
     """Makes a list of a text, cut at this."""
     prefix: str | None = None
     """A text that is put before it."""
+    text: Literal[True] | None = None
+    """`true`: a number, or true or false, as a text, for text fields. Not needed for fields whose type the connector knows."""
     when_empty: Literal["clear"] | None = None
     """`clear`: a missing value empties the field; otherwise the field is left as it is."""
 

@@ -67,6 +67,8 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
             findings.add(
                 (*where, group, key.name), "key-set", "the key field is written by `key`", "take it out", key=True
             )
+    schema = context.schemas.get(sink)
+    known = schema.object(name) if schema else None
     consent, flag, opted_out = _consent(context, sink, name, (*item.set, *create))
     if consent and rule.consent is None:
         first = next(field for field in (*item.set, *create) if field in consent)
@@ -84,8 +86,8 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
         sink=sink,
         object=name,
         key=key,
-        set=compile_fields(item.set, (*where, "set"), findings),
-        create=compile_fields(create, (*where, "create"), findings),
+        set=compile_fields(item.set, (*where, "set"), findings, known),
+        create=compile_fields(create, (*where, "create"), findings, known),
         may_create=is_upsert and item.id is None and (item.match is None or item.match.none is IfNone.CREATE),
         skip_missing=item.if_missing == "skip",
         consent=consent,

@@ -49,7 +49,7 @@ def _check_feed(model: MappingFile, feed: FeedSettings, schema: CrmSchema, findi
         if known.field(name) is None:
             _no_field(known, name, ("feed", "fields", number), findings, key=False)
     for path, value, where in asked(model):
-        field = known.field(path.steps[0]) if path.root == "record" else None
+        field = known.field(path.key) if path.root == "record" else None
         if field is not None and can_never_be(value, field):
             findings.warn(
                 where,
