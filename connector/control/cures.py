@@ -18,7 +18,8 @@ CURES: dict[Reason, str] = {
     Reason.WRONG_ADDRESS: f"check `url` in the config: what answers there does not know our calls, {RETRY}",
     Reason.ROW_LOCKED: f"another job held the record all the time: let it end, {RETRY}",
     Reason.RACE: f"somebody else creates the same records: find out who, {RETRY}",
-    Reason.PARENT_MISSING: f"the CRM does not know the parent record: create it, or let a rule write it first, {RETRY}",
+    Reason.PARENT_MISSING: "the CRM does not know the parent record: create it, let a rule write it first, or name it in a second way "
+    "(in the mapping a list, such as [{Id: …}, {SMS_Key__c: …}]), " + RETRY,
     Reason.PARENT_WAITING: f"its parent was not written yet: mend that first, {RETRY}",
     Reason.HALTED: "another record of the same request was refused: `connector dead retry` sends this one alone",
     Reason.FIELD_REQUIRED: f"the CRM wants a field that the mapping does not write: add it with a `default`, {RETRY}",
@@ -36,8 +37,8 @@ CURES: dict[Reason, str] = {
     Reason.PARENT_FAILED: f"its parent was refused: mend that first, {RETRY}",
     Reason.BAD_COMMAND: f"the provider calls the command malformed: check short number and keyword in the config, {RETRY}",
     Reason.PROVIDER_DISAGREES: "look the subscriber up at the provider: if they are gone there, all is well; if not, end it there",
-    Reason.PRICE_NOT_CHANGED: "the CRM shows an amount that the provider does not charge: look the subscriber up there, put it right on "
-    "either side; `connector dead retry` asks once more",
+    Reason.PRICE_NOT_CHANGED: "the CRM shows an amount that the provider does not charge: look the subscriber up there, put it right "
+    "on either side; `connector dead retry` asks once more",
     Reason.UNKNOWN: f"the CRM's own words are beside this: mend what they tell of, {RETRY}",
     Reason.MISSING_KEY: f"the event lacks what names the record: mend the mapping or say `if_missing: skip`, {RETRY}",
     Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does; "

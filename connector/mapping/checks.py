@@ -161,6 +161,9 @@ def _value_paths(value: Any, where: Where) -> Iterator[tuple[Where, Path]]:
     elif isinstance(value, dict):
         for name, one in value.items():
             yield from _value_paths(one, (*where, name))
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _value_paths(one, (*where, number))
     elif isinstance(value, str):
         try:
             yield from ((where, path) for path in parse_template(value).paths)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from connector.config.load import did_you_mean
 from connector.mapping import transforms
 from connector.mapping.context import Findings, Where
@@ -68,6 +70,9 @@ def compile_field(name: str, value: Any, where: Where, findings: Findings, *, as
     """One field; a problem makes it one that is always missing, so that all others are still looked at."""
     if isinstance(value, dict):
         return FieldValue(name=name, get=_parent(value, where, findings), clear=False, source=_parent_source(value))
+    if isinstance(value, list):
+        source = ", else ".join("nothing" if one is None else _parent_source(one) for one in value)
+        return FieldValue(name=name, get=_parents(value, where, findings), clear=False, source=source)
     if isinstance(value, Transform):
         clear = value.when_empty == "clear"
         get = _final(_chain(value, where, findings), as_text=as_text)
@@ -81,7 +86,7 @@ def compile_field(name: str, value: Any, where: Where, findings: Findings, *, as
 
 def compile_single(value: Any, where: Where, findings: Findings) -> Get:
     """A value that is no parent: of a key or a price."""
-    if isinstance(value, dict):
+    if isinstance(value, dict | list):
         findings.add(where, "bad-value", "a parent record cannot stand here", 'write a value such as "{msisdn}"')
         return NOTHING
     if isinstance(value, Transform):
@@ -119,6 +124,23 @@ def _final(made: Made, *, as_text: bool) -> Get:
 
 def _text_or_none(value: Any) -> str | None:
     return None if present(value) is None else text(value)
+
+
+def _parents(values: list[dict[str, Any] | None], where: Where, findings: Findings) -> Get:
+    """The first way of naming the parent that has a value, with those behind it that have one too."""
+    or_none = values[-1] is None
+    for number, value in enumerate(values[:-1]):
+        if value is None:
+            findings.add(
+                (*where, number), "null-first", "null stands last: what is behind it is never looked for", "move it"
+            )
+    gets = [_parent(value, (*where, number), findings) for number, value in enumerate(values) if value is not None]
+
+    def parents(reading: Reading) -> Parent | None:
+        ways = [parent for get in gets if (parent := get(reading)) is not None]
+        return replace(ways[0], otherwise=tuple(ways[1:]), or_none=or_none) if ways else None
+
+    return parents
 
 
 def _parent(value: dict[str, Any], where: Where, findings: Findings) -> Get:

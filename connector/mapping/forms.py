@@ -97,7 +97,7 @@ def _kind(value: Any) -> str:
         return "<transform>"
     if isinstance(value, dict):
         return "<transform>" if TRANSFORM_WORDS & value.keys() else "<parent>"
-    return "<plain>"
+    return "<parents>" if isinstance(value, list) and any(isinstance(way, dict) for way in value) else "<plain>"
 
 
 Single = Annotated[
@@ -113,9 +113,25 @@ ParentForm = Annotated[
         json_schema_extra={"propertyNames": {"not": {"enum": sorted(TRANSFORM_WORDS)}}},
     ),
 ]
+Parents = Annotated[
+    list[ParentForm | None],
+    Field(
+        min_length=2,
+        max_length=5,
+        description="Several ways to name the parent record; it is named in the first by which the CRM has one. With null as the last "
+        "the field is left out where the CRM has none.",
+    ),
+]
 Value = Annotated[
     Annotated[Transform, Tag("<transform>")]
     | Annotated[ParentForm, Tag("<parent>")]
+    | Annotated[Parents, Tag("<parents>")]
     | Annotated[Plain, Tag("<plain>")],
     Discriminator(_kind),
 ]
+
+
+def ways_of(value: Any) -> list[dict[str, Any]]:
+    """The ways in which a value names a parent record; none where it is another kind of value."""
+    several = value if isinstance(value, list) else [value]
+    return [way for way in several if isinstance(way, dict)]

@@ -5,6 +5,7 @@ from typing import Any
 from connector.mapping.conditions import compile_when
 from connector.mapping.context import Context, Findings, Where
 from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single
+from connector.mapping.forms import ways_of
 from connector.mapping.items import CommandItem, CompiledItem, WriteItem
 from connector.mapping.matches import check_match
 from connector.mapping.rules import Command, Rule, Update, Upsert
@@ -100,7 +101,7 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
 
 def _parents(fields: dict[str, Any]) -> tuple[tuple[str, str | None], ...]:
     """The relationships among fields, and the parent's type where it is told."""
-    return tuple((name, value.get("type")) for name, value in fields.items() if isinstance(value, dict))
+    return tuple((name, way.get("type")) for name, value in fields.items() for way in ways_of(value))
 
 
 def _consent(context: Context, sink: str, name: str, fields: tuple[str, ...]) -> tuple[frozenset[str], str | None, str]:

@@ -138,7 +138,7 @@ class _Checks:
             self._add(where, "key-kind", f"`{full}` is of the kind {field.kind}", "a key must be a text field")
         if may_create and not field.createable:
             self._read_only(full, where, "a new record cannot be given it")
-        if not isinstance(value, dict):
+        if not isinstance(value, dict | list):
             self._tell(misfits(_key_yield(yields(value, where)), field, full, where))
 
     def _field(
@@ -149,11 +149,12 @@ class _Checks:
         if field is None and behind is None:
             _no_field(known, name, where, self._findings, key=True)
             return
-        if isinstance(value, dict):
+        if isinstance(value, dict | list):
             if behind is None:
                 self._no_parent(known, name, field, where)
                 return
-            self._parent(known, behind, value, where)
+            for place, way in [(where, value)] if isinstance(value, dict) else _numbered(value, where):
+                self._parent(known, behind, way, place)
         elif behind is not None and value is not None:
             self._add(
                 where,
@@ -194,7 +195,7 @@ class _Checks:
         keys = [name for name in value if name != "type"]
         full = f"{known.name}.{behind.relationship}"
         parents = {one.casefold(): one for one in behind.parents}
-        if told is None and len(parents) > 1:
+        if told is None and len(parents) > 1 and keys != [ID_FIELD]:
             some = ", ".join(behind.parents[:8])
             self._add(where, "no-type", f"`{full}` points to records of several types", f"add `type:`, one of {some}")
             return
@@ -249,6 +250,10 @@ class _Checks:
                     severity=one.severity,
                 )
             )
+
+
+def _numbered(ways: Sequence[dict[str, Any] | None], where: Where) -> list[tuple[Where, dict[str, Any]]]:
+    return [((*where, number), way) for number, way in enumerate(ways) if way is not None]
 
 
 def _key_yield(known: Yield) -> Yield:
