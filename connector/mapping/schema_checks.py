@@ -100,8 +100,26 @@ class _Checks:
             self._field(known, field, value, (*where, "set", field), creating=may_create, changing=True)
         for field, value in create.items():
             self._field(known, field, value, (*where, "create", field), creating=may_create, changing=False)
+        groups = (("set", item.set), ("create", create))
+        self._currency(known, {(*where, group, field): field for group, fields in groups for field in fields})
         if may_create:
             self._required(known, (*(item.key or ()), *item.set, *create), (*where, "upsert"))
+
+    def _currency(self, known: ObjectSchema, written: Mapping[Where, str]) -> None:
+        """In an org with several currencies an amount is of its record's, and a record's is that of whoever makes it."""
+        name = known.currency_field
+        if name is None or name.casefold() in {field.casefold() for field in written.values()}:
+            return
+        for where, field in written.items():
+            about = known.field(field)
+            if about is not None and about.money:
+                self._findings.warn(
+                    where,
+                    "no-currency",
+                    f"`{known.name}.{about.name}` is an amount without its currency: a new record has that of the connector's user",
+                    f'add `{name}: "{{currency}}"`, or the currency itself, such as `{name}: NOK`',
+                )
+                return
 
     def _match(self, known: ObjectSchema, item: Upsert | Update, match: MatchForm, where: Where) -> None:
         """The fields that numbers are looked for in, and the key that is given to the record that has one."""

@@ -8,7 +8,7 @@ from mapping.crm_schema import CONTACT, CRM
 from connector.config.document import parse
 from connector.mapping.compile import compile_mappings
 from connector.model.problem import ProblemsFound, Severity
-from connector.model.schema import CrmSchema
+from connector.model.schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
 
 HEAD = """\
 on: strex.delivery_report
@@ -109,6 +109,31 @@ def test_a_value_that_the_field_does_not_take_is_refused(found, fields, told):
     one = only(found(contact(**fields)))
     assert one.startswith("error: f.yaml:9:")
     assert told in one
+
+
+def in_currencies(*money):
+    """The contact of an org with several currencies."""
+    fields = (
+        *(replace(one, money=one.name in money) for one in CONTACT.fields),
+        FieldSchema(
+            name="CurrencyIsoCode", kind=FieldKind.CHOICE, choices=("NOK", "DKK"), createable=True, updateable=True
+        ),
+    )
+    known = ObjectSchema(name="Contact", fields=fields, currency_field="CurrencyIsoCode")
+    return CrmSchema(crm="sf", objects=(known,))
+
+
+def test_an_amount_names_its_currency_where_the_org_has_several(found):
+    amount = {"Amount__c": '"{price}"'}
+    assert found(contact(**amount)) == found(contact(**amount), schemas=in_currencies()) == []
+    (told,) = found(contact(**amount), schemas=in_currencies("Amount__c"))
+    assert told.startswith("warning: ")
+    assert "`Contact.Amount__c` is an amount without its currency" in told
+    assert 'add `CurrencyIsoCode: "{currency}"`' in told
+    assert found(contact(**amount, CurrencyIsoCode='"{currency}"'), schemas=in_currencies("Amount__c")) == []
+    assert (
+        found(contact(create="LastName: x, currencyisocode: NOK", **amount), schemas=in_currencies("Amount__c")) == []
+    )
 
 
 @pytest.mark.parametrize("given", ['"{price}"', '"{service_command}"', "{from: text, extract: amount}"])
