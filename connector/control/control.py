@@ -13,6 +13,7 @@ from connector.control.baseline import baseline
 from connector.control.house import House
 from connector.control.letters import (
     dead_list,
+    dead_discard,
     dead_retry,
     dead_show,
     parked_discard,
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[[House, Mapping[str, Any]], Awaitable[dict[str, Any
     "dead_list": dead_list,
     "dead_show": dead_show,
     "dead_retry": dead_retry,
+    "dead_discard": dead_discard,
     "parked_list": parked_list,
     "parked_release": parked_release,
     "parked_discard": parked_discard,

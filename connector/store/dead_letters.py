@@ -77,8 +77,8 @@ UNITS = f"""SELECT json_group_array(json_array(id, event_id, sink, lane, urgent)
 REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0, reason = NULL, detail = NULL,
     started_at = NULL, due_at = NULL, first_try_at = NULL, settled_at = NULL
     WHERE id IN (SELECT value FROM json_each(?))"""
-DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead' AND {PARKED_PLANLESS}
-    AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
+DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead'
+    AND ({PARKED_PLANLESS}) = :parked AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
 REPLAN_PARKED = f"""UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE state = 'dead' AND {PARKED_PLANLESS}
     AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
@@ -191,6 +191,14 @@ class DeadLetters:
         chosen = {**_chosen(event_ids, None), "parked": 1}
         return await self._writer.run(lambda connection: _discard(connection, chosen, now))
 
+    async def give_up(self, event_ids: Sequence[int], *, now: datetime) -> int:
+        """Never send what failed of these events, for a person has put it right otherwise. The ledger hears that it failed.
+
+        What is parked is left alone. Answers how many dead letters that were.
+        """
+        chosen = {**_chosen(event_ids, None), "parked": 0}
+        return await self._writer.run(lambda connection: _discard(connection, chosen, now))
+
 
 def _chosen(event_ids: Sequence[int] | None, reason: Reason | None) -> dict[str, Any]:
     return {
@@ -213,7 +221,9 @@ def _revive(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetim
 
 
 def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetime) -> int:
-    planless = connection.execute(DISCARD_PLANLESS, {"ids": chosen["ids"], "why": DISCARDED}).rowcount
+    planless = connection.execute(
+        DISCARD_PLANLESS, {"ids": chosen["ids"], "parked": chosen["parked"], "why": DISCARDED}
+    ).rowcount
     units = read_rows(connection, UNITS, chosen)
     if not units:
         return planless

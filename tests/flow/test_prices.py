@@ -38,6 +38,7 @@ async def test_one_amount_is_never_sent_to_two_subscriptions(world):
     (letter,) = world.house.store.dead_letters.listing(parked=True)
     assert letter.reason == "needs_person"
     assert "KATT on 2002, HUND on 2002" in letter.detail
+    assert world.alarms.count("needs_person") == 1
     # Whichever way it is decided: sent when one of them runs, or never.
     await world.phone(DONOR, "STOP HUND")
     await world.settled()
@@ -80,6 +81,10 @@ async def test_a_price_that_strex_has_not_changed_is_told_to_a_person(world, arr
     assert letter.reason == "price_not_changed"
     assert letter.detail.startswith(f"{status}: ")
     assert world.alarms.count("price_not_changed") == 1
+    # The printed cure: a person has put it right by hand.
+    assert await world.house.store.dead_letters.give_up([letter.event_id], now=world.clock.now()) == 1
+    assert world.house.store.dead_letters.grouped() == {}
+    assert world.balanced()
 
 
 async def test_an_opt_out_of_who_is_not_active_any_more_is_done(world):
