@@ -12,8 +12,8 @@ from connector.adapters import Loaded
 from connector.control.baseline import baseline
 from connector.control.house import House
 from connector.control.letters import (
-    dead_list,
     dead_discard,
+    dead_list,
     dead_retry,
     dead_show,
     parked_discard,
