@@ -59,8 +59,16 @@ def _all_of(tests: Sequence[Condition]) -> Condition:
 
 
 def _any_of(groups: Sequence[Condition]) -> Condition:
+    checks = tuple(group.holds for group in groups)
+
+    def holds(reading: Reading) -> bool:
+        for check in checks:  # noqa: SIM110 - as above.
+            if check(reading):
+                return True
+        return False
+
     return Condition(
-        lambda reading: any(group.holds(reading) for group in groups),
+        holds,
         lambda reading: "none of `any` holds: " + " / ".join(group.why(reading) for group in groups),
         _fields_of(groups),
     )

@@ -109,7 +109,9 @@ class Reading(Struct):
         if known is None:
             known = {}
             for key, value in getattr(self.event, root).items():
-                known.setdefault(fold(str(key)), value)
+                # Nearly all keys are plain words: what fold() does to them, without asking it.
+                folded = key.lower() if key.__class__ is str and key.isascii() else fold(str(key))
+                known.setdefault(folded, value)
             self.indexes[root] = known
         return known
 
