@@ -18,8 +18,8 @@ CURES: dict[Reason, str] = {
     Reason.WRONG_ADDRESS: f"check `url` in the config: what answers there does not know our calls, {RETRY}",
     Reason.ROW_LOCKED: f"another job held the record all the time: let it end, {RETRY}",
     Reason.RACE: f"somebody else creates the same records: find out who, {RETRY}",
-    Reason.PARENT_MISSING: "the CRM does not know the parent record: create it, let a rule write it first, or name it in a second way "
-    "(in the mapping a list, such as [{Id: …}, {SMS_Key__c: …}]), " + RETRY,
+    Reason.PARENT_MISSING: "the CRM does not know the parent record: create it, or let a rule write it first, "
+    f"{RETRY}; where it is gone for good, `connector dead discard`, and for later ones a second way in the mapping to name the parent",
     Reason.PARENT_WAITING: f"its parent was not written yet: mend that first, {RETRY}",
     Reason.HALTED: "another record of the same request was refused: `connector dead retry` sends this one alone",
     Reason.FIELD_REQUIRED: f"the CRM wants a field that the mapping does not write: add it with a `default`, {RETRY}",
@@ -30,7 +30,8 @@ CURES: dict[Reason, str] = {
     Reason.DUPLICATE_RECORD: "a duplicate rule of the CRM stopped it: merge the records or let the integration user pass, "
     + RETRY,
     Reason.AMBIGUOUS_KEY: f"several records have this key: merge them and make the key field unique, {RETRY}",
-    Reason.RECORD_MISSING: f"there is no such record to update: create it, or write `upsert:` in the mapping, {RETRY}",
+    Reason.RECORD_MISSING: f"there is no such record to update: create it, or write `upsert:` in the mapping, {RETRY}; where it is "
+    "gone for good, `connector dead discard`",
     Reason.RECORD_DELETED: f"the record was deleted: restore it from the recycle bin, {RETRY}",
     Reason.NO_ACCESS: f"the integration user may not do this: give it the permission, {RETRY}",
     Reason.CONFIGURATION: f"the CRM has no such object or field (`connector check --live` says which): mend either, {RETRY}",

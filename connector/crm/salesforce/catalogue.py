@@ -144,7 +144,7 @@ CATALOGUE: tuple[Row, ...] = (
         "INVALID_CROSS_REFERENCE_KEY",
         Reason.PARENT_MISSING,
         "the Id of a parent leads to no record",
-        saying="of a record with an external ID, or with a lookup field beside it",
+        saying="of a record that has an external ID, or with the lookup field named",
         test=lambda _, key_field: bool(key_field),
     ),
     _refused("INVALID_CROSS_REFERENCE_KEY", Reason.RECORD_MISSING, "there is no record with this Id"),
