@@ -144,6 +144,13 @@ def _command(item: Command, label: str, where: Where, findings: Findings) -> Com
     _check_target(item, where, findings)
     if item.command == CHANGES_PRICE and item.price is None:
         findings.add(where, "no-price", f"{CHANGES_PRICE} needs a price", 'add price: "{record.…}"')
+    if item.price is not None and item.command == CHANGES_PRICE and item.to == "active_subscriptions":
+        findings.warn(
+            (*where, "to"),
+            "price-to-several",
+            "one price would go to every subscription of the person, and be charged as often",
+            "write `to: only_subscription`, or name the one by `short_number:` and `keyword:`",
+        )
     if item.command != CHANGES_PRICE and item.price is not None:
         findings.add((*where, "price"), "useless-price", f"`{item.command}` takes no price", "take it out", key=True)
 
