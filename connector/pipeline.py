@@ -30,7 +30,7 @@ from connector.steps.allowance import claim
 from connector.steps.asking import ask_loop, put_questions
 from connector.steps.errands import Errand, errands, settlements
 from connector.steps.keeping import entries, received
-from connector.steps.planned import Planner, flood
+from connector.steps.planned import Planner, asked, flood
 from connector.steps.reading import Asked, Cursor, keep_page
 from connector.steps.recovering import Recovery, portions
 from connector.steps.settled import told
@@ -201,6 +201,8 @@ class Road:
                     reason=one.reason,
                 )
             )
+        for alarm in asked(batch, planned):
+            self._tell(alarm)
         for sink in {unit.sink for one in planned for unit in one.units}:
             self._around.wake(sink)
         return len(batch)

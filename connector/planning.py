@@ -17,6 +17,7 @@ from connector.consent.merges import MERGED
 from connector.consent.standing import Standing, decisions, same, stand
 from connector.mapping.apply import intents
 from connector.mapping.compile import Ruleset
+from connector.mapping.items import Candidate
 from connector.model.consent import LedgerEntry, Phase, Subscription
 from connector.model.event import Event, Result, Verdict
 from connector.model.lifecycle import EventState
@@ -81,7 +82,7 @@ def _decide(
 def _ask(
     event: Event, rules: Ruleset, known: Known, standing: Standing, ruling: Ruling, word: Verdict, *, tracing: bool
 ) -> Intents:
-    def active(provider: str) -> Sequence[tuple[Subscription, bool]]:
+    def active(provider: str) -> Sequence[Candidate]:
         return to_whom(provider, standing, known.configured)
 
     consent = {
@@ -92,21 +93,23 @@ def _ask(
     return intents(event, rules, consent=consent, active=active, tracing=tracing)
 
 
-def to_whom(
-    provider: str, standing: Standing, configured: Sequence[Subscription]
-) -> Sequence[tuple[Subscription, bool]]:
-    """The subscriptions that a command to all active ones goes to, and whether the ledger knows each as active.
+def to_whom(provider: str, standing: Standing, configured: Sequence[Subscription]) -> Sequence[Candidate]:
+    """The subscriptions that a command to all active ones goes to.
 
     Where the ledger knows of none that runs, those that it knew and those of the config: a 404 for one of them is harmless.
     """
     active = [one for one in standing.active if one.provider == provider]
     if active:
         # The provider wants the keyword that it is known by; the ledger may hold only ids of it.
-        return [(_with_keyword(one, configured), True) for one in active]
+        return [Candidate(_with_keyword(one, configured), active=True) for one in active]
     ended = [member.subscription for member in standing.memberships if member.subscription.provider == provider]
-    found = [_with_keyword(one, configured) for one in ended]
-    found += [one for one in configured if one.provider == provider and not any(same(one, other) for other in found)]
-    return [(one, False) for one in found if one.keyword and one.short_number]
+    found = [Candidate(_with_keyword(one, configured), ended=True) for one in ended]
+    found += [
+        Candidate(one)
+        for one in configured
+        if one.provider == provider and not any(same(one, other) for other in ended)
+    ]
+    return [one for one in found if one.subscription.keyword and one.subscription.short_number]
 
 
 def _with_keyword(one: Subscription, configured: Sequence[Subscription]) -> Subscription:

@@ -229,6 +229,16 @@ async def test_an_event_that_is_not_dead_has_no_dead_letter_to_show(scene):
         await scene.ask("dead_show", id=event_id)
 
 
+async def test_a_dead_letter_that_was_put_right_by_hand_is_given_up_by_its_event_alone(scene):
+    event_id = await dead_opt_out(scene)
+    with pytest.raises(ConnectorError, match="all"):
+        await scene.ask("dead_discard", all=True)
+    assert await scene.ask("dead_discard", ids=[event_id]) == {"discarded": 1}
+    assert scene.state(event_id) == "ignored"
+    with pytest.raises(ConnectorError, match="no such dead letter"):
+        await scene.ask("dead_discard", ids=[event_id])
+
+
 # What is parked.
 
 

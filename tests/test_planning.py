@@ -13,6 +13,7 @@ from connector.config import document
 from connector.consent.changes import NUMBER_CHANGED
 from connector.consent.standing import stand
 from connector.mapping.compile import compile_mappings, load_mappings
+from connector.mapping.items import Candidate
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Event, Result, Verdict
 from connector.model.lifecycle import EventState
@@ -206,16 +207,50 @@ def test_a_tick_in_the_crm_goes_to_every_running_subscription(rules):
 
 def test_where_nothing_runs_every_subscription_that_was_or_is_configured_is_asked():
     configured = (replace(KATT, subscription_id=None), HUND)
-    assert to_whom("strex", stand(LEFT), configured) == [(KATT, False), (HUND, False)]
-    assert to_whom("strex", stand(()), configured) == [(one, False) for one in configured]
-    assert to_whom("strex", stand(JOINED), configured) == [(KATT, True)]
+    assert to_whom("strex", stand(LEFT), configured) == [Candidate(KATT, ended=True), Candidate(HUND)]
+    assert to_whom("strex", stand(()), configured) == [Candidate(one) for one in configured]
+    assert to_whom("strex", stand(JOINED), configured) == [Candidate(KATT, active=True)]
     assert to_whom("other", stand(JOINED), configured) == []
+
+
+def repriced(amount=275):
+    record = {"SMS_Opt_Out__c": False, "SMS_Monthly_Amount__c": amount}
+    return ticked(verdict=Verdict.NONE, changed=("SMS_Monthly_Amount__c",), record=record)
+
+
+@pytest.mark.parametrize(
+    ("entries", "configured"),
+    [(JOINED, ()), (JOINED, (KATT, HUND)), ((), (HUND,))],
+    ids=["runs", "listed too", "listed"],
+)
+def test_a_price_goes_to_the_only_subscription_that_runs_or_could(rules, entries, configured):
+    done = plan(repriced(), rules, Known(ledger=entries, configured=configured))
+    ((keyword, price),) = [(one.keyword, one.price) for one in done.operations]
+    assert (keyword, price) == ("KATT" if entries else "HUND", 275)
+
+
+@pytest.mark.parametrize(
+    ("entries", "configured", "why"),
+    [
+        (BOTH, (), "2 subscriptions run (KATT on 2002, HUND on 2002)"),
+        (LEFT, (), "the person has left"),
+        (LEFT, (KATT,), "the person has left"),
+        (LEFT, (HUND,), "the person has left"),
+        ((), (KATT, HUND), "it is not known which subscription runs (KATT on 2002, HUND on 2002)"),
+        ((), (), "no subscription is known"),
+    ],
+)
+def test_a_price_that_could_be_meant_for_several_or_for_none_is_for_a_person(rules, entries, configured, why):
+    done = plan(repriced(), rules, Known(ledger=entries, configured=configured))
+    assert (done.state, done.reason, done.operations) == (EventState.DEAD, Reason.NEEDS_PERSON, ())
+    assert why in done.detail
+    assert done.detail.endswith("see to it at strex yourself, then `connector parked discard`")
 
 
 def test_a_keyword_that_only_the_config_knows_is_filled_in():
     nameless = replace(KATT, keyword=None, keyword_id="1")
     known = replace(KATT, keyword_id="1", subscription_id=None)
-    ((one, active),) = to_whom("strex", stand(ledger((Verdict.OPT_IN, nameless))), (known,))
+    ((one, active, _),) = to_whom("strex", stand(ledger((Verdict.OPT_IN, nameless))), (known,))
     assert (one.keyword, active) == ("KATT", True)
 
 

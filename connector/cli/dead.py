@@ -1,4 +1,4 @@
-"""`connector dead list|show|retry`."""
+"""`connector dead list|show|retry|discard`."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ LIMIT = click.IntRange(1, 1000)
 
 @click.group()
 def dead() -> None:
-    """See dead letters, and let them try again. A dead letter is named by the id or the key of its event."""
+    """See dead letters, let them try again, or give them up. A dead letter is named by the id or the key of its event."""
 
 
 @dead.command("list")
@@ -58,6 +58,16 @@ def retry(
     """Let dead letters of EVENTS, of a cause, or all try again, when the cause is mended."""
     payload = chosen(events, every=every, reason=reason, rule=rule, group=group)
     answer(ask(ctx.obj, "dead_retry", payload, order=True), _show_retried, json_wanted=as_json)
+
+
+@dead.command()
+@click.argument("events", nargs=-1, required=True)
+@as_json
+@click.pass_context
+def discard(ctx: click.Context, *, events: tuple[str, ...], as_json: bool) -> None:
+    """Never send what failed of EVENTS, for you have put it right by hand. The ledger keeps that it was not sent."""
+    said = ask(ctx.obj, "dead_discard", {"ids": list(events)})
+    answer(said, lambda paper, document: paper.line(f"{document['discarded']} discarded"), json_wanted=as_json)
 
 
 def chosen(events: tuple[str, ...], *, every: bool, **causes: str | None) -> dict[str, Any]:

@@ -28,13 +28,19 @@ def sandbox() -> None:
     help="The kind of org: with NPSP, or with Nonprofit Cloud.",
 )
 @click.option("--bare", is_flag=True, help="Without custom fields and objects, as a new org is.")
+@click.option(
+    "--currency",
+    "currencies",
+    multiple=True,
+    help="An org with several currencies: give each, such as NOK, the users' own first.",
+)
 @as_json
-def salesforce(*, port: int, data: str, preset: str, bare: bool, as_json: bool) -> None:
+def salesforce(*, port: int, data: str, preset: str, bare: bool, currencies: tuple[str, ...], as_json: bool) -> None:
     """An org: sign in with client id and secret `sandbox`."""
     from connector.sandbox.salesforce import build  # noqa: PLC0415 - see the package's docstring.
     from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - the same.
 
-    app = build(data, preset=preset, bare=bare)
+    app = build(data, preset=preset, bare=bare, currencies=currencies)
     asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))
 
 

@@ -39,12 +39,14 @@ class _Field(_Strict):
     unique: bool = False
     external_id: bool = False
     id_lookup: bool = False
+    money: bool = False
     relationship: str | None = None
     parents: tuple[str, ...] = ()
 
 
 class _Object(_Strict):
     label: str = ""
+    currency_field: str | None = None
     fields: dict[str, _Field]
 
 
@@ -73,7 +75,8 @@ def _object_text(one: ObjectSchema) -> str:
         f"        {_json(field.name)}: {_json(_told(field))}" for field in sorted(one.fields, key=lambda it: it.name)
     ]
     inside = "{\n" + ",\n".join(lines) + "\n      }" if lines else "{}"
-    return f'    {_json(one.name)}: {{\n      "label": {_json(one.label)},\n      "fields": {inside}\n    }}'
+    currency = f'      "currency_field": {_json(one.currency_field)},\n' if one.currency_field else ""
+    return f'    {_json(one.name)}: {{\n      "label": {_json(one.label)},\n{currency}      "fields": {inside}\n    }}'
 
 
 def _told(field: FieldSchema) -> dict[str, Any]:
@@ -123,7 +126,7 @@ def parse_lock(raw: bytes, crm: str, file: str) -> CrmSchema:
 
 def _object(name: str, one: _Object) -> ObjectSchema:
     told = tuple(FieldSchema(name=field, **dict(about)) for field, about in one.fields.items())
-    return ObjectSchema(name=name, label=one.label, fields=told)
+    return ObjectSchema(name=name, label=one.label, fields=told, currency_field=one.currency_field)
 
 
 def _unusable(file: str, message: str, hint: str, position: Position | None = None) -> ProblemsFound:

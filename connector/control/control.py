@@ -12,6 +12,7 @@ from connector.adapters import Loaded
 from connector.control.baseline import baseline
 from connector.control.house import House
 from connector.control.letters import (
+    dead_discard,
     dead_list,
     dead_retry,
     dead_show,
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[[House, Mapping[str, Any]], Awaitable[dict[str, Any
     "dead_list": dead_list,
     "dead_show": dead_show,
     "dead_retry": dead_retry,
+    "dead_discard": dead_discard,
     "parked_list": parked_list,
     "parked_release": parked_release,
     "parked_discard": parked_discard,

@@ -18,7 +18,8 @@ CURES: dict[Reason, str] = {
     Reason.WRONG_ADDRESS: f"check `url` in the config: what answers there does not know our calls, {RETRY}",
     Reason.ROW_LOCKED: f"another job held the record all the time: let it end, {RETRY}",
     Reason.RACE: f"somebody else creates the same records: find out who, {RETRY}",
-    Reason.PARENT_MISSING: f"the CRM does not know the parent record: create it, or let a rule write it first, {RETRY}",
+    Reason.PARENT_MISSING: "the CRM does not know the parent record: create it, or let a rule write it first, "
+    f"{RETRY}; where it is gone for good, `connector dead discard`, and for later ones a second way in the mapping to name the parent",
     Reason.PARENT_WAITING: f"its parent was not written yet: mend that first, {RETRY}",
     Reason.HALTED: "another record of the same request was refused: `connector dead retry` sends this one alone",
     Reason.FIELD_REQUIRED: f"the CRM wants a field that the mapping does not write: add it with a `default`, {RETRY}",
@@ -29,17 +30,21 @@ CURES: dict[Reason, str] = {
     Reason.DUPLICATE_RECORD: "a duplicate rule of the CRM stopped it: merge the records or let the integration user pass, "
     + RETRY,
     Reason.AMBIGUOUS_KEY: f"several records have this key: merge them and make the key field unique, {RETRY}",
-    Reason.RECORD_MISSING: f"there is no such record to update: create it, or write `upsert:` in the mapping, {RETRY}",
+    Reason.RECORD_MISSING: f"there is no such record to update: create it, or write `upsert:` in the mapping, {RETRY}; where it is "
+    "gone for good, `connector dead discard`",
     Reason.RECORD_DELETED: f"the record was deleted: restore it from the recycle bin, {RETRY}",
     Reason.NO_ACCESS: f"the integration user may not do this: give it the permission, {RETRY}",
     Reason.CONFIGURATION: f"the CRM has no such object or field (`connector check --live` says which): mend either, {RETRY}",
     Reason.PARENT_FAILED: f"its parent was refused: mend that first, {RETRY}",
     Reason.BAD_COMMAND: f"the provider calls the command malformed: check short number and keyword in the config, {RETRY}",
-    Reason.PROVIDER_DISAGREES: "look the subscriber up at the provider: if they are gone there, all is well; if not, end it there",
+    Reason.PROVIDER_DISAGREES: "look the subscriber up at the provider: if they are gone there, all is well; if not, end it there; "
+    "then `connector dead discard`",
+    Reason.PRICE_NOT_CHANGED: "the CRM shows an amount that the provider does not charge: look the subscriber up there, put it right "
+    "on one of the two sides, then `connector dead discard`; or `connector dead retry` asks once more",
     Reason.UNKNOWN: f"the CRM's own words are beside this: mend what they tell of, {RETRY}",
     Reason.MISSING_KEY: f"the event lacks what names the record: mend the mapping or say `if_missing: skip`, {RETRY}",
     Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does; "
-    "what could not even be planned is planned again by `connector dead retry` when its cause is mended",
+    "what could not even be planned is planned again by `connector parked release` when its cause is mended",
     Reason.BUG: "this is a fault of the connector: report the detail; after an update, `connector dead retry`",
 }
 

@@ -75,6 +75,18 @@ async def dead_retry(house: House, payload: Mapping[str, Any]) -> dict[str, Any]
     return {"retried": count, "stops_tried": len(stops)}
 
 
+async def dead_discard(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Never send what failed of these events, for a person has put it right otherwise; the ledger hears of it."""
+    known(payload, "ids")
+    ids, _ = _chosen(house, payload)
+    count = await house.store.dead_letters.give_up(ids or (), now=house.now())
+    if not count:
+        raise ConnectorError(
+            "there is no such dead letter: see `connector dead list`; what is parked, `connector parked list`"
+        )
+    return {"discarded": count}
+
+
 async def parked_list(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
     """What waits for a person's word, oldest first."""
     known(payload, "limit")

@@ -42,13 +42,17 @@ class Shown:
             shown = self.text(str(value))
             return value if shown == str(value) else shown
         if isinstance(value, Parent):
-            kind = {"type": value.object} if value.object else {}
-            return {**kind, value.key_field: self.text(value.key)}
+            ways = [self._parent(way) for way in value.ways]
+            return [*ways, None] if value.or_none else ways if value.otherwise else ways[0]
         if isinstance(value, Mapping):
             return {str(name): self.value(one) for name, one in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self.value(one) for one in value]
         return self.text(str(value))
+
+    def _parent(self, parent: Parent) -> dict[str, str]:
+        kind = {"type": parent.object} if parent.object else {}
+        return {**kind, parent.key_field: self.text(parent.key)}
 
     def _plain(self, value: Any) -> Any:
         match value:

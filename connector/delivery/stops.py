@@ -79,9 +79,8 @@ def names(write: RecordWrite) -> set[str]:
     own = {name.casefold() for name, _ in values} | {write.key_field.casefold()}
     # A relationship is written by its own name, but refused by that of the field behind it.
     behind = {f"{name[:-1]}c" for name in own if name.endswith("__r")}
-    return (
-        own | behind | {f"{name}.{value.key_field}".casefold() for name, value in values if isinstance(value, Parent)}
-    )
+    parents = [(name, way) for name, value in values if isinstance(value, Parent) for way in value.ways]
+    return own | behind | {f"{name}.{way.key_field}".casefold() for name, way in parents}
 
 
 def _named(write: RecordWrite, field: str) -> str:

@@ -63,7 +63,7 @@ def _asked_with(earlier: Rule, later: Rule, model: MappingFile) -> bool:
 
 
 def _record_fields(when: When | None) -> set[str]:
-    return {fold(path.steps[0]) for _, path in _when_paths(when, ()) if path.root == "record"}
+    return {fold(path.key) for _, path in _when_paths(when, ()) if path.root == "record"}
 
 
 def unmet_opt_outs(models: Sequence[tuple[MappingFile, Findings]], context: Context) -> list[Problem]:
@@ -118,8 +118,8 @@ def _check_record_paths(model: MappingFile, feed: FeedSettings, findings: Findin
             if fold(name) == fold(feed.object):
                 known |= {fold(field) for field in fields}
     for where, path in _paths(model):
-        if path.root == "record" and fold(path.steps[0]) not in known:
-            name = path.steps[0]
+        if path.root == "record" and fold(path.key) not in known:
+            name = path.key
             message = f"`{name}` is not among the fields of the feed"
             hint = did_you_mean(name, feed.fields)
             cure = "add it to `feed: fields`" + (f"; {hint}" if hint.startswith("did") else "")
@@ -161,6 +161,9 @@ def _value_paths(value: Any, where: Where) -> Iterator[tuple[Where, Path]]:
     elif isinstance(value, dict):
         for name, one in value.items():
             yield from _value_paths(one, (*where, name))
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _value_paths(one, (*where, number))
     elif isinstance(value, str):
         try:
             yield from ((where, path) for path in parse_template(value).paths)

@@ -59,8 +59,16 @@ def _all_of(tests: Sequence[Condition]) -> Condition:
 
 
 def _any_of(groups: Sequence[Condition]) -> Condition:
+    checks = tuple(group.holds for group in groups)
+
+    def holds(reading: Reading) -> bool:
+        for check in checks:  # noqa: SIM110 - as above.
+            if check(reading):
+                return True
+        return False
+
     return Condition(
-        lambda reading: any(group.holds(reading) for group in groups),
+        holds,
         lambda reading: "none of `any` holds: " + " / ".join(group.why(reading) for group in groups),
         _fields_of(groups),
     )
@@ -77,7 +85,7 @@ def _fields_of(tests: Sequence[Condition]) -> frozenset[str]:
 
 
 def _compile_test(path: Path, wanted: Any, where: Where, findings: Findings) -> Condition:
-    fields = frozenset({fold(path.steps[0])}) if path.root == "record" else frozenset()
+    fields = frozenset({fold(path.key)}) if path.root == "record" else frozenset()
     if isinstance(wanted, Test):
         parts = _parts(path, wanted, where, findings)
         test = parts[0] if len(parts) == 1 else _all_of(parts)

@@ -163,11 +163,20 @@ def _fields(where: str, expected: Mapping[str, Any], got: Mapping[str, Any]) -> 
 
 
 def _shown(value: Any) -> str:
-    return f"{{{value.key_field}: {value.key!r}}}" if isinstance(value, Parent) else repr(value)
+    if not isinstance(value, Parent):
+        return repr(value)
+    ways = [f"{{{way.key_field}: {way.key!r}}}" for way in value.ways]
+    return ", else ".join([*ways, "nothing"] if value.or_none else ways)
 
 
 def same(expected: Any, got: Any) -> bool:
-    """Whether a value is the expected one: numbers by value, text exactly, a parent by its key."""
+    """Whether a value is the expected one: numbers by value, text exactly, a parent by its key.
+
+    Of a parent that is named in several ways the first is compared, or all of them with a list.
+    """
+    if isinstance(got, Parent) and isinstance(expected, list):
+        ways = [*got.ways, None] if got.or_none else got.ways
+        return len(expected) == len(ways) and all(map(same, expected, ways))
     if isinstance(got, Parent):
         wanted = dict(expected) if isinstance(expected, Mapping) else {}
         kind = wanted.pop("type", got.object)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from connector.config.load import did_you_mean
 from connector.mapping import transforms
 from connector.mapping.context import Findings, Where
@@ -14,6 +16,7 @@ from connector.mapping.templates import parse_template, render
 from connector.mapping.transforms import Step, TransformFailed
 from connector.mapping.values import present, scalar, text
 from connector.model.operation import Parent
+from connector.model.schema import PICKED, TEXTS, ObjectSchema
 
 NOTHING: Get = lambda _reading: None  # noqa: E731 - a value that stands for one that could not be compiled.
 
@@ -53,29 +56,37 @@ def fill(fields: Sequence[FieldValue], reading: Reading) -> dict[str, Any]:
     return made
 
 
-def compile_fields(values: dict[str, Any], where: Where, findings: Findings) -> tuple[FieldValue, ...]:
-    """The fields of a `set:` or `create:`."""
-    return tuple(compile_field(name, value, (*where, name), findings) for name, value in values.items())
+def compile_fields(
+    values: dict[str, Any], where: Where, findings: Findings, known: ObjectSchema | None = None
+) -> tuple[FieldValue, ...]:
+    """The fields of a `set:` or `create:`; what is given to a field that is `known` to hold text goes out as text."""
+    texts = {name for name in values if known and (field := known.field(name)) and field.kind in TEXTS | PICKED}
+    return tuple(
+        compile_field(name, value, (*where, name), findings, as_text=name in texts) for name, value in values.items()
+    )
 
 
-def compile_field(name: str, value: Any, where: Where, findings: Findings) -> FieldValue:
+def compile_field(name: str, value: Any, where: Where, findings: Findings, *, as_text: bool = False) -> FieldValue:
     """One field; a problem makes it one that is always missing, so that all others are still looked at."""
     if isinstance(value, dict):
         return FieldValue(name=name, get=_parent(value, where, findings), clear=False, source=_parent_source(value))
+    if isinstance(value, list):
+        source = ", else ".join("nothing" if one is None else _parent_source(one) for one in value)
+        return FieldValue(name=name, get=_parents(value, where, findings), clear=False, source=source)
     if isinstance(value, Transform):
         clear = value.when_empty == "clear"
-        return FieldValue(name=name, get=_final(_chain(value, where, findings)), clear=clear, source=_source(value))
+        get = _final(_chain(value, where, findings), as_text=as_text)
+        return FieldValue(name=name, get=get, clear=clear, source=_source(value))
     if value is None and where in findings.document.blanks:
         findings.add(where, "no-value", f"`{name}` has no value", "write null to empty the field, or take the line out")
     made = constant_or_template(value, where, findings)
-    return FieldValue(
-        name=name, get=_final(made), clear=value is None, source=text(value) if value is not None else "null"
-    )
+    source = text(value) if value is not None else "null"
+    return FieldValue(name=name, get=_final(made, as_text=as_text), clear=value is None, source=source)
 
 
 def compile_single(value: Any, where: Where, findings: Findings) -> Get:
     """A value that is no parent: of a key or a price."""
-    if isinstance(value, dict):
+    if isinstance(value, dict | list):
         findings.add(where, "bad-value", "a parent record cannot stand here", 'write a value such as "{msisdn}"')
         return NOTHING
     if isinstance(value, Transform):
@@ -95,19 +106,41 @@ def constant_or_template(value: Plain, where: Where, findings: Findings) -> Made
         return Made(NOTHING)
 
 
-def _final(made: Made) -> Get:
+def _final(made: Made, *, as_text: bool) -> Get:
     get = made.get
     if made.is_text:
         return get
+    fit = _text_or_none if as_text else scalar
     if made.literal is not None:
-        fixed = scalar(made.literal)
+        fixed = fit(made.literal)
         return lambda _reading: fixed
 
     def final(reading: Reading) -> Any:
         value = get(reading)
-        return value if value.__class__ is str else scalar(value)
+        return value if value.__class__ is str else fit(value)
 
     return final
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if present(value) is None else text(value)
+
+
+def _parents(values: list[dict[str, Any] | None], where: Where, findings: Findings) -> Get:
+    """The first way of naming the parent that has a value, with those behind it that have one too."""
+    or_none = values[-1] is None
+    for number, value in enumerate(values[:-1]):
+        if value is None:
+            findings.add(
+                (*where, number), "null-first", "null stands last: what is behind it is never looked for", "move it"
+            )
+    gets = [_parent(value, (*where, number), findings) for number, value in enumerate(values) if value is not None]
+
+    def parents(reading: Reading) -> Parent | None:
+        ways = [parent for get in gets if (parent := get(reading)) is not None]
+        return replace(ways[0], otherwise=tuple(ways[1:]), or_none=or_none) if ways else None
+
+    return parents
 
 
 def _parent(value: dict[str, Any], where: Where, findings: Findings) -> Get:
@@ -240,7 +273,7 @@ def _step(form: Transform, word: str, where: Where, findings: Findings) -> Step 
 
 
 # The transforms that make a text of whatever they are given.
-MAKE_TEXT = frozenset({"truncate", "case", "phone", "date", "prefix"})
+MAKE_TEXT = frozenset({"truncate", "case", "phone", "date", "prefix", "text"})
 STEPS: dict[str, Callable[[Any], Step]] = {
     "truncate": transforms.truncate,
     "case": transforms.case,
@@ -251,6 +284,7 @@ STEPS: dict[str, Callable[[Any], Step]] = {
     "join": transforms.join,
     "split": transforms.split,
     "prefix": transforms.prefix,
+    "text": lambda _true: text,
 }
 
 

@@ -14,7 +14,6 @@ from connector.model.schema import PICKED, TEXTS, FieldKind, FieldSchema
 
 SHORT = 255  # characters: into a longer field a text message goes whole
 TRUTHS = frozenset({"true", "false"})
-ANY_TEXT = TEXTS - {FieldKind.LONG_TEXT} | PICKED
 # What each kind of field takes beside its own kind.
 TAKEN = {
     FieldKind.NUMBER: {FieldKind.NUMBER},
@@ -151,19 +150,12 @@ def _kinds(kind: FieldKind, field: FieldSchema, name: str, where: Where) -> Iter
         yield Misfit(
             where=where, code="wrong-kind", message=message, hint=CHANGES.get(field.kind, "give it another value")
         )
-    elif field.kind in ANY_TEXT and kind in {FieldKind.NUMBER, FieldKind.BOOLEAN}:
-        yield Misfit(
-            where=where,
-            code="wrong-kind",
-            message=f"`{name}` takes a text, and is given {NAMES[kind]}",
-            hint='write a text around it, such as "NOK {price}", or make it another field',
-        )
 
 
 def _lengths(longest: int | None, field: FieldSchema, name: str, where: Where) -> Iterator[Misfit]:
     if longest is not None and longest <= field.length:
         return
-    told = "a text of any length" if longest is None else f"up to {longest}"
+    told = "a value of any length" if longest is None else f"up to {longest}"
     yield Misfit(
         where=where,
         code="may-be-too-long",

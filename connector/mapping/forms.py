@@ -40,8 +40,9 @@ class Transform(Strict):
     """The most characters that are kept."""
     case: Case | None = None
     """upper, lower, or title (Each Word)."""
-    part: Piece | None = None
-    """The first word, the rest of the words, or the last word."""
+    part: Piece | Annotated[list[Piece], Field(min_length=1, max_length=9)] | None = None
+    """The first word, the rest of the words, or the last word; or a list of these, taken one after another: [rest, first] is the
+    second word."""
     extract: Kind | None = None
     """The first amount, email, number or word in a text."""
     phone: PhoneForm | None = None
@@ -58,6 +59,8 @@ class Transform(Strict):
     """Makes a list of a text, cut at this."""
     prefix: str | None = None
     """A text that is put before it."""
+    text: Literal[True] | None = None
+    """`true`: a number, or true or false, as a text, for text fields. Not needed for fields whose type the connector knows."""
     when_empty: Literal["clear"] | None = None
     """`clear`: a missing value empties the field; otherwise the field is left as it is."""
 
@@ -94,7 +97,7 @@ def _kind(value: Any) -> str:
         return "<transform>"
     if isinstance(value, dict):
         return "<transform>" if TRANSFORM_WORDS & value.keys() else "<parent>"
-    return "<plain>"
+    return "<parents>" if isinstance(value, list) and any(isinstance(way, dict) for way in value) else "<plain>"
 
 
 Single = Annotated[
@@ -110,9 +113,25 @@ ParentForm = Annotated[
         json_schema_extra={"propertyNames": {"not": {"enum": sorted(TRANSFORM_WORDS)}}},
     ),
 ]
+Parents = Annotated[
+    list[ParentForm | None],
+    Field(
+        min_length=2,
+        max_length=5,
+        description="Several ways to name the parent record; it is named in the first by which the CRM has one. With null as the last "
+        "the field is left out where the CRM has none.",
+    ),
+]
 Value = Annotated[
     Annotated[Transform, Tag("<transform>")]
     | Annotated[ParentForm, Tag("<parent>")]
+    | Annotated[Parents, Tag("<parents>")]
     | Annotated[Plain, Tag("<plain>")],
     Discriminator(_kind),
 ]
+
+
+def ways_of(value: Any) -> list[dict[str, Any]]:
+    """The ways in which a value names a parent record; none where it is another kind of value."""
+    several = value if isinstance(value, list) else [value]
+    return [way for way in several if isinstance(way, dict)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from connector.mapping.conditions import Condition
 from connector.mapping.fields import BadValue, FieldValue, fill
@@ -15,8 +15,17 @@ from connector.model.operation import ID_FIELD, MATCHED_BY, Match, Operation, Re
 from connector.model.outcome import Reason
 from connector.model.phone import NumberFormat, Phone, parse_phone
 
-# The subscriptions of the event's person at a provider that run, and whether the ledger knows each as active.
-Active = Callable[[str], Sequence[tuple[Subscription, bool]]]
+
+class Candidate(NamedTuple):
+    """A subscription to which a command of the event's person may go."""
+
+    subscription: Subscription
+    active: bool = False  # the ledger holds it active
+    ended: bool = False  # the ledger holds it ended
+
+
+# The candidates at a provider: those that the ledger holds active, or where it holds none, those that may run all the same.
+Active = Callable[[str], Sequence[Candidate]]
 
 
 class Unfit(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
@@ -141,7 +150,8 @@ class CommandItem:
     sink: str
     action: str
     phone: FieldValue
-    short_number: FieldValue | None  # None: to all active subscriptions
+    only: bool  # to the only subscription that runs, else a person is asked
+    short_number: FieldValue | None  # None: to all active subscriptions, or to the only one
     keyword: FieldValue | None
     price: FieldValue | None
     skip_missing: bool
@@ -170,19 +180,40 @@ class CommandItem:
             for short_number, keyword, known in self._targets(reading, active(self.sink))
         ]
 
-    def _targets(self, reading: Reading, running: Sequence[tuple[Subscription, bool]]) -> list[tuple[str, str, bool]]:
+    def _targets(self, reading: Reading, running: Sequence[Candidate]) -> list[tuple[str, str, bool]]:
         if self.short_number is None or self.keyword is None:
-            if any(not one.short_number or not one.keyword for one, _ in running):
+            if any(not one.subscription.short_number or not one.subscription.keyword for one in running):
                 raise Unfit(
                     Reason.NEEDS_PERSON,
                     "a subscription is known without its short number or keyword, and cannot be named to the provider: "
                     "list it under `subscriptions:` in the config",
                 )
-            return [(one.short_number or "", one.keyword or "", known) for one, known in running]
+            if self.only:
+                running = self._the_only(running)
+            return [(one.short_number or "", one.keyword or "", active) for one, active, _ in running]
         target = (self._text(self.short_number, reading), self._text(self.keyword, reading))
-        wanted = fold(target[0]), fold(target[1])
-        known = any(flag and (fold(one.short_number or ""), fold(one.keyword or "")) == wanted for one, flag in running)
+        wanted = _named(*target)
+        known = any(
+            one.active and _named(one.subscription.short_number, one.subscription.keyword) == wanted for one in running
+        )
         return [(*target, known)]
+
+    def _the_only(self, running: Sequence[Candidate]) -> Sequence[Candidate]:
+        """The one subscription that is meant; raises Unfit where that is none, or could be another one too."""
+        distinct = {_named(one.subscription.short_number, one.subscription.keyword): one for one in running}
+        if len(distinct) == 1 and not any(one.ended for one in running):
+            return list(distinct.values())
+        words = ", ".join(f"{one.subscription.keyword} on {one.subscription.short_number}" for one in distinct.values())
+        if any(one.active for one in running):
+            why = f"{len(distinct)} subscriptions run ({words}), and this can be for one of them alone"
+        elif any(one.ended for one in running):
+            why = "no subscription runs: the person has left"
+        elif distinct:
+            why = f"it is not known which subscription runs ({words})"
+        else:
+            why = "no subscription is known"
+        cure = f"see to it at {self.sink} yourself, then `connector parked discard`"
+        raise Unfit(Reason.NEEDS_PERSON, f"{why}: {cure}")
 
     def _phone(self, reading: Reading) -> Phone:
         written = self._value(self.phone, reading)
@@ -220,3 +251,8 @@ class CommandItem:
             return one.get(reading)
         except TransformFailed as failed:
             raise Unfit(Reason.BAD_VALUE, f"{one.name}: {failed}") from None
+
+
+def _named(short_number: str | None, keyword: str | None) -> tuple[str, str]:
+    """A subscription's name for comparing."""
+    return fold(short_number or ""), fold(keyword or "")

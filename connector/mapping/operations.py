@@ -5,6 +5,7 @@ from typing import Any
 from connector.mapping.conditions import compile_when
 from connector.mapping.context import Context, Findings, Where
 from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single
+from connector.mapping.forms import ways_of
 from connector.mapping.items import CommandItem, CompiledItem, WriteItem
 from connector.mapping.matches import check_match
 from connector.mapping.rules import Command, Rule, Update, Upsert
@@ -67,6 +68,8 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
             findings.add(
                 (*where, group, key.name), "key-set", "the key field is written by `key`", "take it out", key=True
             )
+    schema = context.schemas.get(sink)
+    known = schema.object(name) if schema else None
     consent, flag, opted_out = _consent(context, sink, name, (*item.set, *create))
     if consent and rule.consent is None:
         first = next(field for field in (*item.set, *create) if field in consent)
@@ -84,8 +87,8 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
         sink=sink,
         object=name,
         key=key,
-        set=compile_fields(item.set, (*where, "set"), findings),
-        create=compile_fields(create, (*where, "create"), findings),
+        set=compile_fields(item.set, (*where, "set"), findings, known),
+        create=compile_fields(create, (*where, "create"), findings, known),
         may_create=is_upsert and item.id is None and (item.match is None or item.match.none is IfNone.CREATE),
         skip_missing=item.if_missing == "skip",
         consent=consent,
@@ -98,7 +101,7 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
 
 def _parents(fields: dict[str, Any]) -> tuple[tuple[str, str | None], ...]:
     """The relationships among fields, and the parent's type where it is told."""
-    return tuple((name, value.get("type")) for name, value in fields.items() if isinstance(value, dict))
+    return tuple((name, way.get("type")) for name, value in fields.items() for way in ways_of(value))
 
 
 def _consent(context: Context, sink: str, name: str, fields: tuple[str, ...]) -> tuple[frozenset[str], str | None, str]:
@@ -141,6 +144,13 @@ def _command(item: Command, label: str, where: Where, findings: Findings) -> Com
     _check_target(item, where, findings)
     if item.command == CHANGES_PRICE and item.price is None:
         findings.add(where, "no-price", f"{CHANGES_PRICE} needs a price", 'add price: "{record.…}"')
+    if item.price is not None and item.command == CHANGES_PRICE and item.to == "active_subscriptions":
+        findings.warn(
+            (*where, "to"),
+            "price-to-several",
+            "one price would go to every subscription of the person, and be charged as often",
+            "write `to: only_subscription`, or name the one by `short_number:` and `keyword:`",
+        )
     if item.command != CHANGES_PRICE and item.price is not None:
         findings.add((*where, "price"), "useless-price", f"`{item.command}` takes no price", "take it out", key=True)
 
@@ -153,6 +163,7 @@ def _command(item: Command, label: str, where: Where, findings: Findings) -> Com
         when=None if item.when is None else compile_when(item.when, (*where, "when"), findings),
         sink=provider,
         action=item.command,
+        only=item.to == "only_subscription",
         phone=_single("phone", item.phone, (*where, "phone"), findings),
         short_number=optional("short_number", item.short_number),
         keyword=optional("keyword", item.keyword),
@@ -174,5 +185,5 @@ def _check_target(item: Command, where: Where, findings: Findings) -> None:
             where,
             "no-target",
             "this does not say which subscription",
-            "add to: active_subscriptions, or short_number: and keyword:",
+            "add to: active_subscriptions, to: only_subscription (for a price), or short_number: and keyword:",
         )

@@ -13,9 +13,9 @@ from connector.config.load import did_you_mean
 from connector.mapping.values import fold, present, text
 from connector.model.event import Event
 
-SEGMENT = r'(?:\.[\w-]+|\["[^"\]]*"\])'
+SEGMENT = r'(?:\.[\w-]+|\["[^"\]]*"\]|\[[0-9]{1,4}\])'
 PATH = re.compile(rf"([^\W\d]\w*)({SEGMENT}*)")
-STEP = re.compile(r'\.([\w-]+)|\["([^"\]]*)"\]')
+STEP = re.compile(r'\.([\w-]+)|\["([^"\]]*)"\]|\[([0-9]+)\]')
 
 OPEN_FIELDS = frozenset({"properties", "lookup", "record"})  # what is below them, the sender decides
 CONSENT = ("remaining", "verdict", "scope")  # what the ledger adds to the event
@@ -41,33 +41,43 @@ class Path:
     """A checked path."""
 
     root: str
-    steps: tuple[str, ...] = ()
+    steps: tuple[str | int, ...] = ()  # keys, and places in lists, from 0
 
     @property
     def is_text(self) -> bool:
         """Whether its value is a text wherever it is there."""
         return self.root in TEXTS
 
+    @property
+    def key(self) -> str:
+        """The first step, which is always a key; of a path that has one."""
+        return str(self.steps[0])
+
     def __str__(self) -> str:
-        shown = (f".{step}" if re.fullmatch(r"[\w-]+", step) else f'["{step}"]' for step in self.steps)
-        return self.root + "".join(shown)
+        return self.root + "".join(_shown(step) for step in self.steps)
+
+
+def _shown(step: str | int) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    return f".{step}" if re.fullmatch(r"[\w-]+", step) else f'["{step}"]'
 
 
 def parse_path(written: str) -> Path:
     """Check a path as written; raises BadPath."""
     found = PATH.fullmatch(written)
     if not found:
-        hint = 'write it like msisdn, properties.myproperty or properties["First Name"]'
+        hint = 'write it like msisdn, properties.myproperty, properties["First Name"] or properties.names[0]'
         if "{" in written or "}" in written:
             hint = "write it without braces: they are for texts"
         raise BadPath(f"`{written}` is not a path", hint)
-    steps = tuple(dotted or bracketed for dotted, bracketed in STEP.findall(found[2]))
+    steps = tuple(int(place) if place else dotted or bracketed for dotted, bracketed, place in STEP.findall(found[2]))
     root = _root(found[1])
     if root == "consent":
         if len(steps) != 1 or steps[0] not in CONSENT:
             raise BadPath(f"`{written}` is not known", "there are consent.remaining, consent.verdict and consent.scope")
     elif root in OPEN_FIELDS:
-        if not steps:
+        if not steps or isinstance(steps[0], int):
             raise BadPath(f"`{written}` is not one value", f"name one of its keys: {root}.name")
     elif steps:
         raise BadPath(f"`{root}` has nothing below it", "properties, lookup and record have")
@@ -99,7 +109,9 @@ class Reading(Struct):
         if known is None:
             known = {}
             for key, value in getattr(self.event, root).items():
-                known.setdefault(fold(str(key)), value)
+                # Nearly all keys are plain words: what fold() does to them, without asking it.
+                folded = key.lower() if key.__class__ is str and key.isascii() else fold(str(key))
+                known.setdefault(folded, value)
             self.indexes[root] = known
         return known
 
@@ -107,13 +119,13 @@ class Reading(Struct):
 def getter(path: Path) -> Get:
     """A function that reads the path; None where the value is missing. Never raises, whatever the sender sent."""
     if path.root == "consent":
-        name = path.steps[0]
+        name = path.key
         return lambda reading: present(reading.consent.get(name))
     if path.root == "msisdn":
         return _number
     if not path.steps:
         return _of_event(attrgetter(f"event.{VALUES.get(path.root, path.root)}"))
-    first, rest = path.steps[0], path.steps[1:]
+    first, rest = path.key, path.steps[1:]
     root, folded = path.root, fold(first)
     container = attrgetter(f"event.{root}")
 
@@ -154,7 +166,9 @@ def _of_event(read: Callable[[Reading], Any]) -> Get:
     return get
 
 
-def _below(value: Any, step: str) -> Any:
+def _below(value: Any, step: str | int) -> Any:
+    if isinstance(step, int):
+        return value[step] if isinstance(value, list | tuple) and step < len(value) else None
     if not isinstance(value, Mapping):
         return None
     if step in value:

@@ -129,8 +129,9 @@ class Command(Strict):
     """Which provider, where several take commands."""
     phone: str
     """The subscriber's number, as in "{record.MobilePhone}"."""
-    to: Literal["active_subscriptions"] | None = None
-    """All subscriptions of that number that run."""
+    to: Literal["active_subscriptions", "only_subscription"] | None = None
+    """active_subscriptions: all subscriptions of that number that run. only_subscription: the one that runs; a person is asked
+    where it is not exactly one, as for a price, which is that of one subscription."""
     short_number: str | None = None
     """Instead of `to`: the short number of one subscription."""
     keyword: str | None = None

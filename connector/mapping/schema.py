@@ -8,7 +8,7 @@ from connector.mapping.paths import CONSENT, EVENT_FIELDS, OPEN_FIELDS
 from connector.mapping.rules import MappingFile
 
 WANTED = {"$ref": "#/$defs/Wanted"}
-BELOW = r'^(properties|lookup|record)(\.[^."\[\]]+|\["[^"\]]*"\])+$'
+BELOW = r'^(properties|lookup|record)(\.[^."\[\]]+|\["[^"\]]*"\])(\.[^."\[\]]+|\["[^"\]]*"\]|\[[0-9]{1,4}\])*$'
 CONSENT_TEXT = {
     "remaining": "How many subscriptions of the person still run behind this event.",
     "verdict": "What the event means for consent, all rules considered.",

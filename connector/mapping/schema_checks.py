@@ -49,7 +49,7 @@ def _check_feed(model: MappingFile, feed: FeedSettings, schema: CrmSchema, findi
         if known.field(name) is None:
             _no_field(known, name, ("feed", "fields", number), findings, key=False)
     for path, value, where in asked(model):
-        field = known.field(path.steps[0]) if path.root == "record" else None
+        field = known.field(path.key) if path.root == "record" else None
         if field is not None and can_never_be(value, field):
             findings.warn(
                 where,
@@ -100,8 +100,26 @@ class _Checks:
             self._field(known, field, value, (*where, "set", field), creating=may_create, changing=True)
         for field, value in create.items():
             self._field(known, field, value, (*where, "create", field), creating=may_create, changing=False)
+        groups = (("set", item.set), ("create", create))
+        self._currency(known, {(*where, group, field): field for group, fields in groups for field in fields})
         if may_create:
             self._required(known, (*(item.key or ()), *item.set, *create), (*where, "upsert"))
+
+    def _currency(self, known: ObjectSchema, written: Mapping[Where, str]) -> None:
+        """In an org with several currencies an amount is of its record's, and a record's is that of whoever makes it."""
+        name = known.currency_field
+        if name is None or name.casefold() in {field.casefold() for field in written.values()}:
+            return
+        for where, field in written.items():
+            about = known.field(field)
+            if about is not None and about.money:
+                self._findings.warn(
+                    where,
+                    "no-currency",
+                    f"`{known.name}.{about.name}` is an amount without its currency: a new record has that of the connector's user",
+                    f'add `{name}: "{{currency}}"`, or the currency itself, such as `{name}: NOK`',
+                )
+                return
 
     def _match(self, known: ObjectSchema, item: Upsert | Update, match: MatchForm, where: Where) -> None:
         """The fields that numbers are looked for in, and the key that is given to the record that has one."""
@@ -138,7 +156,7 @@ class _Checks:
             self._add(where, "key-kind", f"`{full}` is of the kind {field.kind}", "a key must be a text field")
         if may_create and not field.createable:
             self._read_only(full, where, "a new record cannot be given it")
-        if not isinstance(value, dict):
+        if not isinstance(value, dict | list):
             self._tell(misfits(_key_yield(yields(value, where)), field, full, where))
 
     def _field(
@@ -149,11 +167,12 @@ class _Checks:
         if field is None and behind is None:
             _no_field(known, name, where, self._findings, key=True)
             return
-        if isinstance(value, dict):
+        if isinstance(value, dict | list):
             if behind is None:
                 self._no_parent(known, name, field, where)
                 return
-            self._parent(known, behind, value, where)
+            for place, way in [(where, value)] if isinstance(value, dict) else _numbered(value, where):
+                self._parent(known, behind, way, place)
         elif behind is not None and value is not None:
             self._add(
                 where,
@@ -194,7 +213,7 @@ class _Checks:
         keys = [name for name in value if name != "type"]
         full = f"{known.name}.{behind.relationship}"
         parents = {one.casefold(): one for one in behind.parents}
-        if told is None and len(parents) > 1:
+        if told is None and len(parents) > 1 and keys != [ID_FIELD]:
             some = ", ".join(behind.parents[:8])
             self._add(where, "no-type", f"`{full}` points to records of several types", f"add `type:`, one of {some}")
             return
@@ -249,6 +268,10 @@ class _Checks:
                     severity=one.severity,
                 )
             )
+
+
+def _numbered(ways: Sequence[dict[str, Any] | None], where: Where) -> list[tuple[Where, dict[str, Any]]]:
+    return [((*where, number), way) for number, way in enumerate(ways) if way is not None]
 
 
 def _key_yield(known: Yield) -> Yield:

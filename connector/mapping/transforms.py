@@ -1,7 +1,7 @@
 """The transforms of values, in the words of a mapping file. Each is a pure function of a value that is there; no dates, no paths."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Literal
 
@@ -43,9 +43,26 @@ def case(form: Case) -> Step:
     return (lambda value: text(value).upper()) if form == "upper" else (lambda value: text(value).lower())
 
 
-def part(piece: Piece) -> Step:
-    """The first word, all words but the first, or the last word. The rest of a single word is missing."""
+def part(pieces: Piece | Sequence[Piece]) -> Step:
+    """The first word, all words but the first, or the last word; of several pieces each of what the one before has left.
 
+    The rest of a single word is missing. A list has its items for words.
+    """
+    steps = [_piece(pieces)] if isinstance(pieces, str) else [_piece(one) for one in pieces]
+    if len(steps) == 1:
+        return steps[0]
+
+    def take(value: Any) -> Any:
+        for step in steps:
+            value = present(step(value))
+            if value is None:
+                return None
+        return value
+
+    return take
+
+
+def _piece(piece: Piece) -> Step:
     def take(value: Any) -> Any:
         words = value if isinstance(value, list) else text(value).split()
         if not words:

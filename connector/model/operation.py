@@ -23,11 +23,22 @@ class Repeat(StrEnum):
 
 
 class Parent(Struct, omit_defaults=True, frozen=True):
-    """The value of a relationship field: the parent record by its external ID. `object` only where the field takes several types."""
+    """The value of a relationship field: the parent record by its external ID. `object` only where the field takes several types.
+
+    `otherwise` are other ways of naming it, in order, for a CRM that has no record by the first; with `or_none` the field is left out
+    where the CRM has no record by any of them.
+    """
 
     key_field: str
     key: str
     object: str | None = None
+    otherwise: tuple["Parent", ...] = ()
+    or_none: bool = False
+
+    @property
+    def ways(self) -> tuple["Parent", ...]:
+        """All the ways in which it is named, the first one first."""
+        return (self, *self.otherwise)
 
 
 class IfNone(StrEnum):

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     PARENT_FAILED = "parent_failed"
     BAD_COMMAND = "bad_command"  # the provider calls the command malformed
     PROVIDER_DISAGREES = "provider_disagrees"  # it does not know a subscription that the ledger holds active
+    PRICE_NOT_CHANGED = "price_not_changed"  # the provider knows no active subscription whose price it could change
     UNKNOWN = "unknown"  # an error code that nobody has met yet
     # Found while planning.
     MISSING_KEY = "missing_key"

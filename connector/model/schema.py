@@ -45,6 +45,7 @@ class FieldSchema:
     unique: bool = False
     external_id: bool = False
     id_lookup: bool = False  # stands for the record's id without being an external ID
+    money: bool = False  # an amount in the record's currency
     relationship: str | None = None  # the name under which the parent is named by its key
     parents: tuple[str, ...] = ()  # objects that it may point to
 
@@ -61,6 +62,9 @@ class ObjectSchema:
     name: str
     label: str = ""
     fields: tuple[FieldSchema, ...] = ()
+    currency_field: str | None = (
+        None  # the field that says of which currency a record's amounts are, where records have their own
+    )
     _by_name: dict[str, FieldSchema] = field(default_factory=dict, init=False, repr=False, compare=False)
     _by_relationship: dict[str, FieldSchema] = field(default_factory=dict, init=False, repr=False, compare=False)
 

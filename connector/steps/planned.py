@@ -1,15 +1,17 @@
 """A batch of stored events → the plans as the store takes them: units by sink and lane, and what is parked."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from connector.consent.guard import carries_opt_out
 from connector.consent.merges import MERGED
 from connector.mapping.compile import Ruleset
+from connector.mapping.sources import CHANGE
 from connector.model.consent import Phase, Subscription
 from connector.model.event import Event, Verdict
 from connector.model.facts import Alarm
 from connector.model.operation import ServiceCommand
+from connector.model.outcome import Reason
 from connector.model.plan import Plan
 from connector.planning import commands_of, lane_of, plan_in_order, units_of
 from connector.store.inbox import StoredEvent
@@ -106,3 +108,20 @@ def flood(poll: str, most: int) -> Alarm:
         message=f"one poll of the CRM asks for more than {most} commands; all are parked",
         cure="see `connector parked list`, then release or discard them",
     )
+
+
+def asked(batch: Sequence[tuple[int, Event]], planned: Sequence[Planned]) -> Iterator[Alarm]:
+    """A person is called for changes in a CRM that were planned and wait for a decision: one alarm for each CRM."""
+    waiting = Counter(
+        event.provider
+        for (_, event), one in zip(batch, planned, strict=True)
+        if one.reason is Reason.NEEDS_PERSON and event.shape == CHANGE
+    )
+    for crm, count in waiting.items():
+        yield Alarm(
+            kind="needs_person",
+            about=crm,
+            lasts=False,
+            message=f"{count} change{'s' if count > 1 else ''} in {crm} wait{'' if count > 1 else 's'} for a person to decide",
+            cure="see `connector parked list`: each says what is asked, and what to do",
+        )

@@ -9,7 +9,7 @@ from connector.store.units import Settlement, Unit
 
 
 def told(units: Sequence[Unit], settled: Sequence[Settlement], *, now: datetime) -> Iterator[Fact]:
-    """One fact for each unit, and an alarm where ledger and provider disagree."""
+    """One fact for each unit, and an alarm where ledger and provider disagree, or where a price was not changed."""
     for unit, end in zip(units, settled, strict=True):
         yield Settled(
             event=unit.event_key,
@@ -26,4 +26,12 @@ def told(units: Sequence[Unit], settled: Sequence[Settlement], *, now: datetime)
                 lasts=False,
                 message=f"{unit.sink} does not know a subscription that our ledger holds active",
                 cure="see `connector explain` of the event, and look the subscriber up at the provider",
+            )
+        if end.reason is Reason.PRICE_NOT_CHANGED:
+            yield Alarm(
+                kind="price_not_changed",
+                about=unit.event_key,
+                lasts=False,
+                message=f"{unit.sink} has not changed the price of a subscription",
+                cure=f"see `connector explain {unit.event_key}`: the CRM shows an amount that {unit.sink} does not charge",
             )

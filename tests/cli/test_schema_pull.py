@@ -118,8 +118,8 @@ def test_check_holds_the_mappings_against_the_lock_without_asking_anybody(home, 
     path = home.edit("strex-subscription.yaml", "SMS_Keywords__c:", "SMS_Keyword__c:")
     home.edit("strex-log.yaml", "LastName: {from: [lookup.lastName", "Nonsense: {from: [lookup.lastName")
     first, second, third = texts(home.json("check", code=1))
-    assert first.startswith("mappings/strex-log.yaml:39:17: a new `Contact` needs `LastName`")
-    assert second.startswith("mappings/strex-log.yaml:42:11: `Contact` has no field `Nonsense`")
+    assert first.startswith("mappings/strex-log.yaml:42:17: a new `Contact` needs `LastName`")
+    assert second.startswith("mappings/strex-log.yaml:45:11: `Contact` has no field `Nonsense`")
     assert third.startswith(f"mappings/{path.name}:43:11: ")
     assert "did you mean `SMS_Keywords__c`?" in third
 

@@ -19,13 +19,17 @@ FIELD = FieldSchema(
     unique=True,
     external_id=True,
     id_lookup=True,
+    money=True,
     relationship="Who",
     parents=("Contact", "Lead"),
 )
 PLAIN = FieldSchema(name="A")
 SCHEMA = CrmSchema(
     crm="salesforce",
-    objects=(ObjectSchema(name="Task", fields=(FIELD, PLAIN)), ObjectSchema(name="Contact", label="Person")),
+    objects=(
+        ObjectSchema(name="Task", fields=(FIELD, PLAIN), currency_field="CurrencyIsoCode"),
+        ObjectSchema(name="Contact", label="Person"),
+    ),
 )
 TEXT = lock_text(SCHEMA)
 
@@ -34,6 +38,7 @@ def test_what_is_written_is_read_again():
     read = parse_lock(TEXT.encode(), "salesforce", "x")
     assert read.object("contact") == SCHEMA.objects[1]
     assert read.object("TASK").field("interest__C") == FIELD
+    assert read.object("Task").currency_field == "CurrencyIsoCode"
     assert read.object("Task").field("A") == PLAIN
     assert lock_text(read) == TEXT
 
@@ -41,7 +46,7 @@ def test_what_is_written_is_read_again():
 def test_the_text_has_one_order_and_one_line_for_a_field():
     turned = CrmSchema(
         crm="salesforce",
-        objects=(SCHEMA.objects[1], ObjectSchema(name="Task", fields=(PLAIN, FIELD))),
+        objects=(SCHEMA.objects[1], ObjectSchema(name="Task", fields=(PLAIN, FIELD), currency_field="CurrencyIsoCode")),
     )
     assert lock_text(turned) == TEXT
     assert '        "A": {"kind": "text"},\n' in TEXT

@@ -13,7 +13,18 @@ from connector.model.schema import CrmSchema, ObjectSchema
 
 ROOT = Path(__file__).parents[2] / "mappings"
 FILES = sorted([*ROOT.glob("*.yaml"), *(ROOT / "more").glob("*.yaml")])
-OBJECTS = ("Contact", "Opportunity", "SMS_Event__c", "Campaign", "CampaignMember", "Lead", "Task", "Account", "User")
+OBJECTS = (
+    "Contact",
+    "Opportunity",
+    "SMS_Event__c",
+    "Campaign",
+    "CampaignMember",
+    "Lead",
+    "Task",
+    "Event",
+    "Account",
+    "User",
+)
 COMMANDS = frozenset({"stop", "unsubscribe", "changesubscriberprice"})
 PROVIDERS = ("strex", "sumotext", "onlinefundraising", "messagecloud")
 

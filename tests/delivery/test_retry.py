@@ -20,6 +20,7 @@ SINGLE = {
     Reason.PARENT_FAILED,
     Reason.BAD_COMMAND,
     Reason.PROVIDER_DISAGREES,
+    Reason.PRICE_NOT_CHANGED,
     Reason.MISSING_KEY,
     Reason.NEEDS_PERSON,
     Reason.BUG,

@@ -52,6 +52,9 @@ async def test_one_of_two_keywords_leaves_the_other_and_the_flag_alone(world):
     await world.settled()
     assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
     assert {one["keyword"]: one["active"] for one in await world.subscribers()} == {"KATT": False, "HUND": True}
+    traces = [(one["Action__c"], one["Keyword__c"]) for one in await world.records("SMS_Event__c")]
+    assert ("Unsubscribe", "KATT") in traces
+    assert ("Unsubscribe", "HUND") not in traces
     await world.phone(DONOR, "HUND STOPP")
     await world.settled()
     assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True

@@ -16,7 +16,7 @@ from connector.model.problem import ProblemsFound
 
 DAY = timedelta(hours=27)  # behind LONGEST_GAP of the calendar
 
-SINK = 2  # objects of which the sink asks at its start whether their keys are unique: Contact and Opportunity
+SINK = 3  # objects of which the sink asks at its start what it must know: Contact, Opportunity and SMS_Event__c
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from itertools import count
 import pytest
 from flow.world import ROOT, a_world
 
+from connector.model.facts import Settled
+
 DONOR = "+4798079008"
 PEOPLE = 1000
 MOST_CALLS = 2  # for the contacts and the event records of a thousand people
@@ -159,6 +161,77 @@ async def test_an_sms_sent_from_salesforce_is_booked_on_the_contact_that_it_name
     expected = {"Contact__c": known, "Journey__c": "journey-1", "Text__c": "Spring appeal", "Action__c": "SfMcSMS"}
     assert event.items() >= expected.items()
     assert [one["Id"] for one in await world.records()] == [known]
+
+
+async def sent_from_salesforce(world, **properties):
+    """The report of an SMS that was sent from Salesforce; the event record that came of it."""
+    body = envelope({"SystemAction": "SfMcSMS", "SfNameOnMessage": "Spring appeal", **properties})
+    assert await world.callback("dlr", body) == 200
+    await world.settled()
+    return next(iter(await world.records("SMS_Event__c")), None)
+
+
+@pytest.mark.parametrize("name", [2026, 12.5, True])
+async def test_a_name_that_is_a_number_is_kept_as_text(world, name):
+    known = await world.person(LastName="Ås", MobilePhone=DONOR)
+    event = await sent_from_salesforce(world, SfContactId=known, SfNameOnMessage=name)
+    assert event["Text__c"] == str(name).lower()
+    assert world.counts() == {"delivered": 1}
+
+
+@pytest.mark.parametrize("gone", ["deleted", "in no org", "no id"])
+async def test_where_the_contact_of_a_sending_is_gone_the_number_tells_whose_it_is(world, gone):
+    deleted = await world.person(LastName="Deleted", MobilePhone="+4790000009")
+    await world.bin(deleted)
+    known = await world.person(LastName="Ås", MobilePhone=DONOR, SMS_Key__c=DONOR)
+    named = {"deleted": deleted, "in no org": "003000000000009AAA", "no id": "Sent from journey"}[gone]
+    event = await sent_from_salesforce(world, SfContactId=named)
+    assert event["Contact__c"] == known
+    assert world.counts() == {"delivered": 1}
+
+
+async def test_a_sending_to_nobody_whom_the_org_knows_is_a_dead_letter_that_says_so(world):
+    assert (
+        await world.callback("dlr", envelope({"SystemAction": "SfMcSMS", "SfContactId": "003000000000009AAA"})) == 200
+    )
+    for _ in range(20):
+        if world.counts() == {"dead": 1}:
+            break
+        world.clock.ahead += timedelta(minutes=6)
+        world.house.wake("salesforce")
+        before = len(world.told(Settled))
+        await world.until(lambda before=before: len(world.told(Settled)) > before or world.counts() == {"dead": 1})
+    (letter,) = world.house.store.dead_letters.listing()
+    assert letter.reason == "parent_missing"
+    # The printed cure works: the contact is made, and the letter tries again.
+    known = await world.person(LastName="Ås", MobilePhone=DONOR, SMS_Key__c=DONOR)
+    await world.house.store.dead_letters.retry([letter.event_id], now=world.clock.now())
+    world.house.wake("salesforce")
+    await world.settled()
+    assert [one["Contact__c"] for one in await world.records("SMS_Event__c")] == [known]
+
+
+@pytest.mark.parametrize(
+    ("price", "properties", "amount"),
+    [
+        (0, {"NewPrice": 250}, 250),
+        (0, {"Price": "250"}, 250),
+        (None, {"newprice": "250"}, 250),
+        (250, {}, 250),
+        (1, {"NewPrice": 250}, 250),
+        (0, {}, 100),
+        (0, {"NewPrice": 0}, 100),
+        (None, {}, 100),
+    ],
+)
+async def test_the_price_of_a_free_message_is_no_new_amount(world, price, properties, amount):
+    report = action("AlterPrice", price=price)
+    report["properties"] |= properties
+    for body in (action("AlterPrice", price=100), report):
+        assert await world.callback("dlr", body) == 200
+        await world.settled()
+    assert (await world.contact(DONOR))["SMS_Monthly_Amount__c"] == amount
+    assert world.counts() == {"delivered": 2}
 
 
 @pytest.mark.parametrize(

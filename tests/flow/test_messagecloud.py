@@ -304,10 +304,16 @@ async def test_a_stop_for_one_of_two_leaves_the_other_and_the_flag_alone(donors)
     await donors.subscribe("hund")
     await donors.phone("STOP KATT", method="GET")
     await donors.world.settled()
-    assert (await donors.world.contact(DONOR))["SMS_Opt_Out__c"] is False
+    contact = await donors.world.contact(DONOR)
+    assert contact["SMS_Opt_Out__c"] is False
+    # Whoever charges donors sees which keyword has ended.
+    (trace,) = await donors.world.records("SMS_Event__c")
+    ended = {"Contact__c": contact["Id"], "Action__c": "STOP", "Keyword__c": "KATT", "Text__c": "STOP KATT"}
+    assert trace.items() >= ended.items()
     await donors.phone("HUND STOP")
     await donors.world.settled()
     assert (await donors.world.contact(DONOR))["SMS_Opt_Out__c"] is True
+    assert {one["Keyword__c"] for one in await donors.world.records("SMS_Event__c")} == {"KATT", "HUND"}
 
 
 async def test_a_stop_that_comes_before_a_late_status_stands(donors):

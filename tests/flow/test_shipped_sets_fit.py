@@ -1,7 +1,7 @@
 """Each mapping set against the org that it is for, as `check --live` and `schema pull` see it."""
 
 import pytest
-from flow.sets import CONFIGS, copied
+from flow.sets import CONFIGS, copied, report
 from flow.world import CONFIG, a_world
 
 from connector.adapters import build_crms, load_config, mapping_context
@@ -25,3 +25,31 @@ async def test_a_set_fits_its_org(name, tmp_path, secrets):
     schemas = {"salesforce": pulled.schema}
     assert [str(one) for one in rules.misfits(schemas)] == []
     assert consent_problems(read(loaded.path), {"salesforce": crm.consent_fields}, schemas) == []
+
+
+def in_several_currencies(mappings):
+    """The lines that are only for such an org are no comments any more."""
+    for path in mappings.glob("*.yaml"):
+        path.write_text(path.read_text().replace("# CurrencyIsoCode: NOK ", "CurrencyIsoCode: NOK "))
+
+
+@pytest.mark.parametrize("name", ["plain", *sorted(CONFIGS)])
+async def test_in_an_org_with_several_currencies_each_amount_of_a_set_has_a_line_for_its_own(name, tmp_path, secrets):
+    mappings = copied(tmp_path / "mappings", name)
+    config = CONFIGS.get(name, CONFIG)
+    org = a_world(tmp_path, mappings=mappings, config=config, preset=name, currencies=("DKK", "NOK"))
+    async with org as world, Transport() as http:
+        loaded = load_config(tmp_path / "config.yaml")
+        before = load_mappings(mappings, mapping_context(loaded))
+        in_several_currencies(mappings)
+        after = load_mappings(mappings, mapping_context(loaded))
+        crm = build_crms(loaded)["salesforce"]
+        pulled = await http.client(crm.credentials).run(pull(crm, needs(before)["salesforce"]))
+        told = {one.code for one in before.misfits({"salesforce": pulled.schema})}
+        assert told == {"no-currency"}
+        assert [str(one) for one in after.misfits({"salesforce": pulled.schema})] == []
+        async with world.running():
+            assert await world.callback("dlr", report("Recurring", price=200)) == 200
+            await world.settled()
+            gifts = await world.records("GiftTransaction" if name == "nonprofit-cloud" else "Opportunity")
+            assert [one["CurrencyIsoCode"] for one in gifts] == ["NOK"]

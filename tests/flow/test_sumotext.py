@@ -166,7 +166,10 @@ async def test_one_of_two_keywords_leaves_the_flag_alone_and_stop_all_does_not(w
     await callbacks.send("crm", msg="START")
     await callbacks.send("crm", key="OTHERKEY", msg="START")
     await callbacks.send("crm", msg="STOP")
-    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
+    contact = await world.contact(DONOR)
+    assert contact["SMS_Opt_Out__c"] is False
+    (trace,) = await world.records("SMS_Event__c")
+    assert (trace["Contact__c"], trace["Action__c"], trace["Text__c"]) == (contact["Id"], "STOP", "STOP")
     await callbacks.send("crm", msg="START", Name="Bill")
     await callbacks.send("crm", msg="STOP ALL")
     assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True

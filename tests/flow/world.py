@@ -251,11 +251,11 @@ class World:
 
 @asynccontextmanager
 async def a_world(
-    base: Path, *, mappings: Path = ROOT / "mappings", config: str = CONFIG, preset: str = "plain"
+    base: Path, *, mappings: Path = ROOT / "mappings", config: str = CONFIG, preset: str = "plain", **org: Any
 ) -> AsyncIterator[World]:
     """Both sandboxes and a config that knows them."""
     async with (
-        serving(salesforce.build(preset=preset)) as crm,
+        serving(salesforce.build(preset=preset, **org)) as crm,
         serving(strex.build()) as provider,
         aiohttp.ClientSession() as http,
     ):

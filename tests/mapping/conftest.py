@@ -8,6 +8,7 @@ from connector.config.document import parse
 from connector.mapping.apply import intents
 from connector.mapping.compile import Ruleset, compile_mappings
 from connector.mapping.context import Context
+from connector.mapping.items import Candidate
 from connector.model.event import Event
 from connector.model.phone import Phone
 from connector.model.plan import Intents
@@ -79,6 +80,7 @@ def ask(compiled, event) -> Callable[..., Intents]:
         text: str, *, tracing: bool = False, consent=NO_CONSENT, active=(), context=None, **fields: Any
     ) -> Intents:
         rules = compiled(text) if context is None else compiled(text, context=context)
-        return intents(event(**fields), rules, consent=consent, active=lambda _provider: active, tracing=tracing)
+        candidates = [Candidate(*one) for one in active]
+        return intents(event(**fields), rules, consent=consent, active=lambda _provider: candidates, tracing=tracing)
 
     return apply

@@ -306,3 +306,12 @@ def test_files_that_cannot_be_read_are_told_with_all_other_problems(tmp_path, co
 def test_a_directory_that_is_not_there_is_a_problem(tmp_path, context):
     with pytest.raises(ProblemsFound, match="cannot be read"):
         loaded(tmp_path / "none", context)
+
+
+@pytest.mark.parametrize(
+    ("to", "told"),
+    [("active_subscriptions", ["price-to-several"]), ("only_subscription", [])],
+)
+def test_one_price_for_every_subscription_is_warned_of(compiled, to, told):
+    text = command(f'command: changesubscriberprice, phone: "{{msisdn}}", price: 5, to: {to}')
+    assert [one.code for one in compiled(text).warnings] == told

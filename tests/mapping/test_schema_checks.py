@@ -8,7 +8,7 @@ from mapping.crm_schema import CONTACT, CRM
 from connector.config.document import parse
 from connector.mapping.compile import compile_mappings
 from connector.model.problem import ProblemsFound, Severity
-from connector.model.schema import CrmSchema
+from connector.model.schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
 
 HEAD = """\
 on: strex.delivery_report
@@ -103,13 +103,57 @@ def test_names_are_known_without_regard_to_case(found):
         ({"Birthdate": '"{price}"'}, "`Contact.Birthdate` takes a date, and is given a number"),
         ({"Amount__c": '"{received_at}"'}, "`Contact.Amount__c` takes a number, and is given a date with a time"),
         ({"Opt_Out__c": "{from: text, extract: amount}"}, "takes true or false, and is given a number"),
-        ({"FirstName": '"{price}"'}, "`Contact.FirstName` takes a text, and is given a number"),
     ],
 )
 def test_a_value_that_the_field_does_not_take_is_refused(found, fields, told):
     one = only(found(contact(**fields)))
     assert one.startswith("error: f.yaml:9:")
     assert told in one
+
+
+def in_currencies(*money):
+    """The contact of an org with several currencies."""
+    fields = (
+        *(replace(one, money=one.name in money) for one in CONTACT.fields),
+        FieldSchema(
+            name="CurrencyIsoCode", kind=FieldKind.CHOICE, choices=("NOK", "DKK"), createable=True, updateable=True
+        ),
+    )
+    known = ObjectSchema(name="Contact", fields=fields, currency_field="CurrencyIsoCode")
+    return CrmSchema(crm="sf", objects=(known,))
+
+
+def test_an_amount_names_its_currency_where_the_org_has_several(found):
+    amount = {"Amount__c": '"{price}"'}
+    assert found(contact(**amount)) == found(contact(**amount), schemas=in_currencies()) == []
+    (told,) = found(contact(**amount), schemas=in_currencies("Amount__c"))
+    assert told.startswith("warning: ")
+    assert "`Contact.Amount__c` is an amount without its currency" in told
+    assert 'add `CurrencyIsoCode: "{currency}"`' in told
+    assert found(contact(**amount, CurrencyIsoCode='"{currency}"'), schemas=in_currencies("Amount__c")) == []
+    assert (
+        found(contact(create="LastName: x, currencyisocode: NOK", **amount), schemas=in_currencies("Amount__c")) == []
+    )
+
+
+@pytest.mark.parametrize("given", ['"{price}"', '"{service_command}"', "{from: text, extract: amount}"])
+@pytest.mark.parametrize("name", ["FirstName", "Description", "Salutation"])
+def test_a_number_or_flag_may_be_given_to_a_text_field(found, name, given):
+    assert found(contact(**{name: given})) == []
+
+
+@pytest.mark.parametrize("schemas", [{"sf": CRM}, {}], ids=["known", "unknown"])
+@pytest.mark.parametrize(
+    ("value", "as_text"),
+    [(7, "7"), (12.5, "12.5"), (True, "true"), (12345678901234567890123, "12345678901234567890123")],
+)
+def test_a_text_field_is_given_text_where_its_type_is_known(ask, context, schemas, value, as_text):
+    fields = '{FirstName: "{properties.x}", Salutation: {from: properties.x}, Amount__c: "{properties.x}"}'
+    text = f'{HEAD}{{upsert: Contact, key: {{SMS_Key__c: "{{msisdn}}"}}, create: {{LastName: x}}, set: {fields}}}'
+    (write,) = ask(text, context=replace(context, schemas=schemas), properties={"x": value}).operations
+    plain = as_text if value == 12345678901234567890123 else value
+    assert write.set["FirstName"] == write.set["Salutation"] == (as_text if schemas else plain)
+    assert write.set["Amount__c"] == plain
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ PROPERTIES = {
     "Deep": {"Er": {"x": 1}},
     "AccountId": 4828,
     "null": None,
+    "list": [{"Name": "first"}, ["x", "y"]],
 }
 
 
@@ -42,6 +43,12 @@ PROPERTIES = {
         ("properties.deep.er.X", 1),
         ("properties.deep.er.x.y", None),
         ("properties.AccountId", 4828),
+        ("properties.list[0].name", "first"),
+        ("properties.list[1][1]", "y"),
+        ("properties.list[2]", None),
+        ("properties.list.name", None),
+        ("properties.myproperty[0]", None),
+        ('properties["List"][0]["Name"]', "first"),
         ("properties.absent", None),
         ("properties.null", None),
         ("lookup.lastName", None),
@@ -73,7 +80,9 @@ def test_the_exact_key_goes_before_one_in_another_case(event):
         ("properties", "name one of its keys"),
         ("consent.other", "consent.remaining"),
         ("properties..x", "not a path"),
-        ("properties[0]", "not a path"),
+        ("properties[0]", "name one of its keys"),
+        ("properties.x[-1]", "not a path"),
+        ("properties.x[one]", "not a path"),
     ],
 )
 def test_a_path_that_names_nothing_says_what_to_write(path, words):

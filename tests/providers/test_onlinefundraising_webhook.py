@@ -55,6 +55,45 @@ def test_the_documents_example_is_read_whole():
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("TIFO 25", "25"),
+        ("tifo 25 kr", "25"),
+        ("TIFO   25 kr.", "25"),
+        (" Tifo\t25kr!", "25"),
+        ("TIFO kr. 25", "25"),
+        ("TIFO 25,-", "25"),
+        ("TIFO 25,50", "25,50"),
+        ("TIFO 1.000", "1.000"),
+        ("TIFO 1.000,50 kroner", "1.000,50"),
+        ("\u200bTIFO 25", "25"),
+        ("TIFO", None),
+        ("TIFO vi er 25", None),
+        ("TIFO 25 personer", None),
+        ("TIFO tak for 25 år", None),
+        ("TIFO 24.12", None),
+        ("TIFO 90000001", None),
+        ("TIFO 9000 0001", None),
+        ("TIFO 25 100", None),
+        ("TIFO 0", None),
+        ("HJÆLP 25", None),
+        ("25", None),
+        ("25 TIFO", None),
+    ],
+)
+def test_an_amount_that_is_all_that_stands_behind_the_keyword_is_kept(text, amount):
+    assert event(keyword="TIFO", receivedText=text).properties.get("amount") == amount
+
+
+def test_the_amount_of_a_sub_keyword_goes_before_the_text_and_what_the_provider_calls_so_before_both():
+    assert event(keyword="hjælp", subKeyword="100", receivedText="hjælp 100 50").properties["amount"] == "100"
+    assert event(keyword="hjælp 100", receivedText="hjælp 100").properties["amount"] == "100"
+    assert "amount" not in event(keyword="støt", subKeyword="nu", receivedText="støt nu").properties
+    assert event(keyword="TIFO", receivedText="TIFO 25", amount=7).properties["amount"] == 7
+    assert "amount" not in event(keyword=None, receivedText="TIFO 25").properties
+
+
 @pytest.mark.parametrize("number", ["4790000001", "+4790000001", "004790000001", 4790000001])
 def test_a_number_has_its_country_code_with_or_without_a_plus(number):
     assert event(msisdn=number).msisdn == Phone("+4790000001")
@@ -117,13 +156,13 @@ def test_a_stop_that_names_another_keyword_is_for_that_one():
 def test_the_id_of_a_sub_keyword_does_not_name_the_keywords_subscription():
     plain, sub = event(keywordGuid="k-1"), event(keywordGuid="k-2", subKeyword="100")
     assert (plain.keyword_id, plain.properties) == ("k-1", {})
-    assert (sub.keyword_id, sub.properties) == (None, {"subKeyword": "100", "keywordGuid": "k-2"})
+    assert (sub.keyword_id, sub.properties) == (None, {"subKeyword": "100", "keywordGuid": "k-2", "amount": "100"})
 
 
 def test_keyword_and_sub_keyword_may_come_as_one_text():
     found = event(keyword="hjælp 100", keywordGuid="k-2")
     assert (found.keyword, found.keyword_id) == ("hjælp", None)
-    assert found.properties == {"subKeyword": "100", "keywordGuid": "k-2"}
+    assert found.properties == {"subKeyword": "100", "keywordGuid": "k-2", "amount": "100"}
 
 
 @pytest.mark.parametrize("meta", [{"appeal": "spring"}, '{"appeal": "spring"}'])

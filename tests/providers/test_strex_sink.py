@@ -83,6 +83,15 @@ def test_done_and_not_active_are_both_delivered():
     assert outcome(reply(204)) == Delivered(detail="was not active")
 
 
+@pytest.mark.parametrize("known_active", [True, False])
+@pytest.mark.parametrize("answers", [[reply(204)], [reply(404), PONG]], ids=["204", "404"])
+def test_a_price_that_strex_has_not_changed_is_not_delivered(answers, known_active):
+    refused = outcome(*answers, action="changesubscriberprice", price=275, known_active=known_active)
+    assert isinstance(refused, Rejected)
+    assert refused.reason is Reason.PRICE_NOT_CHANGED
+    assert "the price was not changed" in refused.detail
+
+
 @pytest.mark.parametrize("action", ["stop", "unsubscribe"])
 def test_a_404_is_believed_where_the_ping_answers(action):
     gone = outcome(reply(404), PONG, action=action)

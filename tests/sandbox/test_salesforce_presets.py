@@ -250,3 +250,30 @@ async def test_a_plain_org_has_none_of_it():
         assert (await org.call("GET", f"/sobjects/{RD}/describe"))[0] == 404
         await written(org, "Contact", "SMS_Key__c", SMS_Key__c="k-1", LastName="Ås")
         assert await org.rows("Account") == []
+
+
+async def test_in_an_org_with_several_currencies_a_record_has_one_of_them_and_where_none_is_given_the_users_own():
+    async with signed_in(currencies=("NOK", "DKK")) as org:
+        contact = {"LastName": "Ås"}
+        await written(org, "Contact", "SMS_Key__c", SMS_Key__c="k-1", **contact)
+        await written(org, "Contact", "SMS_Key__c", SMS_Key__c="k-2", CurrencyIsoCode="DKK", **contact)
+        assert [one["CurrencyIsoCode"] for one in await org.rows("Contact")] == ["NOK", "DKK"]
+        refusal = await refused(org, "Contact", "SMS_Key__c", SMS_Key__c="k-3", CurrencyIsoCode="SEK", **contact)
+        assert refusal[0] == "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"
+        _, told = await org.call("GET", "/sobjects/Opportunity/describe")
+        (field,) = [one for one in told["fields"] if one["name"] == "CurrencyIsoCode"]
+        assert (field["type"], field["createable"], field["nillable"], field["defaultedOnCreate"]) == (
+            "picklist",
+            True,
+            False,
+            True,
+        )
+        assert [one["value"] for one in field["picklistValues"]] == ["NOK", "DKK"]
+
+
+async def test_a_plain_org_has_events_and_no_currencies():
+    async with signed_in() as org:
+        _, told = await org.call("GET", "/sobjects/Event/describe")
+        assert {"Subject", "StartDateTime", "Description", "WhoId"} <= {one["name"] for one in told["fields"]}
+        assert "CurrencyIsoCode" not in {one["name"] for one in told["fields"]}
+        assert told["keyPrefix"] == "00U"

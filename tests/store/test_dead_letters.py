@@ -104,6 +104,16 @@ async def test_a_released_unit_goes_out_in_its_place(scene, letters):
     assert await scene.claimed() == ["a", "b"]
 
 
+async def test_what_is_parked_before_it_could_be_planned_is_planned_again_when_it_is_released(scene, letters):
+    for key, reason in (("asked", Reason.NEEDS_PERSON), ("failed", Reason.MISSING_KEY)):
+        await scene.keep(key)
+        event_id = scene.store.inbox.get(key).id
+        await scene.store.plans.commit([Planned(event_id=event_id, state=EventState.DEAD, reason=reason)], now=NOW)
+    assert await letters.release([2], now=NOW) == 0
+    assert await letters.release(now=NOW) == 1
+    assert (scene.state("asked"), scene.state("failed")) == (EventState.PENDING, EventState.DEAD)
+
+
 async def test_a_released_opt_out_overtakes(scene, letters):
     await scene.unit("a")
     await scene.unit("out", parked=True, urgent=True)

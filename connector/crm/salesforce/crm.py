@@ -59,7 +59,8 @@ def build(name: str, settings: SalesforceSettings, base: Path, region: str | Non
     )
 
     def prepare(needs: Sequence[Needs]) -> Exchange[None]:
-        return sink.prepare([(one.object, key_field) for one in needs for key_field in one.made_by])
+        keys = [(one.object, key_field) for one in needs for key_field in one.made_by]
+        return sink.prepare(keys, [one.object for one in needs if one.written])
 
     doors = (_door(name, settings.outbound, base),) if settings.outbound else ()
     return Crm(

@@ -1,6 +1,9 @@
-"""Records that cannot go the straight way, because a duplicate rule holds them up or because they were merged into others.
+"""Records that cannot go the straight way, and the ways around.
 
-Each is sent at most once more, to the record where it belongs, or waits for a person who is told the Ids.
+A duplicate rule holds them up, they or their parents were merged into others, the org has no such parent, or a text field was
+given a number.
+
+Each is sent at most once more for each cause, to the record where it belongs, or waits for a person who is told the Ids.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +11,10 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from connector.crm.salesforce import duplicates, heirs
+from connector.crm.salesforce import duplicates, heirs, other_parents
 from connector.crm.salesforce.duplicates import Matches, Policy
 from connector.crm.salesforce.encode import Api, Single
+from connector.crm.salesforce.org_fields import UNREADABLE, OrgFields, may_hold_text
 from connector.crm.salesforce.parcels import Item
 from connector.crm.salesforce.survivors import Survivor, comparable, is_deleted, read, soql, survivors
 from connector.model.exchange import Exchange
@@ -43,6 +47,7 @@ class Detours:
         *,
         policy: Callable[[str], Policy],
         columns: Callable[[RecordWrite], Sequence[str]],
+        fields: OrgFields,
     ) -> None:
         """`policy`: what is done about duplicates of an object; `columns`: what must be known of a record before it is written."""
         self._api = api
@@ -50,28 +55,59 @@ class Detours:
         self._remake = remake
         self._policy = policy
         self._columns = columns
+        self._fields = fields
+        self._renamed: dict[int, RecordWrite] = {}  # the writes whose parents are named in another way by now
 
     @staticmethod
-    def know(outcome: Retry | Rejected, item: Item) -> bool:
-        """Whether there may be a way around this outcome."""
+    def know(outcome: Retry | Rejected, item: Item, *, again: bool) -> bool:
+        """Whether there may be a way around this outcome; `again` for a record that has gone one already."""
+        if other_parents.missing(item.fields, outcome):
+            return True
+        if again:
+            return False
         if outcome.code == duplicates.CODE:
             return not item.allow
-        return outcome.code == DELETED or heirs.misses_heir(outcome)
+        return outcome.code == DELETED or heirs.misses_heir(outcome) or may_hold_text(outcome, item.fields)
 
     def find(self, astray: Sequence[Astray]) -> Exchange[dict[int, Item | Outcome]]:
         """For each of these records what is to be sent instead, or its outcome."""
         held = [one for one in astray if one.outcome.code == duplicates.CODE]
         deleted = [one for one in astray if one.outcome.code == DELETED]
-        orphans = {one.item.index: one.outcome for one in astray if one not in held and one not in deleted}
+        orphans = {one.item.index: one.outcome for one in astray if heirs.misses_heir(one.outcome)}
+        unreadable = [one for one in astray if one.outcome.code == UNREADABLE]
         ways: dict[int, Item | Outcome] = {}
         if held:
             ways |= yield from self._held_up(held)
         if deleted:
             ways |= yield from self._deleted(deleted)
         if orphans:
-            writes = {place: (self._writes[place], outcome) for place, outcome in orphans.items()}
+            writes = {place: (self._write(place), outcome) for place, outcome in orphans.items()}
             changed = yield from heirs.follow_keys(self._api, writes)
             ways |= self._changed(orphans, changed)
+        if unreadable:
+            ways |= yield from self._as_text(unreadable)
+        for one in astray:
+            names = other_parents.missing(one.item.fields, one.outcome)
+            if names and not isinstance(ways.get(one.item.index), Item):
+                ways[one.item.index] = self._parents_otherwise(one.item.index, names)
+        return ways
+
+    def _write(self, place: int) -> RecordWrite:
+        return self._renamed.get(place, self._writes[place])
+
+    def _parents_otherwise(self, place: int, names: list[str]) -> Item | Outcome:
+        """The write with its parents named in the next way."""
+        write = self._renamed[place] = other_parents.named_otherwise(self._write(place), names)
+        return self._remake(place, write, None)
+
+    def _as_text(self, unreadable: Sequence[Astray]) -> Exchange[dict[int, Item | Outcome]]:
+        """What a text field may have refused: sent as text where the org says now that the field holds text."""
+        yield from self._fields.learn_again(one.item.object for one in unreadable)
+        ways: dict[int, Item | Outcome] = {}
+        for one in unreadable:
+            item = one.item
+            changes = self._fields.fitted(item.object, item.fields) is not item.fields
+            ways[item.index] = self._remake(item.index, self._write(item.index), None) if changes else one.outcome
         return ways
 
     def moved(self, records: Mapping[int, str]) -> Exchange[dict[int, Survivor | None] | Retry]:
@@ -171,7 +207,7 @@ class Detours:
             else:
                 parents[place] = one.outcome
         if parents:
-            changed = yield from heirs.follow_ids(self._api, {place: self._writes[place] for place in parents})
+            changed = yield from heirs.follow_ids(self._api, {place: self._write(place) for place in parents})
             ways |= self._changed(parents, changed)
         return ways
 

@@ -52,7 +52,13 @@ def judge(code: str, message: str, *, key_field: str = "", fields: Sequence[str]
     if reason is Reason.NO_ACCESS and fields:
         # It is not the record that the integration user may not touch, but a field of all records.
         reason = Reason.CONFIGURATION
-    field = _guilty_field(message, fields) if reason is Reason.CONFIGURATION else ""
+    if reason is Reason.RECORD_MISSING and fields:
+        # It is not the record itself that is missing, but the one to which the field points.
+        reason = Reason.PARENT_MISSING
+    if reason is Reason.PARENT_MISSING:
+        field = next(iter(fields), "")
+    else:
+        field = _guilty_field(message, fields) if reason is Reason.CONFIGURATION else ""
     return Rejected(reason=reason, detail=detail, code=code, field=field)
 
 

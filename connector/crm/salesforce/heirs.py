@@ -24,6 +24,11 @@ KEYS = 100  # of one query
 FOREIGN = re.compile(r"Foreign key external ID: .* not found for field (\w+) in entity (\w+)", re.DOTALL)
 
 
+def missing_key(detail: str) -> str:
+    """The external ID field by which Salesforce has found no parent; empty where its words are of something else."""
+    return _foreign(detail)[0]
+
+
 def misses_heir(outcome: Retry | Rejected) -> bool:
     """Whether it was refused for a parent, named by an external ID, that may have been merged away."""
     return outcome.reason is Reason.PARENT_MISSING and mergeable(_foreign(outcome.detail)[1])

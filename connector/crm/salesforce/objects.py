@@ -17,6 +17,8 @@ from connector.model.outcome import Reason, Retry
 from connector.model.schema import FieldKind, FieldSchema, ObjectSchema
 
 NOT_MODIFIED = 304
+# Objects have it in orgs with several currencies. Source: Object Reference, "Currency Field Type".
+CURRENCY = "CurrencyIsoCode"
 KINDS = {
     "string": FieldKind.TEXT,
     "encryptedstring": FieldKind.TEXT,
@@ -77,7 +79,12 @@ def _object(name: str, body: Any) -> ObjectSchema | Retry:
         return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a description without fields")
     fields = [_field(read_field(one)) for one in told if isinstance(one, dict)]
     own = str(body.get("name") or name)
-    return ObjectSchema(name=own, label=str(body.get("label") or own), fields=tuple(_demanded(own, fields)))
+    return ObjectSchema(
+        name=own,
+        label=str(body.get("label") or own),
+        fields=tuple(_demanded(own, fields)),
+        currency_field=next((one.name for one in fields if one.name == CURRENCY), None),
+    )
 
 
 def _field(told: FieldInfo) -> FieldSchema:
@@ -95,6 +102,7 @@ def _field(told: FieldInfo) -> FieldSchema:
         unique=told.unique,
         external_id=told.external_id,
         id_lookup=told.id_lookup and kind is not FieldKind.ID,
+        money=told.type == "currency",
         relationship=told.relationship,
         parents=told.parents,
     )

@@ -6,7 +6,6 @@ thousand records; a key that is unique in the org needs no question, for an inse
 Source: Object Reference, "StatusCode" (DUPLICATE_VALUE, REQUIRED_FIELD_MISSING).
 """
 
-from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from itertools import chain
@@ -14,9 +13,9 @@ from typing import Protocol
 
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.decode import Failed, value_of
-from connector.crm.salesforce.describe import fields_of
 from connector.crm.salesforce.encode import QUERY_BATCH, Api, identifier
 from connector.crm.salesforce.errors import holder
+from connector.crm.salesforce.org_fields import OrgFields
 from connector.crm.salesforce.survivors import DELETED, MASTER, mergeable
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
@@ -29,7 +28,6 @@ GONE = frozenset(
 SURE = frozenset(
     {Reason.CONFIGURATION, Reason.BAD_VALUE, Reason.NEEDS_PERSON}
 )  # refusals that are the same for a record that exists
-TRIES = 3  # of describing an object of which the org will not tell: after that its records are looked up
 
 
 class Stance(Enum):
@@ -107,13 +105,12 @@ class Keys:
     known, is met when it is updated by its Id.
     """
 
-    def __init__(self, api: Api, *, inserts: bool) -> None:
+    def __init__(self, api: Api, fields: OrgFields, *, inserts: bool) -> None:
         """`inserts`: whether a record may be made although one with its key may lie in the recycle bin."""
         self._api = api
+        self._fields = fields
         self._inserts = inserts
-        self._described: dict[str, frozenset[str]] = {}  # the unique fields of each object, case-folded
         self._merged: dict[tuple[str, str], frozenset[str] | None] = {}  # case-folded; None: too many to keep
-        self._unanswered: Counter[str] = Counter()
 
     def stances(
         self, writes: Mapping[int, RecordWrite], tasks: Sequence[Task], found: Container[int]
@@ -134,18 +131,11 @@ class Keys:
     def learn(self, keys: Iterable[tuple[str, str]]) -> Exchange[Retry | None]:
         """Ask about these keys (object, external ID), where they are not known. Retry where Salesforce cannot be worked with now."""
         wanted = sorted(set(keys)) if self._inserts else []
-        for name in sorted({name for name, _ in wanted} - self._described.keys()):
-            fields = yield from fields_of(self._api, name)
-            if not isinstance(fields, Retry):
-                self._described[name] = frozenset(field.name.casefold() for field in fields.values() if field.unique)
-            elif fields.reason is not Reason.UNEXPECTED_ANSWER:
-                return fields
-            else:
-                self._unanswered[name] += 1
-                if self._unanswered[name] == TRIES:
-                    self._described[name] = frozenset()
+        trouble = yield from self._fields.learn({name for name, _ in wanted})
+        if trouble is not None:
+            return trouble
         for name, key_field in wanted:
-            if (name, key_field) not in self._merged and self._unique(name, key_field):
+            if (name, key_field) not in self._merged and self._fields.unique(name, key_field):
                 merged = yield from self._merged_away(name, key_field)
                 if isinstance(merged, Retry):
                     return merged
@@ -166,9 +156,6 @@ class Keys:
             return Stance.KNOWN
         merged = self._merged.get((write.object, write.key_field))
         return Stance.ASK if merged is None or write.key.casefold() in merged else Stance.NEW
-
-    def _unique(self, name: str, key_field: str) -> bool:
-        return key_field.casefold() in self._described.get(name, ())
 
     def _merged_away(self, name: str, key_field: str) -> Exchange[frozenset[str] | Retry | None]:
         """The keys in the recycle bin whose records were merged into others; None where they are too many."""

@@ -237,8 +237,8 @@ class Sending:
                 self._later.append(item)
                 return
             outcome = fate or outcome
-        fresh = item.index not in self._went_astray
-        if fresh and isinstance(outcome, Retry | Rejected) and self._detours.know(outcome, item):
+        again = item.index in self._went_astray
+        if isinstance(outcome, Retry | Rejected) and self._detours.know(outcome, item, again=again):
             self._went_astray.add(item.index)
             self._astray[item.index] = Astray(item=item, outcome=outcome)
         elif not self.surprises.met(item, outcome):

@@ -10,6 +10,7 @@ from connector.crm.salesforce.encode import RECORD_ID, Api, BadName, Unencodable
 from connector.crm.salesforce.kin import kin
 from connector.crm.salesforce.lookups import Found, LookUp, Wanted
 from connector.crm.salesforce.matching import PEOPLE, Matching, known_of, same
+from connector.crm.salesforce.org_fields import OrgFields
 from connector.crm.salesforce.parcels import Item
 from connector.crm.salesforce.poison import Suspects
 from connector.crm.salesforce.presence import Keys, Stance
@@ -50,7 +51,8 @@ class SalesforceSink:
         self._duplicates = {entry.casefold(): policy for entry, policy in (duplicates or {}).items()}
         self._recreate = recreate
         self._suspects = Suspects()
-        self._keys = Keys(api, inserts=recreate)
+        self._fields = OrgFields(api)
+        self._keys = Keys(api, self._fields, inserts=recreate)
 
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
         """Write the batch: parents before children, up to a thousand records for one API call.
@@ -83,7 +85,14 @@ class SalesforceSink:
             outcomes |= dict.fromkeys(open_writes, stances)
             return [outcomes[index] for index in range(len(tasks))]
         batch = Batch(tasks, writes, family, outcomes, dict(matching.found))
-        detours = Detours(self._api, writes, partial(self._make, batch), policy=self._policy, columns=self._columns)
+        detours = Detours(
+            self._api,
+            writes,
+            partial(self._make, batch),
+            policy=self._policy,
+            columns=self._columns,
+            fields=self._fields,
+        )
         hunt = self._suspects.hunt()
         sending = Sending(self._api, family, outcomes, self._composite, detours=detours, hunt=hunt)
         yield from self._send(batch, stances, sending, detours)
@@ -97,9 +106,11 @@ class SalesforceSink:
         yield from matching.conclude(outcomes, self.write)
         return [outcomes[index] for index in range(len(tasks))]
 
-    def prepare(self, keys: Sequence[tuple[str, str]]) -> Exchange[None]:
-        """Learn of these keys (object, external ID) what the first batch would have to ask."""
-        yield from self._keys.learn(keys)
+    def prepare(self, keys: Sequence[tuple[str, str]], objects: Sequence[str] = ()) -> Exchange[None]:
+        """Learn of these keys (object, external ID) what the first batch would have to ask, and which fields of objects hold text."""
+        trouble = yield from self._keys.learn(keys)
+        if trouble is None:
+            yield from self._fields.learn(objects)
 
     def _send(self, batch: Batch, stances: Mapping[int, Stance], sending: Sending, detours: Detours) -> Exchange[None]:
         """Send these of the batch. Each has an outcome then, or is a surprise."""
@@ -205,7 +216,7 @@ class SalesforceSink:
         if found is None and (by_id or not write.may_create):
             detail = f"{write.object} has no record with this {write.key_field}"
             return Rejected(reason=Reason.RECORD_MISSING, detail=detail)
-        fields = {**write.create, **write.set} if found is None else dict(write.set)
+        fields = self._fields.fitted(write.object, {**write.create, **write.set} if found is None else write.set)
         left_out: tuple[str, ...] = ()
         if found is not None and write.clears_flag and self._set_by_a_person(task, write, found):
             left_out = tuple(name for name in write.consent if name in fields)

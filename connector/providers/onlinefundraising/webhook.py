@@ -3,6 +3,7 @@
 Source: OnlineFundraising, SMS Inbound Webhooks. The body is an array of one or more messages without an envelope.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +25,12 @@ ACTION = "SmsMO"
 MESSAGE = "message"
 SUB_KEYWORD = "subKeyword"
 META_DATA = "metaData"
+AMOUNT = "amount"  # ours: the amount behind the keyword, for it need not be reserved as a sub keyword
+# “hjælp 100” (SMS Inbound API, Keyword, Examples), and how people write an amount of money: kr 25, 25 kr., 1.000,50 kroner, 25,-
+AMOUNT_ALONE = re.compile(
+    r"(?:(?:kr|dkk)\.? ?)?((?:[1-9][0-9]{0,2}\.[0-9]{3}|[1-9][0-9]{0,4})(?:,[0-9]{1,2})?)(?: ?(?:kr|kroner|dkk|,-|\.-|:-))?[.!]*",
+    re.IGNORECASE,
+)
 # What has a place of its own in an event; all else are its properties, under the names that it came with.
 PLACED = frozenset({"messageguid", "createdts", "channel", "keyword", "keywordguid", "receivedtext", "state", "msisdn"})
 # SMS Inbound Webhooks, `state`. One that nobody has met yet promises nothing.
@@ -82,6 +89,8 @@ class Reader:
         if type(meta := properties.get(META_DATA)) is str:
             properties[META_DATA] = _opened(meta)
         text = as_text(named.get("receivedtext"))
+        if AMOUNT not in properties and (amount := _amount(text, keyword, sub_keyword)) is not None:
+            properties[AMOUNT] = amount
         stopped, meant = self._stop(text, keyword, sub_keyword)
         state = as_text(named.get("state"))
         result, final = STATES.get(state.casefold(), UNKNOWN_STATE) if state else (Result.OK, True)
@@ -129,6 +138,24 @@ def _words(keyword: str | None, sub_keyword: str | None) -> tuple[str | None, st
         return keyword, sub_keyword
     first, _, second = keyword.strip().partition(" ")
     return first, second.strip() or None
+
+
+def _amount(text: str | None, keyword: str | None, sub_keyword: str | None) -> str | None:
+    """The amount that is all that stands behind the keyword, as it is written there: in the sub keyword, else in the text.
+
+    A sentence with a number in it names no amount: the rest of “TIFO 25 people came” is no amount of money.
+    """
+    behind = plain_words(sub_keyword) if sub_keyword is not None else _behind(text, keyword)
+    found = AMOUNT_ALONE.fullmatch(behind) if behind else None
+    return found[1] if found else None
+
+
+def _behind(text: str | None, keyword: str | None) -> str | None:
+    """What a text says behind its keyword; None where it does not begin with that."""
+    if text is None or keyword is None:
+        return None
+    first, _, rest = plain_words(text).partition(" ")
+    return rest if first == plain_words(keyword) else None
 
 
 def _opened(meta: str) -> Any:

@@ -98,6 +98,8 @@ def _outcome(command: ServiceCommand, reply: Reply, *, pong: bool) -> Outcome:
     match reply.status:
         case HTTPStatus.OK:
             return Delivered()
+        case HTTPStatus.NO_CONTENT if command.action == PRICED:
+            return _price_not_changed("204: the subscriber is not active at Strex")
         case HTTPStatus.NO_CONTENT:
             return Delivered(detail="was not active")
         case HTTPStatus.NOT_FOUND:
@@ -130,9 +132,16 @@ def _unknown_to_strex(command: ServiceCommand, *, pong: bool) -> Outcome:
     if not pong:
         detail = "404, and no pong from /api/ping there either: see api.url in the provider's settings"
         return Retry(reason=Reason.WRONG_ADDRESS, detail=detail)
+    if command.action == PRICED:
+        return _price_not_changed("404: Strex does not know this subscriber")
     if command.known_active:
         detail = (
             "Strex does not know this subscriber, whom the ledger holds active: see the keyword and the short number"
         )
         return Rejected(reason=Reason.PROVIDER_DISAGREES, detail=detail)
     return Delivered(absent=True, detail="not known to Strex")
+
+
+def _price_not_changed(why: str) -> Rejected:
+    """What "Service commands" says of 204 and 404: there is no active subscriber, so that no price was changed."""
+    return Rejected(reason=Reason.PRICE_NOT_CHANGED, detail=f"{why}, so the price was not changed")

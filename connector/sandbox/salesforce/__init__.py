@@ -1,7 +1,7 @@
 """A Salesforce org to work against: the real REST protocol over plain HTTP, with an org's rules and an org's faults."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
@@ -23,10 +23,12 @@ def build(
     client_secret: str = "sandbox",  # noqa: S107 - it guards made-up records on a loopback address
     public_key: str | None = None,
     bare: bool = False,
+    currencies: Sequence[str] = (),
 ) -> web.Application:
     """An org whose records live in `database`, a file or memory.
 
     `preset` is the kind of org, one of PRESETS; a `bare` one has none of the fields and objects that an administrator makes.
+    With `currencies` it is an org with several currencies, of which the first is that of its users.
     `api_limit` is the number of API calls in 24 hours, `session_seconds` the life of an access token, `clock` gives seconds since
     1970. `public_key` is the RSA key in PEM form that signed assertions are verified with; without it every well-formed assertion
     is accepted.
@@ -35,5 +37,5 @@ def build(
         clock=clock, seconds=session_seconds, client_id=client_id, client_secret=client_secret, public_key=public_key
     )
     kind = PRESETS[preset]
-    records = Database(database, kind.schema(bare=bare), kind.triggers)
+    records = Database(database, kind.schema(bare=bare, currencies=currencies), kind.triggers)
     return Server(records, sessions=sessions, usage=Usage(api_limit, clock), clock=clock).application()

@@ -156,6 +156,18 @@ OBJECTS = (
         key("SMS_Key__c", 80),
     ),
     sobject(
+        "Event",
+        "00U",
+        text("Subject", 255),
+        moment("StartDateTime"),
+        moment("EndDateTime"),
+        checkbox("IsAllDayEvent"),
+        text("Location", 255),
+        long_text("Description"),
+        reference("WhoId", "Contact", "Lead"),
+        reference("WhatId", "Account", "Opportunity", "Campaign", "SMS_Event__c"),
+    ),
+    sobject(
         "Campaign",
         "701",
         text("Name", 80, required=True),

@@ -1,11 +1,12 @@
 """The kinds of org that the sandbox can play besides a plain one: which objects each has, and what its code does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from connector.sandbox.salesforce import nonprofit_cloud, npsp, org
 from connector.sandbox.salesforce.fields import Field, SObject
+from connector.sandbox.salesforce.org import picklist
 from connector.sandbox.salesforce.schema import Schema
 from connector.sandbox.salesforce.triggers import Triggers
 
@@ -18,14 +19,20 @@ class Preset:
     added: Mapping[str, tuple[Field, ...]]  # fields of objects that a plain org has too
     triggers: Triggers
 
-    def schema(self, *, bare: bool = False) -> Schema:
-        """The objects of such an org as an administrator has set it up, or `bare`: without what an administrator makes."""
+    def schema(self, *, bare: bool = False, currencies: Sequence[str] = ()) -> Schema:
+        """The objects of such an org as an administrator has set it up, or `bare`: without what an administrator makes.
+
+        With `currencies` it is an org with several: each record has one, where none is given the first, the users' own.
+        """
         schema = Schema(org.OBJECTS)
         for known in self.objects:
             schema.put(known)
         for name, fields in self.added.items():
             known = schema.objects[name]
             schema.put(replace(known, fields=(*known.fields, *fields)))
+        for known in tuple(schema.objects.values()) if currencies else ():
+            own = picklist("CurrencyIsoCode", *currencies, default=currencies[0], required=True, restricted=True)
+            schema.put(replace(known, fields=(*known.fields, own)))
         if not bare:
             return schema
         return Schema(

@@ -1,0 +1,135 @@
+"""A parent that can be named in several ways, a text field that is given a number: what the org refuses is sent as it can be taken."""
+
+import pytest
+from crm.salesforce_writes import contact, deliver, event, reasons, sink
+from msgspec.structs import replace
+
+from connector.crm.salesforce.other_parents import missing, named_otherwise
+from connector.model.operation import Parent
+from connector.model.outcome import Delivered, Reason, Rejected, Retry
+
+NOBODY = "003000000000009AAA"
+BY_KEY = Parent("SMS_Key__c", "k")
+
+
+def about(key, *ways, or_none=False, **fields):
+    first, *others = ways
+    parent = replace(first, otherwise=tuple(others), or_none=or_none)
+    return event(key, **{"Contact__r": parent, **fields})
+
+
+@pytest.fixture
+async def known(org):
+    """The Id of a contact that has the key."""
+    (made,) = await deliver(org, contact("k"))
+    return made.record_id
+
+
+async def parents(org):
+    return {one["Event_Key__c"]: one["Contact__c"] for one in await org.records("SMS_Event__c")}
+
+
+async def test_the_first_parent_that_the_org_has_is_named(org, known):
+    absent = Parent("SMS_Key__c", "absent")
+    outcomes = await deliver(
+        org,
+        about("a", Parent("Id", known), absent),
+        about("b", Parent("Id", NOBODY), BY_KEY),
+        about("c", Parent("Id", "Sent from journey"), BY_KEY),
+        about("d", Parent("Id", NOBODY), absent, BY_KEY),
+        about("e", absent, Parent("Id", known)),
+    )
+    assert reasons(outcomes) == [None] * 5
+    assert await parents(org) == dict.fromkeys("abcde", known)
+
+
+async def test_a_contact_in_the_recycle_bin_is_no_parent(org, known):
+    await org.control("POST", "delete", json={"object": "Contact", "ids": [known]})
+    (made,) = await deliver(org, contact("other"))
+    outcomes = await deliver(org, about("a", Parent("Id", known), Parent("SMS_Key__c", "other")))
+    assert reasons(outcomes) == [None]
+    assert await parents(org) == {"a": made.record_id}
+
+
+async def test_where_no_parent_is_there_the_record_waits_or_goes_without(org):
+    absent = Parent("SMS_Key__c", "absent")
+    outcomes = await deliver(
+        org,
+        about("a", Parent("Id", NOBODY), absent),
+        about("b", Parent("Id", NOBODY), absent, or_none=True),
+        about("c", Parent("Id", NOBODY), or_none=True),
+    )
+    assert isinstance(outcomes[0], Retry)
+    assert reasons(outcomes) == [Reason.PARENT_MISSING, None, None]
+    assert await parents(org) == {"b": None, "c": None}
+
+
+async def test_one_lookup_that_leads_nowhere_has_its_true_reason(org):
+    outcomes = await deliver(org, event("a", Contact__c=NOBODY))
+    assert isinstance(outcomes[0], Rejected)
+    assert reasons(outcomes) == [Reason.PARENT_MISSING]
+
+
+async def test_a_record_that_is_not_there_under_its_id_has_its_true_reason(org):
+    outcomes = await deliver(org, contact("k").at(NOBODY, {"LastName": "Ås"}))
+    assert reasons(outcomes) == [Reason.RECORD_MISSING]
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+async def test_a_text_field_is_given_text(org, prepared):
+    by = sink()
+    if prepared:
+        await org.run(by.prepare([], ["SMS_Event__c"]))
+    others = [event(f"o{number}") for number in range(30)]
+    loose = event("a", Text__c=2026, Journey__c=12.5, Keyword__c=True, Amount__c=7, Service_Command__c=True)
+    outcomes = await deliver(org, *others, loose, by=by)
+    assert all(isinstance(one, Delivered) for one in outcomes)
+    (record,) = [one for one in await org.records("SMS_Event__c") if one["Event_Key__c"] == "a"]
+    assert (record["Text__c"], record["Journey__c"], record["Keyword__c"]) == ("2026", "12.5", "true")
+    assert (record["Amount__c"], record["Service_Command__c"]) == (7, True)
+    # From then on nothing is refused.
+    before = len(org.sent)
+    assert reasons(await deliver(org, event("b", Text__c=2027), by=by)) == [None]
+    assert len(org.sent) == before + 1
+
+
+async def test_what_cannot_be_read_otherwise_stays_refused(org):
+    outcomes = await deliver(org, event("a", Occurred_At__c="yesterday", Service_Command__c=True), event("b"))
+    assert reasons(outcomes) == [Reason.BAD_VALUE, None]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "names"),
+    [
+        (
+            Rejected(reason=Reason.PARENT_MISSING, code="INVALID_CROSS_REFERENCE_KEY", field="Contact__c"),
+            ["Contact__r"],
+        ),
+        (Rejected(reason=Reason.PARENT_MISSING, code="INVALID_CROSS_REFERENCE_KEY", field="WhoId"), ["Who"]),
+        (Rejected(reason=Reason.RECORD_MISSING, code="INVALID_CROSS_REFERENCE_KEY"), ["Contact__r", "Who"]),
+        (Rejected(reason=Reason.PARENT_MISSING, code="INVALID_CROSS_REFERENCE_KEY", field="OwnerId"), []),
+        (
+            Retry(
+                reason=Reason.PARENT_MISSING,
+                detail="INVALID_FIELD: Foreign key external ID: x not found for field Key__c in entity Lead",
+            ),
+            ["Lead__r"],
+        ),
+        (Rejected(reason=Reason.VALIDATION), []),
+    ],
+)
+def test_the_parent_that_is_blamed_is_named_otherwise(outcome, names):
+    fields = {
+        "Contact__r": Parent("Id", NOBODY, otherwise=(BY_KEY,)),
+        "Who": Parent("Id", NOBODY, or_none=True),
+        "Lead__r": Parent("Key__c", "x", otherwise=(BY_KEY,)),
+        "Owner": Parent("Id", NOBODY),
+        "Name": "x",
+    }
+    assert missing(fields, outcome) == names
+    write = named_otherwise(replace(event("a"), set=fields), names)
+    assert write.set == {
+        name: BY_KEY if name in names else value
+        for name, value in fields.items()
+        if not (name in names and name == "Who")
+    }

@@ -1,0 +1,94 @@
+"""An amount that a person changes in Salesforce: it goes to one subscription and is really changed there, or a person is told."""
+
+import pytest
+from flow.test_examples import DONOR, action
+from flow.world import a_world
+
+
+@pytest.fixture
+async def world(tmp_path, secrets):
+    async with a_world(tmp_path) as made, made.running():
+        await made.poll()
+        yield made
+
+
+async def joined(world, *keywords):
+    """A donor who has joined these keywords by SMS; the contact, as the feed has seen it."""
+    for keyword in keywords:
+        await world.phone(DONOR, keyword)
+    await world.settled()
+    await world.poll()
+    return (await world.contact(DONOR))["Id"]
+
+
+async def prices(world):
+    return [(one["keyword"], one["price"]) for one in await world.orders() if one["action"] == "changesubscriberprice"]
+
+
+async def test_a_new_amount_goes_to_the_one_subscription_that_runs(world):
+    await world.person(Id=await joined(world, "KATT"), SMS_Monthly_Amount__c=275)
+    await world.poll()
+    assert await prices(world) == [("KATT", 275)]
+
+
+async def test_one_amount_is_never_sent_to_two_subscriptions(world):
+    await world.person(Id=await joined(world, "KATT", "HUND"), SMS_Monthly_Amount__c=275)
+    await world.poll()
+    assert await prices(world) == []
+    (letter,) = world.house.store.dead_letters.listing(parked=True)
+    assert letter.reason == "needs_person"
+    assert "KATT on 2002, HUND on 2002" in letter.detail
+    assert world.alarms.count("needs_person") == 1
+    # Whichever way it is decided: sent when one of them runs, or never.
+    await world.phone(DONOR, "STOP HUND")
+    await world.settled()
+    assert await world.house.store.dead_letters.release([letter.event_id], now=world.clock.now()) == 1
+    world.house.wake("plan")
+    await world.settled()
+    assert await prices(world) == [("KATT", 275)]
+    assert world.balanced()
+
+
+async def test_an_amount_of_nobody_known_is_not_sent_to_all_that_are_configured(world):
+    await world.person(LastName="Ås", MobilePhone=DONOR, SMS_Monthly_Amount__c=275)
+    await world.poll()
+    assert await prices(world) == []
+    assert [one.reason for one in world.house.store.dead_letters.listing(parked=True)] == ["needs_person"]
+
+
+async def left_at_strex(world):
+    """The subscription has ended at Strex, and no report has told of it."""
+    contact = await joined(world, "KATT")
+    gone = [{"phone": DONOR, "keyword": "KATT", "active": False}]
+    await world.post(f"{world.strex}/_sandbox/subscribers", gone, method="PUT")
+    return contact
+
+
+async def unknown_to_strex(world):
+    """Only a report tells of the subscription."""
+    assert await world.callback("dlr", action("Subscribe")) == 200
+    await world.settled()
+    await world.poll()
+    return (await world.contact(DONOR))["Id"]
+
+
+@pytest.mark.parametrize(("arranged", "status"), [(left_at_strex, 204), (unknown_to_strex, 404)], ids=["204", "404"])
+async def test_a_price_that_strex_has_not_changed_is_told_to_a_person(world, arranged, status):
+    await world.person(Id=await arranged(world), SMS_Monthly_Amount__c=275)
+    await world.poll()
+    assert [one["answer"] for one in await world.orders()] == [status]
+    (letter,) = world.house.store.dead_letters.listing()
+    assert letter.reason == "price_not_changed"
+    assert letter.detail.startswith(f"{status}: ")
+    assert world.alarms.count("price_not_changed") == 1
+    # The printed cure: a person has put it right by hand.
+    assert await world.house.store.dead_letters.give_up([letter.event_id], now=world.clock.now()) == 1
+    assert world.house.store.dead_letters.grouped() == {}
+    assert world.balanced()
+
+
+async def test_an_opt_out_of_who_is_not_active_any_more_is_done(world):
+    await world.person(Id=await left_at_strex(world), SMS_Opt_Out__c=True)
+    await world.poll()
+    assert [one["answer"] for one in await world.orders()] == [204]
+    assert world.house.store.dead_letters.grouped() == {}

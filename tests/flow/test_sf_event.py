@@ -1,0 +1,47 @@
+"""The example mapping for `SfEvent`: the event or task of the calendar that a sending names is told what became of it."""
+
+import shutil
+
+import pytest
+from flow.test_examples import envelope
+from flow.world import ROOT, a_world
+
+from connector.steps.trials import try_cases
+
+
+@pytest.fixture
+async def world(tmp_path, secrets):
+    mappings = tmp_path / "mappings"
+    shutil.copytree(ROOT / "mappings", mappings, ignore=lambda *_: ["more", "npsp", "nonprofit-cloud"])
+    shutil.copy(ROOT / "mappings" / "more" / "strex-sf-event.yaml", mappings)
+    async with a_world(tmp_path, mappings=mappings) as made, made.running():
+        await made.poll()
+        yield made
+
+
+async def test_its_own_examples_hold_and_it_has_no_warnings(world):
+    rules = world.house.road.rules
+    assert rules.warnings == ()
+    assert [trial for trial in try_cases(rules) if trial.differences] == []
+
+
+@pytest.mark.parametrize("name", ["Event", "Task"])
+@pytest.mark.parametrize("length", [15, 18])
+async def test_the_record_that_is_named_is_told_the_result(world, name, length):
+    known = await world.person(LastName="Ås")
+    record = await world.person(name, Subject="Call")
+    properties = {"SystemAction": "SfMcSMS", "SfContactId": known, "SfEvent": record[:length]}
+    assert await world.callback("dlr", envelope(properties)) == 200
+    await world.settled()
+    (told,) = await world.records(name)
+    assert (told["Description"], told["Subject"]) == ("SMS Ok Delivered", "Call")
+    assert [one["Contact__c"] for one in await world.records("SMS_Event__c")] == [known]
+
+
+async def test_a_name_that_is_no_record_holds_nothing_up(world):
+    known = await world.person(LastName="Ås")
+    properties = {"SystemAction": "SfMcSMS", "SfContactId": known, "SfEvent": "Sent from journey"}
+    assert await world.callback("dlr", envelope(properties)) == 200
+    await world.settled()
+    assert [one["Contact__c"] for one in await world.records("SMS_Event__c")] == [known]
+    assert world.counts() == {"delivered": 1}
