@@ -14,6 +14,7 @@ from connector.consent.changes import NUMBER_CHANGED
 from connector.consent.decide import Ruling, decide, strongest
 from connector.consent.guard import carries_opt_out, permit
 from connector.consent.merges import MERGED
+from connector.consent.reach import ends_subscriptions, unreached
 from connector.consent.standing import Standing, decisions, same, stand
 from connector.mapping.apply import intents
 from connector.mapping.compile import Ruleset
@@ -56,7 +57,11 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
         if ruling.superseded_by is not None:
             return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by, trace=wanted.trace)
         wanted = _ask(event, rules, known, standing, ruling, word, tracing=tracing)
-    return _conclude(wanted, ruling, word, rules.version)
+    done = _conclude(wanted, ruling, word, rules.version)
+    if word is not Verdict.OPT_OUT:
+        return done
+    missed = _unreached(event, ruling, done.operations, rules, known, standing)
+    return replace(done, unreached=missed, notes=(*done.notes, *map(_untold, missed))) if missed else done
 
 
 def _decide(
@@ -112,6 +117,30 @@ def _with_keyword(one: Subscription, configured: Sequence[Subscription]) -> Subs
                 one, keyword=one.keyword or other.keyword, short_number=one.short_number or other.short_number
             )
     return one
+
+
+def _unreached(
+    event: Event, ruling: Ruling, operations: Sequence[Operation], rules: Ruleset, known: Known, standing: Standing
+) -> tuple[str, ...]:
+    """The CRMs and providers that this opt-out has to reach and that the mappings do not tell of it."""
+    context = rules.context
+    carried = () if event.provider in context.one_way else context.commands.items()
+    return unreached(
+        event,
+        ruling,
+        operations,
+        crms=[name for name, objects in context.consent_fields.items() if objects],
+        providers=[
+            name
+            for name, commands in carried
+            if ends_subscriptions(commands) and to_whom(name, standing, known.configured)
+        ],
+        consent_of=context.consent_of,
+    )
+
+
+def _untold(system: str) -> str:
+    return f"no rule tells {system} of this opt-out"
 
 
 def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> Plan:

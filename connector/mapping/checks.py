@@ -1,19 +1,18 @@
-"""What is wrong with rules as a whole: never reached, without effect, reading what is not there, leaving opt-outs unmet."""
+"""What is wrong with rules as a whole: never reached, without effect, reading what is not there."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connector.config.load import did_you_mean
 from connector.mapping.conditions import covers
-from connector.mapping.context import Context, Findings, Where
+from connector.mapping.context import Findings, Where
 from connector.mapping.forms import Transform
 from connector.mapping.paths import BadPath, Path, parse_path
 from connector.mapping.rules import Command, FeedSettings, MappingFile, Rule, Test, When
 from connector.mapping.sources import CHANGE
 from connector.mapping.templates import parse_template
-from connector.mapping.values import fold, text
+from connector.mapping.values import fold
 from connector.model.operation import ID_FIELD
-from connector.model.problem import Problem
 
 KeyFields = Mapping[str, Mapping[str, Sequence[str]]]  # CRM → watched object → external ID fields
 
@@ -66,41 +65,8 @@ def _record_fields(when: When | None) -> set[str]:
     return {fold(path.steps[0]) for _, path in _when_paths(when, ()) if path.root == "record"}
 
 
-def unmet_opt_outs(models: Sequence[tuple[MappingFile, Findings]], context: Context) -> list[Problem]:
-    """The sources whose opt-outs no rule is for: a donor's STOP would take no effect."""
-    problems: list[Problem] = []
-    for source, has_opt_outs in context.sources.items():
-        seen = [(model, findings.document) for model, findings in models if source in _on(model)]
-        if not has_opt_outs or any(_meets_opt_outs(rule) for model, _ in seen for rule in model.rules):
-            continue
-        document = seen[0][1] if seen else None
-        problems.append(
-            Problem(
-                file=document.file if document else "mappings",
-                position=document.at(("on",)) if document else None,
-                code="opt-outs-unmet",
-                message=f"no rule is for the opt-outs of {source}",
-                hint="add a rule with `consent: opt_out`, or with `when: {verdict: opt_out}`",
-            )
-        )
-    return problems
-
-
 def _on(model: MappingFile) -> list[str]:
     return model.on if isinstance(model.on, list) else [model.on]
-
-
-def _meets_opt_outs(rule: Rule) -> bool:
-    """Whether a rule is for opt-outs as far as can be told by looking: it says so, or it takes all events and does something."""
-    if rule.ignore:
-        return False
-    if rule.consent == "opt_out" or rule.when is None:
-        return True
-    for written, wanted in (rule.when.model_extra or {}).items():
-        literals = wanted if isinstance(wanted, list) else [wanted]
-        if fold(written) in {"verdict", "consent.verdict"} and "opt_out" in {fold(text(one)) for one in literals}:
-            return True
-    return False
 
 
 def check_record_paths(models: Sequence[tuple[MappingFile, Findings]], keys: KeyFields) -> None:

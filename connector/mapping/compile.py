@@ -9,7 +9,7 @@ from pathlib import Path
 from connector.config.document import Document, read
 from connector.config.load import load
 from connector.mapping.cases import Case, Frame
-from connector.mapping.checks import check_record_paths, check_rules, unmet_opt_outs
+from connector.mapping.checks import check_record_paths, check_rules
 from connector.mapping.conditions import Condition, compile_when
 from connector.mapping.context import Context, Findings
 from connector.mapping.items import CompiledItem, WriteItem
@@ -74,6 +74,7 @@ class Ruleset:
     version: str  # of the files' text
     files: tuple[CompiledFile, ...]
     feeds: Mapping[str, Mapping[str, FeedPlan]]  # CRM → object → what to read
+    context: Context  # what the config said when they were compiled
     warnings: tuple[Problem, ...] = ()
     clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
     _read: tuple[tuple[MappingFile, Findings], ...] = field(default=(), repr=False)
@@ -137,8 +138,6 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
     check_record_paths(models, {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()})
     for _, findings in models:
         found += findings.problems
-    if len(models) == len(documents) and not problems:
-        found += unmet_opt_outs(models, context)  # which can be told only when all files could be read
     if any(problem.severity is Severity.ERROR for problem in found):
         raise ProblemsFound(sorted(found, key=_place))
     return Ruleset(
@@ -146,6 +145,7 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
         files=tuple(files),
         clock_tolerance=context.clock_tolerance,
         feeds=feeds,
+        context=context,
         warnings=tuple(found),
         _read=tuple(models),
         _by_source=_index(files),

@@ -79,7 +79,7 @@ REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0
     WHERE id IN (SELECT value FROM json_each(?))"""
 DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead' AND {PARKED_PLANLESS}
     AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
-    AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
+    AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) RETURNING id"""  # noqa: S608 - constants of this file.
 DISCARD = "UPDATE units SET state = 'discarded', in_doubt = 0 WHERE id IN (SELECT value FROM json_each(?))"
 
 
@@ -160,10 +160,11 @@ class DeadLetters:
             replanned = connection.execute(
                 "UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE state = 'dead' "  # noqa: S608 - constants.
                 f"AND NOT {PARKED_PLANLESS} "
-                f"AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS}",
+                f"AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS} RETURNING id",
                 chosen,
-            ).rowcount
-            return revived + replanned
+            ).fetchall()
+            consents.plan_anew(connection, [event_id for (event_id,) in replanned])
+            return revived + len(replanned)
 
         return await self._writer.run(work)
 
@@ -202,10 +203,11 @@ def _revive(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetim
 
 
 def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetime) -> int:
-    planless = connection.execute(DISCARD_PLANLESS, {"ids": chosen["ids"], "why": DISCARDED}).rowcount
+    planless = connection.execute(DISCARD_PLANLESS, {"ids": chosen["ids"], "why": DISCARDED}).fetchall()
+    consents.close_all(connection, [event_id for (event_id,) in planless], now)
     units = read_rows(connection, UNITS, chosen)
     if not units:
-        return planless
+        return len(planless)
     connection.execute(DISCARD, (as_list([unit[0] for unit in units]),))
     fates = fates_of(connection, {unit[1] for unit in units})
     move_events(
@@ -218,7 +220,7 @@ def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: dateti
     at = micros(now)
     consents.answer(connection, [(unit[1], unit[2], Phase.FAILED.value, DISCARDED, at) for unit in units])
     consents.close(connection, [(unit[1], unit[2], at) for unit in units])
-    return planless + len(units)
+    return len(planless) + len(units)
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:
