@@ -16,6 +16,7 @@ from connector.model.problem import Problem, ProblemsFound
 
 DRAFT = "http://json-schema.org/draft-07/schema#"  # the newest that the YAML language server reads
 SHOWN = 12  # known words that are listed when none is close
+CHANNELS = ("sms", "mail", "fax", "call", "whatsapp")
 CLOSE = 0.6  # similarity from which a word is taken for a misspelling
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -114,13 +115,20 @@ def load(document: Document, model: type[M]) -> M:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint for a word that is not known: the closest known one, or all of them where they are few; else empty."""
     words = list(dict.fromkeys(known))
-    folded = {candidate.casefold(): candidate for candidate in words}
+    channels = _channels(word)
+    folded = {candidate.casefold(): candidate for candidate in words if _channels(candidate) == channels}
     close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=CLOSE)
     if close:
         return f"did you mean `{folded[close[0]]}`?"
     if words and len(words) <= SHOWN:
         return "known: " + ", ".join(sorted(words))
     return ""
+
+
+def _channels(word: str) -> frozenset[str]:
+    """The channels that a name speaks of. HasOptedOutOfSMS is no misspelling of HasOptedOutOfEmail."""
+    folded = word.casefold()
+    return frozenset(channel for channel in CHANNELS if channel in folded)
 
 
 def schema(model: type[BaseModel], *, title: str) -> dict[str, Any]:

@@ -24,6 +24,9 @@ class Context:
     crms: tuple[str, ...]  # names of the configured CRMs
     commands: Mapping[str, frozenset[str]] = field(default_factory=dict)  # provider → the commands that it takes
     consent_fields: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
+    words: Mapping[str, Mapping[str, tuple[str, ...]]] = field(
+        default_factory=dict
+    )  # provider → path → what it sends there
     one_way: frozenset[str] = frozenset()  # CRMs whose own opt-outs are told to no provider (`consent: one_way`)
     schemas: Mapping[str, CrmSchema] = field(
         default_factory=dict

@@ -59,7 +59,9 @@ ENTRIES = """SELECT entry.id, entry.event_id, entry.event_key, entry.phase, coal
     FROM ledger AS entry LEFT JOIN ledger AS decided ON decided.id = entry.of_id"""
 UNCONFIRMED = """SELECT event_id, event_key, sink, since, failed FROM obligations INDEXED BY obligations_open
     WHERE closed_at IS NULL AND (since <= :latest OR sink LIKE '%' || :no_rule) ORDER BY since LIMIT :limit"""
-CLOSE_ALL = """UPDATE obligations SET closed_at = ? WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NULL"""
+CLOSE_ALL = (
+    """UPDATE obligations SET closed_at = ? WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NULL"""
+)
 FORGET = "DELETE FROM obligations WHERE event_id IN (SELECT value FROM json_each(?))"
 
 

@@ -2,8 +2,8 @@
 
 import sqlite3
 
-from connector.model.event import Event
 from connector.model.consent import NO_RULE
+from connector.model.event import Event
 from connector.model.lifecycle import EventState
 from connector.store.consents import plan_anew
 from connector.store.questions import Question, open_questions, row_of
