@@ -212,7 +212,9 @@ def plan_in_order(
         ledger = now.setdefault(event.msisdn.e164, []) if event.msisdn else []
         try:
             others = event.verdict is Verdict.OPT_IN and event.object is not None and others_out(event)
-            known = Known(ledger=tuple(ledger), configured=tuple(configured), others_opted_out=others)
+            # Planned once more, an event is held against what was known before it.
+            before = tuple(entry for entry in ledger if entry.event_id != event_id)
+            known = Known(ledger=before, configured=tuple(configured), others_opted_out=others)
             done = plan(event, rules, known)
         except Exception as error:  # noqa: BLE001 - a bug must cost one event, never the road.
             done = Plan(state=EventState.DEAD, reason=Reason.BUG, detail=_place(error))

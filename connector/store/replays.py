@@ -1,4 +1,7 @@
-"""Replaying: an event that led to nothing is planned once more. Reading it again is the affair of its provider's door."""
+"""Replaying: an event that led to nothing, or whose opt-out no rule has told to others, is planned once more.
+
+Reading it again is the affair of its provider's door.
+"""
 
 import sqlite3
 
