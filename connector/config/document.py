@@ -19,6 +19,9 @@ from connector.model.problem import Position, Problem, ProblemsFound, Severity
 
 MAX_BYTES = 1024 * 1024  # a mapping of this size has 20,000 lines; more is a mistake or an attack
 MAX_DEPTH = 30  # levels of nesting: the grammar needs fewer than ten
+# Single, double, low and angle quotation marks.
+QUOTATION_MARKS = frozenset("\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a")
+CURLY_CURE = "write straight quotes, \" or '"
 # A comment has a blank behind its `#`; `Gift #1` is a text that YAML would cut.
 CUT_TEXT = re.compile(r"[ \t]+#[^\s#!]")
 
@@ -34,6 +37,7 @@ class Document:
     digest: str = ""  # of its text, SHA-256 in hex
     warnings: tuple[Problem, ...] = ()
     blanks: frozenset[Path_] = frozenset()  # keys with nothing behind the colon, unlike an explicit null
+    curly: frozenset[Path_] = frozenset()  # keys, and values, in quotes that are none to YAML
     _values: Mapping[Path_, Position] = field(default_factory=dict, repr=False)
     _keys: Mapping[Path_, Position] = field(default_factory=dict, repr=False)
 
@@ -109,6 +113,7 @@ def parse(text: str | bytes, file: str) -> Document:
         digest=hashlib.sha256(decoded.encode("utf-8", "surrogatepass")).hexdigest(),
         warnings=tuple(reader.problems),
         blanks=frozenset(reader.blanks),
+        curly=frozenset(reader.curly),
         _values=reader.values,
         _keys=reader.keys,
     )
@@ -127,6 +132,7 @@ class _Reader:
         self.values: dict[Path_, Position] = {}
         self.keys: dict[Path_, Position] = {}
         self.blanks: set[Path_] = set()
+        self.curly: set[Path_] = set()
 
     @property
     def failed(self) -> bool:
@@ -174,6 +180,12 @@ class _Reader:
                 f'put it in quotes: "{{{name}}}"',
             )
             return result
+        if (inside := _doubled_template(node)) is not None:
+            message = f"`{{{{ {inside} }}}}` is no template: there are too many braces and no quotes"
+            self.add(
+                node.start_mark, "unquoted-template", message, f'write one pair of braces, in quotes: "{{{inside}}}"'
+            )
+            return result
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode) or (not key_node.value and key_node.style is None):
                 self.add(
@@ -199,12 +211,14 @@ class _Reader:
                 continue
             self.keys[here] = Position(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             self._check_text(key_node)
+            self._check_quotes(key_node, here)
             result[key] = self.build(value_node, here, text)
         return result
 
     def _scalar(self, node: yaml.ScalarNode, path: Path_, text: str) -> Any:
         written: str = node.value
         self._check_text(node)
+        self._check_quotes(node, path)
         if node.style is not None:
             return written
         if CUT_TEXT.match(text, node.end_mark.index):
@@ -220,6 +234,16 @@ class _Reader:
         if not written:
             self.blanks.add(path)
         return plain(written)
+
+    def _check_quotes(self, node: yaml.ScalarNode, path: Path_) -> None:
+        """Word processors and phones make such quotes of the straight ones; to YAML they are a part of the text."""
+        text = node.value
+        if node.style is None and not text.isascii() and text[0] in QUOTATION_MARKS:
+            self.curly.add(path)
+            end = text[-1] if len(text) > 1 and text[-1] in QUOTATION_MARKS else ""
+            shown = f"`{text[0]}` and `{end}` are" if end else f"`{text[0]}` is"
+            message = f"{shown} no quote{'s' if end else ''} to YAML, but a part of the text"
+            self.add(node.start_mark, "curly-quotes", message, CURLY_CURE, Severity.WARNING)
 
     def _check_text(self, node: yaml.ScalarNode) -> None:
         if not node.value.isascii() and any("\ud800" <= character <= "\udfff" for character in node.value):
@@ -286,6 +310,14 @@ def _is_bare_template(node: yaml.MappingNode) -> bool:
     empty = isinstance(value, yaml.ScalarNode) and not value.value and value.style is None
     # `{a: }` has a colon behind its key; `{a}` has not.
     return empty and isinstance(key, yaml.ScalarNode) and value.start_mark.index <= key.end_mark.index
+
+
+def _doubled_template(node: yaml.MappingNode) -> str | None:
+    """The name in `{{ name }}`, which YAML takes for a key that is itself keys with values."""
+    if not node.flow_style or len(node.value) != 1:
+        return None
+    key = node.value[0][0]
+    return str(key.value[0][0].value) if isinstance(key, yaml.MappingNode) and _is_bare_template(key) else None
 
 
 def _mark(before: str) -> yaml.Mark:

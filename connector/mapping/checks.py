@@ -9,7 +9,7 @@ from connector.mapping.context import Findings, Where
 from connector.mapping.forms import Transform
 from connector.mapping.paths import BadPath, Path, parse_path
 from connector.mapping.rules import Command, FeedSettings, MappingFile, Rule, Test, When
-from connector.mapping.sources import CHANGE
+from connector.mapping.sources import CHANGE, sources_of
 from connector.mapping.templates import parse_template
 from connector.mapping.values import fold
 from connector.model.operation import ID_FIELD
@@ -65,10 +65,6 @@ def _record_fields(when: When | None) -> set[str]:
     return {fold(path.steps[0]) for _, path in _when_paths(when, ()) if path.root == "record"}
 
 
-def _on(model: MappingFile) -> list[str]:
-    return model.on if isinstance(model.on, list) else [model.on]
-
-
 def check_record_paths(models: Sequence[tuple[MappingFile, Findings]], keys: KeyFields) -> None:
     """A field of the record can be read only where a feed reads it; `keys` are those that are read along for all files."""
     for model, findings in models:
@@ -78,7 +74,7 @@ def check_record_paths(models: Sequence[tuple[MappingFile, Findings]], keys: Key
 
 def _check_record_paths(model: MappingFile, feed: FeedSettings, findings: Findings, keys: KeyFields) -> None:
     known = {fold(name) for name in (ID_FIELD, *feed.fields)}
-    for source in _on(model):
+    for source in sources_of(model):
         crm, _, shape = source.rpartition(".")
         for name, fields in keys.get(crm, {}).items() if shape == CHANGE else ():
             if fold(name) == fold(feed.object):
@@ -136,23 +132,28 @@ def _value_paths(value: Any, where: Where) -> Iterator[tuple[Where, Path]]:
 
 def asked(model: MappingFile) -> Iterator[tuple[Path, Any, Where]]:
     """The values that conditions ask for by name, each with its path and its place."""
+    for path, wanted, where in conditions_of(model):
+        literals = wanted if isinstance(wanted, list) else [] if isinstance(wanted, Test) else [wanted]
+        yield from ((path, value, where) for value in literals)
+
+
+def conditions_of(model: MappingFile) -> Iterator[tuple[Path, Any, Where]]:
+    """All conditions of a file: the path, the value, list of values or test that it must meet, and its place."""
     for number, rule in enumerate(model.rules):
         where: Where = ("rules", number)
-        yield from _when_values(rule.when, (*where, "when"))
+        yield from _conditions(rule.when, (*where, "when"))
         for place, item in enumerate(rule.do):
-            yield from _when_values(item.when, (*where, "do", place, "when"))
+            yield from _conditions(item.when, (*where, "do", place, "when"))
 
 
-def _when_values(when: When | None, where: Where) -> Iterator[tuple[Path, Any, Where]]:
+def _conditions(when: When | None, where: Where) -> Iterator[tuple[Path, Any, Where]]:
     if when is None:
         return
     for written, wanted in (when.model_extra or {}).items():
-        for place, path in _read([written], (*where, written)):
-            literals = wanted if isinstance(wanted, list) else [] if isinstance(wanted, Test) else [wanted]
-            yield from ((path, value, place) for value in literals)
+        yield from ((path, wanted, place) for place, path in _read([written], (*where, written)))
     for number, one in enumerate(when.any or ()):
-        yield from _when_values(one, (*where, "any", number))
-    yield from _when_values(when.not_, (*where, "not"))
+        yield from _conditions(one, (*where, "any", number))
+    yield from _conditions(when.not_, (*where, "not"))
 
 
 def _read(written: list[str], where: Where) -> Iterator[tuple[Where, Path]]:
