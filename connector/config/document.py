@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from connector.config.scalars import plain
-from connector.config.syntax import syntax_problem
+from connector.config.syntax import merge_marks, odd_blank, odd_blank_words, syntax_problem
 from connector.model.problem import Position, Problem, ProblemsFound, Severity
 
 MAX_BYTES = 1024 * 1024  # a mapping of this size has 20,000 lines; more is a mistake or an attack
@@ -89,12 +89,16 @@ def parse(text: str | bytes, file: str) -> Document:
     """Parse one YAML document; raises ProblemsFound with everything that is wrong with it."""
     reader = _Reader(file)
     decoded = reader.decode(text)
+    if (begin := merge_marks(decoded)) is not None:
+        message = "marks of a merge that is not solved"
+        cure = "keep one of the two versions, and delete the lines with <<<<<<<, ======= and >>>>>>>"
+        raise ProblemsFound([Problem(file=file, position=begin, code="merge-marks", message=message, hint=cure)])
     try:
         loader = _Loader(decoded, reader)
         root = loader.get_single_node()
         value = reader.build(root, (), decoded) if root is not None else None
     except yaml.MarkedYAMLError as error:
-        reader.problems.append(syntax_problem(file, error, decoded))
+        reader.problems.append(syntax_problem(file, error, decoded, open_quote=_open_quote(decoded, error)))
     except yaml.reader.ReaderError as error:
         what = f"U+{ord(error.character):04X}" if isinstance(error.character, str) else f"U+{error.character:04X}"
         reader.add(
@@ -212,6 +216,9 @@ class _Reader:
             self.keys[here] = Position(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             self._check_text(key_node)
             self._check_quotes(key_node, here)
+            if key_node.style is None and (blank := odd_blank(key)) is not None:
+                mark = yaml.Mark("", 0, key_node.start_mark.line, key_node.start_mark.column + blank[0], None, 0)
+                self.add(mark, "odd-blank", *odd_blank_words(blank[1]))
             result[key] = self.build(value_node, here, text)
         return result
 
@@ -301,6 +308,22 @@ class _Loader(yaml.SafeLoader):
         finally:
             self._depth -= 1
         return node
+
+
+def _open_quote(text: str, error: yaml.MarkedYAMLError) -> yaml.Mark | None:
+    """Where a quote begins that was closed only by the next one, lines further down, where the parser then gave up."""
+    mark = error.problem_mark
+    found: yaml.Mark | None = None
+    if mark is None:
+        return None
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            quoted = isinstance(token, yaml.ScalarToken) and token.style in {'"', "'"}
+            if quoted and token.start_mark.line < token.end_mark.line == mark.line:
+                found = token.start_mark
+    except yaml.YAMLError:
+        return found
+    return found
 
 
 def _is_bare_template(node: yaml.MappingNode) -> bool:

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
@@ -29,6 +29,8 @@ M = TypeVar("M", bound=BaseModel)
 
 class Strict(BaseModel):
     """Base of all models of what a person writes: unknown keys are refused, values are frozen, numbers may stand for text."""
+
+    example: ClassVar[str] = ""  # how a person writes one, where a hint should show it
 
     model_config = ConfigDict(
         extra="forbid",

@@ -1,8 +1,14 @@
 """YAML's syntax errors in plain words, with the cure. The parser's own words name tokens that no admin has heard of."""
 
-from typing import Protocol
+import re
+from typing import NamedTuple, Protocol
 
 from connector.model.problem import Position, Problem
+
+# Blanks that look like one and are none to YAML: web pages, Word and chat programs put them where a space was.
+ODD_BLANKS = "\u00a0\u2000-\u200b\u202f\u205f\u3000\ufeff"
+ODD_BLANK = re.compile(rf"^[ \t-]*([{ODD_BLANKS}])|^[ \t-]*[^\s:#{ODD_BLANKS}]+:([{ODD_BLANKS}])")
+MERGE_MARK = re.compile(r"^(?:<{7}|>{7})(?: |$)", re.MULTILINE)
 
 
 class Mark(Protocol):
@@ -39,6 +45,21 @@ WORDS = (
         "mapping values are not allowed",
         "a `:` where none can be",
         "put a text with `: ` in it in quotes; else check the indentation of this line and the one above",
+    ),
+    (
+        "expected chomping or indentation",
+        "a `>` or `|` begins a text of several lines",
+        "to compare with a number write {above: 499} or {below: 499}; else put the text in quotes",
+    ),
+    (
+        "expected indentation indicator",
+        "a `>` or `|` begins a text of several lines",
+        "to compare with a number write {above: 499} or {below: 499}; else put the text in quotes",
+    ),
+    (
+        "expected a comment or a line break",
+        "a `>` or `|` begins a text of several lines",
+        "to compare with a number write {above: 499} or {below: 499}; else put the text in quotes",
     ),
     (
         "could not find expected ':'",
@@ -80,24 +101,82 @@ WORDS = (
 )
 
 
-def syntax_problem(file: str, error: SyntaxFinding, text: str) -> Problem:
-    """The parser's finding as a Problem."""
-    said = error.problem or error.context or ""
+class Finding(NamedTuple):
+    """What is wrong, where (line and column from 0), and the cure."""
+
+    line: int
+    column: int
+    message: str
+    hint: str
+
+
+def merge_marks(text: str) -> Position | None:
+    """Where an unsolved merge of git begins, if there is one."""
+    found = MERGE_MARK.search(text)
+    return Position(text.count("\n", 0, found.start()) + 1, 1) if found else None
+
+
+def odd_blank(line: str) -> tuple[int, str] | None:
+    """Column (from 0) and name of a blank in a line's indentation, or behind its key, that is none to YAML."""
+    found = None if line.isascii() else ODD_BLANK.match(line)
+    if found is None:
+        return None
+    group = 1 if found[1] else 2
+    return found.start(group), f"U+{ord(found[group]):04X}"
+
+
+def odd_blank_words(code: str) -> tuple[str, str]:
+    """Message and cure for such a blank."""
+    return f"this blank is none to YAML ({code}), though it looks like one", "delete it and type a blank in its place"
+
+
+def syntax_problem(file: str, error: SyntaxFinding, text: str, *, open_quote: Mark | None = None) -> Problem:
+    """The parser's finding as a Problem. `open_quote`: where a quote begins that ends only where the parser gave up."""
+    found = _explained(error, text.splitlines(), open_quote)
+    position = None if found.line < 0 else Position(found.line + 1, found.column + 1)
+    return Problem(file=file, position=position, code="syntax", message=found.message, hint=found.hint)
+
+
+def _explained(error: SyntaxFinding, lines: list[str], open_quote: Mark | None) -> Finding:
     mark = error.problem_mark or error.context_mark
-    if said.startswith("found unexpected") and error.context_mark is not None:
-        mark = error.context_mark  # the quote that is open, not the end of the file
-    found = [words[1:] for words in WORDS if said.startswith(words[0])]
-    if found:
-        message, hint = found[0]
-    elif "cannot start any token" in said:
-        message, hint = "a text cannot start with this character", "put it in quotes"
-    else:
-        message, hint = "this is not YAML", "check quotes, colons and indentation"
+    message, hint = _words(error.problem or error.context or "")
     if mark is None:
-        return Problem(file=file, position=None, code="syntax", message=message, hint=hint)
-    lines = text.splitlines()
+        return Finding(-1, 0, message, hint)
+    for number, line in enumerate(lines[: mark.line + 1]):
+        if (blank := odd_blank(line)) is not None:
+            return Finding(number, blank[0], *odd_blank_words(blank[1]))
+    if open_quote is not None:
+        cure = "close it; a quote inside the text is written twice, or the text stands in quotes of the other kind"
+        return Finding(
+            open_quote.line, open_quote.column, f"a quote opened in line {open_quote.line + 1} is not closed", cure
+        )
     if mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
-        _, message, hint = WORDS[1]
-    return Problem(
-        file=file, position=Position(mark.line + 1, mark.column + 1), code="syntax", message=message, hint=hint
-    )
+        return Finding(mark.line, mark.column, *WORDS[1][1:])
+    said, begun = error.problem or "", error.context_mark
+    if begun is not None and said.startswith("found unexpected"):
+        return Finding(begun.line, begun.column, message, hint)  # the quote that is open, and not the end of the file
+    if begun is not None and begun.line < mark.line:
+        # The brace that is open, and the key that has no colon.
+        if said.startswith(("expected ',' or", "could not find expected ':'")):
+            return Finding(begun.line, begun.column, message, hint)
+        if said.startswith("expected <block end>") and (wrong := _indentation(lines, mark, begun)):
+            return Finding(mark.line, mark.column, *wrong)
+    return Finding(mark.line, mark.column, message, hint)
+
+
+def _words(said: str) -> tuple[str, str]:
+    for begins, message, hint in WORDS:
+        if said.startswith(begins):
+            return message, hint
+    if "cannot start any token" in said:
+        return "a text cannot start with this character", "put it in quotes"
+    return "this is not YAML", "check quotes, colons and indentation"
+
+
+def _indentation(lines: list[str], mark: Mark, begun: Mark) -> tuple[str, str] | None:
+    """What is wrong with a line that stands at another indentation than its block; None where that is not the fault."""
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    if line[: mark.column].strip() or line[mark.column : mark.column + 1] in {'"', "'", "{", "[", ""}:
+        return None
+    message = f"this line is indented by {mark.column} blanks, and the block that began in line {begun.line + 1} by {begun.column}"
+    return message, "give all lines of a block the same number of blanks, and more to what stands below a line"

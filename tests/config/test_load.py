@@ -70,7 +70,7 @@ def test_wrong_types_are_told_in_plain_words():
     assert problems("name: [a]\nport: many\npet: 3") == [
         "f.yaml:1:7: a text is expected here",
         "f.yaml:2:7: a whole number is expected here",
-        "f.yaml:3:6: keys with values (`key: value`) is expected here",
+        "f.yaml:3:6: lines of the form `key: value` are expected here",
     ]
 
 
@@ -101,7 +101,7 @@ def test_an_empty_file_is_told():
 
 
 def test_a_list_where_keys_belong_is_told():
-    assert problems("- a\n") == ["f.yaml:1:1: keys with values (`key: value`) is expected here"]
+    assert problems("- a\n") == ["f.yaml:1:1: lines of the form `key: value` are expected here"]
 
 
 def test_no_value_is_repeated_but_a_misspelt_word():

@@ -88,7 +88,9 @@ def test_settings_that_cannot_be_are_told_with_a_cure(line, words):
 
 
 def test_a_name_that_could_not_stand_in_an_address_is_refused():
-    assert "does not have the form" in problems('providers: {"a/b": {type: strex}}\ncrm: {salesforce: {url: x}}')[0]
+    assert (
+        "`a/b` cannot be a name here" in problems('providers: {"a/b": {type: strex}}\ncrm: {salesforce: {url: x}}')[0]
+    )
 
 
 def test_the_schema_tells_every_key():
