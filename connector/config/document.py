@@ -175,7 +175,7 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, path: Path_, text: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        if _is_bare_template(node):
+        if _is_bare_template(node, text):
             name = node.value[0][0].value
             self.add(
                 node.start_mark,
@@ -184,7 +184,7 @@ class _Reader:
                 f'put it in quotes: "{{{name}}}"',
             )
             return result
-        if (inside := _doubled_template(node)) is not None:
+        if (inside := _doubled_template(node, text)) is not None:
             message = f"`{{{{ {inside} }}}}` is no template: there are too many braces and no quotes"
             self.add(
                 node.start_mark, "unquoted-template", message, f'write one pair of braces, in quotes: "{{{inside}}}"'
@@ -326,21 +326,21 @@ def _open_quote(text: str, error: yaml.MarkedYAMLError) -> yaml.Mark | None:
     return found
 
 
-def _is_bare_template(node: yaml.MappingNode) -> bool:
+def _is_bare_template(node: yaml.MappingNode, text: str) -> bool:
     if not node.flow_style or len(node.value) != 1:
         return False
     key, value = node.value[0]
     empty = isinstance(value, yaml.ScalarNode) and not value.value and value.style is None
-    # `{a: }` has a colon behind its key; `{a}` has not.
-    return empty and isinstance(key, yaml.ScalarNode) and value.start_mark.index <= key.end_mark.index
+    # `{a: }` has a colon behind its key; `{a}` and `{ a }` have not.
+    return empty and isinstance(key, yaml.ScalarNode) and ":" not in text[key.end_mark.index : value.start_mark.index]
 
 
-def _doubled_template(node: yaml.MappingNode) -> str | None:
+def _doubled_template(node: yaml.MappingNode, text: str) -> str | None:
     """The name in `{{ name }}`, which YAML takes for a key that is itself keys with values."""
     if not node.flow_style or len(node.value) != 1:
         return None
     key = node.value[0][0]
-    return str(key.value[0][0].value) if isinstance(key, yaml.MappingNode) and _is_bare_template(key) else None
+    return str(key.value[0][0].value) if isinstance(key, yaml.MappingNode) and _is_bare_template(key, text) else None
 
 
 def _mark(before: str) -> yaml.Mark:

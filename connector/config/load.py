@@ -117,8 +117,7 @@ def load(document: Document, model: type[M]) -> M:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint for a word that is not known: the closest known one, or all of them where they are few; else empty."""
     words = list(dict.fromkeys(known))
-    channels = _channels(word)
-    folded = {candidate.casefold(): candidate for candidate in words if _channels(candidate) == channels}
+    folded = {candidate.casefold(): candidate for candidate in words if not _another_channel(word, candidate)}
     close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=CLOSE)
     if close:
         return f"did you mean `{folded[close[0]]}`?"
@@ -127,10 +126,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return ""
 
 
-def _channels(word: str) -> frozenset[str]:
-    """The channels that a name speaks of. HasOptedOutOfSMS is no misspelling of HasOptedOutOfEmail."""
-    folded = word.casefold()
-    return frozenset(channel for channel in CHANNELS if channel in folded)
+def _another_channel(word: str, candidate: str) -> bool:
+    """Whether both names speak of a channel, and not of the same: HasOptedOutOfSMS is no misspelling of HasOptedOutOfEmail."""
+    mine, theirs = ({channel for channel in CHANNELS if channel in one.casefold()} for one in (word, candidate))
+    return bool(mine and theirs) and mine.isdisjoint(theirs)
 
 
 def schema(model: type[BaseModel], *, title: str) -> dict[str, Any]:

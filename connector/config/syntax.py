@@ -8,6 +8,7 @@ from connector.model.problem import Position, Problem
 # Blanks that look like one and are none to YAML: web pages, Word and chat programs put them where a space was.
 ODD_BLANKS = "\u00a0\u2000-\u200b\u202f\u205f\u3000\ufeff"
 ODD_BLANK = re.compile(rf"^[ \t-]*([{ODD_BLANKS}])|^[ \t-]*[^\s:#{ODD_BLANKS}]+:([{ODD_BLANKS}])")
+GLUED = re.compile(r"[ -]*([A-Za-z_]\w*:)[^\s:/]")
 MERGE_MARK = re.compile(r"^(?:<{7}|>{7})(?: |$)", re.MULTILINE)
 
 
@@ -152,16 +153,23 @@ def _explained(error: SyntaxFinding, lines: list[str], open_quote: Mark | None) 
         )
     if mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
         return Finding(mark.line, mark.column, *WORDS[1][1:])
+    return _at_its_cause(error, mark, lines, (message, hint))
+
+
+def _at_its_cause(error: SyntaxFinding, mark: Mark, lines: list[str], words: tuple[str, str]) -> Finding:
+    """The finding at the place of what causes it, which is often above the place where the parser gave up."""
     said, begun = error.problem or "", error.context_mark
-    if begun is not None and said.startswith("found unexpected"):
-        return Finding(begun.line, begun.column, message, hint)  # the quote that is open, and not the end of the file
-    if begun is not None and begun.line < mark.line:
-        # The brace that is open, and the key that has no colon.
+    better: Finding | None = None
+    if said.startswith("mapping values are not allowed"):
+        better = _line_above(lines, mark)
+    elif begun is not None and said.startswith("found unexpected"):
+        better = Finding(begun.line, begun.column, *words)  # the quote that is open, and not the end of the file
+    elif begun is not None and begun.line < mark.line:
         if said.startswith(("expected ',' or", "could not find expected ':'")):
-            return Finding(begun.line, begun.column, message, hint)
-        if said.startswith("expected <block end>") and (wrong := _indentation(lines, mark, begun)):
-            return Finding(mark.line, mark.column, *wrong)
-    return Finding(mark.line, mark.column, message, hint)
+            better = Finding(begun.line, begun.column, *words)  # the brace that is open, or the key that has no colon
+        elif said.startswith("expected <block end>") and (wrong := _indentation(lines, mark)):
+            better = Finding(mark.line, mark.column, *wrong)
+    return better or Finding(mark.line, mark.column, *words)
 
 
 def _words(said: str) -> tuple[str, str]:
@@ -173,10 +181,41 @@ def _words(said: str) -> tuple[str, str]:
     return "this is not YAML", "check quotes, colons and indentation"
 
 
-def _indentation(lines: list[str], mark: Mark, begun: Mark) -> tuple[str, str] | None:
-    """What is wrong with a line that stands at another indentation than its block; None where that is not the fault."""
-    line = lines[mark.line] if mark.line < len(lines) else ""
-    if line[: mark.column].strip() or line[mark.column : mark.column + 1] in {'"', "'", "{", "[", ""}:
+def _line_above(lines: list[str], mark: Mark) -> Finding | None:
+    """Of a `:` where none can be: the line above that made this one a part of its text, or this one's indentation."""
+    blanks, key = _key(lines[mark.line])
+    above = next((number for number in range(mark.line - 1, -1, -1) if lines[number].strip()), None)
+    if above is None or mark.column != blanks + len(key) - 1:
         return None
-    message = f"this line is indented by {mark.column} blanks, and the block that began in line {begun.line + 1} by {begun.column}"
-    return message, "give all lines of a block the same number of blanks, and more to what stands below a line"
+    glued = GLUED.match(lines[above])
+    if glued is not None:
+        return Finding(above, glued.start(1), "a key without a blank behind its `:`", "write `key: value`")
+    wrong = _indentation(lines, mark) if blanks > _key(lines[above])[0] else None
+    return Finding(mark.line, blanks, *wrong) if wrong else None
+
+
+def _indentation(lines: list[str], mark: Mark) -> tuple[str, str] | None:
+    """What is wrong with a line that begins at no block's indentation; None where that is not the fault."""
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    blanks, key = _key(line)
+    if mark.column not in {blanks, blanks + len(key) - 1} or key[:1] in {'"', "'", "{", "[", ""}:
+        return None
+    message = f"this line is indented by {blanks} blank{'' if blanks == 1 else 's'}, and no block above it is"
+    others = sorted(range(len(lines)), key=lambda number: abs(number - mark.line))
+    like = next(
+        (number for number in others if _key(lines[number])[1] == key and _key(lines[number])[0] != blanks), None
+    )
+    if like is None:
+        return message, "give all lines of a block the same number of blanks"
+    shown = key.removesuffix(":").strip()
+    return (
+        message,
+        f"give all lines of a block the same number of blanks: `{shown}` in line {like + 1} has {_key(lines[like])[0]}",
+    )
+
+
+def _key(line: str) -> tuple[int, str]:
+    """The blanks before a line, and what it begins with: its key with the dash before it, where it has them."""
+    stripped = line.lstrip(" ")
+    before, colon, _ = stripped.partition(":")
+    return len(line) - len(stripped), before + colon

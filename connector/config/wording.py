@@ -13,8 +13,9 @@ from connector.model.problem import Problem
 
 KEYS = "lines of the form `key: value`"
 # Forms of texts, in words. Patterns are for programs.
+NAME = r"^[a-z][a-z0-9_]{0,31}$"
 FORMS = {
-    r"^[a-z][a-z0-9_]{0,31}$": "use small letters, digits and _, such as strex",
+    NAME: "use small letters, digits and _, such as strex",
     r"^[A-Za-z][A-Za-z0-9_]{0,79}$": "write the API name, of letters, digits and _, such as SMS_Opt_Out__c",
 }
 # What pydantic calls the misfit → what is expected instead.
@@ -110,10 +111,9 @@ def _form(pattern: str, loc: Loc) -> tuple[str, str]:
     message = f"`{key}` cannot be a name here" if key else "this text does not have the form that is expected"
     hint = FORMS.get(pattern, f"it must match {pattern}")
     plain = re.sub(r"\W+", "_", key).strip("_")
-    for meant in (plain.lower(), f"{plain}__c"):
-        if key and pattern in FORMS and re.match(pattern, meant):
-            return message, f"{hint}; perhaps {meant}" if meant not in hint else hint
-    return message, hint
+    meant = plain.lower() if pattern == NAME else f"{plain}__c"
+    known = plain and pattern in FORMS and re.match(pattern, meant) and meant not in hint
+    return message, f"{hint}; perhaps {meant}" if known else hint
 
 
 def _example(kind: str, error: Any, model: type[BaseModel]) -> str:

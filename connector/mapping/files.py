@@ -52,7 +52,12 @@ def _unread(path: Path) -> Problem:
         message, hint = "the files in this folder are not read", "move those that are meant to be used out of it"
     else:
         message = "this file is not read: a mapping ends in .yaml"
-        hint = f"rename it to {_meant(path.name)}, or take it out of the folder"
+        meant = _meant(path.name)
+        hint = (
+            "take it out of the folder"
+            if path.with_name(meant).exists()
+            else f"rename it to {meant}, or take it out of the folder"
+        )
     return Problem(
         file=path.name, position=None, code="unread-file", message=message, hint=hint, severity=Severity.WARNING
     )

@@ -25,6 +25,7 @@ CLOSED: dict[str, tuple[str, ...]] = {
     "final": TRUTHS,
     "service_command": TRUTHS,
 }
+COMPARISON = re.compile(r"\s*([<>]=?)\s*([0-9.]+)\s*")
 BETWEEN = re.compile(r"\s*[,;|/]\s*|\s+(?:or|and)\s+|\s+")
 
 
@@ -40,6 +41,7 @@ class Known(NamedTuple):
 def check_words(model: MappingFile, findings: Findings) -> None:
     """Every word that a condition names must be one that can come."""
     for path, wanted, where in conditions_of(model):
+        _check_comparison(wanted, where, findings)
         known = _known(path, model, findings)
         if known is None:
             continue
@@ -51,6 +53,15 @@ def check_words(model: MappingFile, findings: Findings) -> None:
             place = (*where, number) if isinstance(wanted, list) else where
             if present(literal) is not None and place not in findings.document.curly:
                 _check_word(literal, known, place, findings)
+
+
+def _check_comparison(wanted: Any, where: Where, findings: Findings) -> None:
+    """`<500` is a text like any other, and no amount is written so."""
+    if isinstance(wanted, str) and (found := COMPARISON.fullmatch(wanted)):
+        word = "above" if found[1].startswith(">") else "below"
+        findings.add(
+            where, "comparison", f"`{wanted}` is a text here, and compares nothing", f"write {{{word}: {found[2]}}}"
+        )
 
 
 def _known(path: Path, model: MappingFile, findings: Findings) -> Known | None:

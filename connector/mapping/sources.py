@@ -17,7 +17,10 @@ def check_sources(model: MappingFile, findings: Findings) -> tuple[str, ...]:
     sources = sources_of(model)
     for number, source in enumerate(sources):
         where = ("on", number) if several else ("on",)
-        if source not in findings.context.sources:
+        named = [part.strip() for part in source.split(",")]
+        if len(named) > 1 and all(part in findings.context.sources for part in named):
+            findings.add(where, "several-words", f"`{source}` is one text here", f"write a list: [{', '.join(named)}]")
+        elif source not in findings.context.sources:
             findings.unknown(where, "source of events", source, findings.context.sources)
         elif sources.index(source) != number:
             findings.add(where, "source-twice", f"`{source}` is here twice", "take one of them out")

@@ -129,3 +129,11 @@ def test_the_schema_is_draft_7_with_descriptions_and_written_defaults():
     assert made["properties"]["name"]["description"] == "What it is called."
     assert made["properties"]["every"]["default"] == "30s"
     assert made["properties"]["room"]["default"] == "64KiB"
+
+
+def test_a_name_of_another_channel_is_never_proposed():
+    known = ["HasOptedOutOfEmail", "HasOptedOutOfFax", "SMS_Opt_Out__c"]
+    assert "Email" not in did_you_mean("HasOptedOutOfSMS", [*known, *map(str, range(20))])
+    assert did_you_mean("HasOptedOutOfEmial", known) == "did you mean `HasOptedOutOfEmail`?"
+    assert did_you_mean("HasOptedOutEmail", known) == "did you mean `HasOptedOutOfEmail`?"
+    assert did_you_mean("SMS_OptOut__c", known) == "did you mean `SMS_Opt_Out__c`?"
