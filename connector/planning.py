@@ -130,11 +130,11 @@ def _unreached(
         ruling,
         operations,
         crms=[name for name, objects in context.consent_fields.items() if objects],
-        providers=[
+        providers=(
             name
             for name, commands in carried
             if ends_subscriptions(commands) and to_whom(name, standing, known.configured)
-        ],
+        ),
         consent_of=context.consent_of,
     )
 

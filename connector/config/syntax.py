@@ -148,6 +148,8 @@ def _explained(error: SyntaxFinding, lines: list[str], open_quote: Mark | None) 
             return Finding(number, blank[0], *odd_blank_words(blank[1]))
     if open_quote is not None:
         cure = "close it; a quote inside the text is written twice, or the text stands in quotes of the other kind"
+        if any(mark in lines[open_quote.line][open_quote.column :] for mark in "\u201c\u201d\u2018\u2019"):
+            cure = "close it by the same straight quote: a curly one is none to YAML"
         return Finding(
             open_quote.line, open_quote.column, f"a quote opened in line {open_quote.line + 1} is not closed", cure
         )

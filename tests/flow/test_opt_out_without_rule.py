@@ -13,6 +13,7 @@ from flow.world import ROOT, a_world
 
 from connector.control.control import Control
 from connector.model.facts import Alarm
+from connector.model.problem import ProblemsFound
 from connector.steps.gauges import gauges
 
 CLUB = {"SystemAction": "Unsubscribe", "ServiceSubType": "CustomerClub"}
@@ -202,3 +203,20 @@ async def test_the_end_of_one_of_two_subscriptions_and_a_one_way_set_up_raise_no
             assert (contact, open_opt_outs(world)) == (contact, [])
             assert world.house.store.consents.of("+4790000077")[-1].decision.word == "opt_out"
             assert "opt_out_without_rule" not in world.alarms
+
+
+async def test_mappings_that_would_lose_an_opt_out_are_neither_started_with_nor_reloaded(tmp_path, mappings):
+    async with a_world(tmp_path, mappings=mappings) as world:
+        async with world.running():
+            before = world.house.road.rules.version
+            edit(mappings, "strex-subscription.yaml", "{action: Unsubscribe}", "{action: Unsubscribed}")
+            with pytest.raises(ProblemsFound, match="another service than subscriptions"):
+                await world.house.reload()
+            assert world.house.road.rules.version == before
+            assert await world.callback("dlr", club()) == 200
+            await world.settled()
+            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+            assert open_opt_outs(world) == []
+        with pytest.raises(ProblemsFound, match="would not set the opt-out flag"):
+            async with world.running():
+                pass
