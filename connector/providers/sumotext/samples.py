@@ -6,6 +6,7 @@ Sources: "CRM API Callback"; Sumotext-API-Guide-Legacy, receiving-post-data.md a
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
+from connector.model.event import Verdict
 from connector.providers.samples import OptOutSample, sample_request
 from connector.providers.sumotext.callback import Reader
 
@@ -18,11 +19,14 @@ STOPS = (
     ("a Sumotext message STOP", "mo", {"smsid": "1000001", "msg": "STOP"}),
     (f"a Sumotext message {KEYWORD} STOP", "mo", {"smsid": "1000002", "key": KEYWORD, "msg": f"{KEYWORD} STOP"}),
     ("a Sumotext message STOP ALL", "mo", {"smsid": "1000003", "msg": "STOP ALL"}),
+    ("the answer STOP to a Sumotext poll", "poll", {"key": "FB1", "reply": "STOP", "label": "Tampa"}),
 )
 
 
 def opt_out_samples(reader: Reader) -> Iterator[OptOutSample]:
-    """Every kind of opt-out."""
+    """Every kind of opt-out that the reader takes for one."""
     for name, door, parameters in STOPS:
         request = sample_request(reader.provider, door, query=urlencode({**COMMON, **parameters}))
-        yield OptOutSample(name=name, event=reader.read(door, request))
+        event = reader.read(door, request)
+        if event.verdict is Verdict.OPT_OUT:
+            yield OptOutSample(name=name, event=event)
