@@ -108,7 +108,11 @@ def _words(
 def _form(pattern: str, loc: Loc) -> tuple[str, str]:
     """Message and cure for a text of the wrong form. A key is repeated, for no secret is a key."""
     key = str(loc[-2]) if loc[-1:] == ("[key]",) and len(loc) > 1 else ""
-    message = f"`{key}` cannot be a name here" if key else "this text does not have the form that is expected"
+    message = (
+        f"`{key}` does not have the form that is expected"
+        if key
+        else "this text does not have the form that is expected"
+    )
     hint = FORMS.get(pattern, f"it must match {pattern}")
     plain = re.sub(r"\W+", "_", key).strip("_")
     meant = plain.lower() if pattern == NAME else f"{plain}__c"
