@@ -131,9 +131,9 @@ def _unreached(
         operations,
         crms=[name for name, objects in context.consent_fields.items() if objects],
         providers=(
-            name
+            (name, any(runs for _, runs in found))
             for name, commands in carried
-            if ends_subscriptions(commands) and to_whom(name, standing, known.configured)
+            if ends_subscriptions(commands) and (found := to_whom(name, standing, known.configured))
         ),
         consent_of=context.consent_of,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connector.cli.exits import Misused
-from connector.model.problem import Problem, ProblemsFound
+from connector.model.problem import Problem, ProblemsFound, Severity
 
 if TYPE_CHECKING:
     from connector.adapters import Loaded
@@ -83,7 +83,8 @@ def load_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = Non
     Raises ProblemsFound, whose files are named so that they can be opened from here.
     """
     rules = read_rules(loaded, schemas)
-    if lost := lost_opt_outs(loaded, rules):
+    lost = lost_opt_outs(loaded, rules)
+    if any(one.severity is Severity.ERROR for one in lost):
         raise ProblemsFound(lost)
     return rules
 

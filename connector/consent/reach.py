@@ -18,19 +18,20 @@ def unreached(
     operations: Sequence[Operation],
     *,
     crms: Sequence[str],
-    providers: Iterable[str],
+    providers: Iterable[tuple[str, bool]],
     consent_of: ConsentOf,
 ) -> tuple[str, ...]:
     """The CRMs and providers that an opt-out has to reach and that none of the event's operations tells of it.
 
-    `crms` are those that hold a flag, and `providers` those that can end a subscription of this person. A provider's opt-out
-    must set the flag in one CRM as soon as no other subscription runs; a CRM's must end the subscriptions of every provider.
+    `crms` are those that hold a flag, and `providers` those that can end a subscription of this person, each with whether the
+    ledger knows one that runs. A provider's opt-out must set the flag in one CRM as soon as no other subscription runs; a CRM's
+    must be told to every provider where one runs, and to those where one may run unless another is told.
     """
     if ruling.decision is None or ruling.decision.word is not Verdict.OPT_OUT:
         return ()
     if event.object is not None:
         told = {one.sink for one in operations if isinstance(one, ServiceCommand) and one.action in ENDING}
-        return tuple(name for name in providers if name not in told)
+        return tuple(name for name, runs in providers if name not in told and (runs or not told))
     if not crms or not ruling.ends_all or any(sets_flag(one, consent_of) for one in operations):
         return ()
     return tuple(crms[:1])

@@ -6,7 +6,7 @@ the same function that plans real events.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from connector.consent.guard import ENDING
 from connector.mapping.apply import first_match
@@ -21,7 +21,7 @@ from connector.model.lifecycle import EventState
 from connector.model.operation import RecordWrite
 from connector.model.phone import Phone
 from connector.model.plan import Known, Plan
-from connector.model.problem import Position, Problem, ProblemsFound
+from connector.model.problem import Position, Problem, ProblemsFound, Severity
 from connector.model.roles import ConsentFields
 from connector.planning import plan
 from connector.providers.samples import WHEN, OptOutSample
@@ -51,12 +51,16 @@ class OptOuts:
 
 def refuse_lost_opt_outs(rules: Ruleset, opt_outs: OptOuts) -> None:
     """Raises ProblemsFound with the opt-outs that the mappings would lose."""
-    if problems := lost_opt_outs(rules, opt_outs):
+    problems = lost_opt_outs(rules, opt_outs)
+    if any(one.severity is Severity.ERROR for one in problems):
         raise ProblemsFound(problems)
 
 
 def lost_opt_outs(rules: Ruleset, opt_outs: OptOuts) -> list[Problem]:
-    """One problem for each rule or file that would lose opt-outs, and what it would lose."""
+    """One problem for each rule or file that would lose opt-outs, and what it would lose.
+
+    A CRM's opt-out that one provider is told of and another is not is a warning: where a subscription runs there, the alarm tells.
+    """
     found: dict[tuple[str, Position | None, str], list[tuple[str, Problem]]] = {}
     for sample in opt_outs.samples:
         problem = _lost_at_provider(sample, rules, opt_outs)
@@ -74,13 +78,7 @@ def _of_several(several: Sequence[tuple[str, Problem]]) -> Problem:
     if len(names) == 1:
         return first
     more = f"{name} and {len(names) - 1} other kind{'s' if len(names) > 2 else ''} of opt-outs"  # noqa: PLR2004 - a plural.
-    return Problem(
-        file=first.file,
-        position=first.position,
-        code=first.code,
-        message=first.message.replace(name, more, 1),
-        hint=first.hint,
-    )
+    return replace(first, message=first.message.replace(name, more, 1))
 
 
 def _lost_at_provider(sample: OptOutSample, rules: Ruleset, opt_outs: OptOuts) -> Problem | None:
@@ -136,7 +134,7 @@ def _lost_in_object(
     feed = next((one for name, one in rules.feeds.get(crm, {}).items() if fold(name) == fold(object_name)), None)
     read = {fold(name): name for name in feed.fields} if feed else {}
     lacking = [name for name in (consent.flag, consent.phone) if fold(name) not in read]
-    effect = f"would not be told to {' and '.join(providers)}"
+    effect = f"would not be told to {' or '.join(providers)}"
     name = f"an opt-out that is made in {crm} ({flag})"
     if feed is None:
         cure = f"{'; '.join(_copy(one, opt_outs) for one in providers)}; {_one_way(crm)}"
@@ -159,11 +157,10 @@ def _lost_in_object(
             continue
         problem = _swallowed(name, f"would not be told to {provider}", event, followed, takes, fields=())
         cure = f"{_copy(provider, opt_outs)}, or mend the rule; {_one_way(crm)}"
-        yield (
-            problem
-            if problem.position
-            else Problem(file=problem.file, position=None, code=CODE, message=problem.message, hint=cure)
-        )
+        if len(done.unreached) < len(providers):
+            yield replace(problem, hint=_copy(provider, opt_outs), severity=Severity.WARNING)
+        else:
+            yield problem if problem.position else replace(problem, hint=cure)
 
 
 def _set_in_crm(crm: str, object_name: str, consent: ConsentFields, feed: FeedPlan, rules: Ruleset) -> Event:

@@ -50,7 +50,7 @@ def ruling(word=Verdict.OPT_OUT, scope=Scope.SUBSCRIPTION, remaining=0):
     return Ruling(decision=decision, remaining=remaining)
 
 
-def missed(*operations, ruled=None, crm=False, crms=("sf",), providers=("strex",)):
+def missed(*operations, ruled=None, crm=False, crms=("sf",), providers=(("strex", True),)):
     event = Event(
         key="e",
         provider="sf" if crm else "strex",
@@ -99,9 +99,11 @@ def test_an_opt_in_and_an_event_that_decides_nothing_owe_nothing():
     assert missed(ruled=ruling(Verdict.OPT_IN), crm=True) == ()
 
 
-def test_a_crms_opt_out_must_end_the_subscriptions_of_every_provider():
+def test_a_crms_opt_out_must_end_the_subscriptions_of_every_provider_where_one_runs():
     assert missed(crm=True) == ("strex",)
     assert missed(command(), crm=True) == ()
-    assert missed(command("stop"), crm=True, providers=("strex", "messagecloud")) == ("messagecloud",)
+    assert missed(command("stop"), crm=True, providers=(("strex", True), ("messagecloud", True))) == ("messagecloud",)
+    assert missed(command("stop"), crm=True, providers=(("strex", True), ("messagecloud", False))) == ()
+    assert missed(crm=True, providers=(("strex", False), ("messagecloud", False))) == ("strex", "messagecloud")
     assert missed(command("changesubscriberprice"), crm=True) == ("strex",)
     assert missed(crm=True, providers=()) == ()

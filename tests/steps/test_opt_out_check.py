@@ -10,7 +10,7 @@ from connector.adapters import PROVIDERS, load_config, load_rules, opt_outs
 from connector.consent.decide import decide
 from connector.consent.standing import Standing
 from connector.model.event import Verdict
-from connector.model.problem import ProblemsFound
+from connector.model.problem import ProblemsFound, Severity
 from connector.steps.opt_out_check import lost_opt_outs
 
 SHIPPED = ROOT / "mappings"
@@ -297,17 +297,26 @@ def test_a_feed_must_read_the_flag_and_the_number(strex, field, kept):
     assert f"the feed does not read {field} (add {field} to `feed: fields`" in problem
 
 
-def test_each_provider_that_takes_commands_must_be_told(tmp_path):
+def test_a_provider_that_is_not_told_while_another_is_is_a_warning(tmp_path):
     installation = plain(tmp_path)
     text = installation.config.read_text()
     installation.config.write_text(
         text.replace("providers:\n", "providers:\n  messagecloud: {path_secrets: [{env: HOOK}]}\n")
     )
     shutil.copy(SHIPPED / "more" / "messagecloud.yaml", installation.mappings)
-    (problem,) = installation.problems()
-    assert "would not be told to messagecloud" in problem
+    rules, known = installation.load(), opt_outs(load_config(installation.config))
+    (warning,) = lost_opt_outs(rules, known)
+    assert (warning.severity, warning.hint) == (
+        Severity.WARNING,
+        "copy the shipped salesforce-to-messagecloud.yaml into your mappings",
+    )
+    assert "would not be told to messagecloud" in warning.message
     shutil.copy(SHIPPED / "more" / "salesforce-to-messagecloud.yaml", installation.mappings)
-    assert installation.load()
+    assert lost_opt_outs(installation.load(), known) == []
+    (installation.mappings / "salesforce-to-messagecloud.yaml").unlink()
+    (installation.mappings / WAY_BACK).unlink()
+    (problem,) = installation.problems()
+    assert "would not be told to messagecloud or strex" in problem
 
 
 # One way: opt-outs come from the provider alone.
