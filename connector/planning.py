@@ -14,7 +14,7 @@ from connector.consent.changes import NUMBER_CHANGED
 from connector.consent.decide import Ruling, decide, strongest
 from connector.consent.guard import carries_opt_out, permit
 from connector.consent.merges import MERGED
-from connector.consent.reach import ends_subscriptions, unreached
+from connector.consent.reach import crms_untold, ends_subscriptions, providers_untold
 from connector.consent.standing import Standing, decisions, same, stand
 from connector.mapping.apply import intents
 from connector.mapping.compile import Ruleset
@@ -61,7 +61,7 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
     if word is not Verdict.OPT_OUT:
         return done
     missed = _unreached(event, ruling, done.operations, rules, known, standing)
-    return replace(done, unreached=missed, notes=(*done.notes, *map(_untold, missed))) if missed else done
+    return replace(done, unreached=tuple(missed), notes=(*done.notes, *map(_untold, missed))) if missed else done
 
 
 def _decide(
@@ -121,22 +121,19 @@ def _with_keyword(one: Subscription, configured: Sequence[Subscription]) -> Subs
 
 def _unreached(
     event: Event, ruling: Ruling, operations: Sequence[Operation], rules: Ruleset, known: Known, standing: Standing
-) -> tuple[str, ...]:
+) -> Sequence[str]:
     """The CRMs and providers that this opt-out has to reach and that the mappings do not tell of it."""
     context = rules.context
-    carried = () if event.provider in context.one_way else context.commands.items()
-    return unreached(
-        event,
-        ruling,
-        operations,
-        crms=[name for name, objects in context.consent_fields.items() if objects],
-        providers=(
-            (name, any(runs for _, runs in found))
-            for name, commands in carried
-            if ends_subscriptions(commands) and (found := to_whom(name, standing, known.configured))
-        ),
-        consent_of=context.consent_of,
-    )
+    if event.object is None:
+        return crms_untold(ruling, operations, crms=rules.flags, consent_of=context.consent_of)
+    if event.provider in context.one_way:
+        return ()
+    providers = [
+        (name, any(runs for _, runs in found))
+        for name, commands in context.commands.items()
+        if ends_subscriptions(commands) and (found := to_whom(name, standing, known.configured))
+    ]
+    return providers_untold(ruling, operations, providers=providers)
 
 
 def _untold(system: str) -> str:

@@ -79,6 +79,7 @@ class Ruleset:
     files: tuple[CompiledFile, ...]
     feeds: Mapping[str, Mapping[str, FeedPlan]]  # CRM → object → what to read
     context: Context  # what the config said when they were compiled
+    flags: tuple[str, ...] = ()  # the CRMs that hold an opt-out flag
     warnings: tuple[Problem, ...] = ()
     clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
     _read: tuple[tuple[MappingFile, Findings], ...] = field(default=(), repr=False)
@@ -153,6 +154,7 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
         clock_tolerance=context.clock_tolerance,
         feeds=feeds,
         context=context,
+        flags=context.flags,
         warnings=tuple(found),
         _read=tuple(models),
         _by_source=_index(files),

@@ -24,9 +24,8 @@ class Context:
     crms: tuple[str, ...]  # names of the configured CRMs
     commands: Mapping[str, frozenset[str]] = field(default_factory=dict)  # provider → the commands that it takes
     consent_fields: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
-    words: Mapping[str, Mapping[str, tuple[str, ...]]] = field(
-        default_factory=dict
-    )  # provider → path → what it sends there
+    # Provider → path → the words that it is known to send there.
+    words: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     one_way: frozenset[str] = frozenset()  # CRMs whose own opt-outs are told to no provider (`consent: one_way`)
     schemas: Mapping[str, CrmSchema] = field(
         default_factory=dict
@@ -35,10 +34,17 @@ class Context:
     region: str | None = None  # of phone numbers without a country code
     clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The CRMs that hold an opt-out flag."""
+        return tuple(name for name, objects in self.consent_fields.items() if objects)
+
     def consent_of(self, crm: str | None, object_name: str) -> ConsentFields | None:
         """Which fields of an object bear consent; CRMs do not mind case."""
-        wanted = object_name.casefold()
         declared = self.consent_fields.get(crm or "", {})
+        if (exact := declared.get(object_name)) is not None:
+            return exact
+        wanted = object_name.casefold()
         return next((found for name, found in declared.items() if name.casefold() == wanted), None)
 
 

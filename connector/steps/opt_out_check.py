@@ -33,9 +33,8 @@ RECORD_ID = "003000000000001AAA"
 READ_OF_RECORD = re.compile(r"record\.(\w+)")
 
 Takes = Callable[[CompiledRule], bool]  # whether a rule is meant for the opt-out
-Followed = tuple[
-    CompiledFile, CompiledRule | None
-]  # a file that sees an event, and the rule of it that the event meets
+# A file that sees an event, and the rule of it that the event meets.
+Followed = tuple[CompiledFile, CompiledRule | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +43,8 @@ class OptOuts:
 
     samples: Sequence[OptOutSample] = ()  # of all configured providers
     subscriptions: Sequence[Subscription] = ()  # `subscriptions:` of all of them
-    ways_back: Mapping[str, str] = field(
-        default_factory=dict
-    )  # provider → the shipped file that ends its subscriptions
+    # Provider → the shipped file that ends its subscriptions.
+    ways_back: Mapping[str, str] = field(default_factory=dict)
 
 
 def refuse_lost_opt_outs(rules: Ruleset, opt_outs: OptOuts) -> None:
@@ -85,7 +83,7 @@ def _lost_at_provider(sample: OptOutSample, rules: Ruleset, opt_outs: OptOuts) -
     """Why the mappings would lose a provider's opt-out of somebody who has no other subscription."""
     event, context = sample.event, rules.context
     done = plan(event, rules, Known(configured=tuple(opt_outs.subscriptions)))
-    flags = any(context.consent_fields.values())
+    flags = bool(rules.flags)
     if flags and not done.unreached:
         return None
     takes = _sets_flag if flags else _says_opt_out

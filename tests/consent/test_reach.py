@@ -1,13 +1,11 @@
 """Whom an opt-out has to reach, and which operations reach it."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from connector.consent.decide import Ruling
-from connector.consent.reach import sets_flag, unreached
+from connector.consent.reach import crms_untold, providers_untold, sets_flag
 from connector.model.consent import Decision, Scope, Subscription
-from connector.model.event import Event, Verdict
+from connector.model.event import Verdict
 from connector.model.operation import RecordWrite, ServiceCommand
 from connector.model.phone import Phone
 from connector.model.roles import ConsentFields
@@ -51,14 +49,10 @@ def ruling(word=Verdict.OPT_OUT, scope=Scope.SUBSCRIPTION, remaining=0):
 
 
 def missed(*operations, ruled=None, crm=False, crms=("sf",), providers=(("strex", True),)):
-    event = Event(
-        key="e",
-        provider="sf" if crm else "strex",
-        shape="x",
-        received_at=datetime.now(UTC),
-        object="Contact" if crm else None,
-    )
-    return unreached(event, ruled or ruling(), operations, crms=crms, providers=providers, consent_of=consent_of)
+    ruled = ruled or ruling()
+    if crm:
+        return tuple(providers_untold(ruled, operations, providers=providers))
+    return tuple(crms_untold(ruled, operations, crms=crms, consent_of=consent_of))
 
 
 @pytest.mark.parametrize(
