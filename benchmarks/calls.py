@@ -15,6 +15,13 @@ from scene import ROOT, daemon, sandbox, wait_until, write_config
 PLAIN = """
 on: [strex.message, strex.delivery_report]
 rules:
+  - name: an opt-out
+    when: {verdict: opt_out}
+    do:
+      - upsert: Contact
+        key: {SMS_Key__c: "{msisdn}"}
+        set: {LastName: Unknown, SMS_Opt_Out__c: true}
+    consent: opt_out
   - name: a contact and an event record
     do:
       - upsert: Contact

@@ -16,6 +16,7 @@ from connector.config.settings import Settings, config_model, entries
 from connector.crm.crm import Crm
 from connector.crm.salesforce import crm as salesforce
 from connector.crm.salesforce.settings import SalesforceSettings
+from connector.mapping.compile import Ruleset, load_mappings
 from connector.mapping.context import Context
 from connector.model.problem import Problem, ProblemsFound
 from connector.model.schema import CrmSchema
@@ -24,10 +25,12 @@ from connector.providers.messagecloud.settings import MessageCloudSettings
 from connector.providers.onlinefundraising import provider as onlinefundraising
 from connector.providers.onlinefundraising.settings import OnlineFundraisingSettings
 from connector.providers.provider import Provider
+from connector.providers.samples import Words
 from connector.providers.strex import provider as strex
 from connector.providers.strex.settings import StrexSettings
 from connector.providers.sumotext import provider as sumotext
 from connector.providers.sumotext.settings import SumotextSettings
+from connector.steps.opt_out_check import OptOuts, refuse_lost_opt_outs
 
 PROVIDERS: dict[type[BaseModel], ModuleType] = {
     StrexSettings: strex,
@@ -123,22 +126,46 @@ def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = No
 
     With `schemas` the mappings are held against these too.
     """
-    sources: dict[str, bool] = {}
+    sources: list[str] = []
     commands: dict[str, frozenset[str]] = {}
+    words: dict[str, Words] = {}
     for name, one in loaded.providers.items():
         adapter = PROVIDERS[type(one)]
-        sources.update({f"{name}.{shape}": ends for shape, ends in adapter.SHAPES.items()})
+        sources += [f"{name}.{shape}" for shape in adapter.SHAPES]
+        words[name] = adapter.WORDS
         if taken := adapter.commands(one):
             commands[name] = taken
-    # An opt-out of the CRM must meet a rule only where there is a provider that can be told of it.
-    sources.update({f"{name}.{CHANGE}": bool(commands) for name in loaded.crms})
     return Context(
-        sources=sources,
+        sources=(*sources, *(f"{name}.{CHANGE}" for name in loaded.crms)),
+        words=words,
         crms=tuple(loaded.crms),
         commands=commands,
         consent_fields={name: one.consent for name, one in loaded.crms.items()},
+        one_way=frozenset(name for name, one in loaded.crms.items() if one.direction == "one_way"),
         schemas=schemas or {},
         timezone=loaded.settings.timezone,
         region=loaded.settings.default_region,
         clock_tolerance=loaded.settings.consent.clock_tolerance,
     )
+
+
+def opt_outs(loaded: Loaded) -> OptOuts:
+    """The opt-outs that the mappings must not lose. Needs no secrets."""
+    adapters = [(name, one, PROVIDERS[type(one)]) for name, one in loaded.providers.items()]
+    return OptOuts(
+        samples=[sample for name, one, adapter in adapters for sample in adapter.opt_out_samples(name, one)],
+        subscriptions=[each for name, one, adapter in adapters for each in adapter.subscriptions(name, one)],
+        ways_back={name: adapter.WAY_BACK for name, one, adapter in adapters if adapter.commands(one)},
+    )
+
+
+def read_mappings(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = None) -> Ruleset:
+    """The mappings of a config, with `schemas` held against these. Raises ProblemsFound."""
+    return load_mappings(loaded.at(loaded.settings.mappings), mapping_context(loaded, schemas))
+
+
+def load_rules(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = None) -> Ruleset:
+    """The same as they may be used: raises ProblemsFound for mappings that would lose an opt-out too."""
+    rules = read_mappings(loaded, schemas)
+    refuse_lost_opt_outs(rules, opt_outs(loaded))
+    return rules

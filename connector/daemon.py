@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from connector.adapters import Loaded, build_crms, build_providers, load_config, mapping_context
+from connector.adapters import Loaded, build_crms, build_providers, load_config, load_rules
 from connector.control import Control
 from connector.control.drift import Drift
 from connector.control.needs import needs
@@ -20,7 +20,6 @@ from connector.delivery.peers import Asking
 from connector.delivery.transport import Transport
 from connector.house import DRIFT_LOOP, Clock, House, beside
 from connector.jobs import Calendar, Job
-from connector.mapping.compile import load_mappings
 from connector.model.errors import StoreUnavailable
 from connector.model.facts import Lived, Tell
 from connector.model.problem import ProblemsFound
@@ -66,7 +65,7 @@ async def open_house(
     settings = loaded.settings
     async with AsyncExitStack() as stack:
         providers, house.crms = build_providers(loaded), build_crms(loaded)
-        rules = load_mappings(loaded.at(settings.mappings), mapping_context(loaded))
+        rules = load_rules(loaded)
 
         store = house.store = Store.open(
             loaded.at(settings.store.path),

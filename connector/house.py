@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from connector.adapters import Loaded, mapping_context, read_schemas
+from connector.adapters import Loaded, load_rules, read_schemas
 from connector.crm.crm import Crm, Needs, Watching
 from connector.delivery.budget import Budget
 from connector.delivery.peers import Outlet, Watch
 from connector.delivery.transport import Client, Transport
 from connector.loops import Loop, Step
-from connector.mapping.compile import Ruleset, load_mappings
+from connector.mapping.compile import Ruleset
 from connector.model.facts import Reloaded, Tell
 from connector.model.problem import ProblemsFound
 from connector.model.roles import Sink
@@ -136,8 +136,7 @@ class House:
     async def reload(self) -> Ruleset:
         """Read the mappings again: whole, or not at all. Raises ProblemsFound, and the present ones stay."""
         try:
-            context = mapping_context(self.loaded, read_schemas(self.loaded))
-            rules = load_mappings(self.loaded.at(self.loaded.settings.mappings), context)
+            rules = load_rules(self.loaded, read_schemas(self.loaded))
             refuse_failing(rules)
         except ProblemsFound as found:
             self.tell(Reloaded(accepted=False, version=self.road.rules.version, problems=len(found.problems)))

@@ -62,7 +62,7 @@ class Around:
     tell: Tell
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
-    wake: Callable[[str], None]  # the loop of that name: `plan`, a sink, or ask_loop() of a provider
+    wake: Callable[[str], None]  # the loop of that name: `plan`, `deadlines`, a sink, or ask_loop() of a provider
 
 
 class Road:
@@ -205,6 +205,8 @@ class Road:
             self._tell(alarm)
         for sink in {unit.sink for one in planned for unit in one.units}:
             self._around.wake(sink)
+        if any(one.unreached for one in planned):
+            self._around.wake("deadlines")
         return len(batch)
 
     async def deliver(self, outlet: Outlet) -> int:

@@ -14,6 +14,7 @@ from connector.consent.changes import NUMBER_CHANGED
 from connector.consent.decide import Ruling, decide, strongest
 from connector.consent.guard import carries_opt_out, permit
 from connector.consent.merges import MERGED
+from connector.consent.reach import crms_untold, ends_subscriptions, providers_untold
 from connector.consent.standing import Standing, decisions, same, stand
 from connector.mapping.apply import intents
 from connector.mapping.compile import Ruleset
@@ -63,7 +64,11 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
         if ruling.superseded_by is not None:
             return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by, trace=wanted.trace)
         wanted = _ask(event, rules, known, standing, ruling, word, tracing=tracing)
-    return _conclude(wanted, ruling, word, rules.version)
+    done = _conclude(wanted, ruling, word, rules.version)
+    if word is not Verdict.OPT_OUT:
+        return done
+    missed = _unreached(event, ruling, done.operations, rules, known, standing)
+    return replace(done, unreached=tuple(missed), notes=(*done.notes, *map(_untold, missed))) if missed else done
 
 
 def _decide(
@@ -121,6 +126,27 @@ def _with_keyword(one: Subscription, configured: Sequence[Subscription]) -> Subs
                 one, keyword=one.keyword or other.keyword, short_number=one.short_number or other.short_number
             )
     return one
+
+
+def _unreached(
+    event: Event, ruling: Ruling, operations: Sequence[Operation], rules: Ruleset, known: Known, standing: Standing
+) -> Sequence[str]:
+    """The CRMs and providers that this opt-out has to reach and that the mappings do not tell of it."""
+    context = rules.context
+    if event.object is None:
+        return crms_untold(ruling, operations, crms=rules.flags, consent_of=context.consent_of)
+    if event.provider in context.one_way:
+        return ()
+    providers = [
+        (name, any(runs for _, runs in found))
+        for name, commands in context.commands.items()
+        if ends_subscriptions(commands) and (found := to_whom(name, standing, known.configured))
+    ]
+    return providers_untold(ruling, operations, providers=providers)
+
+
+def _untold(system: str) -> str:
+    return f"no rule tells {system} of this opt-out"
 
 
 def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> Plan:
@@ -192,7 +218,9 @@ def plan_in_order(
         ledger = now.setdefault(event.msisdn.e164, []) if event.msisdn else []
         try:
             others = event.verdict is Verdict.OPT_IN and event.object is not None and others_out(event)
-            known = Known(ledger=tuple(ledger), configured=tuple(configured), others_opted_out=others)
+            # Planned once more, an event is held against what was known before it.
+            before = tuple(entry for entry in ledger if entry.event_id != event_id)
+            known = Known(ledger=before, configured=tuple(configured), others_opted_out=others)
             done = plan(event, rules, known)
         except Exception as error:  # noqa: BLE001 - a bug must cost one event, never the road.
             done = Plan(state=EventState.DEAD, reason=Reason.BUG, detail=_place(error))

@@ -11,7 +11,7 @@ import click
 
 from connector.cli.exits import Exit
 from connector.cli.render import Paper, answer, as_json, waiting
-from connector.cli.setup import Setup, load_rules, lock_file, placed, read_locks, short
+from connector.cli.setup import Setup, lock_file, lost_opt_outs, placed, read_locks, read_rules, short
 from connector.model.problem import Problem, ProblemsFound, Severity
 
 if TYPE_CHECKING:
@@ -48,16 +48,19 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
         except ProblemsFound as problems:
             found += problems.problems
         try:
-            rules = load_rules(loaded, locks)
+            rules = read_rules(loaded, locks)
             found += placed(loaded, rules.warnings)
         except ProblemsFound as problems:
             found += problems.problems
-        found += _held_against_locks(loaded, locks)
-    if live and loaded is not None and rules is not None:
-        with waiting("asking the CRM"):
-            found += asyncio.run(_ask_crms(loaded, rules))
-        with waiting("asking the providers"):
-            found += asyncio.run(_ask_providers(loaded))
+        told = _held_against_locks(loaded, locks)
+        if live and rules is not None:
+            with waiting("asking the CRM"):
+                told += asyncio.run(_ask_crms(loaded, rules))
+            with waiting("asking the providers"):
+                told += asyncio.run(_ask_providers(loaded))
+        found += told
+        if rules is not None and not _bad_consent_fields(loaded, told):
+            found += lost_opt_outs(loaded, rules)
     errors = sum(problem.severity is Severity.ERROR for problem in found)
     return {
         "ok": not errors,
@@ -172,6 +175,12 @@ def _held_against_locks(loaded: "Loaded", locks: "Mapping[str, CrmSchema]") -> l
 
     document = read(loaded.path, str(short(loaded.path)))
     return consent_problems(document, {name: one.consent for name, one in loaded.crms.items()}, locks)
+
+
+def _bad_consent_fields(loaded: "Loaded", told: Iterable[Problem]) -> bool:
+    """Whether `consent_fields` names what is not there: then no rule can set the flag, and that is told once, at its cause."""
+    config = str(short(loaded.path))
+    return any(one.file == config and one.severity is Severity.ERROR for one in told)
 
 
 async def _ask_providers(loaded: "Loaded") -> list[Problem]:

@@ -11,6 +11,10 @@ from connector.cli.render import answer, as_json
 @as_json
 @click.pass_context
 def replay(ctx: click.Context, *, event: str, as_json: bool) -> None:
-    """Let EVENT be planned once more: one that was unreadable, unmatched, ignored, or could not be planned."""
+    """Let EVENT be planned once more.
+
+    One that was unreadable, unmatched, ignored, or could not be planned; or one whose opt-out no rule has told to the CRM or the
+    provider.
+    """
     said = ask(ctx.obj, "replay", {"id": event}, order=True)
     answer(said, lambda paper, document: paper.line(f"event {document['id']} is planned anew"), json_wanted=as_json)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connector.cli.exits import Misused
-from connector.model.problem import Problem, ProblemsFound
+from connector.model.problem import Problem, ProblemsFound, Severity
 
 if TYPE_CHECKING:
     from connector.adapters import Loaded
@@ -78,17 +78,33 @@ def read_locks(loaded: "Loaded") -> "dict[str, CrmSchema]":
 
 
 def load_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = None) -> "Ruleset":
-    """The mappings of a config; with `schemas` held against these.
+    """The mappings of a config as they may be used; with `schemas` held against these.
 
     Raises ProblemsFound, whose files are named so that they can be opened from here.
     """
-    from connector.adapters import mapping_context  # noqa: PLC0415 - heavy.
-    from connector.mapping.compile import load_mappings  # noqa: PLC0415 - heavy.
+    rules = read_rules(loaded, schemas)
+    lost = lost_opt_outs(loaded, rules)
+    if any(one.severity is Severity.ERROR for one in lost):
+        raise ProblemsFound(lost)
+    return rules
+
+
+def read_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = None) -> "Ruleset":
+    """The same, without a look at the opt-outs that they would lose."""
+    from connector.adapters import read_mappings  # noqa: PLC0415 - heavy.
 
     try:
-        return load_mappings(loaded.at(loaded.settings.mappings), mapping_context(loaded, schemas))
+        return read_mappings(loaded, schemas)
     except ProblemsFound as found:
         raise ProblemsFound(placed(loaded, found.problems)) from None
+
+
+def lost_opt_outs(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
+    """The opt-outs that the mappings would lose, with the way to the files."""
+    from connector import adapters  # noqa: PLC0415 - heavy.
+    from connector.steps import opt_out_check  # noqa: PLC0415 - heavy.
+
+    return placed(loaded, opt_out_check.lost_opt_outs(rules, adapters.opt_outs(loaded)))
 
 
 def placed(loaded: "Loaded", problems: tuple[Problem, ...] | list[Problem]) -> list[Problem]:

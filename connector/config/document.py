@@ -14,11 +14,14 @@ from typing import Any
 import yaml
 
 from connector.config.scalars import plain
-from connector.config.syntax import syntax_problem
+from connector.config.syntax import merge_marks, odd_blank, odd_blank_words, syntax_problem
 from connector.model.problem import Position, Problem, ProblemsFound, Severity
 
 MAX_BYTES = 1024 * 1024  # a mapping of this size has 20,000 lines; more is a mistake or an attack
 MAX_DEPTH = 30  # levels of nesting: the grammar needs fewer than ten
+# Single, double, low and angle quotation marks.
+QUOTATION_MARKS = frozenset("\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a")
+CURLY_CURE = "write straight quotes, \" or '"
 # A comment has a blank behind its `#`; `Gift #1` is a text that YAML would cut.
 CUT_TEXT = re.compile(r"[ \t]+#[^\s#!]")
 
@@ -34,6 +37,7 @@ class Document:
     digest: str = ""  # of its text, SHA-256 in hex
     warnings: tuple[Problem, ...] = ()
     blanks: frozenset[Path_] = frozenset()  # keys with nothing behind the colon, unlike an explicit null
+    curly: frozenset[Path_] = frozenset()  # keys, and values, in quotes that are none to YAML
     _values: Mapping[Path_, Position] = field(default_factory=dict, repr=False)
     _keys: Mapping[Path_, Position] = field(default_factory=dict, repr=False)
 
@@ -85,12 +89,16 @@ def parse(text: str | bytes, file: str) -> Document:
     """Parse one YAML document; raises ProblemsFound with everything that is wrong with it."""
     reader = _Reader(file)
     decoded = reader.decode(text)
+    if (begin := merge_marks(decoded)) is not None:
+        message = "marks of a merge that is not solved"
+        cure = "keep one of the two versions, and delete the lines with <<<<<<<, ======= and >>>>>>>"
+        raise ProblemsFound([Problem(file=file, position=begin, code="merge-marks", message=message, hint=cure)])
     try:
         loader = _Loader(decoded, reader)
         root = loader.get_single_node()
         value = reader.build(root, (), decoded) if root is not None else None
     except yaml.MarkedYAMLError as error:
-        reader.problems.append(syntax_problem(file, error, decoded))
+        reader.problems.append(syntax_problem(file, error, decoded, open_quote=_open_quote(decoded, error)))
     except yaml.reader.ReaderError as error:
         what = f"U+{ord(error.character):04X}" if isinstance(error.character, str) else f"U+{error.character:04X}"
         reader.add(
@@ -109,6 +117,7 @@ def parse(text: str | bytes, file: str) -> Document:
         digest=hashlib.sha256(decoded.encode("utf-8", "surrogatepass")).hexdigest(),
         warnings=tuple(reader.problems),
         blanks=frozenset(reader.blanks),
+        curly=frozenset(reader.curly),
         _values=reader.values,
         _keys=reader.keys,
     )
@@ -127,6 +136,7 @@ class _Reader:
         self.values: dict[Path_, Position] = {}
         self.keys: dict[Path_, Position] = {}
         self.blanks: set[Path_] = set()
+        self.curly: set[Path_] = set()
 
     @property
     def failed(self) -> bool:
@@ -165,13 +175,19 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, path: Path_, text: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        if _is_bare_template(node):
+        if _is_bare_template(node, text):
             name = node.value[0][0].value
             self.add(
                 node.start_mark,
                 "unquoted-template",
                 f"`{{{name}}}` without quotes is no template to YAML",
                 f'put it in quotes: "{{{name}}}"',
+            )
+            return result
+        if (inside := _doubled_template(node, text)) is not None:
+            message = f"`{{{{ {inside} }}}}` is no template: there are too many braces and no quotes"
+            self.add(
+                node.start_mark, "unquoted-template", message, f'write one pair of braces, in quotes: "{{{inside}}}"'
             )
             return result
         for key_node, value_node in node.value:
@@ -199,12 +215,17 @@ class _Reader:
                 continue
             self.keys[here] = Position(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             self._check_text(key_node)
+            self._check_quotes(key_node, here)
+            if key_node.style is None and (blank := odd_blank(key)) is not None:
+                mark = yaml.Mark("", 0, key_node.start_mark.line, key_node.start_mark.column + blank[0], None, 0)
+                self.add(mark, "odd-blank", *odd_blank_words(blank[1]))
             result[key] = self.build(value_node, here, text)
         return result
 
     def _scalar(self, node: yaml.ScalarNode, path: Path_, text: str) -> Any:
         written: str = node.value
         self._check_text(node)
+        self._check_quotes(node, path)
         if node.style is not None:
             return written
         if CUT_TEXT.match(text, node.end_mark.index):
@@ -220,6 +241,16 @@ class _Reader:
         if not written:
             self.blanks.add(path)
         return plain(written)
+
+    def _check_quotes(self, node: yaml.ScalarNode, path: Path_) -> None:
+        """Word processors and phones make such quotes of the straight ones; to YAML they are a part of the text."""
+        text = node.value
+        if node.style is None and not text.isascii() and text[0] in QUOTATION_MARKS:
+            self.curly.add(path)
+            end = text[-1] if len(text) > 1 and text[-1] in QUOTATION_MARKS else ""
+            shown = f"`{text[0]}` and `{end}` are" if end else f"`{text[0]}` is"
+            message = f"{shown} no quote{'s' if end else ''} to YAML, but a part of the text"
+            self.add(node.start_mark, "curly-quotes", message, CURLY_CURE, Severity.WARNING)
 
     def _check_text(self, node: yaml.ScalarNode) -> None:
         if not node.value.isascii() and any("\ud800" <= character <= "\udfff" for character in node.value):
@@ -279,13 +310,37 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _is_bare_template(node: yaml.MappingNode) -> bool:
+def _open_quote(text: str, error: yaml.MarkedYAMLError) -> yaml.Mark | None:
+    """Where a quote begins that was closed only by the next one, lines further down, where the parser then gave up."""
+    mark = error.problem_mark
+    found: yaml.Mark | None = None
+    if mark is None:
+        return None
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            quoted = isinstance(token, yaml.ScalarToken) and token.style in {'"', "'"}
+            if quoted and token.start_mark.line < token.end_mark.line == mark.line:
+                found = token.start_mark
+    except yaml.YAMLError:
+        return found
+    return found
+
+
+def _is_bare_template(node: yaml.MappingNode, text: str) -> bool:
     if not node.flow_style or len(node.value) != 1:
         return False
     key, value = node.value[0]
     empty = isinstance(value, yaml.ScalarNode) and not value.value and value.style is None
-    # `{a: }` has a colon behind its key; `{a}` has not.
-    return empty and isinstance(key, yaml.ScalarNode) and value.start_mark.index <= key.end_mark.index
+    # `{a: }` has a colon behind its key; `{a}` and `{ a }` have not.
+    return empty and isinstance(key, yaml.ScalarNode) and ":" not in text[key.end_mark.index : value.start_mark.index]
+
+
+def _doubled_template(node: yaml.MappingNode, text: str) -> str | None:
+    """The name in `{{ name }}`, which YAML takes for a key that is itself keys with values."""
+    if not node.flow_style or len(node.value) != 1:
+        return None
+    key = node.value[0][0]
+    return str(key.value[0][0].value) if isinstance(key, yaml.MappingNode) and _is_bare_template(key, text) else None
 
 
 def _mark(before: str) -> yaml.Mark:

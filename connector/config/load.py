@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
@@ -16,6 +16,7 @@ from connector.model.problem import Problem, ProblemsFound
 
 DRAFT = "http://json-schema.org/draft-07/schema#"  # the newest that the YAML language server reads
 SHOWN = 12  # known words that are listed when none is close
+CHANNELS = ("sms", "mail", "fax", "call", "whatsapp")
 CLOSE = 0.6  # similarity from which a word is taken for a misspelling
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -28,6 +29,8 @@ M = TypeVar("M", bound=BaseModel)
 
 class Strict(BaseModel):
     """Base of all models of what a person writes: unknown keys are refused, values are frozen, numbers may stand for text."""
+
+    example: ClassVar[str] = ""  # how a person writes one, where a hint should show it
 
     model_config = ConfigDict(
         extra="forbid",
@@ -114,13 +117,19 @@ def load(document: Document, model: type[M]) -> M:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint for a word that is not known: the closest known one, or all of them where they are few; else empty."""
     words = list(dict.fromkeys(known))
-    folded = {candidate.casefold(): candidate for candidate in words}
+    folded = {candidate.casefold(): candidate for candidate in words if not _another_channel(word, candidate)}
     close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=CLOSE)
     if close:
         return f"did you mean `{folded[close[0]]}`?"
     if words and len(words) <= SHOWN:
         return "known: " + ", ".join(sorted(words))
     return ""
+
+
+def _another_channel(word: str, candidate: str) -> bool:
+    """Whether both names speak of a channel, and not of the same: HasOptedOutOfSMS is no misspelling of HasOptedOutOfEmail."""
+    mine, theirs = ({channel for channel in CHANNELS if channel in one.casefold()} for one in (word, candidate))
+    return bool(mine and theirs) and mine.isdisjoint(theirs)
 
 
 def schema(model: type[BaseModel], *, title: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -24,6 +24,8 @@ class SecretMissing(ConnectorError):  # noqa: N818 - it reads as the state it te
 
 class SecretRef(Strict):
     """Where a secret is: exactly one of the three."""
+
+    example: ClassVar[str] = "{credential: name}"
 
     credential: Annotated[str, Field(pattern=NAME)] | None = None
     """The name of a systemd credential (`LoadCredential=` in the unit). The safest."""

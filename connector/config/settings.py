@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from phonenumbers import SUPPORTED_REGIONS
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, create_model
 
 from connector.config.load import Duration, Size, Strict, did_you_mean, wrong
 from connector.model.consent import CLOCK_TOLERANCE
 
 KIB = 1024
 MIB = 1024 * KIB
+ALL_ADDRESSES = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, and never listened on.
 NAME = r"^[a-z][a-z0-9_]{0,31}$"  # of a provider or CRM: it stands in URLs, metrics and `on:`
 
 
@@ -122,6 +123,17 @@ class Admin(Strict):
     """The port to listen on."""
 
 
+def _another_port(admin: Admin, info: ValidationInfo) -> Admin:
+    listen = info.data.get("listen")
+    if isinstance(listen, Listen) and listen.port == admin.port != 0 and listen.host in {admin.host, *ALL_ADDRESSES}:
+        raise wrong(
+            "same-port",
+            f"port {admin.port} is that of `listen:` too",
+            "give one of the two another, such as port: 8081",
+        )
+    return admin
+
+
 class Logs(Strict):
     """What is written to standard error."""
 
@@ -150,7 +162,7 @@ class Settings(Strict):
     """Where events are kept until the CRM has them."""
     listen: Listen = Listen()
     """Where providers call."""
-    admin: Admin = Admin()
+    admin: Annotated[Admin, AfterValidator(_another_port)] = Admin()
     """Where the operator's commands, health checks and metrics are served."""
     logs: Logs = Logs()
     """What is written to standard error."""

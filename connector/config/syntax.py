@@ -1,8 +1,15 @@
 """YAML's syntax errors in plain words, with the cure. The parser's own words name tokens that no admin has heard of."""
 
-from typing import Protocol
+import re
+from typing import NamedTuple, Protocol
 
 from connector.model.problem import Position, Problem
+
+# Blanks that look like one and are none to YAML: web pages, Word and chat programs put them where a space was.
+ODD_BLANKS = "\u00a0\u2000-\u200b\u202f\u205f\u3000\ufeff"
+ODD_BLANK = re.compile(rf"^[ \t-]*([{ODD_BLANKS}])|^[ \t-]*[^\s:#{ODD_BLANKS}]+:([{ODD_BLANKS}])")
+GLUED = re.compile(r"[ -]*([A-Za-z_]\w*:)[^\s:/]")
+MERGE_MARK = re.compile(r"^(?:<{7}|>{7})(?: |$)", re.MULTILINE)
 
 
 class Mark(Protocol):
@@ -39,6 +46,21 @@ WORDS = (
         "mapping values are not allowed",
         "a `:` where none can be",
         "put a text with `: ` in it in quotes; else check the indentation of this line and the one above",
+    ),
+    (
+        "expected chomping or indentation",
+        "a `>` or `|` begins a text of several lines",
+        "to compare with a number write {above: 499} or {below: 499}; else put the text in quotes",
+    ),
+    (
+        "expected indentation indicator",
+        "a `>` or `|` begins a text of several lines",
+        "to compare with a number write {above: 499} or {below: 499}; else put the text in quotes",
+    ),
+    (
+        "expected a comment or a line break",
+        "a `>` or `|` begins a text of several lines",
+        "to compare with a number write {above: 499} or {below: 499}; else put the text in quotes",
     ),
     (
         "could not find expected ':'",
@@ -80,24 +102,122 @@ WORDS = (
 )
 
 
-def syntax_problem(file: str, error: SyntaxFinding, text: str) -> Problem:
-    """The parser's finding as a Problem."""
-    said = error.problem or error.context or ""
+class Finding(NamedTuple):
+    """What is wrong, where (line and column from 0), and the cure."""
+
+    line: int
+    column: int
+    message: str
+    hint: str
+
+
+def merge_marks(text: str) -> Position | None:
+    """Where an unsolved merge of git begins, if there is one."""
+    found = MERGE_MARK.search(text)
+    return Position(text.count("\n", 0, found.start()) + 1, 1) if found else None
+
+
+def odd_blank(line: str) -> tuple[int, str] | None:
+    """Column (from 0) and name of a blank in a line's indentation, or behind its key, that is none to YAML."""
+    found = None if line.isascii() else ODD_BLANK.match(line)
+    if found is None:
+        return None
+    group = 1 if found[1] else 2
+    return found.start(group), f"U+{ord(found[group]):04X}"
+
+
+def odd_blank_words(code: str) -> tuple[str, str]:
+    """Message and cure for such a blank."""
+    return f"this blank is none to YAML ({code}), though it looks like one", "delete it and type a blank in its place"
+
+
+def syntax_problem(file: str, error: SyntaxFinding, text: str, *, open_quote: Mark | None = None) -> Problem:
+    """The parser's finding as a Problem. `open_quote`: where a quote begins that ends only where the parser gave up."""
+    found = _explained(error, text.splitlines(), open_quote)
+    position = None if found.line < 0 else Position(found.line + 1, found.column + 1)
+    return Problem(file=file, position=position, code="syntax", message=found.message, hint=found.hint)
+
+
+def _explained(error: SyntaxFinding, lines: list[str], open_quote: Mark | None) -> Finding:
     mark = error.problem_mark or error.context_mark
-    if said.startswith("found unexpected") and error.context_mark is not None:
-        mark = error.context_mark  # the quote that is open, not the end of the file
-    found = [words[1:] for words in WORDS if said.startswith(words[0])]
-    if found:
-        message, hint = found[0]
-    elif "cannot start any token" in said:
-        message, hint = "a text cannot start with this character", "put it in quotes"
-    else:
-        message, hint = "this is not YAML", "check quotes, colons and indentation"
+    message, hint = _words(error.problem or error.context or "")
     if mark is None:
-        return Problem(file=file, position=None, code="syntax", message=message, hint=hint)
-    lines = text.splitlines()
+        return Finding(-1, 0, message, hint)
+    for number, line in enumerate(lines[: mark.line + 1]):
+        if (blank := odd_blank(line)) is not None:
+            return Finding(number, blank[0], *odd_blank_words(blank[1]))
+    if open_quote is not None:
+        cure = "close it; a quote inside the text is written twice, or the text stands in quotes of the other kind"
+        if any(mark in lines[open_quote.line][open_quote.column :] for mark in "\u201c\u201d\u2018\u2019"):
+            cure = "close it by the same straight quote: a curly one is none to YAML"
+        return Finding(
+            open_quote.line, open_quote.column, f"a quote opened in line {open_quote.line + 1} is not closed", cure
+        )
     if mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
-        _, message, hint = WORDS[1]
-    return Problem(
-        file=file, position=Position(mark.line + 1, mark.column + 1), code="syntax", message=message, hint=hint
+        return Finding(mark.line, mark.column, *WORDS[1][1:])
+    return _at_its_cause(error, mark, lines, (message, hint))
+
+
+def _at_its_cause(error: SyntaxFinding, mark: Mark, lines: list[str], words: tuple[str, str]) -> Finding:
+    """The finding at the place of what causes it, which is often above the place where the parser gave up."""
+    said, begun = error.problem or "", error.context_mark
+    better: Finding | None = None
+    if said.startswith("mapping values are not allowed"):
+        better = _line_above(lines, mark)
+    elif begun is not None and said.startswith("found unexpected"):
+        better = Finding(begun.line, begun.column, *words)  # the quote that is open, and not the end of the file
+    elif begun is not None and begun.line < mark.line:
+        if said.startswith(("expected ',' or", "could not find expected ':'")):
+            better = Finding(begun.line, begun.column, *words)  # the brace that is open, or the key that has no colon
+        elif said.startswith("expected <block end>") and (wrong := _indentation(lines, mark)):
+            better = Finding(mark.line, mark.column, *wrong)
+    return better or Finding(mark.line, mark.column, *words)
+
+
+def _words(said: str) -> tuple[str, str]:
+    for begins, message, hint in WORDS:
+        if said.startswith(begins):
+            return message, hint
+    if "cannot start any token" in said:
+        return "a text cannot start with this character", "put it in quotes"
+    return "this is not YAML", "check quotes, colons and indentation"
+
+
+def _line_above(lines: list[str], mark: Mark) -> Finding | None:
+    """Of a `:` where none can be: the line above that made this one a part of its text, or this one's indentation."""
+    blanks, key = _key(lines[mark.line])
+    above = next((number for number in range(mark.line - 1, -1, -1) if lines[number].strip()), None)
+    if above is None or mark.column != blanks + len(key) - 1:
+        return None
+    glued = GLUED.match(lines[above])
+    if glued is not None:
+        return Finding(above, glued.start(1), "a key without a blank behind its `:`", "write `key: value`")
+    wrong = _indentation(lines, mark) if blanks > _key(lines[above])[0] else None
+    return Finding(mark.line, blanks, *wrong) if wrong else None
+
+
+def _indentation(lines: list[str], mark: Mark) -> tuple[str, str] | None:
+    """What is wrong with a line that begins at no block's indentation; None where that is not the fault."""
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    blanks, key = _key(line)
+    if mark.column not in {blanks, blanks + len(key) - 1} or key[:1] in {'"', "'", "{", "[", ""}:
+        return None
+    message = f"this line is indented by {blanks} blank{'' if blanks == 1 else 's'}, and no block above it is"
+    others = sorted(range(len(lines)), key=lambda number: abs(number - mark.line))
+    like = next(
+        (number for number in others if _key(lines[number])[1] == key and _key(lines[number])[0] != blanks), None
     )
+    if like is None:
+        return message, "give all lines of a block the same number of blanks"
+    shown = key.removesuffix(":").strip()
+    return (
+        message,
+        f"give all lines of a block the same number of blanks: `{shown}` in line {like + 1} has {_key(lines[like])[0]}",
+    )
+
+
+def _key(line: str) -> tuple[int, str]:
+    """The blanks before a line, and what it begins with: its key with the dash before it, where it has them."""
+    stripped = line.lstrip(" ")
+    before, colon, _ = stripped.partition(":")
+    return len(line) - len(stripped), before + colon

@@ -11,6 +11,13 @@ from pydantic.fields import FieldInfo
 from connector.config.document import Document
 from connector.model.problem import Problem
 
+KEYS = "lines of the form `key: value`"
+# Forms of texts, in words. Patterns are for programs.
+NAME = r"^[a-z][a-z0-9_]{0,31}$"
+FORMS = {
+    NAME: "use small letters, digits and _, such as strex",
+    r"^[A-Za-z][A-Za-z0-9_]{0,79}$": "write the API name, of letters, digits and _, such as SMS_Opt_Out__c",
+}
 # What pydantic calls the misfit → what is expected instead.
 EXPECTED = {
     "string_type": "a text",
@@ -24,9 +31,9 @@ EXPECTED = {
     "decimal_parsing": "a number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
-    "dict_type": "keys with values (`key: value`)",
-    "model_type": "keys with values (`key: value`)",
-    "model_attributes_type": "keys with values (`key: value`)",
+    "dict_type": KEYS,
+    "model_type": KEYS,
+    "model_attributes_type": KEYS,
     "list_type": "a list",
     "tuple_type": "a list",
     "none_required": "nothing",
@@ -59,12 +66,17 @@ def problems_of(document: Document, model: type[BaseModel], error: ValidationErr
         if kind in EXPECTED:
             expected.setdefault(place, []).append(EXPECTED[kind])
             wanted = " or ".join(dict.fromkeys(expected[place]))
-            code, message, cure = "wrong-type", f"{wanted} is expected here", ""
+            verb = "are" if wanted == KEYS else "is"
+            code, message, cure = "wrong-type", f"{wanted} {verb} expected here", _example(kind, one, model)
+            cure = "" if len(expected[place]) > 1 else cure
         elif place in found:
             continue
         else:
             code, message, cure = _words(kind, context, one, model, hint)
         found[place] = document.problem(path, code, message, cure, key=at_key)
+    for (path, at_key), problem in [*found.items()]:
+        if at_key and problem.code == "wrong-form":
+            found.pop((path, False), None)  # What such a key holds cannot be judged.
     return sorted(found.values(), key=lambda problem: (problem.position is not None, problem.position))
 
 
@@ -88,9 +100,46 @@ def _words(
     if kind in LIMITS:
         return "out-of-range", f"`{last}` {LIMITS[kind].format(**context)}", ""
     if kind == "string_pattern_mismatch":
-        return "wrong-form", "this text does not have the form that is expected", f"it must match {context['pattern']}"
+        return "wrong-form", *_form(context["pattern"], error["loc"])
     said = str(context["error"]) if kind == "value_error" else "this is none of the forms that are possible here"
     return "wrong-value", said, "see the documentation of this key"
+
+
+def _form(pattern: str, loc: Loc) -> tuple[str, str]:
+    """Message and cure for a text of the wrong form. A key is repeated, for no secret is a key."""
+    key = str(loc[-2]) if loc[-1:] == ("[key]",) and len(loc) > 1 else ""
+    message = (
+        f"`{key}` does not have the form that is expected"
+        if key
+        else "this text does not have the form that is expected"
+    )
+    hint = FORMS.get(pattern, f"it must match {pattern}")
+    plain = re.sub(r"\W+", "_", key).strip("_")
+    meant = plain.lower() if pattern == NAME else f"{plain}__c"
+    known = plain and pattern in FORMS and re.match(pattern, meant) and meant not in hint
+    return message, f"{hint}; perhaps {meant}" if known else hint
+
+
+def _example(kind: str, error: Any, model: type[BaseModel]) -> str:
+    """How what is expected is written, where the model has an example."""
+    here = _at(model, error["loc"])
+    if kind in {"list_type", "tuple_type"}:
+        inner = [one for annotation in here for found in _items(annotation) for one in _models(found)]
+        example = next((text for one in inner if (text := getattr(one, "example", ""))), "")
+        if isinstance(error["input"], Mapping):
+            return "begin each item of the list with `- `"
+        return f"write [{example or '…'}]"
+    example = next((text for found in here for one in _models(found) if (text := getattr(one, "example", ""))), "")
+    return f"such as {example}" if example else ""
+
+
+def _items(annotation: Any) -> Iterator[Any]:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in {list, tuple, frozenset}:
+        yield arguments[0]
+    elif origin in {Union, UnionType, Annotated}:
+        for part in arguments:
+            yield from _items(part)
 
 
 def _path(value: Any, loc: Loc) -> tuple[Loc, str | None]:
@@ -110,11 +159,16 @@ def _path(value: Any, loc: Loc) -> tuple[Loc, str | None]:
 
 def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
     """The keys that the models at this location know."""
+    return [key for annotation in _at(model, loc) for made in _models(annotation) for key in _aliases(made)]
+
+
+def _at(model: type[BaseModel], loc: Loc) -> list[Any]:
+    """The types at this location; those above it where it leads nowhere."""
     here: list[Any] = [model]
     for step in loc:
         below = [found for annotation in here for found in _below(annotation, step)]
         here = below or here
-    return [key for annotation in here for made in _models(annotation) for key in _aliases(made)]
+    return here
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from connector.config.document import Document, read
 from connector.config.load import did_you_mean, load
-from connector.mapping.compile import mapping_files
 from connector.mapping.context import Where
+from connector.mapping.files import mapping_files
 from connector.mapping.rules import MappingFile, Test, When
 from connector.mapping.values import fold, text
 from connector.model.exchange import Exchange

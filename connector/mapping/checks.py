@@ -1,19 +1,18 @@
-"""What is wrong with rules as a whole: never reached, without effect, reading what is not there, leaving opt-outs unmet."""
+"""What is wrong with rules as a whole: never reached, without effect, reading what is not there."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connector.config.load import did_you_mean
 from connector.mapping.conditions import covers
-from connector.mapping.context import Context, Findings, Where
+from connector.mapping.context import Findings, Where
 from connector.mapping.forms import Transform
 from connector.mapping.paths import BadPath, Path, parse_path
 from connector.mapping.rules import Command, FeedSettings, MappingFile, Rule, Test, When
-from connector.mapping.sources import CHANGE
+from connector.mapping.sources import CHANGE, sources_of
 from connector.mapping.templates import parse_template
-from connector.mapping.values import fold, text
+from connector.mapping.values import fold
 from connector.model.operation import ID_FIELD
-from connector.model.problem import Problem
 
 KeyFields = Mapping[str, Mapping[str, Sequence[str]]]  # CRM → watched object → external ID fields
 
@@ -66,43 +65,6 @@ def _record_fields(when: When | None) -> set[str]:
     return {fold(path.key) for _, path in _when_paths(when, ()) if path.root == "record"}
 
 
-def unmet_opt_outs(models: Sequence[tuple[MappingFile, Findings]], context: Context) -> list[Problem]:
-    """The sources whose opt-outs no rule is for: a donor's STOP would take no effect."""
-    problems: list[Problem] = []
-    for source, has_opt_outs in context.sources.items():
-        seen = [(model, findings.document) for model, findings in models if source in _on(model)]
-        if not has_opt_outs or any(_meets_opt_outs(rule) for model, _ in seen for rule in model.rules):
-            continue
-        document = seen[0][1] if seen else None
-        problems.append(
-            Problem(
-                file=document.file if document else "mappings",
-                position=document.at(("on",)) if document else None,
-                code="opt-outs-unmet",
-                message=f"no rule is for the opt-outs of {source}",
-                hint="add a rule with `consent: opt_out`, or with `when: {verdict: opt_out}`",
-            )
-        )
-    return problems
-
-
-def _on(model: MappingFile) -> list[str]:
-    return model.on if isinstance(model.on, list) else [model.on]
-
-
-def _meets_opt_outs(rule: Rule) -> bool:
-    """Whether a rule is for opt-outs as far as can be told by looking: it says so, or it takes all events and does something."""
-    if rule.ignore:
-        return False
-    if rule.consent == "opt_out" or rule.when is None:
-        return True
-    for written, wanted in (rule.when.model_extra or {}).items():
-        literals = wanted if isinstance(wanted, list) else [wanted]
-        if fold(written) in {"verdict", "consent.verdict"} and "opt_out" in {fold(text(one)) for one in literals}:
-            return True
-    return False
-
-
 def check_record_paths(models: Sequence[tuple[MappingFile, Findings]], keys: KeyFields) -> None:
     """A field of the record can be read only where a feed reads it; `keys` are those that are read along for all files."""
     for model, findings in models:
@@ -112,7 +74,7 @@ def check_record_paths(models: Sequence[tuple[MappingFile, Findings]], keys: Key
 
 def _check_record_paths(model: MappingFile, feed: FeedSettings, findings: Findings, keys: KeyFields) -> None:
     known = {fold(name) for name in (ID_FIELD, *feed.fields)}
-    for source in _on(model):
+    for source in sources_of(model):
         crm, _, shape = source.rpartition(".")
         for name, fields in keys.get(crm, {}).items() if shape == CHANGE else ():
             if fold(name) == fold(feed.object):
@@ -173,23 +135,28 @@ def _value_paths(value: Any, where: Where) -> Iterator[tuple[Where, Path]]:
 
 def asked(model: MappingFile) -> Iterator[tuple[Path, Any, Where]]:
     """The values that conditions ask for by name, each with its path and its place."""
+    for path, wanted, where in conditions_of(model):
+        literals = wanted if isinstance(wanted, list) else [] if isinstance(wanted, Test) else [wanted]
+        yield from ((path, value, where) for value in literals)
+
+
+def conditions_of(model: MappingFile) -> Iterator[tuple[Path, Any, Where]]:
+    """All conditions of a file: the path, the value, list of values or test that it must meet, and its place."""
     for number, rule in enumerate(model.rules):
         where: Where = ("rules", number)
-        yield from _when_values(rule.when, (*where, "when"))
+        yield from _conditions(rule.when, (*where, "when"))
         for place, item in enumerate(rule.do):
-            yield from _when_values(item.when, (*where, "do", place, "when"))
+            yield from _conditions(item.when, (*where, "do", place, "when"))
 
 
-def _when_values(when: When | None, where: Where) -> Iterator[tuple[Path, Any, Where]]:
+def _conditions(when: When | None, where: Where) -> Iterator[tuple[Path, Any, Where]]:
     if when is None:
         return
     for written, wanted in (when.model_extra or {}).items():
-        for place, path in _read([written], (*where, written)):
-            literals = wanted if isinstance(wanted, list) else [] if isinstance(wanted, Test) else [wanted]
-            yield from ((path, value, place) for value in literals)
+        yield from ((path, wanted, place) for place, path in _read([written], (*where, written)))
     for number, one in enumerate(when.any or ()):
-        yield from _when_values(one, (*where, "any", number))
-    yield from _when_values(when.not_, (*where, "not"))
+        yield from _conditions(one, (*where, "any", number))
+    yield from _conditions(when.not_, (*where, "not"))
 
 
 def _read(written: list[str], where: Where) -> Iterator[tuple[Where, Path]]:

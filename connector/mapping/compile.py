@@ -8,11 +8,15 @@ from pathlib import Path
 
 from connector.config.document import Document, read
 from connector.config.load import load
+from connector.mapping.addresses import check_addresses
 from connector.mapping.cases import Case, Frame
-from connector.mapping.checks import check_record_paths, check_rules, unmet_opt_outs
+from connector.mapping.checks import check_record_paths, check_rules
 from connector.mapping.conditions import Condition, compile_when
 from connector.mapping.context import Context, Findings
+from connector.mapping.copies import check_copies
+from connector.mapping.files import mapping_files, unread_files
 from connector.mapping.items import CompiledItem, WriteItem
+from connector.mapping.known_words import check_words
 from connector.mapping.matches import check_matches_agree
 from connector.mapping.operations import compile_items
 from connector.mapping.rules import FeedSettings, MappingFile, Rule
@@ -23,8 +27,8 @@ from connector.model.event import Event
 from connector.model.problem import Problem, ProblemsFound, Severity
 from connector.model.schema import CrmSchema
 
+CURLY = "curly-quotes"
 VERSION_LENGTH = 12  # hex digits: enough to tell two versions of one installation apart
-ENDINGS = frozenset({".yaml", ".yml"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,8 @@ class Ruleset:
     version: str  # of the files' text
     files: tuple[CompiledFile, ...]
     feeds: Mapping[str, Mapping[str, FeedPlan]]  # CRM → object → what to read
+    context: Context  # what the config said when they were compiled
+    flags: tuple[str, ...] = ()  # the CRMs that hold an opt-out flag
     warnings: tuple[Problem, ...] = ()
     clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
     _read: tuple[tuple[MappingFile, Findings], ...] = field(default=(), repr=False)
@@ -95,6 +101,7 @@ class Ruleset:
         for model, before in self._read:
             findings = Findings(before.document, before.context)
             check_schemas(model, findings, schemas)
+            check_addresses(model, findings, schemas)
             found += findings.problems
         return sorted(found, key=_place)
 
@@ -106,7 +113,7 @@ class Ruleset:
 
 def load_mappings(directory: Path, context: Context) -> Ruleset:
     """All mapping files of a directory; raises ProblemsFound with the problems of all of them."""
-    problems: list[Problem] = []
+    problems = unread_files(directory)
     documents: list[Document] = []
     for path in mapping_files(directory):
         try:
@@ -117,7 +124,7 @@ def load_mappings(directory: Path, context: Context) -> Ruleset:
 
 
 def compile_mappings(documents: Sequence[Document], context: Context, *, problems: Sequence[Problem] = ()) -> Ruleset:
-    """Documents as a Ruleset; raises ProblemsFound. `problems` are those of files that could not even be read."""
+    """Documents as a Ruleset; raises ProblemsFound. `problems` are those that came before."""
     found = list(problems)
     models: list[tuple[MappingFile, Findings]] = []
     files: list[CompiledFile] = []
@@ -131,21 +138,23 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
         findings = Findings(document, context)
         files.append(_compile_file(model, findings))
         check_schemas(model, findings, context.schemas)
+        check_addresses(model, findings, context.schemas)
         models.append((model, findings))
     check_matches_agree(models)
+    check_copies(models)
     feeds = _feeds(files)
     check_record_paths(models, {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()})
     for _, findings in models:
         found += findings.problems
-    if len(models) == len(documents) and not problems:
-        found += unmet_opt_outs(models, context)  # which can be told only when all files could be read
     if any(problem.severity is Severity.ERROR for problem in found):
-        raise ProblemsFound(sorted(found, key=_place))
+        raise ProblemsFound(sorted(_worst(found), key=_place))
     return Ruleset(
         version=_version(documents),
         files=tuple(files),
         clock_tolerance=context.clock_tolerance,
         feeds=feeds,
+        context=context,
+        flags=context.flags,
         warnings=tuple(found),
         _read=tuple(models),
         _by_source=_index(files),
@@ -155,24 +164,6 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
 def _version(documents: Sequence[Document]) -> str:
     text = "".join(f"{document.file}\n{document.digest}\n" for document in documents)
     return hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
-
-
-def mapping_files(directory: Path) -> list[Path]:
-    """The files of a directory that are mappings; raises ProblemsFound where it cannot be read."""
-    try:
-        return sorted(path for path in directory.iterdir() if path.suffix in ENDINGS and not path.name.startswith("."))
-    except OSError as error:
-        raise ProblemsFound([_unreadable(directory.name, error)]) from None
-
-
-def _unreadable(name: str, error: OSError) -> Problem:
-    return Problem(
-        file=name,
-        position=None,
-        code="unreadable-file",
-        message=f"this cannot be read: {error.strerror or type(error).__name__}",
-        hint="check that it exists and that the service's user may read it",
-    )
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:
@@ -190,6 +181,8 @@ def _index(files: Sequence[CompiledFile]) -> dict[str, tuple[CompiledFile, ...]]
 def _compile_file(model: MappingFile, findings: Findings) -> CompiledFile:
     sources = check_sources(model, findings)
     check_rules(model, findings)
+    check_words(model, findings)
+    _check_quotes(findings)
     crm = sources[0].partition(".")[0]
     providers = tuple(findings.context.commands)
     feed = model.feed
@@ -206,6 +199,21 @@ def _compile_file(model: MappingFile, findings: Findings) -> CompiledFile:
             consent=findings.context.consent_of(crm, feed.object) if feed else None,
         ),
     )
+
+
+def _worst(found: Sequence[Problem]) -> list[Problem]:
+    """Without the warnings of what is an error at the same place."""
+    errors = {(one.file, one.position, one.code) for one in found if one.severity is Severity.ERROR}
+    return [one for one in found if one.severity is Severity.ERROR or (one.file, one.position, one.code) not in errors]
+
+
+def _check_quotes(findings: Findings) -> None:
+    """Quotes that are none make a condition that no event meets: an error there, and elsewhere a warning."""
+    for path in findings.document.curly:
+        if "when" in path:
+            warned = findings.document.at(path), findings.document.at(path, key=True)
+            told = next(one for one in findings.document.warnings if one.code == CURLY and one.position in warned)
+            findings.problems.append(replace(told, severity=Severity.ERROR))
 
 
 def _compile_rule(rule: Rule, number: int, findings: Findings) -> CompiledRule:

@@ -1,6 +1,6 @@
 """What a mapping file is checked against, and the list in which what is wrong with it is collected."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -20,10 +20,13 @@ Where = tuple[str | int, ...]
 class Context:
     """What the config says that mappings must fit."""
 
-    sources: Mapping[str, bool]  # what `on:` may name → whether opt-outs come by it
+    sources: Collection[str]  # what `on:` may name
     crms: tuple[str, ...]  # names of the configured CRMs
     commands: Mapping[str, frozenset[str]] = field(default_factory=dict)  # provider → the commands that it takes
     consent_fields: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
+    # Provider → path → the words that it is known to send there.
+    words: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    one_way: frozenset[str] = frozenset()  # CRMs whose own opt-outs are told to no provider (`consent: one_way`)
     schemas: Mapping[str, CrmSchema] = field(
         default_factory=dict
     )  # CRM → what it has told of its objects, where it has
@@ -31,10 +34,17 @@ class Context:
     region: str | None = None  # of phone numbers without a country code
     clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The CRMs that hold an opt-out flag."""
+        return tuple(name for name, objects in self.consent_fields.items() if objects)
+
     def consent_of(self, crm: str | None, object_name: str) -> ConsentFields | None:
         """Which fields of an object bear consent; CRMs do not mind case."""
-        wanted = object_name.casefold()
         declared = self.consent_fields.get(crm or "", {})
+        if (exact := declared.get(object_name)) is not None:
+            return exact
+        wanted = object_name.casefold()
         return next((found for name, found in declared.items() if name.casefold() == wanted), None)
 
 
@@ -54,7 +64,7 @@ class Findings:
         """A warning at a key of the file."""
         self.problems.append(self.document.problem(where, code, message, hint, key=True, severity=Severity.WARNING))
 
-    def unknown(self, where: Where, what: str, word: str, known: Mapping[str, object] | tuple[str, ...]) -> None:
+    def unknown(self, where: Where, what: str, word: str, known: Iterable[str]) -> None:
         """A word that the config does not know."""
         self.add(where, f"unknown-{what.split(maxsplit=1)[0]}", f"`{word}` is no {what}", did_you_mean(word, known))
 

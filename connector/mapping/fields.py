@@ -12,7 +12,7 @@ from connector.mapping.context import Findings, Where
 from connector.mapping.dates import BadPattern, convert
 from connector.mapping.forms import TRANSFORM_WORDS, DateForm, Plain, Transform
 from connector.mapping.paths import BadPath, Get, Reading, getter, parse_path
-from connector.mapping.templates import parse_template, render
+from connector.mapping.templates import odd_braces, parse_template, render
 from connector.mapping.transforms import Step, TransformFailed
 from connector.mapping.values import present, scalar, text
 from connector.model.operation import Parent
@@ -100,6 +100,13 @@ def constant_or_template(value: Plain, where: Where, findings: Findings) -> Made
         return Made(lambda _reading: value, literal=value)
     try:
         template = parse_template(value)
+        if ("{{" in value or "${" in value) and (odd := odd_braces(value)):
+            findings.warn(
+                where,
+                "odd-braces",
+                f"`{odd}` goes out as written",
+                'a field is named in one pair of braces: "{msisdn}"',
+            )
         return Made(render(template), template.is_text)
     except BadPath as bad:
         findings.bad_path(where, bad)

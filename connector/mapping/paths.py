@@ -21,6 +21,15 @@ OPEN_FIELDS = frozenset({"properties", "lookup", "record"})  # what is below the
 CONSENT = ("remaining", "verdict", "scope")  # what the ledger adds to the event
 # A member's `_value_` is its plain value, at a third of the cost of asking for `value`.
 VALUES = {"verdict": "verdict._value_", "result": "result._value_"}
+# What people call these fields elsewhere. A property of such a name would be written properties.phone.
+OTHER_NAMES = {
+    **dict.fromkeys(("phone", "mobile", "mobilephone", "number", "phonenumber", "phone_number", "sender"), "msisdn"),
+    **dict.fromkeys(("message", "body", "content", "sms", "msg"), "text"),
+    **dict.fromkeys(("amount", "sum"), "price"),
+    **dict.fromkeys(("date", "time", "timestamp", "created"), "occurred_at"),
+    **dict.fromkeys(("shortcode", "shortnumber", "short_code"), "short_number"),
+    **dict.fromkeys(("systemaction", "system_action"), "action"),
+}
 HIDDEN = frozenset({"batch", "unread_price"})  # how it was read, and nothing that a rule could use
 EVENT_FIELDS = tuple(one.name for one in fields(Event) if one.name not in HIDDEN)
 TEXTS = frozenset(one.name for one in fields(Event) if one.type in {str, str | None}) | {*VALUES, "msisdn"}
@@ -91,6 +100,9 @@ def _root(written: str) -> str:
     for name in known:
         if name == written.casefold():
             return name
+    meant = OTHER_NAMES.get(written.casefold())
+    if meant is not None:
+        raise BadPath(f"an event has no field `{written}`", f"did you mean `{meant}`?")
     hint = f"{did_you_mean(written, known)} A property is written properties.{written}".strip()
     raise BadPath(f"an event has no field `{written}`", hint)
 

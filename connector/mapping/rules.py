@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -52,6 +52,7 @@ class When(Strict):
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Wanted]
+    example: ClassVar[str] = "{action: Unsubscribe}"
 
     any: Annotated[list["When"], Field(min_length=1)] | None = None
     """Of these groups of conditions one must hold."""

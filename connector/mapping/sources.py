@@ -6,13 +6,21 @@ from connector.mapping.rules import MappingFile
 CHANGE = "change"  # the shape of events that come from a CRM
 
 
+def sources_of(model: MappingFile) -> tuple[str, ...]:
+    """What `on:` names."""
+    return tuple(model.on) if isinstance(model.on, list) else (model.on,)
+
+
 def check_sources(model: MappingFile, findings: Findings) -> tuple[str, ...]:
     """The sources of a file; what is unknown or does not go together becomes a problem."""
     several = isinstance(model.on, list)
-    sources = tuple(model.on) if isinstance(model.on, list) else (model.on,)
+    sources = sources_of(model)
     for number, source in enumerate(sources):
         where = ("on", number) if several else ("on",)
-        if source not in findings.context.sources:
+        named = [part.strip() for part in source.split(",")]
+        if len(named) > 1 and all(part in findings.context.sources for part in named):
+            findings.add(where, "several-words", f"`{source}` is one text here", f"write a list: [{', '.join(named)}]")
+        elif source not in findings.context.sources:
             findings.unknown(where, "source of events", source, findings.context.sources)
         elif sources.index(source) != number:
             findings.add(where, "source-twice", f"`{source}` is here twice", "take one of them out")

@@ -7,6 +7,10 @@ from typing import Any
 from connector.mapping.paths import BadPath, Get, Path, Reading, getter, parse_path
 from connector.mapping.values import present, text
 
+# As Ansible, Jinja, GitHub Actions and shells write them.
+DOUBLED = re.compile(r"\$?(?<!\{)\{\{\s*([^{}]*?)\s*\}\}(?!\})")
+DOLLAR = re.compile(r"\$\{\s*([^{}]*?)\s*\}")
+AMOUNTS = frozenset({"price", "properties", "lookup", "record", "consent"})  # before these a `$` may be meant
 PIECE = re.compile(r'\{\{|\}\}|\{((?:[^{}"]|"[^"]*")*)\}|[{}]')
 
 
@@ -41,6 +45,8 @@ class Template:
 
 def parse_template(written: str) -> Template:
     """Check a template as written; raises BadPath."""
+    if "{{" in written or "${" in written:
+        _refuse_other_languages(written)
     parts: list[str | Part] = []
     plain = ""
     end = 0
@@ -54,6 +60,8 @@ def parse_template(written: str) -> Template:
             raise BadPath(f"a `{{` in `{written}` is never closed", "close it with `}`; for a literal brace write `{{`")
         else:
             inside = found[1].strip()
+            if inside[:1] in {"!", "$"} and (meant := _path_or_none(inside[1:])) is not None:
+                raise BadPath(f"`{inside}` is not a path", f'write "{{{meant}}}"')
             if plain:
                 parts.append(plain)
                 plain = ""
@@ -62,6 +70,30 @@ def parse_template(written: str) -> Template:
     if plain:
         parts.append(plain)
     return Template(tuple(parts))
+
+
+def _refuse_other_languages(written: str) -> None:
+    """Raises BadPath for a field of an event that stands in the braces of another tool: it would go out as it is written."""
+    for found in (*DOUBLED.finditer(written), *DOLLAR.finditer(written)):
+        path = _path_or_none(found[1])
+        doubled = found[0].endswith("}}")
+        if path is not None and (doubled or path.root not in AMOUNTS):
+            what = "two pairs of braces" if doubled else "the `$`"
+            raise BadPath(f"{what} in `{found[0]}` would go out as written", f'write one pair of braces: "{{{path}}}"')
+
+
+def odd_braces(written: str) -> str | None:
+    """What in a template may be meant for another tool, and goes out as it is written."""
+    for found in (*DOUBLED.finditer(written), *DOLLAR.finditer(written)):
+        return found[0]
+    return None
+
+
+def _path_or_none(written: str) -> Path | None:
+    try:
+        return parse_path(written.removesuffix("?").rstrip())
+    except BadPath:
+        return None
 
 
 def render(template: Template) -> Get:

@@ -13,6 +13,10 @@ from connector.model.phone import Phone
 CLOCK_TOLERANCE = timedelta(minutes=10)
 
 
+# Behind the name of a CRM or provider in an open opt-out: no rule of the mappings tells it. No configured name has a blank in it.
+NO_RULE = " (no rule)"
+
+
 class Scope(StrEnum):
     """How far a decision reaches."""
 

@@ -48,7 +48,7 @@ EVENT_TRANSITIONS: dict[EventState, frozenset[EventState]] = {
     EventState.UNREADABLE: frozenset({EventState.PENDING}),
     EventState.DELIVERING: frozenset({EventState.DELIVERED, EventState.DEAD, EventState.IGNORED}),
     EventState.DEAD: frozenset({EventState.PENDING, EventState.DELIVERING, EventState.DELIVERED, EventState.IGNORED}),
-    EventState.DELIVERED: frozenset(),
+    EventState.DELIVERED: frozenset({EventState.PENDING}),  # its opt-out was told to nobody, and the rule is mended
     EventState.IGNORED: frozenset({EventState.PENDING}),
     EventState.UNMATCHED: frozenset({EventState.PENDING}),
     EventState.NO_CHANGE: frozenset(),

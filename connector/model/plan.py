@@ -57,6 +57,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     reason: Reason | None = None  # of a dead letter
     trace: tuple[RuleTrace, ...] = ()
     notes: tuple[str, ...] = ()  # what the consent rules changed, in plain words
+    unreached: tuple[str, ...] = ()  # CRMs and providers that an opt-out must reach, and that no operation tells of it
 
 
 class Intents(Struct, frozen=True, kw_only=True):

@@ -1,12 +1,18 @@
-"""Opt-outs that a side has not confirmed in time: an alarm at the deadline, after an hour and after a day."""
+"""Opt-outs that a side has not confirmed in time: an alarm at the deadline, after an hour and after a day.
+
+An opt-out that no rule tells to the CRM or the provider is an alarm at once: no waiting will help.
+"""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from connector.model.facts import Alarm, Cleared, Tell
+from connector.store.consents import OpenOptOut
 from connector.store.store import Store
 
 LATER = (timedelta(hours=1), timedelta(hours=24))
+LATE = "opt_out_late"
+WITHOUT_RULE = "opt_out_without_rule"
 
 
 class Deadlines:
@@ -17,7 +23,7 @@ class Deadlines:
         self._steps = (deadline, *(step for step in LATER if step > deadline))
         self._tell = tell
         self._now = now
-        self._raised: dict[tuple[int, str], tuple[int, str]] = {}  # (event, sink) → steps told, event key
+        self._raised: dict[tuple[int, str], tuple[int, OpenOptOut]] = {}  # (event, sink) → steps told
 
     async def check(self) -> int:
         """Raise what is new, clear what is done; always 0, for nothing waits behind it."""
@@ -25,22 +31,34 @@ class Deadlines:
         open_now = {(one.event_id, one.sink) for one in late}
         for one in late:
             place = (one.event_id, one.sink)
-            passed = sum(one.age >= step for step in self._steps)
-            if passed > self._raised.get(place, (0, ""))[0]:
-                self._raised[place] = (passed, one.event_key)
-                self._tell(
-                    Alarm(
-                        kind="opt_out_late",
-                        about=_about(one.event_key, one.sink),
-                        message=f"an opt-out is not confirmed by {one.sink} after {self._steps[passed - 1]}",
-                        cure=f"see `connector explain {one.event_key}`" + (f": {one.failed}" if one.failed else ""),
-                    )
-                )
+            passed = sum(one.age >= step for step in self._steps) + one.without_rule
+            if passed > (self._raised[place][0] if place in self._raised else 0):
+                self._raised[place] = (passed, one)
+                self._tell(_without_rule(one) if one.without_rule else _late(one, self._steps[passed - 1]))
         for place in self._raised.keys() - open_now:
-            _, key = self._raised.pop(place)
-            self._tell(Cleared(kind="opt_out_late", about=_about(key, place[1])))
+            _, one = self._raised.pop(place)
+            self._tell(Cleared(kind=WITHOUT_RULE if one.without_rule else LATE, about=_about(one)))
         return 0
 
 
-def _about(event_key: str, sink: str) -> str:
-    return f"{event_key} at {sink}"
+def _late(one: OpenOptOut, after: timedelta) -> Alarm:
+    return Alarm(
+        kind=LATE,
+        about=_about(one),
+        message=f"an opt-out is not confirmed by {one.sink} after {after}",
+        cure=f"see `connector explain {one.event_key}`" + (f": {one.failed}" if one.failed else ""),
+    )
+
+
+def _without_rule(one: OpenOptOut) -> Alarm:
+    return Alarm(
+        kind=WITHOUT_RULE,
+        about=_about(one),
+        message=f"no rule tells {one.system} of the opt-out of event {one.event_id}: it is in force in our ledger alone",
+        cure=f"see `connector explain {one.event_id}`, mend the rule, then `connector reload` and "
+        f"`connector replay {one.event_id}`",
+    )
+
+
+def _about(one: OpenOptOut) -> str:
+    return f"{one.event_key} at {one.system}"

@@ -85,6 +85,7 @@ class Planner:
             units=units,
             decisions=done.decisions,
             answers=self._said_so_itself(event, done),
+            unreached=done.unreached,
         )
 
     @staticmethod

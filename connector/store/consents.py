@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.model.consent import LedgerEntry, Phase
+from connector.model.consent import NO_RULE, LedgerEntry, Phase
 from connector.store.documents import decision_from_json
 from connector.store.moments import micros, moment
 from connector.store.statements import as_list, execute_rows
@@ -15,7 +15,10 @@ from connector.store.writer import Writer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOptOut:
-    """An opt-out that a sink has not confirmed yet. `failed` is what the sink said when it refused."""
+    """An opt-out that a sink has not confirmed yet. `failed` is what the sink said when it refused.
+
+    Where no rule tells the CRM or provider of it, NO_RULE stands behind the sink's name.
+    """
 
     event_id: int
     event_key: str
@@ -23,6 +26,16 @@ class OpenOptOut:
     since: datetime  # when the event was received
     age: timedelta
     failed: str | None
+
+    @property
+    def system(self) -> str:
+        """The CRM or provider that is to hear of it."""
+        return self.sink.removesuffix(NO_RULE)
+
+    @property
+    def without_rule(self) -> bool:
+        """Whether no rule tells it: no waiting will help."""
+        return self.sink.endswith(NO_RULE)
 
 
 Answer = tuple[int, str, str, str | None, int]  # event id, sink, phase, detail, time in microseconds
@@ -45,7 +58,11 @@ ENTRIES = """SELECT entry.id, entry.event_id, entry.event_key, entry.phase, coal
     entry.recorded_at, entry.sink, entry.of_id, entry.detail, entry.msisdn
     FROM ledger AS entry LEFT JOIN ledger AS decided ON decided.id = entry.of_id"""
 UNCONFIRMED = """SELECT event_id, event_key, sink, since, failed FROM obligations INDEXED BY obligations_open
-    WHERE closed_at IS NULL AND since <= ? ORDER BY since LIMIT ?"""
+    WHERE closed_at IS NULL AND (since <= :latest OR sink LIKE '%' || :no_rule) ORDER BY since LIMIT :limit"""
+CLOSE_ALL = (
+    """UPDATE obligations SET closed_at = ? WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NULL"""
+)
+FORGET = "DELETE FROM obligations WHERE event_id IN (SELECT value FROM json_each(?))"
 
 
 def decide(connection: sqlite3.Connection, entries: Sequence[tuple[int, str, str, str, str, int]]) -> None:
@@ -74,6 +91,16 @@ def close(connection: sqlite3.Connection, done: Sequence[tuple[int, str, int]]) 
     execute_rows(connection, CLOSE, done)
 
 
+def plan_anew(connection: sqlite3.Connection, event_ids: Sequence[int]) -> None:
+    """The events are to be planned again: what is owed for them is what the new plan owes. Runs inside the writer."""
+    connection.execute(FORGET, (as_list(list(event_ids)),))
+
+
+def close_all(connection: sqlite3.Connection, event_ids: Sequence[int], now: datetime) -> None:
+    """A person has decided that nothing more is owed for the events. Runs inside the writer."""
+    connection.execute(CLOSE_ALL, (micros(now), as_list(list(event_ids))))
+
+
 class Consents:
     """The room's face."""
 
@@ -100,8 +127,9 @@ class Consents:
     def open_opt_outs(
         self, now: datetime, *, older_than: timedelta = timedelta(0), limit: int = 1000
     ) -> list[OpenOptOut]:
-        """Opt-outs that a sink has not confirmed, oldest first; those of at least this age."""
-        rows = self._reader.execute(UNCONFIRMED, (micros(now - older_than), limit)).fetchall()
+        """Opt-outs that a sink has not confirmed, oldest first; those of at least this age, and all that no rule carries."""
+        chosen = {"latest": micros(now - older_than), "no_rule": NO_RULE, "limit": limit}
+        rows = self._reader.execute(UNCONFIRMED, chosen).fetchall()
         return [
             OpenOptOut(
                 event_id=event_id, event_key=key, sink=sink, since=moment(since), age=now - moment(since), failed=failed

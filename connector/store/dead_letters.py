@@ -79,7 +79,7 @@ REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0
     WHERE id IN (SELECT value FROM json_each(?))"""
 DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead'
     AND ({PARKED_PLANLESS}) = :parked AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
-    AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
+    AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) RETURNING id"""  # noqa: S608 - constants of this file.
 REPLAN_PARKED = f"""UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE state = 'dead' AND {PARKED_PLANLESS}
     AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
@@ -163,10 +163,11 @@ class DeadLetters:
             replanned = connection.execute(
                 "UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE state = 'dead' "  # noqa: S608 - constants.
                 f"AND NOT {PARKED_PLANLESS} "
-                f"AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS}",
+                f"AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS} RETURNING id",
                 chosen,
-            ).rowcount
-            return revived + replanned
+            ).fetchall()
+            consents.plan_anew(connection, [event_id for (event_id,) in replanned])
+            return revived + len(replanned)
 
         return await self._writer.run(work)
 
@@ -223,10 +224,11 @@ def _revive(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetim
 def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetime) -> int:
     planless = connection.execute(
         DISCARD_PLANLESS, {"ids": chosen["ids"], "parked": chosen["parked"], "why": DISCARDED}
-    ).rowcount
+    ).fetchall()
+    consents.close_all(connection, [event_id for (event_id,) in planless], now)
     units = read_rows(connection, UNITS, chosen)
     if not units:
-        return planless
+        return len(planless)
     connection.execute(DISCARD, (as_list([unit[0] for unit in units]),))
     fates = fates_of(connection, {unit[1] for unit in units})
     move_events(
@@ -239,7 +241,7 @@ def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: dateti
     at = micros(now)
     consents.answer(connection, [(unit[1], unit[2], Phase.FAILED.value, DISCARDED, at) for unit in units])
     consents.close(connection, [(unit[1], unit[2], at) for unit in units])
-    return planless + len(units)
+    return len(planless) + len(units)
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from connector.model.consent import Phase
+from connector.model.consent import NO_RULE, Phase
 from connector.model.event import Verdict
 from connector.model.lifecycle import OPEN_UNITS, EventState, UnitState, event_state
 from connector.model.outcome import Reason
@@ -138,6 +138,7 @@ def _put_decisions(
             decided.append((plan.event_id, key, decision.phone.e164, Phase.DECIDED.value, text, at))
         if any(decision.word is Verdict.OPT_OUT for decision in plan.decisions):
             duties.extend((plan.event_id, key, unit.sink, received_at) for unit in plan.units)
+            duties.extend((plan.event_id, key, name + NO_RULE, received_at) for name in plan.unreached)
         answers.extend((plan.event_id, each.sink, each.phase.value, each.detail, at) for each in plan.answers)
     consents.decide(connection, decided)
     consents.owe(connection, duties)

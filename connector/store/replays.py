@@ -1,12 +1,19 @@
-"""Replaying: an event that led to nothing is planned once more. Reading it again is the affair of its provider's door."""
+"""Replaying: an event that led to nothing, or whose opt-out no rule has told to others, is planned once more.
+
+Reading it again is the affair of its provider's door.
+"""
 
 import sqlite3
 
+from connector.model.consent import NO_RULE
 from connector.model.event import Event
 from connector.model.lifecycle import EventState
+from connector.store.consents import plan_anew
 from connector.store.questions import Question, open_questions, row_of
 
 REPLAYABLE = {EventState.UNREADABLE, EventState.UNMATCHED, EventState.IGNORED, EventState.DEAD}
+# An opt-out that no rule has told to a CRM or provider: once the rule is mended, it is planned again whatever else was delivered.
+UNTOLD = "SELECT 1 FROM obligations WHERE event_id = ? AND closed_at IS NULL AND sink LIKE '%' || ?"
 READ_ANEW = "UPDATE inbox SET key = ?, shape = ?, verdict = ?, msisdn = ?, event = ? WHERE id = ?"
 
 
@@ -30,9 +37,12 @@ def replay(
         raise ValueError(
             f"event {event_id} is unreadable: it can be replayed when its provider's reader understands it"
         )
-    if connection.execute("SELECT 1 FROM units WHERE event_id = ?", (event_id,)).fetchone():
+    untold = connection.execute(UNTOLD, (event_id, NO_RULE)).fetchone()
+    if untold:
+        _take_back_units(connection, event_id)
+    elif connection.execute("SELECT 1 FROM units WHERE event_id = ?", (event_id,)).fetchone():
         raise ValueError(f"event {event_id} has deliveries: retry its dead letters instead")
-    if state not in REPLAYABLE:
+    elif state not in REPLAYABLE:
         raise ValueError(
             f"event {event_id} is {state}: only what was not understood, matched or planned can be replayed"
         )
@@ -42,9 +52,17 @@ def replay(
             raise ValueError(f"event {event_id} came again since and was understood: see event {twin[0]}")
         msisdn = event.msisdn.e164 if event.msisdn else None
         connection.execute(READ_ANEW, (event.key, event.shape, event.verdict.value, msisdn, document, event_id))
+    plan_anew(connection, [event_id])
     connection.execute(
         "UPDATE inbox SET state = 'pending', detail = NULL, reason = NULL, mapping = NULL WHERE id = ?", (event_id,)
     )
     if question is not None:
         provider, msisdn = connection.execute("SELECT provider, msisdn FROM inbox WHERE id = ?", (event_id,)).fetchone()
         open_questions(connection, [row_of(question, event_id, provider, msisdn, now)])
+
+
+def _take_back_units(connection: sqlite3.Connection, event_id: int) -> None:
+    """Make room for the units of the new plan. What they wrote is written again, which changes nothing: see Repeat."""
+    if connection.execute("SELECT 1 FROM units WHERE event_id = ? AND open = 1", (event_id,)).fetchone():
+        raise ValueError(f"event {event_id} is still being delivered: replay it when it is delivered")
+    connection.execute("DELETE FROM units WHERE event_id = ?", (event_id,))

@@ -23,6 +23,8 @@ SETTLED = ", ".join(f"'{state.value}'" for state in GONE)
 # Ids are given in the order of arrival, so that a walk by id is a walk through time and needs no index.
 OLD = f"""SELECT id, received_at, state IN ({SETTLED}), raw IS NOT NULL FROM inbox
     WHERE id > ? AND received_at < ? ORDER BY id LIMIT ?"""  # noqa: S608 - the states above.
+# An opt-out that has yet to reach somebody: its event is kept, so that it can be replayed.
+OWING = "SELECT event_id FROM obligations WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ def _copy(path: Path, target: Path) -> None:
 
 def _delete(connection: sqlite3.Connection, event_ids: list[int]) -> int:
     """Events and all that hangs on them. Asks for their state again: a person may have replayed one meanwhile."""
-    ids = as_list(event_ids)
+    owing = {row[0] for row in connection.execute(OWING, (as_list(event_ids),))}
+    ids = as_list([one for one in event_ids if one not in owing])
     connection.execute(
         f"""DELETE FROM units WHERE event_id IN (SELECT inbox.id FROM json_each(?) AS each
         CROSS JOIN inbox ON inbox.id = each.value AND inbox.state IN ({SETTLED}))""",  # noqa: S608 - the states above.

@@ -40,6 +40,7 @@ class Planned(Struct, frozen=True, kw_only=True):
     units: tuple[NewUnit, ...] = ()
     decisions: tuple[Decision, ...] = ()
     answers: tuple[SideAnswer, ...] = ()
+    unreached: tuple[str, ...] = ()  # CRMs and providers that the opt-out must reach, and that no unit tells of it
 
 
 class Written(Struct, frozen=True, kw_only=True):

@@ -99,3 +99,64 @@ def test_warnings_of_mappings_are_told_and_do_not_fail(home):
     (warning,) = [one for one in said["problems"] if one["code"] == "consent-field"]
     assert (said["ok"], warning["severity"], warning["file"]) == (True, "warning", "mappings/strex-messages.yaml")
     assert "warning: mappings/strex-messages.yaml:" in home.run("check").stdout
+
+
+def without_tests(home, name):
+    path = home.mappings / name
+    path.write_text(path.read_text().partition("\ntests:")[0] + "\n")
+
+
+def errors(said):
+    return [one for one in said["problems"] if one["severity"] == "error"]
+
+
+def test_an_opt_out_that_a_rule_would_swallow_is_told_by_file_line_and_cure(home):
+    without_tests(home, "strex-subscription.yaml")
+    home.edit("strex-subscription.yaml", "{action: Unsubscribe}", "{action: Unsubscribed}")
+    said = home.json("check", code=1)
+    swallowed, pending = errors(said)
+    assert (swallowed["file"], swallowed["line"], swallowed["code"]) == (
+        "mappings/strex-subscription.yaml",
+        110,
+        "opt-out-lost",
+    )
+    assert "a Strex report with SystemAction Unsubscribe" in swallowed["message"]
+    assert "`donor opted out` in line 11: action is Unsubscribe, the rule wants Unsubscribed" in swallowed["hint"]
+    assert "under way" in pending["message"]
+    assert any("did you mean `Unsubscribe`?" in one["hint"] for one in said["problems"] if one["severity"] == "warning")
+    # Whatever uses the mappings refuses them too.
+    tested = home.run("test")
+    assert (tested.exit_code, "would not set the opt-out flag" in tested.output) == (2, True)
+
+
+def test_a_mapping_under_a_name_that_is_not_read_is_warned_of(home):
+    path = home.mappings / "strex-subscription.yaml"
+    path.rename(path.with_name("strex-subscription.yaml.txt"))
+    said = home.json("check", code=1)
+    (warning,) = [one for one in said["problems"] if one["code"] == "unread-file"]
+    assert warning["file"] == "mappings/strex-subscription.yaml.txt"
+    assert {one["code"] for one in errors(said)} == {"opt-out-lost"}
+
+
+def test_a_one_way_set_up_is_accepted_when_the_config_says_so(home):
+    (home.mappings / "salesforce-to-strex.yaml").unlink()
+    (refused,) = errors(home.json("check", code=1))
+    assert "copy the shipped salesforce-to-strex.yaml into your mappings" in refused["hint"]
+    assert "write `consent: one_way` under `crm: salesforce:` in the config" in refused["hint"]
+    home.config.write_text(home.config.read_text().rstrip() + "\n    consent: one_way\n")
+    assert home.json("check")["ok"] is True
+    assert home.run("test").exit_code == 0
+    text = home.config.read_text()
+    home.config.write_text(text[: text.index("    consent_fields:")] + "    consent: one_way\n")
+    assert home.json("check")["ok"] is True
+
+
+def test_a_flag_that_the_org_lacks_is_told_once_and_not_for_every_opt_out(home, org, monkeypatch):
+    at_org(home, org, monkeypatch)
+    home.config.write_text(home.config.read_text().replace("flag: SMS_Opt_Out__c", "flag: HasOptedOutOfSMS"))
+    (lack,) = errors(home.json("check", "--live", code=1))
+    assert (lack["file"], "HasOptedOutOfSMS" in lack["message"], "Email" in lack["hint"]) == (
+        "config.yaml",
+        True,
+        False,
+    )

@@ -144,3 +144,61 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path):
 def test_no_text_whatever_raises_anything_but_problems(text: str | bytes):
     with suppress(ProblemsFound):
         parse(text, "f.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message", "cure"),
+    [
+        ("a:\n\u00a0\u00a0b: 1\n", (2, 1), "this blank is none to YAML (U+00A0)", "delete it and type a blank"),
+        ("a:\n  b: 1\n  - c:\u00a0{d: 1}\n", (3, 7), "this blank is none to YAML (U+00A0)", "delete it"),
+        ("a:\u2009{b: 1}\n", (1, 3), "this blank is none to YAML (U+2009)", "delete it"),
+        ('a: "x\nb: 1\nc: "y"\n', (1, 4), "a quote opened in line 1 is not closed", "close it"),
+        ("a: 'donor's wish'\nb: 1\nc: 'd'\n", (1, 11), "", ""),
+        (
+            "a: 1\n<<<<<<< HEAD\nb: 2\n=======\nb: 3\n>>>>>>> x\n",
+            (2, 1),
+            "marks of a merge that is not solved",
+            "keep one of the two",
+        ),
+        ("a:\n  price: >499\n", (2, 12), "a `>` or `|` begins a text", "{above: 499}"),
+        (
+            "a:\n  - b: 1\n    do: 2\n  - b: 1\n     do: 2\n",
+            (5, 6),
+            "this line is indented by 5 blanks",
+            "`do` in line 3 has 4",
+        ),
+        ("a:\n  b:opt_out\n\n  c: 1\n", (2, 3), "a key without a blank behind its `:`", "write `key: value`"),
+        ("a:\n  b: {c: 1, d: 2\n  e: {f: 1}\n", (2, 6), "a `{` is not closed", "close it with `}`"),
+        ("a: {{ msisdn }}\n", (1, 4), "`{{ msisdn }}` is no template", '"{msisdn}"'),
+        ("a: { msisdn }\n", (1, 4), "`{msisdn}` without quotes is no template", '"{msisdn}"'),
+    ],
+)
+def test_a_fault_is_told_at_its_own_line_with_its_cure(text, place, message, cure):
+    with pytest.raises(ProblemsFound) as caught:
+        parse(text, "f.yaml")
+    (found,) = caught.value.problems
+    assert (found.position.line, found.position.column) == place, found
+    assert message in found.message
+    assert cure in found.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("a: \u201cx\u201d\n", ("a",)),
+        ("\u201ca\u201d: x\n", ("\u201ca\u201d",)),
+        ("a: [x, \u00aby\u00bb]\n", ("a", 1)),
+        ("a: {from: \u2018keyword\u2019}\n", ("a", "from")),
+    ],
+)
+def test_quotation_marks_that_are_no_quotes_are_warned_of(text, where):
+    document = parse(text, "f.yaml")
+    assert [(one.code, one.severity) for one in document.warnings] == [("curly-quotes", Severity.WARNING)]
+    assert document.curly == {where}
+
+
+@pytest.mark.parametrize(
+    "text", ['a: "\u201cx\u201d"\n', "a: said \u201cx\u201d\n", "a: donor\u2019s wish\n", "a: b # \u201cx\u201d\n"]
+)
+def test_quotation_marks_inside_a_text_are_fine(text):
+    assert parse(text, "f.yaml").warnings == ()

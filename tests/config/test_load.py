@@ -70,7 +70,7 @@ def test_wrong_types_are_told_in_plain_words():
     assert problems("name: [a]\nport: many\npet: 3") == [
         "f.yaml:1:7: a text is expected here",
         "f.yaml:2:7: a whole number is expected here",
-        "f.yaml:3:6: keys with values (`key: value`) is expected here",
+        "f.yaml:3:6: lines of the form `key: value` are expected here",
     ]
 
 
@@ -101,7 +101,7 @@ def test_an_empty_file_is_told():
 
 
 def test_a_list_where_keys_belong_is_told():
-    assert problems("- a\n") == ["f.yaml:1:1: keys with values (`key: value`) is expected here"]
+    assert problems("- a\n") == ["f.yaml:1:1: lines of the form `key: value` are expected here"]
 
 
 def test_no_value_is_repeated_but_a_misspelt_word():
@@ -129,3 +129,11 @@ def test_the_schema_is_draft_7_with_descriptions_and_written_defaults():
     assert made["properties"]["name"]["description"] == "What it is called."
     assert made["properties"]["every"]["default"] == "30s"
     assert made["properties"]["room"]["default"] == "64KiB"
+
+
+def test_a_name_of_another_channel_is_never_proposed():
+    known = ["HasOptedOutOfEmail", "HasOptedOutOfFax", "SMS_Opt_Out__c"]
+    assert "Email" not in did_you_mean("HasOptedOutOfSMS", [*known, *map(str, range(20))])
+    assert did_you_mean("HasOptedOutOfEmial", known) == "did you mean `HasOptedOutOfEmail`?"
+    assert did_you_mean("HasOptedOutEmail", known) == "did you mean `HasOptedOutOfEmail`?"
+    assert did_you_mean("SMS_OptOut__c", known) == "did you mean `SMS_Opt_Out__c`?"

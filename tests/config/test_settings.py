@@ -95,3 +95,21 @@ def test_the_schema_tells_every_key():
     made = schema(CONFIG, title="Config")
     assert {"providers", "crm", "store", "listen", "admin", "logs", "consent", "timezone"} <= set(made["properties"])
     assert all("description" in part or "allOf" in part for part in made["properties"].values())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("admin: {port: 8080}\n", "1:8: port 8080 is that of `listen:` too"),
+        ("listen: {port: 9000, host: 0.0.0.0}\nadmin: {port: 9000}\n", "2:8: port 9000 is that of `listen:` too"),
+    ],
+)
+def test_one_port_for_both_listeners_is_refused(text, said):
+    (found,) = problems(text + LEAST)
+    assert said in found
+    assert load(parse("listen: {port: 0}\nadmin: {port: 0}\n" + LEAST, "c.yaml"), CONFIG)
+
+
+def test_a_provider_in_capitals_is_told_once_with_its_small_name():
+    (found,) = problems("providers: {North: {type: strex}, Strex: {open: true}}\ncrm: {salesforce: {url: x}}")[1:]
+    assert "`Strex` does not have the form that is expected (use small letters, digits and _, such as strex" in found

@@ -40,7 +40,9 @@ def test_the_block_works(block, context, tmp_path):
     (tmp_path / "block.yaml").write_text(block)
     matching = (ROOT / "mappings/more/match-by-phone").glob("*.yaml") if "match:" in block else ()
     for shipped in (*(ROOT / "mappings").glob("*.yaml"), *matching):
-        (tmp_path / shipped.name).write_text(shipped.read_text())
+        # The way back of a block stands for the shipped one: together they would send each command twice.
+        if not (block.startswith("on: salesforce.change") and shipped.name == "salesforce-to-strex.yaml"):
+            (tmp_path / shipped.name).write_text(shipped.read_text())
     rules = load_mappings(tmp_path, context)
     failed = [trial for trial in try_cases(rules) if trial.file == "block.yaml" and trial.differences]
     assert not failed

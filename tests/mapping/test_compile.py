@@ -201,37 +201,6 @@ def test_a_field_that_bears_consent_in_a_rule_that_does_not_say_so_is_warned_of(
     assert not compiled(rule(WRITE % ", set: {Opt_Out__c: true}" + "    consent: opt_out\n")).warnings
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "  - {name: a, when: {action: Unsubscribe}, consent: opt_out}\n",
-        "  - {name: a, when: {verdict: [opt_in, opt_out]}, consent: none}\n",
-        '  - {name: a, do: [{upsert: C, key: {K__c: "{key}"}}]}\n',
-    ],
-)
-def test_opt_outs_that_meet_a_rule_are_fine(compiled, context, body):
-    assert compiled(HEAD + body, context=type(context)(sources={"strex.delivery_report": True}, crms=("sf",)))
-
-
-@pytest.mark.parametrize(
-    "body", ["  - {name: a, when: {action: A}, consent: opt_in}\n", "  - {name: a, ignore: true}\n"]
-)
-def test_opt_outs_that_meet_no_rule_are_refused(problems, context, body):
-    (found,) = problems(HEAD + body, context=type(context)(sources={"strex.delivery_report": True}, crms=("sf",)))
-    assert found.startswith("1.yaml:1:5: no rule is for the opt-outs of strex.delivery_report")
-
-
-def test_opt_outs_of_a_source_that_no_file_sees_are_refused(problems, context):
-    sources = {"strex.delivery_report": False, "strex.message": True}
-    (found,) = problems(rule("    ignore: true\n"), context=type(context)(sources=sources, crms=("sf",)))
-    assert "no rule is for the opt-outs of strex.message" in found
-
-
-def test_no_files_at_all_leave_opt_outs_unmet(problems, context):
-    (found,) = problems(context=type(context)(sources={"strex.message": True}, crms=("sf",)))
-    assert "no rule is for the opt-outs of strex.message" in found
-
-
 def test_a_rule_about_other_fields_of_a_change_is_reached(compiled):
     compiled(
         CHANGE

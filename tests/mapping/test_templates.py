@@ -112,7 +112,7 @@ def test_a_path_is_written_as_it_is_read():
         ("Strex {keyword?}", "Strex"),
         ("{keyword?} {price}", "12.5"),
         ("a {{b}} c", "a {b} c"),
-        ("{{msisdn}}", "{msisdn}"),
+        ("{{literal}}", "{literal}"),
         ("a } b", "a } b"),
         ('{properties["a}b"]}!', "odd!"),
         ("plain", "plain"),

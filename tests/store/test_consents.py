@@ -1,5 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from connector.model.consent import Decision, Phase, Scope, Subscription
 from connector.model.event import Verdict
 from connector.model.lifecycle import EventState, UnitState
@@ -121,3 +123,52 @@ async def test_a_discarded_opt_out_failed_and_is_owed_no_more(scene):
     await scene.store.dead_letters.discard(now=scene.now)
     assert owed(scene) == []
     assert [phase for _, phase, _ in phases(scene)] == [Phase.DECIDED, Phase.FAILED]
+
+
+async def untold(scene, state=EventState.IGNORED, reason=None, units=()):
+    """An opt-out that no rule has told to the CRM."""
+    await scene.keep("a", phone=ANNA)
+    plan = Planned(event_id=1, state=state, reason=reason, units=units, decisions=(decision(),), unreached=(CRM,))
+    await scene.store.plans.commit([plan], now=scene.now)
+
+
+async def test_an_opt_out_that_no_rule_tells_is_open_at_once_whatever_its_age(scene):
+    await untold(scene)
+    (one,) = scene.store.consents.open_opt_outs(scene.now, older_than=timedelta(days=1))
+    assert (one.event_id, one.sink, one.system, one.without_rule) == (1, f"{CRM} (no rule)", CRM, True)
+
+
+async def test_what_else_is_delivered_does_not_close_it(scene):
+    await untold(scene, units=(NewUnit(sink=CRM, lane=ANNA, operations=(scene.write(ANNA),)),))
+    (unit,) = await scene.claim()
+    await scene.settle(unit, confirmations=(Confirmation(phase=Phase.CONFIRMED),))
+    assert owed(scene) == [("a", f"{CRM} (no rule)", None)]
+
+
+async def test_an_event_that_was_delivered_can_be_replayed_while_its_opt_out_is_told_to_nobody(scene):
+    await untold(scene, units=(NewUnit(sink=CRM, lane=ANNA, operations=(scene.write(ANNA),)),))
+    with pytest.raises(ValueError, match="event 1 is still being delivered"):
+        await scene.store.inbox.replay(1, None)
+    (unit,) = await scene.claim()
+    await scene.settle(unit)
+    await scene.store.inbox.replay(1, None)
+    assert (scene.state("a"), owed(scene)) == (EventState.PENDING, [])
+    await scene.plan(1, decisions=(decision(),), urgent=True)
+    assert owed(scene) == [("a", CRM, None)]
+    (unit,) = await scene.claim()
+    await scene.settle(unit, confirmations=(Confirmation(phase=Phase.CONFIRMED),))
+    assert owed(scene) == []
+    with pytest.raises(ValueError, match="event 1 has deliveries"):
+        await scene.store.inbox.replay(1, None)
+
+
+async def test_a_dead_letter_that_is_planned_again_owes_what_its_new_plan_owes(scene):
+    await untold(scene, EventState.DEAD, Reason.BAD_VALUE)
+    assert await scene.store.dead_letters.retry([1], now=scene.now) == 1
+    assert owed(scene) == []
+
+
+async def test_a_parked_event_that_a_person_discards_owes_nothing_more(scene):
+    await untold(scene, EventState.DEAD, Reason.NEEDS_PERSON)
+    assert await scene.store.dead_letters.discard([1], now=scene.now) == 1
+    assert owed(scene) == []

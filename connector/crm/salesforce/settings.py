@@ -99,6 +99,8 @@ class SalesforceSettings(Strict):
     """The version of Salesforce's REST API."""
     consent_fields: dict[FieldName, ConsentFieldsSettings] = Field(default_factory=dict)
     """By object: the fields that bear consent."""
+    direction: Annotated[Literal["two_way", "one_way"], Field(alias="consent")] = "two_way"
+    """`one_way`: opt-outs come from the providers alone, and what people change in the CRM is told to no provider."""
     # The shipped mappings write the contact twice and an event record for one callback: of a thousand such callbacks two full calls
     # are left when the same records are folded.
     batch: Annotated[int, Field(ge=1, le=5000)] = 3000

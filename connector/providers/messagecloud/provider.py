@@ -10,12 +10,17 @@ from connector.providers.messagecloud.books import ACTIONS, Books
 from connector.providers.messagecloud.gateway import DOORS, Reader
 from connector.providers.messagecloud.oneclick import Account
 from connector.providers.messagecloud.public import ReturnDoor, SubscribeDoor
+from connector.providers.messagecloud.samples import opt_out_samples as samples_of
 from connector.providers.messagecloud.settings import URL, MessageCloudSettings
-from connector.providers.messagecloud.subscription import SHAPE, Offer, StatusAsker
+from connector.providers.messagecloud.statuses import STATUSES
+from connector.providers.messagecloud.subscription import ACTION, SHAPE, Offer, StatusAsker
 from connector.providers.messagecloud.turnstile import Turnstile
 from connector.providers.provider import Provider
+from connector.providers.samples import OptOutSample, Words
 
 SHAPES = {"message": True, "delivery_report": False, SHAPE: False}  # whether an opt-out may come in it
+WORDS: Words = {"action": (*DOORS.values(), ACTION), "status": tuple(STATUSES)}
+WAY_BACK = "salesforce-to-messagecloud.yaml"  # the shipped mapping that ends subscriptions for opt-outs of the CRM
 
 
 def build(name: str, settings: MessageCloudSettings, reveal: Reveal) -> Provider:
@@ -32,12 +37,7 @@ def build(name: str, settings: MessageCloudSettings, reveal: Reveal) -> Provider
         )
         for key, one in settings.offers.items()
     }
-    keywords = (*settings.keywords, *(offer.keyword for offer in offers.values()))
-    reader = Reader(
-        provider=name,
-        keywords={plain_words(one): one for one in keywords},
-        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
-    )
+    reader = _reader(name, settings)
     locks = build_locks(settings, reveal)
     doors: list[Door] = [FormDoor(name=door, reader=reader, locks=locks) for door in DOORS]
     api, asker = settings.api, None
@@ -57,11 +57,31 @@ def build(name: str, settings: MessageCloudSettings, reveal: Reveal) -> Provider
         sink=Books(name=name),
         asker=asker,
         commands=ACTIONS,
-        subscriptions=tuple(
-            Subscription(provider=name, short_number=one.short_number, keyword=one.keyword, service_id=one.service_id)
-            for one in offers.values()
-        ),
+        subscriptions=subscriptions(name, settings),
     )
+
+
+def _reader(name: str, settings: MessageCloudSettings) -> Reader:
+    keywords = (*settings.keywords, *(offer.keyword for offer in settings.offers.values()))
+    return Reader(
+        provider=name,
+        keywords={plain_words(one): one for one in keywords},
+        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+    )
+
+
+def subscriptions(name: str, settings: MessageCloudSettings) -> tuple[Subscription, ...]:
+    """Those of the offers."""
+    return tuple(
+        Subscription(provider=name, short_number=one.short_number, keyword=one.keyword, service_id=one.service_id)
+        for one in settings.offers.values()
+    )
+
+
+def opt_out_samples(name: str, settings: MessageCloudSettings) -> tuple[OptOutSample, ...]:
+    """Every kind of opt-out that MessageCloud sends. Needs no secrets."""
+    offers = [(one.short_number, one.keyword) for one in settings.offers.values()]
+    return tuple(samples_of(_reader(name, settings), offers))
 
 
 def commands(_settings: MessageCloudSettings) -> frozenset[str]:

@@ -4,25 +4,26 @@ from ipaddress import ip_network
 
 from connector.consent.stopwords import STOP_WORDS, plain_words
 from connector.delivery.transport import FixedCredentials
+from connector.model.consent import Subscription
 from connector.model.roles import CatchUp
 from connector.providers.lock_settings import Reveal, build_locks
 from connector.providers.onlinefundraising.addresses import PublishedAddresses
+from connector.providers.onlinefundraising.catchup import ACTION as KEYWORD_ACTION
 from connector.providers.onlinefundraising.catchup import KEYWORD, ChangedKeywords, MissedMessages
 from connector.providers.onlinefundraising.keywords import OnlineFundraisingKeywords
+from connector.providers.onlinefundraising.samples import opt_out_samples as samples_of
 from connector.providers.onlinefundraising.settings import OnlineFundraisingSettings
-from connector.providers.onlinefundraising.webhook import MESSAGE, Reader, SmsDoor
+from connector.providers.onlinefundraising.webhook import ACTION, MESSAGE, Reader, SmsDoor
 from connector.providers.provider import Provider
+from connector.providers.samples import OptOutSample, Words
 
 SHAPES = {MESSAGE: True, KEYWORD: False}  # whether an opt-out may come in it
+WORDS: Words = {"action": (ACTION, KEYWORD_ACTION), "status": ("Received", "Processed", "Error")}
 
 
 def build(name: str, settings: OnlineFundraisingSettings, reveal: Reveal) -> Provider:
     """The provider of that name; `reveal` reads a secret, and what it raises goes through."""
-    reader = Reader(
-        provider=name,
-        keywords=frozenset(plain_words(one) for one in settings.keywords),
-        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
-    )
+    reader = _reader(name, settings)
     published = None
     if settings.address_list is not None:
         # Either list lets a caller in: as a lock of its own, `addresses` would shut out what is published.
@@ -54,6 +55,24 @@ def build(name: str, settings: OnlineFundraisingSettings, reveal: Reveal) -> Pro
         catch_ups=catch_ups if catch_up.enabled else (),
         keywords=OnlineFundraisingKeywords(door=door.name, own=settings.keywords),
     )
+
+
+def _reader(name: str, settings: OnlineFundraisingSettings) -> Reader:
+    return Reader(
+        provider=name,
+        keywords=frozenset(plain_words(one) for one in settings.keywords),
+        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+    )
+
+
+def opt_out_samples(name: str, settings: OnlineFundraisingSettings) -> tuple[OptOutSample, ...]:
+    """Every kind of opt-out that OnlineFundraising sends. Needs no secrets."""
+    return tuple(samples_of(_reader(name, settings), settings.keywords))
+
+
+def subscriptions(_name: str, _settings: OnlineFundraisingSettings) -> tuple[Subscription, ...]:
+    """None are configured."""
+    return ()
 
 
 def commands(_settings: OnlineFundraisingSettings) -> frozenset[str]:

@@ -31,6 +31,21 @@ ACTIONS: dict[str, Action] = {
     "sfmcsms": Action(),
 }
 NO_ACTION = Action()
+# As the document writes them.
+NAMES = (
+    "Subscribe",
+    "Signup",
+    "Unsubscribe",
+    "Recurring",
+    "AlterPrice",
+    "AlterPriceInvalid",
+    "SubscribePreAuthFailed",
+    "RecurringPreAuthFailed",
+    "ValidationFailed",
+    "AlreadyRegistered",
+    "LookupFailed",
+    "SfMcSMS",
+)
 
 # Target365 USERGUIDE, statusCode, and Docs/Statuscodes.md for Rebilled (failed first, billed later). Sent can still become any
 # of the final ones. A code that nobody has met yet promises nothing: it is kept as it is, pending and not final.
@@ -42,6 +57,7 @@ RESULTS: dict[str, tuple[Result, bool]] = {
     "failed": (Result.FAILED, True),
     "reversed": (Result.REVERSED, True),
 }
+STATUS_CODES = ("Queued", "Sent", "Ok", "Rebilled", "Failed", "Reversed")  # as USERGUIDE writes them
 UNKNOWN_STATUS = (Result.PENDING, False)
 REVERSAL = "-"  # first character of the id of a transaction that takes another one back (USERGUIDE, reversing)
 

@@ -5,6 +5,8 @@ from connector.delivery.transport import FixedCredentials
 from connector.model.consent import Subscription
 from connector.providers.lock_settings import Reveal, build_locks
 from connector.providers.provider import Provider
+from connector.providers.samples import OptOutSample, Words
+from connector.providers.strex.actions import NAMES, STATUS_CODES
 from connector.providers.strex.asker import StrexAsker
 from connector.providers.strex.callback import Reader
 from connector.providers.strex.commands import ACTIONS, StrexCommands
@@ -13,19 +15,18 @@ from connector.providers.strex.keys import PublicKeys
 from connector.providers.strex.keywords import StrexKeywords
 from connector.providers.strex.lookups import StrexLookups
 from connector.providers.strex.rest import RestApi
+from connector.providers.strex.samples import opt_out_samples as samples_of
 from connector.providers.strex.settings import StrexSettings
 from connector.providers.strex.signature import Signature
 
 SHAPES = {"message": True, "delivery_report": True}  # both can bring an opt-out
+WORDS: Words = {"action": NAMES, "status": STATUS_CODES}
+WAY_BACK = "salesforce-to-strex.yaml"  # the shipped mapping that carries opt-outs of the CRM to Strex
 
 
 def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
     """The provider of that name; `reveal` reads a secret, and what it raises goes through."""
-    reader = Reader(
-        provider=name,
-        keywords={one.keyword.casefold(): one.keyword for one in settings.subscriptions},
-        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
-    )
+    reader = _reader(name, settings)
     locks = build_locks(settings, reveal)
     signature = None
     if settings.signature.mode != "off":
@@ -53,17 +54,35 @@ def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
         commands=commands(settings),
         keywords=keywords,
         asker=asker,
-        subscriptions=tuple(
-            Subscription(
-                provider=name,
-                short_number=one.short_number,
-                keyword=one.keyword,
-                keyword_id=one.keyword_id,
-                service_id=one.service_id,
-            )
-            for one in settings.subscriptions
-        ),
+        subscriptions=subscriptions(name, settings),
     )
+
+
+def _reader(name: str, settings: StrexSettings) -> Reader:
+    return Reader(
+        provider=name,
+        keywords={one.keyword.casefold(): one.keyword for one in settings.subscriptions},
+        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+    )
+
+
+def subscriptions(name: str, settings: StrexSettings) -> tuple[Subscription, ...]:
+    """The configured ones."""
+    return tuple(
+        Subscription(
+            provider=name,
+            short_number=one.short_number,
+            keyword=one.keyword,
+            keyword_id=one.keyword_id,
+            service_id=one.service_id,
+        )
+        for one in settings.subscriptions
+    )
+
+
+def opt_out_samples(name: str, settings: StrexSettings) -> tuple[OptOutSample, ...]:
+    """Every kind of opt-out that Strex sends. Needs no secrets."""
+    return tuple(samples_of(_reader(name, settings), subscriptions(name, settings)))
 
 
 def commands(settings: StrexSettings) -> frozenset[str]:

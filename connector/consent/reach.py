@@ -1,0 +1,67 @@
+"""Whom an opt-out has to reach: the CRM that holds the person's flag, or the providers that charge them. Pure."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+from connector.consent.decide import Ruling
+from connector.consent.guard import ENDING
+from connector.model.event import Verdict
+from connector.model.operation import Operation, RecordWrite, ServiceCommand
+from connector.model.roles import ConsentFields
+
+ConsentOf = Callable[[str, str], ConsentFields | None]  # CRM, object → the fields that bear consent
+
+
+def crms_untold(
+    ruling: Ruling, operations: Sequence[Operation], *, crms: Sequence[str], consent_of: ConsentOf
+) -> Sequence[str]:
+    """The CRM whose flag a provider's opt-out has to set and that no operation sets; one of several CRMs is enough.
+
+    `crms` are those that hold a flag. It is due as soon as no other subscription of the person runs.
+    """
+    if not crms or not ruling.ends_all:
+        return ()
+    for operation in operations:
+        if sets_flag(operation, consent_of):
+            return ()
+    return crms[:1]
+
+
+def providers_untold(
+    ruling: Ruling, operations: Sequence[Operation], *, providers: Iterable[tuple[str, bool]]
+) -> Sequence[str]:
+    """The providers that a CRM's opt-out has to reach and that no operation tells to end a subscription.
+
+    `providers` are those that can end one of this person's, each with whether the ledger knows one that runs. Where one runs, its
+    provider must be told; where none is known to run, it is enough that any provider is told.
+    """
+    if ruling.decision is None or ruling.decision.word is not Verdict.OPT_OUT:
+        return ()
+    told = {one.sink for one in operations if isinstance(one, ServiceCommand) and one.action in ENDING}
+    return [name for name, runs in providers if name not in told and (runs or not told)]
+
+
+def sets_flag(operation: Operation, consent_of: ConsentOf) -> bool:
+    """Whether the operation sets the opt-out flag of a record, new or known.
+
+    A flag under `create:` alone is not enough: the record of somebody who is known would keep its own.
+    """
+    if not isinstance(operation, RecordWrite) or not operation.consent:
+        return False
+    declared = consent_of(operation.sink, operation.object)
+    if declared is None:
+        return False
+    if (written := operation.set.get(declared.flag)) is not None:
+        return written is declared.opted_out or _word(written) == _word(declared.opted_out)
+    flag, out = declared.flag.casefold(), _word(declared.opted_out)
+    return any(name.casefold() == flag and _word(value) == out for name, value in operation.set.items())
+
+
+def ends_subscriptions(commands: Collection[str]) -> bool:
+    """Whether one of the commands ends a subscription."""
+    return not ENDING.isdisjoint(commands)
+
+
+def _word(value: Any) -> str:
+    """A flag's value as it is compared: a mapping may write `true` or `"true"`."""
+    return str(value).casefold()

@@ -1,0 +1,73 @@
+"""The files of the mappings' directory: which are read, and which a person may believe to be."""
+
+from pathlib import Path
+
+from connector.model.problem import Problem, ProblemsFound, Severity
+
+ENDINGS = frozenset({".yaml", ".yml"})
+# The folders of the shipped sets, from which files are copied: `cp -r mappings` brings them along.
+SETS = frozenset({"more", "npsp", "nonprofit-cloud"})
+# What editors, mail and word processors make of a mapping. Anything else, such as a README, is nobody's mistake.
+MISTAKEN = frozenset({".txt", ".json", ".doc", ".docx", ".rtf", ".bak", ".old", ".orig"})
+
+
+def mapping_files(directory: Path) -> list[Path]:
+    """The files of a directory that are mappings; raises ProblemsFound where it cannot be read."""
+    return [path for path in _entries(directory) if path.suffix in ENDINGS]
+
+
+def unread_files(directory: Path) -> list[Problem]:
+    """A warning for each file that stands among the mappings and is none; raises ProblemsFound where the directory cannot be read."""
+    return [_unread(path) for path in _entries(directory) if _looks_used(path)]
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise ProblemsFound([_unreadable(directory.name, error)]) from None
+
+
+def _unreadable(name: str, error: OSError) -> Problem:
+    return Problem(
+        file=name,
+        position=None,
+        code="unreadable-file",
+        message=f"this cannot be read: {error.strerror or type(error).__name__}",
+        hint="check that it exists and that the service's user may read it",
+    )
+
+
+def _looks_used(path: Path) -> bool:
+    if path.suffix in ENDINGS:
+        return False
+    if path.is_dir():
+        return path.name not in SETS and any(one.suffix in ENDINGS for one in _entries(path))
+    folded = path.name.casefold()
+    return path.suffix.casefold() in MISTAKEN or any(ending in folded for ending in ENDINGS)
+
+
+def _unread(path: Path) -> Problem:
+    if path.is_dir():
+        message, hint = "the files in this folder are not read", "move those that are meant to be used out of it"
+    else:
+        message = "this file is not read: a mapping ends in .yaml"
+        meant = _meant(path.name)
+        hint = (
+            "take it out of the folder"
+            if path.with_name(meant).exists()
+            else f"rename it to {meant}, or take it out of the folder"
+        )
+    return Problem(
+        file=path.name, position=None, code="unread-file", message=message, hint=hint, severity=Severity.WARNING
+    )
+
+
+def _meant(name: str) -> str:
+    """The name without what an editor or a mail program has put behind it: `x.yaml.txt`, `x.yaml~`, `x.YAML`."""
+    folded = name.casefold()
+    for ending in ENDINGS:
+        before, found, _ = folded.partition(ending)
+        if found and before:
+            return name[: len(before)] + ending
+    return f"{name.partition('.')[0]}.yaml"

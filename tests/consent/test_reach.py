@@ -1,0 +1,103 @@
+"""Whom an opt-out has to reach, and which operations reach it."""
+
+import pytest
+
+from connector.consent.decide import Ruling
+from connector.consent.reach import crms_untold, providers_untold, sets_flag
+from connector.model.consent import Decision, Scope, Subscription
+from connector.model.event import Verdict
+from connector.model.operation import RecordWrite, ServiceCommand
+from connector.model.phone import Phone
+from connector.model.roles import ConsentFields
+
+PERSON = Phone("+4790000001")
+FLAGS = {
+    "Contact": ConsentFields(object="Contact", flag="Opt_Out__c"),
+    "Lead": ConsentFields(object="Lead", flag="Consent__c", opted_out="No"),
+}
+
+
+def consent_of(crm, name):
+    return FLAGS.get(name) if crm == "sf" else None
+
+
+def write(object_name="Contact", group="set", *, consent=True, **fields):
+    return RecordWrite(
+        sink="sf",
+        object=object_name,
+        key_field="K__c",
+        key="1",
+        consent=tuple(fields) if consent else (),
+        **{group: fields},
+    )
+
+
+def command(action="unsubscribe", sink="strex"):
+    return ServiceCommand(sink=sink, action=action, phone=PERSON, short_number="2002", keyword="KATT")
+
+
+def ruling(word=Verdict.OPT_OUT, scope=Scope.SUBSCRIPTION, remaining=0):
+    decision = Decision(
+        phone=PERSON,
+        word=word,
+        scope=scope,
+        subscription=Subscription(provider="strex"),
+        origin="strex",
+        occurred_at=None,
+    )
+    return Ruling(decision=decision, remaining=remaining)
+
+
+def missed(*operations, ruled=None, crm=False, crms=("sf",), providers=(("strex", True),)):
+    ruled = ruled or ruling()
+    if crm:
+        return tuple(providers_untold(ruled, operations, providers=providers))
+    return tuple(crms_untold(ruled, operations, crms=crms, consent_of=consent_of))
+
+
+@pytest.mark.parametrize(
+    ("operation", "sets"),
+    [
+        (write(Opt_Out__c=True), True),
+        (write(opt_out__c="true"), True),
+        (write(Opt_Out__c=False), False),
+        (write(Other__c=True), False),
+        (write(group="create", Opt_Out__c=True), False),
+        (write(consent=False, Opt_Out__c=True), False),
+        (write("Lead", Consent__c="no"), True),
+        (write("Lead", Consent__c=True), False),
+        (write("Task", Opt_Out__c=True), False),
+        (command(), False),
+    ],
+)
+def test_only_a_write_of_the_flag_to_a_known_record_too_sets_it(operation, sets):
+    assert sets_flag(operation, consent_of) is sets
+
+
+def test_a_providers_opt_out_must_set_the_flag_of_one_crm():
+    assert missed() == ("sf",)
+    assert missed(write(Other__c=True), command()) == ("sf",)
+    assert missed(write(Other__c=True), write(Opt_Out__c=True)) == ()
+    assert missed(crms=("sf", "dynamics")) == ("sf",)
+
+
+def test_no_flag_is_due_while_another_subscription_runs_or_where_none_is_named():
+    assert missed(ruled=ruling(remaining=1)) == ()
+    assert missed(ruled=ruling(scope=Scope.PROVIDER, remaining=1)) == ("sf",)
+    assert missed(crms=()) == ()
+
+
+def test_an_opt_in_and_an_event_that_decides_nothing_owe_nothing():
+    assert missed(ruled=ruling(Verdict.OPT_IN)) == ()
+    assert missed(ruled=Ruling()) == ()
+    assert missed(ruled=ruling(Verdict.OPT_IN), crm=True) == ()
+
+
+def test_a_crms_opt_out_must_end_the_subscriptions_of_every_provider_where_one_runs():
+    assert missed(crm=True) == ("strex",)
+    assert missed(command(), crm=True) == ()
+    assert missed(command("stop"), crm=True, providers=(("strex", True), ("messagecloud", True))) == ("messagecloud",)
+    assert missed(command("stop"), crm=True, providers=(("strex", True), ("messagecloud", False))) == ()
+    assert missed(crm=True, providers=(("strex", False), ("messagecloud", False))) == ("strex", "messagecloud")
+    assert missed(command("changesubscriberprice"), crm=True) == ("strex",)
+    assert missed(crm=True, providers=()) == ()

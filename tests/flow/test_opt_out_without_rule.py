@@ -1,0 +1,222 @@
+"""An opt-out that no rule tells to the CRM or the provider: an alarm at once, an open opt-out, and a cure that works when followed.
+
+`check` sees this for the samples that it has. Here the mapping loses only what no sample shows.
+"""
+
+import shutil
+from datetime import timedelta
+
+import pytest
+from flow.sets import report
+from flow.test_examples import DONOR
+from flow.world import ROOT, a_world
+
+from connector.control.control import Control
+from connector.model.facts import Alarm
+from connector.model.problem import ProblemsFound
+from connector.steps.gauges import gauges
+
+CLUB = {"SystemAction": "Unsubscribe", "ServiceSubType": "CustomerClub"}
+
+
+@pytest.fixture
+def mappings(tmp_path, secrets):
+    directory = tmp_path / "mappings"
+    directory.mkdir()
+    for file in (ROOT / "mappings").glob("*.yaml"):
+        (directory / file.name).write_text(file.read_text().partition("\ntests:")[0] + "\n")
+    return directory
+
+
+def edit(mappings, name, old, new):
+    text = (mappings / name).read_text()
+    assert old in text
+    (mappings / name).write_text(text.replace(old, new, 1))
+
+
+def alarm(world):
+    (one,) = [one for one in world.told(Alarm) if one.kind == "opt_out_without_rule"]
+    return one
+
+
+def open_opt_outs(world):
+    return world.house.store.consents.open_opt_outs(world.clock.now())
+
+
+def oldest_open(world):
+    (metric,) = [
+        one
+        for one in gauges(world.house.store, (), now=world.clock.now)
+        if one.name == "connector_oldest_open_opt_out_seconds"
+    ]
+    return metric.read()[()]
+
+
+async def follow_the_cure(world, event_id):
+    """What the alarm says: mend the rule (done), reload, replay."""
+    assert f"`connector reload` and `connector replay {event_id}`" in alarm(world).cure
+    await world.house.reload()
+    assert (await commands(world)["replay"]({"id": event_id}))["state"] == "pending"
+    world.house.wake("plan")
+    await world.settled()
+    world.house.wake("deadlines")
+    await world.until(lambda: world.cleared("opt_out_without_rule"))
+
+
+def commands(world):
+    house = world.house
+    control = Control(
+        house.store, rules=lambda: house.road.rules, loaded=house.loaded, now=world.clock.now, outlets=house.outlets
+    )
+    return control.commands()
+
+
+def club(transaction="t-1"):
+    body = report("Unsubscribe", transaction=transaction)
+    body["properties"].update(CLUB)
+    return body
+
+
+@pytest.mark.parametrize("log", [True, False], ids=["logged as an event record", "ignored"])
+async def test_a_stop_that_no_rule_writes_raises_an_alarm_and_is_written_once_the_rule_is_mended(
+    tmp_path, mappings, log
+):
+    edit(
+        mappings,
+        "strex-subscription.yaml",
+        "{action: Unsubscribe}",
+        "{action: Unsubscribe, properties.ServiceSubType: Donation}",
+    )
+    if not log:
+        edit(mappings, "strex-log.yaml", "on: [strex.message, strex.delivery_report]", "on: strex.message")
+    async with a_world(tmp_path, mappings=mappings) as world, world.running():
+        assert await world.callback("dlr", club()) == 200
+        await world.settled()
+        await world.until(lambda: "opt_out_without_rule" in world.alarms)
+        (event_id,) = {one.event_id for one in open_opt_outs(world)}
+        assert f"no rule tells salesforce of the opt-out of event {event_id}" in alarm(world).message
+        assert world.counts() == ({"delivered": 1} if log else {"ignored": 1})
+        contact = await world.contact(DONOR)
+        assert (contact is not None and contact["SMS_Opt_Out__c"] is False) if log else contact is None
+        world.clock.ahead += timedelta(minutes=2)
+        assert oldest_open(world) >= 120
+        (late,) = (await commands(world)["status"]({}))["late_opt_outs"]
+        assert late["sink"] == "salesforce (no rule)"
+        shown = await commands(world)["explain"]({"event": event_id})
+        assert "no rule tells salesforce of this opt-out" in str(shown)
+
+        edit(mappings, "strex-subscription.yaml", ", properties.ServiceSubType: Donation", "")
+        await follow_the_cure(world, event_id)
+        assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+        assert (open_opt_outs(world), oldest_open(world)) == ([], 0.0)
+        assert world.counts() == {"delivered": 1}
+        assert world.balanced()
+        assert len(await world.records("SMS_Event__c")) == int(log)
+
+
+async def test_the_alarm_stays_while_the_rule_is_not_mended(tmp_path, mappings):
+    edit(
+        mappings,
+        "strex-subscription.yaml",
+        "{action: Unsubscribe}",
+        "{action: Unsubscribe, properties.ServiceSubType: Donation}",
+    )
+    async with a_world(tmp_path, mappings=mappings) as world:
+        async with world.running():
+            await world.callback("dlr", club())
+            await world.settled()
+            (open_now,) = open_opt_outs(world)
+            await commands(world)["replay"]({"id": open_now.event_id})
+            world.house.wake("plan")
+            await world.settled()
+            assert [one.event_id for one in open_opt_outs(world)] == [open_now.event_id]
+            raised = world.alarms.count("opt_out_without_rule")
+            assert raised >= 1
+            for hours in (1, 23):
+                world.clock.ahead += timedelta(hours=hours, minutes=1)
+                world.house.wake("deadlines")
+            await world.until(lambda: world.alarms.count("opt_out_without_rule") > raised)
+            await world.house.sweep()
+            world.clock.ahead += timedelta(days=120)
+            await world.house.sweep()
+            assert world.house.store.inbox.get(open_now.event_id) is not None
+        world.facts.clear()
+        async with world.running():
+            await world.until(lambda: "opt_out_without_rule" in world.alarms)
+
+
+async def test_a_box_ticked_in_the_crm_that_ends_no_subscription_raises_an_alarm_and_is_told_when_the_rule_is_mended(
+    tmp_path, mappings
+):
+    edit(
+        mappings,
+        "salesforce-to-strex.yaml",
+        "{record.SMS_Opt_Out__c: true}",
+        '{record.SMS_Opt_Out__c: true, record.MobilePhone: {like: "+47*"}}',
+    )
+    async with a_world(tmp_path, mappings=mappings) as world, world.running():
+        await world.poll()
+        await world.phone(DONOR, "KATT")
+        await world.settled()
+        contact = await world.contact(DONOR)
+        await world.person(Id=contact["Id"], MobilePhone="90 00 00 01" if DONOR == "+4790000001" else DONOR[3:])
+        await world.poll()
+        await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
+        await world.poll()
+        await world.until(lambda: "opt_out_without_rule" in world.alarms)
+        assert await world.orders() == []
+        (event_id,) = {one.event_id for one in open_opt_outs(world)}
+        assert f"no rule tells strex of the opt-out of event {event_id}" in alarm(world).message
+
+        edit(mappings, "salesforce-to-strex.yaml", ', record.MobilePhone: {like: "+47*"}', "")
+        await follow_the_cure(world, event_id)
+        assert [(one["action"], one["keyword"]) for one in await world.orders()] == [("unsubscribe", "KATT")]
+        assert open_opt_outs(world) == []
+
+
+async def test_the_end_of_one_of_two_subscriptions_and_a_one_way_set_up_raise_no_alarm(tmp_path, mappings):
+    shutil.copy(ROOT / "mappings" / "strex-subscription.yaml", mappings)
+    async with a_world(tmp_path, mappings=mappings) as world:
+        async with world.running():
+            await world.poll()
+            for keyword in ("KATT", "HUND"):
+                await world.phone(DONOR, keyword)
+            await world.settled()
+            await world.phone(DONOR, "KATT STOPP")
+            await world.settled()
+            assert open_opt_outs(world) == []
+            await world.phone(DONOR, "HUND STOPP")
+            await world.settled()
+            assert open_opt_outs(world) == []
+            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+        config = world.base / "config.yaml"
+        config.write_text(config.read_text().rstrip() + "\n    consent: one_way\n")
+        (mappings / "salesforce-to-strex.yaml").write_text(
+            "on: salesforce.change\nfeed: {object: Contact, fields: [SMS_Opt_Out__c, MobilePhone]}\n"
+            "rules: [{name: all, ignore: true}]\n"
+        )
+        async with world.running():
+            await world.poll()
+            await world.poll()
+            contact = await world.person(LastName="Ås", MobilePhone="+4790000077", SMS_Opt_Out__c=True)
+            await world.poll()
+            assert (contact, open_opt_outs(world)) == (contact, [])
+            assert world.house.store.consents.of("+4790000077")[-1].decision.word == "opt_out"
+            assert "opt_out_without_rule" not in world.alarms
+
+
+async def test_mappings_that_would_lose_an_opt_out_are_neither_started_with_nor_reloaded(tmp_path, mappings):
+    async with a_world(tmp_path, mappings=mappings) as world:
+        async with world.running():
+            before = world.house.road.rules.version
+            edit(mappings, "strex-subscription.yaml", "{action: Unsubscribe}", "{action: Unsubscribed}")
+            with pytest.raises(ProblemsFound, match="another service than subscriptions"):
+                await world.house.reload()
+            assert world.house.road.rules.version == before
+            assert await world.callback("dlr", club()) == 200
+            await world.settled()
+            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+            assert open_opt_outs(world) == []
+        with pytest.raises(ProblemsFound, match="would not set the opt-out flag"):
+            async with world.running():
+                pass
