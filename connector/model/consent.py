@@ -6,20 +6,12 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from connector.model.event import Scope as Scope  # noqa: PLC0414 - it is looked for here; an event has one too, and comes first.
 from connector.model.event import Verdict
 from connector.model.phone import Phone
 
 # How far the clocks of two senders may be apart before a later time proves a later word; the config can set another.
 CLOCK_TOLERANCE = timedelta(minutes=10)
-
-
-class Scope(StrEnum):
-    """How far a decision reaches."""
-
-    SUBSCRIPTION = "subscription"
-    SHORT_NUMBER = "short_number"
-    PROVIDER = "provider"
-    EVERYTHING = "everything"  # a person's flag in the CRM
 
 
 class Phase(StrEnum):

@@ -1,6 +1,6 @@
 """Settings of MessageCloud → a provider of the house."""
 
-from connector.consent.stopwords import STOP_WORDS, plain_words
+from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.transport import FixedCredentials
 from connector.model.consent import Subscription
 from connector.model.roles import Door
@@ -18,8 +18,8 @@ from connector.providers.provider import Provider
 SHAPES = {"message": True, "delivery_report": False, SHAPE: False}  # whether an opt-out may come in it
 
 
-def build(name: str, settings: MessageCloudSettings, reveal: Reveal) -> Provider:
-    """The provider of that name; `reveal` reads a secret, and what it raises goes through."""
+def build(name: str, settings: MessageCloudSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
+    """The provider of that name; `reveal` reads a secret, and what it raises goes through. `words` are those of all providers."""
     offers = {
         key: Offer(
             name=key,
@@ -35,8 +35,8 @@ def build(name: str, settings: MessageCloudSettings, reveal: Reveal) -> Provider
     keywords = (*settings.keywords, *(offer.keyword for offer in offers.values()))
     reader = Reader(
         provider=name,
-        keywords={plain_words(one): one for one in keywords},
-        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+        keywords=keywords_by_form(keywords),
+        words=words.with_more(stop=settings.stop_words),
     )
     locks = build_locks(settings, reveal)
     doors: list[Door] = [FormDoor(name=door, reader=reader, locks=locks) for door in DOORS]

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_network
 
-from connector.consent.stopwords import STOP_WORDS, plain_words
+from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.transport import FixedCredentials
 from connector.model.roles import CatchUp
 from connector.providers.lock_settings import Reveal, build_locks
@@ -16,12 +16,12 @@ from connector.providers.provider import Provider
 SHAPES = {MESSAGE: True, KEYWORD: False}  # whether an opt-out may come in it
 
 
-def build(name: str, settings: OnlineFundraisingSettings, reveal: Reveal) -> Provider:
-    """The provider of that name; `reveal` reads a secret, and what it raises goes through."""
+def build(name: str, settings: OnlineFundraisingSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
+    """The provider of that name; `reveal` reads a secret, and what it raises goes through. `words` are those of all providers."""
     reader = Reader(
         provider=name,
-        keywords=frozenset(plain_words(one) for one in settings.keywords),
-        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+        keywords=keywords_by_form(settings.keywords),
+        words=words.with_more(stop=settings.stop_words),
     )
     published = None
     if settings.address_list is not None:

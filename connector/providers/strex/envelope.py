@@ -18,6 +18,7 @@ PRICE_LIMIT = Decimal(10**9)  # beyond it no price is meant
 FIRST_YEAR = 2000  # .NET writes a time that was never set as year 1
 MARK = "servicecommand"
 MARK_LENGTH = len(MARK)
+TRUE = frozenset({"true", "1"})
 NOT_MARKED = (None, False, "", "false", "False")
 # Names in the InMessage and DeliveryReport models of Target365's SDKs; the keywordId of a report is from the document's edition of
 # April 2023.
@@ -128,8 +129,8 @@ def as_text(value: Any) -> str | None:
 
 
 def as_flag(value: Any) -> bool:
-    """True, in either of its spellings."""
-    return value is True or (type(value) is str and value.casefold() == "true")
+    """True, however it is written: a text, or a number."""
+    return value is True or value == 1 or (type(value) is str and value.strip().casefold() in TRUE)
 
 
 def as_phone(value: Any) -> Phone | None:
