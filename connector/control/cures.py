@@ -38,7 +38,8 @@ CURES: dict[Reason, str] = {
     Reason.PROVIDER_DISAGREES: "look the subscriber up at the provider: if they are gone there, all is well; if not, end it there",
     Reason.UNKNOWN: f"the CRM's own words are beside this: mend what they tell of, {RETRY}",
     Reason.MISSING_KEY: f"the event lacks what names the record: mend the mapping or say `if_missing: skip`, {RETRY}",
-    Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does; "
+    Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does, and "
+    "`connector parked list` shows how to answer for a text that may be an opt-out; "
     "what could not even be planned is planned again by `connector dead retry` when its cause is mended",
     Reason.BUG: "this is a fault of the connector: report the detail; after an update, `connector dead retry`",
 }

@@ -7,8 +7,10 @@ from typing import Any
 from connector.control import words
 from connector.control.cures import cure
 from connector.control.shown import Shown, when
-from connector.model.event import Event
+from connector.control.stop_questions import WAS, WAS_NOT, command
+from connector.model.event import Event, Verdict
 from connector.model.lifecycle import EventState
+from connector.model.outcome import Reason
 from connector.model.plan import OperationTrace, Plan, RuleTrace
 from connector.store.inbox import StoredEvent
 from connector.store.overview import UnitNow
@@ -90,6 +92,9 @@ def became_document(
 
 
 def _cure(stored: StoredEvent) -> str | None:
+    waits = stored.state is EventState.DEAD and stored.reason == Reason.NEEDS_PERSON
+    if waits and stored.event is not None and stored.event.verdict is Verdict.MAYBE_STOP:
+        return f"`{command(stored.id, WAS)}` or `{command(stored.id, WAS_NOT)}`"
     match stored.state:
         case EventState.UNREADABLE:
             return "when an update understands such a body, `connector replay` lets it go on"
