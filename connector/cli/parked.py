@@ -115,9 +115,9 @@ def _show_answers(paper: Paper, document: dict[str, Any]) -> None:
 
 def _show_questions(paper: Paper, questions: list[dict[str, Any]]) -> None:
     for one in questions:
-        to = " ".join(filter(None, (one["keyword"], f"on {one['short_number']}" if one["short_number"] else None)))
-        times = f"{one['count']} event(s)" if one["count"] > 1 else "1 event"
-        paper.heading(f"Was this an opt-out? {times}, {one['provider']}{' to ' + to if to else ''}")
+        place = f"on {one['short_number']}" if one["short_number"] else None
+        to = " ".join(filter(None, (one["keyword"], place, f"({one['provider']})")))
+        paper.heading(f"Was this an opt-out? {one['count']} event(s), {to}")
         paper.line(one["text"], indent=2)
         paper.line(f"event {one['event']}, first received {one['first_received_at']}", indent=2)
         paper.line(f"it was:     {one['answers']['was']}", indent=2)

@@ -12,6 +12,7 @@ from connector.model.event import Event, Verdict
 from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason
 from connector.model.plan import OperationTrace, Plan, RuleTrace
+from connector.planning import MAY_BE_A_STOP
 from connector.store.inbox import StoredEvent
 from connector.store.overview import UnitNow
 
@@ -46,7 +47,7 @@ def plan_document(done: Plan, shown: Shown, *, version: str) -> dict[str, Any]:
         "words": words.PLAN_STATES[done.state],
         "detail": shown.text(done.detail) if done.detail else None,
         "reason": done.reason.value if done.reason else None,
-        "cure": cure(done.reason),
+        "cure": None if done.detail == MAY_BE_A_STOP else cure(done.reason),  # the detail is the cure
         "rules": [_rule(one, shown) for one in done.trace],
         "consent": [*(words.decision(one) for one in done.decisions), *(shown.text(note) for note in done.notes)],
         "operations": [shown.operation(one) for one in done.operations],
