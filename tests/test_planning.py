@@ -289,6 +289,15 @@ def test_an_opt_out_that_is_answered_late_leaves_alone_what_was_joined_since(rul
     since = ledger((Verdict.OPT_IN, HUND), start=7)
     late = plan(unclear(), rules, Known(ledger=since, answer=Verdict.OPT_OUT, event_id=3))
     assert (late.state, late.detail) == (EventState.SUPERSEDED, "old7")
+    ((_, _, again),) = plan_in_order(
+        [(3, unclear())],
+        rules,
+        ledgers={DONOR.e164: since},
+        configured=(),
+        others_out=lambda _: False,
+        answer=lambda _: Verdict.OPT_OUT,
+    )
+    assert again.state is EventState.SUPERSEDED
 
 
 def test_only_what_may_be_a_stop_asks_for_an_answer(rules):

@@ -114,8 +114,6 @@ def _opt_out(
     since = [
         one for one in standing.memberships if event_id is not None and one.active and one.entry.event_id > event_id
     ]
-    if member is not None and member in since:
-        return Ruling(superseded_by=member.entry.event_key, remaining=len(standing.active))
     if member is not None and member.active:
         newer = _rejoined(event, member, ledger, tolerance)
         if newer is not None:

@@ -298,6 +298,12 @@ def test_what_is_not_clear_is_put_before_a_person(text):
     assert verdict(text) is MAYBE
 
 
+@given(where=st.integers(0, 10), char=st.sampled_from("\u00ad\u200b\u200d\u202e\ufe0f\x00"))
+def test_invisible_characters_change_no_reading(where, char):
+    for text in ("ikke stopp", "stopp ulven", "don't stop", "stop by now"):
+        assert verdict(text[:where] + char + text[where:]) is verdict(text)
+
+
 def test_there_are_sixty_sentences():
     assert len(set(SENTENCES)) >= 60
 
