@@ -141,7 +141,8 @@ def _resolve(event: Event, standing: Standing) -> tuple[Scope, Subscription]:
     wide = Subscription(provider=event.provider, short_number=event.short_number)
     widely = (Scope.SHORT_NUMBER, wide) if event.short_number else (Scope.PROVIDER, wide)
     # An opt-out that a mapping makes of a text has been read by no provider.
-    said = STANDARD.read(event.text, any_keyword=True) if event.shape == "message" else NOTHING
+    read = STANDARD.read(event.text, any_keyword=True) if event.shape == "message" else NOTHING
+    said = read if read.verdict is Verdict.OPT_OUT else NOTHING
     if Scope.PROVIDER in {event.opt_out_scope, said.scope}:
         return Scope.PROVIDER, Subscription(provider=event.provider)
     if event.opt_out_scope is Scope.SHORT_NUMBER:

@@ -325,7 +325,8 @@ def _without_negated(parts: Sequence[_Part]) -> list[_Part]:
 
 def _negated_before(parts: Sequence[_Part], place: int) -> bool:
     """`don't stop`, `jeg vil ikke stoppe`; but neither `don't. Stop` nor `don't text me, stop`."""
-    for part in reversed(parts[:place]):
+    for before in range(place - 1, -1, -1):
+        part = parts[before]
         if part.sentence != parts[place].sentence:
             return False
         if part.role not in {_Role.FILLER, _Role.POLITE}:
@@ -335,12 +336,12 @@ def _negated_before(parts: Sequence[_Part], place: int) -> bool:
 
 def _negated_behind(parts: Sequence[_Part], place: int) -> bool:
     """`stopp ikke`, `stop by on Friday`; but not `stopp ikke send flere`, which is two sentences."""
-    behind = parts[place + 1 :]
-    if not behind or behind[0].sentence != parts[place].sentence:
+    if place + 1 == len(parts) or parts[place + 1].sentence != parts[place].sentence:
         return False
-    if behind[0].word in table.VISITS:
+    behind = parts[place + 1]
+    if behind.word in table.VISITS:
         return True
-    return behind[0].role is _Role.NEGATION and all(part.role is _Role.POLITE for part in behind[1:])
+    return behind.role is _Role.NEGATION and all(part.role is _Role.POLITE for part in parts[place + 2 :])
 
 
 def _whole(parts: Sequence[_Part], asked: _Asked) -> Reading | None:

@@ -329,3 +329,11 @@ def test_composed_and_decomposed_letters_are_one_keyword():
     story.tell(IN, 0, keyword="HUND")
     story.tell(OUT, 5, keyword="bla\u030a")
     assert story.active == ["HUND"]
+
+
+def test_a_text_that_is_not_wholly_a_stop_widens_nothing_by_itself():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT")
+    story.tell(IN, 0, keyword="HUND")
+    story.tell(OUT, 5, shape="message", text="stopp alle disse krigene", keyword="KATT")
+    assert story.active == ["HUND"]

@@ -235,6 +235,8 @@ def test_a_stop_for_everything_names_no_keyword():
         ("reply=A&label=Tampa&msg=please+stop", Verdict.OPT_OUT),
         ("reply=FB1+stop&label=Stop+it", Verdict.OPT_OUT),
         ("reply=stop+the+war&label=x", Verdict.MAYBE_STOP),
+        ("reply=A&label=x&msg=stop+the+war", Verdict.MAYBE_STOP),
+        ("reply=stop+the+war&label=x&msg=STOP", Verdict.OPT_OUT),
         ("reply=don%27t+stop&label=Stop", Verdict.NONE),
         ("reply=A&label=STOP", Verdict.NONE),
         ("reply=yes&label=START", Verdict.NONE),

@@ -151,9 +151,10 @@ class Reader:
             if text and normalized(text) in self.start_words:
                 return Reading(Verdict.OPT_IN)
             return self._stop(text, keyword)
-        answers = [self._stop(one, keyword) for one in (known.get("reply"), text)]
+        reply, message = self._stop(known.get("reply"), keyword), self._stop(text, keyword)
+        first = message if message.verdict is Verdict.OPT_OUT or reply.verdict is Verdict.NONE else reply
         # A poll is nobody's subscription: a stop in it is for the short number.
-        return _widely(next((one for one in answers if one.verdict is Verdict.OPT_OUT), answers[0]))
+        return _widely(reply if reply.verdict is Verdict.OPT_OUT else first)
 
     def _in_a_field(self, parameters: Parameters, keyword: str | None) -> tuple[str, Reading] | None:
         """A field of a web form or sticky session whose whole value is a stop, such as Email=STOP; None where there is none."""
