@@ -13,6 +13,7 @@ from connector.config.load import load
 from connector.config.schema_lock import lock_path, read_lock
 from connector.config.secrets import SecretRef, resolve
 from connector.config.settings import Settings, config_model, entries
+from connector.consent.opt_out_words import STANDARD, OptOutWords
 from connector.crm.crm import Crm
 from connector.crm.salesforce import crm as salesforce
 from connector.crm.salesforce.settings import SalesforceSettings
@@ -105,7 +106,14 @@ def build_providers(loaded: Loaded) -> dict[str, Provider]:
     def reveal(ref: SecretRef) -> Any:
         return resolve(ref, loaded.base)
 
-    return {name: PROVIDERS[type(one)].build(name, one, reveal) for name, one in loaded.providers.items()}
+    words = opt_out_words(loaded)
+    return {name: PROVIDERS[type(one)].build(name, one, reveal, words) for name, one in loaded.providers.items()}
+
+
+def opt_out_words(loaded: Loaded) -> OptOutWords:
+    """The stop words of all providers: the usual ones, and those of `consent:` in the config."""
+    ours = loaded.settings.consent
+    return STANDARD.with_more(stop=ours.stop_words, polite=ours.polite_words, everything=ours.all_words)
 
 
 def build_crms(loaded: Loaded) -> dict[str, Crm]:

@@ -154,6 +154,8 @@ class House:
         await self.try_stopped()
         for stop in self.store.stops.all():
             self.tell(stop.alarm())
+        for alarm in self.road.stop_questions.waiting():
+            self.tell(alarm)
 
     async def try_stopped(self) -> None:
         """Try the mappings that are stopped."""

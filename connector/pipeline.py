@@ -34,6 +34,7 @@ from connector.steps.planned import Planner, asked, flood
 from connector.steps.reading import Asked, Cursor, keep_page
 from connector.steps.recovering import Recovery, portions
 from connector.steps.settled import told
+from connector.steps.stop_questions import StopQuestions
 from connector.steps.stopping import Round, note_stops, remade, send_round
 from connector.store.store import Store
 from connector.store.units import Planned, Unit
@@ -78,6 +79,7 @@ class Road:
         self._configured = terms.configured
         self._planner = Planner(store, configured=terms.configured, most_commands=terms.most_commands)
         self._most_commands = terms.most_commands
+        self.stop_questions = StopQuestions(store)
         self._around = around
         self._tell = around.tell
         self._open_polls: set[str] = set()
@@ -201,7 +203,7 @@ class Road:
                     reason=one.reason,
                 )
             )
-        for alarm in asked(batch, planned):
+        for alarm in (*asked(batch, planned), *await self.stop_questions.after(batch, planned)):
             self._tell(alarm)
         for sink in {unit.sink for one in planned for unit in one.units}:
             self._around.wake(sink)

@@ -26,31 +26,23 @@ from connector.model.operation import Operation, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.plan import Intents, Known, Plan
 
+MAY_BE_A_STOP = "the text may be an opt-out: `connector parked list` shows how to say whether it was"
+ANSWERED = {
+    Verdict.OPT_OUT: "a person said of this text that it was an opt-out (`connector parked answers`)",
+    Verdict.NONE: "a person said of this text that it was no opt-out (`connector parked answers`)",
+}
+
 
 def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -> Plan:
     """What the event leads to. `tracing` adds why, for people."""
-    if event.action == NUMBER_CHANGED:
-        return Plan(
-            state=EventState.DEAD,
-            reason=Reason.NEEDS_PERSON,
-            detail="the phone number of a record that is opted out was changed: see which number the opt-out is for",
-        )
-    if event.shape == MERGED:
-        return Plan(
-            state=EventState.DEAD,
-            reason=Reason.NEEDS_PERSON,
-            detail=f"record {event.properties.get('merged')} was merged into {event.record.get('Id')}, one of them was opted "
-            "out, and what is left is not: set the flag there if the opt-out holds, then discard this",
-        )
-    if event.unread_price is not None and event.verdict is Verdict.NONE and event.result is Result.OK:
-        return Plan(
-            state=EventState.DEAD,
-            reason=Reason.NEEDS_PERSON,
-            detail="the price in it cannot be read as one amount: enter the amount in the CRM by hand, then discard this",
-        )
+    held = _for_a_person(event)
+    if held is not None:
+        return held
+    if event.verdict is Verdict.MAYBE_STOP:
+        return _plan_unclear(event, rules, known, tracing=tracing)
     ledger = decisions(known.ledger)
     standing = stand(ledger)
-    word = event.verdict
+    word: Verdict = event.verdict
     ruling = _decide(event, word, rules, known, standing, ledger)
     if ruling.superseded_by is not None:
         return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by)
@@ -71,6 +63,44 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
     return replace(done, unreached=tuple(missed), notes=(*done.notes, *map(_untold, missed))) if missed else done
 
 
+def _for_a_person(event: Event) -> Plan | None:
+    """The plan of an event that only a person can decide about, whatever the rules say; None for all others."""
+    if event.action == NUMBER_CHANGED:
+        return Plan(
+            state=EventState.DEAD,
+            reason=Reason.NEEDS_PERSON,
+            detail="the phone number of a record that is opted out was changed: see which number the opt-out is for",
+        )
+    if event.shape == MERGED:
+        return Plan(
+            state=EventState.DEAD,
+            reason=Reason.NEEDS_PERSON,
+            detail=f"record {event.properties.get('merged')} was merged into {event.record.get('Id')}, one of them was opted "
+            "out, and what is left is not: set the flag there if the opt-out holds, then discard this",
+        )
+    if event.unread_price is not None and event.verdict is Verdict.NONE and event.result is Result.OK:
+        return Plan(
+            state=EventState.DEAD,
+            reason=Reason.NEEDS_PERSON,
+            detail="the price in it cannot be read as one amount: enter the amount in the CRM by hand, then discard this",
+        )
+    return None
+
+
+def _plan_unclear(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan:
+    """An event whose text may be a stop: as a person has answered, else a dead letter until one does.
+
+    Nobody is asked where the mappings take it for an opt-out themselves.
+    """
+    if known.answer is not None:
+        done = plan(replace(event, verdict=known.answer), rules, known, tracing=tracing)
+        return replace(done, notes=(ANSWERED[known.answer], *done.notes))
+    ordinary = plan(replace(event, verdict=Verdict.NONE), rules, known, tracing=tracing)
+    if any(decision.word is Verdict.OPT_OUT for decision in ordinary.decisions):
+        return ordinary
+    return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=MAY_BE_A_STOP, trace=ordinary.trace)
+
+
 def _decide(
     event: Event, word: Verdict, rules: Ruleset, known: Known, standing: Standing, ledger: Sequence[LedgerEntry]
 ) -> Ruling:
@@ -81,6 +111,7 @@ def _decide(
         ledger=ledger,
         others_out=known.others_opted_out,
         tolerance=rules.clock_tolerance,
+        event_id=known.event_id,
     )
 
 
@@ -138,7 +169,7 @@ def _unreached(
     if event.provider in context.one_way:
         return ()
     providers = [
-        (name, any(runs for _, runs in found))
+        (name, any(one.active for one in found))
         for name, commands in context.commands.items()
         if ends_subscriptions(commands) and (found := to_whom(name, standing, known.configured))
     ]
@@ -200,6 +231,11 @@ def units_of(operations: Sequence[Operation]) -> dict[str, tuple[Operation, ...]
     return {sink: tuple(several) for sink, several in sinks.items()}
 
 
+def nobody_answered(_event: Event) -> Verdict | None:
+    """What a person said of a text, where nobody was asked."""
+    return None
+
+
 def plan_in_order(
     batch: Sequence[tuple[int, Event]],
     rules: Ruleset,
@@ -207,9 +243,11 @@ def plan_in_order(
     ledgers: Mapping[str, Sequence[LedgerEntry]],
     configured: Sequence[Subscription],
     others_out: Callable[[Event], bool],
+    answer: Callable[[Event], Verdict | None] = nobody_answered,
 ) -> list[tuple[int, Event, Plan]]:
     """Plan stored events (id and event), each with what those before it in the batch decided for its person.
 
+    `answer` tells what a person has said of the text of an event that may be a stop, and is asked of no other.
     An event that cannot be planned becomes a dead letter alone.
     """
     now: dict[str, list[LedgerEntry]] = {phone: list(entries) for phone, entries in ledgers.items()}
@@ -218,9 +256,14 @@ def plan_in_order(
         ledger = now.setdefault(event.msisdn.e164, []) if event.msisdn else []
         try:
             others = event.verdict is Verdict.OPT_IN and event.object is not None and others_out(event)
-            # Planned once more, an event is held against what was known before it.
-            before = tuple(entry for entry in ledger if entry.event_id != event_id)
-            known = Known(ledger=before, configured=tuple(configured), others_opted_out=others)
+            known = Known(
+                # Planned once more, an event is held against what was known before it.
+                ledger=tuple(entry for entry in ledger if entry.event_id != event_id),
+                configured=tuple(configured),
+                others_opted_out=others,
+                event_id=event_id,
+                answer=answer(event) if event.verdict is Verdict.MAYBE_STOP else None,
+            )
             done = plan(event, rules, known)
         except Exception as error:  # noqa: BLE001 - a bug must cost one event, never the road.
             done = Plan(state=EventState.DEAD, reason=Reason.BUG, detail=_place(error))

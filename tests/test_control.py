@@ -289,6 +289,111 @@ async def test_a_retry_of_all_leaves_alone_what_is_parked(scene):
         await scene.ask("dead_retry", all=True)
 
 
+# Texts that may be opt-outs.
+
+
+async def message(scene, text, *, phone=DONOR, transaction="m-1"):
+    body = {"transactionId": transaction, "sender": phone, "recipient": "2002", "content": text}
+    event_id = await scene.receive(json.dumps(body).encode(), "strex/mo")
+    await scene.plan()
+    return event_id
+
+
+async def test_equal_texts_that_may_be_opt_outs_are_one_question_with_the_commands_that_answer_it(scene):
+    first = await message(scene, f"stopp ulven {OTHER}")
+    await message(scene, f"STOPP ulven!! {OTHER}", phone=OTHER, transaction="m-2")
+    other = await message(scene, "cancel culture", transaction="m-3")
+    said = await scene.ask("parked_list")
+    assert [(one["event"], one["count"]) for one in said["questions"]] == [(first, 2), (other, 1)]
+    question = said["questions"][0]
+    assert (question["provider"], question["short_number"], question["keyword"]) == ("strex", "2002", None)
+    assert question["text"] == "stopp ulven +47…001"
+    assert question["answers"] == {
+        "was": f"connector parked answer {first} was",
+        "was-not": f"connector parked answer {first} was-not",
+    }
+    assert said["parked"] == []
+    assert OTHER not in json.dumps(said)
+
+
+@pytest.mark.parametrize(
+    ("answer", "decided", "words"),
+    [("was", ["opted out of everything on 2002 (strex)"], "it was an opt-out"), ("was-not", [], "it was no opt-out")],
+)
+async def test_an_answer_holds_for_what_waits_and_for_what_comes_later_and_is_explained(scene, answer, decided, words):
+    first = await message(scene, "stopp ulven")
+    second = await message(scene, "Stopp ulven!", phone=OTHER, transaction="m-2")
+    said = await scene.ask("parked_answer", id=first, answer=answer)
+    assert (said["planned"], said["done_before"], said["text"]) == ([first, second], [], "stopp ulven")
+    await scene.plan()
+    later = await message(scene, "stopp ulven 🐺", transaction="m-3")
+    for event_id in (first, second, later):
+        assert scene.state(event_id) == "delivering"
+        became = await scene.ask("explain", event=event_id)
+        assert words in became["became"]["detail"]
+        assert [one for one in became["plan"]["consent"] if "person said" not in one] == decided
+        assert (became["event"]["verdict"], words in " ".join(became["plan"]["consent"])) == ("maybe_stop", True)
+    assert (await scene.ask("parked_list"))["questions"] == []
+
+
+async def test_the_ledger_does_not_say_that_a_provider_holds_what_only_a_person_saw(scene):
+    event_id = await message(scene, "stopp ulven")
+    await scene.ask("parked_answer", id=event_id, answer="was")
+    await scene.plan()
+    assert [one.phase for one in scene.store.consents.of(DONOR)] == ["decided"]
+
+
+async def test_answers_are_listed_and_can_be_changed(scene):
+    event_id = await message(scene, f"stopp ulven {OTHER}")
+    await scene.ask("parked_answer", id=str(event_id), answer="was-not")
+    (given,) = (await scene.ask("parked_answers"))["answers"]
+    assert (given["event"], given["answer"], given["text"]) == (event_id, "was-not", "stopp ulven")
+    assert given["change"] == f"connector parked answer {event_id} was"
+    await scene.plan()
+    await scene.settle("salesforce")
+    said = await scene.ask("parked_answer", id=event_id, answer="was")
+    assert (said["planned"], said["done_before"]) == ([], [event_id])
+    (given,) = (await scene.ask("parked_answers"))["answers"]
+    assert given["answer"] == "was"
+
+
+async def test_an_answer_can_be_changed_when_its_event_is_no_longer_kept(scene):
+    event_id = await message(scene, "stopp ulven")
+    await scene.ask("parked_answer", id=event_id, answer="was-not")
+    await scene.plan()
+    await scene.settle("salesforce")
+    await scene.store.retention.sweep(
+        NOW + timedelta(days=100), keep_delivered=timedelta(days=90), keep_raw=timedelta(days=90)
+    )
+    assert scene.store.inbox.get(event_id) is None
+    assert (await scene.ask("parked_answer", id=event_id, answer="was"))["answer"] == "was"
+
+
+async def test_an_answer_names_an_event_that_asks_and_says_one_of_two_things(scene):
+    event_id = await message(scene, "stopp ulven")
+    for payload in ({"id": event_id}, {"id": event_id, "answer": "perhaps"}):
+        with pytest.raises(ConnectorError, match=r"`was` .* or `was-not`"):
+            await scene.ask("parked_answer", **payload)
+    ordinary = await message(scene, "hei", transaction="m-2")
+    with pytest.raises(ConnectorError, match="puts no question"):
+        await scene.ask("parked_answer", id=ordinary, answer="was")
+    with pytest.raises(ConnectorError, match="no event"):
+        await scene.ask("parked_answer", id=77, answer="was")
+    assert scene.state(event_id) == "dead"
+
+
+async def test_a_question_is_neither_sent_nor_discarded_but_answered(scene):
+    event_id = await message(scene, "stopp ulven")
+    for command in ("parked_discard", "parked_release"):
+        with pytest.raises(ConnectorError, match=f"connector parked answer {event_id} was"):
+            await scene.ask(command, ids=[event_id])
+        with pytest.raises(ConnectorError, match="nothing such"):
+            await scene.ask(command, all=True)
+    cure = (await scene.ask("explain", event=event_id))["became"]["cure"]
+    assert cure == f"`connector parked answer {event_id} was` or `connector parked answer {event_id} was-not`"
+    assert scene.state(event_id) == "dead"
+
+
 # Replay.
 
 

@@ -21,7 +21,7 @@ from connector.model.operation import RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Known
-from connector.planning import commands_of, lane_of, plan, plan_in_order, to_whom, units_of
+from connector.planning import MAY_BE_A_STOP, commands_of, lane_of, plan, plan_in_order, to_whom, units_of
 from connector.providers.strex.callback import Reader
 from connector.store.documents import event_from_json, event_to_json
 
@@ -308,3 +308,82 @@ def test_units_keep_the_order_of_each_sink():
     two = replace(one, sink="b")
     three = replace(one, key="2")
     assert units_of([one, two, three]) == {"a": (one, three), "b": (two,)}
+
+
+def unclear(**more):
+    made = {"key": "m1", "text": "stopp ulven", "short_number": "2002", "opt_out_scope": Scope.SHORT_NUMBER, **more}
+    return Event(provider="strex", shape="message", msisdn=DONOR, received_at=NOON, verdict=Verdict.MAYBE_STOP, **made)
+
+
+def test_a_text_that_may_be_a_stop_decides_and_writes_nothing_until_a_person_answers(rules):
+    done = plan(unclear(), rules, Known(ledger=JOINED), tracing=True)
+    assert (done.state, done.reason, done.detail) == (EventState.DEAD, Reason.NEEDS_PERSON, MAY_BE_A_STOP)
+    assert (done.operations, done.decisions) == ((), ())
+    assert done.trace
+
+
+def test_the_answer_that_it_was_an_opt_out_makes_it_one_as_far_as_the_text_says(rules):
+    out = plan(unclear(), rules, Known(ledger=BOTH, answer=Verdict.OPT_OUT))
+    assert (out.decisions[0].word, out.decisions[0].scope, flags(out)) == (Verdict.OPT_OUT, Scope.SHORT_NUMBER, [True])
+    assert out.overtakes
+    assert "it was an opt-out" in out.notes[0]
+    named = unclear(text="katt stopp dette tullet", keyword="KATT", opt_out_scope=Scope.SUBSCRIPTION)
+    one = plan(named, rules, Known(ledger=BOTH, answer=Verdict.OPT_OUT))
+    assert (one.decisions[0].scope, flags(one)) == (Scope.SUBSCRIPTION, [])
+
+
+def test_the_answer_that_it_was_no_opt_out_makes_it_an_ordinary_message(rules):
+    done = plan(unclear(), rules, Known(ledger=JOINED, answer=Verdict.NONE))
+    ordinary = plan(unclear(text="hei"), rules, Known(ledger=JOINED, answer=Verdict.NONE))
+    assert (done.state, done.decisions, flags(done)) == (EventState.DELIVERING, (), [])
+    assert len(done.operations) == len(ordinary.operations)
+    assert "it was no opt-out" in done.notes[0]
+
+
+def test_nobody_is_asked_where_a_mapping_takes_the_text_for_an_opt_out(context):
+    text = """
+on: strex.message
+rules:
+  - name: enough
+    when: {text: {like: "stopp*"}}
+    do: [{upsert: Contact, key: {SMS_Key__c: "{msisdn}"}, set: {SMS_Opt_Out__c: true}}]
+    consent: opt_out
+  - name: rest
+    ignore: true
+"""
+    others = {
+        name: (ROOT / "mappings" / name).read_text() for name in ("strex-subscription.yaml", "salesforce-to-strex.yaml")
+    }
+    own = compile_mappings([document.parse(one, name) for name, one in {"own.yaml": text, **others}.items()], context)
+    done = plan(unclear(), own, Known(ledger=JOINED))
+    assert (done.state, done.decisions[0].rule, done.decisions[0].scope) == (
+        EventState.DELIVERING,
+        "own.yaml: enough",
+        Scope.SHORT_NUMBER,
+    )
+
+
+def test_an_opt_out_that_is_answered_late_leaves_alone_what_was_joined_since(rules):
+    since = ledger((Verdict.OPT_IN, HUND), start=7)
+    late = plan(unclear(), rules, Known(ledger=since, answer=Verdict.OPT_OUT, event_id=3))
+    assert (late.state, late.detail) == (EventState.SUPERSEDED, "old7")
+    ((_, _, again),) = plan_in_order(
+        [(3, unclear())],
+        rules,
+        ledgers={DONOR.e164: since},
+        configured=(),
+        others_out=lambda _: False,
+        answer=lambda _: Verdict.OPT_OUT,
+    )
+    assert again.state is EventState.SUPERSEDED
+
+
+def test_only_what_may_be_a_stop_asks_for_an_answer(rules):
+    asked = []
+
+    def answer(event):
+        asked.append(event.key)
+
+    batch = [(1, report("Unsubscribe", verdict=Verdict.OPT_OUT)), (2, unclear()), (3, report("Recurring"))]
+    plan_in_order(batch, rules, ledgers={}, configured=(), others_out=lambda _: False, answer=answer)
+    assert asked == ["m1"]

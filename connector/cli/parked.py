@@ -1,4 +1,4 @@
-"""`connector parked list|release|discard`."""
+"""`connector parked list|release|discard|answer|answers`."""
 
 from typing import Any
 
@@ -12,7 +12,10 @@ from connector.cli.render import Paper, answer, as_json
 
 @click.group()
 def parked() -> None:
-    """See, release or discard what waits for a person: each command may send an SMS to a donor and cannot be taken back."""
+    """See what waits for a person: commands to release or discard, and texts that may be opt-outs.
+
+    Each command that is released may send an SMS to a donor and cannot be taken back.
+    """
 
 
 @parked.command("list")
@@ -20,7 +23,7 @@ def parked() -> None:
 @as_json
 @click.pass_context
 def list_(ctx: click.Context, *, limit: int, as_json: bool) -> None:
-    """List what is parked, oldest first."""
+    """List what is parked, oldest first, and the texts that may be opt-outs."""
     answer(ask(ctx.obj, "parked_list", {"limit": limit}), _show_list, json_wanted=as_json)
 
 
@@ -46,9 +49,86 @@ def discard(ctx: click.Context, *, events: tuple[str, ...], every: bool, as_json
     answer(said, lambda paper, document: paper.line(f"{document['discarded']} discarded"), json_wanted=as_json)
 
 
+@parked.command("answer")
+@click.argument("event")
+@click.argument("answer_", metavar="ANSWER", type=click.Choice(["was", "was-not"]))
+@as_json
+@click.pass_context
+def answer_(ctx: click.Context, *, event: str, answer_: str, as_json: bool) -> None:
+    """Say whether the text of EVENT `was` an opt-out, or `was-not`.
+
+    It holds for all events with such a text, those that wait and later ones, until it is answered otherwise.
+    """
+    said = ask(ctx.obj, "parked_answer", {"id": event, "answer": answer_}, order=True)
+    answer(said, _show_answered, json_wanted=as_json)
+
+
+@parked.command()
+@click.option("--limit", type=LIMIT, default=100, show_default=True)
+@as_json
+@click.pass_context
+def answers(ctx: click.Context, *, limit: int, as_json: bool) -> None:
+    """List what was answered about texts that may be opt-outs, the newest first."""
+    answer(ask(ctx.obj, "parked_answers", {"limit": limit}), _show_answers, json_wanted=as_json)
+
+
+def _show_answered(paper: Paper, document: dict[str, Any]) -> None:
+    out = document["answer"] == "was"
+    kind = "opt-outs" if out else "ordinary messages"
+    paper.line(f"{len(document['planned'])} event(s) with this text are planned as {kind}; later ones too")
+    if out and document["planned"]:
+        paper.line(
+            f"{document['provider']} may not have taken the text for a stop: see that the subscription is ended there too",
+            style="yellow",
+        )
+    if document["done_before"]:
+        before = "ordinary messages" if out else "opt-outs"
+        cure = "set the opt-out of these donors in the CRM" if out else "their opt-outs stay until they join again"
+        events = ", ".join(str(one) for one in document["done_before"])
+        paper.line(
+            f"events that were done with as {before}: {events}; {cure} (`connector explain EVENT`)", style="yellow"
+        )
+
+
+def _show_answers(paper: Paper, document: dict[str, Any]) -> None:
+    if not document["answers"]:
+        paper.line("nothing was answered")
+        return
+    paper.table(
+        ["event", "provider", "keyword", "text", "answer", "answered", "to change it"],
+        [
+            (
+                one["event"],
+                one["provider"],
+                one["keyword"],
+                one["text"],
+                one["answer"],
+                one["answered_at"],
+                one["change"],
+            )
+            for one in document["answers"]
+        ],
+    )
+    if document["more"]:
+        paper.line("there may be more: ask with a larger --limit")
+
+
+def _show_questions(paper: Paper, questions: list[dict[str, Any]]) -> None:
+    for one in questions:
+        place = f"on {one['short_number']}" if one["short_number"] else None
+        to = " ".join(filter(None, (one["keyword"], place, f"({one['provider']})")))
+        paper.heading(f"Was this an opt-out? {one['count']} event(s), {to}")
+        paper.line(one["text"], indent=2)
+        paper.line(f"event {one['event']}, first received {one['first_received_at']}", indent=2)
+        paper.line(f"it was:     {one['answers']['was']}", indent=2)
+        paper.line(f"it was not: {one['answers']['was-not']}", indent=2)
+
+
 def _show_list(paper: Paper, document: dict[str, Any]) -> None:
+    _show_questions(paper, document["questions"])
     if not document["parked"]:
-        paper.line("nothing is parked")
+        if not document["questions"]:
+            paper.line("nothing is parked")
         return
     paper.table(
         ["event", "key", "sink", "received", "what"],

@@ -74,6 +74,15 @@ def _loopback(host: str) -> str:
 
 TimeZone = Annotated[str, AfterValidator(_zone)]
 Region = Annotated[str, AfterValidator(_region)]
+
+
+def _word(text: str) -> str:
+    if not any(char.isalnum() for char in text):
+        raise wrong("no-word", "there is no letter or digit in it", "write a word, such as SLUTT")
+    return text
+
+
+Word = Annotated[str, AfterValidator(_word)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -150,6 +159,12 @@ class ConsentSettings(Strict):
     """More commands than this from one poll of the CRM are parked until a person releases them: each may send an SMS."""
     deadline: Annotated[Duration, Field(ge=timedelta(seconds=10))] = timedelta(minutes=5)
     """From an opt-out's arrival to its confirmation; an alarm is raised behind it."""
+    stop_words: tuple[Word, ...] = ()
+    """Words and phrases that mean stop at every provider, besides the usual ones in English, Norwegian, Danish and Swedish."""
+    polite_words: tuple[Word, ...] = ()
+    """Words and phrases that add nothing to a stop word beside them, such as `please`, besides the usual ones."""
+    all_words: tuple[Word, ...] = ()
+    """Words that make a stop one for everything at a provider, such as `all`, besides the usual ones."""
     clock_tolerance: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=1))] = CLOCK_TOLERANCE
     """How far the clocks of providers and CRM may be apart: an opt-in without a subscription id counts only when it occurred this
     much later than the opt-out before it."""

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
+from connector.consent.opt_out_words import NOTHING, STANDARD
 from connector.consent.standing import Membership, Standing, covers, same
-from connector.consent.stopwords import read_stop
 from connector.model.consent import CLOCK_TOLERANCE, Decision, LedgerEntry, Scope, Subscription
 from connector.model.event import Event, Verdict
 
@@ -52,12 +52,13 @@ def decide(
     ledger: Sequence[LedgerEntry],
     others_out: bool = False,
     tolerance: timedelta = CLOCK_TOLERANCE,
+    event_id: int | None = None,
 ) -> Ruling:
     """Rule on the event, whose word (the provider's own, or a mapping's) is given.
 
     `ledger` holds the person's decisions, oldest first. An event without a number decides nothing: nobody is known to
     whom it could apply. `others_out`: another CRM record with the same number bears an opt-out. `tolerance`: how far the clocks of
-    senders may be apart.
+    senders may be apart. `event_id`: of an event that is planned again, so that what came after it stands.
     """
     running = len(standing.active)
     if word is Verdict.NONE or event.msisdn is None:
@@ -65,7 +66,7 @@ def decide(
     if event.object is not None:
         return _by_the_crm(event, word, standing, others_out=others_out)
     if word is Verdict.OPT_OUT:
-        return _opt_out(event, standing, ledger, tolerance)
+        return _opt_out(event, standing, ledger, tolerance, event_id)
     return _opt_in(event, standing, ledger, tolerance)
 
 
@@ -104,9 +105,15 @@ def _came_after(decision: Decision, event: Event) -> bool:
     return told is not None and changed is not None and changed < told.replace(microsecond=0)
 
 
-def _opt_out(event: Event, standing: Standing, ledger: Sequence[LedgerEntry], tolerance: timedelta) -> Ruling:
+def _opt_out(
+    event: Event, standing: Standing, ledger: Sequence[LedgerEntry], tolerance: timedelta, event_id: int | None
+) -> Ruling:
     scope, subscription = _resolve(event, standing)
     member = standing.find(subscription) if scope is Scope.SUBSCRIPTION else None
+    # An opt-out that a person has confirmed days later does not end what the donor has joined since.
+    since = [
+        one for one in standing.memberships if event_id is not None and one.active and one.entry.event_id > event_id
+    ]
     if member is not None and member.active:
         newer = _rejoined(event, member, ledger, tolerance)
         if newer is not None:
@@ -115,7 +122,12 @@ def _opt_out(event: Event, standing: Standing, ledger: Sequence[LedgerEntry], to
         joined = member.subscription.subscription_id
         subscription = replace(subscription, subscription_id=event.subscription_id or joined)
     decision = _decision(event, Verdict.OPT_OUT, scope, subscription)
-    reached = [one for one in standing.active if covers(decision, one)]
+    reached = [
+        one for one in standing.memberships if one.active and one not in since and covers(decision, one.subscription)
+    ]
+    joined_anew = [one for one in since if covers(decision, one.subscription)]
+    if joined_anew and not reached:
+        return Ruling(superseded_by=joined_anew[-1].entry.event_key, remaining=len(standing.active))
     return Ruling(
         decision=decision,
         news=bool(reached) or not _already_out(decision, ledger),
@@ -126,18 +138,23 @@ def _opt_out(event: Event, standing: Standing, ledger: Sequence[LedgerEntry], to
 def _resolve(event: Event, standing: Standing) -> tuple[Scope, Subscription]:
     """How far the opt-out reaches. In doubt further: an opt-out too many is the lesser harm."""
     subscription = named(event)
-    stop = read_stop(event.text) if event.shape == "message" else None
-    if stop is not None and stop.scope is Scope.PROVIDER:
+    wide = Subscription(provider=event.provider, short_number=event.short_number)
+    widely = (Scope.SHORT_NUMBER, wide) if event.short_number else (Scope.PROVIDER, wide)
+    # An opt-out that a mapping makes of a text has been read by no provider.
+    read = STANDARD.read(event.text, any_keyword=True) if event.shape == "message" else NOTHING
+    said = read if read.verdict is Verdict.OPT_OUT else NOTHING
+    if Scope.PROVIDER in {event.opt_out_scope, said.scope}:
         return Scope.PROVIDER, Subscription(provider=event.provider)
-    if stop is not None and subscription.keyword is None:
-        subscription = replace(subscription, keyword=stop.keyword)
+    if event.opt_out_scope is Scope.SHORT_NUMBER:
+        return widely
+    if subscription.keyword is None and said.scope is Scope.SUBSCRIPTION:
+        subscription = replace(subscription, keyword=said.keyword)
     if standing.find(subscription) is not None:
         return Scope.SUBSCRIPTION, subscription
     others = [one for one in standing.active if _on_same_number(one, subscription)]
     if _has_identity(subscription) and all(_provably_other(one, subscription) for one in others):
         return Scope.SUBSCRIPTION, subscription
-    wide = Subscription(provider=event.provider, short_number=event.short_number)
-    return (Scope.SHORT_NUMBER, wide) if event.short_number else (Scope.PROVIDER, wide)
+    return widely
 
 
 def _on_same_number(one: Subscription, other: Subscription) -> bool:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Verdict
+from connector.model.letters import fold
 
 
 class Membership(Struct, frozen=True):
@@ -34,7 +35,7 @@ class Standing(Struct, frozen=True):
 
 
 def same(one: Subscription, other: Subscription) -> bool:
-    """Whether both are one subscription: by subscription id, keyword id, service id, then the keyword without regard to case.
+    """Whether both are one subscription: by subscription id, keyword id, service id, then the keyword (fold()).
 
     The first identity that both have decides; but different subscription ids prove nothing, since joining anew changes them.
     """
@@ -49,7 +50,7 @@ def same(one: Subscription, other: Subscription) -> bool:
     if one.service_id and other.service_id:
         return one.service_id == other.service_id
     if one.keyword and other.keyword:
-        return one.keyword.casefold() == other.keyword.casefold()
+        return fold(one.keyword) == fold(other.keyword)
     return False
 
 

@@ -23,6 +23,7 @@ from connector.control.letters import (
 )
 from connector.control.people import consents_show, explain
 from connector.control.status import status
+from connector.control.stop_questions import answer_stop, stop_answers
 from connector.delivery.peers import Outlet
 from connector.mapping.compile import Ruleset
 from connector.store.store import Store
@@ -37,6 +38,8 @@ COMMANDS: dict[str, Callable[[House, Mapping[str, Any]], Awaitable[dict[str, Any
     "parked_list": parked_list,
     "parked_release": parked_release,
     "parked_discard": parked_discard,
+    "parked_answer": answer_stop,
+    "parked_answers": stop_answers,
     "consents_show": consents_show,
     "consents_baseline": baseline,
     "explain": explain,

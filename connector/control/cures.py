@@ -43,7 +43,8 @@ CURES: dict[Reason, str] = {
     "on one of the two sides, then `connector dead discard`; or `connector dead retry` asks once more",
     Reason.UNKNOWN: f"the CRM's own words are beside this: mend what they tell of, {RETRY}",
     Reason.MISSING_KEY: f"the event lacks what names the record: mend the mapping or say `if_missing: skip`, {RETRY}",
-    Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does; "
+    Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does, and "
+    "`connector parked list` shows how to answer for a text that may be an opt-out; "
     "what could not even be planned is planned again by `connector parked release` when its cause is mended",
     Reason.BUG: "this is a fault of the connector: report the detail; after an update, `connector dead retry`",
 }

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import SecretStr
 
-from connector.adapters import PROVIDERS, Loaded
+from connector.adapters import PROVIDERS, Loaded, opt_out_words
 from connector.config.load import did_you_mean
 from connector.model.errors import ConnectorError
 from connector.model.event import Event, Part
@@ -18,8 +18,10 @@ NO_SECRET = SecretStr("not-needed-to-read")
 
 def unlocked(loaded: Loaded) -> dict[str, Provider]:
     """The configured providers, built without their secrets: their locks would let nobody in, and are not asked."""
+    words = opt_out_words(loaded)
     return {
-        name: PROVIDERS[type(one)].build(name, one, lambda _ref: NO_SECRET) for name, one in loaded.providers.items()
+        name: PROVIDERS[type(one)].build(name, one, lambda _ref: NO_SECRET, words)
+        for name, one in loaded.providers.items()
     }
 
 

@@ -7,9 +7,12 @@ from typing import Any
 from connector.control import words
 from connector.control.cures import cure
 from connector.control.shown import Shown, when
-from connector.model.event import Event
+from connector.control.stop_questions import WAS, WAS_NOT, command
+from connector.model.event import Event, Verdict
 from connector.model.lifecycle import EventState
+from connector.model.outcome import Reason
 from connector.model.plan import OperationTrace, Plan, RuleTrace
+from connector.planning import MAY_BE_A_STOP
 from connector.store.inbox import StoredEvent
 from connector.store.overview import UnitNow
 
@@ -44,7 +47,7 @@ def plan_document(done: Plan, shown: Shown, *, version: str) -> dict[str, Any]:
         "words": words.PLAN_STATES[done.state],
         "detail": shown.text(done.detail) if done.detail else None,
         "reason": done.reason.value if done.reason else None,
-        "cure": cure(done.reason),
+        "cure": None if done.detail == MAY_BE_A_STOP else cure(done.reason),  # the detail is the cure
         "rules": [_rule(one, shown) for one in done.trace],
         "consent": [*(words.decision(one) for one in done.decisions), *(shown.text(note) for note in done.notes)],
         "operations": [shown.operation(one) for one in done.operations],
@@ -90,6 +93,9 @@ def became_document(
 
 
 def _cure(stored: StoredEvent) -> str | None:
+    waits = stored.state is EventState.DEAD and stored.reason == Reason.NEEDS_PERSON
+    if waits and stored.event is not None and stored.event.verdict is Verdict.MAYBE_STOP:
+        return f"`{command(stored.id, WAS)}` or `{command(stored.id, WAS_NOT)}`"
     match stored.state:
         case EventState.UNREADABLE:
             return "when an update understands such a body, `connector replay` lets it go on"

@@ -9,6 +9,7 @@ from connector.control.cures import cure
 from connector.control.doors import find_door, read_body
 from connector.control.house import House, known, limit_of, word
 from connector.control.shown import Shown, when
+from connector.control.stop_questions import WAS, WAS_NOT, command, stop_questions
 from connector.model.errors import ConnectorError, Unreadable
 from connector.model.event import Event, Part
 from connector.model.lifecycle import EventState
@@ -88,13 +89,14 @@ async def dead_discard(house: House, payload: Mapping[str, Any]) -> dict[str, An
 
 
 async def parked_list(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What waits for a person's word, oldest first."""
+    """What waits for a person's word, oldest first; and the texts that may be opt-outs."""
     known(payload, "limit")
     limit = limit_of(payload)
     letters = house.store.dead_letters.listing(limit=limit, parked=True)
     shown = Shown()
     return {
         "parked": [{**_line(one), "operations": [shown.operation(each) for each in one.operations]} for one in letters],
+        "questions": stop_questions(house),
         "more": len(letters) == limit,
     }
 
@@ -102,12 +104,14 @@ async def parked_list(house: House, payload: Mapping[str, Any]) -> dict[str, Any
 async def parked_release(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Send what is parked."""
     ids, _ = _chosen(house, payload)
+    _no_questions(house, ids)
     return {"released": _some(await house.store.dead_letters.release(ids, now=house.now()))}
 
 
 async def parked_discard(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Never send what is parked; the ledger hears of it."""
+    """Never send what is parked; the ledger hears of it. A text that may be an opt-out is not done with so."""
     ids, _ = _chosen(house, payload)
+    _no_questions(house, ids)
     return {"discarded": _some(await house.store.dead_letters.discard(ids, now=house.now()))}
 
 
@@ -157,6 +161,16 @@ def _understood(read: Sequence[Event | Part], raw: bytes) -> tuple[Event, list[P
     if first.event is None:
         raise Unreadable(first.why)
     return first.event, others
+
+
+def _no_questions(house: House, ids: Sequence[int] | None) -> None:
+    """Raises ConnectorError where one of the events waits for an answer: neither sending nor discarding is one."""
+    waiting = dict(house.store.stop_answers.waiting()) if ids else {}
+    for one in ids or ():
+        if one in waiting:
+            raise ConnectorError(
+                f"event {one} may be an opt-out, and waits for an answer: `{command(one, WAS)}` or `{command(one, WAS_NOT)}`"
+            )
 
 
 def _some(count: int) -> int:

@@ -74,7 +74,10 @@ def _plan_again(house: House, event_id: int, event: Event, rules: Ruleset) -> Pl
             others = house.store.records.opted_out_with_phone(
                 event.provider, event.object, event.msisdn.e164, but=str(event.record.get("Id"))
             )
-    known_then = Known(ledger=ledger, configured=house.configured, others_opted_out=others)
+    answer = house.store.stop_answers.verdict_of(event)
+    known_then = Known(
+        ledger=ledger, configured=house.configured, others_opted_out=others, event_id=event_id, answer=answer
+    )
     return plan(event, rules, known_then, tracing=True)
 
 

@@ -40,6 +40,7 @@ VERDICTS = {
     Verdict.OPT_IN: "it calls this an opt-in",
     Verdict.OPT_OUT: "it calls this an opt-out",
     Verdict.NONE: "it says nothing about consent",
+    Verdict.MAYBE_STOP: "it may be an opt-out",
 }
 
 

@@ -15,6 +15,7 @@ from connector.mapping.paths import BadPath, Get, Reading, getter, parse_path
 from connector.mapping.templates import odd_braces, parse_template, render
 from connector.mapping.transforms import Step, TransformFailed
 from connector.mapping.values import present, scalar, text
+from connector.model.letters import composed
 from connector.model.operation import Parent
 from connector.model.schema import PICKED, TEXTS, ObjectSchema
 
@@ -170,7 +171,7 @@ def _parent(value: dict[str, Any], where: Where, findings: Findings) -> Get:
 
     def parent(reading: Reading) -> Parent | None:
         key = get(reading)
-        return None if key is None else Parent(name, text(key), kind)
+        return None if key is None else Parent(name, composed(text(key)), kind)
 
     return parent
 

@@ -11,6 +11,7 @@ from connector.mapping.rules import MatchForm
 from connector.mapping.transforms import TransformFailed
 from connector.mapping.values import fold, number, scalar, text
 from connector.model.consent import Subscription
+from connector.model.letters import composed
 from connector.model.operation import ID_FIELD, MATCHED_BY, Match, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.phone import NumberFormat, Phone, parse_phone
@@ -119,7 +120,7 @@ class WriteItem:
                 sink=self.sink,
                 object=self.object,
                 key_field=self.key.name,
-                key=key if key.__class__ is str else text(key),
+                key=composed(key if key.__class__ is str else text(key)),
                 set=written,
                 create=created,
                 may_create=self.may_create,

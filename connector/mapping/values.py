@@ -5,7 +5,6 @@ None stands for missing throughout: absent, null and blank are the same to a map
 
 import json
 import math
-import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from connector.model.amount import read_number
+from connector.model.letters import fold as fold  # noqa: PLC0414 - it is looked for here.
 from connector.model.operation import Scalar
 from connector.model.phone import Phone
 
@@ -81,13 +81,6 @@ TEXTS: dict[type, Callable[[Any], str]] = {
     date: date.isoformat,
     type(None): lambda _value: "",
 }
-
-
-def fold(plain: str) -> str:
-    """A text for comparing: in NFC and without regard to case."""
-    if plain.isascii():
-        return plain.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", plain).casefold())
 
 
 def number(value: Any) -> Decimal | None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from connector.model.event import Scope as Scope  # noqa: PLC0414 - it is looked for here; an event has one too, and comes first.
 from connector.model.event import Verdict
 from connector.model.phone import Phone
 
@@ -15,15 +16,6 @@ CLOCK_TOLERANCE = timedelta(minutes=10)
 
 # Behind the name of a CRM or provider in an open opt-out: no rule of the mappings tells it. No configured name has a blank in it.
 NO_RULE = " (no rule)"
-
-
-class Scope(StrEnum):
-    """How far a decision reaches."""
-
-    SUBSCRIPTION = "subscription"
-    SHORT_NUMBER = "short_number"
-    PROVIDER = "provider"
-    EVERYTHING = "everything"  # a person's flag in the CRM
 
 
 class Phase(StrEnum):

@@ -24,6 +24,16 @@ class Verdict(StrEnum):
     OPT_IN = "opt_in"
     OPT_OUT = "opt_out"
     NONE = "none"
+    MAYBE_STOP = "maybe_stop"  # the text may be an opt-out: a person says whether it was
+
+
+class Scope(StrEnum):
+    """How far a decision about consent reaches."""
+
+    SUBSCRIPTION = "subscription"
+    SHORT_NUMBER = "short_number"
+    PROVIDER = "provider"
+    EVERYTHING = "everything"  # a person's flag in the CRM
 
 
 class Result(StrEnum):
@@ -70,6 +80,8 @@ class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
     )  # of a change in the CRM: Id and the feed's fields as they are now
     changed: tuple[str, ...] = ()  # of a change in the CRM: which of these fields changed
     batch: str | None = None  # of a change in the CRM: the poll that showed it
+    # Of an opt-out, or what may be one: how far the sender says that it reaches; None: as far as the subscription that is named.
+    opt_out_scope: Scope | None = None
 
     def __post_init__(self) -> None:
         # A sender's clock may run ahead, or name local time UTC: nothing can have occurred after it arrived. It is held here, so that

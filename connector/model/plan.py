@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from connector.model.consent import Decision, LedgerEntry, Subscription
+from connector.model.event import Verdict
 from connector.model.lifecycle import EventState
 from connector.model.operation import Operation
 from connector.model.outcome import Reason
@@ -17,6 +18,8 @@ class Known(Struct, frozen=True, kw_only=True):
     ledger: tuple[LedgerEntry, ...] = ()  # of the event's phone number, oldest first
     configured: tuple[Subscription, ...] = ()  # `subscriptions:` of the config
     others_opted_out: bool = False  # another CRM record with the same number bears an opt-out
+    event_id: int | None = None  # of a stored event: what the ledger holds of newer ones stands
+    answer: Verdict | None = None  # opt_out or none: what a person said of the text, where the event may be a stop
 
 
 class ValueTrace(Struct, frozen=True, kw_only=True):

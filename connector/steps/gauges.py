@@ -84,6 +84,11 @@ def gauges(
             read=lambda: {(name,): n for name, n in store.questions.counts().items()},
         ),
         Reading(
+            name="connector_maybe_stops",
+            help="Texts that may be opt-outs and wait for a person's answer",
+            read=lambda: {(): store.stop_answers.count_waiting()},
+        ),
+        Reading(
             name="connector_oldest_unit_seconds",
             help="Age of the oldest event that a sink has not settled",
             labels=("sink",),

@@ -47,6 +47,7 @@ class Planner:
             ledgers=self._store.consents.of_many(sorted(people)),
             configured=self._configured,
             others_out=self._others_out,
+            answer=self._store.stop_answers.verdict_of,
         )
         self._commands.update(commands_of(planned))
         flooding = {poll for poll, count in self._commands.items() if count > self._most_commands} - self._parked
@@ -90,8 +91,10 @@ class Planner:
 
     @staticmethod
     def _said_so_itself(event: Event, done: Plan) -> tuple[SideAnswer, ...]:
-        """The side that the opt-out comes from holds it already."""
-        if not any(decision.word is Verdict.OPT_OUT for decision in done.decisions):
+        """The side that the opt-out comes from holds it already; not so where only a person saw that the text was one."""
+        if event.verdict is Verdict.MAYBE_STOP or not any(
+            decision.word is Verdict.OPT_OUT for decision in done.decisions
+        ):
             return ()
         return (SideAnswer(sink=event.provider, phase=Phase.CONFIRMED, detail="it came from there"),)
 

@@ -119,7 +119,8 @@ def _anew(
     assert event is not None  # noqa: S101 - the caller has seen to it.
     ledger = store.consents.of_many([event.msisdn.e164]) if event.msisdn else {}
     before = [entry for entries in ledger.values() for entry in entries if entry.event_id < unit.event_id]
-    wanted = plan(event, rules, Known(ledger=tuple(before), configured=tuple(configured)))
+    answer = store.stop_answers.verdict_of(event)
+    wanted = plan(event, rules, Known(ledger=tuple(before), configured=tuple(configured), answer=answer))
     left = {one.rule for one in unit.operations}
     # A rule that is no longer there may have been renamed: then nothing tells its operations from the others.
     kept = left <= {rule.label for file in rules.files for rule in file.rules}

@@ -48,6 +48,7 @@ PLANLESS = """SELECT id, key, provider, received_at, NULL, NULL, reason, detail,
     WHERE state = 'dead' AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)"""
 PARKED = "units.reason = 'needs_person'"
 PARKED_PLANLESS = "inbox.reason = 'needs_person'"
+NO_QUESTION = "inbox.verdict <> 'maybe_stop'"  # that one is answered: see stop_answers.py
 # The conditions by which dead letters are chosen; a parameter that is NULL chooses all.
 CHOSEN = (
     "(:ids IS NULL OR {event} IN (SELECT value FROM json_each(:ids))) AND (:reason IS NULL OR {reason} = :reason) "
@@ -78,10 +79,10 @@ REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0
     started_at = NULL, due_at = NULL, first_try_at = NULL, settled_at = NULL
     WHERE id IN (SELECT value FROM json_each(?))"""
 DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead'
-    AND ({PARKED_PLANLESS}) = :parked AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
+    AND ({PARKED_PLANLESS}) = :parked AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) RETURNING id"""  # noqa: S608 - constants of this file.
 REPLAN_PARKED = f"""UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE state = 'dead' AND {PARKED_PLANLESS}
-    AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
+    AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
 DISCARD = "UPDATE units SET state = 'discarded', in_doubt = 0 WHERE id IN (SELECT value FROM json_each(?))"
 
@@ -106,10 +107,16 @@ class DeadLetters:
         self._reader = reader
 
     def listing(self, reason: Reason | None = None, *, limit: int = 100, parked: bool = False) -> list[DeadLetter]:
-        """Dead letters, oldest first: those that failed, or with `parked` those that wait for a person's word."""
+        """Dead letters, oldest first: those that failed, or with `parked` those that wait for a person's word.
+
+        What may be a stop waits for an answer, and is listed by stop_answers.py.
+        """
         queries = [
             f"{LETTERS} AND ({PARKED}) = :parked AND (:reason IS NULL OR units.reason = :reason)",
-            f"{PLANLESS} AND ({PARKED_PLANLESS}) = :parked AND (:reason IS NULL OR reason = :reason)",
+            (
+                f"{PLANLESS} AND ({PARKED_PLANLESS}) = :parked AND (NOT :parked OR {NO_QUESTION}) "
+                "AND (:reason IS NULL OR reason = :reason)"
+            ),
         ]
         rows = self._reader.execute(
             f"SELECT * FROM ({' UNION ALL '.join(queries)}) ORDER BY 1, 5 LIMIT :limit",  # noqa: S608 - constants of this file.

@@ -69,11 +69,12 @@ class Arrival(Struct, frozen=True):
 PROVIDER, PHONE, RECEIVED, STATE = 2, 5, 6, 7  # their places in a row that is inserted
 STORED = "id, key, provider, shape, received_at, state, detail, reason, mapping, event"
 PLANNABLE = "state = 'pending' AND asks = 0"
-# Behind an open question of the same person everything waits but an opt-out, which waits for nothing (DESIGN 5).
-UNHINDERED = """(verdict = 'opt_out' OR NOT EXISTS (SELECT 1 FROM questions INDEXED BY questions_phone
-    WHERE questions.msisdn = inbox.msisdn AND questions.event_id < inbox.id))"""
+URGENT_VERDICTS = "verdict IN ('opt_out', 'maybe_stop')"
+# Behind an open question of the same person everything waits but an opt-out, and what may be one, which wait for nothing (DESIGN 5).
+UNHINDERED = f"""({URGENT_VERDICTS} OR NOT EXISTS (SELECT 1 FROM questions INDEXED BY questions_phone
+    WHERE questions.msisdn = inbox.msisdn AND questions.event_id < inbox.id))"""  # noqa: S608 - a constant of this file.
 PENDING = f"WHERE {PLANNABLE} AND {UNHINDERED} ORDER BY id LIMIT ?"
-URGENT = f"WHERE {PLANNABLE} AND verdict = 'opt_out' ORDER BY id LIMIT ?"
+URGENT = f"WHERE {PLANNABLE} AND {URGENT_VERDICTS} ORDER BY id LIMIT ?"
 PENDING_OF = f"""INDEXED BY inbox_phone WHERE msisdn IN (SELECT value FROM json_each(?)) AND {PLANNABLE} AND {UNHINDERED}
     ORDER BY id"""  # noqa: S608 - the constants above.
 INSERT = "INSERT OR FAIL INTO inbox (id, key, provider, shape, verdict, msisdn, received_at, state, detail, event, raw) VALUES {rows}"
@@ -189,7 +190,7 @@ class Inbox:
         return self._read(PENDING, limit)
 
     def urgent(self, limit: int) -> list[StoredEvent]:
-        """Those of them that the provider calls opt-outs."""
+        """Those of them that the provider calls opt-outs, and those that may be."""
         return self._read(URGENT, limit)
 
     def pending_of(self, numbers: Sequence[str]) -> list[StoredEvent]:

@@ -195,6 +195,24 @@ STOPS_AND_CAUSES = (
 # Calls to a CRM, by hour since 1970: a CRM allows so many in 24 hours, whether we were restarted or not.
 CALLS = "CREATE TABLE calls (crm TEXT, hour INTEGER, n INTEGER NOT NULL, PRIMARY KEY (crm, hour)) WITHOUT ROWID"
 
+STOP_ANSWERS = (
+    # What people have answered about texts that may be stops.
+    """CREATE TABLE stop_answers (
+        provider TEXT NOT NULL,
+        keyword TEXT NOT NULL,
+        text TEXT NOT NULL,
+        answer TEXT NOT NULL,
+        event_id INTEGER NOT NULL,
+        answered_at INTEGER NOT NULL,
+        PRIMARY KEY (provider, keyword, text)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX inbox_maybe_stop ON inbox (id) WHERE verdict = 'maybe_stop'",
+    # What may be a stop is planned as urgently as a stop.
+    "DROP INDEX inbox_urgent",
+    """CREATE INDEX inbox_urgent ON inbox (id) WHERE state = 'pending' AND asks = 0
+        AND verdict IN ('opt_out', 'maybe_stop')""",
+)
+
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to the newest form; each step is one transaction together with the note that it was done."""
@@ -221,5 +239,10 @@ def migrate(connection: sqlite3.Connection) -> None:
     @migrations()
     def m004_calls(db: Any) -> None:
         db.conn.execute(CALLS)
+
+    @migrations()
+    def m005_stop_answers(db: Any) -> None:
+        for statement in STOP_ANSWERS:
+            db.conn.execute(statement)
 
     migrations.apply(Database(connection, execute_plugins=False))

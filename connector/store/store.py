@@ -20,6 +20,7 @@ from connector.store.pointers import Pointers
 from connector.store.questions import Questions
 from connector.store.records import Records
 from connector.store.retention import Retention
+from connector.store.stop_answers import StopAnswers
 from connector.store.stops import Stops
 from connector.store.transitions import guard
 from connector.store.writer import Writer
@@ -40,6 +41,7 @@ class Store:
         self.dead_letters = DeadLetters(writer, self._reader)
         self.consents = Consents(writer, self._reader)
         self.records = Records(writer, self._reader)
+        self.stop_answers = StopAnswers(writer, self._reader)
         self.stops = Stops(writer, self._reader)
         self.following = Following(writer, self._reader)
         self.pointers = Pointers(writer, self._reader)

@@ -78,6 +78,40 @@ def test_what_is_not_there_ends_with_1_and_a_cure(home, words):
     assert "dead" in done.stderr or "parked list" in done.stderr
 
 
+async def question(scene):
+    body = (
+        b'{"transactionId": "m-1", "sender": "+4798079008", "recipient": "2002", "content": "stopp ulven +4790000001"}'
+    )
+    event_id = await scene.receive(body, "strex/mo")
+    await scene.plan()
+    return event_id
+
+
+def test_a_text_that_may_be_an_opt_out_is_shown_and_answered_by_the_commands_that_are_printed(home):
+    event_id = home.on_the_road(question)
+    listed = home.run("parked", "list").stdout
+    assert "stopp ulven +47…001" in listed
+    assert f"it was:     connector parked answer {event_id} was\n" in listed
+    assert f"it was not: connector parked answer {event_id} was-not\n" in listed
+    answered = home.run("parked", "answer", event_id, "was")
+    assert (answered.exit_code, "1 event(s) with this text are planned as opt-outs" in answered.stdout) == (0, True)
+    assert "see that the subscription is ended there too" in answered.stdout
+    assert "takes effect when it is started" in answered.stderr
+    assert home.on_the_road(state_of) == "pending"
+    assert "nothing is parked" in home.run("parked", "list").stdout
+    given = home.run("parked", "answers").stdout
+    assert f"connector parked answer {event_id} was-not" in given
+    assert home.run("parked", "answer", event_id, "was-not").exit_code == 0
+    assert home.json("parked", "answers")["answers"][0]["answer"] == "was-not"
+
+
+def test_an_answer_is_one_of_two_words(home):
+    event_id = home.on_the_road(question)
+    assert home.run("parked", "answer", event_id, "perhaps").exit_code == 2
+    assert home.run("parked", "answer", 77, "was").exit_code == 1
+    assert "nothing was answered" in home.run("parked", "answers").stdout
+
+
 async def unmatched(scene):
     (scene.loaded.at("mappings") / "strex-log.yaml").unlink()
     path = scene.loaded.at("mappings") / "strex-subscription.yaml"

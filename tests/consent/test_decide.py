@@ -24,10 +24,20 @@ class Story:
     told: int = 0
 
     def tell(
-        self, word: Verdict, at: int | None = None, *, arrives: int | None = None, others_out: bool = False, **fields
+        self,
+        word: Verdict,
+        at: int | None = None,
+        *,
+        arrives: int | None = None,
+        others_out: bool = False,
+        event_id: int | None = None,
+        **fields,
     ) -> Ruling:
-        """One event, `at` so many minutes past noon by the sender's clock; it `arrives` so many minutes past noon by ours."""
-        self.told += 1
+        """One event, `at` so many minutes past noon by the sender's clock; it `arrives` so many minutes past noon by ours.
+
+        With `event_id` it came earlier than it is decided.
+        """
+        self.told += event_id is None
         event = Event(
             key=f"e{self.told}",
             shape=fields.pop("shape", "delivery_report"),
@@ -38,18 +48,20 @@ class Story:
             occurred_at=None if at is None else NOON + timedelta(minutes=at),
             **{"short_number": "2002", **fields},
         )
-        ruling = decide(event, word, standing=stand(self.ledger), ledger=decisions(self.ledger), others_out=others_out)
+        ledger = decisions(self.ledger)
+        ruling = decide(event, word, standing=stand(ledger), ledger=ledger, others_out=others_out, event_id=event_id)
         if ruling.decision is not None:
             self.ledger.append(
                 LedgerEntry(
                     id=len(self.ledger) + 1,
-                    event_id=self.told,
+                    event_id=event_id or self.told,
                     event_key=event.key,
                     phase=Phase.DECIDED,
                     decision=ruling.decision,
                     recorded_at=NOON,
                 )
             )
+            self.ledger.sort(key=lambda entry: (entry.event_id, entry.id))
         return ruling
 
     def by_person(self, word: Verdict, at: int | None = None, **more) -> Ruling:
@@ -280,3 +292,48 @@ def test_a_flag_that_was_taken_back_before_the_donor_s_stop_opts_nobody_in_when_
     assert story.by_person(IN, 10).decision is not None
     story.by_person(OUT, 12)
     assert story.by_person(IN, 11).decision is not None
+
+
+def test_an_opt_out_that_is_decided_late_ends_what_ran_when_it_came_and_nothing_that_was_joined_since():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT", subscription_id="a")
+    story.told += 1  # event 2 waits for a person
+    story.tell(IN, 10, keyword="HUND", subscription_id="b")
+    late = story.tell(OUT, 5, shape="message", text="stopp dette tullet", opt_out_scope=Scope.SHORT_NUMBER, event_id=2)
+    assert (story.active, late.remaining, late.ends_all) == (["HUND"], 1, False)
+
+
+def test_an_opt_out_that_is_decided_late_is_superseded_by_a_joining_of_the_same_since():
+    story = Story()
+    story.told += 1  # event 1 waits for a person
+    joined = story.tell(IN, 10, keyword="KATT")
+    assert joined.news
+    for fields in ({"keyword": "KATT"}, {"opt_out_scope": Scope.SHORT_NUMBER}, {"opt_out_scope": Scope.PROVIDER}):
+        late = story.tell(OUT, 5, shape="message", text="KATT stopp dette", event_id=1, **fields)
+        assert (late.decision, late.superseded_by) == (None, "e2")
+    assert story.active == ["KATT"]
+
+
+def test_the_reach_that_a_reader_has_found_goes_before_the_keyword_of_the_event():
+    for scope in (Scope.SHORT_NUMBER, Scope.PROVIDER):
+        story = Story()
+        story.tell(IN, 0, keyword="KATT")
+        story.tell(IN, 0, keyword="HUND")
+        story.tell(OUT, 5, shape="poll_reply", text="STOP", keyword="KATT", opt_out_scope=scope)
+        assert story.active == []
+
+
+def test_composed_and_decomposed_letters_are_one_keyword():
+    story = Story()
+    story.tell(IN, 0, keyword="BL\u00c5")
+    story.tell(IN, 0, keyword="HUND")
+    story.tell(OUT, 5, keyword="bla\u030a")
+    assert story.active == ["HUND"]
+
+
+def test_a_text_that_is_not_wholly_a_stop_widens_nothing_by_itself():
+    story = Story()
+    story.tell(IN, 0, keyword="KATT")
+    story.tell(IN, 0, keyword="HUND")
+    story.tell(OUT, 5, shape="message", text="stopp alle disse krigene", keyword="KATT")
+    assert story.active == ["HUND"]

@@ -302,3 +302,19 @@ def test_what_is_cut_to_nothing_is_missing_and_what_is_no_text_is_cut_as_one(ask
         price=Decimal("12.50"),
     )
     assert wanted.operations[0].set == {"Whole__c": "KA", "Number__c": "12", "Price__c": "12", "Text__c": "12."}
+
+
+def test_a_key_is_written_with_composed_letters_for_a_record_and_for_its_parent(ask):
+    poll = """
+on: strex.delivery_report
+rules:
+  - name: vote
+    do:
+      - upsert: CampaignMember
+        key: {SMS_Key__c: "{keyword}-{msisdn}"}
+        set: {"Campaign__r": {SMS_Key__c: "{keyword}"}}
+"""
+    for keyword in ("F\u00c5", "FA\u030a"):
+        (write,) = ask(poll, keyword=keyword).operations
+        assert write.key.startswith("F\u00c5-+")
+        assert write.set["Campaign__r"] == Parent("SMS_Key__c", "F\u00c5")

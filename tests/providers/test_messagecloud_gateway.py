@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from providers.messagecloud_requests import NOW, request
 
+from connector.consent.opt_out_words import STANDARD
 from connector.model.errors import Unreadable
-from connector.model.event import Part, Result, Verdict
+from connector.model.event import Part, Result, Scope, Verdict
 from connector.model.phone import Phone
 from connector.model.roles import Admission
 from connector.providers.form_door import FormDoor
@@ -68,11 +69,31 @@ def test_a_stop_is_an_opt_out_and_names_its_keyword(text, keyword):
     assert (event.verdict, event.keyword) == (Verdict.OPT_OUT, keyword)
 
 
-@pytest.mark.parametrize(
-    "text", ["don't stop", "FUGL STOP", "please stop now", "stop it at once", "KATT", "", "ask me"]
-)
+@pytest.mark.parametrize("text", ["don't stop", "stop by", "KATT", "", "ask me", "ask NAME something"])
 def test_anything_else_is_none(text):
     assert message(text).verdict is Verdict.NONE
+
+
+@pytest.mark.parametrize("text", ["please stop now", "stop it at once", "STOP\u00ad", "stop 😢"])
+def test_a_stop_in_other_words_is_an_opt_out_of_no_keyword(text):
+    assert (message(text).verdict, message(text).keyword) == (Verdict.OPT_OUT, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "keyword", "scope"),
+    [
+        ("FUGL STOP", None, Scope.SHORT_NUMBER),
+        ("stop the war", None, Scope.SHORT_NUMBER),
+        ("KATT stopp dette tullet", "KATT", Scope.SUBSCRIPTION),
+    ],
+)
+def test_what_may_be_a_stop_is_left_to_a_person(text, keyword, scope):
+    event = message(text)
+    assert (event.verdict, event.keyword, event.opt_out_scope) == (Verdict.MAYBE_STOP, keyword, scope)
+
+
+def test_the_general_gateways_stop_is_for_everything():
+    assert message("ask mycampaign stop").opt_out_scope is Scope.PROVIDER
 
 
 def test_the_gateways_own_keyword_makes_a_word_known():
@@ -85,8 +106,8 @@ def test_a_stop_alone_is_not_narrowed_to_the_keyword_that_the_gateway_matched():
 
 
 def test_the_stop_words_of_the_config_count():
-    reader = Reader(provider="messagecloud", stop_words={"slutt"})
-    assert reader.read("mo", request(body=b"id=7&message=SLUTT")).verdict is Verdict.OPT_OUT
+    reader = Reader(provider="messagecloud", words=STANDARD.with_more(stop=["basta"]))
+    assert reader.read("mo", request(body=b"id=7&message=BASTA")).verdict is Verdict.OPT_OUT
 
 
 def test_the_first_word_is_the_keyword_where_it_is_a_known_one():

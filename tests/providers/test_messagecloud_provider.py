@@ -81,7 +81,7 @@ async def test_full_settings_make_every_door():
         assert [type(lock) for lock in doors[name].locks] == [AddressList, PathSecret]
         assert doors[name].methods == {"GET", "POST"}
     assert doors["mo"].reader.keywords == {"hund": "Hund", "katt": "KATT"}
-    assert "meld av" in doors["mo"].reader.stop_words
+    assert "Meld av" in doors["mo"].reader.words.more_stop_words
     assert doors["subscribe"].methods == doors["return"].methods == {"GET"}
     assert doors["subscribe"].offers["katt"].price == Decimal("49.50")
     assert (doors["subscribe"].turnstile.per_minute, doors["subscribe"].turnstile.at_once) == (7, 3)

@@ -57,8 +57,8 @@ async def test_full_settings_are_all_used():
     assert (door.provider, door.name, door.methods, door.answer(None, None).status) == ("dk", "sms", {"POST"}, 200)
     assert [type(lock) for lock in door.locks] == [PathSecret]
     assert (door.published.url, door.published.refresh) == ("https://example.org/list.json?x=1", timedelta(hours=6))
-    assert door.reader.keywords == {"hjælp"}
-    assert "slut" in door.reader.stop_words
+    assert door.reader.keywords == {"hjælp": "HJÆLP"}
+    assert "Slut" in door.reader.words.more_stop_words
     assert await made.credentials.authorization() == ("https://api.example.org/v1", {"Authorization": "the KEY"})
     assert {one.name: one.every for one in made.catch_ups} == {
         "dk.messages": timedelta(minutes=5),

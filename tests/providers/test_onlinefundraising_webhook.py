@@ -1,6 +1,7 @@
 """OnlineFundraising's messages as events, whatever comes; and its published addresses, wherever they stand in the file."""
 
 import json
+import unicodedata
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from connector.store.documents import event_from_json, event_to_json
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "onlinefundraising"
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
-READER = Reader(provider="onlinefundraising", keywords=frozenset({"hjælp"}))
+READER = Reader(provider="onlinefundraising", keywords={"hjælp": "hjælp"})
 
 
 def message(**fields):
@@ -140,12 +141,22 @@ def test_a_stop_is_an_opt_out(fields):
         {"receivedText": "heart 100", "subKeyword": "100"},
         {"receivedText": "don't stop", "keyword": None},
         {"receivedText": "heart please do not stop"},
-        {"receivedText": "STOP TYVEN", "keyword": None},
         {"receivedText": None},
     ],
 )
 def test_anything_else_is_not(fields):
     assert event(**fields).verdict is Verdict.NONE
+
+
+@pytest.mark.parametrize("text", ["STOP TYVEN", "tyven stop", "Heart jeg orker ikke mer, stopp"])
+def test_what_may_be_a_stop_is_left_to_a_person(text):
+    assert event(receivedText=text).verdict is Verdict.MAYBE_STOP
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_sub_keyword_is_a_stop_word_in_any_form(form):
+    found = event(receivedText="?", subKeyword=unicodedata.normalize(form, "sÄg upp!"))
+    assert (found.verdict, found.keyword) == (Verdict.OPT_OUT, "HEART")
 
 
 def test_a_stop_that_names_another_keyword_is_for_that_one():

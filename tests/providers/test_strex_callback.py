@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.model.errors import Unreadable
-from connector.model.event import Event, Result, Verdict
+from connector.model.event import Event, Result, Scope, Verdict
 from connector.model.phone import Phone
 from connector.providers.strex.callback import Reader
 from connector.store.documents import event_from_json, event_to_json
@@ -319,6 +319,13 @@ def test_times_are_read_as_utc(text, read):
         ("hund stopp", None, None, False, None),
         ("hund stopp", "12345679", None, True, None),
         ("hund stopp", None, {"Keyword": "HUND"}, True, "HUND"),
+        ("KATT, STOPP", None, None, True, "KATT"),
+        ("STOPP: katt!", None, None, True, "KATT"),
+        ("STOPP 😢", None, None, True, None),
+        ("Stop. Thank you", None, None, True, None),
+        ("stopp katt", "1", {"Keyword": "STOPP"}, True, "KATT"),
+        ("BLÅ STOP", None, {"Keyword": "BLA\u030a"}, True, "BLA\u030a"),
+        ("don't stop", "12345679", None, False, None),
         ("don't stop", None, None, False, None),
         ("please do not stop", None, None, False, None),
         ("KATT", None, None, False, None),
@@ -330,9 +337,34 @@ def test_a_whole_message_that_stops_is_an_opt_out(text, keyword_id, properties, 
     assert event.keyword == keyword
 
 
-@pytest.mark.parametrize(("flag", "stopped"), [(True, True), ("true", True), (False, False), (None, False)])
+@pytest.mark.parametrize(
+    ("flag", "stopped"),
+    [
+        (True, True),
+        ("true", True),
+        (1, True),
+        ("1", True),
+        ("TRUE", True),
+        (False, False),
+        (0, False),
+        ("0", False),
+        (None, False),
+    ],
+)
 def test_the_providers_own_verdict_counts(flag, stopped):
     assert (message(content="enough of this", isStopMessage=flag).verdict is Verdict.OPT_OUT) is stopped
+
+
+def test_what_may_be_a_stop_is_left_to_a_person_unless_strex_says_that_it_is_one():
+    event = message(content="hund stopp")
+    assert (event.verdict, event.opt_out_scope) == (Verdict.MAYBE_STOP, Scope.SHORT_NUMBER)
+    event = message(content="hund stopp", isStopMessage=True)
+    assert (event.verdict, event.opt_out_scope) == (Verdict.OPT_OUT, None)
+
+
+def test_a_stop_that_names_another_keyword_is_for_that_one():
+    event = message({"Keyword": "STOPP"}, content="STOPP KATT", keywordId="1")
+    assert (event.keyword, event.keyword_id) == ("KATT", None)
 
 
 def test_a_stop_stays_one_though_the_provider_says_otherwise():

@@ -50,7 +50,7 @@ def test_full_settings_make_every_lock():
     assert made.subscriptions == (
         Subscription(provider="strex", short_number="2002", keyword="KATT", keyword_id="12345678"),
     )
-    assert "meld av" in made.doors[0].reader.stop_words
+    assert "Meld av" in made.doors[0].reader.words.more_stop_words
 
 
 async def test_the_api_key_is_written_as_the_settings_say():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from providers.sumotext_requests import NOW, request, sample
 
 from connector.model.errors import Unreadable
-from connector.model.event import KEY_FORM, Result, Verdict
+from connector.model.event import KEY_FORM, Result, Scope, Verdict
 from connector.model.phone import Phone
 from connector.providers.sumotext.callback import CALLBACKS, Reader
 from connector.providers.sumotext.repeats import Repeats
@@ -205,7 +205,12 @@ def test_what_cannot_be_understood_says_why_and_no_more(door, query, body, conte
         ("unstop", Verdict.OPT_IN),
         ("count me in", Verdict.OPT_IN),
         ("don't stop", Verdict.NONE),
-        ("please do stop now", Verdict.NONE),
+        ("stop by on Friday", Verdict.NONE),
+        ("please do stop now", Verdict.OPT_OUT),
+        ("Stop. Thank you", Verdict.OPT_OUT),
+        ("OPT-OUT", Verdict.OPT_OUT),
+        ("STOP\x00", Verdict.OPT_OUT),
+        ("otherword stop", Verdict.MAYBE_STOP),
         ("yes please", Verdict.NONE),
         ("SOMEKEY", Verdict.NONE),
         ("", Verdict.NONE),
@@ -213,7 +218,7 @@ def test_what_cannot_be_understood_says_why_and_no_more(door, query, body, conte
 )
 @pytest.mark.parametrize("door", ["crm", "text4info", "mo"])
 def test_only_a_whole_message_is_a_word_on_consent(door, text, verdict):
-    by = reader(stop_words={"stop", "quit", "stopall", "slutt"}, start_words={"start", "yes", "unstop", "count me in"})
+    by = reader(start_words={"start", "yes", "unstop", "count me in"})
     body = json.dumps({"mobile": "2125551212", "key": "SOMEKEY", "shortcode": "84700", "msg": text}).encode()
     assert read(door, body=body, by=by).verdict is verdict
 
@@ -223,8 +228,61 @@ def test_a_stop_for_everything_names_no_keyword():
     assert read("crm", FORM + "&msg=STOP").keyword == "SOMEKEY"
 
 
-def test_a_vote_is_no_word_on_consent():
-    assert read("poll", "mobile=2125551212&key=FB1&reply=STOP&label=Stop+it&msg=STOP").verdict is Verdict.NONE
+@pytest.mark.parametrize(
+    ("query", "verdict"),
+    [
+        ("reply=STOP&label=", Verdict.OPT_OUT),
+        ("reply=A&label=Tampa&msg=please+stop", Verdict.OPT_OUT),
+        ("reply=FB1+stop&label=Stop+it", Verdict.OPT_OUT),
+        ("reply=stop+the+war&label=x", Verdict.MAYBE_STOP),
+        ("reply=A&label=x&msg=stop+the+war", Verdict.MAYBE_STOP),
+        ("reply=stop+the+war&label=x&msg=STOP", Verdict.OPT_OUT),
+        ("reply=don%27t+stop&label=Stop", Verdict.NONE),
+        ("reply=A&label=STOP", Verdict.NONE),
+        ("reply=yes&label=START", Verdict.NONE),
+    ],
+)
+def test_the_answer_to_a_poll_may_be_a_stop_and_is_no_opt_in(query, verdict):
+    event = read("poll", f"mobile=2125551212&key=FB1&{query}")
+    assert (event.verdict, event.shape) == (verdict, "poll_reply")
+
+
+def test_a_stop_in_a_poll_is_for_the_short_number_and_not_for_the_poll():
+    assert read("poll", "mobile=2125551212&key=FB1&reply=STOP&label=").opt_out_scope is Scope.SHORT_NUMBER
+    assert read("poll", "mobile=2125551212&key=FB1&reply=STOP+ALL&label=").opt_out_scope is Scope.PROVIDER
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict"),
+    [
+        ("Email=STOP", Verdict.OPT_OUT),
+        ("Name=Bill&Email=please%20stop%21", Verdict.OPT_OUT),
+        ("Email=a%40example.org&Email=Stopp", Verdict.OPT_OUT),
+        ("Zip=10024&Story=we+must+stop+this+bill", Verdict.NONE),
+        ("Story=stop+the+war", Verdict.NONE),
+        ("Name=Bill+Stop", Verdict.NONE),
+        ("Answer=START", Verdict.NONE),
+    ],
+)
+def test_a_field_of_a_form_that_is_wholly_a_stop_is_an_opt_out(fields, verdict):
+    event = read("crm", f"{FORM}&{fields}")
+    assert event.verdict is verdict
+    if verdict is Verdict.OPT_OUT:
+        assert event.opt_out_scope is Scope.SHORT_NUMBER
+        assert "Email" in event.properties
+
+
+def test_a_form_keeps_what_its_message_says():
+    event = read("crm", f"{FORM}&msg=START&Email=STOP")
+    assert (event.verdict, event.text) == (Verdict.OPT_OUT, "START")
+    assert read("crm", f"{FORM}&Email=STOP").text == "STOP"
+
+
+def test_the_words_by_which_people_join_are_keywords():
+    by = reader(keywords={"stop hunger": "STOP HUNGER"}, start_words={"stop hunger"})
+    assert read("text4info", "mobile=2125551212&lead=X&msg=stop+hunger", by=by).verdict is Verdict.OPT_IN
+    event = read("text4info", "mobile=2125551212&lead=X&msg=stop+hunger+stop", by=by)
+    assert (event.verdict, event.keyword) == (Verdict.OPT_OUT, "STOP HUNGER")
 
 
 ANYTHING = st.one_of(

@@ -4,11 +4,11 @@ Sources: docs.messagecloud.com, articles 16 (receiving a message), 19 (delivery 
 Subscriptions", Transaction Flow. Forms are documented, and queries are seen: both are taken, and together.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from connector.consent.stopwords import STOP_WORDS, plain_words, read_stop
+from connector.consent.opt_out_words import NOTHING, STANDARD, OptOutWords, Reading, leading_keyword
 from connector.model.consent import Scope
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Verdict, event_key
@@ -26,6 +26,7 @@ NAMES = frozenset(
     {"action", "id", "message_id", "message", "keyword", "number", "country", "shortcode", "report", "reason_id"}
 )
 OTHERS = 200  # parameters that are kept besides: the documents have fewer than twenty in all
+ASK = "ask"  # article 74: `ask NAME stop`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +34,8 @@ class Reader:
     """Reads the callbacks of one configured account."""
 
     provider: str
-    keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones, by plain_words() of them
-    stop_words: Collection[str] = STOP_WORDS
+    keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones: keywords_by_form()
+    words: OptOutWords = STANDARD
 
     def read(self, door: str, request: HttpRequest) -> Event:
         """The event of a callback at one of DOORS; raises Unreadable."""
@@ -54,16 +55,16 @@ class Reader:
     ) -> Event:
         text = known.get("message")
         keyword = known.get("keyword")
-        stopped, named = self._stop(text, keyword)
-        if not stopped:
-            first = plain_words(text).split(" ")[0] if text else ""
-            named = keyword or self.keywords.get(first)
+        said = self._stop(text, keyword)
+        named = said.keyword
+        if said.verdict is not Verdict.OPT_OUT:
+            named = named or keyword or leading_keyword(text, self.keywords)
         return Event(
             key=event_key(self.provider, "mo", own_id),
             provider=self.provider,
             shape="message",
             received_at=received_at,
-            verdict=Verdict.OPT_OUT if stopped else Verdict.NONE,
+            verdict=said.verdict,
             action=action,
             msisdn=_number(known),
             keyword=named,
@@ -74,6 +75,7 @@ class Reader:
             occurred_at=received_at,
             time_from_arrival=True,
             properties=given,
+            opt_out_scope=said.scope,
         )
 
     def _report(
@@ -102,24 +104,18 @@ class Reader:
             properties=given,
         )
 
-    def _stop(self, text: str | None, keyword: str | None) -> tuple[bool, str | None]:
-        """Whether the text is a stop, and the keyword that it names.
+    def _stop(self, text: str | None, keyword: str | None) -> Reading:
+        """What the text says about consent.
 
-        `STOP KEYWORD` is the documented form, and counts whatever the word is: an opt-out too many is the lesser harm. `WORD STOP`
-        counts only where the word is known to be a keyword: `don't stop` is no opt-out. What is left is STOP alone, and the general
-        gateway's `ask NAME stop`, which is for all short codes.
+        `STOP KEYWORD` is the documented form, and counts whatever the word is: an opt-out too many is the lesser harm. `ask NAME stop`
+        is the general gateway's, which is for all short codes.
         """
-        stop = read_stop(text, words=self.stop_words)
-        if stop is None or text is None:
-            return False, None
-        if stop.scope is not Scope.SUBSCRIPTION or stop.keyword is None:
-            return True, None
-        named = self.keywords.get(stop.keyword)
-        if named is None and keyword is not None and plain_words(keyword) == stop.keyword:
-            named = keyword
-        if named is None and plain_words(text).split(" ")[0] in self.stop_words:
-            named = stop.keyword
-        return named is not None, named
+        if text is None:
+            return NOTHING
+        match text.split():
+            case [ask, _, last] if ask.casefold() == ASK and self.words.read(last).verdict is Verdict.OPT_OUT:
+                return Reading(Verdict.OPT_OUT, Scope.PROVIDER)
+        return self.words.read(text, keywords=self.keywords, keyword=keyword, any_keyword_behind=True)
 
 
 def _parameters(request: HttpRequest) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Settings of MessageCloud → a provider of the house."""
 
-from connector.consent.stopwords import STOP_WORDS, plain_words
+from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.transport import FixedCredentials
 from connector.model.consent import Subscription
 from connector.model.roles import Door
@@ -23,8 +23,8 @@ WORDS: Words = {"action": (*DOORS.values(), ACTION), "status": tuple(STATUSES)}
 WAY_BACK = "salesforce-to-messagecloud.yaml"  # the shipped mapping that ends subscriptions for opt-outs of the CRM
 
 
-def build(name: str, settings: MessageCloudSettings, reveal: Reveal) -> Provider:
-    """The provider of that name; `reveal` reads a secret, and what it raises goes through."""
+def build(name: str, settings: MessageCloudSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
+    """The provider of that name; `reveal` reads a secret, and what it raises goes through. `words` are those of all providers."""
     offers = {
         key: Offer(
             name=key,
@@ -37,7 +37,7 @@ def build(name: str, settings: MessageCloudSettings, reveal: Reveal) -> Provider
         )
         for key, one in settings.offers.items()
     }
-    reader = _reader(name, settings)
+    reader = _reader(name, settings, words)
     locks = build_locks(settings, reveal)
     doors: list[Door] = [FormDoor(name=door, reader=reader, locks=locks) for door in DOORS]
     api, asker = settings.api, None
@@ -61,12 +61,12 @@ def build(name: str, settings: MessageCloudSettings, reveal: Reveal) -> Provider
     )
 
 
-def _reader(name: str, settings: MessageCloudSettings) -> Reader:
+def _reader(name: str, settings: MessageCloudSettings, words: OptOutWords = STANDARD) -> Reader:
     keywords = (*settings.keywords, *(offer.keyword for offer in settings.offers.values()))
     return Reader(
         provider=name,
-        keywords={plain_words(one): one for one in keywords},
-        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+        keywords=keywords_by_form(keywords),
+        words=words.with_more(stop=settings.stop_words),
     )
 
 

@@ -80,7 +80,7 @@ class MessageCloudSettings(LockSettings):
     keywords: tuple[Word, ...] = ()
     """Your other keywords: so that `KEYWORD STOP` is understood. Those of the offers are known."""
     stop_words: tuple[Word, ...] = ()
-    """Words that mean stop, besides STOP, STOPP and the usual English ones."""
+    """Words that mean stop at this provider, besides the usual ones and those of `consent:`."""
 
     @model_validator(mode="after")
     def _callable(self) -> Self:

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_network
 
-from connector.consent.stopwords import STOP_WORDS, plain_words
+from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.transport import FixedCredentials
 from connector.model.consent import Subscription
 from connector.model.roles import CatchUp
@@ -21,9 +21,9 @@ SHAPES = {MESSAGE: True, KEYWORD: False}  # whether an opt-out may come in it
 WORDS: Words = {"action": (ACTION, KEYWORD_ACTION), "status": ("Received", "Processed", "Error")}
 
 
-def build(name: str, settings: OnlineFundraisingSettings, reveal: Reveal) -> Provider:
-    """The provider of that name; `reveal` reads a secret, and what it raises goes through."""
-    reader = _reader(name, settings)
+def build(name: str, settings: OnlineFundraisingSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
+    """The provider of that name; `reveal` reads a secret, and what it raises goes through. `words` are those of all providers."""
+    reader = _reader(name, settings, words)
     published = None
     if settings.address_list is not None:
         # Either list lets a caller in: as a lock of its own, `addresses` would shut out what is published.
@@ -57,11 +57,11 @@ def build(name: str, settings: OnlineFundraisingSettings, reveal: Reveal) -> Pro
     )
 
 
-def _reader(name: str, settings: OnlineFundraisingSettings) -> Reader:
+def _reader(name: str, settings: OnlineFundraisingSettings, words: OptOutWords = STANDARD) -> Reader:
     return Reader(
         provider=name,
-        keywords=frozenset(plain_words(one) for one in settings.keywords),
-        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+        keywords=keywords_by_form(settings.keywords),
+        words=words.with_more(stop=settings.stop_words),
     )
 
 

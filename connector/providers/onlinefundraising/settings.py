@@ -62,7 +62,7 @@ class OnlineFundraisingSettings(LockSettings):
     keywords: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Your keywords: so that `STOP HJÆLP` is understood as well as `HJÆLP STOP`, and `check --live` looks at them."""
     stop_words: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Words that mean stop, besides STOP, STOPP and the usual English ones."""
+    """Words that mean stop at this provider, besides the usual ones and those of `consent:`."""
 
     @property
     def own_locks(self) -> dict[str, bool]:

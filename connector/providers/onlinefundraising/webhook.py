@@ -4,16 +4,16 @@ Source: OnlineFundraising, SMS Inbound Webhooks. The body is an array of one or 
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from connector.consent.stopwords import STOP_WORDS, plain_words, read_stop
-from connector.model.consent import Scope
+from connector.consent.opt_out_words import STANDARD, OptOutWords, Reading, normalized
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Part, Result, Verdict, event_key
 from connector.model.exchange import Exchange, HttpRequest, HttpResponse
+from connector.model.letters import fold
 from connector.model.phone import NumberFormat, parse_phone
 from connector.model.roles import Admission
 from connector.providers.locks import Lock
@@ -50,8 +50,8 @@ class Reader:
     """Reads the messages of one configured account, be they from the webhook or from the API's list."""
 
     provider: str
-    keywords: Collection[str] = ()  # the configured ones, as plain_words() writes them
-    stop_words: Collection[str] = STOP_WORDS
+    keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones: keywords_by_form()
+    words: OptOutWords = STANDARD
 
     def parts(self, body: bytes, received_at: datetime) -> tuple[Part, ...]:
         """The messages in the body, each for itself; raises Unreadable where there is none."""
@@ -91,7 +91,7 @@ class Reader:
         text = as_text(named.get("receivedtext"))
         if AMOUNT not in properties and (amount := _amount(text, keyword, sub_keyword)) is not None:
             properties[AMOUNT] = amount
-        stopped, meant = self._stop(text, keyword, sub_keyword)
+        said, meant = self._stop(text, keyword, sub_keyword)
         state = as_text(named.get("state"))
         result, final = STATES.get(state.casefold(), UNKNOWN_STATE) if state else (Result.OK, True)
         return Event(
@@ -99,7 +99,7 @@ class Reader:
             provider=self.provider,
             shape=MESSAGE,
             received_at=received_at,
-            verdict=Verdict.OPT_OUT if stopped else Verdict.NONE,
+            verdict=said.verdict,
             action=ACTION,
             msisdn=parse_phone(named.get("msisdn"), number_format=NumberFormat.INTERNATIONAL),
             keyword=meant or keyword,
@@ -112,24 +112,19 @@ class Reader:
             transaction_id=guid,
             occurred_at=as_time(named.get("createdts")),
             properties=properties,
+            opt_out_scope=said.scope,
         )
 
-    def _stop(self, text: str | None, keyword: str | None, sub_keyword: str | None) -> tuple[bool, str | None]:
-        """Whether the message is a stop, and the keyword that it means where that is not the one that it was matched to.
+    def _stop(self, text: str | None, keyword: str | None, sub_keyword: str | None) -> tuple[Reading, str | None]:
+        """What the message says about consent, and the keyword that it means where that is not the one that it was matched to.
 
-        The provider's own match of `HEART STOP` to the sub keyword `stop` goes before the text. `WORD STOP` counts where the word
-        is known to be a keyword: `don't stop` is no opt-out.
+        The provider's own match of `HEART STOP` to the sub keyword `stop` goes before the text.
         """
-        if sub_keyword is not None and plain_words(sub_keyword) in self.stop_words:
-            return True, None
-        stop = read_stop(text, words=self.stop_words)
-        if stop is None:
-            return False, None
-        if stop.scope is not Scope.SUBSCRIPTION or stop.keyword is None:
-            return True, None
-        if keyword is not None and stop.keyword == plain_words(keyword):
-            return True, None
-        return (True, stop.keyword) if stop.keyword in self.keywords else (False, None)
+        said = self.words.read(text, keywords=self.keywords, keyword=keyword)
+        if said.verdict is not Verdict.OPT_OUT and self.words.read(sub_keyword).verdict is Verdict.OPT_OUT:
+            return Reading(Verdict.OPT_OUT), None
+        other = said.keyword is not None and (keyword is None or normalized(said.keyword) != normalized(keyword))
+        return said, said.keyword if other else None
 
 
 def _words(keyword: str | None, sub_keyword: str | None) -> tuple[str | None, str | None]:
@@ -145,7 +140,7 @@ def _amount(text: str | None, keyword: str | None, sub_keyword: str | None) -> s
 
     A sentence with a number in it names no amount: the rest of “TIFO 25 people came” is no amount of money.
     """
-    behind = plain_words(sub_keyword) if sub_keyword is not None else _behind(text, keyword)
+    behind = _plain(sub_keyword) if sub_keyword is not None else _behind(text, keyword)
     found = AMOUNT_ALONE.fullmatch(behind) if behind else None
     return found[1] if found else None
 
@@ -154,8 +149,8 @@ def _behind(text: str | None, keyword: str | None) -> str | None:
     """What a text says behind its keyword; None where it does not begin with that."""
     if text is None or keyword is None:
         return None
-    first, _, rest = plain_words(text).partition(" ")
-    return rest if first == plain_words(keyword) else None
+    first, _, rest = _plain(text).partition(" ")
+    return rest if first == _plain(keyword) else None
 
 
 def _opened(meta: str) -> Any:
@@ -196,3 +191,8 @@ class SmsDoor:
     def answer(self, request: HttpRequest, admission: Admission) -> HttpResponse:  # noqa: ARG002 - always the same.
         """200 exactly."""
         return SUCCESS
+
+
+def _plain(text: str) -> str:
+    """The text for comparing: without case, single blanks, no punctuation at its ends."""
+    return " ".join(fold(text).split()).strip(" .,;:!?")

@@ -1,11 +1,10 @@
 """A forward of Strex Connect as an event: MasterMOForward and MasterDLRForward. Who may send one is decided in doors.py."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from connector.consent.stopwords import STOP_WORDS, read_stop
-from connector.model.consent import Scope
+from connector.consent.opt_out_words import NOTHING, STANDARD, OptOutWords, Reading, normalized
 from connector.model.event import Event, Result, Verdict, event_key
 from connector.providers.strex.actions import ACTIONS, REVERSAL, meaning
 from connector.providers.strex.envelope import as_flag, as_phone, as_time, open_forward, read_price
@@ -18,8 +17,8 @@ class Reader:
     """Reads the forwards of one configured provider."""
 
     provider: str
-    keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones, by their casefolded form
-    stop_words: Collection[str] = STOP_WORDS
+    keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones: keywords_by_form()
+    words: OptOutWords = STANDARD
 
     def message(self, body: bytes, received_at: datetime) -> Event:
         """The event of a MasterMOForward; raises Unreadable.
@@ -32,18 +31,23 @@ class Reader:
         keyword = forward.system("Keyword")
         keyword_id = forward.text("keywordId")
         action = forward.system("SystemAction")
-        stopped, named = self._stop(text, keyword=keyword, keyword_id=keyword_id)
-        if as_flag(forward.members.get("isStopMessage")) or _opts_out(action):
-            stopped = True
+        # Of a word beside a stop word Strex knows whether it is a keyword: then the message was matched to one.
+        said = self.words.read(text, keywords=self.keywords, keyword=keyword, any_keyword=keyword_id is not None)
+        verdict = said.verdict
+        if verdict is not Verdict.OPT_OUT and (as_flag(forward.members.get("isStopMessage")) or _opts_out(action)):
+            verdict, said = Verdict.OPT_OUT, NOTHING
+        meant = self._meant(said)
+        if meant is not None and keyword is not None and normalized(meant) != normalized(keyword):
+            keyword, keyword_id = None, None
         return Event(
             key=event_key(self.provider, "mo", transaction),
             provider=self.provider,
             shape="message",
             received_at=received_at,
-            verdict=Verdict.OPT_OUT if stopped else Verdict.NONE,
+            verdict=verdict,
             action=action,
             msisdn=as_phone(forward.members.get("sender")),
-            keyword=keyword or named,
+            keyword=keyword or meant,
             keyword_id=keyword_id,
             service_id=forward.system("ServiceId"),
             short_number=forward.text("recipient"),
@@ -56,6 +60,7 @@ class Reader:
             service_command=forward.by_command,
             properties=forward.properties,
             lookup=forward.lookup,
+            opt_out_scope=said.scope,
         )
 
     def delivery_report(self, body: bytes, received_at: datetime) -> Event:
@@ -95,20 +100,9 @@ class Reader:
             lookup=forward.lookup,
         )
 
-    def _stop(self, text: str | None, *, keyword: str | None, keyword_id: str | None) -> tuple[bool, str | None]:
-        """Whether the text is a stop, and the configured keyword that it names.
-
-        `WORD STOP` counts only where the word is known to be a keyword, from the config or because Strex matched the message
-        to one: `don't stop` is no opt-out.
-        """
-        stop = read_stop(text, words=self.stop_words)
-        if stop is None:
-            return False, None
-        if stop.scope is not Scope.SUBSCRIPTION or stop.keyword is None:
-            return True, None
-        if stop.keyword in self.keywords:
-            return True, self.keywords[stop.keyword]
-        return keyword_id is not None or (keyword is not None and keyword.casefold() == stop.keyword), None
+    def _meant(self, said: Reading) -> str | None:
+        """The configured keyword that a text names."""
+        return None if said.keyword is None else self.keywords.get(normalized(said.keyword))
 
 
 def _opts_out(action: str | None) -> bool:

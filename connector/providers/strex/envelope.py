@@ -19,6 +19,7 @@ from connector.providers.strict_json import as_map, parse_object
 PRICE_LIMIT = Decimal(10**9)  # beyond it no price is meant
 MARK = "servicecommand"
 MARK_LENGTH = len(MARK)
+TRUE = frozenset({"true", "1"})
 NOT_MARKED = (None, False, "", "false", "False")
 # Names in the InMessage and DeliveryReport models of Target365's SDKs; the keywordId of a report is from the document's edition of
 # April 2023.
@@ -130,8 +131,8 @@ def as_text(value: Any) -> str | None:
 
 
 def as_flag(value: Any) -> bool:
-    """True, in either of its spellings."""
-    return value is True or (type(value) is str and value.casefold() == "true")
+    """True, however it is written: a text, or a number."""
+    return value is True or value == 1 or (type(value) is str and value.strip().casefold() in TRUE)
 
 
 def as_phone(value: Any) -> Phone | None:

@@ -1,6 +1,6 @@
 """Settings of Strex Connect → a provider of the house."""
 
-from connector.consent.stopwords import STOP_WORDS, plain_words
+from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.transport import FixedCredentials
 from connector.model.consent import Subscription
 from connector.providers.lock_settings import Reveal, build_locks
@@ -24,9 +24,9 @@ WORDS: Words = {"action": NAMES, "status": STATUS_CODES}
 WAY_BACK = "salesforce-to-strex.yaml"  # the shipped mapping that carries opt-outs of the CRM to Strex
 
 
-def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
-    """The provider of that name; `reveal` reads a secret, and what it raises goes through."""
-    reader = _reader(name, settings)
+def build(name: str, settings: StrexSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
+    """The provider of that name; `reveal` reads a secret, and what it raises goes through. `words` are those of all providers."""
+    reader = _reader(name, settings, words)
     locks = build_locks(settings, reveal)
     signature = None
     if settings.signature.mode != "off":
@@ -58,11 +58,11 @@ def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
     )
 
 
-def _reader(name: str, settings: StrexSettings) -> Reader:
+def _reader(name: str, settings: StrexSettings, words: OptOutWords = STANDARD) -> Reader:
     return Reader(
         provider=name,
-        keywords={one.keyword.casefold(): one.keyword for one in settings.subscriptions},
-        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+        keywords=keywords_by_form(one.keyword for one in settings.subscriptions),
+        words=words.with_more(stop=settings.stop_words),
     )
 
 

@@ -84,7 +84,7 @@ class StrexSettings(LockSettings):
     subscriptions: tuple[SubscriptionSettings, ...] = ()
     """The subscription services. An opt-out in the CRM goes to all of them for a person of whom the ledger knows none."""
     stop_words: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Words that mean stop, besides STOP, STOPP and the usual English ones."""
+    """Words that mean stop at this provider, besides the usual ones and those of `consent:`."""
 
     @property
     def own_locks(self) -> dict[str, bool]:

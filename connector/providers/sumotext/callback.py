@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connector.consent.stopwords import START_WORDS, STOP_WORDS, plain_words, read_stop
+from connector.consent.opt_out_table import START_WORDS
+from connector.consent.opt_out_words import STANDARD, OptOutWords, Reading, normalized
 from connector.model.consent import Scope
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Result, Verdict, event_key
@@ -57,8 +58,9 @@ class Reader:
 
     provider: str
     repeats: Repeats
-    stop_words: Collection[str] = STOP_WORDS
-    start_words: Collection[str] = START_WORDS
+    words: OptOutWords = STANDARD
+    keywords: Mapping[str, str] = field(default_factory=dict)  # those by which people join: keywords_by_form()
+    start_words: Collection[str] = START_WORDS  # in the form of normalized()
     short_number: str | None = None  # of callbacks that name none
     region: str = REGION  # the same
     countries: Mapping[str, str] = field(default_factory=lambda: COUNTRIES)  # Sumotext's name in capitals → region
@@ -76,22 +78,26 @@ class Reader:
             raise Unreadable("no mobile")
         phone = self._phone(known)
         keyword = known.get("key") or known.get("lead")
-        verdict, everywhere = self._verdict(known.get("msg"), keyword) if door != "poll" else (Verdict.NONE, False)
+        text = known.get("reply" if door == "poll" else "msg")
+        said = self._read(door, known, keyword)
+        if door == "crm" and said.verdict is not Verdict.OPT_OUT:
+            text, said = self._in_a_field(parameters, keyword) or (text, said)
         return Event(
-            key=self._key(door, request, parameters, phone, verdict),
+            key=self._key(door, request, parameters, phone, said.verdict),
             provider=self.provider,
             shape=callback.shape,
             received_at=request.received_at,
-            verdict=verdict,
+            verdict=said.verdict,
             action=callback.action,
             msisdn=phone,
-            keyword=None if everywhere else keyword,
+            keyword=None if said.scope is Scope.PROVIDER else said.keyword or keyword,
             short_number=known.get("shortcode", self.short_number),
-            text=known.get("reply") if door == "poll" else known.get("msg"),
+            text=text,
             transaction_id=known.get("smsid"),
             occurred_at=request.received_at,
             time_from_arrival=True,
             properties=_properties(parameters, phone),
+            opt_out_scope=said.scope,
         )
 
     def _report(self, request: HttpRequest, parameters: Parameters) -> Event:
@@ -138,19 +144,35 @@ class Reader:
             return Phone(f"+1{usual[1]}")
         return parse_phone(known.get("mobile"), number_format=NumberFormat.NATIONAL, region=region)
 
-    def _verdict(self, text: str | None, keyword: str | None) -> tuple[Verdict, bool]:
-        """What the subscriber's text says about consent, and whether it is for more than the keyword.
+    def _read(self, door: str, known: Mapping[str, str], keyword: str | None) -> Reading:
+        """What the subscriber's text says about consent. A word of joining counts as a whole message, and is a vote in a poll."""
+        text = known.get("msg")
+        if door != "poll":
+            if text and normalized(text) in self.start_words:
+                return Reading(Verdict.OPT_IN)
+            return self._stop(text, keyword)
+        reply, message = self._stop(known.get("reply"), keyword), self._stop(text, keyword)
+        first = message if message.verdict is Verdict.OPT_OUT or reply.verdict is Verdict.NONE else reply
+        # A poll is nobody's subscription: a stop in it is for the short number.
+        return _widely(reply if reply.verdict is Verdict.OPT_OUT else first)
 
-        Only a whole message counts. `WORD STOP` does where the word is the keyword of the callback: `don't stop` is no opt-out.
-        """
-        if not text:
-            return Verdict.NONE, False
-        stop = read_stop(text, words=self.stop_words)
-        if stop is None:
-            return (Verdict.OPT_IN if plain_words(text) in self.start_words else Verdict.NONE), False
-        if stop.scope is Scope.SUBSCRIPTION and (keyword is None or plain_words(keyword) != stop.keyword):
-            return Verdict.NONE, False
-        return Verdict.OPT_OUT, stop.scope is Scope.PROVIDER
+    def _in_a_field(self, parameters: Parameters, keyword: str | None) -> tuple[str, Reading] | None:
+        """A field of a web form or sticky session whose whole value is a stop, such as Email=STOP; None where there is none."""
+        for given in parameters.custom.values():
+            for value in given if type(given) is list else (given,):
+                if type(value) is str and (said := self._stop(value, keyword)).verdict is Verdict.OPT_OUT:
+                    return parameters.known.get("msg", value), _widely(said)
+        return None
+
+    def _stop(self, text: str | None, keyword: str | None) -> Reading:
+        return self.words.read(text, keywords=self.keywords, keyword=keyword)
+
+
+def _widely(said: Reading) -> Reading:
+    """The same, for the short number where the text does not say how far it reaches."""
+    if said.verdict is Verdict.NONE or said.scope is not None:
+        return said
+    return Reading(said.verdict, Scope.SHORT_NUMBER)
 
 
 def _properties(parameters: Parameters, phone: Phone | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Settings of Sumotext → a provider of the house."""
 
-from connector.consent.stopwords import START_WORDS, STOP_WORDS, plain_words
+from connector.consent.opt_out_table import START_WORDS
+from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.transport import FixedCredentials
 from connector.model.consent import Subscription
 from connector.providers.form_door import FormDoor
@@ -12,16 +13,16 @@ from connector.providers.sumotext.repeats import Repeats
 from connector.providers.sumotext.samples import opt_out_samples as samples_of
 from connector.providers.sumotext.settings import COUNTRIES, SumotextSettings
 
-# An opt-out comes in `msg`, which polls and delivery reports do not have.
-SHAPES = {"form": True, "message": True, "poll_reply": False, "delivery_report": False}
+# Whatever a donor writes may be an opt-out, the answer to a poll too.
+SHAPES = {"form": True, "message": True, "poll_reply": True, "delivery_report": False}
 WORDS: Words = {"action": tuple(one.action for one in CALLBACKS.values())}
 NOWHERE = "https://sumotext.com"  # nothing is ever called: no API takes an opt-out
 
 
-def build(name: str, settings: SumotextSettings, reveal: Reveal) -> Provider:
-    """The provider of that name; `reveal` reads a secret, and what it raises goes through."""
+def build(name: str, settings: SumotextSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
+    """The provider of that name; `reveal` reads a secret, and what it raises goes through. `words` are those of all providers."""
     secret = reveal(settings.path_secrets[0]).get_secret_value().encode() if settings.path_secrets else b""
-    reader = _reader(name, settings, secret)
+    reader = _reader(name, settings, secret, words)
     locks = build_locks(settings, reveal)
     return Provider(
         name=name,
@@ -31,12 +32,13 @@ def build(name: str, settings: SumotextSettings, reveal: Reveal) -> Provider:
     )
 
 
-def _reader(name: str, settings: SumotextSettings, secret: bytes) -> Reader:
+def _reader(name: str, settings: SumotextSettings, secret: bytes, words: OptOutWords = STANDARD) -> Reader:
     return Reader(
         provider=name,
         repeats=Repeats(window=settings.repeat_window, secret=secret),
-        stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
-        start_words=START_WORDS | {plain_words(word) for word in settings.start_words},
+        words=words.with_more(stop=settings.stop_words),
+        keywords=keywords_by_form(settings.start_words),
+        start_words=START_WORDS | keywords_by_form(settings.start_words).keys(),
         short_number=settings.short_number,
         region=settings.region,
         countries=COUNTRIES | {country.upper(): region for country, region in settings.countries.items()},

@@ -27,7 +27,7 @@ class SumotextSettings(LockSettings):
     countries: dict[Word, Region] = Field(default_factory=dict)
     """What Sumotext writes as `country`, and the country that it means, besides USA, US, CAN and CA."""
     stop_words: tuple[Word, ...] = ()
-    """Words that mean stop, besides STOP and the usual English and Scandinavian ones."""
+    """Words that mean stop at this provider, besides the usual ones and those of `consent:`."""
     start_words: tuple[Word, ...] = ()
     """Words that mean joining, besides START, YES and UNSTOP; for example the keywords by which people join."""
     repeat_window: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=3))] = timedelta(minutes=10)

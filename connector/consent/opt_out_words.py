@@ -1,0 +1,388 @@
+"""The reader of stop words: whether a text asks to stop, may ask to, or does not. The words themselves are in opt_out_table.py.
+
+It sees what a person sees: invisible characters, emoji, punctuation, case and accents do not matter, and neither do courtesies.
+A text that only asks to stop is an opt-out. One that begins or ends with a stop word and is short, but says something else too, is
+put before a person. All else is none.
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from itertools import chain
+from typing import NamedTuple, Self
+
+from connector.consent import opt_out_table as table
+from connector.model.consent import Scope
+from connector.model.event import Verdict
+
+SHORT = 6  # words: the longest text that is put before a person
+LONGEST_KEYWORD = 5  # words
+MOST_WORDS = 24  # of a text that is looked at in other spellings too: a word of single letters has many
+NO_KEYWORDS: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text says about consent.
+
+    `scope`: how far it says that a stop reaches; None where it does not say, and then the keyword of the message does. What may be a
+    stop reaches as far as the text says, and in doubt as far as the short number. `keyword`: the one that the text names, as the
+    config writes it.
+    """
+
+    verdict: Verdict = Verdict.NONE
+    scope: Scope | None = None
+    keyword: str | None = None
+
+
+NOTHING = Reading()
+
+
+class _Role(Enum):
+    STOP = auto()
+    WEAK_STOP = auto()
+    ALL = auto()
+    KEYWORD = auto()
+    POLITE = auto()
+    SUBJECT = auto()
+    FILLER = auto()
+    NEGATION = auto()
+    OTHER = auto()
+
+
+STOPS = frozenset({_Role.STOP, _Role.WEAK_STOP})
+EMPTY = frozenset({_Role.POLITE, _Role.SUBJECT, _Role.FILLER})
+
+
+class _Part(NamedTuple):
+    """A word or phrase of a text, and the sentence that it stands in."""
+
+    role: _Role
+    word: str
+    sentence: int
+
+
+class _Spelling(NamedTuple):
+    """A text as words: as keywords are compared, and without accents as the table is."""
+
+    words: list[str]
+    plain: list[str]
+    text: str  # the words as they were split: a line for each sentence
+
+    def sentences(self) -> list[int]:
+        """The number of the sentence that each word stands in."""
+        return [number for number, line in enumerate(self.text.split("\n")) for _ in line.split()]
+
+
+class _Characters(dict[int, str | None]):
+    """What becomes of each character of a text, worked out once."""
+
+    MOST = 5000  # characters that are remembered: whoever sends all of Unicode fills no memory
+
+    def __init__(self, *, joining: str) -> None:
+        super().__init__()
+        self._joining = joining  # what stands between two letters without parting their word
+
+    def __missing__(self, code: int) -> str | None:
+        made = self._make(chr(code))
+        if len(self) < self.MOST:
+            self[code] = made
+        return made
+
+    def _make(self, char: str) -> str | None:
+        if char in self._joining:
+            return None
+        if char in BORDERS:
+            return "\n"
+        category = unicodedata.category(char)
+        if category in {"Cf", "Me"} or char in VARIATION_SELECTORS or (category == "Cc" and not char.isspace()):
+            return None
+        return char if category[0] in "LNM" else " "
+
+
+BORDERS = frozenset(".!?…;:,\n\r\u2028\u2029")  # between sentences, or parts of one
+APOSTROPHES = "'`\u00b4\u2018\u2019\u201b\u02b9\u02bb\u02bc\u02bd\u2032\uff07"
+HYPHENS = "-_\u2010\u2011"
+VARIATION_SELECTORS = frozenset(map(chr, chain(range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))))
+# Marks that are drawn over any letter, where no letter is composed with them: strokes, circles, accents.
+MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
+JOINED = _Characters(joining=APOSTROPHES + HYPHENS)
+PARTED = _Characters(joining=APOSTROPHES)
+DRAWN_OUT = re.compile(r"(.)\1{2,}")  # STOOOP
+PARTED_WORD = re.compile(r"\w[^\w\s]+\w|_")  # S.T.O.P, KATT-STOP
+
+
+def normalized(text: str) -> str:
+    """A keyword or word as it is compared: its letters and digits alone, without case, single blanks between its words."""
+    return " ".join(_spell(text, JOINED).words)
+
+
+def _spell(text: str, characters: _Characters) -> _Spelling:
+    return _words(text.translate(characters))
+
+
+def _words(shown: str) -> _Spelling:
+    if shown.isascii():
+        shown = shown.lower()
+        words = shown.split()
+        return _Spelling(words, words, shown)
+    shown = MARKS.sub("", unicodedata.normalize("NFC", unicodedata.normalize("NFKC", shown).casefold()))
+    return _Spelling(shown.split(), MARKS.sub("", unicodedata.normalize("NFD", shown)).split(), shown)
+
+
+def _other_spellings(text: str, seen: _Spelling) -> Iterator[_Spelling]:
+    """What else a person may see in a text: `KATT-STOP`, `S.T.O.P`, `S T O P`, `STOOOP`, and STOP in circled letters."""
+    if not text.isascii() and (compatible := unicodedata.normalize("NFKC", text)) != text:
+        yield _spell(compatible, JOINED)
+    if PARTED_WORD.search(text):
+        yield _spell(text, PARTED)
+        yield _words(" ".join("".join(token.translate(JOINED).split()) for token in text.split()))
+    if len(seen.words) <= SHORT and DRAWN_OUT.search(seen.text):
+        yield _words(DRAWN_OUT.sub(r"\1", seen.text))
+    if len(seen.words) > 1 and max(map(len, seen.words)) == 1:
+        yield _words("".join(seen.words))
+
+
+Phrases = dict[str, list[tuple[tuple[str, ...], _Role]]]
+
+
+def _phrases(*several: tuple[_Role, Iterable[str]]) -> Phrases:
+    """Phrases by their first word, the longest first; of equal ones the first that is named counts."""
+    found: dict[tuple[str, ...], _Role] = {}
+    for role, written in several:
+        for one in written:
+            spelled = _spell(one, JOINED).plain
+            if spelled:
+                found.setdefault(tuple(spelled), role)
+    by_first: Phrases = {}
+    for words, role in sorted(found.items(), key=lambda one: -len(one[0])):
+        by_first.setdefault(words[0], []).append((words, role))
+    return by_first
+
+
+def _of(languages: Mapping[str, str]) -> list[str]:
+    return [word for words in languages.values() for word in words.split(",")]
+
+
+def leading_keyword(text: str | None, keywords: Mapping[str, str]) -> str | None:
+    """The keyword that a text begins with, as the config writes it; of several the longest."""
+    words = _spell(text, JOINED).words[:LONGEST_KEYWORD] if text else []
+    for many in range(len(words), 0, -1):
+        if (found := keywords.get(" ".join(words[:many]))) is not None:
+            return found
+    return None
+
+
+def keywords_by_form(keywords: Iterable[str]) -> dict[str, str]:
+    """Configured keywords by the form in which they are compared; those without a letter or digit are left out."""
+    return {form: word for word in keywords if (form := normalized(word))}
+
+
+@dataclass(frozen=True, slots=True)
+class OptOutWords:
+    """The words of the table and those of the config besides."""
+
+    more_stop_words: frozenset[str] = frozenset()
+    more_polite_words: frozenset[str] = frozenset()
+    more_all_words: frozenset[str] = frozenset()
+    _phrases: Phrases = field(init=False, repr=False, compare=False)
+    _stop_starts: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        made = _phrases(
+            (_Role.STOP, self.more_stop_words),
+            (_Role.STOP, _of(table.STOP_WORDS)),
+            (_Role.WEAK_STOP, _of(table.WEAK_STOP_WORDS)),
+            (_Role.ALL, self.more_all_words),
+            (_Role.ALL, _of(table.ALL_WORDS)),
+            (_Role.NEGATION, _of(table.NEGATIONS)),
+            (_Role.POLITE, self.more_polite_words),
+            (_Role.POLITE, _of(table.POLITE_WORDS)),
+            (_Role.SUBJECT, _of(table.SUBJECT_WORDS)),
+            (_Role.FILLER, _of(table.FILLER_WORDS)),
+        )
+        object.__setattr__(self, "_phrases", made)
+        starts = (first for first, phrases in made.items() if any(role in STOPS for _, role in phrases))
+        object.__setattr__(self, "_stop_starts", frozenset(starts))
+
+    def with_more(
+        self, *, stop: Collection[str] = (), polite: Collection[str] = (), everything: Collection[str] = ()
+    ) -> Self:
+        """The same, and these words besides."""
+        return type(self)(
+            self.more_stop_words | frozenset(stop),
+            self.more_polite_words | frozenset(polite),
+            self.more_all_words | frozenset(everything),
+        )
+
+    def read(
+        self,
+        text: str | None,
+        *,
+        keywords: Mapping[str, str] = NO_KEYWORDS,
+        keyword: str | None = None,
+        any_keyword: bool = False,
+        any_keyword_behind: bool = False,
+    ) -> Reading:
+        """What a text says about consent.
+
+        `keywords` are the configured ones, as keywords_by_form() gives them; `keyword` is the one that the provider matched the
+        message to. With `any_keyword` an unknown word beside a stop word is taken for a keyword, with `any_keyword_behind` one
+        behind it. Otherwise such a text is put before a person: `hunger stop` may be a keyword, and may be a sentence.
+        """
+        if not text:
+            return NOTHING
+        shown = _spell(text, JOINED)
+        asked = _Asked(keywords, keyword, any_keyword, any_keyword or any_keyword_behind)
+        reading = self._judge(shown, asked)
+        if reading.verdict is Verdict.OPT_OUT or len(shown.words) > MOST_WORDS:
+            return reading
+        for other in _other_spellings(text, shown):
+            found = self._judge(other, asked)
+            if found.verdict is Verdict.OPT_OUT:
+                return found
+        return reading if len(shown.words) != 1 else _glued(shown.words[0], asked) or reading
+
+    def question(self, text: str) -> str:
+        """A text as two of them are compared for being one question to a person: without what adds nothing."""
+        parts = self._parts(_spell(text, JOINED), NO_KEYWORDS)
+        return " ".join(part.word for part in parts if part.role is not _Role.POLITE)
+
+    def _judge(self, shown: _Spelling, asked: "_Asked") -> Reading:
+        if self._stop_starts.isdisjoint(shown.plain):
+            return NOTHING
+        parts = _without_negated(self._parts(shown, asked.known()))
+        reading = _whole(parts, asked)
+        if reading is not None:
+            return reading
+        if not _unclear(parts, asked):
+            return NOTHING
+        scope, keyword = _reach(parts)
+        return Reading(Verdict.MAYBE_STOP, scope or Scope.SHORT_NUMBER, keyword)
+
+    def _parts(self, shown: _Spelling, known: Mapping[str, str]) -> list[_Part]:
+        parts: list[_Part] = []
+        place, end, sentences = 0, len(shown.words), shown.sentences()
+        while place < end:
+            length, role, word = self._next(shown, place, known)
+            parts.append(_Part(role, word, sentences[place]))
+            place += length
+        return parts
+
+    def _next(self, shown: _Spelling, place: int, known: Mapping[str, str]) -> tuple[int, _Role, str]:
+        """How many words come next as one part, and which; the longest counts, and a stop word before a keyword like it."""
+        length, role = 1, _Role.POLITE if shown.words[place].isdigit() else _Role.OTHER
+        for phrase, of in self._phrases.get(shown.plain[place], ()):
+            if tuple(shown.plain[place : place + len(phrase)]) == phrase:
+                length, role = len(phrase), of
+                break
+        if known:
+            least = length if role not in STOPS and role is not _Role.ALL else length + 1
+            for many in range(min(LONGEST_KEYWORD, len(shown.words) - place), least - 1, -1):
+                if (spelled := known.get(" ".join(shown.words[place : place + many]))) is not None:
+                    return many, _Role.KEYWORD, spelled
+        return length, role, " ".join(shown.words[place : place + length])
+
+
+STANDARD = OptOutWords()
+
+
+class _Asked(NamedTuple):
+    """What a text is held against besides the words."""
+
+    keywords: Mapping[str, str]
+    keyword: str | None
+    any_before: bool
+    any_behind: bool
+
+    def known(self) -> Mapping[str, str]:
+        """The keywords, and the one of the message before them, by the form in which they are compared."""
+        form = normalized(self.keyword) if self.keyword else ""
+        return {**self.keywords, form: self.keyword} if form and self.keyword else self.keywords
+
+
+def _glued(word: str, asked: _Asked) -> Reading | None:
+    """`KATTSTOP` and `STOPPKATT` may be a stop of KATT; `busstop` where BUS is a keyword may not."""
+    if "stop" not in word:
+        return None
+    for form, keyword in asked.known().items():
+        if word in {f"{form}stop", f"{form}stopp", f"stop{form}", f"stopp{form}"}:
+            return Reading(Verdict.MAYBE_STOP, Scope.SUBSCRIPTION, keyword)
+    return None
+
+
+def _without_negated(parts: Sequence[_Part]) -> list[_Part]:
+    """The parts, and the stop words that mean none (don't stop, stopp ikke, stop by) among the others."""
+    return [
+        part._replace(role=_Role.OTHER)
+        if part.role in STOPS and (_negated_before(parts, place) or _negated_behind(parts, place))
+        else part
+        for place, part in enumerate(parts)
+    ]
+
+
+def _negated_before(parts: Sequence[_Part], place: int) -> bool:
+    """`don't stop`, `jeg vil ikke stoppe`; but neither `don't. Stop` nor `don't text me, stop`."""
+    for before in range(place - 1, -1, -1):
+        part = parts[before]
+        if part.sentence != parts[place].sentence:
+            return False
+        if part.role not in {_Role.FILLER, _Role.POLITE}:
+            return part.role is _Role.NEGATION
+    return False
+
+
+def _negated_behind(parts: Sequence[_Part], place: int) -> bool:
+    """`stopp ikke`, `stop by on Friday`; but not `stopp ikke send flere`, which is two sentences."""
+    if place + 1 == len(parts) or parts[place + 1].sentence != parts[place].sentence:
+        return False
+    behind = parts[place + 1]
+    if behind.word in table.VISITS:
+        return True
+    return behind.role is _Role.NEGATION and all(part.role is _Role.POLITE for part in parts[place + 2 :])
+
+
+def _whole(parts: Sequence[_Part], asked: _Asked) -> Reading | None:
+    """The reading of parts that ask to stop, and say nothing else; None for all others."""
+    core = [part for part in parts if part.role is not _Role.POLITE]
+    if not any(part.role in STOPS for part in core):
+        return None
+    strong = core[0].role in STOPS or any(part.role is _Role.STOP for part in core)
+    idle = EMPTY if strong else EMPTY - {_Role.FILLER}
+    rest = [part for part in core if part.role not in STOPS and part.role not in idle]
+    if all(part.role in {_Role.ALL, _Role.KEYWORD} for part in rest):
+        return Reading(Verdict.OPT_OUT, *_reach(rest))
+    if len(core) != 2 or len(rest) != 1 or rest[0].role is not _Role.OTHER:  # noqa: PLR2004 - a stop word and one other.
+        return None
+    taken = asked.any_before if core[0] is rest[0] else asked.any_behind
+    return Reading(Verdict.OPT_OUT, Scope.SUBSCRIPTION, rest[0].word) if taken else None
+
+
+def _reach(parts: Sequence[_Part]) -> tuple[Scope | None, str | None]:
+    """How far a stop with these parts says that it reaches, and the keyword that it names; several are more than can be said."""
+    if any(part.role is _Role.ALL for part in parts):
+        return Scope.PROVIDER, None
+    named = {part.word for part in parts if part.role is _Role.KEYWORD}
+    if len(named) > 1:
+        return Scope.SHORT_NUMBER, None
+    return (Scope.SUBSCRIPTION, named.pop()) if named else (None, None)
+
+
+def _unclear(parts: Sequence[_Part], asked: _Asked) -> bool:
+    """Whether a text that is no stop as a whole may still be one: it is short, and begins or ends with a stop word.
+
+    A sentence that is a stop by itself counts at the beginning and the end of a longer text too.
+    """
+    said = [part for part in parts if part.role not in {_Role.POLITE, _Role.SUBJECT, _Role.KEYWORD}]
+    outer = [part for part in said if part.role not in {_Role.FILLER, _Role.ALL}]
+    if not outer:
+        return False
+    if len(said) <= SHORT and (outer[0].role in STOPS or outer[-1].role in STOPS):
+        return True
+    alone = _Asked(asked.keywords, asked.keyword, any_before=False, any_behind=False)
+    return any(
+        _whole([part for part in parts if part.sentence == end.sentence], alone) is not None
+        for end in (parts[0], parts[-1])
+    )

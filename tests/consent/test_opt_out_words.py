@@ -1,0 +1,453 @@
+# ruff: noqa: RUF001 - the characters that look like others are what these tests are about.
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.consent import opt_out_table as table
+from connector.consent.opt_out_words import STANDARD, OptOutWords, Reading, keywords_by_form, normalized
+from connector.model.consent import Scope
+from connector.model.event import Verdict
+
+NUMBER, PROVIDER, ONE = Scope.SHORT_NUMBER, Scope.PROVIDER, Scope.SUBSCRIPTION
+KEYWORDS = keywords_by_form(["KATT", "STØT", "BLÅ BÆR", "STOP HUNGER", "END HUNGER", "❤"])
+MAYBE = Verdict.MAYBE_STOP
+
+
+def verdict(text, **context):
+    return STANDARD.read(text, **{"keywords": KEYWORDS, **context}).verdict
+
+
+def reading(text, **context):
+    found = STANDARD.read(text, **{"keywords": KEYWORDS, **context})
+    return found.verdict, found.scope, found.keyword
+
+
+WHOLE = [
+    "STOP",
+    "  stopp! ",
+    "\u200bStop.",
+    "opt out",
+    "OPT-OUT",
+    "opt_out",
+    "Opt.Out",
+    "OPTOUT",
+    "StopAll",
+    "stop please",
+    "Please stop",
+    "PLEASE STOP!!!",
+    "Stop. Thank you",
+    "stop it",
+    "stop it now",
+    "stop this",
+    "stop texting me",
+    "stop sending me messages",
+    "Stop sending me texts, please.",
+    "please do stop now",
+    "stop it at once",
+    "I want to stop",
+    "I would like to cancel my subscription, thanks",
+    "can you please stop",
+    "No. Stop",
+    "STOP STOP STOP",
+    "STOP 2002",
+    "end",
+    "END.",
+    "end it",
+    "END please",
+    "please cancel",
+    "unsubscribe me",
+    "quit",
+    "Revoke",
+    "remove me",
+    "stopp nå",
+    "STOP nå takk",
+    "stopp meldinger",
+    "stopp abonnement",
+    "Vennligst stopp abonnementet mitt",
+    "Hei, vennligst avslutt abonnementet mitt. Takk!",
+    "Jeg ønsker å avslutte abonnementet mitt takk",
+    "jeg vil slutte",
+    "SLUTT",
+    "slutt nå",
+    "slutt å sende meg sms",
+    "meld meg av",
+    "avmeld",
+    "avbestill takk",
+    "si opp",
+    "Vær så snill og stopp",
+    "stop nu",
+    "venligst afmeld",
+    "Afmeld mig tak",
+    "FRAMELD",
+    "slut",
+    "vil gerne stoppe",
+    "Hej! Stoppa tack",
+    "sluta skicka sms",
+    "Avsluta prenumerationen",
+    "säg upp",
+    "AVANMÄL",
+    "avanmal",
+    "S.T.O.P",
+    "S T O P",
+    "s-t-o-p",
+    "STOOOP",
+    "stoppppp!!",
+    "ＳＴＯＰ",
+    "𝐒𝐓𝐎𝐏",
+    "ⓈⓉⓄⓅ",
+    "S\u0336T\u0336O\u0336P\u0336",
+    "STOP\x00",
+    "S\u00adTOP",
+    "STOP\ufffd",
+    "STOP\ufe0f",
+    "🛑 STOP 🛑",
+    "STOP👋🏽",
+    "STOP👨‍👩‍👧",
+    "STOP❤️ℹ️Ⓜ️",
+    "«STOP»",
+    "STOP\n",
+    "stop؟",
+    "。stop。",
+]
+
+
+@pytest.mark.parametrize("text", WHOLE)
+def test_a_text_that_only_asks_to_stop_is_an_opt_out(text):
+    assert reading(text) == (Verdict.OPT_OUT, None, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["STOPP ALLE", "stop all", "stop everything", "Stopp alle meldinger, takk", "ALL STOP"]
+)
+def test_a_stop_of_all_is_for_the_whole_provider(text):
+    assert reading(text) == (Verdict.OPT_OUT, PROVIDER, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "KATT STOPP",
+        "stop katt",
+        "KATT, STOP",
+        "KATT,STOP",
+        "STOP: KATT",
+        "KATT-STOP",
+        "Katt/stopp!",
+        "😢 katt 😢 stop",
+        "KATT 200 STOP",
+        "vennligst stopp KATT nå",
+        "Hei! Jeg vil gjerne stoppe katt. Takk",
+        "katt slutt",
+    ],
+)
+def test_a_stop_that_names_a_keyword_is_for_that_one(text):
+    assert reading(text) == (Verdict.OPT_OUT, ONE, "KATT")
+
+
+def test_keywords_of_several_words_and_other_letters_are_named_too():
+    assert reading("BLÅ BÆR stopp") == (Verdict.OPT_OUT, ONE, "BLÅ BÆR")
+    assert reading(unicodedata.normalize("NFD", "stopp blå bær")) == (Verdict.OPT_OUT, ONE, "BLÅ BÆR")
+    assert reading("blå stopp")[0] is MAYBE
+
+
+def test_the_keyword_of_the_message_is_known_in_any_form():
+    for keyword in ("BLÅ", unicodedata.normalize("NFD", "BLÅ"), "blå"):
+        assert reading("BLÅ STOP", keyword=keyword) == (Verdict.OPT_OUT, ONE, keyword)
+
+
+def test_two_keywords_are_both_stopped():
+    assert reading("STOP KATT STØT") == (Verdict.OPT_OUT, NUMBER, None)
+
+
+@pytest.mark.parametrize("text", ["STOP HUNGER", "stop hunger!", "STOP HUNGER 200", "Stop-hunger", "end hunger now"])
+def test_a_text_that_is_a_keyword_is_no_stop(text):
+    assert verdict(text) is Verdict.NONE
+
+
+@pytest.mark.parametrize(
+    "text", ["STOP HUNGER STOP", "stop stop hunger", "Stop hunger, avslutt", "STOP HUNGER please stop"]
+)
+def test_a_keyword_that_holds_a_stop_word_is_stopped_like_any_other(text):
+    assert reading(text) == (Verdict.OPT_OUT, ONE, "STOP HUNGER")
+
+
+@pytest.mark.parametrize("keyword", ["STOP", "stopp!", "OPT OUT", "slutt"])
+def test_no_keyword_takes_a_stop_word_away(keyword):
+    assert reading(keyword, keyword=keyword) == (Verdict.OPT_OUT, None, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "STOP FUGL",
+        "fugl stopp",
+        "we must stop",
+        "stop the war",
+        "Stop! In the name of love",
+        "Stop Hilsen Ola Nordmann",
+        "don't. Stop",
+        "don't text me, stop",
+        "stopp ikke send flere meldinger",
+        "ask mycampaign stop",
+        "the end",
+        "how can I stop",
+        "I want to stop smoking",
+        "nå er det slutt",
+        "jeg orker ikke mer sms, stopp dette",
+        "KATTSTOP",
+        "STOPPKATT",
+        "STOP START",
+        "STOP\nMed vennlig hilsen\nOla Nordmann, styreleder i Oslo og omegn velforening",
+        "I moved abroad last year and have no money any longer at all. Please stop.",
+    ],
+)
+def test_a_short_text_that_begins_or_ends_with_a_stop_word_is_put_before_a_person(text):
+    assert verdict(text) is MAYBE
+
+
+def test_what_may_be_a_stop_reaches_as_far_as_the_text_says_and_in_doubt_further():
+    assert reading("KATT stopp dette tullet")[1:] == (ONE, "KATT")
+    assert reading("stopp alle disse krigene")[1:] == (PROVIDER, None)
+    assert reading("stopp ulven")[1:] == (NUMBER, None)
+
+
+SENTENCES = [
+    # None of them reads as a stop; those of the first part are decided without a person.
+    "don't stop",
+    "Don’t stop!",
+    "dont stop",
+    "don t stop",
+    "DON`T STOP",
+    "please do not stop",
+    "please don't stop texting me",
+    "never stop",
+    "not stop",
+    "I can't stop laughing 😂",
+    "cant stop",
+    "won't stop",
+    "I will never stop",
+    "I do not want to stop",
+    "we must stop this bill",
+    "busstop",
+    "bus-stop",
+    "non-stop",
+    "non stop music",
+    "unstoppable",
+    "he stopped",
+    "stop by on Friday",
+    "Can you stop by?",
+    "can I stop by tomorrow",
+    "have a nice weekend",
+    "my friend Ann",
+    "endless love",
+    "quite right",
+    "They say the rain will not stop before Sunday",
+    "The train had to stop at every single station today",
+    "Stop in the name of love before you break my heart",
+    "endelig",
+    "Endelig fredag!",
+    "ikke stopp",
+    "Ikke stopp!",
+    "stopp ikke",
+    "stopp ikke nå",
+    "kan ikke stoppe",
+    "jeg vil ikke stoppe",
+    "aldri stopp",
+    "uten stopp",
+    "stopp innom på fredag",
+    "stoppested",
+    "Det sluttet å regne",
+    "Vi må stoppe denne krigen sammen",
+    "bussen måtte stoppe tre ganger på veien hjem",
+    "stop ikke",
+    "stop aldrig",
+    "du må ikke stoppe",
+    "kig forbi, eller stop forbi",
+    "jeg vil aldrig afmelde",
+    "sluta inte",
+    "inte sluta",
+    "jag vill inte avsluta",
+    "utan stopp",
+    "slutligen",
+    # These are short and begin or end with a stop word.
+    "the end",
+    "see you at the bus stop",
+    "cancel culture",
+    "stopp ulven",
+    "God slutt",
+    "allt har ett slut",
+    "Stop the war",
+    "will the rain stop",
+]
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+def test_a_sentence_with_a_stop_word_in_it_is_no_opt_out(text):
+    assert verdict(text) is not Verdict.OPT_OUT
+
+
+@pytest.mark.parametrize("text", SENTENCES[: SENTENCES.index("the end")])
+def test_what_is_clearly_no_stop_is_decided_without_a_person(text):
+    assert verdict(text) is Verdict.NONE
+
+
+@pytest.mark.parametrize("text", SENTENCES[SENTENCES.index("the end") :])
+def test_what_is_not_clear_is_put_before_a_person(text):
+    assert verdict(text) is MAYBE
+
+
+@given(where=st.integers(0, 10), char=st.sampled_from("\u00ad\u200b\u200d\u202e\ufe0f\x00"))
+def test_invisible_characters_change_no_reading(where, char):
+    for text in ("ikke stopp", "stopp ulven", "don't stop", "stop by now"):
+        assert verdict(text[:where] + char + text[where:]) is verdict(text)
+
+
+def test_there_are_sixty_sentences():
+    assert len(set(SENTENCES)) >= 60
+
+
+@pytest.mark.parametrize(
+    "text", ["", None, " ", "\u200b", "🙏", "KATT", "KATT 200", "hei", "takk", "12,50", "e-mail me"]
+)
+def test_a_text_without_a_stop_word_is_none(text):
+    assert STANDARD.read(text, keywords=KEYWORDS) == Reading()
+
+
+def test_an_unknown_word_is_a_keyword_only_where_the_provider_says_so():
+    assert verdict("FUGL STOP") is verdict("STOP FUGL") is MAYBE
+    assert reading("FUGL, STOP", any_keyword=True) == (Verdict.OPT_OUT, ONE, "fugl")
+    assert reading("STOP fugl takk", any_keyword_behind=True) == (Verdict.OPT_OUT, ONE, "fugl")
+    assert reading("fugl stop", any_keyword_behind=True)[0] is MAYBE
+    assert reading("don't stop", any_keyword=True)[0] is Verdict.NONE
+    assert reading("stop by", any_keyword=True)[0] is Verdict.NONE
+    assert reading("stop the war", any_keyword=True)[0] is MAYBE
+
+
+def test_the_words_of_the_config_count_besides():
+    words = OptOutWords().with_more(
+        stop=["Basta!", "Geh weg", "slutt nå da"], polite=["per favore"], everything=["tutto"]
+    )
+    for text in ("basta", "BASTA per favore 😡", "geh-weg", "Slutt nå da", "STOP"):
+        assert words.read(text).verdict is Verdict.OPT_OUT
+    assert words.read("basta tutto").scope is PROVIDER
+    assert STANDARD.read("basta").verdict is Verdict.NONE
+    assert words.with_more(stop=["finis"]).read("basta finis").verdict is Verdict.OPT_OUT
+
+
+def test_equal_texts_are_one_question_whatever_is_around_them():
+    one = STANDARD.question("Stop the WAR!")
+    assert one == STANDARD.question("please stop 🙏 the war, thanks") == "stop the war"
+    assert one != STANDARD.question("stop this war")
+
+
+def test_words_of_the_table_stand_in_the_form_in_which_they_are_compared():
+    for languages in (
+        table.STOP_WORDS,
+        table.WEAK_STOP_WORDS,
+        table.ALL_WORDS,
+        table.POLITE_WORDS,
+        table.SUBJECT_WORDS,
+        table.FILLER_WORDS,
+        table.NEGATIONS,
+    ):
+        assert set(languages) == {"en", "no", "da", "sv"}
+        for written in ",".join(languages.values()).split(","):
+            plain = unicodedata.normalize("NFD", written.strip())
+            assert normalized(written) == written.strip() == plain.casefold(), written
+
+
+def test_no_word_means_both_stop_and_start():
+    assert all(verdict(word) is not Verdict.OPT_OUT for word in table.START_WORDS)
+
+
+def test_keywords_without_a_letter_name_nothing():
+    assert keywords_by_form(["❤", "KATT", "Ⅷ"]) == {"katt": "KATT", "viii": "Ⅷ"}
+    assert verdict("❤ STOP") is Verdict.OPT_OUT
+
+
+# Property tests.
+
+STOP_PHRASES = [
+    word.strip() for words in (*table.STOP_WORDS.values(), *table.WEAK_STOP_WORDS.values()) for word in words.split(",")
+]
+INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u202d\u2060\u2066\u2069\ufeff\ufe0e\ufe0f\U000e0020\x00\x07\x1b\x7f"
+EMOJI = "😢👍🛑🙏❤☎⛔🇳🇴🏽👩👨‍✋™©®ℹⓂ㊙🅰\ufffd"
+PUNCTUATION = ".,;:!?\"'«»„“”‘’´`()[]{}<>-_*/\\|~^+=#&%@$€§°…–—―‐‑·•¡¿‹›、。！？؟،؛।"
+decoration = st.text(
+    st.one_of(
+        st.sampled_from(INVISIBLE + EMOJI + PUNCTUATION),
+        st.characters(categories=["Cf", "Po", "Ps", "Pe", "Pi", "Pf", "Pd", "Pc", "Sm", "Sc", "Sk", "So"]),
+    ),
+    max_size=4,
+)
+
+
+@given(
+    phrase=st.sampled_from(STOP_PHRASES),
+    outer=st.tuples(decoration, decoration),
+    blanks=st.lists(st.sampled_from([" ", "  ", "\t", "\n", " \u200b ", "\u00a0"]), min_size=2, max_size=2),
+    capital=st.booleans(),
+    form=st.sampled_from(["NFC", "NFD"]),
+)
+def test_any_decoration_beside_a_stop_word_does_not_matter(phrase, outer, blanks, capital, form):
+    text = outer[0] + (blanks[0] if outer[0] else "") + phrase + (blanks[1] if outer[1] else "") + outer[1]
+    text = unicodedata.normalize(form, text.upper() if capital else text)
+    assert STANDARD.read(text).verdict is Verdict.OPT_OUT
+
+
+@given(phrase=st.sampled_from(STOP_PHRASES), outer=st.tuples(decoration, decoration))
+def test_any_decoration_that_touches_a_stop_word_does_not_matter(phrase, outer):
+    assert STANDARD.read(outer[0] + phrase + outer[1]).verdict is Verdict.OPT_OUT
+
+
+@given(
+    word=st.sampled_from([one for one in STOP_PHRASES if " " not in one]),
+    between=st.lists(decoration, min_size=20, max_size=20),
+)
+def test_any_decoration_between_the_letters_of_a_stop_word_does_not_matter(word, between):
+    text = "".join(letter + around for letter, around in zip(word, between, strict=False))
+    assert STANDARD.read(text).verdict is Verdict.OPT_OUT
+
+
+@given(
+    keyword=st.sampled_from(["KATT", "BLÅ BÆR"]),
+    stop=st.sampled_from(STOP_PHRASES),
+    around=st.lists(decoration, min_size=3, max_size=3),
+    turned=st.booleans(),
+)
+def test_any_decoration_between_a_keyword_and_a_stop_word_does_not_matter(keyword, stop, around, turned):
+    first, second = (stop, keyword) if turned else (keyword, stop)
+    text = f"{around[0]} {first} {around[1]} {second} {around[2]}"
+    assert reading(text)[1:] == (ONE, keyword)
+
+
+POLITE = [word.strip() for words in table.POLITE_WORDS.values() for word in words.split(",")]
+
+
+@given(
+    before=st.lists(st.sampled_from(POLITE), max_size=4),
+    phrase=st.sampled_from(STOP_PHRASES),
+    behind=st.lists(st.sampled_from(POLITE), max_size=4),
+)
+def test_any_courtesies_around_a_stop_word_do_not_matter(before, phrase, behind):
+    assert STANDARD.read(" ".join([*before, phrase, *behind])).verdict is Verdict.OPT_OUT
+
+
+@given(text=st.sampled_from(SENTENCES), outer=st.tuples(decoration, decoration))
+def test_no_decoration_makes_a_stop_of_a_sentence(text, outer):
+    assert STANDARD.read(f"{outer[0]} {text} {outer[1]}").verdict is not Verdict.OPT_OUT
+
+
+@given(st.text())
+def test_no_text_breaks_it(text):
+    STANDARD.read(text, keywords=KEYWORDS, keyword=text, any_keyword=True)
+    STANDARD.question(text)
+
+
+@given(st.text(), st.text())
+def test_a_text_reads_the_same_composed_and_decomposed(text, keyword):
+    composed, decomposed = (unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
+    assert normalized(composed) == normalized(decomposed)
+    assert STANDARD.read(f"{composed} stop").verdict is STANDARD.read(f"{decomposed} stop").verdict
