@@ -18,6 +18,7 @@ from connector.crm.salesforce import crm as salesforce
 from connector.crm.salesforce.settings import SalesforceSettings
 from connector.mapping.context import Context
 from connector.model.problem import Problem, ProblemsFound
+from connector.model.record_number import NumberReader
 from connector.model.schema import CrmSchema
 from connector.providers.messagecloud import provider as messagecloud
 from connector.providers.messagecloud.settings import MessageCloudSettings
@@ -109,6 +110,13 @@ def build_crms(loaded: Loaded) -> dict[str, Crm]:
     """The configured CRMs, by name. Raises ConnectorError for a secret that is not there."""
     region = loaded.settings.default_region
     return {name: CRMS[type(one)].build(name, one, loaded.base, region) for name, one in loaded.crms.items()}
+
+
+def number_reader(loaded: Loaded) -> NumberReader:
+    """What reads the phone fields of the CRMs: in use are `default_region` and the regions of all configured providers."""
+    default = loaded.settings.default_region
+    regions = dict.fromkeys(one.region for one in loaded.providers.values())
+    return NumberReader(default=default, others=tuple(region for region in regions if region != default))
 
 
 def read_schemas(loaded: Loaded) -> dict[str, CrmSchema]:

@@ -1,0 +1,73 @@
+"""Whom the phone field of a CRM's record means, where numbers may be written without their country code."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from connector.model.country import region_of
+from connector.model.phone import Phone, possible_phones
+from connector.model.roles import ConsentFields
+
+
+class RecordNumber(Struct, frozen=True):
+    """What a phone field says."""
+
+    phone: Phone | None = None  # the one person whom it means
+    possible: tuple[Phone, ...] = ()  # everybody whom it may mean
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether it is a number, and nobody can be chosen."""
+        return self.phone is None and bool(self.possible)
+
+    def same_as(self, other: "RecordNumber") -> bool:
+        """Whether both mean the same person, as far as they tell. What is no number is the same as nothing."""
+        return any(one in other.possible for one in self.possible)
+
+
+NO_NUMBER = RecordNumber()
+
+
+class NumberReader(Struct, frozen=True, kw_only=True):
+    """Reads the phone fields of CRM records: a number without its country code by the record's country, else by the installation's."""
+
+    default: str | None = (
+        None  # `default_region` of the config; without it such numbers are not read where no country is told
+    )
+    others: tuple[str, ...] = ()  # the regions of the configured providers, which are in use too
+
+    def read(self, written: object, country: object = None) -> RecordNumber:
+        """The number in a field, by what the record's country field holds.
+
+        A country that is told and not known leaves it open whose number it is.
+        """
+        told = isinstance(country, str) and bool(country.strip())
+        region = region_of(country) if told else None
+        regions = (region,) if region else self._in_use
+        possible = possible_phones(written, regions)
+        clear = len(possible) == 1 and (region is not None or not told or possible == possible_phones(written, ()))
+        return RecordNumber(possible[0] if clear else None, possible) if possible else NO_NUMBER
+
+    def of(self, fields: Mapping[str, Any], consent: ConsentFields, keys: Iterable[object] = ()) -> RecordNumber:
+        """The number in the consent phone field of a record. `keys` are its external IDs: one of them may tell which number it is."""
+        if consent.phone is None:
+            return NO_NUMBER
+        number = self.read(fields.get(consent.phone), fields.get(consent.country) if consent.country else None)
+        return known_by_key(number, keys) if number.is_unclear else number
+
+    @property
+    def _in_use(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.default, *self.others))) if self.default else ()
+
+
+def known_by_key(number: RecordNumber, keys: Iterable[object]) -> RecordNumber:
+    """The number as an external ID of its record tells it: one that is the number of somebody whom it may mean."""
+    for key in keys:
+        for phone in possible_phones(key, ()):
+            if phone in number.possible:
+                return RecordNumber(phone, (phone,))
+    return number
+
+
+NO_REGION = NumberReader()  # reads what bears its country code
