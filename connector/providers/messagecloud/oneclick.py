@@ -18,6 +18,7 @@ from connector.model.exchange import CallFailed, Exchange, Failure, HttpCall, Ht
 from connector.model.operation import Repeat
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.providers.messagecloud.settings import REGION
 from connector.providers.messagecloud.statuses import Status, status_of, trouble_of
 from connector.providers.strict_json import parse_object
 
@@ -127,7 +128,7 @@ def _transaction(reply: Reply, asked_for: str | None) -> Transaction | Trouble:
         status_detail=_text(data.get("detailedStatusCode")),
         price=_amount(data.get("price")),
         short_number=_text(data.get("shortNumber")),
-        msisdn=parse_phone(data.get("recipient"), number_format=NumberFormat.INTERNATIONAL),
+        msisdn=parse_phone(data.get("recipient"), number_format=NumberFormat.INTERNATIONAL, region=REGION),
         created=_time(data.get("created")),
         last_modified=_time(data.get("lastModified")),
     )

@@ -37,6 +37,7 @@ def build(name: str, settings: MessageCloudSettings, reveal: Reveal) -> Provider
         provider=name,
         keywords={plain_words(one): one for one in keywords},
         stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+        region=settings.region,
     )
     locks = build_locks(settings, reveal)
     doors: list[Door] = [FormDoor(name=door, reader=reader, locks=locks) for door in DOORS]

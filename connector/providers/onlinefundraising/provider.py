@@ -22,6 +22,7 @@ def build(name: str, settings: OnlineFundraisingSettings, reveal: Reveal) -> Pro
         provider=name,
         keywords=frozenset(plain_words(one) for one in settings.keywords),
         stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+        region=settings.region,
     )
     published = None
     if settings.address_list is not None:

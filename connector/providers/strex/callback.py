@@ -9,6 +9,7 @@ from connector.model.consent import Scope
 from connector.model.event import Event, Result, Verdict, event_key
 from connector.providers.strex.actions import ACTIONS, REVERSAL, meaning
 from connector.providers.strex.envelope import as_flag, as_phone, as_price, as_time, open_forward
+from connector.providers.strex.settings import REGION
 
 CURRENCY = "NOK"  # the DeliveryReport model has no currency: Strex bills in Norway
 
@@ -20,6 +21,7 @@ class Reader:
     provider: str
     keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones, by their casefolded form
     stop_words: Collection[str] = STOP_WORDS
+    region: str = REGION  # of numbers without their country code
 
     def message(self, body: bytes, received_at: datetime) -> Event:
         """The event of a MasterMOForward; raises Unreadable.
@@ -42,7 +44,7 @@ class Reader:
             received_at=received_at,
             verdict=Verdict.OPT_OUT if stopped else Verdict.NONE,
             action=action,
-            msisdn=as_phone(forward.members.get("sender")),
+            msisdn=as_phone(forward.members.get("sender"), self.region),
             keyword=keyword or named,
             keyword_id=keyword_id,
             service_id=forward.system("ServiceId"),
@@ -74,7 +76,7 @@ class Reader:
             received_at=received_at,
             verdict=verdict,
             action=action,
-            msisdn=as_phone(forward.members.get("recipient")),
+            msisdn=as_phone(forward.members.get("recipient"), self.region),
             keyword=forward.system("Keyword"),
             keyword_id=forward.text("keywordId"),
             service_id=forward.system("ServiceId"),

@@ -25,6 +25,7 @@ def build(name: str, settings: StrexSettings, reveal: Reveal) -> Provider:
         provider=name,
         keywords={one.keyword.casefold(): one.keyword for one in settings.subscriptions},
         stop_words=STOP_WORDS | {plain_words(word) for word in settings.stop_words},
+        region=settings.region,
     )
     locks = build_locks(settings, reveal)
     signature = None
