@@ -108,8 +108,8 @@ def build_providers(loaded: Loaded) -> dict[str, Provider]:
 
 def build_crms(loaded: Loaded) -> dict[str, Crm]:
     """The configured CRMs, by name. Raises ConnectorError for a secret that is not there."""
-    region = loaded.settings.default_region
-    return {name: CRMS[type(one)].build(name, one, loaded.base, region) for name, one in loaded.crms.items()}
+    numbers = number_reader(loaded)
+    return {name: CRMS[type(one)].build(name, one, loaded.base, numbers) for name, one in loaded.crms.items()}
 
 
 def number_reader(loaded: Loaded) -> NumberReader:

@@ -31,6 +31,7 @@ def consent_problems(
 
 def _in_object(document: Document, where: Path_, known: ObjectSchema, fields: ConsentFields) -> Iterator[Problem]:
     named: list[tuple[Path_, str | None]] = [((*where, "flag"), fields.flag), ((*where, "phone"), fields.phone)]
+    named.append(((*where, "country"), fields.country))
     named += [((*where, "along", place), name) for place, name in enumerate(fields.along)]
     for place, name in named:
         if name is not None and known.field(name) is None:

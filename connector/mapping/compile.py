@@ -133,7 +133,7 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
         check_schemas(model, findings, context.schemas)
         models.append((model, findings))
     check_matches_agree(models)
-    feeds = _feeds(files)
+    feeds = _feeds(files, context)
     check_record_paths(models, {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()})
     for _, findings in models:
         found += findings.problems
@@ -222,8 +222,11 @@ def _compile_rule(rule: Rule, number: int, findings: Findings) -> CompiledRule:
     )
 
 
-def _feeds(files: Sequence[CompiledFile]) -> dict[str, dict[str, FeedPlan]]:
-    """What to read of each object: the fields of all files, as often as the most impatient of them wants."""
+def _feeds(files: Sequence[CompiledFile], context: Context) -> dict[str, dict[str, FeedPlan]]:
+    """What to read of each object: the fields of all files, as often as the most impatient of them wants.
+
+    The country of a record tells whose its number is, and so it is read with the number.
+    """
     feeds: dict[str, dict[str, FeedPlan]] = {}
     keys: dict[tuple[str, str], dict[str, None]] = {}
     for file in files:
@@ -239,8 +242,10 @@ def _feeds(files: Sequence[CompiledFile]) -> dict[str, dict[str, FeedPlan]]:
             wanted = file.feed
             name = next((one for one in known if one.casefold() == wanted.object.casefold()), wanted.object)
             before = known.get(name)
+            consent = context.consent_of(crm, name)
+            country = (consent.country,) if consent and consent.country and consent.phone in wanted.fields else ()
             known[name] = FeedPlan(
-                fields=_union((*(before.fields if before else ()), *wanted.fields)),
+                fields=_union((*(before.fields if before else ()), *wanted.fields, *country)),
                 key_fields=tuple(keys.get((crm, name.casefold()), ())),
                 every=min(before.every, wanted.every) if before else wanted.every,
             )

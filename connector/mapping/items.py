@@ -71,6 +71,7 @@ class WriteItem:
         tuple[str, str | None], ...
     ] = ()  # relationships that it writes, with the parent's type where it is told
     match: MatchForm | None = None
+    country: str | None = None  # of a match: the field with the record's country, which a number may lack
 
     @property
     def values(self) -> tuple[FieldValue, ...]:

@@ -3,13 +3,14 @@
 from typing import Any
 
 from connector.mapping.conditions import compile_when
-from connector.mapping.context import Context, Findings, Where
+from connector.mapping.context import Findings, Where
 from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single
 from connector.mapping.items import CommandItem, CompiledItem, WriteItem
 from connector.mapping.matches import check_match
 from connector.mapping.rules import Command, Rule, Update, Upsert
 from connector.mapping.values import fold, text
 from connector.model.operation import ID_FIELD, MATCHED_BY, IfNone
+from connector.model.roles import ConsentFields
 
 CHANGES_PRICE = "changesubscriberprice"  # the command that needs a price (Strex Connect, "Service commands")
 
@@ -67,7 +68,8 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
             findings.add(
                 (*where, group, key.name), "key-set", "the key field is written by `key`", "take it out", key=True
             )
-    consent, flag, opted_out = _consent(context, sink, name, (*item.set, *create))
+    declared = context.consent_of(sink, name)
+    consent, flag, opted_out = _consent(declared, (*item.set, *create))
     if consent and rule.consent is None:
         first = next(field for field in (*item.set, *create) if field in consent)
         group = "set" if first in item.set else "create"
@@ -92,6 +94,7 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
         flag=flag,
         opted_out=opted_out,
         match=item.match,
+        country=declared.country if item.match and declared else None,
         parents=_parents({**create, **item.set}),
     )
 
@@ -101,9 +104,8 @@ def _parents(fields: dict[str, Any]) -> tuple[tuple[str, str | None], ...]:
     return tuple((name, value.get("type")) for name, value in fields.items() if isinstance(value, dict))
 
 
-def _consent(context: Context, sink: str, name: str, fields: tuple[str, ...]) -> tuple[frozenset[str], str | None, str]:
+def _consent(declared: ConsentFields | None, fields: tuple[str, ...]) -> tuple[frozenset[str], str | None, str]:
     """Of these fields those that bear consent, the flag among them, and its value that means out."""
-    declared = context.consent_of(sink, name)
     if declared is None:
         return frozenset(), None, ""
     bearing = {field.casefold() for field in declared.all}
