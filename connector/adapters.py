@@ -147,6 +147,7 @@ def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = No
         consent_fields={name: one.consent for name, one in loaded.crms.items()},
         schemas=schemas or {},
         timezone=loaded.settings.timezone,
-        region=loaded.settings.default_region,
         clock_tolerance=loaded.settings.consent.clock_tolerance,
+        numbers=number_reader(loaded),
+        regions={name: one.region for name, one in loaded.providers.items()},
     )

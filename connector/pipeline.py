@@ -247,7 +247,9 @@ class Road:
         return went
 
     async def _settle(self, outlet: Outlet, units: Sequence[Unit], tasks: Sequence[Errand], went: Round) -> int:
-        settled = settlements(units, tasks, went.sent, feeds=self.rules.feeds, consent=self._consent)
+        settled = settlements(
+            units, tasks, went.sent, feeds=self.rules.feeds, consent=self._consent, numbers=self._numbers
+        )
         await self._store.outbox.settle(settled, now=self._around.now())
         for fact in told(units, settled, now=self._around.now()):
             self._tell(fact)

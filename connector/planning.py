@@ -23,6 +23,7 @@ from connector.model.lifecycle import EventState
 from connector.model.operation import Operation, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.plan import Intents, Known, Plan
+from connector.model.record_number import UNCLEAR_NUMBER
 
 
 def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -> Plan:
@@ -40,6 +41,8 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
             detail=f"record {event.properties.get('merged')} was merged into {event.record.get('Id')}, one of them was opted "
             "out, and what is left is not: set the flag there if the opt-out holds, then discard this",
         )
+    if event.number_is_unclear and event.verdict is Verdict.OPT_OUT:
+        return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=UNCLEAR_NUMBER)
     ledger = decisions(known.ledger)
     standing = stand(ledger)
     word = event.verdict

@@ -8,8 +8,7 @@ from typing import Any
 
 from connector.model.event import Event, Verdict, event_key
 from connector.model.operation import ID_FIELD, MATCHED_BY, RecordWrite
-from connector.model.phone import Phone
-from connector.model.record_number import NO_REGION, NumberReader
+from connector.model.record_number import NO_REGION, NumberReader, RecordNumber
 from connector.model.roles import ConsentFields, Feed, Row, Shadow
 
 CHANGED = "change"
@@ -189,7 +188,7 @@ def read_rows(
 
 
 def change_event(
-    reading: Reading, *, crm: str, object_name: str, msisdn: Phone | None, poll: str, unique: str, received_at: datetime
+    reading: Reading, *, crm: str, object_name: str, number: RecordNumber, poll: str, unique: str, received_at: datetime
 ) -> Event:
     """The event that a change becomes.
 
@@ -205,7 +204,8 @@ def change_event(
         verdict=change.verdict,
         received_at=received_at,
         occurred_at=row.stamp,
-        msisdn=msisdn,
+        msisdn=number.phone,
+        number_is_unclear=number.is_unclear,
         object=object_name,
         record={"Id": row.record_id, **row.fields},
         changed=change.fields,

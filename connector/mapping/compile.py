@@ -193,6 +193,8 @@ def _compile_file(model: MappingFile, findings: Findings) -> CompiledFile:
     crm = sources[0].partition(".")[0]
     providers = tuple(findings.context.commands)
     feed = model.feed
+    consent = findings.context.consent_of(crm, feed.object) if feed else None
+    findings.numbers = findings.context.numbers_of(consent)
     return CompiledFile(
         name=findings.document.file,
         sources=sources,
@@ -203,7 +205,8 @@ def _compile_file(model: MappingFile, findings: Findings) -> CompiledFile:
             sources=sources,
             object=feed.object if feed else None,
             provider=providers[0] if len(providers) == 1 else None,
-            consent=findings.context.consent_of(crm, feed.object) if feed else None,
+            consent=consent,
+            numbers=findings.numbers,
         ),
     )
 

@@ -160,7 +160,8 @@ def _command(item: Command, label: str, where: Where, findings: Findings) -> Com
         keyword=optional("keyword", item.keyword),
         price=optional("price", item.price),
         skip_missing=item.if_missing == "skip",
-        region=context.region,
+        own=findings.numbers.names_own(item.phone),
+        numbers=findings.numbers,
     )
 
 

@@ -21,7 +21,7 @@ OPEN_FIELDS = frozenset({"properties", "lookup", "record"})  # what is below the
 CONSENT = ("remaining", "verdict", "scope")  # what the ledger adds to the event
 # A member's `_value_` is its plain value, at a third of the cost of asking for `value`.
 VALUES = {"verdict": "verdict._value_", "result": "result._value_"}
-HIDDEN = frozenset({"batch"})  # how it was read, and nothing that the sender said
+HIDDEN = frozenset({"batch", "number_is_unclear"})  # how it was read, and nothing that the sender said
 EVENT_FIELDS = tuple(one.name for one in fields(Event) if one.name not in HIDDEN)
 TEXTS = frozenset(one.name for one in fields(Event) if one.type in {str, str | None}) | {*VALUES, "msisdn"}
 

@@ -14,7 +14,7 @@ from connector.consent.merges import merges_of, review_event, taken_over
 from connector.delivery.peers import Watch
 from connector.model.event import Event, Verdict
 from connector.model.phone import Phone
-from connector.model.record_number import NumberReader
+from connector.model.record_number import NO_NUMBER, NumberReader, RecordNumber
 from connector.model.roles import Feed, Page, Row
 from connector.steps.keeping import entry
 from connector.store.following import FollowStep, Seen
@@ -79,9 +79,12 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowS
     watch, cursor, numbers = asked.watch, asked.cursor, asked.numbers
     feed, consent = watch.feed, watch.consent
 
-    def number(fields: Mapping[str, Any]) -> Phone | None:
+    def whose(fields: Mapping[str, Any]) -> RecordNumber:
         keys = [fields.get(name) for name in feed.key_fields]
-        return numbers.of(fields, consent, keys).phone if consent else None
+        return numbers.of(fields, consent, keys) if consent else NO_NUMBER
+
+    def number(fields: Mapping[str, Any]) -> Phone | None:
+        return whose(fields).phone
 
     later = _later(asked, page, seen, now)
     rows = [row for row in page.rows if row.record_id not in later]
@@ -104,9 +107,9 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowS
         no_news=taken_over(merges, consent, number),
         in_review={merge.survivor_id for merge, _ in lost},
     ):
-        phone = number(one.row.fields)
+        read = whose(one.row.fields)
         if not one.row.deleted:
-            shadows.extend(_known(one, feed, phone))
+            shadows.extend(_known(one, feed, read.phone))
             if consent and consent.phone in one.change.fields:
                 moved.append(one.row.record_id)
         # Who sets the flag and deletes the record at once has opted the donor out; nothing else of a deleted record counts.
@@ -117,7 +120,7 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowS
                     one,
                     crm=feed.crm,
                     object_name=feed.object,
-                    msisdn=phone,
+                    number=read,
                     poll=poll,
                     unique=uuid4().hex,
                     received_at=now,
