@@ -83,8 +83,8 @@ def possible_phones(
 ) -> tuple[Phone, ...]:
     """Everybody whom a text may mean; one where it is clear, none where it is no number.
 
-    `regions` are the countries that a number without its country code may be of. Several numbers in one text mean whoever all of
-    them may mean; where that is nobody, any of them.
+    `regions` are the countries that a number without its country code may be of, the likeliest first. Several numbers in one text
+    mean whoever all of them may mean; where that is nobody, any of them.
     """
     if isinstance(text, Phone):
         return (text,)
@@ -137,14 +137,21 @@ def _means(one: WrittenNumber, regions: Sequence[str], number_format: NumberForm
     if one.international:
         phone = _with_country_code(one)
         return (phone,) if phone else ()
-    without_plus = number_format is NumberFormat.INTERNATIONAL
-    for in_use in (phonenumbers.is_valid_number, _fits_its_plan):
-        possible = dict.fromkeys(phone for region in regions if (phone := _of_country(one, region, in_use)))
-        if without_plus and (phone := _without_plus(one, regions)):
+    abroad = _without_plus(one, regions) if number_format is NumberFormat.INTERNATIONAL else None
+    if abroad is not None and abroad.e164.startswith(tuple(f"+{code}" for code in _codes(regions))):
+        return (abroad,)
+    possible = dict.fromkeys(phone for region in regions if (phone := _of_country(one, region, _is_in_use)))
+    if abroad is not None:
+        possible[abroad] = None
+    # libphonenumber does not know every number that is given out: at home, and where it knows none, a number of the plan will do.
+    for region in regions if not possible else regions[:1]:
+        if phone := _of_country(one, region, _fits_its_plan):
             possible[phone] = None
-        if possible:
-            return tuple(possible)
-    return ()
+    return tuple(possible)
+
+
+def _is_in_use(number: phonenumbers.PhoneNumber) -> bool:
+    return phonenumbers.is_valid_number(number)
 
 
 def _with_country_code(one: WrittenNumber) -> Phone | None:
@@ -158,7 +165,7 @@ def _with_country_code(one: WrittenNumber) -> Phone | None:
     code = str(number.country_code)
     behind = one.digits[len(code) :]
     shorter = _parse(f"+{code}{behind[1:]}", None) if behind.startswith("0") else None
-    for in_use in (phonenumbers.is_valid_number, _fits_its_plan):
+    for in_use in (_is_in_use, _fits_its_plan):
         for either in (number, shorter):
             if either is not None and in_use(either):
                 return _phone(either)
@@ -178,8 +185,7 @@ def _without_plus(one: WrittenNumber, regions: Iterable[str]) -> Phone | None:
         return None
     if phonenumbers.is_valid_number(number):
         return _phone(number)
-    expected = number.country_code in {phonenumbers.country_code_for_region(region) for region in regions}
-    return _with_country_code(one) if expected else None
+    return _with_country_code(one) if number.country_code in _codes(regions) else None
 
 
 def _fits_its_plan(number: phonenumbers.PhoneNumber) -> bool:
@@ -201,6 +207,10 @@ def _of_country(one: WrittenNumber, region: str, in_use: Callable[[phonenumbers.
             national = phonenumbers.national_significant_number(number)
             return _phone(number) if len(national) >= LEAST else None
     return None
+
+
+def _codes(regions: Iterable[str]) -> set[int]:
+    return {phonenumbers.country_code_for_region(region) for region in regions}
 
 
 def _behind(before: Iterable[WrittenNumber], one: WrittenNumber) -> Iterable[Phone]:
