@@ -39,7 +39,7 @@ CURES: dict[Reason, str] = {
     Reason.UNKNOWN: f"the CRM's own words are beside this: mend what they tell of, {RETRY}",
     Reason.MISSING_KEY: f"the event lacks what names the record: mend the mapping or say `if_missing: skip`, {RETRY}",
     Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does; "
-    "what could not even be planned is planned again by `connector dead retry` when its cause is mended",
+    "what could not even be planned is planned again by `connector parked release` when its cause is mended",
     Reason.BUG: "this is a fault of the connector: report the detail; after an update, `connector dead retry`",
 }
 

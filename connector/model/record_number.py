@@ -30,7 +30,7 @@ NO_NUMBER = RecordNumber()
 # What a person is told. The record is looked at again by its feed, which may take as long as the feed's pause.
 UNCLEAR_NUMBER = (
     "the number of the record may mean several people: write one number there, with its country code, or fill in the field "
-    "that `country:` of consent_fields names; then retry this"
+    "that `country:` of consent_fields names, then release this"
 )
 
 

@@ -80,6 +80,9 @@ REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0
 DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead' AND {PARKED_PLANLESS}
     AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
+REPLAN_PARKED = f"""UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE state = 'dead' AND {PARKED_PLANLESS}
+    AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
+    AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
 DISCARD = "UPDATE units SET state = 'discarded', in_doubt = 0 WHERE id IN (SELECT value FROM json_each(?))"
 
 
@@ -168,9 +171,17 @@ class DeadLetters:
         return await self._writer.run(work)
 
     async def release(self, event_ids: Sequence[int] | None = None, *, now: datetime) -> int:
-        """Send what is parked: of these events, or all. Answers how many units that were."""
+        """Send what is parked: of these events, or all; what could not be planned is planned again.
+
+        Answers how many dead letters that were.
+        """
         chosen = {**_chosen(event_ids, None), "parked": 1}
-        return await self._writer.run(lambda connection: _revive(connection, chosen, now))
+
+        def work(connection: sqlite3.Connection) -> int:
+            replanned = connection.execute(REPLAN_PARKED, {"ids": chosen["ids"]}).rowcount
+            return replanned + _revive(connection, chosen, now)
+
+        return await self._writer.run(work)
 
     async def discard(self, event_ids: Sequence[int] | None = None, *, now: datetime) -> int:
         """Never send what is parked: of these events, or all. The ledger hears that it failed, and nothing more is owed.
