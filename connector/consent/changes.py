@@ -8,7 +8,7 @@ from typing import Any
 
 from connector.model.event import Event, Verdict, event_key
 from connector.model.operation import ID_FIELD, MATCHED_BY, RecordWrite
-from connector.model.record_number import NO_REGION, NumberReader, RecordNumber
+from connector.model.record_number import NO_REGION, NumberReader, RecordNumber, known_by_key
 from connector.model.roles import ConsentFields, Feed, Row, Shadow
 
 CHANGED = "change"
@@ -173,7 +173,8 @@ def read_rows(
         in_doubt = {name: list(values) for name, values in (no_news or {}).get(row.record_id, {}).items()}
         names = [(name, str(row.fields.get(name) or "").casefold()) for name in feed.key_fields]
         country = row.fields.get(consent.country) if consent and consent.country else None
-        phones = {numbers.read(row.fields.get(name), country).phone for name in matched}
+        keys = [row.fields.get(name) for name in feed.key_fields]
+        phones = {known_by_key(numbers.read(row.fields.get(name), country), keys).phone for name in matched}
         matches = [(MATCHED_BY, phone.e164) for phone in phones if phone is not None]
         for key in [*names, (ID_FIELD, row.record_id[:SHORT_ID]), *matches]:
             for one, several in by_record.get(key, {}).items():

@@ -140,13 +140,16 @@ def _means(one: WrittenNumber, regions: Sequence[str], number_format: NumberForm
     abroad = _without_plus(one, regions) if number_format is NumberFormat.INTERNATIONAL else None
     if abroad is not None and abroad.e164.startswith(tuple(f"+{code}" for code in _codes(regions))):
         return (abroad,)
-    possible = dict.fromkeys(phone for region in regions if (phone := _of_country(one, region, _is_in_use)))
+    # libphonenumber does not know every number that is given out: at home, and where it knows none, a number of the plan will do.
+    possible = dict.fromkeys(
+        phone
+        for place, region in enumerate(regions)
+        if (phone := _of_country(one, region, _fits_its_plan if place == 0 else _is_in_use))
+    )
     if abroad is not None:
         possible[abroad] = None
-    # libphonenumber does not know every number that is given out: at home, and where it knows none, a number of the plan will do.
-    for region in regions if not possible else regions[:1]:
-        if phone := _of_country(one, region, _fits_its_plan):
-            possible[phone] = None
+    if not possible:
+        possible = dict.fromkeys(phone for region in regions if (phone := _of_country(one, region, _fits_its_plan)))
     return tuple(possible)
 
 
@@ -189,14 +192,14 @@ def _without_plus(one: WrittenNumber, regions: Iterable[str]) -> Phone | None:
 
 
 def _fits_its_plan(number: phonenumbers.PhoneNumber) -> bool:
-    """Whether a number may be given out in its country, now or later."""
+    """Whether a number is in use in its country, or may be given out there."""
     national = phonenumbers.national_significant_number(number)
     if number.country_code == NORTH_AMERICA:
         return AREA_AND_EXCHANGE.fullmatch(national) is not None
     region = phonenumbers.region_code_for_country_code(number.country_code or 0)
     plan = phonenumbers.PhoneMetadata.metadata_for_region(region, None)
     pattern = plan.general_desc.national_number_pattern if plan and plan.general_desc else None
-    return pattern is not None and re.fullmatch(pattern, national) is not None
+    return (pattern is not None and re.fullmatch(pattern, national) is not None) or _is_in_use(number)
 
 
 def _of_country(one: WrittenNumber, region: str, in_use: Callable[[phonenumbers.PhoneNumber], bool]) -> Phone | None:
