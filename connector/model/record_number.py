@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import phonenumbers
 from msgspec import Struct
 
 from connector.model.country import region_of
@@ -60,6 +61,18 @@ class NumberReader(Struct, frozen=True, kw_only=True):
             return NO_NUMBER
         number = self.read(fields.get(consent.phone), fields.get(consent.country) if consent.country else None)
         return known_by_key(number, keys) if number.is_unclear else number
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """Of the regions in use those between which a mobile number without its country code does not tell, by its form."""
+        found: dict[str, None] = {}
+        for region in self._in_use:
+            example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+            number = phonenumbers.national_significant_number(example) if example else ""
+            meant = [one for one in self._in_use if possible_phones(number, (one,))]
+            if len(possible_phones(number, self._in_use)) > 1:
+                found |= dict.fromkeys(meant)
+        return tuple(found)
 
     @property
     def _in_use(self) -> tuple[str, ...]:
