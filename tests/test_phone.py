@@ -162,6 +162,9 @@ def test_two_numbers_in_one_text_mean_nobody(number, other):
         True,
         12.5,
         "9" * 200,
+        10**16,
+        pytest.param(10**5000, id="an endless number"),
+        -4790000001,
     ],
 )
 def test_what_cannot_be_a_number_is_nobodys(text):
@@ -241,7 +244,9 @@ def test_an_external_id_tells_whose_an_unclear_number_is():
     record = {"Mobile": "90 00 06 77"}
     assert READER.of(record, consent).is_unclear
     assert READER.of(record, consent, [None, "x-1", "+4590000677"]).phone == Phone("+4590000677")
+    assert READER.of(record, consent, ["donor-4590000677"]).phone == Phone("+4590000677")
     assert READER.of(record, consent, ["+4590000678"]).is_unclear
+    assert READER.of(record, consent, ["+4590000677 +4790000677"]).is_unclear
     assert READER.of({**record, "Country": "NO"}, consent, ["+4590000677"]).phone == Phone("+4790000677")
 
 

@@ -27,7 +27,7 @@ class EventNumbers:
         region = self.regions.get(event.provider)
         reader = self.reader if region is None else NumberReader(default=region)
         number, own = reader.read(text(value), country), event.msisdn
-        return known_by_key(number, [own]) if own is not None and number.is_unclear else number
+        return number if own is None else known_by_key(number, [own.e164])
 
     def of_record(self, record: Mapping[str, Any]) -> RecordNumber:
         """The number in the consent phone field of a record."""

@@ -16,6 +16,7 @@ USUAL = re.compile(r"\+(?:4[57][2-9][0-9]{7}|467[0-9]{8}|447[0-9]{9}|1[2-9][0-9]
 # The same without a plus. In Norway and Denmark no number without its country code has ten digits.
 USUAL_AT_HOME = {region: re.compile(r"4[57][2-9][0-9]{7}") for region in ("NO", "DK")}
 LEAST = 6  # digits of a person's number without its country code; what is shorter belongs to a service, such as 02800 in Norway
+TOO_MANY_DIGITS = 10**16  # ITU-T E.164: a number has 15 digits at the most
 LEAST_BESIDE = 7  # digits of what may be a second number in one field; fewer are a remark, such as a house number
 # How much of a number exists, from libphonenumber: of a length that its country has, or longer. Norway's machine numbers have twelve
 # digits, and libphonenumber knows eight.
@@ -88,7 +89,11 @@ def possible_phones(
     """
     if isinstance(text, Phone):
         return (text,)
-    if isinstance(text, bool) or not isinstance(text, str | int):
+    if (
+        isinstance(text, bool)
+        or not isinstance(text, str | int)
+        or (isinstance(text, int) and not 0 < text < TOO_MANY_DIGITS)
+    ):
         return ()
     plain = str(text)
     if USUAL.fullmatch(plain):

@@ -60,7 +60,7 @@ class NumberReader(Struct, frozen=True, kw_only=True):
         if consent.phone is None:
             return NO_NUMBER
         number = self.read(fields.get(consent.phone), fields.get(consent.country) if consent.country else None)
-        return known_by_key(number, keys) if number.is_unclear else number
+        return known_by_key(number, keys)
 
     @property
     def alike(self) -> tuple[str, ...]:
@@ -80,11 +80,12 @@ class NumberReader(Struct, frozen=True, kw_only=True):
 
 
 def known_by_key(number: RecordNumber, keys: Iterable[object]) -> RecordNumber:
-    """The number as an external ID of its record tells it: one that is the number of somebody whom it may mean."""
-    for key in keys:
-        for phone in possible_phones(key, ()):
-            if phone in number.possible:
-                return RecordNumber(phone, (phone,))
+    """The number as an external ID of its record tells it: one that holds the digits of somebody whom it may mean."""
+    if number.is_unclear:
+        for key in keys:
+            named = [phone for phone in number.possible if phone.e164.removeprefix("+") in str(key)]
+            if len(named) == 1:
+                return RecordNumber(named[0], (named[0],))
     return number
 
 

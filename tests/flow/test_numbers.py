@@ -239,6 +239,8 @@ async def test_an_opt_out_that_may_be_for_another_record_too_is_done_and_a_perso
     await released(two)
     assert [await two.flag(one) for one in (certain, perhaps)] == [True, True]
     assert letters(two) == []
+    await two.poll()
+    assert await two.orders() == []
 
 
 async def test_an_external_id_tells_whose_a_number_without_its_country_is(two):
