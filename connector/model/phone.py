@@ -74,11 +74,6 @@ def parse_phone(
     return _only(possible_phones(text, regions, number_format=number_format))
 
 
-def phone_as_written(text: object, region: str | None) -> Phone | None:
-    """A number as people write it in a CRM: with its country code, or as one of the configured country."""
-    return parse_phone(text, number_format=NumberFormat.NATIONAL, region=region)
-
-
 def possible_phones(
     text: object, regions: Sequence[str], *, number_format: NumberFormat = NumberFormat.NATIONAL
 ) -> tuple[Phone, ...]:
