@@ -199,6 +199,7 @@ def test_the_first_digits_of_a_number_are_not_taken_for_another_country(text, re
         ("47580000000000", "NO", "+47580000000000"),  # a machine
         ("+47580000000000", None, "+47580000000000"),
         ("4700000001", "NO", "+4700000001"),  # one of Strex's numbers for tests
+        ("4700000001", "DK", None),
         ("A90000001", "NO", None),  # an alias
         ("43123456", "DK", None),  # in Denmark, or in Austria
     ],

@@ -91,6 +91,19 @@ def test_an_opt_out_of_ours_that_is_under_way_is_no_change_of_whoever_has_the_nu
     assert bool(reading.change) is told
 
 
+def test_the_key_of_a_record_tells_whether_an_opt_out_of_ours_is_for_its_unclear_number():
+    phone = Phone("+4590000001")
+    match = Match(phone=phone, fields=("Mobile",), none=IfNone.SKIP, many=IfMany.PARK)
+    write = RecordWrite(sink="crm", object="Contact", key_field="Other", key="x", set={"Out": True}, match=match)
+    feed = SimpleNamespace(fields=("Mobile", "Out"), key_fields=("Key__c",))
+    both = NumberReader(default="NO", others=("DK",))
+    for key, told in (("+4590000001", False), ("+4790000001", True), (None, True)):
+        row = Row(record_id="003A", stamp=None, fields={"Mobile": "90 00 00 01", "Out": True, "Key__c": key})
+        shadows = {"003A": {"Mobile": "90 00 00 01", "Out": False}}
+        (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows=shadows, under_way=[write], numbers=both)
+        assert bool(reading.change) is told
+
+
 def read(row_id, key, shadow, **values):
     feed = SimpleNamespace(fields=FIELDS, key_fields=())
     row = Row(record_id=row_id, stamp=None, fields=values)

@@ -252,6 +252,12 @@ async def test_an_external_id_tells_whose_a_number_without_its_country_is(two):
     await danish(two, "TIFO STOP")
     assert await two.flag(dane)
     assert letters(two) == []
+    other = await two.person(LastName="Dorte", MobilePhone="90 00 06 78", SMS_Key__c="+4590000678")
+    await two.poll()
+    await two.person(Id=other, SMS_Opt_Out__c=True)
+    await two.poll()
+    assert await commanded(two) == ["+4590000678"]
+    assert letters(two) == []
 
 
 async def test_the_country_of_the_record_tells_whose_its_number_is(told):
