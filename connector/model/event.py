@@ -69,7 +69,7 @@ class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
     )  # of a change in the CRM: Id and the feed's fields as they are now
     changed: tuple[str, ...] = ()  # of a change in the CRM: which of these fields changed
     number_is_unclear: bool = (
-        False  # of a change in the CRM: its phone field may mean several people, and msisdn is none of them
+        False  # of a change in the CRM: its phone field may mean several people, so that msisdn is None
     )
     batch: str | None = None  # of a change in the CRM: the poll that showed it
 

@@ -65,8 +65,8 @@ def parse_phone(
 ) -> Phone | None:
     """Read a number as a source writes it; None where it is no phone number (a short number, an alias), or may mean several people.
 
-    A number with `+` or `00` is read as international whatever the format says. Unusual but possible lengths, such as
-    Norway's twelve-digit machine numbers, are kept as they are: a number is never dropped for being rare.
+    A number with `+` or `00` is read as international whatever the format says. What cannot exist is None; what a program writes
+    with its country code and is longer than libphonenumber knows, such as Norway's machine numbers of twelve digits, is kept.
     """
     if type(text) is str and USUAL.fullmatch(text):
         return Phone(text)
@@ -217,6 +217,7 @@ def _codes(regions: Iterable[str]) -> set[int]:
 
 
 def _behind(before: Iterable[WrittenNumber], one: WrittenNumber) -> Iterable[Phone]:
+    """Whom a number means where one of the digit groups before it is its country code."""
     for code in before:
         number = None if one.international else _parse(f"+{code.digits}{one.digits}", None)
         if number is not None and phonenumbers.is_valid_number(number):

@@ -38,9 +38,7 @@ UNCLEAR_NUMBER = (
 class NumberReader(Struct, frozen=True, kw_only=True):
     """Reads the phone fields of CRM records: a number without its country code by the record's country, else by the installation's."""
 
-    default: str | None = (
-        None  # `default_region` of the config; without it such numbers are not read where no country is told
-    )
+    default: str | None = None  # `default_region`; without it they are not read where the record tells no country
     others: tuple[str, ...] = ()  # the regions of the configured providers, which are in use too
 
     def read(self, written: object, country: object = None) -> RecordNumber:
