@@ -20,6 +20,7 @@ from connector.crm.salesforce.settings import SalesforceSettings
 from connector.mapping.compile import Ruleset, load_mappings
 from connector.mapping.context import Context
 from connector.model.problem import Problem, ProblemsFound
+from connector.model.record_number import NumberReader
 from connector.model.schema import CrmSchema
 from connector.providers.messagecloud import provider as messagecloud
 from connector.providers.messagecloud.settings import MessageCloudSettings
@@ -118,8 +119,15 @@ def opt_out_words(loaded: Loaded) -> OptOutWords:
 
 def build_crms(loaded: Loaded) -> dict[str, Crm]:
     """The configured CRMs, by name. Raises ConnectorError for a secret that is not there."""
-    region = loaded.settings.default_region
-    return {name: CRMS[type(one)].build(name, one, loaded.base, region) for name, one in loaded.crms.items()}
+    numbers = number_reader(loaded)
+    return {name: CRMS[type(one)].build(name, one, loaded.base, numbers) for name, one in loaded.crms.items()}
+
+
+def number_reader(loaded: Loaded) -> NumberReader:
+    """What reads the phone fields of the CRMs: in use are `default_region` and the regions of all configured providers."""
+    default = loaded.settings.default_region
+    regions = dict.fromkeys(one.region for one in loaded.providers.values())
+    return NumberReader(default=default, others=tuple(region for region in regions if region != default))
 
 
 def read_schemas(loaded: Loaded) -> dict[str, CrmSchema]:
@@ -152,8 +160,9 @@ def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = No
         one_way=frozenset(name for name, one in loaded.crms.items() if one.direction == "one_way"),
         schemas=schemas or {},
         timezone=loaded.settings.timezone,
-        region=loaded.settings.default_region,
         clock_tolerance=loaded.settings.consent.clock_tolerance,
+        numbers=number_reader(loaded),
+        regions={name: one.region for name, one in loaded.providers.items()},
     )
 
 

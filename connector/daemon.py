@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from connector.adapters import Loaded, build_crms, build_providers, load_config, load_rules
+from connector.adapters import Loaded, build_crms, build_providers, load_config, load_rules, number_reader
 from connector.control import Control
 from connector.control.drift import Drift
 from connector.control.needs import needs
@@ -85,7 +85,7 @@ async def open_house(
             Terms(
                 configured=tuple(one for provider in providers.values() for one in provider.subscriptions),
                 most_commands=settings.consent.max_commands_per_poll,
-                region=settings.default_region,
+                numbers=number_reader(loaded),
                 consent={name: crm.consent_fields for name, crm in house.crms.items()},
                 askers={name: one.asker for name, one in providers.items() if one.asker is not None},
             ),

@@ -25,6 +25,7 @@ from connector.model.facts import Followed, Tell, TurnedAway, Wrote
 from connector.model.lifecycle import EventState
 from connector.model.operation import Operation
 from connector.model.outcome import Reason, Retry
+from connector.model.record_number import NumberReader
 from connector.model.roles import LOOK, Asker, ConsentFields, Door, Notice
 from connector.steps.allowance import claim
 from connector.steps.asking import ask_loop, put_questions
@@ -51,7 +52,7 @@ class Terms:
 
     configured: tuple[Subscription, ...] = ()  # `subscriptions:` of all providers
     most_commands: int = 50  # that one poll may send without a person
-    region: str | None = None  # of numbers that the CRM holds without a country code
+    numbers: NumberReader = field(default_factory=NumberReader)  # of the CRMs' phone fields
     consent: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
     askers: Mapping[str, Asker] = field(default_factory=dict)  # by provider
 
@@ -73,7 +74,7 @@ class Road:
         self.rules = rules  # a reload replaces them as a whole
         self.start = uuid4().hex  # names this start of the process in its claims
         self._store = store
-        self._region = terms.region
+        self._numbers = terms.numbers
         self._consent = terms.consent
         self._askers = terms.askers
         self._configured = terms.configured
@@ -159,7 +160,7 @@ class Road:
         if not named and watch.poll is None:
             watch.poll = uuid4().hex
             self._open_polls.add(watch.poll)
-        asking = Asked(watch=watch, cursor=cursor, asked=asked, pointers=tuple(named), region=self._region)
+        asking = Asked(watch=watch, cursor=cursor, asked=asked, pointers=tuple(named), numbers=self._numbers)
         fresh = await keep_page(self._store, asking, page, now=self._around.now())
         last = page.last and not named
         self._tell(Followed(feed=feed.name, rows=len(page.rows), changes=fresh, last=last, baseline=cursor.baseline))
@@ -252,7 +253,9 @@ class Road:
         return went
 
     async def _settle(self, outlet: Outlet, units: Sequence[Unit], tasks: Sequence[Errand], went: Round) -> int:
-        settled = settlements(units, tasks, went.sent, feeds=self.rules.feeds, consent=self._consent)
+        settled = settlements(
+            units, tasks, went.sent, feeds=self.rules.feeds, consent=self._consent, numbers=self._numbers
+        )
         await self._store.outbox.settle(settled, now=self._around.now())
         for fact in told(units, settled, now=self._around.now()):
             self._tell(fact)

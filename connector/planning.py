@@ -25,6 +25,7 @@ from connector.model.lifecycle import EventState
 from connector.model.operation import Operation, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.plan import Intents, Known, Plan
+from connector.model.record_number import UNCLEAR_NUMBER
 
 MAY_BE_A_STOP = "the text may be an opt-out: `connector parked list` shows how to say whether it was"
 ANSWERED = {
@@ -65,6 +66,8 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
 
 def _for_a_person(event: Event) -> Plan | None:
     """The plan of an event that only a person can decide about, whatever the rules say; None for all others."""
+    if event.number_is_unclear and event.verdict is Verdict.OPT_OUT:
+        return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=UNCLEAR_NUMBER)
     if event.action == NUMBER_CHANGED:
         return Plan(
             state=EventState.DEAD,

@@ -12,10 +12,14 @@ from connector.crm.salesforce.bulk import Bulk, Gone, State
 from connector.crm.salesforce.encode import Api
 from connector.delivery.transport import FixedCredentials, Transport
 from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.record_number import NumberReader
 from connector.store.backfill_book import BackfillBook
 
 CONTACTS = Contacts(
-    key_field="SMS_Key__c", phone_fields=("MobilePhone", "HomePhone"), region="NO", key=lambda phone: phone.e164
+    key_field="SMS_Key__c",
+    phone_fields=("MobilePhone", "HomePhone"),
+    numbers=NumberReader(default="NO"),
+    key=lambda phone: phone.e164,
 )
 BULK = Bulk(Api(version="62.0", client="test"))
 

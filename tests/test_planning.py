@@ -387,3 +387,21 @@ def test_only_what_may_be_a_stop_asks_for_an_answer(rules):
     batch = [(1, report("Unsubscribe", verdict=Verdict.OPT_OUT)), (2, unclear()), (3, report("Recurring"))]
     plan_in_order(batch, rules, ledgers={}, configured=(), others_out=lambda _: False, answer=answer)
     assert asked == ["m1"]
+
+
+def test_an_opt_out_of_a_number_that_may_mean_several_people_waits_for_a_person_whatever_the_rules_do(context):
+    text = """
+on: salesforce.change
+feed: {object: Contact, fields: [MobilePhone, SMS_Opt_Out__c]}
+rules:
+  - name: noted
+    when: {record.SMS_Opt_Out__c: true}
+    do: [{upsert: Task, key: {SMS_Key__c: "{key}"}, set: {Subject: Opted out}}]
+    consent: opt_out
+"""
+    shipped = [document.read(path, path.name) for path in (ROOT / "mappings").glob("strex-*.yaml")]
+    rules = compile_mappings([*shipped, document.parse(text, "noted.yaml")], context)
+    unclear = ticked(msisdn=None, number_is_unclear=True)
+    made = plan(unclear, rules, Known())
+    assert (made.state, made.reason, made.decisions) == (EventState.DEAD, Reason.NEEDS_PERSON, ())
+    assert plan(ticked(), rules, Known()).state is EventState.DELIVERING

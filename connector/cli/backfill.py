@@ -36,6 +36,7 @@ WORDS = {
     "filled": "filled already",
     "no_phone": "without a phone number",
     "unreadable": "with a number that cannot be read",
+    "unclear": "with a number that may mean several people",
     "different": "filled, but not with their number",
     "shared": "whose number several have",
     "taken": "whose number is the external ID of another",
@@ -108,7 +109,9 @@ async def _backfill(setup: Setup, wish: Wish) -> dict[str, Any]:
         "org": settings.url,
         "key_field": contacts.key_field,
         "phone_fields": list(contacts.phone_fields),
-        "region": contacts.region,
+        "region": contacts.numbers.default,
+        "other_regions": list(contacts.numbers.others),
+        "country_field": contacts.country,
         "many": wish.many,
     }
     path = loaded.at(loaded.settings.store.path).with_suffix(BESIDE)
@@ -146,6 +149,7 @@ async def _backfill(setup: Setup, wish: Wish) -> dict[str, Any]:
 
 
 def _contacts(loaded: "Loaded", crm: str, wish: Wish) -> "Contacts":
+    from connector.adapters import number_reader  # noqa: PLC0415 - see the package's docstring.
     from connector.control.contact_keys import keys_by_number  # noqa: PLC0415 - see the package's docstring.
     from connector.crm.salesforce.backfill import OBJECT, Contacts  # noqa: PLC0415 - the same.
 
@@ -154,10 +158,12 @@ def _contacts(loaded: "Loaded", crm: str, wish: Wish) -> "Contacts":
         what = f"several external IDs of the number ({', '.join(known)})" if known else "no external ID of the number"
         raise Misused(f"the mappings give contacts {what}: name one with --key-field")
     name = wish.key_field or next(iter(known))
+    consent = loaded.crms[crm].consent.get(OBJECT)
     return Contacts(
         key_field=name,
         phone_fields=wish.phone_fields,
-        region=loaded.settings.default_region,
+        numbers=number_reader(loaded),
+        country=consent.country if consent else None,
         key=known.get(name, lambda phone: phone.e164),
     )
 
@@ -173,7 +179,8 @@ async def _working(
     from connector.delivery.transport import Transport  # noqa: PLC0415 - the same.
 
     credentials = SalesforceCredentials(settings.url, settings.sign_in.resolve(loaded.base))
-    wanted = Wanted(object="Contact", key_fields=(contacts.key_field,), read=contacts.phone_fields)
+    read = (*contacts.phone_fields, *((contacts.country,) if contacts.country else ()))
+    wanted = Wanted(object="Contact", key_fields=(contacts.key_field,), read=read)
     async with Transport() as transport:
         client = transport.client(credentials)
         if lacks := await client.run(preflight(settings.api, [wanted])):
@@ -195,7 +202,7 @@ def _may_go_on(facts: Mapping[str, Any], plan: Mapping[str, Any], wish: Wish) ->
 async def _look(at_work: "AtWork", name: str, contacts: "Contacts", wish: Wish) -> None:
     from connector.crm.salesforce.backfill import Many  # noqa: PLC0415 - see the package's docstring.
 
-    if contacts.region is None:
+    if contacts.numbers.default is None:
         click.echo(
             f"The config has no default_region: numbers without a country code in {name} are not understood.", err=True
         )

@@ -75,7 +75,9 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
 
 
 def _config(setup: Setup, path: Path, *, strict: bool) -> "tuple[Loaded | None, list[Problem]]":
-    from connector.config.document import read  # noqa: PLC0415 - see the package's docstring.
+    from connector.adapters import number_reader  # noqa: PLC0415 - see the package's docstring.
+    from connector.config.document import read  # noqa: PLC0415 - the same.
+    from connector.control.consent_schema import unclear_numbers  # noqa: PLC0415 - the same.
 
     try:
         loaded = setup.config()
@@ -83,6 +85,8 @@ def _config(setup: Setup, path: Path, *, strict: bool) -> "tuple[Loaded | None, 
         return None, list(found.problems)
     document = read(path)
     problems = list(document.warnings)
+    consent = {name: one.consent for name, one in loaded.crms.items()}
+    problems += unclear_numbers(document, consent, number_reader(loaded))
     for where, message in _missing_secrets(loaded):
         problem = document.problem(where, "secret-missing", message)
         problems.append(problem if strict else replace(problem, severity=Severity.WARNING))

@@ -190,7 +190,8 @@ class Settings(Strict):
     timezone: TimeZone = "UTC"
     """The time zone of dates that name none, and in which dates are written."""
     default_region: Region | None = None
-    """The country of numbers without a country code in the CRM, such as NO; without it they are not understood."""
+    """The country of numbers without a country code in the CRM, such as NO, where the record tells none; without it they are not
+    understood. Where the region of a provider makes them another person's number too, nobody is chosen."""
 
 
 def config_model(providers: Any, crms: Any) -> type[Settings]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from connector.model.event import Event, Verdict, event_key
 from connector.model.operation import ID_FIELD, MATCHED_BY, RecordWrite
-from connector.model.phone import Phone, phone_as_written
+from connector.model.record_number import NO_REGION, NumberReader, RecordNumber, known_by_key
 from connector.model.roles import ConsentFields, Feed, Row, Shadow
 
 CHANGED = "change"
@@ -71,6 +71,7 @@ def compare(
     fields: Collection[str],
     in_doubt: Mapping[str, Collection[Any]],
     consent: ConsentFields | None,
+    numbers: NumberReader = NO_REGION,
 ) -> Change:
     """Hold a row against its shadow.
 
@@ -85,6 +86,8 @@ def compare(
         if not alike(row.get(name), before.get(name))
         and not any(alike(row.get(name), value) for value in in_doubt.get(name, ()))
     )
+    if changed and consent is not None:
+        changed = compare_number(changed, row, before, in_doubt=in_doubt, consent=consent, numbers=numbers)
     if not changed or consent is None:
         return Change(fields=changed)
     out = is_out(row, consent)
@@ -93,6 +96,32 @@ def compare(
         verdict = Verdict.OPT_OUT if out else Verdict.OPT_IN
     number_changed = consent.phone in changed and out and verdict is Verdict.NONE and shadow is not None
     return Change(fields=changed, verdict=verdict, number_changed=number_changed)
+
+
+def compare_number(
+    changed: tuple[str, ...],
+    row: Mapping[str, Any],
+    before: Mapping[str, Any],
+    *,
+    in_doubt: Mapping[str, Collection[Any]],
+    consent: ConsentFields,
+    numbers: NumberReader,
+) -> tuple[str, ...]:
+    """The changed fields, with the phone field compared as a number and not as a text.
+
+    The same number in another form is no change, and another country makes another number of one without its country code.
+    """
+    phone, country = consent.phone, consent.country
+    if phone is None or not {phone, country} & set(changed):
+        return changed
+    # What was never looked at was no other country.
+    where = {country: before.get(country, row.get(country))} if country else {}
+    now, known = numbers.of(row, consent), numbers.of({phone: before.get(phone), **where}, consent)
+    ours = (numbers.of({**row, phone: value}, consent) for value in in_doubt.get(phone, ()))
+    if phone in changed:
+        same = now.same_as(known) or any(now.same_as(one) for one in ours)
+        return tuple(name for name in changed if name != phone) if same else changed
+    return changed if now.same_as(known) or not (now.possible and known.possible) else (*changed, phone)
 
 
 def is_out(fields: Mapping[str, Any], consent: ConsentFields) -> bool:
@@ -117,14 +146,14 @@ def read_rows(
     consent: ConsentFields | None,
     shadows: Mapping[str, Mapping[str, Any]],
     under_way: Iterable[RecordWrite],
-    region: str | None = None,
+    numbers: NumberReader = NO_REGION,
     no_news: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
     in_review: Collection[str] = (),
 ) -> list[Reading]:
     """Read a page. `under_way` are writes of ours that are being done or may have been done.
 
-    `region` is of numbers without a country code: which record a match means, its number tells. `no_news`: by record id and field,
-    values that are no change there; `in_review`: record ids about whose flag a person is asked.
+    `numbers` reads whom a match means. `no_news`: by record id and field, values that are no change there; `in_review`: record
+    ids about whose flag a person is asked.
     """
     by_record: dict[tuple[str, str], dict[str, list[Any]]] = {}
     matched: dict[str, None] = {}  # the fields in which numbers are looked for
@@ -143,22 +172,24 @@ def read_rows(
     for row in rows:
         in_doubt = {name: list(values) for name, values in (no_news or {}).get(row.record_id, {}).items()}
         names = [(name, str(row.fields.get(name) or "").casefold()) for name in feed.key_fields]
-        phones = {phone_as_written(row.fields.get(name), region) for name in matched}
-        numbers = [(MATCHED_BY, phone.e164) for phone in phones if phone is not None]
-        for key in [*names, (ID_FIELD, row.record_id[:SHORT_ID]), *numbers]:
+        country = row.fields.get(consent.country) if consent and consent.country else None
+        keys = [row.fields.get(name) for name in feed.key_fields]
+        phones = {known_by_key(numbers.read(row.fields.get(name), country), keys).phone for name in matched}
+        matches = [(MATCHED_BY, phone.e164) for phone in phones if phone is not None]
+        for key in [*names, (ID_FIELD, row.record_id[:SHORT_ID]), *matches]:
             for one, several in by_record.get(key, {}).items():
                 in_doubt.setdefault(one, []).extend(several)
         shadow = shadows.get(row.record_id)
         watched = feed.fields
         if consent and row.record_id in in_review:
             watched = tuple(name for name in watched if name != consent.flag)
-        change = compare(row.fields, shadow, fields=watched, in_doubt=in_doubt, consent=consent)
+        change = compare(row.fields, shadow, fields=watched, in_doubt=in_doubt, consent=consent, numbers=numbers)
         readings.append(Reading(row, change, is_out(row.fields, consent) if consent else None))
     return readings
 
 
 def change_event(
-    reading: Reading, *, crm: str, object_name: str, msisdn: Phone | None, poll: str, unique: str, received_at: datetime
+    reading: Reading, *, crm: str, object_name: str, number: RecordNumber, poll: str, unique: str, received_at: datetime
 ) -> Event:
     """The event that a change becomes.
 
@@ -174,7 +205,8 @@ def change_event(
         verdict=change.verdict,
         received_at=received_at,
         occurred_at=row.stamp,
-        msisdn=msisdn,
+        msisdn=number.phone,
+        number_is_unclear=number.is_unclear,
         object=object_name,
         record={"Id": row.record_id, **row.fields},
         changed=change.fields,

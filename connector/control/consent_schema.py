@@ -6,7 +6,8 @@ from connector.config.document import Document, Path_
 from connector.config.load import did_you_mean
 from connector.mapping.fits import misfits_of
 from connector.mapping.schema_checks import ABSENT
-from connector.model.problem import Problem
+from connector.model.problem import Problem, Severity
+from connector.model.record_number import NumberReader
 from connector.model.roles import ConsentFields
 from connector.model.schema import CrmSchema, ObjectSchema
 
@@ -29,8 +30,30 @@ def consent_problems(
     return found
 
 
+def unclear_numbers(
+    document: Document, consent: Mapping[str, Mapping[str, ConsentFields]], numbers: NumberReader
+) -> list[Problem]:
+    """The phone fields in which a number without its country code may mean two people, with their places in the config."""
+    regions = " or ".join(numbers.alike)
+    if not regions:
+        return []
+    return [
+        document.problem(
+            ("crm", crm, "consent_fields", name, "phone"),
+            "unclear-numbers",
+            f"a number there without its country code may be of {regions}, and then nobody is chosen and a person is asked",
+            "name the field with the record's country as `country:`, or set `region:` of each provider to where its donors are",
+            severity=Severity.WARNING,
+        )
+        for crm, objects in consent.items()
+        for name, fields in objects.items()
+        if fields.phone is not None and fields.country is None
+    ]
+
+
 def _in_object(document: Document, where: Path_, known: ObjectSchema, fields: ConsentFields) -> Iterator[Problem]:
     named: list[tuple[Path_, str | None]] = [((*where, "flag"), fields.flag), ((*where, "phone"), fields.phone)]
+    named.append(((*where, "country"), fields.country))
     named += [((*where, "along", place), name) for place, name in enumerate(fields.along)]
     for place, name in named:
         if name is not None and known.field(name) is None:

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from connector.adapters import PROVIDERS, Loaded
+from connector.adapters import PROVIDERS, Loaded, number_reader
 from connector.config.load import did_you_mean
 from connector.control.doors import unlocked
 from connector.delivery.peers import Outlet
 from connector.mapping.compile import Ruleset
 from connector.model.consent import Subscription
 from connector.model.errors import ConnectorError
-from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.model.phone import Phone
 from connector.model.roles import ConsentFields
 from connector.observe.mask import mask
 from connector.providers.provider import Provider
@@ -78,12 +78,11 @@ class House:
 
     def phone(self, text: object) -> Phone:
         """A number as a person writes it. Raises ConnectorError; the message does not repeat it."""
-        region = self.loaded.settings.default_region
-        form = NumberFormat.NATIONAL if region else NumberFormat.E164
-        found = parse_phone(text, number_format=form, region=region)
-        if found is None:
-            raise ConnectorError("this is no phone number: write it with its country code, such as +4790000001")
-        return found
+        number = number_reader(self.loaded).read(text)
+        if number.phone is None:
+            why = "this number may be of several countries" if number.is_unclear else "this is no phone number"
+            raise ConnectorError(f"{why}: write it with its country code, such as +4790000001")
+        return number.phone
 
 
 def word(payload: Mapping[str, Any], name: str, kind: type[Any], default: Any = None) -> Any:

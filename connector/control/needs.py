@@ -23,6 +23,7 @@ def needs(rules: Ruleset) -> dict[str, list[Needs]]:
                     here.made_by[item.key_field] = None
             if item.match is not None:
                 here.read.update(dict.fromkeys(item.match.phone))
+                here.read.update(dict.fromkeys([item.country] if item.country else []))
             here.written.update(dict.fromkeys(one.name for one in (*item.set, *item.create)))
             here.parents.update(dict.fromkeys(item.parents))
     for crm, objects in rules.feeds.items():

@@ -15,6 +15,7 @@ from connector.model.event import Event, Verdict
 from connector.model.phone import Phone
 from connector.model.plan import Known, Plan
 from connector.planning import plan
+from connector.steps.planned import made_clear
 from connector.store.inbox import StoredEvent
 
 ALL = 1_000_000  # open opt-outs: the person's may be any of them
@@ -56,7 +57,7 @@ def _event(house: House, stored: StoredEvent, *, reveal: bool) -> dict[str, Any]
     became = became_document(stored, units, shown, present=rules.version, now=house.now())
     if event is None:
         return {"event": _unread(stored), "plan": None, "became": became}
-    done = _plan_again(house, stored.id, event, rules)
+    done = _plan_again(house, stored.id, made_clear(event, house.store), rules)
     return {
         "event": event_document(event, shown),
         "plan": plan_document(done, shown, version=rules.version),

@@ -1,7 +1,7 @@
 """The `tests:` of a mapping file: their models, the event and what is known that a case is made of, and what a plan lacks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from pydantic import Field
 from connector.config.load import Strict, wrong
 from connector.mapping.expect import Expect
 from connector.mapping.forms import Name
+from connector.mapping.numbers import EventNumbers
 from connector.mapping.values import text
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import KEY_FORM, Event, Result, Verdict
@@ -139,6 +140,7 @@ class Frame:
     object: str | None = None
     provider: str | None = None  # the only one that takes commands
     consent: ConsentFields | None = None  # of the watched object
+    numbers: EventNumbers = field(default_factory=EventNumbers)  # how numbers in the events are read
 
 
 def build_case(case: Case, frame: Frame) -> tuple[Event, Known]:
@@ -163,7 +165,7 @@ def build_case(case: Case, frame: Frame) -> tuple[Event, Known]:
         for number, one in enumerate(case.given.subscriptions, start=1)
         if phone is not None
     )
-    return event, Known(ledger=ledger, others_opted_out=_others_out(case.given.records, frame.consent, phone))
+    return event, Known(ledger=ledger, others_opted_out=_others_out(case.given.records, frame, phone))
 
 
 def _change(given: CaseEvent, frame: Frame) -> dict[str, Any]:
@@ -177,8 +179,9 @@ def _change(given: CaseEvent, frame: Frame) -> dict[str, Any]:
     consent = frame.consent
     if consent is None:
         return made
-    if given.msisdn is None and consent.phone is not None:
-        made["msisdn"] = parse_phone(given.record.get(consent.phone))
+    if given.msisdn is None:
+        number = frame.numbers.of_record(given.record)
+        made |= {"msisdn": number.phone, "number_is_unclear": number.is_unclear}
     if given.verdict is None and consent.flag in changed:
         out = text(given.record.get(consent.flag)) == text(consent.opted_out)
         made["verdict"] = Verdict.OPT_OUT if out else Verdict.OPT_IN
@@ -212,10 +215,11 @@ def _entry(one: GivenSubscription, number: int, phone: Phone, provider: str) -> 
     )
 
 
-def _others_out(records: Sequence[Mapping[str, Any]], consent: ConsentFields | None, phone: Phone | None) -> bool:
-    if consent is None or consent.phone is None or phone is None:
+def _others_out(records: Sequence[Mapping[str, Any]], frame: Frame, phone: Phone | None) -> bool:
+    consent = frame.consent
+    if consent is None or phone is None:
         return False
     return any(
-        parse_phone(record.get(consent.phone)) == phone and text(record.get(consent.flag)) == text(consent.opted_out)
+        frame.numbers.of_record(record).phone == phone and text(record.get(consent.flag)) == text(consent.opted_out)
         for record in records
     )

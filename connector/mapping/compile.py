@@ -142,7 +142,7 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
         models.append((model, findings))
     check_matches_agree(models)
     check_copies(models)
-    feeds = _feeds(files)
+    feeds = _feeds(files, context)
     check_record_paths(models, {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()})
     for _, findings in models:
         found += findings.problems
@@ -186,6 +186,8 @@ def _compile_file(model: MappingFile, findings: Findings) -> CompiledFile:
     crm = sources[0].partition(".")[0]
     providers = tuple(findings.context.commands)
     feed = model.feed
+    consent = findings.context.consent_of(crm, feed.object) if feed else None
+    findings.numbers = findings.context.numbers_of(consent)
     return CompiledFile(
         name=findings.document.file,
         sources=sources,
@@ -196,7 +198,8 @@ def _compile_file(model: MappingFile, findings: Findings) -> CompiledFile:
             sources=sources,
             object=feed.object if feed else None,
             provider=providers[0] if len(providers) == 1 else None,
-            consent=findings.context.consent_of(crm, feed.object) if feed else None,
+            consent=consent,
+            numbers=findings.numbers,
         ),
     )
 
@@ -230,8 +233,11 @@ def _compile_rule(rule: Rule, number: int, findings: Findings) -> CompiledRule:
     )
 
 
-def _feeds(files: Sequence[CompiledFile]) -> dict[str, dict[str, FeedPlan]]:
-    """What to read of each object: the fields of all files, as often as the most impatient of them wants."""
+def _feeds(files: Sequence[CompiledFile], context: Context) -> dict[str, dict[str, FeedPlan]]:
+    """What to read of each object: the fields of all files, as often as the most impatient of them wants.
+
+    The country of a record tells whose its number is, and so it is read with the number.
+    """
     feeds: dict[str, dict[str, FeedPlan]] = {}
     keys: dict[tuple[str, str], dict[str, None]] = {}
     for file in files:
@@ -247,8 +253,10 @@ def _feeds(files: Sequence[CompiledFile]) -> dict[str, dict[str, FeedPlan]]:
             wanted = file.feed
             name = next((one for one in known if one.casefold() == wanted.object.casefold()), wanted.object)
             before = known.get(name)
+            consent = context.consent_of(crm, name)
+            country = (consent.country,) if consent and consent.country and consent.phone in wanted.fields else ()
             known[name] = FeedPlan(
-                fields=_union((*(before.fields if before else ()), *wanted.fields)),
+                fields=_union((*(before.fields if before else ()), *wanted.fields, *country)),
                 key_fields=tuple(keys.get((crm, name.casefold()), ())),
                 every=min(before.every, wanted.every) if before else wanted.every,
             )

@@ -7,9 +7,11 @@ from zoneinfo import ZoneInfo
 
 from connector.config.document import Document
 from connector.config.load import did_you_mean
+from connector.mapping.numbers import EventNumbers
 from connector.mapping.paths import BadPath
 from connector.model.consent import CLOCK_TOLERANCE
 from connector.model.problem import Problem, Severity
+from connector.model.record_number import NO_REGION, NumberReader
 from connector.model.roles import ConsentFields
 from connector.model.schema import CrmSchema
 
@@ -31,8 +33,13 @@ class Context:
         default_factory=dict
     )  # CRM → what it has told of its objects, where it has
     timezone: str = "UTC"  # of dates that name none
-    region: str | None = None  # of phone numbers without a country code
     clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
+    numbers: NumberReader = NO_REGION  # of the CRMs' phone fields
+    regions: Mapping[str, str] = field(default_factory=dict)  # provider → the country of its numbers
+
+    def numbers_of(self, consent: ConsentFields | None) -> EventNumbers:
+        """How numbers are read in the events of a file; `consent` is that of the object whose changes it sees."""
+        return EventNumbers(reader=self.numbers, regions=self.regions, consent=consent)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -55,6 +62,7 @@ class Findings:
     document: Document
     context: Context
     problems: list[Problem] = field(default_factory=list)
+    numbers: EventNumbers = field(default_factory=EventNumbers)  # how it reads phone numbers
 
     def add(self, where: Where, code: str, message: str, hint: str = "", *, key: bool = False) -> None:
         """An error at a place of the file."""

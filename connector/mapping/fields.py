@@ -11,9 +11,10 @@ from connector.mapping import transforms
 from connector.mapping.context import Findings, Where
 from connector.mapping.dates import BadPattern, convert
 from connector.mapping.forms import TRANSFORM_WORDS, DateForm, Plain, Transform
+from connector.mapping.numbers import EventNumbers
 from connector.mapping.paths import BadPath, Get, Reading, getter, parse_path
 from connector.mapping.templates import odd_braces, parse_template, render
-from connector.mapping.transforms import Step, TransformFailed
+from connector.mapping.transforms import PhoneForm, Step, TransformFailed
 from connector.mapping.values import present, scalar, text
 from connector.model.letters import composed
 from connector.model.operation import Parent
@@ -196,6 +197,8 @@ def _chain(form: Transform, where: Where, findings: Findings) -> Made:
             made = _or(made, constant_or_template(form.default, (*where, word), findings))
         elif word == "truncate" and made.is_text and form.truncate is not None:
             made = Made(_cut(made.get, form.truncate), is_text=True)
+        elif word == "phone" and form.phone is not None:
+            made = Made(_phone(made.get, form, form.phone, findings.numbers), is_text=True)
         elif word not in {"from", "otherwise", "when_empty"}:
             step = _step(form, word, (*where, word), findings)
             if step is not None:
@@ -222,6 +225,23 @@ def _cut(get: Get, length: int) -> Get:
         return value if value is None or len(value) <= length else value[:length].rstrip() or None
 
     return cut
+
+
+def _phone(get: Get, form: Transform, written: PhoneForm, numbers: EventNumbers) -> Get:
+    """The number that the value means, in one of its forms: that of the event's own person where it names that one."""
+    own = numbers.names_own(form)
+
+    def read(reading: Reading) -> str | None:
+        event = reading.event
+        value = get(reading)
+        if value is None:
+            return None
+        phone = event.msisdn if own and event.msisdn is not None else numbers.read(value, event).phone
+        if phone is None:
+            raise TransformFailed("a phone number with its country code was expected")
+        return transforms.written(phone, written)
+
+    return read
 
 
 def _then(get: Get, step: Step) -> Get:
@@ -273,8 +293,6 @@ def _step(form: Transform, word: str, where: Where, findings: Findings) -> Step 
         return None
     if word == "map":
         return transforms.translate(argument, form.otherwise)
-    if word == "phone":
-        return transforms.phone(argument, findings.context.region)
     if word == "date":
         return _date(argument, where, findings)
     return STEPS[word](argument)

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from connector.mapping.conditions import Condition
 from connector.mapping.fields import BadValue, FieldValue, fill
+from connector.mapping.numbers import EventNumbers
 from connector.mapping.paths import Reading
 from connector.mapping.rules import MatchForm
 from connector.mapping.transforms import TransformFailed
@@ -14,7 +15,8 @@ from connector.model.consent import Subscription
 from connector.model.letters import composed
 from connector.model.operation import ID_FIELD, MATCHED_BY, Match, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
-from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.model.phone import Phone
+from connector.model.record_number import UNCLEAR_NUMBER
 
 
 class Candidate(NamedTuple):
@@ -81,6 +83,7 @@ class WriteItem:
         tuple[str, str | None], ...
     ] = ()  # relationships that it writes, with the parent's type where it is told
     match: MatchForm | None = None
+    country: str | None = None  # of a match: the field with the record's country, which a number may lack
 
     @property
     def values(self) -> tuple[FieldValue, ...]:
@@ -156,7 +159,8 @@ class CommandItem:
     keyword: FieldValue | None
     price: FieldValue | None
     skip_missing: bool
-    region: str | None
+    own: bool  # `phone` names the event's own person
+    numbers: EventNumbers
 
     @property
     def values(self) -> tuple[FieldValue, ...]:
@@ -217,17 +221,27 @@ class CommandItem:
         raise Unfit(Reason.NEEDS_PERSON, f"{why}: {cure}")
 
     def _phone(self, reading: Reading) -> Phone:
+        event = reading.event
+        if self.own and event.msisdn is not None:
+            return event.msisdn
+        if self.own and event.number_is_unclear:
+            raise Unfit(Reason.NEEDS_PERSON, UNCLEAR_NUMBER)
         written = self._value(self.phone, reading)
         if written is None:
             if self.skip_missing:
                 raise Skipped("phone has no value")
             raise Unfit(Reason.MISSING_KEY, f"phone has no value ({self.phone.source})")
-        number_format = NumberFormat.NATIONAL if self.region else NumberFormat.E164
-        phone = parse_phone(text(written), number_format=number_format, region=self.region)
-        if phone is None:
-            cure = "" if self.region else "; `default_region` in the config makes numbers without one readable"
+        number = self.numbers.read(written, event)
+        if number.phone is None:
+            if number.is_unclear:
+                raise Unfit(Reason.NEEDS_PERSON, f"phone: {UNCLEAR_NUMBER}")
+            cure = (
+                ""
+                if self.numbers.reader.default
+                else "; `default_region` in the config makes numbers without one readable"
+            )
             raise Unfit(Reason.BAD_VALUE, f"phone: a phone number with its country code was expected{cure}")
-        return phone
+        return number.phone
 
     def _price(self, reading: Reading) -> float | int | None:
         if self.price is None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from connector.mapping.conditions import compile_when
-from connector.mapping.context import Context, Findings, Where
+from connector.mapping.context import Findings, Where
 from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single
 from connector.mapping.forms import ways_of
 from connector.mapping.items import CommandItem, CompiledItem, WriteItem
@@ -11,6 +11,7 @@ from connector.mapping.matches import check_match
 from connector.mapping.rules import Command, Rule, Update, Upsert
 from connector.mapping.values import fold, text
 from connector.model.operation import ID_FIELD, MATCHED_BY, IfNone
+from connector.model.roles import ConsentFields
 
 CHANGES_PRICE = "changesubscriberprice"  # the command that needs a price (Strex Connect, "Service commands")
 
@@ -70,7 +71,8 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
             )
     schema = context.schemas.get(sink)
     known = schema.object(name) if schema else None
-    consent, flag, opted_out = _consent(context, sink, name, (*item.set, *create))
+    declared = context.consent_of(sink, name)
+    consent, flag, opted_out = _consent(declared, (*item.set, *create))
     if consent and rule.consent is None:
         first = next(field for field in (*item.set, *create) if field in consent)
         group = "set" if first in item.set else "create"
@@ -95,6 +97,7 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
         flag=flag,
         opted_out=opted_out,
         match=item.match,
+        country=declared.country if item.match and declared else None,
         parents=_parents({**create, **item.set}),
     )
 
@@ -104,9 +107,8 @@ def _parents(fields: dict[str, Any]) -> tuple[tuple[str, str | None], ...]:
     return tuple((name, way.get("type")) for name, value in fields.items() for way in ways_of(value))
 
 
-def _consent(context: Context, sink: str, name: str, fields: tuple[str, ...]) -> tuple[frozenset[str], str | None, str]:
+def _consent(declared: ConsentFields | None, fields: tuple[str, ...]) -> tuple[frozenset[str], str | None, str]:
     """Of these fields those that bear consent, the flag among them, and its value that means out."""
-    declared = context.consent_of(sink, name)
     if declared is None:
         return frozenset(), None, ""
     bearing = {field.casefold() for field in declared.all}
@@ -169,7 +171,8 @@ def _command(item: Command, label: str, where: Where, findings: Findings) -> Com
         keyword=optional("keyword", item.keyword),
         price=optional("price", item.price),
         skip_missing=item.if_missing == "skip",
-        region=context.region,
+        own=findings.numbers.names_own(item.phone),
+        numbers=findings.numbers,
     )
 
 

@@ -30,7 +30,9 @@ OTHER_NAMES = {
     **dict.fromkeys(("shortcode", "shortnumber", "short_code"), "short_number"),
     **dict.fromkeys(("systemaction", "system_action"), "action"),
 }
-HIDDEN = frozenset({"batch", "unread_price", "opt_out_scope"})  # how it was read, and nothing that a rule could use
+HIDDEN = frozenset(
+    {"batch", "unread_price", "opt_out_scope", "number_is_unclear"}
+)  # how it was read, and nothing that a rule could use
 EVENT_FIELDS = tuple(one.name for one in fields(Event) if one.name not in HIDDEN)
 TEXTS = frozenset(one.name for one in fields(Event) if one.type in {str, str | None}) | {*VALUES, "msisdn"}
 

@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Literal
 
 from connector.mapping.values import fold, number, present, text
-from connector.model.phone import NumberFormat, Phone, national_part, parse_phone
+from connector.model.phone import Phone, national_part
 
 # One thousand may be written 1000, 1 000, 1.000 or 1 000,50; two digits behind a comma or point are cents.
 AMOUNT = re.compile(r"(?<![\d.,])(\d{1,3}(?:[ .\u00a0]\d{3})+|\d{1,18})(?:[.,](\d{1,2}))?(?!\d)")
@@ -93,19 +93,6 @@ def _amount(value: Any) -> Decimal | None:
         return None
     whole = re.sub(r"\D", "", found[1])
     return Decimal(f"{whole}.{found[2] or '0'}")
-
-
-def phone(form: PhoneForm, region: str | None) -> Step:
-    """The number in E.164, without its country code, or in E.164 without the plus. `region` is of numbers without a country code."""
-    number_format = NumberFormat.NATIONAL if region else NumberFormat.E164
-
-    def read(value: Any) -> str:
-        made = parse_phone(text(value), number_format=number_format, region=region)
-        if made is None:
-            raise TransformFailed("a phone number with its country code was expected")
-        return written(made, form)
-
-    return read
 
 
 def written(made: Phone, form: PhoneForm) -> str:

@@ -79,6 +79,9 @@ class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
         default_factory=dict
     )  # of a change in the CRM: Id and the feed's fields as they are now
     changed: tuple[str, ...] = ()  # of a change in the CRM: which of these fields changed
+    number_is_unclear: bool = (
+        False  # of a change in the CRM: its phone field may mean several people, so that msisdn is None
+    )
     batch: str | None = None  # of a change in the CRM: the poll that showed it
     # Of an opt-out, or what may be one: how far the sender says that it reaches; None: as far as the subscription that is named.
     opt_out_scope: Scope | None = None

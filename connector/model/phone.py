@@ -1,18 +1,29 @@
-"""A phone number that never shows itself by accident."""
+"""A phone number that never shows itself by accident, and the one reader of numbers that providers, people and phones write."""
 
 import re
-import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
 import phonenumbers
+from phonenumbers import ValidationResult
+
+from connector.model.written_number import WrittenNumber, written_numbers
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-# phonenumbers also reads vanity letters, extensions and zero-width characters; an identifier must not.
-PLAUSIBLE = re.compile(r"\+?[0-9 ()\-.]{4,24}")
-# What people also put between the digits of a number, and the trunk zero that is left out behind a country code.
-OTHER_DASHES = str.maketrans(dict.fromkeys("/\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
-TRUNK_ZERO = re.compile(r"(?<=[\d)])\s*\(0\)")
+# Numbers that nearly all callbacks bear, in countries whose numbers have one length: these need no look at the number plans.
+USUAL = re.compile(r"\+(?:4[57][2-9][0-9]{7}|467[0-9]{8}|447[0-9]{9}|1[2-9][0-9]{2}[2-9][0-9]{6})")
+# The same without a plus. In Norway and Denmark no number without its country code has ten digits.
+USUAL_AT_HOME = {region: re.compile(r"4[57][2-9][0-9]{7}") for region in ("NO", "DK")}
+LEAST = 6  # digits of a person's number without its country code; what is shorter belongs to a service, such as 02800 in Norway
+TOO_MANY_DIGITS = 10**16  # ITU-T E.164: a number has 15 digits at the most
+LEAST_BESIDE = 7  # digits of what may be a second number in one field; fewer are a remark, such as a house number
+# How much of a number exists, from libphonenumber: of a length that its country has, or longer. Norway's machine numbers have twelve
+# digits, and libphonenumber knows eight.
+EXISTS = frozenset({ValidationResult.IS_POSSIBLE, ValidationResult.TOO_LONG})
+# North America's plan, which libphonenumber knows by its area codes alone, and there are new ones each year.
+NORTH_AMERICA = 1
+AREA_AND_EXCHANGE = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}")
 
 
 class NumberFormat(StrEnum):
@@ -20,7 +31,7 @@ class NumberFormat(StrEnum):
 
     E164 = "e164"  # +4798079008
     INTERNATIONAL = "international"  # 4798079008: country code, no plus
-    NATIONAL = "national"  # 98079008: needs a region
+    NATIONAL = "national"  # 98079008: needs a region; as people write them
 
 
 class Phone:
@@ -52,59 +63,179 @@ class Phone:
 def parse_phone(
     text: object, *, number_format: NumberFormat = NumberFormat.E164, region: str | None = None
 ) -> Phone | None:
-    """Read a number as a source writes it; None where it is no phone number (a short number, an alias).
+    """Read a number as a source writes it; None where it is no phone number (a short number, an alias), or may mean several people.
 
-    A number with `+` or `00` is read as international whatever the format says. Unusual but possible lengths, such as
-    Norway's twelve-digit machine numbers, are kept as they are: a number is never dropped for being rare.
+    A number with `+` or `00` is read as international whatever the format says. What cannot exist is None; what a program writes
+    with its country code and is longer than libphonenumber knows, such as Norway's machine numbers of twelve digits, is kept.
+    """
+    if type(text) is str and USUAL.fullmatch(text):
+        return Phone(text)
+    regions = () if region is None or number_format is NumberFormat.E164 else (region,)
+    return _only(possible_phones(text, regions, number_format=number_format))
+
+
+def possible_phones(
+    text: object, regions: Sequence[str], *, number_format: NumberFormat = NumberFormat.NATIONAL
+) -> tuple[Phone, ...]:
+    """Everybody whom a text may mean; one where it is clear, none where it is no number.
+
+    `regions` are the countries that a number without its country code may be of, the likeliest first. Several numbers in one text
+    mean whoever all of them may mean; where that is nobody, any of them.
     """
     if isinstance(text, Phone):
-        return text
-    if not isinstance(text, str | int) or isinstance(text, bool):
+        return (text,)
+    if (
+        isinstance(text, bool)
+        or not isinstance(text, str | int)
+        or (isinstance(text, int) and not 0 < text < TOO_MANY_DIGITS)
+    ):
+        return ()
+    plain = str(text)
+    if USUAL.fullmatch(plain):
+        return (Phone(plain),)
+    if number_format is NumberFormat.INTERNATIONAL and len(regions) == 1:
+        usual = USUAL_AT_HOME.get(regions[0])
+        if usual is not None and usual.fullmatch(plain):
+            return (Phone("+" + plain),)
+    written = written_numbers(plain, glued=number_format is NumberFormat.NATIONAL)
+    found: list[tuple[Phone, ...]] = []
+    before: list[WrittenNumber] = []
+    for one, means in _read(written, regions, number_format):
+        if means:
+            # "47 (mobile) 90000001": digits before a number may be its country code.
+            found += [means, *((phone,) for phone in _behind(before, one))]
+        elif one.international or len(one.digits) >= LEAST_BESIDE:
+            return ()  # it does not exist, or we cannot read it: what stands beside it may be no more than a remark
+        before.append(one)
+    return _in_all(found)
+
+
+def _read(
+    written: Iterable[WrittenNumber], regions: Sequence[str], number_format: NumberFormat
+) -> Iterator[tuple[WrittenNumber, tuple[Phone, ...]]]:
+    """Each number and everybody whom it may mean: "900/00 105" is one number, and "90000001/90000002" are two."""
+    for one in written:
+        means = _means(one, regions, number_format)
+        if means or not one.halves:
+            yield one, means
+        else:
+            yield from _read(one.halves, regions, number_format)
+
+
+def _only(possible: Sequence[Phone]) -> Phone | None:
+    return possible[0] if len(possible) == 1 else None
+
+
+def _in_all(found: Sequence[tuple[Phone, ...]]) -> tuple[Phone, ...]:
+    """Whoever several numbers of one text may all mean, else everybody whom one of them means."""
+    common = [one for one in (found[0] if found else ()) if all(one in others for others in found)]
+    return tuple(common or dict.fromkeys(one for several in found for one in several))
+
+
+def _means(one: WrittenNumber, regions: Sequence[str], number_format: NumberFormat) -> tuple[Phone, ...]:
+    """Everybody whom a single number may mean."""
+    if one.international:
+        phone = _with_country_code(one)
+        return (phone,) if phone else ()
+    abroad = _without_plus(one, regions) if number_format is NumberFormat.INTERNATIONAL else None
+    if abroad is not None and abroad.e164.startswith(tuple(f"+{code}" for code in _codes(regions))):
+        return (abroad,)
+    # libphonenumber does not know every number that is given out: at home, and where it knows none, a number of the plan will do.
+    possible = dict.fromkeys(
+        phone
+        for place, region in enumerate(regions)
+        if (phone := _of_country(one, region, _fits_its_plan if place == 0 else _is_in_use))
+    )
+    if abroad is not None:
+        possible[abroad] = None
+    if not possible:
+        possible = dict.fromkeys(phone for region in regions if (phone := _of_country(one, region, _fits_its_plan)))
+    return tuple(possible)
+
+
+def _is_in_use(number: phonenumbers.PhoneNumber) -> bool:
+    return phonenumbers.is_valid_number(number)
+
+
+def _with_country_code(one: WrittenNumber) -> Phone | None:
+    """A number behind `+` or `00`: one that is in use, else one of a possible length.
+
+    The trunk zero stands before a number within its country and is left out behind a country code; some write it all the same.
+    """
+    number = _parse("+" + one.digits, None)
+    if number is None:
         return None
-    plain = unicodedata.normalize("NFKC", str(text)).strip()
-    if E164.fullmatch(plain):
-        return Phone(plain)
-    if not PLAUSIBLE.fullmatch(plain):
+    code = str(number.country_code)
+    behind = one.digits[len(code) :]
+    shorter = _parse(f"+{code}{behind[1:]}", None) if behind.startswith("0") else None
+    for in_use in (_is_in_use, _fits_its_plan):
+        for either in (number, shorter):
+            if either is not None and in_use(either):
+                return _phone(either)
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    exists = reason in EXISTS if one.plain else reason == ValidationResult.IS_POSSIBLE
+    phone = _phone(number)
+    return phone if exists and E164.fullmatch(phone.e164) else None
+
+
+def _without_plus(one: WrittenNumber, regions: Iterable[str]) -> Phone | None:
+    """A number whose country code has no plus: one that is in use, or of a possible length in a country where it is expected.
+
+    The first digits of a number without its country code look like another country's code: 90001009 is not Turkey's +90001009.
+    """
+    number = _parse("+" + one.digits, None)
+    if number is None or one.digits.startswith("0"):
         return None
-    digits = re.sub(r"[^0-9]", "", plain)
-    if plain.startswith("+"):
-        candidate = "+" + digits
-    elif digits.startswith("00"):
-        candidate = "+" + digits[2:]
-    elif number_format is NumberFormat.NATIONAL and region:
-        return _national(plain, region)
-    elif number_format is NumberFormat.INTERNATIONAL:
-        candidate = "+" + digits
-    else:
-        return None
-    return Phone(candidate) if E164.fullmatch(candidate) else None
+    if phonenumbers.is_valid_number(number):
+        return _phone(number)
+    return _with_country_code(one) if number.country_code in _codes(regions) else None
 
 
-def phone_as_written(text: object, region: str | None) -> Phone | None:
-    """A number as people write it in a CRM: with its country code, or as one of the configured country."""
-    if isinstance(text, str):
-        # Blanks say nothing, and many of them make a number longer than one may be.
-        text = re.sub(r"\s+", "", unicodedata.normalize("NFKC", text).translate(OTHER_DASHES))
-        abroad = text.lstrip("(")
-        if abroad.startswith(("+", "00")):
-            return parse_phone(TRUNK_ZERO.sub("", abroad, count=1))
-    return parse_phone(text, number_format=NumberFormat.NATIONAL if region else NumberFormat.E164, region=region)
+def _fits_its_plan(number: phonenumbers.PhoneNumber) -> bool:
+    """Whether a number is in use in its country, or may be given out there."""
+    national = phonenumbers.national_significant_number(number)
+    if number.country_code == NORTH_AMERICA:
+        return AREA_AND_EXCHANGE.fullmatch(national) is not None
+    region = phonenumbers.region_code_for_country_code(number.country_code or 0)
+    plan = phonenumbers.PhoneMetadata.metadata_for_region(region, None)
+    pattern = plan.general_desc.national_number_pattern if plan and plan.general_desc else None
+    return (pattern is not None and re.fullmatch(pattern, national) is not None) or _is_in_use(number)
 
 
-def _national(plain: str, region: str) -> Phone | None:
+def _of_country(one: WrittenNumber, region: str, in_use: Callable[[phonenumbers.PhoneNumber], bool]) -> Phone | None:
+    """A number without its country code, as one in use in that country."""
+    for digits in (one.digits, one.digits[1:]) if one.lone_zero else (one.digits,):
+        number = _parse(digits, region)
+        if number is not None and in_use(number):
+            national = phonenumbers.national_significant_number(number)
+            return _phone(number) if len(national) >= LEAST else None
+    return None
+
+
+def _codes(regions: Iterable[str]) -> set[int]:
+    return {phonenumbers.country_code_for_region(region) for region in regions}
+
+
+def _behind(before: Iterable[WrittenNumber], one: WrittenNumber) -> Iterable[Phone]:
+    """Whom a number means where one of the digit groups before it is its country code."""
+    for code in before:
+        number = None if one.international else _parse(f"+{code.digits}{one.digits}", None)
+        if number is not None and phonenumbers.is_valid_number(number):
+            yield _phone(number)
+
+
+def _parse(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
     try:
-        number = phonenumbers.parse(plain, region)
+        return phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(number):
-        return None
+
+
+def _phone(number: phonenumbers.PhoneNumber) -> Phone:
     return Phone(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
 def national_part(phone: Phone) -> str:
     """The number without its country code, as digits."""
-    try:
-        number = phonenumbers.parse(phone.e164)
-    except phonenumbers.NumberParseException:
-        return phone.e164.lstrip("+")
-    return phonenumbers.national_significant_number(number)
+    number = _parse(phone.e164, None)
+    return phone.e164.lstrip("+") if number is None else phonenumbers.national_significant_number(number)

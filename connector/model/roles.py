@@ -283,6 +283,7 @@ class ConsentFields(Struct, frozen=True, kw_only=True):
     opted_out: Any = True  # the flag's value that means: out
     phone: str | None = None  # the field with the number, in the feed
     along: tuple[str, ...] = field(default_factory=tuple)  # fields that are written with the flag: since when, by whom
+    country: str | None = None  # the field with the record's country, which its number may lack
 
     @property
     def all(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from connector.model.consent import Phase
 from connector.model.lifecycle import UnitState
 from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Delivered, Outcome
-from connector.model.phone import parse_phone
+from connector.model.record_number import NO_REGION, NumberReader
 from connector.model.roles import ConsentFields, Shadow
 from connector.steps.matches import forgotten, of_household
 from connector.store.records import Link, ShadowWrite
@@ -90,6 +90,7 @@ def settlements(
     *,
     feeds: Mapping[str, Mapping[str, FeedPlan]],
     consent: Mapping[str, Mapping[str, ConsentFields]],
+    numbers: NumberReader = NO_REGION,
 ) -> list[Settlement]:
     """Judge every unit by the outcomes of its operations. What was written of a feed's fields is the record's new shadow."""
     attempts: list[list[Attempt]] = [[] for _ in units]
@@ -108,8 +109,9 @@ def settlements(
         watched = feeds.get(crm, {}).get(name)
         if watched is not None or written.write.match is not None:
             fields = watched.fields if watched is not None else ()
-            shadow = _shadow(written, fields, consent.get(crm, {}).get(name))
-            shadows[sent_to[written.index]].append(shadow)
+            unit = sent_to[written.index]
+            declared = consent.get(crm, {}).get(name)
+            shadows[unit].append(_shadow(written, fields, declared, numbers, person=units[unit].lane))
         elif (link := _link(written)) is not None:
             links[sent_to[written.index]].append(link)
     for beside in sent.beside:
@@ -164,13 +166,16 @@ def _link(written: Written) -> Link | None:
     return Link(crm=write.sink, object=write.object, key_field=write.key_field, key=write.key, record_id=record_id)
 
 
-def _shadow(written: Written, watched: Collection[str], consent: ConsentFields | None) -> ShadowWrite:
+def _shadow(
+    written: Written, watched: Collection[str], consent: ConsentFields | None, numbers: NumberReader, *, person: str
+) -> ShadowWrite:
+    """What was written of the watched fields. A number that may be the person's whom the write is about is theirs."""
     write, outcome = written.write, written.outcome
     values: dict[str, Any] = {**write.create, **write.set} if outcome.created else dict(write.set)
     fields = {name: values[name] for name in watched if name in values and name not in outcome.left_out}
     # An earlier try, whose answer was lost, may have made the record with these.
     otherwise = {name: value for name, value in write.create.items() if name in watched and name not in fields}
-    phone = parse_phone(fields[consent.phone]) if consent and consent.phone in fields else None
+    phone = numbers.of(fields, consent, [person]).phone if consent and consent.phone in fields else None
     return ShadowWrite(
         crm=write.sink,
         object=write.object,

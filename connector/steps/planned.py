@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
+from msgspec.structs import replace
+
 from connector.consent.guard import carries_opt_out
 from connector.consent.merges import MERGED
 from connector.mapping.compile import Ruleset
@@ -10,8 +12,9 @@ from connector.mapping.sources import CHANGE
 from connector.model.consent import Phase, Subscription
 from connector.model.event import Event, Verdict
 from connector.model.facts import Alarm
-from connector.model.operation import ServiceCommand
+from connector.model.operation import ID_FIELD, ServiceCommand
 from connector.model.outcome import Reason
+from connector.model.phone import Phone
 from connector.model.plan import Plan
 from connector.planning import commands_of, lane_of, plan_in_order, units_of
 from connector.store.inbox import StoredEvent
@@ -40,6 +43,7 @@ class Planner:
 
     def __call__(self, batch: Sequence[tuple[int, Event]], rules: Ruleset) -> tuple[list[Planned], frozenset[str]]:
         """The plans, in the order of the events, and the polls that are newly parked."""
+        batch = [(event_id, made_clear(event, self._store)) for event_id, event in batch]
         people = {event.msisdn.e164 for _, event in batch if event.msisdn}
         planned = plan_in_order(
             batch,
@@ -97,6 +101,14 @@ class Planner:
         ):
             return ()
         return (SideAnswer(sink=event.provider, phase=Phase.CONFIRMED, detail="it came from there"),)
+
+
+def made_clear(event: Event, store: Store) -> Event:
+    """The event with the number that a person has made clear in its record since it came; else the event as it is."""
+    if not event.number_is_unclear or event.object is None:
+        return event
+    number = store.records.number(event.provider, event.object, str(event.record.get(ID_FIELD)))
+    return replace(event, msisdn=Phone(number), number_is_unclear=False) if number else event
 
 
 def _plannable(stored: Sequence[StoredEvent], open_polls: Collection[str]) -> list[tuple[int, Event]]:

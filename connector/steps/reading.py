@@ -1,7 +1,7 @@
 """A page of a feed → what the store keeps of it: shadows, events and the cursor, all in one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 from uuid import uuid4
@@ -13,7 +13,8 @@ from connector.consent.changes import Reading, change_event, read_rows
 from connector.consent.merges import merges_of, review_event, taken_over
 from connector.delivery.peers import Watch
 from connector.model.event import Event, Verdict
-from connector.model.phone import Phone, phone_as_written
+from connector.model.phone import Phone
+from connector.model.record_number import NO_NUMBER, NumberReader, RecordNumber
 from connector.model.roles import Feed, Page, Row
 from connector.steps.keeping import entry
 from connector.store.following import FollowStep, Seen
@@ -55,7 +56,7 @@ class Asked:
     cursor: Cursor
     asked: datetime  # by our clock
     pointers: tuple[Pointer, ...] = ()  # it was about these records; else about what comes after the cursor
-    region: str | None = None  # of numbers that the CRM holds without a country code
+    numbers: NumberReader = field(default_factory=NumberReader)  # of the CRM's phone fields
 
 
 async def keep_page(store: Store, asked: Asked, page: Page, *, now: datetime) -> int:
@@ -75,11 +76,15 @@ async def keep_page(store: Store, asked: Asked, page: Page, *, now: datetime) ->
 
 def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowStep:
     """Hold each row against its shadow. Runs inside the transaction that keeps the result."""
-    watch, cursor, region = asked.watch, asked.cursor, asked.region
+    watch, cursor, numbers = asked.watch, asked.cursor, asked.numbers
     feed, consent = watch.feed, watch.consent
 
+    def whose(fields: Mapping[str, Any]) -> RecordNumber:
+        keys = [fields.get(name) for name in feed.key_fields]
+        return numbers.of(fields, consent, keys) if consent else NO_NUMBER
+
     def number(fields: Mapping[str, Any]) -> Phone | None:
-        return phone_as_written(fields.get(consent.phone), region) if consent and consent.phone else None
+        return whose(fields).phone
 
     later = _later(asked, page, seen, now)
     rows = [row for row in page.rows if row.record_id not in later]
@@ -98,13 +103,13 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowS
         consent=consent,
         shadows=known,
         under_way=seen.in_doubt,
-        region=region,
+        numbers=numbers,
         no_news=taken_over(merges, consent, number),
         in_review={merge.survivor_id for merge, _ in lost},
     ):
-        phone = number(one.row.fields)
+        read = whose(one.row.fields)
         if not one.row.deleted:
-            shadows.extend(_known(one, feed, phone))
+            shadows.extend(_known(one, feed, read.phone))
             if consent and consent.phone in one.change.fields:
                 moved.append(one.row.record_id)
         # Who sets the flag and deletes the record at once has opted the donor out; nothing else of a deleted record counts.
@@ -115,7 +120,7 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowS
                     one,
                     crm=feed.crm,
                     object_name=feed.object,
-                    msisdn=phone,
+                    number=read,
                     poll=poll,
                     unique=uuid4().hex,
                     received_at=now,

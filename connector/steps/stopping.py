@@ -18,6 +18,7 @@ from connector.model.roles import Sink
 from connector.planning import plan
 from connector.steps.errands import gone_of, record_of, shadow_of
 from connector.steps.matches import remembered_of
+from connector.steps.planned import made_clear
 from connector.store.inbox import StoredEvent
 from connector.store.store import Store
 from connector.store.units import Unit
@@ -115,8 +116,8 @@ def _anew(
     unit: Unit, stored: StoredEvent, rules: Ruleset, store: Store, configured: Sequence[Subscription]
 ) -> Sequence[Operation] | None:
     """What is left of the unit, as the rules make it now; None where that is the same."""
-    event = stored.event
-    assert event is not None  # noqa: S101 - the caller has seen to it.
+    assert stored.event is not None  # noqa: S101 - the caller has seen to it.
+    event = made_clear(stored.event, store)
     ledger = store.consents.of_many([event.msisdn.e164]) if event.msisdn else {}
     before = [entry for entries in ledger.values() for entry in entries if entry.event_id < unit.event_id]
     answer = store.stop_answers.verdict_of(event)

@@ -228,6 +228,10 @@ class Records:
         """The shadow of one record of the object; None where nothing is known of it."""
         return shadows(self._reader, crm, name, [record_id]).get(record_id)
 
+    def number(self, crm: str, name: str, record_id: str) -> str | None:
+        """The number of one record in E.164; None where it has none that is understood."""
+        return records_of(self._reader, crm, name, [record_id]).get(record_id, NOTHING).phone or None
+
     def shadows(self, crm: str, name: str, record_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """The shadows of many records, by record id."""
         return shadows(self._reader, crm, name, record_ids)

@@ -44,6 +44,18 @@ def test_with_a_broken_config_its_problems_are_the_answer(home):
     assert said["mappings_checked"] is False
 
 
+def test_regions_between_which_a_number_does_not_tell_are_a_warning_until_the_country_field_is_named(home):
+    text = home.config.read_text().replace("default_region: NO", "default_region: DK")
+    home.config.write_text(text)
+    (said,) = [one for one in home.json("check")["problems"] if one["code"] == "unclear-numbers"]
+    assert said["severity"] == "warning"
+    assert "DK or NO" in said["message"]
+    home.config.write_text(text.replace("phone: MobilePhone", "phone: MobilePhone, country: MailingCountry"))
+    assert "unclear-numbers" not in {one["code"] for one in home.json("check")["problems"]}
+    home.config.write_text(text.replace("default_region: DK", "default_region: US"))
+    assert "unclear-numbers" not in {one["code"] for one in home.json("check")["problems"]}
+
+
 def test_missing_files_are_problems_too(home):
     assert home.run("--config", "nothing.yaml", "check", config=False).exit_code == 1
     home.mappings.rename(home.directory / "elsewhere")

@@ -7,6 +7,7 @@ from connector.consent.changes import alike, compare, read_rows
 from connector.model.event import Verdict
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.phone import Phone
+from connector.model.record_number import NumberReader
 from connector.model.roles import ConsentFields, Row
 
 CONSENT = ConsentFields(object="Contact", flag="Out", phone="Mobile")
@@ -84,8 +85,23 @@ def test_an_opt_out_of_ours_that_is_under_way_is_no_change_of_whoever_has_the_nu
     row = Row(record_id="003A", stamp=datetime(2026, 1, 1, tzinfo=UTC), fields={"Mobile": number, "Out": True})
     shadows = {"003A": {"Mobile": number, "Out": False}}
     feed = SimpleNamespace(fields=("Mobile", "Out"), key_fields=("Key__c",))
-    (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows=shadows, under_way=[write], region="NO")
+    (reading,) = read_rows(
+        [row], feed=feed, consent=CONSENT, shadows=shadows, under_way=[write], numbers=NumberReader(default="NO")
+    )
     assert bool(reading.change) is told
+
+
+def test_the_key_of_a_record_tells_whether_an_opt_out_of_ours_is_for_its_unclear_number():
+    phone = Phone("+4590000001")
+    match = Match(phone=phone, fields=("Mobile",), none=IfNone.SKIP, many=IfMany.PARK)
+    write = RecordWrite(sink="crm", object="Contact", key_field="Other", key="x", set={"Out": True}, match=match)
+    feed = SimpleNamespace(fields=("Mobile", "Out"), key_fields=("Key__c",))
+    both = NumberReader(default="NO", others=("DK",))
+    for key, told in (("+4590000001", False), ("+4790000001", True), (None, True)):
+        row = Row(record_id="003A", stamp=None, fields={"Mobile": "90 00 00 01", "Out": True, "Key__c": key})
+        shadows = {"003A": {"Mobile": "90 00 00 01", "Out": False}}
+        (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows=shadows, under_way=[write], numbers=both)
+        assert bool(reading.change) is told
 
 
 def read(row_id, key, shadow, **values):
@@ -100,3 +116,54 @@ def test_a_write_by_an_id_of_fifteen_characters_is_known_to_be_under_way():
     assert read("0035f0000000001AAA", "0035f0000000001", {}, Amount=5) == ()
     assert read("0035f0000000001AAA", "0035f0000000001AAA", {}, Amount=5) == ()
     assert read("0035f000000000aAAA", "0035f000000000A", {}, Amount=5) == ("Amount",)
+
+
+NORWAY, BOTH = NumberReader(default="NO"), NumberReader(default="NO", others=("DK",))
+WITH_COUNTRY = ConsentFields(object="Contact", flag="Out", phone="Mobile", country="Country")
+
+
+def number_change(row, shadow, *, numbers=NORWAY, in_doubt=None, consent=WITH_COUNTRY):
+    fields = ("Mobile", "Out", "Country")
+    return compare(row, shadow, fields=fields, in_doubt=in_doubt or {}, consent=consent, numbers=numbers)
+
+
+@pytest.mark.parametrize("written", ["+47 900 00 001", "900 00 001", "(0047) 90000001", "90 00 00 01 (mobil)"])
+def test_the_same_number_in_another_form_is_no_change(written):
+    shadow = {"Mobile": "+4790000001", "Out": True}
+    assert not number_change({"Mobile": written, "Out": True}, shadow)
+    assert not number_change({"Mobile": "+4790000001", "Out": True}, {**shadow, "Mobile": written})
+    assert number_change({"Mobile": written, "Out": True}, {**shadow, "Mobile": "+4790000002"}).number_changed
+
+
+def test_the_number_that_we_are_writing_is_no_change_in_any_form():
+    row, shadow = {"Mobile": "900 00 001", "Out": True}, {"Mobile": "+4790000002", "Out": True}
+    assert not number_change(row, shadow, in_doubt={"Mobile": ["+4790000001"]})
+
+
+def test_texts_that_are_no_numbers_are_compared_as_texts():
+    assert number_change({"Mobile": "unknown"}, {"Mobile": "none"}).fields == ("Mobile",)
+    assert number_change({"Mobile": None}, {"Mobile": "+4790000001"}).fields == ("Mobile",)
+
+
+def test_another_country_makes_another_number_of_one_without_its_country_code():
+    shadow = {"Mobile": "90 00 00 01", "Country": "NO", "Out": True}
+    change = number_change({**shadow, "Country": "Danmark"}, shadow)
+    assert change.fields == ("Country", "Mobile")
+    assert change.number_changed
+    whole = {**shadow, "Mobile": "+4790000001"}
+    assert number_change({**whole, "Country": "Danmark"}, whole).fields == ("Country",)
+
+
+def test_a_country_that_is_looked_at_for_the_first_time_changes_no_number():
+    change = number_change(
+        {"Mobile": "90 00 00 01", "Country": "DK", "Out": True}, {"Mobile": "90 00 00 01", "Out": True}
+    )
+    assert change.fields == ("Country",)
+    assert not change.number_changed
+
+
+def test_making_clear_whose_number_it_is_is_no_change_of_number():
+    unclear = {"Mobile": "90 00 00 01", "Country": None, "Out": True}
+    assert number_change({**unclear, "Country": "DK"}, unclear, numbers=BOTH).fields == ("Country",)
+    assert not number_change({**unclear, "Mobile": "+45 90 00 00 01"}, unclear, numbers=BOTH)
+    assert number_change({**unclear, "Mobile": "+45 90 00 00 02"}, unclear, numbers=BOTH).number_changed

@@ -4,11 +4,12 @@ import pytest
 
 from connector.crm.salesforce.backfill import SHOWN, Contacts, Many, Settled, Verdict, refusal, settle
 from connector.crm.salesforce.encode import BadName
+from connector.model.record_number import NO_REGION, NumberReader
 
 CONTACTS = Contacts(
     key_field="SMS_Key__c",
     phone_fields=("MobilePhone", "HomePhone"),
-    region="NO",
+    numbers=NumberReader(default="NO"),
     key=lambda phone: phone.e164,
 )
 
@@ -49,13 +50,36 @@ def test_the_first_phone_field_that_can_be_read_counts():
 
 
 def test_without_a_region_only_whole_numbers_are_read():
-    abroad = Contacts(key_field="SMS_Key__c", phone_fields=("MobilePhone",), region=None, key=lambda phone: phone.e164)
+    abroad = Contacts(
+        key_field="SMS_Key__c", phone_fields=("MobilePhone",), numbers=NO_REGION, key=lambda phone: phone.e164
+    )
     assert read(abroad, MobilePhone="90000001").verdict is Verdict.UNREADABLE
     assert read(abroad, MobilePhone="+47 90000001").verdict is Verdict.OPEN
 
 
+def test_a_number_that_may_mean_several_people_is_given_to_nobody():
+    contacts = Contacts(
+        key_field="SMS_Key__c",
+        phone_fields=("MobilePhone", "HomePhone"),
+        numbers=NumberReader(default="NO", others=("DK",)),
+        key=lambda phone: phone.e164,
+        country="MailingCountry",
+    )
+    assert read(contacts, MobilePhone="90000001").verdict is Verdict.UNCLEAR
+    assert read(contacts, MobilePhone="90000001 / 90000002", MailingCountry="NO").verdict is Verdict.UNCLEAR
+    assert read(contacts, MobilePhone="90000001", MailingCountry="Denmark").wanted == "+4590000001"
+    assert read(contacts, MobilePhone="90000001", SMS_Key__c="+4590000001").verdict is Verdict.FILLED
+    assert read(contacts, MobilePhone="90000001", HomePhone="+47 90000002").wanted == "+4790000002"
+    assert "MailingCountry" in contacts.soql
+
+
 def test_the_external_id_is_as_the_mappings_make_it_and_compares_without_case():
-    made = Contacts(key_field="K__c", phone_fields=("Phone",), region="NO", key=lambda phone: f"SMS-{phone.e164[1:]}")
+    made = Contacts(
+        key_field="K__c",
+        phone_fields=("Phone",),
+        numbers=NumberReader(default="NO"),
+        key=lambda phone: f"SMS-{phone.e164[1:]}",
+    )
     row = {"Id": "003A", "Phone": "90000001"}
     assert made.read(row).wanted == "SMS-4790000001"
     assert made.read({**row, "K__c": "sms-4790000001"}).verdict is Verdict.FILLED
@@ -67,7 +91,9 @@ def test_the_queries_ask_for_what_is_judged_and_for_nothing_by_a_bad_name():
     assert CONTACTS.changed_since("2026-11-22T04:00:00Z").endswith(
         "HomePhone FROM Contact WHERE SystemModstamp >= 2026-11-22T04:00:00Z"
     )
-    bad = Contacts(key_field="K, Name FROM Lead", phone_fields=("Phone",), region=None, key=lambda phone: phone.e164)
+    bad = Contacts(
+        key_field="K, Name FROM Lead", phone_fields=("Phone",), numbers=NO_REGION, key=lambda phone: phone.e164
+    )
     with pytest.raises(BadName):
         _ = bad.soql
 

@@ -11,6 +11,7 @@ from connector.crm.salesforce.sink import SalesforceSink
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.model.phone import Phone
+from connector.model.record_number import NumberReader
 from connector.model.remembered import Remembered
 from connector.model.roles import Task
 
@@ -20,7 +21,7 @@ MOST_SECONDS = 60  # of one query in an org of 200,000 contacts: half of what Sa
 
 def sink():
     api = Api(version="62.0", client="tests")
-    return SalesforceSink("crm", api=api, consent_fields={"Contact": CONSENT}, region="NO")
+    return SalesforceSink("crm", api=api, consent_fields={"Contact": CONSENT}, numbers=NumberReader(default="NO"))
 
 
 def match(number=DONOR, *, none=IfNone.CREATE, many=IfMany.OLDEST, fields=("MobilePhone", "HomePhone")):

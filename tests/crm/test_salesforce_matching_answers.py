@@ -9,6 +9,7 @@ from connector.model.exchange import CallFailed, Failure, HttpReply
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Reason, Retry
 from connector.model.phone import Phone
+from connector.model.record_number import NumberReader
 from connector.model.roles import Task
 
 TIMEOUT = CallFailed(failure=Failure.TIMEOUT)
@@ -56,7 +57,7 @@ def ask(matching, tasks, reply):
 
 
 def matching(**how):
-    return Matching(Api(version="62.0", client="tests"), region="NO", consent={}, **how)
+    return Matching(Api(version="62.0", client="tests"), numbers=NumberReader(default="NO"), consent={}, **how)
 
 
 @pytest.mark.parametrize(

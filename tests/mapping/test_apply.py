@@ -231,14 +231,36 @@ def test_a_rule_about_fields_is_asked_only_when_one_of_them_changed(ask):
     ],
 )
 def test_a_command_without_a_number_waits_for_a_person(ask, phone, problem):
-    fields = {**OUT, "record": {**OUT["record"], "MobilePhone": phone}}
+    fields = {**OUT, "msisdn": None, "record": {**OUT["record"], "MobilePhone": phone}}
     assert ask(CHANGE % "", active=[(KATT, True)], **fields).problem == problem
 
 
 def test_a_command_without_a_number_may_be_skipped(ask):
-    fields = {**OUT, "record": {"Id": "1", "Opt_Out__c": True}}
+    fields = {**OUT, "msisdn": None, "record": {"Id": "1", "Opt_Out__c": True}}
     made = ask(CHANGE % ", if_missing: skip", active=[(KATT, True)], **fields)
     assert (made.matched, made.operations, made.problem) == (True, (), None)
+
+
+@pytest.mark.parametrize("written", ["+47 (0) 900 00 204", "980 79 008 (mobil)", None, "+4790000009"])
+@pytest.mark.parametrize("phone", ['"{record.MobilePhone}"', '"{msisdn}"'])
+def test_a_command_about_the_events_own_person_goes_to_the_events_number(ask, written, phone):
+    text = CHANGE.replace('"{record.MobilePhone}"', phone) % ", if_missing: skip"
+    made = ask(text, active=[(KATT, True)], **{**OUT, "record": {**OUT["record"], "MobilePhone": written}})
+    assert [one.phone for one in made.operations] == [Phone("+4798079008")]
+
+
+def test_a_command_by_another_field_goes_to_the_number_there(ask):
+    text = CHANGE.replace("record.MobilePhone", "record.HomePhone").replace("[MobilePhone", "[HomePhone") % ""
+    made = ask(text, active=[(KATT, True)], **{**OUT, "record": {**OUT["record"], "HomePhone": "+47 900 00 009"}})
+    assert [one.phone for one in made.operations] == [Phone("+4790000009")]
+
+
+def test_a_command_to_a_number_that_may_be_of_several_people_waits_for_a_person(ask):
+    fields = {**OUT, "msisdn": None, "number_is_unclear": True}
+    made = ask(CHANGE % ", if_missing: skip", active=[(KATT, True)], **fields)
+    assert made.problem is not None
+    assert made.problem[0] is Reason.NEEDS_PERSON
+    assert made.operations == ()
 
 
 def test_a_command_may_name_its_subscription_and_price(ask):

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from connector.mapping.fields import BadValue, fill
 from connector.mapping.paths import Reading
 from connector.model.outcome import Reason
+from connector.model.record_number import NumberReader
+from connector.model.roles import ConsentFields
 
 FILE = """
 on: strex.delivery_report
@@ -137,8 +139,54 @@ def test_bad_data_is_told_without_repeating_it(value, form, x, words):
 
 
 def test_a_number_without_a_country_code_is_read_where_the_config_names_the_country(value, context):
-    norwegian = type(context)(sources=context.sources, crms=context.crms, region="NO")
+    norwegian = type(context)(sources=context.sources, crms=context.crms, numbers=NumberReader(default="NO"))
     assert value("{from: properties.x, phone: e164}", context=norwegian, x="90 00 00 01") == "+4790000001"
+
+
+def test_a_number_of_a_providers_event_is_read_in_the_providers_country(value, context):
+    made = type(context)(
+        sources=context.sources,
+        crms=context.crms,
+        numbers=NumberReader(default="NO", others=("DK",)),
+        regions={"strex": "DK"},
+    )
+    assert value("{from: properties.x, phone: e164}", context=made, x="90 00 00 01") == "+4590000001"
+
+
+CHANGE = """
+on: sf.change
+feed: {object: Contact, fields: [MobilePhone, HomePhone, Opt_Out__c]}
+rules:
+  - name: one
+    do: [{upsert: Thing__c, key: {Key__c: "{key}"}, set: {Field__c: {from: record.%s, phone: national}}}]
+"""
+
+
+def test_the_number_of_the_events_own_person_is_not_read_a_second_time(ask):
+    record = {"Id": "1", "MobilePhone": "+47 900 00 009"}
+    assert ask(CHANGE % "MobilePhone", record=record).operations[0].set == {"Field__c": "98079008"}
+    assert ask(CHANGE % "MobilePhone", record=record, msisdn=None).operations[0].set == {"Field__c": "90000009"}
+
+
+def test_a_number_in_a_record_is_read_in_the_records_country_and_left_open_where_there_are_two(ask, context):
+    flag = ConsentFields(object="Contact", flag="Opt_Out__c", phone="MobilePhone", country="Country")
+    both = type(context)(
+        sources=context.sources,
+        crms=context.crms,
+        commands=context.commands,
+        consent_fields={"sf": {"Contact": flag}},
+        numbers=NumberReader(default="NO", others=("DK",)),
+    )
+    text = CHANGE.replace("national", "e164") % "HomePhone"
+    home = {"Id": "1", "HomePhone": "90 00 00 09"}
+    assert ask(text, context=both, record={**home, "Country": "Denmark"}).operations[0].set == {
+        "Field__c": "+4590000009"
+    }
+    assert ask(text, context=both, record=home).problem[0] is Reason.BAD_VALUE
+    # Of two people whom it may mean, one is the event's own.
+    assert ask(text, context=both, record={**home, "HomePhone": "98 07 90 08"}).operations[0].set == {
+        "Field__c": "+4798079008"
+    }
 
 
 def test_the_time_zone_of_the_config_holds_where_none_is_written(ask, context):

@@ -1,14 +1,18 @@
 """What is remembered, and forgotten, of a write with a match once it has been settled."""
 
+from dataclasses import replace as replace_fields
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from connector.delivery.sending import Beside, Sent, Written
 from connector.mapping.compile import FeedPlan
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Reason, Rejected
 from connector.model.phone import Phone
+from connector.model.record_number import NumberReader
+from connector.model.roles import ConsentFields
 from connector.steps.errands import Errand, settlements
 from connector.store.records import ShadowWrite
 from connector.store.units import Unit, Unlinked
@@ -62,6 +66,20 @@ def test_records_beside_it_are_known_to_be_opted_out():
     shadows = settled(Delivered(record_id="003A", beside=("003B",))).shadows
     assert shadows[1:] == (seen("003B", fields={"Out__c": True}, opted_out=True),)
     assert settled(Delivered(record_id="003A", beside=("003B",)), feeds={}).shadows[1:] == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [("900 00 001", NUMBER), ("+47 900 00 001", NUMBER), ("900 00 002", None), ("+45 900 00 001", "+4590000001")],
+)
+def test_a_number_that_was_written_without_its_country_is_that_of_the_person_it_was_written_for(written, number):
+    write = replace(WRITE, match=None, set={"MobilePhone": written})
+    sent = Sent([Delivered(record_id="003A")], [Written(0, write, Delivered(record_id="003A"))], [])
+    feeds = {"crm": {"Contact": replace_fields(WATCHED["crm"]["Contact"], fields=("MobilePhone",))}}
+    consent = {"crm": {"Contact": ConsentFields(object="Contact", flag="Out__c", phone="MobilePhone")}}
+    reader = NumberReader(default="NO", others=("DK",))
+    (one,) = settlements([UNIT], [Errand(0, 0, write)], sent, feeds=feeds, consent=consent, numbers=reader)
+    assert one.shadows[0].phone == number
 
 
 @pytest.mark.parametrize(

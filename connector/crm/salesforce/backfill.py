@@ -8,7 +8,8 @@ from connector.crm.salesforce.decode import value_of
 from connector.crm.salesforce.encode import identifier
 from connector.crm.salesforce.errors import judge
 from connector.model.outcome import Retry
-from connector.model.phone import Phone, phone_as_written
+from connector.model.phone import Phone
+from connector.model.record_number import NumberReader, known_by_key
 
 OBJECT = "Contact"
 SHOWN = 10  # ids of other contacts that are named beside one: a dummy number may be on hundreds
@@ -36,6 +37,7 @@ class Verdict(StrEnum):
     FILLED = "filled"  # by us or somebody else, rightly
     NO_PHONE = "no_phone"
     UNREADABLE = "unreadable"
+    UNCLEAR = "unclear"
     DIFFERENT = "different"
     SHARED = "shared"
     TAKEN = "taken"
@@ -51,6 +53,8 @@ CURES: dict[Verdict, str] = {
     Verdict.TAKEN: "another contact has this number as its external ID: merge the two, or take the number from one",
     Verdict.SHARED: "several contacts have this number: merge them, or choose one by --many oldest or newest",
     Verdict.UNREADABLE: "none of its phone fields holds a number that can be read: mend it; a default_region helps with local ones",
+    Verdict.UNCLEAR: "its number may mean several people: write one number there, with its country code, or fill in its country "
+    "(`country:` of consent_fields)",
     Verdict.CHANGED: "it was changed after it was read: run the command again",
     Verdict.GONE: "it was deleted after it was read",
     Verdict.REFUSED: "Salesforce refused the change: mend what the code tells of, and run the command again",
@@ -76,8 +80,9 @@ class Contacts:
 
     key_field: str
     phone_fields: tuple[str, ...]  # the best one first
-    region: str | None
+    numbers: NumberReader
     key: Key
+    country: str | None = None  # the field with the contact's country, which a number may lack
 
     @property
     def soql(self) -> str:
@@ -90,21 +95,25 @@ class Contacts:
 
     @property
     def _fields(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(identifier(name) for name in ("Id", self.key_field, *self.phone_fields)))
+        names = ("Id", self.key_field, *self.phone_fields, *((self.country,) if self.country else ()))
+        return tuple(dict.fromkeys(identifier(name) for name in names))
 
     def read(self, row: Mapping[str, str]) -> Contact:
         """A row of the query, judged by itself."""
         texts = [text for name in self.phone_fields if (text := str(value_of(row, name) or "").strip())]
-        phones = [phone for text in texts if (phone := phone_as_written(text, self.region)) is not None]
-        keys = [key for phone in phones if (key := self.key(phone))]
         held = str(value_of(row, self.key_field) or "")
+        country = value_of(row, self.country) if self.country else None
+        numbers = [known_by_key(self.numbers.read(text, country), [held]) for text in texts]
+        phones = [number.phone for number in numbers if number.phone is not None]
+        keys = [key for phone in phones if (key := self.key(phone))]
         if held:
             right = not keys or held.casefold() in {key.casefold() for key in keys}
             verdict = Verdict.FILLED if right else Verdict.DIFFERENT
         elif keys:
             verdict = Verdict.OPEN
         else:
-            verdict = Verdict.UNREADABLE if texts else Verdict.NO_PHONE
+            unclear = any(number.is_unclear for number in numbers)
+            verdict = Verdict.UNCLEAR if unclear else Verdict.UNREADABLE if texts else Verdict.NO_PHONE
         return Contact(
             id=row["Id"],
             verdict=verdict,

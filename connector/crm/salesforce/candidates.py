@@ -1,7 +1,7 @@
 """Who may be meant by a phone number: the question, the rows that answer it, and the choice among them. Pure.
 
 People write numbers in a CRM in every form, so that no list of spellings finds them all. The digits of the national number in
-their order do, whatever stands between them: LIKE '%9%0%0%0%0%0%0%1'. Salesforce holds that against each record, as phone fields
+their order do, whatever stands between them: LIKE '%9%0%0%0%0%0%0%1%'. Salesforce holds that against each record, as phone fields
 have no index; that is why up to 200 people share one query, and why a number is remembered with its record once it is found. What
 LIKE finds too many is sorted out here, where both sides are compared as E.164.
 
@@ -20,7 +20,8 @@ from typing import Any
 from connector.crm.salesforce.decode import value_of
 from connector.crm.salesforce.encode import identifier, literal
 from connector.model.operation import ID_FIELD, IfMany, Match, RecordWrite
-from connector.model.phone import Phone, national_part, phone_as_written
+from connector.model.phone import Phone, national_part
+from connector.model.record_number import NumberReader, RecordNumber, known_by_key
 
 CREATED = "CreatedDate"
 DIGITS = 8  # from the end of the number: with fewer, LIKE finds strangers by the hundred; with more, none better
@@ -41,6 +42,7 @@ class Search:
 
     sought: Sequence[Sought]
     flag: str | None  # the opt-out flag, which is read along
+    country: str | None = None  # the field with the record's country, which a number may lack
 
     @property
     def soql(self) -> str:
@@ -49,7 +51,8 @@ class Search:
         fields = [identifier(name) for name in match.fields]
         keyed = [identifier(write.key_field)] if write.keyed else []
         flags = [identifier(self.flag)] if self.flag else []
-        columns = dict.fromkeys([ID_FIELD, CREATED, *fields, *keyed, *flags])
+        countries = [identifier(self.country)] if self.country else []
+        columns = dict.fromkeys([ID_FIELD, CREATED, *fields, *keyed, *flags, *countries])
         conditions = [f"{name} LIKE '{pattern(one.match.phone)}'" for one in self.sought for name in fields]
         keys = ",".join(literal(one.write.key) for one in self.sought)
         conditions += [f"{name} IN ({keys})" for name in keyed]
@@ -57,8 +60,8 @@ class Search:
 
 
 def pattern(phone: Phone) -> str:
-    """A number's last digits with anything between them, and nothing behind them."""
-    return "%" + "%".join(national_part(phone)[-DIGITS:])
+    """A number's last digits with anything before, between and behind them: remarks, and marks that nobody sees."""
+    return f"%{'%'.join(national_part(phone)[-DIGITS:])}%"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,7 @@ class Candidate:
     created: str  # ISO 8601 in UTC, so that text order is time order
     key: str | None  # of the external ID, where the writes have one
     flag: object
-    phones: Sequence[Phone | None]  # what the match's fields hold, in their order
+    phones: Sequence[RecordNumber]  # what the match's fields hold, in their order
 
     @property
     def age(self) -> tuple[str, str]:
@@ -77,19 +80,23 @@ class Candidate:
         return self.created, self.record_id
 
 
-def candidates(search: Search, rows: Sequence[Mapping[str, Any]], region: str | None) -> list[Candidate]:
-    """The rows of the answer. `region` is of numbers without a country code."""
+def candidates(search: Search, rows: Sequence[Mapping[str, Any]], numbers: NumberReader) -> list[Candidate]:
+    """The rows of the answer; `numbers` reads their phone fields."""
     write, match = search.sought[0].write, search.sought[0].match
-    return [
-        Candidate(
-            record_id=str(value_of(row, ID_FIELD)),
-            created=str(value_of(row, CREATED)),
-            key=str(value_of(row, write.key_field) or "") if write.keyed else None,
-            flag=value_of(row, search.flag) if search.flag else None,
-            phones=[phone_as_written(value_of(row, name), region) for name in match.fields],
+    found = []
+    for row in rows:
+        key = str(value_of(row, write.key_field) or "") if write.keyed else None
+        country = value_of(row, search.country) if search.country else None
+        found.append(
+            Candidate(
+                record_id=str(value_of(row, ID_FIELD)),
+                created=str(value_of(row, CREATED)),
+                key=key,
+                flag=value_of(row, search.flag) if search.flag else None,
+                phones=[known_by_key(numbers.read(value_of(row, name), country), [key]) for name in match.fields],
+            )
         )
-        for row in rows
-    ]
+    return found
 
 
 class Crowd:
@@ -98,12 +105,16 @@ class Crowd:
     def __init__(self, found: Sequence[Candidate]) -> None:
         self._by_key: dict[str, list[Candidate]] = {}
         self._by_phone: dict[Phone, list[Candidate]] = {}
+        self._perhaps: dict[Phone, list[Candidate]] = {}
         for one in found:
             if one.key:
                 self._by_key.setdefault(one.key.casefold(), []).append(one)
-            for phone in dict.fromkeys(one.phones):
-                if phone is not None:
-                    self._by_phone.setdefault(phone, []).append(one)
+            clear = dict.fromkeys(number.phone for number in one.phones if number.phone is not None)
+            for phone in clear:
+                self._by_phone.setdefault(phone, []).append(one)
+            for phone in dict.fromkeys(phone for number in one.phones for phone in number.possible):
+                if phone not in clear:
+                    self._perhaps.setdefault(phone, []).append(one)
 
     def with_key(self, write: RecordWrite) -> Sequence[Candidate]:
         """Those that have the write's key."""
@@ -113,6 +124,10 @@ class Crowd:
         """Those that have the number in any of the fields, oldest first."""
         return sorted(self._by_phone.get(match.phone, ()), key=lambda one: one.age)
 
+    def perhaps_with_number(self, match: Match) -> Sequence[Candidate]:
+        """Those that may have the number: theirs is written without its country, or is one of two, oldest first."""
+        return sorted(self._perhaps.get(match.phone, ()), key=lambda one: one.age)
+
 
 def choose(match: Match, household: Sequence[Candidate]) -> Candidate | Sequence[Candidate]:
     """The one of those with the number, or all between whom a person must choose.
@@ -120,7 +135,7 @@ def choose(match: Match, household: Sequence[Candidate]) -> Candidate | Sequence
     The first field in which anybody has it decides: a mobile phone belongs to one person, a phone at home to several.
     """
     for place in range(len(match.fields)):
-        having = [one for one in household if one.phones[place] == match.phone]
+        having = [one for one in household if one.phones[place].phone == match.phone]
         if len(having) == 1 or (having and match.many is IfMany.OLDEST):
             return having[0]
         if having:

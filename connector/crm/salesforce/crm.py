@@ -18,13 +18,14 @@ from connector.crm.salesforce.sink import SalesforceSink
 from connector.delivery.quota import Quota
 from connector.model.exchange import Exchange
 from connector.model.finding import Finding
+from connector.model.record_number import NumberReader
 from connector.model.roles import Feed
 
 
-def build(name: str, settings: SalesforceSettings, base: Path, region: str | None) -> Crm:
+def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberReader) -> Crm:
     """The CRM of that name. Raises SecretMissing.
 
-    `base` is the directory of the config; `region` that of numbers which the CRM holds without a country code.
+    `base` is the directory of the config; `numbers` reads the org's phone fields.
     """
     api, consent = settings.api, settings.consent
 
@@ -51,7 +52,7 @@ def build(name: str, settings: SalesforceSettings, base: Path, region: str | Non
         name,
         api=api,
         consent_fields=consent,
-        region=region,
+        numbers=numbers,
         batch=settings.batch,
         composite=settings.composites,
         duplicates=settings.duplicates,

@@ -17,6 +17,7 @@ from connector.crm.salesforce.survivors import comparable, survivors
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, IfNone, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from connector.model.record_number import NumberReader
 from connector.model.roles import ConsentFields, Shadow, Task
 
 PEOPLE = 200  # of one query; fewer where that has proved to take the org too long
@@ -42,9 +43,9 @@ class Matching:
     """The matches of one batch. Afterwards each index is in `writes` (and in `found`) or in `outcomes`."""
 
     def __init__(
-        self, api: Api, *, region: str | None, consent: Mapping[str, ConsentFields], people: int = PEOPLE
+        self, api: Api, *, numbers: NumberReader, consent: Mapping[str, ConsentFields], people: int = PEOPLE
     ) -> None:
-        """`consent` is by object (case-folded); `region` of numbers without a country code."""
+        """`consent` is by object (case-folded); `numbers` reads the org's phone fields."""
         self.people = people
         self.writes: dict[int, RecordWrite] = {}  # by the Id of the record found, or by the key of one to be made
         self.found: dict[int, Found | None] = {}
@@ -53,7 +54,10 @@ class Matching:
         self.stopped: Retry | None = None  # Salesforce cannot be worked with now: some are in none of these
         self._asked: Mapping[int, RecordWrite] = {}
         self._api = api
-        self._region = region
+        self._numbers = numbers
+        self._unclear: dict[
+            int, str
+        ] = {}  # records that an opt-out may be for as well: what a person is asked about them
         self._consent = consent
 
     def run(self, tasks: Mapping[int, Task]) -> Exchange[None]:
@@ -110,6 +114,11 @@ class Matching:
             marked = yield from mark(write, others)
             for index, one in marked.items():
                 outcomes[index] = with_others(outcomes[index], one)
+        for index, question in self._unclear.items():
+            if isinstance(done := outcomes[index], Delivered):
+                own = (done.record_id,) if done.record_id else ()
+                beside = (*own, *done.beside)
+                outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=question, beside=beside)
 
     def _is_stale(self, index: int, outcome: Rejected) -> bool:
         """Whether the record was deleted, or another one was given the key, since we looked."""
@@ -171,7 +180,9 @@ class Matching:
         ]
 
     def _search(self, sought: Sequence[Sought]) -> Search:
-        return Search(sought=sought, flag=self._flag(one.write for one in sought))
+        consent = self._consent.get(sought[0].write.object.casefold())
+        flag = self._flag(one.write for one in sought)
+        return Search(sought=sought, flag=flag, country=consent.country if consent else None)
 
     def _take(self, search: Search, part: decode.Answer | Failed) -> list[Search]:
         """Settle the people of one query; returns the queries to ask instead."""
@@ -190,7 +201,7 @@ class Matching:
                 return self._halves(sought)
             self._fail(sought, CROWDED)
             return []
-        crowd = Crowd(candidates(search, body["records"], self._region))
+        crowd = Crowd(candidates(search, body["records"], self._numbers))
         for one in sought:
             self._settle(one, crowd)
         return []
@@ -210,19 +221,21 @@ class Matching:
 
     def _settle(self, sought: Sought, crowd: Crowd) -> None:
         index, write = sought.index, sought.write
-        household = crowd.with_number(sought.match)
+        household, perhaps = crowd.with_number(sought.match), crowd.perhaps_with_number(sought.match)
         if index not in self.writes:
-            self._choose(sought, crowd, household)
+            self._choose(sought, crowd, household, perhaps)
         if self._opts_out(write):
             taken = self.found.get(index)
+            asked = [one for one in perhaps if not _is(one, taken) and not self._is_out(write, one)]
+            if asked and index in self.writes:
+                self._unclear[index] = self._perhaps_theirs(write, asked)
             self.household[index] = tuple(
-                one.record_id
-                for one in household
-                if not (taken and comparable(one.record_id) == comparable(taken.record_id))
-                and not self._is_out(write, one)
+                one.record_id for one in household if not _is(one, taken) and not self._is_out(write, one)
             )
 
-    def _choose(self, sought: Sought, crowd: Crowd, household: Sequence[Candidate]) -> None:
+    def _choose(
+        self, sought: Sought, crowd: Crowd, household: Sequence[Candidate], perhaps: Sequence[Candidate]
+    ) -> None:
         index, write = sought.index, sought.write
         keyed = crowd.with_key(write)
         chosen = keyed[0] if len(keyed) == 1 else choose(sought.match, household)
@@ -234,6 +247,8 @@ class Matching:
             self.writes[index] = _by_id(write, chosen.record_id, adopt=chosen.key == "")
         elif chosen:
             self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=_several(chosen))
+        elif perhaps:
+            self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=self._perhaps_theirs(write, perhaps))
         elif sought.match.none is IfNone.CREATE:
             self.found[index] = None
             self.writes[index] = replace(write, match=None)
@@ -250,6 +265,15 @@ class Matching:
                 if first.setdefault(record, index) != index:
                     del self.writes[index]
                     self.outcomes[index] = TWIN
+
+    def _perhaps_theirs(self, write: RecordWrite, found: Sequence[Candidate]) -> str:
+        """What a person is asked about records whose number may be the sought one, or another person's."""
+        consent = self._consent.get(write.object.casefold())
+        country = f", or fill in {consent.country}" if consent and consent.country else ""
+        return (
+            f"{len(found)} records may have this number or another one ({_named(found)}): write one number there, with its "
+            f"country code{country}, then release this"
+        )
 
     def _flag(self, writes: Iterable[RecordWrite]) -> str | None:
         """The opt-out flag, where one of the writes bears consent."""
@@ -290,7 +314,14 @@ def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> Record
     return write.at(record_id, fields)
 
 
+def _is(one: Candidate, found: Found | None) -> bool:
+    return found is not None and comparable(one.record_id) == comparable(found.record_id)
+
+
 def _several(found: Sequence[Candidate]) -> str:
-    named = ", ".join(one.record_id for one in found[:MOST_NAMED])
+    return f"{len(found)} records have this number ({_named(found)}): merge them, or leave the number on one, then release this"
+
+
+def _named(found: Sequence[Candidate]) -> str:
     more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return f"{len(found)} records have this number ({named}{more}): merge them, or leave the number on one, then release this"
+    return ", ".join(one.record_id for one in found[:MOST_NAMED]) + more

@@ -68,6 +68,9 @@ class ConsentFieldsSettings(Strict):
     """The field with the phone number, by which an opt-out in Salesforce finds its subscriptions."""
     along: tuple[FieldName, ...] = ()
     """Fields that are written together with the flag: since when, by whom."""
+    country: FieldName | None = None
+    """The field with the country of the record, such as MailingCountryCode: an ISO code, or the country's name. A number without its
+    country code is of that country; where the field is empty, of `default_region`."""
 
 
 class QuotaSettings(Strict):
@@ -161,7 +164,12 @@ class SalesforceSettings(Strict):
         """The consent fields, by object."""
         return {
             name: ConsentFields(
-                object=name, flag=told.flag, opted_out=told.opted_out, phone=told.phone, along=told.along
+                object=name,
+                flag=told.flag,
+                opted_out=told.opted_out,
+                phone=told.phone,
+                along=told.along,
+                country=told.country,
             )
             for name, told in self.consent_fields.items()
         }

@@ -19,6 +19,7 @@ from connector.crm.salesforce.survivors import Survivor
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from connector.model.record_number import NO_REGION, NumberReader
 from connector.model.roles import ConsentFields, Task
 
 
@@ -31,13 +32,13 @@ class SalesforceSink:
         *,
         api: Api,
         consent_fields: Mapping[str, ConsentFields] | None = None,
-        region: str | None = None,
+        numbers: NumberReader = NO_REGION,
         batch: int = 3000,
         composite: Composite = Composite.UNTRIED,
         duplicates: Mapping[str, Policy] | None = None,
         recreate: bool = True,
     ) -> None:
-        """`region` is of numbers that the org holds without a country code.
+        """`numbers` reads the org's phone fields.
 
         `duplicates`: what is done about new records that a duplicate rule holds up, by object; `recreate`: deleted ones.
         """
@@ -46,7 +47,7 @@ class SalesforceSink:
         self._api = api
         self._consent_fields = {entry.casefold(): fields for entry, fields in (consent_fields or {}).items()}
         self._composite = composite
-        self._region = region
+        self._numbers = numbers
         self._people = PEOPLE  # of one search; fewer once that has proved to take the org too long
         self._duplicates = {entry.casefold(): policy for entry, policy in (duplicates or {}).items()}
         self._recreate = recreate
@@ -67,7 +68,7 @@ class SalesforceSink:
                 writes[index] = checked
             else:
                 outcomes[index] = checked
-        matching = Matching(self._api, region=self._region, consent=self._consent_fields, people=self._people)
+        matching = Matching(self._api, numbers=self._numbers, consent=self._consent_fields, people=self._people)
         yield from matching.run({index: tasks[index] for index, write in writes.items() if write.match is not None})
         self._people = matching.people
         if matching.stopped is not None:

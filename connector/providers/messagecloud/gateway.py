@@ -10,17 +10,17 @@ from datetime import datetime
 
 from connector.consent.opt_out_words import NOTHING, STANDARD, OptOutWords, Reading, leading_keyword
 from connector.model.consent import Scope
+from connector.model.country import region_of
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Verdict, event_key
 from connector.model.exchange import HttpRequest
 from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.providers.messagecloud.settings import REGION
 from connector.providers.messagecloud.statuses import status_of
 from connector.providers.pairs import pairs
 
 MESSAGE, REPORT = "mpush_ir_message", "mp_report"  # article 16 and 19, `action`
 DOORS = {"mo": MESSAGE, "dlr": REPORT}  # what a callback is taken for that does not say it
-# ISO 3166 calls it GB; the gateway says UK.
-COUNTRIES = {"UK": "GB"}
 # The documented parameters that are read here. They are taken wherever they stand among the others.
 NAMES = frozenset(
     {"action", "id", "message_id", "message", "keyword", "number", "country", "shortcode", "report", "reason_id"}
@@ -36,6 +36,7 @@ class Reader:
     provider: str
     keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones: keywords_by_form()
     words: OptOutWords = STANDARD
+    region: str = REGION  # of numbers without their country code
 
     def read(self, door: str, request: HttpRequest) -> Event:
         """The event of a callback at one of DOORS; raises Unreadable."""
@@ -66,7 +67,7 @@ class Reader:
             received_at=received_at,
             verdict=said.verdict,
             action=action,
-            msisdn=_number(known),
+            msisdn=_number(known, self.region),
             keyword=named,
             short_number=known.get("shortcode"),
             text=text,
@@ -93,7 +94,7 @@ class Reader:
             shape="delivery_report",
             received_at=received_at,
             action=action,
-            msisdn=_number(known),
+            msisdn=_number(known, self.region),
             keyword=known.get("keyword"),
             short_number=known.get("shortcode"),
             status=status,
@@ -131,14 +132,14 @@ def _parameters(request: HttpRequest) -> dict[str, str]:
     return given
 
 
-def _number(known: Mapping[str, str]) -> Phone | None:
+def _number(known: Mapping[str, str], region: str) -> Phone | None:
     """The subscriber, with the country code and without a plus; `#…` is an alias, which some countries have for numbers.
 
-    A number that begins with 0 is a national one, of the country that the callback names.
+    A number without its country code is one of the country that the callback names. Where we do not know that country, it is nobody's.
     """
-    number = known.get("number", "")
-    country = known.get("country", "").upper()
-    if number.startswith("0") and not number.startswith("00") and country:
-        region = COUNTRIES.get(country, country)
-        return parse_phone(number, number_format=NumberFormat.NATIONAL, region=region)
-    return parse_phone(number, number_format=NumberFormat.INTERNATIONAL)
+    country = known.get("country")
+    return parse_phone(
+        known.get("number"),
+        number_format=NumberFormat.INTERNATIONAL,
+        region=region_of(country) if country else region,
+    )

@@ -20,6 +20,7 @@ from connector.model.operation import Repeat
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.timestamp import read_time
+from connector.providers.messagecloud.settings import REGION
 from connector.providers.messagecloud.statuses import Status, status_of, trouble_of
 from connector.providers.strict_json import parse_object
 
@@ -129,7 +130,7 @@ def _transaction(reply: Reply, asked_for: str | None) -> Transaction | Trouble:
         status_detail=_text(data.get("detailedStatusCode")),
         price=read_amount(data.get("price")),
         short_number=_text(data.get("shortNumber")),
-        msisdn=parse_phone(data.get("recipient"), number_format=NumberFormat.INTERNATIONAL),
+        msisdn=parse_phone(data.get("recipient"), number_format=NumberFormat.INTERNATIONAL, region=REGION),
         # All times that the document shows bear an offset; one without it is taken for UTC.
         created=read_time(data.get("created")),
         last_modified=read_time(data.get("lastModified")),

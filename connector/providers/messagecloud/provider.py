@@ -67,6 +67,7 @@ def _reader(name: str, settings: MessageCloudSettings, words: OptOutWords = STAN
         provider=name,
         keywords=keywords_by_form(keywords),
         words=words.with_more(stop=settings.stop_words),
+        region=settings.region,
     )
 
 

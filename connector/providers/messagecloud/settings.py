@@ -9,11 +9,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from connector.config.load import Duration, Strict, wrong
 from connector.config.secrets import SecretRef
+from connector.config.settings import Region
 from connector.providers.base_url import BaseUrl
 from connector.providers.lock_settings import LockSettings
 
 URL = "https://client.txtnation.com"  # "Integration Details": the host of every call
 OFFER = r"^[a-z0-9][a-z0-9-]{0,31}$"  # it stands in the address of the donors' link
+REGION = "NO"  # the country that the provider serves
 
 
 def _page(text: str) -> str:
@@ -71,6 +73,9 @@ class MessageCloudSettings(LockSettings):
 
     type: Literal["messagecloud"] = "messagecloud"
     """The kind of provider."""
+    region: Region = REGION
+    """The country of your subscribers. MessageCloud writes numbers with their country code.
+    One that comes without, in a callback that names no country, is read in this one."""
     api: ApiSettings | None = None
     """How MessageCloud is called. Needed for offers."""
     offers: dict[Annotated[str, Field(pattern=OFFER)], OfferSettings] = Field(default_factory=dict)

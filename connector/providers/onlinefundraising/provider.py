@@ -62,6 +62,7 @@ def _reader(name: str, settings: OnlineFundraisingSettings, words: OptOutWords =
         provider=name,
         keywords=keywords_by_form(settings.keywords),
         words=words.with_more(stop=settings.stop_words),
+        region=settings.region,
     )
 
 

@@ -7,12 +7,14 @@ from pydantic import Field
 
 from connector.config.load import Duration, Strict
 from connector.config.secrets import SecretRef
+from connector.config.settings import Region
 from connector.providers.base_url import BaseUrl, Url
 from connector.providers.lock_settings import LockSettings
 
 # SMS Inbound Webhooks, the newer of the two places at which they publish the addresses that their webhooks come from.
 ADDRESS_LIST = "https://info.onlinefundraising.dk/webhooks.json"
 PAGE_SIZE = 100  # messages: the size in their own example of GET /SmsMO
+REGION = "DK"  # the country that the provider serves
 
 
 class AddressListSettings(Strict):
@@ -53,6 +55,9 @@ class OnlineFundraisingSettings(LockSettings):
 
     type: Literal["onlinefundraising"] = "onlinefundraising"
     """The kind of provider."""
+    region: Region = REGION
+    """The country of your subscribers. OnlineFundraising writes numbers with their country code.
+    One that comes without is read in this country."""
     address_list: AddressListSettings | None = None
     """Lets in requests from the published addresses alone, and from those in `addresses`. `{}` takes the usual list."""
     api: ApiSettings | None = None

@@ -18,6 +18,7 @@ from connector.model.phone import NumberFormat, parse_phone
 from connector.model.roles import Admission
 from connector.providers.locks import Lock
 from connector.providers.onlinefundraising.addresses import PublishedAddresses
+from connector.providers.onlinefundraising.settings import REGION
 from connector.providers.onlinefundraising.values import as_text, as_time
 from connector.providers.strict_json import elements, parse_object
 
@@ -52,6 +53,7 @@ class Reader:
     provider: str
     keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones: keywords_by_form()
     words: OptOutWords = STANDARD
+    region: str = REGION  # of numbers without their country code
 
     def parts(self, body: bytes, received_at: datetime) -> tuple[Part, ...]:
         """The messages in the body, each for itself; raises Unreadable where there is none."""
@@ -101,7 +103,7 @@ class Reader:
             received_at=received_at,
             verdict=said.verdict,
             action=ACTION,
-            msisdn=parse_phone(named.get("msisdn"), number_format=NumberFormat.INTERNATIONAL),
+            msisdn=parse_phone(named.get("msisdn"), number_format=NumberFormat.INTERNATIONAL, region=self.region),
             keyword=meant or keyword,
             keyword_id=None if meant else keyword_id,
             short_number=as_text(named.get("channel")),

@@ -8,6 +8,7 @@ from connector.consent.opt_out_words import NOTHING, STANDARD, OptOutWords, Read
 from connector.model.event import Event, Result, Verdict, event_key
 from connector.providers.strex.actions import ACTIONS, REVERSAL, meaning
 from connector.providers.strex.envelope import as_flag, as_phone, as_time, open_forward, read_price
+from connector.providers.strex.settings import REGION
 
 CURRENCY = "NOK"  # the DeliveryReport model has no currency: Strex bills in Norway
 
@@ -19,6 +20,7 @@ class Reader:
     provider: str
     keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones: keywords_by_form()
     words: OptOutWords = STANDARD
+    region: str = REGION  # of numbers without their country code
 
     def message(self, body: bytes, received_at: datetime) -> Event:
         """The event of a MasterMOForward; raises Unreadable.
@@ -46,7 +48,7 @@ class Reader:
             received_at=received_at,
             verdict=verdict,
             action=action,
-            msisdn=as_phone(forward.members.get("sender")),
+            msisdn=as_phone(forward.members.get("sender"), self.region),
             keyword=keyword or meant,
             keyword_id=keyword_id,
             service_id=forward.system("ServiceId"),
@@ -79,7 +81,7 @@ class Reader:
             received_at=received_at,
             verdict=verdict,
             action=action,
-            msisdn=as_phone(forward.members.get("recipient")),
+            msisdn=as_phone(forward.members.get("recipient"), self.region),
             keyword=forward.system("Keyword"),
             keyword_id=forward.text("keywordId"),
             service_id=forward.system("ServiceId"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from connector.model.amount import read_amount
 from connector.model.errors import Unreadable
-from connector.model.phone import E164, Phone, parse_phone
+from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.timestamp import read_time
 from connector.providers.strex.lookup import find_lookup, telling
 from connector.providers.strict_json import as_map, parse_object
@@ -135,11 +135,12 @@ def as_flag(value: Any) -> bool:
     return value is True or value == 1 or (type(value) is str and value.strip().casefold() in TRUE)
 
 
-def as_phone(value: Any) -> Phone | None:
-    """A number as Strex writes it, with `+`; None for a short number or a name."""
-    if type(value) is not str:
-        return None
-    return Phone(value) if E164.fullmatch(value) else parse_phone(value)
+def as_phone(value: Any, region: str) -> Phone | None:
+    """A number as Strex writes it, with `+`; None for a short number or a name.
+
+    The country code without a plus and JSON numbers have been seen too; `region` is of numbers without their country code.
+    """
+    return parse_phone(value, number_format=NumberFormat.INTERNATIONAL, region=region)
 
 
 def read_price(value: Any) -> tuple[Decimal | None, str | None]:

@@ -63,6 +63,7 @@ def _reader(name: str, settings: StrexSettings, words: OptOutWords = STANDARD) -
         provider=name,
         keywords=keywords_by_form(one.keyword for one in settings.subscriptions),
         words=words.with_more(stop=settings.stop_words),
+        region=settings.region,
     )
 
 

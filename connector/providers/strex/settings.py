@@ -7,11 +7,13 @@ from pydantic import AfterValidator, Field
 
 from connector.config.load import Duration, Strict, wrong
 from connector.config.secrets import SecretRef
+from connector.config.settings import Region
 from connector.providers.base_url import BaseUrl
 from connector.providers.lock_settings import LockSettings
 from connector.providers.strex.signature import DRIFT
 
 URL = "https://shared.target365.io"  # USERGUIDE: production; some customers have a host of their own
+REGION = "NO"  # the country that the provider serves
 
 
 def _form(text: str) -> str:
@@ -75,6 +77,9 @@ class StrexSettings(LockSettings):
 
     type: Literal["strex"] = "strex"
     """The kind of provider."""
+    region: Region = REGION
+    """The country of your subscribers. Strex writes numbers with `+` and their country code.
+    One that comes without is read in this country."""
     signature: SignatureSettings = SignatureSettings()
     """Whether requests must be signed."""
     api: ApiSettings = ApiSettings()

@@ -49,7 +49,7 @@ RESULTS = {"4": (Result.OK, True), "5": (Result.FAILED, True)}
 UNKNOWN_CODE = (Result.PENDING, False)
 # Nearly all numbers are written as in the document's examples: the general reader of numbers costs as much as all the rest here.
 NORTH_AMERICA = frozenset({"US", "CA"})
-TEN_DIGITS = re.compile(r"1?([2-9][0-9]{9})")
+TEN_DIGITS = re.compile(r"1?([2-9][0-9]{2}[2-9][0-9]{6})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,12 +137,20 @@ class Reader:
         return self.repeats.key(self.provider, door, person=person, content=content, verdict=verdict, now=now)
 
     def _phone(self, known: Mapping[str, str]) -> Phone | None:
-        """A national number by its country. One of a country that the config does not know is nobody's: it is never guessed."""
-        country = known.get("country")
+        """A national number by its country. One of a country that the config does not know is nobody's: it is never guessed.
+
+        The plus of a number that was not escaped has been decoded to a blank.
+        """
+        country, mobile = known.get("country"), known.get("mobile", "")
         region = self.countries.get(country.upper()) if country else self.region
-        if region in NORTH_AMERICA and (usual := TEN_DIGITS.fullmatch(known.get("mobile", ""))):
+        if region in NORTH_AMERICA and (usual := TEN_DIGITS.fullmatch(mobile)):
             return Phone(f"+1{usual[1]}")
-        return parse_phone(known.get("mobile"), number_format=NumberFormat.NATIONAL, region=region)
+        at_home = parse_phone(mobile, number_format=NumberFormat.NATIONAL, region=region)
+        if not mobile.startswith(" "):
+            return at_home
+        abroad = parse_phone("+" + mobile.strip())
+        contradicted = country is not None and at_home is not None and at_home != abroad
+        return at_home if abroad is None else None if contradicted else abroad
 
     def _read(self, door: str, known: Mapping[str, str], keyword: str | None) -> Reading:
         """What the subscriber's text says about consent. A word of joining counts as a whole message, and is a vote in a poll."""

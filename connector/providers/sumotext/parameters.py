@@ -15,6 +15,7 @@ from connector.providers.strict_json import BYTE_ORDER_MARK, parse_object
 # Of these the names in the documents; other casings and a blank, as in the document's "short code", are taken where the documented
 # name is not there. The web form sends carrierId, all others carrier.
 SPELLINGS = {"carrier": ("carrier", "carrierId")}
+NUMBER = "mobile"  # the parameter with the phone number
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ def read_parameters(request: HttpRequest, names: Collection[str]) -> Parameters:
         spelled = _spelled(name, given)
         if spelled is None:
             continue
-        texts = [text for value in given.pop(spelled) if (text := _text(value))]
+        read = _number if name == NUMBER else _text
+        texts = [text for value in given.pop(spelled) if (text := read(value))]
         if len(texts) > 1:
             raise Unreadable(f"{name} occurs twice")
         if texts:
@@ -72,6 +74,12 @@ def _all(request: HttpRequest) -> Iterator[tuple[str, Any]]:
         raise Unreadable("a multipart form")
     else:
         yield from pairs(body)
+
+
+def _number(value: Any) -> str:
+    """A number as text. A blank before it stays: it is what an unescaped plus is decoded to."""
+    text = _text(value)
+    return f" {text}" if text and type(value) is str and value.startswith(" ") else text
 
 
 def _text(value: Any) -> str:

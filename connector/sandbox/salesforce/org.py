@@ -114,6 +114,8 @@ OBJECTS = (
         text("MailingStreet", 255),
         text("MailingCity", 40),
         text("MailingPostalCode", 20),
+        text("MailingCountry", 80),
+        text("MailingCountryCode", 10),  # in orgs with state and country picklists
         date("Birthdate"),
         long_text("Description"),
         reference("AccountId", "Account"),

@@ -1,0 +1,90 @@
+"""Whom the phone field of a CRM's record means, where numbers may be written without their country code."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import phonenumbers
+from msgspec import Struct
+
+from connector.model.country import region_of
+from connector.model.phone import Phone, possible_phones
+from connector.model.roles import ConsentFields
+
+
+class RecordNumber(Struct, frozen=True):
+    """What a phone field says."""
+
+    phone: Phone | None = None  # the one person whom it means
+    possible: tuple[Phone, ...] = ()  # everybody whom it may mean
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether it is a number, and nobody can be chosen."""
+        return self.phone is None and bool(self.possible)
+
+    def same_as(self, other: "RecordNumber") -> bool:
+        """Whether both mean the same person, as far as they tell. What is no number is the same as nothing."""
+        return any(one in other.possible for one in self.possible)
+
+
+NO_NUMBER = RecordNumber()
+# What a person is told. The record is looked at again by its feed, which may take as long as the feed's pause.
+UNCLEAR_NUMBER = (
+    "the number of the record may mean several people: write one number there, with its country code, or fill in the field "
+    "that `country:` of consent_fields names, then release this"
+)
+
+
+class NumberReader(Struct, frozen=True, kw_only=True):
+    """Reads the phone fields of CRM records: a number without its country code by the record's country, else by the installation's."""
+
+    default: str | None = None  # `default_region`; without it they are not read where the record tells no country
+    others: tuple[str, ...] = ()  # the regions of the configured providers, which are in use too
+
+    def read(self, written: object, country: object = None) -> RecordNumber:
+        """The number in a field, by what the record's country field holds.
+
+        A country that is told and not known leaves it open whose number it is.
+        """
+        told = isinstance(country, str) and bool(country.strip())
+        region = region_of(country) if told else None
+        regions = (region,) if region else self._in_use
+        possible = possible_phones(written, regions)
+        clear = len(possible) == 1 and (region is not None or not told or possible == possible_phones(written, ()))
+        return RecordNumber(possible[0] if clear else None, possible) if possible else NO_NUMBER
+
+    def of(self, fields: Mapping[str, Any], consent: ConsentFields, keys: Iterable[object] = ()) -> RecordNumber:
+        """The number in the consent phone field of a record. `keys` are its external IDs: one of them may tell which number it is."""
+        if consent.phone is None:
+            return NO_NUMBER
+        number = self.read(fields.get(consent.phone), fields.get(consent.country) if consent.country else None)
+        return known_by_key(number, keys)
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """Of the regions in use those between which a mobile number without its country code does not tell, by its form."""
+        found: dict[str, None] = {}
+        for region in self._in_use:
+            example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+            number = phonenumbers.national_significant_number(example) if example else ""
+            meant = [one for one in self._in_use if possible_phones(number, (one,))]
+            if len(possible_phones(number, self._in_use)) > 1:
+                found |= dict.fromkeys(meant)
+        return tuple(found)
+
+    @property
+    def _in_use(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.default, *self.others))) if self.default else ()
+
+
+def known_by_key(number: RecordNumber, keys: Iterable[object]) -> RecordNumber:
+    """The number as an external ID of its record tells it: one that holds the digits of somebody whom it may mean."""
+    if number.is_unclear:
+        for key in keys:
+            named = [phone for phone in number.possible if phone.e164.removeprefix("+") in str(key)]
+            if len(named) == 1:
+                return RecordNumber(named[0], (named[0],))
+    return number
+
+
+NO_REGION = NumberReader()  # reads what bears its country code

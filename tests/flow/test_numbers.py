@@ -1,0 +1,332 @@
+"""Whose a number is, over HTTP: one reader for callbacks and for CRM fields, with one country in use and with two."""
+
+import json
+import shutil
+
+import pytest
+from flow.world import CONFIG, ROOT, SECRETS, a_world
+from yarl import URL
+
+NORWEGIAN, DANE = "+4790000677", "+4590000677"
+AT_HOME = "90 00 06 77"
+ONE = CONFIG
+TWO = CONFIG.replace(
+    "crm:\n",
+    "  onlinefundraising: {{path_secrets: [{{env: HOOK_SECRET}}]}}\n  sumotext: {{path_secrets: [{{env: HOOK_SECRET}}]}}\ncrm:\n",
+)
+WITH_COUNTRY = TWO.replace("phone: MobilePhone,", "phone: MobilePhone, country: MailingCountryCode,")
+MATCH = "match: {phone: [MobilePhone, HomePhone], none: create, many: oldest}"
+
+
+@pytest.fixture
+def mappings(tmp_path):
+    """Strex's with `match:`, and OnlineFundraising's and Sumotext's with it too."""
+    here = tmp_path / "mappings"
+    here.mkdir()
+    for path in (*(ROOT / "mappings").glob("*.yaml"), *(ROOT / "mappings/more/match-by-phone").glob("*.yaml")):
+        shutil.copy(path, here)
+    for name in ("onlinefundraising", "sumotext"):
+        text = (ROOT / f"mappings/more/{name}.yaml").read_text()
+        key = '        key: {SMS_Key__c: "{msisdn}"}\n'
+        head = "      - upsert: Contact\n" + key
+        (here / f"{name}.yaml").write_text(text.replace(head, f"{head}        {MATCH}\n"))
+    return here
+
+
+def a_world_with(config):
+    @pytest.fixture
+    async def made(tmp_path, secrets, mappings):
+        if config is ONE:
+            for name in ("onlinefundraising", "sumotext"):
+                (mappings / f"{name}.yaml").unlink()
+        async with a_world(tmp_path, mappings=mappings, config=config) as world, world.running():
+            await world.poll()
+            yield world
+
+    return made
+
+
+world = a_world_with(ONE)
+two = a_world_with(TWO)
+told = a_world_with(WITH_COUNTRY)
+
+
+async def danish(world, text, number=DANE, written=None):
+    """A donor texts the Danish short number."""
+    message = {
+        "messageGuid": f"m-{text}-{number}-{written}".replace(" ", "-").replace("+", ""),
+        "createdTs": "2026-01-02 04:00:00 +0100",
+        "channel": "1217",
+        "keyword": "TIFO",
+        "receivedText": text,
+        "msisdn": written or number.removeprefix("+"),
+    }
+    url = f"{world.house.url}/hooks/onlinefundraising/sms/{SECRETS['HOOK_SECRET']}"
+    async with world.http.post(url, data=json.dumps([message])) as response:
+        assert response.status == 200
+    await world.settled()
+
+
+async def american(world, door, query):
+    """Sumotext calls, its query byte for byte."""
+    url = URL(f"{world.house.url}/hooks/sumotext/{door}/{SECRETS['HOOK_SECRET']}?{query}", encoded=True)
+    async with world.http.get(url) as response:
+        assert response.status == 200
+    await world.settled()
+
+
+async def sends(world, number, text):
+    await world.phone(number, text)
+    await world.settled()
+
+
+async def of(world, record_id):
+    return next(one for one in await world.records() if one["Id"] == record_id)
+
+
+async def commanded(world):
+    return sorted({one["phone"] for one in await world.orders()})
+
+
+async def active(world, number):
+    return [one["keyword"] for one in await world.subscribers() if one["phone"] == number and one["active"]]
+
+
+def letters(world):
+    """What waits for a cure or for a person: reason and detail."""
+    dead_letters = world.house.store.dead_letters
+    return sorted(
+        {(one.reason.value, one.detail) for parked in (False, True) for one in dead_letters.listing(parked=parked)}
+    )
+
+
+async def released(world):
+    """A person has mended the cause, the feed has looked, and what waited is sent."""
+    await world.poll()
+    assert await world.house.store.dead_letters.release(None, now=world.clock.now())
+    for name in ("plan", "salesforce", "strex"):
+        world.house.wake(name)
+    await world.settled()
+
+
+FORMS = [
+    "(+47) {0}",
+    "+47 (0) {0}",
+    "00 47 {0}",
+    "{0} (mobil)",
+    "Mob: {0}",
+    "{0},",
+    "{0};",
+    "tel:+47{0}",
+    "0 {0}",
+    "\u202a+47 {0}\u202c",
+    "\u2066{0}\u2069",
+    "+47\u00a0{0}",
+]
+GROUPS = ["{0}{1}{2}", "{0} {1} {2}", "{0}/{1} {2}", "{0}\u2013{1}\u2013{2}", "{0}.{1}.{2}", "{0}\u200b{1}\u00ad{2}"]
+
+
+async def test_a_contact_is_found_and_its_subscription_ended_however_people_wrote_its_number(world):
+    people = {}
+    for place, form in enumerate(FORMS):
+        number = f"900003{place:02}"
+        written = form.format(GROUPS[place % len(GROUPS)].format(number[:3], number[3:5], number[5:]))
+        people[f"+47{number}"] = {"LastName": str(place), "MobilePhone": written}
+    ids = await world.people(list(people.values()))
+    await world.poll()
+    for number in people:
+        await world.phone(number, "KATT")
+    await world.settled()
+    contacts = await world.records()
+    assert {one["SMS_Key__c"]: one["MobilePhone"] for one in contacts} == {
+        number: one["MobilePhone"] for number, one in people.items()
+    }
+    for record_id in ids:
+        await world.person(Id=record_id, SMS_Opt_Out__c=True)
+    await world.poll()
+    assert await commanded(world) == sorted(people)
+    assert [await active(world, number) for number in people] == [[]] * len(people)
+    assert letters(world) == []
+
+
+async def test_a_command_goes_to_the_number_that_was_matched_and_to_no_stranger(world):
+    await sends(world, "+4790000204", "KATT")
+    await world.person(Id=(await world.contact("+4790000204"))["Id"], MobilePhone="+47 (0) 900 00 204")
+    await world.poll()
+    await world.person(Id=(await world.contact("+4790000204"))["Id"], SMS_Opt_Out__c=True)
+    await world.poll()
+    assert await commanded(world) == ["+4790000204"]
+    assert await active(world, "+4790000204") == []
+
+
+async def test_the_same_number_in_another_form_asks_nobody(world):
+    ids = await world.people(
+        [{"LastName": "x", "MobilePhone": f"+479000010{n}", "SMS_Opt_Out__c": True} for n in range(5)]
+    )
+    await world.poll()
+    before = world.counts()
+    await world.people([{"Id": one, "MobilePhone": f"(0047) 900 00 10{n} (mob)"} for n, one in enumerate(ids)])
+    await world.poll()
+    assert world.counts() == before
+
+
+async def test_an_opt_out_holds_for_the_whole_household_however_its_numbers_are_written(world):
+    forms = ["+47 900 00 677 (Kari)", "Mob. 900 00 677", "\u202d90000677\u202c", "+47 (0) 900 00 677"]
+    ids = await world.people([{"LastName": "Ås", "MobilePhone": form} for form in forms])
+    stranger = await world.person(LastName="By", MobilePhone="900 00 678 / 900 00 679")
+    await world.poll()
+    await sends(world, NORWEGIAN, "STOPP")
+    assert [await world.flag(one) for one in (*ids, stranger)] == [True] * len(ids) + [False]
+
+
+async def test_two_numbers_in_one_field_mean_nobody_until_a_person_leaves_one(world):
+    both = await world.person(LastName="Ås", MobilePhone="900 00 677 / 900 00 678")
+    await world.poll()
+    await sends(world, NORWEGIAN, "STOPP")
+    assert len(await world.records()) == 1
+    assert not await world.flag(both)
+    assert {reason for reason, _ in letters(world)} == {"needs_person"}
+    await world.person(Id=both, MobilePhone="900 00 677")
+    await released(world)
+    assert await world.flag(both)
+    assert letters(world) == []
+    assert [one["Id"] for one in await world.records()] == [both]
+
+
+async def test_a_norwegians_stop_opts_out_no_dane(two):
+    dane = await two.person(LastName="Dorte", MobilePhone=AT_HOME)
+    await two.poll()
+    await sends(two, NORWEGIAN, "STOPP")
+    assert not await two.flag(dane)
+    assert (await of(two, dane))["SMS_Key__c"] is None
+    assert len(await two.records()) == 1
+    assert {reason for reason, _ in letters(two)} == {"needs_person"}
+    assert all(dane in detail for _, detail in letters(two))
+    assert not any("0677" in detail.replace(dane, "") for _, detail in letters(two))
+    await two.person(Id=dane, MobilePhone="+45 90 00 06 77")
+    await released(two)
+    assert letters(two) == []
+    assert not await two.flag(dane)
+    assert (await two.contact(NORWEGIAN))["SMS_Opt_Out__c"]
+
+
+async def test_a_danes_ticked_box_ends_nobody_elses_subscription(two):
+    await sends(two, NORWEGIAN, "KATT")
+    dane = await two.person(LastName="Ditte", MobilePhone=AT_HOME)
+    await two.poll()
+    await two.person(Id=dane, SMS_Opt_Out__c=True)
+    await two.poll()
+    assert await commanded(two) == []
+    assert await active(two, NORWEGIAN) == ["KATT"]
+    assert [reason for reason, _ in letters(two)] == ["needs_person"]
+    await two.person(Id=dane, MobilePhone="+45 90 00 06 77")
+    await released(two)
+    assert letters(two) == []
+    assert await commanded(two) == [DANE]
+    assert await active(two, NORWEGIAN) == ["KATT"]
+
+
+async def test_an_opt_out_that_may_be_for_another_record_too_is_done_and_a_person_is_asked(two):
+    certain = await two.person(LastName="Ås", MobilePhone="+47 90 00 06 77")
+    perhaps = await two.person(LastName="Bø", MobilePhone=AT_HOME)
+    await two.poll()
+    await sends(two, NORWEGIAN, "KATT")
+    assert letters(two) == []
+    await sends(two, NORWEGIAN, "STOPP")
+    assert [await two.flag(one) for one in (certain, perhaps)] == [True, False]
+    assert [reason for reason, _ in letters(two)] == ["needs_person"]
+    await two.person(Id=perhaps, MobilePhone="+47 90 00 06 77")
+    await released(two)
+    assert [await two.flag(one) for one in (certain, perhaps)] == [True, True]
+    assert letters(two) == []
+    await two.poll()
+    assert await two.orders() == []
+
+
+async def test_an_external_id_tells_whose_a_number_without_its_country_is(two):
+    dane = await two.person(LastName="Ditte", MobilePhone=AT_HOME, SMS_Key__c=DANE)
+    await two.poll()
+    await sends(two, NORWEGIAN, "STOPP")
+    assert not await two.flag(dane)
+    assert (await two.contact(NORWEGIAN))["SMS_Opt_Out__c"]
+    await danish(two, "TIFO STOP")
+    assert await two.flag(dane)
+    assert letters(two) == []
+    other = await two.person(LastName="Dorte", MobilePhone="90 00 06 78", SMS_Key__c="+4590000678")
+    await two.poll()
+    await two.person(Id=other, SMS_Opt_Out__c=True)
+    await two.poll()
+    assert await commanded(two) == ["+4590000678"]
+    assert letters(two) == []
+
+
+async def test_the_country_of_the_record_tells_whose_its_number_is(told):
+    dane = await told.person(LastName="Ditte", MobilePhone=AT_HOME, MailingCountryCode="DK")
+    norwegian = await told.person(LastName="Ås", MobilePhone=AT_HOME, MailingCountryCode="NO")
+    await told.poll()
+    await danish(told, "TIFO 100")
+    await sends(told, NORWEGIAN, "KATT")
+    assert {one["Id"]: one["SMS_Key__c"] for one in await told.records()} == {dane: DANE, norwegian: NORWEGIAN}
+    await sends(told, NORWEGIAN, "STOPP")
+    assert [await told.flag(one) for one in (dane, norwegian)] == [False, True]
+    await told.person(Id=dane, SMS_Opt_Out__c=True)
+    await told.poll()
+    assert NORWEGIAN not in await commanded(told)
+    assert letters(told) == []
+
+
+async def test_filling_in_the_country_lets_what_waited_go_out(told):
+    dane = await told.person(LastName="Dorte", MobilePhone=AT_HOME)
+    await told.poll()
+    await told.person(Id=dane, SMS_Opt_Out__c=True)
+    await told.poll()
+    assert [reason for reason, _ in letters(told)] == ["needs_person"]
+    await told.person(Id=dane, MailingCountryCode="DK")
+    await released(told)
+    assert letters(told) == []
+    assert await commanded(told) == [DANE]
+
+
+async def test_another_country_is_another_number_and_a_person_is_asked(told):
+    known = await told.person(LastName="Ås", MobilePhone=AT_HOME, MailingCountryCode="NO", SMS_Opt_Out__c=True)
+    await told.poll()
+    await told.person(Id=known, MailingCountryCode="DK")
+    await told.poll()
+    assert [reason for reason, _ in letters(told)] == ["needs_person"]
+
+
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        ("mobile=5551212", None),
+        ("mobile=1125550199", None),
+        ("mobile=+4790001001", "+4790001001"),
+        ("mobile=+4798079008", "+4798079008"),
+        ("mobile=4790001001", None),
+        ("mobile=+2125551212", "+12125551212"),
+        ("mobile=%E2%80%AD2125551212%E2%80%AC", "+12125551212"),
+        ("mobile=(212)%20555-1212", "+12125551212"),
+    ],
+)
+async def test_a_number_at_sumotext_is_its_owners_or_nobodys(two, query, number):
+    await american(two, "text4info", f"lead=WATER&&{query}&msg=STOP")
+    assert [one["SMS_Key__c"] for one in await two.records()] == ([number] if number else [])
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [("90001009", "+4590001009"), ("4790001009", "+4790001009"), ("43123456", None), ("12345", None)],
+)
+async def test_a_number_at_onlinefundraising_is_its_owners_or_nobodys(two, written, number):
+    await danish(two, "TIFO STOP", written=written)
+    assert [one["SMS_Key__c"] for one in await two.records()] == ([number] if number else [])
+
+
+@pytest.mark.parametrize(
+    "written", ["4790001004", "tel:+4790001004", 4790001004, "90001004", "\u202d+47 900 01 004\u202c"]
+)
+async def test_a_number_at_strex_is_read_without_its_plus(world, written):
+    body = {"transactionId": "t-1", "sender": written, "recipient": "2002", "content": "STOPP", "properties": {}}
+    assert await world.callback("mo", body) == 200
+    await world.settled()
+    assert [one["SMS_Key__c"] for one in await world.records()] == ["+4790001004"]
