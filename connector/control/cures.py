@@ -16,6 +16,8 @@ CURES: dict[Reason, str] = {
     Reason.STORAGE_FULL: f"the CRM has no room for new records: make some, or buy more, {RETRY}",
     Reason.CREDENTIALS: f"check the sign-in in the config and the rights of its account (`connector check --live`), {RETRY}",
     Reason.WRONG_ADDRESS: f"check `url` in the config: what answers there does not know our calls, {RETRY}",
+    Reason.MAINTENANCE: f"the CRM took no changes: see its status page for the end of its maintenance, {RETRY}",
+    Reason.SINK_REFUSES: f"the CRM refuses everything: `connector status` shows its own words, {RETRY}",
     Reason.ROW_LOCKED: f"another job held the record all the time: let it end, {RETRY}",
     Reason.RACE: f"somebody else creates the same records: find out who, {RETRY}",
     Reason.PARENT_MISSING: f"the CRM does not know the parent record: create it, or let a rule write it first, {RETRY}",
@@ -37,6 +39,7 @@ CURES: dict[Reason, str] = {
     Reason.BAD_COMMAND: f"the provider calls the command malformed: check short number and keyword in the config, {RETRY}",
     Reason.PROVIDER_DISAGREES: "look the subscriber up at the provider: if they are gone there, all is well; if not, end it there",
     Reason.UNKNOWN: f"the CRM's own words are beside this: mend what they tell of, {RETRY}",
+    Reason.UNKNOWN_CODE: f"ask the CRM's makers what this code means, mend it, {RETRY}; and report the code to us",
     Reason.MISSING_KEY: f"the event lacks what names the record: mend the mapping or say `if_missing: skip`, {RETRY}",
     Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does; "
     "what could not even be planned is planned again by `connector dead retry` when its cause is mended",

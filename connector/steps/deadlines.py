@@ -1,4 +1,4 @@
-"""Opt-outs that a side has not confirmed in time: an alarm at the deadline, after an hour and after a day."""
+"""Opt-outs that a side has not confirmed in time: an alarm at the deadline, after an hour and after a day; feeds that are late."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,8 +12,18 @@ LATER = (timedelta(hours=1), timedelta(hours=24))
 class Deadlines:
     """Looks after the promise that a STOP takes effect everywhere; remembers which alarms were raised."""
 
-    def __init__(self, store: Store, *, deadline: timedelta, tell: Tell, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        deadline: timedelta,
+        tell: Tell,
+        now: Callable[[], datetime],
+        check_feeds: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`check_feeds` calls a person for each feed that has not come to its end in time."""
         self._store = store
+        self._check_feeds = check_feeds
         self._steps = (deadline, *(step for step in LATER if step > deadline))
         self._tell = tell
         self._now = now
@@ -21,6 +31,7 @@ class Deadlines:
 
     async def check(self) -> int:
         """Raise what is new, clear what is done; always 0, for nothing waits behind it."""
+        self._check_feeds()
         late = self._store.consents.open_opt_outs(self._now(), older_than=self._steps[0])
         open_now = {(one.event_id, one.sink) for one in late}
         for one in late:

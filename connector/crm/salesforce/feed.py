@@ -96,7 +96,7 @@ class SalesforceFeed:
     def _body(self, reply: Reply) -> Mapping[str, Any] | Retry:
         whole = decode.answer(reply)
         body = whole if isinstance(whole, Failed) else decode.rows(whole)
-        return decode.read_failure(body) if isinstance(body, Failed) else body
+        return decode.feed_failure(body) if isinstance(body, Failed) else body
 
 
 def _date(reply: Reply) -> datetime | None:
