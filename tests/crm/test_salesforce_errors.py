@@ -66,7 +66,7 @@ FOREIGN_KEY = "Foreign key external ID: k9 not found for field SMS_Key__c in ent
         ("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "", Rejected, Reason.NO_ACCESS),
         ("API_DISABLED_FOR_ORG", "", Retry, Reason.CREDENTIALS),
         ("API_CURRENTLY_DISABLED", "", Retry, Reason.CREDENTIALS),
-        ("NEVER_MET_BEFORE", "hello", Retry, Reason.UNKNOWN),
+        ("NEVER_MET_BEFORE", "hello", Retry, Reason.UNKNOWN_CODE),
     ],
 )
 def test_each_code_has_its_outcome(code, message, expected, reason):
