@@ -263,7 +263,7 @@ class Road:
         for fact in await note_stops(self._store, outlet.sink.name, went, self.rules, now=self._around.now()):
             self._tell(fact)
         if not went.well or outlet.refused:
-            outlet.note_refused(went.answered.outcomes, self._store.overview.rests_for, self._tell)
+            outlet.note_refused(went.answered.outcomes, self._store.overview.refused_for, self._tell)
         return len(units)
 
     async def _point(self, crm: str, notices: Sequence[Notice], expires: datetime) -> None:

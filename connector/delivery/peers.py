@@ -71,8 +71,10 @@ class Patience:
         self.failures += 1
         self.failed_at, self.until = now, now + pause.total_seconds()
         tell(Paused(name=self.name, reason=answer.reason, detail=answer.detail, seconds=pause.total_seconds()))
-        if not known:
-            self._call(answer, now, tell)
+        lasts = now - self.began >= self.deadline.total_seconds()
+        doubted = answer.reason in CURES_LATER and self.failures > 1
+        if not known and (_calls(answer) or doubted or lasts):
+            self.call(tell)
 
     def over(self, tell: Tell) -> None:
         """It works again."""
@@ -86,10 +88,10 @@ class Patience:
         """What a person does about the fault; empty while all is well."""
         return cure_of(self.cause) if self.cause is not None else ""
 
-    def _call(self, answer: Retry, now: float, tell: Tell) -> None:
-        lasts = now - self.began >= self.deadline.total_seconds()
-        doubted = answer.reason in CURES_LATER and self.failures > 1
-        if _calls(answer) or doubted or lasts:
+    def call(self, tell: Tell) -> None:
+        """Call a person for the fault, unless one has been called for it."""
+        answer = self.cause
+        if answer is not None:
             of_all = answer.reason in OF_ALL or not self.about
             self.alarms.start(
                 fault_alarm(answer, self.about or self.name)
@@ -203,10 +205,10 @@ class Outlet:
         known = fault.reason is Reason.QUOTA_EXHAUSTED and self.spent(tell)
         self.patience.pause(fault, now=now, at=at, tell=tell, known=known)
 
-    def note_refused(self, outcomes: Sequence[Outcome], rests_for: Callable[[str, Reason], bool], tell: Tell) -> None:
+    def note_refused(self, outcomes: Sequence[Outcome], refused_for: Callable[[str, Reason], bool], tell: Tell) -> None:
         """Call a person for records that are refused for a reason which no record is to blame for, though others go through.
 
-        `rests_for` tells whether anything is still waiting for a reason.
+        `refused_for` tells whether anything that was refused for a reason is still open.
         """
         name = self.sink.name
         met = {one.reason: one for one in outcomes if isinstance(one, Retry) and _calls(one)}
@@ -215,7 +217,7 @@ class Outlet:
                 self.alarms.start(fault_alarm(one, name), f"{name}: {reason}", tell)
                 self.refused.add(reason)
         for reason in self.refused - met.keys():
-            if not rests_for(name, reason):
+            if not refused_for(name, reason):
                 self.alarms.clear(f"{name}: {reason}", tell)
                 self.refused.discard(reason)
 
@@ -264,11 +266,15 @@ class Watch:
 
     def check(self, now: float, tell: Tell) -> None:
         """Call a person when a round has not come to its end in time, unless one has been called for its fault."""
-        overdue = now - max(self.due, self.started) > self.deadline.total_seconds()
-        if overdue and not self.alarms.holds(self.patience.name):
+        if now - max(self.due, self.started) <= self.deadline.total_seconds() or self.alarms.holds(self.patience.name):
+            return
+        if self.patience.cause is not None:
+            self.alarms.clear(self._late, tell)
+            self.patience.call(tell)
+        else:
             minutes = round(self.deadline / MINUTE)
             message = f"{self.feed.name} has not been followed to the end for {minutes} minutes"
-            cure = f"see `connector status`: {self.patience.cure or 'a long backlog, or a slow CRM'}; {LOST}"
+            cure = f"see `connector status`: a long backlog, or a slow CRM; {LOST}"
             self.alarms.start(
                 Alarm(kind=FEED_FAILING, about=self.feed.name, message=message, cure=cure), self._late, tell
             )

@@ -195,16 +195,16 @@ def test_records_that_the_org_refuses_call_a_person_though_others_go_through(out
     full = Retry(reason=Reason.STORAGE_FULL)
     waiting = {("sf", Reason.STORAGE_FULL)}
 
-    def rests_for(sink, reason):
+    def refused_for(sink, reason):
         return (sink, reason) in waiting
 
     for _ in range(3):
-        outlet.note_refused([Delivered(), full, Rejected(reason=Reason.VALIDATION)], rests_for, facts)
+        outlet.note_refused([Delivered(), full, Rejected(reason=Reason.VALIDATION)], refused_for, facts)
     assert [one.kind for one in facts.of(Alarm)] == [Reason.STORAGE_FULL]
-    outlet.note_refused([Delivered()], rests_for, facts)
+    outlet.note_refused([Delivered()], refused_for, facts)
     assert facts.of(Cleared) == []
     waiting.clear()
-    outlet.note_refused([Delivered()], rests_for, facts)
+    outlet.note_refused([Delivered()], refused_for, facts)
     assert [one.kind for one in facts.of(Cleared)] == [Reason.STORAGE_FULL]
 
 
