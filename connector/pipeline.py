@@ -146,7 +146,7 @@ class Road:
             feed.look([one.record_id for one in named]) if named else feed.ask(cursor.position)
         )
         if isinstance(page, Retry):
-            if page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN}:
+            if page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN, Reason.UNKNOWN_CODE}:
                 # One of them may be what the CRM cannot look at; the next round sees them all anyway.
                 await pointers.drop(named)
             self._wait(watch.patience, page)

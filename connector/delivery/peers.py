@@ -11,7 +11,7 @@ from connector.delivery.alarms import OpenAlarms
 from connector.delivery.budget import Budget
 from connector.delivery.conclude import DOUBTFUL, Suspect
 from connector.delivery.pace import Pace
-from connector.delivery.retry import MINUTE, MOST_ASKED, POLICIES, backoff
+from connector.delivery.retry import MINUTE, MOST_ASKED, MOST_PATIENCE, POLICIES, backoff
 from connector.delivery.transport import Client
 from connector.model.exchange import Exchange
 from connector.model.facts import Alarm, Paused, Resumed, Tell
@@ -131,10 +131,11 @@ def _named(answer: Retry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What may go out now: so many operations, or opt-outs alone."""
+    """What may go out now: so many operations, or opt-outs alone. With `opt_out_first` an opt-out that waits goes out by itself."""
 
     size: int
     only_opt_outs: bool = False
+    opt_out_first: bool = False
 
 
 @dataclass(slots=True)
@@ -177,7 +178,7 @@ class Outlet:
         return self.closing or now < self.patience.until
 
     def turn(self, now: float) -> Turn | None:
-        """What may go out now. A sink in trouble is probed with one unit, an opt-out before anything else."""
+        """What may go out now. A sink in trouble is probed with one unit, and with an opt-out before anything else."""
         if self.closing:
             return None
         if self.patience.cause is None:
@@ -185,6 +186,9 @@ class Outlet:
         if now < self.patience.until:
             # It has asked for more than a minute: an opt-out does not wait so long.
             return Turn(1, only_opt_outs=True) if now >= self.patience.failed_at + MINUTE.total_seconds() else None
+        if self.patience.cause.reason is Reason.UNAVAILABLE:
+            # Nothing of a batch is done where nothing reaches the sink, and a batch costs no more calls than a single record.
+            return Turn(self.pace.size, opt_out_first=True)
         return Turn(self.pace.size if self.probed else 1)
 
     def bears(self, operations: int, now: float) -> bool:
@@ -298,4 +302,4 @@ class Asking:
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
-        self.patience = Patience(f"{self.asker.provider} (questions)")
+        self.patience = Patience(f"{self.asker.provider} (questions)", longest=MOST_PATIENCE)

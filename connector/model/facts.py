@@ -104,8 +104,8 @@ class Resumed(Struct, frozen=True, kw_only=True):
 class Alarm(Struct, frozen=True, kw_only=True):
     """A person should look. Raised once; `cure` says what to do."""
 
-    # closed, for metrics: opt_out_late, commands_parked, mapping_stopped, provider_disagrees, unanswered, schema_drift, and the
-    # sink's reasons
+    # closed, for metrics: opt_out_late, commands_parked, mapping_stopped, provider_disagrees, unanswered, schema_drift,
+    # feed_failing, and the sink's reasons
     kind: str
     about: str  # which one: a sink, an event
     message: str

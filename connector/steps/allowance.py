@@ -36,7 +36,8 @@ async def claim(
             operations, urgent = store.overview.ready(name, size, now)
             if not urgent and (operations < size or only_urgent):
                 return []
-    units = await store.outbox.claim(name, size, start_id, now, only_urgent=only_urgent)
+    units = await store.outbox.claim(name, 1, start_id, now, only_urgent=True) if turn.opt_out_first else []
+    units = units or await store.outbox.claim(name, size, start_id, now, only_urgent=only_urgent)
     if units:
         outlet.sent = monotonic
     return units

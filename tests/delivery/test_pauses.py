@@ -160,13 +160,19 @@ def fails(outlet, facts, fault, now):
 
 def test_a_sink_in_trouble_is_probed_with_one_unit_and_then_goes_on_as_before(outlet, facts):
     assert outlet.turn(0.0) == Turn(3000)
+    fails(outlet, facts, EXPIRED, 0.0)
+    assert outlet.turn(14.9) is None
+    assert outlet.turn(15.0) == Turn(1)
+    fails(outlet, facts, EXPIRED, 15.0)
+    assert outlet.turn(44.9) is None
+    outlet.works(facts)
+    assert outlet.turn(45.0) == Turn(3000)
+
+
+def test_a_sink_that_nothing_reaches_is_probed_with_an_opt_out_alone_else_with_a_batch(outlet, facts):
     fails(outlet, facts, DOWN, 0.0)
     assert outlet.turn(1.9) is None
-    assert outlet.turn(2.0) == Turn(1)
-    fails(outlet, facts, DOWN, 2.0)
-    assert outlet.turn(5.9) is None
-    outlet.works(facts)
-    assert outlet.turn(6.0) == Turn(3000)
+    assert outlet.turn(2.0) == Turn(3000, opt_out_first=True)
 
 
 def test_where_the_record_of_the_probe_may_be_to_blame_the_others_are_tried_before_the_next_pause(outlet, facts):

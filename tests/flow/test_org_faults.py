@@ -51,6 +51,7 @@ FAULTS = {
         Reason.SINK_REFUSES,
         "integration user",
     ),
+    "down": ({"fault": "unavailable", "times": 1_000_000}, Reason.UNAVAILABLE, "status page"),
     "an address that has moved": ({"fault": "redirect", "sign_in": "old"}, Reason.WRONG_ADDRESS, "My Domain"),
 }
 
