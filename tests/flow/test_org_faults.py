@@ -8,6 +8,8 @@ from aiohttp import web
 from flow.world import a_world
 from yarl import URL
 
+from connector.cli.render import answer
+from connector.cli.status import _show
 from connector.model.facts import Alarm, Cleared, Paused
 from connector.model.outcome import Reason
 from connector.sandbox.serve import serving
@@ -147,7 +149,7 @@ async def status_of(world):
         return await answer.json()
 
 
-async def test_a_feed_that_is_refused_is_told_at_once_and_followed_again_within_a_minute(world):
+async def test_a_feed_that_is_refused_is_told_at_once_and_followed_again_within_a_minute(world, capsys):
     contact = await world.contact(DONOR)
     await world.poll()
     path = f"{world.salesforce}/_sandbox/fields/Contact/SMS_Opt_Out__c"
@@ -162,6 +164,10 @@ async def test_a_feed_that_is_refused_is_told_at_once_and_followed_again_within_
         before = pauses(world, "salesforce.Contact")
         await pass_time(world)
         await world.until(lambda before=before: pauses(world, "salesforce.Contact") > before)
+    answer(await status_of(world), _show, json_wanted=False)
+    shown = capsys.readouterr().out
+    assert "fails: configuration (INVALID_FIELD) since" in shown
+    assert "salesforce.Contact: give the integration user the right to read" in shown
     (feed,) = (await status_of(world))["feeds"]
     assert feed["trouble"]["code"] == "INVALID_FIELD"
     assert "SMS_Opt_Out__c" in feed["trouble"]["detail"]
