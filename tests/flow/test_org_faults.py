@@ -8,7 +8,7 @@ from aiohttp import web
 from flow.world import a_world
 from yarl import URL
 
-from connector.cli.render import answer
+from connector.cli import render
 from connector.cli.status import _show
 from connector.model.facts import Alarm, Cleared, Paused
 from connector.model.outcome import Reason
@@ -164,7 +164,7 @@ async def test_a_feed_that_is_refused_is_told_at_once_and_followed_again_within_
         before = pauses(world, "salesforce.Contact")
         await pass_time(world)
         await world.until(lambda before=before: pauses(world, "salesforce.Contact") > before)
-    answer(await status_of(world), _show, json_wanted=False)
+    render.answer(await status_of(world), _show, json_wanted=False)
     shown = capsys.readouterr().out
     assert "fails: configuration (INVALID_FIELD) since" in shown
     assert "salesforce.Contact: give the integration user the right to read" in shown
