@@ -21,7 +21,7 @@ from connector.model.roles import Asker, ConsentFields, Feed, Sink
 LOST = "nothing is lost meanwhile, and it goes on by itself when that is mended"
 # Faults that a person is called for at once, though the sink's own word does not tell the cure.
 CURES = {
-    Reason.CREDENTIALS: "check the credentials in the config and the rights of the account",
+    Reason.CREDENTIALS: "check the credentials in the config and the rights of the account; `connector status` shows what it says",
     Reason.WRONG_ADDRESS: "check the address (`url`) in the config",
     Reason.MAINTENANCE: "nothing has to be done: it goes on by itself at the end of the maintenance",
     Reason.SINK_REFUSES: "see in `connector status` what it says",
@@ -172,10 +172,6 @@ class Outlet:
     def learn(self, outcomes: Sequence[Outcome]) -> None:
         """A batch has ended so: the next one is as large as that, and the time that its calls took, allow."""
         self.pace = self.pace.after(outcomes, self.client.longest())
-
-    def rests(self, now: float) -> bool:
-        """Whether nothing goes out now, but for an opt-out."""
-        return self.closing or now < self.patience.until
 
     def turn(self, now: float) -> Turn | None:
         """What may go out now. A sink in trouble is probed with one unit, and with an opt-out before anything else."""

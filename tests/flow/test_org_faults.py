@@ -10,13 +10,14 @@ from yarl import URL
 
 from connector.cli import render
 from connector.cli.status import _show
-from connector.model.facts import Alarm, Cleared, Paused
+from connector.model.facts import Alarm, Cleared, Paused, Wrote
 from connector.model.outcome import Reason
 from connector.sandbox.serve import serving
 
 DONOR = "+4790000001"
 OTHERS = [f"+479000001{place}" for place in range(5)]
 MINUTE = timedelta(minutes=1)
+AN_OPT_OUT = 3  # operations: its contact, and two event records
 LATE = "opt_out_late"  # the obligation's own alarm, which is told besides
 RECORDS = {"only": "writes"}
 
@@ -114,8 +115,12 @@ async def test_a_fault_of_the_whole_org_costs_no_single_record_anything(world, n
     await world.until(lambda: pauses(world))
     await world.phone(DONOR, "STOP KATT")
     await world.until(lambda: not world.house.store.inbox.pending(10))
+    before = len(world.told(Wrote))
     await suffer(world, 12)
     assert "dead" not in world.counts()
+    # Once a minute the opt-out goes by itself.
+    probes = [one.operations for one in world.told(Wrote)[before:] if one.sink == "salesforce"]
+    assert sum(operations == AN_OPT_OUT for operations in probes) >= 11
     # What is told of records with a code that nobody knows counts as the org's from the second record on.
     assert max(attempts(world)) <= (name in FROM_THE_SECOND_RECORD_ON)
     (alarm,) = alarms(world)
