@@ -130,6 +130,13 @@ def number_reader(loaded: Loaded) -> NumberReader:
     return NumberReader(default=default, others=tuple(region for region in regions if region != default))
 
 
+def cure_of_code(loaded: Loaded, sink: str, code: str) -> str:
+    """What a person does about an error code of a CRM; empty where that is told by its reason alone."""
+    settings = loaded.crms.get(sink)
+    cure: str = CRMS[type(settings)].cure_of(code) if settings is not None else ""
+    return cure
+
+
 def read_schemas(loaded: Loaded) -> dict[str, CrmSchema]:
     """What the CRMs have told of their objects, of those that have a lock file. Raises ProblemsFound for one that is broken."""
     directory = loaded.at(loaded.settings.schemas)

@@ -107,7 +107,9 @@ async def open_house(
         house.begin("plan", road.plan, idle=IDLE)
         await house.follow(rules)
 
-        deadlines = Deadlines(store, deadline=settings.consent.deadline, tell=tell, now=clock.now)
+        deadlines = Deadlines(
+            store, deadline=settings.consent.deadline, tell=tell, now=clock.now, check_feeds=house.check_feeds
+        )
         drift = Drift(loaded, house.crms, house.clients, rules=lambda: road.rules, tell=tell)
         jobs = [
             Job(name="retention", hour=3, minute=17, work=house.sweep),
@@ -122,8 +124,12 @@ async def open_house(
         house.begin(DRIFT_LOOP, drift.follow, idle=timedelta(hours=1))
         house.begin("calendar", calendar.catch_up, idle=timedelta(hours=1))
 
-        metrics.read(gauges(store, house.outlets, house.budgets.values(), now=clock.now), together=store.snapshot)
-        control = Control(store, rules=lambda: road.rules, loaded=loaded, now=clock.now, outlets=house.outlets)
+        metrics.read(
+            gauges(store, house.outlets, house.budgets.values(), house.watches, now=clock.now), together=store.snapshot
+        )
+        control = Control(
+            store, rules=lambda: road.rules, loaded=loaded, now=clock.now, outlets=house.outlets, watches=house.watches
+        )
         admin = Admin(
             {**control.commands(), "reload": house.reload_for_a_person},
             token=write_token(store.path.with_name(TOKEN_FILE)),

@@ -9,6 +9,7 @@ from typing import Any
 
 from connector.adapters import Loaded, load_rules, read_schemas
 from connector.crm.crm import Crm, Needs, Watching
+from connector.delivery.alarms import OpenAlarms
 from connector.delivery.budget import Budget
 from connector.delivery.peers import Outlet, Watch
 from connector.delivery.transport import Client, Transport
@@ -63,6 +64,8 @@ class House:
         self.clients: Mapping[str, Client] = {}
         self.budgets: Mapping[str, Budget] = {}  # of CRMs
         self.outlets: dict[str, Outlet] = {}
+        self.watches: dict[str, Watch] = {}  # the feeds that are followed
+        self.alarms = OpenAlarms()
         self.loops: dict[str, Loop] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._feeds: dict[str, Watching] = {}
@@ -80,7 +83,14 @@ class House:
         """Hold a sink; a CRM's learns beforehand what the mappings will need of it."""
         crm = self.crms.get(name)
         beforehand = partial(crm.prepare, needs) if crm is not None else None
-        self.outlets[name] = Outlet(sink, self.clients[name], self.budgets.get(name), beforehand)
+        self.outlets[name] = Outlet(
+            sink,
+            self.clients[name],
+            self.budgets.get(name),
+            beforehand,
+            self.alarms,
+            self.loaded.settings.consent.deadline,
+        )
 
     def wake(self, name: str) -> None:
         """Wake a loop; a name that has none, such as a sink that was taken out of the config, wakes nobody."""
@@ -121,13 +131,27 @@ class House:
         await self.end(*over)
         for name in over:
             del self._feeds[name]
+            self.watches.pop(name).end(self.tell)
         for name in wanted.keys() - self._feeds.keys():
             crm, watching = wanted[name]
             source = self.crms[crm]
             consent = source.consent_fields.get(watching.object)
-            watch = Watch(source.feed(watching), self.clients[crm], consent, self.budgets.get(crm))
+            watch = self.watches[name] = Watch(
+                source.feed(watching),
+                self.clients[crm],
+                consent,
+                self.budgets.get(crm),
+                self.alarms,
+                self.loaded.settings.consent.deadline,
+                started=self.clock.monotonic(),
+            )
             self._feeds[name] = watching
             self.begin(name, partial(self.road.follow, watch), idle=watching.every)
+
+    def check_feeds(self) -> None:
+        """Call a person for each feed that has not come to its end in time."""
+        for watch in self.watches.values():
+            watch.check(self.clock.monotonic(), self.tell)
 
     async def keep_counts(self) -> int:
         """Note the API calls that were made since the last time."""

@@ -4,6 +4,7 @@ Each step returns how many things it moved: its loop goes on at once while there
 detail stands in steps/, and what it decides in the pure rooms below.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,10 +12,8 @@ from uuid import uuid4
 
 from msgspec.structs import replace
 
-from connector.delivery.conclude import trouble
-from connector.delivery.peers import Asking, Outlet, Patience, Watch
-from connector.delivery.retry import POLICIES, backoff
-from connector.delivery.sending import Sent
+from connector.delivery.conclude import spared, suspected, trouble
+from connector.delivery.peers import Asking, Outlet, Patience, Turn, Watch
 from connector.delivery.transport import Client
 from connector.mapping.compile import Ruleset
 from connector.model import facts
@@ -150,7 +149,7 @@ class Road:
             feed.look([one.record_id for one in named]) if named else feed.ask(cursor.position)
         )
         if isinstance(page, Retry):
-            if page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN}:
+            if page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN, Reason.UNKNOWN_CODE}:
                 # One of them may be what the CRM cannot look at; the next round sees them all anyway.
                 await pointers.drop(named)
             self._wait(watch.patience, page)
@@ -217,50 +216,67 @@ class Road:
 
         Two run for each CRM: while one has the wire, the other settles what went well, and claims where a whole batch waits.
         """
-        units = await self._claim(outlet, whole=True) if outlet.wire.locked() else []
+        units = await self._claim_beforehand(outlet) if outlet.wire.locked() else []
         async with outlet.wire:
             if units and not outlet.bears(sum(len(unit.operations) for unit in units), self._around.monotonic()):
                 await self._store.outbox.give_back(units, self._around.now())
                 units = []
-            units = units or await self._claim(outlet)
+            turn = outlet.turn(self._around.monotonic())
+            if turn is None:
+                return 0
+            units = units or await self._claim(outlet, turn)
             if not units:
                 return 0
             self._around.wake(outlet.sink.name)
             units = await remade(units, self.rules, self._store, configured=self._configured)
             tasks = errands(units, self._store)
-            went = await self._send(outlet, [task.operation for task in tasks if task.operation is not None])
+            went = await self._send(outlet, turn, [task.operation for task in tasks if task.operation is not None])
             if not went.well:
                 return await self._settle(outlet, units, tasks, went)
         return await self._settle(outlet, units, tasks, went)
 
-    async def _claim(self, outlet: Outlet, *, whole: bool = False) -> list[Unit]:
-        now, monotonic = self._around.now(), self._around.monotonic()
-        if outlet.rests(monotonic):
+    async def _claim_beforehand(self, outlet: Outlet) -> list[Unit]:
+        """A whole batch while the one before is being sent; nothing while the sink is in trouble, for it is probed first."""
+        turn = outlet.turn(self._around.monotonic())
+        if turn is None or outlet.patience.cause is not None:
             return []
-        units = await claim(outlet, self._store, self.start, now=now, monotonic=monotonic, tell=self._tell, whole=whole)
+        return await self._claim(outlet, turn, whole=True)
+
+    async def _claim(self, outlet: Outlet, turn: Turn, *, whole: bool = False) -> list[Unit]:
+        now, monotonic = self._around.now(), self._around.monotonic()
+        units = await claim(
+            outlet, turn, self._store, self.start, now=now, monotonic=monotonic, tell=self._tell, whole=whole
+        )
         if not units and not whole:
             await outlet.prepare()
         return units
 
-    async def _send(self, outlet: Outlet, operations: Sequence[Operation]) -> Round:
+    async def _send(self, outlet: Outlet, turn: Turn, operations: Sequence[Operation]) -> Round:
         sink, client = outlet.sink, outlet.client
         began, calls = self._around.monotonic(), client.calls
         went = await send_round(sink, client, operations, self._store, now=self._around.now())
         outlet.learn(went.answered.outcomes)
         seconds, calls, size = self._around.monotonic() - began, client.calls - calls, outlet.pace.size
         self._tell(Wrote(sink=sink.name, operations=len(operations), calls=calls, seconds=seconds, batch=size))
-        self._bear(outlet, went.answered)
-        return went
+        return self._bear(outlet, turn, went)
 
     async def _settle(self, outlet: Outlet, units: Sequence[Unit], tasks: Sequence[Errand], went: Round) -> int:
         settled = settlements(
-            units, tasks, went.sent, feeds=self.rules.feeds, consent=self._consent, numbers=self._numbers
+            units,
+            tasks,
+            went.sent,
+            feeds=self.rules.feeds,
+            consent=self._consent,
+            numbers=self._numbers,
+            spared=went.spared,
         )
         await self._store.outbox.settle(settled, now=self._around.now())
         for fact in told(units, settled, now=self._around.now()):
             self._tell(fact)
         for fact in await note_stops(self._store, outlet.sink.name, went, self.rules, now=self._around.now()):
             self._tell(fact)
+        if not went.well or outlet.refused:
+            outlet.note_refused(went.answered.outcomes, self._store.overview.refused_for, self._tell)
         return len(units)
 
     async def _point(self, crm: str, notices: Sequence[Notice], expires: datetime) -> None:
@@ -273,8 +289,7 @@ class Road:
 
     def _wait(self, patience: Patience, answer: Retry) -> None:
         """Leave a peer that was asked something alone for as long as its answer says."""
-        pause = max(backoff(POLICIES[answer.reason], patience.failures), answer.not_before or timedelta())
-        patience.pause(answer.reason, answer.detail, pause, now=self._around.monotonic(), tell=self._tell)
+        patience.pause(answer, now=self._around.monotonic(), at=self._around.now(), tell=self._tell)
 
     async def _commit(self, planned: Sequence[Planned]) -> None:
         now = self._around.now()
@@ -297,13 +312,14 @@ class Road:
             watch.poll, watch.between = None, uuid4().hex
             self._around.wake("plan")
 
-    def _bear(self, outlet: Outlet, sent: Sent) -> None:
+    def _bear(self, outlet: Outlet, turn: Turn, went: Round) -> Round:
         """Leave the sink alone for a while when a whole batch came back for the sink's own sake."""
-        bad = trouble(sent.outcomes, outlet.patience.failures)
-        if bad is None:
-            if sent.outcomes:
-                outlet.patience.over(self._tell)
-            return
-        reason, detail, pause = bad
-        known = reason is Reason.QUOTA_EXHAUSTED and outlet.spent(self._tell)
-        outlet.patience.pause(reason, detail, pause, now=self._around.monotonic(), tell=self._tell, known=known)
+        outcomes, cause = went.answered.outcomes, outlet.patience.cause
+        operations = went.batch.going
+        fault = trouble(operations, outcomes, cause=cause, suspect=outlet.suspect)
+        if fault is not None:
+            outlet.fails(fault, turn, now=self._around.monotonic(), at=self._around.now(), tell=self._tell)
+        elif outcomes:
+            outlet.works(self._tell)
+        outlet.suspect = next(iter(suspected(operations, outcomes)), None) if outcomes else outlet.suspect
+        return dataclasses.replace(went, spared=spared(fault, cause))

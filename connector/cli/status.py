@@ -42,6 +42,10 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
         ],
     )
     for one in document["sinks"]:
+        if one["trouble"]:
+            paper.line(f"{one['sink']} is paused: {_fault(one['trouble'])}", style="red")
+    _show_cures(paper, [(one["sink"], one["trouble"]) for one in document["sinks"]])
+    for one in document["sinks"]:
         if one["batch"] and one["batch"]["size"] < one["batch"]["most"]:
             size, most = one["batch"]["size"], one["batch"]["most"]
             paper.line(
@@ -62,6 +66,7 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
             ["feed", "looks every", "state"],
             [(one["feed"], ago(one["every_seconds"]), _feed(one)) for one in document["feeds"]],
         )
+        _show_cures(paper, [(one["feed"], one["trouble"]) for one in document["feeds"]])
     _show_cares(paper, document)
     mapping = document["mapping"]
     problems = f"{mapping['problems']} problems: see `connector check`"
@@ -100,6 +105,12 @@ def _show_cares(paper: Paper, document: dict[str, Any]) -> None:
         )
 
 
+def _show_cures(paper: Paper, troubles: list[tuple[str, dict[str, Any] | None]]) -> None:
+    for name, trouble in troubles:
+        if trouble:
+            paper.line(f"{name}: {trouble['cure']}", indent=2)
+
+
 def _known(number: int | None) -> str:
     return "not told yet" if number is None else str(number)
 
@@ -116,7 +127,16 @@ def _lasts(one: dict[str, Any]) -> str:
     return f"lasts until {one['lasts_until']}, {ago(one['lasts_seconds'])} from now"
 
 
+def _fault(trouble: dict[str, Any]) -> str:
+    """`configuration (INVALID_FIELD) since 2026-…, 3 min ago: Salesforce's words`."""
+    code = f" ({trouble['code']})" if trouble["code"] else ""
+    detail = f": {trouble['detail']}" if trouble["detail"] else ""
+    return f"{trouble['reason']}{code} since {trouble['since']}, {ago(trouble['since_seconds'])} ago{detail}"
+
+
 def _feed(one: dict[str, Any]) -> str:
+    if one["trouble"]:
+        return f"fails: {_fault(one['trouble'])}"
     if not one["begun"]:
         return "not begun"
     return f"follows from {one['position']}" if one["first_look_over"] else "takes its first look, which sends nothing"

@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+from connector.adapters import cure_of_code
 from connector.control.cures import cure
 from connector.control.house import House
 from connector.control.shown import Shown, when
@@ -19,7 +20,7 @@ NAME_LENGTH = 6  # hex digits of a group's name: enough for the few causes that 
 def groups(house: House) -> list[dict[str, Any]]:
     """The causes of dead letters, the most frequent first."""
     lines = places(house)
-    return [_group(one, lines) for one in house.store.dead_letters.causes()]
+    return [_group(house, one, lines) for one in house.store.dead_letters.causes()]
 
 
 def cause_of(house: House, name: str) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def places(house: House) -> dict[str, str]:
     return {rule.label: f"{file.name}:{rule.line}" for file in rules.files for rule in file.rules}
 
 
-def _group(one: Cause, lines: dict[str, str]) -> dict[str, Any]:
+def _group(house: House, one: Cause, lines: dict[str, str]) -> dict[str, Any]:
     rule = one.rule
     if not one.sink:
         # The detail of what could not be planned begins with its rule.
@@ -84,7 +85,7 @@ def _group(one: Cause, lines: dict[str, str]) -> dict[str, Any]:
         "place": lines.get(rule),
         "detail": None if one.sink else Shown().text(one.rule) or None,
         "first": one.first,
-        "cure": cure(one.reason),
+        "cure": cure_of_code(house.loaded, one.sink, one.code) or cure(one.reason),
     }
 
 

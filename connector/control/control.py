@@ -24,7 +24,7 @@ from connector.control.letters import (
 from connector.control.people import consents_show, explain
 from connector.control.status import status
 from connector.control.stop_questions import answer_stop, stop_answers
-from connector.delivery.peers import Outlet
+from connector.delivery.peers import Outlet, Watch
 from connector.mapping.compile import Ruleset
 from connector.store.store import Store
 
@@ -58,9 +58,10 @@ class Control:
         loaded: Loaded,
         now: Callable[[], datetime],
         outlets: Mapping[str, Outlet] | None = None,
+        watches: Mapping[str, Watch] | None = None,
     ) -> None:
-        """`outlets` are the sinks at work, where the daemon runs."""
-        self._house = House.of(store, rules=rules, loaded=loaded, now=now, outlets=outlets)
+        """`outlets` are the sinks at work and `watches` the feeds, where the daemon runs; both change with the mappings."""
+        self._house = House.of(store, rules=rules, loaded=loaded, now=now, outlets=outlets, watches=watches)
 
     def commands(self) -> dict[str, Command]:
         """All of them, by name."""

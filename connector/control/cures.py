@@ -16,6 +16,8 @@ CURES: dict[Reason, str] = {
     Reason.STORAGE_FULL: f"the CRM has no room for new records: make some, or buy more, {RETRY}",
     Reason.CREDENTIALS: f"check the sign-in in the config and the rights of its account (`connector check --live`), {RETRY}",
     Reason.WRONG_ADDRESS: f"check `url` in the config: what answers there does not know our calls, {RETRY}",
+    Reason.MAINTENANCE: f"the CRM took no changes: see its status page for the end of its maintenance, {RETRY}",
+    Reason.SINK_REFUSES: f"the CRM refuses everything: `connector status` shows its own words, {RETRY}",
     Reason.ROW_LOCKED: f"another job held the record all the time: let it end, {RETRY}",
     Reason.RACE: f"somebody else creates the same records: find out who, {RETRY}",
     Reason.PARENT_MISSING: "the CRM does not know the parent record: create it, or let a rule write it first, "
@@ -42,6 +44,7 @@ CURES: dict[Reason, str] = {
     Reason.PRICE_NOT_CHANGED: "the CRM shows an amount that the provider does not charge: look the subscriber up there, put it right "
     "on one of the two sides, then `connector dead discard`; or `connector dead retry` asks once more",
     Reason.UNKNOWN: f"the CRM's own words are beside this: mend what they tell of, {RETRY}",
+    Reason.UNKNOWN_CODE: f"ask the CRM's makers what this code means, mend it, {RETRY}; and report the code to us",
     Reason.MISSING_KEY: f"the event lacks what names the record: mend the mapping or say `if_missing: skip`, {RETRY}",
     Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does, and "
     "`connector parked list` shows how to answer for a text that may be an opt-out; "

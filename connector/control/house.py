@@ -8,7 +8,7 @@ from typing import Any, Self
 from connector.adapters import PROVIDERS, Loaded, number_reader
 from connector.config.load import did_you_mean
 from connector.control.doors import unlocked
-from connector.delivery.peers import Outlet
+from connector.delivery.peers import Outlet, Watch
 from connector.mapping.compile import Ruleset
 from connector.model.consent import Subscription
 from connector.model.errors import ConnectorError
@@ -35,6 +35,7 @@ class House:
     configured: tuple[Subscription, ...]
     sinks: tuple[str, ...] = field(default=())
     outlets: Mapping[str, Outlet] = field(default_factory=dict)  # the sinks at work, where the daemon runs
+    watches: Mapping[str, Watch] = field(default_factory=dict)  # the feeds that it follows
 
     @classmethod
     def of(
@@ -45,6 +46,7 @@ class House:
         loaded: Loaded,
         now: Callable[[], datetime],
         outlets: Mapping[str, Outlet] | None = None,
+        watches: Mapping[str, Watch] | None = None,
     ) -> Self:
         """From the config alone; needs no secrets."""
         providers = unlocked(loaded)
@@ -59,6 +61,7 @@ class House:
             configured=tuple(one for provider in providers.values() for one in provider.subscriptions),
             sinks=(*loaded.crms, *takers),
             outlets=outlets or {},
+            watches=watches or {},
         )
 
     def event(self, named: object) -> StoredEvent:

@@ -8,8 +8,8 @@ import orjson
 
 from connector.control.causes import stopped
 from connector.control.house import House, known
-from connector.control.shown import when
-from connector.delivery.peers import Outlet
+from connector.control.shown import Shown, when
+from connector.delivery.peers import Outlet, Patience
 from connector.delivery.quota import Standing
 from connector.model.lifecycle import EventState, UnitState
 from connector.model.problem import ProblemsFound
@@ -42,7 +42,7 @@ def _now(house: House, now: datetime) -> dict[str, Any]:
         "dead": {reason.value: count for reason, count in sorted(store.dead_letters.grouped().items())},
         "stopped": stopped(house),
         "late_opt_outs": _late(house, now),
-        "feeds": _feeds(house),
+        "feeds": _feeds(house, now),
         "mapping": {"version": version, "problems": problems},
         "store": str(store.path),
     }
@@ -59,6 +59,22 @@ def _sink(house: House, name: str, now: datetime) -> dict[str, Any]:
         "oldest_open": when(oldest),
         "oldest_open_seconds": _age(oldest, now),
         "batch": _batch(house.outlets.get(name)),
+        "trouble": _trouble(house.outlets[name].patience, now) if name in house.outlets else None,
+    }
+
+
+def _trouble(patience: Patience, now: datetime) -> dict[str, Any] | None:
+    """Why a sink or feed is in trouble now; None while it is well."""
+    cause = patience.cause
+    if cause is None:
+        return None
+    return {
+        "reason": cause.reason.value,
+        "code": cause.code or None,
+        "detail": Shown().text(cause.detail) or None,
+        "cure": patience.cure,
+        "since": when(patience.since),
+        "since_seconds": _age(patience.since, now),
     }
 
 
@@ -104,7 +120,7 @@ def _late(house: House, now: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _feeds(house: House) -> list[dict[str, Any]]:
+def _feeds(house: House, now: datetime) -> list[dict[str, Any]]:
     try:
         feeds = house.rules().feeds
     except ProblemsFound:
@@ -115,6 +131,7 @@ def _feeds(house: House) -> list[dict[str, Any]]:
             "feed": name,
             "every_seconds": round(plan.every.total_seconds()),
             **_cursor(house.store.following.cursor(name)),
+            "trouble": _trouble(house.watches[name].patience, now) if name in house.watches else None,
         }
         for name, plan in named
     ]

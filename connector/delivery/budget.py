@@ -10,7 +10,7 @@ from connector.model.facts import Alarm, Cleared, Tell
 from connector.model.outcome import Reason
 
 SECONDS = 3600  # of an hour
-UNSENT = frozenset({Failure.REFUSED, Failure.CREDENTIALS})  # such a call has not reached the CRM
+UNSENT = frozenset({Failure.REFUSED, Failure.CREDENTIALS, Failure.MOVED})  # such a call has not reached the CRM
 CURE = (
     "opt-outs go on from the reserve and all else waits, nothing is lost; see `connector status`, which integration uses the org's "
     "calls, and `quota:` in the config"

@@ -1,11 +1,13 @@
 """Pure: the outcomes of a unit's operations → what becomes of the unit."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from datetime import timedelta
+from typing import TypeGuard
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from connector.delivery.retry import INNOCENT, POLICIES, SINK_TROUBLE, Again, Dead, Done, backoff, judge
+from connector.delivery.retry import INNOCENT, MINUTE, MOST_PATIENCE, POLICIES, SINK_TROUBLE, Again, Dead, Done, judge
 from connector.model.lifecycle import UnitState
 from connector.model.operation import Operation, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -13,8 +15,21 @@ from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 # A child is rejected for its parent's sake: the parent's own reason tells more.
 SECONDARY = frozenset({Reason.PARENT_FAILED, Reason.PARENT_WAITING, Reason.HALTED})
 
-# A pause delays every donor, so that one is never as long as a single record's gaps may become.
-MOST_PAUSE = timedelta(minutes=15)
+# When a whole batch comes back with one of these, one of its records may still be to blame. The others are answers of the whole.
+DOUBTFUL = frozenset(
+    {
+        Reason.TIMEOUT,
+        Reason.CONNECTION_LOST,
+        Reason.SERVER_ERROR,
+        Reason.UNEXPECTED_ANSWER,
+        Reason.STORAGE_FULL,
+        Reason.MAINTENANCE,
+        Reason.SINK_REFUSES,
+    }
+)
+# Of a whole batch, these spend no attempt.
+SPARED = frozenset({Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN_CODE})
+SPARED_LATER = SPARED | SINK_TROUBLE  # when the sink was in trouble before: what fails then is no record's fault
 
 
 class Attempt(Struct, frozen=True):
@@ -39,8 +54,15 @@ class Conclusion(Struct, frozen=True, kw_only=True):
     code: str = ""  # of a dead letter: the sink's own word
 
 
-def conclude(attempts: Sequence[Attempt], spent: int) -> Conclusion:
-    """Judge a unit by its worst. While one of its operations is to be repeated, the unit is, though another is refused already."""
+def conclude(
+    attempts: Sequence[Attempt], spent: int, *, spared: Collection[Reason] = (), urgent: bool = False
+) -> Conclusion:
+    """Judge a unit by its worst. While one of its operations is to be repeated, the unit is, though another is refused already.
+
+    `spared` are the reasons that are the whole sink's fault just now; an `urgent` unit waits a minute at the most because a sink
+    asks for it.
+    """
+    patience = MINUTE if urgent else MOST_PATIENCE
     done: list[int] = []
     again: list[Again] = []
     dead: list[tuple[Dead, str]] = []
@@ -48,7 +70,9 @@ def conclude(attempts: Sequence[Attempt], spent: int) -> Conclusion:
         if attempt.operation is None:
             done.append(attempt.index)
             continue
-        match judge(_waiting(attempt), repeat=attempt.operation.repeat, attempts=spent):
+        match judge(
+            _waiting(attempt), repeat=attempt.operation.repeat, attempts=spent, spared=spared, patience=patience
+        ):
             case Done():
                 done.append(attempt.index)
             case Again() as one:
@@ -95,8 +119,46 @@ def _waiting(attempt: Attempt) -> Outcome:
     return Retry(reason=outcome.reason, detail=outcome.detail, code=outcome.code)
 
 
-def trouble(outcomes: Sequence[Outcome], failures: int) -> tuple[Reason, str, timedelta] | None:
-    """Why and for how long the sink as a whole is left alone, after so many bad batches in a row; None while it is well."""
+class Suspect(Struct, frozen=True):
+    """A record that was refused with a code that our tables lack."""
+
+    code: str
+    record: Hashable
+
+
+def suspected(operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> Sequence[Suspect]:
+    """The records of a batch that was refused as a whole with one unknown code; none where anything else came of it."""
+    if not all(isinstance(one, Retry) for one in outcomes):
+        return []
+    told = [(one, outcome) for one, outcome in zip(operations, outcomes, strict=True) if not _waits_for_others(outcome)]
+    codes = {outcome.code for _, outcome in told if _unknown(outcome)}
+    if len(codes) != 1 or not all(_unknown(outcome) for _, outcome in told):
+        return []
+    code = codes.pop()
+    return [Suspect(code, one) for one in dict.fromkeys(_identity(one) for one, _ in told)]
+
+
+def trouble(
+    operations: Sequence[Operation],
+    outcomes: Sequence[Outcome],
+    *,
+    cause: Retry | None = None,
+    suspect: Suspect | None = None,
+) -> Retry | None:
+    """Why the sink as a whole is in trouble, by what became of a batch; None while it is well.
+
+    An unknown code that two different records are refused with is the sink's, and one that a single record is refused with is
+    too while the sink is in trouble for it. `cause` is the trouble that it was in before, `suspect` the last record that was
+    refused with an unknown code.
+    """
+    suspects = suspected(operations, outcomes)
+    if suspects:
+        code = suspects[0].code
+        others = {one.record for one in suspects} | ({suspect.record} if suspect and suspect.code == code else set())
+        if len(others) < 2 and (cause is None or cause.code != code):  # noqa: PLR2004 - two different ones.
+            return None
+        telling = next(one for one in outcomes if isinstance(one, Retry) and one.code == code)
+        return replace(telling, reason=Reason.SINK_REFUSES)
     bad: list[Retry] = []
     for outcome in outcomes:
         if not isinstance(outcome, Retry):
@@ -107,9 +169,23 @@ def trouble(outcomes: Sequence[Outcome], failures: int) -> tuple[Reason, str, ti
             return None
     if not bad:
         return None
+    return max(bad, key=lambda one: max(POLICIES[one.reason].first, one.not_before or timedelta()))
 
-    def pause(one: Retry) -> timedelta:
-        return max(backoff(POLICIES[one.reason], failures), one.not_before or timedelta())
 
-    worst = max(bad, key=pause)
-    return worst.reason, worst.detail, min(pause(worst), MOST_PAUSE)
+def spared(fault: Retry | None, cause: Retry | None) -> frozenset[Reason]:
+    """Which reasons spend no attempt, by the trouble that a batch has shown and the one that the sink was in before."""
+    if fault is None:
+        return frozenset()
+    return SPARED if cause is None else SPARED_LATER
+
+
+def _waits_for_others(outcome: Outcome) -> bool:
+    return isinstance(outcome, Retry) and outcome.reason in INNOCENT
+
+
+def _unknown(outcome: Outcome) -> TypeGuard[Retry]:
+    return isinstance(outcome, Retry) and outcome.reason is Reason.UNKNOWN_CODE
+
+
+def _identity(operation: Operation) -> Hashable:
+    return operation.record if isinstance(operation, RecordWrite) else operation

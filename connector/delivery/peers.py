@@ -4,53 +4,138 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
+from connector.delivery.alarms import OpenAlarms
 from connector.delivery.budget import Budget
+from connector.delivery.conclude import DOUBTFUL, Suspect
 from connector.delivery.pace import Pace
+from connector.delivery.retry import MINUTE, MOST_ASKED, MOST_PATIENCE, POLICIES, backoff
 from connector.delivery.transport import Client
 from connector.model.exchange import Exchange
-from connector.model.facts import Alarm, Cleared, Paused, Resumed, Tell
-from connector.model.outcome import Outcome, Reason
+from connector.model.facts import Alarm, Paused, Resumed, Tell
+from connector.model.outcome import Outcome, Reason, Retry
 from connector.model.roles import Asker, ConsentFields, Feed, Sink
 
-# What keeps a whole sink waiting and does not pass by itself: a person is called.
+LOST = "nothing is lost meanwhile, and it goes on by itself when that is mended"
+# Faults that a person is called for at once, though the sink's own word does not tell the cure.
 CURES = {
-    Reason.CREDENTIALS: "check the credentials in the config and the rights of the account; nothing is lost meanwhile",
-    Reason.WRONG_ADDRESS: "check the address (`url`) in the config; nothing is lost meanwhile",
-    Reason.QUOTA_EXHAUSTED: "the day's API calls are used up: see which integration used them; nothing is lost meanwhile",
-    Reason.STORAGE_FULL: "the CRM has no room for new records: make some, or buy more; nothing is lost meanwhile",
+    Reason.CREDENTIALS: "check the credentials in the config and the rights of the account; `connector status` shows what it says",
+    Reason.WRONG_ADDRESS: "check the address (`url`) in the config",
+    Reason.MAINTENANCE: "nothing has to be done: it goes on by itself at the end of the maintenance",
+    Reason.SINK_REFUSES: "see in `connector status` what it says",
+    Reason.QUOTA_EXHAUSTED: "the day's API calls are used up: see which integration used them",
+    Reason.STORAGE_FULL: "the CRM has no room for new records: make some, or buy more",
 }
+# A person is called for these when they last.
+CURES_LATER = {
+    Reason.UNEXPECTED_ANSWER: "something else answers at this address, such as a proxy: check `url` in the config",
+    Reason.CONFIGURATION: "see in `connector status` what is missing",
+}
+SEE_NETWORK = "see the network from here, and the status page of the other side"
+# Faults of a CRM as a whole: its sink and its feeds meet the same one, and raise one alarm for it.
+OF_ALL = frozenset({reason for reason, policy in POLICIES.items() if policy.waits})
+FEED_FAILING = "feed_failing"
 
 
 @dataclass(slots=True)
 class Patience:
-    """Whether a peer is left alone for a while, and since how many bad answers in a row."""
+    """Whether a peer is left alone for a while: why, since when, and how often in a row for this reason."""
 
     name: str
-    failures: int = 0
+    about: str = ""  # whose fault it is where the fault concerns all that talk to it: the CRM of a feed
+    alarms: OpenAlarms = field(default_factory=OpenAlarms)
+    deadline: timedelta = 5 * MINUTE  # a person is called for a fault that lasts longer
+    longest: timedelta = MOST_ASKED  # that is waited where the peer asks for it
+    cause: Retry | None = None  # None while the peer is well
+    failures: int = 0  # in a row, for this reason
+    since: datetime | None = None
+    began: float = 0.0  # the same in monotonic seconds
     until: float = 0.0  # monotonic seconds
-    alarm: Reason | None = None
+    failed_at: float = 0.0  # monotonic seconds
 
-    def pause(
-        self, reason: Reason, detail: str, pause: timedelta, *, now: float, tell: Tell, known: bool = False
-    ) -> None:
-        """Leave it alone; call a person once where waiting alone will not mend it, unless somebody else has (`known`)."""
+    def pause(self, answer: Retry, *, now: float, at: datetime, tell: Tell, known: bool = False) -> None:
+        """Leave it alone; `now` is monotonic, `at` the same by the clock.
+
+        The pauses grow for one reason at a time, up to a minute, or as long as the peer asks for. A person is called at once
+        where waiting alone does not mend it, unless somebody else has (`known`), and for any fault that lasts.
+        """
+        if self.cause is None:
+            self.began, self.since = now, at
+        if self.cause is None or self.cause.reason is not answer.reason:
+            self.failures = 0
+        own = min(backoff(POLICIES[answer.reason], self.failures), MINUTE)
+        pause = max(own, min(answer.not_before or timedelta(), self.longest))
+        self.cause = answer
         self.failures += 1
-        self.until = now + pause.total_seconds()
-        tell(Paused(name=self.name, reason=reason, detail=detail, seconds=pause.total_seconds()))
-        if reason in CURES and self.alarm is None and not known:
-            self.alarm = reason
-            tell(Alarm(kind=reason, about=self.name, message=f"{self.name}: {reason}", cure=CURES[reason]))
+        self.failed_at, self.until = now, now + pause.total_seconds()
+        tell(Paused(name=self.name, reason=answer.reason, detail=answer.detail, seconds=pause.total_seconds()))
+        lasts = now - self.began >= self.deadline.total_seconds()
+        doubted = answer.reason in CURES_LATER and self.failures > 1
+        if not known and (_calls(answer) or doubted or lasts):
+            self.call(tell)
 
     def over(self, tell: Tell) -> None:
         """It works again."""
-        if self.failures:
+        if self.cause is not None:
             tell(Resumed(name=self.name))
-        if self.alarm is not None:
-            tell(Cleared(kind=self.alarm, about=self.name))
-        self.failures, self.until, self.alarm = 0, 0.0, None
+        self.alarms.clear(self.name, tell)
+        self.cause, self.failures, self.since, self.until = None, 0, None, 0.0
+
+    @property
+    def cure(self) -> str:
+        """What a person does about the fault; empty while all is well."""
+        return cure_of(self.cause) if self.cause is not None else ""
+
+    def call(self, tell: Tell) -> None:
+        """Call a person for the fault, unless one has been called for it."""
+        answer = self.cause
+        if answer is not None:
+            of_all = answer.reason in OF_ALL or not self.about
+            self.alarms.start(
+                fault_alarm(answer, self.about or self.name)
+                if of_all
+                else Alarm(
+                    kind=FEED_FAILING,
+                    about=self.name,
+                    message=f"{self.name} cannot be followed: {_named(answer)}",
+                    cure=f"{cure_of(answer)}; {LOST}",
+                ),
+                self.name,
+                tell,
+            )
+
+
+def cure_of(answer: Retry) -> str:
+    """What a person does about a fault: by the sink's own word, else by its reason."""
+    return answer.cure or CURES.get(answer.reason) or CURES_LATER.get(answer.reason) or SEE_NETWORK
+
+
+def fault_alarm(answer: Retry, about: str) -> Alarm:
+    """The alarm for a fault of a whole sink or CRM."""
+    kind = Reason.SINK_REFUSES if answer.reason is Reason.UNKNOWN_CODE else answer.reason
+    return Alarm(kind=kind, about=about, message=f"{about}: {_named(answer)}", cure=f"{cure_of(answer)}; {LOST}")
+
+
+def _calls(answer: Retry) -> bool:
+    """Whether a person is called at the first such answer."""
+    return bool(answer.cure) or answer.reason in CURES
+
+
+def _named(answer: Retry) -> str:
+    """The reason, with the peer's own code: words of a closed list, and nothing that a person wrote."""
+    code = answer.code if answer.code.isascii() and answer.code.isidentifier() else ""
+    return f"{answer.reason} ({code})" if code else str(answer.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What may go out now: so many operations, or opt-outs alone. With `opt_out_first` an opt-out that waits goes out by itself."""
+
+    size: int
+    only_opt_outs: bool = False
+    opt_out_first: bool = False
 
 
 @dataclass(slots=True)
@@ -61,15 +146,22 @@ class Outlet:
     client: Client
     budget: Budget | None = None  # of API calls, where they are counted
     beforehand: Callable[[], Exchange[None]] | None = None  # what the sink wants to learn before its first batch
+    alarms: OpenAlarms = field(default_factory=OpenAlarms)
+    deadline: timedelta = 5 * MINUTE  # a person is called for a fault that lasts longer
     closing: bool = False  # the daemon stops: nothing more goes out
     sent: float = -math.inf  # when the last batch went out, monotonic seconds
     wire: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the batch that is being sent
+    suspect: Suspect | None = None  # the last record that was refused with a code that nobody knows
+    probed: bool = False  # one record has been tried since the last pause, and failed too
+    refused: set[Reason] = field(
+        default_factory=set
+    )  # reasons that single records are refused for, and a person was called
     pace: Pace = field(init=False)
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
         self.pace = Pace.of(self.sink.batch)
-        self.patience = Patience(self.sink.name)
+        self.patience = Patience(self.sink.name, alarms=self.alarms, deadline=self.deadline)
 
     async def prepare(self) -> None:
         """Once, while there is nothing to do: let the sink learn what its first batch would have to ask."""
@@ -81,13 +173,58 @@ class Outlet:
         """A batch has ended so: the next one is as large as that, and the time that its calls took, allow."""
         self.pace = self.pace.after(outcomes, self.client.longest())
 
-    def rests(self, now: float) -> bool:
-        """Whether nothing goes out now."""
-        return self.closing or now < self.patience.until
+    def turn(self, now: float) -> Turn | None:
+        """What may go out now. A sink in trouble is probed with one unit, and with an opt-out before anything else."""
+        if self.closing:
+            return None
+        if self.patience.cause is None:
+            return Turn(self.pace.size)
+        if now < self.patience.until:
+            # It has asked for more than a minute: an opt-out does not wait so long.
+            return Turn(1, only_opt_outs=True) if now >= self.patience.failed_at + MINUTE.total_seconds() else None
+        if self.patience.cause.reason is Reason.UNAVAILABLE:
+            # Nothing of a batch is done where nothing reaches the sink, and a batch costs no more calls than a single record.
+            return Turn(self.pace.size, opt_out_first=True)
+        return Turn(self.pace.size if self.probed else 1)
 
     def bears(self, operations: int, now: float) -> bool:
         """Whether a batch of so many may still go out, as it fared with the one before."""
-        return not self.rests(now) and operations <= self.pace.size
+        turn = self.turn(now)
+        return turn is not None and not turn.only_opt_outs and operations <= turn.size
+
+    def fails(self, fault: Retry, turn: Turn, *, now: float, at: datetime, tell: Tell) -> None:
+        """A whole batch came back for the sink's own sake: leave it alone for a while.
+
+        Where the record of a probe may be to blame itself, the others are tried before the next pause.
+        """
+        if self.patience.cause is not None and turn.size == 1 and not self.probed and fault.reason in DOUBTFUL:
+            self.probed = True
+            self.patience.until = now
+            return
+        self.probed = False
+        known = fault.reason is Reason.QUOTA_EXHAUSTED and self.spent(tell)
+        self.patience.pause(fault, now=now, at=at, tell=tell, known=known)
+
+    def note_refused(self, outcomes: Sequence[Outcome], refused_for: Callable[[str, Reason], bool], tell: Tell) -> None:
+        """Call a person for records that are refused for a reason which no record is to blame for, though others go through.
+
+        `refused_for` tells whether anything that was refused for a reason is still open.
+        """
+        name = self.sink.name
+        met = {one.reason: one for one in outcomes if isinstance(one, Retry) and _calls(one)}
+        for reason, one in met.items():
+            if self.patience.cause is None:
+                self.alarms.start(fault_alarm(one, name), f"{name}: {reason}", tell)
+                self.refused.add(reason)
+        for reason in self.refused - met.keys():
+            if not refused_for(name, reason):
+                self.alarms.clear(f"{name}: {reason}", tell)
+                self.refused.discard(reason)
+
+    def works(self, tell: Tell) -> None:
+        """A batch was answered."""
+        self.probed = False
+        self.patience.over(tell)
 
     def spent(self, tell: Tell) -> bool:
         """Whether the budget is used up, of which a person is told then."""
@@ -102,16 +239,22 @@ class Watch:
     client: Client
     consent: ConsentFields | None = None
     budget: Budget | None = None  # of API calls, where they are counted
+    alarms: OpenAlarms = field(default_factory=OpenAlarms)
+    deadline: timedelta = 5 * MINUTE  # from when a round is due until it must have come to its end
     rests: float = -math.inf  # until when, between two rounds; monotonic seconds
     poll: str | None = None  # of the round that is under way
     between: str = field(
         default_factory=lambda: uuid4().hex
     )  # stands for a poll, of all that is looked at until the next one
     due: float = 0.0  # when the next round is, monotonic seconds
+    started: float = math.inf  # when the feed was begun, monotonic seconds
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
-        self.patience = Patience(self.feed.name)
+        # Where it bears consent a minute is the longest pause, whatever the CRM asks for.
+        longest = MINUTE if self.consent else MOST_ASKED
+        feed = self.feed
+        self.patience = Patience(feed.name, feed.crm, self.alarms, self.deadline, longest)
 
     def rest(self, now: float, tell: Tell) -> None:
         """A round has ended: the next one comes in its time, or later where the budget is short."""
@@ -119,6 +262,31 @@ class Watch:
         pause = every if self.budget is None else self.budget.terms(tell).poll(every)
         self.due = now + pause.total_seconds()
         self.rests = self.due if pause > every else -math.inf
+        self.alarms.clear(self._late, tell)
+
+    def check(self, now: float, tell: Tell) -> None:
+        """Call a person when a round has not come to its end in time, unless one has been called for its fault."""
+        if now - max(self.due, self.started) <= self.deadline.total_seconds() or self.alarms.holds(self.patience.name):
+            return
+        if self.patience.cause is not None:
+            self.alarms.clear(self._late, tell)
+            self.patience.call(tell)
+        else:
+            minutes = round(self.deadline / MINUTE)
+            message = f"{self.feed.name} has not been followed to the end for {minutes} minutes"
+            cure = f"see `connector status`: a long backlog, or a slow CRM; {LOST}"
+            self.alarms.start(
+                Alarm(kind=FEED_FAILING, about=self.feed.name, message=message, cure=cure), self._late, tell
+            )
+
+    def end(self, tell: Tell) -> None:
+        """Nothing follows it any more."""
+        self.patience.over(tell)
+        self.alarms.clear(self._late, tell)
+
+    @property
+    def _late(self) -> str:
+        return f"{self.feed.name} is late"
 
 
 @dataclass(slots=True)
@@ -130,4 +298,4 @@ class Asking:
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
-        self.patience = Patience(f"{self.asker.provider} (questions)")
+        self.patience = Patience(f"{self.asker.provider} (questions)", longest=MOST_PATIENCE)

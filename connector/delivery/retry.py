@@ -1,5 +1,6 @@
 """Pure: what an outcome leads to. The one table of repeats: minutes to days, across restarts."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,6 +12,8 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 # A shorter wish of a sink is honoured as it is; a longer one would look like a lost event to the people who wait for it.
 MOST_PATIENCE = 6 * HOUR
+# The longest pause of a whole sink is a minute: a CRM that is well again is in use within one. It may ask for more, up to this.
+MOST_ASKED = 15 * MINUTE
 PROBE_EVERY = (
     3 * MINUTE
 )  # the pause before a mapping that is stopped is tried again: one call, as long as it is not mended
@@ -31,12 +34,14 @@ class Policy:
 
 POLICIES: dict[Reason, Policy] = {
     Reason.UNAVAILABLE: Policy(first=2 * SECOND, cap=MINUTE, attempts=None, waits=True),
-    Reason.RATE_LIMITED: Policy(first=5 * SECOND, cap=5 * MINUTE, attempts=None, waits=True),
-    # The budget of a CRM is counted over rolling 24 hours: asking more often than this only spends it.
-    Reason.QUOTA_EXHAUSTED: Policy(first=MINUTE, cap=15 * MINUTE, attempts=None, waits=True),
-    Reason.STORAGE_FULL: Policy(first=MINUTE, cap=15 * MINUTE, attempts=None, waits=True),
-    Reason.CREDENTIALS: Policy(first=15 * SECOND, cap=5 * MINUTE, attempts=None, waits=True),
-    Reason.WRONG_ADDRESS: Policy(first=MINUTE, cap=5 * MINUTE, attempts=None, waits=True),
+    Reason.RATE_LIMITED: Policy(first=5 * SECOND, cap=MINUTE, attempts=None, waits=True),
+    # One call a minute is less than what a feed asks; while the budget is used up only opt-outs are sent at all.
+    Reason.QUOTA_EXHAUSTED: Policy(first=30 * SECOND, cap=MINUTE, attempts=None, waits=True),
+    Reason.STORAGE_FULL: Policy(first=30 * SECOND, cap=MINUTE, attempts=None, waits=True),
+    Reason.CREDENTIALS: Policy(first=15 * SECOND, cap=MINUTE, attempts=None, waits=True),
+    Reason.WRONG_ADDRESS: Policy(first=15 * SECOND, cap=MINUTE, attempts=None, waits=True),
+    Reason.MAINTENANCE: Policy(first=15 * SECOND, cap=MINUTE, attempts=None, waits=True),
+    Reason.SINK_REFUSES: Policy(first=15 * SECOND, cap=MINUTE, attempts=None, waits=True),
     # A slow sink may have done the work; three days of growing gaps outlast a weekend.
     Reason.TIMEOUT: Policy(first=5 * SECOND, cap=HOUR, attempts=80),
     Reason.CONNECTION_LOST: Policy(first=2 * SECOND, cap=HOUR, attempts=80),
@@ -50,6 +55,8 @@ POLICIES: dict[Reason, Policy] = {
     # What a whole mapping meets waits until its set-up is mended: see stops.py.
     Reason.CONFIGURATION: Policy(first=PROBE_EVERY, cap=HOUR, attempts=None),
     Reason.UNKNOWN: Policy(first=10 * SECOND, cap=10 * MINUTE, attempts=5),
+    # Nobody knows what such a code is about: a day is long enough for a person, who is called at the first one.
+    Reason.UNKNOWN_CODE: Policy(first=10 * SECOND, cap=MINUTE, attempts=24 * 60),
 }
 # These wait for another operation or for a person's set-up, and spend none of their own attempts meanwhile.
 INNOCENT = frozenset({Reason.PARENT_WAITING, Reason.HALTED, Reason.CONFIGURATION})
@@ -88,8 +95,19 @@ class Dead:
 Judgement = Done | Again | Dead
 
 
-def judge(outcome: Outcome, *, repeat: Repeat, attempts: int) -> Judgement:
-    """What follows from one outcome, after so many spent attempts (this one not counted)."""
+def judge(
+    outcome: Outcome,
+    *,
+    repeat: Repeat,
+    attempts: int,
+    spared: Collection[Reason] = (),
+    patience: timedelta = MOST_PATIENCE,
+) -> Judgement:
+    """What follows from one outcome, after so many spent attempts (this one not counted).
+
+    `spared` are the reasons that are the whole sink's fault just now and spend no attempt; `patience` is the longest wait that
+    a sink may ask for.
+    """
     if isinstance(outcome, Rejected):
         return Dead(reason=outcome.reason, detail=outcome.detail, code=outcome.code)
     if not isinstance(outcome, Retry):
@@ -100,16 +118,19 @@ def judge(outcome: Outcome, *, repeat: Repeat, attempts: int) -> Judgement:
             detail="it may have been done, and doing it twice would do harm: see at the provider, then release or discard it",
         )
     policy = POLICIES[outcome.reason]
-    if policy.attempts is not None and attempts + 1 >= policy.attempts:
+    whole = outcome.reason in spared
+    if policy.attempts is not None and attempts + 1 >= policy.attempts and not whole:
         detail = f"given up after {attempts + 1} attempts: {outcome.detail}"
         return Dead(reason=outcome.reason, detail=detail, code=outcome.code)
     delay = backoff(policy, attempts)
+    if whole:
+        delay = min(delay, MINUTE)
     if outcome.not_before is not None:
-        delay = max(delay, min(outcome.not_before, MOST_PATIENCE))
+        delay = max(delay, min(outcome.not_before, patience))
     return Again(
         reason=outcome.reason,
         delay=delay,
-        spends=not policy.waits and outcome.reason not in INNOCENT,
+        spends=not policy.waits and not whole and outcome.reason not in INNOCENT,
         in_doubt=outcome.in_doubt,
         detail=outcome.detail,
     )

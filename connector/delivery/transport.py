@@ -11,7 +11,7 @@ from typing import Protocol, Self, TypeVar
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_exponential_jitter
 
-from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
 from connector.model.exchange import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
 
 T = TypeVar("T")
@@ -19,6 +19,9 @@ Sleep = Callable[[float], Awaitable[None]]  # seconds
 
 TIMEOUT = timedelta(seconds=60)  # 200 records with the triggers of a nonprofit package take tens of seconds
 CONNECT_TIMEOUT = 5.0  # seconds
+UNAUTHORIZED = 401
+# What a new sign-in may mend: a session that is over, and an address that the peer has left (the sign-in names the new one).
+RENEWING = frozenset({UNAUTHORIZED, 301, 302, 307, 308})
 TRIES = 3  # of a call that is safe to repeat: what takes longer than seconds belongs to the outbox
 
 
@@ -106,13 +109,15 @@ class Client:
             try:
                 base, headers = await _signing_in(self._credentials.authorization())
                 reply = await self._patiently(call, base, headers)
-                if isinstance(reply, HttpReply) and reply.status == 401:  # noqa: PLR2004 - Unauthorized.
+                if isinstance(reply, HttpReply) and reply.status in RENEWING:
                     await _signing_in(self._credentials.refresh(headers))
-                    base, renewed = await _signing_in(self._credentials.authorization())
-                    if renewed != headers:
-                        reply = await self._patiently(call, base, renewed)
+                    there, renewed = await _signing_in(self._credentials.authorization())
+                    if renewed != headers and (reply.status == UNAUTHORIZED or there != base):
+                        reply = await self._patiently(call, there, renewed)
             except PeerUnavailable as error:
                 return CallFailed(failure=Failure.REFUSED, detail=str(error))
+            except PeerMoved as error:
+                return CallFailed(failure=Failure.MOVED, detail=str(error))
             except ConnectorError as error:
                 return CallFailed(failure=Failure.CREDENTIALS, detail=str(error))
             return reply

@@ -45,7 +45,7 @@ class EventNumbers:
         if path.root == "msisdn":
             return True
         phone = self.consent.phone if self.consent else None
-        return phone is not None and path.root == "record" and [fold(step) for step in path.steps] == [fold(phone)]
+        return phone is not None and path.root == "record" and [fold(str(step)) for step in path.steps] == [fold(phone)]
 
 
 def _paths(written: Any) -> Sequence[Path]:

@@ -15,6 +15,10 @@ class PeerUnavailable(ConnectorError):  # noqa: N818 - the same.
     """A peer cannot be reached for now, not even to sign in; waiting mends it."""
 
 
+class PeerMoved(ConnectorError):  # noqa: N818 - the same.
+    """Where a peer's sign-in should be, every call is sent elsewhere; the message says where to."""
+
+
 class AlreadyRunning(ConnectorError):  # noqa: N818 - the same.
     """Another process holds the database."""
 

@@ -64,6 +64,7 @@ class Failure(StrEnum):
     TIMEOUT = "timeout"  # it may have been done
     LOST = "lost"  # it may have been done
     CREDENTIALS = "credentials"  # we could not sign in
+    MOVED = "moved"  # where we sign in, everything is sent elsewhere
 
 
 class CallFailed(Struct, frozen=True, kw_only=True):

@@ -19,7 +19,11 @@ class Reason(StrEnum):
     QUOTA_EXHAUSTED = "quota_exhausted"
     STORAGE_FULL = "storage_full"
     CREDENTIALS = "credentials"
-    WRONG_ADDRESS = "wrong_address"  # a 404, and the ping does not answer there either
+    WRONG_ADDRESS = "wrong_address"  # a redirect, or a 404 where the ping does not answer either
+    MAINTENANCE = "maintenance"  # it takes no changes for now, and says so
+    SINK_REFUSES = (
+        "sink_refuses"  # every call is refused, for a reason that is about no single record: licence, limit, lock
+    )
     # One operation, likely to go through later.
     ROW_LOCKED = "row_locked"
     RACE = "race"  # two writers created the same key
@@ -42,7 +46,8 @@ class Reason(StrEnum):
     BAD_COMMAND = "bad_command"  # the provider calls the command malformed
     PROVIDER_DISAGREES = "provider_disagrees"  # it does not know a subscription that the ledger holds active
     PRICE_NOT_CHANGED = "price_not_changed"  # the provider knows no active subscription whose price it could change
-    UNKNOWN = "unknown"  # an error code that nobody has met yet
+    UNKNOWN = "unknown"  # refused without a word that tells why
+    UNKNOWN_CODE = "unknown_code"  # an error code that our tables lack
     # Found while planning.
     MISSING_KEY = "missing_key"
     NEEDS_PERSON = "needs_person"
@@ -68,6 +73,7 @@ class Retry(Struct, frozen=True, kw_only=True):
     not_before: timedelta | None = None  # the sink asked for this much patience
     in_doubt: bool = False  # it may have been done
     code: str = ""  # the sink's own word for it, where it has one
+    cure: str = ""  # what a person must do, where waiting alone does not mend it and the sink's word tells what it is
 
 
 class Rejected(Struct, frozen=True, kw_only=True):

@@ -4,31 +4,40 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from connector.delivery.budget import Budget
-from connector.delivery.peers import Outlet
+from connector.delivery.peers import Outlet, Turn
 from connector.model.facts import Tell
 from connector.store.store import Store
 from connector.store.units import Unit
 
 
 async def claim(
-    outlet: Outlet, store: Store, start_id: str, *, now: datetime, monotonic: float, tell: Tell, whole: bool = False
+    outlet: Outlet,
+    turn: Turn,
+    store: Store,
+    start_id: str,
+    *,
+    now: datetime,
+    monotonic: float,
+    tell: Tell,
+    whole: bool = False,
 ) -> list[Unit]:
     """Claim the next batch, or nothing: under pressure it waits to be full, and at the end there are only opt-outs.
 
-    `whole`: only where it is full.
+    `turn` is what may go out now; `whole`: only where it is full.
     """
-    name, size = outlet.sink.name, outlet.pace.size
-    only_urgent = False
+    name, size = outlet.sink.name, turn.size
+    only_urgent = turn.only_opt_outs
     if whole and store.overview.ready(name, size, now)[0] < size:
         return []
     if outlet.budget is not None:
         terms = outlet.budget.terms(tell)
-        only_urgent = terms.only_opt_outs
+        only_urgent = only_urgent or terms.only_opt_outs
         if monotonic < outlet.sent + terms.gap.total_seconds():
             operations, urgent = store.overview.ready(name, size, now)
             if not urgent and (operations < size or only_urgent):
                 return []
-    units = await store.outbox.claim(name, size, start_id, now, only_urgent=only_urgent)
+    units = await store.outbox.claim(name, 1, start_id, now, only_urgent=True) if turn.opt_out_first else []
+    units = units or await store.outbox.claim(name, size, start_id, now, only_urgent=only_urgent)
     if units:
         outlet.sent = monotonic
     return units

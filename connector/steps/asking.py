@@ -8,7 +8,7 @@ from connector.delivery.peers import Asking
 from connector.delivery.retry import POLICIES, SINK_TROUBLE, Policy, backoff
 from connector.model.errors import Unreadable
 from connector.model.facts import Alarm, Asked, LoopFailed, Tell
-from connector.model.outcome import Reason, Rejected
+from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.roles import Answered, NotYet
 from connector.observe.faults import place
 from connector.store.questions import OpenQuestion
@@ -41,7 +41,7 @@ async def put_questions(
     closed = await asyncio.gather(
         *(_store(asking, one, answer, store, tell, at) for one, answer in zip(due, answers, strict=True))
     )
-    _bear(asking, answers, tell, moment)
+    _bear(asking, answers, tell, moment, at)
     return len(due), sum(closed)
 
 
@@ -101,13 +101,12 @@ async def _take(
     return closed
 
 
-def _bear(asking: Asking, answers: Sequence[Answered | NotYet], tell: Tell, now: float) -> None:
+def _bear(asking: Asking, answers: Sequence[Answered | NotYet], tell: Tell, now: float, at: datetime) -> None:
     """Leave the provider alone for a while when it answered nothing at all."""
     troubles = [one.trouble for one in answers if isinstance(one, NotYet) and one.trouble]
-    bad = [one for one in troubles if one.reason in SINK_TROUBLE]
+    bad = [one for one in troubles if isinstance(one, Retry) and one.reason in SINK_TROUBLE]
     if len(bad) < len(answers):
         asking.patience.over(tell)
         return
-    worst = max(bad, key=lambda one: backoff(POLICIES[one.reason], asking.patience.failures))
-    pause = backoff(POLICIES[worst.reason], asking.patience.failures)
-    asking.patience.pause(worst.reason, worst.detail, pause, now=now, tell=tell)
+    worst = max(bad, key=lambda one: POLICIES[one.reason].first)
+    asking.patience.pause(worst, now=now, at=at, tell=tell)

@@ -1,4 +1,4 @@
-"""Opt-outs that a side has not confirmed in time: an alarm at the deadline, after an hour and after a day.
+"""Opt-outs that a side has not confirmed in time: an alarm at the deadline, after an hour and after a day; feeds that are late.
 
 An opt-out that no rule tells to the CRM or the provider is an alarm at once: no waiting will help.
 """
@@ -18,8 +18,18 @@ WITHOUT_RULE = "opt_out_without_rule"
 class Deadlines:
     """Looks after the promise that a STOP takes effect everywhere; remembers which alarms were raised."""
 
-    def __init__(self, store: Store, *, deadline: timedelta, tell: Tell, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        deadline: timedelta,
+        tell: Tell,
+        now: Callable[[], datetime],
+        check_feeds: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`check_feeds` calls a person for each feed that has not come to its end in time."""
         self._store = store
+        self._check_feeds = check_feeds
         self._steps = (deadline, *(step for step in LATER if step > deadline))
         self._tell = tell
         self._now = now
@@ -27,6 +37,7 @@ class Deadlines:
 
     async def check(self) -> int:
         """Raise what is new, clear what is done; always 0, for nothing waits behind it."""
+        self._check_feeds()
         late = self._store.consents.open_opt_outs(self._now(), older_than=self._steps[0])
         open_now = {(one.event_id, one.sink) for one in late}
         for one in late:

@@ -12,7 +12,7 @@ from connector.mapping.compile import FeedPlan
 from connector.model.consent import Phase
 from connector.model.lifecycle import UnitState
 from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand
-from connector.model.outcome import Delivered, Outcome
+from connector.model.outcome import Delivered, Outcome, Reason
 from connector.model.record_number import NO_REGION, NumberReader
 from connector.model.roles import ConsentFields, Shadow
 from connector.steps.matches import forgotten, of_household
@@ -91,8 +91,12 @@ def settlements(
     feeds: Mapping[str, Mapping[str, FeedPlan]],
     consent: Mapping[str, Mapping[str, ConsentFields]],
     numbers: NumberReader = NO_REGION,
+    spared: Collection[Reason] = (),
 ) -> list[Settlement]:
-    """Judge every unit by the outcomes of its operations. What was written of a feed's fields is the record's new shadow."""
+    """Judge every unit by the outcomes of its operations. What was written of a feed's fields is the record's new shadow.
+
+    `spared` are the reasons that are the whole sink's fault just now, and spend no attempt.
+    """
     attempts: list[list[Attempt]] = [[] for _ in units]
     shadows: list[list[ShadowWrite]] = [[] for _ in units]
     links: list[list[Link]] = [[] for _ in units]
@@ -117,15 +121,19 @@ def settlements(
     for beside in sent.beside:
         shadows[sent_to[beside.index]].extend(of_household(beside, feeds))
     return [
-        _settle(unit, tries, tuple(seen), tuple(met))
+        _settle(unit, tries, tuple(seen), tuple(met), spared)
         for unit, tries, seen, met in zip(units, attempts, shadows, links, strict=True)
     ]
 
 
 def _settle(
-    unit: Unit, tries: Sequence[Attempt], shadows: tuple[ShadowWrite, ...], links: tuple[Link, ...]
+    unit: Unit,
+    tries: Sequence[Attempt],
+    shadows: tuple[ShadowWrite, ...],
+    links: tuple[Link, ...],
+    spared: Collection[Reason],
 ) -> Settlement:
-    end = conclude(tries, unit.attempts)
+    end = conclude(tries, unit.attempts, spared=spared, urgent=unit.urgent)
     return Settlement(
         unit_id=unit.id,
         state=end.state,

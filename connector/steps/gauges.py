@@ -1,9 +1,10 @@
 """What the metrics read from the store when they are asked for."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from connector.delivery.budget import Budget
+from connector.delivery.peers import Outlet, Watch
 from connector.delivery.quota import Standing
 from connector.observe.metrics import Reading, Values
 from connector.store.store import Store
@@ -44,16 +45,25 @@ def _of_calls(budgets: Iterable[Budget]) -> list[Reading]:
 
 
 def gauges(
-    store: Store, sinks: Iterable[str], budgets: Iterable[Budget] = (), *, now: Callable[[], datetime]
+    store: Store,
+    outlets: Mapping[str, Outlet],
+    budgets: Iterable[Budget] = (),
+    watches: Mapping[str, Watch] | None = None,
+    *,
+    now: Callable[[], datetime],
 ) -> list[Reading]:
     """The books of the inbox and the outboxes, how old the oldest of what waits is, and the budgets of API calls."""
-    names = tuple(sinks)
+    names = tuple(outlets)
 
     def age(since: datetime | None) -> float:
         return (now() - since).total_seconds() if since else 0.0
 
     def units() -> Values:
         return {(name, state.value): n for name in names for state, n in store.outbox.counts(name).items()}
+
+    def troubles() -> Values:
+        peers = [one.patience for one in outlets.values()] + [one.patience for one in (watches or {}).values()]
+        return {(one.name, one.cause.reason.value): age(one.since) for one in peers if one.cause is not None}
 
     def oldest_opt_out() -> Values:
         waiting = store.consents.open_opt_outs(now(), limit=1)
@@ -98,6 +108,12 @@ def gauges(
             name="connector_oldest_open_opt_out_seconds",
             help="Age of the oldest opt-out that a side has not confirmed",
             read=oldest_opt_out,
+        ),
+        Reading(
+            name="connector_trouble_seconds",
+            help="Since when a sink or feed is in trouble; no series for one that is well",
+            labels=("name", "reason"),
+            read=troubles,
         ),
         *_of_calls(tuple(budgets)),
     ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from connector.delivery.peers import Patience
+from connector.delivery.retry import MOST_PATIENCE
 from connector.delivery.transport import Client
 from connector.model.event import Part
 from connector.model.roles import CatchUp, MissedPage
@@ -29,7 +30,7 @@ class Recovery:
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
-        self.patience = Patience(self.catch_up.name)
+        self.patience = Patience(self.catch_up.name, longest=MOST_PATIENCE)
 
     @property
     def source(self) -> str:

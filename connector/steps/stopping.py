@@ -12,7 +12,7 @@ from connector.mapping.items import WriteItem
 from connector.model.consent import Subscription
 from connector.model.facts import Fact
 from connector.model.operation import Operation
-from connector.model.outcome import Delivered
+from connector.model.outcome import Delivered, Reason
 from connector.model.plan import Known
 from connector.model.roles import Sink
 from connector.planning import plan
@@ -32,6 +32,7 @@ class Round:
     batch: Held
     answered: Sent  # by the sink
     sent: Sent  # the whole batch
+    spared: frozenset[Reason] = frozenset()  # these spend no attempt: they are the whole sink's fault
 
     @property
     def well(self) -> bool:

@@ -37,6 +37,9 @@ URGENT_DUE = """SELECT 1 FROM units INDEXED BY units_due
     WHERE sink = :sink AND state = 'resting' AND urgent = 1 AND due_at <= :now LIMIT 1"""
 
 
+REFUSED = "SELECT 1 FROM units INDEXED BY units_age WHERE sink = ? AND open = 1 AND reason = ? LIMIT 1"
+
+
 class Overview:
     """The room's face."""
 
@@ -66,6 +69,10 @@ class Overview:
             )
             for sink, state, reason, detail, attempts, in_doubt, due_at, settled_at, operations, done in rows
         ]
+
+    def refused_for(self, sink: str, reason: Reason) -> bool:
+        """Whether an open unit of the sink was last refused for this reason."""
+        return self._reader.execute(REFUSED, (sink, reason.value)).fetchone() is not None
 
     def ready(self, sink: str, limit: int, now: datetime) -> tuple[int, bool]:
         """How many operations a claim would find, counted up to so many units, and whether an opt-out is among them."""

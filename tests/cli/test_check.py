@@ -113,6 +113,11 @@ def test_warnings_of_mappings_are_told_and_do_not_fail(home):
     assert "warning: mappings/strex-messages.yaml:" in home.run("check").stdout
 
 
+def line_of(home, name, text):
+    lines = (home.mappings / name).read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
 def without_tests(home, name):
     path = home.mappings / name
     path.write_text(path.read_text().partition("\ntests:")[0] + "\n")
@@ -129,7 +134,7 @@ def test_an_opt_out_that_a_rule_would_swallow_is_told_by_file_line_and_cure(home
     swallowed, pending = errors(said)
     assert (swallowed["file"], swallowed["line"], swallowed["code"]) == (
         "mappings/strex-subscription.yaml",
-        110,
+        line_of(home, "strex-subscription.yaml", "- name: another service than subscriptions"),
         "opt-out-lost",
     )
     assert "a Strex report with SystemAction Unsubscribe" in swallowed["message"]

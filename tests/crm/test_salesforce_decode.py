@@ -69,7 +69,16 @@ def test_a_call_without_an_answer_says_whether_it_may_have_been_done(failure, re
         (403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests"}], Reason.QUOTA_EXHAUSTED, False),
         (404, b"<html>", Reason.WRONG_ADDRESS, False),
         (410, [{"errorCode": "UNSUPPORTED_API_VERSION", "message": "gone"}], Reason.WRONG_ADDRESS, False),
-        (302, b"", Reason.UNEXPECTED_ANSWER, True),
+        (301, b"<html>moved</html>", Reason.WRONG_ADDRESS, False),
+        (302, b"", Reason.WRONG_ADDRESS, False),
+        (300, b"[]", Reason.UNEXPECTED_ANSWER, True),
+        (401, [{"errorCode": "NEVER_MET", "message": ""}], Reason.CREDENTIALS, False),
+        (403, [{"errorCode": "NEVER_MET", "message": ""}], Reason.SINK_REFUSES, False),
+        (403, b"<html>no</html>", Reason.SINK_REFUSES, False),
+        (403, [{"errorCode": "INSUFFICIENT_ACCESS", "message": ""}], Reason.SINK_REFUSES, False),
+        (403, [{"errorCode": "INVALID_OPERATION_WITH_EXPIRED_PASSWORD", "message": ""}], Reason.CREDENTIALS, False),
+        (405, [{"errorCode": "NEVER_MET", "message": ""}], Reason.SINK_REFUSES, False),
+        (400, [{"errorCode": "NEVER_MET", "message": ""}], Reason.UNKNOWN_CODE, False),
         (400, b'[{"errorCode":', Reason.UNEXPECTED_ANSWER, True),
     ],
 )
@@ -92,6 +101,24 @@ def test_a_whole_request_that_fails_is_judged_by_its_code_or_its_status(status, 
 )
 def test_one_record_may_spoil_a_request_only_in_some_ways(code, message, spoiled):
     assert decode.failed(Answer(status=400, body=[{"errorCode": code, "message": message}])).spoiled is spoiled
+
+
+def test_a_redirect_names_the_new_address_where_it_is_salesforces_and_no_other():
+    def cure(location):
+        return decode.failed(decode.answer(reply(301, b"", location=location))).outcome.cure
+
+    assert "https://new.my.salesforce.com" in cure("https://new.my.salesforce.com/services/data/v62.0/query?q=SELECT")
+    assert "SELECT" not in cure("https://new.my.salesforce.com/services/data/v62.0/query?q=SELECT")
+    assert "example" not in cure("https://salesforce.com.example/services")
+
+
+def test_a_feed_that_is_refused_for_good_says_by_which_code_and_what_to_do():
+    refused = decode.failed(Answer(status=400, body=[{"errorCode": "INVALID_FIELD", "message": "No such column 'X'"}]))
+    told = decode.feed_failure(refused)
+    assert (told.reason, told.code) == (Reason.CONFIGURATION, "INVALID_FIELD")
+    assert "right to read" in told.cure
+    down = decode.failed(decode.answer(reply(503, b"")))
+    assert decode.feed_failure(down).reason is Reason.UNAVAILABLE
 
 
 def test_a_wish_for_patience_is_heard():

@@ -2,8 +2,9 @@
 
 import pytest
 
-from connector.crm.salesforce.catalogue import CATALOGUE
+from connector.crm.salesforce.catalogue import CATALOGUE, cure_of
 from connector.crm.salesforce.errors import judge, known, missing_column
+from connector.crm.salesforce.org_errors import ORG_ERRORS
 from connector.delivery.retry import POLICIES
 from connector.model.outcome import Reason, Rejected, Retry
 
@@ -66,7 +67,7 @@ FOREIGN_KEY = "Foreign key external ID: k9 not found for field SMS_Key__c in ent
         ("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "", Rejected, Reason.NO_ACCESS),
         ("API_DISABLED_FOR_ORG", "", Retry, Reason.CREDENTIALS),
         ("API_CURRENTLY_DISABLED", "", Retry, Reason.CREDENTIALS),
-        ("NEVER_MET_BEFORE", "hello", Retry, Reason.UNKNOWN),
+        ("NEVER_MET_BEFORE", "hello", Retry, Reason.UNKNOWN_CODE),
     ],
 )
 def test_each_code_has_its_outcome(code, message, expected, reason):
@@ -76,6 +77,57 @@ def test_each_code_has_its_outcome(code, message, expected, reason):
     assert outcome.detail == f"{code}: {message}"
     assert outcome.code == code
     assert known(code) is (code != "NEVER_MET_BEFORE")
+
+
+LOCKED_TEXTS = [
+    "We can't save this record because the process failed. UNABLE_TO_LOCK_ROW: unable to obtain exclusive access",
+    "Impossible d'enregistrer. UNABLE_TO_LOCK_ROW: impossible d'obtenir l'accès exclusif",
+    "この処理は失敗しました。UNABLE_TO_LOCK_ROW",
+]
+
+
+@pytest.mark.parametrize("message", LOCKED_TEXTS)
+@pytest.mark.parametrize(
+    "code", ["CANNOT_EXECUTE_FLOW_TRIGGER", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "FLOW_EXCEPTION", "APEX_ERROR"]
+)
+def test_a_lock_inside_a_trigger_or_flow_is_a_lock_in_every_language(code, message):
+    assert judge(code, message).reason is Reason.ROW_LOCKED
+    assert judge(code, "Something else, in any language").reason is Reason.VALIDATION
+
+
+def test_every_code_of_the_whole_org_says_what_to_do_in_the_org_where_waiting_does_not_mend_it():
+    for row in ORG_ERRORS:
+        if row.reason in {Reason.SINK_REFUSES, Reason.MAINTENANCE} or row.code == "ORG_NOT_OWNED_BY_INSTANCE":
+            assert row.cure, row.code
+            assert judge(row.code, "").cure == row.cure == cure_of(row.code)
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [("CANNOT_UPDATE_CONVERTED_LEAD", "contact that the lead became"), ("ENTITY_IS_LOCKED", "approval")],
+)
+def test_a_record_may_have_a_cure_of_its_own(code, word):
+    assert word in cure_of(code)
+    assert cure_of("STRING_TOO_LONG") == cure_of("NEVER_MET_BEFORE") == ""
+
+
+# Those that restforce lists as documented and that a write of records can meet (crm-side report K5).
+DOCUMENTED = """ALREADY_IN_PROCESS APEX_ERROR API_CURRENTLY_DISABLED CANNOT_EXECUTE_FLOW_TRIGGER CANNOT_REPARENT_RECORD
+    CANNOT_UPDATE_CONVERTED_LEAD CIRCULAR_DEPENDENCY DEPENDENCY_EXISTS ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE ENTITY_IS_ARCHIVED
+    ENTITY_IS_LOCKED FORBIDDEN FUNCTIONALITY_NOT_ENABLED INACTIVE_OWNER_OR_USER INVALID_ASSIGNMENT_RULE INVALID_BATCH_OPERATION
+    INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE INVALID_CROSS_REFERENCE_TYPE_FOR_FIELD INVALID_CURRENCY_ISO
+    INVALID_OPERATION_WITH_EXPIRED_PASSWORD INVALID_PERSON_ACCOUNT_OPERATION INVALID_READ_ONLY_USER_DML INVALID_STATUS
+    INVALID_TYPE_FOR_OPERATION LICENSE_LIMIT_EXCEEDED LIMIT_EXCEEDED MANAGER_NOT_DEFINED NO_APPLICABLE_PROCESS
+    OP_WITH_INVALID_USER_TYPE_EXCEPTION OPERATION_TOO_LARGE ORG_LOCKED PACKAGE_LICENSE_REQUIRED RECORD_IN_USE_BY_WORKFLOW
+    SELF_REFERENCE_FROM_TRIGGER SHARE_NEEDED_FOR_CHILD_OWNER TERRITORY_REALIGN_IN_PROGRESS TEXT_DATA_OUTSIDE_SUPPORTED_CHARSET
+    TOO_MANY_APEX_REQUESTS TOO_MANY_ENUM_VALUE TRANSFER_REQUIRES_READ UNAVAILABLE_RECORDTYPE_EXCEPTION
+    UNSUPPORTED_APEX_TRIGGER_OPERATION"""
+
+
+@pytest.mark.parametrize("code", DOCUMENTED.split())
+def test_the_documented_codes_of_writes_are_known(code):
+    assert known(code)
+    assert judge(code, "").reason is not Reason.UNKNOWN_CODE
 
 
 def test_everything_that_is_retried_has_a_row_in_the_retry_table():

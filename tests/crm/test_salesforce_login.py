@@ -23,6 +23,7 @@ from connector.crm.salesforce.oauth import (
 )
 from connector.crm.salesforce.sink import SalesforceSink
 from connector.delivery.transport import Transport
+from connector.model.errors import PeerMoved
 from connector.model.operation import RecordWrite
 from connector.model.outcome import Delivered
 from connector.model.roles import Task
@@ -211,6 +212,27 @@ async def test_an_assertion_is_not_carried_elsewhere_by_a_redirect(key):
         with pytest.raises(SignInFailed, match="HTTP 307"):
             await SalesforceCredentials(base, bearer(key)).authorization()
     assert carried == []
+
+
+@pytest.mark.parametrize(
+    ("location", "cure"),
+    [
+        ("https://new.my.salesforce.com/services/oauth2/token", "write https://new.my.salesforce.com as url:"),
+        ("https://elsewhere.example/services/oauth2/token", "write the org's My Domain address as url:"),
+        ("/here", "write the org's My Domain address as url:"),
+    ],
+)
+async def test_a_sign_in_that_has_moved_names_the_new_address_where_that_is_salesforces(location, cure):
+    async def redirect(request):
+        return web.Response(status=301, headers={"Location": location})
+
+    app = web.Application()
+    app.router.add_post("/services/oauth2/token", redirect)
+    async with serving(app) as base:
+        with pytest.raises(PeerMoved, match="HTTP 301") as moved:
+            await SalesforceCredentials(base, CLIENT).authorization()
+    assert cure in str(moved.value)
+    assert "elsewhere" not in str(moved.value).replace("is sent elsewhere", "")
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", pem(ec.generate_private_key(ec.SECP256R1()))])

@@ -3,15 +3,14 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from connector.delivery.conclude import Attempt, conclude, trouble
-from connector.delivery.retry import INNOCENT, MOST_PATIENCE, POLICIES, SINK_TROUBLE
+from connector.delivery.conclude import Attempt, conclude, spared, suspected, trouble
+from connector.delivery.retry import INNOCENT, POLICIES, SINK_TROUBLE
 from connector.model.lifecycle import UnitState
 from connector.model.operation import RecordWrite, Repeat, ServiceCommand
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.model.phone import Phone
 
 WRITE = RecordWrite(sink="sf", object="Contact", key_field="K__c", key="a")
-MOST = timedelta(minutes=15)
 DONE = Delivered()
 BAD = Rejected(reason=Reason.VALIDATION, detail="too young")
 ORPHAN = Rejected(reason=Reason.PARENT_FAILED, detail="its parent was refused")
@@ -157,53 +156,90 @@ def test_what_may_be_done_already_and_must_not_be_twice_waits_for_a_person(besid
 
 
 TROUBLED = sorted(SINK_TROUBLE)
+UNKNOWN = Retry(reason=Reason.UNKNOWN_CODE, code="NEW_CODE", cure="do this")
+
+
+def writes(*keys):
+    return [replace(WRITE, key=key) for key in keys]
+
+
+def fault_of(*outcomes, **more):
+    return trouble(writes(*map(str, range(len(outcomes)))), outcomes, **more)
 
 
 @pytest.mark.parametrize("reason", TROUBLED)
 def test_a_batch_in_which_all_failed_for_the_sinks_sake_is_trouble(reason):
-    found = trouble([Retry(reason=reason, detail="words")] * 3, 0)
-    assert found == (reason, "words", POLICIES[reason].first)
+    one = Retry(reason=reason, detail="words")
+    assert fault_of(one, one, one) == one
 
 
 @pytest.mark.parametrize("fine", [DONE, BAD, LOCKED, ORPHAN])
 def test_one_operation_that_got_its_answer_proves_the_sink_well(fine):
-    assert trouble([BUSY, fine], 9) is None
-    assert trouble([fine, BUSY], 9) is None
+    assert fault_of(BUSY, fine) is None
+    assert fault_of(fine, BUSY) is None
 
 
 @pytest.mark.parametrize("reason", sorted(INNOCENT))
 def test_operations_that_only_wait_for_others_prove_nothing(reason):
     waiting = Retry(reason=reason)
-    assert trouble([BUSY, waiting], 0)[0] is Reason.UNAVAILABLE
-    assert trouble([waiting, BUSY, waiting], 0)[0] is Reason.UNAVAILABLE
-    assert trouble([waiting], 0) is None
+    assert fault_of(BUSY, waiting) == BUSY
+    assert fault_of(waiting, BUSY, waiting) == BUSY
+    assert fault_of(waiting) is None
 
 
 def test_an_empty_batch_is_no_trouble():
-    assert trouble([], 5) is None
-
-
-def test_the_pauses_grow_and_end_at_a_quarter_of_an_hour():
-    pauses = [trouble([SLOW], failures)[2] for failures in range(12)]
-    assert pauses[:4] == [timedelta(seconds=seconds) for seconds in (5, 10, 20, 40)]
-    assert pauses == sorted(pauses)
-    assert pauses[-1] == MOST
-
-
-@pytest.mark.parametrize(
-    ("asked", "given"),
-    [
-        (timedelta(seconds=1), POLICIES[Reason.UNAVAILABLE].first),
-        (timedelta(minutes=14), timedelta(minutes=14)),
-        (timedelta(hours=3), MOST),
-        (MOST_PATIENCE * 9, MOST),
-    ],
-)
-def test_the_patience_that_a_sink_asks_for_is_given_up_to_a_quarter_of_an_hour(asked, given):
-    assert trouble([Retry(reason=Reason.UNAVAILABLE, not_before=asked)], 0)[2] == given
+    assert fault_of() is None
 
 
 def test_of_several_faults_the_longest_pause_counts_wherever_it_stands():
     patient = Retry(reason=Reason.RATE_LIMITED, detail="slow down", not_before=timedelta(minutes=10))
     for batch in ([patient, BUSY], [BUSY, patient], [BUSY, patient, BUSY]):
-        assert trouble(batch, 0) == (Reason.RATE_LIMITED, "slow down", timedelta(minutes=10))
+        assert fault_of(*batch) == patient
+
+
+def test_an_unknown_code_is_the_sinks_when_two_records_are_refused_with_it():
+    fault = fault_of(UNKNOWN, BEHIND, UNKNOWN)
+    assert (fault.reason, fault.code, fault.cure) == (Reason.SINK_REFUSES, "NEW_CODE", "do this")
+
+
+def test_an_unknown_code_of_one_record_says_nothing_of_the_sink():
+    assert fault_of(UNKNOWN) is None
+    assert fault_of(UNKNOWN, BEHIND) is None
+    assert trouble(writes("a", "a"), [UNKNOWN, UNKNOWN]) is None
+    assert fault_of(UNKNOWN, DONE) is None
+    assert fault_of(UNKNOWN, UNKNOWN, BAD) is None
+
+
+def test_different_unknown_codes_are_the_faults_of_their_records():
+    assert fault_of(UNKNOWN, replace(UNKNOWN, code="ANOTHER_CODE")) is None
+
+
+def test_a_second_record_that_meets_the_code_of_the_last_one_makes_it_the_sinks():
+    (suspect,) = suspected(writes("a"), [UNKNOWN])
+    assert trouble(writes("b"), [UNKNOWN], suspect=suspect).reason is Reason.SINK_REFUSES
+    assert trouble(writes("a"), [UNKNOWN], suspect=suspect) is None
+    assert trouble(writes("b"), [replace(UNKNOWN, code="ANOTHER_CODE")], suspect=suspect) is None
+
+
+def test_the_probe_of_a_sink_that_is_in_trouble_for_a_code_needs_no_second_record():
+    cause = fault_of(UNKNOWN, UNKNOWN)
+    assert fault_of(UNKNOWN, cause=cause).reason is Reason.SINK_REFUSES
+    assert fault_of(replace(UNKNOWN, code="ANOTHER_CODE"), cause=cause) is None
+
+
+def test_what_is_the_whole_sinks_fault_spends_no_attempt_and_never_ends():
+    for fault, cause in ((UNKNOWN, None), (BUSY, None), (SLOW, BUSY), (Retry(reason=Reason.SERVER_ERROR), SLOW)):
+        end = conclude(attempts(fault), 10_000, spared=spared(fault, cause))
+        assert (end.state, end.spends) == (UnitState.RESTING, False), fault
+        assert end.delay <= timedelta(minutes=1)
+
+
+def test_the_first_time_that_a_whole_batch_fails_one_of_its_records_may_be_to_blame():
+    assert conclude(attempts(SLOW), 0, spared=spared(SLOW, None)).spends
+    assert conclude(attempts(SLOW), 0, spared=spared(None, BUSY)).spends
+
+
+def test_an_opt_out_is_not_kept_waiting_because_the_sink_asks_for_patience():
+    asked = Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(minutes=15))
+    assert conclude(attempts(asked), 0, urgent=True).delay == timedelta(minutes=1)
+    assert conclude(attempts(asked), 0).delay == timedelta(minutes=15)

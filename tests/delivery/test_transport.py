@@ -10,7 +10,7 @@ from aioresponses import aioresponses
 from delivery.mocked import MockedResponse
 
 from connector.delivery.transport import TRIES, FixedCredentials, Transport
-from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
 from connector.model.exchange import CallFailed, Failure, HttpCall, HttpReply
 
 GET = HttpCall(method="GET", path="/a", timeout=timedelta(seconds=20))
@@ -213,6 +213,40 @@ async def test_a_401_that_lasts_stands_after_one_repeat(transport, serve):
     (reply,) = await transport.client(Tokens(await serve(handler))).run(ask(AGAIN))
     assert (reply.status, reply.body) == (401, b"no")
     assert seen == ["Bearer 1", "Bearer 2"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_is_followed_by_signing_in_anew_which_names_the_new_address(transport, serve, status):
+    seen = []
+
+    async def moved(request):
+        return web.Response(status=status, headers={"Location": "http://127.0.0.1:9/elsewhere"})
+
+    async def here(request):
+        seen.append(request.headers["Authorization"])
+        return web.Response(body=b"ok")
+
+    tokens = Tokens(await serve(moved), moved_to=await serve(here))
+    (reply,) = await transport.client(tokens).run(ask(GET))
+    assert reply.body == b"ok"
+    assert seen == ["Bearer 2"]
+
+
+async def test_a_redirect_that_no_sign_in_mends_stands_and_costs_one_sign_in(transport, serve):
+    seen = []
+
+    async def moved(request):
+        seen.append(request.path)
+        return web.Response(status=301, headers={"Location": "/elsewhere"})
+
+    tokens = Tokens(await serve(moved))
+    (reply,) = await transport.client(tokens).run(ask(GET))
+    assert (reply.status, len(seen), len(tokens.stale)) == (301, 1, 1)
+
+
+async def test_a_sign_in_that_is_elsewhere_is_a_wrong_address(transport):
+    (reply,) = await transport.client(Broken(PeerMoved("write another url"))).run(ask(GET))
+    assert reply == CallFailed(failure=Failure.MOVED, detail="write another url")
 
 
 async def test_a_401_for_a_fixed_key_is_not_repeated(transport, serve):

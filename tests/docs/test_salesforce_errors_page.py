@@ -4,7 +4,7 @@ from pathlib import Path
 
 from connector.crm.salesforce.catalogue import CATALOGUE
 from connector.delivery.retry import POLICIES
-from connector.model.outcome import Reason, Rejected
+from connector.model.outcome import Reason, Rejected, Retry
 
 PAGE = Path(__file__).parents[2] / "docs" / "salesforce-errors.md"
 
@@ -15,6 +15,7 @@ def deed(row):
     if row.outcome is Rejected:
         return "dead letter"
     policy = POLICIES[row.reason]
+    assert row.outcome is Retry
     if policy.waits:
         return "everything waits"
     return "sent again" if policy.attempts is None else f"sent again, {policy.attempts} times at the most"
@@ -23,7 +24,8 @@ def deed(row):
 def lines():
     for row in CATALOGUE:
         saying = f": {row.saying}" if row.saying else ""
-        yield f"| [`{row.code}`]({row.source}){saying} | {row.means} | `{row.reason}` | {deed(row)} |"
+        deeds = f"{deed(row)}; {row.cure}" if row.cure else deed(row)
+        yield f"| [`{row.code}`]({row.source}){saying} | {row.means} | `{row.reason}` | {deeds} |"
 
 
 def test_the_page_has_the_whole_table():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from connector.config.secrets import resolve
 from connector.crm.crm import Crm, Needs, Watching
-from connector.crm.salesforce import decode
+from connector.crm.salesforce import catalogue, decode
 from connector.crm.salesforce.checkup import checkup
 from connector.crm.salesforce.describe import Wanted, preflight
 from connector.crm.salesforce.feed import SalesforceFeed
@@ -20,6 +20,11 @@ from connector.model.exchange import Exchange
 from connector.model.finding import Finding
 from connector.model.record_number import NumberReader
 from connector.model.roles import Feed
+
+
+def cure_of(code: str) -> str:
+    """What a person does about an error code; empty where the cure of its reason says all."""
+    return catalogue.cure_of(code)
 
 
 def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberReader) -> Crm:

@@ -14,12 +14,28 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
-from connector.crm.salesforce.errors import STATUSES, judge, known
+from connector.crm.salesforce.errors import (
+    BAD_REQUEST,
+    DETAIL_LENGTH,
+    FORBIDDEN,
+    MOVED,
+    NOT_ALLOWED,
+    REDIRECTS,
+    REFUSED,
+    STATUSES,
+    judge,
+    known,
+)
+from connector.crm.salesforce.oauth import trusted_host
 from connector.delivery.quota import Usage
 from connector.model.exchange import CallFailed, Failure, HttpReply, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
 OK = range(200, 300)
+HIDDEN = (
+    "give the integration user the right to read the fields that `feed:` names (or create them), or take them out of `feed:` and "
+    "run `connector reload`"
+)
 NOT_FOUND_OR_NOT_ALLOWED = frozenset({404, 405})
 USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")
 FAILURES: dict[Failure, Retry] = {
@@ -27,7 +43,10 @@ FAILURES: dict[Failure, Retry] = {
     Failure.TIMEOUT: Retry(reason=Reason.TIMEOUT, in_doubt=True),
     Failure.LOST: Retry(reason=Reason.CONNECTION_LOST, in_doubt=True),
     Failure.CREDENTIALS: Retry(reason=Reason.CREDENTIALS),
+    Failure.MOVED: Retry(reason=Reason.WRONG_ADDRESS),
 }
+# A request with status 400 may be refused with these for the sake of one record.
+SPOILING = frozenset({Reason.UNKNOWN, Reason.UNKNOWN_CODE, Reason.PARENT_MISSING, Reason.SINK_REFUSES})
 UNREADABLE = object()  # what a body is that is no JSON
 
 
@@ -39,6 +58,7 @@ class Answer:
     body: Any
     escaped: bool = False  # messages inside a composite come HTML-escaped
     retry_after: timedelta | None = None
+    location: str = ""  # where a redirect leads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +73,9 @@ class Failed:
     @property
     def spoiled(self) -> bool:
         """Whether one record may have spoiled it for the others."""
-        if self.status != 400 or self.code == "INVALID_TYPE":  # noqa: PLR2004 - the HTTP status.
+        if self.status != BAD_REQUEST or self.code == "INVALID_TYPE":
             return False
-        return isinstance(self.outcome, Rejected) or self.outcome.reason in {Reason.UNKNOWN, Reason.PARENT_MISSING}
+        return isinstance(self.outcome, Rejected) or self.outcome.reason in SPOILING
 
     @property
     def crashed(self) -> bool:
@@ -78,7 +98,12 @@ def answer(reply: Reply) -> Answer | Failed:
     """The answer to a call, as far as there is one."""
     if isinstance(reply, CallFailed):
         return Failed(outcome=replace(FAILURES[reply.failure], detail=reply.detail))
-    return Answer(status=reply.status, body=_json(reply.body), retry_after=_retry_after(reply))
+    return Answer(
+        status=reply.status,
+        body=_json(reply.body),
+        retry_after=_retry_after(reply),
+        location=reply.headers.get("location", ""),
+    )
 
 
 def subanswers(whole: Answer, count: int) -> Sequence[Answer | Failed] | Failed:
@@ -142,12 +167,20 @@ def failed(part: Answer) -> Failed:
     code, message = _words(error, escaped=part.escaped)
     by_status = STATUSES.get(part.status)
     outcome: Retry | Rejected
-    if by_status is not None and not known(code):
-        outcome = replace(by_status, detail=f"HTTP {part.status} {code}: {message}" if code else f"HTTP {part.status}")
-    elif code:
+    detail = f"HTTP {part.status} {code}: {message}"[:DETAIL_LENGTH] if code else f"HTTP {part.status}"
+    if part.status in REDIRECTS:
+        outcome = _moved(part)
+    elif by_status is not None and not known(code):
+        outcome = replace(by_status, detail=detail, code=code)
+    elif known(code) or (code and part.status == BAD_REQUEST):
         outcome = judge(code, message, fields=_fields(error))
+    elif code or part.status == FORBIDDEN:
+        outcome = Retry(reason=Reason.SINK_REFUSES, detail=detail, code=code, cure=REFUSED)
     else:
-        outcome = Retry(reason=Reason.UNEXPECTED_ANSWER, detail=f"HTTP {part.status}", in_doubt=True)
+        outcome = Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, in_doubt=True)
+    if part.status in NOT_ALLOWED and isinstance(outcome, Rejected) and outcome.reason is Reason.NO_ACCESS:
+        # What the integration user may not do with one record is told beside that record, in an answer with status 200.
+        outcome = Retry(reason=Reason.SINK_REFUSES, detail=detail, code=code, cure=REFUSED)
     if isinstance(outcome, Retry) and outcome.reason is Reason.SERVER_ERROR:
         outcome = replace(outcome, in_doubt=True)
     if isinstance(outcome, Retry) and part.retry_after is not None:
@@ -163,7 +196,21 @@ def read_failure(failure: Failed) -> Retry:
     outcome = failure.outcome
     if isinstance(outcome, Retry):
         return replace(outcome, in_doubt=False)
-    return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=outcome.detail)
+    return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=outcome.detail, code=outcome.code)
+
+
+def feed_failure(failure: Failed) -> Retry:
+    """The same for a feed. What is refused for good is mended in the org or in the mapping, and a person is called."""
+    if isinstance(failure.outcome, Retry):
+        return read_failure(failure)
+    return Retry(reason=Reason.CONFIGURATION, detail=failure.outcome.detail, code=failure.outcome.code, cure=HIDDEN)
+
+
+def _moved(part: Answer) -> Retry:
+    """A redirect: where it leads is told where that is Salesforce's, and no call follows it."""
+    place = trusted_host(part.location)
+    cure = f"write https://{place} as `url` in the config" if place else MOVED
+    return Retry(reason=Reason.WRONG_ADDRESS, detail=f"HTTP {part.status}{f' to {place}' if place else ''}", cure=cure)
 
 
 def _record(result: Mapping[str, Any], key_field: str, *, escaped: bool) -> Outcome:

@@ -7,8 +7,10 @@ import re
 from collections.abc import Sequence
 
 from connector.crm.salesforce.catalogue import BY_CODE, find
+from connector.crm.salesforce.org_errors import ORG_ERRORS
 from connector.model.outcome import Reason, Rejected, Retry
 
+OF_THE_ORG = frozenset(row.reason for row in ORG_ERRORS)
 DETAIL_LENGTH = 1000  # characters of Salesforce's own words that are kept; validation rules are far shorter
 
 # Status codes of whole requests whose body names no code that we know.
@@ -23,6 +25,15 @@ STATUSES: dict[int, Retry] = {
     503: Retry(reason=Reason.UNAVAILABLE),
     504: Retry(reason=Reason.SERVER_ERROR, in_doubt=True),
 }
+
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN = 400, 401, 403
+NOT_ALLOWED = frozenset({UNAUTHORIZED, FORBIDDEN})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MOVED = "write the org's My Domain address as `url` in the config: what answers there sends every call elsewhere"
+REFUSED = (
+    "see in `connector status` what Salesforce says; look at the integration user, its licence and permission sets, and at the "
+    "org's status at status.salesforce.com"
+)
 
 # Fields that the integration user may not write, as INVALID_FIELD_FOR_INSERT_UPDATE names them.
 UNWRITABLE = re.compile(r"Unable to create/update fields: (\w+)")
@@ -40,14 +51,16 @@ def judge(code: str, message: str, *, key_field: str = "", fields: Sequence[str]
 
     The message decides where one code stands for several things; `key_field` is the external ID of an upsert, `fields` are
     those that Salesforce names.
-    An unknown code is worth a few tries: the retry table bounds them.
+    An unknown code is repeated as long as the retry table says; the caller decides whether it concerns the whole org.
     """
     detail = f"{code}: {message}"[:DETAIL_LENGTH]
     row = find(code, message, key_field)
     if row is None:
-        return Retry(reason=Reason.UNKNOWN, detail=detail, code=code)
+        return Retry(reason=Reason.UNKNOWN_CODE, detail=detail, code=code, cure=REFUSED)
     if row.outcome is Retry:
-        return Retry(reason=row.reason, detail=detail, code=code)
+        # A cure calls a person at once: what is about a single record is tried a few times first.
+        cure = row.cure if row.reason in OF_THE_ORG else ""
+        return Retry(reason=row.reason, detail=detail, code=code, cure=cure)
     reason = row.reason
     if reason is Reason.NO_ACCESS and fields:
         # It is not the record that the integration user may not touch, but a field of all records.

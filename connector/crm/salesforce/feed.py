@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from connector.crm.salesforce import changes, decode
 from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.encode import Api
@@ -69,6 +71,9 @@ class SalesforceFeed:
     def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
         """These records as they are now, deleted ones among them; one API call."""
         found = yield from self._rows(self._api.query_all(changes.question_by_id(self.object, self._read, record_ids)))
+        if isinstance(found, Retry) and found.reason is Reason.CONFIGURATION:
+            # One of the records may be what the org cannot look at; whether the feed is refused as a whole, its next page shows.
+            return replace(found, reason=Reason.UNEXPECTED_ANSWER, cure="")
         return found if isinstance(found, Retry) else Page(rows=found[0])
 
     def _rows(self, call: HttpCall) -> Exchange[tuple[tuple[Row, ...], datetime | None] | Retry]:
@@ -96,7 +101,7 @@ class SalesforceFeed:
     def _body(self, reply: Reply) -> Mapping[str, Any] | Retry:
         whole = decode.answer(reply)
         body = whole if isinstance(whole, Failed) else decode.rows(whole)
-        return decode.read_failure(body) if isinstance(body, Failed) else body
+        return decode.feed_failure(body) if isinstance(body, Failed) else body
 
 
 def _date(reply: Reply) -> datetime | None:

@@ -27,7 +27,7 @@ from connector.crm.salesforce.oauth import (
 TRIES = 3  # of a sign-in service that does not answer: what takes longer than seconds belongs to the outbox
 # Seconds that a failure stands before anybody tries again: Salesforce counts the sign-ins of a user and locks it out.
 FIRST_PAUSE = 2.0
-LONGEST_PAUSE = 60.0
+LONGEST_PAUSE = 30.0  # half of what a sink pauses, so that no probe of it meets an old failure
 DOMAIN = ".salesforce.com"
 
 

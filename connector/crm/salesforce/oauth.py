@@ -11,12 +11,13 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from pydantic import SecretStr
 
-from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
 
 TIMEOUTS = (5.0, 30.0)  # seconds to connect and between two bytes: requests has none of its own
 TRUSTED = (".salesforce.com", ".force.com")  # where an org's data may live
 TOO_MANY = 429
 SERVER_ERRORS = 500
+MOVED_ELSEWHERE = "write the org's My Domain address as url:"
 
 APP = "in Setup, External Client App Manager, open the app"
 # What the token service says, in lower case, and what helps. The first that fits counts.
@@ -67,6 +68,10 @@ class SignInFailed(ConnectorError):  # noqa: N818 - it reads as the state it tel
 
 class SignInUnavailable(SignInFailed, PeerUnavailable):
     """The token service cannot be reached or is out of order: nothing is wrong with the credentials."""
+
+
+class SignInMoved(SignInFailed, PeerMoved):
+    """The org's sign-in is at another address now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +150,10 @@ def check(response: requests.Response) -> None:
     told = body if isinstance(body, dict) else {}
     if response.ok and isinstance(told.get("access_token"), str) and isinstance(told.get("instance_url"), str):
         return
+    if response.is_redirect:
+        place = trusted_host(response.headers.get("Location", ""))
+        where = f"the org's address is now {place}: write https://{place} as url:" if place else MOVED_ELSEWHERE
+        raise SignInMoved(f"the sign-in at url: is sent elsewhere (HTTP {status}); {where}")
     if "error" in told:
         raise SignInFailed(refusal(str(told["error"]), str(told.get("error_description", ""))))
     raise SignInFailed(
@@ -159,6 +168,15 @@ def refusal(error: str, description: str) -> str:
         (cure for needle, cure in CURES if needle in said), "look at the integration user's Login History in Setup"
     )
     return f"Salesforce refuses the sign-in ({error}: {description}): {cure}"
+
+
+def trusted_host(location: str) -> str:
+    """The host that a redirect names, where it is one of Salesforce's; else empty."""
+    try:
+        host = urlsplit(location).hostname or ""
+    except ValueError:
+        return ""
+    return host if host.endswith(TRUSTED) else ""
 
 
 def trusted_base(instance: str, url: str) -> str:

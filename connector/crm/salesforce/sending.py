@@ -13,7 +13,7 @@ from connector.crm.salesforce.encode import Api
 from connector.crm.salesforce.errors import missing_column
 from connector.crm.salesforce.kin import Kin
 from connector.crm.salesforce.parcels import COLLECTIONS, Item, Parcel, Shipment, pack, ship, split
-from connector.crm.salesforce.poison import Hunt
+from connector.crm.salesforce.poison import IN_A_ROW, Hunt
 from connector.crm.salesforce.presence import Surprises
 from connector.model.exchange import Exchange, HttpCall, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -54,6 +54,7 @@ class Sending:
         self._astray: dict[int, Astray] = {}  # for which a way around is to be found
         self._went_astray: set[int] = set()
         self._hunt = hunt
+        self._refused = 0  # requests in a row, with a code that may concern the whole org
         self.surprises = Surprises()
         self.stopped: Retry | Rejected | None = None  # Salesforce cannot be worked with now
         self.composite = composite
@@ -112,7 +113,7 @@ class Sending:
             if self._room == 1 and self.composite is Composite.UNTRIED and shipment[0].upserted:
                 # Alone it goes and inside a composite it does not: the org refuses the way, not the records.
                 self.composite = Composite.REFUSED
-            self._hunt.answered()
+            self._answered()
             self._settle_all(shipment[0], results)
         else:
             parts = decode.subanswers(whole, len(shipment))
@@ -137,11 +138,11 @@ class Sending:
         first: list[Parcel] = []
         for parcel, result in zip(shipment, results, strict=True):
             if not isinstance(result, Failed):
-                self._hunt.answered()
+                self._answered()
                 self._settle_all(parcel, result)
             elif self._room == 1 and result.no_such_path and parcel.upserted:
                 first.append(parcel)
-            elif result.spoiled or (result.crashed and self._hunt.goes_on([parcel])):
+            elif self._one_may_be_guilty(result, [parcel]):
                 first += [piece for pieces in self._isolate([parcel], result) for piece in pieces]
             else:
                 self._settle_all(parcel, [result.outcome] * len(parcel.items))
@@ -149,7 +150,7 @@ class Sending:
 
     def _take_failure(self, shipment: Shipment, failed: Failed) -> None:
         """A whole request failed."""
-        if failed.spoiled or (failed.crashed and self._hunt.goes_on(shipment)):
+        if self._one_may_be_guilty(failed, shipment):
             self._first(self._isolate(shipment, failed))
         elif len(shipment) > 1 and failed.no_such_path:
             self._stop(shipment, Retry(reason=Reason.WRONG_ADDRESS, detail=failed.outcome.detail))
@@ -158,6 +159,18 @@ class Sending:
         else:
             for parcel in shipment:
                 self._settle_all(parcel, [failed.outcome] * len(parcel.items))
+
+    def _one_may_be_guilty(self, failed: Failed, shipment: Shipment) -> bool:
+        """Whether what failed is to be divided. So many refusals in a row say that it is the org and not a record."""
+        if not failed.spoiled:
+            return failed.crashed and self._hunt.goes_on(shipment)
+        if failed.outcome.reason in {Reason.UNKNOWN_CODE, Reason.SINK_REFUSES}:
+            self._refused += 1
+        return self._refused <= IN_A_ROW
+
+    def _answered(self) -> None:
+        self._refused = 0
+        self._hunt.answered()
 
     def _isolate(self, parcels: Shipment, failed: Failed) -> list[Shipment]:
         """One record has spoiled these: settle it where it is known, and divide the rest until it is."""

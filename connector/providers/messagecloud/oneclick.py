@@ -38,6 +38,7 @@ FAILURES = {
     Failure.TIMEOUT: Retry(reason=Reason.TIMEOUT, in_doubt=True),
     Failure.LOST: Retry(reason=Reason.CONNECTION_LOST, in_doubt=True),
     Failure.CREDENTIALS: Retry(reason=Reason.CREDENTIALS),
+    Failure.MOVED: Retry(reason=Reason.WRONG_ADDRESS),
 }
 Trouble = Retry | Rejected
 

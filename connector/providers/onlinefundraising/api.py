@@ -28,6 +28,7 @@ FAILURES = {
     Failure.TIMEOUT: Reason.TIMEOUT,
     Failure.LOST: Reason.CONNECTION_LOST,
     Failure.CREDENTIALS: Reason.CREDENTIALS,
+    Failure.MOVED: Reason.WRONG_ADDRESS,
 }
 STATUSES = {
     HTTPStatus.UNAUTHORIZED: Reason.CREDENTIALS,

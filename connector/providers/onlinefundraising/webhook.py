@@ -4,6 +4,7 @@ Source: OnlineFundraising, SMS Inbound Webhooks. The body is an array of one or 
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -196,5 +197,6 @@ class SmsDoor:
 
 
 def _plain(text: str) -> str:
-    """The text for comparing: without case, single blanks, no punctuation at its ends."""
-    return " ".join(fold(text).split()).strip(" .,;:!?")
+    """The text for comparing: no invisible characters, no case, single blanks, no punctuation at its ends."""
+    shown = "".join(one for one in text if unicodedata.category(one) != "Cf")
+    return " ".join(fold(shown).split()).strip(" .,;:!?")

@@ -22,6 +22,7 @@ FAILURES = {
     Failure.TIMEOUT: Retry(reason=Reason.TIMEOUT, in_doubt=True),
     Failure.LOST: Retry(reason=Reason.CONNECTION_LOST, in_doubt=True),
     Failure.CREDENTIALS: Retry(reason=Reason.CREDENTIALS),
+    Failure.MOVED: Retry(reason=Reason.WRONG_ADDRESS),
 }
 
 

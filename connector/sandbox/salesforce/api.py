@@ -47,7 +47,7 @@ class Api:
         try:
             match call.method, call.segments:
                 case "GET", []:
-                    return Answer(body=describe.resources(call.base, call.author.user))
+                    return Answer(body=describe.resources(call.base, call.author.user, call.base_url))
                 case "GET", ["limits"]:
                     return Answer(body=describe.limits(*self._usage()))
                 case "GET", ["query" | "queryAll" as resource, *rest]:

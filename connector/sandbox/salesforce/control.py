@@ -9,6 +9,7 @@ from aiohttp import web
 
 from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.bulk import Bulk
+from connector.sandbox.salesforce.conversion import convert
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.faults import FaultError, Faults, read_fault
@@ -70,6 +71,7 @@ class Control:
             web.post("/_sandbox/records/{object}", self.edit_records),
             web.post("/_sandbox/seed/{object}", self.seed),
             web.post("/_sandbox/merge", self.merge),
+            web.post("/_sandbox/convert", self.convert),
             web.post("/_sandbox/duplicate_rules", self.add_duplicate_rule),
             web.post("/_sandbox/delete", self.delete),
             web.post("/_sandbox/undelete", self.undelete),
@@ -202,6 +204,20 @@ class Control:
             )
         self._outbound.changed(known, [winner])
         return _json({"id": winner, "mergedRecordIds": gone})
+
+    async def convert(self, request: web.Request) -> web.Response:
+        """Convert the lead `lead` to the contact `contact`, or to a new one."""
+        body = await _document(request)
+        contact = body.get("contact")
+        with self._database.transaction():
+            made = convert(
+                self._database,
+                self._writer,
+                str(body.get("lead")),
+                None if contact is None else str(contact),
+                self._author("person"),
+            )
+        return _json({"contact": made})
 
     async def delete(self, request: web.Request) -> web.Response:
         """Move the records `ids` to the recycle bin, as a person does."""

@@ -24,7 +24,8 @@ class Author:
 
     `stamp` is the SystemModstamp in the API's form, `time` the clock's seconds. `locked` tells which records another
     transaction holds; `spoiling` tells which make the JSON reader give up, `overtaken` which somebody else creates just
-    before. With `allow_save` duplicates are saved that a rule only warns of.
+    before, and `refused` how a record is refused for a reason that a test has chosen. With `allow_save` duplicates are saved
+    that a rule only warns of.
     """
 
     user: str
@@ -33,6 +34,7 @@ class Author:
     locked: Callable[[Record], bool] | None = None
     spoiling: Callable[[Record], bool] | None = None
     overtaken: Callable[[Record], bool] | None = None
+    refused: Callable[[SObject, Record], RecordRefusedError | None] | None = None
     allow_save: bool = False
 
 

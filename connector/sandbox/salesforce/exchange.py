@@ -24,6 +24,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     raw: bytes = b""
     collection_upserts: bool = True
+    base_url: str = ""  # where the org was reached: addresses in answers begin with it
 
     @cached_property
     def writing(self) -> Author:

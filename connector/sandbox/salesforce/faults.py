@@ -1,11 +1,14 @@
 """Faults that can be switched on: which there are, and which of them strike a request."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from connector.sandbox.salesforce.drafts import Record
+from connector.sandbox.salesforce.fields import SObject
+from connector.sandbox.salesforce.refusals import RecordRefusedError
 
 # Each of these ends the request in its own way, so one request meets at most one of them.
 ENDINGS = frozenset(
@@ -23,14 +26,42 @@ ENDINGS = frozenset(
 )
 # These are states of the org rather than incidents: they last until they are cleared, unless `times` is given.
 STATES = frozenset(
-    {"bad_record", "overtaken", "no_composite_upsert", "late_commit", "no_metadata_access", "job_held", "job_row_lock"}
+    {
+        "bad_record",
+        "overtaken",
+        "no_composite_upsert",
+        "late_commit",
+        "no_metadata_access",
+        "job_held",
+        "job_row_lock",
+        "refuse",
+        "redirect",
+    }
 )
 # These strike the work of bulk jobs, piece by piece, and no request.
 IN_JOBS = frozenset({"job_held", "job_fails", "job_row_lock"})
 NAMES = ENDINGS | STATES | IN_JOBS | {"row_lock", "slow", "held_answer", "login_refused"}
 # `held_answer`: the answer is made, and on its way until the fault is cleared.
 ONLY_WRITES = frozenset({"row_lock", "bad_record", "overtaken", "late_commit", "dropped"})
-FIELDS = frozenset({"fault", "times", "after", "every", "seconds", "records", "only"})
+FIELDS = frozenset(
+    {
+        "fault",
+        "times",
+        "after",
+        "every",
+        "seconds",
+        "records",
+        "only",
+        "status",
+        "code",
+        "message",
+        "object",
+        "to",
+        "sign_in",
+    }
+)
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 class FaultError(ValueError):
@@ -42,8 +73,13 @@ class Fault:
     """One fault that was switched on.
 
     `times` is how often it still strikes (None: until cleared), after `after` requests that it let pass; with `every` it strikes
-    each so many requests. `seconds` belongs to slow and late_commit; `records`, a fraction or keys, to row_lock, bad_record and
-    overtaken.
+    each so many requests. `seconds` belongs to slow and late_commit; `records`, a fraction or keys, to row_lock, bad_record,
+    overtaken and refuse.
+
+    `refuse` answers with any `code` and `message`: the whole request where it has a `status` (of 400 and more), else the records;
+    with an `object` only requests or records of that object. `redirect` sends every call to another address (`to`), with
+    `status` 301, 302, 303, 307 or 308; sign-ins name that address, unless `sign_in` is "old" (the one that was asked) or "moved"
+    (the sign-in is sent elsewhere too).
     """
 
     name: str
@@ -53,9 +89,20 @@ class Fault:
     seconds: float
     records: float | tuple[str, ...]
     only: str
+    status: int | None = None
+    code: str = ""
+    message: str = ""
+    object: str = ""
+    to: str = ""
+    sign_in: str = "new"
     seen: int = 0
     fired: int = 0
     cleared: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends a request."""
+        return self.name in ENDINGS or self.name == "redirect" or (self.name == "refuse" and self.status is not None)
 
     def strikes(self) -> bool:
         """Whether the request that comes now is one of those that it strikes."""
@@ -73,6 +120,8 @@ class Fault:
             "seconds": self.seconds,
             "records": self.records,
             "only": self.only,
+            **({"status": self.status, "code": self.code, "object": self.object} if self.name == "refuse" else {}),
+            **({"status": self.status, "to": self.to, "sign_in": self.sign_in} if self.name == "redirect" else {}),
             "fired": self.fired,
         }
 
@@ -107,6 +156,7 @@ def read_fault(document: Any) -> Fault:
     only = document.get("only", "writes" if name in ONLY_WRITES else "any")
     if only not in {"any", "reads", "writes"}:
         raise FaultError("only must be any, reads or writes.")
+    chosen = _read_chosen(name, document)
     return Fault(
         name=name,
         times=times,
@@ -115,7 +165,29 @@ def read_fault(document: Any) -> Fault:
         seconds=float(seconds),
         records=records,
         only=only,
+        **chosen,
     )
+
+
+def _read_chosen(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What belongs to `refuse` and `redirect` alone."""
+    given = {key: document[key] for key in ("status", "code", "message", "object", "to", "sign_in") if key in document}
+    status = given.get("status")
+    if name == "redirect":
+        given.setdefault("status", 301)
+        if given["status"] not in REDIRECTS or not str(given.get("to", "")).startswith("http"):
+            raise FaultError('redirect needs the address that it leads to, "to": "http://…", and a status such as 301.')
+        if given.get("sign_in", "new") not in {"new", "old", "moved"}:
+            raise FaultError("sign_in must be new, old or moved.")
+    elif name == "refuse":
+        if status is not None and (not isinstance(status, int) or not 400 <= status < 600):  # noqa: PLR2004 - HTTP.
+            raise FaultError("status must be one of 400 and more; without it records are refused, and not the request.")
+        code = given.get("code", "")
+        if not isinstance(code, str) or (not CODE.fullmatch(code) and (code or status is None)):
+            raise FaultError('code must be one of Salesforce, such as "code": "ORG_LOCKED".')
+    elif given:
+        raise FaultError(f"{', '.join(sorted(given))}: only refuse and redirect have these.")
+    return given
 
 
 class Faults:
@@ -141,6 +213,10 @@ class Faults:
                     return True
         return False
 
+    def redirect(self) -> Fault | None:
+        """The fault by which the org is at another address, if it is on."""
+        return next((fault for fault in self.all if fault.name == "redirect"), None)
+
     def strike_job(self, name: str) -> Fault | None:
         """The fault of that name, if it strikes the piece of a bulk job that comes now."""
         for fault in self.all:
@@ -161,13 +237,17 @@ class Faults:
                     return fault.seconds
         return 0.0
 
-    def strike(self, *, writes: bool, text: bytes) -> dict[str, Fault]:
-        """The faults that strike a data request with this text (target and body), by name; counts them as fired."""
+    def strike(self, *, writes: bool, text: bytes, at: str = "") -> dict[str, Fault]:
+        """The faults that strike a data request with this text (target and body) to this address, by name; counts them as fired."""
         struck: dict[str, Fault] = {}
         ended = False
         folded = b""
         for fault in self.all:
             if fault.name in IN_JOBS | {"login_refused"} or fault.only == ("reads" if writes else "writes"):
+                continue
+            if fault.name == "redirect" and fault.to.rstrip("/") == at:
+                continue
+            if fault.object and re.search(rf"\b{re.escape(fault.object)}\b".encode(), text) is None:
                 continue
             if isinstance(fault.records, tuple):
                 folded = folded or text.lower()
@@ -176,11 +256,11 @@ class Faults:
             fault.seen += 1
             if not fault.strikes():
                 continue
-            if (ended and fault.name in ENDINGS) or fault.name in struck:
+            if (ended and fault.ends) or fault.name in struck:
                 # Its turn comes with the next request.
                 fault.seen -= 1
                 continue
-            ended = ended or fault.name in ENDINGS
+            ended = ended or fault.ends
             fault.fired += 1
             struck[fault.name] = fault
         return struck
@@ -204,6 +284,20 @@ def hits(fault: Fault | None) -> Callable[[Record], bool] | None:
         return True
 
     return by_share
+
+
+def refusals(fault: Fault | None) -> Callable[[SObject, Record], RecordRefusedError | None] | None:
+    """A function that tells how a `refuse` fault refuses a record, if it does."""
+    if fault is None or fault.status is not None:
+        return None
+    hit = hits(fault)
+
+    def refusal(known: SObject, record: Record) -> RecordRefusedError | None:
+        if hit is None or (fault.object and fault.object != known.name) or not hit(record):
+            return None
+        return RecordRefusedError(fault.code, fault.message)
+
+    return refusal
 
 
 def _by_key(keys: Sequence[str]) -> Callable[[Record], bool]:

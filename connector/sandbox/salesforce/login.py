@@ -61,6 +61,10 @@ class Sessions:
         end, user = self._open.get(token.strip(), (0.0, ""))
         return user if end > self._clock() else None
 
+    def end(self, token: str) -> bool:
+        """This token dies now; whether it lived."""
+        return self._open.pop(token, None) is not None
+
     def end_all(self) -> None:
         """Every token dies now."""
         self._open.clear()

@@ -142,6 +142,8 @@ OBJECTS = (
         phone("MobilePhone"),
         picklist("Status", "Open - Not Contacted", "Working - Contacted", default="Open - Not Contacted"),
         long_text("Description"),
+        checkbox("IsConverted", read_only=True),
+        reference("ConvertedContactId", "Contact", read_only=True),
         mergeable=True,
     ),
     sobject(

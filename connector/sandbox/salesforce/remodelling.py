@@ -20,6 +20,7 @@ class Remodelling:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._hidden: dict[tuple[str, str], tuple[int, Field]] = {}  # object, field in lower case → its place
 
     def routes(self) -> list[web.RouteDef]:
         """For the application's router."""
@@ -30,12 +31,20 @@ class Remodelling:
         ]
 
     async def change(self, request: web.Request) -> web.Response:
-        """Change a field: `{"name": "New__c"}`, `{"length": 20}`, `{"values": ["A"], "restricted": true}`, `{"read_only": true}`."""
-        known, field = self._named(request)
+        """Change a field: `{"name": "New__c"}`, `{"length": 20}`, `{"values": ["A"], "restricted": true}`.
+
+        Field-level security: `{"read_only": true}` takes the right to write away, and `{"hidden": true}` the right to see it; false
+        gives the right back, and the values with it.
+        """
         try:
             wishes = orjson.loads(await request.read())
         except orjson.JSONDecodeError as error:
             raise ControlError(f"The body must be JSON: {error}") from error
+        if isinstance(wishes, Mapping) and wishes.get("hidden") is False:
+            return self._show(request)
+        known, field = self._named(request)
+        if isinstance(wishes, Mapping) and wishes.get("hidden") is True:
+            return self._hide(known, field)
         new = _changed(field, wishes)
         with self._database.transaction():
             if field.keyed:
@@ -56,6 +65,20 @@ class Remodelling:
         known = self._object(request)
         self._database.schema.hide(known)
         return web.json_response({"removed": known.name})
+
+    def _hide(self, known: SObject, field: Field) -> web.Response:
+        self._hidden[known.name, field.name.lower()] = known.fields.index(field), field
+        self._database.put(replace(known, fields=tuple(one for one in known.fields if one is not field)))
+        return web.json_response({"object": known.name, "hidden": field.name})
+
+    def _show(self, request: web.Request) -> web.Response:
+        known = self._object(request)
+        name = request.match_info["field"]
+        if (known.name, name.lower()) not in self._hidden:
+            raise ControlError(f"{name} of {known.name} is not hidden.")
+        place, field = self._hidden.pop((known.name, name.lower()))
+        self._database.put(replace(known, fields=(*known.fields[:place], field, *known.fields[place:])))
+        return web.json_response({"object": known.name, "shown": field.name})
 
     def _object(self, request: web.Request) -> SObject:
         name = request.match_info["object"]

@@ -17,7 +17,7 @@ from connector.sandbox.salesforce.control import Control, refusing
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.exchange import DATA, Answer, Call
-from connector.sandbox.salesforce.faults import Fault, Faults, hits
+from connector.sandbox.salesforce.faults import Fault, Faults, hits, refusals
 from connector.sandbox.salesforce.login import LoginRefusedError, Sessions
 from connector.sandbox.salesforce.metadata import Metadata
 from connector.sandbox.salesforce.outbound import Outbound
@@ -89,7 +89,9 @@ class Server:
         app.add_routes(control.routes())
         app.add_routes(Remodelling(self._database).routes())
         app.router.add_post("/services/oauth2/token", self.log_in)
+        app.router.add_post("/services/oauth2/revoke", self.revoke)
         app.router.add_get("/services/oauth2/userinfo", self.user_info)
+        app.router.add_get("/id/{org}/{user}", self.identity)
         app.router.add_get("/services/data", self.versions)
         app.router.add_get("/services/data/", self.versions)
         app.router.add_route("*", "/services/data/{rest:.+}", self.data)
@@ -114,12 +116,22 @@ class Server:
         self._usage.requests["POST /services/oauth2/token"] += 1
         if self._faults.strike_login():
             return _json(NO_LOGIN.status, NO_LOGIN.body)
+        moved = self._faults.redirect()
+        if moved is not None and moved.sign_in == "moved" and moved.to != _url(request):
+            return _moved(moved, request)
         try:
             body = self._sessions.log_in(form, request.headers.get("Authorization"), _url(request))
         except LoginRefusedError as refusal:
             return _json(refusal.status, refusal.body)
         self._usage.logins += 1
+        if moved is not None and moved.sign_in != "old":
+            body["instance_url"] = moved.to
         return _json(200, body)
+
+    async def revoke(self, request: web.Request) -> web.Response:
+        """POST /services/oauth2/revoke: the token of the form is over."""
+        form = await request.post()
+        return web.Response(status=200 if self._sessions.end(str(form.get("token", ""))) else 400)
 
     async def user_info(self, request: web.Request) -> web.Response:
         """GET /services/oauth2/userinfo."""
@@ -127,6 +139,10 @@ class Server:
         if user is None:
             return web.Response(status=403, text="Bad_OAuth_Token")
         return _json(200, describe.user_info(user, _url(request)))
+
+    async def identity(self, request: web.Request) -> web.Response:
+        """GET /id/{org}/{user}: the same as userinfo, at the address that `identity` and the token's answer name."""
+        return await self.user_info(request)
 
     async def versions(self, _: web.Request) -> web.Response:
         """GET /services/data/, which needs no session and counts for nothing."""
@@ -140,7 +156,7 @@ class Server:
             return self._refused(EXPIRED)
         self._usage.requests[_route(request.method, request.rel_url.raw_path)] += 1
         target = request.raw_path
-        struck = self._strike(request.method, target, raw)
+        struck = self._strike(request, raw)
         if "slow" in struck:
             with self._usage.under_way(writes=_writes(request.method, target, raw)):
                 await asyncio.sleep(struck["slow"].seconds)
@@ -153,6 +169,7 @@ class Server:
             method=request.method,
             target=target,
             author=self._author(user, struck),
+            base_url=_url(request),
             headers=request.headers,
             raw=raw,
             collection_upserts="no_composite_upsert" not in struck or not _is_composite(target),
@@ -166,11 +183,12 @@ class Server:
             return _json_bytes(200, response.body[: len(response.body) // 2])
         return response
 
-    def _strike(self, method: str, target: str, raw: bytes) -> dict[str, Fault]:
+    def _strike(self, request: web.Request, raw: bytes) -> dict[str, Fault]:
         if not self._faults.all:
             return {}
+        method, target = request.method, request.raw_path
         text = unquote(target).encode() + raw
-        return self._faults.strike(writes=_writes(method, target, raw), text=text)
+        return self._faults.strike(writes=_writes(method, target, raw), text=text, at=_url(request))
 
     def _stopped(self, request: web.Request, struck: Mapping[str, Fault]) -> web.Response | None:
         """The answer when a fault ends the request before anything is done."""
@@ -186,7 +204,18 @@ class Server:
             if name in REFUSALS:
                 self._usage.calls += 1
                 return self._refused(REFUSALS[name])
-        return None
+        if (moved := struck.get("redirect")) is not None:
+            return _moved(moved, request)
+        return self._chosen(struck.get("refuse"))
+
+    def _chosen(self, fault: Fault | None) -> web.Response | None:
+        """A refusal of the whole request that a test has chosen."""
+        if fault is None or fault.status is None:
+            return None
+        self._usage.calls += 1
+        if not fault.code:
+            return web.Response(status=fault.status, text=f"<html>{fault.message}</html>", content_type="text/html")
+        return self._refused(RequestRefusedError(fault.status, fault.code, fault.message))
 
     def _answered(self, call: Call) -> web.Response:
         try:
@@ -208,6 +237,7 @@ class Server:
             locked=hits(struck.get("row_lock")),
             spoiling=hits(struck.get("bad_record")),
             overtaken=hits(struck.get("overtaken")),
+            refused=refusals(struck.get("refuse")),
         )
 
     def _rendered(self, answer: Answer) -> web.Response:
@@ -237,6 +267,13 @@ def _hang_up(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.close()
     return web.Response()
+
+
+def _moved(fault: Fault, request: web.Request) -> web.Response:
+    """What the old address of an org answers that has moved."""
+    location = fault.to.rstrip("/") + request.raw_path
+    page = f'The URL has moved <a href="{location}">here</a>'
+    return web.Response(status=fault.status or 301, headers={"Location": location}, text=page, content_type="text/html")
 
 
 def _url(request: web.Request) -> str:

@@ -13,6 +13,7 @@ from connector.sandbox.salesforce.drafts import SILENT, Author, Draft, Record, f
 from connector.sandbox.salesforce.duplicate_rules import DuplicateRules
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
 from connector.sandbox.salesforce.identifiers import canonical
+from connector.sandbox.salesforce.leads import check_converted
 from connector.sandbox.salesforce.links import check_references, resolve_parents
 from connector.sandbox.salesforce.members import check_members
 from connector.sandbox.salesforce.refusals import RecordRefusedError, undecodable
@@ -142,10 +143,13 @@ class Writer:
 
     def _write(self, known: SObject, drafts: list[Draft], author: Author) -> list[Outcome]:
         self._refuse_locked(drafts, author)
+        self._refuse_chosen(known, drafts, author)
         resolve_parents(self._database, drafts)
         check_references(self._database, drafts)
         self._refuse_incomplete(known, drafts)
         self._triggers.check(self._database, known, drafts)
+        if known.name == "Lead":
+            check_converted(self._database, drafts)
         if known.name == "CampaignMember":
             check_members(self._database, drafts)
         self.duplicate_rules.check(known, drafts, author)
@@ -209,6 +213,12 @@ class Writer:
                     "unable to obtain exclusive access to this record or 1 records: "
                     f"{draft.id or draft.values.get('AccountId') or UNKNOWN}",
                 )
+
+    @staticmethod
+    def _refuse_chosen(known: SObject, drafts: list[Draft], author: Author) -> None:
+        if author.refused is not None:
+            for draft in drafts:
+                draft.refusal = draft.refusal or author.refused(known, draft.record)
 
     @staticmethod
     def _refuse_incomplete(known: SObject, drafts: list[Draft]) -> None:

@@ -1,0 +1,30 @@
+"""Alarms whose cause lasts: one for each cause, however many sinks and feeds meet it, cleared when the last of them is well."""
+
+from connector.model.facts import Alarm, Cleared, Tell
+
+
+class OpenAlarms:
+    """The alarms that are raised now. A holder (a sink, a feed) has one at a time."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[str, str]] = {}  # holder → kind, about
+
+    def holds(self, holder: str) -> bool:
+        """Whether this holder has an alarm."""
+        return holder in self._held
+
+    def start(self, alarm: Alarm, holder: str, tell: Tell) -> None:
+        """Raise an alarm, unless somebody has raised it already; an alarm of another cause that this holder had is cleared."""
+        key = alarm.kind, alarm.about
+        if self._held.get(holder) == key:
+            return
+        self.clear(holder, tell)
+        if key not in self._held.values():
+            tell(alarm)
+        self._held[holder] = key
+
+    def clear(self, holder: str, tell: Tell) -> None:
+        """The cause is gone as far as this holder knows."""
+        key = self._held.pop(holder, None)
+        if key is not None and key not in self._held.values():
+            tell(Cleared(kind=key[0], about=key[1]))
