@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from connector.consent.changes import NUMBER_CHANGED
 from connector.consent.decide import Ruling, decide, strongest
-from connector.consent.guard import carries_opt_out, permit
+from connector.consent.guard import ENDING, carries_opt_out, permit
 from connector.consent.merges import MERGED
 from connector.consent.standing import Standing, decisions, same, stand
 from connector.mapping.apply import intents
@@ -20,7 +20,7 @@ from connector.mapping.compile import Ruleset
 from connector.model.consent import LedgerEntry, Phase, Subscription
 from connector.model.event import Event, Verdict
 from connector.model.lifecycle import EventState
-from connector.model.operation import Operation, ServiceCommand
+from connector.model.operation import Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.plan import Intents, Known, Plan
 
@@ -104,13 +104,15 @@ def _with_keyword(one: Subscription, configured: Sequence[Subscription]) -> Subs
 def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> Plan:
     notes = [ruling.note] if ruling.note else []
     operations: list[Operation] = []
-    for operation in wanted.operations:
+    unmade = wanted.unmade if wanted.unmade and _bears_consent(wanted.possible, ruling) else ()
+    for operation in wanted.possible if unmade else wanted.operations:
         allowed, note = permit(operation, ruling, word)
-        operations.append(allowed)
+        if not (isinstance(allowed, RecordWrite) and allowed.consent_only and not allowed.consent):
+            operations.append(allowed)
         if note and note not in notes:
             notes.append(note)
     decision = ruling.decision
-    state, reason, detail = _state_of(wanted)
+    state, reason, detail = _state_of(wanted, goes_out=bool(operations))
     return Plan(
         state=state,
         operations=tuple(operations),
@@ -120,13 +122,23 @@ def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> P
         reason=reason,
         trace=wanted.trace,
         notes=tuple(notes),
+        left_out=wanted.left_out,
+        unmade=unmade,
     )
 
 
-def _state_of(wanted: Intents) -> tuple[EventState, Reason | None, str | None]:
+def _bears_consent(possible: Sequence[Operation], ruling: Ruling) -> bool:
+    """Whether what can be made of an event must not wait for what cannot: its person's consent is at stake."""
+    if ruling.decision is not None and ruling.decision.word is Verdict.OPT_OUT:
+        return True
+    return any(one.action in ENDING if isinstance(one, ServiceCommand) else bool(one.consent) for one in possible)
+
+
+def _state_of(wanted: Intents, *, goes_out: bool) -> tuple[EventState, Reason | None, str | None]:
     """What the rules make of the event: its state, a dead letter's reason, and the detail."""
     if wanted.problem is not None:
-        return EventState.DEAD, *wanted.problem
+        reason, detail = wanted.problem
+        return (EventState.DELIVERING, None, detail) if goes_out else (EventState.DEAD, reason, detail)
     if wanted.operations:
         return EventState.DELIVERING, None, None
     if wanted.ignored_by is not None:

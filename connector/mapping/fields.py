@@ -1,6 +1,7 @@
 """The value of a field, compiled: a template, a literal, a chain of transforms, or a parent record."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -36,21 +37,64 @@ class Made(NamedTuple):
 
 
 class BadValue(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
-    """A field whose value cannot be made from this event; never holds the value."""
+    """A field that must not be left out, and whose value cannot be made from this event; never holds the value."""
 
 
-def fill(fields: Sequence[FieldValue], reading: Reading) -> dict[str, Any]:
-    """The fields that have a value for this event; raises BadValue."""
+LeftOut = list[tuple[str, str]]  # fields whose value could not be made, and why
+
+
+def fill(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> dict[str, Any]:
+    """The fields that have a value for this event. A value that cannot be made goes to `left_out`; raises BadValue."""
     made: dict[str, Any] = {}
-    name = ""
     try:
         for name, get, clear, _ in fields:
             value = get(reading)
             if value is not None or clear:
                 made[name] = value
-    except TransformFailed as failed:
-        raise BadValue(f"{name}: {failed}") from None
+    except TransformFailed:
+        return _fill_singly(fields, reading, left_out)
     return made
+
+
+def _fill_singly(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> dict[str, Any]:
+    """The same where the value of a field cannot be made: its own fault costs no other field."""
+    made: dict[str, Any] = {}
+    for name, get, clear, _ in fields:
+        try:
+            value = get(reading)
+        except TransformFailed as failed:
+            left_out.append((name, str(failed)))
+            continue
+        if value is not None or clear:
+            made[name] = value
+    return made
+
+
+def fill_what_can_be(fields: Sequence[FieldValue], reading: Reading) -> dict[str, Any]:
+    """The fields that have a value for this event, without those that cannot be made, required or not."""
+    made: dict[str, Any] = {}
+    for one in fields:
+        with suppress(BadValue):
+            made |= _fill_singly((one,), reading, [])
+    return made
+
+
+def required(one: FieldValue, *, may_be_missing: bool = False) -> FieldValue:
+    """The field, so that BadValue is raised where its value cannot be made, or is not there."""
+    return one._replace(get=_required(one.name, one.get, may_be_missing=may_be_missing))
+
+
+def _required(name: str, get: Get, *, may_be_missing: bool = False) -> Get:
+    def there(reading: Reading) -> Any:
+        try:
+            value = get(reading)
+        except TransformFailed as failed:
+            raise BadValue(f"{name}: {failed}") from None
+        if value is None and not may_be_missing:
+            raise BadValue(f"{name} has no value, and it is required")
+        return value
+
+    return there
 
 
 def compile_fields(values: dict[str, Any], where: Where, findings: Findings) -> tuple[FieldValue, ...]:
@@ -61,15 +105,18 @@ def compile_fields(values: dict[str, Any], where: Where, findings: Findings) -> 
 def compile_field(name: str, value: Any, where: Where, findings: Findings) -> FieldValue:
     """One field; a problem makes it one that is always missing, so that all others are still looked at."""
     if isinstance(value, dict):
-        return FieldValue(name=name, get=_parent(value, where, findings), clear=False, source=_parent_source(value))
+        return FieldValue(
+            name=name, get=_parent(name, value, where, findings), clear=False, source=_parent_source(value)
+        )
     if isinstance(value, Transform):
         clear = value.when_empty == "clear"
-        return FieldValue(name=name, get=_final(_chain(value, where, findings)), clear=clear, source=_source(value))
+        made = FieldValue(name=name, get=_final(_chain(value, where, findings)), clear=clear, source=_source(value))
+        return required(made) if value.required else made
     if value is None and where in findings.document.blanks:
         findings.add(where, "no-value", f"`{name}` has no value", "write null to empty the field, or take the line out")
-    made = constant_or_template(value, where, findings)
+    plain = constant_or_template(value, where, findings)
     return FieldValue(
-        name=name, get=_final(made), clear=value is None, source=text(value) if value is not None else "null"
+        name=name, get=_final(plain), clear=value is None, source=text(value) if value is not None else "null"
     )
 
 
@@ -110,7 +157,7 @@ def _final(made: Made) -> Get:
     return final
 
 
-def _parent(value: dict[str, Any], where: Where, findings: Findings) -> Get:
+def _parent(field: str, value: dict[str, Any], where: Where, findings: Findings) -> Get:
     keys = {name: one for name, one in value.items() if name != "type"}
     kind = value.get("type")
     if len(keys) != 1 or not (kind is None or isinstance(kind, str)):
@@ -127,6 +174,8 @@ def _parent(value: dict[str, Any], where: Where, findings: Findings) -> Get:
         findings.add((*where, name), "unknown-key", f"`{name}` is no transform", hint, key=True)
         return NOTHING
     get = compile_single(one, (*where, name), findings)
+    if isinstance(one, Transform) and one.required:
+        get = _required(f"{field}.{name}", get)
 
     def parent(reading: Reading) -> Parent | None:
         key = get(reading)
@@ -143,7 +192,7 @@ def _parent_source(value: dict[str, Any]) -> str:
 
 def _source(value: Transform) -> str:
     paths = value.source if isinstance(value.source, list) else [value.source]
-    steps = [word for word in value.order if word not in {"from", "when_empty"}]
+    steps = [word for word in value.order if word not in {"from", "when_empty", "required"}]
     return " or ".join(paths) + (f" ({', '.join(steps)})" if steps else "")
 
 
@@ -155,7 +204,7 @@ def _chain(form: Transform, where: Where, findings: Findings) -> Made:
             made = _or(made, constant_or_template(form.default, (*where, word), findings))
         elif word == "truncate" and made.is_text and form.truncate is not None:
             made = Made(_cut(made.get, form.truncate), is_text=True)
-        elif word not in {"from", "otherwise", "when_empty"}:
+        elif word not in SETTINGS:
             step = _step(form, word, (*where, word), findings)
             if step is not None:
                 made = Made(_then(made.get, step), word in MAKE_TEXT)
@@ -239,6 +288,8 @@ def _step(form: Transform, word: str, where: Where, findings: Findings) -> Step 
     return STEPS[word](argument)
 
 
+# The words of a form that change no value.
+SETTINGS = frozenset({"from", "otherwise", "when_empty", "required"})
 # The transforms that make a text of whatever they are given.
 MAKE_TEXT = frozenset({"truncate", "case", "phone", "date", "prefix"})
 STEPS: dict[str, Callable[[Any], Step]] = {

@@ -60,6 +60,8 @@ class Transform(Strict):
     """A text that is put before it."""
     when_empty: Literal["clear"] | None = None
     """`clear`: a missing value empties the field; otherwise the field is left as it is."""
+    required: bool = False
+    """`true`: without this value the record is not written. Otherwise a field whose value cannot be made is left out, with a note."""
 
     _order: tuple[str, ...] = PrivateAttr(default=())
 
@@ -81,6 +83,12 @@ class Transform(Strict):
         if "otherwise" in self.model_fields_set and self.map is None:
             raise wrong(
                 "otherwise-without-map", "`otherwise` belongs to a `map`", "write `default` for what is missing"
+            )
+        if self.required and self.when_empty is not None:
+            raise wrong(
+                "required-and-cleared",
+                "a required field is never written without its value, so `when_empty` does nothing",
+                "take one of them out",
             )
         return self
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from connector.mapping.conditions import Condition
-from connector.mapping.fields import BadValue, FieldValue, fill
+from connector.mapping.fields import BadValue, FieldValue, LeftOut, fill, fill_what_can_be
 from connector.mapping.paths import Reading
 from connector.mapping.rules import MatchForm
 from connector.mapping.transforms import TransformFailed
@@ -14,6 +16,7 @@ from connector.model.consent import Subscription
 from connector.model.operation import ID_FIELD, MATCHED_BY, Match, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.model.plan import Note
 
 # The subscriptions of the event's person at a provider that run, and whether the ledger knows each as active.
 Active = Callable[[str], Sequence[tuple[Subscription, bool]]]
@@ -22,9 +25,11 @@ Active = Callable[[str], Sequence[tuple[Subscription, bool]]]
 class Unfit(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
     """An operation that cannot be made from this event; the message never holds its data."""
 
-    def __init__(self, reason: Reason, why: str) -> None:
+    def __init__(self, reason: Reason, why: str, consent_alone: RecordWrite | None = None) -> None:
+        """`consent_alone`: what of the operation can be made, and does not wait for the rest."""
         super().__init__(why)
         self.reason = reason
+        self.consent_alone = consent_alone
 
 
 class Skipped(Exception):  # noqa: N818 - the same.
@@ -39,6 +44,10 @@ class CompiledItem(Protocol):
         """`upsert Contact`."""
 
     @property
+    def sink(self) -> str:
+        """The CRM or provider that it is for."""
+
+    @property
     def when(self) -> Condition | None:
         """The item's own conditions."""
 
@@ -46,8 +55,11 @@ class CompiledItem(Protocol):
     def values(self) -> tuple[FieldValue, ...]:
         """All its values, for people."""
 
-    def make(self, reading: Reading, active: Active) -> Sequence[Operation]:
-        """The operations for an event that meets the conditions; raises Unfit or Skipped."""
+    def make(self, reading: Reading, active: Active, left_out: list[Note]) -> Sequence[Operation]:
+        """The operations for an event that meets the conditions; raises Unfit or Skipped.
+
+        A field that may be left out, and whose value cannot be made, is noted in `left_out`.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +95,7 @@ class WriteItem:
         name = self.key.name
         return None if name == ID_FIELD or name.startswith(MATCHED_BY) else name
 
-    def make(self, reading: Reading, _active: Active) -> Sequence[Operation]:
+    def make(self, reading: Reading, _active: Active, left_out: list[Note]) -> Sequence[Operation]:
         """One write."""
         try:
             key = self.key.get(reading)
@@ -94,10 +106,29 @@ class WriteItem:
                 raise Skipped(f"{self.key.name} has no value")
             raise Unfit(Reason.MISSING_KEY, f"{self.key.name} has no value ({self.key.source})")
         match = None if self.match is None else self._match(self.match, reading)
+        failed: LeftOut = []
         try:
-            written, created = fill(self.set, reading), fill(self.create, reading) if self.create else {}
+            written, created = (
+                fill(self.set, reading, failed),
+                fill(self.create, reading, failed) if self.create else {},
+            )
         except BadValue as bad:
-            raise Unfit(Reason.BAD_VALUE, str(bad)) from None
+            raise Unfit(Reason.BAD_VALUE, str(bad), self._consent_alone(key, match, reading)) from None
+        if failed:
+            left_out += [Note(rule=self.rule, operation=self.label, field=name, why=why) for name, why in failed]
+        return (self._write(key, match, written, created),)
+
+    def _consent_alone(self, key: Any, match: Match | None, reading: Reading) -> RecordWrite | None:
+        """The consent fields of a write that cannot be made; None where the opt-out flag itself cannot be."""
+        written, created = fill_what_can_be(self.set, reading), fill_what_can_be(self.create, reading)
+        if self.flag is not None and self.flag not in written and self.flag not in created:
+            return None
+        write = self._write(key, match, written, created)
+        if write.consent and not (written.keys() | created.keys()) - set(write.consent):
+            return replace(write, consent_only=True)
+        return write.consent_alone()
+
+    def _write(self, key: Any, match: Match | None, written: dict[str, Any], created: dict[str, Any]) -> RecordWrite:
         consent: tuple[str, ...] = ()
         clears = False
         if self.consent:
@@ -105,20 +136,18 @@ class WriteItem:
             flag = self.flag
             if flag is not None and flag in consent:
                 clears = fold(text(written[flag] if flag in written else created[flag])) != self.opted_out
-        return (
-            RecordWrite(
-                sink=self.sink,
-                object=self.object,
-                key_field=self.key.name,
-                key=key if key.__class__ is str else text(key),
-                set=written,
-                create=created,
-                may_create=self.may_create,
-                consent=consent,
-                clears_flag=clears,
-                match=match,
-                rule=self.rule,
-            ),
+        return RecordWrite(
+            sink=self.sink,
+            object=self.object,
+            key_field=self.key.name,
+            key=key if key.__class__ is str else text(key),
+            set=written,
+            create=created,
+            may_create=self.may_create,
+            consent=consent,
+            clears_flag=clears,
+            match=match,
+            rule=self.rule,
         )
 
     def _match(self, form: MatchForm, reading: Reading) -> Match:
@@ -152,7 +181,7 @@ class CommandItem:
         """What the command says."""
         return tuple(one for one in (self.phone, self.short_number, self.keyword, self.price) if one is not None)
 
-    def make(self, reading: Reading, active: Active) -> Sequence[Operation]:
+    def make(self, reading: Reading, active: Active, _left_out: list[Note]) -> Sequence[Operation]:
         """A command for each subscription that is meant."""
         phone = self._phone(reading)
         price = self._price(reading)

@@ -4,7 +4,7 @@ from typing import Any
 
 from connector.mapping.conditions import compile_when
 from connector.mapping.context import Context, Findings, Where
-from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single
+from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single, required
 from connector.mapping.items import CommandItem, CompiledItem, WriteItem
 from connector.mapping.matches import check_match
 from connector.mapping.rules import Command, Rule, Update, Upsert
@@ -84,8 +84,8 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
         sink=sink,
         object=name,
         key=key,
-        set=compile_fields(item.set, (*where, "set"), findings),
-        create=compile_fields(create, (*where, "create"), findings),
+        set=_with_flag(compile_fields(item.set, (*where, "set"), findings), flag),
+        create=_with_flag(compile_fields(create, (*where, "create"), findings), flag),
         may_create=is_upsert and item.id is None and (item.match is None or item.match.none is IfNone.CREATE),
         skip_missing=item.if_missing == "skip",
         consent=consent,
@@ -94,6 +94,13 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
         match=item.match,
         parents=_parents({**create, **item.set}),
     )
+
+
+def _with_flag(fields: tuple[FieldValue, ...], flag: str | None) -> tuple[FieldValue, ...]:
+    """The fields; a flag whose value cannot be made is never left out with a note alone."""
+    if flag is None:
+        return fields
+    return tuple(required(one, may_be_missing=True) if one.name == flag else one for one in fields)
 
 
 def _parents(fields: dict[str, Any]) -> tuple[tuple[str, str | None], ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.mapping.context import Where
-from connector.mapping.fields import STEPS
+from connector.mapping.fields import SETTINGS, STEPS
 from connector.mapping.forms import Plain, Transform
 from connector.mapping.paths import BadPath, Path, parse_path
 from connector.mapping.templates import Part, Template, parse_template, render
@@ -75,7 +75,7 @@ def _chain(form: Transform, where: Where) -> Yield:
     free, longest, kind = any(path.root in FREE for path in paths), None, _kind(paths)
     for word in form.order:
         argument, here = getattr(form, word, None), (*where, word)
-        if argument is None or word in {"otherwise", "when_empty"}:
+        if argument is None or word in SETTINGS:
             continue
         if word == "default":
             default = _plain(argument, here)

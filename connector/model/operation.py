@@ -77,6 +77,7 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
     clears_flag: bool = False  # it takes back an opt-out flag: the sink reads the record again just before
     match: Match | None = None
     rule: str = ""  # file: rule, for people
+    consent_only: bool = False  # of `create` only what the CRM requires of a new record goes out
 
     repeat = Repeat.SAFE
 
@@ -93,6 +94,25 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
     def at(self, record_id: str, fields: Fields) -> "RecordWrite":
         """The same to a record that is there, by its Id, with these fields."""
         return replace(self, key_field=ID_FIELD, key=record_id, set=fields, create={}, match=None, may_create=False)
+
+    def consent_alone(self) -> "RecordWrite | None":
+        """The write with the fields that bear consent alone; None where it has none of these, or no others.
+
+        What the CRM requires of a new record goes along where the record must be made for it.
+        """
+        bearing = set(self.consent)
+        others = {
+            name: value for fields in (self.create, self.set) for name, value in fields.items() if name not in bearing
+        }
+        if not bearing or not others or self.consent_only:
+            return None
+        at_creation = {name: value for name, value in self.create.items() if name in bearing}
+        return replace(
+            self,
+            set={name: value for name, value in self.set.items() if name in bearing},
+            create={**others, **at_creation} if self.may_create else {},
+            consent_only=True,
+        )
 
     @property
     def parents(self) -> tuple[Parent, ...]:
