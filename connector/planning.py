@@ -164,6 +164,33 @@ def units_of(operations: Sequence[Operation]) -> dict[str, tuple[Operation, ...]
     return {sink: tuple(several) for sink, several in sinks.items()}
 
 
+def lacking(wanted: Sequence[Operation], known: Sequence[Operation]) -> list[Operation]:
+    """What of a plan is in none of the known operations. Of a record that these write, only the other fields.
+
+    A known write of the consent fields alone bears in `create` what it wrote to a record that it made (see as_done()).
+    """
+    commands = {_command(one) for one in known if isinstance(one, ServiceCommand)}
+    writes: dict[tuple[str, str, str], list[RecordWrite]] = {}
+    for one in known:
+        if isinstance(one, RecordWrite):
+            writes.setdefault(one.record, []).append(one)
+    left: list[Operation] = []
+    for one in wanted:
+        if isinstance(one, ServiceCommand):
+            left += [] if _command(one) in commands else [one]
+            continue
+        rest = one
+        for other in writes.get(one.record, ()):
+            rest = rest.without(other)
+        if rest.set or rest.create or rest is one:
+            left.append(rest)
+    return left
+
+
+def _command(one: ServiceCommand) -> tuple[str, str, str, str]:
+    return one.action, one.phone.e164, one.short_number, one.keyword
+
+
 def plan_in_order(
     batch: Sequence[tuple[int, Event]],
     rules: Ruleset,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.delivery.batch import Fold, fold, rounds
 from connector.delivery.transport import Client
@@ -29,12 +30,43 @@ class Beside(Struct, frozen=True):
     record_ids: Sequence[str]
 
 
+class Apart(Struct, frozen=True):
+    """The consent fields of an operation (its index) went out without the rest, whose outcome is that of the operation."""
+
+    index: int
+    write: RecordWrite
+    outcome: Delivered
+
+
+# What may be the fault of a field, or of a parent, that has nothing to do with consent.
+PERHAPS_ANOTHER_FIELD = frozenset(
+    {
+        Reason.FIELD_REQUIRED,
+        Reason.VALIDATION,
+        Reason.TOO_LONG,
+        Reason.PICKLIST,
+        Reason.BAD_VALUE,
+        Reason.DUPLICATE_RECORD,
+        Reason.AMBIGUOUS_KEY,
+        Reason.RECORD_DELETED,
+        Reason.NO_ACCESS,
+        Reason.CONFIGURATION,
+        Reason.PARENT_MISSING,
+        Reason.PARENT_WAITING,
+        Reason.PARENT_FAILED,
+        Reason.UNKNOWN,
+        Reason.BUG,
+    }
+)
+
+
 class Sent(Struct, frozen=True):
     """What became of a batch: an outcome for each operation, in order, and the records that were written."""
 
     outcomes: Sequence[Outcome]
     written: Sequence[Written]
     beside: Sequence[Beside] = ()
+    apart: Sequence[Apart] = ()
 
 
 async def send(
@@ -54,7 +86,10 @@ async def send(
     batch = _Batch(sink, client, operations, shadow_of, gone_of, remembered_of, record_of)
     await batch.send()
     return Sent(
-        [outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes], batch.written, tuple(batch.beside)
+        [outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes],
+        batch.written,
+        tuple(batch.beside),
+        tuple(batch.apart),
     )
 
 
@@ -73,6 +108,10 @@ class _Batch:
     ) -> None:
         self.outcomes: list[Outcome | None] = [None] * len(operations)
         self.written: list[Written] = []
+        self.apart: list[Apart] = []
+        self._whole: dict[
+            int, Delivered
+        ] = {}  # of operations that bear consent alone, folded with one that was not done
         self.beside: list[Beside] = []
         self._sink = sink
         self._client = client
@@ -87,7 +126,7 @@ class _Batch:
         folds = fold(self._operations)
         broken: list[Fold] = []
         orphans: list[Fold] = []
-        for one, outcome in zip(folds, await self._write(folds), strict=True):
+        for one, outcome in zip(folds, await self._write_apart(folds), strict=True):
             # What a person must decide of the record concerns all its parts.
             guilty = isinstance(outcome, Rejected) and outcome.reason is not Reason.NEEDS_PERSON
             if guilty and len(one.parts) > 1:
@@ -97,6 +136,8 @@ class _Batch:
             if isinstance(outcome, Rejected) and outcome.reason is Reason.PARENT_FAILED:
                 orphans.append(one)
         await self._send_parts(rounds(broken), orphans)
+        for part, answer in self._whole.items():
+            self.outcomes[part] = answer
 
     async def _send_parts(self, turns: Sequence[Sequence[tuple[Fold, int]]], orphans: Sequence[Fold]) -> None:
         children = _children(turns, orphans)
@@ -113,11 +154,38 @@ class _Batch:
                     )
                 else:
                     ready.append((child, child))
-            answers = await self._write([single for _, single in ready])
+            answers = await self._write_apart([single for _, single in ready])
             for (whole, single), outcome in zip(ready, answers, strict=True):
                 self._note(single, outcome)
                 if isinstance(outcome, Retry):
                     stuck.add(id(whole))
+
+    async def _write_apart(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
+        """Write them; what bears consent and fails, perhaps for another field, goes out once more with the consent fields alone."""
+        outcomes = list(await self._write(folds))
+        alone = {
+            place: Fold(write, one.parts)
+            for place, (one, outcome) in enumerate(zip(folds, outcomes, strict=True))
+            if isinstance(outcome, Rejected | Retry) and (write := _consent_alone(one, outcome)) is not None
+        }
+        answers = await self._write(list(alone.values()))
+        for (place, one), answer in zip(alone.items(), answers, strict=True):
+            if isinstance(answer, Delivered):
+                self._note(one, answer)
+                self._note_apart(one.parts, answer)
+            outcomes[place] = together_with(outcomes[place], answer)
+        return outcomes
+
+    def _note_apart(self, parts: Sequence[int], answer: Delivered) -> None:
+        """The consent fields of all parts of a write are delivered."""
+        for part in parts:
+            operation = self._operations[part]
+            assert isinstance(operation, RecordWrite)  # noqa: S101 - only record writes bear consent.
+            write = operation.consent_alone()
+            if write is not None:
+                self.apart.append(Apart(part, write, answer))
+            elif operation.consent:
+                self._whole[part] = answer
 
     def _note(self, one: Fold, outcome: Outcome) -> None:
         for part in one.parts:
@@ -174,6 +242,26 @@ class _Batch:
         for half in (again[:middle], again[middle:]):
             answers.update(zip(half, await self._write([folds[index] for index in half]), strict=True))
         return [answers[index] for index in range(len(folds))]
+
+
+def _consent_alone(one: Fold, outcome: Rejected | Retry) -> RecordWrite | None:
+    """What of a refused write goes out without the rest. Of a refused fold, the parts are sent singly first."""
+    if (len(one.parts) > 1 and isinstance(outcome, Rejected)) or outcome.reason not in PERHAPS_ANOTHER_FIELD:
+        return None
+    if not isinstance(one.operation, RecordWrite):
+        return None
+    return one.operation.consent_alone()
+
+
+def together_with(outcome: Outcome, alone: Outcome) -> Outcome:
+    """The outcome of an operation that was refused, when its consent fields were sent alone."""
+    assert isinstance(outcome, Rejected | Retry)  # noqa: S101 - nothing else is sent once more.
+    if isinstance(alone, Retry):
+        return alone
+    told = f"{outcome.field}: {outcome.detail}" if isinstance(outcome, Rejected) and outcome.field else outcome.detail
+    if isinstance(alone, Rejected):
+        return replace(outcome, detail=f"{told}; the consent fields alone were refused too: {alone.detail}")
+    return replace(outcome, detail=f"{told}; the consent fields went out without the rest")
 
 
 def _children(

@@ -52,8 +52,7 @@ def intents(
             except Skipped:
                 continue
             except Unfit as unfit:
-                if unfit.consent_alone is not None:
-                    operations.append(unfit.consent_alone)
+                operations += unfit.possible
                 detail = f"{rule.label}: {item.label}: {unfit}"
                 unmade.append(Unmade(sink=item.sink, rule=rule.label, reason=unfit.reason, detail=detail))
     return Intents(

@@ -25,11 +25,11 @@ Active = Callable[[str], Sequence[tuple[Subscription, bool]]]
 class Unfit(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
     """An operation that cannot be made from this event; the message never holds its data."""
 
-    def __init__(self, reason: Reason, why: str, consent_alone: RecordWrite | None = None) -> None:
-        """`consent_alone`: what of the operation can be made, and does not wait for the rest."""
+    def __init__(self, reason: Reason, why: str, possible: Sequence[Operation] = ()) -> None:
+        """`possible`: what of the operation can be made, and must not wait for the rest."""
         super().__init__(why)
         self.reason = reason
-        self.consent_alone = consent_alone
+        self.possible = possible
 
 
 class Skipped(Exception):  # noqa: N818 - the same.
@@ -106,27 +106,23 @@ class WriteItem:
                 raise Skipped(f"{self.key.name} has no value")
             raise Unfit(Reason.MISSING_KEY, f"{self.key.name} has no value ({self.key.source})")
         match = None if self.match is None else self._match(self.match, reading)
-        failed: LeftOut = []
+        without: LeftOut = []
         try:
-            written, created = (
-                fill(self.set, reading, failed),
-                fill(self.create, reading, failed) if self.create else {},
-            )
+            written = fill(self.set, reading, without)
+            created = fill(self.create, reading, without) if self.create else {}
         except BadValue as bad:
             raise Unfit(Reason.BAD_VALUE, str(bad), self._consent_alone(key, match, reading)) from None
-        if failed:
-            left_out += [Note(rule=self.rule, operation=self.label, field=name, why=why) for name, why in failed]
+        if without:
+            left_out += [Note(rule=self.rule, operation=self.label, field=name, why=why) for name, why in without]
         return (self._write(key, match, written, created),)
 
-    def _consent_alone(self, key: Any, match: Match | None, reading: Reading) -> RecordWrite | None:
-        """The consent fields of a write that cannot be made; None where the opt-out flag itself cannot be."""
+    def _consent_alone(self, key: Any, match: Match | None, reading: Reading) -> Sequence[RecordWrite]:
+        """The consent fields of a write that cannot be made; none where the opt-out flag itself cannot be."""
         written, created = fill_what_can_be(self.set, reading), fill_what_can_be(self.create, reading)
-        if self.flag is not None and self.flag not in written and self.flag not in created:
-            return None
         write = self._write(key, match, written, created)
-        if write.consent and not (written.keys() | created.keys()) - set(write.consent):
-            return replace(write, consent_only=True)
-        return write.consent_alone()
+        if not write.consent or self.flag not in {None, *written, *created}:
+            return ()
+        return (write.consent_alone() or replace(write, consent_only=True),)
 
     def _write(self, key: Any, match: Match | None, written: dict[str, Any], created: dict[str, Any]) -> RecordWrite:
         consent: tuple[str, ...] = ()

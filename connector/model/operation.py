@@ -1,6 +1,6 @@
 """An operation: one thing that a sink is asked to do. A unit is the operations of one event for one sink."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -112,6 +112,30 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
             set={name: value for name, value in self.set.items() if name in bearing},
             create={**others, **at_creation} if self.may_create else {},
             consent_only=True,
+        )
+
+    def as_done(self, *, created: bool, left_out: Container[str]) -> "RecordWrite":
+        """A write of the consent fields alone as it was done: `create` holds what was written to a record that it made."""
+        made = {name: value for name, value in self.create.items() if created and name not in left_out}
+        return replace(self, create=made)
+
+    def without(self, other: "RecordWrite") -> "RecordWrite":
+        """What is left of the write when the other one of the same record is done.
+
+        Where the other one has made the record for the consent fields alone, what was only for a new record is written to it now.
+        """
+        written = {*other.set, *other.create}
+        create = {name: value for name, value in self.create.items() if name not in written}
+        made_by_other = other.consent_only and bool(other.create)
+        return replace(
+            self,
+            set={
+                **(create if made_by_other else {}),
+                **{name: value for name, value in self.set.items() if name not in written},
+            },
+            create={} if made_by_other else create,
+            consent=tuple(name for name in self.consent if name not in written),
+            clears_flag=self.clears_flag and written.isdisjoint(self.consent),
         )
 
     @property

@@ -1,7 +1,7 @@
 """A batch of stored events → the plans as the store takes them: units by sink and lane, and what is parked."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from connector.consent.guard import carries_opt_out
 from connector.consent.merges import MERGED
@@ -64,6 +64,7 @@ class Planner:
 
     def _lay(self, event_id: int, event: Event, done: Plan, version: str) -> Planned:
         parked = event.batch in self._parked
+        unmade = {one.sink: one for one in reversed(done.unmade)}  # of several for one sink the first tells
         units = tuple(
             NewUnit(
                 sink=sink,
@@ -71,8 +72,9 @@ class Planner:
                 operations=operations,
                 urgent=done.overtakes and any(carries_opt_out(one, Verdict.OPT_OUT) for one in operations),
                 parked=parked and any(isinstance(one, ServiceCommand) for one in operations),
+                unmade=unmade.get(sink),
             )
-            for sink, operations in units_of(done.operations).items()
+            for sink, operations in (dict.fromkeys(unmade, ()) | units_of(done.operations)).items()
         )
         return Planned(
             event_id=event_id,
@@ -82,7 +84,8 @@ class Planner:
             mapping=version,
             units=units,
             decisions=done.decisions,
-            answers=self._said_so_itself(event, done),
+            answers=(*self._said_so_itself(event, done), *_refused(units, done)),
+            left_out=done.left_out,
         )
 
     @staticmethod
@@ -91,6 +94,15 @@ class Planner:
         if not any(decision.word is Verdict.OPT_OUT for decision in done.decisions):
             return ()
         return (SideAnswer(sink=event.provider, phase=Phase.CONFIRMED, detail="it came from there"),)
+
+
+def _refused(units: Sequence[NewUnit], done: Plan) -> Iterator[SideAnswer]:
+    """Sinks for which nothing of an opt-out could be planned: it stays open, and the ledger says why."""
+    if not done.unmade or not any(decision.word is Verdict.OPT_OUT for decision in done.decisions):
+        return
+    for unit in units:
+        if unit.unmade is not None and not any(carries_opt_out(one, Verdict.OPT_OUT) for one in unit.operations):
+            yield SideAnswer(sink=unit.sink, phase=Phase.FAILED, detail=unit.unmade.detail)
 
 
 def _plannable(stored: Sequence[StoredEvent], open_polls: Collection[str]) -> list[tuple[int, Event]]:

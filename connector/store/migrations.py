@@ -196,6 +196,22 @@ STOPS_AND_CAUSES = (
 CALLS = "CREATE TABLE calls (crm TEXT, hour INTEGER, n INTEGER NOT NULL, PRIMARY KEY (crm, hour)) WITHOUT ROWID"
 
 
+UNMADE_AND_NOTES = (
+    # What of a unit's event could not be planned for its sink: a dead letter, when all else of the unit is delivered.
+    "ALTER TABLE units ADD COLUMN unmade TEXT",
+    # Fields that were left out because their values could not be made; the first of an event has the number 0.
+    """CREATE TABLE notes (
+        event_id INTEGER NOT NULL REFERENCES inbox (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        rule TEXT NOT NULL,
+        operation TEXT NOT NULL,
+        field TEXT NOT NULL,
+        why TEXT NOT NULL,
+        PRIMARY KEY (event_id, number)
+    ) WITHOUT ROWID""",
+)
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to the newest form; each step is one transaction together with the note that it was done."""
     # It costs ten megabytes and a tenth of a second, and only a start needs it.
@@ -221,5 +237,10 @@ def migrate(connection: sqlite3.Connection) -> None:
     @migrations()
     def m004_calls(db: Any) -> None:
         db.conn.execute(CALLS)
+
+    @migrations()
+    def m005_unmade_operations_and_notes(db: Any) -> None:
+        for statement in UNMADE_AND_NOTES:
+            db.conn.execute(statement)
 
     migrations.apply(Database(connection, execute_plugins=False))

@@ -4,6 +4,7 @@ import sqlite3
 
 from connector.model.event import Event
 from connector.model.lifecycle import EventState
+from connector.store.notes import drop_notes
 from connector.store.questions import Question, open_questions, row_of
 
 REPLAYABLE = {EventState.UNREADABLE, EventState.UNMATCHED, EventState.IGNORED, EventState.DEAD}
@@ -42,6 +43,7 @@ def replay(
             raise ValueError(f"event {event_id} came again since and was understood: see event {twin[0]}")
         msisdn = event.msisdn.e164 if event.msisdn else None
         connection.execute(READ_ANEW, (event.key, event.shape, event.verdict.value, msisdn, document, event_id))
+    drop_notes(connection, event_id)
     connection.execute(
         "UPDATE inbox SET state = 'pending', detail = NULL, reason = NULL, mapping = NULL WHERE id = ?", (event_id,)
     )

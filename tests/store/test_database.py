@@ -135,6 +135,7 @@ async def test_tables_are_made_once(tmp_path):
         "m002_gone_records_and_pointers",
         "m003_stops_and_causes",
         "m004_calls",
+        "m005_unmade_operations_and_notes",
     ]
     await store.close()
 

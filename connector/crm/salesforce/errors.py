@@ -52,7 +52,7 @@ def judge(code: str, message: str, *, key_field: str = "", fields: Sequence[str]
     if reason is Reason.NO_ACCESS and fields:
         # It is not the record that the integration user may not touch, but a field of all records.
         reason = Reason.CONFIGURATION
-    field = _guilty_field(message, fields) if reason is Reason.CONFIGURATION else ""
+    field = _guilty_field(message, fields) if reason is Reason.CONFIGURATION else next(iter(fields), "")
     return Rejected(reason=reason, detail=detail, code=code, field=field)
 
 

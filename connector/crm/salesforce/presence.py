@@ -114,6 +114,7 @@ class Keys:
         self._described: dict[str, frozenset[str]] = {}  # the unique fields of each object, case-folded
         self._merged: dict[tuple[str, str], frozenset[str] | None] = {}  # case-folded; None: too many to keep
         self._unanswered: Counter[str] = Counter()
+        self._required: dict[str, frozenset[str]] = {}  # what a new record of each object needs, case-folded
 
     def stances(
         self, writes: Mapping[int, RecordWrite], tasks: Sequence[Task], found: Container[int]
@@ -151,6 +152,22 @@ class Keys:
                     return merged
                 self._merged[name, key_field] = merged
         return None
+
+    def learn_required(self, names: Iterable[str]) -> Exchange[Retry | None]:
+        """Ask what new records of these objects need. Retry where Salesforce does not tell."""
+        for name in sorted(set(names) - self._required.keys()):
+            fields = yield from fields_of(self._api, name)
+            if isinstance(fields, Retry):
+                return fields
+            needed = [field for field in fields.values() if field.required]
+            self._required[name] = frozenset(
+                one.casefold() for field in needed for one in (field.name, field.relationship) if one
+            )
+        return None
+
+    def is_required(self, object_name: str, field: str) -> bool:
+        """Whether a new record needs the field, of an object that was asked about."""
+        return field.casefold() in self._required.get(object_name, ())
 
     def _stance(self, write: RecordWrite, task: Task) -> Stance:
         by_id = write.key_field == ID_FIELD

@@ -82,6 +82,7 @@ class SalesforceSink:
         if isinstance(stances, Retry):
             outcomes |= dict.fromkeys(open_writes, stances)
             return [outcomes[index] for index in range(len(tasks))]
+        yield from self._learn_required(open_writes, outcomes)
         batch = Batch(tasks, writes, family, outcomes, dict(matching.found))
         detours = Detours(self._api, writes, partial(self._make, batch), policy=self._policy, columns=self._columns)
         hunt = self._suspects.hunt()
@@ -96,6 +97,13 @@ class SalesforceSink:
         self._composite = sending.composite
         yield from matching.conclude(outcomes, self.write)
         return [outcomes[index] for index in range(len(tasks))]
+
+    def _learn_required(self, writes: Mapping[int, RecordWrite], outcomes: dict[int, Outcome]) -> Exchange[None]:
+        """Of writes that go out with the consent fields alone: what else they need where they make their record."""
+        least = {index: one for index, one in writes.items() if one.consent_only and one.create}
+        trouble = yield from self._keys.learn_required(one.object for one in least.values())
+        if trouble is not None:
+            outcomes |= dict.fromkeys(least, trouble)
 
     def prepare(self, keys: Sequence[tuple[str, str]]) -> Exchange[None]:
         """Learn of these keys (object, external ID) what the first batch would have to ask."""
@@ -205,8 +213,12 @@ class SalesforceSink:
         if found is None and (by_id or not write.may_create):
             detail = f"{write.object} has no record with this {write.key_field}"
             return Rejected(reason=Reason.RECORD_MISSING, detail=detail)
-        fields = {**write.create, **write.set} if found is None else dict(write.set)
         left_out: tuple[str, ...] = ()
+        if found is None and write.consent_only:
+            left_out = tuple(name for name in write.create if not self._needed(write, name))
+        fields = {**write.create, **write.set} if found is None else dict(write.set)
+        for name in left_out:
+            del fields[name]
         if found is not None and write.clears_flag and self._set_by_a_person(task, write, found):
             left_out = tuple(name for name in write.consent if name in fields)
             fields = {name: value for name, value in fields.items() if name not in left_out}
@@ -236,6 +248,10 @@ class SalesforceSink:
             insert=stance is Stance.NEW,
             assumed=stance is Stance.KNOWN,
         )
+
+    def _needed(self, write: RecordWrite, name: str) -> bool:
+        """Whether a write of the consent fields alone makes its record with this field."""
+        return name in write.consent or self._keys.is_required(write.object, name)
 
     def _set_by_a_person(self, task: Task, write: RecordWrite, found: Found) -> bool:
         """Whether the record says opted out now and the shadow does not: somebody has set it since we last looked."""
