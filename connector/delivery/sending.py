@@ -1,6 +1,6 @@
 """One batch to one sink: fold, send, send the parts of refused folds singly, and one outcome for each operation."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -161,31 +161,41 @@ class _Batch:
                     stuck.add(id(whole))
 
     async def _write_apart(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
-        """Write them; what bears consent and fails, perhaps for another field, goes out once more with the consent fields alone."""
+        """Write them; what bears consent and fails, perhaps for another field, goes out at once with the consent fields alone.
+
+        Where one of these is to blame, the opt-out flag goes out by itself.
+        """
         outcomes = list(await self._write(folds))
-        alone = {
-            place: Fold(write, one.parts)
-            for place, (one, outcome) in enumerate(zip(folds, outcomes, strict=True))
-            if isinstance(outcome, Rejected | Retry) and (write := _consent_alone(one, outcome)) is not None
-        }
-        answers = await self._write(list(alone.values()))
-        for (place, one), answer in zip(alone.items(), answers, strict=True):
-            if isinstance(answer, Delivered):
-                self._note(one, answer)
-                self._note_apart(one.parts, answer)
+        alone: dict[int, Outcome] = {}
+        refused = _narrowed(enumerate(zip(folds, outcomes, strict=True)))
+        while refused:
+            answers = await self._write(list(refused.values()))
+            alone |= zip(refused, answers, strict=True)
+            for place, one in refused.items():
+                if isinstance(answer := alone[place], Delivered):
+                    self._note(one, answer)
+                    self._note_apart(one, answer)
+            refused = _narrowed((place, (one, alone[place])) for place, one in refused.items())
+        for place, answer in alone.items():
             outcomes[place] = together_with(outcomes[place], answer)
         return outcomes
 
-    def _note_apart(self, parts: Sequence[int], answer: Delivered) -> None:
-        """The consent fields of all parts of a write are delivered."""
-        for part in parts:
+    def _note_apart(self, one: Fold, answer: Delivered) -> None:
+        """These consent fields of all parts of a write are delivered."""
+        assert isinstance(one.operation, RecordWrite)  # noqa: S101 - nothing else bears consent.
+        done = set(one.operation.consent)
+        for part in one.parts:
             operation = self._operations[part]
-            assert isinstance(operation, RecordWrite)  # noqa: S101 - only record writes bear consent.
-            write = operation.consent_alone()
-            if write is not None:
-                self.apart.append(Apart(part, write, answer))
-            elif operation.consent:
+            assert isinstance(operation, RecordWrite)  # noqa: S101 - the same.
+            write = operation if operation.consent else None
+            while write is not None and not done.issuperset(
+                write.consent if write.consent_only else (*write.set, *write.create)
+            ):
+                write = write.narrowed()
+            if write is operation:
                 self._whole[part] = answer
+            elif write is not None:
+                self.apart.append(Apart(part, write, answer))
 
     def _note(self, one: Fold, outcome: Outcome) -> None:
         for part in one.parts:
@@ -244,13 +254,17 @@ class _Batch:
         return [answers[index] for index in range(len(folds))]
 
 
-def _consent_alone(one: Fold, outcome: Rejected | Retry) -> RecordWrite | None:
-    """What of a refused write goes out without the rest. Of a refused fold, the parts are sent singly first."""
-    if (len(one.parts) > 1 and isinstance(outcome, Rejected)) or outcome.reason not in PERHAPS_ANOTHER_FIELD:
-        return None
-    if not isinstance(one.operation, RecordWrite):
-        return None
-    return one.operation.consent_alone()
+def _narrowed(answered: Iterable[tuple[int, tuple[Fold, Outcome]]]) -> dict[int, Fold]:
+    """Of refused writes (by place), what goes out without the rest. Of a refused fold, the parts are sent singly first."""
+    narrowed: dict[int, Fold] = {}
+    for place, (one, outcome) in answered:
+        if not isinstance(outcome, Rejected | Retry) or outcome.reason not in PERHAPS_ANOTHER_FIELD:
+            continue
+        if isinstance(one.operation, RecordWrite) and (len(one.parts) == 1 or isinstance(outcome, Retry)):
+            write = one.operation.narrowed()
+            if write is not None:
+                narrowed[place] = Fold(write, one.parts)
+    return narrowed
 
 
 def together_with(outcome: Outcome, alone: Outcome) -> Outcome:
@@ -258,6 +272,8 @@ def together_with(outcome: Outcome, alone: Outcome) -> Outcome:
     assert isinstance(outcome, Rejected | Retry)  # noqa: S101 - nothing else is sent once more.
     if isinstance(alone, Retry):
         return alone
+    if outcome.reason is Reason.CONFIGURATION and isinstance(alone, Delivered):
+        return outcome  # its words are those of a stop, which is not about this operation alone
     told = f"{outcome.field}: {outcome.detail}" if isinstance(outcome, Rejected) and outcome.field else outcome.detail
     if isinstance(alone, Rejected):
         return replace(outcome, detail=f"{told}; the consent fields alone were refused too: {alone.detail}")

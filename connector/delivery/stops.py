@@ -158,9 +158,9 @@ def hold(operations: Sequence[Operation], stops: Sequence[Stop], now: datetime) 
         probed = {stop.key for stop in met if stop.due(now)} - tried
         if not isinstance(operation, RecordWrite):
             continue
-        consent = operation.consent_alone()
-        if consent is not None and any(stop.concerns(consent) for stop in met):
-            consent = None
+        consent = operation.narrowed()
+        while consent is not None and any(stop.concerns(consent) for stop in met):
+            consent = consent.narrowed()
         if met and not probed and (consent is not None or not operation.consent or operation.clears_flag):
             held[place] = _resting(Reason.CONFIGURATION, met[0].detail)
         elif any(_name(parent) in parents for parent in operation.parents):

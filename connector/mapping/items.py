@@ -122,14 +122,17 @@ class WriteItem:
         write = self._write(key, match, written, created)
         if not write.consent or self.flag not in {None, *written, *created}:
             return ()
-        return (write.consent_alone() or replace(write, consent_only=True),)
+        alone = write if set(write.consent) == {*written, *created} else write.narrowed()
+        return () if alone is None else (replace(alone, consent_only=True),)
 
     def _write(self, key: Any, match: Match | None, written: dict[str, Any], created: dict[str, Any]) -> RecordWrite:
         consent: tuple[str, ...] = ()
         clears = False
         if self.consent:
-            consent = tuple(name for name in (*written, *created) if name in self.consent)
             flag = self.flag
+            consent = tuple(name for name in (*written, *created) if name in self.consent)
+            if flag in consent and flag != consent[0]:
+                consent = (flag, *(name for name in consent if name != flag))
             if flag is not None and flag in consent:
                 clears = fold(text(written[flag] if flag in written else created[flag])) != self.opted_out
         return RecordWrite(

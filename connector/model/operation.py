@@ -73,7 +73,9 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
     set: Fields = field(default_factory=dict)
     create: Fields = field(default_factory=dict)  # only when the record is new
     may_create: bool = True  # False for `update:`
-    consent: tuple[str, ...] = ()  # those of its fields that bear consent (`consent_fields` in the config)
+    consent: tuple[
+        str, ...
+    ] = ()  # those of its fields that bear consent (`consent_fields` in the config), the flag first
     clears_flag: bool = False  # it takes back an opt-out flag: the sink reads the record again just before
     match: Match | None = None
     rule: str = ""  # file: rule, for people
@@ -95,24 +97,25 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
         """The same to a record that is there, by its Id, with these fields."""
         return replace(self, key_field=ID_FIELD, key=record_id, set=fields, create={}, match=None, may_create=False)
 
-    def consent_alone(self) -> "RecordWrite | None":
-        """The write with the fields that bear consent alone; None where it has none of these, or no others.
+    def narrowed(self) -> "RecordWrite | None":
+        """The write with less beside the opt-out: the consent fields alone, or of these the first alone. None where there is no less.
 
         What the CRM requires of a new record goes along where the record must be made for it.
         """
-        bearing = set(self.consent)
-        others = {
-            name: value for fields in (self.create, self.set) for name, value in fields.items() if name not in bearing
-        }
-        if not bearing or not others or self.consent_only:
+        written = {**self.create, **self.set}
+        if self.consent and not self.consent_only and any(name not in self.consent for name in written):
+            kept = self.consent
+        elif len(self.consent) > 1:
+            kept = self.consent[:1]
+        else:
             return None
-        at_creation = {name: value for name, value in self.create.items() if name in bearing}
-        return replace(
-            self,
-            set={name: value for name, value in self.set.items() if name in bearing},
-            create={**others, **at_creation} if self.may_create else {},
-            consent_only=True,
-        )
+        always = {name: value for name, value in self.set.items() if name in kept}
+        at_creation = {
+            name: value
+            for name, value in written.items()
+            if name not in always and (name in kept or name not in self.consent)
+        }
+        return replace(self, set=always, create=at_creation if self.may_create else {}, consent=kept, consent_only=True)
 
     def as_done(self, *, created: bool, left_out: Container[str]) -> "RecordWrite":
         """A write of the consent fields alone as it was done: `create` holds what was written to a record that it made."""

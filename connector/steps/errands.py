@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from connector.consent.changes import is_out
-from connector.consent.guard import as_sendable, without_consent
+from connector.consent.guard import as_sendable
 from connector.delivery.conclude import Attempt, Conclusion, conclude
 from connector.delivery.sending import Apart, Sent, Written
 from connector.mapping.compile import FeedPlan
@@ -142,7 +142,10 @@ def _parted(errand: Errand, apart: Apart) -> Parted:
     """The rest of an operation of which the consent fields were written alone."""
     assert isinstance(errand.operation, RecordWrite)  # noqa: S101 - nothing else bears consent.
     done = apart.write.as_done(created=apart.outcome.created, left_out=apart.outcome.left_out)
-    return Parted(index=errand.index, done=done, rest=without_consent(errand.operation).without(done))
+    rest = replace(errand.operation.without(done), consent=(), clears_flag=False)
+    if rest.consent_only:
+        rest = replace(rest, create={}, consent_only=False)
+    return Parted(index=errand.index, done=done, rest=rest)
 
 
 def _settle(
