@@ -15,6 +15,7 @@ from connector.mapping.templates import parse_template, render
 from connector.mapping.transforms import Step, TransformFailed
 from connector.mapping.values import present, scalar, text
 from connector.model.operation import Parent
+from connector.model.text import cut, length_of
 
 NOTHING: Get = lambda _reading: None  # noqa: E731 - a value that stands for one that could not be compiled.
 
@@ -225,11 +226,13 @@ def _or(made: Made, instead: Made) -> Made:
 def _cut(get: Get, length: int) -> Get:
     """The first characters of what is a text already: the most frequent step of all, and so one of its own."""
 
-    def cut(reading: Reading) -> Any:
+    def first(reading: Reading) -> Any:
         value = get(reading)
-        return value if value is None or len(value) <= length else value[:length].rstrip() or None
+        if value is None or (len(value) <= length and (value.isascii() or length_of(value) <= length)):
+            return value
+        return cut(value, length).rstrip() or None
 
-    return cut
+    return first
 
 
 def _then(get: Get, step: Step) -> Get:

@@ -37,7 +37,7 @@ class Transform(Strict):
     otherwise: Plain = None
     """What `map` makes of all others; without it they count as missing."""
     truncate: Annotated[int, Field(ge=1, le=131_072)] | None = None
-    """The most characters that are kept."""
+    """The most characters that are kept, counted as CRMs do: an emoji counts two."""
     case: Case | None = None
     """upper, lower, or title (Each Word)."""
     part: Piece | None = None

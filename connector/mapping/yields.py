@@ -12,6 +12,7 @@ from connector.mapping.templates import Part, Template, parse_template, render
 from connector.mapping.transforms import TransformFailed
 from connector.mapping.values import present, scalar
 from connector.model.schema import FieldKind
+from connector.model.text import length_of
 
 # What a donor or a sender writes as they like. Everything else is a word of the provider's or of ours, and short.
 MESSAGE = "text"
@@ -92,7 +93,7 @@ def _chain(form: Transform, where: Where) -> Yield:
         if word == "truncate":
             longest = argument if longest is None else min(longest, argument)
         elif word == "prefix" and longest is not None:
-            longest += len(argument)
+            longest += length_of(argument)
     kept = tuple((scalar(value), place) for value, place in values if present(value) is not None)
     return Yield(values=kept, free=free, longest=longest, kind=kind)
 
