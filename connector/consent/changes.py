@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from connector.model.event import Event, Verdict, event_key
+from connector.model.event import Event, Verdict, joined_key
 from connector.model.operation import ID_FIELD, MATCHED_BY, RecordWrite
 from connector.model.phone import Phone, phone_as_written
 from connector.model.roles import ConsentFields, Feed, Row, Shadow
@@ -130,7 +130,7 @@ def read_rows(
     matched: dict[str, None] = {}  # the fields in which numbers are looked for
     for write in under_way:
         # An Id of 15 characters names the record too, and tells the cases of its letters apart.
-        told = write.key[:SHORT_ID] if write.key_field == ID_FIELD else write.key.casefold()
+        told = write.key[:SHORT_ID] if write.key_field == ID_FIELD else write.key.lower()
         places = [(write.key_field, told)]
         if write.match is not None:
             matched.update(dict.fromkeys(write.match.fields))
@@ -142,7 +142,7 @@ def read_rows(
     readings = []
     for row in rows:
         in_doubt = {name: list(values) for name, values in (no_news or {}).get(row.record_id, {}).items()}
-        names = [(name, str(row.fields.get(name) or "").casefold()) for name in feed.key_fields]
+        names = [(name, str(row.fields.get(name) or "").lower()) for name in feed.key_fields]
         phones = {phone_as_written(row.fields.get(name), region) for name in matched}
         numbers = [(MATCHED_BY, phone.e164) for phone in phones if phone is not None]
         for key in [*names, (ID_FIELD, row.record_id[:SHORT_ID]), *numbers]:
@@ -167,7 +167,7 @@ def change_event(
     """
     row, change = reading.row, reading.change
     return Event(
-        key=event_key(crm, "change", row.record_id, unique),
+        key=joined_key(crm, "change", row.record_id, unique),
         provider=crm,
         shape=CHANGED,
         action=change.action,

@@ -291,7 +291,7 @@ def _children(
 
     def add(write: Operation, index: int, number: int) -> None:
         if isinstance(write, RecordWrite):
-            parents.setdefault((write.key_field.casefold(), write.key.casefold()), []).append((index, number))
+            parents.setdefault((write.key_field.casefold(), write.key.lower()), []).append((index, number))
 
     for number, turn in enumerate(turns):
         for whole, part in turn:
@@ -302,7 +302,7 @@ def _children(
         here = child.parts[0]
         own: list[tuple[int, int]] = []
         for parent in child.operation.parents:
-            parts = parents.get((parent.key_field.casefold(), parent.key.casefold()), [])
+            parts = parents.get((parent.key_field.casefold(), parent.key.lower()), [])
             if parts:
                 own.append(max((one for one in parts if one[0] < here), default=min(parts)))
         if own:

@@ -169,7 +169,7 @@ def hold(operations: Sequence[Operation], stops: Sequence[Stop], now: datetime) 
         if place in held and consent is not None:
             alone[place] = consent
         if place in held:
-            parents.add((operation.key_field.casefold(), operation.key.casefold()))
+            parents.add((operation.key_field.casefold(), operation.key.lower()))
     return Held(operations, held, alone)
 
 
@@ -217,4 +217,4 @@ def _resting(reason: Reason, detail: str) -> Retry:
 
 
 def _name(parent: Parent) -> tuple[str, str]:
-    return parent.key_field.casefold(), parent.key.casefold()
+    return parent.key_field.casefold(), parent.key.lower()

@@ -83,6 +83,7 @@ class WriteItem:
         tuple[str, str | None], ...
     ] = ()  # relationships that it writes, with the parent's type where it is told
     match: MatchForm | None = None
+    exact: bool = False  # its key is an id of the sender, which letter case alone may tell from another
 
     @property
     def values(self) -> tuple[FieldValue, ...]:
@@ -147,6 +148,7 @@ class WriteItem:
             clears_flag=clears,
             match=match,
             rule=self.rule,
+            exact=self.exact,
         )
 
     def _match(self, form: MatchForm, reading: Reading) -> Match:

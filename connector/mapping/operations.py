@@ -4,7 +4,7 @@ from typing import Any
 
 from connector.mapping.conditions import compile_when
 from connector.mapping.context import Context, Findings, Where
-from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single, required
+from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single, is_exact, required
 from connector.mapping.items import CommandItem, CompiledItem, WriteItem
 from connector.mapping.matches import check_match
 from connector.mapping.rules import Command, Rule, Update, Upsert
@@ -92,6 +92,7 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
         flag=flag,
         opted_out=opted_out,
         match=item.match,
+        exact=item.key is not None and all(map(is_exact, item.key.values())),
         parents=_parents({**create, **item.set}),
     )
 

@@ -13,7 +13,7 @@ from connector.delivery.sending import Apart, Sent, Written
 from connector.mapping.compile import FeedPlan
 from connector.model.consent import Phase
 from connector.model.lifecycle import UnitState
-from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand
+from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand, key_of
 from connector.model.outcome import Delivered, Outcome
 from connector.model.phone import parse_phone
 from connector.model.roles import ConsentFields, Shadow
@@ -62,7 +62,7 @@ def shadow_of(operations: Sequence[Operation], store: Store) -> Callable[[Record
         if isinstance(one, RecordWrite) and one.clears_flag:
             wanted.setdefault((one.sink, one.object, one.key_field), []).append(one.key)
     known = {group: store.records.shadows_by_key(*group, keys) for group, keys in wanted.items()}
-    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
+    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(key_of(one.key_field, one.key))
 
 
 def record_of(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], str | None]:
@@ -72,7 +72,7 @@ def record_of(operations: Sequence[Operation], store: Store) -> Callable[[Record
         if isinstance(one, RecordWrite) and one.match is None and (one.create or one.clears_flag):
             wanted.setdefault((one.sink, one.object, one.key_field), set()).add(one.key)
     known = {group: store.records.record_ids(*group, list(keys)) for group, keys in wanted.items()}
-    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
+    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(key_of(one.key_field, one.key))
 
 
 def gone_of(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], str | None]:
@@ -82,7 +82,7 @@ def gone_of(operations: Sequence[Operation], store: Store) -> Callable[[RecordWr
         if isinstance(one, RecordWrite) and one.key_field != ID_FIELD:
             wanted.setdefault((one.sink, one.object, one.key_field), []).append(one.key)
     moved = {group: found for group, keys in wanted.items() if (found := store.records.moved(*group, keys))}
-    return lambda one: moved.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
+    return lambda one: moved.get((one.sink, one.object, one.key_field), {}).get(key_of(one.key_field, one.key))
 
 
 def settlements(

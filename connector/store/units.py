@@ -53,7 +53,7 @@ class Written(Struct, frozen=True, kw_only=True):
 
     object: str
     key_field: str
-    key: str  # case-folded
+    key: str  # key_of()
     field: str
 
 

@@ -100,14 +100,14 @@ class Crowd:
         self._by_phone: dict[Phone, list[Candidate]] = {}
         for one in found:
             if one.key:
-                self._by_key.setdefault(one.key.casefold(), []).append(one)
+                self._by_key.setdefault(one.key.lower(), []).append(one)
             for phone in dict.fromkeys(one.phones):
                 if phone is not None:
                     self._by_phone.setdefault(phone, []).append(one)
 
     def with_key(self, write: RecordWrite) -> Sequence[Candidate]:
         """Those that have the write's key."""
-        return self._by_key.get(write.key.casefold(), ()) if write.keyed else ()
+        return self._by_key.get(write.key.lower(), ()) if write.keyed else ()
 
     def with_number(self, match: Match) -> Sequence[Candidate]:
         """Those that have the number in any of the fields, oldest first."""

@@ -115,6 +115,9 @@ class Keys:
         self._merged: dict[tuple[str, str], frozenset[str] | None] = {}  # case-folded; None: too many to keep
         self._unanswered: Counter[str] = Counter()
         self._required: dict[str, frozenset[str]] = {}  # what a new record of each object needs, case-folded
+        self._exact: dict[
+            str, frozenset[str]
+        ] = {}  # the fields of each object that tell letter case apart, case-folded
 
     def stances(
         self, writes: Mapping[int, RecordWrite], tasks: Sequence[Task], found: Container[int]
@@ -124,6 +127,9 @@ class Keys:
         Retry where Salesforce cannot be worked with now.
         """
         asked = {index: one for index, one in writes.items() if index not in found}
+        trouble = yield from self._learn_case({one.object for one in asked.values() if one.exact and _cased(one.key)})
+        if trouble is not None:
+            return trouble
         strangers = [one for index, one in asked.items() if tasks[index].record_id is None and _matters(one)]
         trouble = yield from self.learn({(one.object, one.key_field) for one in strangers})
         if trouble is not None:
@@ -136,15 +142,14 @@ class Keys:
         """Ask about these keys (object, external ID), where they are not known. Retry where Salesforce cannot be worked with now."""
         wanted = sorted(set(keys)) if self._inserts else []
         for name in sorted({name for name, _ in wanted} - self._described.keys()):
-            fields = yield from fields_of(self._api, name)
+            fields = yield from self._describe(name)
             if not isinstance(fields, Retry):
-                self._described[name] = frozenset(field.name.casefold() for field in fields.values() if field.unique)
-            elif fields.reason is not Reason.UNEXPECTED_ANSWER:
+                continue
+            if fields.reason is not Reason.UNEXPECTED_ANSWER:
                 return fields
-            else:
-                self._unanswered[name] += 1
-                if self._unanswered[name] == TRIES:
-                    self._described[name] = frozenset()
+            self._unanswered[name] += 1
+            if self._unanswered[name] == TRIES:
+                self._described[name] = frozenset()
         for name, key_field in wanted:
             if (name, key_field) not in self._merged and self._unique(name, key_field):
                 merged = yield from self._merged_away(name, key_field)
@@ -156,14 +161,38 @@ class Keys:
     def learn_required(self, names: Iterable[str]) -> Exchange[Retry | None]:
         """Ask what new records of these objects need. Retry where Salesforce does not tell."""
         for name in sorted(set(names) - self._required.keys()):
-            fields = yield from fields_of(self._api, name)
-            if isinstance(fields, Retry):
-                return fields
-            needed = [field for field in fields.values() if field.required]
-            self._required[name] = frozenset(
-                one.casefold() for field in needed for one in (field.name, field.relationship) if one
-            )
+            trouble = yield from self._describe(name)
+            if trouble is not None:
+                return trouble
         return None
+
+    def _learn_case(self, names: Iterable[str]) -> Exchange[Retry | None]:
+        """Ask which fields of these objects tell letter case apart. Where Salesforce does not tell, none is taken to."""
+        for name in sorted(set(names) - self._exact.keys()):
+            trouble = yield from self._describe(name)
+            if trouble is not None and trouble.reason is not Reason.UNEXPECTED_ANSWER:
+                return trouble
+            self._exact.setdefault(name, frozenset())
+        return None
+
+    def _describe(self, name: str) -> Exchange[Retry | None]:
+        """Ask about an object, and keep what counts here. Retry where Salesforce does not tell."""
+        fields = yield from fields_of(self._api, name)
+        if isinstance(fields, Retry):
+            return fields
+        all_fields = fields.values()
+        self._described[name] = frozenset(field.name.casefold() for field in all_fields if field.unique)
+        self._exact[name] = frozenset(field.name.casefold() for field in all_fields if field.case_sensitive)
+        self._required[name] = frozenset(
+            one.casefold() for field in all_fields if field.required for one in (field.name, field.relationship) if one
+        )
+        return None
+
+    def tells_case(self, write: RecordWrite) -> bool:
+        """Whether nothing is lost by letter case: the key has none, or may be written in any, or its field tells it apart."""
+        if not write.exact or not _cased(write.key):
+            return True
+        return write.key_field.casefold() in self._exact.get(write.object, ())
 
     def is_required(self, object_name: str, field: str) -> bool:
         """Whether a new record needs the field, of an object that was asked about."""
@@ -175,14 +204,14 @@ class Keys:
             return Stance.ASK
         if by_id:
             return Stance.ANY
-        if task.gone is not None or not write.may_create:
+        if task.gone is not None or not write.may_create or not self.tells_case(write):
             return Stance.ASK
         if not _matters(write):
             return Stance.ANY
         if task.record_id is not None:
             return Stance.KNOWN
         merged = self._merged.get((write.object, write.key_field))
-        return Stance.ASK if merged is None or write.key.casefold() in merged else Stance.NEW
+        return Stance.ASK if merged is None or write.key.lower() in merged else Stance.NEW
 
     def _unique(self, name: str, key_field: str) -> bool:
         return key_field.casefold() in self._described.get(name, ())
@@ -201,8 +230,13 @@ class Keys:
         if isinstance(body, Failed):
             failure = decode.read_failure(body)
             return None if failure.reason is Reason.UNEXPECTED_ANSWER else failure
-        keys = frozenset(str(value_of(row, key_field)).casefold() for row in body["records"])
+        keys = frozenset(str(value_of(row, key_field)).lower() for row in body["records"])
         return keys if len(body["records"]) < QUERY_BATCH else None
+
+
+def _cased(key: str) -> bool:
+    """Whether it has letters."""
+    return key.lower() != key.upper()
 
 
 def _matters(write: RecordWrite) -> bool:

@@ -20,6 +20,8 @@ from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.roles import ConsentFields, Task
 
+CASE_TWIN = Retry(reason=Reason.HALTED, detail="a key that differs by letter case alone goes first")
+
 
 class SalesforceSink:
     """Writes to one Salesforce org. Sans I/O: whoever drives the exchanges sends the calls."""
@@ -83,6 +85,7 @@ class SalesforceSink:
             outcomes |= dict.fromkeys(open_writes, stances)
             return [outcomes[index] for index in range(len(tasks))]
         yield from self._learn_required(open_writes, outcomes)
+        outcomes |= self._case_twins(open_writes)
         batch = Batch(tasks, writes, family, outcomes, dict(matching.found))
         detours = Detours(self._api, writes, partial(self._make, batch), policy=self._policy, columns=self._columns)
         hunt = self._suspects.hunt()
@@ -97,6 +100,16 @@ class SalesforceSink:
         self._composite = sending.composite
         yield from matching.conclude(outcomes, self.write)
         return [outcomes[index] for index in range(len(tasks))]
+
+    def _case_twins(self, writes: Mapping[int, RecordWrite]) -> dict[int, Outcome]:
+        """Keys that differ by letter case alone, which the org may take for one: each is written when the one before is there."""
+        first: dict[tuple[str, str, str], int] = {}
+        unsure = {index: one for index, one in writes.items() if one.exact and not self._keys.tells_case(one)}
+        return {
+            index: CASE_TWIN
+            for index, one in unsure.items()
+            if first.setdefault((one.object, one.key_field, one.key.lower()), index) != index
+        }
 
     def _learn_required(self, writes: Mapping[int, RecordWrite], outcomes: dict[int, Outcome]) -> Exchange[None]:
         """Of writes that go out with the consent fields alone: what else they need where they make their record."""
@@ -244,6 +257,7 @@ class SalesforceSink:
             body=body,
             left_out=left_out,
             record_id=key if only_update else None,
+            key="" if only_update else key,
             allow=known is not None or only_update or self._policy(write.object) is Policy.ALLOW,
             insert=stance is Stance.NEW,
             assumed=stance is Stance.KNOWN,
