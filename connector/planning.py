@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from connector.consent.changes import NUMBER_CHANGED
 from connector.consent.decide import Ruling, decide, strongest
-from connector.consent.guard import carries_opt_out, permit
+from connector.consent.guard import ENDING, carries_opt_out, permit
 from connector.consent.merges import MERGED
 from connector.consent.reach import crms_untold, ends_subscriptions, providers_untold
 from connector.consent.standing import Standing, decisions, same, stand
@@ -22,7 +22,7 @@ from connector.mapping.items import Candidate
 from connector.model.consent import LedgerEntry, Phase, Subscription
 from connector.model.event import Event, Result, Verdict
 from connector.model.lifecycle import EventState
-from connector.model.operation import Operation, ServiceCommand
+from connector.model.operation import Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.plan import Intents, Known, Plan
 from connector.model.record_number import UNCLEAR_NUMBER
@@ -186,13 +186,15 @@ def _untold(system: str) -> str:
 def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> Plan:
     notes = [ruling.note] if ruling.note else []
     operations: list[Operation] = []
-    for operation in wanted.operations:
+    unmade = wanted.unmade if wanted.unmade and _bears_consent(wanted.possible, ruling) else ()
+    for operation in wanted.possible if unmade else wanted.operations:
         allowed, note = permit(operation, ruling, word)
-        operations.append(allowed)
+        if not (isinstance(allowed, RecordWrite) and allowed.consent_only and not allowed.consent):
+            operations.append(allowed)
         if note and note not in notes:
             notes.append(note)
     decision = ruling.decision
-    state, reason, detail = _state_of(wanted)
+    state, reason, detail = _state_of(wanted, goes_out=bool(operations))
     return Plan(
         state=state,
         operations=tuple(operations),
@@ -202,13 +204,23 @@ def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> P
         reason=reason,
         trace=wanted.trace,
         notes=tuple(notes),
+        left_out=wanted.left_out,
+        unmade=unmade,
     )
 
 
-def _state_of(wanted: Intents) -> tuple[EventState, Reason | None, str | None]:
+def _bears_consent(possible: Sequence[Operation], ruling: Ruling) -> bool:
+    """Whether what can be made of an event must not wait for what cannot: its person's consent is at stake."""
+    if ruling.decision is not None and ruling.decision.word is Verdict.OPT_OUT:
+        return True
+    return any(one.action in ENDING if isinstance(one, ServiceCommand) else bool(one.consent) for one in possible)
+
+
+def _state_of(wanted: Intents, *, goes_out: bool) -> tuple[EventState, Reason | None, str | None]:
     """What the rules make of the event: its state, a dead letter's reason, and the detail."""
     if wanted.problem is not None:
-        return EventState.DEAD, *wanted.problem
+        reason, detail = wanted.problem
+        return (EventState.DELIVERING, None, detail) if goes_out else (EventState.DEAD, reason, detail)
     if wanted.operations:
         return EventState.DELIVERING, None, None
     if wanted.ignored_by is not None:
@@ -237,6 +249,33 @@ def units_of(operations: Sequence[Operation]) -> dict[str, tuple[Operation, ...]
 def nobody_answered(_event: Event) -> Verdict | None:
     """What a person said of a text, where nobody was asked."""
     return None
+
+
+def lacking(wanted: Sequence[Operation], known: Sequence[Operation]) -> list[Operation]:
+    """What of a plan is in none of the known operations. Of a record that these write, only the other fields.
+
+    A known write of the consent fields alone bears in `create` what it wrote to a record that it made (see as_done()).
+    """
+    commands = {_command(one) for one in known if isinstance(one, ServiceCommand)}
+    writes: dict[tuple[str, str, str], list[RecordWrite]] = {}
+    for one in known:
+        if isinstance(one, RecordWrite):
+            writes.setdefault(one.record, []).append(one)
+    left: list[Operation] = []
+    for one in wanted:
+        if isinstance(one, ServiceCommand):
+            left += [] if _command(one) in commands else [one]
+            continue
+        rest = one
+        for other in writes.get(one.record, ()):
+            rest = rest.without(other)
+        if rest.set or rest.create or rest is one:
+            left.append(rest)
+    return left
+
+
+def _command(one: ServiceCommand) -> tuple[str, str, str, str]:
+    return one.action, one.phone.e164, one.short_number, one.keyword
 
 
 def plan_in_order(

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from connector.model.event import Event, Verdict, event_key
+from connector.model.event import Event, Verdict, joined_key
 from connector.model.operation import ID_FIELD, MATCHED_BY, RecordWrite
 from connector.model.record_number import NO_REGION, NumberReader, RecordNumber, known_by_key
 from connector.model.roles import ConsentFields, Feed, Row, Shadow
@@ -159,7 +159,7 @@ def read_rows(
     matched: dict[str, None] = {}  # the fields in which numbers are looked for
     for write in under_way:
         # An Id of 15 characters names the record too, and tells the cases of its letters apart.
-        told = write.key[:SHORT_ID] if write.key_field == ID_FIELD else write.key.casefold()
+        told = write.key[:SHORT_ID] if write.key_field == ID_FIELD else write.key.lower()
         places = [(write.key_field, told)]
         if write.match is not None:
             matched.update(dict.fromkeys(write.match.fields))
@@ -171,7 +171,7 @@ def read_rows(
     readings = []
     for row in rows:
         in_doubt = {name: list(values) for name, values in (no_news or {}).get(row.record_id, {}).items()}
-        names = [(name, str(row.fields.get(name) or "").casefold()) for name in feed.key_fields]
+        names = [(name, str(row.fields.get(name) or "").lower()) for name in feed.key_fields]
         country = row.fields.get(consent.country) if consent and consent.country else None
         keys = [row.fields.get(name) for name in feed.key_fields]
         phones = {known_by_key(numbers.read(row.fields.get(name), country), keys).phone for name in matched}
@@ -198,7 +198,7 @@ def change_event(
     """
     row, change = reading.row, reading.change
     return Event(
-        key=event_key(crm, "change", row.record_id, unique),
+        key=joined_key(crm, "change", row.record_id, unique),
         provider=crm,
         shape=CHANGED,
         action=change.action,

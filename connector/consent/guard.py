@@ -78,6 +78,7 @@ def as_sendable(
             consent=tuple(name for name in allowed.consent if name not in stale),
         )
     emptied = allowed is not operation and not allowed.set and not allowed.create
+    emptied |= allowed.consent_only and not allowed.consent
     return None if emptied else allowed
 
 

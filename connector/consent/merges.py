@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from connector.consent.changes import is_out
-from connector.model.event import Event, Verdict, event_key
+from connector.model.event import Event, Verdict, joined_key
 from connector.model.phone import Phone
 from connector.model.roles import ConsentFields, Row
 
@@ -84,7 +84,7 @@ def review_event(
     """The event by which a person is asked. Its key is that of the merge: the feed shows it several times."""
     row = merge.loser
     return Event(
-        key=event_key(crm, MERGED, row.record_id, f"{row.stamp:%Y%m%dT%H%M%S}"),
+        key=joined_key(crm, MERGED, row.record_id, f"{row.stamp:%Y%m%dT%H%M%S}"),
         provider=crm,
         shape=MERGED,
         action=MERGED,

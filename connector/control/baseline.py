@@ -12,7 +12,7 @@ from connector.consent.changes import CHANGED
 from connector.consent.standing import decisions, stand
 from connector.control.house import House, known, limit_of, word
 from connector.control.shown import Shown
-from connector.model.event import Event, Verdict, event_key
+from connector.model.event import Event, Verdict, joined_key
 from connector.model.operation import ServiceCommand
 from connector.model.phone import Phone
 from connector.model.plan import Plan
@@ -95,7 +95,7 @@ def _event(house: House, one: OptedOut, phone: Phone, flag: str) -> Event:
     """As if a person had set the flag just now. It belongs to no poll, for a person's own order is not parked."""
     digest = hashlib.sha256(f"{phone.e164}={one.fields.get(flag)!r}".encode()).hexdigest()[:16]
     return Event(
-        key=event_key(one.crm, "baseline", one.record_id, digest),
+        key=joined_key(one.crm, "baseline", one.record_id, digest),
         provider=one.crm,
         shape=CHANGED,
         action=CHANGED,

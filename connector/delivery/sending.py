@@ -1,9 +1,10 @@
 """One batch to one sink: fold, send, send the parts of refused folds singly, and one outcome for each operation."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.delivery.batch import Fold, fold, rounds
 from connector.delivery.transport import Client
@@ -29,12 +30,43 @@ class Beside(Struct, frozen=True):
     record_ids: Sequence[str]
 
 
+class Apart(Struct, frozen=True):
+    """The consent fields of an operation (its index) went out without the rest, whose outcome is that of the operation."""
+
+    index: int
+    write: RecordWrite
+    outcome: Delivered
+
+
+# What may be the fault of a field, or of a parent, that has nothing to do with consent.
+PERHAPS_ANOTHER_FIELD = frozenset(
+    {
+        Reason.FIELD_REQUIRED,
+        Reason.VALIDATION,
+        Reason.TOO_LONG,
+        Reason.PICKLIST,
+        Reason.BAD_VALUE,
+        Reason.DUPLICATE_RECORD,
+        Reason.AMBIGUOUS_KEY,
+        Reason.RECORD_DELETED,
+        Reason.NO_ACCESS,
+        Reason.CONFIGURATION,
+        Reason.PARENT_MISSING,
+        Reason.PARENT_WAITING,
+        Reason.PARENT_FAILED,
+        Reason.UNKNOWN,
+        Reason.BUG,
+    }
+)
+
+
 class Sent(Struct, frozen=True):
     """What became of a batch: an outcome for each operation, in order, and the records that were written."""
 
     outcomes: Sequence[Outcome]
     written: Sequence[Written]
     beside: Sequence[Beside] = ()
+    apart: Sequence[Apart] = ()
 
 
 async def send(
@@ -54,7 +86,10 @@ async def send(
     batch = _Batch(sink, client, operations, shadow_of, gone_of, remembered_of, record_of)
     await batch.send()
     return Sent(
-        [outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes], batch.written, tuple(batch.beside)
+        [outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes],
+        batch.written,
+        tuple(batch.beside),
+        tuple(batch.apart),
     )
 
 
@@ -73,6 +108,10 @@ class _Batch:
     ) -> None:
         self.outcomes: list[Outcome | None] = [None] * len(operations)
         self.written: list[Written] = []
+        self.apart: list[Apart] = []
+        self._whole: dict[
+            int, Delivered
+        ] = {}  # of operations that bear consent alone, folded with one that was not done
         self.beside: list[Beside] = []
         self._sink = sink
         self._client = client
@@ -87,7 +126,7 @@ class _Batch:
         folds = fold(self._operations)
         broken: list[Fold] = []
         orphans: list[Fold] = []
-        for one, outcome in zip(folds, await self._write(folds), strict=True):
+        for one, outcome in zip(folds, await self._write_apart(folds), strict=True):
             # What a person must decide of the record concerns all its parts.
             guilty = isinstance(outcome, Rejected) and outcome.reason is not Reason.NEEDS_PERSON
             if guilty and len(one.parts) > 1:
@@ -97,6 +136,8 @@ class _Batch:
             if isinstance(outcome, Rejected) and outcome.reason is Reason.PARENT_FAILED:
                 orphans.append(one)
         await self._send_parts(rounds(broken), orphans)
+        for part, answer in self._whole.items():
+            self.outcomes[part] = answer
 
     async def _send_parts(self, turns: Sequence[Sequence[tuple[Fold, int]]], orphans: Sequence[Fold]) -> None:
         children = _children(turns, orphans)
@@ -113,11 +154,48 @@ class _Batch:
                     )
                 else:
                     ready.append((child, child))
-            answers = await self._write([single for _, single in ready])
+            answers = await self._write_apart([single for _, single in ready])
             for (whole, single), outcome in zip(ready, answers, strict=True):
                 self._note(single, outcome)
                 if isinstance(outcome, Retry):
                     stuck.add(id(whole))
+
+    async def _write_apart(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
+        """Write them; what bears consent and fails, perhaps for another field, goes out at once with the consent fields alone.
+
+        Where one of these is to blame, the opt-out flag goes out by itself.
+        """
+        outcomes = list(await self._write(folds))
+        alone: dict[int, Outcome] = {}
+        refused = _narrowed(enumerate(zip(folds, outcomes, strict=True)))
+        while refused:
+            answers = await self._write(list(refused.values()))
+            alone |= zip(refused, answers, strict=True)
+            for place, one in refused.items():
+                if isinstance(answer := alone[place], Delivered):
+                    self._note(one, answer)
+                    self._note_apart(one, answer)
+            refused = _narrowed((place, (one, alone[place])) for place, one in refused.items())
+        for place, answer in alone.items():
+            outcomes[place] = together_with(outcomes[place], answer)
+        return outcomes
+
+    def _note_apart(self, one: Fold, answer: Delivered) -> None:
+        """These consent fields of all parts of a write are delivered."""
+        assert isinstance(one.operation, RecordWrite)  # noqa: S101 - nothing else bears consent.
+        done = set(one.operation.consent)
+        for part in one.parts:
+            operation = self._operations[part]
+            assert isinstance(operation, RecordWrite)  # noqa: S101 - the same.
+            write = operation if operation.consent else None
+            while write is not None and not done.issuperset(
+                write.consent if write.consent_only else (*write.set, *write.create)
+            ):
+                write = write.narrowed()
+            if write is operation:
+                self._whole[part] = answer
+            elif write is not None:
+                self.apart.append(Apart(part, write, answer))
 
     def _note(self, one: Fold, outcome: Outcome) -> None:
         for part in one.parts:
@@ -176,6 +254,32 @@ class _Batch:
         return [answers[index] for index in range(len(folds))]
 
 
+def _narrowed(answered: Iterable[tuple[int, tuple[Fold, Outcome]]]) -> dict[int, Fold]:
+    """Of refused writes (by place), what goes out without the rest. Of a refused fold, the parts are sent singly first."""
+    narrowed: dict[int, Fold] = {}
+    for place, (one, outcome) in answered:
+        if not isinstance(outcome, Rejected | Retry) or outcome.reason not in PERHAPS_ANOTHER_FIELD:
+            continue
+        if isinstance(one.operation, RecordWrite) and (len(one.parts) == 1 or isinstance(outcome, Retry)):
+            write = one.operation.narrowed()
+            if write is not None:
+                narrowed[place] = Fold(write, one.parts)
+    return narrowed
+
+
+def together_with(outcome: Outcome, alone: Outcome) -> Outcome:
+    """The outcome of an operation that was refused, when its consent fields were sent alone."""
+    assert isinstance(outcome, Rejected | Retry)  # noqa: S101 - nothing else is sent once more.
+    if isinstance(alone, Retry):
+        return alone
+    if outcome.reason is Reason.CONFIGURATION and isinstance(alone, Delivered):
+        return outcome  # its words are those of a stop, which is not about this operation alone
+    told = f"{outcome.field}: {outcome.detail}" if isinstance(outcome, Rejected) and outcome.field else outcome.detail
+    if isinstance(alone, Rejected):
+        return replace(outcome, detail=f"{told}; the consent fields alone were refused too: {alone.detail}")
+    return replace(outcome, detail=f"{told}; the consent fields went out without the rest")
+
+
 def _children(
     turns: Sequence[Sequence[tuple[Fold, int]]], orphans: Sequence[Fold]
 ) -> Mapping[int, Sequence[tuple[Fold, int]]]:
@@ -187,7 +291,7 @@ def _children(
 
     def add(write: Operation, index: int, number: int) -> None:
         if isinstance(write, RecordWrite):
-            parents.setdefault((write.key_field.casefold(), write.key.casefold()), []).append((index, number))
+            parents.setdefault((write.key_field.casefold(), write.key.lower()), []).append((index, number))
 
     for number, turn in enumerate(turns):
         for whole, part in turn:
@@ -198,7 +302,7 @@ def _children(
         here = child.parts[0]
         own: list[tuple[int, int]] = []
         for parent in child.operation.parents:
-            parts = parents.get((parent.key_field.casefold(), parent.key.casefold()), [])
+            parts = parents.get((parent.key_field.casefold(), parent.key.lower()), [])
             if parts:
                 own.append(max((one for one in parts if one[0] < here), default=min(parts)))
         if own:

@@ -7,11 +7,11 @@ not dead. One of them is tried every few minutes, so that the rule goes on by it
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from connector.delivery.retry import PROBE_EVERY
-from connector.delivery.sending import Sent
+from connector.delivery.sending import Apart, Sent, together_with
 from connector.model.facts import Alarm, Cleared
 from connector.model.operation import Operation, Parent, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -46,7 +46,7 @@ class Stop(Struct, frozen=True, kw_only=True):
         if not isinstance(operation, RecordWrite) or operation.rule != self.rule:
             return False
         same = operation.object.casefold() == self.object.casefold()
-        return same and (not self.field or self.field.casefold() in names(operation))
+        return same and (not self.field or self.field.casefold() in _written(operation))
 
     def due(self, now: datetime) -> bool:
         """Whether it is to be tried; a clock that was set back does not keep it waiting."""
@@ -83,6 +83,14 @@ def names(write: RecordWrite) -> set[str]:
     return own | behind | {f"{name}.{way.key_field}".casefold() for name, way in parents}
 
 
+def _written(write: RecordWrite) -> set[str]:
+    """The fields that a write names and does not do without."""
+    if not write.consent_only:
+        return names(write)
+    bearing = {name: value for name, value in write.create.items() if name in write.consent}
+    return names(replace(write, create=bearing))
+
+
 def _named(write: RecordWrite, field: str) -> str:
     """A field as the write names it; empty where it does not."""
     known = names(write)
@@ -94,36 +102,54 @@ def _named(write: RecordWrite, field: str) -> str:
 
 
 class Held(Struct, frozen=True):
-    """A batch without what is stopped. `held`: the outcomes of what does not go out, by its place in the batch."""
+    """A batch without what is stopped. `held`: the outcomes of what does not go out, by its place in the batch.
+
+    `alone`: of what is held, the consent fields that go out all the same.
+    """
 
     operations: Sequence[Operation]
     held: Mapping[int, Retry]
+    alone: Mapping[int, RecordWrite] = field(default_factory=dict)
 
     @property
     def going(self) -> Sequence[Operation]:
         """What goes out."""
         if not self.held:
             return self.operations
-        return [one for place, one in enumerate(self.operations) if place not in self.held]
+        return [self.alone.get(place, one) for place, one in enumerate(self.operations) if self._goes(place)]
+
+    def _goes(self, place: int) -> bool:
+        return place not in self.held or place in self.alone
 
     def around(self, sent: Sent) -> Sent:
         """What became of the whole batch, from what became of that which went out."""
         if not self.held:
             return sent
-        places = [place for place in range(len(self.operations)) if place not in self.held]
+        places = [place for place in range(len(self.operations)) if self._goes(place)]
         outcomes: dict[int, Outcome] = {**self.held, **dict(zip(places, sent.outcomes, strict=True))}
+        apart = [replace(one, index=places[one.index]) for one in sent.apart]
+        for place, write in self.alone.items():
+            answer = outcomes[place]
+            if isinstance(answer, Delivered):
+                apart.append(Apart(place, write, answer))
+            outcomes[place] = together_with(self.held[place], answer)
         return Sent(
             [outcomes[place] for place in range(len(self.operations))],
             [replace(one, index=places[one.index]) for one in sent.written],
             [replace(one, index=places[one.index]) for one in sent.beside],
+            apart,
         )
 
 
 def hold(operations: Sequence[Operation], stops: Sequence[Stop], now: datetime) -> Held:
-    """Hold back what is stopped, but for opt-outs and one operation of each stop that is due to be tried."""
+    """Hold back what is stopped, but for the fields that bear consent and one operation of each stop that is due to be tried.
+
+    An opt-out whose own fields, key or object are stopped is always tried.
+    """
     if not stops:
         return Held(operations, {})
     held: dict[int, Retry] = {}
+    alone: dict[int, RecordWrite] = {}
     parents: set[tuple[str, str]] = set()
     tried: set[tuple[str, str, str]] = set()
     for place, operation in enumerate(operations):
@@ -131,14 +157,19 @@ def hold(operations: Sequence[Operation], stops: Sequence[Stop], now: datetime) 
         probed = {stop.key for stop in met if stop.due(now)} - tried
         if not isinstance(operation, RecordWrite):
             continue
-        if met and not probed and not (operation.consent and not operation.clears_flag):
+        consent = operation.narrowed()
+        while consent is not None and any(stop.concerns(consent) for stop in met):
+            consent = consent.narrowed()
+        if met and not probed and (consent is not None or not operation.consent or operation.clears_flag):
             held[place] = _resting(Reason.CONFIGURATION, met[0].detail)
         elif any(_name(parent) in parents for parent in operation.parents):
             held[place] = _resting(Reason.PARENT_WAITING, "its parent is written by a mapping that is stopped")
         tried |= probed
+        if place in held and consent is not None:
+            alone[place] = consent
         if place in held:
-            parents.add((operation.key_field.casefold(), operation.key.casefold()))
-    return Held(operations, held)
+            parents.add((operation.key_field.casefold(), operation.key.lower()))
+    return Held(operations, held, alone)
 
 
 class News(Struct, frozen=True, kw_only=True):
@@ -185,4 +216,4 @@ def _resting(reason: Reason, detail: str) -> Retry:
 
 
 def _name(parent: Parent) -> tuple[str, str]:
-    return parent.key_field.casefold(), parent.key.casefold()
+    return parent.key_field.casefold(), parent.key.lower()

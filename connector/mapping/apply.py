@@ -11,8 +11,7 @@ from connector.mapping.trace import trace_file
 from connector.mapping.values import fold
 from connector.model.event import Event
 from connector.model.operation import Operation
-from connector.model.outcome import Reason
-from connector.model.plan import Intents, RuleTrace
+from connector.model.plan import Intents, Note, RuleTrace, Unmade
 
 
 def intents(
@@ -23,7 +22,7 @@ def intents(
     In each file that sees it the first rule that matches is followed. `consent` holds what a mapping reads as `consent.remaining`,
     `consent.verdict` and `consent.scope`; `active` gives a provider's subscriptions of the event's person that run. When an
     operation cannot be made, `problem` says why and there are no operations: an event takes effect as a whole or waits
-    for a person. What the rules say about consent stands all the same.
+    for a person. What is `possible` all the same goes out where consent is at stake, and what the rules say about consent stands.
     """
     reading = Reading(event, consent)
     changed = frozenset(fold(name) for name in event.changed) if event.shape == CHANGE else None
@@ -31,7 +30,8 @@ def intents(
     said: dict[str, str] = {}
     ignored_by: str | None = None
     matched = False
-    problem: tuple[Reason, str] | None = None
+    unmade: list[Unmade] = []
+    left_out: list[Note] = []
     trace: list[RuleTrace] = []
     for file in rules.asked(event):
         rule = first_match(file, reading, changed)
@@ -48,17 +48,21 @@ def intents(
             if item.when is not None and not item.when.holds(reading):
                 continue
             try:
-                operations += item.make(reading, active)
+                operations += item.make(reading, active, left_out)
             except Skipped:
                 continue
             except Unfit as unfit:
-                problem = problem or (unfit.reason, f"{rule.label}: {item.label}: {unfit}")
+                operations += unfit.possible
+                detail = f"{rule.label}: {item.label}: {unfit}"
+                unmade.append(Unmade(sink=item.sink, rule=rule.label, reason=unfit.reason, detail=detail))
     return Intents(
-        operations=() if problem else tuple(operations),
+        operations=() if unmade else tuple(operations),
         consent=said,
         ignored_by=ignored_by,
         matched=matched,
-        problem=problem,
+        possible=tuple(operations) if unmade else (),
+        unmade=tuple(unmade),
+        left_out=tuple(left_out),
         trace=tuple(trace),
     )
 

@@ -59,6 +59,8 @@ class Expect(Strict):
     """Whether a rule must say `ignore`."""
     consent: Verdict | None = None
     """What is decided: opt_in, opt_out, or none."""
+    note: str | None = None
+    """A field that must be left out because its value cannot be made, or other words of the note."""
     state: EventState | None = None
     """The state of the event behind it, such as delivering, ignored, superseded, no_change, dead."""
 
@@ -80,6 +82,10 @@ def compare(expect: Expect, plan: Plan) -> list[str]:
             differences.append(
                 f"consent: expected {expect.consent.value}, got {', '.join(word.value for word in decided)}"
             )
+    if expect.note is not None:
+        notes = [str(note) for note in plan.left_out]
+        if not any(expect.note.casefold() in note.casefold() for note in notes):
+            differences.append(f"note: expected `{expect.note}`, got {'; '.join(notes) or 'none'}")
     if expect.operations is not None:
         differences += _compare_all(expect.operations, plan)
     return differences

@@ -1,6 +1,7 @@
 """The value of a field, compiled: a template, a literal, a chain of transforms, or a parent record."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from connector.mapping.values import present, scalar, text
 from connector.model.letters import composed
 from connector.model.operation import Parent
 from connector.model.schema import PICKED, TEXTS, ObjectSchema
+from connector.model.text import cut, length_of
 
 NOTHING: Get = lambda _reading: None  # noqa: E731 - a value that stands for one that could not be compiled.
 
@@ -41,20 +43,22 @@ class Made(NamedTuple):
 
 
 class BadValue(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
-    """A field whose value cannot be made from this event; never holds the value."""
+    """A field that must not be left out, and whose value cannot be made from this event; never holds the value."""
 
 
-def fill(fields: Sequence[FieldValue], reading: Reading) -> dict[str, Any]:
-    """The fields that have a value for this event; raises BadValue."""
+LeftOut = list[tuple[str, str]]  # fields whose value could not be made, and why
+
+
+def fill(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> dict[str, Any]:
+    """The fields that have a value for this event. A value that cannot be made goes to `left_out`; raises BadValue."""
     made: dict[str, Any] = {}
-    name = ""
     try:
         for name, get, clear, _ in fields:
             value = get(reading)
             if value is not None or clear:
                 made[name] = value
-    except TransformFailed as failed:
-        raise BadValue(f"{name}: {failed}") from None
+    except TransformFailed:
+        return _fill_singly(fields, reading, left_out)
     return made
 
 
@@ -68,22 +72,86 @@ def compile_fields(
     )
 
 
+def _fill_singly(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> dict[str, Any]:
+    """The same where the value of a field cannot be made: its own fault costs no other field."""
+    made: dict[str, Any] = {}
+    for name, get, clear, _ in fields:
+        try:
+            value = get(reading)
+        except TransformFailed as failed:
+            left_out.append((name, str(failed)))
+            continue
+        if value is not None or clear:
+            made[name] = value
+    return made
+
+
+def fill_what_can_be(fields: Sequence[FieldValue], reading: Reading) -> dict[str, Any]:
+    """The fields that have a value for this event, without those that cannot be made, required or not."""
+    made: dict[str, Any] = {}
+    for one in fields:
+        with suppress(BadValue):
+            made |= _fill_singly((one,), reading, [])
+    return made
+
+
+def required(one: FieldValue, *, may_be_missing: bool = False) -> FieldValue:
+    """The field, so that BadValue is raised where its value cannot be made, or is not there."""
+    return one._replace(get=_required(one.name, one.get, may_be_missing=may_be_missing))
+
+
+# What the sender gives as an id: a text in which every letter counts as it is.
+SENDER_IDS = frozenset({"transaction_id", "subscription_id", "keyword_id", "service_id"})
+AS_WRITTEN = frozenset({"from", "prefix", "truncate", "required"})  # words of a form that keep an id's letters
+
+
+def is_exact(value: Any) -> bool:
+    """Whether a key is made of an id of the sender, and of nothing that may be written in capitals or not."""
+    try:
+        if isinstance(value, Transform):
+            paths = [parse_path(path) for path in ([value.source] if isinstance(value.source, str) else value.source)]
+            if not AS_WRITTEN.issuperset(value.order):
+                return False
+        else:
+            paths = list(parse_template(value).paths) if isinstance(value, str) else []
+    except BadPath:
+        return False
+    roots = {path.root for path in paths}
+    return not roots.isdisjoint(SENDER_IDS) and roots <= SENDER_IDS | {"key", "msisdn"}
+
+
+def _required(name: str, get: Get, *, may_be_missing: bool = False) -> Get:
+    def there(reading: Reading) -> Any:
+        try:
+            value = get(reading)
+        except TransformFailed as failed:
+            raise BadValue(f"{name}: {failed}") from None
+        if value is None and not may_be_missing:
+            raise BadValue(f"{name} has no value, and it is required")
+        return value
+
+    return there
+
+
 def compile_field(name: str, value: Any, where: Where, findings: Findings, *, as_text: bool = False) -> FieldValue:
     """One field; a problem makes it one that is always missing, so that all others are still looked at."""
     if isinstance(value, dict):
-        return FieldValue(name=name, get=_parent(value, where, findings), clear=False, source=_parent_source(value))
+        return FieldValue(
+            name=name, get=_parent(name, value, where, findings), clear=False, source=_parent_source(value)
+        )
     if isinstance(value, list):
         source = ", else ".join("nothing" if one is None else _parent_source(one) for one in value)
-        return FieldValue(name=name, get=_parents(value, where, findings), clear=False, source=source)
+        return FieldValue(name=name, get=_parents(name, value, where, findings), clear=False, source=source)
     if isinstance(value, Transform):
         clear = value.when_empty == "clear"
         get = _final(_chain(value, where, findings), as_text=as_text)
-        return FieldValue(name=name, get=get, clear=clear, source=_source(value))
+        made = FieldValue(name=name, get=get, clear=clear, source=_source(value))
+        return required(made) if value.required else made
     if value is None and where in findings.document.blanks:
         findings.add(where, "no-value", f"`{name}` has no value", "write null to empty the field, or take the line out")
-    made = constant_or_template(value, where, findings)
+    plain = constant_or_template(value, where, findings)
     source = text(value) if value is not None else "null"
-    return FieldValue(name=name, get=_final(made, as_text=as_text), clear=value is None, source=source)
+    return FieldValue(name=name, get=_final(plain, as_text=as_text), clear=value is None, source=source)
 
 
 def compile_single(value: Any, where: Where, findings: Findings) -> Get:
@@ -135,7 +203,7 @@ def _text_or_none(value: Any) -> str | None:
     return None if present(value) is None else text(value)
 
 
-def _parents(values: list[dict[str, Any] | None], where: Where, findings: Findings) -> Get:
+def _parents(field: str, values: list[dict[str, Any] | None], where: Where, findings: Findings) -> Get:
     """The first way of naming the parent that has a value, with those behind it that have one too."""
     or_none = values[-1] is None
     for number, value in enumerate(values[:-1]):
@@ -143,7 +211,9 @@ def _parents(values: list[dict[str, Any] | None], where: Where, findings: Findin
             findings.add(
                 (*where, number), "null-first", "null stands last: what is behind it is never looked for", "move it"
             )
-    gets = [_parent(value, (*where, number), findings) for number, value in enumerate(values) if value is not None]
+    gets = [
+        _parent(field, value, (*where, number), findings) for number, value in enumerate(values) if value is not None
+    ]
 
     def parents(reading: Reading) -> Parent | None:
         ways = [parent for get in gets if (parent := get(reading)) is not None]
@@ -152,7 +222,7 @@ def _parents(values: list[dict[str, Any] | None], where: Where, findings: Findin
     return parents
 
 
-def _parent(value: dict[str, Any], where: Where, findings: Findings) -> Get:
+def _parent(field: str, value: dict[str, Any], where: Where, findings: Findings) -> Get:
     keys = {name: one for name, one in value.items() if name != "type"}
     kind = value.get("type")
     if len(keys) != 1 or not (kind is None or isinstance(kind, str)):
@@ -169,6 +239,8 @@ def _parent(value: dict[str, Any], where: Where, findings: Findings) -> Get:
         findings.add((*where, name), "unknown-key", f"`{name}` is no transform", hint, key=True)
         return NOTHING
     get = compile_single(one, (*where, name), findings)
+    if isinstance(one, Transform) and one.required:
+        get = _required(f"{field}.{name}", get)
 
     def parent(reading: Reading) -> Parent | None:
         key = get(reading)
@@ -185,7 +257,7 @@ def _parent_source(value: dict[str, Any]) -> str:
 
 def _source(value: Transform) -> str:
     paths = value.source if isinstance(value.source, list) else [value.source]
-    steps = [word for word in value.order if word not in {"from", "when_empty"}]
+    steps = [word for word in value.order if word not in {"from", "when_empty", "required"}]
     return " or ".join(paths) + (f" ({', '.join(steps)})" if steps else "")
 
 
@@ -199,7 +271,7 @@ def _chain(form: Transform, where: Where, findings: Findings) -> Made:
             made = Made(_cut(made.get, form.truncate), is_text=True)
         elif word == "phone" and form.phone is not None:
             made = Made(_phone(made.get, form, form.phone, findings.numbers), is_text=True)
-        elif word not in {"from", "otherwise", "when_empty"}:
+        elif word not in SETTINGS:
             step = _step(form, word, (*where, word), findings)
             if step is not None:
                 made = Made(_then(made.get, step), word in MAKE_TEXT)
@@ -220,11 +292,13 @@ def _or(made: Made, instead: Made) -> Made:
 def _cut(get: Get, length: int) -> Get:
     """The first characters of what is a text already: the most frequent step of all, and so one of its own."""
 
-    def cut(reading: Reading) -> Any:
+    def first(reading: Reading) -> Any:
         value = get(reading)
-        return value if value is None or len(value) <= length else value[:length].rstrip() or None
+        if value is None or (len(value) <= length and (value.isascii() or length_of(value) <= length)):
+            return value
+        return cut(value, length).rstrip() or None
 
-    return cut
+    return first
 
 
 def _phone(get: Get, form: Transform, written: PhoneForm, numbers: EventNumbers) -> Get:
@@ -298,6 +372,8 @@ def _step(form: Transform, word: str, where: Where, findings: Findings) -> Step 
     return STEPS[word](argument)
 
 
+# The words of a form that change no value.
+SETTINGS = frozenset({"from", "otherwise", "when_empty", "required"})
 # The transforms that make a text of whatever they are given.
 MAKE_TEXT = frozenset({"truncate", "case", "phone", "date", "prefix", "text"})
 STEPS: dict[str, Callable[[Any], Step]] = {

@@ -11,6 +11,7 @@ from connector.mapping.values import fold, number, text
 from connector.mapping.yields import Yield
 from connector.model.problem import Severity
 from connector.model.schema import PICKED, TEXTS, FieldKind, FieldSchema
+from connector.model.text import length_of
 
 SHORT = 255  # characters: into a longer field a text message goes whole
 TRUTHS = frozenset({"true", "false"})
@@ -83,11 +84,11 @@ def misfits_of(value: Any, field: FieldSchema, name: str, where: Where) -> Itera
         return
     if field.kind in PICKED:
         yield from _choices(value, field, name, where)
-    elif 0 < field.length < len(value):
+    elif 0 < field.length < length_of(value):
         yield Misfit(
             where=where,
             code="too-long",
-            message=f"`{name}` holds {field.length} characters, and this has {len(value)}",
+            message=f"`{name}` holds {field.length} characters, and this has {length_of(value)}",
             hint="shorten it",
         )
 

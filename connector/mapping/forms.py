@@ -37,7 +37,7 @@ class Transform(Strict):
     otherwise: Plain = None
     """What `map` makes of all others; without it they count as missing."""
     truncate: Annotated[int, Field(ge=1, le=131_072)] | None = None
-    """The most characters that are kept."""
+    """The most characters that are kept, counted as CRMs do: an emoji counts two."""
     case: Case | None = None
     """upper, lower, or title (Each Word)."""
     part: Piece | Annotated[list[Piece], Field(min_length=1, max_length=9)] | None = None
@@ -63,6 +63,8 @@ class Transform(Strict):
     """`true`: a number, or true or false, as a text, for text fields. Not needed for fields whose type the connector knows."""
     when_empty: Literal["clear"] | None = None
     """`clear`: a missing value empties the field; otherwise the field is left as it is."""
+    required: bool = False
+    """`true`: without this value the record is not written. Otherwise a field whose value cannot be made is left out, with a note."""
 
     _order: tuple[str, ...] = PrivateAttr(default=())
 
@@ -84,6 +86,12 @@ class Transform(Strict):
         if "otherwise" in self.model_fields_set and self.map is None:
             raise wrong(
                 "otherwise-without-map", "`otherwise` belongs to a `map`", "write `default` for what is missing"
+            )
+        if self.required and self.when_empty is not None:
+            raise wrong(
+                "required-and-cleared",
+                "a required field is never written without its value, so `when_empty` does nothing",
+                "take one of them out",
             )
         return self
 

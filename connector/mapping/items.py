@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+from msgspec.structs import replace
 
 from connector.mapping.conditions import Condition
-from connector.mapping.fields import BadValue, FieldValue, fill
+from connector.mapping.fields import BadValue, FieldValue, LeftOut, fill, fill_what_can_be
 from connector.mapping.numbers import EventNumbers
 from connector.mapping.paths import Reading
 from connector.mapping.rules import MatchForm
@@ -16,6 +18,7 @@ from connector.model.letters import composed
 from connector.model.operation import ID_FIELD, MATCHED_BY, Match, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
+from connector.model.plan import Note
 from connector.model.record_number import UNCLEAR_NUMBER
 
 
@@ -34,9 +37,11 @@ Active = Callable[[str], Sequence[Candidate]]
 class Unfit(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
     """An operation that cannot be made from this event; the message never holds its data."""
 
-    def __init__(self, reason: Reason, why: str) -> None:
+    def __init__(self, reason: Reason, why: str, possible: Sequence[Operation] = ()) -> None:
+        """`possible`: what of the operation can be made, and must not wait for the rest."""
         super().__init__(why)
         self.reason = reason
+        self.possible = possible
 
 
 class Skipped(Exception):  # noqa: N818 - the same.
@@ -51,6 +56,10 @@ class CompiledItem(Protocol):
         """`upsert Contact`."""
 
     @property
+    def sink(self) -> str:
+        """The CRM or provider that it is for."""
+
+    @property
     def when(self) -> Condition | None:
         """The item's own conditions."""
 
@@ -58,8 +67,11 @@ class CompiledItem(Protocol):
     def values(self) -> tuple[FieldValue, ...]:
         """All its values, for people."""
 
-    def make(self, reading: Reading, active: Active) -> Sequence[Operation]:
-        """The operations for an event that meets the conditions; raises Unfit or Skipped."""
+    def make(self, reading: Reading, active: Active, left_out: list[Note]) -> Sequence[Operation]:
+        """The operations for an event that meets the conditions; raises Unfit or Skipped.
+
+        A field that may be left out, and whose value cannot be made, is noted in `left_out`.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +96,7 @@ class WriteItem:
     ] = ()  # relationships that it writes, with the parent's type where it is told
     match: MatchForm | None = None
     country: str | None = None  # of a match: the field with the record's country, which a number may lack
+    exact: bool = False  # its key is an id of the sender, which letter case alone may tell from another
 
     @property
     def values(self) -> tuple[FieldValue, ...]:
@@ -96,7 +109,7 @@ class WriteItem:
         name = self.key.name
         return None if name == ID_FIELD or name.startswith(MATCHED_BY) else name
 
-    def make(self, reading: Reading, _active: Active) -> Sequence[Operation]:
+    def make(self, reading: Reading, _active: Active, left_out: list[Note]) -> Sequence[Operation]:
         """One write."""
         try:
             key = self.key.get(reading)
@@ -107,31 +120,48 @@ class WriteItem:
                 raise Skipped(f"{self.key.name} has no value")
             raise Unfit(Reason.MISSING_KEY, f"{self.key.name} has no value ({self.key.source})")
         match = None if self.match is None else self._match(self.match, reading)
+        without: LeftOut = []
         try:
-            written, created = fill(self.set, reading), fill(self.create, reading) if self.create else {}
+            written = fill(self.set, reading, without)
+            created = fill(self.create, reading, without) if self.create else {}
         except BadValue as bad:
-            raise Unfit(Reason.BAD_VALUE, str(bad)) from None
+            raise Unfit(Reason.BAD_VALUE, str(bad), self._consent_alone(key, match, reading)) from None
+        if without:
+            left_out += [Note(rule=self.rule, operation=self.label, field=name, why=why) for name, why in without]
+        return (self._write(key, match, written, created),)
+
+    def _consent_alone(self, key: Any, match: Match | None, reading: Reading) -> Sequence[RecordWrite]:
+        """The consent fields of a write that cannot be made; none where the opt-out flag itself cannot be."""
+        written, created = fill_what_can_be(self.set, reading), fill_what_can_be(self.create, reading)
+        write = self._write(key, match, written, created)
+        if not write.consent or self.flag not in {None, *written, *created}:
+            return ()
+        alone = write if set(write.consent) == {*written, *created} else write.narrowed()
+        return () if alone is None else (replace(alone, consent_only=True),)
+
+    def _write(self, key: Any, match: Match | None, written: dict[str, Any], created: dict[str, Any]) -> RecordWrite:
         consent: tuple[str, ...] = ()
         clears = False
         if self.consent:
-            consent = tuple(name for name in (*written, *created) if name in self.consent)
             flag = self.flag
+            consent = tuple(name for name in (*written, *created) if name in self.consent)
+            if flag in consent and flag != consent[0]:
+                consent = (flag, *(name for name in consent if name != flag))
             if flag is not None and flag in consent:
                 clears = fold(text(written[flag] if flag in written else created[flag])) != self.opted_out
-        return (
-            RecordWrite(
-                sink=self.sink,
-                object=self.object,
-                key_field=self.key.name,
-                key=composed(key if key.__class__ is str else text(key)),
-                set=written,
-                create=created,
-                may_create=self.may_create,
-                consent=consent,
-                clears_flag=clears,
-                match=match,
-                rule=self.rule,
-            ),
+        return RecordWrite(
+            sink=self.sink,
+            object=self.object,
+            key_field=self.key.name,
+            key=composed(key if key.__class__ is str else text(key)),
+            set=written,
+            create=created,
+            may_create=self.may_create,
+            consent=consent,
+            clears_flag=clears,
+            match=match,
+            rule=self.rule,
+            exact=self.exact,
         )
 
     def _match(self, form: MatchForm, reading: Reading) -> Match:
@@ -167,7 +197,7 @@ class CommandItem:
         """What the command says."""
         return tuple(one for one in (self.phone, self.short_number, self.keyword, self.price) if one is not None)
 
-    def make(self, reading: Reading, active: Active) -> Sequence[Operation]:
+    def make(self, reading: Reading, active: Active, _left_out: list[Note]) -> Sequence[Operation]:
         """A command for each subscription that is meant."""
         phone = self._phone(reading)
         price = self._price(reading)

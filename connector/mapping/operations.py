@@ -4,7 +4,7 @@ from typing import Any
 
 from connector.mapping.conditions import compile_when
 from connector.mapping.context import Findings, Where
-from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single
+from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single, is_exact, required
 from connector.mapping.forms import ways_of
 from connector.mapping.items import CommandItem, CompiledItem, WriteItem
 from connector.mapping.matches import check_match
@@ -89,8 +89,8 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
         sink=sink,
         object=name,
         key=key,
-        set=compile_fields(item.set, (*where, "set"), findings, known),
-        create=compile_fields(create, (*where, "create"), findings, known),
+        set=_with_flag(compile_fields(item.set, (*where, "set"), findings, known), flag),
+        create=_with_flag(compile_fields(create, (*where, "create"), findings, known), flag),
         may_create=is_upsert and item.id is None and (item.match is None or item.match.none is IfNone.CREATE),
         skip_missing=item.if_missing == "skip",
         consent=consent,
@@ -98,8 +98,16 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
         opted_out=opted_out,
         match=item.match,
         country=declared.country if item.match and declared else None,
+        exact=item.key is not None and all(map(is_exact, item.key.values())),
         parents=_parents({**create, **item.set}),
     )
+
+
+def _with_flag(fields: tuple[FieldValue, ...], flag: str | None) -> tuple[FieldValue, ...]:
+    """The fields; a flag whose value cannot be made is never left out with a note alone."""
+    if flag is None:
+        return fields
+    return tuple(required(one, may_be_missing=True) if one.name == flag else one for one in fields)
 
 
 def _parents(fields: dict[str, Any]) -> tuple[tuple[str, str | None], ...]:

@@ -1,7 +1,7 @@
 """Why a rule matched or not, and where each value came from, in plain words. Made only when a person asks."""
 
 from connector.mapping.compile import CompiledFile, CompiledRule
-from connector.mapping.fields import FieldValue
+from connector.mapping.fields import BadValue, FieldValue
 from connector.mapping.items import CompiledItem
 from connector.mapping.paths import Reading
 from connector.mapping.transforms import TransformFailed
@@ -52,6 +52,6 @@ def _operation(item: CompiledItem, reading: Reading) -> OperationTrace:
 def _value(one: FieldValue, reading: Reading) -> ValueTrace:
     try:
         value = one.get(reading)
-    except TransformFailed as failed:
+    except (TransformFailed, BadValue) as failed:
         return ValueTrace(field=one.name, source=one.source, value=f"cannot be made: {failed}")
     return ValueTrace(field=one.name, source=one.source, value=value)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from connector.mapping.values import fold, number, present, text
 from connector.model.phone import Phone, national_part
+from connector.model.text import cut, length_of
 
 # One thousand may be written 1000, 1 000, 1.000 or 1 000,50; two digits behind a comma or point are cents.
 AMOUNT = re.compile(r"(?<![\d.,])(\d{1,3}(?:[ .\u00a0]\d{3})+|\d{1,18})(?:[.,](\d{1,2}))?(?!\d)")
@@ -27,11 +28,13 @@ class TransformFailed(Exception):  # noqa: N818 - a finding about one event's da
 
 
 def truncate(length: int) -> Step:
-    """The first characters of the text."""
+    """The first characters of the text, as CRMs count them: an emoji counts two."""
 
     def do(value: Any) -> str:
         whole = value if value.__class__ is str else text(value)
-        return whole if len(whole) <= length else whole[:length].rstrip()
+        if len(whole) <= length and (whole.isascii() or length_of(whole) <= length):
+            return whole
+        return cut(whole, length).rstrip()
 
     return do
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.mapping.context import Where
-from connector.mapping.fields import STEPS
+from connector.mapping.fields import SETTINGS, STEPS
 from connector.mapping.forms import Plain, Transform
 from connector.mapping.paths import BadPath, Path, parse_path
 from connector.mapping.templates import Part, Template, parse_template, render
 from connector.mapping.transforms import TransformFailed
 from connector.mapping.values import present, scalar
 from connector.model.schema import FieldKind
+from connector.model.text import length_of
 
 # What a donor or a sender writes as they like. Everything else is a word of the provider's or of ours, and short.
 MESSAGE = "text"
@@ -76,7 +77,7 @@ def _chain(form: Transform, where: Where) -> Yield:
     free, longest, kind = any(path.root in FREE for path in paths), None, _kind(paths)
     for word in form.order:
         argument, here = getattr(form, word, None), (*where, word)
-        if argument is None or word in {"otherwise", "when_empty"}:
+        if argument is None or word in SETTINGS:
             continue
         if word == "default":
             default = _plain(argument, here)
@@ -93,7 +94,7 @@ def _chain(form: Transform, where: Where) -> Yield:
         if word == "truncate":
             longest = argument if longest is None else min(longest, argument)
         elif word == "prefix" and longest is not None:
-            longest += len(argument)
+            longest += length_of(argument)
     kept = tuple((scalar(value), place) for value, place in values if present(value) is not None)
     return Yield(values=kept, free=free, longest=longest, kind=kind)
 

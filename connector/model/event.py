@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -107,14 +107,26 @@ class Part(Struct, frozen=True, kw_only=True):
 
 
 def event_key(*parts: str) -> str:
-    """A key from what identifies the event at its sender; hashed as a whole where it does not fit the form.
+    """A key from what identifies the event at its sender: the provider's name, what arrived, the sender's id, and what else there is.
+
+    An id with capital letters makes the whole key a digest: two ids that differ by letter case alone are two events, and a CRM may
+    compare keys without it.
+    """
+    sender_id = parts[2] if len(parts) > 2 else ""  # noqa: PLR2004 - its place, as said above.
+    return joined_key(*parts) if sender_id == sender_id.lower() else _hashed(parts)
+
+
+def joined_key(*parts: str) -> str:
+    """A key from parts that differ by more than letter case; hashed as a whole where it does not fit the form.
 
     The parts are joined by `-`; a part with foreign characters makes the whole key a digest behind the first part, so that two
     different events never get one key by having characters replaced.
     """
     plain = "-".join(parts)
-    if KEY_FORM.fullmatch(plain):
-        return plain
+    return plain if KEY_FORM.fullmatch(plain) else _hashed(parts)
+
+
+def _hashed(parts: Sequence[str]) -> str:
     digest = hashlib.sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST_LENGTH]
     head = re.sub(r"[^A-Za-z0-9_]", "_", parts[0])[: KEY_LENGTH - DIGEST_LENGTH - 1]
     return f"{head}-{digest}"

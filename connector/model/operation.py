@@ -1,6 +1,6 @@
 """An operation: one thing that a sink is asked to do. A unit is the operations of one event for one sink."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -11,7 +11,13 @@ from connector.model.phone import Phone
 ID_FIELD = "Id"  # a write that names the record itself instead of an external ID
 MATCHED_BY = "match:"  # begins the `key_field` of a write that names its record by a phone number alone
 
+LONG_ID, SHORT_ID = 18, 15  # characters of a Salesforce Id with its check digits, and without
 Scalar = str | int | float | bool | None
+
+
+def key_of(key_field: str, key: str) -> str:
+    """A key as it tells records apart, letter case kept. The last three characters of an Id of 18 are its check digits."""
+    return key[:SHORT_ID] if key_field == ID_FIELD and len(key) == LONG_ID else key
 
 
 class Repeat(StrEnum):
@@ -81,13 +87,17 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
     object: str
     key_field: str
     key: str
+    exact: bool = False  # its key is an id of the sender: one that differs by letter case alone is another
     set: Fields = field(default_factory=dict)
     create: Fields = field(default_factory=dict)  # only when the record is new
     may_create: bool = True  # False for `update:`
-    consent: tuple[str, ...] = ()  # those of its fields that bear consent (`consent_fields` in the config)
+    consent: tuple[
+        str, ...
+    ] = ()  # those of its fields that bear consent (`consent_fields` in the config), the flag first
     clears_flag: bool = False  # it takes back an opt-out flag: the sink reads the record again just before
     match: Match | None = None
     rule: str = ""  # file: rule, for people
+    consent_only: bool = False  # of `create` only what the CRM requires of a new record goes out
 
     repeat = Repeat.SAFE
 
@@ -98,12 +108,56 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
 
     @property
     def record(self) -> tuple[str, str, str]:
-        """Which record: the same for two writes that must be folded. Keys compare without regard to case, as CRMs do."""
-        return self.object, self.key_field, self.key.casefold()
+        """Which record: the same for two writes that must be folded. Whether case tells two keys apart, the CRM alone knows."""
+        return self.object, self.key_field, key_of(self.key_field, self.key)
 
     def at(self, record_id: str, fields: Fields) -> "RecordWrite":
         """The same to a record that is there, by its Id, with these fields."""
         return replace(self, key_field=ID_FIELD, key=record_id, set=fields, create={}, match=None, may_create=False)
+
+    def narrowed(self) -> "RecordWrite | None":
+        """The write with less beside the opt-out: the consent fields alone, or of these the first alone. None where there is no less.
+
+        What the CRM requires of a new record goes along where the record must be made for it.
+        """
+        written = {**self.create, **self.set}
+        if self.consent and not self.consent_only and any(name not in self.consent for name in written):
+            kept = self.consent
+        elif len(self.consent) > 1:
+            kept = self.consent[:1]
+        else:
+            return None
+        always = {name: value for name, value in self.set.items() if name in kept}
+        at_creation = {
+            name: value
+            for name, value in written.items()
+            if name not in always and (name in kept or name not in self.consent)
+        }
+        return replace(self, set=always, create=at_creation if self.may_create else {}, consent=kept, consent_only=True)
+
+    def as_done(self, *, created: bool, left_out: Container[str]) -> "RecordWrite":
+        """A write of the consent fields alone as it was done: `create` holds what was written to a record that it made."""
+        made = {name: value for name, value in self.create.items() if created and name not in left_out}
+        return replace(self, create=made)
+
+    def without(self, other: "RecordWrite") -> "RecordWrite":
+        """What is left of the write when the other one of the same record is done.
+
+        Where the other one has made the record for the consent fields alone, what was only for a new record is written to it now.
+        """
+        written = {*other.set, *other.create}
+        create = {name: value for name, value in self.create.items() if name not in written}
+        made_by_other = other.consent_only and bool(other.create)
+        return replace(
+            self,
+            set={
+                **(create if made_by_other else {}),
+                **{name: value for name, value in self.set.items() if name not in written},
+            },
+            create={} if made_by_other else create,
+            consent=tuple(name for name in self.consent if name not in written),
+            clears_flag=self.clears_flag and written.isdisjoint(self.consent),
+        )
 
     @property
     def parents(self) -> tuple[Parent, ...]:

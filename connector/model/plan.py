@@ -49,6 +49,27 @@ class RuleTrace(Struct, frozen=True, kw_only=True):
     operations: tuple[OperationTrace, ...] = ()
 
 
+class Note(Struct, frozen=True, kw_only=True):
+    """A field that was left out of a write because its value could not be made. It never holds data of the event."""
+
+    rule: str  # file: rule
+    operation: str  # `upsert Contact`
+    field: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.operation}: {self.field} was left out: {self.why}"
+
+
+class Unmade(Struct, frozen=True, kw_only=True):
+    """An operation that cannot be made from the event. It never holds data of the event."""
+
+    sink: str
+    rule: str  # file: rule
+    reason: Reason
+    detail: str  # the rule, the operation, and what is wrong
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """What the event leads to."""
 
@@ -61,6 +82,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     trace: tuple[RuleTrace, ...] = ()
     notes: tuple[str, ...] = ()  # what the consent rules changed, in plain words
     unreached: tuple[str, ...] = ()  # CRMs and providers that an opt-out must reach, and that no operation tells of it
+    left_out: tuple[Note, ...] = ()  # fields whose value could not be made
+    unmade: tuple[Unmade, ...] = ()  # what is a dead letter although other operations of the event go out
 
 
 class Intents(Struct, frozen=True, kw_only=True):
@@ -70,5 +93,14 @@ class Intents(Struct, frozen=True, kw_only=True):
     consent: Mapping[str, str] = field(default_factory=dict)  # word → the rule that says it
     ignored_by: str | None = None
     matched: bool = False
-    problem: tuple[Reason, str] | None = None
+    possible: tuple[
+        Operation, ...
+    ] = ()  # where there is a problem: what can be made all the same, consent fields alone too
+    unmade: tuple[Unmade, ...] = ()
+    left_out: tuple[Note, ...] = ()
     trace: tuple[RuleTrace, ...] = ()
+
+    @property
+    def problem(self) -> tuple[Reason, str] | None:
+        """Why the event cannot take effect as a whole."""
+        return (self.unmade[0].reason, self.unmade[0].detail) if self.unmade else None

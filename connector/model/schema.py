@@ -36,7 +36,7 @@ class FieldSchema:
     name: str
     label: str = ""
     kind: FieldKind = FieldKind.TEXT
-    length: int = 0  # characters that fit; 0: no limit is told
+    length: int = 0  # UTF-16 units that fit (text.py); 0: no limit is told
     choices: tuple[str, ...] = ()
     restricted: bool = False  # no other values than the choices
     createable: bool = False  # can be set on a new record

@@ -4,21 +4,23 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from connector.consent.changes import is_out
 from connector.consent.guard import as_sendable
 from connector.delivery.conclude import Attempt, Conclusion, conclude
-from connector.delivery.sending import Sent, Written
+from connector.delivery.sending import Apart, Sent, Written
 from connector.mapping.compile import FeedPlan
 from connector.model.consent import Phase
 from connector.model.lifecycle import UnitState
-from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand
+from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand, key_of
 from connector.model.outcome import Delivered, Outcome, Reason
 from connector.model.record_number import NO_REGION, NumberReader
 from connector.model.roles import ConsentFields, Shadow
 from connector.steps.matches import forgotten, of_household
 from connector.store.records import Link, ShadowWrite
 from connector.store.store import Store
-from connector.store.units import Confirmation, Settlement, Unit
+from connector.store.units import Confirmation, Parted, Settlement, Unit
 
 VOID = Delivered(detail="superseded by what came after it")
 
@@ -60,7 +62,7 @@ def shadow_of(operations: Sequence[Operation], store: Store) -> Callable[[Record
         if isinstance(one, RecordWrite) and one.clears_flag:
             wanted.setdefault((one.sink, one.object, one.key_field), []).append(one.key)
     known = {group: store.records.shadows_by_key(*group, keys) for group, keys in wanted.items()}
-    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
+    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(key_of(one.key_field, one.key))
 
 
 def record_of(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], str | None]:
@@ -70,7 +72,7 @@ def record_of(operations: Sequence[Operation], store: Store) -> Callable[[Record
         if isinstance(one, RecordWrite) and one.match is None and (one.create or one.clears_flag):
             wanted.setdefault((one.sink, one.object, one.key_field), set()).add(one.key)
     known = {group: store.records.record_ids(*group, list(keys)) for group, keys in wanted.items()}
-    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
+    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(key_of(one.key_field, one.key))
 
 
 def gone_of(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], str | None]:
@@ -80,7 +82,7 @@ def gone_of(operations: Sequence[Operation], store: Store) -> Callable[[RecordWr
         if isinstance(one, RecordWrite) and one.key_field != ID_FIELD:
             wanted.setdefault((one.sink, one.object, one.key_field), []).append(one.key)
     moved = {group: found for group, keys in wanted.items() if (found := store.records.moved(*group, keys))}
-    return lambda one: moved.get((one.sink, one.object, one.key_field), {}).get(one.key.casefold())
+    return lambda one: moved.get((one.sink, one.object, one.key_field), {}).get(key_of(one.key_field, one.key))
 
 
 def settlements(
@@ -100,14 +102,19 @@ def settlements(
     attempts: list[list[Attempt]] = [[] for _ in units]
     shadows: list[list[ShadowWrite]] = [[] for _ in units]
     links: list[list[Link]] = [[] for _ in units]
+    parted: list[list[Parted]] = [[] for _ in units]
     outcomes = iter(sent.outcomes)
     sent_to: list[int] = []
+    sent_as: list[Errand] = []
     for errand in going:
         outcome: Outcome = VOID
         if errand.operation is not None:
             outcome = next(outcomes)
             sent_to.append(errand.unit)
+            sent_as.append(errand)
         attempts[errand.unit].append(Attempt(errand.index, errand.operation, outcome))
+        if (written_alone := _written_alone(errand, outcome)) is not None:
+            parted[errand.unit].append(written_alone)
     for written in sent.written:
         crm, name = written.write.sink, written.write.object
         watched = feeds.get(crm, {}).get(name)
@@ -120,10 +127,31 @@ def settlements(
             links[sent_to[written.index]].append(link)
     for beside in sent.beside:
         shadows[sent_to[beside.index]].extend(of_household(beside, feeds))
+    for apart in sent.apart:
+        parted[sent_to[apart.index]].append(_parted(sent_as[apart.index], apart))
     return [
-        _settle(unit, tries, tuple(seen), tuple(met), spared)
-        for unit, tries, seen, met in zip(units, attempts, shadows, links, strict=True)
+        _settle(unit, tries, tuple(seen), tuple(met), tuple(parts), spared)
+        for unit, tries, seen, met, parts in zip(units, attempts, shadows, links, parted, strict=True)
     ]
+
+
+def _written_alone(errand: Errand, outcome: Outcome) -> Parted | None:
+    """A write that was planned with the consent fields alone, as it was done."""
+    write = errand.operation
+    if not isinstance(outcome, Delivered) or not isinstance(write, RecordWrite) or not write.consent_only:
+        return None
+    done = write.as_done(created=outcome.created, left_out=outcome.left_out)
+    return Parted(index=errand.index, done=done, rest=None)
+
+
+def _parted(errand: Errand, apart: Apart) -> Parted:
+    """The rest of an operation of which the consent fields were written alone."""
+    assert isinstance(errand.operation, RecordWrite)  # noqa: S101 - nothing else bears consent.
+    done = apart.write.as_done(created=apart.outcome.created, left_out=apart.outcome.left_out)
+    rest = replace(errand.operation.without(done), consent=(), clears_flag=False)
+    if rest.consent_only:
+        rest = replace(rest, create={}, consent_only=False)
+    return Parted(index=errand.index, done=done, rest=rest)
 
 
 def _settle(
@@ -131,9 +159,14 @@ def _settle(
     tries: Sequence[Attempt],
     shadows: tuple[ShadowWrite, ...],
     links: tuple[Link, ...],
+    parted: tuple[Parted, ...],
     spared: Collection[Reason],
 ) -> Settlement:
     end = conclude(tries, unit.attempts, spared=spared, urgent=unit.urgent)
+    confirmations = _confirmations(unit, end, {one.index for one in parted})
+    if end.state is UnitState.DELIVERED and unit.unmade is not None:
+        left = unit.unmade
+        end = replace(end, state=UnitState.DEAD, reason=left.reason, detail=left.detail, rule=left.rule)
     return Settlement(
         unit_id=unit.id,
         state=end.state,
@@ -146,14 +179,18 @@ def _settle(
         shadows=shadows,
         links=links,
         unlinked=tuple(gone for one in tries if (gone := forgotten(one.operation, one.outcome)) is not None),
-        confirmations=_confirmations(unit, end),
+        confirmations=confirmations,
         rule=end.rule,
         code=end.code,
+        parted=parted,
     )
 
 
-def _confirmations(unit: Unit, end: Conclusion) -> tuple[Confirmation, ...]:
-    """What the ledger hears of the unit, where something of it that is left carries consent."""
+def _confirmations(unit: Unit, end: Conclusion, apart: Collection[int]) -> tuple[Confirmation, ...]:
+    """What the ledger hears of the unit, where something of it that is left carries consent.
+
+    `apart` are the places of operations whose consent fields were delivered alone.
+    """
     bearing = {
         index
         for index, one in zip(unit.indexes, unit.operations, strict=True)
@@ -161,7 +198,7 @@ def _confirmations(unit: Unit, end: Conclusion) -> tuple[Confirmation, ...]:
     }
     if not bearing:
         return ()
-    if end.state is UnitState.DELIVERED or bearing <= set(end.done):
+    if end.state is UnitState.DELIVERED or bearing <= {*end.done, *apart}:
         return (Confirmation(phase=Phase.CONFIRMED, detail=end.detail if end.state is UnitState.DELIVERED else None),)
     return (Confirmation(phase=Phase.FAILED, detail=end.detail),) if end.state is UnitState.DEAD else ()
 
@@ -182,8 +219,12 @@ def _shadow(
     values: dict[str, Any] = {**write.create, **write.set} if outcome.created else dict(write.set)
     fields = {name: values[name] for name in watched if name in values and name not in outcome.left_out}
     # An earlier try, whose answer was lost, may have made the record with these.
-    otherwise = {name: value for name, value in write.create.items() if name in watched and name not in fields}
     phone = numbers.of(fields, consent, [person]).phone if consent and consent.phone in fields else None
+    otherwise = {
+        name: value
+        for name, value in write.create.items()
+        if name in watched and name not in fields and not write.consent_only
+    }
     return ShadowWrite(
         crm=write.sink,
         object=write.object,

@@ -30,7 +30,7 @@ def remembered_of(operations: Sequence[Operation], store: Store) -> Callable[[Re
     def remembered(write: RecordWrite) -> Remembered:
         number = write.match.phone.e164 if write.match else ""
         return Remembered(
-            record_id=links.get((write.sink, write.object, write.key_field), {}).get(write.key.casefold()),
+            record_id=links.get((write.sink, write.object, write.key_field), {}).get(write.key),
             shadows=shadows.get((write.sink, write.object), {}).get(number, {}),
         )
 

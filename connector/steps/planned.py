@@ -71,6 +71,7 @@ class Planner:
 
     def _lay(self, event_id: int, event: Event, done: Plan, version: str) -> Planned:
         parked = event.batch in self._parked
+        unmade = {one.sink: one for one in reversed(done.unmade)}  # of several for one sink the first tells
         units = tuple(
             NewUnit(
                 sink=sink,
@@ -78,8 +79,9 @@ class Planner:
                 operations=operations,
                 urgent=done.overtakes and any(carries_opt_out(one, Verdict.OPT_OUT) for one in operations),
                 parked=parked and any(isinstance(one, ServiceCommand) for one in operations),
+                unmade=unmade.get(sink),
             )
-            for sink, operations in units_of(done.operations).items()
+            for sink, operations in (dict.fromkeys(unmade, ()) | units_of(done.operations)).items()
         )
         return Planned(
             event_id=event_id,
@@ -89,8 +91,9 @@ class Planner:
             mapping=version,
             units=units,
             decisions=done.decisions,
-            answers=self._said_so_itself(event, done),
             unreached=done.unreached,
+            answers=(*self._said_so_itself(event, done), *_refused(units, done)),
+            left_out=done.left_out,
         )
 
     @staticmethod
@@ -109,6 +112,15 @@ def made_clear(event: Event, store: Store) -> Event:
         return event
     number = store.records.number(event.provider, event.object, str(event.record.get(ID_FIELD)))
     return replace(event, msisdn=Phone(number), number_is_unclear=False) if number else event
+
+
+def _refused(units: Sequence[NewUnit], done: Plan) -> Iterator[SideAnswer]:
+    """Sinks for which nothing of an opt-out could be planned: it stays open, and the ledger says why."""
+    if not done.unmade or not any(decision.word is Verdict.OPT_OUT for decision in done.decisions):
+        return
+    for unit in units:
+        if unit.unmade is not None and not any(carries_opt_out(one, Verdict.OPT_OUT) for one in unit.operations):
+            yield SideAnswer(sink=unit.sink, phase=Phase.FAILED, detail=unit.unmade.detail)
 
 
 def _plannable(stored: Sequence[StoredEvent], open_polls: Collection[str]) -> list[tuple[int, Event]]:

@@ -10,16 +10,17 @@ from connector.delivery.transport import Client
 from connector.mapping.compile import Ruleset
 from connector.mapping.items import WriteItem
 from connector.model.consent import Subscription
+from connector.model.event import Event
 from connector.model.facts import Fact
+from connector.model.lifecycle import EventState
 from connector.model.operation import Operation
 from connector.model.outcome import Delivered, Reason
-from connector.model.plan import Known
+from connector.model.plan import Known, Plan, Unmade
 from connector.model.roles import Sink
-from connector.planning import plan
+from connector.planning import lacking, plan
 from connector.steps.errands import gone_of, record_of, shadow_of
 from connector.steps.matches import remembered_of
 from connector.steps.planned import made_clear
-from connector.store.inbox import StoredEvent
 from connector.store.store import Store
 from connector.store.units import Unit
 
@@ -98,33 +99,57 @@ async def remade(units: list[Unit], rules: Ruleset, store: Store, *, configured:
     """The units; those that have waited for the set-up are planned anew where the mappings have changed since.
 
     Only what is left of a rule that was stopped is made anew, from the same event: what is done stays done, and what the event
-    decided stays decided.
+    decided stays decided. The same for what could not be planned, when a person lets it try again.
     """
-    if not any(unit.stopped for unit in units):
+    if not any(unit.stopped or unit.unmade for unit in units):
         return units
     made: list[Unit] = []
     for unit in units:
-        stored = store.inbox.get(unit.event_id) if unit.stopped else None
-        if stored is None or stored.event is None or stored.mapping == rules.version:
+        retried = unit.unmade is not None and unit.late
+        stored = store.inbox.get(unit.event_id) if unit.stopped or retried else None
+        if stored is None or stored.event is None or (stored.mapping == rules.version and not retried):
             made.append(unit)
             continue
-        operations = _anew(unit, stored, rules, store, configured)
-        made.append(unit if operations is None else await store.outbox.replace(unit, operations, rules.version))
+        wanted = _planned_anew(unit, stored.event, rules, store, configured)
+        operations = _with_lacking(unit, wanted) if retried else _anew(unit, wanted, rules)
+        unmade = _unmade(unit, wanted) if retried else unit.unmade
+        made.append(unit if operations is None else await store.outbox.replace(unit, operations, rules.version, unmade))
     return made
 
 
-def _anew(
-    unit: Unit, stored: StoredEvent, rules: Ruleset, store: Store, configured: Sequence[Subscription]
-) -> Sequence[Operation] | None:
-    """What is left of the unit, as the rules make it now; None where that is the same."""
-    assert stored.event is not None  # noqa: S101 - the caller has seen to it.
-    event = made_clear(stored.event, store)
+def _planned_anew(unit: Unit, event: Event, rules: Ruleset, store: Store, configured: Sequence[Subscription]) -> Plan:
+    """What the rules make of the unit's event now, by what was known when it came."""
+    event = made_clear(event, store)
     ledger = store.consents.of_many([event.msisdn.e164]) if event.msisdn else {}
     before = [entry for entries in ledger.values() for entry in entries if entry.event_id < unit.event_id]
     answer = store.stop_answers.verdict_of(event)
-    wanted = plan(event, rules, Known(ledger=tuple(before), configured=tuple(configured), answer=answer))
-    left = {one.rule for one in unit.operations}
+    return plan(event, rules, Known(ledger=tuple(before), configured=tuple(configured), answer=answer))
+
+
+def _unmade(unit: Unit, wanted: Plan) -> Unmade | None:
+    """What of the event still cannot be planned for the unit's sink."""
+    if wanted.state is EventState.DEAD and wanted.reason is not None and not wanted.unmade:
+        return Unmade(sink=unit.sink, rule="", reason=wanted.reason, detail=wanted.detail or "")
+    return next((one for one in wanted.unmade if one.sink == unit.sink), None)
+
+
+def _with_lacking(unit: Unit, wanted: Plan) -> list[Operation]:
+    """What the unit has to do yet, and what of the plan it lacked so far."""
+    left = _left(unit)
+    mine = [one for one in wanted.operations if one.sink == unit.sink]
+    return [*left, *lacking(mine, [*unit.before.values(), *left])]
+
+
+def _left(unit: Unit) -> list[Operation]:
+    return [one for index, one in zip(unit.indexes, unit.operations, strict=True) if index not in unit.before]
+
+
+def _anew(unit: Unit, wanted: Plan, rules: Ruleset) -> Sequence[Operation] | None:
+    """What is left of the unit, as the rules make it now; None where that is the same."""
+    before = _left(unit)
+    left = {one.rule for one in before}
     # A rule that is no longer there may have been renamed: then nothing tells its operations from the others.
     kept = left <= {rule.label for file in rules.files for rule in file.rules}
-    new = [one for one in wanted.operations if one.sink == unit.sink and (one.rule in left or not kept)]
-    return None if new == list(unit.operations) else new
+    mine = [one for one in wanted.operations if one.sink == unit.sink and (one.rule in left or not kept)]
+    new = lacking(mine, list(unit.before.values()))
+    return None if new == before else new

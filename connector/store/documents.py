@@ -10,6 +10,7 @@ from connector.model.errors import Unreadable
 from connector.model.event import Event
 from connector.model.operation import Operation, RecordWrite, ServiceCommand
 from connector.model.phone import Phone
+from connector.model.plan import Unmade
 
 
 def _plain(value: Any) -> Any:
@@ -31,6 +32,7 @@ _DECISION = msgspec.json.Decoder(Decision, dec_hook=_made)
 _DONE = msgspec.json.Decoder(frozenset[int])
 _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 _WRITE = msgspec.json.Decoder(RecordWrite, dec_hook=_made)
+_UNMADE = msgspec.json.Decoder(Unmade)
 _COMMAND = msgspec.json.Decoder(ServiceCommand, dec_hook=_made)
 
 
@@ -78,6 +80,16 @@ def done_to_json(done: Collection[int]) -> str | None:
 def done_from_json(text: str | None) -> frozenset[int]:
     """The places that done_to_json() wrote."""
     return _DONE.decode(text) if text else frozenset()
+
+
+def unmade_to_json(unmade: Unmade) -> str:
+    """What of an event could not be planned."""
+    return dumps(unmade)
+
+
+def unmade_from_json(text: str | None) -> Unmade | None:
+    """What unmade_to_json() wrote; None where there is nothing."""
+    return _UNMADE.decode(text) if text else None
 
 
 def decision_to_json(decision: Decision) -> str:

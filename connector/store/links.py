@@ -16,13 +16,13 @@ MOVED_OF = (
 
 
 def links(connection: sqlite3.Connection, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-    """Record ids by key (case-folded), of those that are known."""
-    return dict(read_rows(connection, LINKS_OF, (crm, name, key_field, as_list([key.casefold() for key in keys]))))
+    """Record ids by key, of those that are known."""
+    return dict(read_rows(connection, LINKS_OF, (crm, name, key_field, as_list(list(keys)))))
 
 
 def moved(connection: sqlite3.Connection, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-    """Of keys (case-folded) whose record was merged into another: the Id that it had."""
-    return dict(read_rows(connection, MOVED_OF, (crm, name, key_field, as_list([key.casefold() for key in keys]))))
+    """Of keys whose record was merged into another: the Id that it had."""
+    return dict(read_rows(connection, MOVED_OF, (crm, name, key_field, as_list(list(keys)))))
 
 
 def unlink_records(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> None:
@@ -38,5 +38,5 @@ def unlink_key(connection: sqlite3.Connection, crm: str, name: str, key_field: s
     """Forget which record a key names. Runs inside the writer."""
     connection.execute(
         "DELETE FROM links WHERE crm = ? AND object = ? AND key_field = ? AND key = ?",
-        (crm, name, key_field, key.casefold()),
+        (crm, name, key_field, key),
     )

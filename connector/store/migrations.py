@@ -4,6 +4,7 @@ Times are integer microseconds (moments.py). Which transitions are legal is not 
 """
 
 import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 FIRST = (
@@ -214,35 +215,47 @@ STOP_ANSWERS = (
 )
 
 
+UNMADE_AND_NOTES = (
+    # What of a unit's event could not be planned for its sink: a dead letter, when all else of the unit is delivered.
+    "ALTER TABLE units ADD COLUMN unmade TEXT",
+    # Fields that were left out because their values could not be made; the first of an event has the number 0.
+    """CREATE TABLE notes (
+        event_id INTEGER NOT NULL REFERENCES inbox (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        rule TEXT NOT NULL,
+        operation TEXT NOT NULL,
+        field TEXT NOT NULL,
+        why TEXT NOT NULL,
+        PRIMARY KEY (event_id, number)
+    ) WITHOUT ROWID""",
+)
+
+
+STEPS: Mapping[str, Sequence[str]] = {
+    "m001_first": FIRST,
+    "m002_gone_records_and_pointers": GONE,
+    "m003_stops_and_causes": STOPS_AND_CAUSES,
+    "m004_calls": (CALLS,),
+    "m005_stop_answers": STOP_ANSWERS,
+    "m006_unmade_operations_and_notes": UNMADE_AND_NOTES,
+}
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to the newest form; each step is one transaction together with the note that it was done."""
     # It costs ten megabytes and a tenth of a second, and only a start needs it.
     from sqlite_utils import Database, Migrations  # noqa: PLC0415 - see the line above.
 
     migrations = Migrations("connector")
-
-    @migrations()
-    def m001_first(db: Any) -> None:
-        for statement in FIRST:
-            db.conn.execute(statement)
-
-    @migrations()
-    def m002_gone_records_and_pointers(db: Any) -> None:
-        for statement in GONE:
-            db.conn.execute(statement)
-
-    @migrations()
-    def m003_stops_and_causes(db: Any) -> None:
-        for statement in STOPS_AND_CAUSES:
-            db.conn.execute(statement)
-
-    @migrations()
-    def m004_calls(db: Any) -> None:
-        db.conn.execute(CALLS)
-
-    @migrations()
-    def m005_stop_answers(db: Any) -> None:
-        for statement in STOP_ANSWERS:
-            db.conn.execute(statement)
-
+    for name, statements in STEPS.items():
+        migrations()(_step(name, statements))
     migrations.apply(Database(connection, execute_plugins=False))
+
+
+def _step(name: str, statements: Sequence[str]) -> Callable[[Any], None]:
+    def step(db: Any) -> None:
+        for statement in statements:
+            db.conn.execute(statement)
+
+    step.__name__ = name  # by which the file remembers that it was done
+    return step

@@ -1,15 +1,25 @@
 """The outbox: units on their way to the sinks. Claiming costs the same however many units wait or rest."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from msgspec import structs
 
+from connector.consent.guard import without_consent
 from connector.model.lifecycle import UnitState
 from connector.model.operation import Operation, RecordWrite
-from connector.store.documents import done_from_json, done_to_json, operations_from_json, operations_to_json
+from connector.model.plan import Unmade
+from connector.store.documents import (
+    done_from_json,
+    done_to_json,
+    operations_from_json,
+    operations_to_json,
+    unmade_from_json,
+    unmade_to_json,
+)
 from connector.store.lanes import promote
 from connector.store.moments import micros, moment
 from connector.store.settling import settle
@@ -51,7 +61,7 @@ TAKE = """UPDATE units SET state = 'claimed', claim = :start, first_try_at = coa
     started_at = NULL, due_at = NULL WHERE id IN (SELECT value FROM json_each(:ids))"""
 HELD = """SELECT json_group_array(json_array(unit.id, unit.event_id, inbox.key, unit.lane, unit.operations, unit.done,
     unit.attempts, unit.urgent, unit.overtaken_by, unit.late, unit.in_doubt, inbox.received_at, unit.first_try_at,
-    unit.reason = 'configuration'))
+    unit.reason = 'configuration', unit.unmade))
     FROM json_each(?) AS each CROSS JOIN units AS unit ON unit.id = each.value
     CROSS JOIN inbox ON inbox.id = unit.event_id"""
 NEWER = """SELECT json_group_array(json_array(event_id, operations, done, state)) FROM units INDEXED BY units_lane
@@ -119,30 +129,42 @@ class Outbox:
         """Store what became of claimed units, all or none; see settling.py."""
         await self._writer.run(lambda connection: settle(connection, settlements, now))
 
-    async def replace(self, unit: Unit, operations: Sequence[Operation], mapping: str) -> Unit:
-        """Put these operations in the place of what is left of a claimed unit, as this version of the mappings makes them."""
+    async def replace(
+        self, unit: Unit, operations: Sequence[Operation], mapping: str, unmade: Unmade | None = None
+    ) -> Unit:
+        """Put these operations in the place of what is left of a claimed unit, as this version of the mappings makes them.
 
-        def work(connection: sqlite3.Connection) -> int:
+        `unmade` is what still cannot be made of its event.
+        """
+
+        def work(connection: sqlite3.Connection) -> list[Operation]:
             text, done = connection.execute(
                 "SELECT operations, done FROM units WHERE id = ? AND state = 'claimed'", (unit.id,)
             ).fetchone()
             delivered = done_from_json(done)
             kept = [one for index, one in enumerate(operations_from_json(text)) if index in delivered]
             connection.execute(
-                "UPDATE units SET operations = ?, done = ?, size = ? WHERE id = ?",
+                "UPDATE units SET operations = ?, done = ?, size = ?, unmade = ? WHERE id = ?",
                 (
                     operations_to_json([*kept, *operations]),
                     done_to_json(range(len(kept))),
                     len(operations),
+                    unmade_to_json(unmade) if unmade else None,
                     unit.id,
                 ),
             )
             connection.execute("UPDATE inbox SET mapping = ? WHERE id = ?", (mapping, unit.event_id))
-            return len(kept)
+            return kept
 
-        first = await self._writer.run(work)
-        indexes = tuple(range(first, first + len(operations)))
-        return structs.replace(unit, operations=tuple(operations), indexes=indexes)
+        kept = await self._writer.run(work)
+        left = [*_along(kept, range(len(kept))), *enumerate(operations, len(kept))]
+        return structs.replace(
+            unit,
+            operations=tuple(one for _, one in left),
+            indexes=tuple(index for index, _ in left),
+            before=dict(enumerate(kept)),
+            unmade=unmade,
+        )
 
     def counts(self, sink: str) -> dict[UnitState, int]:
         """The sink's units by state."""
@@ -258,24 +280,34 @@ def _newer(connection: sqlite3.Connection, sink: str, rows: Sequence[Any]) -> di
 
 def _written(text: str, only: frozenset[int] | None) -> list[Written]:
     return [
-        Written(object=operation.object, key_field=operation.key_field, key=operation.key.casefold(), field=field)
+        Written(object=operation.object, key_field=operation.key_field, key=operation.record[2], field=field)
         for index, operation in enumerate(operations_from_json(text))
         if isinstance(operation, RecordWrite) and (only is None or index in only)
         for field in operation.set
     ]
 
 
+def _along(planned: Sequence[Operation], delivered: Iterable[int]) -> Iterator[tuple[int, Operation]]:
+    """Delivered matches, which go along once more with what is left of their unit: a child may know its parent by that alone.
+
+    What they have said about consent is not said again, as a newer word may stand.
+    """
+    for index in delivered:
+        one = planned[index]
+        if isinstance(one, RecordWrite) and one.match is not None:
+            yield index, without_consent(one)
+
+
 def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
     (
         unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try, stopped,
+        unmade,
     ) = row  # fmt: skip
     delivered = done_from_json(done)
-    # A match goes along once more with what is left of its unit: a child may know its parent by that alone.
-    left = [
-        (index, each)
-        for index, each in enumerate(operations_from_json(operations))
-        if index not in delivered or (isinstance(each, RecordWrite) and each.match is not None)
-    ]
+    planned = operations_from_json(operations)
+    left = [(index, each) for index, each in enumerate(planned) if index not in delivered]
+    if delivered:
+        left = sorted([*left, *_along(planned, delivered)], key=itemgetter(0))
     return Unit(
         id=unit_id,
         event_id=event_id,
@@ -293,4 +325,6 @@ def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
         first_try_at=moment(first_try),
         newer=newer,
         stopped=bool(stopped),
+        unmade=unmade_from_json(unmade),
+        before={index: planned[index] for index in sorted(delivered)} if stopped or unmade else {},
     )

@@ -9,10 +9,12 @@ from connector.model.consent import NO_RULE, Phase
 from connector.model.event import Verdict
 from connector.model.lifecycle import OPEN_UNITS, EventState, UnitState, event_state
 from connector.model.outcome import Reason
+from connector.model.plan import Unmade
 from connector.store import consents
-from connector.store.documents import decision_to_json, operations_to_json
+from connector.store.documents import decision_to_json, operations_to_json, unmade_to_json
 from connector.store.lanes import Lane, admit, occupied
 from connector.store.moments import micros
+from connector.store.notes import put_notes
 from connector.store.statements import as_list, execute_rows, read_rows
 from connector.store.units import NewUnit, Planned
 from connector.store.writer import Writer
@@ -24,6 +26,8 @@ MOVE = """WITH plan (id, state, detail, reason, mapping) AS (VALUES {rows})
     FROM plan WHERE inbox.id = plan.id"""
 INSERT = """INSERT OR FAIL INTO units
     (id, event_id, sink, lane, state, open, urgent, alone, operations, size, reason, settled_at) VALUES {rows}"""
+
+UNMADE = "UPDATE units SET unmade = ?, detail = CASE WHEN state = 'dead' THEN ? END WHERE id = ?"
 
 
 class Plans:
@@ -42,6 +46,7 @@ class Plans:
             execute_rows(connection, MOVE, [_moved(plan) for plan in plans])
             _put_units(connection, plans, documents, now)
             _put_decisions(connection, plans, decisions, events, now)
+            put_notes(connection, plans)
 
         await self._writer.run(work)
 
@@ -56,7 +61,14 @@ def _pending(connection: sqlite3.Connection, plans: Sequence[Planned]) -> list[A
 
 
 def _first_state(unit: NewUnit) -> UnitState:
-    return UnitState.DEAD if unit.parked else UnitState.WAITING
+    return UnitState.DEAD if unit.parked or not unit.operations else UnitState.WAITING
+
+
+def _first_reason(unit: NewUnit) -> Reason | None:
+    """Why it is a dead letter from the start; None where it is none."""
+    if unit.parked:
+        return Reason.NEEDS_PERSON
+    return unit.unmade.reason if unit.unmade and not unit.operations else None
 
 
 def _moved(plan: Planned) -> tuple[Any, ...]:
@@ -64,7 +76,7 @@ def _moved(plan: Planned) -> tuple[Any, ...]:
     if plan.units:
         state = event_state([_first_state(unit) for unit in plan.units])
         if state is EventState.DEAD:
-            reason = Reason.NEEDS_PERSON
+            reason = next(filter(None, map(_first_reason, plan.units)), reason)
     return plan.event_id, state.value, plan.detail, reason.value if reason else None, plan.mapping
 
 
@@ -78,18 +90,22 @@ def _put_units(
     ]
     if not units:
         return
-    queued = [(plan, unit) for plan, unit, _ in units if not unit.parked]
+    queued = [(plan, unit) for plan, unit, _ in units if _first_state(unit) is not UnitState.DEAD]
     heads = _heads(connection, queued)
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'units'").fetchone()
     rows: list[tuple[Any, ...]] = []
     ids: list[int] = []
+    unmade: list[tuple[int, Unmade]] = []
     for number, (plan, unit, document) in enumerate(units, last + 1):
         state = _first_state(unit)
-        if heads.get((unit.sink, unit.lane)) == plan.event_id and not unit.parked:
+        if heads.get((unit.sink, unit.lane)) == plan.event_id and state is not UnitState.DEAD:
             state = UnitState.READY
         is_open = state in OPEN_UNITS
         if is_open:
             ids.append(number)
+        if unit.unmade is not None:
+            unmade.append((number, unit.unmade))
+        reason = _first_reason(unit)
         rows.append(
             (
                 number,
@@ -102,11 +118,14 @@ def _put_units(
                 int(len(plan.units) == 1),
                 document,
                 len(unit.operations),
-                Reason.NEEDS_PERSON.value if unit.parked else None,
+                reason.value if reason else None,
                 None if is_open else micros(now),
             )
         )
     execute_rows(connection, INSERT, rows)
+    for number, one in unmade:
+        connection.execute(UNMADE, (unmade_to_json(one), one.detail, number))
+        connection.execute("INSERT INTO causes (unit_id, rule, code) VALUES (?, ?, '')", (number, one.rule))
     crowded = {(unit.sink, unit.lane) for _, unit in queued} - heads.keys()
     admit(connection, ids, crowded, now, urgent=any(unit.urgent for _, unit in queued))
 

@@ -1,14 +1,14 @@
 """What we know of CRM records: the shadow (the feed's fields as last written or seen), and which keys name which record."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import orjson
 from msgspec import Struct, field
 
-from connector.model.operation import ID_FIELD
+from connector.model.operation import ID_FIELD, SHORT_ID, key_of
 from connector.store.documents import dumps
 from connector.store.links import links, moved
 from connector.store.moments import micros
@@ -101,6 +101,8 @@ OUT_BY_PHONE = (
     "SELECT json_group_array(json_array(phone, record_id, fields)) FROM shadows INDEXED BY shadows_out "
     "WHERE crm = ? AND object = ? AND opted_out = 1 AND gone_at IS NULL AND phone IN (SELECT value FROM json_each(?))"
 )
+# `~` comes behind every letter and digit.
+LONG_ID_OF = "SELECT record_id FROM shadows WHERE crm = ? AND object = ? AND record_id >= ? AND record_id < ? LIMIT 1"
 NOTHING = KnownRecord()
 
 
@@ -134,7 +136,7 @@ def write_shadows(connection: sqlite3.Connection, writes: Iterable[ShadowWrite],
             ],
         )
         links = {
-            (write.key_field, write.key.casefold()): (crm, name, write.key_field, write.key.casefold(), record_id)
+            (write.key_field, write.key): (crm, name, write.key_field, write.key, record_id)
             for record_id, write in identified
             if write.key_field is not None and write.key is not None and write.key_field != ID_FIELD
         }
@@ -143,7 +145,7 @@ def write_shadows(connection: sqlite3.Connection, writes: Iterable[ShadowWrite],
 
 def write_links(connection: sqlite3.Connection, links: Iterable[Link]) -> None:
     """Keep which keys name which records, the later word over the earlier. Runs inside the writer."""
-    rows = {(one.crm, one.object, one.key_field, one.key.casefold()): one.record_id for one in links}
+    rows = {(one.crm, one.object, one.key_field, one.key): one.record_id for one in links}
     execute_rows(connection, WRITE_LINKS, [(*named, record_id) for named, record_id in rows.items()])
 
 
@@ -159,7 +161,7 @@ def _identify(
     for write in writes:
         record_id = write.record_id
         if record_id is None and write.key_field is not None and write.key is not None:
-            record_id = found[write.key_field].get(write.key.casefold())
+            record_id = found[write.key_field].get(write.key)
         if record_id is not None:
             identified.append((record_id, write))
     return identified
@@ -237,25 +239,34 @@ class Records:
         return shadows(self._reader, crm, name, record_ids)
 
     def shadow_by_key(self, crm: str, name: str, key_field: str, key: str) -> Mapping[str, Any] | None:
-        """The shadow of the record that the key names, without regard to case."""
-        return self.shadows_by_key(crm, name, key_field, [key]).get(key.casefold())
+        """The shadow of the record that the key names."""
+        return self.shadows_by_key(crm, name, key_field, [key]).get(key_of(key_field, key))
 
     def shadows_by_key(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """The shadows of many records, by key (case-folded)."""
+        """The shadows of many records, by key (key_of())."""
         if key_field == ID_FIELD:
-            return {record_id.casefold(): known for record_id, known in self.shadows(crm, name, keys).items()}
-        found = links(self._reader, crm, name, key_field, keys)
-        known = shadows(self._reader, crm, name, list(found.values()))
-        return {key: known[record_id] for key, record_id in found.items() if record_id in known}
+            found = self.shadows(crm, name, [*keys, *self._whole_ids(crm, name, keys)])
+            return {key_of(key_field, record_id): known for record_id, known in found.items()}
+        named = links(self._reader, crm, name, key_field, keys)
+        known = shadows(self._reader, crm, name, list(named.values()))
+        return {key: known[record_id] for key, record_id in named.items() if record_id in known}
+
+    def _whole_ids(self, crm: str, name: str, keys: Sequence[str]) -> Iterator[str]:
+        """The known Ids that begin with those of the keys that lack their check digits."""
+        for key in keys:
+            if len(key) == SHORT_ID:
+                row = self._reader.execute(LONG_ID_OF, (crm, name, key, f"{key}~")).fetchone()
+                if row is not None:
+                    yield row[0]
 
     def record_ids(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-        """Record ids by key (case-folded), of those keys that are known to exist in the CRM."""
+        """Record ids by key, of those keys that are known to exist in the CRM."""
         found = links(self._reader, crm, name, key_field, keys)
         elsewhere = self.moved(crm, name, key_field, keys)
         return {key: record_id for key, record_id in found.items() if key not in elsewhere} if elsewhere else found
 
     def moved(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-        """Of keys (case-folded) whose record was merged into another: the Id that it had. Nobody knows who bears the key now."""
+        """Of keys whose record was merged into another: the Id that it had. Nobody knows who bears the key now."""
         return moved(self._reader, crm, name, key_field, keys)
 
     def opted_out_with_phone(self, crm: str, name: str, e164: str, *, but: str | None = None) -> bool:

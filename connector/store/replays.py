@@ -9,6 +9,7 @@ from connector.model.consent import NO_RULE
 from connector.model.event import Event
 from connector.model.lifecycle import EventState
 from connector.store.consents import plan_anew
+from connector.store.notes import drop_notes
 from connector.store.questions import Question, open_questions, row_of
 
 REPLAYABLE = {EventState.UNREADABLE, EventState.UNMATCHED, EventState.IGNORED, EventState.DEAD}
@@ -53,6 +54,7 @@ def replay(
         msisdn = event.msisdn.e164 if event.msisdn else None
         connection.execute(READ_ANEW, (event.key, event.shape, event.verdict.value, msisdn, document, event_id))
     plan_anew(connection, [event_id])
+    drop_notes(connection, event_id)
     connection.execute(
         "UPDATE inbox SET state = 'pending', detail = NULL, reason = NULL, mapping = NULL WHERE id = ?", (event_id,)
     )

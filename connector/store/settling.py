@@ -5,10 +5,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from connector.model.consent import Phase
 from connector.model.lifecycle import OPEN_UNITS, EventState, UnitState, event_state
 from connector.store import consents
-from connector.store.documents import done_from_json, done_to_json
+from connector.store.documents import done_from_json, done_to_json, operations_from_json, operations_to_json
 from connector.store.lanes import promote
 from connector.store.links import unlink_key
 from connector.store.moments import MICROSECOND, micros
@@ -41,6 +43,9 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
         strange = sorted({each.unit_id for each in settlements} - units.keys())
         raise ValueError(f"not claimed, or settled twice: units {strange}")
     execute_rows(connection, SETTLE, [_row(each, units[each.unit_id], now) for each in settlements])
+    for each in settlements:
+        if each.parted:
+            _part(connection, each)
     _blame(connection, settlements)
     _calm(connection, settlements)
     promote(connection, {(unit[2], unit[3]) for unit in units.values()}, now)
@@ -61,6 +66,26 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
     write_shadows(connection, (shadow for each in settlements for shadow in each.shadows), now)
     write_links(connection, (link for each in settlements for link in each.links))
     _answer(connection, settlements, units, now)
+
+
+def _part(connection: sqlite3.Connection, settlement: Settlement) -> None:
+    """Keep that of some operations the consent fields are delivered: the rest takes their places, and what was done comes last."""
+    text, done_text = connection.execute(
+        "SELECT operations, done FROM units WHERE id = ?", (settlement.unit_id,)
+    ).fetchone()
+    operations, done = list(operations_from_json(text)), set(done_from_json(done_text))
+    for one in settlement.parted:
+        if one.rest is None:
+            operations[one.index] = one.done
+            continue
+        operations[one.index] = one.rest
+        done.add(len(operations))
+        # It is done, and nothing of it is looked for again.
+        operations.append(replace(one.done, match=None))
+    connection.execute(
+        "UPDATE units SET operations = ?, done = ?, wrote = 1 WHERE id = ?",
+        (operations_to_json(operations), done_to_json(done), settlement.unit_id),
+    )
 
 
 def _blame(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:

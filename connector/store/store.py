@@ -13,6 +13,7 @@ from connector.store.disk import Disk, free_bytes
 from connector.store.following import Following
 from connector.store.inbox import Inbox
 from connector.store.migrations import migrate
+from connector.store.notes import Notes
 from connector.store.outbox import Outbox
 from connector.store.overview import Overview
 from connector.store.plans import Plans
@@ -48,6 +49,7 @@ class Store:
         self.retention = Retention(path, writer, self._reader)
         self.overview = Overview(self._reader)
         self.calls = Calls(writer, self._reader)
+        self.notes = Notes(self._reader)
 
     @classmethod
     def open(

@@ -1,13 +1,15 @@
 """Plans and their units as values: on their way in, in hand and on their way back. A unit is one event's operations for one sink."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from connector.model.consent import Decision, Phase
 from connector.model.lifecycle import EventState, UnitState
-from connector.model.operation import Operation
+from connector.model.operation import Operation, RecordWrite
 from connector.model.outcome import Reason
+from connector.model.plan import Note, Unmade
 from connector.store.records import Link, ShadowWrite
 
 
@@ -19,6 +21,9 @@ class NewUnit(Struct, frozen=True, kw_only=True):
     operations: tuple[Operation, ...]
     urgent: bool = False  # it carries an opt-out: to the head of its lane and its sink
     parked: bool = False  # a person decides first: a dead letter with the reason needs_person
+    unmade: Unmade | None = (
+        None  # what of its event could not be planned; without operations it is a dead letter at once
+    )
 
 
 class SideAnswer(Struct, frozen=True, kw_only=True):
@@ -41,6 +46,7 @@ class Planned(Struct, frozen=True, kw_only=True):
     decisions: tuple[Decision, ...] = ()
     answers: tuple[SideAnswer, ...] = ()
     unreached: tuple[str, ...] = ()  # CRMs and providers that the opt-out must reach, and that no unit tells of it
+    left_out: tuple[Note, ...] = ()
 
 
 class Written(Struct, frozen=True, kw_only=True):
@@ -48,7 +54,7 @@ class Written(Struct, frozen=True, kw_only=True):
 
     object: str
     key_field: str
-    key: str  # case-folded
+    key: str  # key_of()
     field: str
 
 
@@ -71,6 +77,8 @@ class Unit(Struct, frozen=True, kw_only=True):
     first_try_at: datetime
     newer: tuple[Written, ...] = ()  # looked up for units that are overtaken or late
     stopped: bool = False  # it has waited for the set-up to be mended
+    unmade: Unmade | None = None  # what of its event could not be planned: a dead letter when the rest is delivered
+    before: Mapping[int, Operation] = field(default_factory=dict)  # delivered, by place: where it may be planned anew
 
 
 class Confirmation(Struct, frozen=True, kw_only=True):
@@ -87,6 +95,14 @@ class Unlinked(Struct, frozen=True, kw_only=True):
     object: str
     key_field: str
     key: str
+
+
+class Parted(Struct, frozen=True, kw_only=True):
+    """An operation of which only the consent fields were delivered. The rest, if there is any, takes its place in the unit."""
+
+    index: int
+    done: RecordWrite
+    rest: RecordWrite | None
 
 
 class Settlement(Struct, frozen=True, kw_only=True):
@@ -106,3 +122,4 @@ class Settlement(Struct, frozen=True, kw_only=True):
     confirmations: tuple[Confirmation, ...] = ()
     rule: str = ""  # of a dead letter: whose operation it is
     code: str = ""  # of a dead letter: the sink's own word
+    parted: tuple[Parted, ...] = ()

@@ -21,7 +21,7 @@ def test_each_record_has_its_own_outcome_in_a_200():
     part = Answer(status=200, body=[{"id": "003a", "success": True, "errors": [], "created": True}, FAILURE])
     assert decode.records(part, 2) == [
         Delivered(record_id="003a", created=True),
-        Rejected(reason=Reason.TOO_LONG, detail="STRING_TOO_LONG: too long", code="STRING_TOO_LONG"),
+        Rejected(reason=Reason.TOO_LONG, detail="STRING_TOO_LONG: too long", code="STRING_TOO_LONG", field="F"),
     ]
 
 

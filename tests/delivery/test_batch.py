@@ -18,9 +18,24 @@ def write(key, *, of="Contact", create=None, consent=(), clears=False, may_creat
 
 
 def test_later_values_win_field_by_field():
-    (one,) = fold([write("a", A=1, B=1), write("A", B=2)])
+    (one,) = fold([write("a", A=1, B=1), write("a", B=2)])
     assert one.operation.set == {"A": 1, "B": 2}
     assert one.parts == (0, 1)
+
+
+def test_keys_that_differ_by_letter_case_alone_are_not_folded():
+    assert [one.parts for one in fold([write("Ch_1aB"), write("ch_1Ab"), write("weiß"), write("weiss")])] == [
+        (0,),
+        (1,),
+        (2,),
+        (3,),
+    ]
+
+
+def test_an_id_is_folded_with_and_without_its_check_digits_and_its_letters_keep_their_case():
+    ids = ["0035f00000aBcDe", "0035f00000aBcDeAAK", "0035f00000AbCdE"]
+    writes = [RecordWrite(sink="s", object="Contact", key_field="Id", key=one) for one in ids]
+    assert [one.parts for one in fold(writes)] == [(0, 1), (2,)]
 
 
 def test_different_records_and_commands_are_not_folded():

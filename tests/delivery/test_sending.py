@@ -142,8 +142,8 @@ async def test_each_operation_gets_its_own_outcome_in_order(deliver):
 async def test_one_record_is_written_once_and_its_outcome_goes_to_all_its_parts(deliver):
     found = Delivered(record_id="003", created=True)
     peer = Peer(lambda one: found if one.key.casefold() == "a" else DONE)
-    sent = await deliver(peer, write("a", A=1, B=1), write("b", A=9), write("A", B=2))
-    assert peer.sent() == [[("A", {"A": 1, "B": 2}), ("b", {"A": 9})]]
+    sent = await deliver(peer, write("a", A=1, B=1), write("b", A=9), write("a", B=2))
+    assert peer.sent() == [[("a", {"A": 1, "B": 2}), ("b", {"A": 9})]]
     assert sent.outcomes == [found, DONE, found]
     assert [(one.index, dict(one.write.set), one.outcome) for one in sent.written] == [
         (2, {"A": 1, "B": 2}, found),

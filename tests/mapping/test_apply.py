@@ -120,13 +120,62 @@ def test_an_operation_without_a_key_may_be_skipped(ask):
     assert [operation.object for operation in made.operations] == ["SMS_Event__c"]
 
 
-def test_a_bad_value_holds_up_the_whole_event_without_being_repeated(ask):
-    text = DONOR.replace("{from: price, round: 2}", "{from: properties.secret, round: 2}")
-    made = ask(text, action="Subscribe", properties={"secret": "hunter2"})
+def test_a_value_that_cannot_be_made_leaves_its_own_field_out_with_a_note(ask):
+    text = DONOR.replace("{from: price, round: 2}", "{from: properties.secret, round: 2, when_empty: clear}")
+    made = ask(text, action="Subscribe", properties={"secret": "hunter2"}, lookup={"firstName": "Kari"})
+    (contact,) = made.operations
+    assert contact.set == {"MobilePhone": "+4798079008", "Opt_Out__c": False, "Note__c": None}
+    assert contact.create == {"LastName": "Unknown", "FirstName": "Kari"}
+    assert made.problem is None
+    assert [str(note) for note in made.left_out] == [
+        "1.yaml: donor opted in: upsert Contact: Gift__c was left out: a number was expected"
+    ]
+
+
+def test_a_parent_that_cannot_be_named_is_left_out_with_a_note(ask):
+    text = DONOR.replace('Contact__r: {SMS_Key__c: "{msisdn}"}', "Contact__r: {K__c: {from: keyword, phone: e164}}")
+    made = ask(text, action="Subscribe", keyword="KATT")
+    assert "Contact__r" not in made.operations[1].set
+    assert [note.field for note in made.left_out] == ["Contact__r"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"), [("hunter2", "a number was expected"), (None, "has no value, and it is required")]
+)
+def test_a_required_value_that_cannot_be_made_holds_up_its_write_but_never_the_consent_fields(ask, secret, why):
+    text = DONOR.replace("{from: price, round: 2}", "{from: properties.secret, round: 2, required: true}")
+    made = ask(text, action="Subscribe", properties={"secret": secret})
+    assert made.problem is not None
+    assert made.problem[0] is Reason.BAD_VALUE
+    assert made.problem[1].startswith("1.yaml: donor opted in: upsert Contact: Gift__c")
+    assert made.problem[1].endswith(why)
+    assert made.operations == ()
+    (alone,) = made.possible
+    assert (alone.set, alone.consent, alone.clears_flag) == ({"Opt_Out__c": False}, ("Opt_Out__c",), True)
+    assert alone.create == {"LastName": "Unknown", "MobilePhone": "+4798079008", "Note__c": None}
+    assert alone.consent_only
+
+
+def test_a_required_parent_holds_up_its_write(ask):
+    text = DONOR.replace(
+        'Contact__r: {SMS_Key__c: "{msisdn}"}', "Contact__r: {SMS_Key__c: {from: properties.who, required: true}}"
+    )
+    made = ask(text, action="Subscribe", keyword="KATT")
     assert made.problem == (
         Reason.BAD_VALUE,
-        "1.yaml: donor opted in: upsert Contact: Gift__c: a number was expected",
+        "1.yaml: donor opted in: upsert SMS_Event__c: Contact__r.SMS_Key__c has no value, and it is required",
     )
+    assert [one.object for one in made.possible] == ["Contact"]
+
+
+def test_an_opt_out_flag_that_cannot_be_made_is_never_left_out_with_a_note_alone(ask):
+    text = DONOR.replace("Opt_Out__c: false", "Opt_Out__c: {from: properties.when, date: {to: date}}")
+    made = ask(text, action="Subscribe", properties={"when": "yesterday"})
+    assert made.problem == (
+        Reason.BAD_VALUE,
+        "1.yaml: donor opted in: upsert Contact: Opt_Out__c: a date was expected",
+    )
+    assert made.possible == ()
 
 
 def test_a_record_can_be_named_by_its_id_and_is_then_never_created(ask):

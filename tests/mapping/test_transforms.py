@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.fields import BadValue, fill
+from connector.mapping.fields import fill
 from connector.mapping.paths import Reading
-from connector.model.outcome import Reason
 from connector.model.record_number import NumberReader
 from connector.model.roles import ConsentFields
 
@@ -21,13 +20,14 @@ rules:
 
 @pytest.fixture
 def value(ask):
-    """What a field's value becomes for an event with these properties; the text of the problem where there is one."""
+    """What a field's value becomes for an event with these properties; the text of the note where there is one."""
 
     def find(written: str, context=None, **properties):
         made = ask(FILE.format(value=written), context=context, properties=properties)
-        if made.problem is not None:
-            assert made.problem[0] is Reason.BAD_VALUE
-            return made.problem[1]
+        assert made.problem is None
+        if made.left_out:
+            (note,) = made.left_out
+            return str(note)
         (write,) = made.operations
         return write.set.get("Field__c")
 
@@ -134,7 +134,7 @@ def test_transforms_go_in_the_order_in_which_they_are_written(value):
 )
 def test_bad_data_is_told_without_repeating_it(value, form, x, words):
     said = value(form, x=x)
-    assert said == f"1.yaml: one: upsert Thing__c: Field__c: {words}"
+    assert said == f"1.yaml: one: upsert Thing__c: Field__c was left out: {words}"
     assert str(x) not in said
 
 
@@ -182,7 +182,7 @@ def test_a_number_in_a_record_is_read_in_the_records_country_and_left_open_where
     assert ask(text, context=both, record={**home, "Country": "Denmark"}).operations[0].set == {
         "Field__c": "+4590000009"
     }
-    assert ask(text, context=both, record=home).problem[0] is Reason.BAD_VALUE
+    assert [note.field for note in ask(text, context=both, record=home).left_out] == ["Field__c"]
     # Of two people whom it may mean, one is the event's own.
     assert ask(text, context=both, record={**home, "HomePhone": "98 07 90 08"}).operations[0].set == {
         "Field__c": "+4798079008"
@@ -226,10 +226,7 @@ def test_no_data_whatever_makes_a_transform_raise_anything_else(compiled, event,
 
     @given(JSON)
     def holds(x):
-        try:
-            made = fill(item.set, Reading(event(properties={"x": x}), {}))
-        except BadValue:
-            return
+        made = fill(item.set, Reading(event(properties={"x": x}), {}), [])
         assert all(value is None or isinstance(value, str | int | float | bool) for value in made.values())
 
     holds()

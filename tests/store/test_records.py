@@ -32,17 +32,27 @@ async def test_fields_are_merged_into_the_shadow(store):
     assert store.records.shadow(CRM, "Lead", "003A") is None
 
 
-async def test_a_record_is_found_by_its_key_without_regard_to_case(store):
+async def test_a_record_is_found_by_its_very_key(store):
     await store.records.write([seen(key_field="Key__c", key="Straße-A", fields={"A": 1})], now=NOW)
-    assert store.records.shadow_by_key(CRM, "Contact", "Key__c", "STRASSE-a") == {"A": 1}
-    assert store.records.record_ids(CRM, "Contact", "Key__c", ["strasse-a", "other"]) == {"strasse-a": "003A"}
+    assert store.records.shadow_by_key(CRM, "Contact", "Key__c", "Straße-A") == {"A": 1}
+    # A field of the CRM may take these for other keys.
+    others = ["straße-a", "Strasse-A"]
+    assert store.records.record_ids(CRM, "Contact", "Key__c", ["Straße-A", *others]) == {"Straße-A": "003A"}
     assert store.records.shadow_by_key(CRM, "Contact", "Id", "003A") == {"A": 1}
+
+
+async def test_an_id_without_its_check_digits_names_its_record_and_no_other(store):
+    await store.records.write([seen("0035f00000aBcDeAAK", fields={"A": 1})], now=NOW)
+    await store.records.write([seen("0035f00000AbCdEAA1", fields={"A": 2})], now=NOW)
+    assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000aBcDe") == {"A": 1}
+    assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000AbCdEAA1") == {"A": 2}
+    assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000abcde") is None
 
 
 async def test_a_write_that_names_only_the_key_finds_the_record(store):
     await store.records.write([seen(key_field="Key__c", key="k", fields={"A": 1})], now=NOW)
     await store.records.write(
-        [seen(None, key_field="Key__c", key="K", fields={"A": 2}), seen(None, key_field="Key__c", key="unknown")],
+        [seen(None, key_field="Key__c", key="k", fields={"A": 2}), seen(None, key_field="Key__c", key="unknown")],
         now=NOW,
     )
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 2}
@@ -97,7 +107,7 @@ async def test_the_keys_of_a_merged_record_lead_to_the_one_that_was_kept(store):
     await store.records.bury(CRM, "Contact", [Gone(record_id="003A", merged_into="003B")], now=NOW)
     assert store.records.record_ids(CRM, "Contact", "Key__c", ["k", "l"]) == {"l": "003B"}
     # Nobody has said whether the kept record bears the key of the other.
-    assert store.records.moved(CRM, "Contact", "Key__c", ["K", "l"]) == {"k": "003A"}
+    assert store.records.moved(CRM, "Contact", "Key__c", ["k", "l"]) == {"k": "003A"}
     assert store.records.shadows_by_key(CRM, "Contact", "Key__c", ["k"]).keys() == {"k"}
 
 

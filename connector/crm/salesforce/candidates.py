@@ -108,7 +108,7 @@ class Crowd:
         self._perhaps: dict[Phone, list[Candidate]] = {}
         for one in found:
             if one.key:
-                self._by_key.setdefault(one.key.casefold(), []).append(one)
+                self._by_key.setdefault(one.key.lower(), []).append(one)
             clear = dict.fromkeys(number.phone for number in one.phones if number.phone is not None)
             for phone in clear:
                 self._by_phone.setdefault(phone, []).append(one)
@@ -118,7 +118,7 @@ class Crowd:
 
     def with_key(self, write: RecordWrite) -> Sequence[Candidate]:
         """Those that have the write's key."""
-        return self._by_key.get(write.key.casefold(), ()) if write.keyed else ()
+        return self._by_key.get(write.key.lower(), ()) if write.keyed else ()
 
     def with_number(self, match: Match) -> Sequence[Candidate]:
         """Those that have the number in any of the fields, oldest first."""

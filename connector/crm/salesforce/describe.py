@@ -28,6 +28,7 @@ class FieldInfo:
     external_id: bool
     id_lookup: bool  # it can stand for the record's id, as Email does
     unique: bool
+    case_sensitive: bool  # two values that differ by letter case alone are two
     createable: bool
     updateable: bool
     calculated: bool  # a formula or a roll-up
@@ -139,6 +140,7 @@ def read_field(told: Mapping[str, Any]) -> FieldInfo:
         external_id=told.get("externalId") is True,
         id_lookup=told.get("idLookup") is True,
         unique=told.get("unique") is True,
+        case_sensitive=told.get("caseSensitive") is True,
         createable=told.get("createable") is True,
         updateable=told.get("updateable") is True,
         calculated=told.get("calculated") is True,

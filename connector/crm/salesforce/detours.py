@@ -162,7 +162,7 @@ class Detours:
         keys: dict[tuple[str, str], dict[str, int]] = {}
         for item in items:
             write = self._writes[item.index]
-            keys.setdefault((write.object, write.key_field), {})[write.key.casefold()] = item.index
+            keys.setdefault((write.object, write.key_field), {})[write.key.lower()] = item.index
         there: set[int] = set()
         for (name, field), places in keys.items():
             wanted = [self._writes[place].key for place in places.values()]
@@ -173,7 +173,7 @@ class Detours:
             if isinstance(answers, Retry):
                 return answers
             living = [Survivor(record_id="", row=row) for rows in answers for row in rows if not is_deleted(row)]
-            there |= {places[key] for one in living if (key := str(one.value(field)).casefold()) in places}
+            there |= {places[key] for one in living if (key := str(one.value(field)).lower()) in places}
         return there
 
     def _matched(self, sure: Mapping[int, str]) -> Exchange[dict[int, Item | Outcome]]:
@@ -186,7 +186,7 @@ class Detours:
             survivor, write = living[place], self._writes[place]
             if survivor is None:
                 ways[place] = Retry(reason=Reason.RACE, detail=f"{record_id} was deleted meanwhile")
-            elif str(survivor.value(write.key_field) or write.key).casefold() != write.key.casefold():
+            elif str(survivor.value(write.key_field) or write.key).lower() != write.key.lower():
                 ways[place] = _for_a_person(f"it matches {survivor.record_id}, which has another {write.key_field}")
             else:
                 ways[place] = self.redirect(place, survivor)

@@ -68,10 +68,7 @@ def judge(code: str, message: str, *, key_field: str = "", fields: Sequence[str]
     if reason is Reason.RECORD_MISSING and fields:
         # It is not the record itself that is missing, but the one to which the field points.
         reason = Reason.PARENT_MISSING
-    if reason is Reason.PARENT_MISSING:
-        field = next(iter(fields), "")
-    else:
-        field = _guilty_field(message, fields) if reason is Reason.CONFIGURATION else ""
+    field = _guilty_field(message, fields) if reason is Reason.CONFIGURATION else next(iter(fields), "")
     return Rejected(reason=reason, detail=detail, code=code, field=field)
 
 

@@ -75,7 +75,7 @@ def follow_keys(
     def follow(value: Value) -> Value:
         if not isinstance(value, Parent):
             return value
-        heir = heirs.get((value.key_field.casefold(), value.key.casefold()))
+        heir = heirs.get((value.key_field.casefold(), value.key.lower()))
         return value if heir is None else Parent(key_field=ID_FIELD, key=heir)
 
     return _changed({place: write for place, (write, _) in writes.items()}, follow)
@@ -88,7 +88,7 @@ def _heirs(api: Api, name: str, field: str, keys: Sequence[str]) -> Exchange[dic
     if isinstance(answers, Retry):
         return answers
     gone = {
-        str(row.get(ID_FIELD)): str(Survivor(record_id="", row=row).value(field)).casefold()
+        str(row.get(ID_FIELD)): str(Survivor(record_id="", row=row).value(field)).lower()
         for rows in answers
         for row in rows
         if is_deleted(row)

@@ -25,7 +25,7 @@ def kin(writes: Mapping[int, RecordWrite]) -> Kin:
     """Find the parents of each write among the others."""
     places: dict[tuple[str, str], list[int]] = {}
     for index, write in writes.items():
-        places.setdefault((write.key_field.casefold(), write.key.casefold()), []).append(index)
+        places.setdefault((write.key_field.casefold(), write.key.lower()), []).append(index)
     before: dict[int, Sequence[int]] = {}
     parents: dict[int, Sequence[int]] = {}
     fields: dict[int, Mapping[str, int]] = {}
@@ -71,7 +71,7 @@ def _meant(
     name: str, parent: Parent, writes: Mapping[int, RecordWrite], places: Mapping[tuple[str, str], Sequence[int]]
 ) -> Sequence[int]:
     """The writes that may be of the record to which a relationship points."""
-    found = places.get((parent.key_field.casefold(), parent.key.casefold()), ())
+    found = places.get((parent.key_field.casefold(), parent.key.lower()), ())
     # Only a relationship of several types names the object; most others are called after it.
     hint = _base(parent.object or name)
     named = [one for one in found if _base(writes[one].object) == hint]

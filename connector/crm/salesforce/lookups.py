@@ -36,6 +36,7 @@ class Found(Struct, frozen=True, kw_only=True):
 
     record_id: str
     flag: object = None  # the opt-out flag's value now, where it was asked for
+    key: str = ""  # as the record has it, where it was asked for by its key
 
 
 class Query(Struct, frozen=True, kw_only=True):
@@ -119,13 +120,16 @@ class LookUp:
                 if heir is not None or key not in gone:
                     gone[key] = heir or str(row.get(ID_FIELD))
                 continue
-            found = Found(record_id=str(row.get(ID_FIELD)), flag=value_of(row, query.flag) if query.flag else None)
-            by_key.setdefault(_comparable(key_field, str(value_of(row, key_field))), []).append(found)
+            flag = value_of(row, query.flag) if query.flag else None
+            found = Found(record_id=str(row.get(ID_FIELD)), flag=flag, key=str(value_of(row, key_field)))
+            by_key.setdefault(_comparable(key_field, found.key), []).append(found)
         for one in query.wanted:
             matches = by_key.get(_comparable(key_field, one.write.key), [])
             if len(matches) > 1:
                 detail = f"{len(matches)} records have this key: tick Unique on {one.write.object}.{key_field}"
                 self.failed[one.index] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
+            elif matches and one.write.exact and matches[0].key != one.write.key:
+                self.failed[one.index] = _other_case(one.write, matches[0])
             else:
                 self.found[one.index] = matches[0] if matches else None
                 if not matches and (record_id := gone.get(_comparable(key_field, one.write.key))):
@@ -150,18 +154,34 @@ class LookUp:
         self.failed.update((one.index, outcome) for one in query.wanted)
 
 
+def _other_case(write: RecordWrite, found: Found) -> Rejected:
+    """What a person is told where the org takes two ids of the sender for one key."""
+    field = f"{write.object}.{write.key_field}"
+    detail = (
+        f"{found.record_id} has this key in other letters (capital or small), and {field} does not tell them apart: make the field "
+        "case sensitive, then release this"
+    )
+    return Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
+
+
 def _queries(wanted: Iterable[Wanted]) -> list[Query]:
     groups: dict[tuple[str, str], list[list[Wanted]]] = {}
     lengths: dict[tuple[str, str], int] = {}
+    asked: dict[tuple[str, str], set[str]] = {}
     for one in wanted:
         group = (one.write.object, one.write.key_field)
         length = _length(one.write.key)
         chunks = groups.setdefault(group, [[]])
         lengths[group] = lengths.get(group, 0) + length
-        if chunks[-1] and (len(chunks[-1]) == KEYS or lengths[group] > KEYS_LENGTH):
+        key = _comparable(one.write.key_field, one.write.key)
+        seen = asked.setdefault(group, set())
+        # Whether letter case tells two keys apart, the field decides: apart, each is answered with its own record.
+        if chunks[-1] and (len(chunks[-1]) == KEYS or lengths[group] > KEYS_LENGTH or key in seen):
             chunks.append([])
             lengths[group] = length
+            seen.clear()
         chunks[-1].append(one)
+        seen.add(key)
     return [
         Query(wanted=chunk, flag=next((one.flag for one in chunk if one.flag), None))
         for chunks in groups.values()
@@ -182,4 +202,4 @@ def _batches(queries: Sequence[Query]) -> list[list[Query]]:
 
 def _comparable(key_field: str, key: str) -> str:
     """External IDs compare without regard to case, Ids by their first 15 characters."""
-    return key[:ID_LENGTH] if key_field == ID_FIELD else key.casefold()
+    return key[:ID_LENGTH] if key_field == ID_FIELD else key.lower()

@@ -32,6 +32,8 @@ class OrgFields:
         self._api = api
         self._unique: dict[str, frozenset[str]] = {}  # by object; case-folded
         self._texts: dict[str, frozenset[str]] = {}  # the same
+        self._exact: dict[str, frozenset[str]] = {}  # the same: those that tell letter case apart
+        self._required: dict[str, frozenset[str]] = {}  # the same: what a new record needs
         self._unanswered: Counter[str] = Counter()
 
     def learn(self, names: Iterable[str]) -> Exchange[Retry | None]:
@@ -59,6 +61,14 @@ class OrgFields:
         """Whether a field is known to be unique."""
         return field.casefold() in self._unique.get(name, ())
 
+    def tells_case(self, name: str, field: str) -> bool:
+        """Whether a field is known to take values that differ by letter case alone for two."""
+        return field.casefold() in self._exact.get(name, ())
+
+    def required(self, name: str, field: str) -> bool:
+        """Whether a new record is known to need the field, or the relationship of that name."""
+        return field.casefold() in self._required.get(name, ())
+
     def fitted(self, name: str, fields: Fields) -> Fields:
         """The fields of a record, with numbers and flags as text where the field is known to hold text."""
         texts = self._texts.get(name)
@@ -73,6 +83,14 @@ class OrgFields:
 
     def _keep(self, name: str, fields: Mapping[str, FieldInfo]) -> None:
         self._unique[name] = _folded(field for field in fields.values() if field.unique)
+        self._exact[name] = _folded(field for field in fields.values() if field.case_sensitive)
+        self._required[name] = frozenset(
+            one.casefold()
+            for field in fields.values()
+            if field.required
+            for one in (field.name, field.relationship)
+            if one
+        )
         self._texts[name] = _folded(field for field in fields.values() if field.type in TEXT_TYPES)
 
 

@@ -27,6 +27,7 @@ class Item(Struct, frozen=True, kw_only=True):
     body: bytes
     left_out: tuple[str, ...] = ()
     record_id: str | None = None  # by which it is updated
+    key: str = ""  # by which it is upserted or inserted
     allow: bool = False  # though a duplicate rule may warn of it
     alone: bool = False  # it has made whole requests fail
     insert: bool = False  # it must be new: where its key is taken, it is refused
@@ -99,12 +100,13 @@ def pack(items: Iterable[Item]) -> list[Parcel]:
     Records of one household stand side by side, so that few transactions of Salesforce hold its lock.
     """
     kinds: dict[tuple[int, str, str, bool, bool, bool, int, int], list[Item]] = {}
-    updates: dict[str, int] = {}
+    turns: dict[str, int] = {}
     for item in items:
+        # Two keys may lead to one record, which a request may hold but once; so may keys that differ by letter case alone.
+        record = item.record_id or (item.key and f"{item.object}.{item.key_field}.{item.key.lower()}")
         turn = 0
-        if item.record_id is not None:
-            # Two keys may lead to one record, which a request may hold but once.
-            turn = updates[item.record_id] = updates.get(item.record_id, -1) + 1
+        if record:
+            turn = turns[record] = turns.get(record, -1) + 1
         name = item.object if item.key_field is not None else ""
         apart = item.index if item.alone else -1
         kind = (item.stage, name, item.key_field or "", item.plain, item.allow, item.insert, turn, apart)

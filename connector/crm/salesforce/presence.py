@@ -120,6 +120,9 @@ class Keys:
         Retry where Salesforce cannot be worked with now.
         """
         asked = {index: one for index, one in writes.items() if index not in found}
+        trouble = yield from self._fields.learn({one.object for one in asked.values() if one.exact and _cased(one.key)})
+        if trouble is not None:
+            return trouble
         strangers = [one for index, one in asked.items() if tasks[index].record_id is None and _matters(one)]
         trouble = yield from self.learn({(one.object, one.key_field) for one in strangers})
         if trouble is not None:
@@ -142,20 +145,34 @@ class Keys:
                 self._merged[name, key_field] = merged
         return None
 
+    def learn_required(self, names: Iterable[str]) -> Exchange[Retry | None]:
+        """Ask what new records of these objects need. Retry where Salesforce does not tell."""
+        return (yield from self._fields.learn(names))
+
+    def tells_case(self, write: RecordWrite) -> bool:
+        """Whether nothing is lost by letter case: the key has none, or may be written in any, or its field tells it apart."""
+        if not write.exact or not _cased(write.key):
+            return True
+        return self._fields.tells_case(write.object, write.key_field)
+
+    def is_required(self, object_name: str, field: str) -> bool:
+        """Whether a new record needs the field, of an object that was asked about."""
+        return self._fields.required(object_name, field)
+
     def _stance(self, write: RecordWrite, task: Task) -> Stance:
         by_id = write.key_field == ID_FIELD
         if write.clears_flag and (by_id or task.record_id is not None):
             return Stance.ASK
         if by_id:
             return Stance.ANY
-        if task.gone is not None or not write.may_create:
+        if task.gone is not None or not write.may_create or not self.tells_case(write):
             return Stance.ASK
         if not _matters(write):
             return Stance.ANY
         if task.record_id is not None:
             return Stance.KNOWN
         merged = self._merged.get((write.object, write.key_field))
-        return Stance.ASK if merged is None or write.key.casefold() in merged else Stance.NEW
+        return Stance.ASK if merged is None or write.key.lower() in merged else Stance.NEW
 
     def _merged_away(self, name: str, key_field: str) -> Exchange[frozenset[str] | Retry | None]:
         """The keys in the recycle bin whose records were merged into others; None where they are too many."""
@@ -171,8 +188,13 @@ class Keys:
         if isinstance(body, Failed):
             failure = decode.read_failure(body)
             return None if failure.reason is Reason.UNEXPECTED_ANSWER else failure
-        keys = frozenset(str(value_of(row, key_field)).casefold() for row in body["records"])
+        keys = frozenset(str(value_of(row, key_field)).lower() for row in body["records"])
         return keys if len(body["records"]) < QUERY_BATCH else None
+
+
+def _cased(key: str) -> bool:
+    """Whether it has letters."""
+    return key.lower() != key.upper()
 
 
 def _matters(write: RecordWrite) -> bool:

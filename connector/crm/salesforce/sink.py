@@ -22,6 +22,8 @@ from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.record_number import NO_REGION, NumberReader
 from connector.model.roles import ConsentFields, Task
 
+CASE_TWIN = Retry(reason=Reason.HALTED, detail="a key that differs by letter case alone goes first")
+
 
 class SalesforceSink:
     """Writes to one Salesforce org. Sans I/O: whoever drives the exchanges sends the calls."""
@@ -85,6 +87,8 @@ class SalesforceSink:
         if isinstance(stances, Retry):
             outcomes |= dict.fromkeys(open_writes, stances)
             return [outcomes[index] for index in range(len(tasks))]
+        yield from self._learn_required(open_writes, outcomes)
+        outcomes |= self._case_twins(open_writes)
         batch = Batch(tasks, writes, family, outcomes, dict(matching.found))
         detours = Detours(
             self._api,
@@ -106,6 +110,23 @@ class SalesforceSink:
         self._composite = sending.composite
         yield from matching.conclude(outcomes, self.write)
         return [outcomes[index] for index in range(len(tasks))]
+
+    def _case_twins(self, writes: Mapping[int, RecordWrite]) -> dict[int, Outcome]:
+        """Keys that differ by letter case alone, which the org may take for one: each is written when the one before is there."""
+        first: dict[tuple[str, str, str], int] = {}
+        unsure = {index: one for index, one in writes.items() if one.exact and not self._keys.tells_case(one)}
+        return {
+            index: CASE_TWIN
+            for index, one in unsure.items()
+            if first.setdefault((one.object, one.key_field, one.key.lower()), index) != index
+        }
+
+    def _learn_required(self, writes: Mapping[int, RecordWrite], outcomes: dict[int, Outcome]) -> Exchange[None]:
+        """Of writes that go out with the consent fields alone: what else they need where they make their record."""
+        least = {index: one for index, one in writes.items() if one.consent_only and one.create}
+        trouble = yield from self._keys.learn_required(one.object for one in least.values())
+        if trouble is not None:
+            outcomes |= dict.fromkeys(least, trouble)
 
     def prepare(self, keys: Sequence[tuple[str, str]], objects: Sequence[str] = ()) -> Exchange[None]:
         """Learn of these keys (object, external ID) what the first batch would have to ask, and which fields of objects hold text."""
@@ -217,8 +238,13 @@ class SalesforceSink:
         if found is None and (by_id or not write.may_create):
             detail = f"{write.object} has no record with this {write.key_field}"
             return Rejected(reason=Reason.RECORD_MISSING, detail=detail)
-        fields = self._fields.fitted(write.object, {**write.create, **write.set} if found is None else write.set)
         left_out: tuple[str, ...] = ()
+        if found is None and write.consent_only:
+            left_out = tuple(name for name in write.create if not self._needed(write, name))
+        wanted = {**write.create, **write.set} if found is None else dict(write.set)
+        for name in left_out:
+            del wanted[name]
+        fields = self._fields.fitted(write.object, wanted)
         if found is not None and write.clears_flag and self._set_by_a_person(task, write, found):
             left_out = tuple(name for name in write.consent if name in fields)
             fields = {name: value for name, value in fields.items() if name not in left_out}
@@ -244,10 +270,15 @@ class SalesforceSink:
             body=body,
             left_out=left_out,
             record_id=key if only_update else None,
+            key="" if only_update else key,
             allow=known is not None or only_update or self._policy(write.object) is Policy.ALLOW,
             insert=stance is Stance.NEW,
             assumed=stance is Stance.KNOWN,
         )
+
+    def _needed(self, write: RecordWrite, name: str) -> bool:
+        """Whether a write of the consent fields alone makes its record with this field."""
+        return name in write.consent or self._keys.is_required(write.object, name)
 
     def _set_by_a_person(self, task: Task, write: RecordWrite, found: Found) -> bool:
         """Whether the record says opted out now and the shadow does not: somebody has set it since we last looked."""

@@ -154,6 +154,7 @@ def field(component: Component) -> Field:
         kind=kind,
         length=int(length) if length.isdigit() else LENGTHS.get(kind, 0),
         unique=word(told, "unique") == "true",
+        case_sensitive=word(told, "caseSensitive") == "true",
         external_id=word(told, "externalId") == "true",
         targets=targets,
         relationship=f"{name[:-3]}__r" if targets else None,

@@ -49,6 +49,11 @@ def column(field: Field) -> str:
     return " ".join(parts)
 
 
+def folded(field: Field) -> str:
+    """The SQL that makes a keyed field's value as it is compared."""
+    return f'"{field.name}"' if field.case_sensitive else f'lower("{field.name}")'
+
+
 def columns(known: SObject) -> Iterator[tuple[str, str]]:
     """The columns of an object's table, by name; the number of the row comes before them."""
     for field in known.fields:
@@ -117,7 +122,7 @@ class Database:
         for field in known.fields:
             # A field that is an external ID from now on has values already.
             if field.name in there and any(field.folded == name for name, _ in lacking):
-                self.connection.execute(f'UPDATE "{known.name}" SET "{field.folded}" = lower("{field.name}")')  # noqa: S608 - names are ours
+                self.connection.execute(f'UPDATE "{known.name}" SET "{field.folded}" = {folded(field)}')  # noqa: S608 - names are ours
         for index in indexes:
             self.connection.execute(index)
         (last,) = self.connection.execute(f'SELECT coalesce(max("row"), 0) FROM "{known.name}"').fetchone()  # noqa: S608 - the name is ours

@@ -122,7 +122,7 @@ def _field(known: SObject, field: Field) -> dict[str, Any]:
         "unique": field.unique,
         "externalId": field.external_id,
         "idLookup": field.id_lookup or field.external_id,
-        "caseSensitive": False,
+        "caseSensitive": field.case_sensitive,
         "custom": field.custom,
         "calculated": field.formula is not None and field.name != "Name",
         "autoNumber": known.custom and field.name == "Name",

@@ -90,7 +90,7 @@ def read(schema: Schema, known: SObject, record: Record, *, ignore: frozenset[st
             continue
         values[found.name] = value
         if found.keyed:
-            values[found.folded] = fold(value)
+            values[found.folded] = fold(found, value)
         if value is None:
             if found.required:
                 draft.cleared = [*(draft.cleared or ()), found.name]
@@ -107,9 +107,9 @@ def _refer(schema: Schema, draft: Draft, found: Field, value: str) -> None:
     draft.references = [*(draft.references or ()), (found, value)]
 
 
-def fold(value: Stored) -> str | None:
-    """A key without its case; null stays null."""
-    return None if value is None else str(value).casefold()
+def fold(field: Field, value: Stored) -> str | None:
+    """A key as it is compared; null stays null."""
+    return None if value is None else field.fold(str(value))
 
 
 def unwritable(found: Field) -> RecordRefusedError:

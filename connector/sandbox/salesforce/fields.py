@@ -33,7 +33,8 @@ class Field:
     `targets` are the objects that a reference may point to and `relationship` is its name in SOQL and in nested
     records. `formula` is an SQL expression over the row; such a field is read-only. `id_lookup` marks a standard field that
     may serve as an upsert key although it is no external ID. `create_only` marks a field that is fixed once the
-    record is there, such as the master of a master-detail relationship.
+    record is there, such as the master of a master-detail relationship. `case_sensitive` is for keyed ones: whether two values that
+    differ by letter case alone are two. `rule`: the words with which a validation rule refuses every value of the field.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Field:
     read_only: bool = False
     create_only: bool = False
     formula: str | None = None
+    case_sensitive: bool = False
+    rule: str = ""
 
     @property
     def label(self) -> str:
@@ -70,13 +73,17 @@ class Field:
 
     @property
     def keyed(self) -> bool:
-        """Whether records can be found by it without regard to case, in an upsert or as a parent."""
+        """Whether records can be found by it, in an upsert or as a parent."""
         return self.external_id or self.id_lookup
 
     @property
     def folded(self) -> str:
-        """The column that holds a keyed field's value without case."""
+        """The column that holds a keyed field's value as it is compared."""
         return f"{self.name}~key"
+
+    def fold(self, text: str) -> str:
+        """A value of a keyed field as it is compared: without its case, but for a field that minds it."""
+        return text if self.case_sensitive else text.lower()
 
 
 @dataclass(frozen=True)  # without slots: the indexes below are kept in the instance
@@ -123,6 +130,11 @@ class SObject:
     def fixed(self) -> tuple[Field, ...]:
         """The fields that can be set only while the record is made."""
         return tuple(known for known in self.fields if known.create_only)
+
+    @cached_property
+    def ruled(self) -> tuple[Field, ...]:
+        """The fields with a validation rule."""
+        return tuple(known for known in self.fields if known.rule)
 
     @cached_property
     def unique(self) -> tuple[Field, ...]:

@@ -11,7 +11,7 @@ from connector.sandbox.salesforce.refusals import RecordRefusedError
 
 
 def _key(link: ParentLink) -> str:
-    return canonical(link.value) or "" if link.field.kind is Kind.ID else link.value.casefold()
+    return canonical(link.value) or "" if link.field.kind is Kind.ID else link.field.fold(link.value)
 
 
 def resolve_parents(database: Database, drafts: Sequence[Draft]) -> None:

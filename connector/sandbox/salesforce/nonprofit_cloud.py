@@ -11,6 +11,7 @@ from connector.sandbox.salesforce.org import (
     count,
     date,
     email,
+    exact_key,
     full_name,
     key,
     moment,
@@ -81,7 +82,7 @@ OBJECTS = (
         picklist("ScheduleType", "Recurring", "Custom", restricted=True),
         date("EffectiveStartDate"),
         date("ExpectedEndDate"),
-        key("SMS_Subscription__c", 120),
+        exact_key("SMS_Subscription__c", 120),
         phone("SMS_Phone__c"),
         text("SMS_Short_Number__c", 20),
         text("SMS_Keyword__c", 80),
@@ -99,7 +100,7 @@ OBJECTS = (
         count("TransactionInterval"),
         picklist("TransactionDay", *(str(day) for day in range(1, 31)), "LastDay", restricted=True),
         picklist("Type", "CreateTransactions", "PauseTransactions", default="CreateTransactions", restricted=True),
-        key("SMS_Subscription__c", 120),
+        exact_key("SMS_Subscription__c", 120),
     ),
     sobject(
         "GiftTransaction",
@@ -122,7 +123,7 @@ OBJECTS = (
         reference("CampaignId", "Campaign"),
         reference("GiftCommitmentId", "GiftCommitment"),
         reference("GiftCommitmentScheduleId", "GiftCommitmentSchedule"),
-        key("SMS_Transaction__c", 120),
+        exact_key("SMS_Transaction__c", 120),
     ),
 )
 

@@ -10,6 +10,7 @@ from connector.sandbox.salesforce.org import (
     checkbox,
     count,
     date,
+    exact_key,
     key,
     money,
     phone,
@@ -57,7 +58,7 @@ OBJECTS = (
         picklist("npsp__PaymentMethod__c", "Credit Card", "Check", "ACH"),
         checkbox("npsp__DisableFirstInstallment__c"),
         key("npsp__CommitmentId__c", 255),
-        key("SMS_Subscription__c", 120),
+        exact_key("SMS_Subscription__c", 120),
         phone("SMS_Phone__c"),
         text("SMS_Short_Number__c", 20),
         text("SMS_Keyword__c", 80),
@@ -74,7 +75,7 @@ OBJECTS = (
         checkbox("npe01__Written_Off__c"),
         picklist("npe01__Payment_Method__c", "Cash", "Check", "Credit Card"),
         text("npsp__Gateway_Payment_ID__c", 80, external_id=True),
-        key("SMS_Transaction__c", 120),
+        exact_key("SMS_Transaction__c", 120),
     ),
 )
 

@@ -23,6 +23,11 @@ def key(name: str, length: int) -> Field:
     return Field(name=name, kind=Kind.TEXT, length=length, unique=True, external_id=True)
 
 
+def exact_key(name: str, length: int) -> Field:
+    """A text that is an external ID and unique, and minds the case of its letters."""
+    return Field(name=name, kind=Kind.TEXT, length=length, unique=True, external_id=True, case_sensitive=True)
+
+
 def long_text(name: str, length: int = 32_000) -> Field:
     """A text that can be read, but neither filtered nor sorted by."""
     return Field(name=name, kind=Kind.LONG_TEXT, length=length)
@@ -203,7 +208,7 @@ OBJECTS = (
         long_text("Description"),
         reference("AccountId", "Account"),
         reference("CampaignId", "Campaign"),
-        key("SMS_Transaction__c", 120),
+        exact_key("SMS_Transaction__c", 120),
         reference("SMS_Donor__c", "Contact"),
         plural="Opportunities",
     ),
@@ -211,7 +216,7 @@ OBJECTS = (
         "SMS_Event__c",
         "a0S",
         text("Name", 80, formula="""'SE-' || printf('%06d', "row")"""),
-        key("Event_Key__c", 80),
+        exact_key("Event_Key__c", 80),
         reference("Contact__c", "Contact"),
         text("Action__c", 80),
         text("Provider__c", 40),

@@ -57,7 +57,7 @@ class Reader:
         if key.kind is Kind.ID:
             column, wanted = "Id", canonical(value) or ""
         else:
-            column, wanted = key.folded, value.casefold()
+            column, wanted = key.folded, key.fold(value)
         chosen = self._chosen(known, fields)
         names = ", ".join(f'"{field.name}"' for field in chosen)
         living = "" if key.kind is Kind.ID else ' AND "IsDeleted" = 0'

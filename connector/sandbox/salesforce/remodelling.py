@@ -8,11 +8,11 @@ import orjson
 from aiohttp import web
 
 from connector.sandbox.salesforce.control import ControlError
-from connector.sandbox.salesforce.database import Database
+from connector.sandbox.salesforce.database import Database, folded
 from connector.sandbox.salesforce.fields import Field, SObject
 
-FLAGS = ("required", "unique", "external_id", "restricted", "read_only")
-WORDS = ("name", "length", "values", *FLAGS)
+FLAGS = ("required", "unique", "external_id", "restricted", "read_only", "case_sensitive")
+WORDS = ("name", "length", "values", "rule", *FLAGS)
 
 
 class Remodelling:
@@ -34,7 +34,8 @@ class Remodelling:
         """Change a field: `{"name": "New__c"}`, `{"length": 20}`, `{"values": ["A"], "restricted": true}`.
 
         Field-level security: `{"read_only": true}` takes the right to write away, and `{"hidden": true}` the right to see it; false
-        gives the right back, and the values with it.
+        gives the right back, and the values with it. `{"case_sensitive": true}` is for keys; `{"rule": "Not this."}` refuses every
+        value by a validation rule.
         """
         try:
             wishes = orjson.loads(await request.read())
@@ -50,6 +51,9 @@ class Remodelling:
             if field.keyed:
                 self._database.connection.execute(f'DROP INDEX IF EXISTS "{known.name}~{field.folded}"')
             self._database.put(replace(known, fields=tuple(new if one is field else one for one in known.fields)))
+            if new.case_sensitive != field.case_sensitive:
+                sql = f'UPDATE "{known.name}" SET "{field.folded}" = {folded(new)}'  # noqa: S608 - names are ours
+                self._database.connection.execute(sql)
             if new.name != field.name:
                 self._move(known, field, new)
         return web.json_response({"object": known.name, "field": new.name})
@@ -109,6 +113,8 @@ def _changed(field: Field, wishes: Any) -> Field:
     values = wishes.get("values", [])
     if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
         raise ControlError("values must be a list of texts.")
-    if not isinstance(wishes.get("length", 0), int) or not isinstance(wishes.get("name", ""), str):
-        raise ControlError("length must be a number, and name a text.")
+    if not isinstance(wishes.get("length", 0), int) or not all(
+        isinstance(wishes.get(name, ""), str) for name in ("name", "rule")
+    ):
+        raise ControlError("length must be a number, and name and rule a text.")
     return replace(field, **{**wishes, **({"values": tuple(values)} if "values" in wishes else {})})

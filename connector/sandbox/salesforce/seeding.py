@@ -39,7 +39,7 @@ def seed(
         turns = [stored(field, value) for value in (pattern if isinstance(pattern, list) and pattern else [pattern])]
         columns[field.name] = _taking_turns(turns)
         if field.keyed:
-            columns[field.folded] = _taking_turns([fold(value) for value in turns])
+            columns[field.folded] = _taking_turns([fold(field, value) for value in turns])
     if missing := [field.name for field in known.required if field.name not in columns]:
         raise RecordRefusedError("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]")
     rows = database.take_rows(known, len(numbers))

@@ -120,7 +120,7 @@ class _Compiler:
         if found.keyed and found.kind is not Kind.ID and operator in {"=", "!=", "IN", "NOT IN"}:
             # The folded column is the indexed one.
             column = column.replace(f'"{found.name}"', f'"{found.folded}"')
-            convert = self.folded
+            convert = found.fold
         if operator in {"IN", "NOT IN"}:
             values = [self.value(found, literal, convert) for literal in comparison.values]
             present = [value for value in values if value is not None]
@@ -154,10 +154,6 @@ class _Compiler:
     @staticmethod
     def plain(text: str) -> str:
         return text
-
-    @staticmethod
-    def folded(text: str) -> str:
-        return text.casefold()
 
     def value(self, found: Field, literal: Literal, convert: Callable[[str], str]) -> Any:
         if literal.kind == "null":

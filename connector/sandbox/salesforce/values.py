@@ -35,13 +35,21 @@ def parse_moment(value: str) -> datetime | None:
         return None
 
 
+def utf16_length(text: str) -> int:
+    """How long Salesforce takes a text to be: an emoji counts two.
+
+    Source: Salesforce Help, article 005166849 (LEN in formulas, String.length in Apex).
+    """
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
 def _text(field: Field, value: Any) -> Stored:
     if not isinstance(value, str):
         if value is None:
             return None
         raise undecodable("string", value)
     value = value.strip()
-    if len(value) > field.length:
+    if utf16_length(value) > field.length:
         raise RecordRefusedError(
             "STRING_TOO_LONG",
             f"{field.label}: data value too large: {value} (max length={field.length})",

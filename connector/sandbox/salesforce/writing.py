@@ -47,7 +47,7 @@ class Writer:
         drafts = self._read(known, records, author)
         for draft in drafts:
             value = draft.values.get(key.name)
-            draft.key = fold(value)
+            draft.key = fold(key, value)
             if draft.refusal is None and draft.key is None:
                 draft.refusal = RecordRefusedError("MISSING_ARGUMENT", f"{key.name} not specified", key.name)
         self._refuse_repeats(drafts, lambda draft: f"Duplicate external id specified: {draft.values[key.name]}")
@@ -147,6 +147,7 @@ class Writer:
         resolve_parents(self._database, drafts)
         check_references(self._database, drafts)
         self._refuse_incomplete(known, drafts)
+        self._refuse_by_rule(known, drafts)
         self._triggers.check(self._database, known, drafts)
         if known.name == "Lead":
             check_converted(self._database, drafts)
@@ -236,6 +237,13 @@ class Writer:
                 draft.refusal = RecordRefusedError(
                     "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{listed}]", *missing
                 )
+
+    @staticmethod
+    def _refuse_by_rule(known: SObject, drafts: list[Draft]) -> None:
+        for field in known.ruled:
+            for draft in drafts:
+                if draft.refusal is None and draft.values.get(field.name) is not None:
+                    draft.refusal = RecordRefusedError("FIELD_CUSTOM_VALIDATION_EXCEPTION", field.rule, field.name)
 
     def _refuse_taken(self, known: SObject, drafts: list[Draft]) -> None:
         for field in known.unique:

@@ -1,0 +1,75 @@
+"""Notes: fields that were left out of what an event led to, because their values could not be made. They hold no data of the event."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from connector.model.lifecycle import EventState
+from connector.model.plan import Note
+from connector.store.moments import moment
+from connector.store.statements import execute_rows
+from connector.store.units import Planned
+
+PUT = "INSERT OR REPLACE INTO notes (event_id, number, rule, operation, field, why) VALUES {rows}"
+LISTING = """SELECT notes.event_id, inbox.key, inbox.received_at, inbox.state, notes.rule, notes.operation, notes.field, notes.why
+    FROM notes JOIN inbox ON inbox.id = notes.event_id ORDER BY notes.event_id DESC, notes.number LIMIT ?"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredNote:
+    """A note and the event that it is about."""
+
+    event_id: int
+    event_key: str
+    received_at: datetime
+    state: EventState  # of the event
+    note: Note
+
+
+def put_notes(connection: sqlite3.Connection, plans: Sequence[Planned]) -> None:
+    """Keep the notes of newly planned events. Runs inside the writer."""
+    rows = [
+        (plan.event_id, number, note.rule, note.operation, note.field, note.why)
+        for plan in plans
+        for number, note in enumerate(plan.left_out)
+    ]
+    execute_rows(connection, PUT, rows)
+
+
+def drop_notes(connection: sqlite3.Connection, event_id: int) -> None:
+    """Forget the notes of an event that is planned once more. Runs inside the writer."""
+    connection.execute("DELETE FROM notes WHERE event_id = ?", (event_id,))
+
+
+class Notes:
+    """The room's face."""
+
+    def __init__(self, reader: sqlite3.Connection) -> None:
+        self._reader = reader
+
+    def events(self) -> int:
+        """How many of the stored events have a note."""
+        (count,) = self._reader.execute("SELECT count(*) FROM notes WHERE number = 0").fetchone()
+        return int(count)
+
+    def of(self, event_id: int) -> list[Note]:
+        """The notes of one event."""
+        rows = self._reader.execute(
+            "SELECT rule, operation, field, why FROM notes WHERE event_id = ? ORDER BY number", (event_id,)
+        ).fetchall()
+        return [Note(rule=rule, operation=operation, field=field, why=why) for rule, operation, field, why in rows]
+
+    def listing(self, *, limit: int) -> list[StoredNote]:
+        """The notes of all events, the newest event first."""
+        rows = self._reader.execute(LISTING, (limit,)).fetchall()
+        return [
+            StoredNote(
+                event_id=event_id,
+                event_key=key,
+                received_at=moment(received_at),
+                state=EventState(state),
+                note=Note(rule=rule, operation=operation, field=field, why=why),
+            )
+            for event_id, key, received_at, state, rule, operation, field, why in rows
+        ]

@@ -1,0 +1,55 @@
+"""Writes of the consent fields alone: where their record is new, only what Salesforce requires of it goes along."""
+
+import pytest
+from crm.salesforce_writes import contact, deliver, sink
+from msgspec.structs import replace
+
+from connector.model.outcome import Delivered, Reason
+
+
+def opt_out(**create):
+    write = contact("+4790000001", create={"LastName": "Ås", **create}, SMS_Opt_Out__c=True)
+    return replace(write, set={"SMS_Opt_Out__c": True}, consent=("SMS_Opt_Out__c",), consent_only=True)
+
+
+async def contacts(org):
+    return (await org.control("GET", "records/Contact"))["records"]
+
+
+@pytest.mark.parametrize("recreate", [True, False])
+async def test_a_new_record_is_made_of_what_is_required(org, recreate):
+    (outcome,) = await deliver(org, opt_out(FirstName="Kari", Email="no address"), by=sink(recreate=recreate))
+    assert isinstance(outcome, Delivered)
+    assert outcome.created
+    assert outcome.left_out == ("FirstName", "Email")
+    (one,) = await contacts(org)
+    assert (one["LastName"], one["FirstName"], one["Email"], one["SMS_Opt_Out__c"]) == ("Ås", None, None, True)
+
+
+async def test_a_record_that_is_there_gets_the_consent_fields_alone(org):
+    await org.control(
+        "POST", "records/Contact", json={"records": [{"LastName": "Nord", "SMS_Key__c": "+4790000001"}], "by": "person"}
+    )
+    (outcome,) = await deliver(org, opt_out(Email="no address"))
+    assert (outcome.created, outcome.left_out) == (False, ())
+    (one,) = await contacts(org)
+    assert (one["LastName"], one["SMS_Opt_Out__c"]) == ("Nord", True)
+
+
+async def test_a_required_parent_goes_along(org):
+    await org.control("PATCH", "fields/Contact/AccountId", json={"required": True})
+    (outcome,) = await deliver(org, opt_out(FirstName="Kari"))
+    assert outcome.reason is Reason.FIELD_REQUIRED
+    (account,) = (
+        await org.control("POST", "records/Account", json={"records": [{"Name": "Household"}], "by": "person"})
+    )["ids"]
+    (outcome,) = await deliver(org, opt_out(FirstName="Kari", AccountId=account))
+    assert outcome.left_out == ("FirstName",)
+
+
+async def test_where_the_org_does_not_tell_what_is_required_it_is_tried_again(org):
+    await org.fault("unavailable", only="reads")
+    (outcome,) = await deliver(org, opt_out(FirstName="Kari"), by=sink(recreate=False))
+    assert outcome.reason is Reason.UNAVAILABLE
+    (outcome,) = await deliver(org, opt_out(FirstName="Kari"))
+    assert isinstance(outcome, Delivered)
