@@ -33,12 +33,14 @@ class Field:
     `targets` are the objects that a reference may point to and `relationship` is its name in SOQL and in nested
     records. `formula` is an SQL expression over the row; such a field is read-only. `id_lookup` marks a standard field that
     may serve as an upsert key although it is no external ID. `create_only` marks a field that is fixed once the
-    record is there, such as the master of a master-detail relationship.
+    record is there, such as the master of a master-detail relationship. `scale` is how many digits behind the point a number
+    keeps.
     """
 
     name: str
     kind: Kind
     length: int = 0
+    scale: int = 2
     required: bool = False
     unique: bool = False
     external_id: bool = False
