@@ -213,6 +213,16 @@ STOP_ANSWERS = (
         AND verdict IN ('opt_out', 'maybe_stop')""",
 )
 
+LAST_WRITES = (
+    # What we wrote last to a record (LastWrite as JSON): what the org's automation makes of it is no person's change.
+    "ALTER TABLE shadows ADD COLUMN last_write TEXT",
+    # Whether somebody else with the number is left when a record is deleted.
+    "CREATE INDEX shadows_phone ON shadows (crm, object, phone) WHERE gone_at IS NULL AND phone <> ''",
+    # Opt-outs whose flag the CRM's automation has taken back; there are few, and every opt-in asks for them.
+    """CREATE INDEX obligations_taken_back ON obligations (sink)
+        WHERE closed_at IS NULL AND substr(failed, 1, 45) = 'automation of the CRM has taken the flag back'""",
+)
+
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to the newest form; each step is one transaction together with the note that it was done."""
@@ -243,6 +253,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     @migrations()
     def m005_stop_answers(db: Any) -> None:
         for statement in STOP_ANSWERS:
+            db.conn.execute(statement)
+
+    @migrations()
+    def m006_last_writes(db: Any) -> None:
+        for statement in LAST_WRITES:
             db.conn.execute(statement)
 
     migrations.apply(Database(connection, execute_plugins=False))

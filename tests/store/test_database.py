@@ -136,6 +136,7 @@ async def test_tables_are_made_once(tmp_path):
         "m003_stops_and_causes",
         "m004_calls",
         "m005_stop_answers",
+        "m006_last_writes",
     ]
     await store.close()
 
