@@ -4,6 +4,7 @@ Times are integer microseconds (moments.py). Which transitions are legal is not 
 """
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 FIRST = (
@@ -233,31 +234,31 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     @migrations()
     def m001_first(db: Any) -> None:
-        for statement in FIRST:
-            db.conn.execute(statement)
+        _run(db, FIRST)
 
     @migrations()
     def m002_gone_records_and_pointers(db: Any) -> None:
-        for statement in GONE:
-            db.conn.execute(statement)
+        _run(db, GONE)
 
     @migrations()
     def m003_stops_and_causes(db: Any) -> None:
-        for statement in STOPS_AND_CAUSES:
-            db.conn.execute(statement)
+        _run(db, STOPS_AND_CAUSES)
 
     @migrations()
     def m004_calls(db: Any) -> None:
-        db.conn.execute(CALLS)
+        _run(db, (CALLS,))
 
     @migrations()
     def m005_stop_answers(db: Any) -> None:
-        for statement in STOP_ANSWERS:
-            db.conn.execute(statement)
+        _run(db, STOP_ANSWERS)
 
     @migrations()
     def m006_last_writes(db: Any) -> None:
-        for statement in LAST_WRITES:
-            db.conn.execute(statement)
+        _run(db, LAST_WRITES)
 
     migrations.apply(Database(connection, execute_plugins=False))
+
+
+def _run(db: Any, statements: Sequence[str]) -> None:
+    for statement in statements:
+        db.conn.execute(statement)
