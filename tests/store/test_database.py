@@ -136,7 +136,8 @@ async def test_tables_are_made_once(tmp_path):
         "m003_stops_and_causes",
         "m004_calls",
         "m005_stop_answers",
-        "m006_unmade_operations_and_notes",
+        "m006_last_writes",
+        "m007_unmade_operations_and_notes",
     ]
     await store.close()
 
