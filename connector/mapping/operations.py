@@ -4,7 +4,8 @@ from typing import Any
 
 from connector.mapping.conditions import compile_when
 from connector.mapping.context import Findings, Where
-from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single, is_exact, required
+from connector.mapping.exact_keys import is_exact
+from connector.mapping.fields import FieldValue, compile_field, compile_fields, compile_single, required
 from connector.mapping.forms import ways_of
 from connector.mapping.items import CommandItem, CompiledItem, WriteItem
 from connector.mapping.matches import check_match

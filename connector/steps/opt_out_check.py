@@ -244,7 +244,7 @@ def _writes_something(done: Plan) -> bool:
 
 def _cannot_be_told(done: Plan) -> bool:
     """Whether the right rule takes it, and only a value is missing that real events may have: no sample knows all properties."""
-    return done.state is EventState.DEAD
+    return done.state is EventState.DEAD or bool(done.unmade)
 
 
 def _swallowed(
