@@ -20,7 +20,7 @@ from connector.model import facts
 from connector.model.consent import Subscription
 from connector.model.errors import StoreUnavailable
 from connector.model.exchange import HttpRequest, HttpResponse
-from connector.model.facts import Followed, Tell, TurnedAway, Wrote
+from connector.model.facts import Followed, Level, Lived, Tell, TurnedAway, Wrote
 from connector.model.lifecycle import EventState
 from connector.model.operation import Operation
 from connector.model.outcome import Reason, Retry
@@ -84,6 +84,7 @@ class Road:
         self._around = around
         self._tell = around.tell
         self._open_polls: set[str] = set()
+        self._reused_ids: set[tuple[str, str]] = set()  # kinds of callbacks whose ids were found not to be unique
 
     async def receive(self, door: Door, client: Client, request: HttpRequest) -> HttpResponse:
         """Authenticate → parse → keep → wake the planner → answer. Raises Refused for a request that is not let in."""
@@ -101,8 +102,19 @@ class Road:
             return NOT_STORED
         for entry, one in zip(brought, kept, strict=True):
             self._tell(received(entry, one))
+            if one.reused is not None:
+                self._tell_of_reused_ids(entry.provider, entry.shape)
         self._around.wake("plan")
         return door.answer(request, admission)
+
+    def _tell_of_reused_ids(self, provider: str, shape: str) -> None:
+        """Say once for each kind of callback that its ids are not unique. Nothing is lost by it."""
+        if (provider, shape) not in self._reused_ids:
+            self._reused_ids.add((provider, shape))
+            message = (
+                f"{provider}.{shape}: an id came again with another person or meaning; such events are kept as new ones"
+            )
+            self._tell(Lived(message=message, level=Level.WARNING))
 
     async def recover(self, recovery: Recovery) -> int:
         """Ask a provider what it has told us, page by page; at the end of the round what never came is kept, oldest first."""

@@ -22,6 +22,7 @@ class Received(Struct, frozen=True, kw_only=True):
     shape: str
     event: str  # key
     known: bool = False
+    id_reused: bool = False  # the sender used its id before, for another person or another meaning
     unreadable: str | None = None
 
 

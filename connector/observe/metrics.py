@@ -66,7 +66,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._received = self._counter(
             "received", "Callbacks that were kept or known", "provider", "shape", "outcome"
-        )  # outcome: new, known, unreadable
+        )  # outcome: new, known, unreadable, id_reused
         self._refused = self._counter(
             "turned_away", "Callbacks that were not kept", "provider", "door", "status", "why"
         )
@@ -121,6 +121,7 @@ class Metrics:
         match fact:
             case Received():
                 outcome = "unreadable" if fact.unreadable else "known" if fact.known else "new"
+                outcome = "id_reused" if fact.id_reused else outcome
                 self._received.labels(fact.provider, fact.shape, outcome).inc()
             case TurnedAway():
                 self._refused.labels(fact.provider, fact.door, fact.status, fact.why).inc()

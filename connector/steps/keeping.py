@@ -74,7 +74,8 @@ def received(entry: Entry, kept: Kept) -> Received:
     return Received(
         provider=entry.provider,
         shape=entry.shape,
-        event=entry.key,
+        event=kept.reused or entry.key,
         known=kept.known,
+        id_reused=kept.reused is not None,
         unreadable=entry.unreadable,
     )

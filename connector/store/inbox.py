@@ -4,12 +4,14 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from connector.model.errors import Refused
-from connector.model.event import Event, Verdict
+from connector.model.event import Event, Verdict, joined_key
 from connector.model.lifecycle import EventState
 from connector.store.documents import event_from_json, event_to_json
 from connector.store.moments import micros, moment
@@ -36,10 +38,14 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Kept(Struct, frozen=True):
-    """Where an entry is; `known`: it was there before, and nothing was changed."""
+    """Where an entry is; `known`: it was there before, and nothing was changed.
+
+    `reused`: its sender had used the id before for another person or another meaning, so that it was kept under this key of its own.
+    """
 
     id: int
     known: bool
+    reused: str | None = None
 
 
 class StoredEvent(Struct, frozen=True, kw_only=True):
@@ -67,6 +73,10 @@ class Arrival(Struct, frozen=True):
 
 
 PROVIDER, PHONE, RECEIVED, STATE = 2, 5, 6, 7  # their places in a row that is inserted
+VERDICT, EVENT, MEANING = 3, 8, 10  # the same, in a row that has no id yet
+MASK = 2**64 - 1
+KNOWN = """SELECT json_group_array(json_array(key, id, meaning, msisdn, verdict)) FROM inbox
+    WHERE key IN (SELECT value FROM json_each(?))"""
 STORED = "id, key, provider, shape, received_at, state, detail, reason, mapping, event"
 PLANNABLE = "state = 'pending' AND asks = 0"
 URGENT_VERDICTS = "verdict IN ('opt_out', 'maybe_stop')"
@@ -77,7 +87,8 @@ PENDING = f"WHERE {PLANNABLE} AND {UNHINDERED} ORDER BY id LIMIT ?"
 URGENT = f"WHERE {PLANNABLE} AND {URGENT_VERDICTS} ORDER BY id LIMIT ?"
 PENDING_OF = f"""INDEXED BY inbox_phone WHERE msisdn IN (SELECT value FROM json_each(?)) AND {PLANNABLE} AND {UNHINDERED}
     ORDER BY id"""  # noqa: S608 - the constants above.
-INSERT = "INSERT OR FAIL INTO inbox (id, key, provider, shape, verdict, msisdn, received_at, state, detail, event, raw) VALUES {rows}"
+INSERT = """INSERT OR FAIL INTO inbox
+    (id, key, provider, shape, verdict, msisdn, received_at, state, detail, event, raw, meaning) VALUES {rows}"""
 
 
 def arrival(entries: Sequence[Entry], nonce: str | None = None, nonce_expires: datetime | None = None) -> Arrival:
@@ -107,19 +118,59 @@ def _row(entry: Entry) -> tuple[Any, ...]:
         entry.unreadable,
         event_to_json(event) if event else None,
         entry.raw,
+        _meaning(event) if event else None,
     )
+
+
+def _meaning(event: Event) -> int:
+    """A digest of who says what. The same id with another one is no repeat: a counter began anew, or the id is a filler.
+
+    What a provider's repeat may change is left out: times, counts of attempts, look-ups, properties.
+    """
+    phone = event.msisdn.e164 if event.msisdn else ""
+    said = (phone, event.verdict.value, event.action or "", (event.text or "").strip(), str(event.price or ""))
+    digest = blake2b("\x00".join(said).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+class _Known(NamedTuple):
+    """What is stored under a key. `meaning` is None for rows of earlier versions and for what was not understood."""
+
+    id: int
+    meaning: int | None
+    msisdn: str | None
+    verdict: str
+
+    def is_repeated_by(self, row: Sequence[Any]) -> bool:
+        """Whether the row (without its id) says the same again."""
+        meaning = row[MEANING]
+        if meaning is None or self.meaning == meaning:
+            return True
+        if self.meaning is not None:
+            return False
+        # Of an earlier version only the person and the opt-out can be compared.
+        said_stop = row[VERDICT] == Verdict.OPT_OUT.value and self.verdict != Verdict.OPT_OUT.value
+        return self.msisdn == row[PHONE - 1] and not said_stop
+
+
+def _under_own_key(row: tuple[Any, ...], known: _Known) -> tuple[Any, ...]:
+    """The row of an event whose id was used before, under a key of its own, and so with an event record of its own in the CRM.
+
+    Another person's transaction gets an id of its own too: by the old one it would overwrite the first person's gift.
+    """
+    event = event_from_json(row[EVENT])
+    digest = f"{row[MEANING] & MASK:016x}"
+    mine = {"key": joined_key(event.provider, event.shape, "again", event.key, digest)}
+    if event.transaction_id is not None and known.msisdn != row[PHONE - 1]:
+        mine["transaction_id"] = f"{event.transaction_id}-{digest}"
+    new = replace(event, **mine)
+    return (new.key, *row[1:EVENT], event_to_json(new), *row[EVENT + 1 :])
 
 
 def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tuple[Kept, ...] | Exception]:
     """Keep what is new of the arrivals; one answer for each. Runs inside the writer."""
     keys = [key for each in arrivals for key in each.keys]
-    known: dict[str, int] = dict(
-        read_rows(
-            connection,
-            "SELECT json_group_array(json_array(key, id)) FROM inbox WHERE key IN (SELECT value FROM json_each(?))",
-            (as_list(keys),),
-        )
-    )
+    known = _known(connection, keys)
     nonces = [each.nonce[0] for each in arrivals if each.nonce]
     used = set(used_nonces(connection, nonces)) if nonces else set()
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'inbox'").fetchone()
@@ -130,22 +181,25 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
     for each in arrivals:
         if each.nonce and each.nonce[0] in used:
             repeated = all(key in known for key in each.keys)
-            answers.append(tuple(Kept(known[key], True) for key in each.keys) if repeated else Refused(401, NONCE_USED))
+            answers.append(
+                tuple(Kept(known[key].id, True) for key in each.keys) if repeated else Refused(401, NONCE_USED)
+            )
             continue
         if each.nonce:
             used.add(each.nonce[0])
             fresh_nonces.append(each.nonce)
         kept = []
-        for key, row in zip(each.keys, each.rows, strict=True):
-            if key in known:
-                kept.append(Kept(known[key], True))
+        for key, given in zip(each.keys, each.rows, strict=True):
+            row, before = _as_known(connection, known, key, given)
+            if before is not None:
+                kept.append(Kept(before.id, True))
                 continue
             last += 1
-            known[key] = last
+            known[row[0]] = _Known(last, row[MEANING], row[PHONE - 1], row[VERDICT])
             fresh.append((last, *row))
             if question := each.questions.get(key) if each.questions else None:
                 opened.append(row_of(question, last, row[PROVIDER - 1], row[PHONE - 1], row[RECEIVED - 1]))
-            kept.append(Kept(last, False))
+            kept.append(Kept(last, False, row[0] if row is not given else None))
         answers.append(tuple(kept))
     execute_rows(connection, INSERT, fresh)
     if opened:
@@ -156,6 +210,21 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
         connection.execute("UPDATE event_totals SET n = n + ? WHERE state = ?", (n, state))
     execute_rows(connection, "INSERT INTO nonces (nonce, expires_at) VALUES {rows}", fresh_nonces)
     return answers
+
+
+def _as_known(
+    connection: sqlite3.Connection, known: Mapping[str, _Known], key: str, row: tuple[Any, ...]
+) -> tuple[tuple[Any, ...], _Known | None]:
+    """The row as it is to be kept, and what is stored of it already."""
+    before = known.get(key)
+    if before is None or before.is_repeated_by(row):
+        return row, before
+    row = _under_own_key(row, before)
+    return row, known.get(row[0]) or _known(connection, [row[0]]).get(row[0])
+
+
+def _known(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, _Known]:
+    return {key: _Known(*rest) for key, *rest in read_rows(connection, KNOWN, (as_list(list(keys)),))}
 
 
 def used_nonces(connection: sqlite3.Connection, nonces: list[str]) -> list[str]:

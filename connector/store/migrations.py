@@ -241,6 +241,9 @@ UNMADE_AND_NOTES = (
 )
 
 
+# Who says what in an event, as a digest: the same id with another one is no repeat (inbox.py).
+MEANING = ("ALTER TABLE inbox ADD COLUMN meaning INTEGER",)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -249,6 +252,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m005_stop_answers": STOP_ANSWERS,
     "m006_last_writes": LAST_WRITES,
     "m007_unmade_operations_and_notes": UNMADE_AND_NOTES,
+    "m008_meaning": MEANING,
 }
 
 

@@ -27,8 +27,8 @@ def make_event(key, *, phone=ANNA, verdict=Verdict.NONE, received_at=NOW, **fiel
     )
 
 
-def make_entry(key, *, phone=ANNA, verdict=Verdict.NONE, received_at=NOW, unreadable=None, raw=b"{}"):
-    event = None if unreadable else make_event(key, phone=phone, verdict=verdict, received_at=received_at)
+def make_entry(key, *, phone=ANNA, verdict=Verdict.NONE, received_at=NOW, unreadable=None, raw=b"{}", **fields):
+    event = None if unreadable else make_event(key, phone=phone, verdict=verdict, received_at=received_at, **fields)
     return Entry(
         key=key,
         provider="strex",

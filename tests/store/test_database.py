@@ -138,6 +138,7 @@ async def test_tables_are_made_once(tmp_path):
         "m005_stop_answers",
         "m006_last_writes",
         "m007_unmade_operations_and_notes",
+        "m008_meaning",
     ]
     await store.close()
 

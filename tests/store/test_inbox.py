@@ -27,7 +27,7 @@ async def test_an_event_is_kept_and_comes_back(scene):
 
 async def test_a_repeat_is_known_and_changes_nothing(scene):
     await scene.store.inbox.keep([scene.entry("a", raw=b"first")])
-    (kept,) = await scene.store.inbox.keep([scene.entry("a", raw=b"second", phone=BERIT)])
+    (kept,) = await scene.store.inbox.keep([scene.entry("a", raw=b"second")])
     assert kept == Kept(1, True)
     assert scene.store.inbox.raw(1) == b"first"
     assert scene.store.inbox.received() == 1
@@ -162,3 +162,29 @@ async def test_an_entry_is_an_event_or_says_why_there_is_none(scene):
     entry = replace(scene.entry("a"), event=None)
     with pytest.raises(ValueError, match="says why"):
         await scene.store.inbox.keep([entry])
+
+
+async def test_the_same_id_with_another_person_or_another_meaning_is_a_new_event(scene):
+    inbox = scene.store.inbox
+    await inbox.keep([scene.entry("a", phone=ANNA, text="hei", transaction_id="7")])
+    ((stop,), (again,), (other,)) = [
+        await inbox.keep([scene.entry("a", **said)])
+        for said in (
+            {"phone": ANNA, "text": "STOP", "verdict": Verdict.OPT_OUT, "transaction_id": "7"},
+            {"phone": ANNA, "text": "STOP", "verdict": Verdict.OPT_OUT, "transaction_id": "7"},
+            {"phone": BERIT, "text": "hei", "transaction_id": "7"},
+        )
+    ]
+    assert (stop.known, again, other.known) == (False, Kept(stop.id, True), False)
+    events = [inbox.get(one.id).event for one in (stop, other)]
+    assert [one.key for one in events] == [stop.reused, other.reused]
+    assert len({"a", *(one.key for one in events)}) == 3
+    # Only another person's transaction is another one.
+    assert events[0].transaction_id == "7"
+    assert events[1].transaction_id.startswith("7-")
+
+
+async def test_a_repeat_that_tells_the_same_again_stays_a_repeat(scene):
+    inbox = scene.store.inbox
+    (first,) = await inbox.keep([scene.entry("a", text="STOP", properties={"attempt": 1})])
+    assert await inbox.keep([scene.entry("a", text="STOP ", properties={"attempt": 2})]) == (Kept(first.id, True),)
