@@ -199,6 +199,7 @@ class Road:
                     operations=sum(len(unit.operations) for unit in one.units),
                     detail=one.detail,
                     reason=one.reason,
+                    left_out=len(one.left_out),
                 )
             )
         for sink in {unit.sink for one in planned for unit in one.units}:

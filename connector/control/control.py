@@ -20,6 +20,7 @@ from connector.control.letters import (
     parked_release,
     replay,
 )
+from connector.control.notes import notes_list
 from connector.control.people import consents_show, explain
 from connector.control.status import status
 from connector.delivery.peers import Outlet
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Callable[[House, Mapping[str, Any]], Awaitable[dict[str, Any
     "parked_list": parked_list,
     "parked_release": parked_release,
     "parked_discard": parked_discard,
+    "notes_list": notes_list,
     "consents_show": consents_show,
     "consents_baseline": baseline,
     "explain": explain,

@@ -9,7 +9,7 @@ from connector.control.cures import cure
 from connector.control.shown import Shown, when
 from connector.model.event import Event
 from connector.model.lifecycle import EventState
-from connector.model.plan import OperationTrace, Plan, RuleTrace
+from connector.model.plan import Note, OperationTrace, Plan, RuleTrace
 from connector.store.inbox import StoredEvent
 from connector.store.overview import UnitNow
 
@@ -47,6 +47,7 @@ def plan_document(done: Plan, shown: Shown, *, version: str) -> dict[str, Any]:
         "cure": cure(done.reason),
         "rules": [_rule(one, shown) for one in done.trace],
         "consent": [*(words.decision(one) for one in done.decisions), *(shown.text(note) for note in done.notes)],
+        "notes": [shown.text(str(note)) for note in done.left_out],
         "operations": [shown.operation(one) for one in done.operations],
     }
 
@@ -73,13 +74,20 @@ def _operation(one: OperationTrace, shown: Shown) -> dict[str, Any]:
 
 
 def became_document(
-    stored: StoredEvent, units: Sequence[UnitNow], shown: Shown, *, present: str | None, now: datetime
+    stored: StoredEvent,
+    units: Sequence[UnitNow],
+    shown: Shown,
+    *,
+    present: str | None,
+    now: datetime,
+    notes: Sequence[Note] = (),
 ) -> dict[str, Any]:
-    """What became of a stored event, sink by sink, and which mappings decided it."""
+    """What became of a stored event, sink by sink, which mappings decided it, and what it went out without."""
     return {
         "id": stored.id,
         "state": stored.state.value,
         "words": words.EVENT_STATES[stored.state],
+        "notes": [shown.text(str(note)) for note in notes],
         "detail": shown.text(stored.detail) if stored.detail else None,
         "reason": stored.reason,
         "cure": _cure(stored),
