@@ -263,6 +263,7 @@ class Road:
                     operations=sum(len(unit.operations) for unit in one.units),
                     detail=one.detail,
                     reason=one.reason,
+                    left_out=len(one.left_out),
                 )
             )
         for alarm in (*asked(batch, planned), *await self.stop_questions.after(batch, planned)):

@@ -43,12 +43,16 @@ def _show_plan(paper: Paper, planned: dict[str, Any], *, stored: bool) -> None:
     paper.line(_state(planned), indent=2)
     for operation in planned["operations"]:
         paper.line(describe(operation), indent=4)
+    for note in planned["notes"]:
+        paper.line(f"note: {note}", indent=4, style="yellow")
     if planned["cure"]:
         paper.line(f"cure: {planned['cure']}", indent=2)
 
 
 def _show_became(paper: Paper, became: dict[str, Any], *, indent: int = 2) -> None:
     paper.line(_state(became), indent=indent)
+    for note in became["notes"]:
+        paper.line(f"with a note: {note}", indent=indent, style="yellow")
     if became["mapping_changed"]:
         paper.line(f"the mappings were changed since: {became['mapping']} decided then", indent=indent, style="yellow")
     for sink in became["sinks"]:

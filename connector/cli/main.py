@@ -18,6 +18,7 @@ COMMANDS = {
     "status": ("status", "Show how things stand."),
     "dead": ("dead", "See dead letters, and let them try again."),
     "parked": ("parked", "See, release or discard what waits for a person."),
+    "notes": ("notes", "See which fields events were delivered without."),
     "consents": ("consents", "See what is known of a person's consent; send old opt-outs."),
     "replay": ("replay", "Let an event be planned once more."),
     "reload": ("reload", "Let the running daemon read the mappings again."),

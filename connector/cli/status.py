@@ -68,6 +68,8 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
         )
         _show_cures(paper, [(one["feed"], one["trouble"]) for one in document["feeds"]])
     _show_cares(paper, document)
+    if document["events_with_notes"]:
+        paper.line(f"{document['events_with_notes']} events went out without a field: see `connector notes list`")
     mapping = document["mapping"]
     problems = f"{mapping['problems']} problems: see `connector check`"
     paper.line(f"mappings: {problems if mapping['version'] is None else mapping['version']}")

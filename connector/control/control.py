@@ -21,6 +21,7 @@ from connector.control.letters import (
     parked_release,
     replay,
 )
+from connector.control.notes import notes_list
 from connector.control.people import consents_show, explain
 from connector.control.status import status
 from connector.control.stop_questions import answer_stop, stop_answers
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[[House, Mapping[str, Any]], Awaitable[dict[str, Any
     "parked_discard": parked_discard,
     "parked_answer": answer_stop,
     "parked_answers": stop_answers,
+    "notes_list": notes_list,
     "consents_show": consents_show,
     "consents_baseline": baseline,
     "explain": explain,

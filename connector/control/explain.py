@@ -11,7 +11,7 @@ from connector.control.stop_questions import WAS, WAS_NOT, command
 from connector.model.event import Event, Verdict
 from connector.model.lifecycle import EventState
 from connector.model.outcome import Reason
-from connector.model.plan import OperationTrace, Plan, RuleTrace
+from connector.model.plan import Note, OperationTrace, Plan, RuleTrace
 from connector.planning import MAY_BE_A_STOP
 from connector.store.inbox import StoredEvent
 from connector.store.overview import UnitNow
@@ -50,6 +50,7 @@ def plan_document(done: Plan, shown: Shown, *, version: str) -> dict[str, Any]:
         "cure": None if done.detail == MAY_BE_A_STOP else cure(done.reason),  # the detail is the cure
         "rules": [_rule(one, shown) for one in done.trace],
         "consent": [*(words.decision(one) for one in done.decisions), *(shown.text(note) for note in done.notes)],
+        "notes": [shown.text(str(note)) for note in done.left_out],
         "operations": [shown.operation(one) for one in done.operations],
     }
 
@@ -76,13 +77,20 @@ def _operation(one: OperationTrace, shown: Shown) -> dict[str, Any]:
 
 
 def became_document(
-    stored: StoredEvent, units: Sequence[UnitNow], shown: Shown, *, present: str | None, now: datetime
+    stored: StoredEvent,
+    units: Sequence[UnitNow],
+    shown: Shown,
+    *,
+    present: str | None,
+    now: datetime,
+    notes: Sequence[Note] = (),
 ) -> dict[str, Any]:
-    """What became of a stored event, sink by sink, and which mappings decided it."""
+    """What became of a stored event, sink by sink, which mappings decided it, and what it went out without."""
     return {
         "id": stored.id,
         "state": stored.state.value,
         "words": words.EVENT_STATES[stored.state],
+        "notes": [shown.text(str(note)) for note in notes],
         "detail": shown.text(stored.detail) if stored.detail else None,
         "reason": stored.reason,
         "cure": _cure(stored),

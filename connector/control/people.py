@@ -54,7 +54,9 @@ def _event(house: House, stored: StoredEvent, *, reveal: bool) -> dict[str, Any]
     event, rules = stored.event, house.rules()
     shown = Shown(reveal=reveal, person=event.msisdn if event else None)
     units = house.store.overview.units_of(stored.id)
-    became = became_document(stored, units, shown, present=rules.version, now=house.now())
+    became = became_document(
+        stored, units, shown, present=rules.version, now=house.now(), notes=house.store.notes.of(stored.id)
+    )
     if event is None:
         return {"event": _unread(stored), "plan": None, "became": became}
     done = _plan_again(house, stored.id, made_clear(event, house.store), rules)
@@ -105,7 +107,9 @@ def _person(house: House, phone: Phone, *, reveal: bool) -> dict[str, Any]:
     history: list[dict[str, Any]] = []
     for stored in house.store.inbox.of_phone(phone.e164):
         units = house.store.overview.units_of(stored.id)
-        became = became_document(stored, units, shown, present=None, now=house.now())
+        became = became_document(
+            stored, units, shown, present=None, now=house.now(), notes=house.store.notes.of(stored.id)
+        )
         event = stored.event
         history.append(
             {

@@ -40,6 +40,7 @@ def _now(house: House, now: datetime) -> dict[str, Any]:
         "sinks": [_sink(house, name, now) for name in dict.fromkeys((*house.sinks, *store.overview.sinks()))],
         "calls": _calls(house, now),
         "dead": {reason.value: count for reason, count in sorted(store.dead_letters.grouped().items())},
+        "events_with_notes": store.notes.events(),
         "stopped": stopped(house),
         "late_opt_outs": _late(house, now),
         "feeds": _feeds(house, now),

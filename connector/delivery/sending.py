@@ -167,7 +167,11 @@ class _Batch:
         """
         outcomes = list(await self._write(folds))
         alone: dict[int, Outcome] = {}
-        refused = _narrowed(enumerate(zip(folds, outcomes, strict=True)))
+        refused = _narrowed(
+            (place, (one, outcome))
+            for place, (one, outcome) in enumerate(zip(folds, outcomes, strict=True))
+            if len(one.parts) == 1 or isinstance(outcome, Retry)  # of a refused fold, the parts are sent singly first
+        )
         while refused:
             answers = await self._write(list(refused.values()))
             alone |= zip(refused, answers, strict=True)
@@ -255,12 +259,12 @@ class _Batch:
 
 
 def _narrowed(answered: Iterable[tuple[int, tuple[Fold, Outcome]]]) -> dict[int, Fold]:
-    """Of refused writes (by place), what goes out without the rest. Of a refused fold, the parts are sent singly first."""
+    """Of refused writes (by place), what goes out without the rest."""
     narrowed: dict[int, Fold] = {}
     for place, (one, outcome) in answered:
         if not isinstance(outcome, Rejected | Retry) or outcome.reason not in PERHAPS_ANOTHER_FIELD:
             continue
-        if isinstance(one.operation, RecordWrite) and (len(one.parts) == 1 or isinstance(outcome, Retry)):
+        if isinstance(one.operation, RecordWrite):
             write = one.operation.narrowed()
             if write is not None:
                 narrowed[place] = Fold(write, one.parts)

@@ -47,6 +47,7 @@ class Planned(Struct, frozen=True, kw_only=True):
     operations: int
     detail: str | None = None
     reason: str | None = None
+    left_out: int = 0  # fields whose value could not be made
 
 
 class Settled(Struct, frozen=True, kw_only=True):

@@ -73,6 +73,7 @@ class Metrics:
         self._planned = self._counter(
             "planned", "Events that were planned, by their state then", "provider", "state", "reason"
         )
+        self._left_out = self._counter("fields_left_out", "Fields whose value could not be made", "provider")
         self._settled = self._counter("settled", "Units that came back from their sink", "sink", "state", "reason")
         self._delivery = Histogram(
             "connector_delivery_seconds",
@@ -127,6 +128,8 @@ class Metrics:
                 self._refused.labels(fact.provider, fact.door, fact.status, fact.why).inc()
             case Planned():
                 self._planned.labels(fact.provider, fact.state, fact.reason or "").inc()
+                if fact.left_out:
+                    self._left_out.labels(fact.provider).inc(fact.left_out)
             case Settled():
                 self._settled.labels(fact.sink, fact.state, fact.reason or "").inc()
                 if fact.state == "delivered":

@@ -60,6 +60,8 @@ def level_of(fact: Fact) -> Level:
             return Level.WARNING if fact.unreadable else Level.DEBUG
         case Planned() | Settled() if fact.state == DEAD:
             return Level.ERROR
+        case Planned() if fact.left_out:
+            return Level.INFO
         case TurnedAway():
             return _of_refusal(fact)
         case Reloaded():
@@ -91,6 +93,7 @@ def wording(fact: Fact) -> Wording:  # noqa: C901, PLR0911, PLR0912 - one line f
             return Wording(level, f"turned away a callback: {why}", details)
         case Planned(state=state):
             details = {"event": fact.event, "operations": fact.operations, "reason": fact.reason, "detail": fact.detail}
+            details |= {"fields_left_out": fact.left_out or None}
             return Wording(level, f"planned: {state}", details)
         case Settled(sink=sink, state=state):
             details = {"event": fact.event, "reason": fact.reason, "detail": fact.detail}

@@ -13,7 +13,7 @@ from connector.model.consent import Subscription
 from connector.model.event import Event
 from connector.model.facts import Fact
 from connector.model.lifecycle import EventState
-from connector.model.operation import Operation
+from connector.model.operation import Operation, RecordWrite
 from connector.model.outcome import Delivered, Reason
 from connector.model.plan import Known, Plan, Unmade
 from connector.model.roles import Sink
@@ -113,7 +113,12 @@ async def remade(units: list[Unit], rules: Ruleset, store: Store, *, configured:
         wanted = _planned_anew(unit, stored.event, rules, store, configured)
         operations = _with_lacking(unit, wanted) if retried else _anew(unit, wanted, rules)
         unmade = _unmade(unit, wanted) if retried else unit.unmade
-        made.append(unit if operations is None else await store.outbox.replace(unit, operations, rules.version, unmade))
+        if operations is None:
+            made.append(unit)
+            continue
+        made.append(
+            await store.outbox.replace(unit, operations, rules.version, unmade=unmade, left_out=wanted.left_out)
+        )
     return made
 
 
@@ -134,8 +139,8 @@ def _unmade(unit: Unit, wanted: Plan) -> Unmade | None:
 
 
 def _with_lacking(unit: Unit, wanted: Plan) -> list[Operation]:
-    """What the unit has to do yet, and what of the plan it lacked so far."""
-    left = _left(unit)
+    """What the unit has to do yet, and what of the plan it lacked so far. What was to go out alone is made anew."""
+    left = [one for one in _left(unit) if not (isinstance(one, RecordWrite) and one.consent_only)]
     mine = [one for one in wanted.operations if one.sink == unit.sink]
     return [*left, *lacking(mine, [*unit.before.values(), *left])]
 

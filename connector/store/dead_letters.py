@@ -78,6 +78,9 @@ UNITS = f"""SELECT json_group_array(json_array(id, event_id, sink, lane, urgent)
 REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0, reason = NULL, detail = NULL,
     started_at = NULL, due_at = NULL, first_try_at = NULL, settled_at = NULL
     WHERE id IN (SELECT value FROM json_each(?))"""
+# What is planned again makes its own notes.
+FORGET_NOTES = f"""DELETE FROM notes WHERE event_id IN (SELECT id FROM inbox WHERE state = 'dead' AND NOT {PARKED_PLANLESS}
+    AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS})"""  # noqa: S608 - constants of this file.
 DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead'
     AND ({PARKED_PLANLESS}) = :parked AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) RETURNING id"""  # noqa: S608 - constants of this file.
@@ -169,6 +172,7 @@ class DeadLetters:
 
         def work(connection: sqlite3.Connection) -> int:
             revived = _revive(connection, {**chosen, "parked": 0}, now)
+            connection.execute(FORGET_NOTES, chosen)
             replanned = connection.execute(
                 "UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE state = 'dead' "  # noqa: S608 - constants.
                 f"AND NOT {PARKED_PLANLESS} "

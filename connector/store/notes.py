@@ -1,7 +1,7 @@
 """Notes: fields that were left out of what an event led to, because their values could not be made. They hold no data of the event."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +9,6 @@ from connector.model.lifecycle import EventState
 from connector.model.plan import Note
 from connector.store.moments import moment
 from connector.store.statements import execute_rows
-from connector.store.units import Planned
 
 PUT = "INSERT OR REPLACE INTO notes (event_id, number, rule, operation, field, why) VALUES {rows}"
 LISTING = """SELECT notes.event_id, inbox.key, inbox.received_at, inbox.state, notes.rule, notes.operation, notes.field, notes.why
@@ -27,14 +26,15 @@ class StoredNote:
     note: Note
 
 
-def put_notes(connection: sqlite3.Connection, plans: Sequence[Planned]) -> None:
-    """Keep the notes of newly planned events. Runs inside the writer."""
+def put_notes(connection: sqlite3.Connection, notes: Mapping[int, Sequence[Note]]) -> None:
+    """Keep the notes of events, by their ids. Runs inside the writer."""
     rows = [
-        (plan.event_id, number, note.rule, note.operation, note.field, note.why)
-        for plan in plans
-        for number, note in enumerate(plan.left_out)
+        (event_id, number, note.rule, note.operation, note.field, note.why)
+        for event_id, several in notes.items()
+        for number, note in enumerate(several)
     ]
-    execute_rows(connection, PUT, rows)
+    if rows:
+        execute_rows(connection, PUT, rows)
 
 
 def drop_notes(connection: sqlite3.Connection, event_id: int) -> None:

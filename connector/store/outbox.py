@@ -11,7 +11,7 @@ from msgspec import structs
 from connector.consent.guard import without_consent
 from connector.model.lifecycle import UnitState
 from connector.model.operation import Operation, RecordWrite
-from connector.model.plan import Unmade
+from connector.model.plan import Note, Unmade
 from connector.store.documents import (
     done_from_json,
     done_to_json,
@@ -22,6 +22,7 @@ from connector.store.documents import (
 )
 from connector.store.lanes import promote
 from connector.store.moments import micros, moment
+from connector.store.notes import drop_notes, put_notes
 from connector.store.settling import settle
 from connector.store.statements import as_list, read_rows
 from connector.store.units import Settlement, Unit, Written
@@ -130,11 +131,17 @@ class Outbox:
         await self._writer.run(lambda connection: settle(connection, settlements, now))
 
     async def replace(
-        self, unit: Unit, operations: Sequence[Operation], mapping: str, unmade: Unmade | None = None
+        self,
+        unit: Unit,
+        operations: Sequence[Operation],
+        mapping: str,
+        *,
+        unmade: Unmade | None = None,
+        left_out: Sequence[Note] = (),
     ) -> Unit:
         """Put these operations in the place of what is left of a claimed unit, as this version of the mappings makes them.
 
-        `unmade` is what still cannot be made of its event.
+        `unmade` is what still cannot be made of its event, `left_out` what of all its operations is left out.
         """
 
         def work(connection: sqlite3.Connection) -> list[Operation]:
@@ -154,6 +161,8 @@ class Outbox:
                 ),
             )
             connection.execute("UPDATE inbox SET mapping = ? WHERE id = ?", (mapping, unit.event_id))
+            drop_notes(connection, unit.event_id)
+            put_notes(connection, {unit.event_id: left_out})
             return kept
 
         kept = await self._writer.run(work)

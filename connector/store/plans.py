@@ -46,7 +46,7 @@ class Plans:
             execute_rows(connection, MOVE, [_moved(plan) for plan in plans])
             _put_units(connection, plans, documents, now)
             _put_decisions(connection, plans, decisions, events, now)
-            put_notes(connection, plans)
+            put_notes(connection, {plan.event_id: plan.left_out for plan in plans if plan.left_out})
 
         await self._writer.run(work)
 

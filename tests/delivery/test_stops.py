@@ -158,3 +158,56 @@ def test_an_alarm_names_rule_and_field_and_the_cure_but_no_words_of_the_crm():
     assert STOP.detail not in alarm.message
     assert "connector reload" in alarm.cure
     assert (alarm.kind, alarm.about) == (STOP.cleared().kind, STOP.cleared().about)
+
+
+def opt_out(rule=STOP.rule, **fields):
+    return RecordWrite(
+        sink="crm",
+        object="SMS_Event__c",
+        key_field="Event_Key__c",
+        key="e",
+        set={"Out__c": True, "Out_At__c": "now", **fields},
+        consent=("Out__c", "Out_At__c"),
+        rule=rule,
+    )
+
+
+@pytest.mark.parametrize("clears", [False, True])
+def test_the_consent_fields_of_what_is_held_go_out_alone(clears):
+    write = replace(opt_out(Missing__c="x"), clears_flag=clears)
+    batch = hold([BAD, write], [STOP], NOW)
+    (alone,) = batch.going
+    assert (alone.set, alone.consent_only, alone.clears_flag) == ({"Out__c": True, "Out_At__c": "now"}, True, clears)
+    done = Delivered(record_id="a0S")
+    sent = batch.around(Sent([done], [Written(0, alone, done)]))
+    assert [one.reason for one in sent.outcomes] == [Reason.CONFIGURATION, Reason.CONFIGURATION]
+    assert [(one.index, one.write) for one in sent.apart] == [(1, alone)]
+    assert [one.index for one in sent.written] == [1]
+
+
+def test_where_a_field_beside_the_flag_is_stopped_the_flag_goes_out_by_itself():
+    (alone,) = hold([opt_out(Other__c="x")], [replace(STOP, field="Out_At__c")], NOW).going
+    assert alone.set == {"Out__c": True}
+
+
+def test_consent_fields_that_are_refused_alone_say_so():
+    batch = hold([opt_out(Missing__c="x")], [STOP], NOW)
+    (outcome,) = batch.around(Sent([Rejected(reason=Reason.VALIDATION, detail="never")], [])).outcomes
+    assert outcome.detail == "No such column; the consent fields alone were refused too: never"
+    assert batch.around(Sent([Retry(reason=Reason.ROW_LOCKED)], [])).outcomes == [Retry(reason=Reason.ROW_LOCKED)]
+
+
+def test_a_child_that_bears_consent_does_not_wait_for_its_stopped_parent():
+    parent = replace(contact("K"), rule=STOP.rule, set={"Missing__c": 1})
+    child = replace(opt_out(rule="c.yaml: c"), set={"Out__c": True, "Contact__r": Parent("SMS_Key__c", "K")})
+    batch = hold([parent, child], [replace(STOP, object="Contact")], NOW)
+    assert [one.set for one in batch.going] == [{"Out__c": True}]
+
+
+def test_a_write_of_the_consent_fields_alone_is_not_stopped_by_what_it_can_do_without():
+    alone = replace(opt_out(), create={"Missing__c": "x"}, consent_only=True)
+    batch = hold([alone], [STOP], NOW)
+    assert list(batch.going) == [alone]
+    # It names the field all the same where the CRM refuses it.
+    (stop,) = news([alone], [refused()]).began
+    assert stop.field == "Missing__c"

@@ -60,6 +60,10 @@ def late(about, **more):
             'connector_planned_total{provider="strex",reason="bug",state="dead"} 1.0',
         ),
         (
+            [Planned(event="a", provider="strex", state="delivering", operations=1, left_out=2)],
+            'connector_fields_left_out_total{provider="strex"} 2.0',
+        ),
+        (
             [Settled(event="a", sink="crm", state="delivered", seconds=0.2)],
             'connector_delivery_seconds_bucket{le="0.25",sink="crm"} 1.0',
         ),

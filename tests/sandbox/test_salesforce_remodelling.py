@@ -88,3 +88,42 @@ async def test_a_wish_that_makes_no_sense_is_refused(path, body):
         status, answer = await org.control("PATCH", path, body)
         assert status == 400
         assert answer["error"]
+
+
+async def test_a_key_may_tell_letter_case_apart_and_then_does_everywhere():
+    async with signed_in() as org:
+        await upsert(org, SMS_Key__c="Ab")
+        assert (await upsert(org, SMS_Key__c="aB"))[1][0]["created"] is False
+        assert (await field(org, "SMS_Key__c"))["caseSensitive"] is False
+        await org.control("PATCH", "fields/Contact/SMS_Key__c", {"case_sensitive": True})
+        assert (await field(org, "SMS_Key__c"))["caseSensitive"] is True
+        assert (await upsert(org, SMS_Key__c="Ab"))[1][0]["created"] is True
+        assert (await upsert(org, SMS_Key__c="aB"))[1][0]["created"] is False
+        for key in ("Ab", "aB"):
+            _, body = await org.call("GET", f"/query?q=SELECT+SMS_Key__c+FROM+Contact+WHERE+SMS_Key__c='{key}'")
+            assert [row["SMS_Key__c"] for row in body["records"]] == [key]
+        records = [
+            {"attributes": {"type": "Contact"}, "SMS_Key__c": key, "LastName": "x"} for key in ("Ab", "aB", "AB", "ab")
+        ]
+        _, results = await org.call("PATCH", "/composite/sobjects/Contact/SMS_Key__c", {"records": records})
+        assert [one["success"] for one in results] == [True] * 4
+
+
+async def test_a_text_is_as_long_as_its_utf16_units():
+    async with signed_in() as org:
+        assert (await upsert(org, FirstName="😢" * 20))[1][0]["success"]
+        _, results = await upsert(org, FirstName="😢" * 21)
+        assert results[0]["errors"][0]["statusCode"] == "STRING_TOO_LONG"
+
+
+async def test_a_validation_rule_refuses_every_value_of_its_field():
+    async with signed_in() as org:
+        await org.control("PATCH", "fields/Contact/FirstName", {"rule": "Write no first names."})
+        assert (await upsert(org))[1][0]["success"]
+        _, results = await upsert(org, FirstName="Kari")
+        (error,) = results[0]["errors"]
+        assert (error["statusCode"], error["message"], error["fields"]) == (
+            "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+            "Write no first names.",
+            ["FirstName"],
+        )
