@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from connector.sandbox.salesforce import org
+from connector.sandbox.salesforce.automation import USERS, AutomationError
 from connector.sandbox.salesforce.bulk import Bulk
 from connector.sandbox.salesforce.conversion import convert
 from connector.sandbox.salesforce.database import Database
@@ -23,8 +24,6 @@ from connector.sandbox.salesforce.seeding import MOST, seed
 from connector.sandbox.salesforce.usage import Usage
 from connector.sandbox.salesforce.values import as_moment
 from connector.sandbox.salesforce.writing import Outcome, Writer
-
-USERS = {"person": org.PERSON_USER, "integration": org.INTEGRATION_USER}
 
 
 class ControlError(Exception):
@@ -64,6 +63,9 @@ class Control:
             web.get("/_sandbox/faults", self.list_faults),
             web.post("/_sandbox/faults", self.add_fault),
             web.delete("/_sandbox/faults", self.clear_faults),
+            web.get("/_sandbox/automation", self.list_automation),
+            web.post("/_sandbox/automation", self.add_automation),
+            web.delete("/_sandbox/automation", self.clear_automation),
             web.get("/_sandbox/stats", self.stats),
             web.put("/_sandbox/usage", self.allow),
             web.post("/_sandbox/reset", self.reset),
@@ -102,6 +104,23 @@ class Control:
         self._faults.clear(request.query.get("fault"))
         return _json({"faults": [fault.shown() for fault in self._faults.all]})
 
+    async def list_automation(self, _: web.Request) -> web.Response:
+        """What the org rewrites by itself."""
+        return _json({"automation": [one.shown() for one in self._writer.automation.all]})
+
+    async def add_automation(self, request: web.Request) -> web.Response:
+        """Have the org rewrite fields in the transaction that saves a record; see Automation.add()."""
+        try:
+            new = self._writer.automation.add(self._database.schema, await _document(request))
+        except AutomationError as error:
+            raise ControlError(str(error)) from error
+        return _json({"automation": [one.shown() for one in new]})
+
+    async def clear_automation(self, _: web.Request) -> web.Response:
+        """Let the org rewrite nothing any more."""
+        self._writer.automation.all.clear()
+        return _json({"automation": []})
+
     async def stats(self, _: web.Request) -> web.Response:
         """How much was asked of the org, and how much it holds."""
         return _json({**self._usage.shown(), "records": self._database.counts()})
@@ -120,6 +139,7 @@ class Control:
         self._database.reset()
         self._faults.clear()
         self._writer.duplicate_rules.all.clear()
+        self._writer.automation.all.clear()
         self._usage.reset()
         await self._outbound.stop()
         await self._bulk.forget()

@@ -114,7 +114,7 @@ def _field(known: SObject, field: Field) -> dict[str, Any]:
         "length": field.length,
         "byteLength": field.length * BYTES_PER_CHARACTER,
         "precision": 18 if money else 0,
-        "scale": 2 if money else 0,
+        "scale": field.scale if money else 0,
         "digits": 0,
         "nillable": not field.required and field.kind not in {Kind.BOOLEAN, Kind.ID},
         "createable": field.writable,

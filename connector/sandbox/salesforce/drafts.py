@@ -61,6 +61,7 @@ class Draft:
     id: str | None = None
     row: int = 0
     created: bool = False
+    signed: str | None = None  # the user whose name the record bears afterwards; None: whoever wrote it
     refusal: RecordRefusedError | None = None
 
 

@@ -12,7 +12,7 @@ from connector.sandbox.salesforce.database import Database, folded
 from connector.sandbox.salesforce.fields import Field, SObject
 
 FLAGS = ("required", "unique", "external_id", "restricted", "read_only", "case_sensitive")
-WORDS = ("name", "length", "values", "rule", *FLAGS)
+WORDS = ("name", "length", "scale", "values", "rule", *FLAGS)
 
 
 class Remodelling:
@@ -31,7 +31,7 @@ class Remodelling:
         ]
 
     async def change(self, request: web.Request) -> web.Response:
-        """Change a field: `{"name": "New__c"}`, `{"length": 20}`, `{"values": ["A"], "restricted": true}`.
+        """Change a field: `{"name": "New__c"}`, `{"length": 20}`, `{"scale": 0}`, `{"values": ["A"], "restricted": true}`.
 
         Field-level security: `{"read_only": true}` takes the right to write away, and `{"hidden": true}` the right to see it; false
         gives the right back, and the values with it. `{"case_sensitive": true}` is for keys; `{"rule": "Not this."}` refuses every
@@ -113,8 +113,8 @@ def _changed(field: Field, wishes: Any) -> Field:
     values = wishes.get("values", [])
     if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
         raise ControlError("values must be a list of texts.")
-    if not isinstance(wishes.get("length", 0), int) or not all(
+    if not all(isinstance(wishes.get(name, 0), int) for name in ("length", "scale")) or not all(
         isinstance(wishes.get(name, ""), str) for name in ("name", "rule")
     ):
-        raise ControlError("length must be a number, and name and rule a text.")
+        raise ControlError("length and scale must be numbers, and name and rule a text.")
     return replace(field, **{**wishes, **({"values": tuple(values)} if "values" in wishes else {})})

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from connector.sandbox.salesforce.fields import Field, Kind
@@ -104,7 +105,7 @@ def _number(field: Field, value: Any) -> Stored:
             f"{field.label}: value outside of valid range on numeric field: {value}",
             field.name,
         )
-    return round(number, 2)
+    return float(Decimal(str(number)).quantize(Decimal(1).scaleb(-field.scale), ROUND_HALF_UP))
 
 
 def _date(_: Field, value: Any) -> Stored:

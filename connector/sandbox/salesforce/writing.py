@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from connector.sandbox.salesforce.automation import Automation
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import SILENT, Author, Draft, Record, fold, read, unwritable
 from connector.sandbox.salesforce.duplicate_rules import DuplicateRules
@@ -38,6 +39,7 @@ class Writer:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._triggers = database.triggers
+        self.automation = Automation()
         self.duplicate_rules = DuplicateRules(database)
 
     def upsert(
@@ -154,6 +156,7 @@ class Writer:
         if known.name == "CampaignMember":
             check_members(self._database, drafts)
         self.duplicate_rules.check(known, drafts, author)
+        self.automation.rewrite(known, drafts, author)
         self._refuse_taken(known, drafts)
         savings = self._triggers.before(self._database, known, drafts)
         new: list[Draft] = []
@@ -168,6 +171,7 @@ class Writer:
                     changed.append(draft)
         self._create(known, new, author)
         self._change(known, changed, author)
+        self._sign(known, drafts)
         self._note(known, (draft for draft in drafts if draft.refusal is None), author)
         self._triggers.after(self._database, self, known, savings, author)
         return [
@@ -283,6 +287,12 @@ class Writer:
                 f'UPDATE "{known.name}" SET {columns} WHERE "Id" = ?',  # noqa: S608 - names are ours
                 [(*trail, *draft.values.values(), draft.id) for draft in group],
             )
+
+    def _sign(self, known: SObject, drafts: list[Draft]) -> None:
+        signed = [(draft.signed, draft.id) for draft in drafts if draft.refusal is None and draft.signed is not None]
+        if signed:
+            sql = f'UPDATE "{known.name}" SET "LastModifiedById" = ? WHERE "Id" = ?'  # noqa: S608 - the name is ours
+            self._database.connection.executemany(sql, signed)
 
     def _note(self, known: SObject, drafts: Iterable[Draft], author: Author, action: str | None = None) -> None:
         self._database.record(
