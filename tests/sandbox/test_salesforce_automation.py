@@ -1,4 +1,4 @@
-"""What the org makes of a save by itself: fields that its automation rewrites, numbers that a field rounds, and whose name is on it."""
+"""What the org makes of a save by itself: fields that its automation rewrites, numbers that are rounded, and whose name is on it."""
 
 import pytest
 from sandbox.test_salesforce_signin import signed_in

@@ -1,6 +1,6 @@
 """An org's automation that changes a record in the transaction that saves it, as before-save flows and triggers do.
 
-Salesforce Help, "Triggers and Order of Execution": such a change is part of the save, and the record bears the name of whoever saved it.
+Salesforce Help, "Triggers and Order of Execution": such a change is part of the save, and the record bears the name of who saved it.
 """
 
 import re
