@@ -38,6 +38,7 @@ class Watching:
     fields: tuple[str, ...]
     key_fields: tuple[str, ...]
     every: timedelta
+    look_back: timedelta = timedelta(minutes=15)  # how late a change that says "out" may become visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

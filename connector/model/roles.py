@@ -138,6 +138,7 @@ class Row(Struct, frozen=True, kw_only=True):
     fields: Mapping[str, Any]  # the feed's fields and key fields
     deleted: bool = False
     merged_into: str | None = None  # of a deleted one: the record that was kept in its stead
+    by_us: bool | None = None  # whether our own user is the last who changed it; None where that is not known
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -180,6 +181,12 @@ class Feed(Protocol):
 
     def ask(self, position: str | None) -> Exchange[Page | Retry]:
         """The next page after the position; from the beginning of everything with None."""
+
+    def ask_opted_out(self, position: str) -> Exchange[Page | Retry]:
+        """The records that say "out" and were modified shortly before the position or after it, the latest first, in one page.
+
+        A feed of an object without consent fields has none. The page has no position: the rounds show these records once more.
+        """
 
     def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
         """These records as they are now, at most LOOK of them, and what was merged into them.

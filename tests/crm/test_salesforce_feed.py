@@ -7,10 +7,12 @@ import pytest
 from crm.conftest import an_org
 
 from connector.crm.salesforce import changes
-from connector.crm.salesforce.encode import Api, BadName
+from connector.crm.salesforce.encode import Api, BadName, Collection, record
 from connector.crm.salesforce.feed import SalesforceFeed
 from connector.model.exchange import CallFailed, Failure, HttpReply
 from connector.model.outcome import Reason, Retry
+from connector.model.roles import ConsentFields
+from connector.sandbox.salesforce.org import INTEGRATION_USER
 
 API = Api(version="62.0", client="tests")
 DATE = "Sun, 22 Nov 2026 04:00:00 GMT"
@@ -117,6 +119,80 @@ async def test_without_an_overlap_a_late_change_is_missed(org, clock):
     assert (await round_of(org, source, position))[0] == []
 
 
+OUT = {"SMS_Opt_Out__c": True}
+CONSENT = ConsentFields(object="Contact", flag="SMS_Opt_Out__c")
+
+
+async def late(org, clock, seconds, **fields):
+    """After a round a change becomes visible that was stamped so many seconds before; the rows of the next round, and its calls."""
+    await org.load("Contact", contacts(1))
+    source = feed(consent=CONSENT)
+    clock.now += 3600
+    _, _, position = await round_of(org, source)
+    await org.fault("late_commit", seconds=seconds)
+    await org.load("Contact", [{"SMS_Key__c": "k0", **fields}], key="SMS_Key__c")
+    clock.now += 30
+    before = await org.api_calls()
+    rows, _, _ = await round_of(org, source, position)
+    return rows, await org.api_calls() - before
+
+
+async def test_an_opt_out_that_becomes_visible_minutes_late_is_not_missed_and_costs_no_further_call(org, clock):
+    rows, calls = await late(org, clock, 14 * 60, **OUT)
+    assert [(row.fields["SMS_Key__c"], calls) for row in rows] == [("k0", 1)]
+
+
+async def test_what_says_nothing_of_an_opt_out_is_not_read_from_so_far_back(org, clock):
+    assert await late(org, clock, 14 * 60, FirstName="x") == ([], 1)
+
+
+async def test_what_says_out_is_asked_for_by_itself_the_latest_first(org, clock):
+    await org.load("Contact", contacts(3))
+    source = feed(consent=CONSENT)
+    clock.now += 3600
+    _, _, position = await round_of(org, source)
+    for number, seconds in ((0, 16 * 60), (1, 14 * 60), (2, 0)):
+        await org.fault("late_commit", seconds=seconds, times=1)
+        await org.load("Contact", [{"SMS_Key__c": f"k{number}", **OUT}], key="SMS_Key__c")
+    page = await org.run(source.ask_opted_out(position))
+    assert [row.fields["SMS_Key__c"] for row in page.rows] == ["k2", "k1"]
+    # In the middle of a round the same is asked from before its beginning.
+    middle = changes.write_position(changes.after(page.rows[0], began=datetime.fromtimestamp(clock.now, UTC)))
+    page = await org.run(source.ask_opted_out(middle))
+    assert [row.fields["SMS_Key__c"] for row in page.rows] == ["k2"]
+
+
+@pytest.mark.parametrize(("value", "said"), [(True, "true"), (False, "false"), ("Out'", "'Out\\''")])
+def test_a_flag_may_be_a_checkbox_or_a_list(value, said):
+    out = changes.OptedOut(flag="Flag__c", value=value, look_back=timedelta(minutes=12))
+    assert out.condition == f"Flag__c = {said}"
+
+
+async def test_a_row_tells_whether_our_own_user_has_changed_it_last(org):
+    await org.load("Contact", contacts(1))
+    ours = [record("Contact", "SMS_Key__c", "ours", {"LastName": "x"})]
+
+    def write():
+        yield [API.collection(Collection(records=ours, object="Contact", key_field="SMS_Key__c"))]
+
+    await org.run(write())
+    for own_user, told in (
+        (INTEGRATION_USER, {"k0": False, "ours": True}),
+        (INTEGRATION_USER[:15], {"k0": False, "ours": True}),
+        (None, {"k0": None, "ours": None}),
+    ):
+        rows, _, _ = await round_of(org, feed(own_user=lambda own_user=own_user: own_user))
+        assert {row.fields["SMS_Key__c"]: row.by_us for row in rows} == told
+
+
+async def test_a_feed_without_consent_fields_has_no_opt_outs(org, clock):
+    await org.load("Contact", contacts(1, **OUT))
+    _, _, position = await round_of(org, feed())
+    assert (await org.run(feed().ask_opted_out(position))).rows == ()
+    watched = feed(fields=("MobilePhone",), consent=CONSENT)
+    assert (await org.run(watched.ask_opted_out(position))).rows == ()
+
+
 async def test_what_was_stamped_at_the_very_start_of_a_round_is_read_again(org, clock):
     ids = await org.load("Contact", contacts(1))
     source = feed(overlap=timedelta(0))
@@ -188,7 +264,9 @@ def test_a_feed_is_called_after_its_crm_and_object():
 
 def test_a_field_that_is_watched_and_a_key_is_asked_for_once():
     asked = changes.question("Contact", ("SMS_Key__c", "sms_key__c", "id"), None)
-    assert asked.startswith("SELECT Id,SystemModstamp,IsDeleted,MasterRecordId,SMS_Key__c FROM Contact ORDER BY")
+    assert asked.startswith(
+        "SELECT Id,SystemModstamp,LastModifiedById,IsDeleted,MasterRecordId,SMS_Key__c FROM Contact ORDER BY"
+    )
 
 
 # Answers that no sandbox gives.

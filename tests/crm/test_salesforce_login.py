@@ -20,6 +20,7 @@ from connector.crm.salesforce.oauth import (
     TokenSession,
     refusal,
     trusted_base,
+    user_of,
 )
 from connector.crm.salesforce.sink import SalesforceSink
 from connector.delivery.transport import Transport
@@ -27,6 +28,7 @@ from connector.model.errors import PeerMoved
 from connector.model.operation import RecordWrite
 from connector.model.outcome import Delivered
 from connector.model.roles import Task
+from connector.sandbox.salesforce.org import INTEGRATION_USER
 from connector.sandbox.serve import serving
 
 CLIENT = ClientCredentials(client_id="sandbox", client_secret=SecretStr("sandbox"))
@@ -91,6 +93,22 @@ async def test_client_credentials_let_us_in(org):
     assert headers["Authorization"].startswith("Bearer 00D")
     assert await credentials.authorization() == (base, headers)
     assert credentials.logins == 1
+    assert credentials.user_id == INTEGRATION_USER
+
+
+@pytest.mark.parametrize(
+    ("identity", "user"),
+    [
+        ("https://login.salesforce.com/id/00D5f000003sANDEAM/0055f0000041pGMAAY", "0055f0000041pGMAAY"),
+        ("https://test.salesforce.com/id/00D5f000003sAND/0055f0000041pGM", "0055f0000041pGM"),
+        ("https://login.salesforce.com/id/", None),
+        ("0055f", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_whom_we_are_signed_in_as_is_read_from_the_identity_url(identity, user):
+    assert user_of(identity) == user
 
 
 async def test_a_signed_assertion_lets_us_in_and_its_signature_counts(key):

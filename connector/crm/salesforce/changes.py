@@ -1,6 +1,6 @@
 """Changes as SOQL: the question for the next page, where it left off, and the rows in an answer. Pure.
 
-Source: SOQL Reference; Object Reference, "System Fields" (SystemModstamp, IsDeleted).
+Source: SOQL Reference; Object Reference, "System Fields" (SystemModstamp, IsDeleted, LastModifiedById).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,11 @@ from connector.model.roles import Row
 
 STAMP = "SystemModstamp"
 DELETED = "IsDeleted"
+CHANGED_BY = "LastModifiedById"
 MASTER = "MasterRecordId"
 # Object Reference: the objects whose records an administrator merges, and which tell where a merged one went.
 MERGEABLE = frozenset({"account", "contact", "lead"})
+ID_LENGTH = 15  # characters that tell two Ids apart; three more are a checksum
 PAGE = QUERY_BATCH  # rows: what Salesforce gives in one answer
 
 
@@ -76,20 +78,50 @@ def columns(object_name: str, fields: Sequence[str]) -> tuple[str, ...]:
     """
     chosen: dict[str, str] = {}
     merged = (MASTER,) if object_name.casefold() in MERGEABLE else ()
-    for name in (ID_FIELD, STAMP, DELETED, *merged, *fields):
+    for name in (ID_FIELD, STAMP, CHANGED_BY, DELETED, *merged, *fields):
         chosen.setdefault(name.casefold(), identifier(name))
     return tuple(chosen.values())
 
 
-def question(object_name: str, fields: Sequence[str], position: Position) -> str:
-    """The query for the next page after the position."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptedOut:
+    """How a record of the object says "out", and how long before a round its change may have been stamped."""
+
+    flag: str
+    value: Any
+    look_back: timedelta  # beyond the overlap of the rounds
+
+    @property
+    def condition(self) -> str:
+        """In SOQL."""
+        value = str(self.value).lower() if isinstance(self.value, bool) else literal(str(self.value))
+        return f"{identifier(self.flag)} = {value}"
+
+
+def question(object_name: str, fields: Sequence[str], position: Position, opted_out: OptedOut | None = None) -> str:
+    """The query for the next page after the position; at the beginning of a round also for what says "out" from further back.
+
+    A transaction may end many minutes after its stamp: no opt-out is lost by that, and the query is still one.
+    """
     where = ""
     if isinstance(position, Between):
-        where = f" WHERE {STAMP} >= {soql_time(position.since)}"
+        since = f"{STAMP} >= {soql_time(position.since)}"
+        where = f" WHERE {since}"
+        if opted_out is not None:
+            first = soql_time(position.since - opted_out.look_back)
+            where = f" WHERE {STAMP} >= {first} AND ({opted_out.condition} OR {since})"
     elif isinstance(position, Within):
         stamp = soql_time(position.stamp)
         where = f" WHERE ({STAMP} = {stamp} AND Id > {literal(position.record_id)}) OR {STAMP} > {stamp}"
     return f"{_select(object_name, fields)}{where} ORDER BY {STAMP}, Id LIMIT {PAGE}"
+
+
+def question_opted_out(object_name: str, fields: Sequence[str], position: Between | Within, opted_out: OptedOut) -> str:
+    """The query for what says "out" and was modified shortly before the round or since, the latest first."""
+    began = position.since if isinstance(position, Between) else position.began
+    first = soql_time(began - opted_out.look_back)
+    where = f"{opted_out.condition} AND {STAMP} >= {first}"
+    return f"{_select(object_name, fields)} WHERE {where} ORDER BY {STAMP} DESC, Id LIMIT {PAGE}"
 
 
 def question_by_id(object_name: str, fields: Sequence[str], record_ids: Sequence[str]) -> str:
@@ -103,8 +135,8 @@ def _select(object_name: str, fields: Sequence[str]) -> str:
     return f"SELECT {','.join(columns(object_name, fields))} FROM {identifier(object_name)}"  # noqa: S608 - SOQL; names are checked and texts quoted.
 
 
-def row(record: Mapping[str, Any], fields: Sequence[str]) -> Row:
-    """A record of an answer.
+def row(record: Mapping[str, Any], fields: Sequence[str], own_user: str | None = None) -> Row:
+    """A record of an answer. `own_user` is the Id of the user that we are signed in as.
 
     Raises:
         ValueError: it lacks its Id or its stamp.
@@ -112,13 +144,15 @@ def row(record: Mapping[str, Any], fields: Sequence[str]) -> Row:
     record_id = value_of(record, ID_FIELD)
     if not isinstance(record_id, str):
         raise ValueError("a row without its Id")  # noqa: TRY004 - the answer is wrong, not a type of ours.
-    master = value_of(record, MASTER)
+    master, changed_by = value_of(record, MASTER), value_of(record, CHANGED_BY)
+    known = isinstance(changed_by, str) and own_user is not None
     return Row(
         record_id=record_id,
         stamp=moment(value_of(record, STAMP)),
         fields={name: value_of(record, name) for name in fields},
         deleted=value_of(record, DELETED) is True,
         merged_into=master if isinstance(master, str) else None,
+        by_us=str(changed_by)[:ID_LENGTH] == str(own_user)[:ID_LENGTH] if known else None,
     )
 
 

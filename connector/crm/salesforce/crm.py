@@ -34,6 +34,8 @@ def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberRe
     """
     api, consent = settings.api, settings.consent
 
+    credentials = SalesforceCredentials(settings.url, settings.sign_in.resolve(base))
+
     def feed(watching: Watching) -> Feed:
         return SalesforceFeed(
             name,
@@ -42,6 +44,9 @@ def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberRe
             fields=watching.fields,
             key_fields=watching.key_fields,
             every=watching.every,
+            consent=consent.get(watching.object),
+            look_back=watching.look_back,
+            own_user=lambda: credentials.user_id,
         )
 
     def look(needs: Sequence[Needs]) -> Exchange[list[str]]:
@@ -72,7 +77,7 @@ def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberRe
     return Crm(
         name=name,
         doors=doors,
-        credentials=SalesforceCredentials(settings.url, settings.sign_in.resolve(base)),
+        credentials=credentials,
         sink=sink,
         prepare=prepare,
         feed=feed,

@@ -1,6 +1,6 @@
 """The feed: asks an org for the changes of one object, page by page and round by round."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -12,9 +12,10 @@ from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.encode import Api
 from connector.model.exchange import Exchange, HttpCall, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
-from connector.model.roles import Page, Row
+from connector.model.roles import ConsentFields, Page, Row
 
 OVERLAP = timedelta(minutes=3)  # longer than the transactions of an org with heavy triggers usually take
+LOOK_BACK = timedelta(minutes=15)  # and of those that say "out": connectors of others re-read 5 to 15 minutes
 DATA = "/services/data/"  # where the address of a next page must be
 
 
@@ -34,7 +35,11 @@ class SalesforceFeed:
         key_fields: Sequence[str] = (),
         every: timedelta = timedelta(seconds=30),
         overlap: timedelta = OVERLAP,
+        consent: ConsentFields | None = None,
+        look_back: timedelta = LOOK_BACK,
+        own_user: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`look_back` is how late a change that says "out" may become visible; `own_user` tells the Id that we are signed in as."""
         self.crm = crm
         self.object = object
         self.name = f"{crm}.{object}"
@@ -43,6 +48,11 @@ class SalesforceFeed:
         self.every = every
         self._api = api
         self._overlap = overlap
+        self._own_user = own_user
+        self._opted_out: changes.OptedOut | None = None
+        if consent is not None and consent.flag in self.fields:
+            further = max(look_back - overlap, timedelta())
+            self._opted_out = changes.OptedOut(flag=consent.flag, value=consent.opted_out, look_back=further)
         self._read = tuple(dict.fromkeys((*self.fields, *self.key_fields)))
         changes.question(object, self._read, None)
 
@@ -52,7 +62,7 @@ class SalesforceFeed:
         A failed question changes nothing: it is asked again from the same position.
         """
         start = changes.read_position(position)
-        call = self._api.query_all(changes.question(self.object, self._read, start))
+        call = self._api.query_all(changes.question(self.object, self._read, start, self._opted_out))
         found = yield from self._rows(call)
         if isinstance(found, Retry):
             return found
@@ -68,6 +78,15 @@ class SalesforceFeed:
             )
         return Page(rows=rows, position=changes.write_position(changes.after(rows[-1], began)), last=False)
 
+    def ask_opted_out(self, position: str) -> Exchange[Page | Retry]:
+        """What says "out" and was modified shortly before the position or after it, the latest first; one API call."""
+        start = changes.read_position(position)
+        if start is None or self._opted_out is None:
+            return Page()
+        call = self._api.query_all(changes.question_opted_out(self.object, self._read, start, self._opted_out))
+        found = yield from self._rows(call)
+        return found if isinstance(found, Retry) else Page(rows=found[0])
+
     def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
         """These records as they are now, deleted ones among them; one API call."""
         found = yield from self._rows(self._api.query_all(changes.question_by_id(self.object, self._read, record_ids)))
@@ -82,12 +101,13 @@ class SalesforceFeed:
         began: datetime | None = None
         while True:
             (reply,) = yield [call]
+            own_user = self._own_user()  # after the call: its sign-in may have been the first
             body = self._body(reply)
             if isinstance(body, Retry):
                 return body
             began = began or _date(reply)
             try:
-                rows += [changes.row(record, self._read) for record in body["records"]]
+                rows += [changes.row(record, self._read, own_user) for record in body["records"]]
             except ValueError as error:
                 return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=str(error))
             if body.get("done") is not False:

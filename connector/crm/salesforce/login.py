@@ -55,6 +55,7 @@ class SalesforceCredentials:
         self._failure: SignInFailed | None = None
         self._pause = 0.0
         self._not_before = 0.0
+        self.user_id: str | None = None  # the user that we are signed in as; None as long as Salesforce has not told it
         self.logins = 0  # since the start, for the metrics
 
     async def authorization(self) -> tuple[str, Mapping[str, str]]:
@@ -75,7 +76,7 @@ class SalesforceCredentials:
                 raise type(self._failure)(str(self._failure))
             self._headers = {}
             try:
-                token, self._base = await self._patiently()
+                token, self._base, self.user_id = await self._patiently()
             except SignInFailed as failure:
                 self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
                 self._not_before = self._clock() + self._pause
@@ -85,7 +86,7 @@ class SalesforceCredentials:
             self._failure, self._pause = None, 0.0
             self.logins += 1
 
-    async def _patiently(self) -> tuple[str, str]:
+    async def _patiently(self) -> tuple[str, str, str | None]:
         repeat = AsyncRetrying(
             retry=retry_if_exception_type(SignInUnavailable),
             stop=stop_after_attempt(TRIES),
@@ -96,8 +97,8 @@ class SalesforceCredentials:
         return await repeat(asyncio.to_thread, token, self._url, self._sign_in)
 
 
-def token(url: str, sign_in: ClientCredentials | JwtBearer) -> tuple[str, str]:
-    """Sign in, blocking; returns the access token and the base address. Raises SignInFailed."""
+def token(url: str, sign_in: ClientCredentials | JwtBearer) -> tuple[str, str, str | None]:
+    """Sign in, blocking; returns the access token, the base address and the user's Id. Raises SignInFailed."""
     host = urlsplit(url).hostname or ""
     # simple-salesforce puts `.salesforce.com` behind it; on this machine the session replaces all of it.
     domain = "sandbox.my" if is_loopback(host) else host.removesuffix(DOMAIN)
@@ -128,4 +129,4 @@ def token(url: str, sign_in: ClientCredentials | JwtBearer) -> tuple[str, str]:
         raise SignInFailed(
             "private_key: cannot be used: it must be an RSA key in PEM form, not encrypted, from -----BEGIN to -----END"
         ) from error
-    return access, trusted_base(instance, url)
+    return access, trusted_base(instance, url), session.user_id

@@ -1,6 +1,7 @@
 """Salesforce's token service over requests: the session that simple-salesforce signs in with, and what its refusals mean.
 
-Source: Salesforce Help, "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bearer Flow", "OAuth Authorization Errors".
+Source: Salesforce Help, "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bearer Flow", "Identity URLs", "OAuth Authorization
+Errors".
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from pydantic import SecretStr
 
+from connector.crm.salesforce.encode import RECORD_ID
 from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
 
 TIMEOUTS = (5.0, 30.0)  # seconds to connect and between two bytes: requests has none of its own
@@ -120,6 +122,8 @@ class TokenSession(OrgSession):
     Raises SignInFailed for whatever is no token, so that simple-salesforce sees good answers only.
     """
 
+    user_id: str | None = None  # of the user that we are signed in as; None where Salesforce has not told it
+
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
         """Send it, and look at the answer."""
         try:
@@ -133,6 +137,7 @@ class TokenSession(OrgSession):
                 f"Salesforce's sign-in does not answer ({type(error).__name__}): check the network and url:; it is tried again"
             ) from error
         check(response)
+        self.user_id = user_of(response.json().get("id"))
         return response
 
 
@@ -159,6 +164,12 @@ def check(response: requests.Response) -> None:
     raise SignInFailed(
         f"what answers at url: is no Salesforce sign-in (HTTP {status}): write the org's My Domain address"
     )
+
+
+def user_of(identity: object) -> str | None:
+    """The user's Id in the identity URL of a token answer: `https://login.salesforce.com/id/<organization>/<user>`."""
+    last = identity.rpartition("/")[2] if isinstance(identity, str) else ""
+    return last if RECORD_ID.fullmatch(last) else None
 
 
 def refusal(error: str, description: str) -> str:
