@@ -235,4 +235,6 @@ def _shadow(
         otherwise=otherwise,
         phone=phone.e164 if phone else None,
         opted_out=is_out(fields, consent) if consent and consent.flag in fields else None,
+        written=True,
+        person=person if write.match or (person.startswith("+") and person[1:] in write.key) else None,
     )

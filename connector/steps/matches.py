@@ -45,7 +45,9 @@ def of_household(beside: Beside, feeds: Mapping[str, Mapping[str, FeedPlan]]) ->
         return []
     fields = {name: write.set[name] for name in write.consent if name in write.set and name in watched.fields}
     return [
-        ShadowWrite(crm=write.sink, object=write.object, record_id=record_id, fields=fields, opted_out=True)
+        ShadowWrite(
+            crm=write.sink, object=write.object, record_id=record_id, fields=fields, opted_out=True, written=True
+        )
         for record_id in beside.record_ids
     ]
 

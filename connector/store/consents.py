@@ -1,7 +1,7 @@
 """The consent ledger: append-only, what was decided for whom and what the sinks answered; and the opt-outs still to be confirmed."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -64,6 +64,24 @@ CLOSE_ALL = (
 )
 FORGET = "DELETE FROM obligations WHERE event_id IN (SELECT value FROM json_each(?))"
 
+# Begins the failure of an opt-out whose flag the CRM showed unset after we had set it; the record is named behind it.
+TAKEN_BACK = "automation of the CRM has taken the flag back"
+LAST_DECIDED = """SELECT entry.msisdn, entry.event_id, entry.event_key, entry.recorded_at FROM json_each(?) AS number
+    CROSS JOIN ledger AS entry ON entry.id = (SELECT id FROM ledger INDEXED BY ledger_phone WHERE msisdn = number.value
+    AND phase = 'decided' ORDER BY event_id DESC, id DESC LIMIT 1) AND json_extract(entry.decision, '$.word') = 'opt_out'"""
+REOPEN = """INSERT INTO obligations (event_id, event_key, sink, since) VALUES {rows}
+    ON CONFLICT (event_id, sink) DO UPDATE SET closed_at = NULL"""
+ARE_TAKEN_BACK = f"""SELECT DISTINCT obligation.event_id, obligation.sink
+    FROM obligations AS obligation INDEXED BY obligations_taken_back
+    CROSS JOIN ledger ON ledger.event_id = obligation.event_id AND ledger.phase = 'decided'
+    WHERE obligation.closed_at IS NULL AND substr(obligation.failed, 1, {len(TAKEN_BACK)}) = '{TAKEN_BACK}'
+    AND ledger.msisdn IN (SELECT value FROM json_each(:numbers)) AND (:sink IS NULL OR obligation.sink = :sink)"""  # noqa: S608 - a constant.
+# People who are opted out in a CRM, and whose last word in the ledger is none or another one.
+NOT_HELD = """SELECT count(DISTINCT shadow.phone) FROM shadows AS shadow INDEXED BY shadows_out
+    WHERE shadow.crm = ? AND shadow.object = ? AND shadow.opted_out = 1 AND shadow.gone_at IS NULL AND shadow.phone <> ''
+    AND coalesce((SELECT json_extract(decision, '$.word') FROM ledger INDEXED BY ledger_phone WHERE msisdn = shadow.phone
+    AND phase = 'decided' ORDER BY event_id DESC, id DESC LIMIT 1), '') <> 'opt_out'"""
+
 
 def decide(connection: sqlite3.Connection, entries: Sequence[tuple[int, str, str, str, str, int]]) -> None:
     """Append decisions: event id, event key, number, phase, document, time. Runs inside the writer."""
@@ -101,6 +119,36 @@ def close_all(connection: sqlite3.Connection, event_ids: Sequence[int], now: dat
     connection.execute(CLOSE_ALL, (micros(now), as_list(list(event_ids))))
 
 
+def take_back(connection: sqlite3.Connection, crm: str, records: Mapping[str, str], now: datetime) -> None:
+    """The CRM's automation has unset the flag of these people, number → record. Where their last word is an opt-out, it is owed again.
+
+    It stays open until the record says "out", or the donor opts in: see restored() and opted_in(). Runs inside the writer.
+    """
+    if not records:
+        return
+    rows = connection.execute(LAST_DECIDED, (as_list(list(records)),)).fetchall()
+    execute_rows(connection, REOPEN, [(event_id, key, crm, since) for _, event_id, key, since in rows])
+    why = {event_id: f"{TAKEN_BACK}: {records[number]}" for number, event_id, *_ in rows}
+    answer(connection, [(event_id, crm, Phase.FAILED.value, detail, micros(now)) for event_id, detail in why.items()])
+
+
+def restored(connection: sqlite3.Connection, crm: str, numbers: Sequence[str], detail: str, now: datetime) -> None:
+    """What automation took back from these people in the CRM is mended, or has no place any more. Runs inside the writer."""
+    rows = _taken_back(connection, crm, numbers)
+    answer(connection, [(event_id, sink, Phase.CONFIRMED.value, detail, micros(now)) for event_id, sink in rows])
+
+
+def opted_in(connection: sqlite3.Connection, numbers: Sequence[str], now: datetime) -> None:
+    """These people have opted in since: what automation took back from them is owed no more. Runs inside the writer."""
+    close(connection, [(event_id, sink, micros(now)) for event_id, sink in _taken_back(connection, None, numbers)])
+
+
+def _taken_back(connection: sqlite3.Connection, crm: str | None, numbers: Sequence[str]) -> list[tuple[int, str]]:
+    if not numbers:
+        return []
+    return connection.execute(ARE_TAKEN_BACK, {"numbers": as_list(list(numbers)), "sink": crm}).fetchall()
+
+
 class Consents:
     """The room's face."""
 
@@ -136,6 +184,11 @@ class Consents:
             )
             for event_id, key, sink, since, failed in rows
         ]
+
+    def not_held(self, crm: str, name: str) -> int:
+        """How many people are opted out in records of the object, and not by their last word in the ledger."""
+        (count,) = self._reader.execute(NOT_HELD, (crm, name)).fetchone()
+        return int(count)
 
     async def confirm(
         self, event_id: int, sink: str, phase: Phase, detail: str | None = None, *, now: datetime

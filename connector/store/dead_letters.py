@@ -81,7 +81,9 @@ REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0
 DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead'
     AND ({PARKED_PLANLESS}) = :parked AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) RETURNING id"""  # noqa: S608 - constants of this file.
-REPLAN_PARKED = f"""UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE state = 'dead' AND {PARKED_PLANLESS}
+# What a person has released belongs to no poll any more: it is not parked once more for the number of those beside it.
+REPLAN_PARKED = f"""UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL,
+    event = json_remove(event, '$.batch') WHERE state = 'dead' AND {PARKED_PLANLESS}
     AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
 DISCARD = "UPDATE units SET state = 'discarded', in_doubt = 0 WHERE id IN (SELECT value FROM json_each(?))"

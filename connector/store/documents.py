@@ -8,6 +8,7 @@ import msgspec
 from connector.model.consent import Decision
 from connector.model.errors import Unreadable
 from connector.model.event import Event
+from connector.model.last_write import LastWrite
 from connector.model.operation import Operation, RecordWrite, ServiceCommand
 from connector.model.phone import Phone
 from connector.model.plan import Unmade
@@ -29,6 +30,7 @@ def _made(kind: type[Any], plain: Any) -> Any:
 _ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 _EVENT = msgspec.json.Decoder(Event, dec_hook=_made)
 _DECISION = msgspec.json.Decoder(Decision, dec_hook=_made)
+_LAST_WRITE = msgspec.json.Decoder(LastWrite)
 _DONE = msgspec.json.Decoder(frozenset[int])
 _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 _WRITE = msgspec.json.Decoder(RecordWrite, dec_hook=_made)
@@ -52,6 +54,11 @@ def event_to_json(event: Event) -> str:
 def event_from_json(text: str) -> Event:
     """The event that event_to_json() wrote."""
     return _EVENT.decode(text)
+
+
+def last_write_from_json(text: str) -> LastWrite:
+    """The last write that dumps() wrote."""
+    return _LAST_WRITE.decode(text)
 
 
 def operations_to_json(operations: Sequence[Operation]) -> str:

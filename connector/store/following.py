@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.model.operation import RecordWrite
+from connector.store.consents import restored, take_back
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival
 from connector.store.links import unlink_records
 from connector.store.outbox import in_doubt_writes
@@ -32,6 +33,11 @@ class FollowStep:
     unlink: tuple[str, ...] = ()  # ids of records with another number: only what is told anew still names them
     gone: tuple[Gone, ...] = ()
     look_again: tuple[str, ...] = ()  # record ids of rows that could not be judged
+    taken_back: Mapping[str, str] = field(
+        default_factory=dict
+    )  # numbers (E.164) of opt-outs whose flag the CRM's automation has unset, and their records
+    out: tuple[str, ...] = ()  # numbers whose records say "out"
+    deleted: tuple[str, ...] = ()  # numbers whose records are gone
     cursor: str | None = None  # None leaves it as it is
 
 
@@ -71,6 +77,9 @@ class Following:
             unlink_records(connection, crm, object, step.unlink)
             write_shadows(connection, step.shadows, now)
             bury(connection, crm, object, step.gone, now)
+            restored(connection, crm, step.out, "the record says so again", now)
+            restored(connection, crm, step.deleted, "the record was deleted", now)
+            take_back(connection, crm, step.taken_back, now)
             looked(connection, pointers)
             point(connection, crm, object, step.look_again)
             if step.cursor is not None:

@@ -214,6 +214,16 @@ STOP_ANSWERS = (
         AND verdict IN ('opt_out', 'maybe_stop')""",
 )
 
+LAST_WRITES = (
+    # What we wrote last to a record (LastWrite as JSON): what the org's automation makes of it is no person's change.
+    "ALTER TABLE shadows ADD COLUMN last_write TEXT",
+    # Whether somebody else with the number is left when a record is deleted.
+    "CREATE INDEX shadows_phone ON shadows (crm, object, phone) WHERE gone_at IS NULL AND phone <> ''",
+    # Opt-outs whose flag the CRM's automation has taken back; there are few, and every opt-in asks for them.
+    """CREATE INDEX obligations_taken_back ON obligations (sink)
+        WHERE closed_at IS NULL AND substr(failed, 1, 45) = 'automation of the CRM has taken the flag back'""",
+)
+
 
 UNMADE_AND_NOTES = (
     # What of a unit's event could not be planned for its sink: a dead letter, when all else of the unit is delivered.
@@ -238,6 +248,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m004_calls": (CALLS,),
     "m005_stop_answers": STOP_ANSWERS,
     "m006_unmade_operations_and_notes": UNMADE_AND_NOTES,
+    "m007_last_writes": LAST_WRITES,
 }
 
 

@@ -160,5 +160,8 @@ def _put_decisions(
             duties.extend((plan.event_id, key, name + NO_RULE, received_at) for name in plan.unreached)
         answers.extend((plan.event_id, each.sink, each.phase.value, each.detail, at) for each in plan.answers)
     consents.decide(connection, decided)
+    joined = [one.phone.e164 for plan in plans for one in plan.decisions if one.word is Verdict.OPT_IN]
+    if joined:
+        consents.opted_in(connection, joined, now)
     consents.owe(connection, duties)
     consents.answer(connection, answers)

@@ -7,9 +7,11 @@ from typing import Any
 
 import orjson
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from connector.model.last_write import LastWrite
 from connector.model.operation import ID_FIELD, SHORT_ID, key_of
-from connector.store.documents import dumps
+from connector.store.documents import dumps, last_write_from_json
 from connector.store.links import links, moved
 from connector.store.moments import micros
 from connector.store.statements import as_list, execute_rows, read_rows
@@ -32,6 +34,10 @@ class ShadowWrite(Struct, frozen=True, kw_only=True):
     opted_out: bool | None = None
     otherwise: Mapping[str, Any] = field(default_factory=dict)  # for fields of which nothing was known so far
     shown: bool = False  # by the CRM itself just now: the record is there
+    written: bool = False  # by us just now; `fields` are those of the write
+    person: str | None = (
+        None  # of a write of ours: E.164 of whoever it was about, where the record is found by their number
+    )
 
 
 class Gone(Struct, frozen=True, kw_only=True):
@@ -50,6 +56,7 @@ class KnownRecord(Struct, frozen=True, kw_only=True):
     seen_at: int = 0  # microseconds; when it was last written or shown
     gone_at: int | None = None
     merged_into: str | None = None
+    last_write: LastWrite | None = None
 
 
 class Link(Struct, frozen=True, kw_only=True):
@@ -73,9 +80,10 @@ class OptedOut(Struct, frozen=True, kw_only=True):
 
 
 WRITE_SHADOWS = (
-    "INSERT INTO shadows (crm, object, record_id, fields, phone, opted_out, seen_at, gone_at, merged_into) VALUES {rows} "
+    "INSERT INTO shadows (crm, object, record_id, fields, phone, opted_out, seen_at, gone_at, merged_into, last_write) VALUES {rows} "
     "ON CONFLICT (crm, object, record_id) DO UPDATE SET fields = excluded.fields, phone = excluded.phone, "
-    "opted_out = excluded.opted_out, seen_at = excluded.seen_at, gone_at = excluded.gone_at, merged_into = excluded.merged_into"
+    "opted_out = excluded.opted_out, seen_at = excluded.seen_at, gone_at = excluded.gone_at, merged_into = excluded.merged_into, "
+    "last_write = excluded.last_write"
 )
 WRITE_LINKS = (
     "INSERT INTO links (crm, object, key_field, key, record_id) VALUES {rows} "
@@ -83,7 +91,7 @@ WRITE_LINKS = (
     "WHERE record_id <> excluded.record_id"
 )
 SHADOWS_OF = (
-    "SELECT json_group_array(json_array(record_id, fields, phone, opted_out, seen_at, gone_at, merged_into)) FROM shadows "
+    "SELECT json_group_array(json_array(record_id, fields, phone, opted_out, seen_at, gone_at, merged_into, last_write)) FROM shadows "
     "WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))"
 )
 # A record that is known to be gone stays as it is: its feed shows it again and again for a while.
@@ -131,6 +139,7 @@ def write_shadows(connection: sqlite3.Connection, writes: Iterable[ShadowWrite],
                     at,
                     one.gone_at,
                     one.merged_into,
+                    dumps(one.last_write) if one.last_write else None,
                 )
                 for record_id, one in known.items()
             ],
@@ -174,7 +183,16 @@ def _merged(known: KnownRecord, write: ShadowWrite) -> KnownRecord:
         opted_out=known.opted_out if write.opted_out is None else write.opted_out,
         gone_at=None if write.shown else known.gone_at,
         merged_into=None if write.shown else known.merged_into,
+        last_write=_last_write(known.last_write, write),
     )
+
+
+def _last_write(known: LastWrite | None, write: ShadowWrite) -> LastWrite | None:
+    if write.written:
+        unseen = {**(known.unseen if known else {}), **write.fields}
+        person = write.person or (known.person if known else None)
+        return LastWrite(fields=tuple(write.fields), unseen=unseen, person=person)
+    return replace(known, unseen={}) if known and known.unseen and write.shown else known
 
 
 def records_of(
@@ -190,8 +208,9 @@ def records_of(
             seen_at=seen_at,
             gone_at=gone_at,
             merged_into=merged_into,
+            last_write=last_write_from_json(last_write) if last_write else None,
         )
-        for record_id, fields, phone, out, seen_at, gone_at, merged_into in rows
+        for record_id, fields, phone, out, seen_at, gone_at, merged_into, last_write in rows
     }
 
 
@@ -274,6 +293,15 @@ class Records:
         row = self._reader.execute(
             "SELECT 1 FROM shadows WHERE crm = ? AND object = ? AND phone = ? AND opted_out = 1 AND gone_at IS NULL "
             "AND record_id IS NOT ? LIMIT 1",
+            (crm, name, e164, but),
+        ).fetchone()
+        return row is not None
+
+    def has_phone(self, crm: str, name: str, e164: str, *, but: str) -> bool:
+        """Whether a record that is there has this number, leaving aside the record `but`."""
+        row = self._reader.execute(
+            "SELECT 1 FROM shadows INDEXED BY shadows_phone WHERE crm = ? AND object = ? AND phone = ? AND phone <> '' "
+            "AND gone_at IS NULL AND record_id <> ? LIMIT 1",
             (crm, name, e164, but),
         ).fetchone()
         return row is not None

@@ -59,12 +59,14 @@ def seen(record_id, **about):
 
 
 def test_the_record_is_remembered_even_where_no_feed_watches_it():
-    assert settled(Delivered(record_id="003A"), feeds={}).shadows == (seen("003A", key_field="SMS_Key__c", key=NUMBER),)
+    assert settled(Delivered(record_id="003A"), feeds={}).shadows == (
+        seen("003A", key_field="SMS_Key__c", key=NUMBER, written=True, person=NUMBER),
+    )
 
 
 def test_records_beside_it_are_known_to_be_opted_out():
     shadows = settled(Delivered(record_id="003A", beside=("003B",))).shadows
-    assert shadows[1:] == (seen("003B", fields={"Out__c": True}, opted_out=True),)
+    assert shadows[1:] == (seen("003B", fields={"Out__c": True}, opted_out=True, written=True),)
     assert settled(Delivered(record_id="003A", beside=("003B",)), feeds={}).shadows[1:] == ()
 
 

@@ -137,6 +137,7 @@ async def test_tables_are_made_once(tmp_path):
         "m004_calls",
         "m005_stop_answers",
         "m006_unmade_operations_and_notes",
+        "m007_last_writes",
     ]
     await store.close()
 
