@@ -84,7 +84,7 @@ async def open_house(
             rules,
             Terms(
                 configured=tuple(one for provider in providers.values() for one in provider.subscriptions),
-                most_commands=settings.consent.max_commands_per_poll,
+                most_people=settings.consent.people_per_poll,
                 numbers=number_reader(loaded),
                 consent={name: crm.consent_fields for name, crm in house.crms.items()},
                 askers={name: one.asker for name, one in providers.items() if one.asker is not None},

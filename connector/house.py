@@ -122,8 +122,18 @@ class House:
 
     async def follow(self, rules: Ruleset) -> None:
         """Start the feeds that the rules ask for, and end those that they no longer do."""
+        look_back = self.loaded.settings.consent.look_back
         wanted = {
-            f"{crm}.{name}": (crm, Watching(object=name, fields=one.fields, key_fields=one.key_fields, every=one.every))
+            f"{crm}.{name}": (
+                crm,
+                Watching(
+                    object=name,
+                    fields=one.fields,
+                    key_fields=one.key_fields,
+                    every=one.every,
+                    look_back=look_back,
+                ),
+            )
             for crm, several in rules.feeds.items()
             for name, one in several.items()
         }

@@ -5,7 +5,7 @@ detail stands in steps/, and what it decides in the pure rooms below.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -25,10 +25,11 @@ from connector.model.lifecycle import EventState
 from connector.model.operation import Operation
 from connector.model.outcome import Reason, Retry
 from connector.model.record_number import NumberReader
-from connector.model.roles import LOOK, Asker, ConsentFields, Door, Notice
+from connector.model.roles import LOOK, Asker, ConsentFields, Door, Notice, Page
 from connector.steps.allowance import claim
 from connector.steps.asking import ask_loop, put_questions
 from connector.steps.errands import Errand, errands, settlements
+from connector.steps.feed_alarms import flags_rewritten, opt_outs_not_held
 from connector.steps.keeping import entries, received
 from connector.steps.planned import Planner, asked, flood
 from connector.steps.reading import Asked, Cursor, keep_page
@@ -50,7 +51,7 @@ class Terms:
     """What the config says about the road."""
 
     configured: tuple[Subscription, ...] = ()  # `subscriptions:` of all providers
-    most_commands: int = 50  # that one poll may send without a person
+    most_people: int = 50  # whom one poll of a CRM may concern without a person's word
     numbers: NumberReader = field(default_factory=NumberReader)  # of the CRMs' phone fields
     consent: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
     askers: Mapping[str, Asker] = field(default_factory=dict)  # by provider
@@ -77,8 +78,8 @@ class Road:
         self._consent = terms.consent
         self._askers = terms.askers
         self._configured = terms.configured
-        self._planner = Planner(store, configured=terms.configured, most_commands=terms.most_commands)
-        self._most_commands = terms.most_commands
+        self._planner = Planner(store, configured=terms.configured, most_people=terms.most_people)
+        self._most_people = terms.most_people
         self.stop_questions = StopQuestions(store)
         self._around = around
         self._tell = around.tell
@@ -134,42 +135,91 @@ class Road:
     async def follow(self, watch: Watch) -> int:
         """Ask for changes after the cursor, page by page; their events and the new cursor are one transaction.
 
-        A first look (a new feed, other fields, a lost cursor) only records the shadow. Between two rounds, records that the CRM has
-        pointed at are looked at by themselves.
+        A first look (a new feed, a lost cursor) only records the shadow; where further fields are watched, it does so for these.
+        Between two rounds, records that the CRM has pointed at are looked at by themselves.
         """
         if self._around.monotonic() < watch.patience.until:
             return 0
         feed, pointers = watch.feed, self._store.pointers
-        cursor = Cursor.read(self._store.following.cursor(feed.name), feed)
-        named = [] if cursor.baseline or watch.poll else pointers.waiting(feed.crm, feed.object, LOOK)
+        cursor = Cursor.read(self._store.following.cursor(feed.name), feed, watch.consent)
+        named = [] if cursor.first or watch.poll else pointers.waiting(feed.crm, feed.object, LOOK)
         if not named and watch.poll is None and self._around.monotonic() < watch.rests:
             return 0
-        asked = self._around.now()
-        page = await watch.client.run(
-            feed.look([one.record_id for one in named]) if named else feed.ask(cursor.position)
-        )
-        if isinstance(page, Retry):
-            if page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN, Reason.UNKNOWN_CODE}:
-                # One of them may be what the CRM cannot look at; the next round sees them all anyway.
-                await pointers.drop(named)
-            self._wait(watch.patience, page)
-            self._end_round(watch)
+        if watch.wants_opted_out(self._around.monotonic()) and await self._follow_opted_out(watch, cursor) is None:
             return 0
-        watch.patience.over(self._tell)
-        if not named and watch.poll is None:
-            watch.poll = uuid4().hex
-            self._open_polls.add(watch.poll)
-        asking = Asked(watch=watch, cursor=cursor, asked=asked, pointers=tuple(named), numbers=self._numbers)
-        fresh = await keep_page(self._store, asking, page, now=self._around.now())
-        last = page.last and not named
-        self._tell(Followed(feed=feed.name, rows=len(page.rows), changes=fresh, last=last, baseline=cursor.baseline))
-        if last:
+        asking = Asked(
+            watch=watch, cursor=cursor, asked=self._around.now(), pointers=tuple(named), numbers=self._numbers
+        )
+        page = await (self._look_at(asking) if named else self._next_page(asking))
+        if page is None:
+            return 0
+        await self._keep_page(asking, page, last=page.last and not named)
+        if named:
+            self._around.wake("plan")
+        elif page.last:
             self._end_round(watch)
             watch.rest(self._around.monotonic(), self._tell)
-        elif named:
-            self._around.wake("plan")
+            if cursor.baseline and (alarm := opt_outs_not_held(self._store, watch, cursor)):
+                self._tell(alarm)
         more = not page.last or pointers.waiting(feed.crm, feed.object, 1)
         return int(bool(more) or self._around.monotonic() >= watch.due)
+
+    async def _look_at(self, asking: Asked) -> Page | None:
+        """The records that the CRM has pointed at; None where that failed."""
+        watch = asking.watch
+        page = await watch.client.run(watch.feed.look([one.record_id for one in asking.pointers]))
+        if isinstance(page, Retry) and page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN, Reason.UNKNOWN_CODE}:
+            # One of them may be what the CRM cannot look at; the next round sees them all anyway.
+            await self._store.pointers.drop(asking.pointers)
+        return self._shown(watch, page)
+
+    async def _next_page(self, asking: Asked) -> Page | None:
+        """The next page of a round; None where that failed.
+
+        While a round is longer than a page, what says "out" is followed beside it, so that no backlog delays an opt-out.
+        """
+        watch, cursor = asking.watch, asking.cursor
+        page = self._shown(watch, await watch.client.run(watch.feed.ask(cursor.position)))
+        if page is not None and watch.poll is None:
+            shown: Collection[str] | None = ()
+            if page.last:
+                watch.opted_out_at = self._around.monotonic()
+            elif (shown := await self._follow_opted_out(watch, cursor)) is None:
+                return None
+            watch.poll = uuid4().hex
+            self._open_polls.add(watch.poll)
+            # They are newer than the page, which was asked for before them.
+            page = replace(page, rows=tuple(row for row in page.rows if row.record_id not in shown)) if shown else page
+        return page
+
+    async def _follow_opted_out(self, watch: Watch, cursor: Cursor) -> Collection[str] | None:
+        """Follow what says "out" by itself, the latest first; the Ids of the records. None where that failed."""
+        if watch.consent is None or cursor.first or cursor.position is None:
+            return ()
+        asking = Asked(watch=watch, cursor=cursor, asked=self._around.now(), poll=uuid4().hex, numbers=self._numbers)
+        page = self._shown(watch, await watch.client.run(watch.feed.ask_opted_out(cursor.position)))
+        if page is None:
+            return None
+        watch.opted_out_at = self._around.monotonic()
+        await self._keep_page(asking, page, last=False)
+        self._around.wake("plan")
+        return [row.record_id for row in page.rows]
+
+    def _shown(self, watch: Watch, page: Page | Retry) -> Page | None:
+        """The feed's answer; where it failed, the round is over and the feed rests."""
+        if isinstance(page, Retry):
+            self._wait(watch.patience, page)
+            self._end_round(watch)
+            return None
+        watch.patience.over(self._tell)
+        return page
+
+    async def _keep_page(self, asking: Asked, page: Page, *, last: bool) -> None:
+        kept = await keep_page(self._store, asking, page, now=self._around.now())
+        name, rows = asking.watch.feed.name, len(page.rows)
+        self._tell(Followed(feed=name, rows=rows, changes=kept.events, last=last, baseline=asking.cursor.baseline))
+        for alarm in flags_rewritten(asking.watch, kept):
+            self._tell(alarm)
 
     async def ask(self, asking: Asking) -> int:
         """Ask what is due → answered, or to be asked again; what has no answer at its deadline is planned as it is."""
@@ -190,7 +240,7 @@ class Road:
             return 0
         planned, flooding = self._planner(batch, self.rules)
         for poll in flooding:
-            self._tell(flood(poll, self._most_commands))
+            self._tell(flood(poll, self._most_people))
         await self._commit(planned)
         for one, (_, event) in zip(planned, batch, strict=True):
             self._tell(

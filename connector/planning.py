@@ -4,7 +4,6 @@ Run, explain, test and replay call the same function. Nothing here reads a clock
 """
 
 import traceback
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from connector.consent.guard import ENDING, carries_opt_out, permit
 from connector.consent.merges import MERGED
 from connector.consent.reach import crms_untold, ends_subscriptions, providers_untold
 from connector.consent.standing import Standing, decisions, same, stand
+from connector.consent.whose_number import DELETED, number_question
 from connector.mapping.apply import intents
 from connector.mapping.compile import Ruleset
 from connector.mapping.items import Candidate
@@ -43,6 +43,8 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
         return _plan_unclear(event, rules, known, tracing=tracing)
     ledger = decisions(known.ledger)
     standing = stand(ledger)
+    if event.shape == DELETED:
+        return _of_deleted(event, standing, known)
     word: Verdict = event.verdict
     ruling = _decide(event, word, rules, known, standing, ledger)
     if ruling.superseded_by is not None:
@@ -69,11 +71,7 @@ def _for_a_person(event: Event) -> Plan | None:
     if event.number_is_unclear and event.verdict is Verdict.OPT_OUT:
         return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=UNCLEAR_NUMBER)
     if event.action == NUMBER_CHANGED:
-        return Plan(
-            state=EventState.DEAD,
-            reason=Reason.NEEDS_PERSON,
-            detail="the phone number of a record that is opted out was changed: see which number the opt-out is for",
-        )
+        return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=number_question(event))
     if event.shape == MERGED:
         return Plan(
             state=EventState.DEAD,
@@ -115,6 +113,21 @@ def _decide(
         others_out=known.others_opted_out,
         tolerance=rules.clock_tolerance,
         event_id=known.event_id,
+    )
+
+
+def _of_deleted(event: Event, standing: Standing, known: Known) -> Plan:
+    """A record was deleted: where its donor's subscription runs, nobody can stop it in the CRM any more."""
+    if not standing.active or known.others_have_number:
+        return Plan(state=EventState.IGNORED, detail="a record was deleted, and no subscription depends on it")
+    running = ", ".join(
+        " ".join(filter(None, (one.provider, one.short_number, one.keyword))) for one in standing.active
+    )
+    return Plan(
+        state=EventState.DEAD,
+        reason=Reason.NEEDS_PERSON,
+        detail=f"{event.object} {event.record.get('Id')} was deleted while its donor subscribes to {running}, and the donor goes on "
+        "being charged: restore it from the recycle bin, and opt it out there if the subscription is to end; then discard this",
     )
 
 
@@ -286,6 +299,7 @@ def plan_in_order(
     configured: Sequence[Subscription],
     others_out: Callable[[Event], bool],
     answer: Callable[[Event], Verdict | None] = nobody_answered,
+    others_there: Callable[[Event], bool] = lambda _: False,
 ) -> list[tuple[int, Event, Plan]]:
     """Plan stored events (id and event), each with what those before it in the batch decided for its person.
 
@@ -305,6 +319,7 @@ def plan_in_order(
                 others_opted_out=others,
                 event_id=event_id,
                 answer=answer(event) if event.verdict is Verdict.MAYBE_STOP else None,
+                others_have_number=event.shape == DELETED and others_there(event),
             )
             done = plan(event, rules, known)
         except Exception as error:  # noqa: BLE001 - a bug must cost one event, never the road.
@@ -321,13 +336,20 @@ def _place(error: Exception) -> str:
     return f"{type(error).__name__}{where}"
 
 
-def commands_of(planned: Sequence[tuple[int, Event, Plan]]) -> Counter[str]:
-    """How many commands come of each poll: more than a few are not sent without a person."""
-    commands: Counter[str] = Counter()
+def people_of(planned: Sequence[tuple[int, Event, Plan]]) -> dict[str, set[str]]:
+    """By poll of a CRM: the people to whom commands go, or whose opt-out it takes back. Of many of them a person is asked first."""
+    people: dict[str, set[str]] = {}
     for _, event, done in planned:
-        if event.batch is not None:
-            commands[event.batch] += sum(isinstance(one, ServiceCommand) for one in done.operations)
-    return +commands
+        if event.batch is not None and (
+            takes_back(done) or any(isinstance(one, ServiceCommand) for one in done.operations)
+        ):
+            people.setdefault(event.batch, set()).add(lane_of(event))
+    return people
+
+
+def takes_back(done: Plan) -> bool:
+    """Whether the plan takes an opt-out back."""
+    return any(decision.word is Verdict.OPT_IN for decision in done.decisions)
 
 
 def provisional(event_id: int, event: Event, done: Plan) -> list[LedgerEntry]:

@@ -90,8 +90,8 @@ class Scene:
         (kept,) = await self.store.inbox.keep(entries(find_door(self.providers, door), request))
         return kept.id
 
-    async def plan(self, *, most_commands=50):
-        planner = Planner(self.store, configured=self.configured, most_commands=most_commands)
+    async def plan(self, *, most_people=50):
+        planner = Planner(self.store, configured=self.configured, most_people=most_people)
         batch = [(one.id, one.event) for one in self.store.inbox.pending(500)]
         planned, _ = planner(batch, self.rules)
         await self.store.plans.commit(planned, now=self.now)

@@ -261,7 +261,7 @@ async def parked(scene):
         for number, phone in enumerate([DONOR, OTHER])
     ]
     kept = await scene.store.inbox.keep([entry(event, b"") for event in events])
-    await scene.plan(most_commands=1)
+    await scene.plan(most_people=1)
     return [one.id for one in kept]
 
 
@@ -470,7 +470,7 @@ async def test_the_baseline_is_sent_once_and_never_parked(scene):
         await scene.shadow(f"003-{number}", phone=phone)
     assert (await scene.ask("consents_baseline", send=True))["sent"] == 4
     assert (await scene.ask("consents_baseline", send=True))["sent"] == 0
-    await scene.plan(most_commands=1)
+    await scene.plan(most_people=1)
     assert (await scene.ask("parked_list"))["parked"] == []
     units = await scene.settle("strex")
     assert sorted(unit.lane for unit in units) == phones

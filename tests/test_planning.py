@@ -21,7 +21,7 @@ from connector.model.operation import RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Known
-from connector.planning import MAY_BE_A_STOP, commands_of, lane_of, plan, plan_in_order, to_whom, units_of
+from connector.planning import MAY_BE_A_STOP, lane_of, people_of, plan, plan_in_order, to_whom, units_of
 from connector.providers.strex.callback import Reader
 from connector.store.documents import event_from_json, event_to_json
 
@@ -285,16 +285,27 @@ def test_an_event_that_cannot_be_planned_is_a_dead_letter_alone(rules):
     assert DONOR.e164 not in planned[0][2].detail
 
 
-def test_a_poll_floods_only_with_more_commands_than_agreed(rules):
-    planned = plan_in_order(
-        [(number, ticked(key=f"c{number}", batch="poll")) for number in range(3)],
-        rules,
-        ledgers={DONOR.e164: JOINED},
-        configured=(),
-        others_out=lambda _: False,
+def of_a_poll(rules, *events, **known):
+    batch = [(number, replace(event, key=f"c{number}", batch="poll")) for number, event in enumerate(events)]
+    return people_of(
+        plan_in_order(batch, rules, **{"ledgers": {}, "configured": (), "others_out": lambda _: False, **known})
     )
-    commands = sum(len(done.operations) for _, _, done in planned)
-    assert commands_of(planned) == {"poll": commands}
+
+
+def test_a_poll_is_measured_by_the_people_whom_it_concerns(rules):
+    other = Phone("+4790000002")
+    # One person's opt-out needs several commands, and is one person's all the same.
+    known = {"ledgers": {DONOR.e164: JOINED, other.e164: JOINED}}
+    assert of_a_poll(rules, ticked(), ticked(), **known) == {"poll": {DONOR.e164}}
+    assert of_a_poll(rules, ticked(), ticked(msisdn=other), **known) == {"poll": {DONOR.e164, other.e164}}
+
+
+def test_an_opt_out_that_is_taken_back_concerns_its_person_though_it_sends_nothing(rules):
+    unticked = ticked(verdict=Verdict.OPT_IN, record={"SMS_Opt_Out__c": False})
+    assert of_a_poll(rules, unticked) == {"poll": {DONOR.e164}}
+    # One that takes nothing back concerns nobody.
+    assert of_a_poll(rules, unticked, others_out=lambda _: True) == {}
+    assert of_a_poll(rules, ticked(verdict=Verdict.NONE, changed=("FirstName",))) == {}
 
 
 def test_lanes_go_by_person_then_record_then_event():

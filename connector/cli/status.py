@@ -95,11 +95,16 @@ def _show_cares(paper: Paper, document: dict[str, Any]) -> None:
         held = sum(one["held_by_stops"] for one in document["sinks"])
         paper.line(f"{held} wait for that; {document['stopped'][0]['cure']}")
     if document["late_opt_outs"]:
-        paper.heading("Opt-outs that are not confirmed in time")
+        paper.heading("Opt-outs that are refused, or not confirmed in time")
         paper.table(
             ["event", "sink", "since", ""],
             [
-                (one["event"], one["sink"], f"{ago(one['seconds'])} ago", "refused" if one["failed"] else "")
+                (
+                    one["event"],
+                    one["sink"],
+                    f"{ago(one['seconds'])} ago",
+                    one["detail"] or ("refused" if one["failed"] else ""),
+                )
                 for one in document["late_opt_outs"]
             ],
         )

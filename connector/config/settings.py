@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from phonenumbers import SUPPORTED_REGIONS
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, create_model, model_validator
 
 from connector.config.load import Duration, Size, Strict, did_you_mean, wrong
 from connector.model.consent import CLOCK_TOLERANCE
@@ -155,8 +155,12 @@ class Logs(Strict):
 class ConsentSettings(Strict):
     """How opt-outs are guarded."""
 
-    max_commands_per_poll: Annotated[int, Field(ge=1, le=100_000)] = 50
-    """More commands than this from one poll of the CRM are parked until a person releases them: each may send an SMS."""
+    max_people_per_poll: Annotated[int, Field(ge=1, le=100_000)] = 50
+    """If one poll of the CRM changes more people than this, their commands and opt-ins are parked until a person releases them."""
+    max_commands_per_poll: Annotated[int | None, Field(ge=1, le=100_000, json_schema_extra={"deprecated": True})] = None
+    """The old name of max_people_per_poll. People are counted now, whatever number of commands each of them needs."""
+    look_back: Annotated[Duration, Field(ge=timedelta(minutes=3), le=timedelta(hours=2))] = timedelta(minutes=15)
+    """How long a transaction of the CRM may take: each poll asks for opt-outs that were stamped so long before the last one."""
     deadline: Annotated[Duration, Field(ge=timedelta(seconds=10))] = timedelta(minutes=5)
     """From an opt-out's arrival to its confirmation; an alarm is raised behind it."""
     stop_words: tuple[Word, ...] = ()
@@ -168,6 +172,21 @@ class ConsentSettings(Strict):
     clock_tolerance: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=1))] = CLOCK_TOLERANCE
     """How far the clocks of providers and CRM may be apart: an opt-in without a subscription id counts only when it occurred this
     much later than the opt-out before it."""
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        if {"max_people_per_poll", "max_commands_per_poll"} <= self.model_fields_set:
+            raise wrong(
+                "two-names",
+                "max_commands_per_poll is the old name of max_people_per_poll, and both are here",
+                "write max_people_per_poll: alone",
+            )
+        return self
+
+    @property
+    def people_per_poll(self) -> int:
+        """The number, by whichever name it was given."""
+        return self.max_commands_per_poll or self.max_people_per_poll
 
 
 class Settings(Strict):

@@ -1,19 +1,20 @@
-"""What a row of a feed means beside the shadow: nothing new, an echo of ours, or a change that a person made."""
+"""What a row of a feed means beside the shadow: nothing new, an echo of ours, the CRM's automation, or a change that a person made."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from connector.model.event import Event, Verdict, joined_key
-from connector.model.operation import ID_FIELD, MATCHED_BY, RecordWrite
-from connector.model.record_number import NO_REGION, NumberReader, RecordNumber, known_by_key
+from connector.model.event import Verdict
+from connector.model.last_write import LastWrite
+from connector.model.operation import ID_FIELD, LONG_ID, MATCHED_BY, SHORT_ID, RecordWrite
+from connector.model.record_number import NO_REGION, NumberReader, known_by_key
 from connector.model.roles import ConsentFields, Feed, Row, Shadow
 
 CHANGED = "change"
 NUMBER_CHANGED = "number_changed"
-SHORT_ID = 15  # characters of a record id without its check digits
+NO_WRITE = LastWrite()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,15 +23,17 @@ class Change:
 
     fields: tuple[str, ...] = ()  # that changed
     verdict: Verdict = Verdict.NONE
-    number_changed: bool = False  # of a record that is opted out: a person must look, nothing is sent
+    number_changed: bool = False  # of a record that is opted out: a person must look
+    # What the CRM's automation made of a flag that we wrote: OPT_IN where it took back an opt-out, OPT_OUT where it set the flag.
+    rewritten: Verdict = Verdict.NONE
 
     def __bool__(self) -> bool:
         return bool(self.fields)
 
     @property
     def action(self) -> str:
-        """The action of the event that the change becomes."""
-        return NUMBER_CHANGED if self.number_changed else CHANGED
+        """The action of the event that the change becomes. Who opts somebody out is not kept waiting for the question of a number."""
+        return NUMBER_CHANGED if self.number_changed and self.verdict is Verdict.NONE else CHANGED
 
 
 def alike(one: Any, other: Any) -> bool:
@@ -39,7 +42,7 @@ def alike(one: Any, other: Any) -> bool:
         return bool(one) is bool(other) if _flaglike(one) and _flaglike(other) else False
     if isinstance(one, int | float | Decimal) and isinstance(other, int | float | Decimal):
         return Decimal(str(one)) == Decimal(str(other))
-    if isinstance(one, str) and isinstance(other, str) and _same_time(one, other):
+    if isinstance(one, str) and isinstance(other, str) and (_same_time(one, other) or _same_id(one, other)):
         return True
     return bool(_trimmed(one) == _trimmed(other))
 
@@ -60,6 +63,37 @@ def _same_time(one: str, other: str) -> bool:
     return all(time.tzinfo for time in times) and times[0].replace(microsecond=0) == times[1].replace(microsecond=0)
 
 
+def _same_id(one: str, other: str) -> bool:
+    """An Id may be written with its check digits or without."""
+    short, long = sorted((one, other), key=len)
+    return (
+        len(short) == SHORT_ID and len(long) == LONG_ID and long.startswith(short) and long.isascii() and long.isalnum()
+    )
+
+
+def kept_as(written: Any, shown: Any) -> bool:
+    """Whether the value that a CRM shows is what its field keeps of the written one: a number rounded to fewer digits."""
+    numbers = (int, float, Decimal)
+    if isinstance(written, bool) or isinstance(shown, bool):
+        return False
+    if not isinstance(written, numbers) or not isinstance(shown, numbers):
+        return False
+    given, kept = (Decimal(str(one)).normalize() for one in (written, shown))
+    step = int(kept.as_tuple().exponent)
+    # 100 may be 99.5 in whole numbers, but no 60 in hundreds: what is left out stood behind the point.
+    return int(given.as_tuple().exponent) < min(step, 0) and abs(given - kept) < Decimal(1).scaleb(min(step, 0))
+
+
+def cut_from(written: Any, shown: Any) -> bool:
+    """Whether the text that a CRM shows is the beginning of the written one."""
+    return (
+        isinstance(written, str)
+        and isinstance(shown, str)
+        and bool(shown.strip())
+        and written.strip().startswith(shown.strip())
+    )
+
+
 def _flaglike(value: Any) -> bool:
     return value is None or isinstance(value, bool)
 
@@ -72,12 +106,19 @@ def compare(
     in_doubt: Mapping[str, Collection[Any]],
     consent: ConsentFields | None,
     numbers: NumberReader = NO_REGION,
+    by_us: bool | None = None,
+    last_write: LastWrite = NO_WRITE,
+    under_way: Collection[str] = (),
 ) -> Change:
     """Hold a row against its shadow.
 
-    `fields` are those that the feed watches; `in_doubt` holds, for fields of this record, the values of writes of ours that are under
+    `fields` are those that are compared; `in_doubt` holds, for fields of this record, the values of writes of ours that are under
     way or may have been done: they are no change either. A field that the shadow has never held counts as blank before, so that
     a new record with the flag set is a change and one without is not.
+
+    Where our own user has changed the record last (`by_us`), what differs in a field that our last write wrote is the CRM's automation
+    (rounding, flows, triggers), and so is what differs in a field that a write `under_way` writes, but for an opt-out: in doubt a
+    person has made it. All other fields were changed by a person before our write.
     """
     before = shadow or {}
     changed = tuple(
@@ -85,17 +126,54 @@ def compare(
         for name in fields
         if not alike(row.get(name), before.get(name))
         and not any(alike(row.get(name), value) for value in in_doubt.get(name, ()))
+        and not (
+            name in last_write.unseen and _formed(last_write.unseen[name], row.get(name), by_us=by_us is not False)
+        )
     )
     if changed and consent is not None:
         changed = compare_number(changed, row, before, in_doubt=in_doubt, consent=consent, numbers=numbers)
+    if not changed:
+        return Change()
+    out = consent is not None and is_out(row, consent)
+    rewritten = Verdict.NONE
+    if by_us:
+        ours = {*last_write.fields, *under_way}
+        if consent is not None and consent.flag in changed:
+            if consent.flag in last_write.fields:
+                rewritten = Verdict.OPT_OUT if out else Verdict.OPT_IN
+            elif out:
+                ours.discard(consent.flag)
+        changed = tuple(name for name in changed if name not in ours)
     if not changed or consent is None:
-        return Change(fields=changed)
-    out = is_out(row, consent)
+        return Change(fields=changed, rewritten=rewritten)
     verdict = Verdict.NONE
     if consent.flag in changed:
         verdict = Verdict.OPT_OUT if out else Verdict.OPT_IN
-    number_changed = consent.phone in changed and out and verdict is Verdict.NONE and shadow is not None
-    return Change(fields=changed, verdict=verdict, number_changed=number_changed)
+    return Change(
+        fields=changed,
+        verdict=verdict,
+        number_changed=out and shadow is not None and _other_number(changed, row, before, consent, verdict),
+        rewritten=rewritten,
+    )
+
+
+def _formed(written: Any, shown: Any, *, by_us: bool) -> bool:
+    """Whether the CRM keeps what we wrote in another form. Who changed the record since may have changed another field of it."""
+    return kept_as(written, shown) or (by_us and cut_from(written, shown))
+
+
+def _other_number(
+    changed: Collection[str],
+    now: Mapping[str, Any],
+    before: Mapping[str, Any],
+    consent: ConsentFields,
+    verdict: Verdict,
+) -> bool:
+    """Whether the record has another number now. One that is emptied is nobody's; one that is filled in with the flag is plain."""
+    phone = consent.phone
+    if phone is None or phone not in changed or _trimmed(now.get(phone)) is None:
+        return False
+    return verdict is Verdict.NONE or _trimmed(before.get(phone)) is not None
 
 
 def compare_number(
@@ -149,11 +227,14 @@ def read_rows(
     numbers: NumberReader = NO_REGION,
     no_news: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
     in_review: Collection[str] = (),
+    last_writes: Mapping[str, LastWrite] | None = None,
+    compared: Callable[[Shadow], Collection[str]] | None = None,
 ) -> list[Reading]:
     """Read a page. `under_way` are writes of ours that are being done or may have been done.
 
     `numbers` reads whom a match means. `no_news`: by record id and field, values that are no change there; `in_review`: record
-    ids about whose flag a person is asked.
+    ids about whose flag a person is asked; `last_writes`: by record id, what we wrote last; `compared`: which fields are compared
+    with a shadow, where that is not all of the feed's.
     """
     by_record: dict[tuple[str, str], dict[str, list[Any]]] = {}
     matched: dict[str, None] = {}  # the fields in which numbers are looked for
@@ -176,39 +257,25 @@ def read_rows(
         keys = [row.fields.get(name) for name in feed.key_fields]
         phones = {known_by_key(numbers.read(row.fields.get(name), country), keys).phone for name in matched}
         matches = [(MATCHED_BY, phone.e164) for phone in phones if phone is not None]
+        being_written: dict[str, None] = {}
         for key in [*names, (ID_FIELD, row.record_id[:SHORT_ID]), *matches]:
             for one, several in by_record.get(key, {}).items():
                 in_doubt.setdefault(one, []).extend(several)
+                being_written[one] = None
         shadow = shadows.get(row.record_id)
-        watched = feed.fields
+        watched = feed.fields if compared is None else compared(shadow)
         if consent and row.record_id in in_review:
             watched = tuple(name for name in watched if name != consent.flag)
-        change = compare(row.fields, shadow, fields=watched, in_doubt=in_doubt, consent=consent, numbers=numbers)
+        change = compare(
+            row.fields,
+            shadow,
+            fields=watched,
+            in_doubt=in_doubt,
+            consent=consent,
+            numbers=numbers,
+            by_us=row.by_us,
+            last_write=(last_writes or {}).get(row.record_id, NO_WRITE),
+            under_way=being_written,
+        )
         readings.append(Reading(row, change, is_out(row.fields, consent) if consent else None))
     return readings
-
-
-def change_event(
-    reading: Reading, *, crm: str, object_name: str, number: RecordNumber, poll: str, unique: str, received_at: datetime
-) -> Event:
-    """The event that a change becomes.
-
-    `unique` sets it apart from all others: a record can change to and fro within one second, which is all that stamps tell. The
-    shadow moves in the transaction that keeps the event, so that no change becomes two.
-    """
-    row, change = reading.row, reading.change
-    return Event(
-        key=joined_key(crm, "change", row.record_id, unique),
-        provider=crm,
-        shape=CHANGED,
-        action=change.action,
-        verdict=change.verdict,
-        received_at=received_at,
-        occurred_at=row.stamp,
-        msisdn=number.phone,
-        number_is_unclear=number.is_unclear,
-        object=object_name,
-        record={"Id": row.record_id, **row.fields},
-        changed=change.fields,
-        batch=poll,
-    )

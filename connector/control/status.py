@@ -107,7 +107,8 @@ def _budget(crm: str, stands: Standing, now: datetime) -> dict[str, Any]:
 
 def _late(house: House, now: datetime) -> list[dict[str, Any]]:
     deadline = house.loaded.settings.consent.deadline
-    late = house.store.consents.open_opt_outs(now, older_than=deadline, limit=LISTED)
+    open_ones = house.store.consents.open_opt_outs(now)
+    late = [one for one in open_ones if one.age >= deadline or one.failed][:LISTED]
     return [
         {
             "event": one.event_key,
@@ -115,6 +116,7 @@ def _late(house: House, now: datetime) -> list[dict[str, Any]]:
             "since": when(one.since),
             "seconds": round(one.age.total_seconds()),
             "failed": one.failed is not None,
+            "detail": Shown().text(one.failed) if one.failed else None,
         }
         for one in late
     ]
@@ -130,18 +132,21 @@ def _feeds(house: House, now: datetime) -> list[dict[str, Any]]:
         {
             "feed": name,
             "every_seconds": round(plan.every.total_seconds()),
-            **_cursor(house.store.following.cursor(name)),
+            **cursor_shown(house.store.following.cursor(name)),
             "trouble": _trouble(house.watches[name].patience, now) if name in house.watches else None,
         }
         for name, plan in named
     ]
 
 
-def _cursor(text: str | None) -> dict[str, Any]:
-    if text is None:
+def cursor_shown(text: str | None) -> dict[str, Any]:
+    """Where a feed is, as its cursor tells; as if it had not begun where that cannot be read."""
+    try:
+        stored = orjson.loads(text or "")
+        over, position = not stored.get("baseline", True), stored.get("position")
+    except (ValueError, AttributeError):
         return {"begun": False, "first_look_over": False, "position": None}
-    stored = orjson.loads(text)
-    return {"begun": True, "first_look_over": not stored.get("baseline", True), "position": stored.get("position")}
+    return {"begun": True, "first_look_over": over, "position": position}
 
 
 def _mapping(house: House) -> tuple[str | None, int]:

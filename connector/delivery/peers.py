@@ -248,6 +248,7 @@ class Watch:
     )  # stands for a poll, of all that is looked at until the next one
     due: float = 0.0  # when the next round is, monotonic seconds
     started: float = math.inf  # when the feed was begun, monotonic seconds
+    opted_out_at: float = -math.inf  # when what says "out" was last asked for, monotonic seconds
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
@@ -255,6 +256,10 @@ class Watch:
         longest = MINUTE if self.consent else MOST_ASKED
         feed = self.feed
         self.patience = Patience(feed.name, feed.crm, self.alarms, self.deadline, longest)
+
+    def wants_opted_out(self, now: float) -> bool:
+        """Whether, in the middle of a long round, what says "out" is asked for by itself."""
+        return self.poll is not None and now >= self.opted_out_at + self.feed.every.total_seconds()
 
     def rest(self, now: float, tell: Tell) -> None:
         """A round has ended: the next one comes in its time, or later where the budget is short."""

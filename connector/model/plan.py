@@ -20,6 +20,7 @@ class Known(Struct, frozen=True, kw_only=True):
     others_opted_out: bool = False  # another CRM record with the same number bears an opt-out
     event_id: int | None = None  # of a stored event: what the ledger holds of newer ones stands
     answer: Verdict | None = None  # opt_out or none: what a person said of the text, where the event may be a stop
+    others_have_number: bool = False  # of a record that was deleted: another one with the same number is there
 
 
 class ValueTrace(Struct, frozen=True, kw_only=True):

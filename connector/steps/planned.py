@@ -7,30 +7,35 @@ from msgspec.structs import replace
 
 from connector.consent.guard import carries_opt_out
 from connector.consent.merges import MERGED
+from connector.consent.whose_number import DELETED
 from connector.mapping.compile import Ruleset
 from connector.mapping.sources import CHANGE
 from connector.model.consent import Phase, Subscription
 from connector.model.event import Event, Verdict
 from connector.model.facts import Alarm
+from connector.model.lifecycle import EventState
 from connector.model.operation import ID_FIELD, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Plan
-from connector.planning import commands_of, lane_of, plan_in_order, units_of
+from connector.planning import lane_of, people_of, plan_in_order, takes_back, units_of
 from connector.store.inbox import StoredEvent
 from connector.store.store import Store
 from connector.store.units import NewUnit, Planned, SideAnswer
+
+POLLS = 100  # whose people are remembered: changes of one poll come in few batches, one soon behind the other
+TAKES_BACK = "an opt-out that is taken back in the CRM, together with many others: release it if the donors agree, else discard it"
 
 
 class Planner:
     """Plans batches; remembers which polls flooded."""
 
-    def __init__(self, store: Store, *, configured: Sequence[Subscription], most_commands: int) -> None:
-        """`configured`: the subscriptions of the config; `most_commands`: that one poll may send without a person."""
+    def __init__(self, store: Store, *, configured: Sequence[Subscription], most_people: int) -> None:
+        """`configured`: the subscriptions of the config; `most_people`: whom one poll of a CRM may concern without a person's word."""
         self._store = store
         self._configured = tuple(configured)
-        self._most_commands = most_commands
-        self._commands: Counter[str] = Counter()  # by poll: its changes may come in several batches
+        self._most_people = most_people
+        self._people: dict[str, set[str]] = {}  # by poll, the latest last: its changes may come in several batches
         self._parked: set[str] = set()
 
     def waiting(self, limit: int, open_polls: Collection[str]) -> list[tuple[int, Event]]:
@@ -52,12 +57,35 @@ class Planner:
             configured=self._configured,
             others_out=self._others_out,
             answer=self._store.stop_answers.verdict_of,
+            others_there=self._others_there,
         )
-        self._commands.update(commands_of(planned))
-        flooding = {poll for poll, count in self._commands.items() if count > self._most_commands} - self._parked
-        self._parked |= flooding
+        flooding = self._flooding(planned)
         return [self._lay(event_id, event, done, rules.version) for event_id, event, done in planned], frozenset(
             flooding
+        )
+
+    def _flooding(self, planned: Sequence[tuple[int, Event, Plan]]) -> set[str]:
+        """The polls that turn out just now to concern too many people."""
+        flooding = set()
+        for poll, people in people_of(planned).items():
+            known = self._people[poll] = self._people.pop(poll, set()) | people
+            if len(known) > self._most_people and poll not in self._parked:
+                flooding.add(poll)
+        while len(self._people) > POLLS:
+            old = next(iter(self._people))
+            del self._people[old]
+            self._parked.discard(old)
+        self._parked |= flooding
+        return flooding
+
+    def _others_there(self, event: Event) -> bool:
+        """Whether another record has the number of one that was deleted."""
+        return (
+            event.msisdn is not None
+            and event.object is not None
+            and self._store.records.has_phone(
+                event.provider, event.object, event.msisdn.e164, but=str(event.record.get(ID_FIELD))
+            )
         )
 
     def _others_out(self, event: Event) -> bool:
@@ -71,6 +99,10 @@ class Planner:
 
     def _lay(self, event_id: int, event: Event, done: Plan, version: str) -> Planned:
         parked = event.batch in self._parked
+        if parked and takes_back(done):
+            return Planned(
+                event_id=event_id, state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=TAKES_BACK, mapping=version
+            )
         unmade = {one.sink: one for one in reversed(done.unmade)}  # of several for one sink the first tells
         units = tuple(
             NewUnit(
@@ -128,13 +160,13 @@ def _plannable(stored: Sequence[StoredEvent], open_polls: Collection[str]) -> li
 
 
 def flood(poll: str, most: int) -> Alarm:
-    """What a person is told of a poll that asks for too many commands."""
+    """What a person is told of a poll that concerns too many people."""
     return Alarm(
         kind="commands_parked",
         about=poll,
         lasts=False,
-        message=f"one poll of the CRM asks for more than {most} commands; all are parked",
-        cure="see `connector parked list`, then release or discard them",
+        message=f"one poll of the CRM sends commands for more than {most} people, or takes back their opt-outs; all are parked",
+        cure="see `connector parked list`, then release or discard them; until then every opt-out holds",
     )
 
 
@@ -143,7 +175,8 @@ def asked(batch: Sequence[tuple[int, Event]], planned: Sequence[Planned]) -> Ite
     waiting = Counter(
         event.provider
         for (_, event), one in zip(batch, planned, strict=True)
-        if one.reason is Reason.NEEDS_PERSON and event.shape == CHANGE
+        # What one poll has too much of is told of by itself.
+        if one.reason is Reason.NEEDS_PERSON and one.detail != TAKES_BACK and event.shape in {CHANGE, DELETED}
     )
     for crm, count in waiting.items():
         yield Alarm(

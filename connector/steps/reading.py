@@ -1,21 +1,22 @@
 """A page of a feed → what the store keeps of it: shadows, events and the cursor, all in one transaction."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 from uuid import uuid4
 
 import orjson
-from msgspec.structs import replace
+from msgspec import structs
 
-from connector.consent.changes import Reading, change_event, read_rows
+from connector.consent.changes import Reading, read_rows
 from connector.consent.merges import merges_of, review_event, taken_over
+from connector.consent.whose_number import change_events, deletion_events, numbers_in_keys
 from connector.delivery.peers import Watch
 from connector.model.event import Event, Verdict
 from connector.model.phone import Phone
 from connector.model.record_number import NO_NUMBER, NumberReader, RecordNumber
-from connector.model.roles import Feed, Page, Row
+from connector.model.roles import ConsentFields, Feed, Page, Row, Shadow
 from connector.steps.keeping import entry
 from connector.store.following import FollowStep, Seen
 from connector.store.moments import micros
@@ -26,26 +27,67 @@ from connector.store.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """Where a feed is, and whether its first look is over."""
+    """Where a feed is, and whether it still reads all records.
+
+    It does so at its first look, and again when it watches further fields: then only these are new, and what is known of the others
+    is compared as ever.
+    """
 
     fields: tuple[str, ...]
+    consent: tuple[str, ...] = ()  # which fields say what about consent, as the config has it
     position: str | None = None
-    baseline: bool = True
+    baseline: bool = True  # all records are read
+    known: (
+        tuple[str, ...] | None
+    ) = ()  # of a baseline: fields that an earlier one has read; None: whatever the shadows hold
 
     @classmethod
-    def read(cls, text: str | None, feed: Feed) -> Self:
-        """The stored cursor; a new one, and so a first look, where there is none or other fields are watched now."""
+    def read(cls, text: str | None, feed: Feed, consent: ConsentFields | None = None) -> Self:
+        """The stored cursor; one that reads all records where there is none, or where something is watched that never was."""
         fields = tuple(sorted({*feed.fields, *feed.key_fields}))
-        if text is not None:
+        declared = _declared(consent)
+        new = cls(fields=fields, consent=declared)
+        if text is None:
+            return new
+        try:
             stored = orjson.loads(text)
-            if tuple(stored["fields"]) == fields:
-                return cls(fields=fields, position=stored["position"], baseline=stored["baseline"])
-        return cls(fields=fields)
+            before = tuple(stored["fields"])
+            position, baseline = stored["position"], bool(stored["baseline"])
+            known = stored.get("known", ()) if baseline else before
+            known = None if known is None else tuple(known)
+            same = tuple(stored.get("consent", declared)) == declared
+        except (ValueError, KeyError, TypeError):
+            return replace(new, known=None)
+        if before == fields and same:
+            return replace(new, position=position, baseline=baseline, known=known if baseline else ())
+        if not baseline and same and set(fields) <= set(before):
+            return replace(new, position=position, baseline=False)
+        return replace(new, known=known)
+
+    @property
+    def first(self) -> bool:
+        """Whether nothing was known before: a first look sends nothing."""
+        return self.baseline and self.known == ()
+
+    def compared(self, feed: Feed, shadow: Shadow) -> tuple[str, ...]:
+        """The fields of a row that are compared with its shadow; the others are only taken note of."""
+        if not self.baseline:
+            return feed.fields
+        known = (shadow or {}).keys() if self.known is None else self.known
+        return tuple(name for name in feed.fields if name in known)
 
     def after(self, page: Page) -> str:
         """The cursor to be stored behind a page."""
-        done = {"fields": self.fields, "position": page.position, "baseline": self.baseline and not page.last}
-        return orjson.dumps(done).decode()
+        reads_on = self.baseline and not page.last
+        done = {"fields": self.fields, "consent": self.consent, "position": page.position, "baseline": reads_on}
+        return orjson.dumps(done | {"known": self.known} if reads_on else done).decode()
+
+
+def _declared(consent: ConsentFields | None) -> tuple[str, ...]:
+    """What decides what is known of a record's consent: when it changes, all records are read once more."""
+    if consent is None:
+        return ()
+    return tuple(str(one) for one in (consent.flag, consent.opted_out, consent.phone, consent.country))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,36 +98,52 @@ class Asked:
     cursor: Cursor
     asked: datetime  # by our clock
     pointers: tuple[Pointer, ...] = ()  # it was about these records; else about what comes after the cursor
+    poll: str | None = None  # it was about what says "out" alone, and its changes are counted by themselves
     numbers: NumberReader = field(default_factory=NumberReader)  # of the CRM's phone fields
 
+    @property
+    def moves_cursor(self) -> bool:
+        """Whether the cursor goes on behind the page."""
+        return not self.pointers and self.poll is None
 
-async def keep_page(store: Store, asked: Asked, page: Page, *, now: datetime) -> int:
-    """Judge the answer and keep what follows from it; how many events that were."""
+
+Rewritten = Mapping[Verdict, Sequence[str]]  # what automation made of flags that we wrote: the Ids of their records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageKept:
+    """What a page has led to."""
+
+    events: int  # that are new
+    rewritten: Rewritten
+
+
+async def keep_page(store: Store, asked: Asked, page: Page, *, now: datetime) -> PageKept:
+    """Judge the answer and keep what follows from it."""
     feed = asked.watch.feed
+    rewritten: Rewritten = {}
+
+    def judge(seen: Seen) -> FollowStep:
+        nonlocal rewritten
+        step, rewritten = read_page(asked, page, seen, now=now)
+        return step
+
     kept = await store.following.follow(
         feed.name,
-        lambda seen: read_page(asked, page, seen, now=now),
+        judge,
         crm=feed.crm,
         object=feed.object,
         record_ids=[record_id for row in page.rows for record_id in (row.record_id, row.merged_into) if record_id],
         pointers=asked.pointers,
         now=now,
     )
-    return sum(not one.known for one in kept)
+    return PageKept(events=sum(not one.known for one in kept), rewritten=rewritten)
 
 
-def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowStep:
+def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> tuple[FollowStep, Rewritten]:
     """Hold each row against its shadow. Runs inside the transaction that keeps the result."""
-    watch, cursor, numbers = asked.watch, asked.cursor, asked.numbers
-    feed, consent = watch.feed, watch.consent
-
-    def whose(fields: Mapping[str, Any]) -> RecordNumber:
-        keys = [fields.get(name) for name in feed.key_fields]
-        return numbers.of(fields, consent, keys) if consent else NO_NUMBER
-
-    def number(fields: Mapping[str, Any]) -> Phone | None:
-        return whose(fields).phone
-
+    cursor = asked.cursor
+    feed, consent = asked.watch.feed, asked.watch.consent
     later = _later(asked, page, seen, now)
     rows = [row for row in page.rows if row.record_id not in later]
     living = [row for row in rows if not row.deleted]
@@ -94,58 +152,145 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> FollowS
     deleted = [row for row in gone if row.merged_into is None and row.record_id in known]
     merges = merges_of(gone, living, known)
     lost = [(merge, party) for merge in merges if consent and (party := merge.lost_by(consent))]
-    shadows: list[ShadowWrite] = []
-    events: list[Event] = []
-    moved: list[str] = []  # records with another number than before: whoever calls by the old one is matched anew
+    found = _Found(asked, seen, now)
     for one in read_rows(
         living + deleted,
         feed=feed,
         consent=consent,
         shadows=known,
         under_way=seen.in_doubt,
-        numbers=numbers,
-        no_news=taken_over(merges, consent, number),
+        numbers=asked.numbers,
+        no_news=taken_over(merges, consent, found.number),
         in_review={merge.survivor_id for merge, _ in lost},
+        last_writes={record_id: one.last_write for record_id, one in seen.records.items() if one.last_write},
+        compared=lambda shadow: cursor.compared(feed, shadow),
     ):
-        read = whose(one.row.fields)
-        if not one.row.deleted:
-            shadows.extend(_known(one, feed, read.phone))
-            if consent and consent.phone in one.change.fields:
-                moved.append(one.row.record_id)
-        # Who sets the flag and deletes the record at once has opted the donor out; nothing else of a deleted record counts.
-        if one.change and (not one.row.deleted or one.change.verdict is Verdict.OPT_OUT):
-            poll = watch.between if asked.pointers else watch.poll or ""
-            events.append(
-                change_event(
-                    one,
-                    crm=feed.crm,
-                    object_name=feed.object,
-                    number=read,
-                    poll=poll,
-                    unique=uuid4().hex,
-                    received_at=now,
-                )
-            )
-    events += [
-        review_event(merge, party, crm=feed.crm, object_name=feed.object, msisdn=number(party), received_at=now)
+        if one.row.deleted:
+            found.take_deleted(one)
+        else:
+            found.take(one)
+    found.events += [
+        review_event(merge, party, crm=feed.crm, object_name=feed.object, msisdn=found.number(party), received_at=now)
         for merge, party in lost
     ]
     if cursor.baseline:
-        # What we wrote meanwhile is newer; a first look adds only what nothing is known of.
-        under = [row for row in page.rows if row.record_id in later and not row.deleted]
-        shadows += [
-            ShadowWrite(crm=feed.crm, object=feed.object, record_id=row.record_id, otherwise=_watched(row, feed))
-            for row in under
+        # What we wrote meanwhile is newer; of that a look at all records adds only what nothing is known of.
+        found.shadows += [
+            _unknown_of(row, feed, cursor, known.get(row.record_id))
+            for row in page.rows
+            if row.record_id in later and not row.deleted
         ]
-        events, later = [], {}
-    return FollowStep(
-        entries=tuple(entry(event, b"") for event in events),
-        shadows=tuple(shadows),
-        unlink=tuple(moved),
+    if cursor.first:
+        found.events, later = [], {}
+    step = FollowStep(
+        entries=tuple(entry(event, b"") for event in found.events),
+        shadows=tuple(found.shadows),
+        unlink=tuple(found.moved),
         gone=tuple(Gone(record_id=row.record_id, merged_into=row.merged_into) for row in gone),
         look_again=tuple(sorted(set(later.values()) - (frozenset() if asked.pointers else seen.pointed))),
-        cursor=None if asked.pointers else cursor.after(page),
+        cursor=cursor.after(page) if asked.moves_cursor else None,
+        taken_back=found.taken_back,
+        out=_e164(found.out),
+        deleted=_e164(phone for row in deleted for phone in found.had(row)),
     )
+    return step, found.rewritten
+
+
+class _Found:
+    """What the rows of a page lead to."""
+
+    def __init__(self, asked: Asked, seen: Seen, now: datetime) -> None:
+        self.events: list[Event] = []
+        self.shadows: list[ShadowWrite] = []
+        self.moved: list[
+            str
+        ] = []  # records with another number than before: whoever calls by the old one is matched anew
+        self.out: list[Phone] = []
+        self.taken_back: dict[str, str] = {}
+        self.rewritten: dict[Verdict, list[str]] = {}
+        self._feed, self._consent = asked.watch.feed, asked.watch.consent
+        self._numbers = asked.numbers
+        self._records = seen.records
+        self._poll = asked.poll or (asked.watch.between if asked.pointers else asked.watch.poll) or ""
+        self._now = now
+
+    def take(self, one: Reading) -> None:
+        """A row that is there."""
+        row, change = one.row, one.change
+        number = self._whose(row.fields)
+        self.shadows += _known(one, self._feed, number.phone)
+        if self._consent and self._consent.phone in change.fields:
+            self.moved.append(row.record_id)
+        if one.out and number.phone:
+            self.out.append(number.phone)
+        if change.rewritten is not Verdict.NONE:
+            self.rewritten.setdefault(change.rewritten, []).append(row.record_id)
+            if change.rewritten is Verdict.OPT_IN:
+                name = f"{self._feed.object} {row.record_id}"
+                self.taken_back |= dict.fromkeys(_e164(self._all_numbers(row, number)), name)
+        if change:
+            self.events += self._change_events(one, number)
+
+    def take_deleted(self, one: Reading) -> None:
+        """A row that is deleted, and was there when it was last seen.
+
+        Who sets the flag and deletes the record at once has opted the donor out; nothing else of a deleted record counts.
+        """
+        row = one.row
+        number = self._whose(row.fields)
+        if one.change.verdict is Verdict.OPT_OUT:
+            self.events += self._change_events(one, number)
+        elif not self._records[row.record_id].opted_out:
+            self.events += deletion_events(
+                row,
+                self._all_numbers(row, number),
+                crm=self._feed.crm,
+                object_name=self._feed.object,
+                received_at=self._now,
+                unique=uuid4().hex,
+            )
+
+    def number(self, fields: Mapping[str, Any]) -> Phone | None:
+        """Whose record it is."""
+        return self._whose(fields).phone
+
+    def had(self, row: Row) -> list[Phone]:
+        """The numbers that a record had by its shadow, by whom our last write to it was about, and by its keys."""
+        before = self._records.get(row.record_id)
+        known = [] if before is None else [before.phone, before.last_write.person if before.last_write else None]
+        keys = numbers_in_keys(row.fields.get(name) for name in self._feed.key_fields)
+        return [*(Phone(one) for one in known if one), *keys]
+
+    def _all_numbers(self, row: Row, number: RecordNumber) -> list[Phone]:
+        return [*((number.phone,) if number.phone else ()), *self.had(row)]
+
+    def _whose(self, fields: Mapping[str, Any]) -> RecordNumber:
+        keys = [fields.get(name) for name in self._feed.key_fields]
+        return self._numbers.of(fields, self._consent, keys) if self._consent else NO_NUMBER
+
+    def _change_events(self, one: Reading, number: RecordNumber) -> list[Event]:
+        return change_events(
+            one,
+            crm=self._feed.crm,
+            object_name=self._feed.object,
+            consent=self._consent,
+            number=number,
+            others=self.had(one.row),
+            poll=self._poll,
+            unique=uuid4().hex,
+            received_at=self._now,
+        )
+
+
+def _e164(phones: Iterable[Phone]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(phone.e164 for phone in phones))
+
+
+def _unknown_of(row: Row, feed: Feed, cursor: Cursor, shadow: Shadow) -> ShadowWrite:
+    """Of a row that cannot be judged what nothing is known of yet."""
+    compared = cursor.compared(feed, shadow)
+    news = {name: value for name, value in _watched(row, feed).items() if name not in compared}
+    return ShadowWrite(crm=feed.crm, object=feed.object, record_id=row.record_id, otherwise=news)
 
 
 def _later(asked: Asked, page: Page, seen: Seen, now: datetime) -> dict[str, str]:
@@ -157,7 +302,7 @@ def _later(asked: Asked, page: Page, seen: Seen, now: datetime) -> dict[str, str
         for record_id, one in seen.records.items()
         if record_id in here and micros(asked.asked) <= one.seen_at <= micros(now)
     }
-    if asked.cursor.baseline:
+    if asked.cursor.first:
         return later
     if not asked.pointers:
         # A look at a record shows with it what was merged into it; a page may show only one of them.
@@ -196,5 +341,5 @@ def _known(reading: Reading, feed: Feed, phone: Phone | None) -> list[ShadowWrit
         shown=True,
     )
     keys = [(name, row.fields.get(name)) for name in feed.key_fields]
-    linked = [replace(base, key_field=name, key=str(key)) for name, key in keys if key]
+    linked = [structs.replace(base, key_field=name, key=str(key)) for name, key in keys if key]
     return linked or [base]

@@ -40,7 +40,7 @@ def test_the_least_config_has_the_documented_defaults():
     assert made.store.ballast == 64 * MIB
     assert made.listen.body_limit == 64 * 1024
     assert made.admin.host == "127.0.0.1"
-    assert made.consent.max_commands_per_poll == 50
+    assert made.consent.people_per_poll == 50
     assert made.consent.deadline == timedelta(minutes=5)
     assert made.timezone == "UTC"
     assert made.mappings == "mappings"

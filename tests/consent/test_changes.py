@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from connector.consent.changes import alike, compare, read_rows
+from connector.consent.changes import CHANGED, alike, compare, read_rows
 from connector.model.event import Verdict
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.phone import Phone
@@ -68,7 +68,13 @@ def test_a_changed_number_of_someone_who_is_out_goes_to_a_person():
     assert change.number_changed
     assert change.verdict is Verdict.NONE
     assert not held({"Mobile": "2", "Out": False}, {"Mobile": "1", "Out": False}).number_changed
-    assert not held({"Mobile": "2", "Out": True}, {"Mobile": "1", "Out": False}).number_changed
+    # Who opts somebody out in the same save is not kept waiting: the question comes beside the opt-out.
+    both = held({"Mobile": "2", "Out": True}, {"Mobile": "1", "Out": False})
+    assert (both.number_changed, both.verdict, both.action) == (True, Verdict.OPT_OUT, CHANGED)
+    # A number that was emptied is nobody's, and one that comes with the flag is plain.
+    assert not held({"Mobile": None, "Out": True}, {"Mobile": "1", "Out": True}).number_changed
+    assert not held({"Mobile": "1", "Out": True}, {"Mobile": None, "Out": False}).number_changed
+    assert held({"Mobile": "1", "Out": True}, {"Mobile": None, "Out": True}).number_changed
 
 
 def test_another_field_of_someone_who_is_out_is_no_opt_out():

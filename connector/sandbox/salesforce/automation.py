@@ -119,7 +119,7 @@ def _set(known: SObject, draft: Draft, one: Rewrite) -> None:
 def _put(draft: Draft, field: Field, value: Stored) -> None:
     draft.values[field.name] = value
     if field.keyed:
-        draft.values[field.folded] = fold(value)
+        draft.values[field.folded] = fold(field, value)
 
 
 def _formed(text: str, pattern: str) -> str:

@@ -1,0 +1,217 @@
+"""A feed that watches other fields than before: what was known of the others is compared as ever, and no opt-out is swallowed."""
+
+import shutil
+from datetime import timedelta
+
+import orjson
+import pytest
+from flow.world import CONFIG, ROOT, a_world
+
+from connector.control.status import cursor_shown
+from connector.model.facts import Alarm
+
+DONOR, OTHER = "+4790000001", "+4790000002"
+FILE = "salesforce-to-strex.yaml"
+WATCHED = "fields: [MobilePhone, SMS_Opt_Out__c, SMS_Monthly_Amount__c]"
+MORE = WATCHED.replace("]", ", FirstName]")
+WITHOUT_AMOUNTS = """
+on: salesforce.change
+feed: {object: Contact, fields: [MobilePhone, SMS_Opt_Out__c], every: 30s}
+rules:
+  - name: opted out
+    when: {record.SMS_Opt_Out__c: true}
+    do: [{command: unsubscribe, provider: strex, phone: "{record.MobilePhone}", to: active_subscriptions}]
+    consent: opt_out
+"""
+
+
+@pytest.fixture
+async def world(tmp_path, secrets):
+    shutil.copytree(
+        ROOT / "mappings", tmp_path / "mappings", ignore=shutil.ignore_patterns("more", "np*", "nonprofit*")
+    )
+    async with a_world(tmp_path, mappings=tmp_path / "mappings") as made:
+        yield made
+
+
+def rewrite(world, old, new):
+    path = world.base / "mappings" / FILE
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+async def joined(world, number=DONOR):
+    await world.phone(number, "KATT")
+    await world.settled()
+    await world.poll()
+    return (await world.contact(number))["Id"]
+
+
+async def looked_at_all(world):
+    """A look at all records is over, and what it found is settled."""
+    await world.until(lambda: feed_status(world)["first_look_over"])
+    await world.poll()
+
+
+def feed_status(world):
+    return cursor_shown(world.house.store.following.cursor("salesforce.Contact"))
+
+
+async def sent(world):
+    return [(one["action"], one["phone"]) for one in await world.orders()]
+
+
+async def test_an_opt_out_while_the_daemon_was_down_is_sent_though_the_feed_watches_more_now(world):
+    async with world.running():
+        contact = await joined(world)
+    await world.person(Id=contact, SMS_Opt_Out__c=True, FirstName="Kari")
+    rewrite(world, WATCHED, MORE)
+    async with world.running():
+        await looked_at_all(world)
+        assert await sent(world) == [("unsubscribe", DONOR)]
+        shadow = world.house.store.records.shadow("salesforce", "Contact", contact)
+        assert (shadow["FirstName"], shadow["SMS_Opt_Out__c"]) == ("Kari", True)
+        assert "opt_outs_not_sent" not in world.alarms
+
+
+async def test_an_opt_out_between_two_looks_is_sent_though_a_reload_changes_what_is_watched(world):
+    async with world.running() as house:
+        contact = await joined(world)
+        await world.person(Id=contact, SMS_Opt_Out__c=True)
+        rewrite(world, WATCHED, MORE)
+        await house.reload()
+        await looked_at_all(world)
+        assert await sent(world) == [("unsubscribe", DONOR)]
+
+
+async def test_a_field_that_is_watched_for_the_first_time_sends_nothing_of_what_it_holds(world):
+    path = world.base / "mappings" / FILE
+    shipped = path.read_text()
+    path.write_text(WITHOUT_AMOUNTS)
+    async with world.running():
+        contact = await joined(world)
+        await world.person(Id=contact, SMS_Monthly_Amount__c=100)
+        await world.poll()
+    path.write_text(shipped)
+    async with world.running():
+        await looked_at_all(world)
+        assert await sent(world) == []
+        await world.person(Id=contact, SMS_Monthly_Amount__c=200)
+        await world.poll()
+        assert await sent(world) == [("changesubscriberprice", DONOR)]
+
+
+async def test_a_contact_that_was_made_opted_out_meanwhile_is_new(world):
+    async with world.running():
+        await joined(world)
+        await joined(world, OTHER)
+    await world.person(LastName="By hand", MobilePhone=OTHER, SMS_Opt_Out__c=True)
+    rewrite(world, WATCHED, MORE)
+    async with world.running():
+        await looked_at_all(world)
+        assert await sent(world) == [("unsubscribe", OTHER)]
+
+
+async def test_fewer_fields_are_no_reason_to_read_everything_again(world):
+    rewrite(world, WATCHED, MORE)
+    async with world.running():
+        contact = await joined(world)
+    rewrite(world, MORE, WATCHED)
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    async with world.running():
+        cursor = orjson.loads(world.house.store.following.cursor("salesforce.Contact"))
+        assert cursor["baseline"] is False
+        await world.poll()
+        assert await sent(world) == [("unsubscribe", DONOR)]
+
+
+@pytest.mark.parametrize("cursor", ["{", "[]", '{"fields": 7}', '{"position": "x"}'])
+async def test_a_cursor_that_cannot_be_read_forgets_nothing_that_is_known_of_records(world, cursor):
+    async with world.running():
+        contact = await joined(world)
+        unknown = await world.person(LastName="x", MobilePhone=OTHER)
+        await world.poll()
+        await world.house.store.following.set_cursor("salesforce.Contact", cursor)
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.person(Id=unknown, FirstName="Kari")
+    async with world.running():
+        await looked_at_all(world)
+        assert await sent(world) == [("unsubscribe", DONOR)]
+
+
+async def test_a_position_that_cannot_be_read_forgets_nothing(world):
+    async with world.running():
+        contact = await joined(world)
+        stored = orjson.loads(world.house.store.following.cursor("salesforce.Contact")) | {"position": "?"}
+        await world.house.store.following.set_cursor("salesforce.Contact", orjson.dumps(stored).decode())
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    async with world.running():
+        await looked_at_all(world)
+        assert await sent(world) == [("unsubscribe", DONOR)]
+
+
+def not_sent(world):
+    return [fact.message for fact in world.told(Alarm) if fact.kind == "opt_outs_not_sent"]
+
+
+async def test_a_lost_cursor_sends_nothing_and_tells_of_the_opt_outs_that_nobody_knows(world):
+    async with world.running():
+        contact = await joined(world)
+        await joined(world, OTHER)
+        await world.phone(OTHER, "KATT STOPP")
+        await world.settled()
+        await world.house.store.following.set_cursor("salesforce.Contact", None)
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    world.facts.clear()
+    async with world.running():
+        await looked_at_all(world)
+        assert await sent(world) == []
+        (message,) = not_sent(world)
+        assert " met 1 people who are opted out there" in message
+        (alarm,) = [fact for fact in world.told(Alarm) if fact.kind == "opt_outs_not_sent"]
+        assert "connector consents baseline" in alarm.cure
+
+
+async def test_another_flag_is_looked_at_for_the_first_time_and_its_opt_outs_are_told_of(tmp_path, secrets):
+    """As when an administrator makes a new opt-out field and moves the values over."""
+    shutil.copytree(
+        ROOT / "mappings", tmp_path / "mappings", ignore=shutil.ignore_patterns("more", "np*", "nonprofit*")
+    )
+    config = CONFIG.replace("flag: SMS_Opt_Out__c", "flag: {flag}")
+    async with a_world(
+        tmp_path, mappings=tmp_path / "mappings", config=config.replace("{flag}", "SMS_Opt_Out__c")
+    ) as world:
+        async with world.running():
+            contact = await joined(world)
+        await world.person(Id=contact, DoNotCall=True)
+        path = world.base / "config.yaml"
+        path.write_text(path.read_text().replace("flag: SMS_Opt_Out__c", "flag: DoNotCall"))
+        for file in (world.base / "mappings").glob("*.yaml"):
+            file.write_text(file.read_text().replace("SMS_Opt_Out__c", "DoNotCall"))
+        world.facts.clear()
+        async with world.running():
+            await looked_at_all(world)
+            assert await sent(world) == []
+            assert len(not_sent(world)) == 1
+            await world.person(Id=contact, DoNotCall=False)
+            await world.poll()
+            await world.person(Id=contact, DoNotCall=True)
+            await world.poll()
+            assert await sent(world) == [("unsubscribe", DONOR)]
+
+
+async def test_records_that_the_crm_points_at_are_looked_at_while_all_are_read(world):
+    """A daemon that was down for long reads for long; a message of the org about an opt-out does not wait for the end of it."""
+    async with world.running():
+        contact = await joined(world)
+        await world.people([{"LastName": "x"} for _ in range(4500)])
+        await world.poll()
+    rewrite(world, WATCHED, MORE)
+    async with world.running():
+        await world.person(Id=contact, SMS_Opt_Out__c=True)
+        await looked_at_all(world)
+        assert await sent(world) == [("unsubscribe", DONOR)]
+        world.clock.ahead += timedelta(minutes=1)
+        await world.poll()
+        assert len(await sent(world)) == 1

@@ -1,0 +1,186 @@
+"""What a feed does with many people at once, with changes that become visible late, and with contacts that are deleted."""
+
+from datetime import timedelta
+
+from connector.model.facts import Alarm, Followed
+
+DONOR, OTHER = "+4790000001", "+4790000002"
+
+
+def number(n):
+    return f"+479000{n:04}"
+
+
+async def joined(world, who=DONOR):
+    await world.phone(who, "KATT")
+    await world.settled()
+    await world.poll()
+    return (await world.contact(who))["Id"]
+
+
+async def sent(world):
+    return [(one["action"], one["phone"]) for one in await world.orders()]
+
+
+def parked(world):
+    return world.house.store.dead_letters.listing(parked=True, limit=1000)
+
+
+def words(world, who=DONOR):
+    return [one.decision.word for one in world.house.store.consents.of(who) if one.phase == "decided"]
+
+
+async def stopped_by_sms(world, count):
+    for n in range(count):
+        await world.phone(number(n), "KATT")
+    await world.settled()
+    for n in range(count):
+        await world.phone(number(n), "STOPP")
+    await world.settled()
+    await world.poll()
+    rows = await world.records()
+    assert all(row["SMS_Opt_Out__c"] for row in rows)
+    return [row["Id"] for row in rows]
+
+
+async def test_sixty_opt_outs_that_an_import_takes_back_are_parked_and_hold_until_a_person_releases_them(world):
+    ids = await stopped_by_sms(world, 60)
+    await world.people([{"Id": one, "SMS_Opt_Out__c": False} for one in ids])
+    await world.poll()
+    assert world.alarms.count("commands_parked") == 1
+    assert len(parked(world)) == 60
+    assert {words(world, number(n))[-1] for n in range(60)} == {"opt_out"}
+    first, *others = parked(world)
+    assert await world.house.store.dead_letters.release([first.event_id], now=world.clock.now()) == 1
+    world.house.wake("plan")
+    await world.settled()
+    released = world.house.store.inbox.get(first.event_id)
+    assert released.state == "ignored"
+    assert words(world, released.event.msisdn.e164)[-1] == "opt_in"
+    await world.house.store.dead_letters.discard([one.event_id for one in others], now=world.clock.now())
+    assert sum(words(world, number(n))[-1] == "opt_in" for n in range(60)) == 1
+    assert world.balanced()
+
+
+async def test_fifty_people_are_not_too_many_whatever_number_of_commands_they_need(world):
+    # Of people whom the ledger does not know, Strex is asked for each of the three configured keywords.
+    ids = await world.people([{"LastName": "x", "MobilePhone": number(n)} for n in range(51)])
+    await world.poll()
+    await world.people([{"Id": one, "SMS_Opt_Out__c": True} for one in ids[:50]])
+    await world.poll()
+    assert len(await sent(world)) == 150
+    assert parked(world) == []
+
+
+async def test_forty_opt_outs_and_forty_that_are_taken_back_are_eighty_people(world):
+    ids = await stopped_by_sms(world, 40)
+    more = await world.people([{"LastName": "x", "MobilePhone": number(100 + n)} for n in range(40)])
+    await world.poll()
+    await world.people(
+        [{"Id": one, "SMS_Opt_Out__c": False} for one in ids] + [{"Id": one, "SMS_Opt_Out__c": True} for one in more]
+    )
+    await world.poll()
+    assert world.alarms.count("commands_parked") == 1
+    assert {words(world, number(n))[-1] for n in range(40)} == {"opt_out"}
+
+
+async def test_an_opt_out_that_becomes_visible_five_minutes_late_is_seen_once(world):
+    contact = await joined(world)
+    await world.fault(world.salesforce, fault="late_commit", seconds=300)
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    for _ in range(3):
+        await world.poll()
+    assert await sent(world) == [("unsubscribe", DONOR)]
+
+
+async def test_a_look_costs_one_api_call(world):
+    await joined(world)
+    before, rounds = await world.api_calls(), world.rounds()
+    for _ in range(3):
+        await world.poll()
+    assert await world.api_calls() - before == world.rounds() - rounds
+
+
+async def test_an_opt_out_does_not_wait_for_the_end_of_a_backlog(world):
+    contact = await joined(world)
+    # Thousands of other contacts are changed, and behind them one is opted out: it stands on the last of three pages.
+    ids = await world.people([{"LastName": "x"} for _ in range(4500)])
+    await world.poll()
+    await world.people([{"Id": one, "FirstName": "y"} for one in ids])
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    world.facts.clear()
+    world.clock.ahead += timedelta(minutes=1)
+    world.house.wake("salesforce.Contact")
+    await world.until(world.orders)
+    pages = [fact for fact in world.told(Followed) if not fact.last]
+    assert pages[0].changes == 1
+    assert pages[0].rows < 2000
+    await world.poll()
+    assert await sent(world) == [("unsubscribe", DONOR)]
+
+
+async def test_a_contact_that_is_deleted_while_its_donor_subscribes_is_put_before_a_person(world):
+    contact = await joined(world)
+    await world.bin(contact)
+    for _ in range(2):
+        await world.poll()
+    (letter,) = parked(world)
+    assert (letter.reason, contact in letter.detail, "KATT" in letter.detail) == ("needs_person", True, True)
+    # The cure: it is restored and opted out.
+    await world.unbin(contact)
+    await world.poll()
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.poll()
+    assert await sent(world) == [("unsubscribe", DONOR)]
+    assert await world.house.store.dead_letters.discard([letter.event_id], now=world.clock.now()) == 1
+
+
+async def test_a_deleted_contact_whose_number_was_changed_is_known_by_the_number_that_subscribes(world):
+    contact = await joined(world)
+    await world.person(Id=contact, MobilePhone=OTHER)
+    await world.poll()
+    await world.bin(contact)
+    await world.poll()
+    assert len(parked(world)) == 1
+
+
+async def test_nobody_is_asked_about_a_deleted_contact_that_nothing_depends_on(world):
+    # Nobody ever subscribed.
+    made = await world.person(LastName="x", MobilePhone=OTHER)
+    await world.poll()
+    await world.bin(made)
+    await world.poll()
+    # The donor has stopped.
+    contact = await joined(world)
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await world.poll()
+    await world.bin(contact)
+    await world.poll()
+    assert parked(world) == []
+
+
+async def test_nobody_is_asked_about_a_deleted_contact_while_another_one_has_the_number(world):
+    contact = await joined(world)
+    await world.person(LastName="Twin", MobilePhone="900 00 001")
+    await world.poll()
+    await world.bin(contact)
+    await world.poll()
+    assert parked(world) == []
+
+
+async def test_nobody_is_asked_about_a_contact_that_was_merged(world):
+    contact = await joined(world)
+    kept = await world.person(LastName="Kept", MobilePhone=DONOR)
+    await world.poll()
+    await world.merge(kept, contact)
+    await world.poll()
+    assert parked(world) == []
+
+
+async def test_what_is_parked_is_told_of_by_one_alarm_that_says_how_many_people_are_too_many(world):
+    ids = await stopped_by_sms(world, 51)
+    await world.people([{"Id": one, "SMS_Opt_Out__c": False} for one in ids])
+    await world.poll()
+    (alarm,) = [fact for fact in world.told(Alarm) if fact.kind == "commands_parked"]
+    assert "more than 50 people" in alarm.message

@@ -1,0 +1,221 @@
+"""What the org makes of our own writes is no person's change: rounding, formats, flows that take a flag back; and what is one."""
+
+import pytest
+
+from connector.model.facts import Alarm
+from connector.sandbox.salesforce.org import INTEGRATION_USER
+
+DONOR, OTHER = "+4790000001", "+4790000002"
+
+
+async def joined(world, number=DONOR):
+    """A donor who has subscribed by SMS; their contact, as the feed has seen it."""
+    await world.phone(number, "KATT")
+    await world.settled()
+    await world.poll()
+    return (await world.contact(number))["Id"]
+
+
+async def automate(world, **wish):
+    await world.post(f"{world.salesforce}/_sandbox/automation", wish)
+
+
+async def no_automation(world):
+    async with world.http.delete(f"{world.salesforce}/_sandbox/automation") as response:
+        assert response.status == 200
+
+
+async def amount(world, price, turn=1, action="AlterPrice", keyword="KATT"):
+    """Strex reports a new amount, which we write."""
+    body = {
+        "transactionId": f"t-{turn}",
+        "keywordId": "12345678",
+        "price": price,
+        "sender": "2002",
+        "recipient": DONOR,
+        "statusCode": "Ok",
+        "detailedStatusCode": "Delivered",
+        "properties": {"Keyword": keyword, "SystemAction": action},
+    }
+    assert await world.callback("dlr", body) == 200
+    await world.settled()
+
+
+async def sent(world):
+    return [(one["action"], one.get("price")) for one in await world.orders()]
+
+
+def rewritten(world):
+    return [fact for fact in world.told(Alarm) if fact.kind == "flag_rewritten"]
+
+
+def still_open(world):
+    return [(one.sink, one.failed) for one in world.house.store.consents.open_opt_outs(world.clock.now())]
+
+
+def words(world, number=DONOR):
+    return [one.decision.word for one in world.house.store.consents.of(number) if one.phase == "decided"]
+
+
+async def test_an_amount_that_its_field_rounds_sends_no_command(world):
+    contact = await joined(world)
+    await world.post(f"{world.salesforce}/_sandbox/fields/Contact/SMS_Monthly_Amount__c", {"scale": 0}, method="PATCH")
+    await amount(world, 99.5)
+    await world.poll()
+    assert (await world.contact(DONOR))["SMS_Monthly_Amount__c"] == 100
+    assert await sent(world) == []
+    assert world.house.store.records.shadow("salesforce", "Contact", contact)["SMS_Monthly_Amount__c"] == 100
+
+
+async def test_an_amount_that_its_field_rounds_sends_no_command_though_a_person_edits_the_contact_before_the_look(
+    world,
+):
+    contact = await joined(world)
+    await world.post(f"{world.salesforce}/_sandbox/fields/Contact/SMS_Monthly_Amount__c", {"scale": 0}, method="PATCH")
+    await amount(world, 99.5)
+    await world.person(Id=contact, FirstName="Kari")
+    await world.poll()
+    assert await sent(world) == []
+
+
+async def test_what_a_flow_makes_of_an_amount_sends_no_command_and_a_person_s_amount_does(world):
+    contact = await joined(world)
+    await automate(world, rewrite={"Contact": {"SMS_Monthly_Amount__c": 150}}, when={"SMS_Monthly_Amount__c": 99})
+    await amount(world, 99)
+    await world.poll()
+    assert (await world.contact(DONOR))["SMS_Monthly_Amount__c"] == 150
+    assert await sent(world) == []
+    await world.person(Id=contact, SMS_Monthly_Amount__c=99)
+    await world.poll()
+    assert await sent(world) == [("changesubscriberprice", 99)]
+
+
+async def test_an_amount_that_a_person_changed_before_a_write_of_ours_to_another_field_is_theirs(world):
+    contact = await joined(world)
+    await amount(world, 100)
+    await world.poll()
+    await world.person(Id=contact, SMS_Monthly_Amount__c=250)
+    await world.phone(DONOR, "HUND")
+    await world.settled()
+    row = await world.contact(DONOR)
+    assert (row["LastModifiedById"], row["SMS_Monthly_Amount__c"]) == (INTEGRATION_USER, 250)
+    await world.poll()
+    assert {price for action, price in await sent(world) if action == "changesubscriberprice"} == {250}
+
+
+async def test_an_opt_out_that_a_person_set_before_a_write_of_ours_to_another_field_is_theirs(world):
+    contact = await joined(world)
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await amount(world, 100)
+    await world.poll()
+    assert [action for action, _ in await sent(world)] == ["unsubscribe"]
+    assert words(world)[-1] == "opt_out"
+
+
+async def test_an_opt_out_that_a_flow_takes_back_stays_the_last_word_stays_open_and_calls_a_person(world):
+    contact = await joined(world)
+    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    assert still_open(world) == []
+    for _ in range(2):
+        await world.poll()
+    assert words(world)[-1] == "opt_out"
+    assert await sent(world) == []
+    (alarm,) = rewritten(world)
+    assert contact in alarm.message
+    ((sink, failed),) = still_open(world)
+    assert (sink, failed) == ("salesforce", f"automation of the CRM has taken the flag back: Contact {contact}")
+    # The cure: the flow is mended, and the box ticked.
+    await no_automation(world)
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.poll()
+    assert still_open(world) == []
+    assert words(world)[-1] == "opt_out"
+
+
+async def test_an_opt_out_that_was_taken_back_is_owed_no_more_when_the_donor_joins_anew(world):
+    await joined(world)
+    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await world.poll()
+    assert len(still_open(world)) == 1
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    assert still_open(world) == []
+
+
+async def test_an_opt_out_that_was_taken_back_is_owed_no_more_when_the_contact_is_deleted(world):
+    contact = await joined(world)
+    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await world.poll()
+    await world.bin(contact)
+    await world.poll()
+    assert still_open(world) == []
+
+
+async def test_many_opt_outs_that_a_flow_takes_back_are_one_alarm_and_each_stays_open(world):
+    numbers = [f"+47900001{number:02}" for number in range(8)]
+    for number in numbers:
+        await world.phone(number, "KATT")
+    await world.settled()
+    await world.poll()
+    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    for number in numbers:
+        await world.phone(number, "STOPP")
+    await world.settled()
+    await world.poll()
+    (alarm,) = rewritten(world)
+    assert "and 3 more" in alarm.message
+    assert len(still_open(world)) == len(numbers)
+
+
+async def test_a_person_who_takes_an_opt_out_back_is_believed(world):
+    contact = await joined(world)
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await world.poll()
+    await world.person(Id=contact, SMS_Opt_Out__c=False)
+    await world.poll()
+    assert words(world)[-1] == "opt_in"
+    assert rewritten(world) == []
+
+
+async def test_a_flag_that_a_flow_sets_when_we_clear_it_ends_no_subscription_and_calls_a_person(world):
+    contact = await joined(world)
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await world.poll()
+    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": True}}, when={"SMS_Opt_Out__c": False})
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    await world.poll()
+    assert await sent(world) == []
+    (alarm,) = rewritten(world)
+    assert (contact in alarm.message, words(world)[-1]) == (True, "opt_in")
+
+
+@pytest.mark.parametrize("of", ["integration", "any"])
+async def test_a_number_that_a_trigger_writes_in_another_form_asks_nobody(world, of):
+    await automate(world, rewrite={"Contact": {"MobilePhone": {"digits": "+## ### ## ###"}}}, of=of)
+    contact = await joined(world)
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await world.person(Id=contact, MobilePhone=DONOR, FirstName="Kari")
+    await world.poll()
+    assert (await world.contact(DONOR))["MobilePhone"] == ("+47 900 00 001" if of == "any" else DONOR)
+    assert world.house.store.dead_letters.listing(parked=True) == []
+    assert await sent(world) == []
+
+
+async def test_numbers_of_opted_out_contacts_in_another_form_ask_nobody(world):
+    contacts = [{"LastName": "x", "MobilePhone": f"+47900010{n:02}", "SMS_Opt_Out__c": True} for n in range(60)]
+    ids = await world.people(contacts)
+    await world.poll()
+    parked = len(world.house.store.dead_letters.listing(parked=True, limit=1000))
+    await world.people([{"Id": one, "MobilePhone": f"+47 900 010 {n:02}"} for n, one in enumerate(ids)])
+    await world.poll()
+    assert len(world.house.store.dead_letters.listing(parked=True, limit=1000)) == parked

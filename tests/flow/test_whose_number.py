@@ -1,0 +1,149 @@
+"""Opt-outs of contacts whose number is changed in Salesforce: they reach every number that the contact had, and a person is asked."""
+
+import pytest
+
+DONOR, OTHER, STRANGER = "+4790000001", "+4790000002", "+4790000003"
+
+
+async def joined(world, number=DONOR):
+    """A donor who has subscribed by SMS; their contact, as the feed has seen it."""
+    await world.phone(number, "KATT")
+    await world.settled()
+    await world.poll()
+    return (await world.contact(number))["Id"]
+
+
+async def edit(world, contact, **fields):
+    await world.person(Id=contact, **fields)
+    await world.poll()
+
+
+async def active(world):
+    return {one["phone"] for one in await world.subscribers() if one["active"]}
+
+
+async def told(world):
+    return {one["phone"] for one in await world.orders()}
+
+
+def questions(world):
+    return [one.detail for one in world.house.store.dead_letters.listing(parked=True)]
+
+
+def last_word(world, number):
+    entries = [one for one in world.house.store.consents.of(number) if one.decision is not None]
+    return entries[-1].decision.word if entries else None
+
+
+@pytest.mark.parametrize("new", [OTHER, "900 00 002"])
+async def test_a_number_changed_and_an_opt_out_in_one_save_reach_both_numbers_and_a_person(world, new):
+    contact = await joined(world)
+    await edit(world, contact, MobilePhone=new, SMS_Opt_Out__c=True)
+    assert await active(world) == set()
+    assert await told(world) == {DONOR, OTHER}
+    assert (last_word(world, DONOR), last_word(world, OTHER)) == ("opt_out", "opt_out")
+    (question,) = questions(world)
+    assert "carried out for 2" in question
+    await world.poll()
+    assert len(questions(world)) == 1
+
+
+async def test_a_number_changed_before_the_opt_out_is_known_by_the_contact_s_key(world):
+    contact = await joined(world)
+    await edit(world, contact, MobilePhone=OTHER)
+    assert await told(world) == set()
+    await edit(world, contact, SMS_Opt_Out__c=True)
+    assert await active(world) == set()
+    assert await told(world) == {DONOR, OTHER}
+    assert len(questions(world)) == 1
+    # The same opt-out once more is no new question.
+    await edit(world, contact, SMS_Opt_Out__c=False)
+    await edit(world, contact, SMS_Opt_Out__c=True)
+    assert len(questions(world)) == 1
+
+
+async def test_a_number_and_key_changed_before_the_opt_out_are_known_by_whom_we_wrote_last(world):
+    contact = await joined(world)
+    await edit(world, contact, MobilePhone=OTHER, SMS_Key__c=OTHER)
+    await edit(world, contact, SMS_Opt_Out__c=True)
+    assert await active(world) == set()
+    assert await told(world) == {DONOR, OTHER}
+
+
+async def test_an_opt_out_with_an_emptied_number_is_of_the_number_that_was_there(world):
+    contact = await joined(world)
+    await edit(world, contact, MobilePhone=None, SMS_Opt_Out__c=True)
+    assert await active(world) == set()
+    assert await told(world) == {DONOR}
+    assert last_word(world, DONOR) == "opt_out"
+    assert questions(world) == []
+    assert world.balanced()
+
+
+async def test_an_opt_out_after_the_number_was_emptied_is_of_the_contact_s_key(world):
+    contact = await joined(world)
+    await edit(world, contact, MobilePhone=None)
+    await edit(world, contact, SMS_Opt_Out__c=True)
+    assert (await active(world), await told(world)) == (set(), {DONOR})
+
+
+async def test_an_opted_out_contact_that_gets_another_donor_s_number_does_not_opt_that_donor_out(world):
+    contact, _ = await joined(world), await joined(world, OTHER)
+    await edit(world, contact, SMS_Opt_Out__c=True)
+    before = await world.orders()
+    await edit(world, contact, MobilePhone=OTHER)
+    assert await world.orders() == before
+    assert await active(world) == {OTHER}
+    assert len(questions(world)) == 1
+
+
+async def test_swapped_numbers_of_an_opted_out_contact_and_another_one_are_asked_about(world):
+    out, other = await joined(world), await joined(world, OTHER)
+    await edit(world, out, SMS_Opt_Out__c=True)
+    before = await world.orders()
+    await world.people([{"Id": out, "MobilePhone": OTHER}, {"Id": other, "MobilePhone": DONOR}])
+    await world.poll()
+    assert await world.orders() == before
+    assert len(questions(world)) == 1
+    assert (last_word(world, DONOR), await active(world)) == ("opt_out", {OTHER})
+
+
+async def test_an_emptied_number_of_an_opted_out_contact_asks_nobody(world):
+    contact = await joined(world)
+    await edit(world, contact, SMS_Opt_Out__c=True)
+    before = await world.orders()
+    await edit(world, contact, MobilePhone=None)
+    assert (await world.orders(), questions(world)) == (before, [])
+
+
+async def test_the_cure_for_a_changed_number_opts_the_new_number_out(world):
+    contact = await joined(world)
+    await edit(world, contact, SMS_Opt_Out__c=True)
+    await edit(world, contact, MobilePhone=STRANGER)
+    (letter,) = world.house.store.dead_letters.listing(parked=True)
+    assert "untick the box and tick it again" in letter.detail
+    await edit(world, contact, SMS_Opt_Out__c=False)
+    await edit(world, contact, SMS_Opt_Out__c=True)
+    assert last_word(world, STRANGER) == "opt_out"
+    assert STRANGER in await told(world)
+
+
+async def test_an_opt_out_that_is_taken_back_with_another_number_holds_for_the_old_one(world):
+    contact = await joined(world)
+    await edit(world, contact, SMS_Opt_Out__c=True)
+    await edit(world, contact, MobilePhone=OTHER, SMS_Opt_Out__c=False)
+    assert last_word(world, DONOR) == "opt_out"
+
+
+async def test_who_is_opted_out_and_deleted_at_once_with_another_number_is_out_by_the_old_one(world):
+    contact = await joined(world)
+    await world.person(Id=contact, MobilePhone=OTHER, SMS_Opt_Out__c=True)
+    await world.bin(contact)
+    await world.poll()
+    assert (await active(world), await told(world)) == (set(), {DONOR, OTHER})
+
+
+async def test_the_same_number_in_another_form_is_one_person(world):
+    contact = await joined(world)
+    await edit(world, contact, MobilePhone="(+47) 900 00 001", SMS_Opt_Out__c=True)
+    assert (await told(world), questions(world)) == ({DONOR}, [])
