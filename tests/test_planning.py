@@ -286,7 +286,7 @@ def test_an_event_that_cannot_be_planned_is_a_dead_letter_alone(rules):
 
 
 def of_a_poll(rules, *events, **known):
-    batch = [(number, replace(event, key=f"c{number}", batch="poll")) for number, event in enumerate(events)]
+    batch = [(number, replace(event, key=f"c{number}", batch="poll")) for number, event in enumerate(events, 100)]
     return people_of(
         plan_in_order(batch, rules, **{"ledgers": {}, "configured": (), "others_out": lambda _: False, **known})
     )
