@@ -8,14 +8,12 @@ from typing import Any
 
 from connector.model.event import Verdict
 from connector.model.last_write import LastWrite
-from connector.model.operation import ID_FIELD, MATCHED_BY, RecordWrite
+from connector.model.operation import ID_FIELD, LONG_ID, MATCHED_BY, SHORT_ID, RecordWrite
 from connector.model.record_number import NO_REGION, NumberReader, known_by_key
 from connector.model.roles import ConsentFields, Feed, Row, Shadow
 
 CHANGED = "change"
 NUMBER_CHANGED = "number_changed"
-SHORT_ID = 15  # characters of a record id without its check digits
-LONG_ID = 18  # with them
 NO_WRITE = LastWrite()
 
 

@@ -89,7 +89,7 @@ def change_events(
         ),
     ]
     if change.number_changed or (number.possible and earlier):
-        events.append(_question(event, earlier, changed=change.number_changed))
+        events.append(_question(event, earlier, unique=unique if change.number_changed else ""))
     return events
 
 
@@ -98,14 +98,14 @@ def _with_number(event: Event, field: str, phone: Phone) -> dict[str, Any]:
     return {**event.record, field: phone.e164}
 
 
-def _question(event: Event, earlier: Sequence[Phone], *, changed: bool) -> Event:
-    """The event by which a person is asked which of the numbers the opt-out is for. Of an older change it is asked once."""
+def _question(event: Event, earlier: Sequence[Phone], *, unique: str) -> Event:
+    """The event by which a person is asked for which number the opt-out is; without `unique` they are asked once of these numbers."""
     mine = event.msisdn.e164 if event.msisdn else ""
     digest = hashlib.sha256(" ".join([mine, *(phone.e164 for phone in earlier)]).encode()).hexdigest()[:16]
     record = str(event.record[ID_FIELD])
     return replace(
         event,
-        key=f"{event.key}-q" if changed else joined_key(event.provider, NUMBER_CHANGED, record, digest),
+        key=joined_key(event.provider, NUMBER_CHANGED, record, unique or digest),
         action=NUMBER_CHANGED,
         verdict=Verdict.NONE,
         number_is_unclear=False,

@@ -35,6 +35,7 @@ SHAPES = {
     "form": "a form",
     "subscription": "a subscription that was begun on the web",
     "change": "a change of a record",
+    "deletion": "a record that was deleted",
 }
 VERDICTS = {
     Verdict.OPT_IN: "it calls this an opt-in",
@@ -50,7 +51,7 @@ def came(event: Event, phone: str | None) -> str:
     if event.action and event.action != event.shape:
         about.append(f"({event.action})")
     if event.object:
-        about.append(f"in {event.object}: {', '.join(event.changed)}")
+        about.append(f"in {event.object}" + (f": {', '.join(event.changed)}" if event.changed else ""))
     if phone:
         about.append(f"for {phone}")
     if event.keyword or event.short_number:

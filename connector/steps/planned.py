@@ -99,6 +99,10 @@ class Planner:
 
     def _lay(self, event_id: int, event: Event, done: Plan, version: str) -> Planned:
         parked = event.batch in self._parked
+        if parked and takes_back(done):
+            return Planned(
+                event_id=event_id, state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=TAKES_BACK, mapping=version
+            )
         unmade = {one.sink: one for one in reversed(done.unmade)}  # of several for one sink the first tells
         if parked and takes_back(done):
             return Planned(

@@ -18,6 +18,7 @@ AREAS = {
     "salesforce clock",
     "salesforce calls",
     "salesforce composite",
+    "salesforce user",
 }
 
 
@@ -69,7 +70,7 @@ def test_where_all_is_well_it_says_so(home, org):
 
 def test_it_changes_nothing_in_the_org(home, org):
     home.json("doctor")
-    assert set(org.call("stats")["records"].values()) <= {0, 2}  # the two users
+    assert set(org.call("stats")["records"].values()) <= {0, 2}  # the two users, and their profiles and licences
     assert org.call("history")["history"] == []
 
 

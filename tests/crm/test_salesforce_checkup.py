@@ -96,3 +96,25 @@ def test_where_nobody_is_let_in_nothing_else_is_said():
 def test_an_org_that_is_down_is_no_success():
     findings, _ = run(said("<html>", 503), said("<html>", 503))
     assert {one.level for one in findings.values() if one.area != "clock"} == {Level.FAIL}
+
+
+ROOT = {"identity": "https://login.salesforce.com/id/00D5f000003sANDEAM/0055f0000041pGMAAY"}
+
+
+def licensed(name):
+    return said({"records": [{"Profile": {"Name": "x", "UserLicense": {"Name": name}}}], "done": True})
+
+
+def test_a_user_whom_a_person_may_sign_in_as_is_warned_of():
+    findings, sent = run(said(ROOT), said(VERSIONS), WORKS, licensed("Salesforce"))
+    assert "0055f0000041pGMAAY" in sent[-1].path
+    assert (findings["user"].level, "licence Salesforce:" in findings["user"].text) == (Level.WARN, True)
+    findings, _ = run(said(ROOT), said(VERSIONS), WORKS, licensed("Salesforce Integration"))
+    assert findings["user"].level is Level.OK
+
+
+@pytest.mark.parametrize(
+    "answer", [said([], 403), said({"records": [], "done": True}), said({"records": [{"Profile": None}]})]
+)
+def test_where_the_org_does_not_tell_whose_login_the_user_is_there_is_no_finding(answer):
+    assert "user" not in run(said(ROOT), said(VERSIONS), WORKS, answer)[0]

@@ -11,7 +11,8 @@ from email.utils import parsedate_to_datetime
 from connector.crm.crm import Needs
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.decode import Answer, Failed
-from connector.crm.salesforce.encode import Api, Collection, record
+from connector.crm.salesforce.encode import Api, Collection, literal, record
+from connector.crm.salesforce.oauth import user_of
 from connector.crm.salesforce.sending import Composite
 from connector.model.exchange import Exchange, HttpReply, Reply
 from connector.model.finding import SIGN_IN, Finding, Level
@@ -21,13 +22,14 @@ VERSIONS = "/services/data/"
 # Pollers go by the org's clock, so a small difference does no harm; a signed assertion must be right within three minutes.
 CLOCK_WARNS, CLOCK_FAILS = timedelta(seconds=30), timedelta(minutes=3)
 SPENT_WARNS, SPENT_FAILS = 0.8, 0.98  # of the org's calls in 24 hours
+API_LICENSE = "Salesforce Integration"  # Salesforce Help, "Give Integration Users API Only Access"
 CLOCK_CURE = "set this server's clock: let it follow a time server (timedatectl set-ntp true)"
 
 
 def checkup(
     api: Api, needs: Sequence[Needs], composite: Composite, now: Callable[[], datetime]
 ) -> Exchange[list[Finding]]:
-    """Look at the org with four calls at the most. `now` tells our own time, aware."""
+    """Look at the org with five calls at the most. `now` tells our own time, aware."""
     (reply,) = yield [api.read(f"{api.root}/")]
     root = decode.answer(reply)
     (listed,) = yield [api.read(VERSIONS)]
@@ -40,6 +42,7 @@ def checkup(
         findings += _calls(reply)
     if not isinstance(root, Failed) and root.status in decode.OK:
         findings += yield from _composite(api, needs, composite)
+        findings += yield from _user(api, root)
     return findings
 
 
@@ -100,6 +103,36 @@ def _calls(reply: HttpReply) -> list[Finding]:
             level=level,
             text=f"{left} of the org's {usage.maximum} API calls in 24 hours are left",
             cure="" if level is Level.OK else "see in Setup, Company Information and API Usage, who spends them",
+        )
+    ]
+
+
+def _user(api: Api, root: Answer) -> Exchange[list[Finding]]:
+    """Whether a person may sign in as the integration user; then what they edit would be taken for our own doing.
+
+    No finding where the org does not tell: without the right to see the set-up a user still sees their own profile.
+    """
+    user = user_of(root.body.get("identity")) if isinstance(root.body, dict) else None
+    if user is None:
+        return []
+    soql = f"SELECT Profile.Name, Profile.UserLicense.Name FROM User WHERE Id = {literal(user)}"  # noqa: S608 - the text is quoted.
+    (reply,) = yield [api.query_all(soql)]
+    whole = decode.answer(reply)
+    body = whole if isinstance(whole, Failed) else decode.rows(whole)
+    profile = None if isinstance(body, Failed) or not body["records"] else body["records"][0].get("Profile")
+    license_of = profile.get("UserLicense") if isinstance(profile, dict) else None
+    if not isinstance(license_of, dict):
+        return []
+    name = str(license_of.get("Name"))
+    if name == API_LICENSE:
+        return [Finding(area="user", level=Level.OK, text="the integration user is nobody's own login")]
+    return [
+        Finding(
+            area="user",
+            level=Level.WARN,
+            text=f"the integration user has the licence {name}: a person may sign in with it, and what they edit there can be taken "
+            "for the connector's own doing, so that an opt-out which they take back or an amount is not carried to the provider",
+            cure=f"give the connector a user of its own with the licence {API_LICENSE}: see docs/salesforce-setup.md",
         )
     ]
 

@@ -130,11 +130,14 @@ class Database:
 
     def _seed(self) -> None:
         start = as_moment(0)
-        for user, fields in org.USERS.items():
-            self.connection.execute(
-                'INSERT OR IGNORE INTO "User" ("Id", "Username", "LastName", "SystemModstamp") VALUES (?, ?, ?, ?)',
-                (user, fields["Username"], fields["LastName"], start),
-            )
+        for name, records in org.SEED.items():
+            for record, fields in records.items():
+                columns = ", ".join(f'"{one}"' for one in ("Id", "SystemModstamp", *fields))
+                marks = ", ".join("?" * (len(fields) + 2))
+                self.connection.execute(
+                    f'INSERT OR IGNORE INTO "{name}" ({columns}) VALUES ({marks})',  # noqa: S608 - names are ours
+                    (record, start, *fields.values()),
+                )
 
     def close(self) -> None:
         """Close the file."""

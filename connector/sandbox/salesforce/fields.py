@@ -34,8 +34,8 @@ class Field:
     records. `formula` is an SQL expression over the row; such a field is read-only. `id_lookup` marks a standard field that
     may serve as an upsert key although it is no external ID. `create_only` marks a field that is fixed once the
     record is there, such as the master of a master-detail relationship. `case_sensitive` is for keyed ones: whether two values that
-    differ by letter case alone are two. `rule`: the words with which a validation rule refuses every value of the field.
-    `scale` is how many digits behind the point a number keeps.
+    differ by letter case alone are two. `rule`: the words with which a validation rule refuses every value of the field. `scale` is
+    how many digits behind the point a number keeps.
     """
 
     name: str

@@ -7,9 +7,24 @@ from connector.sandbox.salesforce.fields import Field, Kind, SObject
 ORGANIZATION = "00D5f000003sANDEAM"
 INTEGRATION_USER = "0055f0000041pGMAAY"
 PERSON_USER = "0055f0000041pGNAAY"
+API_LICENSE, API_PROFILE = "1005f0000000001AAA", "00e5f0000000001AAA"
+PERSON_LICENSE, PERSON_PROFILE = "1005f0000000002AAA", "00e5f0000000002AAA"
 USERS = {
-    INTEGRATION_USER: {"Username": "integration@sandbox.example", "LastName": "Integration"},
-    PERSON_USER: {"Username": "person@sandbox.example", "LastName": "Person"},
+    INTEGRATION_USER: {
+        "Username": "integration@sandbox.example",
+        "LastName": "Integration",
+        "ProfileId": API_PROFILE,
+    },
+    PERSON_USER: {"Username": "person@sandbox.example", "LastName": "Person", "ProfileId": PERSON_PROFILE},
+}
+# What a new org holds, by object.
+SEED = {
+    "UserLicense": {API_LICENSE: {"Name": "Salesforce Integration"}, PERSON_LICENSE: {"Name": "Salesforce"}},
+    "Profile": {
+        API_PROFILE: {"Name": "Minimum Access - API Only Integrations", "UserLicenseId": API_LICENSE},
+        PERSON_PROFILE: {"Name": "Standard User", "UserLicenseId": PERSON_LICENSE},
+    },
+    "User": USERS,
 }
 
 
@@ -101,7 +116,17 @@ def sobject(name: str, prefix: str, *fields: Field, plural: str = "", mergeable:
 
 
 OBJECTS = (
-    sobject("User", "005", text("Username", 80), text("FirstName", 40), text("LastName", 80), full_name()),
+    sobject("UserLicense", "100", text("Name", 80)),
+    sobject("Profile", "00e", text("Name", 80), reference("UserLicenseId", "UserLicense")),
+    sobject(
+        "User",
+        "005",
+        text("Username", 80),
+        text("FirstName", 40),
+        text("LastName", 80),
+        full_name(),
+        reference("ProfileId", "Profile"),
+    ),
     sobject(
         "Account", "001", text("Name", 255, required=True), phone("Phone"), long_text("Description"), mergeable=True
     ),
