@@ -62,7 +62,9 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
     done = _conclude(wanted, ruling, word, rules.version)
     if word is not Verdict.OPT_OUT:
         return done
-    missed = _unreached(event, ruling, done.operations, rules, known, standing)
+    # What a rule does tell, and only could not be made of this event, is a dead letter of its own.
+    unmade = {one.sink for one in done.unmade}
+    missed = [one for one in _unreached(event, ruling, done.operations, rules, known, standing) if one not in unmade]
     return replace(done, unreached=tuple(missed), notes=(*done.notes, *map(_untold, missed))) if missed else done
 
 

@@ -109,7 +109,7 @@ def _budget(crm: str, stands: Standing, now: datetime) -> dict[str, Any]:
 def _late(house: House, now: datetime) -> list[dict[str, Any]]:
     deadline = house.loaded.settings.consent.deadline
     open_ones = house.store.consents.open_opt_outs(now)
-    late = [one for one in open_ones if one.age >= deadline or one.failed][:LISTED]
+    late = [one for one in open_ones if one.age >= deadline or one.failed or one.without_rule][:LISTED]
     return [
         {
             "event": one.event_key,

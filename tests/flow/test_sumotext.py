@@ -200,9 +200,14 @@ async def test_what_is_not_understood_is_kept_and_answered(world, callbacks):
 
 
 async def test_what_needs_a_person_waits_for_one(world, callbacks):
-    await callbacks.send("crm", DOB="in spring")
     await callbacks.send("poll", mobile="90000001", country="NORWAY")
-    assert world.counts() == {"dead": 2}
+    assert world.counts() == {"dead": 1}
+
+
+async def test_a_date_that_cannot_be_read_leaves_out_its_own_field_with_a_note(world, callbacks):
+    await callbacks.send("crm", DOB="in spring")
+    assert world.counts() == {"delivered": 1}
+    assert world.house.store.notes.events() == 1
 
 
 async def test_a_delivery_report_is_taken_and_leads_to_nothing(world, callbacks):
