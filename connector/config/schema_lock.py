@@ -38,6 +38,7 @@ class _Field(_Strict):
     required: bool = False
     unique: bool = False
     external_id: bool = False
+    case_sensitive: bool | None = None
     id_lookup: bool = False
     money: bool = False
     relationship: str | None = None

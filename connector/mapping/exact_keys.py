@@ -6,8 +6,8 @@ from connector.mapping.forms import Transform
 from connector.mapping.paths import BadPath, parse_path
 from connector.mapping.templates import parse_template
 
-# What the sender gives as an id: a text in which every letter counts as it is.
-SENDER_IDS = frozenset({"transaction_id", "subscription_id", "keyword_id", "service_id"})
+# What the sender gives as an id of one gift or joining: a text in which every letter counts as it is.
+SENDER_IDS = frozenset({"transaction_id", "subscription_id"})
 AS_WRITTEN = frozenset({"from", "prefix", "truncate", "required"})  # words of a form that keep an id's letters
 
 
@@ -23,4 +23,4 @@ def is_exact(value: Any) -> bool:
     except BadPath:
         return False
     roots = {path.root for path in paths}
-    return not roots.isdisjoint(SENDER_IDS) and roots <= SENDER_IDS | {"key", "msisdn"}
+    return not roots.isdisjoint(SENDER_IDS) and roots <= SENDER_IDS | {"key", "msisdn", "keyword_id", "service_id"}

@@ -9,6 +9,7 @@ from typing import Any
 from connector.config.load import did_you_mean
 from connector.mapping.checks import asked
 from connector.mapping.context import Findings, Where
+from connector.mapping.exact_keys import is_exact
 from connector.mapping.fits import Misfit, can_never_be, misfits
 from connector.mapping.rules import Command, FeedSettings, MappingFile, MatchForm, Update, Upsert
 from connector.mapping.sources import CHANGE
@@ -151,6 +152,13 @@ class _Checks:
                 "not-unique",
                 f"`{full}` is not unique, so that a repeat could create a second record",
                 f"tick Unique on the field; then {PULL}",
+            )
+        if field.case_sensitive is False and is_exact(value):
+            self._findings.warn(
+                where,
+                "case-insensitive-key",
+                f"`{full}` takes capital and small letters for the same, and ids of the sender may differ by them alone",
+                f"make the field case sensitive; then {PULL}",
             )
         if field.kind not in KEY_KINDS:
             self._add(where, "key-kind", f"`{full}` is of the kind {field.kind}", "a key must be a text field")

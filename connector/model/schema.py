@@ -44,6 +44,9 @@ class FieldSchema:
     required: bool = False  # a new record needs it
     unique: bool = False
     external_id: bool = False
+    case_sensitive: bool | None = (
+        None  # of a key: whether two values that differ by letter case alone are two; None: not told
+    )
     id_lookup: bool = False  # stands for the record's id without being an external ID
     money: bool = False  # an amount in the record's currency
     relationship: str | None = None  # the name under which the parent is named by its key

@@ -21,6 +21,7 @@ async def test_an_object_is_told_with_its_fields(org):
         updateable=True,
         unique=True,
         external_id=True,
+        case_sensitive=False,
         id_lookup=True,
     )
     assert contact.field("Gift_Interest__c").choices == ("Children", "Climate", "Other")

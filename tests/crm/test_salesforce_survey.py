@@ -176,3 +176,21 @@ async def test_a_session_that_is_over_is_told(bare):
         await bare.fault("expired_session")
         with pytest.raises(ConnectorError, match="get a new one"):
             await asyncio.to_thread(api.deploy, shipped().archive(), check_only=True)
+
+
+async def test_a_key_that_takes_capital_and_small_letters_for_the_same_becomes_exact(bare, tmp_path):
+    path = "objects/Opportunity/fields/SMS_Transaction__c.field-meta.xml"
+    await install(bare, altered(tmp_path, path, ("<caseSensitive>true<", "<caseSensitive>false<")))
+    await bare.load(
+        "Opportunity", [{"Name": "x", "StageName": "Posted", "CloseDate": "2026-01-01", "SMS_Transaction__c": "Ab"}]
+    )
+    found = await look(bare)
+    assert of(found, "Opportunity.SMS_Transaction__c").detail == "becomes case sensitive"
+    await deploy(bare, found.wanted)
+    assert of(await look(bare), "Opportunity.SMS_Transaction__c").standing is Standing.THERE
+    await bare.load(
+        "Opportunity",
+        [{"Name": "y", "StageName": "Posted", "CloseDate": "2026-01-01", "SMS_Transaction__c": "aB"}],
+        key="SMS_Transaction__c",
+    )
+    assert len(await bare.records("Opportunity")) == 2

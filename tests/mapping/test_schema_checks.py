@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from mapping.crm_schema import CONTACT, CRM
+from mapping.crm_schema import CONTACT, CRM, key
 
 from connector.config.document import parse
 from connector.mapping.compile import compile_mappings
@@ -174,6 +174,29 @@ def test_the_steps_behind_a_default_are_taken_with_it(found):
     assert found(contact(FirstName=f"{{from: action, default: {'x' * 50}, truncate: 40}}")) == []
     assert "this has 43" in only(found(contact(FirstName=f"{{from: action, default: {'x' * 40}, prefix: abc}}")))
     assert found(contact(Birthdate="{from: action, default: 31.01.2026, date: {from: dd.MM.yyyy}}")) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "warned"),
+    [
+        ("Gift_Key__c", '"{transaction_id}"', True),
+        ("Gift_Key__c", '"{subscription_id}-{key}"', True),
+        ("Gift_Key__c", "{from: transaction_id, prefix: g}", True),
+        # Words may be written in capitals or not, and a number has no letters.
+        ("Gift_Key__c", "{from: transaction_id, case: lower}", False),
+        ("Gift_Key__c", '"{keyword}-{transaction_id}"', False),
+        ("Gift_Key__c", '"{msisdn}"', False),
+        ("Exact_Gift_Key__c", '"{transaction_id}"', False),
+        ("SMS_Key__c", '"{transaction_id}"', False),  # the lock does not tell
+    ],
+)
+def test_an_id_of_the_sender_wants_a_key_that_tells_letter_case_apart(found, field, value, warned):
+    gifts = (key("Gift_Key__c", case_sensitive=False), key("Exact_Gift_Key__c", case_sensitive=True))
+    schema = CrmSchema(crm="sf", objects=(ObjectSchema(name="Contact", fields=(*CONTACT.fields, *gifts)),))
+    text = contact(key=field).replace('"{msisdn}"', value)
+    assert [one.partition("`")[0] for one in found(text, schemas=schema)] == (
+        ["warning: f.yaml:7:15: "] if warned else []
+    )
 
 
 def test_a_value_outside_an_open_list_is_a_warning(found):

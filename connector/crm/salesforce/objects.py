@@ -101,6 +101,7 @@ def _field(told: FieldInfo) -> FieldSchema:
         required=told.required,
         unique=told.unique,
         external_id=told.external_id,
+        case_sensitive=told.case_sensitive if told.external_id else None,
         id_lookup=told.id_lookup and kind is not FieldKind.ID,
         money=told.type == "currency",
         relationship=told.relationship,

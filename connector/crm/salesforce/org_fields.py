@@ -17,6 +17,8 @@ from connector.model.operation import Fields, Value
 from connector.model.outcome import Reason, Rejected, Retry
 
 TRIES = 3  # of describing an object of which the org will not tell
+# A new account is a business with a Name or a person with a LastName, whatever a description says of the two.
+ACCOUNT, OF_A_PERSON = "account", frozenset({"name", "lastname", "recordtypeid", "recordtype"})
 UNREADABLE = "JSON_PARSER_ERROR"
 # Field types that take JSON text alone; a combobox is a picklist that takes any other text too.
 TEXT_TYPES = frozenset(
@@ -67,7 +69,10 @@ class OrgFields:
 
     def required(self, name: str, field: str) -> bool:
         """Whether a new record is known to need the field, or the relationship of that name."""
-        return field.casefold() in self._required.get(name, ())
+        folded = field.casefold()
+        if name.casefold() == ACCOUNT and folded in OF_A_PERSON:
+            return True
+        return folded in self._required.get(name, ())
 
     def fitted(self, name: str, fields: Fields) -> Fields:
         """The fields of a record, with numbers and flags as text where the field is known to hold text."""

@@ -34,6 +34,7 @@ class FieldPart:
     length: int | None
     external_id: bool
     unique: bool
+    case_sensitive: bool
     element: ET.Element
 
     @property
@@ -194,6 +195,7 @@ def _field(object_name: str, name: str, element: ET.Element) -> FieldPart:
         length=int(length) if length else None,
         external_id=_text(element, "externalId") == TRUE,
         unique=_text(element, "unique") == TRUE,
+        case_sensitive=_text(element, "caseSensitive") == TRUE,
         element=element,
     )
 

@@ -128,6 +128,8 @@ def _compared(field: FieldPart, info: FieldInfo) -> Finding:
         lacks.append("becomes an external ID")
     if field.unique and not info.unique:
         lacks.append("becomes unique")
+    if field.case_sensitive and not info.case_sensitive:
+        lacks.append("becomes case sensitive")
     if field.length is not None and info.length < field.length:
         lacks.append(f"grows from {info.length} to {field.length} characters")
     return Finding(

@@ -109,7 +109,12 @@ class Database:
 
     def put(self, known: SObject) -> None:
         """An object is new, or has changed: it gets its table, or its table the columns that it lacks."""
+        before = self.schema.objects.get(known.name)
         self._make(known)
+        for field in known.fields if before else ():
+            old = before.by_name.get(field.name) if before else None
+            if old is not None and old.keyed and field.keyed and old.case_sensitive != field.case_sensitive:
+                self.connection.execute(f'UPDATE "{known.name}" SET "{field.folded}" = {folded(field)}')  # noqa: S608 - names are ours
         self.schema.put(known)
 
     def _make(self, known: SObject) -> None:

@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 
 from connector.sandbox.salesforce.control import ControlError
-from connector.sandbox.salesforce.database import Database, folded
+from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.fields import Field, SObject
 
 FLAGS = ("required", "unique", "external_id", "restricted", "read_only", "case_sensitive")
@@ -51,9 +51,6 @@ class Remodelling:
             if field.keyed:
                 self._database.connection.execute(f'DROP INDEX IF EXISTS "{known.name}~{field.folded}"')
             self._database.put(replace(known, fields=tuple(new if one is field else one for one in known.fields)))
-            if new.case_sensitive != field.case_sensitive:
-                sql = f'UPDATE "{known.name}" SET "{field.folded}" = {folded(new)}'  # noqa: S608 - names are ours
-                self._database.connection.execute(sql)
             if new.name != field.name:
                 self._move(known, field, new)
         return web.json_response({"object": known.name, "field": new.name})
