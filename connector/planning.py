@@ -204,7 +204,8 @@ def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> P
     unmade = wanted.unmade if wanted.unmade and _bears_consent(wanted.possible, ruling) else ()
     for operation in wanted.possible if unmade else wanted.operations:
         allowed, note = permit(operation, ruling, word)
-        if not (isinstance(allowed, RecordWrite) and allowed.consent_only and not allowed.consent):
+        # Only what could be made of an event in part is a write of the consent fields alone; without them nothing is left of it.
+        if not unmade or type(allowed) is not RecordWrite or allowed.consent or not allowed.consent_only:
             operations.append(allowed)
         if note and note not in notes:
             notes.append(note)

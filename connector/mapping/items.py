@@ -145,9 +145,9 @@ class WriteItem:
         if self.consent:
             flag = self.flag
             consent = tuple(name for name in (*written, *created) if name in self.consent)
-            if flag in consent and flag != consent[0]:
-                consent = (flag, *(name for name in consent if name != flag))
             if flag is not None and flag in consent:
+                if flag != consent[0]:
+                    consent = (flag, *(name for name in consent if name != flag))
                 clears = fold(text(written[flag] if flag in written else created[flag])) != self.opted_out
         return RecordWrite(
             sink=self.sink,

@@ -47,7 +47,7 @@ UNREADABLE = [
 ASKED = [
     ("explain", {"event": "4790000321"}),
     ("explain", {"event": DONOR}),
-    ("explain", {"phone": f"{DONOR}{DONOR}"}),
+    ("explain", {"phone": f"{DONOR} or +4790000322"}),
     ("explain", {DONOR: WORDS}),
     ("consents_show", {"phone": [DONOR, WORDS]}),
     ("dead_show", {"event": "90000321"}),
