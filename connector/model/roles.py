@@ -169,7 +169,7 @@ class Feed(Protocol):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields that are watched. When they change, the feed starts with a first look again."""
+        """The fields that are watched. When further ones are, all records are read once more."""
 
     @property
     def key_fields(self) -> tuple[str, ...]:

@@ -46,6 +46,15 @@ def test_the_least_config_has_the_documented_defaults():
     assert made.mappings == "mappings"
 
 
+def test_the_old_name_of_the_guard_of_one_poll_still_counts_and_not_beside_the_new_one():
+    made = load(parse(LEAST + "consent: {max_commands_per_poll: 7}", "c.yaml"), CONFIG)
+    assert made.consent.people_per_poll == 7
+    assert load(parse(LEAST + "consent: {max_people_per_poll: 8}", "c.yaml"), CONFIG).consent.people_per_poll == 8
+    both = LEAST + "consent: {max_people_per_poll: 8, max_commands_per_poll: 7}"
+    (problem,) = problems(both)
+    assert "write max_people_per_poll: alone" in problem
+
+
 def test_an_entry_has_the_type_that_it_is_named_by_unless_it_says_another():
     made = load(parse("providers: {strex: , north: {type: strex}}\ncrm: {salesforce: {url: x}}", "c.yaml"), CONFIG)
     providers, crms = entries(made)

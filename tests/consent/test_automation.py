@@ -1,0 +1,128 @@
+"""What a row means that our own user changed last: the CRM's automation in what our last write wrote, people's changes in the rest."""
+
+import pytest
+
+from connector.consent.changes import alike, compare, cut_from, kept_as
+from connector.model.event import Verdict
+from connector.model.last_write import LastWrite
+from connector.model.roles import ConsentFields
+
+CONSENT = ConsentFields(object="Contact", flag="Out", phone="Mobile")
+FIELDS = ("Mobile", "Out", "Amount", "Name")
+
+
+def held(row, shadow, *, by_us=True, wrote=(), unseen=None, under_way=(), in_doubt=None):
+    return compare(
+        row,
+        shadow,
+        fields=FIELDS,
+        in_doubt=in_doubt or {},
+        consent=CONSENT,
+        by_us=by_us,
+        last_write=LastWrite(fields=tuple(wrote), unseen=unseen or {}),
+        under_way=under_way,
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "shown", "kept"),
+    [
+        (99.5, 100, True),
+        (99.5, 99, True),
+        (99.55, 99.6, True),
+        (99.55, 99.5, True),
+        (99.5, 101, False),
+        (99.5, 98, False),
+        (99.5, 99.6, False),
+        (60, 100, False),
+        (100, 99.5, False),
+        (1, True, False),
+        (True, 1, False),
+        ("99.5", 100, False),
+        (None, 0, False),
+    ],
+)
+def test_a_number_may_be_rounded_to_fewer_digits_and_nothing_else(written, shown, kept):
+    assert kept_as(written, shown) is kept
+
+
+@pytest.mark.parametrize(
+    ("written", "shown", "cut"),
+    [
+        ("Kari Nordmann", "Kari", True),
+        (" Kari ", "Kari", True),
+        ("Kari", "Eva", False),
+        ("Kari", "", False),
+        (1, "1", False),
+    ],
+)
+def test_a_text_may_be_cut_off_at_its_end(written, shown, cut):
+    assert cut_from(written, shown) is cut
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("0035f0000000001", "0035f0000000001AAA", True),
+        ("0035f0000000001AAA", "0035f0000000002AAA", False),
+        ("0035f000000000a", "0035f000000000AAAA", False),
+        ("fifteen letters", "fifteen letters !!", False),
+    ],
+)
+def test_an_id_is_the_same_with_its_check_digits_and_without(one, other, same):
+    assert alike(one, other) is same
+    assert alike(other, one) is same
+
+
+def test_what_our_own_user_changed_in_a_field_of_our_last_write_is_automation():
+    assert not held({"Amount": 150}, {"Amount": 99}, wrote=["Amount"])
+
+
+def test_what_another_user_changed_is_theirs_though_we_wrote_the_field_last():
+    assert held({"Amount": 150}, {"Amount": 99}, by_us=False, wrote=["Amount"]).fields == ("Amount",)
+
+
+def test_where_nobody_tells_who_changed_it_a_person_did():
+    assert held({"Amount": 150}, {"Amount": 99}, by_us=None, wrote=["Amount"]).fields == ("Amount",)
+    assert held({"Out": True}, {"Out": False}, by_us=None, wrote=["Out"]).verdict is Verdict.OPT_OUT
+
+
+def test_a_field_that_our_last_write_did_not_write_was_changed_by_a_person_before_it():
+    change = held({"Amount": 150, "Out": True}, {"Amount": 99, "Out": False}, wrote=["Amount"])
+    assert (change.fields, change.verdict) == (("Out",), Verdict.OPT_OUT)
+
+
+def test_a_flag_that_automation_takes_back_is_no_opt_in_and_is_told():
+    change = held({"Out": False}, {"Out": True}, wrote=["Out"])
+    assert (bool(change), change.verdict, change.rewritten) == (False, Verdict.NONE, Verdict.OPT_IN)
+
+
+def test_a_flag_that_automation_sets_is_no_opt_out_and_is_told():
+    change = held({"Out": True}, {"Out": False}, wrote=["Out"])
+    assert (bool(change), change.verdict, change.rewritten) == (False, Verdict.NONE, Verdict.OPT_OUT)
+
+
+def test_a_flag_that_a_person_changed_is_not_told_as_rewritten():
+    assert held({"Out": False}, {"Out": True}, by_us=False, wrote=["Out"]).rewritten is Verdict.NONE
+
+
+def test_an_opt_out_beside_a_write_that_may_not_have_been_done_is_a_person_s():
+    doubt = {"Out": [False], "Amount": [99]}
+    change = held(
+        {"Out": True, "Amount": 100}, {"Out": False, "Amount": 50}, under_way=["Out", "Amount"], in_doubt=doubt
+    )
+    assert (change.fields, change.verdict) == (("Out",), Verdict.OPT_OUT)
+    assert not held({"Out": False}, {"Out": True}, under_way=["Out"], in_doubt={"Out": [True]})
+
+
+@pytest.mark.parametrize("by_us", [True, False, None])
+def test_a_rounded_amount_is_no_change_until_the_crm_has_shown_it_whoever_edits_the_record(by_us):
+    assert not held({"Amount": 100}, {"Amount": 99.5}, by_us=by_us, unseen={"Amount": 99.5})
+    assert held({"Amount": 100}, {"Amount": 99.5}, by_us=by_us).fields == ("Amount",)
+    assert held({"Amount": 120}, {"Amount": 99.5}, by_us=by_us, unseen={"Amount": 99.5}).fields == ("Amount",)
+
+
+def test_a_text_that_is_shorter_than_ours_is_a_change_only_where_somebody_else_may_have_made_it():
+    unseen = {"Name": "Kari Nordmann"}
+    assert not held({"Name": "Kari"}, {"Name": "Kari Nordmann"}, unseen=unseen)
+    assert held({"Name": "Kari"}, {"Name": "Kari Nordmann"}, by_us=False, unseen=unseen).fields == ("Name",)

@@ -1,0 +1,139 @@
+"""What is kept of our last write to a record, and of opt-outs whose flag the CRM's automation has taken back."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connector.model.consent import Decision, Phase, Scope, Subscription
+from connector.model.event import Verdict
+from connector.model.lifecycle import UnitState
+from connector.model.phone import Phone
+from connector.store.consents import TAKEN_BACK
+from connector.store.following import FollowStep
+from connector.store.records import Gone, ShadowWrite, records_of
+from connector.store.units import Confirmation
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ANNA, BERIT = "+4790000001", "+4790000002"
+CRM = "salesforce"
+
+
+def wrote(record_id="003A", person=ANNA, **fields):
+    return ShadowWrite(crm=CRM, object="Contact", record_id=record_id, fields=fields, written=True, person=person)
+
+
+def shown(record_id="003A", **about):
+    return ShadowWrite(crm=CRM, object="Contact", record_id=record_id, shown=True, **about)
+
+
+async def last_write(store, *writes):
+    await store.records.write(writes, now=NOW)
+    known = await store.writer.run(lambda connection: records_of(connection, CRM, "Contact", ["003A"]))
+    return known["003A"].last_write
+
+
+async def test_nothing_is_known_of_a_record_that_we_never_wrote(store):
+    assert await last_write(store, shown(fields={"A": 1})) is None
+
+
+async def test_the_last_write_names_its_fields_and_whose_it_was(store):
+    known = await last_write(store, wrote(A=1), wrote(B=2, person=None))
+    assert (known.fields, known.unseen, known.person) == (("B",), {"A": 1, "B": 2}, ANNA)
+    assert (await last_write(store, wrote(person=BERIT))).fields == ()
+    assert (await last_write(store)).person == BERIT
+
+
+async def test_what_the_crm_has_shown_is_seen_and_still_our_last_write(store):
+    known = await last_write(store, wrote(A=1), shown(fields={"A": 2}))
+    assert (known.fields, known.unseen, known.person) == (("A",), {}, ANNA)
+
+
+async def test_somebody_else_with_the_number_is_found(store):
+    await store.records.write([shown("003A", phone=ANNA), shown("003B", phone=BERIT)], now=NOW)
+    assert not store.records.has_phone(CRM, "Contact", ANNA, but="003A")
+    await store.records.write([shown("003C", phone=ANNA)], now=NOW)
+    assert store.records.has_phone(CRM, "Contact", ANNA, but="003A")
+    await store.records.bury(CRM, "Contact", [Gone(record_id="003C")], now=NOW)
+    assert not store.records.has_phone(CRM, "Contact", ANNA, but="003A")
+    assert not store.records.has_phone(CRM, "Contact", "", but="003A")
+
+
+def decision(phone=ANNA, word=Verdict.OPT_OUT):
+    return Decision(
+        phone=Phone(phone),
+        word=word,
+        scope=Scope.EVERYTHING,
+        subscription=Subscription(provider="strex"),
+        origin="strex",
+        occurred_at=NOW,
+    )
+
+
+async def opted_out(scene, key="out", phone=ANNA):
+    """An opt-out that the CRM has confirmed; its event's id."""
+    event_id = await scene.keep(key, phone=phone)
+    await scene.plan(event_id, lane=phone, decisions=(decision(phone),))
+    (unit,) = await scene.claim()
+    await scene.settle(unit, UnitState.DELIVERED, confirmations=(Confirmation(phase=Phase.CONFIRMED),))
+    return event_id
+
+
+async def follow(scene, **what):
+    step = FollowStep(**what)
+    await scene.store.following.follow("feed", lambda _: step, crm=CRM, object="Contact", record_ids=[], now=scene.now)
+
+
+def open_ones(scene):
+    return [(one.event_id, one.sink, one.failed) for one in scene.store.consents.open_opt_outs(scene.now)]
+
+
+async def test_an_opt_out_that_automation_took_back_is_owed_again_and_the_ledger_says_why(scene):
+    event_id = await opted_out(scene)
+    assert open_ones(scene) == []
+    await follow(scene, taken_back={ANNA: "Contact 003A", BERIT: "Contact 003B"})
+    assert open_ones(scene) == [(event_id, CRM, f"{TAKEN_BACK}: Contact 003A")]
+    last = scene.store.consents.of(ANNA)[-1]
+    assert (last.phase, last.detail) == (Phase.FAILED, f"{TAKEN_BACK}: Contact 003A")
+
+
+@pytest.mark.parametrize("how", ["out", "deleted"])
+async def test_it_is_owed_no_more_when_the_record_says_so_again_or_is_gone(scene, how):
+    await opted_out(scene)
+    await follow(scene, taken_back={ANNA: "Contact 003A"})
+    await follow(scene, **{how: (BERIT,)})
+    assert len(open_ones(scene)) == 1
+    await follow(scene, **{how: (ANNA,)})
+    assert open_ones(scene) == []
+    assert scene.store.consents.of(ANNA)[-1].phase is Phase.CONFIRMED
+
+
+async def test_an_opt_out_that_waits_for_its_sink_is_not_confirmed_by_a_record_that_says_out(scene):
+    event_id = await scene.keep("out")
+    await scene.plan(event_id, decisions=(decision(),))
+    await follow(scene, out=(ANNA,))
+    assert [one[0] for one in open_ones(scene)] == [event_id]
+
+
+async def test_it_is_owed_no_more_when_the_person_opts_in(scene):
+    await opted_out(scene)
+    await opted_out(scene, "other", BERIT)
+    await follow(scene, taken_back={ANNA: "Contact 003A", BERIT: "Contact 003B"})
+    await scene.plan(await scene.keep("in"), decisions=(decision(word=Verdict.OPT_IN),))
+    assert [one[2] for one in open_ones(scene)] == [f"{TAKEN_BACK}: Contact 003B"]
+
+
+async def test_who_has_opted_in_since_is_owed_nothing(scene):
+    await opted_out(scene)
+    await scene.plan(await scene.keep("in"), decisions=(decision(word=Verdict.OPT_IN),))
+    await follow(scene, taken_back={ANNA: "Contact 003A"})
+    assert open_ones(scene) == []
+
+
+async def test_the_people_whose_opt_out_only_the_crm_holds_are_counted(scene):
+    await opted_out(scene)
+    await scene.later(seconds=1)
+    out = {"opted_out": True, "fields": {}}
+    rows = [shown("003A", phone=ANNA, **out), shown("003B", phone=BERIT, **out), shown("003C", phone=BERIT, **out)]
+    await scene.store.records.write([*rows, shown("003D", phone="", **out)], now=scene.now + timedelta(seconds=1))
+    assert scene.store.consents.not_held(CRM, "Contact") == 1
+    assert scene.store.consents.not_held(CRM, "Lead") == 0
