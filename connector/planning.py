@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from connector.consent.changes import NUMBER_CHANGED
 from connector.consent.decide import Ruling, decide, strongest
-from connector.consent.guard import ENDING, carries_opt_out, permit
+from connector.consent.guard import carries_opt_out, permit
 from connector.consent.merges import MERGED
 from connector.consent.reach import crms_untold, ends_subscriptions, providers_untold
 from connector.consent.standing import Standing, decisions, same, stand
@@ -22,7 +22,7 @@ from connector.mapping.items import Candidate
 from connector.model.consent import LedgerEntry, Phase, Subscription
 from connector.model.event import Event, Result, Verdict
 from connector.model.lifecycle import EventState
-from connector.model.operation import Operation, RecordWrite, ServiceCommand
+from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.plan import Intents, Known, Plan
 from connector.model.record_number import UNCLEAR_NUMBER

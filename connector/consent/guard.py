@@ -8,9 +8,7 @@ from connector.consent.decide import Ruling
 from connector.consent.standing import covers
 from connector.model.consent import LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Verdict
-from connector.model.operation import Operation, RecordWrite, ServiceCommand
-
-ENDING = frozenset({"stop", "unsubscribe"})
+from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand
 
 
 def without_consent(write: RecordWrite) -> RecordWrite:
@@ -60,7 +58,8 @@ def as_sendable(
     """The operation as it may go out now; None where nothing is left of it.
 
     `ledger` is the person's. A flag is cleared only while the last word is opt-in, an overtaken write goes out without what bears
-    consent, and no write carries a field that a newer event of the person has written (`newer`: object, key field, key, field).
+    consent, no flag is set that was taken back in the CRM since, and no write carries a field that a newer event of the person
+    has written (`newer`: object, key field, key, field).
     A command that ends a subscription is void when the person has joined it anew since.
     """
     decided = [entry for entry in ledger if entry.phase is Phase.DECIDED]
@@ -68,7 +67,8 @@ def as_sendable(
         return None if _joined_anew(operation, event_id, decided) else operation
     allowed = operation
     last_word = decided[-1].decision.word if decided else Verdict.NONE
-    if operation.consent and (overtaken or (operation.clears_flag and last_word is not Verdict.OPT_IN)):
+    untold = last_word is not Verdict.OPT_IN if operation.clears_flag else _taken_back(event_id, decided)
+    if operation.consent and (overtaken or untold):
         allowed = without_consent(operation)
     stale = {name for *record, name in newer if tuple(record) == operation.record}
     if stale:
@@ -80,6 +80,12 @@ def as_sendable(
     emptied = allowed is not operation and not allowed.set and not allowed.create
     emptied |= allowed.consent_only and not allowed.consent
     return None if emptied else allowed
+
+
+def _taken_back(event_id: int, decided: Sequence[LedgerEntry]) -> bool:
+    """Whether a newer word than the event's, of the CRM itself, is an opt-in."""
+    newer = [one.decision for one in decided if one.event_id > event_id and one.decision.scope is Scope.EVERYTHING]
+    return bool(newer) and newer[-1].word is Verdict.OPT_IN
 
 
 def _joined_anew(command: ServiceCommand, event_id: int, decided: Sequence[LedgerEntry]) -> bool:

@@ -4,9 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from connector.consent.decide import Ruling
-from connector.consent.guard import ENDING
 from connector.model.event import Verdict
-from connector.model.operation import Operation, RecordWrite, ServiceCommand
+from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand
 from connector.model.roles import ConsentFields
 
 ConsentOf = Callable[[str, str], ConsentFields | None]  # CRM, object → the fields that bear consent

@@ -54,6 +54,7 @@ def together(earlier: RecordWrite, later: RecordWrite) -> RecordWrite:
         consent=tuple(dict.fromkeys((*earlier.consent, *later.consent))),
         clears_flag=flags[-1].clears_flag if flags else False,
         match=later.match or earlier.match,
+        consent_only=earlier.consent_only and later.consent_only,
     )
 
 

@@ -54,7 +54,8 @@ def intents(
             except Unfit as unfit:
                 operations += unfit.possible
                 detail = f"{rule.label}: {item.label}: {unfit}"
-                unmade.append(Unmade(sink=item.sink, rule=rule.label, reason=unfit.reason, detail=detail))
+                owes = item.owes(unfit.possible)
+                unmade.append(Unmade(sink=item.sink, rule=rule.label, reason=unfit.reason, detail=detail, owes=owes))
     return Intents(
         operations=() if unmade else tuple(operations),
         consent=said,

@@ -15,7 +15,7 @@ from connector.mapping.transforms import TransformFailed
 from connector.mapping.values import fold, number, scalar, text
 from connector.model.consent import Subscription
 from connector.model.letters import composed
-from connector.model.operation import ID_FIELD, MATCHED_BY, Match, Operation, RecordWrite, ServiceCommand
+from connector.model.operation import ENDING, ID_FIELD, MATCHED_BY, Match, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Note
@@ -67,6 +67,9 @@ class CompiledItem(Protocol):
     def values(self) -> tuple[FieldValue, ...]:
         """All its values, for people."""
 
+    def owes(self, possible: Sequence[Operation]) -> bool:
+        """Whether it says something about consent that what is possible of it does not say."""
+
     def make(self, reading: Reading, active: Active, left_out: list[Note]) -> Sequence[Operation]:
         """The operations for an event that meets the conditions; raises Unfit or Skipped.
 
@@ -108,6 +111,10 @@ class WriteItem:
         """The external ID field by which it names its record; None where it names it otherwise."""
         name = self.key.name
         return None if name == ID_FIELD or name.startswith(MATCHED_BY) else name
+
+    def owes(self, possible: Sequence[Operation]) -> bool:
+        """Where it bears consent, and not even these fields can be written."""
+        return bool(self.consent) and not possible
 
     def make(self, reading: Reading, _active: Active, left_out: list[Note]) -> Sequence[Operation]:
         """One write."""
@@ -197,10 +204,24 @@ class CommandItem:
         """What the command says."""
         return tuple(one for one in (self.phone, self.short_number, self.keyword, self.price) if one is not None)
 
+    def owes(self, _possible: Sequence[Operation]) -> bool:
+        """Where it ends a subscription."""
+        return self.action in ENDING
+
     def make(self, reading: Reading, active: Active, _left_out: list[Note]) -> Sequence[Operation]:
         """A command for each subscription that is meant."""
-        phone = self._phone(reading)
-        price = self._price(reading)
+        phone, price, running = self._phone(reading), self._price(reading), active(self.sink)
+        try:
+            return self._to(phone, price, self._targets(reading, running))
+        except Unfit as unfit:
+            # One subscription that cannot be named holds up no command that ends another.
+            if self.action in ENDING and self.short_number is None:
+                unfit.possible = self._to(
+                    phone, price, [(*_target(one), one.active) for one in running if all(_target(one))]
+                )
+            raise
+
+    def _to(self, phone: Phone, price: float | None, targets: Sequence[tuple[str, str, bool]]) -> Sequence[Operation]:
         return [
             ServiceCommand(
                 sink=self.sink,
@@ -212,7 +233,7 @@ class CommandItem:
                 known_active=known,
                 rule=self.rule,
             )
-            for short_number, keyword, known in self._targets(reading, active(self.sink))
+            for short_number, keyword, known in targets
         ]
 
     def _targets(self, reading: Reading, running: Sequence[Candidate]) -> list[tuple[str, str, bool]]:
@@ -225,7 +246,7 @@ class CommandItem:
                 )
             if self.only:
                 running = self._the_only(running)
-            return [(one.short_number or "", one.keyword or "", active) for one, active, _ in running]
+            return [(*_target(one), one.active) for one in running]
         target = (self._text(self.short_number, reading), self._text(self.keyword, reading))
         wanted = _named(*target)
         known = any(
@@ -296,6 +317,11 @@ class CommandItem:
             return one.get(reading)
         except TransformFailed as failed:
             raise Unfit(Reason.BAD_VALUE, f"{one.name}: {failed}") from None
+
+
+def _target(one: Candidate) -> tuple[str, str]:
+    """The short number and keyword by which a provider is told of a subscription; blank where they are not known."""
+    return one.subscription.short_number or "", one.subscription.keyword or ""
 
 
 def _named(short_number: str | None, keyword: str | None) -> tuple[str, str]:

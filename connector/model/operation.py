@@ -165,6 +165,9 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
         return tuple(value for values in (self.set, self.create) for value in values.values() if type(value) is Parent)
 
 
+ENDING = frozenset({"stop", "unsubscribe"})  # the commands that end a subscription
+
+
 class ServiceCommand(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """Ask a provider to do something for one subscriber."""
 

@@ -69,6 +69,7 @@ class Unmade(Struct, frozen=True, kw_only=True):
     rule: str  # file: rule
     reason: Reason
     detail: str  # the rule, the operation, and what is wrong
+    owes: bool = False  # it was to say something about consent that nothing says in its stead
 
 
 class Plan(Struct, frozen=True, kw_only=True):

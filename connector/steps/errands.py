@@ -163,10 +163,10 @@ def _settle(
     spared: Collection[Reason],
 ) -> Settlement:
     end = conclude(tries, unit.attempts, spared=spared, urgent=unit.urgent)
-    confirmations = _confirmations(unit, end, {one.index for one in parted})
-    if end.state is UnitState.DELIVERED and unit.unmade is not None:
-        left = unit.unmade
+    left = unit.unmade
+    if end.state is UnitState.DELIVERED and left is not None:
         end = replace(end, state=UnitState.DEAD, reason=left.reason, detail=left.detail, rule=left.rule)
+    confirmations = _confirmations(unit, end, {one.index for one in parted})
     return Settlement(
         unit_id=unit.id,
         state=end.state,
@@ -196,9 +196,10 @@ def _confirmations(unit: Unit, end: Conclusion, apart: Collection[int]) -> tuple
         for index, one in zip(unit.indexes, unit.operations, strict=True)
         if isinstance(one, ServiceCommand) or one.consent
     }
-    if not bearing:
+    owed = unit.unmade is not None and unit.unmade.owes
+    if not bearing and not owed:
         return ()
-    if end.state is UnitState.DELIVERED or bearing <= {*end.done, *apart}:
+    if not owed and (end.state is UnitState.DELIVERED or bearing <= {*end.done, *apart}):
         return (Confirmation(phase=Phase.CONFIRMED, detail=end.detail if end.state is UnitState.DELIVERED else None),)
     return (Confirmation(phase=Phase.FAILED, detail=end.detail),) if end.state is UnitState.DEAD else ()
 

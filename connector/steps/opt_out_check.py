@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from connector.consent.guard import ENDING
 from connector.mapping.apply import first_match
 from connector.mapping.compile import CompiledFile, CompiledRule, FeedPlan, Ruleset
 from connector.mapping.items import CommandItem, WriteItem
@@ -18,7 +17,7 @@ from connector.mapping.values import fold
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Event, Verdict
 from connector.model.lifecycle import EventState
-from connector.model.operation import RecordWrite
+from connector.model.operation import ENDING, RecordWrite
 from connector.model.phone import Phone
 from connector.model.plan import Known, Plan
 from connector.model.problem import Position, Problem, ProblemsFound, Severity

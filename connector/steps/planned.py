@@ -17,7 +17,7 @@ from connector.model.lifecycle import EventState
 from connector.model.operation import ID_FIELD, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
-from connector.model.plan import Plan
+from connector.model.plan import Plan, Unmade
 from connector.planning import lane_of, people_of, plan_in_order, takes_back, units_of
 from connector.store.inbox import StoredEvent
 from connector.store.store import Store
@@ -103,11 +103,10 @@ class Planner:
             return Planned(
                 event_id=event_id, state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=TAKES_BACK, mapping=version
             )
-        unmade = {one.sink: one for one in reversed(done.unmade)}  # of several for one sink the first tells
-        if parked and takes_back(done):
-            return Planned(
-                event_id=event_id, state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=TAKES_BACK, mapping=version
-            )
+        # Of several for one sink the first tells, and what is owed to a person's consent before all else.
+        unmade: dict[str, Unmade] = {}
+        for one in sorted(done.unmade, key=lambda one: not one.owes):
+            unmade.setdefault(one.sink, one)
         units = tuple(
             NewUnit(
                 sink=sink,
@@ -119,11 +118,12 @@ class Planner:
             )
             for sink, operations in (dict.fromkeys(unmade, ()) | units_of(done.operations)).items()
         )
+        lost = next((one.unmade for one in units if one.unmade and not one.operations), None)
         return Planned(
             event_id=event_id,
-            state=done.state,
+            state=EventState.DEAD if lost else done.state,
             detail="; ".join(filter(None, (done.detail, *done.notes))) or None,
-            reason=done.reason,
+            reason=lost.reason if lost else done.reason,
             mapping=version,
             units=units,
             decisions=done.decisions,
@@ -151,11 +151,11 @@ def made_clear(event: Event, store: Store) -> Event:
 
 
 def _refused(units: Sequence[NewUnit], done: Plan) -> Iterator[SideAnswer]:
-    """Sinks for which nothing of an opt-out could be planned: it stays open, and the ledger says why."""
+    """Sinks for which a part of an opt-out could not be planned: it stays open, and the ledger says why."""
     if not done.unmade or not any(decision.word is Verdict.OPT_OUT for decision in done.decisions):
         return
     for unit in units:
-        if unit.unmade is not None and not any(carries_opt_out(one, Verdict.OPT_OUT) for one in unit.operations):
+        if unit.unmade is not None and unit.unmade.owes:
             yield SideAnswer(sink=unit.sink, phase=Phase.FAILED, detail=unit.unmade.detail)
 
 

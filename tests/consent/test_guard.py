@@ -98,3 +98,18 @@ def test_a_command_is_void_when_the_person_has_joined_anew_since():
     assert now(STOP, asked, entry(2, Verdict.OPT_IN, subscription=replace(KATT, keyword="HUND"))) == STOP
     assert now(STOP, asked, entry(2, Verdict.OPT_IN), entry(3, Verdict.OPT_OUT)) == STOP
     assert now(STOP, entry(0, Verdict.OPT_IN), asked) == STOP
+
+
+def test_a_flag_that_was_taken_back_in_the_crm_since_is_not_set_late():
+    taken_back = entry(2, Verdict.OPT_IN, Scope.EVERYTHING)
+    assert now(OUT, entry(1, Verdict.OPT_OUT), taken_back).set == {"Name": "x"}
+    assert now(replace(OUT, set={"Out": True}), entry(1, Verdict.OPT_OUT), taken_back) is None
+    # A newer opt-out stands, and so does one that is newer than what was taken back.
+    assert now(OUT, taken_back, entry(3, Verdict.OPT_OUT, Scope.EVERYTHING)) == OUT
+    assert now(OUT, taken_back, entry(3, Verdict.OPT_OUT), event_id=3) == OUT
+
+
+def test_nothing_is_left_of_consent_fields_that_were_to_go_out_alone():
+    alone = replace(OUT, set={"Out": True}, create={"Name": "x"}, consent_only=True)
+    assert now(alone, entry(1, Verdict.OPT_OUT)) == alone
+    assert now(alone, entry(1, Verdict.OPT_OUT), overtaken=True) is None

@@ -71,3 +71,9 @@ def test_broken_folds_are_sent_part_by_part_and_never_two_of_one_record():
     folds = fold([write("a", A=1), write("b", A=1), write("a", A=2), write("b", A=2), write("a", A=3), write("c")])
     turns = [[part for _, part in turn] for turn in rounds(folds)]
     assert turns == [[0, 1], [2, 3], [4]]
+
+
+def test_a_fold_is_of_the_consent_fields_alone_only_where_all_its_parts_are():
+    alone = RecordWrite(sink="s", object="Contact", key_field="K", key="a", set={"Out": True}, consent_only=True)
+    assert fold([alone, alone])[0].operation.consent_only
+    assert not fold([write("a", create={"L": "x"}), alone])[0].operation.consent_only

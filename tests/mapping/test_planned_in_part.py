@@ -108,12 +108,38 @@ def test_a_flag_that_is_to_stay_as_it_is_does_not_go_out_alone(planned):
     assert (done.state, done.reason) == (EventState.DEAD, Reason.BAD_VALUE)
 
 
+def test_a_subscription_that_cannot_be_named_holds_up_no_command_for_another(compiled, event):
+    do = '\n      - {command: unsubscribe, phone: "{msisdn}", to: active_subscriptions}'
+    nameless = joined(2, None)
+    known = Known(ledger=(joined(1, "KATT"), nameless))
+    done = plan(event(action="Leave"), compiled(FILE.format(do=do, consent="opt_out")), known)
+    assert [(one.action, one.keyword) for one in done.operations] == [("unsubscribe", "KATT")]
+    (unmade,) = done.unmade
+    assert (unmade.sink, unmade.reason, unmade.owes) == ("strex", Reason.NEEDS_PERSON, True)
+
+
+@pytest.mark.parametrize(
+    ("do", "owes"),
+    [
+        (CONTACT, False),  # the consent fields go out alone
+        (CONTACT.replace("{msisdn}", "{properties.nothing}"), True),
+        (LOG, False),
+        ('\n      - {command: stop, phone: "{properties.no}", short_number: "2002", keyword: KATT}', True),
+    ],
+)
+def test_what_says_nothing_about_consent_in_its_stead_is_owed(planned, do, owes):
+    (unmade,) = planned(do, properties={"born": "13/1/2000"}).unmade
+    assert unmade.owes is owes
+
+
 def joined(number, keyword):
     decision = Decision(
         phone=Phone("+4798079008"),
         word=Verdict.OPT_IN,
         scope=Scope.SUBSCRIPTION,
-        subscription=Subscription(provider="strex", short_number="2002", keyword=keyword),
+        subscription=Subscription(
+            provider="strex", short_number="2002" if keyword else None, keyword=keyword, keyword_id=str(number)
+        ),
         origin="strex",
         occurred_at=None,
     )
