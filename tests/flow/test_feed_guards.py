@@ -119,6 +119,25 @@ async def test_an_opt_out_does_not_wait_for_the_end_of_a_backlog(world):
     assert await sent(world) == [("unsubscribe", DONOR)]
 
 
+async def test_an_opt_out_in_the_middle_of_a_backlog_does_not_wait_for_its_end(world):
+    contact = await joined(world)
+    ids = await world.people([{"LastName": "x"} for _ in range(4500)])
+    await world.poll()
+    await world.people([{"Id": one, "FirstName": "y"} for one in ids])
+    # Salesforce holds the answer with the second page; the first one, and what says "out", are let through.
+    await world.fault(world.salesforce, fault="held_answer", only="reads", after=2)
+    world.facts.clear()
+    world.clock.ahead += timedelta(minutes=1)
+    world.house.wake("salesforce.Contact")
+    await world.until(lambda: world.struck(world.salesforce, "held_answer"))
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    world.clock.ahead += timedelta(minutes=1)
+    await world.no_faults(world.salesforce)
+    await world.until(world.orders)
+    (page,) = [fact for fact in world.told(Followed) if fact.changes]
+    assert (page.last, page.rows < 2000) == (False, True)
+
+
 async def test_a_contact_that_is_deleted_while_its_donor_subscribes_is_put_before_a_person(world):
     contact = await joined(world)
     await world.bin(contact)

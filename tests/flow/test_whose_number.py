@@ -62,6 +62,17 @@ async def test_a_number_changed_before_the_opt_out_is_known_by_the_contact_s_key
     assert len(questions(world)) == 1
 
 
+async def test_a_contact_that_we_never_wrote_is_known_by_its_key_too(world):
+    await world.phone(DONOR, "KATT")
+    contact = await world.person(LastName="Filled in later", MobilePhone=OTHER)
+    await world.settled()
+    mine = (await world.contact(DONOR))["Id"]
+    await world.person(Id=mine, SMS_Key__c=None, MobilePhone=None)
+    await edit(world, contact, SMS_Key__c=DONOR)
+    await edit(world, contact, SMS_Opt_Out__c=True)
+    assert (await active(world), await told(world)) == (set(), {DONOR, OTHER})
+
+
 async def test_a_number_and_key_changed_before_the_opt_out_are_known_by_whom_we_wrote_last(world):
     contact = await joined(world)
     await edit(world, contact, MobilePhone=OTHER, SMS_Key__c=OTHER)
