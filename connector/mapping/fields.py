@@ -1,7 +1,6 @@
 """The value of a field, compiled: a template, a literal, a chain of transforms, or a parent record."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -86,13 +85,13 @@ def _fill_singly(fields: Sequence[FieldValue], reading: Reading, left_out: LeftO
     return made
 
 
-def fill_what_can_be(fields: Sequence[FieldValue], reading: Reading) -> dict[str, Any]:
-    """The fields that have a value for this event, without those that cannot be made, required or not."""
-    made: dict[str, Any] = {}
-    for one in fields:
-        with suppress(BadValue):
-            made |= _fill_singly((one,), reading, [])
-    return made
+def can_be_made(one: FieldValue, reading: Reading) -> bool:
+    """Whether the field's value can be made from this event, or is missing and may be."""
+    try:
+        one.get(reading)
+    except (TransformFailed, BadValue):
+        return False
+    return True
 
 
 def required(one: FieldValue, *, may_be_missing: bool = False) -> FieldValue:
@@ -271,10 +270,11 @@ def _or(made: Made, instead: Made) -> Made:
 
 def _cut(get: Get, length: int) -> Get:
     """The first characters of what is a text already: the most frequent step of all, and so one of its own."""
+    surely = length // 2  # so many letters fit, whatever they are
 
     def first(reading: Reading) -> Any:
         value = get(reading)
-        if value is None or (len(value) <= length and (value.isascii() or length_of(value) <= length)):
+        if value is None or len(value) <= surely or length_of(value) <= length:
             return value
         return cut(value, length).rstrip() or None
 

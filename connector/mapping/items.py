@@ -1,13 +1,14 @@
 """The items of a `do:`, compiled: for one event, the operations that each of them leads to."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from connector.mapping.conditions import Condition
-from connector.mapping.fields import BadValue, FieldValue, LeftOut, fill, fill_what_can_be
+from connector.mapping.fields import BadValue, FieldValue, LeftOut, can_be_made, fill
 from connector.mapping.numbers import EventNumbers
 from connector.mapping.paths import Reading
 from connector.mapping.rules import MatchForm
@@ -116,7 +117,7 @@ class WriteItem:
         """Where it bears consent, and not even these fields can be written."""
         return bool(self.consent) and not possible
 
-    def make(self, reading: Reading, _active: Active, left_out: list[Note]) -> Sequence[Operation]:
+    def make(self, reading: Reading, active: Active, left_out: list[Note]) -> tuple[RecordWrite]:
         """One write."""
         try:
             key = self.key.get(reading)
@@ -132,44 +133,43 @@ class WriteItem:
             written = fill(self.set, reading, without)
             created = fill(self.create, reading, without) if self.create else {}
         except BadValue as bad:
-            raise Unfit(Reason.BAD_VALUE, str(bad), self._consent_alone(key, match, reading)) from None
+            raise Unfit(Reason.BAD_VALUE, str(bad), self._consent_alone(reading, active)) from None
         if without:
             left_out += [Note(rule=self.rule, operation=self.label, field=name, why=why) for name, why in without]
-        return (self._write(key, match, written, created),)
-
-    def _consent_alone(self, key: Any, match: Match | None, reading: Reading) -> Sequence[RecordWrite]:
-        """The consent fields of a write that cannot be made; none where the opt-out flag itself cannot be."""
-        written, created = fill_what_can_be(self.set, reading), fill_what_can_be(self.create, reading)
-        write = self._write(key, match, written, created)
-        if not write.consent or self.flag not in {None, *written, *created}:
-            return ()
-        alone = write if set(write.consent) == {*written, *created} else write.narrowed()
-        return () if alone is None else (replace(alone, consent_only=True),)
-
-    def _write(self, key: Any, match: Match | None, written: dict[str, Any], created: dict[str, Any]) -> RecordWrite:
         consent: tuple[str, ...] = ()
         clears = False
-        if self.consent:
-            flag = self.flag
-            consent = tuple(name for name in (*written, *created) if name in self.consent)
+        bearing, flag = self.consent, self.flag
+        if bearing:
+            consent = tuple([name for name in (*written, *created) if name in bearing])
             if flag is not None and flag in consent:
+                clears = fold(text(written[flag] if flag in written else created[flag])) != self.opted_out
                 if flag != consent[0]:
                     consent = (flag, *(name for name in consent if name != flag))
-                clears = fold(text(written[flag] if flag in written else created[flag])) != self.opted_out
-        return RecordWrite(
-            sink=self.sink,
-            object=self.object,
-            key_field=self.key.name,
-            key=composed(key if key.__class__ is str else text(key)),
-            set=written,
-            create=created,
-            may_create=self.may_create,
-            consent=consent,
-            clears_flag=clears,
-            match=match,
-            rule=self.rule,
-            exact=self.exact,
+        return (
+            RecordWrite(
+                sink=self.sink,
+                object=self.object,
+                key_field=self.key.name,
+                key=composed(key if key.__class__ is str else text(key)),
+                set=written,
+                create=created,
+                may_create=self.may_create,
+                consent=consent,
+                clears_flag=clears,
+                match=match,
+                rule=self.rule,
+                exact=self.exact,
+            ),
         )
+
+    def _consent_alone(self, reading: Reading, active: Active) -> Sequence[RecordWrite]:
+        """The consent fields of a write that cannot be made; none where the opt-out flag itself cannot be."""
+        made = [tuple(one for one in fields if can_be_made(one, reading)) for fields in (self.set, self.create)]
+        (write,) = dataclasses.replace(self, set=made[0], create=made[1]).make(reading, active, [])
+        if not write.consent or self.flag not in {None, *write.consent}:
+            return ()
+        alone = write if {*write.set, *write.create} <= set(write.consent) else write.narrowed()
+        return () if alone is None else (replace(alone, consent_only=True),)
 
     def _match(self, form: MatchForm, reading: Reading) -> Match:
         """An event without a number matches nothing, so that an empty field is never taken for the same."""

@@ -32,9 +32,7 @@ def truncate(length: int) -> Step:
 
     def do(value: Any) -> str:
         whole = value if value.__class__ is str else text(value)
-        if len(whole) <= length and (whole.isascii() or length_of(whole) <= length):
-            return whole
-        return cut(whole, length).rstrip()
+        return whole if length_of(whole) <= length else cut(whole, length).rstrip()
 
     return do
 
