@@ -84,8 +84,8 @@ async def report(world, number, action, turn=1, **properties):
     assert await world.callback("dlr", body) == 200
 
 
-async def field(world, name, **change):
-    await world.post(f"{world.salesforce}/_sandbox/fields/Contact/{name}", change, method="PATCH")
+async def field(world, name, of="Contact", **change):
+    await world.post(f"{world.salesforce}/_sandbox/fields/{of}/{name}", change, method="PATCH")
 
 
 def open_opt_outs(world):
@@ -334,6 +334,29 @@ async def test_of_a_household_everybody_is_out_though_one_field_is_refused(tmp_p
         await world.until(lambda: world.counts() == {"dead": 1})
         assert [one["SMS_Opt_Out__c"] for one in await world.records()] == [True, True]
         assert open_opt_outs(world) == []
+
+
+async def test_what_is_retried_beside_a_match_that_is_done_takes_no_word_back(tmp_path, secrets):
+    """A match goes along once more with what is left of its unit, but what it has said about consent is not said again."""
+    match = "{phone: [MobilePhone, HomePhone], none: create, many: oldest}"
+    mappings = mapped(tmp_path / "mappings", birthdate='"2000-01-01"', log=LOG, match=match)
+    async with a_world(tmp_path, mappings=mappings) as world, world.running():
+        await world.poll()
+        await field(world, "Action__c", "SMS_Event__c", rule="No.")
+        await report(world, ONE, "Unsubscribe")
+        contact = await out(world, ONE)
+        await world.until(lambda: world.counts() == {"dead": 1})
+        await world.poll()
+        await world.person(Id=contact["Id"], SMS_Opt_Out__c=False)
+        await world.poll()
+        await field(world, "Action__c", "SMS_Event__c", rule="")
+        await world.house.store.dead_letters.retry(now=world.clock.now())
+        world.house.wake("salesforce")
+        await world.settled()
+        assert "dead" not in world.counts()
+        (log,) = await world.records("SMS_Event__c")
+        assert log["Contact__c"] == contact["Id"]
+        assert (await world.contact(ONE))["SMS_Opt_Out__c"] is False
 
 
 async def test_a_command_goes_out_though_a_write_of_the_event_cannot_be_planned(tmp_path, secrets):

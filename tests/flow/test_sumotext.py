@@ -85,6 +85,16 @@ async def test_the_documents_web_form_fills_in_the_contact(world, callbacks):
     assert world.counts() == {"delivered": 1}
 
 
+async def test_a_form_with_a_date_that_is_none_makes_its_contact_all_the_same(world, callbacks):
+    await callbacks.send("crm", Name="Bill Hart", DOB="13/1/2000", Email="bill@example.org")
+    contact = await world.contact(DONOR)
+    assert (contact["FirstName"], contact["LastName"], contact["Email"]) == ("Bill", "Hart", "bill@example.org")
+    assert contact["Birthdate"] is None
+    assert world.counts() == {"delivered": 1}
+    (note,) = world.house.store.notes.of(1)
+    assert (note.operation, note.field, note.why) == ("upsert Contact", "Birthdate", "a date was expected")
+
+
 async def test_the_documents_poll_makes_a_campaign_member(world, callbacks):
     await callbacks.example("poll", "poll")
     (contact,) = await world.records()

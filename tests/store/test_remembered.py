@@ -11,7 +11,7 @@ from connector.model.phone import Phone
 from connector.store.documents import operations_from_json, operations_to_json
 from connector.store.following import FollowStep
 from connector.store.records import ShadowWrite
-from connector.store.units import Settlement, Unlinked
+from connector.store.units import Parted, Settlement, Unlinked
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ANNA = "+4790000001"
@@ -47,6 +47,32 @@ async def test_a_match_goes_out_once_more_beside_the_child_that_is_left(scene):
     (unit,) = await scene.claim()
     assert (unit.operations, unit.indexes) == ((MATCHED, CHILD), (0, 1))
     await scene.settle(unit, done=(0, 1))
+
+
+async def test_what_it_has_said_about_consent_is_not_said_again(scene):
+    opt_out = replace(MATCHED, set={"A__c": 1, "Out__c": True}, consent=("Out__c",))
+    await scene.unit("e1", operations=(opt_out, CHILD))
+    (unit,) = await scene.claim()
+    await scene.settle(unit, UnitState.DEAD, reason=Reason.VALIDATION, done=(0,))
+    await scene.store.dead_letters.retry(None, now=scene.now)
+    (unit,) = await scene.claim()
+    assert unit.operations == (MATCHED, CHILD)
+    await scene.settle(unit, done=(0, 1))
+
+
+async def test_of_an_operation_that_was_done_in_part_the_rest_is_left(scene):
+    opt_out = replace(MATCHED, set={"A__c": 1, "Out__c": True}, consent=("Out__c",))
+    done = replace(opt_out, set={"Out__c": True}, consent_only=True)
+    await scene.unit("e1", operations=(CHILD, opt_out))
+    (unit,) = await scene.claim()
+    parted = (Parted(index=1, done=done, rest=MATCHED),)
+    await scene.settle(unit, UnitState.DEAD, reason=Reason.TOO_LONG, done=(0,), parted=parted)
+    (letter,) = scene.store.dead_letters.listing()
+    assert letter.operations == (CHILD, MATCHED, replace(done, match=None))
+    await scene.store.dead_letters.retry(None, now=scene.now)
+    (unit,) = await scene.claim()
+    assert (unit.operations, unit.indexes) == ((MATCHED,), (1,))
+    await scene.settle(unit, done=(1,))
 
 
 async def test_a_plain_write_does_not(scene):
