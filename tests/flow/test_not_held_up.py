@@ -129,6 +129,13 @@ async def too_long_beside_the_flag(world):
     await field(world, "SMS_Opt_Out_Source__c", length=3)
 
 
+async def duplicate_rule(world):
+    """Another contact has this description, and a rule blocks that."""
+    rule = {"object": "Contact", "fields": ["Description"], "action": "block", "on_edit": True}
+    await world.post(f"{world.salesforce}/_sandbox/duplicate_rules", rule)
+    await world.person(LastName="Other", Description=PLAIN["note"])
+
+
 async def no_such_field(world):
     async with world.http.delete(f"{world.salesforce}/_sandbox/fields/Contact/Description") as response:
         assert response.status == 200
@@ -139,6 +146,7 @@ FAULTS = {
     "STRING_TOO_LONG": (too_long, PLAIN),
     "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": (picklist, {**PLAIN, "interest": "Ponies"}),
     "FIELD_CUSTOM_VALIDATION_EXCEPTION": (validation_rule, PLAIN),
+    "DUPLICATES_DETECTED": (duplicate_rule, PLAIN),
     "STRING_TOO_LONG: SMS Opt Out Source": (too_long_beside_the_flag, PLAIN),
 }
 
@@ -162,6 +170,22 @@ async def test_an_opt_out_that_the_crm_refuses_for_another_field_is_in_force_at_
     assert "the consent fields went out without the rest" in letter.detail
     (cause,) = world.house.store.dead_letters.causes()
     assert cause.rule == "consent.yaml: out"
+
+
+async def test_a_value_of_another_kind_than_its_field_is_kept_alone(tmp_path, secrets):
+    """Salesforce refuses the whole request for it, others' records too."""
+    mappings = mapped(tmp_path / "mappings", birthdate='"{properties.born}"')
+    async with a_world(tmp_path, mappings=mappings) as world, world.running():
+        await world.fault(world.salesforce, fault="unavailable", times=1000, only="writes")
+        await report(world, ONE, "Unsubscribe", born="in spring")
+        await report(world, TWO, "Unsubscribe", born="1990-01-02")
+        await world.until(lambda: world.told_paused("salesforce"))
+        await world.no_faults(world.salesforce)
+        await pass_time(world)
+        await out(world, ONE)
+        assert (await out(world, TWO))["Birthdate"] == "1990-01-02"
+        await world.until(lambda: world.counts() == {"dead": 1, "delivered": 1})
+        assert open_opt_outs(world) == []
 
 
 async def test_the_rest_goes_out_when_it_is_retried_and_takes_no_word_back(world):
