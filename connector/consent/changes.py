@@ -121,7 +121,8 @@ def compare(
     Where our own user has changed the record last (`by_us`), what differs in a field that our last write wrote is the CRM's automation
     (rounding, flows, triggers), and so is what differs in a field that a write `under_way` writes, but for an opt-out: in doubt a
     person has made it. All other fields were changed by a person before our write; but of what we wrote a moment before it, and the
-    CRM has not shown since, nobody can tell. An opt-out of ours holds then, and for other fields a person is asked.
+    CRM has not shown since, nobody can tell: a person is asked. An opt-out of ours that the CRM has never shown holds, whoever changed
+    the record since.
     """
     before = shadow or {}
     changed = tuple(
@@ -140,17 +141,14 @@ def compare(
     out = consent is not None and is_out(row, consent)
     rewritten = Verdict.NONE
     unclear: tuple[str, ...] = ()
+    if consent is not None and consent.flag in changed:
+        rewritten = _rewritten(consent.flag, last_write, out=out, by_us=by_us)
+        if rewritten is not Verdict.NONE:
+            changed = tuple(name for name in changed if name != consent.flag)
     if by_us:
-        ours = {*last_write.fields, *under_way}
-        doubtful = last_write.unseen.keys() - ours
-        if consent is not None and consent.flag in changed:
-            rewritten = _rewritten(consent.flag, last_write, out=out)
-            if out and rewritten is Verdict.NONE:
-                ours.discard(consent.flag)
-            elif rewritten is not Verdict.NONE:
-                ours.add(consent.flag)
-        own = {consent.flag, consent.phone} if consent else set()
-        unclear = tuple(name for name in changed if name in doubtful - own)
+        kept = {consent.flag, consent.phone} if consent else set()
+        ours = {*last_write.fields, *under_way} - ({consent.flag} if consent and out else set())
+        unclear = tuple(name for name in changed if name in last_write.unseen and name not in ours | kept)
         changed = tuple(name for name in changed if name not in ours and name not in unclear)
     if not changed or consent is None:
         return Change(fields=changed, rewritten=rewritten, unclear=unclear)
@@ -166,10 +164,11 @@ def compare(
     )
 
 
-def _rewritten(flag: str, last_write: LastWrite, *, out: bool) -> Verdict:
+def _rewritten(flag: str, last_write: LastWrite, *, out: bool, by_us: bool | None) -> Verdict:
     """What automation made of a flag that we wrote: OPT_IN where it took back an opt-out. In doubt whoever says "out" is a person."""
-    if flag in last_write.fields:
+    if by_us and flag in last_write.fields:
         return Verdict.OPT_OUT if out else Verdict.OPT_IN
+    # An opt-out that the CRM has never shown is none that a person there can be known to have decided about.
     return Verdict.OPT_IN if flag in last_write.unseen and not out else Verdict.NONE
 
 

@@ -105,6 +105,10 @@ def test_a_flag_that_automation_sets_is_no_opt_out_and_is_told():
 def test_an_opt_out_of_ours_that_the_crm_has_not_shown_stands_though_we_wrote_something_else_since():
     change = held({"Out": False}, {"Out": True}, wrote=["Amount"], unseen={"Out": True, "Amount": 5})
     assert (bool(change), change.rewritten) == (False, Verdict.OPT_IN)
+    # The name of whoever edits something else a moment later says nothing about it either.
+    for by_us in (False, None):
+        other = held({"Out": False, "Name": "x"}, {"Out": True}, by_us=by_us, wrote=["Out"], unseen={"Out": True})
+        assert (other.fields, other.verdict, other.rewritten) == (("Name",), Verdict.NONE, Verdict.OPT_IN)
     # Once the CRM has shown it, whoever takes it back before another write of ours is a person.
     assert held({"Out": False}, {"Out": True}, wrote=["Amount"]).verdict is Verdict.OPT_IN
 

@@ -40,6 +40,25 @@ AUTOMATION = [
 class TwoWay(Schedule):
     """A schedule in which the org works on what is written, and people on many contacts and on numbers."""
 
+    def __init__(self, world, seed):
+        super().__init__(world, seed)
+        self.signed = set()  # numbers of contacts whose rewritten amount bears a person's name
+
+    async def write(self, row, **fields):
+        self.sign([row])
+        await super().write(row, **fields)
+
+    async def mass_update(self):
+        self.sign(await self.living())
+        await super().mass_update()
+
+    def sign(self, rows):
+        """Who edits a contact before a look has shown what a flow made of our amount puts their own name on that amount."""
+        for row in rows:
+            if row["SMS_Monthly_Amount__c"] == REWRITTEN:
+                self.prices[row["MobilePhone"]] += 1
+                self.signed.add(row["MobilePhone"])
+
     async def automate(self):
         wish = self.dice.choice(AUTOMATION)
         await self.world.post(f"{self.world.salesforce}/_sandbox/automation", wish)
@@ -51,6 +70,7 @@ class TwoWay(Schedule):
     async def reformat(self):
         """A tool writes all numbers in another form."""
         rows = await self.living()
+        self.sign(rows)
         forms = [lambda n: n, lambda n: f"{n[:3]} {n[3:6]} {n[6:8]} {n[8:]}"]
         form = self.dice.choice(forms)
         if rows:
@@ -59,6 +79,7 @@ class TwoWay(Schedule):
     async def untick_all(self):
         """An import takes back all opt-outs."""
         rows = [row for row in await self.living() if row["SMS_Opt_Out__c"]]
+        self.sign(rows)
         if rows:
             await self.world.people([{"Id": row["Id"], "SMS_Opt_Out__c": False} for row in rows])
         for row in rows:
@@ -139,5 +160,6 @@ async def test_whatever_people_and_automation_do_in_whatever_order(seed, tmp_pat
             await nothing_is_lost_or_made_twice(schedule)
             await edits_are_kept(schedule)
             await commands_have_causes(schedule)
-            assert not [one for one in await world.orders() if one.get("price") == REWRITTEN]
+            rewritten = {one["phone"] for one in await world.orders() if one.get("price") == REWRITTEN}
+            assert rewritten <= schedule.signed
             await nobody_is_lost(schedule)

@@ -151,6 +151,16 @@ async def test_an_opt_out_that_a_flow_takes_back_stands_though_we_write_somethin
     assert (words(world)[-1], len(rewritten(world)), len(still_open(world))) == ("opt_out", 1, 1)
 
 
+async def test_an_opt_out_that_a_flow_takes_back_stands_though_a_person_edits_the_contact_before_anybody_looks(world):
+    contact = await joined(world)
+    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await world.person(Id=contact, FirstName="Kari")
+    await world.poll()
+    assert (words(world)[-1], len(rewritten(world)), len(still_open(world))) == ("opt_out", 1, 1)
+
+
 async def test_who_unticks_a_box_that_a_stop_is_on_its_way_to_has_not_taken_that_stop_back(world):
     contact = await joined(world)
     await world.person(Id=contact, SMS_Opt_Out__c=True)
