@@ -9,13 +9,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from connector.consent.changes import NUMBER_CHANGED
-from connector.consent.decide import Ruling, decide, strongest
+from connector.consent.changes import CHANGED, NUMBER_CHANGED, UNCLEAR_AUTHOR
+from connector.consent.decide import Ruling, decide, not_seen_by, strongest
 from connector.consent.guard import carries_opt_out, permit
 from connector.consent.merges import MERGED
 from connector.consent.reach import crms_untold, ends_subscriptions, providers_untold
 from connector.consent.standing import Standing, decisions, same, stand
-from connector.consent.whose_number import DELETED, number_question
+from connector.consent.whose_number import DELETED, as_released, author_question, number_question
 from connector.mapping.apply import intents
 from connector.mapping.compile import Ruleset
 from connector.mapping.items import Candidate
@@ -36,15 +36,13 @@ ANSWERED = {
 
 def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -> Plan:
     """What the event leads to. `tracing` adds why, for people."""
-    held = _for_a_person(event)
-    if held is not None:
-        return held
-    if event.verdict is Verdict.MAYBE_STOP:
-        return _plan_unclear(event, rules, known, tracing=tracing)
+    if event.object is not None and event.batch is None:
+        event = as_released(event)
+    apart = _plan_apart(event, rules, known, tracing=tracing)
+    if apart is not None:
+        return apart
     ledger = decisions(known.ledger)
     standing = stand(ledger)
-    if event.shape == DELETED:
-        return _of_deleted(event, standing, known)
     word: Verdict = event.verdict
     ruling = _decide(event, word, rules, known, standing, ledger)
     if ruling.superseded_by is not None:
@@ -68,6 +66,20 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
     return replace(done, unreached=tuple(missed), notes=(*done.notes, *map(_untold, missed))) if missed else done
 
 
+def _plan_apart(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan | None:
+    """The plan of an event that is not simply planned by its verdict and the rules; None for all others."""
+    held = _for_a_person(event)
+    if held is not None:
+        return held
+    if event.verdict is Verdict.MAYBE_STOP:
+        return _plan_unclear(event, rules, known, tracing=tracing)
+    if event.action == UNCLEAR_AUTHOR:
+        return _plan_doubtful(event, rules, known, tracing=tracing)
+    if event.shape == DELETED:
+        return _of_deleted(event, known)
+    return None
+
+
 def _for_a_person(event: Event) -> Plan | None:
     """The plan of an event that only a person can decide about, whatever the rules say; None for all others."""
     if event.number_is_unclear and event.verdict is Verdict.OPT_OUT:
@@ -88,6 +100,14 @@ def _for_a_person(event: Event) -> Plan | None:
             detail="the price in it cannot be read as one amount: enter the amount in the CRM by hand, then discard this",
         )
     return None
+
+
+def _plan_doubtful(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan:
+    """A change of which nobody can tell whether a person made it: they are asked, if it leads to anything."""
+    done = plan(replace(event, action=CHANGED), rules, known, tracing=tracing)
+    if not done.operations:
+        return done
+    return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=author_question(event), trace=done.trace)
 
 
 def _plan_unclear(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan:
@@ -115,11 +135,13 @@ def _decide(
         others_out=known.others_opted_out,
         tolerance=rules.clock_tolerance,
         event_id=known.event_id,
+        unseen=word is Verdict.OPT_IN and event.object is not None and not_seen_by(event, known.ledger),
     )
 
 
-def _of_deleted(event: Event, standing: Standing, known: Known) -> Plan:
+def _of_deleted(event: Event, known: Known) -> Plan:
     """A record was deleted: where its donor's subscription runs, nobody can stop it in the CRM any more."""
+    standing = stand(known.ledger)
     if not standing.active or known.others_have_number:
         return Plan(state=EventState.IGNORED, detail="a record was deleted, and no subscription depends on it")
     running = ", ".join(

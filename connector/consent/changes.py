@@ -14,6 +14,7 @@ from connector.model.roles import ConsentFields, Feed, Row, Shadow
 
 CHANGED = "change"
 NUMBER_CHANGED = "number_changed"
+UNCLEAR_AUTHOR = "unclear_author"
 NO_WRITE = LastWrite()
 
 
@@ -26,9 +27,10 @@ class Change:
     number_changed: bool = False  # of a record that is opted out: a person must look
     # What the CRM's automation made of a flag that we wrote: OPT_IN where it took back an opt-out, OPT_OUT where it set the flag.
     rewritten: Verdict = Verdict.NONE
+    unclear: tuple[str, ...] = ()  # fields that changed too, by a person or by automation: nobody can tell
 
     def __bool__(self) -> bool:
-        return bool(self.fields)
+        return bool(self.fields or self.unclear)
 
     @property
     def action(self) -> str:
@@ -118,7 +120,9 @@ def compare(
 
     Where our own user has changed the record last (`by_us`), what differs in a field that our last write wrote is the CRM's automation
     (rounding, flows, triggers), and so is what differs in a field that a write `under_way` writes, but for an opt-out: in doubt a
-    person has made it. All other fields were changed by a person before our write.
+    person has made it. All other fields were changed by a person before our write; but of what we wrote a moment before it, and the
+    CRM has not shown since, nobody can tell: a person is asked. An opt-out of ours that the CRM has never shown holds, whoever changed
+    the record since.
     """
     before = shadow or {}
     changed = tuple(
@@ -136,16 +140,18 @@ def compare(
         return Change()
     out = consent is not None and is_out(row, consent)
     rewritten = Verdict.NONE
+    unclear: tuple[str, ...] = ()
+    if consent is not None and consent.flag in changed:
+        rewritten = _rewritten(consent.flag, last_write, out=out, by_us=by_us)
+        if rewritten is not Verdict.NONE:
+            changed = tuple(name for name in changed if name != consent.flag)
     if by_us:
-        ours = {*last_write.fields, *under_way}
-        if consent is not None and consent.flag in changed:
-            if consent.flag in last_write.fields:
-                rewritten = Verdict.OPT_OUT if out else Verdict.OPT_IN
-            elif out:
-                ours.discard(consent.flag)
-        changed = tuple(name for name in changed if name not in ours)
+        kept = {consent.flag, consent.phone} if consent else set()
+        ours = {*last_write.fields, *under_way} - ({consent.flag} if consent and out else set())
+        unclear = tuple(name for name in changed if name in last_write.unseen and name not in ours | kept)
+        changed = tuple(name for name in changed if name not in ours and name not in unclear)
     if not changed or consent is None:
-        return Change(fields=changed, rewritten=rewritten)
+        return Change(fields=changed, rewritten=rewritten, unclear=unclear)
     verdict = Verdict.NONE
     if consent.flag in changed:
         verdict = Verdict.OPT_OUT if out else Verdict.OPT_IN
@@ -154,7 +160,16 @@ def compare(
         verdict=verdict,
         number_changed=out and shadow is not None and _other_number(changed, row, before, consent, verdict),
         rewritten=rewritten,
+        unclear=unclear,
     )
+
+
+def _rewritten(flag: str, last_write: LastWrite, *, out: bool, by_us: bool | None) -> Verdict:
+    """What automation made of a flag that we wrote: OPT_IN where it took back an opt-out. In doubt whoever says "out" is a person."""
+    if by_us and flag in last_write.fields:
+        return Verdict.OPT_OUT if out else Verdict.OPT_IN
+    # An opt-out that the CRM has never shown is none that a person there can be known to have decided about.
+    return Verdict.OPT_IN if flag in last_write.unseen and not out else Verdict.NONE
 
 
 def _formed(written: Any, shown: Any, *, by_us: bool) -> bool:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from connector.consent.opt_out_words import NOTHING, STANDARD
 from connector.consent.standing import Membership, Standing, covers, same
-from connector.model.consent import CLOCK_TOLERANCE, Decision, LedgerEntry, Scope, Subscription
+from connector.model.consent import CLOCK_TOLERANCE, Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Event, Verdict
 
 # Strex gives the time of a delivery report in whole minutes: two times closer than that cannot be ordered.
@@ -53,18 +53,20 @@ def decide(
     others_out: bool = False,
     tolerance: timedelta = CLOCK_TOLERANCE,
     event_id: int | None = None,
+    unseen: bool = False,
 ) -> Ruling:
     """Rule on the event, whose word (the provider's own, or a mapping's) is given.
 
     `ledger` holds the person's decisions, oldest first. An event without a number decides nothing: nobody is known to
     whom it could apply. `others_out`: another CRM record with the same number bears an opt-out. `tolerance`: how far the clocks of
-    senders may be apart. `event_id`: of an event that is planned again, so that what came after it stands.
+    senders may be apart. `event_id`: of an event that is planned again, so that what came after it stands. `unseen`: see
+    not_seen_by().
     """
     running = len(standing.active)
     if word is Verdict.NONE or event.msisdn is None:
         return Ruling(remaining=running)
     if event.object is not None:
-        return _by_the_crm(event, word, standing, others_out=others_out)
+        return _by_the_crm(event, word, standing, others_out=others_out, unseen=unseen)
     if word is Verdict.OPT_OUT:
         return _opt_out(event, standing, ledger, tolerance, event_id)
     return _opt_in(event, standing, ledger, tolerance)
@@ -82,7 +84,7 @@ def named(event: Event) -> Subscription:
     )
 
 
-def _by_the_crm(event: Event, word: Verdict, standing: Standing, *, others_out: bool) -> Ruling:
+def _by_the_crm(event: Event, word: Verdict, standing: Standing, *, others_out: bool, unseen: bool) -> Ruling:
     """A person set or took back the flag: it is for everything."""
     if word is Verdict.OPT_IN and others_out:
         return Ruling(
@@ -90,11 +92,29 @@ def _by_the_crm(event: Event, word: Verdict, standing: Standing, *, others_out: 
             note="another record with this number is opted out, and any opt-out holds",
         )
     last = standing.last
-    if word is Verdict.OPT_IN and last is not None and _came_after(last.decision, event):
+    if word is Verdict.OPT_IN and last is not None and (unseen or _came_after(last.decision, event)):
         return Ruling(superseded_by=last.event_key, remaining=len(standing.active))
     decision = _decision(event, word, Scope.EVERYTHING, Subscription(provider=event.provider))
     remaining = 0 if word is Verdict.OPT_OUT else len(standing.active)
     return Ruling(decision=decision, news=True, remaining=remaining)
+
+
+def not_seen_by(event: Event, ledger: Sequence[LedgerEntry]) -> bool:
+    """Whether the CRM did not hold the person's last opt-out yet when it showed the change.
+
+    The flag that was taken back was an older one then: an opt-out that is still on its way is nothing that a person in the CRM can
+    have decided about. `ledger` holds what the sinks answered too.
+    """
+    last = next((one for one in reversed(ledger) if one.phase is Phase.DECIDED), None)
+    if last is None or last.decision.word is not Verdict.OPT_OUT or last.decision.origin == event.provider:
+        return False
+    return not any(
+        one.event_id == last.event_id
+        and one.phase is Phase.CONFIRMED
+        and one.sink == event.provider
+        and one.recorded_at <= event.received_at
+        for one in ledger
+    )
 
 
 def _came_after(decision: Decision, event: Event) -> bool:

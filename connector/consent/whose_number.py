@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from connector.consent.changes import CHANGED, NUMBER_CHANGED, Reading
+from connector.consent.changes import CHANGED, NUMBER_CHANGED, UNCLEAR_AUTHOR, Reading
 from connector.model.event import Event, Verdict, joined_key
 from connector.model.operation import ID_FIELD
 from connector.model.phone import Phone, possible_phones
@@ -19,6 +19,7 @@ from connector.model.record_number import RecordNumber
 from connector.model.roles import ConsentFields, Row
 
 DELETED = "deletion"  # the shape, and the action, of a record that was deleted
+FLAG = "flag"  # a property of a question about a number: the field that says "out"
 CARRIED_OUT = (
     "opted_out_numbers"  # a property of the question about a number: for how many numbers the opt-out went out
 )
@@ -44,6 +45,8 @@ def change_events(
 ) -> list[Event]:
     """The events that a change becomes: one for the record's number, and of an opt-out one for each of the others that it had.
 
+    What only a person can tell becomes a question, which is an event too.
+
     `unique` sets them apart from all others: a record can change to and fro within one second, which is all that stamps tell. The
     shadow moves in the transaction that keeps the events, so that no change becomes two.
     """
@@ -66,8 +69,16 @@ def change_events(
         changed=change.fields,
         batch=poll,
     )
+    questions = []
+    if change.unclear:
+        key = joined_key(crm, UNCLEAR_AUTHOR, row.record_id, unique)
+        questions = [replace(event, key=key, action=UNCLEAR_AUTHOR, verdict=Verdict.NONE, changed=change.unclear)]
+    if not change.fields:
+        return questions
+    if event.action == NUMBER_CHANGED and consent is not None:
+        event = replace(event, properties={FLAG: consent.flag})
     if change.verdict is not Verdict.OPT_OUT or consent is None or consent.phone is None:
-        return [event]
+        return [event, *questions]
     earlier = [phone for phone in earlier if phone != number.phone]
     first = event
     if not number.possible and earlier:
@@ -90,7 +101,7 @@ def change_events(
     ]
     if change.number_changed or (number.possible and earlier):
         events.append(_question(event, earlier, unique=unique if change.number_changed else ""))
-    return events
+    return events + questions
 
 
 def _with_number(event: Event, field: str, phone: Phone) -> dict[str, Any]:
@@ -118,13 +129,31 @@ def number_question(event: Event) -> str:
     carried_out = event.properties.get(CARRIED_OUT)
     if carried_out is None:
         return (
-            "the phone number of a record that is opted out was changed: see which number the opt-out is for; if it holds for the new "
-            "one too, untick the box and tick it again once the feed has looked; then discard this"
+            "the phone number of a record that is opted out was changed: release this if the opt-out is for the new number too, "
+            "else discard it"
         )
     return (
         f"a record was opted out that has, or had, other numbers: the opt-out was carried out for {carried_out} of them; if one "
         "belongs to somebody else, they must join anew; then discard this"
     )
+
+
+def author_question(event: Event) -> str:
+    """What a person is asked about fields of which nobody can tell who changed them."""
+    what = f"{', '.join(event.changed)} of {event.object} {event.record.get(ID_FIELD)}"
+    return (
+        f"{what} differs from what we wrote just before another write of ours: release this if a person changed it, "
+        "discard it if automation of the CRM did"
+    )
+
+
+def as_released(event: Event) -> Event:
+    """The event as it is planned once a person has released it: it belongs to no poll any more, and is no question."""
+    if event.action == UNCLEAR_AUTHOR:
+        return replace(event, action=CHANGED)
+    if event.action == NUMBER_CHANGED and FLAG in event.properties:
+        return replace(event, action=CHANGED, verdict=Verdict.OPT_OUT, changed=(event.properties[FLAG],), properties={})
+    return event
 
 
 def deletion_events(

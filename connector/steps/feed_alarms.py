@@ -18,7 +18,7 @@ def flags_rewritten(watch: Watch, kept: PageKept) -> list[Alarm]:
     for word, records in kept.rewritten.items():
         named = _named(feed.object, records)
         if word is Verdict.OPT_IN:
-            message = f"automation of {feed.crm} takes back opt-outs: {flag} of {named} was unset in our own save"
+            message = f"automation of {feed.crm} takes back opt-outs: {flag} of {named} was unset in our save, or right after it"
             cure = f"find the flow, trigger or rule that unsets {flag}, then tick it again: `connector status` lists the records"
         else:
             message = f"automation of {feed.crm} set {flag} of {named} when we cleared it for a donor who joined"

@@ -102,6 +102,22 @@ def test_a_flag_that_automation_sets_is_no_opt_out_and_is_told():
     assert (bool(change), change.verdict, change.rewritten) == (False, Verdict.NONE, Verdict.OPT_OUT)
 
 
+def test_an_opt_out_of_ours_that_the_crm_has_not_shown_stands_though_we_wrote_something_else_since():
+    change = held({"Out": False}, {"Out": True}, wrote=["Amount"], unseen={"Out": True, "Amount": 5})
+    assert (bool(change), change.rewritten) == (False, Verdict.OPT_IN)
+    # The name of whoever edits something else a moment later says nothing about it either.
+    for by_us in (False, None):
+        other = held({"Out": False, "Name": "x"}, {"Out": True}, by_us=by_us, wrote=["Out"], unseen={"Out": True})
+        assert (other.fields, other.verdict, other.rewritten) == (("Name",), Verdict.NONE, Verdict.OPT_IN)
+    # Once the CRM has shown it, whoever takes it back before another write of ours is a person.
+    assert held({"Out": False}, {"Out": True}, wrote=["Amount"]).verdict is Verdict.OPT_IN
+
+
+def test_in_doubt_whoever_says_out_is_a_person():
+    change = held({"Out": True}, {"Out": False}, wrote=["Amount"], unseen={"Out": False, "Amount": 5})
+    assert (change.verdict, change.rewritten) == (Verdict.OPT_OUT, Verdict.NONE)
+
+
 def test_a_flag_that_a_person_changed_is_not_told_as_rewritten():
     assert held({"Out": False}, {"Out": True}, by_us=False, wrote=["Out"]).rewritten is Verdict.NONE
 
@@ -119,7 +135,10 @@ def test_an_opt_out_beside_a_write_that_may_not_have_been_done_is_a_person_s():
 def test_a_rounded_amount_is_no_change_until_the_crm_has_shown_it_whoever_edits_the_record(by_us):
     assert not held({"Amount": 100}, {"Amount": 99.5}, by_us=by_us, unseen={"Amount": 99.5})
     assert held({"Amount": 100}, {"Amount": 99.5}, by_us=by_us).fields == ("Amount",)
-    assert held({"Amount": 120}, {"Amount": 99.5}, by_us=by_us, unseen={"Amount": 99.5}).fields == ("Amount",)
+    # Another amount may be a person's or automation's, where we wrote something else since.
+    other = held({"Amount": 120}, {"Amount": 99.5}, by_us=by_us, unseen={"Amount": 99.5})
+    assert (other.unclear if by_us else other.fields) == ("Amount",)
+    assert bool(other)
 
 
 def test_a_text_that_is_shorter_than_ours_is_a_change_only_where_somebody_else_may_have_made_it():

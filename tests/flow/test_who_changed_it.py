@@ -1,5 +1,7 @@
 """What the org makes of our own writes is no person's change: rounding, formats, flows that take a flag back; and what is one."""
 
+from datetime import timedelta
+
 import pytest
 
 from connector.model.facts import Alarm
@@ -109,6 +111,76 @@ async def test_an_opt_out_that_a_person_set_before_a_write_of_ours_to_another_fi
     await world.poll()
     assert [action for action, _ in await sent(world)] == ["unsubscribe"]
     assert words(world)[-1] == "opt_out"
+
+
+async def doubtful(world):
+    """A flow makes 150 of our 99, and we write something else before anybody has looked."""
+    await joined(world)
+    await automate(world, rewrite={"Contact": {"SMS_Monthly_Amount__c": 150}}, when={"SMS_Monthly_Amount__c": 99})
+    await amount(world, 99)
+    await amount(world, 0, turn=2, action="Signup")
+    await world.poll()
+    assert await sent(world) == []
+    (letter,) = world.house.store.dead_letters.listing(parked=True)
+    assert "SMS_Monthly_Amount__c of Contact" in letter.detail
+    return letter.event_id
+
+
+async def test_where_nobody_can_tell_a_flow_from_a_person_the_amount_is_put_before_a_person(world):
+    event_id = await doubtful(world)
+    assert await world.house.store.dead_letters.release([event_id], now=world.clock.now()) == 1
+    world.house.wake("plan")
+    await world.settled()
+    assert await sent(world) == [("changesubscriberprice", 150)]
+
+
+async def test_what_a_person_knows_to_be_the_flow_s_is_discarded(world):
+    event_id = await doubtful(world)
+    assert await world.house.store.dead_letters.discard([event_id], now=world.clock.now()) == 1
+    await world.poll()
+    assert await sent(world) == []
+
+
+async def test_an_opt_out_that_a_flow_takes_back_stands_though_we_write_something_else_before_anybody_looks(world):
+    await joined(world)
+    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await amount(world, 50)
+    await world.poll()
+    assert (words(world)[-1], len(rewritten(world)), len(still_open(world))) == ("opt_out", 1, 1)
+
+
+async def test_an_opt_out_that_a_flow_takes_back_stands_though_a_person_edits_the_contact_before_anybody_looks(world):
+    contact = await joined(world)
+    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await world.person(Id=contact, FirstName="Kari")
+    await world.poll()
+    assert (words(world)[-1], len(rewritten(world)), len(still_open(world))) == ("opt_out", 1, 1)
+
+
+async def test_who_unticks_a_box_that_a_stop_is_on_its_way_to_has_not_taken_that_stop_back(world):
+    contact = await joined(world)
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.poll()
+    await world.person(Id=contact, SMS_Opt_Out__c=False)
+    await world.fault(world.salesforce, fault="unavailable", times=1_000_000, only="writes")
+    await world.phone(DONOR, "STOPP")
+    await world.get(f"{world.strex}/_sandbox/forwards?wait=1")
+    await world.until(lambda: world.counts().get("pending", 0) == 0)
+    # Somebody edits the contact once more, so that its stamp is later than the STOP.
+    await world.person(Id=contact, FirstName="Kari")
+    rounds = world.rounds()
+    world.house.wake("salesforce.Contact")
+    await world.until(lambda: world.rounds() > rounds)
+    await world.until(lambda: world.counts().get("pending", 0) == 0)
+    assert words(world)[-1] == "opt_out"
+    await world.no_faults(world.salesforce)
+    world.clock.ahead += timedelta(hours=1)
+    await world.settled()
+    assert await world.flag(contact)
 
 
 async def test_an_opt_out_that_a_flow_takes_back_stays_the_last_word_stays_open_and_calls_a_person(world):

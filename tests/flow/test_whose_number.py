@@ -127,16 +127,24 @@ async def test_an_emptied_number_of_an_opted_out_contact_asks_nobody(world):
     assert (await world.orders(), questions(world)) == (before, [])
 
 
-async def test_the_cure_for_a_changed_number_opts_the_new_number_out(world):
+async def release(world):
+    (letter,) = world.house.store.dead_letters.listing(parked=True)
+    assert await world.house.store.dead_letters.release([letter.event_id], now=world.clock.now()) == 1
+    world.house.wake("plan")
+    await world.settled()
+    return world.house.store.inbox.get(letter.event_id)
+
+
+async def test_who_releases_a_changed_number_opts_the_new_number_out(world):
     contact = await joined(world)
     await edit(world, contact, SMS_Opt_Out__c=True)
     await edit(world, contact, MobilePhone=STRANGER)
-    (letter,) = world.house.store.dead_letters.listing(parked=True)
-    assert "untick the box and tick it again" in letter.detail
-    await edit(world, contact, SMS_Opt_Out__c=False)
-    await edit(world, contact, SMS_Opt_Out__c=True)
+    (question,) = questions(world)
+    assert "release this if the opt-out is for the new number too" in question
+    assert (await release(world)).state == "delivered"
     assert last_word(world, STRANGER) == "opt_out"
     assert STRANGER in await told(world)
+    assert questions(world) == []
 
 
 async def test_an_opt_out_that_is_taken_back_with_another_number_holds_for_the_old_one(world):

@@ -1,0 +1,165 @@
+"""Any schedule of two-way edits, automation, imports and new forms of numbers: no command without a cause, and no lost opt-out.
+
+As test_any_schedule.py, whose schedules these go beyond; `SCHEDULES=500` runs more of them, `SEED=7` that one alone.
+"""
+
+import shutil
+
+import pytest
+from flow.test_any_schedule import (
+    MERGED,
+    SEEDS,
+    STEP,
+    STEPS,
+    Schedule,
+    commands_have_causes,
+    edits_are_kept,
+    nothing_is_lost_or_made_twice,
+    plain,
+)
+from flow.world import ROOT, a_world
+
+from connector.model.consent import Phase
+from connector.model.facts import Alarm
+
+REWRITTEN = 3  # NOK that a flow makes of some reported amounts: no amount that anybody wrote or reported
+FORM = {"digits": "+## ### ## ###"}
+# What the org's automation does in the saves of ours, and of everybody.
+AUTOMATION = [
+    {"rewrite": {"Contact": {"SMS_Opt_Out__c": False}}, "when": {"SMS_Opt_Out__c": True}},
+    {"rewrite": {"Contact": {"SMS_Opt_Out__c": True}}, "when": {"SMS_Opt_Out__c": False}},
+    *(
+        {"rewrite": {"Contact": {"SMS_Monthly_Amount__c": REWRITTEN}}, "when": {"SMS_Monthly_Amount__c": n * STEP}}
+        for n in (1, 2)
+    ),
+    {"rewrite": {"Contact": {"MobilePhone": FORM}}},
+    {"rewrite": {"Contact": {"MobilePhone": FORM}}, "of": "any"},
+]
+
+
+class TwoWay(Schedule):
+    """A schedule in which the org works on what is written, and people on many contacts and on numbers."""
+
+    def __init__(self, world, seed):
+        super().__init__(world, seed)
+        self.signed = set()  # numbers of contacts whose rewritten amount bears a person's name
+
+    async def write(self, row, **fields):
+        self.sign([row])
+        await super().write(row, **fields)
+
+    async def mass_update(self):
+        self.sign(await self.living())
+        await super().mass_update()
+
+    def sign(self, rows):
+        """Who edits a contact before a look has shown what a flow made of our amount puts their own name on that amount."""
+        for row in rows:
+            if row["SMS_Monthly_Amount__c"] == REWRITTEN:
+                self.prices[row["MobilePhone"]] += 1
+                self.signed.add(row["MobilePhone"])
+
+    async def automate(self):
+        wish = self.dice.choice(AUTOMATION)
+        await self.world.post(f"{self.world.salesforce}/_sandbox/automation", wish)
+
+    async def no_automation(self):
+        async with self.world.http.delete(f"{self.world.salesforce}/_sandbox/automation") as response:
+            assert response.status == 200
+
+    async def reformat(self):
+        """A tool writes all numbers in another form."""
+        rows = await self.living()
+        self.sign(rows)
+        forms = [lambda n: n, lambda n: f"{n[:3]} {n[3:6]} {n[6:8]} {n[8:]}"]
+        form = self.dice.choice(forms)
+        if rows:
+            await self.world.people([{"Id": row["Id"], "MobilePhone": form(row["MobilePhone"])} for row in rows])
+
+    async def untick_all(self):
+        """An import takes back all opt-outs."""
+        rows = [row for row in await self.living() if row["SMS_Opt_Out__c"]]
+        self.sign(rows)
+        if rows:
+            await self.world.people([{"Id": row["Id"], "SMS_Opt_Out__c": False} for row in rows])
+        for row in rows:
+            self.said_out[row["MobilePhone"]] = None
+
+    async def move(self):
+        """A person gives a contact another number, or none, and ticks its box in the same save."""
+        row = await self.someone()
+        if row is None or row["SMS_Opt_Out__c"]:
+            return
+        number, new = row["MobilePhone"], f"+47900001{len(self.moved):02}"
+        unsure = self.clearing(number) or number in self.joining
+        emptied = self.dice.random() < 0.5
+        await self.write(row, MobilePhone=None if emptied else new, SMS_Opt_Out__c=True)
+        self.moved |= {number, new}
+        # The contact may have had other numbers, by its key or by whom it was written for.
+        for one in {number, plain(row["SMS_Key__c"]), *([] if emptied else [new]), *self.moved}:
+            self.ticks[one] += 1
+        self.said_out[number] = None if unsure or self.clearing(number) else True
+
+    ACTIONS = (*Schedule.ACTIONS, *[automate] * 4, no_automation, *[reformat] * 2, untick_all, *[move] * 2)
+
+
+async def nobody_is_lost(done):
+    """Whoever said stop, or of whom it was said, is out on both sides, or a person has been called for them by name."""
+    contacts = [row for row in await done.contacts() if not row["IsDeleted"]]
+    active = {one["phone"] for one in await done.world.subscribers() if one["active"]}
+    store = done.world.house.store
+    named = {event.msisdn.e164 for event in await open_events(done)}
+    alarms = " ".join(fact.message for fact in done.world.told(Alarm) if fact.kind == "flag_rewritten")
+    for person, out in done.said_out.items():
+        if not out or person in named or store.inbox.in_review(person, MERGED):
+            continue
+        mine = [row for row in contacts if row["MobilePhone"] == person]
+        if any(row["Id"] in alarms for row in mine):
+            continue
+        decided = [one for one in store.consents.of(person) if one.phase is Phase.DECIDED]
+        assert decided, person
+        assert decided[-1].decision.word == "opt_out", person
+        assert person not in active, person
+        if person in done.moved:
+            continue  # the contact that was opted out has another number now
+        assert not mine or any(row["SMS_Opt_Out__c"] for row in mine), person
+
+
+async def open_events(done):
+    """The events about people that wait for a person: opt-outs that are open, and what is parked."""
+    store = done.world.house.store
+    ids = {one.event_id for one in store.consents.open_opt_outs(done.world.clock.now())}
+    ids |= {one.event_id for one in store.dead_letters.listing(parked=True, limit=1000)}
+    events = [stored.event for one in sorted(ids) if (stored := store.inbox.get(one)) and stored.event]
+    return [event for event in events if event.msisdn is not None]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_whatever_people_and_automation_do_in_whatever_order(seed, tmp_path, secrets):
+    mappings = tmp_path / "mappings"
+    shutil.copytree(ROOT / "mappings", mappings, ignore=shutil.ignore_patterns("more", "np*", "nonprofit*"))
+    async with a_world(tmp_path, mappings=mappings) as world:
+        schedule = TwoWay(world, seed)
+        for _ in range(2):
+            async with world.running():
+                await schedule.rest()
+                await schedule.run(STEPS // 2)
+                await schedule.calm()
+            # The feed watches a field more at the next start.
+            way_back = mappings / "salesforce-to-strex.yaml"
+            way_back.write_text(
+                way_back.read_text().replace("SMS_Monthly_Amount__c], every", "SMS_Monthly_Amount__c, Email], every")
+            )
+        await world.no_faults(world.salesforce)
+        await schedule.no_automation()
+        async with world.running():
+            await schedule.rest()
+            await world.house.store.dead_letters.retry(now=world.clock.now())
+            await schedule.rest()
+            assert world.balanced()
+            await nothing_is_lost_or_made_twice(schedule)
+            await edits_are_kept(schedule)
+            await commands_have_causes(schedule)
+            rewritten = {one["phone"] for one in await world.orders() if one.get("price") == REWRITTEN}
+            assert rewritten <= schedule.signed
+            await nobody_is_lost(schedule)
