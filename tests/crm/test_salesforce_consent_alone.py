@@ -4,6 +4,9 @@ import pytest
 from crm.salesforce_writes import contact, deliver, sink
 from msgspec.structs import replace
 
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.org_fields import TRIES, OrgFields
+from connector.model.exchange import HttpReply
 from connector.model.outcome import Delivered, Reason
 
 
@@ -53,3 +56,21 @@ async def test_where_the_org_does_not_tell_what_is_required_it_is_tried_again(or
     assert outcome.reason is Reason.UNAVAILABLE
     (outcome,) = await deliver(org, opt_out(FirstName="Kari"))
     assert isinstance(outcome, Delivered)
+
+
+def answered(exchange, body):
+    """The end of an exchange whose calls are all answered so."""
+    reply = HttpReply(status=200, headers={}, body=body)
+    try:
+        calls = next(exchange)
+        while True:
+            calls = exchange.send([reply for _ in calls])
+    except StopIteration as end:
+        return end.value
+
+
+def test_what_is_required_is_never_guessed_from_an_answer_that_is_none():
+    fields = OrgFields(Api(version="62.0", client="test"))
+    for _ in range(2 * TRIES):
+        assert answered(fields.learn(["Contact"]), b"<html>") is None
+        assert answered(fields.learn_required(["Contact"]), b"<html>").reason is Reason.UNEXPECTED_ANSWER

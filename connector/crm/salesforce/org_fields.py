@@ -49,7 +49,16 @@ class OrgFields:
             else:
                 self._unanswered[name] += 1
                 if self._unanswered[name] == TRIES:
-                    self._keep(name, {})
+                    self._unique[name] = frozenset()
+        return None
+
+    def learn_required(self, names: Iterable[str]) -> Exchange[Retry | None]:
+        """Ask what new records of these objects need. Retry where Salesforce does not tell: nothing stands for its answer."""
+        for name in sorted(set(names) - self._required.keys()):
+            fields = yield from fields_of(self._api, name)
+            if isinstance(fields, Retry):
+                return fields
+            self._keep(name, fields)
         return None
 
     def learn_again(self, names: Iterable[str]) -> Exchange[None]:

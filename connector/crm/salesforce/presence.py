@@ -145,19 +145,11 @@ class Keys:
                 self._merged[name, key_field] = merged
         return None
 
-    def learn_required(self, names: Iterable[str]) -> Exchange[Retry | None]:
-        """Ask what new records of these objects need. Retry where Salesforce does not tell."""
-        return (yield from self._fields.learn(names))
-
     def tells_case(self, write: RecordWrite) -> bool:
         """Whether nothing is lost by letter case: the key has none, or may be written in any, or its field tells it apart."""
         if not write.exact or not _cased(write.key):
             return True
         return self._fields.tells_case(write.object, write.key_field)
-
-    def is_required(self, object_name: str, field: str) -> bool:
-        """Whether a new record needs the field, of an object that was asked about."""
-        return self._fields.required(object_name, field)
 
     def _stance(self, write: RecordWrite, task: Task) -> Stance:
         by_id = write.key_field == ID_FIELD

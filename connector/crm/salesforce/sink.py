@@ -124,7 +124,7 @@ class SalesforceSink:
     def _learn_required(self, writes: Mapping[int, RecordWrite], outcomes: dict[int, Outcome]) -> Exchange[None]:
         """Of writes that go out with the consent fields alone: what else they need where they make their record."""
         least = {index: one for index, one in writes.items() if one.consent_only and one.create}
-        trouble = yield from self._keys.learn_required(one.object for one in least.values())
+        trouble = yield from self._fields.learn_required(one.object for one in least.values())
         if trouble is not None:
             outcomes |= dict.fromkeys(least, trouble)
 
@@ -278,7 +278,7 @@ class SalesforceSink:
 
     def _needed(self, write: RecordWrite, name: str) -> bool:
         """Whether a write of the consent fields alone makes its record with this field."""
-        return name in write.consent or self._keys.is_required(write.object, name)
+        return name in write.consent or self._fields.required(write.object, name)
 
     def _set_by_a_person(self, task: Task, write: RecordWrite, found: Found) -> bool:
         """Whether the record says opted out now and the shadow does not: somebody has set it since we last looked."""
