@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from connector.model.country import region_of
-from connector.model.phone import NumberFormat, Phone, parse_phone, possible_phones
+from connector.model.phone import USUAL, NumberFormat, Phone, parse_phone, possible_phones
 from connector.model.record_number import NumberReader
 from connector.model.roles import ConsentFields
 
@@ -278,3 +278,10 @@ def test_an_external_id_tells_whose_an_unclear_number_is():
 )
 def test_a_country_is_known_by_its_code_and_by_its_name(name, region):
     assert region_of(name) == region
+
+
+@pytest.mark.parametrize("digits", range(8, 13))
+def test_a_norwegian_number_needs_no_look_at_the_number_plans_however_long(digits):
+    number = "+47" + "9" * digits
+    assert USUAL.fullmatch(number)
+    assert parse_phone(number).e164 == number

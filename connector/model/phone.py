@@ -11,8 +11,9 @@ from phonenumbers import ValidationResult
 from connector.model.written_number import WrittenNumber, written_numbers
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-# Numbers that nearly all callbacks bear, in countries whose numbers have one length: these need no look at the number plans.
-USUAL = re.compile(r"\+(?:4[57][2-9][0-9]{7}|467[0-9]{8}|447[0-9]{9}|1[2-9][0-9]{2}[2-9][0-9]{6})")
+# Numbers that nearly all callbacks bear, in countries whose numbers have one length: these need no look at the number plans. Nor do
+# Norway's longer ones, such as the machine numbers of twelve digits, of which libphonenumber knows nothing.
+USUAL = re.compile(r"\+(?:45[2-9][0-9]{7}|47[2-9][0-9]{7,11}|467[0-9]{8}|447[0-9]{9}|1[2-9][0-9]{2}[2-9][0-9]{6})")
 # The same without a plus. In Norway and Denmark no number without its country code has ten digits.
 USUAL_AT_HOME = {region: re.compile(r"4[57][2-9][0-9]{7}") for region in ("NO", "DK")}
 LEAST = 6  # digits of a person's number without its country code; what is shorter belongs to a service, such as 02800 in Norway
