@@ -38,9 +38,10 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
     """What the event leads to. `tracing` adds why, for people."""
     if event.object is not None and event.batch is None:
         event = as_released(event)
-    apart = _plan_apart(event, rules, known, tracing=tracing)
-    if apart is not None:
-        return apart
+    if event.object is not None or event.unread_price is not None or event.verdict is Verdict.MAYBE_STOP:
+        apart = _plan_apart(event, rules, known, tracing=tracing)
+        if apart is not None:
+            return apart
     ledger = decisions(known.ledger)
     standing = stand(ledger)
     word: Verdict = event.verdict
@@ -50,7 +51,7 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
     if event.service_command and word is Verdict.OPT_OUT and not ruling.news:
         return Plan(state=EventState.NO_CHANGE, detail="the provider's confirmation of our own command")
     wanted = _ask(event, rules, known, standing, ruling, word, tracing=tracing)
-    widened = strongest([word, *(Verdict(said) for said in wanted.consent)]) if wanted.consent else word
+    widened = strongest((word, *wanted.consent)) if wanted.consent else word
     if widened is not word:
         word = widened
         ruling = _decide(event, word, rules, known, standing, ledger)
@@ -163,8 +164,8 @@ def _ask(
 
     consent = {
         "remaining": ruling.remaining,
-        "verdict": word.value,
-        "scope": ruling.scope.value if ruling.scope else "",
+        "verdict": word._value_,
+        "scope": ruling.decision.scope._value_ if ruling.decision else "",
     }
     return intents(event, rules, consent=consent, active=active, tracing=tracing)
 
@@ -225,9 +226,12 @@ def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> P
     operations: list[Operation] = []
     unmade = wanted.unmade if wanted.unmade and _bears_consent(wanted.possible, ruling) else ()
     for operation in wanted.possible if unmade else wanted.operations:
+        if type(operation) is not RecordWrite or not operation.consent:
+            operations.append(operation)
+            continue
         allowed, note = permit(operation, ruling, word)
         # Only what could be made of an event in part is a write of the consent fields alone; without them nothing is left of it.
-        if not unmade or type(allowed) is not RecordWrite or allowed.consent or not allowed.consent_only:
+        if not unmade or allowed.consent or not allowed.consent_only:
             operations.append(allowed)
         if note and note not in notes:
             notes.append(note)

@@ -37,7 +37,7 @@ class Ruling(Struct, frozen=True, kw_only=True):
         return self.remaining == 0 or self.decision.scope in {Scope.PROVIDER, Scope.EVERYTHING}
 
 
-def strongest(words: Sequence[Verdict]) -> Verdict:
+def strongest(words: Sequence[str]) -> Verdict:
     """opt_out > opt_in > none: a mapping may widen a provider's opt-out and never cancels it."""
     if Verdict.OPT_OUT in words:
         return Verdict.OPT_OUT
@@ -62,9 +62,8 @@ def decide(
     senders may be apart. `event_id`: of an event that is planned again, so that what came after it stands. `unseen`: see
     not_seen_by().
     """
-    running = len(standing.active)
     if word is Verdict.NONE or event.msisdn is None:
-        return Ruling(remaining=running)
+        return Ruling(remaining=len(standing.active))
     if event.object is not None:
         return _by_the_crm(event, word, standing, others_out=others_out, unseen=unseen)
     if word is Verdict.OPT_OUT:
@@ -131,9 +130,11 @@ def _opt_out(
     scope, subscription = _resolve(event, standing)
     member = standing.find(subscription) if scope is Scope.SUBSCRIPTION else None
     # An opt-out that a person has confirmed days later does not end what the donor has joined since.
-    since = [
-        one for one in standing.memberships if event_id is not None and one.active and one.entry.event_id > event_id
-    ]
+    since = (
+        []
+        if event_id is None
+        else [one for one in standing.memberships if one.active and one.entry.event_id > event_id]
+    )
     if member is not None and member.active:
         newer = _rejoined(event, member, ledger, tolerance)
         if newer is not None:
@@ -142,31 +143,28 @@ def _opt_out(
         joined = member.subscription.subscription_id
         subscription = replace(subscription, subscription_id=event.subscription_id or joined)
     decision = _decision(event, Verdict.OPT_OUT, scope, subscription)
-    reached = [
-        one for one in standing.memberships if one.active and one not in since and covers(decision, one.subscription)
-    ]
+    running = [one for one in standing.memberships if one.active]
+    reached = [one for one in running if one not in since and covers(decision, one.subscription)]
     joined_anew = [one for one in since if covers(decision, one.subscription)]
     if joined_anew and not reached:
-        return Ruling(superseded_by=joined_anew[-1].entry.event_key, remaining=len(standing.active))
+        return Ruling(superseded_by=joined_anew[-1].entry.event_key, remaining=len(running))
     return Ruling(
         decision=decision,
         news=bool(reached) or not _already_out(decision, ledger),
-        remaining=len(standing.active) - len(reached),
+        remaining=len(running) - len(reached),
     )
 
 
 def _resolve(event: Event, standing: Standing) -> tuple[Scope, Subscription]:
     """How far the opt-out reaches. In doubt further: an opt-out too many is the lesser harm."""
     subscription = named(event)
-    wide = Subscription(provider=event.provider, short_number=event.short_number)
-    widely = (Scope.SHORT_NUMBER, wide) if event.short_number else (Scope.PROVIDER, wide)
     # An opt-out that a mapping makes of a text has been read by no provider.
     read = STANDARD.read(event.text, any_keyword=True) if event.shape == "message" else NOTHING
     said = read if read.verdict is Verdict.OPT_OUT else NOTHING
-    if Scope.PROVIDER in {event.opt_out_scope, said.scope}:
+    if event.opt_out_scope is Scope.PROVIDER or said.scope is Scope.PROVIDER:
         return Scope.PROVIDER, Subscription(provider=event.provider)
     if event.opt_out_scope is Scope.SHORT_NUMBER:
-        return widely
+        return _widely(event)
     if subscription.keyword is None and said.scope is Scope.SUBSCRIPTION:
         subscription = replace(subscription, keyword=said.keyword)
     if standing.find(subscription) is not None:
@@ -174,7 +172,13 @@ def _resolve(event: Event, standing: Standing) -> tuple[Scope, Subscription]:
     others = [one for one in standing.active if _on_same_number(one, subscription)]
     if _has_identity(subscription) and all(_provably_other(one, subscription) for one in others):
         return Scope.SUBSCRIPTION, subscription
-    return widely
+    return _widely(event)
+
+
+def _widely(event: Event) -> tuple[Scope, Subscription]:
+    """The short number of the event; where it names none, the provider."""
+    wide = Subscription(provider=event.provider, short_number=event.short_number)
+    return (Scope.SHORT_NUMBER if event.short_number else Scope.PROVIDER), wide
 
 
 def _on_same_number(one: Subscription, other: Subscription) -> bool:

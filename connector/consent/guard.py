@@ -22,20 +22,18 @@ def without_consent(write: RecordWrite) -> RecordWrite:
     )
 
 
-def permit(operation: Operation, ruling: Ruling, word: Verdict) -> tuple[Operation, str | None]:
-    """The operation as the ruling lets it through when it is planned, and what was taken from it, in plain words."""
-    if not isinstance(operation, RecordWrite) or not operation.consent:
-        return operation, None
-    if operation.clears_flag:
+def permit(write: RecordWrite, ruling: Ruling, word: Verdict) -> tuple[RecordWrite, str | None]:
+    """A write that bears consent as the ruling lets it through when it is planned, and what was taken from it, in plain words."""
+    if write.clears_flag:
         if word is Verdict.OPT_IN and ruling.decision is not None:
-            return operation, None
-        return without_consent(operation), "the opt-out flag stays as it is: this event is no opt-in that counts"
+            return write, None
+        return without_consent(write), "the opt-out flag stays as it is: this event is no opt-in that counts"
     if word is Verdict.OPT_OUT and not ruling.ends_all:
         return (
-            without_consent(operation),
+            without_consent(write),
             f"the opt-out flag stays as it is: {ruling.remaining} other subscription(s) of this person still run",
         )
-    return operation, None
+    return write, None
 
 
 def carries_opt_out(operation: Operation, word: Verdict) -> bool:

@@ -50,7 +50,7 @@ def same(one: Subscription, other: Subscription) -> bool:
     if one.service_id and other.service_id:
         return one.service_id == other.service_id
     if one.keyword and other.keyword:
-        return fold(one.keyword) == fold(other.keyword)
+        return one.keyword == other.keyword or fold(one.keyword) == fold(other.keyword)
     return False
 
 

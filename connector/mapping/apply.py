@@ -74,7 +74,7 @@ def first_match(file: CompiledFile, reading: Reading, changed: frozenset[str] | 
     Of a change in the CRM, a rule that looks at fields of the record is asked only when one of them changed: otherwise
     every later change of a record would repeat what an earlier one has caused.
     """
-    for rule in file.rules:
+    for rule in file.rules_for(reading.event):
         when = rule.when
         if when is None:
             return rule

@@ -22,6 +22,7 @@ from connector.mapping.operations import compile_items
 from connector.mapping.rules import FeedSettings, MappingFile, Rule
 from connector.mapping.schema_checks import check_schemas
 from connector.mapping.sources import check_sources
+from connector.mapping.values import fold
 from connector.model.consent import CLOCK_TOLERANCE
 from connector.model.event import Event
 from connector.model.problem import Problem, ProblemsFound, Severity
@@ -54,6 +55,13 @@ class CompiledFile:
     rules: tuple[CompiledRule, ...]
     cases: tuple[Case, ...]
     frame: Frame  # what build_case() needs to know of the file
+    _by_action: Mapping[str | None, tuple[CompiledRule, ...]]  # of each action that a rule names; None: of all others
+
+    def rules_for(self, event: Event) -> tuple[CompiledRule, ...]:
+        """The rules that the event may meet, in their order: without those that wait for another action."""
+        action = event.action
+        known = self._by_action.get(fold(action)) if action else None
+        return self._by_action[None] if known is None else known
 
     def sees(self, event: Event) -> bool:
         """Whether an event of one of its sources is for it: changes are only of the object that it watches."""
@@ -188,11 +196,13 @@ def _compile_file(model: MappingFile, findings: Findings) -> CompiledFile:
     feed = model.feed
     consent = findings.context.consent_of(crm, feed.object) if feed else None
     findings.numbers = findings.context.numbers_of(consent)
+    rules = tuple(_compile_rule(rule, number, findings) for number, rule in enumerate(model.rules))
     return CompiledFile(
         name=findings.document.file,
         sources=sources,
         feed=feed,
-        rules=tuple(_compile_rule(rule, number, findings) for number, rule in enumerate(model.rules)),
+        rules=rules,
+        _by_action=_by_action(rules),
         cases=model.tests,
         frame=Frame(
             sources=sources,
@@ -202,6 +212,18 @@ def _compile_file(model: MappingFile, findings: Findings) -> CompiledFile:
             numbers=findings.numbers,
         ),
     )
+
+
+def _by_action(rules: Sequence[CompiledRule]) -> dict[str | None, tuple[CompiledRule, ...]]:
+    """For each action that a rule names, the rules that an event with it may meet; under None those for any other event."""
+    demanded = [rule.when.actions if rule.when else None for rule in rules]
+    named = {None}.union(*(actions for actions in demanded if actions is not None))
+    return {
+        action: tuple(
+            rule for rule, actions in zip(rules, demanded, strict=True) if actions is None or action in actions
+        )
+        for action in named
+    }
 
 
 def _worst(found: Sequence[Problem]) -> list[Problem]:

@@ -23,6 +23,9 @@ class Condition:
     holds: Holds
     why: Why  # what fails, in plain words; meant for events that do not meet it
     record_fields: frozenset[str] = frozenset()  # folded names of the `record.` fields that it looks at
+    actions: frozenset[str] | None = (
+        None  # folded; no event with another action meets it; None: the action does not decide
+    )
 
 
 def compile_when(when: When, where: Where, findings: Findings) -> Condition:
@@ -55,7 +58,8 @@ def _all_of(tests: Sequence[Condition]) -> Condition:
     def why(reading: Reading) -> str:
         return "; ".join(test.why(reading) for test in tests if not test.holds(reading))
 
-    return Condition(holds, why, _fields_of(tests))
+    actions = next((test.actions for test in tests if test.actions is not None), None)
+    return Condition(holds, why, _fields_of(tests), actions)
 
 
 def _any_of(groups: Sequence[Condition]) -> Condition:
@@ -91,7 +95,7 @@ def _compile_test(path: Path, wanted: Any, where: Where, findings: Findings) -> 
         test = parts[0] if len(parts) == 1 else _all_of(parts)
     else:
         test = _one_of(path, wanted if isinstance(wanted, list) else [wanted], where, findings)
-    return Condition(test.holds, test.why, fields)
+    return Condition(test.holds, test.why, fields, test.actions)
 
 
 def _one_of(path: Path, literals: Sequence[Plain], where: Where, findings: Findings) -> Condition:
@@ -114,7 +118,7 @@ def _one_of(path: Path, literals: Sequence[Plain], where: Where, findings: Findi
         value = get(reading)
         return f"{name} is missing" if value is None else f"{name} is {text(value)}, the rule wants {choice}"
 
-    return Condition(holds, why)
+    return Condition(holds, why, actions=wanted if path.root == "action" else None)
 
 
 def _parts(path: Path, test: Test, where: Where, findings: Findings) -> list[Condition]:

@@ -115,19 +115,21 @@ class Reading(Struct):
     event: Event
     consent: Mapping[str, Any]
     folded: dict[str, str | tuple[str, ...] | None] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     indexes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def index(self, root: str) -> dict[str, Any]:
-        """The keys of an open field without regard to case; the first of two that differ only in case."""
-        known = self.indexes.get(root)
-        if known is None:
-            known = {}
-            for key, value in getattr(self.event, root).items():
-                # Nearly all keys are plain words: what fold() does to them, without asking it.
-                folded = key.lower() if key.__class__ is str and key.isascii() else fold(str(key))
-                known.setdefault(folded, value)
-            self.indexes[root] = known
-        return known
+    def find(self, root: str, folded: str) -> Any:
+        """The value of a key of an open field without regard to case; of two that differ only in case, the first."""
+        index = self.indexes.get(root)
+        if index is None:
+            values = getattr(self.event, root)
+            names = self.names.get(root)
+            if names is None:
+                names = self.names[root] = fold("\0".join(values))
+            if folded not in names:  # as nearly always: an index would cost twice as much
+                return None
+            index = self.indexes[root] = {fold(key): value for key, value in reversed(values.items())}
+        return index.get(folded)
 
 
 def getter(path: Path) -> Get:
@@ -138,7 +140,8 @@ def getter(path: Path) -> Get:
     if path.root == "msisdn":
         return _number
     if not path.steps:
-        return _of_event(attrgetter(f"event.{VALUES.get(path.root, path.root)}"))
+        read = attrgetter(f"event.{VALUES.get(path.root, path.root)}")
+        return _text_of_event(read) if path.is_text else _of_event(read)
     first, rest = path.key, path.steps[1:]
     root, folded = path.root, fold(first)
     container = attrgetter(f"event.{root}")
@@ -149,7 +152,7 @@ def getter(path: Path) -> Get:
             return None
         value = values.get(first)
         if value is None and first not in values:
-            value = reading.index(root).get(folded)
+            value = reading.find(root, folded)
         return present(value) if value is not None else None
 
     if not rest:
@@ -172,10 +175,15 @@ def _number(reading: Reading) -> str | None:
 def _of_event(read: Callable[[Reading], Any]) -> Get:
     def get(reading: Reading) -> Any:
         value = read(reading)
-        # Nearly all are texts or absent: the general question costs as much again.
-        if value is None or (value.__class__ is str and value and not value.isspace()):
-            return value
-        return present(value)
+        return None if value is None else present(value)
+
+    return get
+
+
+def _text_of_event(read: Callable[[Reading], str | None]) -> Get:
+    def get(reading: Reading) -> str | None:
+        value = read(reading)
+        return value if value and not value.isspace() else None
 
     return get
 

@@ -60,7 +60,6 @@ def test_only_an_opt_in_that_counts_clears_it():
 
 
 def test_what_bears_no_consent_always_passes():
-    assert permit(PLAIN, Ruling(), Verdict.OPT_OUT) == (PLAIN, None)
     assert now(PLAIN, overtaken=True) == PLAIN
 
 

@@ -2,7 +2,8 @@ from decimal import Decimal
 
 import pytest
 
-from connector.mapping.apply import intents
+from connector.mapping.apply import first_match, intents
+from connector.mapping.paths import Reading, getter, parse_path
 from connector.model.consent import Subscription
 from connector.model.event import Verdict
 from connector.model.operation import Parent, RecordWrite, ServiceCommand
@@ -389,3 +390,54 @@ rules:
         (write,) = ask(poll, keyword=keyword).operations
         assert write.key.startswith("F\u00c5-+")
         assert write.set["Campaign__r"] == Parent("SMS_Key__c", "F\u00c5")
+
+
+BY_ACTION = """
+on: strex.delivery_report
+rules:
+  - {name: both, when: {action: [Subscribe, signup], keyword: KATT}, ignore: true}
+  - {name: any action, when: {keyword: HUND}, ignore: true}
+  - {name: one of two, when: {any: [{action: Subscribe}, {text: ja}]}, ignore: true}
+  - {name: another, when: {not: {action: Signup}, text: nei}, ignore: true}
+  - {name: without one, when: {action: {missing: true}}, ignore: true}
+  - {name: alike, when: {action: {like: "Sub*"}}, ignore: true}
+  - {name: the rest, ignore: true}
+"""
+
+
+@pytest.mark.parametrize("action", [None, " ", "Subscribe", "SIGNUP", "Recurring"])
+@pytest.mark.parametrize("keyword", [None, "KATT", "HUND"])
+@pytest.mark.parametrize("text", [None, "ja", "nei"])
+def test_an_event_meets_the_first_rule_of_all_whatever_its_action(compiled, event, action, keyword, text):
+    """Rules that wait for another action are not asked, and that must change nothing."""
+    (file,) = compiled(BY_ACTION).files
+    reading = Reading(event(action=action, keyword=keyword, text=text), {})
+    expected = next(rule for rule in file.rules if rule.when is None or rule.when.holds(reading))
+    assert first_match(file, reading, None) is expected
+    assert expected in file.rules_for(reading.event)
+
+
+def test_rules_that_wait_for_another_action_are_not_asked(compiled, event):
+    (file,) = compiled(BY_ACTION).files
+    asked = [rule.name for rule in file.rules_for(event(action="Recurring"))]
+    assert asked == ["any action", "one of two", "another", "without one", "alike", "the rest"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "value"),
+    [
+        ({"Myproperty": "a"}, "a"),
+        ({"MYPROPERTY": "first", "myProperty": "second"}, "first"),
+        ({"MYPROPERTY": "other", "myproperty": "itself"}, "itself"),
+        ({"notmyproperty": "a", "x": "myproperty"}, None),
+        ({"my": "a", "property": "b"}, None),
+        ({}, None),
+    ],
+)
+def test_a_property_is_found_without_regard_to_case(event, properties, value):
+    assert getter(parse_path("properties.myproperty"))(Reading(event(properties=properties), {})) == value
+
+
+def test_a_property_is_found_whether_its_letters_are_composed_or_not(event):
+    reading = Reading(event(properties={"A\u030arsak": "a"}), {})
+    assert getter(parse_path('properties["årsak"]'))(reading) == "a"
