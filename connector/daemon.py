@@ -4,6 +4,7 @@ It is one straight line on purpose: nearly every step uses what the steps before
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -211,5 +212,6 @@ async def _reload_on_wish(house: House, wishes: Wishes, notifier: Notifier) -> N
 
 def run(path: Path) -> int:
     """The process of `connector run`; returns its exit code. Raises what serve() and load_config() raise."""
+    os.umask(0o077)  # whatever this process makes is its user's alone
     asyncio.run(serve(load_config(path)))
     return 0

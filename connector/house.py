@@ -15,7 +15,7 @@ from connector.delivery.peers import Outlet, Watch
 from connector.delivery.transport import Client, Transport
 from connector.loops import Loop, Step
 from connector.mapping.compile import Ruleset
-from connector.model.facts import Reloaded, Tell
+from connector.model.facts import Level, Lived, Reloaded, Tell
 from connector.model.problem import ProblemsFound
 from connector.model.roles import Sink
 from connector.pipeline import Road
@@ -184,6 +184,10 @@ class House:
 
     async def take_up(self) -> None:
         """Free what an earlier start held, and try the mappings that were stopped then; a person is told of them again."""
+        if self.store.tightened:
+            files = ", ".join(path.name for path in self.store.tightened)
+            message = "took the rights of other users away from files that they could read"
+            self.tell(Lived(message=message, level=Level.WARNING, details={"files": files}))
         await self.store.outbox.free_claims(self.road.start, self.clock.now())
         await self.try_stopped()
         for stop in self.store.stops.all():

@@ -260,8 +260,12 @@ def _finding(found: Any) -> dict[str, str]:
 
 
 def _write_findings(path: Path, findings: Iterable[Mapping[str, str]]) -> None:
-    """As CSV: ids and masked numbers, no names."""
+    """As CSV: ids and masked numbers, no names. Other users cannot read it."""
+    from connector.store.private_files import create_private, tighten  # noqa: PLC0415 - see the package's docstring.
+
     try:
+        create_private(path)
+        tighten([path])
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, ["contact", "problem", "number", "others", "code", "cure"])
             writer.writeheader()

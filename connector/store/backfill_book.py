@@ -5,7 +5,6 @@ the backfill is done.
 """
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from connector.model.errors import AlreadyRunning, StoreUnavailable
+from connector.store.private_files import create_private, tighten
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -67,7 +67,8 @@ class BackfillBook:
     def open(cls, path: Path) -> Self:
         """Open or make it. Raises AlreadyRunning, and StoreUnavailable where its directory does not do."""
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            create_private(path)
+            tighten([path, Path(f"{path}-journal")])
             connection = sqlite3.connect(path, isolation_level=None, timeout=0)
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailable(

@@ -4,8 +4,10 @@ import fcntl
 import os
 import sqlite3
 from pathlib import Path
+from typing import TextIO
 
 from connector.model.errors import AlreadyRunning, StoreUnavailable
+from connector.store.private_files import OTHERS, create_private, tighten
 
 # Each is set and read back: a pragma that SQLite does not take is silently left as it was. FULL alone keeps every
 # commit through a power cut in WAL mode (sqlite.org/pragma.html#pragma_synchronous).
@@ -14,6 +16,7 @@ PRAGMAS: dict[str, str | int] = {
     "synchronous": 2,  # FULL
     "busy_timeout": 5000,  # milliseconds: for a person's sqlite3 shell, nobody else writes
     "foreign_keys": 1,
+    "secure_delete": 1,  # ON: what is deleted is overwritten with zeros, also where SQLite was built without it
     "temp_store": 2,  # memory: what a savepoint may have to put back never leaves it
     "cache_size": -16000,  # KiB: holds the inner pages of all indexes at a million events
     "wal_autocheckpoint": 4000,  # pages, 16 MiB: a page that many commits touch is moved once
@@ -22,34 +25,84 @@ PRAGMAS: dict[str, str | int] = {
 READER_PRAGMAS: dict[str, str | int] = {"busy_timeout": 5000, "query_only": 1}
 SQLITE = sqlite3.sqlite_version_info  # of the library that this Python brings
 STATEMENTS = 256  # prepared statements kept: more than there are in this room
+STRANGER = (
+    ". If no such process runs, another user holds {name}, which others could open: `fuser -v {name}` shows who; "
+    "remove the file once no connector runs, and start again"
+)
 
 
 class FileLock:
     """The lock beside the database: one process holds it for as long as it lives."""
 
     def __init__(self, path: Path) -> None:
+        """Raises AlreadyRunning, and StoreUnavailable where the file cannot be made."""
+        name = Path(f"{path}.lock")
         try:
-            self._file = Path(f"{path}.lock").open("a+", encoding="ascii")  # noqa: SIM115 - it stays open: the lock lives as long as it.
+            self._files = [self._take(path, name)]
+            if os.fstat(self._files[0].fileno()).st_mode & OTHERS:
+                self._files.append(self._take_anew(path, name))
         except OSError as error:
             raise StoreUnavailable(
                 f"cannot lock {path}: {error}. Is its directory there, and ours to write?"
             ) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            pid = self._file.read().strip() or "unknown"
-            self._file.close()
-            raise AlreadyRunning(
-                f"{path} is held by another connector, process {pid}: stop that one first, or give this one its own `store: path`"
-            ) from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        file = self._files[-1]
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+
+    @classmethod
+    def _take(cls, path: Path, name: Path) -> TextIO:
+        """The lock file, locked, of those that had the name one after the other the present one."""
+        while True:
+            create_private(name)
+            file = name.open("a+", encoding="ascii")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(file.fileno()), name.stat()):
+                    return file
+            except FileNotFoundError:
+                pass  # somebody has removed it meanwhile
+            except BlockingIOError:
+                file.seek(0)
+                pid = file.read().strip() or "unknown"
+                loose = bool(os.fstat(file.fileno()).st_mode & OTHERS)
+                file.close()
+                raise AlreadyRunning(
+                    f"{path} is held by another connector, process {pid}: stop that one first, or give this one its own `store: path`"
+                    + (STRANGER.format(name=name) if loose else "")
+                ) from None
+            file.close()
+
+    @classmethod
+    def _take_anew(cls, path: Path, name: Path) -> TextIO:
+        """The lock in a file of its own in place of one that other users can open: who has that open already could lock it.
+
+        The old one is held as well, so that nobody else comes here with it.
+        """
+        fresh = name.with_name(f"{name.name}.new")
+        fresh.unlink(missing_ok=True)
+        file = cls._take(path, fresh)
+        fresh.replace(name)
+        return file
 
     def release(self) -> None:
         """Let go. The file stays: removing it would let two processes lock two files of one name."""
-        self._file.close()
+        for file in self._files:
+            file.close()
+
+
+def keep_private(path: Path) -> tuple[Path, ...]:
+    """Make the database file 0600 if it is new, and take the rights of others away from it and its companions if it is not.
+
+    SQLite gives its `-wal` and `-shm` the rights of the database. Returns what others could read until now. Raises StoreUnavailable.
+    """
+    try:
+        create_private(path)
+        return tighten(Path(f"{path}{end}") for end in ("", "-wal", "-shm", "-journal", ".ballast"))
+    except OSError as error:
+        raise StoreUnavailable(
+            f"cannot make {path} private to its user: {error}. Is its directory there, and ours to write?"
+        ) from error
 
 
 def left_behind(path: Path) -> bool:

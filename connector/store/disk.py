@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from connector.store.private_files import create_private
+
 
 def free_bytes(path: Path) -> int:
     """What the file system of this path has left for us; nothing where it does not answer."""
@@ -49,7 +51,9 @@ class Disk:
             return
         if self._free(self._directory) < self._floor + 2 * self._ballast:
             return
-        with suppress(OSError), self._file.open("wb") as file:
+        with suppress(OSError):
+            create_private(self._file)
+        with suppress(OSError), self._file.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, self._ballast)
             self._loaded = True
         if not self._loaded:

@@ -7,7 +7,7 @@ from typing import Self
 
 from connector.store.calls import Calls
 from connector.store.consents import Consents
-from connector.store.database import FileLock, open_reader, open_writer
+from connector.store.database import FileLock, keep_private, open_reader, open_writer
 from connector.store.dead_letters import DeadLetters
 from connector.store.disk import Disk, free_bytes
 from connector.store.following import Following
@@ -34,6 +34,7 @@ class Store:
         self.path = path
         self.writer = writer
         self._lock = lock
+        self.tightened: tuple[Path, ...] = ()  # files that other users could read until this start
         self._reader = open_reader(path)
         self.inbox = Inbox(writer, self._reader)
         self.questions = Questions(writer, self._reader)
@@ -69,12 +70,14 @@ class Store:
         with ExitStack() as undo:
             lock = FileLock(path)
             undo.callback(lock.release)
+            tightened = keep_private(path)
             connection = open_writer(path)
             undo.callback(connection.close)
             migrate(connection)
             guard(connection)
             writer = Writer(connection, Disk(path, ballast=ballast, floor=floor, free=free), on_broken=on_broken)
             store = cls(path, writer, lock)
+            store.tightened = tightened
             writer.start()
             undo.pop_all()
         return store
