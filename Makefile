@@ -2,7 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint setup schema lock clean bench
+.PHONY: help demo test lint fmt setup schema lock clean bench
+
+help:  ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 demo: setup  ## Start the daemon with its sandboxes and play a donor's story; KEEP=1 leaves it running.
 	@$(BIN)/connector demo $(if $(KEEP),--keep)
@@ -15,7 +18,11 @@ lint: setup  ## ruff, and mypy --strict on connector/.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-setup: .venv/.ready
+fmt: setup  ## Format the code and sort its imports.
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+setup: .venv/.ready  ## Install into .venv.
 
 # The stamp makes a second call instant; a changed lock file or pyproject.toml installs again.
 .venv/.ready: requirements.txt pyproject.toml
@@ -37,5 +44,5 @@ lock: setup  ## Pin all requirements anew, within the ranges of pyproject.toml.
 	@$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --allow-unsafe --strip-extras \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --no-header -o requirements.txt pyproject.toml
 
-clean:
+clean:  ## Remove .venv and what the demo left.
 	rm -rf .venv .demo
