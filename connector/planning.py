@@ -4,7 +4,7 @@ Run, explain, test and replay call the same function. Nothing here reads a clock
 """
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -205,16 +205,22 @@ def _unreached(
 ) -> Sequence[str]:
     """The CRMs and providers that this opt-out has to reach and that the mappings do not tell of it."""
     context = rules.context
+
+    def providers_of(names: Iterable[str]) -> Sequence[str]:
+        can_end = [
+            (name, any(one.active for one in found))
+            for name in names
+            if (found := to_whom(name, standing, known.configured))
+        ]
+        return providers_untold(ruling, operations, providers=can_end)
+
     if event.object is None:
-        return crms_untold(ruling, operations, crms=rules.flags, consent_of=context.consent_of)
+        untold = crms_untold(ruling, operations, crms=rules.flags, consent_of=context.consent_of)
+        # The provider goes on charging where it took the opt-out for an ordinary message.
+        return untold if event.known_to_provider is not False else (*untold, *providers_of((event.provider,)))
     if event.provider in context.one_way:
         return ()
-    providers = [
-        (name, any(one.active for one in found))
-        for name, commands in context.commands.items()
-        if ends_subscriptions(commands) and (found := to_whom(name, standing, known.configured))
-    ]
-    return providers_untold(ruling, operations, providers=providers)
+    return providers_of(name for name, commands in context.commands.items() if ends_subscriptions(commands))
 
 
 def _untold(system: str) -> str:

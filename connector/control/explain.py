@@ -18,7 +18,8 @@ from connector.store.overview import UnitNow
 
 EVENT_FIELDS = (
     "keyword", "keyword_id", "service_id", "short_number", "text", "price", "currency", "status", "status_detail", "result",
-    "final", "transaction_id", "subscription_id", "service_command", "properties", "lookup", "object", "record", "changed",
+    "final", "transaction_id", "subscription_id", "service_command", "known_to_provider", "properties",
+    "lookup", "object", "record", "changed",
 )  # fmt: skip
 
 

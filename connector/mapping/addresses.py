@@ -20,6 +20,7 @@ NEITHER = frozenset(
         "occurred_at",
         "received_at",
         "service_command",
+        "known_to_provider",
         "shape",
         "provider",
     }

@@ -102,6 +102,8 @@ class CaseEvent(Strict):
     """When it arrived; when it happened, where left out."""
     service_command: bool = False
     """Whether a command of ours caused it."""
+    known_to_provider: bool | None = None
+    """Of an opt-out: whether the provider says that it has taken it for one itself."""
     properties: dict[str, Any] = Field(default_factory=dict)
     """The provider's properties."""
     lookup: dict[str, Any] = Field(default_factory=dict)

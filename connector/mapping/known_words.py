@@ -24,6 +24,7 @@ CLOSED: dict[str, tuple[str, ...]] = {
     "consent.scope": tuple(Scope),
     "final": TRUTHS,
     "service_command": TRUTHS,
+    "known_to_provider": TRUTHS,
 }
 COMPARISON = re.compile(r"\s*([<>]=?)\s*([0-9.]+)\s*")
 BETWEEN = re.compile(r"\s*[,;|/]\s*|\s+(?:or|and)\s+|\s+")

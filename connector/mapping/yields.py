@@ -22,6 +22,7 @@ KINDS = {
     "occurred_at": FieldKind.DATETIME,
     "received_at": FieldKind.DATETIME,
     "service_command": FieldKind.BOOLEAN,
+    "known_to_provider": FieldKind.BOOLEAN,
     "time_from_arrival": FieldKind.BOOLEAN,
     "final": FieldKind.BOOLEAN,
 }

@@ -85,6 +85,8 @@ class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
     batch: str | None = None  # of a change in the CRM: the poll that showed it
     # Of an opt-out, or what may be one: how far the sender says that it reaches; None: as far as the subscription that is named.
     opt_out_scope: Scope | None = None
+    # Of an opt-out, or what may be one: whether the provider says that it has taken it for one itself; None: it does not say.
+    known_to_provider: bool | None = None
 
     def __post_init__(self) -> None:
         # A sender's clock may run ahead, or name local time UTC: nothing can have occurred after it arrived. It is held here, so that

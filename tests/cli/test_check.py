@@ -10,7 +10,7 @@ def test_good_files_are_fine_and_missing_secrets_are_warnings(home):
     assert (said["ok"], said["errors"], said["warnings"]) == (True, 0, 3)
     assert {one["code"] for one in said["problems"]} == {"secret-missing"}
     assert said["problems"][0]["line"] == 7
-    assert said["mapping"]["files"] == 4
+    assert said["mapping"]["files"] == 5
     assert home.json("check", "--strict", code=1)["errors"] == 3
 
 

@@ -3,6 +3,7 @@
 `check` sees this for the samples that it has. Here the mapping loses only what no sample shows.
 """
 
+import json
 import shutil
 from datetime import timedelta
 
@@ -169,6 +170,46 @@ async def test_a_box_ticked_in_the_crm_that_ends_no_subscription_raises_an_alarm
         assert f"no rule tells strex of the opt-out of event {event_id}" in alarm(world).message
 
         edit(mappings, "salesforce-to-strex.yaml", ', record.MobilePhone: {like: "+47*"}', "")
+        await follow_the_cure(world, event_id)
+        assert [(one["action"], one["keyword"]) for one in await world.orders()] == [("unsubscribe", "KATT")]
+        assert open_opt_outs(world) == []
+
+
+def not_seen_by_strex(person: str) -> bytes:
+    """A stop that Strex took for an ordinary message."""
+    forward = {
+        "transactionId": "a-stop-of-ours",
+        "keywordId": None,
+        "sender": person,
+        "recipient": "2002",
+        "properties": {},
+    }
+    return json.dumps(forward | {"content": "Please stop 😀", "isStopMessage": False}).encode()
+
+
+async def test_a_stop_that_strex_has_not_seen_ends_the_subscription_there(tmp_path, mappings):
+    async with a_world(tmp_path, mappings=mappings) as world, world.running():
+        await world.phone(DONOR, "KATT")
+        await world.settled()
+        assert await world.callback("mo", not_seen_by_strex(DONOR)) == 200
+        await world.settled()
+        assert [(one["action"], one["keyword"]) for one in await world.orders()] == [("unsubscribe", "KATT")]
+        assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+        assert open_opt_outs(world) == []
+
+
+async def test_a_stop_that_strex_has_not_seen_and_no_rule_tells_it_raises_an_alarm(tmp_path, mappings):
+    (mappings / "strex-stops.yaml").unlink()
+    async with a_world(tmp_path, mappings=mappings) as world, world.running():
+        await world.phone(DONOR, "KATT")
+        await world.settled()
+        assert await world.callback("mo", not_seen_by_strex(DONOR)) == 200
+        await world.until(lambda: "opt_out_without_rule" in world.alarms)
+        await world.settled()
+        (event_id,) = {one.event_id for one in open_opt_outs(world)}
+        assert f"no rule tells strex of the opt-out of event {event_id}" in alarm(world).message
+
+        shutil.copy(ROOT / "mappings" / "strex-stops.yaml", mappings)
         await follow_the_cure(world, event_id)
         assert [(one["action"], one["keyword"]) for one in await world.orders()] == [("unsubscribe", "KATT")]
         assert open_opt_outs(world) == []

@@ -371,6 +371,21 @@ def test_a_stop_stays_one_though_the_provider_says_otherwise():
     assert message(content="STOP", isStopMessage=False).verdict is Verdict.OPT_OUT
 
 
+@pytest.mark.parametrize(
+    ("members", "known"),
+    [
+        ({"content": "STOP", "isStopMessage": True}, True),
+        ({"content": "Stop 😀", "isStopMessage": "false"}, False),
+        ({"content": "hund stopp", "isStopMessage": False}, False),
+        ({"content": "STOP"}, None),
+        ({"content": "STOP", "isStopMessage": None}, None),
+        ({"content": "Hei", "isStopMessage": False}, None),
+    ],
+)
+def test_an_opt_out_tells_whether_strex_has_seen_it(members, known):
+    assert message(**members).known_to_provider is known
+
+
 def test_envelope_and_system_names_are_read_in_any_case():
     body = b'{"TransactionID":"a","RECIPIENT":"+4798079008","sender":"2002","StatusCode":"ok","Properties":{"keyword":"KATT",'
     body += b'"SERVICEID":"s","systemaction":"subscribe","Subscribertransactionid":"t","myProperty":1}}'

@@ -206,6 +206,7 @@ def test_rules_for_each_keyword_must_leave_none_out(strex):
 
 
 def test_a_file_that_is_gone_or_not_read_loses_its_opt_outs(strex):
+    (strex.mappings / "strex-stops.yaml").unlink()
     strex.mappings.joinpath(MESSAGES).rename(strex.mappings / f"{MESSAGES}.txt")
     (problem,) = strex.problems()
     assert problem.startswith(f"{LOG}:{strex.line(LOG, '- name: everything else')}:1: a text message STOP and")
@@ -213,7 +214,7 @@ def test_a_file_that_is_gone_or_not_read_loses_its_opt_outs(strex):
 
 
 def test_opt_outs_that_no_file_sees_are_told(strex):
-    for name in (MESSAGES, LOG):
+    for name in (MESSAGES, LOG, "strex-stops.yaml"):
         (strex.mappings / name).unlink()
     (problem,) = strex.problems()
     assert problem.startswith("mappings: a text message STOP")

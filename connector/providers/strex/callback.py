@@ -7,7 +7,7 @@ from datetime import datetime
 from connector.consent.opt_out_words import NOTHING, STANDARD, OptOutWords, Reading, normalized
 from connector.model.event import Event, Result, Verdict, event_key
 from connector.providers.strex.actions import ACTIONS, REVERSAL, meaning
-from connector.providers.strex.envelope import as_flag, as_phone, as_time, open_forward, read_price
+from connector.providers.strex.envelope import Forward, as_flag, as_phone, as_time, open_forward, read_price
 from connector.providers.strex.settings import REGION
 
 CURRENCY = "NOK"  # the DeliveryReport model has no currency: Strex bills in Norway
@@ -36,7 +36,7 @@ class Reader:
         # Of a word beside a stop word Strex knows whether it is a keyword: then the message was matched to one.
         said = self.words.read(text, keywords=self.keywords, keyword=keyword, any_keyword=keyword_id is not None)
         verdict = said.verdict
-        if verdict is not Verdict.OPT_OUT and (as_flag(forward.members.get("isStopMessage")) or _opts_out(action)):
+        if verdict is not Verdict.OPT_OUT and _taken_for_stop(forward, action):
             verdict, said = Verdict.OPT_OUT, NOTHING
         meant = self._meant(said)
         if meant is not None and keyword is not None and normalized(meant) != normalized(keyword):
@@ -63,6 +63,7 @@ class Reader:
             properties=forward.properties,
             lookup=forward.lookup,
             opt_out_scope=said.scope,
+            known_to_provider=None if verdict is Verdict.NONE else _taken_for_stop(forward, action),
         )
 
     def delivery_report(self, body: bytes, received_at: datetime) -> Event:
@@ -105,6 +106,14 @@ class Reader:
     def _meant(self, said: Reading) -> str | None:
         """The configured keyword that a text names."""
         return None if said.keyword is None else self.keywords.get(normalized(said.keyword))
+
+
+def _taken_for_stop(forward: Forward, action: str | None) -> bool | None:
+    """Whether Strex took the message for an opt-out itself; None where it does not say."""
+    flag = forward.members.get("isStopMessage")
+    if as_flag(flag) or _opts_out(action):
+        return True
+    return None if flag is None else False
 
 
 def _opts_out(action: str | None) -> bool:
