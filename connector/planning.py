@@ -64,7 +64,8 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
     # What a rule does tell, and only could not be made of this event, is a dead letter of its own.
     unmade = {one.sink for one in done.unmade}
     missed = [one for one in _unreached(event, ruling, done.operations, rules, known, standing) if one not in unmade]
-    return replace(done, unreached=tuple(missed), notes=(*done.notes, *map(_untold, missed))) if missed else done
+    notes = [f"no rule tells {system} of this opt-out" for system in missed]
+    return replace(done, unreached=tuple(missed), notes=(*done.notes, *notes)) if missed else done
 
 
 def _plan_apart(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan | None:
@@ -221,10 +222,6 @@ def _unreached(
     if event.provider in context.one_way:
         return ()
     return providers_of(name for name, commands in context.commands.items() if ends_subscriptions(commands))
-
-
-def _untold(system: str) -> str:
-    return f"no rule tells {system} of this opt-out"
 
 
 def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> Plan:
