@@ -19,6 +19,9 @@ CURES: dict[Reason, str] = {
     Reason.MAINTENANCE: f"the CRM took no changes: see its status page for the end of its maintenance, {RETRY}",
     Reason.SINK_REFUSES: f"the CRM refuses everything: `connector status` shows its own words, {RETRY}",
     Reason.ROW_LOCKED: f"another job held the record all the time: let it end, {RETRY}",
+    Reason.TRIGGER_LIMIT: "a trigger of the CRM needs more for this record than Salesforce allows; the detail names it and its "
+    "package: let the admin look at what it works on, such as a household or account with very many records, switch the trigger off "
+    f"for the integration user, or ask its makers; {RETRY}",
     Reason.RACE: f"somebody else creates the same records: find out who, {RETRY}",
     Reason.PARENT_MISSING: "the CRM does not know the parent record: create it, or let a rule write it first, "
     f"{RETRY}; where it is gone for good, `connector dead discard`, and for later ones a second way in the mapping to name the parent",

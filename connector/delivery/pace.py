@@ -7,11 +7,11 @@ from typing import Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from connector.model.outcome import Outcome, Reason, Retry
+from connector.model.outcome import Delivered, Outcome, Reason, Retry
 
 # Salesforce lets few requests of 20 seconds and more run at once, and an opt-out waits for the batch before it.
 SLOW = timedelta(seconds=10)
-# Salesforce runs triggers for 200 records at once: CPU limits strike all of these, and a locked household several of them. A single
+# Salesforce runs triggers for 200 records at once: their limits strike all of these, and a locked household several of them. A single
 # record that somebody else holds is no reason to send the others in small batches.
 CROWDED = 20  # one in so many
 LEAST = 10  # operations: smaller batches are slow for other reasons than their size
@@ -32,13 +32,20 @@ class Pace(Struct, frozen=True):
     def after(self, outcomes: Sequence[Outcome], took: timedelta) -> "Pace":
         """The pace after a batch, whose longest call took so long.
 
-        It is half where that was slow or met locks, and a little more where it was good and full.
+        It is half where that was slow or met locks or limits of triggers, and a little more where it was good and full.
         """
         if len(outcomes) <= LEAST:
             return self
-        locked = sum(isinstance(one, Retry) and one.reason is Reason.ROW_LOCKED for one in outcomes)
-        if took > SLOW or locked * CROWDED >= len(outcomes):
+        crowded = sum(_crowded(one) for one in outcomes)
+        if took > SLOW or crowded * CROWDED >= len(outcomes):
             return replace(self, size=min(self.size, max(LEAST, self.size // 2)))
         if 2 * len(outcomes) >= self.size:
             return replace(self, size=min(self.most, self.size + max(1, self.most // STEPS)))
         return self
+
+
+def _crowded(outcome: Outcome) -> bool:
+    """Whether it would have fared better with fewer others."""
+    if isinstance(outcome, Retry):
+        return outcome.reason is Reason.ROW_LOCKED or outcome.reason is Reason.TRIGGER_LIMIT
+    return isinstance(outcome, Delivered) and outcome.divided

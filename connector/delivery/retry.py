@@ -48,6 +48,8 @@ POLICIES: dict[Reason, Policy] = {
     Reason.SERVER_ERROR: Policy(first=5 * SECOND, cap=HOUR, attempts=20),
     Reason.UNEXPECTED_ANSWER: Policy(first=5 * SECOND, cap=HOUR, attempts=20),
     Reason.ROW_LOCKED: Policy(first=SECOND, cap=MINUTE, attempts=30),
+    # It is sent again in smaller requests, and what fails alone is refused for good: see crm/salesforce/trigger_limits.py.
+    Reason.TRIGGER_LIMIT: Policy(first=5 * SECOND, cap=MINUTE, attempts=None),
     Reason.RACE: Policy(first=SECOND, cap=10 * SECOND, attempts=5),
     Reason.PARENT_MISSING: Policy(first=5 * SECOND, cap=5 * MINUTE, attempts=8),
     Reason.PARENT_WAITING: Policy(first=SECOND, cap=MINUTE, attempts=None),
@@ -58,8 +60,8 @@ POLICIES: dict[Reason, Policy] = {
     # Nobody knows what such a code is about: a day is long enough for a person, who is called at the first one.
     Reason.UNKNOWN_CODE: Policy(first=10 * SECOND, cap=MINUTE, attempts=24 * 60),
 }
-# These wait for another operation or for a person's set-up, and spend none of their own attempts meanwhile.
-INNOCENT = frozenset({Reason.PARENT_WAITING, Reason.HALTED, Reason.CONFIGURATION})
+# These wait for another operation or for a person's set-up, or were sent with too many others: they spend none of their attempts.
+INNOCENT = frozenset({Reason.PARENT_WAITING, Reason.HALTED, Reason.CONFIGURATION, Reason.TRIGGER_LIMIT})
 # When a whole batch comes back with one of these the sink itself is in trouble, and is left alone for a while.
 SINK_TROUBLE = frozenset(
     {reason for reason, policy in POLICIES.items() if policy.waits}

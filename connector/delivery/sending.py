@@ -43,6 +43,7 @@ PERHAPS_ANOTHER_FIELD = frozenset(
     {
         Reason.FIELD_REQUIRED,
         Reason.VALIDATION,
+        Reason.TRIGGER_LIMIT,
         Reason.TOO_LONG,
         Reason.PICKLIST,
         Reason.BAD_VALUE,

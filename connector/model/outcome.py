@@ -26,6 +26,7 @@ class Reason(StrEnum):
     )
     # One operation, likely to go through later.
     ROW_LOCKED = "row_locked"
+    TRIGGER_LIMIT = "trigger_limit"  # too many records at once for the CRM's own code; with one alone it is final
     RACE = "race"  # two writers created the same key
     PARENT_MISSING = "parent_missing"  # the CRM does not know the parent (yet)
     PARENT_WAITING = "parent_waiting"  # our own write of the parent is to be retried
@@ -63,6 +64,7 @@ class Delivered(Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...] = ()  # consent fields that were superseded by what the record showed
     absent: bool = False  # there is nobody whom it is for: the provider does not know them, or no record has the number
     beside: tuple[str, ...] = ()  # ids of other records with the same number that were given the opt-out too
+    divided: bool = False  # it went through only in a request that was made smaller
 
 
 class Retry(Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ FOREIGN_KEY = "Foreign key external ID: k9 not found for field SMS_Key__c in ent
             "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
             "T: System.LimitException: Apex CPU time limit exceeded",
             Retry,
-            Reason.ROW_LOCKED,
+            Reason.TRIGGER_LIMIT,
         ),
         ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "T: null pointer", Rejected, Reason.VALIDATION),
         ("REQUIRED_FIELD_MISSING", "Required fields are missing: [LastName]", Rejected, Reason.FIELD_REQUIRED),

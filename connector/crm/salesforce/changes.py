@@ -12,6 +12,7 @@ import orjson
 
 from connector.crm.salesforce.decode import value_of
 from connector.crm.salesforce.encode import QUERY_BATCH, identifier, literal
+from connector.crm.salesforce.record_ids import comparable
 from connector.model.operation import ID_FIELD
 from connector.model.roles import Row
 
@@ -21,7 +22,6 @@ CHANGED_BY = "LastModifiedById"
 MASTER = "MasterRecordId"
 # Object Reference: the objects whose records an administrator merges, and which tell where a merged one went.
 MERGEABLE = frozenset({"account", "contact", "lead"})
-ID_LENGTH = 15  # characters that tell two Ids apart; three more are a checksum
 PAGE = QUERY_BATCH  # rows: what Salesforce gives in one answer
 
 
@@ -152,7 +152,7 @@ def row(record: Mapping[str, Any], fields: Sequence[str], own_user: str | None =
         fields={name: value_of(record, name) for name in fields},
         deleted=value_of(record, DELETED) is True,
         merged_into=master if isinstance(master, str) else None,
-        by_us=str(changed_by)[:ID_LENGTH] == str(own_user)[:ID_LENGTH] if known else None,
+        by_us=comparable(str(changed_by)) == comparable(str(own_user)) if known else None,
     )
 
 

@@ -46,7 +46,9 @@ FAILURES: dict[Failure, Retry] = {
     Failure.MOVED: Retry(reason=Reason.WRONG_ADDRESS),
 }
 # A request with status 400 may be refused with these for the sake of one record.
-SPOILING = frozenset({Reason.UNKNOWN, Reason.UNKNOWN_CODE, Reason.PARENT_MISSING, Reason.SINK_REFUSES})
+SPOILING = frozenset(
+    {Reason.UNKNOWN, Reason.UNKNOWN_CODE, Reason.PARENT_MISSING, Reason.TRIGGER_LIMIT, Reason.SINK_REFUSES}
+)
 UNREADABLE = object()  # what a body is that is no JSON
 
 

@@ -8,21 +8,25 @@ Each is sent at most once more for each cause, to the record where it belongs, o
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_dataclass
 
 from msgspec.structs import replace
 
-from connector.crm.salesforce import duplicates, heirs, other_parents
+from connector.crm.salesforce import duplicate_values, duplicates, heirs, other_parents
 from connector.crm.salesforce.duplicates import Matches, Policy
 from connector.crm.salesforce.encode import Api, Single
+from connector.crm.salesforce.errors import missing_column
 from connector.crm.salesforce.org_fields import UNREADABLE, OrgFields, may_hold_text
 from connector.crm.salesforce.parcels import Item
-from connector.crm.salesforce.survivors import Survivor, comparable, is_deleted, read, soql, survivors
+from connector.crm.salesforce.record_ids import comparable
+from connector.crm.salesforce.survivors import Survivor, is_deleted, read, soql, survivors
 from connector.model.exchange import Exchange
-from connector.model.operation import ID_FIELD, RecordWrite
+from connector.model.operation import ID_FIELD, Parent, RecordWrite
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
 KEYS = 100  # of one query
 DELETED = "ENTITY_IS_DELETED"
+INVALID_FIELD = "INVALID_FIELD"
 
 # Makes the item of a write that was changed; with the record that it goes to now, where that is another one.
 Remake = Callable[[int, RecordWrite, Survivor | None], Item | Outcome]
@@ -67,15 +71,27 @@ class Detours:
             return False
         if outcome.code == duplicates.CODE:
             return not item.allow
+        if duplicate_values.is_unclear(outcome, item.key_field) and not item.insert:
+            return True
+        if _unclear_parent(outcome, item):
+            return True
         return outcome.code == DELETED or heirs.misses_heir(outcome) or may_hold_text(outcome, item.fields)
 
     def find(self, astray: Sequence[Astray]) -> Exchange[dict[int, Item | Outcome]]:
         """For each of these records what is to be sent instead, or its outcome."""
+        # A key that somebody has just created is found when its upsert is sent once more.
+        ways: dict[int, Item | Outcome] = {
+            one.item.index: one.item for one in astray if duplicate_values.is_unclear(one.outcome, one.item.key_field)
+        }
+        unsure = [one for one in astray if _unclear_parent(one.outcome, one.item)]
+        if unsure:
+            asked = yield from self._parents_there(unsure)
+            ways |= asked
+            astray = [_answered(one, asked.get(one.item.index, one.outcome)) for one in astray]
         held = [one for one in astray if one.outcome.code == duplicates.CODE]
         deleted = [one for one in astray if one.outcome.code == DELETED]
         orphans = {one.item.index: one.outcome for one in astray if heirs.misses_heir(one.outcome)}
         unreadable = [one for one in astray if one.outcome.code == UNREADABLE]
-        ways: dict[int, Item | Outcome] = {}
         if held:
             ways |= yield from self._held_up(held)
         if deleted:
@@ -99,6 +115,54 @@ class Detours:
         """The write with its parents named in the next way."""
         write = self._renamed[place] = other_parents.named_otherwise(self._write(place), names)
         return self._remake(place, write, None)
+
+    def _parents_there(self, unsure: Sequence[Astray]) -> Exchange[dict[int, Item | Outcome]]:
+        """Whether the parents of these records are in the org: a text that we cannot read may tell that one is not.
+
+        Those with all of their parents are sent once more: a parent may have been written since.
+        """
+        trouble = yield from self._fields.learn({one.item.object for one in unsure})
+        if trouble is not None:
+            return {one.item.index: trouble for one in unsure}
+        named: dict[int, list[tuple[str, Parent]]] = {
+            one.item.index: [
+                (objects[0], parent)
+                for name, parent in _by_key(one.item)
+                if len(objects := (parent.object,) if parent.object else self._fields.parents(one.item.object, name))
+                == 1
+            ]
+            for one in unsure
+        }
+        keys: dict[tuple[str, str], dict[str, str]] = {}
+        for parents in named.values():
+            for name, parent in parents:
+                keys.setdefault((name, parent.key_field), {})[parent.key.lower()] = parent.key
+        there: set[tuple[str, str, str]] = set()
+        for (name, field), wanted in keys.items():
+            texts = list(wanted.values())
+            queries = [soql(name, [field], field, texts[start : start + KEYS]) for start in range(0, len(texts), KEYS)]
+            answers = yield from read(self._api, queries)
+            if isinstance(answers, Retry):
+                if (
+                    answers.reason is Reason.UNEXPECTED_ANSWER
+                ):  # such as a field that the org has not: the set-up is wrong
+                    return {one.item.index: one.outcome for one in unsure}
+                return {one.item.index: answers for one in unsure}
+            living = [Survivor(record_id="", row=row) for rows in answers for row in rows if not is_deleted(row)]
+            there |= {(name, field, str(one.value(field)).lower()) for one in living}
+        ways: dict[int, Item | Outcome] = {}
+        for one in unsure:
+            lost = [
+                (name, parent)
+                for name, parent in named[one.item.index]
+                if (name, parent.key_field, parent.key.lower()) not in there
+            ]
+            if lost:
+                detail = f"{one.outcome.code}: {heirs.in_words(lost[0][1], lost[0][0])}"
+                ways[one.item.index] = Retry(reason=Reason.PARENT_MISSING, detail=detail, code=one.outcome.code)
+            else:
+                ways[one.item.index] = one.item
+        return ways
 
     def _as_text(self, unreadable: Sequence[Astray]) -> Exchange[dict[int, Item | Outcome]]:
         """What a text field may have refused: sent as text where the org says now that the field holds text."""
@@ -202,7 +266,7 @@ class Detours:
         parents: dict[int, Retry | Rejected] = {}
         for one in deleted:
             place, survivor = one.item.index, living.get(one.item.index)
-            if survivor is not None and survivor.record_id != one.item.record_id:
+            if survivor is not None and comparable(survivor.record_id) != comparable(one.item.record_id or ""):
                 ways[place] = self.redirect(place, survivor)
             else:
                 parents[place] = one.outcome
@@ -221,6 +285,28 @@ class Detours:
             place: self._remake(place, changed[place], None) if place in changed else outcome
             for place, outcome in outcomes.items()
         }
+
+
+def _by_key(item: Item) -> list[tuple[str, Parent]]:
+    """The parents that a record names by an external ID, by their relationships."""
+    return [
+        (name, value) for name, value in item.fields.items() if type(value) is Parent and value.key_field != ID_FIELD
+    ]
+
+
+def _unclear_parent(outcome: Retry | Rejected, item: Item) -> bool:
+    """Whether a record with a parent was refused with INVALID_FIELD, in words that do not tell whether for that parent's sake."""
+    return (
+        isinstance(outcome, Rejected)
+        and outcome.code == INVALID_FIELD
+        and missing_column(outcome.detail) is None
+        and bool(_by_key(item))
+    )
+
+
+def _answered(one: Astray, way: Item | Outcome) -> Astray:
+    """The record with what was found out about it, where that is a refusal."""
+    return replace_dataclass(one, outcome=way) if isinstance(way, Retry | Rejected) else one
 
 
 def at(write: RecordWrite, survivor: Survivor) -> RecordWrite:

@@ -38,7 +38,8 @@ REFUSED = (
 # Fields that the integration user may not write, as INVALID_FIELD_FOR_INSERT_UPDATE names them.
 UNWRITABLE = re.compile(r"Unable to create/update fields: (\w+)")
 MISSING_COLUMN = re.compile(r"No such column '([^']+)' on (?:sobject of type|entity) '?(\w+)")
-HOLDER = re.compile(r"duplicate value found: (\S+) duplicates value on record with id: ([A-Za-z0-9]{15,18})\b")
+# The names of custom fields, which stand in the texts of every language.
+CUSTOM = re.compile(r"\b\w+__(?:c|pc)\b", re.IGNORECASE)
 
 
 def known(code: str) -> bool:
@@ -76,16 +77,15 @@ def _guilty_field(message: str, fields: Sequence[str]) -> str:
     if column := missing_column(message):
         return column[0]
     named = UNWRITABLE.search(message)
-    return named[1] if named else next(iter(fields), "")
-
-
-def holder(detail: str, key_field: str) -> str | None:
-    """The Id of the record that holds this external ID already, from the words with which a new record was refused."""
-    named = HOLDER.search(detail)
-    return named[2] if named is not None and named[1].casefold() == key_field.casefold() else None
+    return named[1] if named else next(iter([*fields, *CUSTOM.findall(message)]), "")
 
 
 def missing_column(message: str) -> tuple[str, str] | None:
     """Field and object of `No such column 'x' on sobject of type Contact`, which fails the whole request."""
     named = MISSING_COLUMN.search(message)
     return (named[1], named[2]) if named else None
+
+
+def custom_names(message: str) -> set[str]:
+    """The custom fields and objects that a text of any language names, case-folded."""
+    return {name.casefold() for name in CUSTOM.findall(message)}

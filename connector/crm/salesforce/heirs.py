@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec.structs import replace
 
 from connector.crm.salesforce.encode import RECORD_ID, Api
+from connector.crm.salesforce.record_ids import comparable
 from connector.crm.salesforce.survivors import (
     MERGEABLE,
     Survivor,
-    comparable,
     is_deleted,
     mergeable,
     read,
@@ -22,6 +22,11 @@ from connector.model.outcome import Reason, Rejected, Retry
 
 KEYS = 100  # of one query
 FOREIGN = re.compile(r"Foreign key external ID: .* not found for field (\w+) in entity (\w+)", re.DOTALL)
+
+
+def in_words(parent: Parent, object_name: str) -> str:
+    """What Salesforce says in English of a parent that is not there."""
+    return f"Foreign key external ID: {parent.key} not found for field {parent.key_field} in entity {object_name}"
 
 
 def missing_key(detail: str) -> str:
@@ -49,7 +54,7 @@ def follow_ids(api: Api, writes: Mapping[int, RecordWrite]) -> Exchange[dict[int
     def follow(value: Value) -> Value:
         record_id = _id(value)
         survivor = living.get(comparable(record_id)) if record_id else None
-        if survivor is None or survivor.record_id == record_id:
+        if survivor is None or record_id is None or comparable(survivor.record_id) == comparable(record_id):
             return value
         return replace(value, key=survivor.record_id) if isinstance(value, Parent) else survivor.record_id
 

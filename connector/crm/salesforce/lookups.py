@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.decode import Failed, value_of
 from connector.crm.salesforce.encode import Api, identifier, literal
+from connector.crm.salesforce.record_ids import comparable
 from connector.crm.salesforce.survivors import is_deleted, master, mergeable, soql
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
@@ -20,7 +21,6 @@ QUERIES = 5  # of one composite
 KEYS_LENGTH = 14_000
 SHORT_KEY = 20  # characters of a key of which 200 fit in any case
 LONGEST_ENCODING = 3  # characters for one of ASCII: %2B
-ID_LENGTH = 15  # characters that tell two records apart; the last three of an 18-character Id are a checksum
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -202,4 +202,4 @@ def _batches(queries: Sequence[Query]) -> list[list[Query]]:
 
 def _comparable(key_field: str, key: str) -> str:
     """External IDs compare without regard to case, Ids by their first 15 characters."""
-    return key[:ID_LENGTH] if key_field == ID_FIELD else key.lower()
+    return comparable(key) if key_field == ID_FIELD else key.lower()

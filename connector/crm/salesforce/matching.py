@@ -13,7 +13,8 @@ from connector.crm.salesforce.encode import Api
 from connector.crm.salesforce.household import Write, mark, with_others
 from connector.crm.salesforce.kin import Kin, with_parents
 from connector.crm.salesforce.lookups import Found, LookUp, Wanted
-from connector.crm.salesforce.survivors import comparable, survivors
+from connector.crm.salesforce.record_ids import comparable
+from connector.crm.salesforce.survivors import survivors
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, IfNone, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry

@@ -36,6 +36,7 @@ class OrgFields:
         self._texts: dict[str, frozenset[str]] = {}  # the same
         self._exact: dict[str, frozenset[str]] = {}  # the same: those that tell letter case apart
         self._required: dict[str, frozenset[str]] = {}  # the same: what a new record needs
+        self._parents: dict[str, dict[str, tuple[str, ...]]] = {}  # the same: by relationship, the objects it leads to
         self._unanswered: Counter[str] = Counter()
 
     def learn(self, names: Iterable[str]) -> Exchange[Retry | None]:
@@ -83,6 +84,10 @@ class OrgFields:
             return True
         return folded in self._required.get(name, ())
 
+    def parents(self, name: str, relationship: str) -> tuple[str, ...]:
+        """The objects to which a relationship of an object is known to lead."""
+        return self._parents.get(name, {}).get(relationship.casefold(), ())
+
     def fitted(self, name: str, fields: Fields) -> Fields:
         """The fields of a record, with numbers and flags as text where the field is known to hold text."""
         texts = self._texts.get(name)
@@ -105,6 +110,9 @@ class OrgFields:
             for one in (field.name, field.relationship)
             if one
         )
+        self._parents[name] = {
+            field.relationship.casefold(): field.parents for field in fields.values() if field.relationship
+        }
         self._texts[name] = _folded(field for field in fields.values() if field.type in TEXT_TYPES)
 
 

@@ -4,10 +4,12 @@ Source: REST API Developer Guide, "sObject Collections" (200 records, 10 runs of
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 
 from connector.crm.salesforce.encode import REFERENCE, Collection
+from connector.crm.salesforce.record_ids import comparable
 from connector.model.operation import Parent, Value
 
 RECORDS = 200  # of one collection
@@ -57,6 +59,11 @@ class Item(Struct, frozen=True, kw_only=True):
         parents = [value for value in self.fields.values() if isinstance(value, Parent)]
         return any(parent.key_field.casefold() == wanted for parent in parents)
 
+    def writes(self, names: AbstractSet[str]) -> bool:
+        """Whether it names one of these fields (case-folded), its own or a parent's."""
+        parents = [value.key_field for value in self.fields.values() if isinstance(value, Parent)]
+        return any(name.casefold() in names for name in (*self.fields, self.key_field or "", *parents))
+
 
 class Parcel(Struct, frozen=True):
     """Items that go in one collection."""
@@ -103,7 +110,9 @@ def pack(items: Iterable[Item]) -> list[Parcel]:
     turns: dict[str, int] = {}
     for item in items:
         # Two keys may lead to one record, which a request may hold but once; so may keys that differ by letter case alone.
-        record = item.record_id or (item.key and f"{item.object}.{item.key_field}.{item.key.lower()}")
+        record = (item.record_id and comparable(item.record_id)) or (
+            item.key and f"{item.object}.{item.key_field}.{item.key.lower()}"
+        )
         turn = 0
         if record:
             turn = turns[record] = turns.get(record, -1) + 1

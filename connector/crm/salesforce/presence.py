@@ -11,10 +11,9 @@ from enum import Enum, auto
 from itertools import chain
 from typing import Protocol
 
-from connector.crm.salesforce import decode
+from connector.crm.salesforce import decode, duplicate_values
 from connector.crm.salesforce.decode import Failed, value_of
 from connector.crm.salesforce.encode import QUERY_BATCH, Api, identifier
-from connector.crm.salesforce.errors import holder
 from connector.crm.salesforce.org_fields import OrgFields
 from connector.crm.salesforce.survivors import DELETED, MASTER, mergeable
 from connector.model.exchange import Exchange
@@ -26,7 +25,7 @@ GONE = frozenset(
     {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"}
 )  # the second one when the recycle bin was emptied
 SURE = frozenset(
-    {Reason.CONFIGURATION, Reason.BAD_VALUE, Reason.NEEDS_PERSON}
+    {Reason.CONFIGURATION, Reason.BAD_VALUE, Reason.NEEDS_PERSON, Reason.TRIGGER_LIMIT}
 )  # refusals that are the same for a record that exists
 
 
@@ -46,6 +45,10 @@ class Sent(Protocol):
     @property
     def index(self) -> int:
         """Its place in the batch."""
+
+    @property
+    def object(self) -> str:
+        """Its object."""
 
     @property
     def key_field(self) -> str | None:
@@ -78,10 +81,14 @@ class Surprises:
             if isinstance(outcome, Rejected) and outcome.reason not in SURE:
                 self.doubted.add(item.index)
                 return True
-            owner = holder(outcome.detail, item.key_field or "") if isinstance(outcome, Retry) else None
+            if not isinstance(outcome, Retry) or outcome.code != duplicate_values.CODE:
+                return False
+            owner = duplicate_values.holder(outcome.detail, item.key_field or "", item.object)
             if owner is not None:
                 self.existing[item.index] = owner
-            return owner is not None
+            else:
+                self.doubted.add(item.index)
+            return True
         if item.assumed and isinstance(outcome, Rejected) and outcome.code in GONE:
             self.absent.add(item.index)
             return True

@@ -2,6 +2,7 @@
 
 import re
 
+from connector.crm.salesforce.duplicate_values import of_the_key, unclear
 from connector.crm.salesforce.error_rows import (
     COMPOSITE,
     DUPLICATES,
@@ -17,34 +18,35 @@ from connector.crm.salesforce.error_rows import (
 )
 from connector.model.outcome import Reason
 
-DUPLICATED_FIELD = re.compile(r"duplicate value found: (\S+) duplicates")
 # The code of a lock stands in the text of the trigger or flow that met it, whatever the language of the text is.
 LOCK = "UNABLE_TO_LOCK_ROW"
-BUSY = re.compile(rf"{LOCK}|unable to obtain exclusive access|CPU time limit", re.IGNORECASE)
+BUSY = re.compile(rf"{LOCK}|unable to obtain exclusive access", re.IGNORECASE)
+# So do the names of Apex's exceptions, which are translated nowhere. The words of the limits are told without them by some flows.
+LIMIT = re.compile(
+    r"\b(?:Limit|Async)Exception\b|\b\d+ chunks\b|\bApex (?:CPU time|heap size)|"
+    r"\bToo many (?:SOQL|SOSL|DML|query rows|queueable|future|callouts|retrieved)",
+    re.IGNORECASE,
+)
 
 
-def _lost_race(message: str, key_field: str) -> bool:
-    """Whether another writer created our key meanwhile, so that the next upsert becomes an update.
-
-    `<unknown>` stands where Salesforce will not say which field it was; `Duplicate external id specified` is the same key
-    twice in one request.
-    """
-    if message.lower().startswith("duplicate external id specified"):
-        return True
-    named = DUPLICATED_FIELD.search(message)
-    return named is not None and named[1].casefold() in {key_field.casefold(), "<unknown>"}
-
-
-def locked(code: str, means: str) -> tuple[Row, Row]:
-    """A trigger, flow or process that failed: because of a lock, or for a reason of its own."""
+def in_triggers(code: str, means: str) -> tuple[Row, Row, Row]:
+    """A trigger, flow or process that failed: because of a lock, of a governor limit, or for a reason of its own."""
     return (
         again(
             code,
             Reason.ROW_LOCKED,
-            f"{means} met a locked record, or took too much CPU time",
+            f"{means} met a locked record: the request is divided at once",
             STATUS,
-            "UNABLE_TO_LOCK_ROW, CPU time limit …",
+            "UNABLE_TO_LOCK_ROW …",
             lambda message, _: BUSY.search(message) is not None,
+        ),
+        again(
+            code,
+            Reason.TRIGGER_LIMIT,
+            f"{means} met a governor limit: the request is divided at once, and a record that fails alone is a dead letter",
+            STATUS,
+            "System.LimitException, System.AsyncException, 10 chunks …",
+            lambda message, _: LIMIT.search(message) is not None,
         ),
         refused(code, Reason.VALIDATION, f"{means} of the org failed"),
     )
@@ -93,16 +95,24 @@ RECORD_ERRORS: tuple[Row, ...] = (
         "somebody else has just created our key: the next try updates it",
         UPSERT,
         "… of the key itself",
-        _lost_race,
+        of_the_key,
+    ),
+    again(
+        "DUPLICATE_VALUE",
+        Reason.RACE,
+        "perhaps the same: sent once more at once, and refused for good when that changes nothing",
+        UPSERT,
+        "<unknown>, no field, another language",
+        unclear,
     ),
     refused(
         "DUPLICATE_VALUE", Reason.DUPLICATE_RECORD, "another record holds a value that must be unique; its Id is told"
     ),
-    *locked("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "a trigger or flow"),
-    *locked("CANNOT_EXECUTE_FLOW_TRIGGER", "a flow or process"),
-    *locked("FLOW_EXCEPTION", "a flow"),
-    *locked("APEX_ERROR", "Apex code"),
-    *locked("CUSTOM_APEX_ERROR", "Apex code"),
+    *in_triggers("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "a trigger or flow"),
+    *in_triggers("CANNOT_EXECUTE_FLOW_TRIGGER", "a flow or process"),
+    *in_triggers("FLOW_EXCEPTION", "a flow"),
+    *in_triggers("APEX_ERROR", "Apex code"),
+    *in_triggers("CUSTOM_APEX_ERROR", "Apex code"),
     refused("REQUIRED_FIELD_MISSING", Reason.FIELD_REQUIRED, "the record lacks a field that the org wants"),
     refused("MISSING_ARGUMENT", Reason.FIELD_REQUIRED, "the record lacks its key"),
     refused(

@@ -6,15 +6,18 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from connector.crm.salesforce import decode
+from connector.crm.salesforce import decode, trigger_limits
 from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.detours import Astray, Detours
+from connector.crm.salesforce.duplicate_values import is_unclear
+from connector.crm.salesforce.duplicate_values import settled as settled_duplicate
 from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.errors import missing_column
+from connector.crm.salesforce.errors import custom_names, missing_column
 from connector.crm.salesforce.kin import Kin
 from connector.crm.salesforce.parcels import COLLECTIONS, Item, Parcel, Shipment, pack, ship, split
 from connector.crm.salesforce.poison import IN_A_ROW, Hunt
 from connector.crm.salesforce.presence import Surprises
+from connector.crm.salesforce.trigger_limits import TransactionSizes
 from connector.model.exchange import Exchange, HttpCall, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
@@ -42,6 +45,7 @@ class Sending:
         *,
         detours: Detours,
         hunt: Hunt,
+        sizes: TransactionSizes,
     ) -> None:
         self._api = api
         self._kin = kin
@@ -54,6 +58,10 @@ class Sending:
         self._astray: dict[int, Astray] = {}  # for which a way around is to be found
         self._went_astray: set[int] = set()
         self._hunt = hunt
+        self._sizes = sizes
+        self._divided: set[int] = set()  # records whose request was divided for a limit of a trigger
+        self._waiting: dict[str, Retry] = {}  # objects of which no more is sent in this batch
+        self._fruitless = 0  # such requests since a record went through
         self._refused = 0  # requests in a row, with a code that may concern the whole org
         self.surprises = Surprises()
         self.stopped: Retry | Rejected | None = None  # Salesforce cannot be worked with now
@@ -71,6 +79,7 @@ class Sending:
                 self._queue.extend(ship(pack(again), self._room))
                 continue
             shipment = self._without_orphans(self._queue.popleft())
+            shipment = self._sizes.fit(shipment)
             if len(shipment) > self._room:
                 self._first(ship(shipment, self._room))
             elif shipment:
@@ -84,6 +93,8 @@ class Sending:
         again: list[Item] = []
         for place, one in astray.items():
             way = ways.get(place, one.outcome)
+            if isinstance(way, Retry) and way.reason is Reason.TRIGGER_LIMIT:
+                way = trigger_limits.alone(way)  # the way around was a request of its own
             if isinstance(way, Item):
                 again.append(way)
             else:
@@ -114,7 +125,7 @@ class Sending:
                 # Alone it goes and inside a composite it does not: the org refuses the way, not the records.
                 self.composite = Composite.REFUSED
             self._answered()
-            self._settle_all(shipment[0], results)
+            self._first(ship(self._settle_results(shipment[0], results, alone=True), self._room))
         else:
             parts = decode.subanswers(whole, len(shipment))
             if isinstance(parts, Failed):
@@ -139,7 +150,7 @@ class Sending:
         for parcel, result in zip(shipment, results, strict=True):
             if not isinstance(result, Failed):
                 self._answered()
-                self._settle_all(parcel, result)
+                first += self._settle_results(parcel, result, alone=False)
             elif self._room == 1 and result.no_such_path and parcel.upserted:
                 first.append(parcel)
             elif self._one_may_be_guilty(result, [parcel]):
@@ -168,6 +179,34 @@ class Sending:
             self._refused += 1
         return self._refused <= IN_A_ROW
 
+    def _settle_results(self, parcel: Parcel, results: Sequence[Outcome], *, alone: bool) -> list[Parcel]:
+        """Settle them, but for those that were too many for a trigger: these are sent again in smaller requests, which are given.
+
+        `alone`: nothing else was in the request.
+        """
+        crowded: list[tuple[Item, Retry]] = []
+        for item, outcome in zip(parcel.items, results, strict=True):
+            if not trigger_limits.too_many(outcome):
+                self._settle(item, outcome)
+            elif alone and len(parcel.items) == 1:
+                self._fruitless += 1
+                self._settle(item, trigger_limits.alone(outcome))
+            elif isinstance(outcome, Retry):
+                crowded.append((item, outcome))
+        if not crowded:
+            if any(isinstance(outcome, Delivered) for outcome in results):
+                self._fruitless = 0
+                self._sizes.taken(parcel.items)
+            return []
+        self._fruitless += 1
+        if self._fruitless > trigger_limits.FRUITLESS:
+            for item, outcome in crowded:
+                self._waiting[item.object] = outcome
+                self._settle(item, outcome)
+            return []
+        self._divided.update(item.index for item, _ in crowded)
+        return trigger_limits.divided(crowded, self._sizes)
+
     def _answered(self) -> None:
         self._refused = 0
         self._hunt.answered()
@@ -175,12 +214,18 @@ class Sending:
     def _isolate(self, parcels: Shipment, failed: Failed) -> list[Shipment]:
         """One record has spoiled these: settle it where it is known, and divide the rest until it is."""
         column = missing_column(failed.message)
-        guilty = [item for parcel in parcels for item in parcel.items if column and item.uses(*column)]
+        names = custom_names(failed.message) if column is None and failed.code == "INVALID_FIELD" else frozenset()
+        guilty = [
+            item
+            for parcel in parcels
+            for item in parcel.items
+            if (item.uses(*column) if column else names and item.writes(names))
+        ]
         if guilty:
             for item in guilty:
                 self._settle(item, failed.outcome)
-            names = {item.index for item in guilty}
-            rest = [[item for item in parcel.items if item.index not in names] for parcel in parcels]
+            settled = {item.index for item in guilty}
+            rest = [[item for item in parcel.items if item.index not in settled] for parcel in parcels]
             return ship([Parcel(items) for items in rest if items], self._room)
         if len(parcels) > 1:
             middle = len(parcels) // 2
@@ -213,7 +258,7 @@ class Sending:
             for item in parcel.items:
                 if self.surprises.orphaned(item.index, self._kin.before[item.index]):
                     continue
-                fate = self._fate(item)
+                fate = self._fate(item) or self._waiting.get(item.object)
                 if fate is None:
                     items.append(item)
                 else:
@@ -239,8 +284,13 @@ class Sending:
             self._settle(item, outcome)
 
     def _settle(self, item: Item, outcome: Outcome) -> None:
-        if isinstance(outcome, Delivered) and (item.left_out or item.insert):
-            outcome = replace(outcome, left_out=item.left_out, created=outcome.created or item.insert)
+        if isinstance(outcome, Delivered) and (item.left_out or item.insert or item.index in self._divided):
+            outcome = replace(
+                outcome,
+                left_out=item.left_out,
+                created=outcome.created or item.insert,
+                divided=item.index in self._divided,
+            )
         if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
             if self.surprises.orphaned(item.index, self._kin.before[item.index], missing=True):
                 return
@@ -251,6 +301,8 @@ class Sending:
                 return
             outcome = fate or outcome
         again = item.index in self._went_astray
+        if again and isinstance(outcome, Retry) and is_unclear(outcome, item.key_field):
+            outcome = settled_duplicate(outcome)
         if isinstance(outcome, Retry | Rejected) and self._detours.know(outcome, item, again=again):
             self._went_astray.add(item.index)
             self._astray[item.index] = Astray(item=item, outcome=outcome)

@@ -16,6 +16,7 @@ from connector.crm.salesforce.poison import Suspects
 from connector.crm.salesforce.presence import Keys, Stance
 from connector.crm.salesforce.sending import Composite, Sending
 from connector.crm.salesforce.survivors import Survivor
+from connector.crm.salesforce.trigger_limits import TransactionSizes
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -54,6 +55,7 @@ class SalesforceSink:
         self._duplicates = {entry.casefold(): policy for entry, policy in (duplicates or {}).items()}
         self._recreate = recreate
         self._suspects = Suspects()
+        self._sizes = TransactionSizes()
         self._fields = OrgFields(api)
         self._keys = Keys(api, self._fields, inserts=recreate)
 
@@ -99,7 +101,7 @@ class SalesforceSink:
             fields=self._fields,
         )
         hunt = self._suspects.hunt()
-        sending = Sending(self._api, family, outcomes, self._composite, detours=detours, hunt=hunt)
+        sending = Sending(self._api, family, outcomes, self._composite, detours=detours, hunt=hunt, sizes=self._sizes)
         yield from self._send(batch, stances, sending, detours)
         surprises = sending.take_surprises()
         if sending.stopped is not None:
@@ -108,6 +110,7 @@ class SalesforceSink:
             yield from self._send(batch, batch.second_thoughts(surprises), sending, detours)
         self._suspects.end(hunt, outcomes, writes)
         self._composite = sending.composite
+        self._sizes.end()
         yield from matching.conclude(outcomes, self.write)
         return [outcomes[index] for index in range(len(tasks))]
 

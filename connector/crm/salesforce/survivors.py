@@ -10,6 +10,7 @@ from typing import Any
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.decode import Failed, value_of
 from connector.crm.salesforce.encode import Api, identifier, literal
+from connector.crm.salesforce.record_ids import comparable
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD
 from connector.model.outcome import Retry
@@ -17,7 +18,6 @@ from connector.model.outcome import Retry
 IDS = 200  # of one query
 QUERIES = 5  # of one composite
 GENERATIONS = 10  # merges of merges that are followed
-ID_LENGTH = 15  # characters that tell two records apart; the last three of an 18-character Id are a checksum
 DELETED = "IsDeleted"
 MASTER = "MasterRecordId"
 # The objects that can be merged, by the beginning of their Ids.
@@ -39,11 +39,6 @@ class Survivor:
 def mergeable(object_name: str) -> bool:
     """Whether records of the object can be merged."""
     return object_name.casefold() in MERGEABLE.values()
-
-
-def comparable(record_id: str) -> str:
-    """An Id in the form that tells records apart."""
-    return record_id[:ID_LENGTH]
 
 
 def soql(object_name: str, columns: Iterable[str], where: str, values: Iterable[str]) -> str:

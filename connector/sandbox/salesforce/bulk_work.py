@@ -8,7 +8,7 @@ from typing import Any
 from connector.sandbox.salesforce.bulk_jobs import ENDED, Job, JobState
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author, Record
-from connector.sandbox.salesforce.faults import Faults, hits
+from connector.sandbox.salesforce.faults import Faults, hits, limits
 from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRefusedError
 from connector.sandbox.salesforce.values import as_moment
 from connector.sandbox.salesforce.writing import Outcome, Writer
@@ -89,6 +89,7 @@ class Workers:
             time=now,
             stamp=as_moment(now),
             locked=hits(self._faults.strike_job("job_row_lock")),
+            limits=(*self._database.triggers.limits, *limits(self._faults.strike_job("limit"))),
         )
         for number, record, outcome in zip(numbers, records, self._written(job, records, author), strict=True):
             if outcome.refusal is None:

@@ -1,8 +1,8 @@
 """A record on its way in: read from JSON, checked as far as it can be checked without looking at the other records."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
 from connector.sandbox.salesforce.refusals import (
@@ -18,6 +18,13 @@ Record = Mapping[str, Any]
 SILENT = frozenset({"attributes"})
 
 
+class Limit(Protocol):
+    """Something that refuses a transaction as a whole."""
+
+    def check(self, known: SObject, drafts: Sequence["Draft"]) -> None:
+        """Refuse these drafts, if they are too many together."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Author:
     """Who writes and when, and what is wrong with the org just now.
@@ -25,7 +32,7 @@ class Author:
     `stamp` is the SystemModstamp in the API's form, `time` the clock's seconds. `locked` tells which records another
     transaction holds; `spoiling` tells which make the JSON reader give up, `overtaken` which somebody else creates just
     before, and `refused` how a record is refused for a reason that a test has chosen. With `allow_save` duplicates are saved
-    that a rule only warns of.
+    that a rule only warns of. `limits` are what the org's triggers bear.
     """
 
     user: str
@@ -36,6 +43,7 @@ class Author:
     overtaken: Callable[[Record], bool] | None = None
     refused: Callable[[SObject, Record], RecordRefusedError | None] | None = None
     allow_save: bool = False
+    limits: tuple["Limit", ...] = ()
 
 
 @dataclass(slots=True)

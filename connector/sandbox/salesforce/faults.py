@@ -8,6 +8,8 @@ from typing import Any
 
 from connector.sandbox.salesforce.drafts import Record
 from connector.sandbox.salesforce.fields import SObject
+from connector.sandbox.salesforce.governor import CODE as CANNOT_SAVE
+from connector.sandbox.salesforce.governor import QUERIES, GovernorLimit
 from connector.sandbox.salesforce.refusals import RecordRefusedError
 
 # Each of these ends the request in its own way, so one request meets at most one of them.
@@ -36,13 +38,14 @@ STATES = frozenset(
         "job_row_lock",
         "refuse",
         "redirect",
+        "limit",
     }
 )
 # These strike the work of bulk jobs, piece by piece, and no request.
 IN_JOBS = frozenset({"job_held", "job_fails", "job_row_lock"})
 NAMES = ENDINGS | STATES | IN_JOBS | {"row_lock", "slow", "held_answer", "login_refused"}
 # `held_answer`: the answer is made, and on its way until the fault is cleared.
-ONLY_WRITES = frozenset({"row_lock", "bad_record", "overtaken", "late_commit", "dropped"})
+ONLY_WRITES = frozenset({"row_lock", "bad_record", "overtaken", "late_commit", "dropped", "limit"})
 FIELDS = frozenset(
     {
         "fault",
@@ -79,7 +82,8 @@ class Fault:
     `refuse` answers with any `code` and `message`: the whole request where it has a `status` (of 400 and more), else the records;
     with an `object` only requests or records of that object. `redirect` sends every call to another address (`to`), with
     `status` 301, 302, 303, 307 or 308; sign-ins name that address, unless `sign_in` is "old" (the one that was asked) or "moved"
-    (the sign-in is sent elsewhere too).
+    (the sign-in is sent elsewhere too). With `limit` a transaction with more than so many `records` (of an `object`) is refused by the
+    org's triggers, each record with `code` and `message`.
     """
 
     name: str
@@ -121,6 +125,7 @@ class Fault:
             "records": self.records,
             "only": self.only,
             **({"status": self.status, "code": self.code, "object": self.object} if self.name == "refuse" else {}),
+            **({"code": self.code, "object": self.object} if self.name == "limit" else {}),
             **({"status": self.status, "to": self.to, "sign_in": self.sign_in} if self.name == "redirect" else {}),
             "fired": self.fired,
         }
@@ -146,13 +151,7 @@ def read_fault(document: Any) -> Fault:
     seconds = document.get("seconds", 1.0)
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds < 0:
         raise FaultError("seconds must be a number, 0 or more.")
-    records = document.get("records", 1.0)
-    if isinstance(records, list):
-        records = tuple(str(key).casefold() for key in records)
-    elif isinstance(records, bool) or not isinstance(records, int | float) or not 0 < records <= 1:
-        raise FaultError("records must be a list of keys, or a fraction above 0 and up to 1.")
-    if name == "bad_record" and not isinstance(records, tuple):
-        raise FaultError('bad_record needs the keys of the records that spoil a request: "records": ["k1"].')
+    records = _read_records(name, document)
     only = document.get("only", "writes" if name in ONLY_WRITES else "any")
     if only not in {"any", "reads", "writes"}:
         raise FaultError("only must be any, reads or writes.")
@@ -169,8 +168,23 @@ def read_fault(document: Any) -> Fault:
     )
 
 
+def _read_records(name: str, document: Mapping[str, Any]) -> float | tuple[str, ...]:
+    records = document.get("records", 50 if name == "limit" else 1.0)
+    if name == "limit":
+        if isinstance(records, bool) or not isinstance(records, int) or records < 0:
+            raise FaultError('limit needs how many records a transaction may have: "records": 50.')
+        return records
+    if isinstance(records, list):
+        return tuple(str(key).casefold() for key in records)
+    if isinstance(records, bool) or not isinstance(records, int | float) or not 0 < records <= 1:
+        raise FaultError("records must be a list of keys, or a fraction above 0 and up to 1.")
+    if name == "bad_record":
+        raise FaultError('bad_record needs the keys of the records that spoil a request: "records": ["k1"].')
+    return records
+
+
 def _read_chosen(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """What belongs to `refuse` and `redirect` alone."""
+    """What belongs to `refuse`, `limit` and `redirect` alone."""
     given = {key: document[key] for key in ("status", "code", "message", "object", "to", "sign_in") if key in document}
     status = given.get("status")
     if name == "redirect":
@@ -179,6 +193,11 @@ def _read_chosen(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
             raise FaultError('redirect needs the address that it leads to, "to": "http://…", and a status such as 301.')
         if given.get("sign_in", "new") not in {"new", "old", "moved"}:
             raise FaultError("sign_in must be new, old or moved.")
+    elif name == "limit":
+        given.setdefault("code", CANNOT_SAVE)
+        given.setdefault("message", QUERIES)
+        if not CODE.fullmatch(str(given["code"])) or {"status", "to", "sign_in"} & given.keys():
+            raise FaultError("limit has records, message, and perhaps a code and an object.")
     elif name == "refuse":
         if status is not None and (not isinstance(status, int) or not 400 <= status < 600):  # noqa: PLR2004 - HTTP.
             raise FaultError("status must be one of 400 and more; without it records are refused, and not the request.")
@@ -186,7 +205,7 @@ def _read_chosen(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(code, str) or (not CODE.fullmatch(code) and (code or status is None)):
             raise FaultError('code must be one of Salesforce, such as "code": "ORG_LOCKED".')
     elif given:
-        raise FaultError(f"{', '.join(sorted(given))}: only refuse and redirect have these.")
+        raise FaultError(f"{', '.join(sorted(given))}: only refuse, limit and redirect have these.")
     return given
 
 
@@ -298,6 +317,14 @@ def refusals(fault: Fault | None) -> Callable[[SObject, Record], RecordRefusedEr
         return RecordRefusedError(fault.code, fault.message)
 
     return refusal
+
+
+def limits(fault: Fault | None) -> tuple[GovernorLimit, ...]:
+    """The governor limit of a `limit` fault."""
+    if fault is None or not isinstance(fault.records, int | float):
+        return ()
+    objects = frozenset({fault.object} if fault.object else ())
+    return (GovernorLimit(records=int(fault.records), code=fault.code, message=fault.message, objects=objects),)
 
 
 def _by_key(keys: Sequence[str]) -> Callable[[Record], bool]:

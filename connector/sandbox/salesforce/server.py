@@ -17,7 +17,7 @@ from connector.sandbox.salesforce.control import Control, refusing
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.exchange import DATA, Answer, Call
-from connector.sandbox.salesforce.faults import Fault, Faults, hits, refusals
+from connector.sandbox.salesforce.faults import Fault, Faults, hits, limits, refusals
 from connector.sandbox.salesforce.login import LoginRefusedError, Sessions
 from connector.sandbox.salesforce.metadata import Metadata
 from connector.sandbox.salesforce.outbound import Outbound
@@ -238,6 +238,7 @@ class Server:
             spoiling=hits(struck.get("bad_record")),
             overtaken=hits(struck.get("overtaken")),
             refused=refusals(struck.get("refuse")),
+            limits=(*self._database.triggers.limits, *limits(struck.get("limit"))),
         )
 
     def _rendered(self, answer: Answer) -> web.Response:

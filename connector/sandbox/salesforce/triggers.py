@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from connector.sandbox.salesforce.drafts import Author, Draft, Record
+from connector.sandbox.salesforce.drafts import Author, Draft, Limit, Record
 from connector.sandbox.salesforce.fields import Field, SObject
 from connector.sandbox.salesforce.refusals import RecordRefusedError
 from connector.sandbox.salesforce.schema import Schema
@@ -57,6 +57,7 @@ class Triggers:
 
     checks: Mapping[str, Check] = field(default_factory=dict)
     afters: Mapping[str, After] = field(default_factory=dict)
+    limits: tuple[Limit, ...] = ()
 
     def check(self, database: Records, known: SObject, drafts: Sequence[Draft]) -> None:
         """Refuse the drafts that the org's code refuses."""

@@ -151,6 +151,8 @@ class Writer:
         self._refuse_incomplete(known, drafts)
         self._refuse_by_rule(known, drafts)
         self._triggers.check(self._database, known, drafts)
+        for limit in author.limits:
+            limit.check(known, drafts)
         if known.name == "Lead":
             check_converted(self._database, drafts)
         if known.name == "CampaignMember":

@@ -1,0 +1,60 @@
+"""DUPLICATE_VALUE: which field of which record holds the value already, by texts that Salesforce writes in the user's language.
+
+In English it names pairs: `duplicate value found: A__c duplicates value on record with id: 003…, B__c duplicates value …`. The
+field is `<unknown>` where Salesforce will not say (the other record is hidden, or a trigger writes it), and some texts name none.
+Field names and Ids stand in every language; where neither tells, the record is sent once more: an upsert of a key that somebody
+has just created finds its record then.
+
+Source: Object Reference, "StatusCode" (DUPLICATE_VALUE).
+"""
+
+import re
+
+from connector.crm.salesforce.record_ids import in_full, last_in
+from connector.model.outcome import Outcome, Reason, Rejected, Retry
+
+CODE = "DUPLICATE_VALUE"
+PAIR = re.compile(r"(\S+) duplicates value(?: on record(?: with id: ([0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?\b)?)?)?")
+UNNAMED = "<unknown>"
+# The same key twice in one request.
+REPEATED = "duplicate external id specified"
+# English texts that tell of another record without naming field or Id.
+MEMBER = "already a campaign member"
+
+
+def of_the_key(message: str, key_field: str) -> bool:
+    """Whether the text names the external ID of the upsert: somebody else has created our key meanwhile."""
+    folded = message.casefold()
+    return REPEATED in folded or (
+        bool(key_field) and re.search(rf"\b{re.escape(key_field.casefold())}\b", folded) is not None
+    )
+
+
+def unclear(message: str, key_field: str) -> bool:
+    """Whether the text leaves open if it is our key that is taken."""
+    if not key_field or of_the_key(message, key_field) or MEMBER in message.casefold():
+        return False
+    fields = [field for field, _ in PAIR.findall(message)]
+    return not fields or UNNAMED in fields or "found:" in fields
+
+
+def holder(message: str, key_field: str, object_name: str) -> str | None:
+    """The Id, in full, of the record that has this external ID, from the words with which a new record was refused."""
+    if not key_field or not of_the_key(message, key_field):
+        return None
+    pairs = PAIR.findall(message)
+    named = [record_id for field, record_id in pairs if field.casefold() == key_field.casefold()]
+    if pairs:
+        return in_full(named[0]) if named and named[0] else None
+    return last_in(message, object_name)
+
+
+def is_unclear(outcome: Outcome, key_field: str | None) -> bool:
+    """Whether a record was refused with such a text."""
+    return isinstance(outcome, Retry) and outcome.code == CODE and unclear(outcome.detail, key_field or "")
+
+
+def settled(outcome: Retry) -> Rejected:
+    """What follows when sending it once more has changed nothing: another record holds the value."""
+    detail = f"{outcome.detail} (sent twice; the integration user may not see the other record)"
+    return Rejected(reason=Reason.DUPLICATE_RECORD, detail=detail, code=outcome.code)

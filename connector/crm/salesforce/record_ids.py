@@ -1,0 +1,48 @@
+"""Salesforce's record Ids: 15 characters, or 18 with a checksum that tells capitals from small letters; both name one record.
+
+Source: Salesforce Help, "How to convert a 15-character Id to an 18-character Id".
+"""
+
+import re
+
+SHORT = 15  # characters that tell two records apart; the last three of an 18-character Id are a checksum
+CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+# In a sentence of any language. The first three characters are the object's key prefix: custom objects have an `a` and a digit
+# or letter, standard ones begin with a digit, so that no word is taken for an Id.
+IN_TEXT = re.compile(r"(?<![0-9A-Za-z])(?=[0-9]|a[0-9])[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?(?![0-9A-Za-z])")
+# The key prefixes of the standard objects that are written most; those of custom objects begin with an `a`.
+PREFIXES = {
+    "account": "001",
+    "contact": "003",
+    "opportunity": "006",
+    "lead": "00Q",
+    "task": "00T",
+    "event": "00U",
+    "campaignmember": "00v",
+    "case": "500",
+    "campaign": "701",
+}
+
+
+def comparable(record_id: str) -> str:
+    """An Id in the form that tells records apart."""
+    return record_id[:SHORT]
+
+
+def in_full(record_id: str) -> str:
+    """The 18 characters of an Id of either length."""
+    if len(record_id) != SHORT:
+        return record_id
+    checks = ""
+    for start in range(0, SHORT, 5):
+        capitals = [1 << place for place in range(5) if "A" <= record_id[start + place] <= "Z"]
+        checks += CHECKSUM[sum(capitals)]
+    return record_id + checks
+
+
+def last_in(text: str, object_name: str) -> str | None:
+    """The last Id in a text that may be one of this object, in full; None where there is none."""
+    name = object_name.casefold()
+    prefix = PREFIXES.get(name, "a" if name.endswith("__c") else "")
+    found = [one for one in IN_TEXT.findall(text) if one.startswith(prefix)]
+    return in_full(found[-1]) if found else None

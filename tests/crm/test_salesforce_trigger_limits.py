@@ -1,0 +1,116 @@
+"""Triggers that take fewer records at once than a request holds: the request is divided at once, and alone they are final."""
+
+import pytest
+from crm.salesforce_writes import contact, deliver, event, reasons, sink
+from msgspec.structs import replace
+
+from connector.crm.salesforce.errors import judge
+from connector.crm.salesforce.parcels import Item, Parcel
+from connector.crm.salesforce.trigger_limits import TransactionSizes
+from connector.model.outcome import Delivered, Reason, Rejected, Retry
+
+CODE = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"
+QUERIES = "npsp.TDTM_Contact: System.LimitException: npsp:Too many SOQL queries: 101"
+LIMITS = [
+    QUERIES,
+    "npsp.TDTM_Contact: System.LimitException: npsp:Too many query rows: 50001",
+    "System.LimitException: npsp:Too many DML statements: 151",
+    "T: execution of AfterInsert caused by: System.LimitException: Apex heap size too large: 6291457",
+    "T: execution of AfterUpdate caused by: System.LimitException: Apex CPU time limit exceeded",
+    "T: System.LimitException: Délai CPU Apex dépassé",
+    "hed.TDTM_Contact: System.TypeException: Cannot have more than 10 chunks in a single operation",
+    "boomtownapp.AccountTrigger: System.AsyncException: Database.executeBatch: batch apex job enqueue failed.",
+]
+
+
+@pytest.mark.parametrize("message", LIMITS)
+@pytest.mark.parametrize("code", [CODE, "CANNOT_EXECUTE_FLOW_TRIGGER", "FLOW_EXCEPTION", "APEX_ERROR"])
+def test_limits_are_told_by_the_name_of_the_exception_whatever_the_language(code, message):
+    assert judge(code, message).reason is Reason.TRIGGER_LIMIT
+
+
+async def test_a_request_that_is_too_large_for_a_trigger_is_divided_at_once_until_all_of_it_is_through(org):
+    await org.fault("limit", records=50, message=QUERIES)
+    outcomes = await deliver(org, *(contact(f"k{n}") for n in range(300)))
+    assert all(isinstance(outcome, Delivered) for outcome in outcomes)
+    assert len(await org.records("Contact")) == 300
+    assert len([call for call in org.sent if "composite" in call.path]) <= 6
+
+
+async def test_what_was_learnt_holds_for_the_next_batch_and_eases_when_the_org_takes_more(org):
+    await org.fault("limit", records=50)
+    crm = sink()
+    await deliver(org, *(contact(f"k{n}") for n in range(300)), by=crm)
+    org.sent.clear()
+    outcomes = await deliver(org, *(contact(f"k{n}", FirstName="B") for n in range(250)), by=crm)
+    assert all(isinstance(one, Delivered) and not one.divided for one in outcomes[:50])
+    assert len([call for call in org.sent if "composite" in call.path]) <= 3
+    await org.control("DELETE", "faults")
+    for turn in range(30):
+        await deliver(org, *(contact(f"k{n}", FirstName=f"C{turn}") for n in range(200)), by=crm)
+    org.sent.clear()
+    await deliver(org, *(contact(f"k{n}", FirstName="D") for n in range(200)), by=crm)
+    (call,) = org.sent
+    assert "/composite/sobjects/" in call.path
+
+
+async def test_a_record_that_fails_alone_is_final_and_says_which_trigger_of_which_package(org):
+    await org.fault("limit", records=0, object="Contact", message=QUERIES)
+    (outcome,) = await deliver(org, contact("k"))
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reason, outcome.code) == (Reason.TRIGGER_LIMIT, CODE)
+    assert outcome.detail.startswith("TDTM_Contact of the package npsp meets a limit with this record alone: ")
+
+
+async def test_the_divided_are_told_from_the_others_so_that_the_pace_slows_down(org):
+    await org.fault("limit", records=50, object="Contact")
+    outcomes = await deliver(org, *(contact(f"k{n}") for n in range(60)), event("e"))
+    assert [one.divided for one in outcomes] == [True] * 60 + [False]
+
+
+async def test_children_wait_for_parents_that_are_sent_in_smaller_requests(org):
+    await org.fault("limit", records=20, object="Contact")
+    writes = [contact(f"k{n}") for n in range(100)] + [event(f"e{n}", f"k{n}") for n in range(100)]
+    assert reasons(await deliver(org, *writes)) == [None] * 200
+    assert all(one["Contact__c"] for one in await org.records("SMS_Event__c"))
+
+
+async def test_where_nothing_goes_through_the_rest_of_a_batch_waits_and_spends_no_attempt(org):
+    await org.fault("limit", records=0, object="Contact")
+    outcomes = await deliver(org, *(contact(f"k{n}") for n in range(1000)))
+    told = set(reasons(outcomes))
+    assert told == {Reason.TRIGGER_LIMIT}
+    assert any(isinstance(one, Retry) for one in outcomes)
+    assert any(isinstance(one, Rejected) for one in outcomes)
+    assert len(org.sent) < 90
+
+
+async def test_a_flow_that_meets_a_lock_is_divided_from_the_others_and_repeated_by_itself(org):
+    await org.fault("limit", records=1, code="CANNOT_EXECUTE_FLOW_TRIGGER", message="UNABLE_TO_LOCK_ROW: verrouillé")
+    assert reasons(await deliver(org, *(contact(f"k{n}") for n in range(4)))) == [None] * 4
+    await org.control("DELETE", "faults")
+    await org.fault("limit", records=0, code="CANNOT_EXECUTE_FLOW_TRIGGER", message="UNABLE_TO_LOCK_ROW: verrouillé")
+    outcomes = await deliver(org, contact("k0"), contact("k1"))
+    assert [(type(one), one.reason) for one in outcomes] == [(Retry, Reason.ROW_LOCKED)] * 2
+
+
+def items(count, name="Contact"):
+    one = Item(index=0, stage=0, object=name, key_field=None, fields={}, body=b"{}")
+    return [replace(one, index=number) for number in range(count)]
+
+
+def test_one_record_that_no_trigger_takes_does_not_make_all_requests_small():
+    sizes = TransactionSizes()
+    for count in (200, 100, 50, 25):
+        sizes.refused("Contact", count)
+        sizes.taken(items(count // 2))
+    sizes.taken(items(100))
+    assert sizes.of("Contact") == 100
+    assert sizes.of("Task") == 200
+
+
+def test_a_request_of_several_objects_is_cut_for_each():
+    sizes = TransactionSizes()
+    sizes.refused("Contact", 4)
+    (one, two, three) = sizes.fit([Parcel([*items(5), *items(9, "Task")])])
+    assert [len(each.items) for each in (one, two, three)] == [2, 2, 10]
