@@ -72,6 +72,11 @@ class Books:
         (n,) = self._connection.execute(f"SELECT sum(n) FROM event_totals WHERE state IN ({marks})", states).fetchone()
         return n
 
+    def cursor(self, feed: str) -> str | None:
+        """Where a feed is; None before its first page."""
+        row = self._connection.execute("SELECT value FROM cursors WHERE name = ?", (feed,)).fetchone()
+        return row[0] if row else None
+
 
 def deliver(config: Path, salesforce: str, number: int, what: str) -> tuple[float, float]:
     """Run the daemon until everything is delivered, and tell how it went. Returns events a second and MiB."""

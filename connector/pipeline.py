@@ -194,7 +194,7 @@ class Road:
         page = self._shown(watch, await watch.client.run(watch.feed.ask(cursor.position)))
         if page is not None and watch.poll is None:
             shown: Collection[str] | None = ()
-            if page.last:
+            if page.last or page.only_newer:
                 watch.opted_out_at = self._around.monotonic()
             elif (shown := await self._follow_opted_out(watch, cursor)) is None:
                 return None

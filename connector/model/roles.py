@@ -147,6 +147,7 @@ class Page(Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...] = ()
     position: str = ""  # opaque to all but the feed; given back at the next call
     last: bool = True  # nothing more for now
+    only_newer: bool = False  # of a round that does not look back: it is over soon
 
 
 LOOK = 200  # records that a feed is asked for by name at once: an address of 16 KB holds twice as many Ids

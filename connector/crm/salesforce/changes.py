@@ -23,25 +23,55 @@ MASTER = "MasterRecordId"
 # Object Reference: the objects whose records an administrator merges, and which tell where a merged one went.
 MERGEABLE = frozenset({"account", "contact", "lead"})
 PAGE = QUERY_BATCH  # rows: what Salesforce gives in one answer
+# Between two looks back that take more than a page: so many times as long as the last one took, between these limits.
+PAUSE_FACTOR = 3
+LEAST_PAUSE, MOST_PAUSE = timedelta(seconds=30), timedelta(minutes=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands in the order in which rows are read. Many rows may share one stamp, so that it takes the Id too."""
+
+    stamp: datetime
+    record_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Between:
-    """Between two rounds: the next one begins here, a little before the last one did."""
+    """Between two rounds.
 
-    since: datetime
+    The next one looks back: it begins a little before the last one that did. Where that took more than a page, the rounds read until
+    `again` only what is newer than the newest row; all times are Salesforce's.
+    """
+
+    since: datetime  # where the next look back begins
+    newest: Place | None = None  # the newest row that was read, where the last look back took more than a page
+    again: datetime | None = None  # when the feed looks back again
+    asked: datetime | None = None  # when the last round began
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether the next round reads again what was read lately."""
+        return self.newest is None or self.again is None or self.asked is None or self.asked >= self.again
+
+    @property
+    def begins(self) -> datetime:
+        """The stamp at which the next round begins."""
+        return self.since if self.newest is None or self.looks_back else self.newest.stamp
+
+    @property
+    def condition(self) -> str:
+        """What the next round reads, in SOQL."""
+        return f"{STAMP} >= {soql_time(self.since)}" if self.newest is None or self.looks_back else _behind(self.newest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Within:
-    """Within a round: the last row that was read, and when the round began by Salesforce's clock.
+    """Within a round: the last row that was read, when the round began by Salesforce's clock, and from where."""
 
-    Many rows may share one stamp, so that the stamp alone does not say where a page ended.
-    """
-
-    stamp: datetime
-    record_id: str
+    last: Place
     began: datetime
+    round: Between | None = None  # None: it reads everything
 
 
 Position = Between | Within | None  # None: everything
@@ -54,20 +84,47 @@ def read_position(text: str | None) -> Position:
     try:
         stored = orjson.loads(text)
         if "since" in stored:
-            return Between(since=moment(stored["since"]))
-        return Within(stamp=moment(stored["stamp"]), record_id=str(stored["id"]), began=moment(stored["began"]))
-    except (ValueError, KeyError, TypeError):
+            return _read_between(stored)
+        begun = stored.get("round")
+        return Within(
+            last=Place(moment(stored["stamp"]), str(stored["id"])),
+            began=moment(stored["began"]),
+            round=_read_between(begun) if begun else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _read_between(stored: Mapping[str, Any]) -> Between:
+    since, newest = moment(stored["since"]), stored.get("newest")
+    if newest is None:
+        return Between(since=since)
+    return Between(
+        since=since,
+        newest=Place(moment(newest["stamp"]), str(newest["id"])),
+        again=moment(stored["again"]),
+        asked=moment(stored["asked"]),
+    )
 
 
 def write_position(position: Between | Within) -> str:
     """A position to be stored."""
-    stored = (
-        {"since": soql_time(position.since)}
-        if isinstance(position, Between)
-        else {"stamp": soql_time(position.stamp), "id": position.record_id, "began": soql_time(position.began)}
-    )
-    return orjson.dumps(stored).decode()
+    return orjson.dumps(_stored(position)).decode()
+
+
+def _stored(position: Between | Within) -> dict[str, Any]:
+    if isinstance(position, Within):
+        begun = {} if position.round is None else {"round": _stored(position.round)}
+        return {**_stored_place(position.last), "began": soql_time(position.began), **begun}
+    stored: dict[str, Any] = {"since": soql_time(position.since)}
+    if position.newest is not None and position.again is not None and position.asked is not None:
+        stored |= {"newest": _stored_place(position.newest)}
+        stored |= {"again": soql_time(position.again), "asked": soql_time(position.asked)}
+    return stored
+
+
+def _stored_place(place: Place) -> dict[str, str]:
+    return {"stamp": soql_time(place.stamp), "id": place.record_id}
 
 
 def columns(object_name: str, fields: Sequence[str]) -> tuple[str, ...]:
@@ -99,27 +156,34 @@ class OptedOut:
 
 
 def question(object_name: str, fields: Sequence[str], position: Position, opted_out: OptedOut | None = None) -> str:
-    """The query for the next page after the position; at the beginning of a round also for what says "out" from further back.
+    """The query for the next page after the position; in a round also for what says "out" from further back.
 
     A transaction may end many minutes after its stamp: no opt-out is lost by that, and the query is still one.
     """
     where = ""
     if isinstance(position, Between):
-        since = f"{STAMP} >= {soql_time(position.since)}"
-        where = f" WHERE {since}"
+        where = f" WHERE {position.condition}"
         if opted_out is not None:
             first = soql_time(position.since - opted_out.look_back)
-            where = f" WHERE {STAMP} >= {first} AND ({opted_out.condition} OR {since})"
+            where = f" WHERE {STAMP} >= {first} AND ({opted_out.condition} OR {position.condition})"
     elif isinstance(position, Within):
-        stamp = soql_time(position.stamp)
-        where = f" WHERE ({STAMP} = {stamp} AND Id > {literal(position.record_id)}) OR {STAMP} > {stamp}"
+        where = f" WHERE {_behind(position.last)}"
+        begun = position.round
+        if opted_out is not None and begun is not None and position.last.stamp < begun.begins:
+            # Between there and here only what says "out" is read.
+            where = f" WHERE ({_behind(position.last)}) AND ({opted_out.condition} OR {begun.condition})"
     return f"{_select(object_name, fields)}{where} ORDER BY {STAMP}, Id LIMIT {PAGE}"
+
+
+def _behind(place: Place) -> str:
+    stamp = soql_time(place.stamp)
+    return f"({STAMP} = {stamp} AND Id > {literal(place.record_id)}) OR {STAMP} > {stamp}"
 
 
 def question_opted_out(object_name: str, fields: Sequence[str], position: Between | Within, opted_out: OptedOut) -> str:
     """The query for what says "out" and was modified shortly before the round or since, the latest first."""
-    began = position.since if isinstance(position, Between) else position.began
-    first = soql_time(began - opted_out.look_back)
+    begun = position.round or Between(since=position.began) if isinstance(position, Within) else position
+    first = soql_time(begun.since - opted_out.look_back)
     where = f"{opted_out.condition} AND {STAMP} >= {first}"
     return f"{_select(object_name, fields)} WHERE {where} ORDER BY {STAMP} DESC, Id LIMIT {PAGE}"
 
@@ -156,18 +220,36 @@ def row(record: Mapping[str, Any], fields: Sequence[str], own_user: str | None =
     )
 
 
-def after(last: Row, began: datetime) -> Within:
-    """The position behind this row."""
-    return Within(stamp=last.stamp, record_id=last.record_id, began=began)
+def after(start: Position, last: Row, began: datetime) -> Within:
+    """The position behind this row, of a page that was asked for at `start`."""
+    begun = start.round if isinstance(start, Within) else start
+    return Within(last=Place(last.stamp, last.record_id), began=began, round=begun)
 
 
-def next_round(began: datetime, overlap: timedelta) -> Between:
-    """Where the round after this one begins.
+def next_round(
+    start: Position, rows: Sequence[Row], *, began: datetime, ended: datetime, overlap: timedelta
+) -> Between:
+    """Where the round after this one begins, whose last page was asked for at `start` and brought these rows.
 
     Rows become visible when their transaction ends, later than their stamp: what was stamped shortly before the round
-    began is read again.
+    began is read again. Where that takes more than a page, as behind thousands of writes of ours, it is not done at each
+    round, so that reading again takes the lesser part of the feed's time and calls.
     """
-    return Between(since=began - overlap)
+    begun = start.round if isinstance(start, Within) else start
+    newest = [Place(rows[-1].stamp, rows[-1].record_id)] if rows else []
+    newest += [start.last] if isinstance(start, Within) else []
+    if begun is not None and not begun.looks_back:
+        newest += [begun.newest] if begun.newest else []
+        return Between(since=begun.since, newest=max(newest, key=_order), again=begun.again, asked=began)
+    since = began - overlap
+    if begun is None or not isinstance(start, Within):
+        return Between(since=since)
+    pause = min(max(PAUSE_FACTOR * (ended - began), LEAST_PAUSE), MOST_PAUSE)
+    return Between(since=since, newest=max(newest, key=_order), again=ended + pause, asked=began)
+
+
+def _order(place: Place) -> tuple[datetime, str]:
+    return place.stamp, place.record_id
 
 
 def moment(text: object) -> datetime:

@@ -67,16 +67,15 @@ class SalesforceFeed:
         if isinstance(found, Retry):
             return found
         rows, asked = found
-        began = start.began if isinstance(start, changes.Within) else asked
-        if began is None:
+        if asked is None:
             return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="an answer without a Date header")
+        began = start.began if isinstance(start, changes.Within) else asked
         if len(rows) < changes.PAGE:
-            return Page(
-                rows=rows,
-                position=changes.write_position(changes.next_round(began, self._overlap)),
-                last=True,
-            )
-        return Page(rows=rows, position=changes.write_position(changes.after(rows[-1], began)), last=False)
+            following = changes.next_round(start, rows, began=began, ended=asked, overlap=self._overlap)
+            return Page(rows=rows, position=changes.write_position(following), last=True)
+        only_newer = isinstance(start, changes.Between) and not start.looks_back
+        behind = changes.write_position(changes.after(start, rows[-1], began))
+        return Page(rows=rows, position=behind, last=False, only_newer=only_newer)
 
     def ask_opted_out(self, position: str) -> Exchange[Page | Retry]:
         """What says "out" and was modified shortly before the position or after it, the latest first; one API call."""
