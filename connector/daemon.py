@@ -94,6 +94,7 @@ async def open_house(
         )
         await house.take_up()
         stack.push_async_callback(house.leave)
+        stack.push_async_callback(house.open_reconciler().stop)
         for name, peer in peers.items():
             if peer.sink is not None:
                 house.open_outlet(name, peer.sink, needs(rules).get(name, ()))
@@ -112,11 +113,21 @@ async def open_house(
             store, deadline=settings.consent.deadline, tell=tell, now=clock.now, check_feeds=house.check_feeds
         )
         drift = Drift(loaded, house.crms, house.clients, rules=lambda: road.rules, tell=tell)
-        jobs = [
-            Job(name="retention", hour=3, minute=17, work=house.sweep),
-            Job(name="drift", hour=4, minute=41, work=drift.look),
-        ]
-        calendar = Calendar(jobs, timezone=settings.timezone, monotonic=clock.monotonic, tell=tell)
+        calendar = Calendar(
+            [
+                Job(name="retention", hour=3, minute=17, work=house.sweep),
+                Job(name="drift", hour=4, minute=41, work=drift.look),
+                Job(
+                    name="reconcile",
+                    hour=settings.reconcile.hour,
+                    minute=settings.reconcile.minute,
+                    work=house.reconciler.for_calendar,
+                ),
+            ],
+            timezone=settings.timezone,
+            monotonic=clock.monotonic,
+            tell=tell,
+        )
         calendar.start()
         stack.callback(calendar.stop)
         house.begin("writer", house.probe, idle=PROBE)
@@ -132,7 +143,7 @@ async def open_house(
             store, rules=lambda: road.rules, loaded=loaded, now=clock.now, outlets=house.outlets, watches=house.watches
         )
         admin = Admin(
-            {**control.commands(), "reload": house.reload_for_a_person},
+            {**control.commands(), "reload": house.reload_for_a_person, "reconcile": house.reconciler.for_a_person},
             token=write_token(store.path.with_name(TOKEN_FILE)),
             sick=house.sick,
             unready=house.unready,

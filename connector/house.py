@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from connector.adapters import Loaded, load_rules, read_schemas
+from connector.adapters import Loaded, load_rules, number_reader, read_schemas
 from connector.crm.crm import Crm, Needs, Watching
 from connector.delivery.alarms import OpenAlarms
 from connector.delivery.budget import Budget
@@ -21,6 +21,7 @@ from connector.model.roles import Sink
 from connector.pipeline import Road
 from connector.providers.provider import Provider
 from connector.steps.allowance import keep_counts
+from connector.steps.reconciling import Reconciler
 from connector.steps.stopping import try_stopped
 from connector.steps.trials import refuse_failing
 from connector.store.store import Store
@@ -60,6 +61,7 @@ class House:
         self.broken = asyncio.Event()  # the database cannot be trusted any more: the process must end
         self.store: Store
         self.road: Road
+        self.reconciler: Reconciler
         self.crms: Mapping[str, Crm] = {}
         self.clients: Mapping[str, Client] = {}
         self.budgets: Mapping[str, Budget] = {}  # of CRMs
@@ -78,6 +80,22 @@ class House:
         self.clients = {name: transport.client(one.credentials) for name, one in providers.items()} | {
             name: transport.client(crm.credentials, heard=self.budgets[name].heard) for name, crm in self.crms.items()
         }
+
+    def open_reconciler(self) -> Reconciler:
+        """Make what compares all records of the feeds with what is known of them."""
+        self.reconciler = Reconciler(
+            store=self.store,
+            watches=self.watches,
+            tell=self.tell,
+            now=self.clock.now,
+            monotonic=self.clock.monotonic,
+            wake=self.wake,
+            open_polls=self.road.open_polls,
+            numbers=number_reader(self.loaded),
+            most_people=self.loaded.settings.consent.people_per_poll,
+            nightly=self.loaded.settings.reconcile.enabled,
+        )
+        return self.reconciler
 
     def open_outlet(self, name: str, sink: Sink, needs: Sequence[Needs]) -> None:
         """Hold a sink; a CRM's learns beforehand what the mappings will need of it."""
@@ -162,6 +180,7 @@ class House:
         """Call a person for each feed that has not come to its end in time."""
         for watch in self.watches.values():
             watch.check(self.clock.monotonic(), self.tell)
+        self.reconciler.check()
 
     async def keep_counts(self) -> int:
         """Note the API calls that were made since the last time."""

@@ -83,7 +83,7 @@ class Road:
         self.stop_questions = StopQuestions(store)
         self._around = around
         self._tell = around.tell
-        self._open_polls: set[str] = set()
+        self.open_polls: set[str] = set()  # whose changes are not planned yet
         self._reused_ids: set[tuple[str, str]] = set()  # kinds of callbacks whose ids were found not to be unique
 
     async def receive(self, door: Door, client: Client, request: HttpRequest) -> HttpResponse:
@@ -194,12 +194,12 @@ class Road:
         page = self._shown(watch, await watch.client.run(watch.feed.ask(cursor.position)))
         if page is not None and watch.poll is None:
             shown: Collection[str] | None = ()
-            if page.last or page.only_newer:
+            if page.last:
                 watch.opted_out_at = self._around.monotonic()
             elif (shown := await self._follow_opted_out(watch, cursor)) is None:
                 return None
             watch.poll = uuid4().hex
-            self._open_polls.add(watch.poll)
+            self.open_polls.add(watch.poll)
             # They are newer than the page, which was asked for before them.
             page = replace(page, rows=tuple(row for row in page.rows if row.record_id not in shown)) if shown else page
         return page
@@ -247,7 +247,7 @@ class Road:
 
         Opt-outs are planned first, each behind what its own person has waiting.
         """
-        batch = self._planner.waiting(PLAN_BATCH, self._open_polls)
+        batch = self._planner.waiting(PLAN_BATCH, self.open_polls)
         if not batch:
             return 0
         planned, flooding = self._planner(batch, self.rules)
@@ -371,7 +371,7 @@ class Road:
     def _end_round(self, watch: Watch) -> None:
         """Let the planner have the round's changes: only now it is known how many commands they make."""
         if watch.poll is not None:
-            self._open_polls.discard(watch.poll)
+            self.open_polls.discard(watch.poll)
             watch.poll, watch.between = None, uuid4().hex
             self._around.wake("plan")
 

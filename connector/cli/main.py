@@ -20,6 +20,7 @@ COMMANDS = {
     "parked": ("parked", "See, release or discard what waits for a person."),
     "notes": ("notes", "See which fields events were delivered without."),
     "consents": ("consents", "See what is known of a person's consent; send old opt-outs."),
+    "reconcile": ("reconcile", "Compare all records of the CRM with what is known of them."),
     "replay": ("replay", "Let an event be planned once more."),
     "reload": ("reload", "Let the running daemon read the mappings again."),
     "keywords": ("keywords", "See, reserve and switch keywords at the provider."),

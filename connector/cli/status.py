@@ -67,6 +67,7 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
             [(one["feed"], ago(one["every_seconds"]), _feed(one)) for one in document["feeds"]],
         )
         _show_cures(paper, [(one["feed"], one["trouble"]) for one in document["feeds"]])
+        _show_reconciled(paper, document)
     _show_cares(paper, document)
     if document["events_with_notes"]:
         paper.line(f"{document['events_with_notes']} events went out without a field: see `connector notes list`")
@@ -139,6 +140,17 @@ def _fault(trouble: dict[str, Any]) -> str:
     code = f" ({trouble['code']})" if trouble["code"] else ""
     detail = f": {trouble['detail']}" if trouble["detail"] else ""
     return f"{trouble['reason']}{code} since {trouble['since']}, {ago(trouble['since_seconds'])} ago{detail}"
+
+
+def _show_reconciled(paper: Paper, document: dict[str, Any]) -> None:
+    """When all records of each feed were last compared with what is known of them."""
+    for feed, last in [(one["feed"], one["reconciled"]) for one in document["feeds"] if one["reconciled"]]:
+        since = ago(last["ended_seconds"])
+        if last["why"]:
+            paper.line(f"{feed} was not compared with all records {since} ago: {last['why']}", style="red")
+        else:
+            changes = f"{last['changes']} changes were found"
+            paper.line(f"{feed}: all {last['compared']} records were compared {since} ago, and {changes}")
 
 
 def _feed(one: dict[str, Any]) -> str:

@@ -189,6 +189,28 @@ class ConsentSettings(Strict):
         return self.max_commands_per_poll or self.max_people_per_poll
 
 
+TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["02:43"])]
+
+
+class ReconcileSettings(Strict):
+    """The nightly comparison of all records of each feed's object with what is known of them."""
+
+    enabled: bool = True
+    """Whether it runs every night; `connector reconcile` works anyway."""
+    at: TimeOfDay = "02:43"
+    """The time of day in `timezone`, such as 02:43."""
+
+    @property
+    def hour(self) -> int:
+        """Of the time of day."""
+        return int(self.at[:2])
+
+    @property
+    def minute(self) -> int:
+        """Of the time of day."""
+        return int(self.at[3:])
+
+
 class Settings(Strict):
     """The whole config but for `providers:` and `crm:`, whose kinds only the adapters know."""
 
@@ -202,6 +224,8 @@ class Settings(Strict):
     """What is written to standard error."""
     consent: ConsentSettings = ConsentSettings()
     """How opt-outs are guarded."""
+    reconcile: ReconcileSettings = ReconcileSettings()
+    """The nightly comparison of all records with what is known of them."""
     mappings: str = "mappings"
     """The directory of the mapping files; relative to the config file."""
     schemas: str = "schema"

@@ -49,6 +49,20 @@ def alike(one: Any, other: Any) -> bool:
     return bool(_trimmed(one) == _trimmed(other))
 
 
+def may_differ(told: Any, known: Any) -> bool:
+    """Whether a value may be another than the one that is known. It may be told as a text, as tables have it."""
+    if told == known and type(told) is type(known):
+        return False
+    if isinstance(told, str) and isinstance(known, bool):
+        told = {"true": True, "false": False}.get(told.casefold(), told)
+    elif isinstance(told, str) and isinstance(known, int | float | Decimal):
+        try:
+            told = Decimal(told)
+        except ArithmeticError:
+            return True
+    return not alike(told, known)
+
+
 def _trimmed(value: Any) -> Any:
     """CRMs cut the blanks around a text, and keep nothing where nothing is left."""
     return value.strip() or None if isinstance(value, str) else value

@@ -13,6 +13,7 @@ from connector.delivery.peers import Outlet, Patience
 from connector.delivery.quota import Standing
 from connector.model.lifecycle import EventState, UnitState
 from connector.model.problem import ProblemsFound
+from connector.steps.reconciling import last_run
 
 LISTED = 100  # open opt-outs that are listed one by one
 
@@ -135,9 +136,27 @@ def _feeds(house: House, now: datetime) -> list[dict[str, Any]]:
             "every_seconds": round(plan.every.total_seconds()),
             **cursor_shown(house.store.following.cursor(name)),
             "trouble": _trouble(house.watches[name].patience, now) if name in house.watches else None,
+            "reconciled": _reconciled(house, name, now),
         }
         for name, plan in named
     ]
+
+
+def _reconciled(house: House, feed: str, now: datetime) -> dict[str, Any] | None:
+    """The last comparison of all records of a feed; None where there was none."""
+    last = last_run(house.store, feed)
+    if not last:
+        return None
+    ended = datetime.fromisoformat(last["ended"])
+    succeeded = last["succeeded"]
+    return {
+        "ended": when(ended),
+        "ended_seconds": _age(ended, now),
+        "succeeded_seconds": _age(datetime.fromisoformat(succeeded), now) if succeeded else None,
+        "compared": last["compared"],
+        "changes": last["changes"],
+        "why": Shown().text(last["why"]) or None,
+    }
 
 
 def cursor_shown(text: str | None) -> dict[str, Any]:

@@ -110,7 +110,8 @@ class Alarm(Struct, frozen=True, kw_only=True):
     """A person should look. Raised once; `cure` says what to do."""
 
     # closed, for metrics: opt_out_late, opt_out_without_rule, commands_parked, needs_person, mapping_stopped, maybe_stop,
-    # provider_disagrees, price_not_changed, unanswered, schema_drift, feed_failing, flag_rewritten, opt_outs_not_sent, and the sink's
+    # provider_disagrees, price_not_changed, unanswered, schema_drift, feed_failing, flag_rewritten, opt_outs_not_sent,
+    # reconcile_failed, and the sink's
     # reasons
     kind: str
     about: str  # which one: a sink, an event

@@ -147,7 +147,16 @@ class Page(Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...] = ()
     position: str = ""  # opaque to all but the feed; given back at the next call
     last: bool = True  # nothing more for now
-    only_newer: bool = False  # of a round that does not look back: it is over soon
+
+
+class Records(Struct, frozen=True, kw_only=True):
+    """One step of reading all records of an object."""
+
+    rows: tuple[Row, ...] = ()  # values may be texts: they are good for finding differences, and not for judging them
+    position: str = ""  # opaque to all but the feed; given back at the next call
+    last: bool = False
+    ready: bool = True  # False: the CRM still gathers them, and is asked again later
+    total: int | None = None  # how many records there are, where that is known
 
 
 LOOK = 200  # records that a feed is asked for by name at once: an address of 16 KB holds twice as many Ids
@@ -193,6 +202,12 @@ class Feed(Protocol):
         """These records as they are now, at most LOOK of them, and what was merged into them.
 
         What is not there at all is left out; the page has no position.
+        """
+
+    def read_all(self, position: str | None) -> Exchange[Records | Retry]:
+        """All records of the object, deleted ones among them, step by step and in no particular order; None begins.
+
+        Raises PeerUnavailable where waiting may mend it, ConnectorError with the cure where only beginning anew does.
         """
 
 

@@ -7,6 +7,7 @@ from connector.delivery.budget import Budget
 from connector.delivery.peers import Outlet, Watch
 from connector.delivery.quota import Standing
 from connector.observe.metrics import Reading, Values
+from connector.steps.reconciling import last_run
 from connector.store.store import Store
 
 
@@ -65,6 +66,10 @@ def gauges(
         peers = [one.patience for one in outlets.values()] + [one.patience for one in (watches or {}).values()]
         return {(one.name, one.cause.reason.value): age(one.since) for one in peers if one.cause is not None}
 
+    def reconciled() -> Values:
+        last = {name: last_run(store, name).get("succeeded") for name in watches or {}}
+        return {(name,): age(datetime.fromisoformat(at)) for name, at in last.items() if at}
+
     def oldest_opt_out() -> Values:
         waiting = store.consents.open_opt_outs(now(), limit=1)
         return {(): waiting[0].age.total_seconds() if waiting else 0.0}
@@ -114,6 +119,12 @@ def gauges(
             help="Since when a sink or feed is in trouble; no series for one that is well",
             labels=("name", "reason"),
             read=troubles,
+        ),
+        Reading(
+            name="connector_reconciled_seconds",
+            help="Since when a feed was last compared with all records; no series where it never was",
+            labels=("feed",),
+            read=reconciled,
         ),
         *_of_calls(tuple(budgets)),
     ]

@@ -19,6 +19,7 @@ from connector.model.record_number import NO_NUMBER, NumberReader, RecordNumber
 from connector.model.roles import ConsentFields, Feed, Page, Row, Shadow
 from connector.steps.keeping import entry
 from connector.store.following import FollowStep, Seen
+from connector.store.inbox import Entry
 from connector.store.moments import micros
 from connector.store.pointers import Pointer
 from connector.store.records import Gone, ShadowWrite
@@ -98,13 +99,20 @@ class Asked:
     cursor: Cursor
     asked: datetime  # by our clock
     pointers: tuple[Pointer, ...] = ()  # it was about these records; else about what comes after the cursor
-    poll: str | None = None  # it was about what says "out" alone, and its changes are counted by themselves
+    poll: str | None = (
+        None  # its changes are counted by themselves: it was about what says "out", or about what differs
+    )
+    only_known: bool = False  # a record of which nothing is known is only taken note of
     numbers: NumberReader = field(default_factory=NumberReader)  # of the CRM's phone fields
 
     @property
     def moves_cursor(self) -> bool:
         """Whether the cursor goes on behind the page."""
         return not self.pointers and self.poll is None
+
+    def compared(self, shadow: Shadow) -> tuple[str, ...]:
+        """The fields of a row that are compared with its shadow; the others are only taken note of."""
+        return () if self.only_known and shadow is None else self.cursor.compared(self.watch.feed, shadow)
 
 
 Rewritten = Mapping[Verdict, Sequence[str]]  # what automation made of flags that we wrote: the Ids of their records
@@ -114,18 +122,25 @@ Rewritten = Mapping[Verdict, Sequence[str]]  # what automation made of flags tha
 class PageKept:
     """What a page has led to."""
 
-    events: int  # that are new
+    entries: tuple[Entry, ...]  # the events that are new
     rewritten: Rewritten
+
+    @property
+    def events(self) -> int:
+        """How many events are new."""
+        return len(self.entries)
 
 
 async def keep_page(store: Store, asked: Asked, page: Page, *, now: datetime) -> PageKept:
     """Judge the answer and keep what follows from it."""
     feed = asked.watch.feed
     rewritten: Rewritten = {}
+    entries: tuple[Entry, ...] = ()
 
     def judge(seen: Seen) -> FollowStep:
-        nonlocal rewritten
+        nonlocal rewritten, entries
         step, rewritten = read_page(asked, page, seen, now=now)
+        entries = step.entries
         return step
 
     kept = await store.following.follow(
@@ -137,7 +152,8 @@ async def keep_page(store: Store, asked: Asked, page: Page, *, now: datetime) ->
         pointers=asked.pointers,
         now=now,
     )
-    return PageKept(events=sum(not one.known for one in kept), rewritten=rewritten)
+    new = (entry for entry, one in zip(entries, kept, strict=True) if not one.known)
+    return PageKept(entries=tuple(new), rewritten=rewritten)
 
 
 def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> tuple[FollowStep, Rewritten]:
@@ -163,7 +179,7 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> tuple[F
         no_news=taken_over(merges, consent, found.number),
         in_review={merge.survivor_id for merge, _ in lost},
         last_writes={record_id: one.last_write for record_id, one in seen.records.items() if one.last_write},
-        compared=lambda shadow: cursor.compared(feed, shadow),
+        compared=asked.compared,
     ):
         if one.row.deleted:
             found.take_deleted(one)

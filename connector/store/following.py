@@ -66,13 +66,7 @@ class Following:
         """
 
         def work(connection: sqlite3.Connection) -> tuple[Kept, ...]:
-            step = decide(
-                Seen(
-                    records=records_of(connection, crm, object, record_ids),
-                    pointed=pointed(connection, crm, object, record_ids),
-                    in_doubt=in_doubt_writes(connection, crm, object),
-                )
-            )
+            step = decide(_seen(connection, crm, object, record_ids))
             kept = _keep(connection, arrival(step.entries)) if step.entries else ()
             unlink_records(connection, crm, object, step.unlink)
             write_shadows(connection, step.shadows, now)
@@ -87,6 +81,10 @@ class Following:
             return kept
 
         return await self._writer.run(work, new=True)
+
+    def seen(self, crm: str, name: str, record_ids: Sequence[str]) -> Seen:
+        """What is known now, for one who judges a page of these records and keeps nothing of it."""
+        return _seen(self._reader, crm, name, record_ids)
 
     def cursor(self, name: str) -> str | None:
         """Where a feed (or anything else that has a place) was left."""
@@ -103,6 +101,14 @@ class Following:
                 put_cursor(connection, name, value)
 
         await self._writer.run(work)
+
+
+def _seen(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> Seen:
+    return Seen(
+        records=records_of(connection, crm, name, record_ids),
+        pointed=pointed(connection, crm, name, record_ids),
+        in_doubt=in_doubt_writes(connection, crm, name),
+    )
 
 
 def put_cursor(connection: sqlite3.Connection, name: str, value: str) -> None:

@@ -111,6 +111,14 @@ OUT_BY_PHONE = (
 )
 # `~` comes behind every letter and digit.
 LONG_ID_OF = "SELECT record_id FROM shadows WHERE crm = ? AND object = ? AND record_id >= ? AND record_id < ? LIMIT 1"
+MARK_SEEN = (
+    "UPDATE shadows SET seen_at = ? WHERE crm = ? AND object = ? AND seen_at < ? "
+    "AND record_id IN (SELECT value FROM json_each(?))"
+)
+NOT_SEEN = (
+    "SELECT record_id FROM shadows WHERE crm = ? AND object = ? AND record_id > ? AND gone_at IS NULL AND seen_at < ? "
+    "ORDER BY record_id LIMIT ?"
+)
 NOTHING = KnownRecord()
 
 
@@ -244,6 +252,24 @@ class Records:
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
         self._reader = reader
+
+    def known(self, crm: str, name: str, record_ids: Sequence[str]) -> dict[str, KnownRecord]:
+        """What is known of those records of which anything is; also of such as are gone."""
+        return records_of(self._reader, crm, name, record_ids)
+
+    async def mark_seen(self, crm: str, name: str, record_ids: Sequence[str], *, at: datetime) -> None:
+        """Note that the CRM has shown these records as they are known; what was seen later stays so."""
+        values = (micros(at), crm, name, micros(at), as_list(record_ids))
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(MARK_SEEN, values)
+
+        await self._writer.run(work)
+
+    def not_seen_since(self, crm: str, name: str, since: datetime, *, after: str, limit: int) -> list[str]:
+        """Ids behind `after`, in order, of records that are not known to be gone and were neither shown nor written since."""
+        rows = self._reader.execute(NOT_SEEN, (crm, name, after, micros(since), limit))
+        return [row[0] for row in rows.fetchall()]
 
     def shadow(self, crm: str, name: str, record_id: str) -> Mapping[str, Any] | None:
         """The shadow of one record of the object; None where nothing is known of it."""

@@ -93,9 +93,9 @@ class Bulk:
 
     api: Api
 
-    def query(self, soql: str) -> Exchange[Job]:
-        """Have a query answered."""
-        call = self._json("POST", "query", {"operation": "query", "query": soql})
+    def query(self, soql: str, *, deleted: bool = False) -> Exchange[Job]:
+        """Have a query answered; with `deleted` for records in the Recycle Bin too."""
+        call = self._json("POST", "query", {"operation": "queryAll" if deleted else "query", "query": soql})
         return (yield from self._asked(call, "the query", new=True))
 
     def update(self, object_name: str) -> Exchange[Job]:

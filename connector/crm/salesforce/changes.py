@@ -4,7 +4,7 @@ Source: SOQL Reference; Object Reference, "System Fields" (SystemModstamp, IsDel
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,18 +22,12 @@ CHANGED_BY = "LastModifiedById"
 MASTER = "MasterRecordId"
 # Object Reference: the objects whose records an administrator merges, and which tell where a merged one went.
 MERGEABLE = frozenset({"account", "contact", "lead"})
+DATA = "/services/data/"  # where the address of a next page must be
 PAGE = QUERY_BATCH  # rows: what Salesforce gives in one answer
 # Between two looks back that take more than a page: so many times as long as the last one took, between these limits.
 PAUSE_FACTOR = 3
-LEAST_PAUSE, MOST_PAUSE = timedelta(seconds=30), timedelta(minutes=3)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a row stands in the order in which rows are read. Many rows may share one stamp, so that it takes the Id too."""
-
-    stamp: datetime
-    record_id: str
+LEAST_PAUSE, MOST_PAUSE = timedelta(minutes=1), timedelta(minutes=3)
+TIMES = ("since", "newest", "again", "asked")  # of a position between two rounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +35,11 @@ class Between:
     """Between two rounds.
 
     The next one looks back: it begins a little before the last one that did. Where that took more than a page, the rounds read until
-    `again` only what is newer than the newest row; all times are Salesforce's.
+    `again` only what is as new as the newest row; all times are Salesforce's.
     """
 
     since: datetime  # where the next look back begins
-    newest: Place | None = None  # the newest row that was read, where the last look back took more than a page
+    newest: datetime | None = None  # the stamp of the newest row, where the last look back took more than a page
     again: datetime | None = None  # when the feed looks back again
     asked: datetime | None = None  # when the last round began
 
@@ -56,20 +50,19 @@ class Between:
 
     @property
     def begins(self) -> datetime:
-        """The stamp at which the next round begins."""
-        return self.since if self.newest is None or self.looks_back else self.newest.stamp
-
-    @property
-    def condition(self) -> str:
-        """What the next round reads, in SOQL."""
-        return f"{STAMP} >= {soql_time(self.since)}" if self.newest is None or self.looks_back else _behind(self.newest)
+        """The stamp at which the next round begins. It is read again with what bears it: Salesforce's stamps are whole seconds."""
+        return self.since if self.newest is None or self.looks_back else self.newest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Within:
-    """Within a round: the last row that was read, when the round began by Salesforce's clock, and from where."""
+    """Within a round: the last row that was read, when the round began by Salesforce's clock, and from where.
 
-    last: Place
+    Many rows may share one stamp, so that the stamp alone does not say where a page ended.
+    """
+
+    stamp: datetime
+    record_id: str
     began: datetime
     round: Between | None = None  # None: it reads everything
 
@@ -87,7 +80,8 @@ def read_position(text: str | None) -> Position:
             return _read_between(stored)
         begun = stored.get("round")
         return Within(
-            last=Place(moment(stored["stamp"]), str(stored["id"])),
+            stamp=moment(stored["stamp"]),
+            record_id=str(stored["id"]),
             began=moment(stored["began"]),
             round=_read_between(begun) if begun else None,
         )
@@ -96,15 +90,7 @@ def read_position(text: str | None) -> Position:
 
 
 def _read_between(stored: Mapping[str, Any]) -> Between:
-    since, newest = moment(stored["since"]), stored.get("newest")
-    if newest is None:
-        return Between(since=since)
-    return Between(
-        since=since,
-        newest=Place(moment(newest["stamp"]), str(newest["id"])),
-        again=moment(stored["again"]),
-        asked=moment(stored["asked"]),
-    )
+    return Between(**{name: moment(stored[name]) for name in TIMES if name in stored})
 
 
 def write_position(position: Between | Within) -> str:
@@ -115,16 +101,10 @@ def write_position(position: Between | Within) -> str:
 def _stored(position: Between | Within) -> dict[str, Any]:
     if isinstance(position, Within):
         begun = {} if position.round is None else {"round": _stored(position.round)}
-        return {**_stored_place(position.last), "began": soql_time(position.began), **begun}
-    stored: dict[str, Any] = {"since": soql_time(position.since)}
-    if position.newest is not None and position.again is not None and position.asked is not None:
-        stored |= {"newest": _stored_place(position.newest)}
-        stored |= {"again": soql_time(position.again), "asked": soql_time(position.asked)}
-    return stored
-
-
-def _stored_place(place: Place) -> dict[str, str]:
-    return {"stamp": soql_time(place.stamp), "id": place.record_id}
+        place = {"stamp": soql_time(position.stamp), "id": position.record_id}
+        return {**place, "began": soql_time(position.began), **begun}
+    times = ((name, getattr(position, name)) for name in TIMES)
+    return {name: soql_time(time) for name, time in times if time is not None}
 
 
 def columns(object_name: str, fields: Sequence[str]) -> tuple[str, ...]:
@@ -162,22 +142,18 @@ def question(object_name: str, fields: Sequence[str], position: Position, opted_
     """
     where = ""
     if isinstance(position, Between):
-        where = f" WHERE {position.condition}"
+        since = f"{STAMP} >= {soql_time(position.begins)}"
+        where = f" WHERE {since}"
         if opted_out is not None:
             first = soql_time(position.since - opted_out.look_back)
-            where = f" WHERE {STAMP} >= {first} AND ({opted_out.condition} OR {position.condition})"
+            where = f" WHERE {STAMP} >= {first} AND ({opted_out.condition} OR {since})"
     elif isinstance(position, Within):
-        where = f" WHERE {_behind(position.last)}"
-        begun = position.round
-        if opted_out is not None and begun is not None and position.last.stamp < begun.begins:
-            # Between there and here only what says "out" is read.
-            where = f" WHERE ({_behind(position.last)}) AND ({opted_out.condition} OR {begun.condition})"
+        stamp, begun = soql_time(position.stamp), position.round
+        where = f" WHERE ({STAMP} = {stamp} AND Id > {literal(position.record_id)}) OR {STAMP} > {stamp}"
+        if opted_out is not None and begun is not None and position.stamp < begun.begins:
+            # What was stamped between there and here is read only where it says "out".
+            where = f" WHERE ({where.removeprefix(' WHERE ')}) AND ({opted_out.condition} OR {STAMP} >= {soql_time(begun.begins)})"
     return f"{_select(object_name, fields)}{where} ORDER BY {STAMP}, Id LIMIT {PAGE}"
-
-
-def _behind(place: Place) -> str:
-    stamp = soql_time(place.stamp)
-    return f"({STAMP} = {stamp} AND Id > {literal(place.record_id)}) OR {STAMP} > {stamp}"
 
 
 def question_opted_out(object_name: str, fields: Sequence[str], position: Between | Within, opted_out: OptedOut) -> str:
@@ -193,6 +169,19 @@ def question_by_id(object_name: str, fields: Sequence[str], record_ids: Sequence
     listed = ",".join(literal(one) for one in record_ids)
     merged = f" OR {MASTER} IN ({listed})" if object_name.casefold() in MERGEABLE else ""
     return f"{_select(object_name, fields)} WHERE Id IN ({listed}){merged}"
+
+
+def question_all(object_name: str, fields: Sequence[str], *, after: str | None = None) -> str:
+    """The query for all records; with `after` for a page of those whose Ids are higher."""
+    if after is None:
+        return _select(object_name, fields)
+    where = f" WHERE Id > {literal(after)}" if after else ""
+    return f"{_select(object_name, fields)}{where} ORDER BY Id LIMIT {PAGE}"
+
+
+def question_count(object_name: str) -> str:
+    """The query for how many records there are."""
+    return f"SELECT COUNT() FROM {identifier(object_name)}"  # noqa: S608 - SOQL; the name is checked.
 
 
 def _select(object_name: str, fields: Sequence[str]) -> str:
@@ -223,7 +212,7 @@ def row(record: Mapping[str, Any], fields: Sequence[str], own_user: str | None =
 def after(start: Position, last: Row, began: datetime) -> Within:
     """The position behind this row, of a page that was asked for at `start`."""
     begun = start.round if isinstance(start, Within) else start
-    return Within(last=Place(last.stamp, last.record_id), began=began, round=begun)
+    return Within(stamp=last.stamp, record_id=last.record_id, began=began, round=begun)
 
 
 def next_round(
@@ -236,20 +225,14 @@ def next_round(
     round, so that reading again takes the lesser part of the feed's time and calls.
     """
     begun = start.round if isinstance(start, Within) else start
-    newest = [Place(rows[-1].stamp, rows[-1].record_id)] if rows else []
-    newest += [start.last] if isinstance(start, Within) else []
-    if begun is not None and not begun.looks_back:
-        newest += [begun.newest] if begun.newest else []
-        return Between(since=begun.since, newest=max(newest, key=_order), again=begun.again, asked=began)
-    since = began - overlap
-    if begun is None or not isinstance(start, Within):
-        return Between(since=since)
+    stamps = [rows[-1].stamp] if rows else []
+    stamps += [start.stamp] if isinstance(start, Within) else []
+    if begun is not None and begun.newest is not None and not begun.looks_back:
+        return replace(begun, newest=max(*stamps, begun.newest) if stamps else begun.newest, asked=began)
+    if not isinstance(start, Within):
+        return Between(since=began - overlap)
     pause = min(max(PAUSE_FACTOR * (ended - began), LEAST_PAUSE), MOST_PAUSE)
-    return Between(since=since, newest=max(newest, key=_order), again=ended + pause, asked=began)
-
-
-def _order(place: Place) -> tuple[datetime, str]:
-    return place.stamp, place.record_id
+    return Between(since=began - overlap, newest=max(stamps), again=ended + pause, asked=began)
 
 
 def moment(text: object) -> datetime:

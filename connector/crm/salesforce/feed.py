@@ -8,15 +8,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from connector.crm.salesforce import changes, decode
+from connector.crm.salesforce.all_records import AllRecords
 from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.encode import Api
 from connector.model.exchange import Exchange, HttpCall, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
-from connector.model.roles import ConsentFields, Page, Row
+from connector.model.roles import ConsentFields, Page, Records, Row
 
 OVERLAP = timedelta(minutes=3)  # longer than the transactions of an org with heavy triggers usually take
 LOOK_BACK = timedelta(minutes=15)  # and of those that say "out": connectors of others re-read 5 to 15 minutes
-DATA = "/services/data/"  # where the address of a next page must be
 
 
 class SalesforceFeed:
@@ -73,9 +73,7 @@ class SalesforceFeed:
         if len(rows) < changes.PAGE:
             following = changes.next_round(start, rows, began=began, ended=asked, overlap=self._overlap)
             return Page(rows=rows, position=changes.write_position(following), last=True)
-        only_newer = isinstance(start, changes.Between) and not start.looks_back
-        behind = changes.write_position(changes.after(start, rows[-1], began))
-        return Page(rows=rows, position=behind, last=False, only_newer=only_newer)
+        return Page(rows=rows, position=changes.write_position(changes.after(start, rows[-1], began)), last=False)
 
     def ask_opted_out(self, position: str) -> Exchange[Page | Retry]:
         """What says "out" and was modified shortly before the position or after it, the latest first; one API call."""
@@ -93,6 +91,10 @@ class SalesforceFeed:
             # One of the records may be what the org cannot look at; whether the feed is refused as a whole, its next page shows.
             return replace(found, reason=Reason.UNEXPECTED_ANSWER, cure="")
         return found if isinstance(found, Retry) else Page(rows=found[0])
+
+    def read_all(self, position: str | None) -> Exchange[Records | Retry]:
+        """All records, deleted ones among them, step by step: by plain queries, or above 10,000 by a job of the Bulk API."""
+        return (yield from AllRecords(self._api, self.object, self._read).read(position))
 
     def _rows(self, call: HttpCall) -> Exchange[tuple[tuple[Row, ...], datetime | None] | Retry]:
         """The rows of a query's whole answer, and when it began by Salesforce's clock."""
@@ -113,7 +115,7 @@ class SalesforceFeed:
                 return tuple(rows), began
             # Wide rows come in several answers to one question.
             path = str(body.get("nextRecordsUrl"))
-            if not path.startswith(DATA):
+            if not path.startswith(changes.DATA):
                 return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a next page without a proper address")
             call = self._api.read(path)
 
