@@ -221,7 +221,7 @@ class Daemon:
 async def daemon(home):
     scene = Scene.open(home.config)
     here = Daemon(home, scene)
-    commands = {**scene.control.commands(), "reload": here.reload, "dead_list": here.bug}
+    commands = here.commands = {**scene.control.commands(), "reload": here.reload, "dead_list": here.bug}
     token = write_token(home.store.with_name(TOKEN_FILE))
     admin = Admin(
         commands, token=token, sick=list, unready=list, metrics=lambda: (b"", "text/plain"), tell=lambda fact: None
@@ -273,3 +273,46 @@ def test_the_token_is_looked_for_where_the_daemon_puts_it():
     from connector import daemon as house  # noqa: PLC0415 - the name `daemon` is a fixture of this file.
 
     assert house.TOKEN_FILE == TOKEN_FILE
+
+
+def a_feed(**about):
+    one = dict.fromkeys(("compared", "differing", "changes", "people", "noted", "noted_out", "missing"), 0)
+    return one | {"feed": "salesforce.Contact", "total": None, "many_people": False, "why": ""} | about
+
+
+async def reconciled(daemon, feed, *words):
+    """Run the command beside a daemon whose comparison is over at the second question."""
+    asked = []
+
+    async def command(payload):
+        asked.append(payload)
+        return {"running": len(asked) == 1, "dry_run": "--dry-run" in words, "feeds": [feed]}
+
+    daemon.commands["reconcile"] = command
+    return await daemon.run("reconcile", *words), asked
+
+
+async def test_a_comparison_is_begun_and_waited_for(daemon):
+    feed = a_feed(
+        compared=10_001, differing=3, changes=60, people=60, many_people=True, noted=2, noted_out=1, missing=1
+    )
+    done, asked = await reconciled(daemon, feed)
+    assert (done.exit_code, asked) == (0, [{"start": True, "dry_run": False}, {}])
+    for words in (
+        "10,001 records compared",
+        "60 taken for changes, of 60 people",
+        "connector parked list",
+        "consents baseline",
+    ):
+        assert words in done.stdout
+
+
+async def test_a_comparison_that_fails_ends_with_1_and_says_why(daemon):
+    done, asked = await reconciled(daemon, a_feed(why="the API calls are used up"), "--dry-run")
+    assert (done.exit_code, asked[0]["dry_run"]) == (1, True)
+    assert "not compared to the end: the API calls are used up" in done.stdout
+
+
+def test_a_comparison_needs_the_daemon(home):
+    done = home.run("reconcile")
+    assert (done.exit_code, "connector run" in done.stderr) == (3, True)

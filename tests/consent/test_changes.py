@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from connector.consent.changes import CHANGED, alike, compare, read_rows
+from connector.consent.changes import CHANGED, alike, compare, may_differ, read_rows
 from connector.model.event import Verdict
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.phone import Phone
@@ -173,3 +173,23 @@ def test_making_clear_whose_number_it_is_is_no_change_of_number():
     assert number_change({**unclear, "Country": "DK"}, unclear, numbers=BOTH).fields == ("Country",)
     assert not number_change({**unclear, "Mobile": "+45 90 00 00 01"}, unclear, numbers=BOTH)
     assert number_change({**unclear, "Mobile": "+45 90 00 00 02"}, unclear, numbers=BOTH).number_changed
+
+
+@pytest.mark.parametrize(
+    ("told", "known", "differs"),
+    [
+        ("true", True, False),
+        ("false", True, True),
+        ("250.0", 250, False),
+        ("250.5", 250, True),
+        ("a lot", 250, True),
+        (None, None, False),
+        (None, 250, True),
+        (None, False, False),
+        ("+4790000001", "+4790000001", False),
+        ("2026-11-22T04:00:00.000Z", "2026-11-22T04:00:00.000+0000", False),
+        (True, False, True),
+    ],
+)
+def test_a_value_of_a_table_is_held_against_the_known_one(told, known, differs):
+    assert may_differ(told, known) is differs

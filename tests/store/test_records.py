@@ -176,3 +176,16 @@ async def test_a_settlement_that_fails_leaves_the_shadow_alone(scene):
         await scene.store.outbox.settle([good], now=NOW + timedelta(1))
     assert scene.store.records.shadow(CRM, "Contact", "003A") is None
     assert scene.unit_states() == {UnitState.CLAIMED: 1}
+
+
+async def test_what_was_neither_shown_nor_written_since_is_told_in_pages(store):
+    earlier, later = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+    await store.records.write([seen(f"003{n}") for n in "ABCDE"], now=earlier)
+    await store.records.write([seen("003B")], now=later)
+    await store.records.bury(CRM, "Contact", [Gone(record_id="003C")], now=earlier)
+    await store.records.mark_seen(CRM, "Contact", ["003B", "003D", "003X"], at=NOW)
+    assert store.records.not_seen_since(CRM, "Contact", NOW, after="", limit=1) == ["003A"]
+    assert store.records.not_seen_since(CRM, "Contact", NOW, after="003A", limit=9) == ["003E"]
+    assert store.records.not_seen_since(CRM, "Lead", NOW, after="", limit=9) == []
+    assert store.records.not_seen_since(CRM, "Contact", later, after="003A", limit=9) == ["003D", "003E"]
+    assert store.records.known(CRM, "Contact", ["003C", "003X"]).keys() == {"003C"}
