@@ -21,7 +21,7 @@ from connector.model.roles import Sink
 from connector.pipeline import Road
 from connector.providers.provider import Provider
 from connector.steps.allowance import keep_counts
-from connector.steps.reconciling import Reconciler
+from connector.steps.reconciling import Reconciler, run_of
 from connector.steps.stopping import try_stopped
 from connector.steps.trials import refuse_failing
 from connector.store.store import Store
@@ -160,6 +160,7 @@ class House:
         for name in over:
             del self._feeds[name]
             self.watches.pop(name).end(self.tell)
+            self.alarms.clear(run_of(name), self.tell)
         for name in wanted.keys() - self._feeds.keys():
             crm, watching = wanted[name]
             source = self.crms[crm]

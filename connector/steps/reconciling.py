@@ -27,6 +27,7 @@ from connector.model.roles import LOOK, Page, Row
 from connector.observe.faults import place
 from connector.steps.feed_alarms import flags_rewritten
 from connector.steps.reading import Asked, Cursor, keep_page, read_page
+from connector.store.moments import micros
 from connector.store.records import KnownRecord
 from connector.store.store import Store
 
@@ -158,16 +159,16 @@ class Reconciler:
         at = self.now().isoformat()
         succeeded = last_run(self.store, name).get("succeeded") if one.why else at
         kept = {"ended": at, "succeeded": succeeded, **one.shown()}
-        await self.store.following.set_cursor(_place(name), orjson.dumps(kept).decode())
+        await self.store.following.set_cursor(run_of(name), orjson.dumps(kept).decode())
         if one.why:
             self._call(watch, f"{name} was not compared with all records: {one.why}")
         else:
-            watch.alarms.clear(_place(name), self.tell)
+            watch.alarms.clear(run_of(name), self.tell)
 
     def _call(self, watch: Watch, message: str) -> None:
         cure = "it is tried again every night; see `connector status`, then run `connector reconcile`"
         alarm = Alarm(kind=FAILED, about=watch.feed.name, message=message, cure=cure)
-        watch.alarms.start(alarm, _place(watch.feed.name), self.tell)
+        watch.alarms.start(alarm, run_of(watch.feed.name), self.tell)
 
     async def _compare(self, watch: Watch, one: Comparison) -> None:
         run = _Run(self, watch, one)
@@ -242,7 +243,12 @@ class _Run:
     async def _compare(self, rows: Sequence[Row]) -> None:
         crm, name, fields = self._feed.crm, self._feed.object, self._feed.fields
         known = self._store.records.known(crm, name, [row.record_id for row in rows])
-        differing = [row.record_id for row in rows if _may_differ(row, known.get(row.record_id), fields)]
+        shown = {record_id for record_id, one in known.items() if _shown_since(one, micros(self._began))}
+        differing = [
+            row.record_id
+            for row in rows
+            if row.record_id not in shown and _may_differ(row, known.get(row.record_id), fields)
+        ]
         same = known.keys() - set(differing)
         await self._store.records.mark_seen(crm, name, sorted(same), at=self._began)
         self.one.compared += len(rows)
@@ -324,6 +330,11 @@ class _Run:
         return cursor
 
 
+def _shown_since(known: KnownRecord, began: int) -> bool:
+    """Whether the feed has read the record since the run began: that is newer than what a job has gathered."""
+    return known.seen_at > began and not (known.last_write and known.last_write.unseen)
+
+
 def _may_differ(row: Row, known: KnownRecord | None, fields: Sequence[str]) -> bool:
     if known is None:
         return not row.deleted
@@ -341,14 +352,14 @@ def _gap(number: int) -> float:
     return min(FIRST_GAP * GROWTH**number, LONGEST_GAP)
 
 
-def _place(feed: str) -> str:
-    """Under which name the last run is kept among the places of feeds."""
+def run_of(feed: str) -> str:
+    """The name under which a feed's last run is kept among the places of feeds, and its alarm is held."""
     return f"{feed} (reconcile)"
 
 
 def last_run(store: Store, feed: str) -> dict[str, Any]:
     """The last comparison of a feed that kept what it found; empty where there was none."""
-    text = store.following.cursor(_place(feed))
+    text = store.following.cursor(run_of(feed))
     kept: dict[str, Any] = orjson.loads(text) if text else {}
     return kept
 
