@@ -278,8 +278,8 @@ async def test_where_thousands_say_out_the_others_from_so_far_back_are_not_read(
     _, _, position = await round_of(org, source)
     clock.now += 3600
     _, _, position = await round_of(org, source, position)
-    await org.load("Contact", contacts(2500))
     await org.load("Contact", [{"LastName": f"O{n}", "SMS_Key__c": f"o{n}", **OUT} for n in range(2500)])
+    await org.load("Contact", contacts(2500))
     clock.now += 300
     _, _, position = await round_of(org, source, position)
     clock.now += 300

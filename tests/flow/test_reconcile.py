@@ -119,9 +119,11 @@ async def test_a_record_that_changes_while_it_is_read_is_not_set_back(world):
     await world.house.reconciler.for_a_person({"start": True})
     await world.until(lambda: world.struck(world.salesforce, "held_answer"))
     await world.person(Id=contact, SMS_Opt_Out__c=True)
-    await world.no_faults(world.salesforce)
     await world.poll()
+    await world.no_faults(world.salesforce)
     await world.until(lambda: not world.house.reconciler.running)
+    (one,) = (await world.house.reconciler.for_a_person({}))["feeds"]
+    assert found(one) == NOTHING, "the feed has read it since"
     await world.settled()
     await world.poll()
     assert world.house.store.records.shadow("salesforce", "Contact", contact)["SMS_Opt_Out__c"] is True
