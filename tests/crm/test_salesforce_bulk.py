@@ -45,6 +45,13 @@ def test_a_job_is_read():
         ),
         (reply(404, [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]), Gone),
         (reply(400, [{"errorCode": "INVALID_FIELD", "message": "No such column 'X'"}]), ConnectorError),
+        (reply(400, [{"errorCode": "INVALIDJOB", "message": "InvalidJob : Field name provided"}]), ConnectorError),
+        (reply(400, [{"errorCode": "INVALIDJOBSTATE", "message": "Closing is not allowed"}]), ConnectorError),
+        (reply(400, [{"errorCode": "API_ERROR", "message": "x"}]), ConnectorError),
+        (reply(400, [{"errorCode": "EXCEEDED_QUOTA", "message": "x"}]), ConnectorError),
+        (reply(400, [{"errorCode": "BRAND_NEW", "message": "x"}]), ConnectorError),
+        (reply(400, [{"errorCode": "TXN_SECURITY_METERING_ERROR", "message": "x"}]), PeerUnavailable),
+        (reply(500, [{"errorCode": "BRAND_NEW", "message": "x"}]), PeerUnavailable),
         (reply(200, {"id": "1"}), PeerUnavailable),
         (reply(200, JOB | {"state": "Odd"}), PeerUnavailable),
         (reply(200, b"<html>"), PeerUnavailable),
@@ -54,6 +61,12 @@ def test_an_answer_that_is_no_job_says_whether_waiting_mends_it(answer, raised):
     with pytest.raises(ConnectorError) as found:
         answered(BULK.look("750A"), answer)
     assert found.type is raised
+
+
+def test_a_refused_job_says_the_cure():
+    body = [{"errorCode": "EXCEEDED_QUOTA", "message": "ExceededQuota : ApiBatchItems Limit exceeded."}]
+    with pytest.raises(ConnectorError, match="bulk jobs of 24 hours are used up"):
+        answered(BULK.update("Contact"), reply(400, body))
 
 
 def test_an_api_without_bulk_jobs_is_told_from_a_job_that_is_gone():

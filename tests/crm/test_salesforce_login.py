@@ -28,6 +28,7 @@ from connector.model.errors import PeerMoved
 from connector.model.operation import RecordWrite
 from connector.model.outcome import Delivered
 from connector.model.roles import Task
+from connector.sandbox.salesforce.login_refusals import LOGIN_REFUSALS
 from connector.sandbox.salesforce.org import INTEGRATION_USER
 from connector.sandbox.serve import serving
 
@@ -306,4 +307,46 @@ def test_data_go_nowhere_else(instance):
 
 
 def test_an_unknown_refusal_still_says_where_to_look():
-    assert "Login History" in refusal("new_error", "")
+    assert "Login History" in str(refusal("new_error", ""))
+
+
+PASSING = ("already_processed", "retry_your_request")
+UNEXPLAINED = ("authentication_failure",)  # Salesforce itself does not say more
+
+
+@pytest.mark.parametrize("name", LOGIN_REFUSALS)
+async def test_each_refusal_that_was_met_in_public_has_its_own_cure_or_passes(org, name):
+    await org.fault("login_refused", refusal=name, times=100)
+    with pytest.raises(SignInFailed) as failed:
+        await SalesforceCredentials(org.base, CLIENT, sleep=at_once).authorization()
+    assert isinstance(failed.value, SignInUnavailable) == (name in PASSING)
+    assert ("Login History in Setup" in str(failed.value)) == (name in UNEXPLAINED)
+    assert LOGIN_REFUSALS[name][2] in str(failed.value)
+
+
+CURES = {
+    "wrong_domain": "My Domain",
+    "inactive_user_code": "activate the integration user",
+    "inactive_org_code": "the org is locked or gone",
+    "rate_limit": "too often",
+    "maximum_logins": "too often",
+    "audience_validation": ".sandbox.my",
+    "no_valid_scopes": "OAuth Scopes",
+    "expired_password": "new password",
+    "login_hours": "Login IP Ranges",
+    "consumer_key": "ten minutes",
+}
+
+
+@pytest.mark.parametrize("name", CURES)
+async def test_the_cure_is_that_of_its_refusal(org, name):
+    await org.fault("login_refused", refusal=name)
+    with pytest.raises(SignInFailed) as failed:
+        await SalesforceCredentials(org.base, CLIENT, sleep=at_once).authorization()
+    assert CURES[name] in str(failed.value)
+
+
+async def test_a_refusal_that_passes_is_tried_again_within_seconds(org):
+    await org.fault("login_refused", refusal="already_processed", times=2)
+    _, headers = await SalesforceCredentials(org.base, CLIENT, sleep=at_once).authorization()
+    assert headers["Authorization"].startswith("Bearer ")

@@ -18,6 +18,7 @@ import orjson
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.errors import BAD_REQUEST, known
 from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.exchange import Exchange, HttpCall, HttpReply, Reply
 from connector.model.outcome import Retry
@@ -25,6 +26,30 @@ from connector.model.outcome import Retry
 TRANSFER = timedelta(minutes=10)  # for an upload or a page of results: megabytes over a nonprofit's line
 NO_LOCATOR = "null"  # what Salesforce says where no further page is
 NOT_FOUND = 404
+JOB = "the job cannot be used: see in Setup, Bulk Data Load Jobs, what became of it, then run the command anew with --restart"
+# Refusals of the whole job that waiting does not mend. Source: Bulk API Developer Guide, "Errors"; REST answers write these names in
+# capital letters, without or with `_`.
+CURES = {
+    **dict.fromkeys(
+        ("INVALIDJOB", "INVALID_JOB"),
+        "see Salesforce's words: a field that is named does not fit, or another user made the job",
+    ),
+    **dict.fromkeys(("INVALIDJOBSTATE", "INVALID_JOB_STATE", "INVALIDBATCH", "INVALID_BATCH"), JOB),
+    **dict.fromkeys(
+        ("EXCEEDEDQUOTA", "EXCEEDED_QUOTA"),
+        "the org's bulk jobs of 24 hours are used up: see in Setup, Bulk Data Load Jobs, who makes them; run this again tomorrow",
+    ),
+    **dict.fromkeys(
+        ("FEATURENOTENABLED", "FEATURE_NOT_ENABLED"),
+        "the org's edition has no Bulk API, or it is not switched on: ask Salesforce",
+    ),
+    **dict.fromkeys(
+        ("INVALIDUSER", "INVALID_USER"),
+        "the user lacks the right to use the Bulk API, or another user made the job: use that user, or --restart",
+    ),
+    "API_ERROR": JOB,
+    "CLIENTINPUTERROR": JOB,
+}
 
 
 class Gone(ConnectorError):  # noqa: N818 - it reads as the state it tells of.
@@ -190,7 +215,10 @@ def _reply(reply: Reply, what: str, *, new: bool = False) -> HttpReply:
     detail = failure.outcome.detail or failure.outcome.reason.value
     if failure.status == NOT_FOUND and failure.code == "NOT_FOUND" and not new:
         raise Gone(f"Salesforce knows no such job ({what}): jobs are kept for seven days; start anew with --restart")
-    if isinstance(failure.outcome, Retry):
+    if failure.code in CURES:
+        raise ConnectorError(f"Salesforce refuses {what} ({detail}): {CURES[failure.code]}")
+    # What waiting may mend has a code that is known for it; of a bad request with any other code nothing will change.
+    if isinstance(failure.outcome, Retry) and not (failure.status == BAD_REQUEST and not known(failure.code)):
         raise PeerUnavailable(f"Salesforce did not take {what} ({detail})")
     raise ConnectorError(
         f"Salesforce refuses {what} ({detail}): Bulk API 2.0 needs api_version 47.0 or later, the permission API Enabled, and "

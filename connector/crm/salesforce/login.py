@@ -121,6 +121,8 @@ def token(url: str, sign_in: ClientCredentials | JwtBearer) -> tuple[str, str, s
                     instance_url=domain,
                     session=session,
                 )
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise SignInUnavailable("Salesforce's sign-in broke off in its answer: it is tried again") from error
     except requests.RequestException as error:
         raise SignInFailed(f"the sign-in at Salesforce failed ({type(error).__name__}): check url:") from error
     except SalesforceError as error:

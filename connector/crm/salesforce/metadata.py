@@ -29,6 +29,8 @@ ADMINISTRATOR = (
     "the directory salesforce/ with Salesforce's own command line"
 )
 OTHER_TYPE = "a field of this name is there with another type: rename or remove the old one in Setup"
+TRY_AGAIN = "somebody else changes the org's setup at this moment: try again in some minutes"
+NAME_TAKEN = "another part of the org has this name, perhaps one that was just deleted: rename it, or erase it in Setup, Deleted Fields"
 CURES: tuple[tuple[str, str], ...] = (
     ("use of the metadata api requires", ADMINISTRATOR),
     ("invalid_session_id", "the access token is over: get a new one, or leave --token-env out"),
@@ -36,6 +38,12 @@ CURES: tuple[tuple[str, str], ...] = (
     ("depends on permission", "give the permission set that permission too, in salesforce/"),
     ("cannot change type", OTHER_TYPE),
     ("cannot update a field from", OTHER_TYPE),
+    ("unable_to_lock_row", TRY_AGAIN),
+    ("unable to obtain exclusive access", TRY_AGAIN),
+    ("administration setup", TRY_AGAIN),
+    ("already been locked by another change", TRY_AGAIN),
+    ("value found: <unknown>", NAME_TAKEN),
+    ("value found: &lt;unknown&gt;", NAME_TAKEN),
     ("duplicate", "the field holds a value twice: make them different before it can be unique"),
     ("limit", "the org has no room for another one: remove what nobody uses, or ask Salesforce"),
     ("no customfield named", "the org's edition lacks the field: take it out of the permission set in salesforce/"),

@@ -13,55 +13,15 @@ import requests
 from pydantic import SecretStr
 
 from connector.crm.salesforce.encode import RECORD_ID
+from connector.crm.salesforce.sign_in_errors import find
 from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
 
 TIMEOUTS = (5.0, 30.0)  # seconds to connect and between two bytes: requests has none of its own
 TRUSTED = (".salesforce.com", ".force.com")  # where an org's data may live
 TOO_MANY = 429
 SERVER_ERRORS = 500
+HTML = "text/html"
 MOVED_ELSEWHERE = "write the org's My Domain address as url:"
-
-APP = "in Setup, External Client App Manager, open the app"
-# What the token service says, in lower case, and what helps. The first that fits counts.
-CURES: tuple[tuple[str, str], ...] = (
-    (
-        "no client credentials user enabled",
-        f"{APP}, Policies, tick Enable Client Credentials Flow and choose a Run As user with the permissions of the integration",
-    ),
-    (
-        "hasn't approved this consumer",
-        f"{APP}, Policies, set Permitted Users to admin-approved, and add the integration user's profile or permission set",
-    ),
-    (
-        "app must be installed",
-        "install and approve the app in this org: apps from elsewhere are blocked since September 2025",
-    ),
-    (
-        "login rate exceeded",
-        "somebody signs in too often with this user: wait an hour, and give each program its own user",
-    ),
-    (
-        "ip restricted",
-        "add this server's address to the Login IP Ranges of the integration user's profile, or relax the app's policy",
-    ),
-    ("inactive user", "activate the integration user in Setup, Users"),
-    ("inactive organization", "the org is locked or gone: ask Salesforce, or correct url:"),
-    (
-        "audience is invalid",
-        "url: must be the org's My Domain address; for a sandbox it holds .sandbox.my.salesforce.com",
-    ),
-    ("not within validity period", "set this server's clock: it must be right within three minutes"),
-    ("invalid assertion", "private_key: must belong to the certificate that was uploaded to the app"),
-    (
-        "expired access/refresh token",
-        f"{APP}, Policies, and look whether the user is still permitted; then restart the connector",
-    ),
-    ("invalid_app_access", "give the integration user access to the app, by profile or permission set"),
-    ("unsupported_grant_type", f"{APP}, Settings, and tick the flow that sign_in: uses"),
-    ("invalid_client_id", "client_id: must be the app's Consumer Key; a new app needs ten minutes until it is known"),
-    ("invalid_client", "client_secret: must be the app's Consumer Secret; it changes when somebody rotates it"),
-    ("invalid_grant", "look at the integration user's Login History in Setup: it says why the sign-in failed"),
-)
 
 
 class SignInFailed(ConnectorError):  # noqa: N818 - it reads as the state it tells of.
@@ -160,7 +120,12 @@ def check(response: requests.Response) -> None:
         where = f"the org's address is now {place}: write https://{place} as url:" if place else MOVED_ELSEWHERE
         raise SignInMoved(f"the sign-in at url: is sent elsewhere (HTTP {status}); {where}")
     if "error" in told:
-        raise SignInFailed(refusal(str(told["error"]), str(told.get("error_description", ""))))
+        raise refusal(str(told["error"]), str(told.get("error_description", "")))
+    if HTML in response.headers.get("Content-Type", "").lower() and not response.ok:
+        raise SignInUnavailable(
+            f"Salesforce's sign-in answers with a web page (HTTP {status}): it is tried again; where it lasts, check url: and "
+            "status.salesforce.com"
+        )
     raise SignInFailed(
         f"what answers at url: is no Salesforce sign-in (HTTP {status}): write the org's My Domain address"
     )
@@ -172,13 +137,11 @@ def user_of(identity: object) -> str | None:
     return last if RECORD_ID.fullmatch(last) else None
 
 
-def refusal(error: str, description: str) -> str:
-    """A refusal in words, with the cure."""
-    said = f"{error}: {description}".lower()
-    cure = next(
-        (cure for needle, cure in CURES if needle in said), "look at the integration user's Login History in Setup"
-    )
-    return f"Salesforce refuses the sign-in ({error}: {description}): {cure}"
+def refusal(error: str, description: str) -> SignInFailed:
+    """A refusal in words, with the cure; SignInUnavailable where it passes by itself."""
+    row = find(error, description)
+    words = f"Salesforce refuses the sign-in ({error}: {description}): {row.cure}"
+    return SignInUnavailable(words) if row.passes else SignInFailed(words)
 
 
 def trusted_host(location: str) -> str:

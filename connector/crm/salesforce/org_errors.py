@@ -10,6 +10,15 @@ ORG_ERRORS: tuple[Row, ...] = (
     again(
         "INVALID_SESSION_ID",
         Reason.CREDENTIALS,
+        "the session may not use the REST API: a new sign-in does not help",
+        saying="This session is not valid for use with the REST API",
+        test=says("not valid for use with the rest api"),
+        cure="give the app the OAuth scope api, the integration user the right API Enabled, and where the org has API Access "
+        "Control, put the app on its list of allowed apps",
+    ),
+    again(
+        "INVALID_SESSION_ID",
+        Reason.CREDENTIALS,
         "the session is over; signed in once for everybody, and repeated",
         cure="where it lasts: give the app the OAuth scope api, and the integration user the right API Enabled",
     ),

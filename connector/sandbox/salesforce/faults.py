@@ -10,6 +10,7 @@ from connector.sandbox.salesforce.drafts import Record
 from connector.sandbox.salesforce.fields import SObject
 from connector.sandbox.salesforce.governor import CODE as CANNOT_SAVE
 from connector.sandbox.salesforce.governor import QUERIES, GovernorLimit
+from connector.sandbox.salesforce.login_refusals import LOGIN_REFUSALS
 from connector.sandbox.salesforce.refusals import RecordRefusedError
 
 # Each of these ends the request in its own way, so one request meets at most one of them.
@@ -61,6 +62,7 @@ FIELDS = frozenset(
         "object",
         "to",
         "sign_in",
+        "refusal",
     }
 )
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -84,6 +86,7 @@ class Fault:
     `status` 301, 302, 303, 307 or 308; sign-ins name that address, unless `sign_in` is "old" (the one that was asked) or "moved"
     (the sign-in is sent elsewhere too). With `limit` a transaction with more than so many `records` (of an `object`) is refused by the
     org's triggers, each record with `code` and `message`.
+    `login_refused` refuses token requests with one of LOGIN_REFUSALS (`refusal`).
     """
 
     name: str
@@ -99,6 +102,7 @@ class Fault:
     object: str = ""
     to: str = ""
     sign_in: str = "new"
+    refusal: str = "no_run_as_user"
     seen: int = 0
     fired: int = 0
     cleared: asyncio.Event = field(default_factory=asyncio.Event)
@@ -126,6 +130,7 @@ class Fault:
             "only": self.only,
             **({"status": self.status, "code": self.code, "object": self.object} if self.name == "refuse" else {}),
             **({"code": self.code, "object": self.object} if self.name == "limit" else {}),
+            **({"refusal": self.refusal} if self.name == "login_refused" else {}),
             **({"status": self.status, "to": self.to, "sign_in": self.sign_in} if self.name == "redirect" else {}),
             "fired": self.fired,
         }
@@ -184,7 +189,9 @@ def _read_records(name: str, document: Mapping[str, Any]) -> float | tuple[str, 
 
 
 def _read_chosen(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """What belongs to `refuse`, `limit` and `redirect` alone."""
+    """What belongs to `refuse`, `limit`, `redirect` and `login_refused` alone."""
+    if "refusal" in document:
+        return _read_refusal(name, document["refusal"])
     given = {key: document[key] for key in ("status", "code", "message", "object", "to", "sign_in") if key in document}
     status = given.get("status")
     if name == "redirect":
@@ -209,6 +216,14 @@ def _read_chosen(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
+def _read_refusal(name: str, refusal: object) -> dict[str, Any]:
+    if name != "login_refused":
+        raise FaultError("refusal: only login_refused has it.")
+    if refusal not in LOGIN_REFUSALS:
+        raise FaultError(f"refusal must be one of {', '.join(LOGIN_REFUSALS)}.")
+    return {"refusal": refusal}
+
+
 class Faults:
     """All faults that are switched on, in the order in which they came."""
 
@@ -222,22 +237,16 @@ class Faults:
                 fault.cleared.set()
         self.all = [fault for fault in self.all if not fault.cleared.is_set()]
 
-    def strike_login(self) -> bool:
-        """Whether a token request is refused."""
-        for fault in self.all:
-            if fault.name == "login_refused":
-                fault.seen += 1
-                if fault.strikes():
-                    fault.fired += 1
-                    return True
-        return False
+    def strike_login(self) -> Fault | None:
+        """The fault that refuses a token request, if one does."""
+        return self.strike_job("login_refused")
 
     def redirect(self) -> Fault | None:
         """The fault by which the org is at another address, if it is on."""
         return next((fault for fault in self.all if fault.name == "redirect"), None)
 
     def strike_job(self, name: str) -> Fault | None:
-        """The fault of that name, if it strikes the piece of a bulk job that comes now."""
+        """The fault of that name, if it strikes the piece of a bulk job, or the sign-in, that comes now."""
         for fault in self.all:
             if fault.name == name:
                 fault.seen += 1

@@ -19,6 +19,7 @@ from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.exchange import DATA, Answer, Call
 from connector.sandbox.salesforce.faults import Fault, Faults, hits, limits, refusals
 from connector.sandbox.salesforce.login import LoginRefusedError, Sessions
+from connector.sandbox.salesforce.login_refusals import LOGIN_REFUSALS
 from connector.sandbox.salesforce.metadata import Metadata
 from connector.sandbox.salesforce.outbound import Outbound
 from connector.sandbox.salesforce.refusals import RequestRefusedError
@@ -39,7 +40,6 @@ REFUSALS = {
         "An unexpected error occurred. Please include this ErrorId if you contact support: 1407516498-25913 (-1327390446)",
     ),
 }
-NO_LOGIN = LoginRefusedError("invalid_grant", "no client credentials user enabled")
 PAGES = {
     "unavailable": (
         503,
@@ -114,8 +114,9 @@ class Server:
         """POST /services/oauth2/token."""
         form = {name: str(value) for name, value in (await request.post()).items()}
         self._usage.requests["POST /services/oauth2/token"] += 1
-        if self._faults.strike_login():
-            return _json(NO_LOGIN.status, NO_LOGIN.body)
+        if (struck := self._faults.strike_login()) is not None:
+            status, error, description = LOGIN_REFUSALS[struck.refusal]
+            return _json(status, {"error": error, "error_description": description})
         moved = self._faults.redirect()
         if moved is not None and moved.sign_in == "moved" and moved.to != _url(request):
             return _moved(moved, request)

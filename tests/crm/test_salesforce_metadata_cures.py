@@ -1,0 +1,23 @@
+"""What the Metadata API says of a deployment that it refuses, and the cure."""
+
+import pytest
+
+from connector.crm.salesforce.metadata import cure
+
+
+@pytest.mark.parametrize(
+    ("said", "helps"),
+    [
+        ("UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record or 1 records: 00D", "in some minutes"),
+        (
+            "… temporarily lock your organization's administration setup … already been locked by another change.",
+            "in some minutes",
+        ),
+        ("duplicate value found: <unknown> duplicates value on record with id: <unknown>", "has this name"),
+        ("duplicate value found: &lt;unknown&gt; duplicates value on record with id: &lt;unknown&gt;", "has this name"),
+        ("duplicate value found: SMS_Key__c duplicates value on record with id: 003", "holds a value twice"),
+        ("something else", "Deployment Status"),
+    ],
+)
+def test_a_refused_deployment_says_the_cure(said, helps):
+    assert helps in cure(said)
