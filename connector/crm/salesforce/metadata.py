@@ -30,7 +30,7 @@ ADMINISTRATOR = (
 )
 OTHER_TYPE = "a field of this name is there with another type: rename or remove the old one in Setup"
 TRY_AGAIN = "somebody else changes the org's setup at this moment: try again in some minutes"
-NAME_TAKEN = "another part of the org has this name, perhaps one that was just deleted: rename it, or erase it in Setup, Deleted Fields"
+NAME_TAKEN = "another part of the org has this name, perhaps one that was deleted: rename it, or erase it in Setup, Deleted Fields"
 CURES: tuple[tuple[str, str], ...] = (
     ("use of the metadata api requires", ADMINISTRATOR),
     ("invalid_session_id", "the access token is over: get a new one, or leave --token-env out"),

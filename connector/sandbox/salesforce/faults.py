@@ -160,7 +160,7 @@ def read_fault(document: Any) -> Fault:
     only = document.get("only", "writes" if name in ONLY_WRITES else "any")
     if only not in {"any", "reads", "writes"}:
         raise FaultError("only must be any, reads or writes.")
-    chosen = _read_chosen(name, document)
+    chosen = _read_refusal(name, document) if "refusal" in document else _read_chosen(name, document)
     return Fault(
         name=name,
         times=times,
@@ -189,9 +189,7 @@ def _read_records(name: str, document: Mapping[str, Any]) -> float | tuple[str, 
 
 
 def _read_chosen(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """What belongs to `refuse`, `limit`, `redirect` and `login_refused` alone."""
-    if "refusal" in document:
-        return _read_refusal(name, document["refusal"])
+    """What belongs to `refuse`, `limit` and `redirect` alone."""
     given = {key: document[key] for key in ("status", "code", "message", "object", "to", "sign_in") if key in document}
     status = given.get("status")
     if name == "redirect":
@@ -216,7 +214,8 @@ def _read_chosen(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _read_refusal(name: str, refusal: object) -> dict[str, Any]:
+def _read_refusal(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    refusal = document["refusal"]
     if name != "login_refused":
         raise FaultError("refusal: only login_refused has it.")
     if refusal not in LOGIN_REFUSALS:
