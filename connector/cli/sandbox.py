@@ -34,13 +34,22 @@ def sandbox() -> None:
     multiple=True,
     help="An org with several currencies: give each, such as NOK, the users' own first.",
 )
+@click.option(
+    "--language",
+    type=click.Choice(["en", "fr", "pt", "ja", "no", "nb"]),
+    default="en",
+    show_default=True,
+    help="The language in which the org says no.",
+)
 @as_json
-def salesforce(*, port: int, data: str, preset: str, bare: bool, currencies: tuple[str, ...], as_json: bool) -> None:
+def salesforce(
+    *, port: int, data: str, preset: str, bare: bool, currencies: tuple[str, ...], language: str, as_json: bool
+) -> None:
     """An org: sign in with client id and secret `sandbox`."""
     from connector.sandbox.salesforce import build  # noqa: PLC0415 - see the package's docstring.
     from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - the same.
 
-    app = build(data, preset=preset, bare=bare, currencies=currencies)
+    app = build(data, preset=preset, bare=bare, currencies=currencies, language=language)
     asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-LONGEST_LINE = 16_384  # bytes of a request line or header; Salesforce answers 414 or 431 beyond it
+LONGEST_LINE = 65_536  # bytes of a request line or header; what a real server takes less of, its sandbox refuses itself
 STOP_GRACE = 1.0  # seconds that open requests get when a sandbox stops
 
 

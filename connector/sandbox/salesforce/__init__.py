@@ -10,6 +10,7 @@ from connector.sandbox.salesforce.login import Sessions
 from connector.sandbox.salesforce.presets import PRESETS
 from connector.sandbox.salesforce.server import Server
 from connector.sandbox.salesforce.usage import Usage
+from connector.sandbox.salesforce.wording import ENGLISH, Wording
 
 
 def build(
@@ -24,10 +25,12 @@ def build(
     public_key: str | None = None,
     bare: bool = False,
     currencies: Sequence[str] = (),
+    language: str = ENGLISH,
 ) -> web.Application:
     """An org whose records live in `database`, a file or memory.
 
     `preset` is the kind of org, one of PRESETS; a `bare` one has none of the fields and objects that an administrator makes.
+    `language` is that of its users, one of LANGUAGES, in which refusals are told.
     With `currencies` it is an org with several currencies, of which the first is that of its users.
     `api_limit` is the number of API calls in 24 hours, `session_seconds` the life of an access token, `clock` gives seconds since
     1970. `public_key` is the RSA key in PEM form that signed assertions are verified with; without it every well-formed assertion
@@ -38,4 +41,5 @@ def build(
     )
     kind = PRESETS[preset]
     records = Database(database, kind.schema(bare=bare, currencies=currencies), kind.triggers)
+    records.wording = Wording(language)
     return Server(records, sessions=sessions, usage=Usage(api_limit, clock), clock=clock).application()

@@ -96,7 +96,8 @@ class Workers:
                 job.succeeded.append((number, str(outcome.id), outcome.created))
             else:
                 refusal = outcome.refusal
-                error = f"{refusal.code}:{refusal.message}:{','.join(refusal.fields)} --"
+                message = self._database.wording.language.translated(refusal.message)
+                error = f"{refusal.code}:{message}:{','.join(refusal.fields)} --"
                 job.failed.append((number, str(record.get("Id") or ""), error))
 
     def _written(self, job: Job, records: Sequence[Record], author: Author) -> Sequence[Outcome]:

@@ -23,6 +23,7 @@ from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRef
 from connector.sandbox.salesforce.seeding import MOST, seed
 from connector.sandbox.salesforce.usage import Usage
 from connector.sandbox.salesforce.values import as_moment
+from connector.sandbox.salesforce.wording import FORMS, LANGUAGES
 from connector.sandbox.salesforce.writing import Outcome, Writer
 
 
@@ -68,6 +69,7 @@ class Control:
             web.delete("/_sandbox/automation", self.clear_automation),
             web.get("/_sandbox/stats", self.stats),
             web.put("/_sandbox/usage", self.allow),
+            web.put("/_sandbox/wording", self.word),
             web.post("/_sandbox/reset", self.reset),
             web.get("/_sandbox/records/{object}", self.list_records),
             web.post("/_sandbox/records/{object}", self.edit_records),
@@ -133,6 +135,17 @@ class Control:
             raise ControlError("limit and used must be whole numbers, 0 or more.")
         self._usage.allow(limit, used)
         return _json({"limit": limit, "used": used})
+
+    async def word(self, request: web.Request) -> web.Response:
+        """Set the language of refusals and the form of DUPLICATE_VALUE: {"language": "fr", "duplicates": "short_id"}."""
+        body = await _document(request)
+        wording = self._database.wording
+        language, form = body.get("language"), body.get("duplicates", wording.duplicates)
+        if (language is not None and language not in LANGUAGES) or form not in FORMS:
+            raise ControlError(f"language is one of {', '.join(LANGUAGES)}; duplicates one of {', '.join(FORMS)}.")
+        wording.language = LANGUAGES[language] if language is not None else wording.language
+        wording.duplicates = form
+        return _json({"language": wording.language.code, "duplicates": wording.duplicates})
 
     async def reset(self, _: web.Request) -> web.Response:
         """Forget records, history, faults, statistics, bulk jobs and outbound targets; sessions live on."""

@@ -16,6 +16,7 @@ from connector.sandbox.salesforce.identifiers import record_id
 from connector.sandbox.salesforce.schema import Schema
 from connector.sandbox.salesforce.triggers import Triggers
 from connector.sandbox.salesforce.values import as_moment
+from connector.sandbox.salesforce.wording import Wording
 
 MOST_PARAMETERS = 500  # values in one IN (…); well below SQLite's limit, and few distinct statements to prepare
 CACHED_STATEMENTS = 512
@@ -93,6 +94,7 @@ class Database:
     def __init__(self, path: str, schema: Schema | None = None, triggers: Triggers | None = None) -> None:
         self.schema = schema or Schema(org.OBJECTS)
         self.triggers = triggers or Triggers()
+        self.wording = Wording()
         self.connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=CACHED_STATEMENTS
         )

@@ -9,6 +9,9 @@ from connector.sandbox.salesforce.schema import Schema
 
 OLDEST, NEWEST = 31, 68  # API versions that are served; older ones are gone
 BYTES_PER_CHARACTER = 3
+ALWAYS_FILLED = frozenset(
+    {"OwnerId", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp"}
+)
 SOAP_TYPES = {
     Kind.ID: "tns:ID",
     Kind.REFERENCE: "tns:ID",
@@ -69,7 +72,7 @@ def whole(known: SObject, base: str) -> dict[str, Any]:
     }
 
 
-def user_info(user: str, url: str) -> dict[str, Any]:
+def user_info(user: str, url: str, language: str) -> dict[str, Any]:
     """GET /services/oauth2/userinfo."""
     name = org.USERS[user]["Username"]
     return {
@@ -79,7 +82,7 @@ def user_info(user: str, url: str) -> dict[str, Any]:
         "preferred_username": name,
         "email": name,
         "user_type": "STANDARD",
-        "language": "en_US",
+        "language": language,
         "urls": {"rest": f"{url}{DATA}v{{version}}/", "sobjects": f"{url}{DATA}v{{version}}/sobjects/"},
     }
 
@@ -105,7 +108,7 @@ def _summary(known: SObject, base: str) -> dict[str, Any]:
 
 def _field(known: SObject, field: Field) -> dict[str, Any]:
     money = field.kind in {Kind.CURRENCY, Kind.NUMBER}
-    long = field.kind is Kind.LONG_TEXT
+    long = field.is_long
     return {
         "name": field.name,
         "label": field.label,
@@ -116,7 +119,9 @@ def _field(known: SObject, field: Field) -> dict[str, Any]:
         "precision": 18 if money else 0,
         "scale": field.scale if money else 0,
         "digits": 0,
-        "nillable": not field.required and field.kind not in {Kind.BOOLEAN, Kind.ID},
+        "nillable": not field.required
+        and field.kind not in {Kind.BOOLEAN, Kind.ID}
+        and field.name not in ALWAYS_FILLED,
         "createable": field.writable,
         "updateable": field.writable and not field.create_only,
         "unique": field.unique,

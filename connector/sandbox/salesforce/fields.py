@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+SHORT_TEXT = 255  # characters
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[a-z]+|\d+")
 
 
@@ -67,6 +68,11 @@ class Field:
     def custom(self) -> bool:
         """Whether an admin made it."""
         return self.name.endswith("__c")
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is a text that can neither be filtered nor sorted by; a textarea of 255, such as MailingStreet, can."""
+        return self.kind is Kind.LONG_TEXT and self.length > SHORT_TEXT
 
     @property
     def writable(self) -> bool:

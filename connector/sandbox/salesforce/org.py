@@ -60,7 +60,7 @@ def email(name: str, **more: Any) -> Field:
 
 def picklist(name: str, *values: str, **more: Any) -> Field:
     """One value of a list; only a restricted list refuses others."""
-    return Field(name=name, kind=Kind.PICKLIST, length=255, values=values, **more)
+    return Field(name=name, kind=Kind.PICKLIST, values=values, **{"length": 255, **more})
 
 
 def checkbox(name: str, **more: Any) -> Field:
@@ -99,11 +99,18 @@ def full_name() -> Field:
     return text("Name", 121, formula="""trim(coalesce("FirstName", '') || ' ' || coalesce("LastName", ''))""")
 
 
-def sobject(name: str, prefix: str, *fields: Field, plural: str = "", mergeable: bool = False) -> SObject:
+def sobject(
+    name: str,
+    prefix: str,
+    *fields: Field,
+    plural: str = "",
+    mergeable: bool = False,
+    owners: tuple[str, ...] = ("User",),
+) -> SObject:
     """An object with its own fields and those that every record has."""
     system = (
         Field(name="IsDeleted", kind=Kind.BOOLEAN, default=False, read_only=True),
-        reference("OwnerId", "User", default=INTEGRATION_USER),
+        reference("OwnerId", *owners, default=INTEGRATION_USER),
         moment("CreatedDate", read_only=True),
         reference("CreatedById", "User", read_only=True),
         moment("LastModifiedDate", read_only=True),
@@ -127,6 +134,7 @@ OBJECTS = (
         full_name(),
         reference("ProfileId", "Profile"),
     ),
+    sobject("Group", "00G", text("Name", 40)),
     sobject(
         "Account", "001", text("Name", 255, required=True), phone("Phone"), long_text("Description"), mergeable=True
     ),
@@ -135,13 +143,13 @@ OBJECTS = (
         "003",
         text("LastName", 80, required=True),
         text("FirstName", 40),
-        picklist("Salutation", "Mr.", "Ms.", "Mrs.", "Dr.", "Prof."),
+        picklist("Salutation", "Mr.", "Ms.", "Mrs.", "Dr.", "Prof.", length=40),
         full_name(),
         email("Email", id_lookup=True),
         phone("Phone"),
         phone("MobilePhone"),
         phone("HomePhone"),
-        text("MailingStreet", 255),
+        long_text("MailingStreet", 255),
         text("MailingCity", 40),
         text("MailingPostalCode", 20),
         text("MailingCountry", 80),
@@ -175,6 +183,7 @@ OBJECTS = (
         checkbox("IsConverted", read_only=True),
         reference("ConvertedContactId", "Contact", read_only=True),
         mergeable=True,
+        owners=("Group", "User"),
     ),
     sobject(
         "Task",
@@ -226,7 +235,7 @@ OBJECTS = (
     sobject(
         "Opportunity",
         "006",
-        text("Name", 120, required=True),
+        text("Name", 120, required=True, id_lookup=True),
         picklist("StageName", "Prospecting", "Pledged", "Posted", "Closed Won", "Closed Lost", required=True),
         date("CloseDate", required=True),
         money("Amount"),

@@ -20,7 +20,7 @@ class Preset:
     triggers: Triggers
 
     def schema(self, *, bare: bool = False, currencies: Sequence[str] = ()) -> Schema:
-        """The objects of such an org as an administrator has set it up, or `bare`: without what an administrator makes.
+        """The objects of such an org as an administrator has set it up, or `bare`: without what an administrator makes and shows.
 
         With `currencies` it is an org with several: each record has one, where none is given the first, the users' own.
         """
@@ -36,10 +36,18 @@ class Preset:
         if not bare:
             return schema
         return Schema(
-            replace(known, fields=tuple(field for field in known.fields if not _made_here(field.name)))
+            replace(known, fields=tuple(field for field in known.fields if not _hidden(field.name)))
             for known in schema.objects.values()
             if not _made_here(known.name)
         )
+
+
+# Field-level security shows these to nobody in a new org.
+HIDDEN = frozenset({"HasOptedOutOfEmail", "DoNotCall"})
+
+
+def _hidden(name: str) -> bool:
+    return name in HIDDEN or _made_here(name)
 
 
 def _made_here(name: str) -> bool:

@@ -131,6 +131,6 @@ def _accepted(outcomes: list[Outcome]) -> Outcome:
     refusal = outcomes[0].refusal
     if refusal is None:
         return outcomes[0]
-    if refusal.code in {"NOT_FOUND", "INVALID_CROSS_REFERENCE_KEY"} and not refusal.fields:
+    if refusal.code == "NOT_FOUND" and not refusal.fields:
         raise not_found()
     raise refusal.as_request()

@@ -20,7 +20,8 @@ class RecordRefusedError(Exception):
 
     def as_request(self) -> "RequestRefusedError":
         """The same refusal as the answer to a request for this record alone."""
-        status = 404 if self.code == "ENTITY_IS_DELETED" else 400
+        gone = self.code == "ENTITY_IS_DELETED" or (self.code == "INVALID_CROSS_REFERENCE_KEY" and not self.fields)
+        status = 404 if gone else 400
         return RequestRefusedError(status, self.code, self.message, *self.fields, more=self.more)
 
 

@@ -27,6 +27,7 @@ from connector.sandbox.salesforce.remodelling import Remodelling
 from connector.sandbox.salesforce.usage import Usage
 from connector.sandbox.salesforce.values import as_moment
 
+LONGEST_URI = LARGEST_HEADERS = 16_384  # bytes
 LARGEST_BODY = LARGEST_UPLOAD + 1024  # bytes: a bulk job's data, with room to be refused by the job itself
 EXPIRED = RequestRefusedError(401, "INVALID_SESSION_ID", "Session expired or invalid")
 REFUSALS = {
@@ -34,6 +35,13 @@ REFUSALS = {
     "concurrent_limit": RequestRefusedError(
         403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
     ),
+    "long_concurrent_limit": RequestRefusedError(
+        403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded."
+    ),
+    "api_disabled": RequestRefusedError(
+        403, "API_DISABLED_FOR_ORG", "The REST API is not enabled for this Organization."
+    ),
+    "server_unavailable": RequestRefusedError(503, "SERVER_UNAVAILABLE", "Server unavailable, please retry later"),
     "server_error": RequestRefusedError(
         500,
         "UNKNOWN_EXCEPTION",
@@ -139,7 +147,7 @@ class Server:
         user = self._sessions.user(request.headers.get("Authorization"))
         if user is None:
             return web.Response(status=403, text="Bad_OAuth_Token")
-        return _json(200, describe.user_info(user, _url(request)))
+        return _json(200, describe.user_info(user, _url(request), self._database.wording.language.code))
 
     async def identity(self, request: web.Request) -> web.Response:
         """GET /id/{org}/{user}: the same as userinfo, at the address that `identity` and the token's answer name."""
@@ -151,6 +159,9 @@ class Server:
 
     async def data(self, request: web.Request) -> web.Response:
         """Everything below /services/data/vXX.0/."""
+        too_long = _too_long(request)
+        if too_long is not None:
+            return too_long
         raw = await request.read()
         user = self._sessions.user(request.headers.get("Authorization"))
         if user is None:
@@ -253,7 +264,8 @@ class Server:
         return _json(answer.status, answer.body, headers)
 
     def _refused(self, refusal: RequestRefusedError) -> web.Response:
-        return self._rendered(Answer(status=refusal.status, body=refusal.body()))
+        body = [self._database.wording.said(one) for one in refusal.body()]
+        return self._rendered(Answer(status=refusal.status, body=body))
 
 
 def _json(status: int, body: Any, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -262,6 +274,23 @@ def _json(status: int, body: Any, headers: Mapping[str, str] | None = None) -> w
 
 def _json_bytes(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.Response(status=status, body=body, headers=headers, content_type="application/json", charset="utf-8")
+
+
+def _too_long(request: web.Request) -> web.Response | None:
+    """What the server before the API answers, which reads no more than so much of an address or of headers.
+
+    Source: simple-salesforce issue 271, jsforce issue 1134.
+    """
+    if len(request.raw_path) > LONGEST_URI:
+        return _bad_message(414, "URI Too Long")
+    if sum(len(name) + len(value) for name, value in request.raw_headers) > LARGEST_HEADERS:
+        return _bad_message(431, "Request Header Fields Too Large")
+    return None
+
+
+def _bad_message(status: int, reason: str) -> web.Response:
+    page = f"<h1>Bad Message {status}</h1><pre>reason: {reason}</pre>"
+    return web.Response(status=status, text=page, content_type="text/html")
 
 
 def _hang_up(request: web.Request) -> web.Response:

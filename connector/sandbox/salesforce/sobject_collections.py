@@ -41,7 +41,7 @@ class Collections:
                     400, "INVALID_INPUT", f"Record type must be {known.name}: {record['attributes']['type']}"
                 )
         outcomes = self._attempt(lambda: self._writer.upsert(known, key, records, call.writing), together=together)
-        return Answer(body=[_result(outcome, upsert=True) for outcome in outcomes])
+        return Answer(body=[self._result(outcome, upsert=True) for outcome in outcomes])
 
     def write(self, call: Call) -> Answer:
         """POST or PATCH /composite/sobjects: inserts, or updates by id; types may be mixed."""
@@ -59,7 +59,7 @@ class Collections:
         def every() -> list[Outcome]:
             return [outcome for known, run in runs for outcome in write(known, run, call.writing)]
 
-        return Answer(body=[_result(outcome) for outcome in self._attempt(every, together=together)])
+        return Answer(body=[self._result(outcome) for outcome in self._attempt(every, together=together)])
 
     def delete(self, call: Call) -> Answer:
         """DELETE /composite/sobjects?ids=…&allOrNone=…."""
@@ -78,7 +78,7 @@ class Collections:
             return outcomes
 
         together = call.query.get("allOrNone", "").lower() == "true"
-        return Answer(body=[_result(outcome) for outcome in self._attempt(every, together=together)])
+        return Answer(body=[self._result(outcome) for outcome in self._attempt(every, together=together)])
 
     def read(self, call: Call, name: str) -> Answer:
         """GET or POST /composite/sobjects/{object}: records by ids and field names."""
@@ -103,6 +103,14 @@ class Collections:
         if known is None:
             raise RequestRefusedError(400, "INVALID_TYPE", f"sObject type '{attributes['type']}' is not supported.")
         return known
+
+    def _result(self, outcome: Outcome, *, upsert: bool = False) -> dict[str, Any]:
+        if outcome.refusal is not None:
+            return {"success": False, "errors": [self._database.wording.said(outcome.refusal.in_collection())]}
+        result: dict[str, Any] = {"id": outcome.id, "success": True, "errors": []}
+        if upsert:
+            result["created"] = outcome.created
+        return result
 
     def _attempt(self, write: Callable[[], list[Outcome]], *, together: bool) -> list[Outcome]:
         if not together:
@@ -130,12 +138,3 @@ def _within(number: int, most: int) -> None:
         raise RequestRefusedError(
             400, "EXCEEDED_ID_LIMIT", f"record limit reached. cannot submit more than {most} records into this call"
         )
-
-
-def _result(outcome: Outcome, *, upsert: bool = False) -> dict[str, Any]:
-    if outcome.refusal is not None:
-        return {"success": False, "errors": [outcome.refusal.in_collection()]}
-    result: dict[str, Any] = {"id": outcome.id, "success": True, "errors": []}
-    if upsert:
-        result["created"] = outcome.created
-    return result

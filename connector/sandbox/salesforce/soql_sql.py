@@ -107,7 +107,7 @@ class _Compiler:
 
     def comparison(self, comparison: Comparison) -> str:
         column, found, _ = self.resolve(comparison.path)
-        if found.kind is Kind.LONG_TEXT:
+        if found.is_long:
             raise self.refuse(
                 "INVALID_FIELD",
                 comparison.path.column,
@@ -193,7 +193,7 @@ class _Compiler:
         parts = []
         for order in self.query.order:
             column, found, _ = self.resolve(order.path)
-            if found.kind is Kind.LONG_TEXT:
+            if found.is_long:
                 raise self.refuse(
                     "MALFORMED_QUERY", order.path.column, f"field '{found.name}' can not be sorted in a query call"
                 )

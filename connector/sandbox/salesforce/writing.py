@@ -19,9 +19,9 @@ from connector.sandbox.salesforce.links import check_references, resolve_parents
 from connector.sandbox.salesforce.members import check_members
 from connector.sandbox.salesforce.refusals import RecordRefusedError, undecodable
 from connector.sandbox.salesforce.values import Stored
+from connector.sandbox.salesforce.wording import UNKNOWN
 
 WITHOUT_ID = SILENT | {"Id", "id"}
-UNKNOWN = "<unknown>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,10 +263,7 @@ class Writer:
                     taken[value] = draft.id or UNKNOWN
                     continue
                 named = UNKNOWN if other == UNKNOWN else field.name
-                draft.refusal = RecordRefusedError(
-                    "DUPLICATE_VALUE",
-                    f"duplicate value found: {named} duplicates value on record with id: {other}",
-                )
+                draft.refusal = RecordRefusedError("DUPLICATE_VALUE", self._database.wording.taken(named, other))
 
     def _create(self, known: SObject, drafts: list[Draft], author: Author) -> None:
         system = ("row", "Id", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp")
