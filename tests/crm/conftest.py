@@ -1,5 +1,9 @@
-"""A Salesforce org on this machine, and a few lines that drive exchanges against it."""
+"""A Salesforce org on this machine, and a few lines that drive exchanges against it.
 
+`ORG_LANGUAGE=fr pytest tests/crm` runs all of these tests against an org whose users do not speak English.
+"""
+
+import os
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 
@@ -9,6 +13,8 @@ import pytest
 from connector.model.exchange import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
 from connector.sandbox.salesforce import build
 from connector.sandbox.serve import serving
+
+LANGUAGE = os.environ.get("ORG_LANGUAGE", "en")
 
 
 class Org:
@@ -74,7 +80,7 @@ class Org:
 
 @asynccontextmanager
 async def an_org(**how):
-    async with serving(build(**how)) as base, aiohttp.ClientSession() as session:
+    async with serving(build(**{"language": LANGUAGE, **how})) as base, aiohttp.ClientSession() as session:
         org = Org(base, session)
         await org.sign_in()
         yield org

@@ -12,21 +12,19 @@ from dataclasses import replace as replace_dataclass
 
 from msgspec.structs import replace
 
-from connector.crm.salesforce import duplicate_values, duplicates, heirs, other_parents
+from connector.crm.salesforce import duplicate_values, duplicates, heirs, missing_parents, other_parents
 from connector.crm.salesforce.duplicates import Matches, Policy
 from connector.crm.salesforce.encode import Api, Single
-from connector.crm.salesforce.errors import missing_column
 from connector.crm.salesforce.org_fields import UNREADABLE, OrgFields, may_hold_text
 from connector.crm.salesforce.parcels import Item
 from connector.crm.salesforce.record_ids import comparable
 from connector.crm.salesforce.survivors import Survivor, is_deleted, read, soql, survivors
 from connector.model.exchange import Exchange
-from connector.model.operation import ID_FIELD, Parent, RecordWrite
+from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
 KEYS = 100  # of one query
 DELETED = "ENTITY_IS_DELETED"
-INVALID_FIELD = "INVALID_FIELD"
 
 # Makes the item of a write that was changed; with the record that it goes to now, where that is another one.
 Remake = Callable[[int, RecordWrite, Survivor | None], Item | Outcome]
@@ -60,20 +58,20 @@ class Detours:
         self._policy = policy
         self._columns = columns
         self._fields = fields
+        self._asked: set[tuple[int, tuple[str, ...]]] = set()  # records, with their parents, that were asked for
         self._renamed: dict[int, RecordWrite] = {}  # the writes whose parents are named in another way by now
 
-    @staticmethod
-    def know(outcome: Retry | Rejected, item: Item, *, again: bool) -> bool:
+    def know(self, outcome: Retry | Rejected, item: Item, *, again: bool) -> bool:
         """Whether there may be a way around this outcome; `again` for a record that has gone one already."""
         if other_parents.missing(item.fields, outcome):
+            return True
+        if missing_parents.unclear(outcome, item) and _named(item) not in self._asked:
             return True
         if again:
             return False
         if outcome.code == duplicates.CODE:
             return not item.allow
         if duplicate_values.is_unclear(outcome, item.key_field) and not item.insert:
-            return True
-        if _unclear_parent(outcome, item):
             return True
         return outcome.code == DELETED or heirs.misses_heir(outcome) or may_hold_text(outcome, item.fields)
 
@@ -83,9 +81,11 @@ class Detours:
         ways: dict[int, Item | Outcome] = {
             one.item.index: one.item for one in astray if duplicate_values.is_unclear(one.outcome, one.item.key_field)
         }
-        unsure = [one for one in astray if _unclear_parent(one.outcome, one.item)]
+        unsure = [one for one in astray if missing_parents.unclear(one.outcome, one.item)]
         if unsure:
-            asked = yield from self._parents_there(unsure)
+            asked = yield from missing_parents.ask(self._api, self._fields, [(one.item, one.outcome) for one in unsure])
+            # One with all of its parents is sent once more, and not asked about again.
+            self._asked |= {_named(one.item) for one in unsure if isinstance(asked[one.item.index], Item)}
             ways |= asked
             astray = [_answered(one, asked.get(one.item.index, one.outcome)) for one in astray]
         held = [one for one in astray if one.outcome.code == duplicates.CODE]
@@ -115,54 +115,6 @@ class Detours:
         """The write with its parents named in the next way."""
         write = self._renamed[place] = other_parents.named_otherwise(self._write(place), names)
         return self._remake(place, write, None)
-
-    def _parents_there(self, unsure: Sequence[Astray]) -> Exchange[dict[int, Item | Outcome]]:
-        """Whether the parents of these records are in the org: a text that we cannot read may tell that one is not.
-
-        Those with all of their parents are sent once more: a parent may have been written since.
-        """
-        trouble = yield from self._fields.learn({one.item.object for one in unsure})
-        if trouble is not None:
-            return {one.item.index: trouble for one in unsure}
-        named: dict[int, list[tuple[str, Parent]]] = {
-            one.item.index: [
-                (objects[0], parent)
-                for name, parent in _by_key(one.item)
-                if len(objects := (parent.object,) if parent.object else self._fields.parents(one.item.object, name))
-                == 1
-            ]
-            for one in unsure
-        }
-        keys: dict[tuple[str, str], dict[str, str]] = {}
-        for parents in named.values():
-            for name, parent in parents:
-                keys.setdefault((name, parent.key_field), {})[parent.key.lower()] = parent.key
-        there: set[tuple[str, str, str]] = set()
-        for (name, field), wanted in keys.items():
-            texts = list(wanted.values())
-            queries = [soql(name, [field], field, texts[start : start + KEYS]) for start in range(0, len(texts), KEYS)]
-            answers = yield from read(self._api, queries)
-            if isinstance(answers, Retry):
-                if (
-                    answers.reason is Reason.UNEXPECTED_ANSWER
-                ):  # such as a field that the org has not: the set-up is wrong
-                    return {one.item.index: one.outcome for one in unsure}
-                return {one.item.index: answers for one in unsure}
-            living = [Survivor(record_id="", row=row) for rows in answers for row in rows if not is_deleted(row)]
-            there |= {(name, field, str(one.value(field)).lower()) for one in living}
-        ways: dict[int, Item | Outcome] = {}
-        for one in unsure:
-            lost = [
-                (name, parent)
-                for name, parent in named[one.item.index]
-                if (name, parent.key_field, parent.key.lower()) not in there
-            ]
-            if lost:
-                detail = f"{one.outcome.code}: {heirs.in_words(lost[0][1], lost[0][0])}"
-                ways[one.item.index] = Retry(reason=Reason.PARENT_MISSING, detail=detail, code=one.outcome.code)
-            else:
-                ways[one.item.index] = one.item
-        return ways
 
     def _as_text(self, unreadable: Sequence[Astray]) -> Exchange[dict[int, Item | Outcome]]:
         """What a text field may have refused: sent as text where the org says now that the field holds text."""
@@ -287,21 +239,9 @@ class Detours:
         }
 
 
-def _by_key(item: Item) -> list[tuple[str, Parent]]:
-    """The parents that a record names by an external ID, by their relationships."""
-    return [
-        (name, value) for name, value in item.fields.items() if type(value) is Parent and value.key_field != ID_FIELD
-    ]
-
-
-def _unclear_parent(outcome: Retry | Rejected, item: Item) -> bool:
-    """Whether a record with a parent was refused with INVALID_FIELD, in words that do not tell whether for that parent's sake."""
-    return (
-        isinstance(outcome, Rejected)
-        and outcome.code == INVALID_FIELD
-        and missing_column(outcome.detail) is None
-        and bool(_by_key(item))
-    )
+def _named(item: Item) -> tuple[int, tuple[str, ...]]:
+    """The record's place in the batch, and how its parents are named."""
+    return item.index, item.household
 
 
 def _answered(one: Astray, way: Item | Outcome) -> Astray:

@@ -24,11 +24,6 @@ KEYS = 100  # of one query
 FOREIGN = re.compile(r"Foreign key external ID: .* not found for field (\w+) in entity (\w+)", re.DOTALL)
 
 
-def in_words(parent: Parent, object_name: str) -> str:
-    """What Salesforce says in English of a parent that is not there."""
-    return f"Foreign key external ID: {parent.key} not found for field {parent.key_field} in entity {object_name}"
-
-
 def missing_key(detail: str) -> str:
     """The external ID field by which Salesforce has found no parent; empty where its words are of something else."""
     return _foreign(detail)[0]

@@ -1,0 +1,152 @@
+"""An org whose integration user does not speak English, and the forms in which orgs tell of a value that is taken."""
+
+import pytest
+from crm.conftest import an_org
+from crm.salesforce_writes import contact, deliver, event, reasons, sink
+from msgspec.structs import replace
+
+from connector.crm.salesforce.duplicate_values import holder, unclear
+from connector.crm.salesforce.errors import judge
+from connector.crm.salesforce.record_ids import comparable, in_full, last_in
+from connector.model.operation import ID_FIELD
+from connector.model.outcome import Delivered, Reason, Rejected
+from connector.sandbox.salesforce.identifiers import record_id
+
+LANGUAGES = ["en", "fr", "pt", "ja", "no"]
+FORMS = ["long_id", "short_id", "several", "unknown", "unnamed"]
+NEW = {"FirstName": "New", "LastName": "New"}
+
+
+@pytest.fixture(params=LANGUAGES)
+async def org(request):
+    async with an_org(language=request.param) as org:
+        yield org
+
+
+def donor(key, **fields):
+    """A contact of which the name is only for new ones, so that it is inserted first."""
+    return replace(contact(key, create=NEW), set=fields)
+
+
+async def test_a_parent_that_is_not_there_is_waited_for_and_stops_no_mapping(org):
+    await deliver(org, contact("known"))
+    assert reasons(await deliver(org, event("a", "k"), event("b", "known"))) == [Reason.PARENT_MISSING, None]
+    await deliver(org, contact("k"))
+    assert reasons(await deliver(org, event("a", "k"))) == [None]
+
+
+async def test_a_parent_that_was_merged_is_followed(org):
+    lost, kept = await org.load("Contact", [{"LastName": "A", "SMS_Key__c": "k"}, {"LastName": "B"}])
+    await org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": lost})
+    assert reasons(await deliver(org, event("a", "k"))) == [None]
+    (told,) = await org.records("SMS_Event__c")
+    assert told["Contact__c"] == kept
+
+
+async def test_a_column_that_is_missing_is_the_fault_of_the_set_up_and_found_at_once(org):
+    writes = [contact(f"k{n}") for n in range(50)] + [contact("bad", Missing__c="x")]
+    outcomes = await deliver(org, *writes)
+    assert reasons(outcomes) == [None] * 50 + [Reason.CONFIGURATION]
+    assert outcomes[-1].field == "Missing__c"
+    assert len(org.sent) == 2
+
+
+async def test_a_field_that_may_not_be_written_is_named(org):
+    outcomes = await deliver(org, contact("k", CreatedDate="2026-01-01T00:00:00Z"))
+    assert [(one.reason, one.field) for one in outcomes] == [(Reason.CONFIGURATION, "CreatedDate")]
+
+
+async def test_a_record_that_somebody_made_meanwhile_is_updated_at_the_next_try(org):
+    await org.fault("overtaken", records=["k"], times=1)
+    assert reasons(await deliver(org, contact("k"))) == [Reason.RACE]
+    assert reasons(await deliver(org, contact("k"))) == [None]
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_record_taken_for_new_that_is_there_is_found_whatever_is_said_of_it(org, form):
+    crm = sink()
+    await deliver(org, donor("told"), by=crm)
+    (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
+    await org.control("PUT", "wording", json={"duplicates": form})
+    assert await deliver(org, donor("k", Phone="1"), by=crm) == [Delivered(record_id=known)]
+    (row,) = [row for row in await org.records("Contact") if row["Id"] == known]
+    assert (row["LastName"], row["Phone"]) == ("Old", "1")
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_an_upsert_that_lost_a_race_goes_through(org, form):
+    await org.control("PUT", "wording", json={"duplicates": form})
+    await org.fault("overtaken", records=["k"], times=1)
+    (outcome,) = await deliver(org, contact("k"))
+    if not isinstance(outcome, Delivered):
+        assert outcome.reason is Reason.RACE
+        (outcome,) = await deliver(org, contact("k"))
+    assert isinstance(outcome, Delivered)
+    assert len([row for row in await org.records("Contact") if row["SMS_Key__c"] == "k"]) == 1
+
+
+async def test_a_holder_whom_the_integration_user_may_not_see_costs_a_few_calls_and_no_attempts(org):
+    crm = sink()
+    await deliver(org, donor("told"), by=crm)
+    message = "duplicate value found: <unknown> duplicates value on record with id: <unknown>"
+    await org.fault("refuse", code="DUPLICATE_VALUE", message=message, records=["k"])
+    org.sent.clear()
+    (outcome,) = await deliver(org, donor("k"), by=crm)
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is Reason.DUPLICATE_RECORD
+    assert len(org.sent) == 4
+
+
+async def test_one_record_under_both_forms_of_its_id_is_written_in_order(org):
+    (known,) = await org.load("Contact", [{"LastName": "Old"}])
+    writes = [replace(contact(one, Phone=one), key_field=ID_FIELD, may_create=False) for one in (known, known[:15])]
+    assert reasons(await deliver(org, *writes)) == [None, None]
+    (row,) = await org.records("Contact")
+    assert row["Phone"] == known[:15]
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        ("duplicate value found: SMS_Key__c duplicates value on record with id: 0038M000003uKqq", "0038M000003uKqq"),
+        (("duplicate value found: a__c duplicates value on record with id: 003000000000001, SMS_Key__c duplicates value on "
+         "record with id: 003000000000002"), "003000000000002"),
+        ("valeur en double trouvée : SMS_Key__c duplique une valeur dans l'enregistrement ID : 003000000000002AAA", "003000000000002"),
+        ("SMS_Key__c 001000000000001 003000000000002 a0S000000000001", "003000000000002"),
+        ("duplicate value found: Other__c duplicates value on record with id: 003000000000002", None),
+        ("duplicate value found: <unknown> duplicates value on record with id: <unknown>", None),
+        ("SMS_Key__c: internationalisation", None),
+    ],
+)  # fmt: skip
+def test_the_holder_is_read_from_every_wording(message, found):
+    told = holder(message, "SMS_Key__c", "Contact")
+    assert (told and comparable(told)) == found
+    assert told is None or len(told) == 18
+
+
+@pytest.mark.parametrize(
+    ("message", "is_unclear"),
+    [
+        ("duplicate value found: <unknown> duplicates value on record with id: <unknown>", True),
+        ("duplicate value found: duplicates value on record with id: ", True),
+        ("valeur en double trouvée : Other__c duplique une valeur", True),
+        ("valeur en double trouvée : SMS_Key__c duplique une valeur", False),
+        ("duplicate value found: Other__c duplicates value on record with id: 003000000000002", False),
+        ("Already a campaign member.", False),
+    ],
+)
+def test_a_wording_is_unclear_where_neither_key_nor_other_field_is_named(message, is_unclear):
+    assert unclear(message, "SMS_Key__c") is is_unclear
+    assert not unclear(message, "")
+
+
+def test_an_id_is_known_in_both_lengths():
+    for number in (1, 40, 1_000_000):
+        whole = record_id("003", number)
+        assert in_full(whole[:15]) == whole == in_full(whole)
+    assert last_in("Contacto 003000000000002 e 00Q000000000001", "Contact") == in_full("003000000000002")
+    assert last_in("a0X000000000001", "Custom__c") == in_full("a0X000000000001")
+
+
+def test_a_field_of_the_text_is_blamed_where_salesforce_names_none_besides():
+    assert judge("INVALID_FIELD", "Aucune colonne 'Ny__c' dans le sobject de type Contact").field == "Ny__c"
