@@ -158,4 +158,4 @@ def _feed(one: dict[str, Any]) -> str:
         return f"fails: {_fault(one['trouble'])}"
     if not one["begun"]:
         return "not begun"
-    return f"follows from {one['position']}" if one["first_look_over"] else "takes its first look, which sends nothing"
+    return "is followed" if one["first_look_over"] else "takes its first look, which sends nothing"

@@ -229,10 +229,11 @@ def next_round(
     stamps += [start.stamp] if isinstance(start, Within) else []
     if begun is not None and begun.newest is not None and not begun.looks_back:
         return replace(begun, newest=max(*stamps, begun.newest) if stamps else begun.newest, asked=began)
-    if not isinstance(start, Within):
-        return Between(since=began - overlap)
+    since = began - overlap
+    if not isinstance(start, Within) or max(stamps) < since:
+        return Between(since=since)
     pause = min(max(PAUSE_FACTOR * (ended - began), LEAST_PAUSE), MOST_PAUSE)
-    return Between(since=began - overlap, newest=max(stamps), again=ended + pause, asked=began)
+    return Between(since=since, newest=max(stamps), again=ended + pause, asked=began)
 
 
 def moment(text: object) -> datetime:

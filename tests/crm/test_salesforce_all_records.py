@@ -1,0 +1,115 @@
+"""All records of an object, by plain queries and by a job of the Bulk API: each is shown once, deleted ones among them."""
+
+import pytest
+from crm.conftest import an_org
+
+from connector.consent.changes import may_differ
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.feed import SalesforceFeed
+from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.outcome import Reason, Retry
+
+FIELDS = ("MobilePhone", "SMS_Opt_Out__c", "SMS_Monthly_Amount__c", "SMS_Opt_Out_At__c")
+SOURCE = SalesforceFeed("salesforce", "Contact", api=Api(version="62.0", client="tests"), fields=FIELDS)
+FILLED = {
+    "LastName": 'Ås, "Bø"',
+    "MobilePhone": "+4790000001",
+    "SMS_Opt_Out__c": True,
+    "SMS_Monthly_Amount__c": 250.5,
+    "SMS_Opt_Out_At__c": "2026-11-22T04:00:00.000+0000",
+}
+
+
+@pytest.fixture
+async def org():
+    async with an_org(session_seconds=1e6) as org:
+        yield org
+
+
+async def read(org):
+    """All rows, the number of steps, and how many records were promised."""
+    rows, steps, position = [], 0, None
+    while True:
+        step = await org.run(SOURCE.read_all(position))
+        assert not isinstance(step, Retry), step
+        rows += step.rows
+        steps += 1
+        position = step.position
+        if step.last:
+            return rows, steps, step.total
+
+
+async def ready(org, position):
+    """The first step that is ready."""
+    while not (step := await org.run(SOURCE.read_all(position))).ready:
+        pass
+    return step
+
+
+async def crowd(org, count):
+    await org.control("POST", "seed/Contact", json={"count": count, "fields": {"LastName": "x"}})
+
+
+@pytest.mark.parametrize(("count", "jobs"), [(0, 0), (3, 0), (2000, 0), (9_999, 0), (10_001, 1), (20_001, 1)])
+async def test_every_record_is_shown_once(org, count, jobs):
+    if count:
+        await crowd(org, count)
+    rows, _, total = await read(org)
+    assert total == len(rows) == len({row.record_id for row in rows}) == count
+    requests = (await org.control("GET", "stats"))["requests"]
+    assert sum(n for name, n in requests.items() if name.startswith("POST") and "jobs" in name) == jobs
+
+
+@pytest.mark.parametrize("crowded", [0, 10_000])
+async def test_what_is_shown_is_what_the_feed_shows_of_the_record(org, crowded):
+    if crowded:
+        await crowd(org, crowded)
+    filled, empty, deleted = await org.load("Contact", [FILLED, {"LastName": "x"}, {"LastName": "y"}])
+    await org.control("POST", "delete", json={"object": "Contact", "ids": [deleted]})
+    rows = {row.record_id: row for row in (await read(org))[0]}
+    known = {row.record_id: row for row in (await org.run(SOURCE.look([filled, empty, deleted]))).rows}
+    for record_id, one in known.items():
+        shown = rows[record_id]
+        assert (shown.deleted, shown.stamp, shown.merged_into) == (one.deleted, one.stamp, one.merged_into)
+        assert not any(may_differ(shown.fields[name], one.fields[name]) for name in FIELDS)
+    assert rows[deleted].deleted
+    assert all(may_differ(rows[filled].fields[name], known[empty].fields[name]) for name in FIELDS)
+
+
+async def test_a_merged_record_tells_where_it_went(org):
+    kept, lost = await org.load("Contact", [{"LastName": "x"}, {"LastName": "y"}])
+    await org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": lost})
+    await crowd(org, 10_000)
+    rows = {row.record_id: row for row in (await read(org))[0]}
+    assert rows[lost].merged_into == kept
+
+
+async def test_a_job_that_is_not_done_is_asked_for_again(org):
+    await crowd(org, 10_001)
+    await org.fault("job_held")
+    begun = await org.run(SOURCE.read_all(None))
+    again = await org.run(SOURCE.read_all(begun.position))
+    assert (begun.ready, again.ready, again.last, again.rows) == (False, False, False, ())
+    assert again.position == begun.position
+    await org.calm()
+    assert len((await ready(org, again.position)).rows) == 10_000
+
+
+async def test_a_job_that_fails_is_told(org):
+    await crowd(org, 10_001)
+    await org.fault("job_fails")
+    begun = await org.run(SOURCE.read_all(None))
+    with pytest.raises(ConnectorError, match="did not answer the query for all records"):
+        await ready(org, begun.position)
+
+
+async def test_an_outage_is_told_and_the_step_can_be_repeated(org):
+    await crowd(org, 10_001)
+    begun = await org.run(SOURCE.read_all(None))
+    await org.fault("unavailable")
+    with pytest.raises(PeerUnavailable):
+        await org.run(SOURCE.read_all(begun.position))
+    assert len((await ready(org, begun.position)).rows) == 10_000
+    await org.fault("garbage")
+    answer = await org.run(SOURCE.read_all(None))
+    assert (type(answer), answer.reason) == (Retry, Reason.UNEXPECTED_ANSWER)
