@@ -16,16 +16,17 @@ PAUSE = 0.5  # seconds between two questions how far it is
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only tell what differs; nothing is made of it.")
+@click.option("--accept-missing", is_flag=True, help="Believe that known records which are not there were all deleted.")
 @as_json
 @click.pass_context
-def reconcile(ctx: click.Context, *, dry_run: bool, as_json: bool) -> None:
+def reconcile(ctx: click.Context, *, dry_run: bool, accept_missing: bool, as_json: bool) -> None:
     """Compare all records of the CRM with what is known of them, as the daemon does every night.
 
     What differs is taken for a change, under the same guards as what a poll finds. The daemon does it; after Ctrl-C it goes on.
     Ends with 1 where a feed could not be compared to the end.
     """
     setup: Setup = ctx.obj
-    document = _ask(setup, {"start": True, "dry_run": dry_run})
+    document = _ask(setup, {"start": True, "dry_run": dry_run, "accept_missing": accept_missing})
     with progress() as tell:
         while document["running"]:
             tell(_words(document))

@@ -18,13 +18,14 @@ from msgspec.structs import replace
 
 from connector.consent.changes import is_out, may_differ
 from connector.delivery.peers import Watch
-from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.errors import ConnectorError, PeerUnavailable, StoreUnavailable
 from connector.model.exchange import Exchange
 from connector.model.facts import Alarm, Followed, Level, Lived, LoopFailed, Tell
 from connector.model.outcome import Retry
 from connector.model.record_number import NumberReader
 from connector.model.roles import LOOK, Page, Row
 from connector.observe.faults import place
+from connector.observe.mask import mask
 from connector.steps.feed_alarms import flags_rewritten
 from connector.steps.reading import Asked, Cursor, keep_page, read_page
 from connector.store.moments import micros
@@ -85,6 +86,7 @@ class Reconciler:
     nightly: bool = True  # whether the calendar starts it, so that it can be overdue
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     dry_run: bool = False  # the run that is under way, or the last one, keeps no changes
+    accept_missing: bool = False  # it believes that whatever is missing was deleted
     comparisons: list[Comparison] = field(default_factory=list)  # of this run, or of the last one
     _task: asyncio.Task[None] | None = None
     _started: float = field(default=0.0, init=False)
@@ -97,11 +99,15 @@ class Reconciler:
         """Whether a run is under way."""
         return self._task is not None and not self._task.done()
 
-    def start(self, *, dry_run: bool = False) -> None:
-        """Begin a run; one that is under way goes on. With `dry_run` it only tells what it would find."""
+    def start(self, *, dry_run: bool = False, accept_missing: bool = False) -> None:
+        """Begin a run; one that is under way goes on.
+
+        With `dry_run` it only tells what it would find; with `accept_missing` it believes that all known records which the CRM has no
+        more were deleted, however many they are.
+        """
         if self.running:
             return
-        self.dry_run, self.comparisons = dry_run, []
+        self.dry_run, self.accept_missing, self.comparisons = dry_run, accept_missing, []
         self._task = asyncio.create_task(self._run(), name="reconcile")
 
     async def stop(self) -> None:
@@ -119,9 +125,10 @@ class Reconciler:
     async def for_a_person(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The command of the admin listener: begins a run with `start`, and tells how far it is."""
         if payload.get("start"):
-            if self.running and self.dry_run is not bool(payload.get("dry_run")):
+            wish = bool(payload.get("dry_run")), bool(payload.get("accept_missing"))
+            if self.running and wish != (self.dry_run, self.accept_missing):
                 raise ConnectorError("another comparison is under way: try again when it is over")
-            self.start(dry_run=bool(payload.get("dry_run")))
+            self.start(dry_run=wish[0], accept_missing=wish[1])
         return {"running": self.running, "dry_run": self.dry_run, "feeds": [one.shown() for one in self.comparisons]}
 
     def check(self) -> None:
@@ -143,30 +150,37 @@ class Reconciler:
             try:
                 await self._compare(watch, one)
             except ConnectorError as error:
-                one.why = str(error)
+                one.why = mask(str(error))
             except Exception as error:  # noqa: BLE001 - a bug in it must not end the daemon, and is told.
                 one.why = "a fault of the connector itself, see its log"
                 self.tell(LoopFailed(loop="reconcile", error=place(error), seconds=0.0))
-            await self._end(watch, one)
+            self._tell_of(watch, one)
+            if not self.dry_run:
+                # A store that takes nothing has its own alarm; the next run tells anew.
+                with suppress(StoreUnavailable):
+                    await self._keep_result(one)
 
-    async def _end(self, watch: Watch, one: Comparison) -> None:
-        name = watch.feed.name
+    def _tell_of(self, watch: Watch, one: Comparison) -> None:
+        """Tell how it went; why it did not come to its end is in the CRM's words, and only shown to who asks."""
         level = Level.WARNING if one.why else Level.INFO
-        details = {key: str(value) for key, value in one.shown().items() if value not in {"", None, False}}
-        self.tell(Lived(message="compared all records with what is known", level=level, details=details))
+        numbers = {key: str(value) for key, value in one.shown().items() if key != "why" and value}
+        done = "compared all records with what is known" if not one.why else "the comparison of all records failed"
+        self.tell(Lived(message=done, level=level, details=numbers))
         if self.dry_run:
             return
-        at = self.now().isoformat()
-        succeeded = last_run(self.store, name).get("succeeded") if one.why else at
-        kept = {"ended": at, "succeeded": succeeded, **one.shown()}
-        await self.store.following.set_cursor(run_of(name), orjson.dumps(kept).decode())
         if one.why:
-            self._call(watch, f"{name} was not compared with all records: {one.why}")
+            self._call(watch, f"{one.feed} could not be compared with all records of the CRM")
         else:
-            watch.alarms.clear(run_of(name), self.tell)
+            watch.alarms.clear(run_of(one.feed), self.tell)
+
+    async def _keep_result(self, one: Comparison) -> None:
+        at = self.now().isoformat()
+        succeeded = last_run(self.store, one.feed).get("succeeded") if one.why else at
+        kept = {"ended": at, "succeeded": succeeded, **one.shown()}
+        await self.store.following.set_cursor(run_of(one.feed), orjson.dumps(kept).decode())
 
     def _call(self, watch: Watch, message: str) -> None:
-        cure = "it is tried again every night; see `connector status`, then run `connector reconcile`"
+        cure = "`connector status` says why; mend that, then run `connector reconcile`"
         alarm = Alarm(kind=FAILED, about=watch.feed.name, message=message, cure=cure)
         watch.alarms.start(alarm, run_of(watch.feed.name), self.tell)
 
@@ -225,11 +239,11 @@ class _Run:
                 there = {row.record_id for row in await self._judge(ids)}
                 missing += [one for one in ids if one not in there]
         self.one.missing = len(missing)
-        if len(missing) > self._of.most_people:
+        if len(missing) > self._of.most_people and not self._of.accept_missing:
             self.one.missing_untouched = True
             raise NotComparedError(
-                f"{len(missing)} records that are known here are not in {crm} any more, or cannot be seen by our user: see its rights "
-                f"on {name}; nothing was made of it"
+                f"{len(missing)} known records of {name} are not in {crm} any more, or our user cannot see them, and nothing was made "
+                "of that: see the user's rights; if they were deleted for good, run `connector reconcile --accept-missing`"
             )
         known = self._store.records.known(crm, name, missing)
         gone = [

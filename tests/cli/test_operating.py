@@ -297,7 +297,7 @@ async def test_a_comparison_is_begun_and_waited_for(daemon):
         compared=10_001, differing=3, changes=60, people=60, many_people=True, noted=2, noted_out=1, missing=1
     )
     done, asked = await reconciled(daemon, feed)
-    assert (done.exit_code, asked) == (0, [{"start": True, "dry_run": False}, {}])
+    assert (done.exit_code, asked) == (0, [{"start": True, "dry_run": False, "accept_missing": False}, {}])
     for words in (
         "10,001 records compared",
         "60 taken for changes, of 60 people",

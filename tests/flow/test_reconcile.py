@@ -194,9 +194,15 @@ async def test_many_records_that_are_gone_at_once_are_not_believed(world):
     await world.house.store.records.write(writes, now=world.clock.now())
     one = await reconcile(world)
     assert (one["missing"], one["missing_untouched"]) == (51, True)
-    assert "not in salesforce any more" in one["why"]
+    assert "are not in salesforce any more" in one["why"]
     assert world.house.store.records.shadow("salesforce", "Contact", writes[0].record_id) is not None
     assert world.alarms.count(FAILED) == 1
+    # The cure that it names.
+    assert "connector reconcile --accept-missing" in one["why"]
+    assert found(await reconcile(world, accept_missing=True)) == NOTHING | {"missing": 51, "changes": 51}
+    assert world.house.store.records.shadow("salesforce", "Contact", writes[0].record_id) is None
+    assert world.cleared(FAILED)
+    assert found(await reconcile(world)) == NOTHING
 
 
 async def test_a_run_that_is_interrupted_begins_anew(tmp_path, secrets):
