@@ -75,7 +75,7 @@ async def open_house(
             on_broken=lambda _: house.broken.set(),
         )
         stack.push_async_callback(store.close)
-        transport = await stack.enter_async_context(Transport())
+        transport = await stack.enter_async_context(Transport(answer_limit=settings.limits.answer))
         peers: dict[str, Provider | Crm] = {**providers, **house.crms}
         house.reach(transport, providers)
         stack.push_async_callback(house.keep_counts)

@@ -211,6 +211,13 @@ class ReconcileSettings(Strict):
         return int(self.at[3:])
 
 
+class Limits(Strict):
+    """How much is read at most."""
+
+    answer: Annotated[Size, Field(ge=MIB, le=256 * MIB)] = 32 * MIB
+    """The largest answer of a provider or CRM that is read, decompressed. A larger one is `unexpected_answer`."""
+
+
 class Settings(Strict):
     """The whole config but for `providers:` and `crm:`, whose kinds only the adapters know."""
 
@@ -226,6 +233,8 @@ class Settings(Strict):
     """How opt-outs are guarded."""
     reconcile: ReconcileSettings = ReconcileSettings()
     """The nightly comparison of all records with what is known of them."""
+    limits: Limits = Limits()
+    """How much is read at most."""
     mappings: str = "mappings"
     """The directory of the mapping files; relative to the config file."""
     schemas: str = "schema"

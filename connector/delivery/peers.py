@@ -124,9 +124,10 @@ def _calls(answer: Retry) -> bool:
 
 
 def _named(answer: Retry) -> str:
-    """The reason, with the peer's own code: words of a closed list, and nothing that a person wrote."""
+    """The reason, with the peer's own code or what failed on the way to it: nothing that a person wrote."""
     code = answer.code if answer.code.isascii() and answer.code.isidentifier() else ""
-    return f"{answer.reason} ({code})" if code else str(answer.reason)
+    more = code or answer.network
+    return f"{answer.reason} ({more})" if more else str(answer.reason)
 
 
 @dataclass(frozen=True, slots=True)

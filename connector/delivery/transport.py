@@ -1,16 +1,21 @@
 """The one HTTP client: runs exchanges, signs in where a peer wants it, and repeats within seconds what is safe to repeat."""
 
 import asyncio
+import os
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from io import BytesIO
+from ssl import SSLCertVerificationError, SSLError
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_exponential_jitter
 
+from connector.delivery.answer_body import ACCEPTED, AnswerBody, BodyRefused
 from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
 from connector.model.exchange import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
 
@@ -19,10 +24,19 @@ Sleep = Callable[[float], Awaitable[None]]  # seconds
 
 TIMEOUT = timedelta(seconds=60)  # 200 records with the triggers of a nonprofit package take tens of seconds
 CONNECT_TIMEOUT = 5.0  # seconds
+ANSWER_LIMIT = 32 * 2**20  # bytes of an answer, decompressed: a page of 2,000 wide records is a tenth of it
+LARGE = 4 * 2**20  # bytes of an answer from which on no other of that size is read beside it
+PIECE = 64 * 2**10  # bytes that are read at once
+HEADER_LENGTH = 16 * 2**10  # bytes of the status line or of one header; there may be 128 headers
 UNAUTHORIZED = 401
 # What a new sign-in may mend: a session that is over, and an address that the peer has left (the sign-in names the new one).
 RENEWING = frozenset({UNAUTHORIZED, 301, 302, 307, 308})
 TRIES = 3  # of a call that is safe to repeat: what takes longer than seconds belongs to the outbox
+FAULTS: Mapping[type[BaseException], str] = {
+    aiohttp.ServerDisconnectedError: "the connection was closed without an answer",
+    aiohttp.ClientPayloadError: "the connection was closed in the middle of the answer",
+    aiohttp.InvalidURL: "the address in the config is none",
+}
 
 
 class Credentials(Protocol):
@@ -66,12 +80,19 @@ class Client:
         parallel: int = 8,
         sleep: Sleep = asyncio.sleep,
         heard: Callable[[Reply], None] = lambda _: None,
+        answer_limit: int = ANSWER_LIMIT,
+        large: asyncio.Lock | None = None,
     ) -> None:
-        """`heard` is told of every call that has ended, with its reply."""
+        """`heard` is told of every call that has ended, with its reply; `answer_limit` is in bytes, decompressed.
+
+        `large` is held while a large answer is read.
+        """
         self._session = session
         self._heard = heard
         self._credentials = credentials
         self._free = asyncio.Semaphore(parallel)
+        self._answer_limit = answer_limit
+        self._large = large or asyncio.Lock()
         self._sleep = sleep
         self.calls = 0  # sent since the start, for the metrics
         self._longest = 0.0  # seconds
@@ -153,25 +174,45 @@ class Client:
                 base + call.path,
                 # From a file: aiohttp warns of bytes beyond 1 MiB, and a thousand records may be as much.
                 data=None if call.body is None else BytesIO(call.body),
-                headers={**call.headers, **headers},
+                headers={"Accept-Encoding": ACCEPTED, **call.headers, **headers},
                 timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT),
                 allow_redirects=False,
             ) as response:
-                body = await response.read()
                 return HttpReply(
                     status=response.status,
                     headers={name.lower(): value for name, value in response.headers.items()},
-                    body=body,
+                    body=await self._body(call, response),
                 )
-        except aiohttp.ConnectionTimeoutError as error:
-            return CallFailed(failure=Failure.REFUSED, detail=_words(error))
-        except TimeoutError as error:
-            return CallFailed(failure=Failure.TIMEOUT, detail=_words(error))
+        except BodyRefused as error:
+            return CallFailed(failure=Failure.UNREADABLE, detail=str(error))
+        except aiohttp.ConnectionTimeoutError:
+            return CallFailed(failure=Failure.REFUSED, detail=f"no connection within {CONNECT_TIMEOUT:.0f} seconds")
+        except TimeoutError:
+            return CallFailed(failure=Failure.TIMEOUT, detail=f"no whole answer within {seconds:g} seconds")
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             return CallFailed(failure=Failure.REFUSED, detail=_words(error))
+        except aiohttp.ClientResponseError:
+            return CallFailed(failure=Failure.UNREADABLE, detail="what answers is no HTTP, or has too large headers")
         except (aiohttp.ClientError, OSError) as error:
             lost = error.args[0] if isinstance(error, _Lost) else error
             return CallFailed(failure=Failure.LOST, detail=_words(lost))
+
+    async def _body(self, call: HttpCall, response: aiohttp.ClientResponse) -> bytes:
+        """The body, decompressed. Raises BodyRefused; the connection is closed then and not used again."""
+        limit = self._answer_limit if call.answer_limit is None else call.answer_limit
+        async with AsyncExitStack() as alone:
+            try:
+                body = AnswerBody(response.headers.get("Content-Encoding", ""), limit, counted=not call.table)
+                async for piece in response.content.iter_chunked(PIECE):
+                    before = body.size
+                    body.take(piece)
+                    if before <= LARGE < body.size:
+                        # One at a time, so that memory holds one answer that proves to be too large, and not eight.
+                        await alone.enter_async_context(self._large)
+                return body.whole()
+            except BodyRefused:
+                response.close()
+                raise
 
 
 class _Lost(aiohttp.ClientError):
@@ -203,17 +244,42 @@ def _worth_repeating(reply: Reply) -> bool:
 
 
 def _words(error: BaseException) -> str:
-    """The kind of fault only: an error's text may hold the address with its query."""
-    cause = getattr(error, "os_error", None)
-    words = getattr(cause, "strerror", None)  # none where several addresses were tried
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+    """What failed, in our own words: an error's text may hold the address with its query."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"the host name cannot be resolved (DNS: {_system(error)})"
+        case aiohttp.ClientConnectorCertificateError():
+            cause = error.certificate_error
+            why = cause.verify_message if isinstance(cause, SSLCertVerificationError) else "it does not fit"
+            return f"its TLS certificate is not trusted ({why})"
+        case aiohttp.ClientConnectorSSLError():
+            cause = error.os_error
+            why = cause.reason if isinstance(cause, SSLError) and cause.reason else "handshake failed"
+            return f"TLS failed ({why})"
+        case aiohttp.ClientConnectorError():
+            return f"no connection ({_system(error)})"
+        case aiohttp.ClientOSError() | OSError():
+            return f"the connection was lost ({_system(error)})"
+        case _:
+            return next((words for kind, words in FAULTS.items() if isinstance(error, kind)), type(error).__name__)
+
+
+def _system(error: BaseException) -> str:
+    """The system's word for a fault; none of several addresses that were tried is named."""
+    cause = getattr(error, "os_error", error)
+    number = getattr(cause, "errno", None)
+    if isinstance(cause, socket.gaierror):
+        return str(cause.strerror or "not known")
+    return os.strerror(number).lower() if isinstance(number, int) and number > 0 else type(cause).__name__
 
 
 class Transport:
     """The connections of the house; every Client is made from it."""
 
-    def __init__(self, *, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, *, sleep: Sleep = asyncio.sleep, answer_limit: int = ANSWER_LIMIT) -> None:
         self._sleep = sleep
+        self._answer_limit = answer_limit
+        self._large = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -223,6 +289,9 @@ class Transport:
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(_once,),
+            auto_decompress=False,
+            max_line_size=HEADER_LENGTH,
+            max_field_size=HEADER_LENGTH,
         )
         return self
 
@@ -237,4 +306,12 @@ class Transport:
     ) -> Client:
         """A client for one peer. `heard` is told of every call that has ended, with its reply."""
         assert self._session is not None, "the transport is used inside its `async with`"  # noqa: S101
-        return Client(self._session, credentials, parallel=parallel, sleep=self._sleep, heard=heard)
+        return Client(
+            self._session,
+            credentials,
+            parallel=parallel,
+            sleep=self._sleep,
+            heard=heard,
+            answer_limit=self._answer_limit,
+            large=self._large,
+        )

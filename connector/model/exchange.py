@@ -42,7 +42,9 @@ class HttpCall(Struct, frozen=True, kw_only=True):
     base: str | None = None  # another address than the peer's: no credentials go there
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    timeout: timedelta | None = None  # None: the client's own
+    timeout: timedelta | None = None  # of all of it, with its answer; None: the client's own
+    table: bool = False  # whether the answer is a table of many rows, which is read row by row
+    answer_limit: int | None = None  # bytes of the answer, decompressed; None: the client's own
     repeatable: bool = False  # whether the client may send it again by itself after a lost connection
 
     def __repr__(self) -> str:
@@ -63,6 +65,7 @@ class Failure(StrEnum):
     REFUSED = "refused"  # it never reached the peer
     TIMEOUT = "timeout"  # it may have been done
     LOST = "lost"  # it may have been done
+    UNREADABLE = "unreadable"  # what answers is no HTTP, or too large, or broken; it may have been done
     CREDENTIALS = "credentials"  # we could not sign in
     MOVED = "moved"  # where we sign in, everything is sent elsewhere
 

@@ -76,6 +76,7 @@ class Retry(Struct, frozen=True, kw_only=True):
     in_doubt: bool = False  # it may have been done
     code: str = ""  # the sink's own word for it, where it has one
     cure: str = ""  # what a person must do, where waiting alone does not mend it and the sink's word tells what it is
+    network: str = ""  # what failed on the way to the sink, in our own words; empty where it answered
 
 
 class Rejected(Struct, frozen=True, kw_only=True):

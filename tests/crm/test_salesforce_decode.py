@@ -41,17 +41,17 @@ def test_an_answer_that_cannot_be_tied_to_the_records_leaves_them_in_doubt(body)
 
 
 @pytest.mark.parametrize(
-    ("failure", "reason", "in_doubt"),
+    ("failure", "reason", "in_doubt", "network"),
     [
-        (Failure.REFUSED, Reason.UNAVAILABLE, False),
-        (Failure.TIMEOUT, Reason.TIMEOUT, True),
-        (Failure.LOST, Reason.CONNECTION_LOST, True),
-        (Failure.CREDENTIALS, Reason.CREDENTIALS, False),
+        (Failure.REFUSED, Reason.UNAVAILABLE, False, "why"),
+        (Failure.TIMEOUT, Reason.TIMEOUT, True, "why"),
+        (Failure.LOST, Reason.CONNECTION_LOST, True, "why"),
+        (Failure.CREDENTIALS, Reason.CREDENTIALS, False, ""),
     ],
 )
-def test_a_call_without_an_answer_says_whether_it_may_have_been_done(failure, reason, in_doubt):
+def test_a_call_without_an_answer_says_whether_it_may_have_been_done(failure, reason, in_doubt, network):
     failed = decode.answer(CallFailed(failure=failure, detail="why"))
-    assert failed == Failed(outcome=Retry(reason=reason, detail="why", in_doubt=in_doubt))
+    assert failed == Failed(outcome=Retry(reason=reason, detail="why", in_doubt=in_doubt, network=network))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 import asyncio
+import contextlib
 import socket
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -315,7 +318,7 @@ async def test_a_failure_is_told_without_the_address_and_its_query(transport, re
 async def test_a_connection_closed_without_an_answer_is_lost(transport, raw):
     base, seen = await raw(NOTHING)
     (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
-    assert reply == CallFailed(failure=Failure.LOST, detail="ServerDisconnectedError")
+    assert reply == CallFailed(failure=Failure.LOST, detail="the connection was closed without an answer")
     assert len(seen) == 1
 
 
@@ -325,10 +328,127 @@ async def test_half_an_answer_is_lost(transport, raw):
     assert reply.failure is Failure.LOST
 
 
-async def test_an_answer_that_is_no_http_is_lost(transport, raw):
-    base, _ = await raw(b"\x15\x03\x01\r\n\r\n")
+TLS_ALERT = b"\x15\x03\x01\r\n\r\n"
+FLOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        TLS_ALERT,
+        b"HTTP/1.1 banana\r\n\r\n",
+        FLOOD + b"X-Long: " + b"x" * 200_000 + b"\r\n\r\nok",
+        FLOOD + b"".join(b"X-%d: y\r\n" % number for number in range(5_000)) + b"\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 9\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nok",
+    ],
+)
+async def test_what_is_no_proper_http_is_unreadable_and_not_asked_for_again(transport, raw, answer):
+    base, seen = await raw(answer)
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(AGAIN))
+    assert reply.failure is Failure.UNREADABLE, reply
+    assert len(seen) == 1
+
+
+async def test_a_thousand_interim_answers_are_passed_over(transport, raw):
+    base, _ = await raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + OK)
     (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
-    assert reply.failure is Failure.LOST
+    assert reply.body == b"ok"
+
+
+def zipped(size: int, filling: bytes = b"x", wbits: int = 31) -> bytes:
+    """So many bytes, compressed; 31 makes gzip, 15 deflate with its frame, -15 without."""
+    pack = zlib.compressobj(9, zlib.DEFLATED, wbits)
+    block = filling * (2**20 // len(filling))
+    return b"".join([pack.compress(block) for _ in range(size // 2**20)] + [pack.flush()])
+
+
+def zipped_answer(body: bytes, coding: str = "gzip") -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n"
+    return head % (coding.encode(), len(body)) + body
+
+
+@pytest.mark.parametrize(("coding", "wbits"), [("gzip", 31), ("x-gzip", 31), ("deflate", 15), ("deflate", -15)])
+async def test_each_way_of_compressing_is_read(transport, raw, coding, wbits):
+    base, _ = await raw(zipped_answer(zipped(2 * 2**20, wbits=wbits), coding))
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    assert reply.body == b"x" * 2 * 2**20
+
+
+async def test_a_second_member_of_a_gzip_answer_is_read_too(transport, raw):
+    base, _ = await raw(zipped_answer(zipped(2**20) + zipped(2**20)))
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    assert len(reply.body) == 2 * 2**20
+
+
+async def test_half_a_compressed_answer_is_unreadable(transport, raw):
+    base, _ = await raw(zipped_answer(zipped(2**20)[:-9]))
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    assert reply == CallFailed(failure=Failure.UNREADABLE, detail="the answer's compression is broken")
+
+
+@pytest.mark.parametrize(("coding", "wbits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
+async def test_bombs_are_refused_while_they_are_decompressed(transport, raw, coding, wbits):
+    bomb = zipped(200 * 2**20, wbits=wbits)
+    assert len(bomb) < 250_000
+    base, _ = await raw(zipped_answer(bomb, coding))
+    tracemalloc.start()
+    try:
+        replies = await transport.client(FixedCredentials(base)).run(ask(*[GET] * 4))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert {reply.detail for reply in replies} == {"the answer is larger than 32 MiB"}
+    assert {reply.failure for reply in replies} == {Failure.UNREADABLE}
+    assert peak < 100 * 2**20
+
+
+async def test_a_limit_of_a_call_or_of_the_config_goes_before_the_usual_one(stack, raw):
+    base, _ = await raw(zipped_answer(zipped(2**20)))
+    transport = await stack.enter_async_context(Transport(answer_limit=1000))
+    client = transport.client(FixedCredentials(base))
+    (refused,) = await client.run(ask(GET))
+    (taken,) = await client.run(ask(HttpCall(method="GET", path="/", answer_limit=2**20)))
+    assert (refused.failure, len(taken.body)) == (Failure.UNREADABLE, 2**20)
+
+
+async def test_json_of_too_many_small_values_is_refused_and_a_table_is_not(transport, raw):
+    base, _ = await raw(zipped_answer(zipped(3 * 2**20, b"[],")))
+    client = transport.client(FixedCredentials(base))
+    (refused,) = await client.run(ask(GET))
+    (taken,) = await client.run(ask(HttpCall(method="GET", path="/", table=True)))
+    assert refused == CallFailed(failure=Failure.UNREADABLE, detail="the answer holds more than 500000 values")
+    assert len(taken.body) > 3_000_000
+
+
+async def test_an_answer_that_never_ends_is_a_timeout(transport, serve):
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b"x")
+                await asyncio.sleep(0)
+        return response
+
+    client = transport.client(FixedCredentials(await serve(handler)))
+    (reply,) = await client.run(ask(HttpCall(method="GET", path="/", timeout=timedelta(milliseconds=200))))
+    assert reply == CallFailed(failure=Failure.TIMEOUT, detail="no whole answer within 0.2 seconds")
+
+
+async def test_the_fault_on_the_way_is_named(transport, refused_address, serve):
+    async def told(base):
+        (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+        return reply.failure, reply.detail
+
+    failure, detail = await told("http://no-such-host.invalid")
+    assert failure is Failure.REFUSED
+    assert detail.startswith("the host name cannot be resolved (DNS: ")
+    assert await told(refused_address) == (Failure.REFUSED, "no connection (connection refused)")
+    failure, detail = await told((await serve(ok)).replace("http:", "https:"))
+    assert failure is Failure.REFUSED
+    assert detail.startswith("TLS failed (")
 
 
 @pytest.mark.parametrize("repeatable", [False, True])
@@ -511,5 +631,9 @@ async def test_a_single_outgoing_call_as_the_session_sees_it(transport):
         (reply,) = await client.run(ask(HttpCall(method="POST", path="/api/ping", headers={"Accept": "text/plain"})))
     assert (reply.status, reply.body) == (200, b"pong")
     ((made,),) = peer.requests.values()
-    assert made.kwargs["headers"] == {"Accept": "text/plain", "Authorization": "key"}
+    assert made.kwargs["headers"] == {
+        "Accept-Encoding": "gzip, deflate",
+        "Accept": "text/plain",
+        "Authorization": "key",
+    }
     assert made.kwargs["allow_redirects"] is False

@@ -195,7 +195,9 @@ class Bulk:
     def _table(self, path: str) -> Exchange[Table]:
         read = self.api.read(path)
         headers = {**read.headers, "Accept": "text/csv"}
-        (reply,) = yield [HttpCall(method="GET", path=path, headers=headers, timeout=TRANSFER, repeatable=True)]
+        (reply,) = yield [
+            HttpCall(method="GET", path=path, headers=headers, timeout=TRANSFER, repeatable=True, table=True)
+        ]
         results = _reply(reply, "the results")
         locator = results.headers.get("sforce-locator", NO_LOCATOR)
         count = results.headers.get("sforce-numberofrecords", "")

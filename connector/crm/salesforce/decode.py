@@ -27,8 +27,9 @@ from connector.crm.salesforce.errors import (
     known,
 )
 from connector.crm.salesforce.oauth import trusted_host
+from connector.delivery.call_failures import outcome_of
 from connector.delivery.quota import Usage
-from connector.model.exchange import CallFailed, Failure, HttpReply, Reply
+from connector.model.exchange import CallFailed, HttpReply, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
 OK = range(200, 300)
@@ -38,13 +39,6 @@ HIDDEN = (
 )
 NOT_FOUND_OR_NOT_ALLOWED = frozenset({404, 405})
 USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")
-FAILURES: dict[Failure, Retry] = {
-    Failure.REFUSED: Retry(reason=Reason.UNAVAILABLE),
-    Failure.TIMEOUT: Retry(reason=Reason.TIMEOUT, in_doubt=True),
-    Failure.LOST: Retry(reason=Reason.CONNECTION_LOST, in_doubt=True),
-    Failure.CREDENTIALS: Retry(reason=Reason.CREDENTIALS),
-    Failure.MOVED: Retry(reason=Reason.WRONG_ADDRESS),
-}
 # A request with status 400 may be refused with these for the sake of one record.
 SPOILING = frozenset(
     {Reason.UNKNOWN, Reason.UNKNOWN_CODE, Reason.PARENT_MISSING, Reason.TRIGGER_LIMIT, Reason.SINK_REFUSES}
@@ -99,7 +93,7 @@ def usage(headers: Mapping[str, str]) -> Usage | None:
 def answer(reply: Reply) -> Answer | Failed:
     """The answer to a call, as far as there is one."""
     if isinstance(reply, CallFailed):
-        return Failed(outcome=replace(FAILURES[reply.failure], detail=reply.detail))
+        return Failed(outcome=outcome_of(reply))
     return Answer(
         status=reply.status,
         body=_json(reply.body),

@@ -13,9 +13,10 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from connector.delivery.call_failures import outcome_of
 from connector.model.amount import read_amount
 from connector.model.errors import Unreadable
-from connector.model.exchange import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
+from connector.model.exchange import CallFailed, Exchange, HttpCall, HttpReply, Reply
 from connector.model.operation import Repeat
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import NumberFormat, Phone, parse_phone
@@ -33,13 +34,6 @@ TIMEOUT = timedelta(seconds=20)
 DETAIL_LENGTH = 200  # characters of the provider's words that are kept
 DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's words may be somebody's
 
-FAILURES = {
-    Failure.REFUSED: Retry(reason=Reason.UNAVAILABLE),
-    Failure.TIMEOUT: Retry(reason=Reason.TIMEOUT, in_doubt=True),
-    Failure.LOST: Retry(reason=Reason.CONNECTION_LOST, in_doubt=True),
-    Failure.CREDENTIALS: Retry(reason=Reason.CREDENTIALS),
-    Failure.MOVED: Retry(reason=Reason.WRONG_ADDRESS),
-}
 Trouble = Retry | Rejected
 
 
@@ -141,7 +135,7 @@ def _transaction(reply: Reply, asked_for: str | None) -> Transaction | Trouble:
 def _data(reply: Reply) -> Mapping[str, Any] | Trouble:
     """What the envelope holds. The document gives no HTTP status of errors: the envelope is believed before the status."""
     if isinstance(reply, CallFailed):
-        return FAILURES[reply.failure]
+        return outcome_of(reply)
     try:
         envelope = parse_object(reply.body)
     except Unreadable:

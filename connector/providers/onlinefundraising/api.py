@@ -12,9 +12,11 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
+from connector.delivery.call_failures import outcome_of
 from connector.model.errors import Unreadable
-from connector.model.exchange import CallFailed, Failure, HttpCall, HttpReply, Reply
+from connector.model.exchange import CallFailed, HttpCall, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
 from connector.providers.strict_json import parse_any
 
@@ -23,13 +25,6 @@ CONTENT_TYPE = "application/json; charset=utf-8"
 MOST_PATIENCE = timedelta(hours=1)  # a Retry-After beyond it is not believed
 WORDS = 200  # characters of the provider's own words that are kept
 
-FAILURES = {
-    Failure.REFUSED: Reason.UNAVAILABLE,
-    Failure.TIMEOUT: Reason.TIMEOUT,
-    Failure.LOST: Reason.CONNECTION_LOST,
-    Failure.CREDENTIALS: Reason.CREDENTIALS,
-    Failure.MOVED: Reason.WRONG_ADDRESS,
-}
 STATUSES = {
     HTTPStatus.UNAUTHORIZED: Reason.CREDENTIALS,
     HTTPStatus.FORBIDDEN: Reason.CREDENTIALS,
@@ -55,7 +50,7 @@ def writing(path: str, content: Mapping[str, Any] | None = None) -> HttpCall:
 def trouble(reply: Reply) -> Retry | None:
     """Why there is no answer to read; None for a 2xx."""
     if isinstance(reply, CallFailed):
-        return Retry(reason=FAILURES[reply.failure], detail=reply.detail)
+        return replace(outcome_of(reply), in_doubt=False)
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return None
     reason = Reason.SERVER_ERROR if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Reason.UNEXPECTED_ANSWER

@@ -7,8 +7,7 @@ from http import HTTPStatus
 
 import orjson
 
-from connector.model.exchange import Failure, HttpCall, HttpReply, Reply
-from connector.model.outcome import Reason, Retry
+from connector.model.exchange import HttpCall, HttpReply, Reply
 
 PING = HttpCall(method="GET", path="/api/ping", timeout=timedelta(seconds=10), repeatable=True)
 PONG = b"pong"  # as a JSON string, so in quotes
@@ -16,14 +15,6 @@ MOST_PATIENCE = timedelta(hours=1)  # a Retry-After beyond it is not believed: o
 DETAIL_LENGTH = 200  # characters of the provider's words that are kept
 DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's words may be somebody's
 SECONDS = re.compile(r"[0-9]{1,9}")
-
-FAILURES = {
-    Failure.REFUSED: Retry(reason=Reason.UNAVAILABLE),
-    Failure.TIMEOUT: Retry(reason=Reason.TIMEOUT, in_doubt=True),
-    Failure.LOST: Retry(reason=Reason.CONNECTION_LOST, in_doubt=True),
-    Failure.CREDENTIALS: Retry(reason=Reason.CREDENTIALS),
-    Failure.MOVED: Retry(reason=Reason.WRONG_ADDRESS),
-}
 
 
 def status_of(reply: Reply) -> int | None:

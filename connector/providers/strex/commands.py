@@ -10,11 +10,12 @@ from http import HTTPStatus
 
 import orjson
 
+from connector.delivery.call_failures import outcome_of
 from connector.model.exchange import CallFailed, Exchange, HttpCall, HttpReply, Reply
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.roles import Task
-from connector.providers.strex.answers import FAILURES, PING, is_pong, patience, status_of, words
+from connector.providers.strex.answers import PING, is_pong, patience, status_of, words
 
 PATH = "/api/services/command"
 PRICED = "changesubscriberprice"
@@ -94,7 +95,7 @@ def _call(command: ServiceCommand) -> HttpCall:
 
 def _outcome(command: ServiceCommand, reply: Reply, *, pong: bool) -> Outcome:
     if isinstance(reply, CallFailed):
-        return FAILURES[reply.failure]
+        return outcome_of(reply)
     match reply.status:
         case HTTPStatus.OK:
             return Delivered()

@@ -14,7 +14,7 @@ import orjson
 from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.exchange import CallFailed, Exchange, HttpCall, HttpReply
 from connector.model.keyword import Keyword
-from connector.providers.strex.answers import FAILURES, PING, is_pong, words
+from connector.providers.strex.answers import PING, is_pong, words
 from connector.providers.strex.envelope import as_flag, as_text, as_time
 from connector.providers.strex.rest import RestApi
 
@@ -154,7 +154,7 @@ def as_keyword(members: Any) -> Keyword | None:
 def _order(call: HttpCall, keyword_id: str | None = None) -> Exchange[HttpReply]:
     (reply,) = yield [call]
     if isinstance(reply, CallFailed):
-        raise _unanswered(FAILURES[reply.failure].reason, call)
+        raise _unanswered(reply.detail or reply.failure, call)
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return reply
     if reply.status == HTTPStatus.NOT_FOUND and keyword_id is not None:

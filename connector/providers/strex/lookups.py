@@ -10,11 +10,12 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+from connector.delivery.call_failures import outcome_of
 from connector.model.errors import Unreadable
 from connector.model.exchange import CallFailed, Exchange, HttpReply
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import Phone
-from connector.providers.strex.answers import FAILURES, PING, is_pong, patience, words
+from connector.providers.strex.answers import PING, is_pong, patience, words
 from connector.providers.strex.lookup import by_models_names
 from connector.providers.strex.rest import RestApi
 from connector.providers.strict_json import parse_object
@@ -37,7 +38,7 @@ class StrexLookups:
         call = self.api.call("GET", f"{PATH}?msisdn={quote(phone.e164, safe='')}")
         (reply,) = yield [call]
         if isinstance(reply, CallFailed):
-            return FAILURES[reply.failure]
+            return outcome_of(reply)
         if reply.status != HTTPStatus.NOT_FOUND:
             return _found(reply) if reply.status == HTTPStatus.OK else _trouble(reply)
         # A wrong address also says 404: it is believed only where Strex itself answers.
