@@ -256,3 +256,30 @@ def test_whatever_comes_is_a_value(body, status):
     for call in CALLS.values():
         told = answered(call(), body, status)
         assert isinstance(told, Window | Transaction | Retry | Rejected)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>log in</html>",
+        b"OK",
+        b"[]",
+        b"{}",
+        b'{"status": true}',
+        b'{"status": true, "code": 0}',
+        b'{"status": true, "data": {"statusCode": "DELIVERED"}}',
+        b'{"status": "yes", "code": 0, "data": {"statusCode": "DELIVERED"}}',
+        b'{"status": true, "code": 0, "data": []}',
+        b'{"status": true, "code": 0, "data": {"statusCode": ["DELIVERED"]}}',
+        b'{"status": true, "code": NaN, "data": {"statusCode": "DELIVERED"}}',
+        b'{"status": false, "status": true, "code": 0, "data": {"statusCode": "DELIVERED"}}',
+        b'{"status": true, "code": 0, "data": {"statusCode": "DELIV',
+        b'{"status": true, "code": 0, "data": {"statusCode": "DELIVERED", "recipient": "4790000009"}}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_200_that_is_no_envelope_charges_nobody_a_second_time_and_is_not_believed(body):
+    _, charged = run(send(), HttpReply(status=200, headers={}, body=body))
+    assert (charged.reason, charged.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
+    assert "`url:`" in charged.cure

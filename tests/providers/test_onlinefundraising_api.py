@@ -311,3 +311,52 @@ def test_a_page_that_gives_no_answer_leaves_all_for_the_next_time():
     entry = {"keywordGuid": "k-1", "keyword": "tifo"}
     _, answer = drive(CHANGED.ask(None, NOW), ok([entry]), CallFailed(failure=Failure.TIMEOUT))
     assert answer.reason is Reason.TIMEOUT
+
+
+PAGE = b"<!DOCTYPE html><html>log in</html>"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ok(PAGE),
+        ok(b"\xef\xbb\xbf <html>"),
+        ok(b"done"),
+        ok({}),
+        ok([1, 2]),
+        ok([["a"]]),
+        ok(b"[" * 100_000),
+        ok(b"[{}"),
+    ],
+)
+def test_what_is_no_page_of_messages_or_keywords_moves_nothing(answer):
+    _, first = drive(missed().ask(None, NOW))
+    for exchange in (
+        missed().ask(first.position, NOW),
+        ChangedKeywords(provider="of", door="sms", every=timedelta(hours=1)).ask(None, NOW),
+    ):
+        _, said = drive(exchange, answer)
+        assert said.reason is Reason.UNEXPECTED_ANSWER
+        assert "`url:`" in said.cure
+
+
+@pytest.mark.parametrize("answer", [ok(PAGE), ok({"keywordGuid": "k-2", "keyword": "tifo"}), ok([]), ok("k-1")])
+def test_a_keywords_own_page_must_be_its_own(answer):
+    _, said = drive(CHANGED.ask(None, NOW), ok([{"keywordGuid": "k-1", "keyword": "tifo"}]), answer)
+    assert said.reason is Reason.UNEXPECTED_ANSWER
+
+
+@pytest.mark.parametrize("answer", [ok(PAGE), ok(b"done")])
+def test_an_order_is_done_only_where_nothing_or_json_answers(answer):
+    for order in (KEYWORDS.deactivate("k-1"), KEYWORDS.reactivate("k-1")):
+        with pytest.raises(ConnectorError, match=r"not what it documents|does not document"):
+            drive(order, answer)
+    for fine in (ok(b""), ok({})):
+        drive(KEYWORDS.deactivate("k-1"), fine)
+
+
+def test_another_keyword_than_was_asked_for_is_no_answer():
+    with pytest.raises(ConnectorError, match="not what it documents"):
+        drive(KEYWORDS.show("k-1"), ok({"keywordGuid": "k-2", "keyword": "tifo"}))
+    with pytest.raises(ConnectorError, match="not what it documents"):
+        drive(KEYWORDS.reserve("1217", "hjerte", None), ok({"keywordGuid": "k-2", "keyword": "tifo"}, 201))

@@ -242,3 +242,29 @@ def test_a_look_up_is_as_patient_as_strex_asks():
 def test_a_number_that_strex_calls_none_is_not_asked_for_again_and_not_told():
     said, _ = run(LOOKUPS.look_up(PHONE), reply(400, {"Message": "+4798079008 is no mobile"}))
     assert said == Rejected(reason=Reason.BAD_VALUE, detail="… is no mobile")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"foo": 1},
+        {"msisdn": "+4790000009", "firstName": "Kari"},
+        {"msisdn": "", "error": "no"},
+        [{"firstName": "Kari"}, {"firstName": "Ola"}],
+    ],
+)
+def test_a_look_up_about_nobody_or_somebody_else_is_not_believed(answer):
+    said, _ = run(LOOKUPS.look_up(PHONE), reply(200, answer))
+    assert said.reason is Reason.UNEXPECTED_ANSWER
+
+
+@pytest.mark.parametrize("told", ["98079008", "+4798079008", "4798079008", "+47 980 79 008"])
+def test_a_look_up_may_tell_the_number_in_any_form(told):
+    found, _ = run(LOOKUPS.look_up(PHONE), reply(200, {"msisdn": told, "firstName": "Kari"}))
+    assert found["firstName"] == "Kari"
+
+
+def test_a_web_page_changes_no_keyword_and_nor_does_another_keywords_entry():
+    for answer in (reply(200, b"<html>"), reply(200, {**WHOLE, "keywordId": "another"})):
+        assert "not what it documents" in refused(KEYWORDS.deactivate("77"), answer)

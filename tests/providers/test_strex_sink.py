@@ -223,3 +223,61 @@ def test_nothing_to_send_is_no_call():
     with pytest.raises(StopIteration) as end:
         next(SINK.write([command("reactivate")]))
     assert len(end.value.value) == 1
+
+
+PAGE = b"<!DOCTYPE html><html><title>Service maintenance</title></html>"
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n", b"{}", b"null", b'"Ok"', b'{"message": "done"}', b"\xef\xbb\xbf{}"])
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "text/plain", None])
+def test_a_200_with_nothing_or_json_is_a_success_without_a_ping(body, kind):
+    more = {"content_type": kind} if kind else {}
+    assert outcome(reply(200, body, **more)) == Delivered()
+
+
+@pytest.mark.parametrize("body", [b"Ok", b"NaN", b'{"a": ', b"[" * 100_000, b"\xff\xfe{}", b"%PDF-1.4"])
+def test_another_200_is_believed_only_where_strex_answers_the_ping(body):
+    assert outcome(reply(200, body), PONG) == Delivered()
+    for no_pong in (reply(200, PAGE), reply(404), CallFailed(failure=Failure.REFUSED)):
+        again = outcome(reply(200, body), no_pong)
+        assert (again.reason, again.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
+        assert "no pong" in again.detail
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(200, PAGE),
+        reply(200, PAGE, content_type="application/json"),
+        reply(200, b'<?xml version="1.0"?><ok/>', content_type="text/xml"),
+        reply(200, b"{}", content_type="text/html; charset=utf-8"),
+        reply(200, b"Please log in", content_type="text/html"),
+    ],
+)
+def test_a_web_page_is_no_success_even_where_strex_answers_the_ping(answer):
+    for ping in (PONG, reply(200, PAGE)):
+        again = outcome(answer, ping)
+        assert (again.reason, again.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
+        assert "answers with a web page" in again.detail
+        assert "`url:`" in again.cure
+        assert "proxy or a firewall" in again.cure
+        assert "html" not in again.network.lower()
+
+
+def test_what_failed_on_the_way_is_kept():
+    again = outcome(CallFailed(failure=Failure.REFUSED, detail="no connection (connection refused)"))
+    assert (again.reason, again.detail, again.network) == (
+        Reason.UNAVAILABLE,
+        "no connection (connection refused)",
+        "no connection (connection refused)",
+    )
+
+
+def test_an_answer_that_could_not_be_read_leaves_the_command_in_doubt():
+    again = outcome(CallFailed(failure=Failure.UNREADABLE, detail="the answer is larger than 1 MiB"))
+    assert (again.reason, again.in_doubt, again.network) == (
+        Reason.UNEXPECTED_ANSWER,
+        True,
+        "the answer is larger than 1 MiB",
+    )
+    assert "`url:`" in again.cure

@@ -13,7 +13,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from connector.delivery.call_failures import outcome_of
+from msgspec.structs import replace
+
+from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
 from connector.model.amount import read_amount
 from connector.model.errors import Unreadable
 from connector.model.exchange import CallFailed, Exchange, HttpCall, HttpReply, Reply
@@ -23,7 +25,7 @@ from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.timestamp import read_time
 from connector.providers.messagecloud.settings import REGION
 from connector.providers.messagecloud.statuses import Status, status_of, trouble_of
-from connector.providers.strict_json import parse_object
+from connector.providers.strict_json import BYTE_ORDER_MARK, parse_object
 
 NEW, VIEW, SEND = "/no/one-click/new", "/no/status/view", "/no/dob/send"
 CURRENCY = "NOK"  # "Send DOB API": the tariff is in NOK; the interface is for Norway alone
@@ -31,9 +33,11 @@ CURRENCY = "NOK"  # "Send DOB API": the tariff is in NOK; the interface is for N
 CHARGE_REPEAT = Repeat.NEVER
 WINDOW_TIMEOUT = timedelta(seconds=10)  # a donor waits for it
 TIMEOUT = timedelta(seconds=20)
+ANSWER_LIMIT = 2**20  # bytes: an envelope is below a thousand
 DETAIL_LENGTH = 200  # characters of the provider's words that are kept
 DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's words may be somebody's
 
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 Trouble = Retry | Rejected
 
 
@@ -78,7 +82,7 @@ def new_window(account: Account, service_id: str, own_id: str) -> Exchange[Windo
     transaction_id = _text(data.get("transactionId", data.get("transaction_id")))
     url = _text(data.get("windowUrl", data.get("window_url")))
     if transaction_id is None or url is None or not _is_web_address(url):
-        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="the answer names no window")
+        return replace(_unexpected("the answer names no window"), in_doubt=False)
     return Window(transaction_id=transaction_id, url=url)
 
 
@@ -98,13 +102,20 @@ def send_dob(
     """
     query = {"service_id": service_id, "tariff": str(tariff), "shortcode": short_number, "to": to.e164.lstrip("+")}
     answer = yield [_call(account, SEND, query, TIMEOUT, repeatable=False)]
-    return _transaction(answer[0], None)
+    told = _transaction(answer[0], None)
+    if isinstance(told, Transaction) and told.msisdn is not None and told.msisdn.e164 != to.e164:
+        return _unexpected("the answer is about another number")
+    return told
 
 
 def _call(account: Account, path: str, query: Mapping[str, str], timeout: timedelta, *, repeatable: bool) -> HttpCall:
     login = {"campaign_name": account.campaign_name, "api_key": account.api_key}
     return HttpCall(
-        method="GET", path=f"{path}?{urlencode({**login, **query})}", timeout=timeout, repeatable=repeatable
+        method="GET",
+        path=f"{path}?{urlencode({**login, **query})}",
+        timeout=timeout,
+        repeatable=repeatable,
+        answer_limit=ANSWER_LIMIT,
     )
 
 
@@ -115,9 +126,9 @@ def _transaction(reply: Reply, asked_for: str | None) -> Transaction | Trouble:
     status = _text(data.get("statusCode"))
     transaction_id = _text(data.get("transactionId", data.get("transaction_id")))
     if status is None:
-        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="the answer bears no statusCode", in_doubt=True)
+        return _unexpected("the answer bears no statusCode")
     if asked_for and transaction_id and transaction_id.casefold() != asked_for.casefold():
-        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="the answer is about another transaction")
+        return replace(_unexpected("the answer is about another transaction"), in_doubt=False)
     return Transaction(
         transaction_id=transaction_id or asked_for,
         status=status,
@@ -141,11 +152,11 @@ def _data(reply: Reply) -> Mapping[str, Any] | Trouble:
     except Unreadable:
         return _by_http(reply)
     code = _code(envelope.get("code"))
-    if envelope.get("status") is True and code in {0, None} and reply.status < HTTPStatus.MULTIPLE_CHOICES:
+    if envelope.get("status") is True and code == 0 and reply.status < HTTPStatus.MULTIPLE_CHOICES:
         data = envelope.get("data")
         if isinstance(data, Mapping):
             return data
-        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="the answer holds no data", in_doubt=True)
+        return _unexpected("the answer holds no data")
     return trouble_of(code, _words(envelope.get("message"))) if code else _by_http(reply)
 
 
@@ -155,6 +166,9 @@ def _by_http(reply: HttpReply) -> Trouble:
             return Retry(reason=Reason.CREDENTIALS, detail=f"HTTP {reply.status}: see the provider's api settings")
         case HTTPStatus.NOT_FOUND:
             return Retry(reason=Reason.WRONG_ADDRESS, detail="404: see api.url in the provider's settings")
+        case status if status in REDIRECTS:
+            detail = f"the address sends us elsewhere (HTTP {status})"
+            return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE, network=detail)
         case HTTPStatus.TOO_MANY_REQUESTS:
             return Retry(reason=Reason.RATE_LIMITED)
         case HTTPStatus.SERVICE_UNAVAILABLE:
@@ -162,7 +176,16 @@ def _by_http(reply: HttpReply) -> Trouble:
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Retry(reason=Reason.SERVER_ERROR, detail=f"HTTP {status}", in_doubt=True)
         case status:
-            return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=f"HTTP {status}, and no error code", in_doubt=True)
+            page = reply.body.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"<")
+            what = (
+                f"the address answers with a web page (HTTP {status})" if page else f"HTTP {status}, and no error code"
+            )
+            return _unexpected(what)
+
+
+def _unexpected(detail: str) -> Retry:
+    """What is not MessageCloud's answer; it may have done what it was asked."""
+    return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, in_doubt=True, cure=SOMETHING_ELSE, network=detail)
 
 
 def _code(value: object) -> int | None:

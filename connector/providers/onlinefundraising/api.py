@@ -14,15 +14,16 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
-from connector.delivery.call_failures import outcome_of
+from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
 from connector.model.errors import Unreadable
 from connector.model.exchange import CallFailed, HttpCall, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
-from connector.providers.strict_json import parse_any
+from connector.providers.strict_json import BYTE_ORDER_MARK, parse_any
 
 TIMEOUT = timedelta(seconds=20)  # a page of a hundred messages; a stop of the daemon waits for it at the most
 CONTENT_TYPE = "application/json; charset=utf-8"
 MOST_PATIENCE = timedelta(hours=1)  # a Retry-After beyond it is not believed
+READ_FOR_WORDS = 2**16  # bytes of an answer that are looked through for the provider's words
 WORDS = 200  # characters of the provider's own words that are kept
 
 STATUSES = {
@@ -52,10 +53,22 @@ def trouble(reply: Reply) -> Retry | None:
     if isinstance(reply, CallFailed):
         return replace(outcome_of(reply), in_doubt=False)
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-        return None
+        return _not_theirs(reply)
     reason = Reason.SERVER_ERROR if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Reason.UNEXPECTED_ANSWER
     reason = next((meant for status, meant in STATUSES.items() if status == reply.status), reason)
-    return Retry(reason=reason, detail=f"HTTP {reply.status} {said(reply)}".strip(), not_before=_patience(reply))
+    cure = SOMETHING_ELSE if reason is Reason.UNEXPECTED_ANSWER and reply.status < HTTPStatus.BAD_REQUEST else ""
+    detail = f"HTTP {reply.status} {said(reply)}".strip()
+    return Retry(reason=reason, detail=detail, not_before=_patience(reply), cure=cure)
+
+
+def _not_theirs(reply: HttpReply) -> Retry | None:
+    """Why a 2xx is none of OnlineFundraising's; all that it documents are JSON, or tell nothing of a body."""
+    kind = reply.headers.get("content-type", "").lower()
+    body = reply.body.removeprefix(BYTE_ORDER_MARK).lstrip()
+    if not body.startswith(b"<") and "html" not in kind:
+        return None
+    detail = f"the address answers with a web page (HTTP {reply.status})"
+    return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE, network=detail)
 
 
 def content(reply: HttpReply) -> Any:
@@ -72,7 +85,7 @@ def content(reply: HttpReply) -> Any:
 def said(reply: HttpReply) -> str:
     """The provider's own words about a refusal: `{"errorCode": "10001", "errorDescription": "…"}`."""
     try:
-        told = orjson.loads(reply.body)
+        told = orjson.loads(reply.body[:READ_FOR_WORDS])
     except orjson.JSONDecodeError:
         return ""
     if not isinstance(told, dict):

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import orjson
 
+from connector.delivery.call_failures import SOMETHING_ELSE
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Part, event_key
 from connector.model.exchange import Exchange, HttpReply
@@ -18,6 +19,7 @@ from connector.model.outcome import Reason, Retry
 from connector.model.roles import MissedPage
 from connector.providers.onlinefundraising.api import content, reading, trouble
 from connector.providers.onlinefundraising.keywords import LIST, as_keyword, detail_call
+from connector.providers.onlinefundraising.values import as_text
 from connector.providers.onlinefundraising.webhook import MESSAGE, Reader
 from connector.providers.strict_json import parse_object
 
@@ -27,7 +29,11 @@ WEBHOOK = "webhookEndpointUrl"
 DETAILS = 40  # keywords a step: a stop of the daemon waits for one step
 TOGETHER = 8  # calls at once; no rate is documented
 DIGEST = 12  # hex digits: two states of one keyword, never of different ones, are told apart by it
-NOT_DOCUMENTED = Retry(reason=Reason.UNEXPECTED_ANSWER, detail="the answer is not what OnlineFundraising documents")
+NOT_DOCUMENTED = Retry(
+    reason=Reason.UNEXPECTED_ANSWER,
+    detail="the answer is not what OnlineFundraising documents",
+    cure=SOMETHING_ELSE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +152,10 @@ class ChangedKeywords:
                 failed = trouble(detail)
                 if failed is not None and failed.reason is not Reason.WRONG_ADDRESS:
                     return failed
-                whole = entries[one] | (_object(detail) if isinstance(detail, HttpReply) and failed is None else {})
+                page = _object(detail) if isinstance(detail, HttpReply) and failed is None else {}
+                if failed is None and as_text(page.get("keywordGuid")) != one:
+                    return NOT_DOCUMENTED  # no keyword, or another one's page
+                whole = entries[one] | page
                 changes, before, _ = known.get(one, (0, "", ""))
                 digest = _digest(whole)
                 if digest != before:
@@ -192,7 +201,9 @@ def _list(reply: HttpReply) -> list[Any] | None:
         return None
     if isinstance(found, dict):
         found = found.get("list")
-    return found if isinstance(found, list) else None
+    if not isinstance(found, list) or (found and not any(isinstance(one, dict) for one in found)):
+        return None
+    return found
 
 
 def _object(reply: HttpReply) -> dict[str, Any]:

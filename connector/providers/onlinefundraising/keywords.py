@@ -49,7 +49,8 @@ class OnlineFundraisingKeywords:
     def show(self, keyword_id: str) -> Exchange[Keyword]:
         """GET /keyword/{keywordGuid}."""
         answer = yield from _ask(reading(_path(keyword_id)), keyword_id)
-        return as_keyword(answer) or _not_understood()
+        found = as_keyword(answer)
+        return found if found is not None and found.id.casefold() == keyword_id.casefold() else _not_understood()
 
     def subkeywords(self, keyword_id: str) -> Exchange[tuple[Keyword, ...]]:
         """GET /keyword/{keywordGuid}/subkeywords."""
@@ -72,7 +73,10 @@ class OnlineFundraisingKeywords:
         """POST /keyword/Reserve."""
         asked = {"keyword": word, "channel": short_number} | ({"subKeyword": sub_word} if sub_word else {})
         answer = yield from _ask(writing("/keyword/Reserve", asked))
-        return as_keyword(answer) or _not_understood()
+        found = as_keyword(answer)
+        if found is None or found.word.casefold() != word.casefold():
+            return _not_understood()
+        return found
 
     def deactivate(self, keyword_id: str) -> Exchange[None]:
         """POST /keyword/{keywordGuid}/Deactivate."""
@@ -132,7 +136,7 @@ def _path(keyword_id: str, then: str = "") -> str:
 def _keywords(answer: Any) -> tuple[Keyword, ...]:
     if not isinstance(answer, list):
         return _not_understood()
-    return tuple(found for one in answer if (found := as_keyword(one)) is not None)
+    return tuple(as_keyword(one) or _not_understood() for one in answer)
 
 
 def _ask(call: HttpCall, keyword_id: str | None = None) -> Exchange[Any]:
@@ -147,8 +151,17 @@ def _order(call: HttpCall, keyword_id: str | None = None) -> Exchange[HttpReply]
     (reply,) = yield [call]
     bad = trouble(reply)
     if bad is None and isinstance(reply, HttpReply):
-        return reply
+        # The answers to an order are shown without a body: nothing or JSON passes.
+        return reply if not reply.body.strip() or _is_json(reply) else _not_understood()
     raise _refusal(reply, bad, keyword_id)
+
+
+def _is_json(reply: HttpReply) -> bool:
+    try:
+        content(reply)
+    except ValueError:
+        return False
+    return True
 
 
 def _refusal(reply: HttpReply | CallFailed, bad: Retry | None, keyword_id: str | None) -> ConnectorError:

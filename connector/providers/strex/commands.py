@@ -1,7 +1,7 @@
 """Service commands: how we ask Strex to stop, unsubscribe or charge differently. When to ask is decided elsewhere.
 
 Source: "Use services in StrexConnect and get your CRM automatically updated", section "Service commands". It names the answers
-200, 204 and 404; the others are read as HTTP means them.
+200, 204 and 404; the others are read as HTTP means them. It does not show the body of a 200.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,18 @@ from connector.model.exchange import CallFailed, Exchange, HttpCall, HttpReply, 
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.roles import Task
-from connector.providers.strex.answers import PING, is_pong, patience, status_of, words
+from connector.providers.strex.answers import (
+    ANSWER_LIMIT,
+    PING,
+    REDIRECTS,
+    SuccessForm,
+    is_pong,
+    not_strex,
+    patience,
+    redirected,
+    success_form,
+    words,
+)
 
 PATH = "/api/services/command"
 PRICED = "changesubscriberprice"
@@ -41,15 +52,13 @@ class StrexCommands:
                 outcomes[place] = Rejected(reason=Reason.BAD_COMMAND, detail=fault)
             else:
                 valid[place] = command
-        pong: bool | None = None
+        pong: Reply | None = None
         for places in _rounds(valid):
             replies = yield [_call(valid[place]) for place in places]
-            if pong is None and any(status_of(reply) == HTTPStatus.NOT_FOUND for reply in replies):
-                # A wrong address also says 404: it is believed only where Strex itself answers.
-                (answer,) = yield [PING]
-                pong = is_pong(answer)
+            if pong is None and any(_doubted(reply) for reply in replies):
+                (pong,) = yield [PING]
             for place, reply in zip(places, replies, strict=True):
-                outcomes[place] = _outcome(valid[place], reply, pong=bool(pong))
+                outcomes[place] = _outcome(valid[place], reply, pong)
         return [outcomes[place] for place in range(len(tasks))]
 
 
@@ -61,6 +70,15 @@ def _fault(command: object) -> str:
     if command.action == PRICED and command.price is None:
         return f"{PRICED} needs a price"
     return ""
+
+
+def _doubted(reply: Reply) -> bool:
+    """Whether something else than Strex may have answered so: it is believed only where Strex itself answers the ping."""
+    if not isinstance(reply, HttpReply):
+        return False
+    if reply.status == HTTPStatus.OK:
+        return success_form(reply) is not SuccessForm.PLAIN
+    return reply.status == HTTPStatus.NOT_FOUND
 
 
 def _rounds(commands: dict[int, ServiceCommand]) -> Iterator[list[int]]:
@@ -89,24 +107,35 @@ def _call(command: ServiceCommand) -> HttpCall:
     if command.action == PRICED and command.price is not None:
         body["price"] = command.price
     return HttpCall(
-        method="POST", path=PATH, body=orjson.dumps(body), headers={"Content-Type": "application/json; charset=utf-8"}
+        method="POST",
+        path=PATH,
+        body=orjson.dumps(body),
+        headers={"Content-Type": "application/json; charset=utf-8"},
+        answer_limit=ANSWER_LIMIT,
     )
 
 
-def _outcome(command: ServiceCommand, reply: Reply, *, pong: bool) -> Outcome:
+def _outcome(command: ServiceCommand, reply: Reply, pong: Reply | None) -> Outcome:
     if isinstance(reply, CallFailed):
         return outcome_of(reply)
     match reply.status:
         case HTTPStatus.OK:
-            return Delivered()
+            return _success(reply, pong)
         case HTTPStatus.NO_CONTENT if command.action == PRICED:
             return _price_not_changed("204: the subscriber is not active at Strex")
         case HTTPStatus.NO_CONTENT:
             return Delivered(detail="was not active")
         case HTTPStatus.NOT_FOUND:
-            return _unknown_to_strex(command, pong=pong)
+            return _unknown_to_strex(command, pong=pong is not None and is_pong(pong))
         case _:
             return _not_done(reply)
+
+
+def _success(reply: HttpReply, pong: Reply | None) -> Outcome:
+    form = success_form(reply)
+    if form is SuccessForm.PLAIN or (form is SuccessForm.OTHER and pong is not None and is_pong(pong)):
+        return Delivered()
+    return not_strex(reply, pong)
 
 
 def _not_done(reply: HttpReply) -> Outcome:
@@ -122,6 +151,8 @@ def _not_done(reply: HttpReply) -> Outcome:
             return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=patience(reply))
         case HTTPStatus.SERVICE_UNAVAILABLE:
             return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=patience(reply))
+        case status if status in REDIRECTS:
+            return redirected(reply)
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Retry(reason=Reason.SERVER_ERROR, detail=words(reply), in_doubt=True)
         case status:

@@ -14,7 +14,7 @@ import orjson
 from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.exchange import CallFailed, Exchange, HttpCall, HttpReply
 from connector.model.keyword import Keyword
-from connector.providers.strex.answers import PING, is_pong, words
+from connector.providers.strex.answers import PING, SuccessForm, is_pong, success_form, words
 from connector.providers.strex.envelope import as_flag, as_text, as_time
 from connector.providers.strex.rest import RestApi
 
@@ -47,7 +47,7 @@ class StrexKeywords:
         answer = _content((yield from _order(self.api.call("GET", PATH, repeatable=True))))
         if not isinstance(answer, list):
             return _not_understood()
-        return tuple(found for one in answer if (found := as_keyword(one)) is not None)
+        return tuple(as_keyword(one) or _not_understood() for one in answer)
 
     def show(self, keyword_id: str) -> Exchange[Keyword]:
         """GET /api/keywords/{keywordId}."""
@@ -113,6 +113,9 @@ class StrexKeywords:
     def _change(self, keyword_id: str, name: str, value: object) -> Exchange[None]:
         """Put the keyword back as it is but for one member: PUT replaces it whole, with what we do not know of too."""
         whole = yield from self._whole(keyword_id)
+        told = next((as_text(whole[key]) for key in whole if key.lower() == "keywordid"), None)
+        if told is None or told.casefold() != keyword_id.casefold():
+            _not_understood()  # another keyword would be put in its place
         own = next((key for key in whole if key.lower() == name.lower()), name)
         yield from self._order_about(keyword_id, "PUT", {**whole, own: value})
 
@@ -156,7 +159,7 @@ def _order(call: HttpCall, keyword_id: str | None = None) -> Exchange[HttpReply]
     if isinstance(reply, CallFailed):
         raise _unanswered(reply.detail or reply.failure, call)
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-        return reply
+        return reply if success_form(reply) is SuccessForm.PLAIN else _not_understood(reply)
     if reply.status == HTTPStatus.NOT_FOUND and keyword_id is not None:
         # A wrong address also says 404: it is believed only where Strex itself answers.
         (answer,) = yield [PING]
@@ -195,5 +198,7 @@ def _content(reply: HttpReply) -> Any:
         return _not_understood()
 
 
-def _not_understood() -> NoReturn:
-    raise ConnectorError(f"Strex's answer is not what it documents: {ADDRESS_CURE}")
+def _not_understood(reply: HttpReply | None = None) -> NoReturn:
+    page = reply is not None and success_form(reply) is SuccessForm.PAGE
+    what = "a web page, and not what it documents" if page else "not what it documents"
+    raise ConnectorError(f"Strex's answer is {what}: {ADDRESS_CURE}, a proxy or a firewall")

@@ -10,13 +10,26 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from connector.delivery.call_failures import outcome_of
+from msgspec.structs import replace
+
+from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
 from connector.model.errors import Unreadable
 from connector.model.exchange import CallFailed, Exchange, HttpReply
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import Phone
-from connector.providers.strex.answers import PING, is_pong, patience, words
-from connector.providers.strex.lookup import by_models_names
+from connector.providers.strex.answers import (
+    PING,
+    REDIRECTS,
+    SuccessForm,
+    is_pong,
+    not_strex,
+    patience,
+    redirected,
+    success_form,
+    words,
+)
+from connector.providers.strex.envelope import as_text
+from connector.providers.strex.lookup import by_models_names, telling
 from connector.providers.strex.rest import RestApi
 from connector.providers.strict_json import parse_object
 
@@ -40,7 +53,7 @@ class StrexLookups:
         if isinstance(reply, CallFailed):
             return outcome_of(reply)
         if reply.status != HTTPStatus.NOT_FOUND:
-            return _found(reply) if reply.status == HTTPStatus.OK else _trouble(reply)
+            return _found(reply, phone) if reply.status == HTTPStatus.OK else _trouble(reply)
         # A wrong address also says 404: it is believed only where Strex itself answers.
         (answer,) = yield [PING]
         if is_pong(answer):
@@ -49,12 +62,25 @@ class StrexLookups:
         return Retry(reason=Reason.WRONG_ADDRESS, detail=detail)
 
 
-def _found(reply: HttpReply) -> Mapping[str, Any] | Retry:
+def _found(reply: HttpReply, phone: Phone) -> Mapping[str, Any] | Retry:
+    if success_form(reply) is SuccessForm.PAGE:
+        return replace(not_strex(reply), in_doubt=False)
     try:
         answer = parse_object(reply.body)
     except Unreadable:
-        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="the look-up's answer is no JSON object")
-    return by_models_names(answer)
+        return _unexpected("the look-up's answer is no JSON object")
+    found = by_models_names(answer)
+    told = as_text(found.get("msisdn"))
+    if not told and not telling({name.lower(): None for name in answer}):
+        return _unexpected("the look-up's answer has none of the documented names")
+    # The document shows the number without its country code, the SDK's tests with it.
+    if told and not phone.e164.endswith("".join(filter(str.isdigit, told)) or "?"):
+        return _unexpected("the look-up's answer is about another number")
+    return found
+
+
+def _unexpected(detail: str) -> Retry:
+    return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE)
 
 
 def _trouble(reply: HttpReply) -> Retry | Rejected:
@@ -68,6 +94,8 @@ def _trouble(reply: HttpReply) -> Retry | Rejected:
             return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=patience(reply))
         case HTTPStatus.SERVICE_UNAVAILABLE:
             return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=patience(reply))
+        case status if status in REDIRECTS:
+            return redirected(reply)
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Retry(reason=Reason.SERVER_ERROR, detail=words(reply))
         case status:
