@@ -214,7 +214,7 @@ def _pause(number: int) -> float:
 def _rows(call: HttpCall) -> Exchange[Mapping[str, Any]]:
     (reply,) = yield [call]
     whole = decode.answer(reply)
-    body = whole if isinstance(whole, Failed) else decode.rows(whole)
+    body = whole if isinstance(whole, Failed) else decode.rows(whole, before=None)
     if isinstance(body, Failed):
         raise PeerUnavailable(f"Salesforce did not say what has changed ({body.outcome.detail or body.outcome.reason})")
     return body

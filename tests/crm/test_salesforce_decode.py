@@ -162,3 +162,84 @@ def test_the_use_of_the_allowance_is_read_from_each_answer():
 def test_a_field_is_found_however_its_name_is_written():
     assert decode.value_of({"SMS_Key__c": 1}, "sms_key__C") == 1
     assert decode.value_of({"SMS_Key__c": 1}, "Other__c") is None
+
+
+ID, OTHER = "003000000000001AAA", "003000000000002AAA"
+
+
+def success(record_id=ID, **more):
+    return {"id": record_id, "success": True, "errors": [], "created": False, **more}
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"success": True, "errors": []},
+        success(None),
+        success(""),
+        success(7),
+        success("<b>"),
+        success(errors=[{"statusCode": "X", "message": "no"}]),
+        success(success="true"),
+        success(success=1),
+        {"id": ID},
+        success(OTHER),
+        success("001000000000001AAA"),
+    ],
+)
+def test_a_result_that_is_not_in_salesforces_form_confirms_nothing(result):
+    (outcome,) = decode.records(Answer(status=200, body=[result]), 1, beginnings=[ID[:15]])
+    assert (outcome.reason, outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
+    assert "`url:`" in outcome.cure
+
+
+def test_one_record_cannot_be_the_result_of_two():
+    failed = decode.records(Answer(status=200, body=[success(), success()]), 2)
+    assert (failed.outcome.reason, failed.outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
+
+
+def test_an_id_of_15_characters_is_that_of_18():
+    assert decode.records(Answer(status=200, body=[success(ID[:15])]), 1, beginnings=[ID[:15]]) == [
+        Delivered(record_id=ID[:15])
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/html", "text/html; charset=UTF-8", "text/plain", "application/json;charset=iso-8859-1", "text/xml"]
+)
+def test_a_success_of_another_content_type_is_none(kind):
+    reply = HttpReply(status=200, headers={"content-type": kind}, body=orjson.dumps([success()]))
+    failed = decode.records(decode.answer(reply), 1)
+    assert (failed.outcome.reason, failed.outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json;charset=UTF-8", "application/json", 'Application/JSON; charset="utf-8"']
+)
+def test_each_spelling_of_json_is_read(kind):
+    reply = HttpReply(status=200, headers={"content-type": kind}, body=orjson.dumps([success()]))
+    assert decode.records(decode.answer(reply), 1) == [Delivered(record_id=ID)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"records": []},
+        {"done": "true", "records": []},
+        {"done": True, "totalSize": "0", "records": []},
+        {"done": True, "totalSize": 1, "records": []},
+        {"done": True, "totalSize": 0, "records": [{"Id": ID}]},
+        {"done": True, "totalSize": 0, "records": {}},
+        [{"Id": ID}],
+    ],
+)
+def test_a_query_whose_answer_may_not_be_whole_tells_nothing(body):
+    failed = decode.rows(Answer(status=200, body=body))
+    assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER
+
+
+def test_a_composite_with_two_answers_to_one_request_or_too_many_tells_nothing():
+    part = {"referenceId": "r0", "httpStatusCode": 200, "body": []}
+    for parts, count in (([part, part], 2), ([part, {**part, "referenceId": "r1"}], 1)):
+        failed = decode.subanswers(Answer(status=200, body={"compositeResponse": parts}), count)
+        assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER

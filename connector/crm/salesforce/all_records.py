@@ -58,7 +58,7 @@ class AllRecords:
         rows: list[Row] = []
         call: HttpCall | None = self.api.query_all(changes.question_all(self.object, self.fields, after=after))
         while call is not None:
-            body = yield from _ask(call)
+            body = yield from _ask(call, len(rows))
             if isinstance(body, Retry):
                 return body
             try:
@@ -96,10 +96,10 @@ def _waits(job_id: str, total: int) -> Records:
     return Records(position=orjson.dumps({"job": job_id, "total": total}).decode(), ready=False, total=total)
 
 
-def _ask(call: HttpCall) -> Exchange[Mapping[str, Any] | Retry]:
+def _ask(call: HttpCall, before: int | None = None) -> Exchange[Mapping[str, Any] | Retry]:
     (reply,) = yield [call]
     whole = decode.answer(reply)
-    body = whole if isinstance(whole, Failed) else decode.rows(whole)
+    body = whole if isinstance(whole, Failed) else decode.rows(whole, before=before)
     return decode.feed_failure(body) if isinstance(body, Failed) else body
 
 

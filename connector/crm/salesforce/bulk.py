@@ -19,6 +19,7 @@ from connector.crm.salesforce import decode
 from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.encode import Api
 from connector.crm.salesforce.errors import BAD_REQUEST, known
+from connector.crm.salesforce.record_ids import comparable
 from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.exchange import Exchange, HttpCall, HttpReply, Reply
 from connector.model.outcome import Retry
@@ -146,7 +147,11 @@ class Bulk:
         )
         (reply,) = yield [upload]
         _reply(reply, "the upload")
-        yield from self._asked(self._json("PATCH", f"ingest/{job_id}", {"state": State.UPLOAD_COMPLETE}), "the upload")
+        job = yield from self._asked(
+            self._json("PATCH", f"ingest/{job_id}", {"state": State.UPLOAD_COMPLETE}), "the upload"
+        )
+        if comparable(job.id) != comparable(job_id) or job.state in {State.OPEN, State.ABORTED}:
+            raise PeerUnavailable("what answers in place of Salesforce for the upload tells of another job: check url:")
 
     def abort(self, job_id: str) -> Exchange[Job]:
         """Stop a job that has not ended; what it has done stays done."""
@@ -155,7 +160,10 @@ class Bulk:
     def look(self, job_id: str, *, query: bool = False) -> Exchange[Job]:
         """How far a job is. Raises Gone."""
         path = f"{self._root}/{'query' if query else 'ingest'}/{job_id}"
-        return (yield from self._asked(self.api.read(path), "the job"))
+        job = yield from self._asked(self.api.read(path), "the job")
+        if comparable(job.id) != comparable(job_id):
+            raise PeerUnavailable("what answers in place of Salesforce tells of another job: check url:")
+        return job
 
     def page(self, job_id: str, locator: str | None, most: int) -> Exchange[Table]:
         """A page of a query's answer: the first, or that of a locator."""

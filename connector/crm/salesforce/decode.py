@@ -27,7 +27,7 @@ from connector.crm.salesforce.errors import (
     known,
 )
 from connector.crm.salesforce.oauth import trusted_host
-from connector.delivery.call_failures import outcome_of
+from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
 from connector.delivery.quota import Usage
 from connector.model.exchange import CallFailed, HttpReply, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -43,6 +43,8 @@ USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")
 SPOILING = frozenset(
     {Reason.UNKNOWN, Reason.UNKNOWN_CODE, Reason.PARENT_MISSING, Reason.TRIGGER_LIMIT, Reason.SINK_REFUSES}
 )
+JSON = "application/json"
+CHARSET = re.compile(r'(?:charset="?utf-8"?)?')
 UNREADABLE = object()  # what a body is that is no JSON
 
 
@@ -96,7 +98,7 @@ def answer(reply: Reply) -> Answer | Failed:
         return Failed(outcome=outcome_of(reply))
     return Answer(
         status=reply.status,
-        body=_json(reply.body),
+        body=_json(reply),
         retry_after=_retry_after(reply),
         location=reply.headers.get("location", ""),
     )
@@ -113,6 +115,8 @@ def subanswers(whole: Answer, count: int) -> Sequence[Answer | Failed] | Failed:
     if not isinstance(parts, list):
         return _unexpected(whole.status, "a composite without compositeResponse")
     found = {str(part.get("referenceId")): part for part in parts if isinstance(part, dict)}
+    if len(parts) > count or len(found) < sum(isinstance(part, dict) for part in parts):
+        return _unexpected(whole.status, f"a composite with {len(parts)} answers to {count} requests")
     return [_subanswer(found.get(f"r{number}")) for number in range(count)]
 
 
@@ -122,10 +126,13 @@ def _subanswer(part: Mapping[str, Any] | None) -> Answer | Failed:
     return Answer(status=part["httpStatusCode"], body=part.get("body"), escaped=True)
 
 
-def records(part: Answer, count: int, *, key_field: str = "") -> Sequence[Outcome] | Failed:
+def records(
+    part: Answer, count: int, *, key_field: str = "", beginnings: Sequence[str] = ()
+) -> Sequence[Outcome] | Failed:
     """One outcome for each record of a collections request; Failed where the request failed as a whole.
 
-    The answer is 200 even where every record failed. A wrong number of results cannot be tied back to the records.
+    The answer is 200 even where every record failed. A wrong number of results cannot be tied back to the records. The Id
+    of each record begins as `beginnings` say: with its object's letters, or with all of the Id that it was written by.
     """
     if part.status not in OK:
         return failed(part)
@@ -134,17 +141,34 @@ def records(part: Answer, count: int, *, key_field: str = "") -> Sequence[Outcom
         return _unexpected(part.status, "no list of results")
     if len(results) != count:
         return _unexpected(part.status, f"{len(results)} results for {count} records")
-    return [_record(result, key_field, escaped=part.escaped) for result in results]
+    outcomes = [_record(result, key_field, escaped=part.escaped) for result in results]
+    told = [one.record_id for one in outcomes if isinstance(one, Delivered)]
+    if len(set(told)) < len(told):
+        return _unexpected(part.status, "one record as the result of two")
+    other = not_theirs("the result of another record")
+    for place, (one, begins) in enumerate(zip(outcomes, beginnings, strict=False)):
+        if isinstance(one, Delivered) and not (one.record_id or "").startswith(begins):
+            outcomes[place] = other
+    return outcomes
 
 
-def rows(part: Answer) -> Mapping[str, Any] | Failed:
-    """The body of a query's answer, with its `records` as a list of objects."""
+def rows(part: Answer, *, before: int | None = 0) -> Mapping[str, Any] | Failed:
+    """The body of a query's answer, with its `records` as a list of objects.
+
+    `before` is how many rows of the same query came in earlier pages; None where that is not known.
+    """
     if part.status not in OK:
         return failed(part)
     body = part.body
     found = body.get("records") if isinstance(body, dict) else None
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         return _unexpected(part.status, "a query's answer without records")
+    total = body.get("totalSize", len(found))
+    done = body.get("done")
+    if not isinstance(done, bool) or type(total) is not int or total < len(found):
+        return _unexpected(part.status, "a query's answer that does not tell whether it is whole")
+    if done and before is not None and "totalSize" in body and before + len(found) != total:
+        return _unexpected(part.status, f"{before + len(found)} rows of {total}")
     return body  # type: ignore[no-any-return]  # it is the JSON object whose records were just looked at.
 
 
@@ -173,7 +197,7 @@ def failed(part: Answer) -> Failed:
     elif code or part.status == FORBIDDEN:
         outcome = Retry(reason=Reason.SINK_REFUSES, detail=detail, code=code, cure=REFUSED)
     else:
-        outcome = Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, in_doubt=True)
+        outcome = not_theirs(detail)
     if part.status in NOT_ALLOWED and isinstance(outcome, Rejected) and outcome.reason is Reason.NO_ACCESS:
         # What the integration user may not do with one record is told beside that record, in an answer with status 200.
         outcome = Retry(reason=Reason.SINK_REFUSES, detail=detail, code=code, cure=REFUSED)
@@ -210,12 +234,14 @@ def _moved(part: Answer) -> Retry:
 
 
 def _record(result: Mapping[str, Any], key_field: str, *, escaped: bool) -> Outcome:
+    told = result.get("errors")
     if result.get("success") is True:
         record_id = result.get("id")
-        return Delivered(
-            record_id=record_id if isinstance(record_id, str) else None, created=result.get("created") is True
-        )
-    told = result.get("errors")
+        if not isinstance(record_id, str) or not (record_id.isascii() and record_id.isalnum()) or told:
+            return not_theirs("a success without a record's Id, or with errors")
+        return Delivered(record_id=record_id, created=result.get("created") is True)
+    if result.get("success") is not False:
+        return not_theirs("a result that is neither success nor failure")
     errors = [error for error in told if isinstance(error, dict)] if isinstance(told, list) else []
     if not errors:
         return Retry(reason=Reason.UNKNOWN, detail="Salesforce refused the record without saying why")
@@ -237,13 +263,22 @@ def _fields(error: Mapping[str, Any]) -> Sequence[str]:
     return [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
 
 
+def not_theirs(what: str) -> Retry:
+    """What Salesforce does not answer: it may have done what it was asked, or something else has answered."""
+    return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=what, in_doubt=True, cure=SOMETHING_ELSE)
+
+
 def _unexpected(status: int, what: str) -> Failed:
-    return Failed(outcome=Retry(reason=Reason.UNEXPECTED_ANSWER, detail=what, in_doubt=True), status=status)
+    return Failed(outcome=not_theirs(what), status=status)
 
 
-def _json(body: bytes) -> Any:
+def _json(reply: HttpReply) -> Any:
+    """The JSON of an answer. A success that calls itself something else is none, whatever its body looks like."""
+    kind, _, more = reply.headers.get("content-type", JSON).lower().partition(";")
+    if reply.status in OK and (kind.strip() != JSON or not CHARSET.fullmatch(more.strip())):
+        return UNREADABLE
     try:
-        return orjson.loads(body)
+        return orjson.loads(reply.body)
     except orjson.JSONDecodeError:
         return UNREADABLE
 

@@ -10,6 +10,7 @@ from typing import Any
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.encode import Api
+from connector.delivery.call_failures import SOMETHING_ELSE
 from connector.model.exchange import Exchange, Reply
 from connector.model.operation import ID_FIELD
 from connector.model.outcome import Reason, Retry
@@ -122,10 +123,19 @@ def _fields(reply: Reply) -> Mapping[str, FieldInfo] | Retry:
     if whole.status not in decode.OK:
         return decode.read_failure(decode.failed(whole))
     fields = whole.body.get("fields") if isinstance(whole.body, dict) else None
-    if not isinstance(fields, list):
-        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a description without fields")
-    infos = [read_field(field) for field in fields if isinstance(field, dict)]
+    # Every object has an Id, of which each user may know.
+    if (
+        not isinstance(fields, list)
+        or not fields
+        or not all(isinstance(one, dict) and _is_named(one) for one in fields)
+    ):
+        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a description without fields", cure=SOMETHING_ELSE)
+    infos = [read_field(field) for field in fields]
     return {info.name: info for info in infos}
+
+
+def _is_named(told: Mapping[str, Any]) -> bool:
+    return isinstance(told.get("name"), str) and isinstance(told.get("type"), str)
 
 
 def read_field(told: Mapping[str, Any]) -> FieldInfo:

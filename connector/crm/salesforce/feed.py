@@ -103,7 +103,7 @@ class SalesforceFeed:
         while True:
             (reply,) = yield [call]
             own_user = self._own_user()  # after the call: its sign-in may have been the first
-            body = self._body(reply)
+            body = self._body(reply, len(rows))
             if isinstance(body, Retry):
                 return body
             began = began or _date(reply)
@@ -119,9 +119,9 @@ class SalesforceFeed:
                 return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a next page without a proper address")
             call = self._api.read(path)
 
-    def _body(self, reply: Reply) -> Mapping[str, Any] | Retry:
+    def _body(self, reply: Reply, before: int) -> Mapping[str, Any] | Retry:
         whole = decode.answer(reply)
-        body = whole if isinstance(whole, Failed) else decode.rows(whole)
+        body = whole if isinstance(whole, Failed) else decode.rows(whole, before=before)
         return decode.feed_failure(body) if isinstance(body, Failed) else body
 
 

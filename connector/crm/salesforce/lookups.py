@@ -1,6 +1,7 @@
 """Which records exist, and what their opt-out flag says, read just before they are written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -8,7 +9,7 @@ from msgspec.structs import replace
 
 from connector.crm.salesforce import decode
 from connector.crm.salesforce.decode import Failed, value_of
-from connector.crm.salesforce.encode import Api, identifier, literal
+from connector.crm.salesforce.encode import RECORD_ID, Api, identifier, literal
 from connector.crm.salesforce.record_ids import comparable
 from connector.crm.salesforce.survivors import is_deleted, master, mergeable, soql
 from connector.model.exchange import Exchange
@@ -102,7 +103,7 @@ class LookUp:
 
     def _take(self, query: Query, part: decode.Answer | Failed) -> list[Query]:
         """Keep what a query found; returns the queries to ask instead where it failed."""
-        body = part if isinstance(part, Failed) else decode.rows(part)
+        body = part if isinstance(part, Failed) else _rows(part)
         if isinstance(body, Failed):
             return self._take_failure(query, body)
         if body.get("done") is False:
@@ -152,6 +153,14 @@ class LookUp:
         if isinstance(outcome, Retry):
             outcome = replace(outcome, in_doubt=False)
         self.failed.update((one.index, outcome) for one in query.wanted)
+
+
+def _rows(part: decode.Answer) -> Mapping[str, Any] | Failed:
+    """The rows, each of which names its record."""
+    body = decode.rows(part)
+    if isinstance(body, Failed) or all(RECORD_ID.fullmatch(str(row.get(ID_FIELD))) for row in body["records"]):
+        return body
+    return Failed(outcome=decode.not_theirs("a row without a record's Id"), status=part.status)
 
 
 def _other_case(write: RecordWrite, found: Found) -> Rejected:

@@ -17,6 +17,7 @@ from connector.crm.salesforce.kin import Kin
 from connector.crm.salesforce.parcels import COLLECTIONS, Item, Parcel, Shipment, pack, ship, split
 from connector.crm.salesforce.poison import IN_A_ROW, Hunt
 from connector.crm.salesforce.presence import Surprises
+from connector.crm.salesforce.record_ids import PREFIXES, comparable
 from connector.crm.salesforce.trigger_limits import TransactionSizes
 from connector.model.exchange import Exchange, HttpCall, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -117,7 +118,7 @@ class Sending:
         if isinstance(whole, Failed):
             self._stop(shipment, whole.outcome)
         elif len(shipment) == 1:
-            results = decode.records(whole, len(shipment[0].items), key_field=shipment[0].key_field or "")
+            results = _records(whole, shipment[0])
             if isinstance(results, Failed):
                 self._take_failure(shipment, results)
                 return
@@ -135,9 +136,7 @@ class Sending:
 
     def _take_parts(self, shipment: Shipment, parts: Sequence[decode.Answer | Failed]) -> None:
         results = [
-            part
-            if isinstance(part, Failed)
-            else decode.records(part, len(parcel.items), key_field=parcel.key_field or "")
+            part if isinstance(part, Failed) else _records(part, parcel)
             for parcel, part in zip(shipment, parts, strict=True)
         ]
         upserts = [result for parcel, result in zip(shipment, results, strict=True) if parcel.upserted]
@@ -311,3 +310,11 @@ class Sending:
 
     def _parents_open(self, item: Item) -> bool:
         return any(parent not in self._outcomes for parent in self._kin.before[item.index])
+
+
+def _records(part: decode.Answer, parcel: Parcel) -> Sequence[Outcome] | Failed:
+    begin = [
+        comparable(item.record_id) if item.record_id else PREFIXES.get(item.object.casefold(), "")
+        for item in parcel.items
+    ]
+    return decode.records(part, len(begin), key_field=parcel.key_field or "", beginnings=begin)

@@ -153,6 +153,8 @@ def _order(call: HttpCall, keyword_id: str | None = None) -> Exchange[HttpReply]
     if bad is None and isinstance(reply, HttpReply):
         # The answers to an order are shown without a body: nothing or JSON passes.
         return reply if not reply.body.strip() or _is_json(reply) else _not_understood()
+    if isinstance(reply, HttpReply) and reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        return _not_understood()
     raise _refusal(reply, bad, keyword_id)
 
 
@@ -191,4 +193,6 @@ def _refusal(reply: HttpReply | CallFailed, bad: Retry | None, keyword_id: str |
 
 
 def _not_understood() -> NoReturn:
-    raise ConnectorError(f"OnlineFundraising's answer is not what it documents; {ADDRESS_CURE}")
+    raise ConnectorError(
+        f"OnlineFundraising's answer is not what it documents; {ADDRESS_CURE}; or a web page of a proxy or firewall"
+    )
