@@ -53,7 +53,7 @@ def _show_baseline(paper: Paper, document: dict[str, Any]) -> None:
     if document["lines"]:
         paper.table(
             ["record", "phone", "commands"],
-            [(one["record"], one["phone"], "\n".join(one["commands"])) for one in document["lines"]],
+            [(one["record"], one["phone"], one["commands"]) for one in document["lines"]],
         )
     if document["left_off"]:
         paper.line(f"and {document['left_off']} more")

@@ -9,6 +9,7 @@ import click
 
 from connector.model.errors import AlreadyRunning, ConnectorError, StoreUnavailable
 from connector.model.problem import ProblemsFound
+from connector.model.terminal_text import on_one_line
 
 
 class Exit(IntEnum):
@@ -44,7 +45,7 @@ class Ended(click.ClickException):
     """The end of a command, with its message for standard error."""
 
     def __init__(self, message: str, code: Exit) -> None:
-        super().__init__(message)
+        super().__init__("\n".join(on_one_line(line) for line in message.split("\n")))
         self.exit_code = int(code)  # type: ignore[misc]  # click reads it from the instance.
 
 

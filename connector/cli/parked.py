@@ -138,7 +138,7 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
                 one["key"],
                 one["sink"],
                 one["received_at"],
-                "\n".join([*(describe(each) for each in one["operations"]), *filter(None, [one["detail"]])]),
+                [*(describe(each) for each in one["operations"]), *filter(None, [one["detail"]])],
             )
             for one in document["parked"]
         ],

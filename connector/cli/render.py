@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from connector.model.terminal_text import escaped, on_one_line
+
 PIPE_WIDTH = 160  # columns where nobody's window says how many there are
 SILENCE = 2.0  # seconds after which a person wants to know that something is going on
 
@@ -33,7 +35,7 @@ class Paper:
         from rich.text import Text  # noqa: PLC0415 - the same.
 
         self._begun = True
-        line = Text(clean(text), style=style)
+        line = Text(on_one_line(text), style=style)
         if self._console.is_terminal:
             self._console.print(Padding(line, (0, 0, 0, indent), expand=False))
         else:
@@ -55,19 +57,21 @@ class Paper:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(clean("" if cell is None else cell)) for cell in row))
+            table.add_row(*(Text(_cell(cell)) for cell in row))
         self._console.print(table)
 
 
-def clean(value: object) -> str:
-    """Text without what a terminal would obey: a donor's message may hold anything."""
-    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in str(value))
+def _cell(value: object) -> str:
+    """A cell of a table; several texts stand below each other in it."""
+    if isinstance(value, list | tuple):
+        return "\n".join(on_one_line(one) for one in value)
+    return on_one_line("" if value is None else value)
 
 
 def answer(document: Mapping[str, Any], show: Callable[[Paper, Any], None], *, json_wanted: bool) -> None:
     """Print an answer, the one way or the other."""
     if json_wanted:
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        click.echo(escaped(json.dumps(document, ensure_ascii=False, indent=2)))
     else:
         show(Paper(), document)
 
@@ -95,7 +99,7 @@ def waiting(text: str) -> Iterator[Callable[[str], None]]:
     timer.daemon = True
     timer.start()
     try:
-        yield lambda now: status.update(clean(now))
+        yield lambda now: status.update(on_one_line(now))
     finally:
         timer.cancel()
         status.stop()

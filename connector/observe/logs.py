@@ -11,6 +11,7 @@ from typing import Literal, TextIO
 import orjson
 
 from connector.model.facts import Fact, Level, Lived
+from connector.model.terminal_text import escaped, on_one_line
 from connector.observe.faults import place_in
 from connector.observe.mask import mask
 from connector.observe.wording import Detail, Wording, level_of, wording
@@ -62,13 +63,13 @@ class Log:
         told = {name: value for name, value in details.items() if value is not None}
         line = {"time": self._time(), "level": level.value, "fact": kind, "message": sentence, **told}
         prefix = PRIORITIES[level] if self._journal else ""
-        return prefix + orjson.dumps(line, default=str).decode()
+        return prefix + escaped(orjson.dumps(line, default=str).decode())
 
     def _as_text(self, level: Level, sentence: str, details: Mapping[str, Detail]) -> str:
         # The journal has its own time and level.
         prefix = PRIORITIES[level] if self._journal else f"{self._time()} {level.value.upper():<7} "
         told = "".join(f" {name}={_quoted(value)}" for name, value in details.items() if value is not None)
-        return f"{prefix}{' '.join(sentence.split())}{told}"
+        return f"{prefix}{on_one_line(' '.join(sentence.split()))}{told}"
 
     def _time(self) -> str:
         return self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -117,4 +118,4 @@ def _quoted(value: Detail) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = str(value)
-    return text if text and PLAIN.issuperset(text) else orjson.dumps(text, default=str).decode()
+    return text if text and PLAIN.issuperset(text) else escaped(orjson.dumps(text, default=str).decode())

@@ -7,7 +7,6 @@ from click.testing import CliRunner
 
 from connector.cli.exits import Exit, told
 from connector.cli.main import COMMANDS, cli
-from connector.cli.render import clean
 from connector.model.errors import StoreUnavailable
 
 HEAVY = {
@@ -91,10 +90,6 @@ def test_what_goes_wrong_has_its_exit_code(error, code):
         raise error
     assert caught.value.exit_code == code
     assert "+47" not in caught.value.message
-
-
-def test_a_terminal_is_sent_no_commands():
-    assert clean("a\x1b[2Jb\r\n\u202ec") == "a\ufffd[2Jb\ufffd\n\ufffdc"
 
 
 def test_python_dash_m_is_the_same_command():

@@ -1,0 +1,102 @@
+"""Whatever a stranger wrote, no command lets it command the terminal or look like a line of the connector's own."""
+
+import json
+
+import click
+import pytest
+from control_scene import DONOR, OTHER
+
+from connector.cli.main import cli
+from connector.model.lifecycle import UnitState
+from connector.model.outcome import Reason
+
+FORGED = "FORGED: all is well"
+NASTY = f"hei\n{FORGED}\r\n{FORGED}\u2028{FORGED}\x85{FORGED}\x1b[2J\x9b31m\u202e\u200b\x07\x7f"
+SHOW = [
+    "status",
+    "explain 1",
+    "explain 2",
+    "explain 3",
+    "explain 4",
+    f"explain {DONOR} --reveal",
+    f"explain {OTHER}",
+    "dead list",
+    "dead show 1",
+    "dead retry 1",
+    "dead discard 1",
+    "parked list",
+    "parked answers",
+    "parked answer 2 was-not",
+    "parked release 2",
+    "parked discard 2",
+    "notes list",
+    f"consents show {DONOR}",
+    "consents baseline",
+    "replay 3",
+]
+# They show nothing that a stranger wrote: files of the administrator, answers of their own provider, or progress.
+OWN = {
+    "run", "check", "doctor", "test", "reload", "reconcile", "demo",
+    "schema print", "schema write", "schema pull", "salesforce setup", "salesforce backfill",
+}  # fmt: skip
+
+
+def leaves(group, before=""):
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}"
+
+
+def body(kind, **members):
+    person = {"sender": "2002", "recipient": DONOR} if kind == "dlr" else {"sender": OTHER, "recipient": "2002"}
+    return json.dumps({"transactionId": f"t-{NASTY}", **person, **members}).encode()
+
+
+async def strangers(scene):
+    """A dead letter, a question, an event that no rule wants, and one that nobody can read."""
+    properties = {"SystemAction": "Subscribe", "Keyword": NASTY, NASTY: NASTY, "SubscriberTransactionId": NASTY}
+    lookup = {"firstName": NASTY, "lastName": NASTY}
+    status = {"statusCode": "Ok", "detailedStatusCode": NASTY, "statusDescription": NASTY}
+    await scene.receive(body("dlr", properties=properties, **status, lookup=lookup))
+    await scene.receive(body("mo", content=f"Stopp denne krigen {NASTY}", keywordId=NASTY), door="strex/mo")
+    odd = properties | {"SystemAction": NASTY}
+    await scene.receive(body("dlr", properties=odd, correlationId="2", **status) + b" ")
+    await scene.receive(body("mo", content=NASTY, keywordId=NASTY, properties=odd), door="strex/mo")
+    await scene.plan()
+    await scene.settle("salesforce", UnitState.DEAD, reason=Reason.VALIDATION, detail=NASTY)
+    await scene.shadow(NASTY, phone=DONOR)
+
+
+@pytest.fixture
+def strange(home):
+    home.on_the_road(strangers)
+    return home
+
+
+def holds_nothing_strange(output):
+    assert output.replace("\n", "").isprintable(), [
+        letter for letter in output if not letter.isprintable() and letter != "\n"
+    ]
+    assert not [line for line in output.splitlines() if line.strip(' "').startswith("FORGED")]
+
+
+@pytest.mark.parametrize("words", SHOW)
+def test_no_text_of_a_stranger_forges_a_line_or_commands_the_terminal(strange, words):
+    for done in (strange.run(*words.split(), "--json"), strange.run(*words.split())):
+        assert done.exit_code in {0, 1}, done.output
+        holds_nothing_strange(done.stdout)
+        holds_nothing_strange(done.stderr)
+
+
+def test_json_keeps_the_text_of_a_stranger_as_it_is(strange):
+    text = strange.json("explain", "4", "--reveal")["event"]["fields"]["text"]
+    assert text.startswith(f"hei\n{FORGED}\r\n{FORGED}\u2028{FORGED}")
+
+
+def test_each_command_is_tried_or_shows_nothing_of_strangers():
+    tried = {" ".join(word for word in words.split() if word.isalpha()) for words in SHOW}
+    named = {leaf for leaf in leaves(cli) if not leaf.startswith(("sandbox", "keywords"))}
+    assert {leaf for leaf in named if not any(one.startswith(leaf) for one in tried)} == OWN
