@@ -19,6 +19,7 @@ AREAS = {
     "salesforce calls",
     "salesforce composite",
     "salesforce user",
+    "salesforce language",
 }
 
 

@@ -118,3 +118,14 @@ def test_a_user_whom_a_person_may_sign_in_as_is_warned_of():
 )
 def test_where_the_org_does_not_tell_whose_login_the_user_is_there_is_no_finding(answer):
     assert "user" not in run(said(ROOT), said(VERSIONS), WORKS, answer)[0]
+
+
+@pytest.mark.parametrize(
+    ("language", "level"), [("en_US", Level.OK), ("en_GB", Level.OK), ("fr", Level.WARN), ("no", Level.WARN)]
+)
+def test_an_integration_user_whose_language_is_not_english_is_warned_of(language, level):
+    row = {"LanguageLocaleKey": language, "Profile": None}
+    findings, sent = run(said(ROOT), said(VERSIONS), WORKS, said({"records": [row], "done": True}))
+    assert "LanguageLocaleKey" in sent[-1].path
+    assert findings["language"].level is level
+    assert ("set the Language" in findings["language"].cure) == (level is Level.WARN)

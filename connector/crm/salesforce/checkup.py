@@ -23,6 +23,7 @@ VERSIONS = "/services/data/"
 CLOCK_WARNS, CLOCK_FAILS = timedelta(seconds=30), timedelta(minutes=3)
 SPENT_WARNS, SPENT_FAILS = 0.8, 0.98  # of the org's calls in 24 hours
 API_LICENSE = "Salesforce Integration"  # Salesforce Help, "Give Integration Users API Only Access"
+ENGLISH = "en"  # Object Reference, "User" (LanguageLocaleKey): en_US, en_GB …
 CLOCK_CURE = "set this server's clock: let it follow a time server (timedatectl set-ntp true)"
 
 
@@ -108,18 +109,40 @@ def _calls(reply: HttpReply) -> list[Finding]:
 
 
 def _user(api: Api, root: Answer) -> Exchange[list[Finding]]:
-    """Whether a person may sign in as the integration user; then what they edit would be taken for our own doing.
+    """What the integration user is: where a person may sign in as it, what they edit would be taken for our own doing.
 
     No finding where the org does not tell: without the right to see the set-up a user still sees their own profile.
     """
     user = user_of(root.body.get("identity")) if isinstance(root.body, dict) else None
     if user is None:
         return []
-    soql = f"SELECT Profile.Name, Profile.UserLicense.Name FROM User WHERE Id = {literal(user)}"  # noqa: S608 - the text is quoted.
+    soql = f"SELECT LanguageLocaleKey, Profile.Name, Profile.UserLicense.Name FROM User WHERE Id = {literal(user)}"  # noqa: S608 - the text is quoted.
     (reply,) = yield [api.query_all(soql)]
     whole = decode.answer(reply)
     body = whole if isinstance(whole, Failed) else decode.rows(whole)
-    profile = None if isinstance(body, Failed) or not body["records"] else body["records"][0].get("Profile")
+    row = {} if isinstance(body, Failed) or not body["records"] else body["records"][0]
+    return [*_language(row.get("LanguageLocaleKey")), *_license(row.get("Profile"))]
+
+
+def _language(key: object) -> list[Finding]:
+    """Whether Salesforce's words come in English. Nothing hangs on it but how well a cure can be read."""
+    if not isinstance(key, str):
+        return []
+    if key.startswith(ENGLISH):
+        return [Finding(area="language", level=Level.OK, text="the integration user's language is English")]
+    return [
+        Finding(
+            area="language",
+            level=Level.WARN,
+            text=f"the integration user's language is {key}: Salesforce's messages come in it, and the cures that are found by their "
+            "words are less exact",
+            cure="in Setup, Users, set the Language of the integration user to English",
+        )
+    ]
+
+
+def _license(profile: object) -> list[Finding]:
+    """Whether the integration user is nobody's own login."""
     license_of = profile.get("UserLicense") if isinstance(profile, dict) else None
     if not isinstance(license_of, dict):
         return []

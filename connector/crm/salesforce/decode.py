@@ -23,6 +23,7 @@ from connector.crm.salesforce.errors import (
     REDIRECTS,
     REFUSED,
     STATUSES,
+    TOO_LONG,
     judge,
     known,
 )
@@ -36,6 +37,9 @@ OK = range(200, 300)
 HIDDEN = (
     "give the integration user the right to read the fields that `feed:` names (or create them), or take them out of `feed:` and "
     "run `connector reload`"
+)
+TOO_WIDE = (
+    "the question for the feed is longer than Salesforce takes: name fewer fields in `feed:` and run `connector reload`"
 )
 NOT_FOUND_OR_NOT_ALLOWED = frozenset({404, 405})
 USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")
@@ -70,10 +74,17 @@ class Failed:
 
     @property
     def spoiled(self) -> bool:
-        """Whether one record may have spoiled it for the others."""
+        """Whether one record may have spoiled it for the others, or fewer of them would have been taken."""
+        if self.too_long:
+            return True
         if self.status != BAD_REQUEST or self.code == "INVALID_TYPE":
             return False
         return isinstance(self.outcome, Rejected) or self.outcome.reason in SPOILING
+
+    @property
+    def too_long(self) -> bool:
+        """Whether only a shorter request helps."""
+        return self.status in TOO_LONG
 
     @property
     def crashed(self) -> bool:
@@ -190,6 +201,10 @@ def failed(part: Answer) -> Failed:
     detail = f"HTTP {part.status} {code}: {message}"[:DETAIL_LENGTH] if code else f"HTTP {part.status}"
     if part.status in REDIRECTS:
         outcome = _moved(part)
+    elif part.status in TOO_LONG:
+        outcome = Rejected(
+            reason=Reason.TOO_LONG, detail=f"{detail}: longer than Salesforce takes in one request", code=code
+        )
     elif by_status is not None and not known(code):
         outcome = replace(by_status, detail=detail, code=code)
     elif known(code) or (code and part.status == BAD_REQUEST):
@@ -223,7 +238,8 @@ def feed_failure(failure: Failed) -> Retry:
     """The same for a feed. What is refused for good is mended in the org or in the mapping, and a person is called."""
     if isinstance(failure.outcome, Retry):
         return read_failure(failure)
-    return Retry(reason=Reason.CONFIGURATION, detail=failure.outcome.detail, code=failure.outcome.code, cure=HIDDEN)
+    cure = TOO_WIDE if failure.too_long else HIDDEN
+    return Retry(reason=Reason.CONFIGURATION, detail=failure.outcome.detail, code=failure.outcome.code, cure=cure)
 
 
 def _moved(part: Answer) -> Retry:

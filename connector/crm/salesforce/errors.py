@@ -26,6 +26,7 @@ STATUSES: dict[int, Retry] = {
     504: Retry(reason=Reason.SERVER_ERROR, in_doubt=True),
 }
 
+TOO_LONG = frozenset({413, 414, 431})  # a request, its address or its headers: only a shorter one helps
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN = 400, 401, 403
 NOT_ALLOWED = frozenset({UNAUTHORIZED, FORBIDDEN})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -1,9 +1,8 @@
 """The feed: asks an org for the changes of one object, page by page and round by round."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -64,8 +63,8 @@ class SalesforceFeed:
         start = changes.read_position(position)
         call = self._api.query_all(changes.question(self.object, self._read, start, self._opted_out))
         found = yield from self._rows(call)
-        if isinstance(found, Retry):
-            return found
+        if not isinstance(found, tuple):
+            return _failure(found)
         rows, asked = found
         if asked is None:
             return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="an answer without a Date header")
@@ -82,29 +81,40 @@ class SalesforceFeed:
             return Page()
         call = self._api.query_all(changes.question_opted_out(self.object, self._read, start, self._opted_out))
         found = yield from self._rows(call)
-        return found if isinstance(found, Retry) else Page(rows=found[0])
+        return Page(rows=found[0]) if isinstance(found, tuple) else _failure(found)
 
     def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
-        """These records as they are now, deleted ones among them; one API call."""
+        """These records as they are now, deleted ones among them; one API call, unless the question is too long for one."""
         found = yield from self._rows(self._api.query_all(changes.question_by_id(self.object, self._read, record_ids)))
-        if isinstance(found, Retry) and found.reason is Reason.CONFIGURATION:
+        if isinstance(found, tuple):
+            return Page(rows=found[0])
+        if isinstance(found, Failed) and found.too_long and len(record_ids) > 1:
+            middle = len(record_ids) // 2
+            first = yield from self.look(record_ids[:middle])
+            if isinstance(first, Retry):
+                return first
+            second = yield from self.look(record_ids[middle:])
+            return second if isinstance(second, Retry) else Page(rows=(*first.rows, *second.rows))
+        failure = _failure(found)
+        if failure.reason is Reason.CONFIGURATION:
             # One of the records may be what the org cannot look at; whether the feed is refused as a whole, its next page shows.
-            return replace(found, reason=Reason.UNEXPECTED_ANSWER, cure="")
-        return found if isinstance(found, Retry) else Page(rows=found[0])
+            return replace(failure, reason=Reason.UNEXPECTED_ANSWER, cure="")
+        return failure
 
     def read_all(self, position: str | None) -> Exchange[Records | Retry]:
         """All records, deleted ones among them, step by step: by plain queries, or above 10,000 by a job of the Bulk API."""
         return (yield from AllRecords(self._api, self.object, self._read).read(position))
 
-    def _rows(self, call: HttpCall) -> Exchange[tuple[tuple[Row, ...], datetime | None] | Retry]:
+    def _rows(self, call: HttpCall) -> Exchange[tuple[tuple[Row, ...], datetime | None] | Failed | Retry]:
         """The rows of a query's whole answer, and when it began by Salesforce's clock."""
         rows: list[Row] = []
         began: datetime | None = None
         while True:
             (reply,) = yield [call]
             own_user = self._own_user()  # after the call: its sign-in may have been the first
-            body = self._body(reply, len(rows))
-            if isinstance(body, Retry):
+            whole = decode.answer(reply)
+            body = whole if isinstance(whole, Failed) else decode.rows(whole, before=len(rows))
+            if isinstance(body, Failed):
                 return body
             began = began or _date(reply)
             try:
@@ -119,10 +129,9 @@ class SalesforceFeed:
                 return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a next page without a proper address")
             call = self._api.read(path)
 
-    def _body(self, reply: Reply, before: int) -> Mapping[str, Any] | Retry:
-        whole = decode.answer(reply)
-        body = whole if isinstance(whole, Failed) else decode.rows(whole, before=before)
-        return decode.feed_failure(body) if isinstance(body, Failed) else body
+
+def _failure(found: Failed | Retry) -> Retry:
+    return decode.feed_failure(found) if isinstance(found, Failed) else found
 
 
 def _date(reply: Reply) -> datetime | None:

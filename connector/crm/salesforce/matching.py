@@ -25,7 +25,6 @@ PEOPLE = 200  # of one query; fewer where that has proved to take the org too lo
 FEWEST_PEOPLE = 10  # below this a smaller query is not quicker, as it looks at every record all the same
 SEARCH_TIMEOUT = timedelta(seconds=130)  # Salesforce itself gives up after 120 seconds, and says so
 TOO_MUCH = frozenset({"QUERY_TIMEOUT", "QUERY_TOO_COMPLICATED", "MALFORMED_QUERY"})  # the last where it is too long
-TOO_LONG = frozenset({413, 414, 431})  # of a request, in HTTP
 MOST_NAMED = 10  # Ids in one message to a person
 
 NOBODY = Delivered(detail="no record has this number, so it was left out", absent=True)
@@ -190,8 +189,8 @@ class Matching:
         sought = search.sought
         body = part if isinstance(part, Failed) else decode.rows(part)
         if isinstance(body, Failed):
-            if self._too_large(body) and len(sought) > FEWEST_PEOPLE:
-                self.people = max(FEWEST_PEOPLE, len(sought) // 2)
+            if self._too_large(body) and len(sought) > (1 if body.too_long else FEWEST_PEOPLE):
+                self.people = max(1 if body.too_long else FEWEST_PEOPLE, len(sought) // 2)
                 return self._halves(sought)
             if isinstance(body.outcome, Retry):
                 self.stopped = decode.read_failure(body)
@@ -209,7 +208,7 @@ class Matching:
 
     @staticmethod
     def _too_large(failed: Failed) -> bool:
-        return failed.code in TOO_MUCH or failed.status in TOO_LONG or failed.outcome.reason is Reason.TIMEOUT
+        return failed.code in TOO_MUCH or failed.too_long or failed.outcome.reason is Reason.TIMEOUT
 
     def _halves(self, sought: Sequence[Sought]) -> list[Search]:
         middle = len(sought) // 2

@@ -13,9 +13,15 @@ USERS = {
     INTEGRATION_USER: {
         "Username": "integration@sandbox.example",
         "LastName": "Integration",
+        "LanguageLocaleKey": "en_US",
         "ProfileId": API_PROFILE,
     },
-    PERSON_USER: {"Username": "person@sandbox.example", "LastName": "Person", "ProfileId": PERSON_PROFILE},
+    PERSON_USER: {
+        "Username": "person@sandbox.example",
+        "LastName": "Person",
+        "LanguageLocaleKey": "en_US",
+        "ProfileId": PERSON_PROFILE,
+    },
 }
 # What a new org holds, by object.
 SEED = {
@@ -132,6 +138,7 @@ OBJECTS = (
         text("FirstName", 40),
         text("LastName", 80),
         full_name(),
+        text("LanguageLocaleKey", 40),
         reference("ProfileId", "Profile"),
     ),
     sobject("Group", "00G", text("Name", 40)),

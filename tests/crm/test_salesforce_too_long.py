@@ -1,0 +1,84 @@
+"""A request that is too long (413, 414, 431) is divided; one that cannot be is a clear error, and not asked for ever."""
+
+import orjson
+import pytest
+
+from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.feed import SalesforceFeed
+from connector.crm.salesforce.lookups import LookUp, Wanted
+from connector.crm.salesforce.sink import SalesforceSink
+from connector.model.exchange import HttpReply
+from connector.model.operation import RecordWrite
+from connector.model.outcome import Delivered, Reason, Rejected, Retry
+from connector.model.roles import Page, Task
+
+API = Api(version="62.0", client="tests")
+STATUSES = (413, 414, 431)
+IDS = [f"0035f00000{place:05d}AAA" for place in range(8)]
+
+
+def write(key):
+    return RecordWrite(sink="crm", object="Contact", key_field="SMS_Key__c", key=key, set={"LastName": "Ås"})
+
+
+def drive(exchange, answer):
+    """Drive an exchange; returns its result and the calls."""
+    sent = []
+    try:
+        calls = next(exchange)
+        while True:
+            sent += calls
+            calls = exchange.send([answer(call) for call in calls])
+    except StopIteration as end:
+        return end.value, sent
+
+
+def refused(status):
+    return HttpReply(status=status, headers={}, body=b"<h1>Bad Message</h1><pre>reason: URI Too Long</pre>")
+
+
+def found(call, most):
+    """At most so many of the Ids in one question."""
+    asked = [one for one in IDS if one in call.path]
+    if len(asked) > most:
+        return refused(414)
+    rows = [{"Id": one, "SystemModstamp": "2026-11-22T04:00:00.000+0000", "IsDeleted": False} for one in asked]
+    return HttpReply(status=200, headers={}, body=orjson.dumps({"records": rows, "done": True}))
+
+
+def test_records_that_are_looked_at_by_id_are_asked_for_in_shorter_questions():
+    feed = SalesforceFeed("salesforce", "SMS_Event__c", api=API, fields=("Name",))
+    page, sent = drive(feed.look(IDS), lambda call: found(call, 3))
+    assert isinstance(page, Page)
+    assert [row.record_id for row in page.rows] == IDS
+    assert len(sent) == 7
+    one, sent = drive(feed.look(IDS[:1]), lambda call: found(call, 0))
+    assert isinstance(one, Retry)
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_question_for_changes_that_is_too_long_says_to_name_fewer_fields(status):
+    feed = SalesforceFeed("salesforce", "Contact", api=API, fields=("Name",))
+    trouble, sent = drive(feed.ask(None), lambda call: refused(status))
+    assert (trouble.reason, len(sent)) == (Reason.CONFIGURATION, 1)
+    assert "fewer fields" in trouble.cure
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_look_up_that_is_too_long_is_divided_to_single_keys_and_ends(status):
+    look_up = LookUp(API)
+    wanted = [Wanted(index=place, write=write(f"k{place}")) for place in range(4)]
+    _, sent = drive(look_up.run(wanted), lambda call: refused(status))
+    assert len(sent) == 10
+    assert {one.reason for one in look_up.failed.values()} == {Reason.TOO_LONG}
+    assert look_up.stopped is None
+
+
+@pytest.mark.parametrize("status", STATUSES)
+async def test_the_one_record_that_is_too_long_is_refused_and_the_others_are_written(org, status):
+    await org.fault("refuse", status=status, message="too long", only="writes", records=["k7"])
+    outcomes = await org.run(SalesforceSink("crm", api=API).write([Task(write(f"k{place}x")) for place in range(20)]))
+    assert isinstance(outcomes[7], Rejected)
+    assert (outcomes[7].reason, f"HTTP {status}" in outcomes[7].detail) == (Reason.TOO_LONG, True)
+    assert all(isinstance(one, Delivered) for place, one in enumerate(outcomes) if place != 7)
