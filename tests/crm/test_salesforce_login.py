@@ -1,6 +1,8 @@
 """Signing in: both flows, one sign-in for everyone, and refusals that say the cure."""
 
 import asyncio
+import tracemalloc
+import zlib
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import SecretStr
 
 from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.login import SalesforceCredentials
+from connector.crm.salesforce.login import SalesforceCredentials, token
 from connector.crm.salesforce.oauth import (
     ClientCredentials,
     JwtBearer,
@@ -350,3 +352,23 @@ async def test_a_refusal_that_passes_is_tried_again_within_seconds(org):
     await org.fault("login_refused", refusal="already_processed", times=2)
     _, headers = await SalesforceCredentials(org.base, CLIENT, sleep=at_once).authorization()
     assert headers["Authorization"].startswith("Bearer ")
+
+
+async def test_a_bomb_in_place_of_a_token_takes_no_memory():
+    pack = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join([pack.compress(b" " * 2**20) for _ in range(100)] + [pack.flush()])
+
+    async def answer(_):
+        return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with serving(app) as url:
+        tracemalloc.start()
+        try:
+            with pytest.raises(SignInFailed, match="check url:"):
+                await asyncio.to_thread(token, url, ClientCredentials(client_id="a", client_secret=SecretStr("b")))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 30 * 2**20

@@ -4,20 +4,26 @@ Source: Salesforce Help, "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bea
 Errors".
 """
 
+import time
 from dataclasses import dataclass
+from io import BytesIO
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from pydantic import SecretStr
+from urllib3.exceptions import HTTPError
 
 from connector.crm.salesforce.encode import RECORD_ID
 from connector.crm.salesforce.sign_in_errors import find
+from connector.delivery.answer_body import AnswerBody, BodyRefused
 from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
 
 TIMEOUTS = (5.0, 30.0)  # seconds to connect and between two bytes: requests has none of its own
 TRUSTED = (".salesforce.com", ".force.com")  # where an org's data may live
+LONGEST_ANSWER = 120.0  # seconds for the whole of an answer
+ANSWER_LIMIT = 4 * 2**20  # bytes of an answer, decompressed: the state of a deployment may be some hundred thousand
 TOO_MANY = 429
 SERVER_ERRORS = 500
 HTML = "text/html"
@@ -73,7 +79,27 @@ class OrgSession(requests.Session):
             url = urlunsplit((self._sandbox.scheme, self._sandbox.netloc, path.path, path.query, ""))
         options.setdefault("timeout", self._timeouts)
         options["allow_redirects"] = False
-        return super().request(method, url, *args, **options)
+        options["stream"] = True
+        response = super().request(method, url, *args, **options)
+        with response:
+            body = _read(response, time.monotonic() + LONGEST_ANSWER)
+        response.raw = BytesIO(body)
+        return response
+
+
+def _read(response: requests.Response, until: float) -> bytes:
+    """The body. Raises requests.RequestException where it is too large, broken, or not whole in time."""
+    try:
+        body = AnswerBody(response.headers.get("Content-Encoding", ""), ANSWER_LIMIT)
+        for piece in response.raw.stream(2**16, decode_content=False):
+            body.take(piece)
+            if time.monotonic() > until:
+                raise requests.Timeout("the answer does not end")
+        return body.whole()
+    except BodyRefused as error:
+        raise requests.exceptions.ContentDecodingError(str(error)) from error
+    except HTTPError as error:
+        raise requests.ConnectionError("the connection was lost in the middle of the answer") from error
 
 
 class TokenSession(OrgSession):
