@@ -6,7 +6,7 @@ It is one straight line on purpose: nearly every step uses what the steps before
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -19,7 +19,7 @@ from connector.control.needs import needs
 from connector.crm.crm import Crm
 from connector.delivery.peers import Asking
 from connector.delivery.transport import Transport
-from connector.house import DRIFT_LOOP, Clock, House, beside
+from connector.house import DRIFT_LOOP, IDLE, Clock, House, beside
 from connector.jobs import Calendar, Job
 from connector.model.errors import StoreUnavailable
 from connector.model.facts import Lived, Tell
@@ -39,7 +39,6 @@ from connector.web.admin import Admin, write_token
 from connector.web.hooks import LONGEST_LINE, Hooks
 from connector.web.server import LINGER, Listener
 
-IDLE = timedelta(seconds=1)  # a loop that is not woken looks for itself: a retry may have come due
 WATCH_OVER = timedelta(seconds=15)  # between two looks at deadlines
 NOTE_CALLS = timedelta(minutes=1)  # what is not noted at a crash are the calls of a minute
 PROBE = timedelta(seconds=5)  # between two questions to the writer whether it lives
@@ -55,10 +54,12 @@ async def open_house(
     clock: Clock | None = None,
     passed: socket.socket | None = None,
     linger: timedelta = LINGER,
+    open_store: Callable[..., Store] = Store.open,
 ) -> AsyncIterator[House]:
     """The daemon, up and answering inside the `async with`; what it holds is finished before that is left.
 
-    `passed` is the public socket where systemd made it; `linger` is how long the public listener still takes connections at a stop.
+    `passed` is the public socket where systemd made it; `linger` is how long the public listener still takes connections at a stop;
+    `open_store` opens the database as Store.open() does.
     Raises ProblemsFound and ConnectorError for what an operator can mend.
     """
     clock = clock or Clock()
@@ -68,17 +69,18 @@ async def open_house(
         providers, house.crms = build_providers(loaded), build_crms(loaded)
         rules = load_rules(loaded)
 
-        store = house.store = Store.open(
+        store = house.store = open_store(
             loaded.at(settings.store.path),
             ballast=settings.store.ballast,
             floor=settings.store.free_space_floor,
-            on_broken=lambda _: house.broken.set(),
+            on_broken=house.break_off,
+            on_outage=house.tell_outage,
         )
         stack.push_async_callback(store.close)
         transport = await stack.enter_async_context(Transport(answer_limit=settings.limits.answer))
         peers: dict[str, Provider | Crm] = {**providers, **house.crms}
         house.reach(transport, providers)
-        stack.push_async_callback(house.keep_counts)
+        stack.push_async_callback(house.keep_last_counts)
 
         road = house.road = Road(
             store,
@@ -99,7 +101,7 @@ async def open_house(
             if peer.sink is not None:
                 house.open_outlet(name, peer.sink, needs(rules).get(name, ()))
                 for loop in (name, beside(name)) if name in house.crms else (name,):
-                    house.begin(loop, partial(road.deliver, house.outlets[name]), idle=IDLE)
+                    house.hire(name, loop)
         for name, provider in providers.items():
             if provider.asker is not None:
                 house.begin(ask_loop(name), partial(road.ask, Asking(provider.asker, house.clients[name])), idle=IDLE)
@@ -206,17 +208,15 @@ async def serve(loaded: Loaded) -> None:
             for task in (*tasks, *ends):
                 task.cancel()
         if house.broken.is_set():
-            raise StoreUnavailable(
-                "the database cannot be written any more: see the disk; everything acknowledged is kept, start again"
-            )
+            raise StoreUnavailable(f"the database cannot be used any more: {house.store.writer.broken}")
 
 
 async def _reload_on_wish(house: House, wishes: Wishes, notifier: Notifier) -> None:
     while await wishes.reload.wait():
         wishes.reload.clear()
         notifier.reloading()
-        # What was wrong has been told by reload(); the service goes on with what it has.
-        with suppress(ProblemsFound):
+        # What was wrong has been told by reload(), or by the store; the service goes on with what it has.
+        with suppress(ProblemsFound, StoreUnavailable):
             await house.reload()
         notifier.ready()
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,7 +16,8 @@ from connector.delivery.peers import Outlet, Watch
 from connector.delivery.transport import Client, Transport
 from connector.loops import Loop, Step
 from connector.mapping.compile import Ruleset
-from connector.model.facts import Level, Lived, Reloaded, Tell
+from connector.model.errors import StoreUnavailable
+from connector.model.facts import Alarm, Level, Lived, Reloaded, Tell
 from connector.model.problem import ProblemsFound
 from connector.model.roles import Sink
 from connector.pipeline import Road
@@ -24,11 +26,19 @@ from connector.steps.allowance import keep_counts
 from connector.steps.reconciling import Reconciler, run_of
 from connector.steps.stopping import try_stopped
 from connector.steps.trials import refuse_failing
-from connector.store.store import Store
+from connector.steps.workers import Worker
+from connector.store.outage import Outage, nearly_full
+from connector.store.store import Made, Store
 
 # A step that takes longer hangs. A batch to a slow CRM may rightly take minutes.
 STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2)}
 STUCK_ELSE = timedelta(minutes=15)
+IDLE = timedelta(seconds=1)  # a loop that is not woken looks for itself: a retry may have come due
+FAILING = timedelta(minutes=5)  # a person is called for a loop that has met a bug at each step for so long
+NOBODYS = timedelta(
+    minutes=2
+)  # a claim that no worker has in hand for so long is lost: a worker puts it back within a minute
+STORE, CLAIMS = "the database", "claims"  # what alarms are about
 DRIFT_LOOP = "drift"  # looks whether the CRMs have what new mappings need
 
 
@@ -68,6 +78,10 @@ class House:
         self.outlets: dict[str, Outlet] = {}
         self.watches: dict[str, Watch] = {}  # the feeds that are followed
         self.alarms = OpenAlarms()
+        self.workers: dict[str, Worker] = {}  # by loop
+        self.nobodys: dict[
+            str, float
+        ] = {}  # names of claims that nobody works on, and when that was first seen, monotonic
         self.loops: dict[str, Loop] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._feeds: dict[str, Watching] = {}
@@ -117,6 +131,11 @@ class House:
         if name in self.crms and (second := self.loops.get(beside(name))) is not None:
             second.wake()
 
+    def hire(self, sink: str, loop: str) -> None:
+        """Start a loop that delivers to a sink."""
+        worker = self.workers[loop] = Worker(f"{self.road.start} {loop}")
+        self.begin(loop, partial(self.road.deliver, self.outlets[sink], worker), idle=IDLE)
+
     def begin(self, name: str, step: Step, *, idle: timedelta) -> None:
         """Start a loop."""
         loop = Loop(name, step, idle=idle, tell=self.tell, monotonic=self.clock.monotonic)
@@ -131,6 +150,7 @@ class House:
         await asyncio.gather(*(self._tasks.pop(name) for name in names))
         for name in names:
             del self.loops[name]
+            self.alarms.clear(f"{name} fails", self.tell)
 
     async def leave(self) -> None:
         """End all loops. What is on its way to a sink is finished; what is only in hand goes back, for the next start."""
@@ -159,7 +179,9 @@ class House:
         await self.end(*over)
         for name in over:
             del self._feeds[name]
-            self.watches.pop(name).end(self.tell)
+            watch = self.watches.pop(name)
+            watch.end(self.tell)
+            self.road.end_round(watch)  # else what it has brought would wait for the end of a round that never comes
             self.alarms.clear(run_of(name), self.tell)
         for name in wanted.keys() - self._feeds.keys():
             crm, watching = wanted[name]
@@ -187,6 +209,11 @@ class House:
         """Note the API calls that were made since the last time."""
         return await keep_counts(self.budgets.values(), self.store)
 
+    async def keep_last_counts(self) -> None:
+        """The same at the end; where they cannot be stored the calls of a minute are lost, as at a crash."""
+        with suppress(StoreUnavailable):
+            await self.keep_counts()
+
     async def reload(self) -> Ruleset:
         """Read the mappings again: whole, or not at all. Raises ProblemsFound, and the present ones stay."""
         try:
@@ -208,6 +235,7 @@ class House:
             files = ", ".join(path.name for path in self.store.tightened)
             message = "took the rights of other users away from files that they could read"
             self.tell(Lived(message=message, level=Level.WARNING, details={"files": files}))
+        tell_if_new(self.store, self.tell)
         await self.store.outbox.free_claims(self.road.start, self.clock.now())
         await self.try_stopped()
         for stop in self.store.stops.all():
@@ -234,16 +262,115 @@ class House:
 
     def unready(self) -> list[str]:
         """Why no callbacks can be taken, in plain words."""
-        return self.sick() + ([] if self.store.writer.has_room() else ["the disk is nearly full: free some space"])
+        return self.sick() + self.store_troubles()
+
+    def store_troubles(self) -> list[str]:
+        """Why nothing new can be stored, in plain words."""
+        return [one.why for one in (self._outage(),) if one is not None]
+
+    def _outage(self) -> Outage | None:
+        writer = self.store.writer
+        return writer.outage or (None if writer.has_room() else nearly_full(self.store.path))
 
     def sick(self) -> list[str]:
         """Why the process does not work, in plain words; nothing when it does."""
-        stuck = [name for name, loop in self.loops.items() if not loop.alive(STUCK.get(name, STUCK_ELSE))]
-        return [f"the loop {name} does not move" for name in stuck] + (
-            ["the database cannot be trusted"] if self.broken.is_set() else []
-        )
+        return [
+            *(f"the loop {name} does not move" for name, one in self.loops.items() if not one.alive(_limit(name))),
+            *(
+                f"the loop {name} has met a bug at each step for {_limit(name)}: {self.loops[name].bug}"
+                for name in ("plan", *self.workers)
+                if name in self.loops and self.loops[name].fails(_limit(name))
+            ),
+            *self._claims_of_nobody(),
+            *([f"the database cannot be used: {self.store.writer.broken}"] if self.broken.is_set() else []),
+        ]
+
+    def _claims_of_nobody(self) -> list[str]:
+        """Units that are claimed and that no worker has had in hand for a while. While nothing can be stored they cannot go back."""
+        if self.store.writer.outage is not None:
+            return []
+        now = self.clock.monotonic()
+        lost = [name for name, since in self.nobodys.items() if now - since >= NOBODYS.total_seconds()]
+        return [f"units are claimed by {name.partition(' ')[2] or name}, which does not work on them" for name in lost]
 
     async def probe(self) -> int:
-        """Ask the writer whether it lives. Where it does not answer, the loop that asks stands still, and is seen to."""
+        """See whether the writer lives and can write, and whether somebody works on what is claimed.
+
+        Where the writer does not answer, the loop that asks stands still, and is seen to.
+        """
         await self.store.writer.alive()
+        if (outage := self._outage()) is None:
+            self.alarms.clear(STORE, self.tell)
+        else:
+            self.tell_outage(outage)
+        self._look_at_claims()
+        for name, loop in self.loops.items():
+            holder = f"{name} fails"
+            if loop.fails(FAILING):
+                self.alarms.start(_loop_fails(name, loop), holder, self.tell)
+            elif loop.bug is None:
+                self.alarms.clear(holder, self.tell)
         return 0
+
+    def tell_outage(self, outage: Outage) -> None:
+        """Call a person, once, because nothing can be stored; it is told again when that is over."""
+        if not self.broken.is_set():
+            self.alarms.start(
+                Alarm(kind=outage.kind, about=STORE, message=outage.message, cure=outage.cure), STORE, self.tell
+            )
+
+    def break_off(self, why: str) -> None:
+        """The database cannot be used any more: the process must end, and is started anew."""
+        cure = "the process ends with exit code 3 and systemd starts it again; see docs/operations.md"
+        self.alarms.start(Alarm(kind="database_unusable", about=STORE, message=why, cure=cure), STORE, self.tell)
+        self.broken.set()
+
+    def _look_at_claims(self) -> None:
+        """Note the claims that no worker has in hand. A worker that is in the middle of a step may take its time."""
+        at_work = {
+            one.claim for name, one in self.workers.items() if name in self.loops and not self.loops[name].resting
+        }
+        now = self.clock.monotonic()
+        self.nobodys = {name: self.nobodys.get(name, now) for name in self.store.outbox.claims().keys() - at_work}
+        if lost := self._claims_of_nobody():
+            self.alarms.start(
+                Alarm(
+                    kind="claimed_by_nobody",
+                    about=CLAIMS,
+                    message="; ".join(lost),
+                    cure="the watchdog of systemd starts the process anew, which frees them; without it, restart the connector",
+                ),
+                CLAIMS,
+                self.tell,
+            )
+        else:
+            self.alarms.clear(CLAIMS, self.tell)
+
+
+def tell_if_new(store: Store, tell: Tell) -> None:
+    """Say that the database was made by this start; loudly where an earlier start had one."""
+    if store.made is Made.FIRST:
+        tell(Lived(message="a new database was made", level=Level.WARNING, details={"path": str(store.path)}))
+    elif store.made is Made.ANEW:
+        tell(
+            Alarm(
+                kind="database_missing",
+                about=STORE,
+                lasts=False,
+                message=f"{store.path} was gone, and a new, empty database was made: no earlier event or opt-out is known",
+                cure="if it was not removed on purpose, stop the connector and put the last backup back; see docs/operations.md",
+            )
+        )
+
+
+def _limit(loop: str) -> timedelta:
+    return STUCK.get(loop, STUCK_ELSE)
+
+
+def _loop_fails(name: str, loop: Loop) -> Alarm:
+    return Alarm(
+        kind="loop_failing",
+        about=name,
+        message=f"{name} makes no progress: each step meets a bug ({loop.bug})",
+        cure="report this line; what it has not done waits, and nothing is lost",
+    )

@@ -4,6 +4,7 @@ APScheduler does nothing for as long as the clock is set back (measured: a jump 
 also runs when it has not for `LONGEST_GAP` by the monotonic clock.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from connector.model.errors import StoreUnavailable
 from connector.model.facts import LoopFailed, Tell
 
 LONGEST_GAP = timedelta(hours=26)  # a daily job, and daylight saving time
@@ -66,5 +68,7 @@ class Calendar:
         job.ran_at = self._monotonic()
         try:
             await job.work()
+        except StoreUnavailable:
+            job.ran_at = -math.inf  # the store has told why; catch_up() runs it again
         except Exception as error:  # noqa: BLE001 - the scheduler would only log it.
             self._tell(LoopFailed(loop=job.name, error=type(error).__name__, seconds=0.0))

@@ -1,6 +1,7 @@
 """One step again and again: at once while there is work, else after a wake-up or the idle time.
 
-After a bug it pauses and goes on; a stop lets the step end. What a step does is none of its business.
+After a bug it pauses and goes on, and while nothing can be stored it tries again soon; a stop lets the step end. What a step does is
+none of its business.
 """
 
 import asyncio
@@ -8,11 +9,14 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from connector.model.errors import StoreUnavailable
 from connector.model.facts import LoopFailed, Tell
 from connector.observe.faults import place
 
 FIRST_PAUSE = 1.0  # seconds after a bug; doubled each time up to the longest
 LONGEST_PAUSE = 60.0  # seconds: a fault that mends itself is not waited for longer than this
+# Seconds after a step that could not store anything: the store itself tells why, and goes on by itself.
+FIRST_STORE_PAUSE, LONGEST_STORE_PAUSE = 0.1, 5.0
 
 Step = Callable[[], Awaitable[int]]
 Wait = Callable[[asyncio.Event, float], Awaitable[None]]
@@ -43,6 +47,8 @@ class Loop:
         self._pause = 0.0
         self._waits_until: float | None = None
         self.ticked = monotonic()
+        self.bug: str | None = None  # type and place of the bug that the last step has met
+        self.bugs_since: float | None = None  # since when each step has met one, monotonic seconds
 
     def wake(self) -> None:
         """There is work: do not wait for the idle time. A wake-up during a step counts for after it."""
@@ -59,6 +65,10 @@ class Loop:
         self._stopped.set()
         self._awake.set()
 
+    def fails(self, within: timedelta) -> bool:
+        """Whether each step has met a bug for so long."""
+        return self.bugs_since is not None and self._monotonic() - self.bugs_since > within.total_seconds()
+
     def alive(self, within: timedelta) -> bool:
         """Whether a step has begun or ended lately, or the loop is waiting as it should."""
         now = self._monotonic()
@@ -72,12 +82,18 @@ class Loop:
             self._awake.clear()
             try:
                 moved = await self._step()
-            except Exception as error:  # noqa: BLE001 - a bug in one step must not end the road.
-                self._pause = min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
-                self._tell(LoopFailed(loop=self.name, error=place(error), seconds=self._pause))
+            except StoreUnavailable:
+                self._pause = min(max(FIRST_STORE_PAUSE, self._pause * 2), LONGEST_STORE_PAUSE)
                 await self._rest(self._pause)
                 continue
-            self._pause = 0.0
+            except Exception as error:  # noqa: BLE001 - a bug in one step must not end the road.
+                self._pause = min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
+                self.bug = place(error)
+                self.bugs_since = self.ticked if self.bugs_since is None else self.bugs_since
+                self._tell(LoopFailed(loop=self.name, error=self.bug, seconds=self._pause))
+                await self._rest(self._pause)
+                continue
+            self._pause, self.bug, self.bugs_since = 0.0, None, None
             if moved:
                 # Others get their turn, though the step may never have waited for anything.
                 await asyncio.sleep(0)

@@ -37,6 +37,7 @@ from connector.steps.recovering import Recovery, portions
 from connector.steps.settled import told
 from connector.steps.stop_questions import StopQuestions
 from connector.steps.stopping import Round, note_stops, remade, send_round
+from connector.steps.workers import Worker
 from connector.store.store import Store
 from connector.store.units import Planned, Unit
 
@@ -98,7 +99,7 @@ class Road:
             if admission.hint and await self._store.questions.hasten(admission.hint, now=self._around.now()):
                 self._around.wake(ask_loop(door.provider))
         except StoreUnavailable:
-            self._tell(TurnedAway(provider=door.provider, door=door.name, status=503, why="not stored"))
+            self._tell(TurnedAway(provider=door.provider, door=door.name, status=503, why=facts.NOT_STORED))
             return NOT_STORED
         for entry, one in zip(brought, kept, strict=True):
             self._tell(received(entry, one))
@@ -169,7 +170,7 @@ class Road:
         if named:
             self._around.wake("plan")
         elif page.last:
-            self._end_round(watch)
+            self.end_round(watch)
             watch.rest(self._around.monotonic(), self._tell)
             if cursor.baseline and (alarm := opt_outs_not_held(self._store, watch, cursor)):
                 self._tell(alarm)
@@ -209,8 +210,7 @@ class Road:
         if watch.consent is None or cursor.first or cursor.position is None:
             return ()
         asking = Asked(watch=watch, cursor=cursor, asked=self._around.now(), poll=uuid4().hex, numbers=self._numbers)
-        page = self._shown(watch, await watch.client.run(watch.feed.ask_opted_out(cursor.position)))
-        if page is None:
+        if (page := self._shown(watch, await watch.client.run(watch.feed.ask_opted_out(cursor.position)))) is None:
             return None
         watch.opted_out_at = self._around.monotonic()
         await self._keep_page(asking, page, last=False)
@@ -221,13 +221,21 @@ class Road:
         """The feed's answer; where it failed, the round is over and the feed rests."""
         if isinstance(page, Retry):
             self._wait(watch.patience, page)
-            self._end_round(watch)
+            self.end_round(watch)
             return None
         watch.patience.over(self._tell)
         return page
 
     async def _keep_page(self, asking: Asked, page: Page, *, last: bool) -> None:
-        kept = await keep_page(self._store, asking, page, now=self._around.now())
+        try:
+            kept = await keep_page(self._store, asking, page, now=self._around.now())
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # What is known of the round is planned, and a record that cannot be judged holds up nothing else.
+            self.end_round(asking.watch)
+            await self._store.pointers.drop(asking.pointers)
+            raise
         name, rows = asking.watch.feed.name, len(page.rows)
         self._tell(Followed(feed=name, rows=rows, changes=kept.events, last=last, baseline=asking.cursor.baseline))
         for alarm in flags_rewritten(asking.watch, kept):
@@ -274,20 +282,24 @@ class Road:
             self._around.wake("deadlines")
         return len(batch)
 
-    async def deliver(self, outlet: Outlet) -> int:
-        """Claim a batch → write it → judge every outcome → settle, in one transaction.
+    async def deliver(self, outlet: Outlet, worker: Worker) -> int:
+        """Claim a batch → write it → judge every outcome → settle, in one transaction. Whatever raises, no claim stays behind.
 
         Two run for each CRM: while one has the wire, the other settles what went well, and claims where a whole batch waits.
         """
-        units = await self._claim_beforehand(outlet) if outlet.wire.locked() else []
+        async with worker.at_work(self._store.outbox, self._tell, self._around.now):
+            return await self._deliver(outlet, worker)
+
+    async def _deliver(self, outlet: Outlet, worker: Worker) -> int:
+        units = await self._claim_beforehand(outlet, worker) if outlet.wire.locked() else []
         async with outlet.wire:
             if units and not outlet.bears(sum(len(unit.operations) for unit in units), self._around.monotonic()):
                 await self._store.outbox.give_back(units, self._around.now())
-                units = []
+                units, worker.held = [], ()
             turn = outlet.turn(self._around.monotonic())
             if turn is None:
                 return 0
-            units = units or await self._claim(outlet, turn)
+            units = units or await self._claim(outlet, turn, worker)
             if not units:
                 return 0
             self._around.wake(outlet.sink.name)
@@ -298,17 +310,17 @@ class Road:
                 return await self._settle(outlet, units, tasks, went)
         return await self._settle(outlet, units, tasks, went)
 
-    async def _claim_beforehand(self, outlet: Outlet) -> list[Unit]:
+    async def _claim_beforehand(self, outlet: Outlet, worker: Worker) -> list[Unit]:
         """A whole batch while the one before is being sent; nothing while the sink is in trouble, for it is probed first."""
         turn = outlet.turn(self._around.monotonic())
-        if turn is None or outlet.patience.cause is not None:
+        if turn is None or outlet.patience.cause is not None or worker.singly:
             return []
-        return await self._claim(outlet, turn, whole=True)
+        return await self._claim(outlet, turn, worker, whole=True)
 
-    async def _claim(self, outlet: Outlet, turn: Turn, *, whole: bool = False) -> list[Unit]:
+    async def _claim(self, outlet: Outlet, turn: Turn, worker: Worker, *, whole: bool = False) -> list[Unit]:
         now, monotonic = self._around.now(), self._around.monotonic()
         units = await claim(
-            outlet, turn, self._store, self.start, now=now, monotonic=monotonic, tell=self._tell, whole=whole
+            outlet, turn, self._store, worker, now=now, monotonic=monotonic, tell=self._tell, whole=whole
         )
         if not units and not whole:
             await outlet.prepare()
@@ -368,7 +380,7 @@ class Road:
             bug = Planned(event_id=planned[0].event_id, state=EventState.DEAD, reason=Reason.BUG)
             await self._store.plans.commit([bug], now=now)
 
-    def _end_round(self, watch: Watch) -> None:
+    def end_round(self, watch: Watch) -> None:
         """Let the planner have the round's changes: only now it is known how many commands they make."""
         if watch.poll is not None:
             self.open_polls.discard(watch.poll)

@@ -51,6 +51,10 @@ class Budget:
         unsaved, self._unsaved = self._unsaved, Counter()
         return unsaved
 
+    def not_saved(self, calls: Mapping[int, int]) -> None:
+        """They could not be noted: they come again with the next ones."""
+        self._unsaved.update(calls)
+
     def standing(self) -> Standing:
         """How it stands now."""
         now = self._hour()

@@ -28,6 +28,8 @@ class Received(Struct, frozen=True, kw_only=True):
 
 NOT_HTTP = "not HTTP"  # `why` of a TurnedAway, where a caller spoke TLS or nothing known
 
+NOT_STORED = "not stored"  # `why` of a TurnedAway, where an alarm tells what is the matter with the database
+
 
 class TurnedAway(Struct, frozen=True, kw_only=True):
     """A callback was not kept: refused, or there was no room for it. Provider and door are blank where it named none."""
@@ -110,9 +112,9 @@ class Alarm(Struct, frozen=True, kw_only=True):
     """A person should look. Raised once; `cure` says what to do."""
 
     # closed, for metrics: opt_out_late, opt_out_without_rule, commands_parked, needs_person, mapping_stopped, maybe_stop,
-    # provider_disagrees, price_not_changed, unanswered, schema_drift, feed_failing, flag_rewritten, opt_outs_not_sent,
-    # reconcile_failed, and the sink's
-    # reasons
+    # disk_full, disk_error, no_memory, database_locked, database_read_only, database_unusable, database_missing,
+    # claimed_by_nobody, loop_failing, provider_disagrees, price_not_changed, unanswered, schema_drift, feed_failing,
+    # flag_rewritten, opt_outs_not_sent, reconcile_failed, and the sink's reasons
     kind: str
     about: str  # which one: a sink, an event
     message: str

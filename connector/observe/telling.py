@@ -1,13 +1,19 @@
 """One fact to all who listen."""
 
+import sys
+
 from connector.model.facts import Fact, Tell
+from connector.observe.faults import place
 
 
 def fan_out(*listeners: Tell) -> Tell:
-    """A Tell that passes each fact to every listener, in the order given."""
+    """A Tell that passes each fact to every listener, in the order given. One that raises hinders neither the others nor the work."""
 
     def tell(fact: Fact) -> None:
         for listener in listeners:
-            listener(fact)
+            try:
+                listener(fact)
+            except Exception as error:  # noqa: BLE001 - what is told must never hold up what is done.
+                print(f"a fact could not be told: {place(error)}", file=sys.stderr)  # noqa: T201 - the log itself may be at fault.
 
     return tell

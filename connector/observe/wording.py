@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from connector.model.facts import (
     NOT_HTTP,
+    NOT_STORED,
     Alarm,
     Asked,
     Cleared,
@@ -73,6 +74,8 @@ def level_of(fact: Fact) -> Level:
 
 
 def _of_refusal(fact: TurnedAway) -> Level:
+    if fact.why == NOT_STORED:
+        return Level.DEBUG  # an alarm has told why: one line for each callback would bury it
     if fact.status >= OUR_FAULT:
         return Level.ERROR
     # Scanners ask for addresses that are not served, and speak TLS or nothing known.

@@ -5,7 +5,9 @@ from datetime import datetime
 
 from connector.delivery.budget import Budget
 from connector.delivery.peers import Outlet, Turn
+from connector.model.errors import StoreUnavailable
 from connector.model.facts import Tell
+from connector.steps.workers import Worker, set_aside
 from connector.store.store import Store
 from connector.store.units import Unit
 
@@ -14,7 +16,7 @@ async def claim(
     outlet: Outlet,
     turn: Turn,
     store: Store,
-    start_id: str,
+    worker: Worker,
     *,
     now: datetime,
     monotonic: float,
@@ -25,6 +27,7 @@ async def claim(
 
     `turn` is what may go out now; `whole`: only where it is full.
     """
+    turn = worker.may_take(turn)
     name, size = outlet.sink.name, turn.size
     only_urgent = turn.only_opt_outs
     if whole and store.overview.ready(name, size, now)[0] < size:
@@ -36,16 +39,21 @@ async def claim(
             operations, urgent = store.overview.ready(name, size, now)
             if not urgent and (operations < size or only_urgent):
                 return []
-    units = await store.outbox.claim(name, 1, start_id, now, only_urgent=True) if turn.opt_out_first else []
-    units = units or await store.outbox.claim(name, size, start_id, now, only_urgent=only_urgent)
+    units = await store.outbox.claim(name, 1, worker.claim, now, only_urgent=True) if turn.opt_out_first else []
+    units = units or await store.outbox.claim(name, size, worker.claim, now, only_urgent=only_urgent)
     if units:
         outlet.sent = monotonic
-    return units
+        worker.held = units
+    return await set_aside(units, store.outbox, tell, now)
 
 
 async def keep_counts(budgets: Iterable[Budget], store: Store) -> int:
     """Note the calls that were made since the last time."""
     for budget in budgets:
         if calls := budget.unsaved():
-            await store.calls.add(budget.crm, calls)
+            try:
+                await store.calls.add(budget.crm, calls)
+            except StoreUnavailable:
+                budget.not_saved(calls)
+                raise
     return 0

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from connector.delivery.peers import Asking
 from connector.delivery.retry import POLICIES, SINK_TROUBLE, Policy, backoff
-from connector.model.errors import Unreadable
+from connector.model.errors import StoreUnavailable, Unreadable
 from connector.model.facts import Alarm, Asked, LoopFailed, Tell
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.roles import Answered, NotYet
@@ -67,7 +67,11 @@ async def _store(
 ) -> bool:
     try:
         return await _take(asking, question, answer, store, tell, now)
-    except Unreadable:
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - an answer that cannot be stored must not be asked for again at once, for ever.
+        if not isinstance(error, Unreadable):
+            tell(LoopFailed(loop=ask_loop(asking.asker.provider), error=place(error), seconds=0.0))
         unstorable = NotYet(trouble=Rejected(reason=Reason.BUG, detail="the answer cannot be stored"))
         return await _take(asking, question, unstorable, store, tell, now)
 

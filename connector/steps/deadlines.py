@@ -37,7 +37,6 @@ class Deadlines:
 
     async def check(self) -> int:
         """Raise what is new, clear what is done; always 0, for nothing waits behind it."""
-        self._check_feeds()
         late = self._store.consents.open_opt_outs(self._now(), older_than=self._steps[0])
         open_now = {(one.event_id, one.sink) for one in late}
         for one in late:
@@ -49,6 +48,7 @@ class Deadlines:
         for place in self._raised.keys() - open_now:
             _, one = self._raised.pop(place)
             self._tell(Cleared(kind=WITHOUT_RULE if one.without_rule else LATE, about=_about(one)))
+        self._check_feeds()
         return 0
 
 

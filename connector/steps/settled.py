@@ -8,17 +8,22 @@ from connector.model.outcome import Reason
 from connector.store.units import Settlement, Unit
 
 
+def settled_fact(unit: Unit, end: Settlement, now: datetime) -> Settled:
+    """What is told of a unit that came back."""
+    return Settled(
+        event=unit.event_key,
+        sink=unit.sink,
+        state=end.state,
+        reason=end.reason,
+        attempts=unit.attempts + end.spend_attempt,
+        seconds=(now - unit.received_at).total_seconds(),
+    )
+
+
 def told(units: Sequence[Unit], settled: Sequence[Settlement], *, now: datetime) -> Iterator[Fact]:
     """One fact for each unit, and an alarm where ledger and provider disagree, or where a price was not changed."""
     for unit, end in zip(units, settled, strict=True):
-        yield Settled(
-            event=unit.event_key,
-            sink=unit.sink,
-            state=end.state,
-            reason=end.reason,
-            attempts=unit.attempts + end.spend_attempt,
-            seconds=(now - unit.received_at).total_seconds(),
-        )
+        yield settled_fact(unit, end, now)
         if end.reason is Reason.PROVIDER_DISAGREES:
             yield Alarm(
                 kind="provider_disagrees",

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
@@ -14,7 +15,6 @@ from connector.store.private_files import OTHERS, create_private, tighten
 PRAGMAS: dict[str, str | int] = {
     "journal_mode": "wal",
     "synchronous": 2,  # FULL
-    "busy_timeout": 5000,  # milliseconds: for a person's sqlite3 shell, nobody else writes
     "foreign_keys": 1,
     "secure_delete": 1,  # ON: what is deleted is overwritten with zeros, also where SQLite was built without it
     "temp_store": 2,  # memory: what a savepoint may have to put back never leaves it
@@ -22,6 +22,7 @@ PRAGMAS: dict[str, str | int] = {
     "wal_autocheckpoint": 4000,  # pages, 16 MiB: a page that many commits touch is moved once
     "journal_size_limit": 67108864,  # bytes: the WAL shrinks to this after a burst
 }
+BUSY_TIMEOUT = timedelta(seconds=5)  # for a person's sqlite3 shell: nobody else writes
 READER_PRAGMAS: dict[str, str | int] = {"busy_timeout": 5000, "query_only": 1}
 SQLITE = sqlite3.sqlite_version_info  # of the library that this Python brings
 STATEMENTS = 256  # prepared statements kept: more than there are in this room
@@ -31,12 +32,17 @@ STRANGER = (
 )
 
 
+def lock_of(path: Path) -> Path:
+    """The file that is locked for a database; it stays when the database is gone."""
+    return Path(f"{path}.lock")
+
+
 class FileLock:
     """The lock beside the database: one process holds it for as long as it lives."""
 
     def __init__(self, path: Path) -> None:
         """Raises AlreadyRunning, and StoreUnavailable where the file cannot be made."""
-        name = Path(f"{path}.lock")
+        name = lock_of(path)
         try:
             self._files = [self._take(path, name)]
             if os.fstat(self._files[0].fileno()).st_mode & OTHERS:
@@ -111,11 +117,17 @@ def left_behind(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
-    """The one connection that writes. Raises StoreUnavailable where the file or the file system does not do."""
+def open_writer(
+    path: Path, *, factory: type[sqlite3.Connection] = sqlite3.Connection, busy_timeout: timedelta = BUSY_TIMEOUT
+) -> sqlite3.Connection:
+    """The one connection that writes, made by `factory`; it waits `busy_timeout` for another program's lock.
+
+    Raises StoreUnavailable where the file or the file system does not do.
+    """
     unclean = left_behind(path)
+    pragmas = PRAGMAS | {"busy_timeout": busy_timeout // timedelta(milliseconds=1)}
     try:
-        connection = _connect(f"{path.absolute().as_uri()}?mode=rwc", PRAGMAS)
+        connection = _connect(f"{path.absolute().as_uri()}?mode=rwc", pragmas, factory)
         if unclean:
             _check(connection, path)
     except sqlite3.Error as error:
@@ -131,9 +143,11 @@ def open_reader(path: Path) -> sqlite3.Connection:
         raise StoreUnavailable(f"cannot read {path}: {error}. Has the connector run with this file yet?") from error
 
 
-def _connect(uri: str, pragmas: dict[str, str | int]) -> sqlite3.Connection:
+def _connect(
+    uri: str, pragmas: dict[str, str | int], factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS
+        uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS, factory=factory
     )
     try:
         for name, wanted in pragmas.items():

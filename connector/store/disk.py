@@ -28,6 +28,7 @@ class Disk:
         self, path: Path, *, ballast: int = 0, floor: int = 0, free: Callable[[Path], int] = free_bytes
     ) -> None:
         """`ballast` and `floor` in bytes; `free` measures what is left."""
+        self.path = path
         self._directory = path.absolute().parent
         self._file = Path(f"{path}.ballast")
         self._ballast = ballast
@@ -42,8 +43,9 @@ class Disk:
 
     def throw_off(self) -> None:
         """Give the ballast's room to what is already ours."""
-        self._file.unlink(missing_ok=True)
-        self._loaded = False
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
+            self._loaded = False
 
     def load(self) -> None:
         """Take the ballast in (again), where there is room for it twice over."""
@@ -57,4 +59,5 @@ class Disk:
             os.posix_fallocate(file.fileno(), 0, self._ballast)
             self._loaded = True
         if not self._loaded:
-            self._file.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._file.unlink(missing_ok=True)

@@ -68,7 +68,10 @@ HELD = """SELECT json_group_array(json_array(unit.id, unit.event_id, inbox.key, 
 NEWER = """SELECT json_group_array(json_array(event_id, operations, done, state)) FROM units INDEXED BY units_lane
     WHERE sink = ? AND lane = ? AND event_id > ? AND wrote = 1"""
 FREE = """UPDATE units INDEXED BY units_claimed SET state = 'waiting', in_doubt = 1, claim = NULL
-    WHERE state = 'claimed' AND claim <> ? RETURNING sink, lane"""
+    WHERE state = 'claimed' AND substr(claim, 1, length(?1)) <> ?1 RETURNING sink, lane"""
+RELEASE = """UPDATE units INDEXED BY units_claimed SET state = 'waiting', in_doubt = 1, claim = NULL
+    WHERE state = 'claimed' AND claim = ? RETURNING sink, lane"""
+CLAIMS = "SELECT claim, count(*) FROM units INDEXED BY units_claimed WHERE state = 'claimed' GROUP BY claim"
 GIVE_BACK = """UPDATE units SET state = 'waiting', claim = NULL
     WHERE state = 'claimed' AND id IN (SELECT value FROM json_each(?)) RETURNING sink, lane"""
 DOUBTFUL = """SELECT operations, done FROM units INDEXED BY units_doubt WHERE sink = :sink AND in_doubt = 1
@@ -92,17 +95,15 @@ class Outbox:
         self._writer = writer
         self._reader = reader
 
-    async def claim(
-        self, sink: str, limit: int, start_id: str, now: datetime, *, only_urgent: bool = False
-    ) -> list[Unit]:
+    async def claim(self, sink: str, limit: int, claim: str, now: datetime, *, only_urgent: bool = False) -> list[Unit]:
         """Take up to `limit` operations' worth of units, opt-outs first (or alone), then the oldest; those of one lane in its order.
 
-        A unit with more operations than that comes alone, and so does a run that is in doubt together. `start_id` is this
-        process's start: what another start holds is free (free_claims).
+        A unit with more operations than that comes alone, and so does a run that is in doubt together. `claim` names who
+        takes them, and begins with the id of this start of the process: what another start holds is free (free_claims).
         """
 
         def work(connection: sqlite3.Connection) -> tuple[list[Any], dict[int, tuple[Written, ...]]]:
-            ids = _take(connection, sink, limit, start_id, now, int(only_urgent))
+            ids = _take(connection, sink, limit, claim, now, int(only_urgent))
             rows = read_rows(connection, HELD, (as_list(ids),)) if ids else []
             return rows, _newer(connection, sink, rows)
 
@@ -113,6 +114,14 @@ class Outbox:
     async def free_claims(self, start_id: str, now: datetime) -> int:
         """Put back what earlier starts left claimed, in doubt; how many units that were."""
         return await self._put_back(FREE, start_id, now)
+
+    async def release(self, claim: str, now: datetime) -> int:
+        """Put back what is claimed in this name, in doubt; how many units that were."""
+        return await self._put_back(RELEASE, claim, now)
+
+    def claims(self) -> dict[str, int]:
+        """In whose names units are claimed, and how many."""
+        return dict(self._reader.execute(CLAIMS).fetchall())
 
     async def give_back(self, units: Sequence[Unit], now: datetime) -> None:
         """Put back what was claimed and has not gone out."""

@@ -1,19 +1,24 @@
 """The store as a whole: opens the file, starts the writer and holds the rooms. No SQL here."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
 from connector.store.calls import Calls
 from connector.store.consents import Consents
-from connector.store.database import FileLock, keep_private, open_reader, open_writer
+from connector.store.database import BUSY_TIMEOUT, FileLock, keep_private, lock_of, open_reader, open_writer
 from connector.store.dead_letters import DeadLetters
 from connector.store.disk import Disk, free_bytes
 from connector.store.following import Following
 from connector.store.inbox import Inbox
 from connector.store.migrations import migrate
 from connector.store.notes import Notes
+from connector.store.open_files import OpenFiles
+from connector.store.outage import Outage
 from connector.store.outbox import Outbox
 from connector.store.overview import Overview
 from connector.store.plans import Plans
@@ -27,12 +32,21 @@ from connector.store.transitions import guard
 from connector.store.writer import Writer
 
 
+class Made(StrEnum):
+    """When the database was made."""
+
+    BEFORE = "before"  # this start found it
+    FIRST = "first"  # by this start, the first one here
+    ANEW = "anew"  # by this start, though an earlier one had a database here
+
+
 class Store:
     """Everything that is remembered. Open it in the event loop that uses it."""
 
-    def __init__(self, path: Path, writer: Writer, lock: FileLock | None = None) -> None:
+    def __init__(self, path: Path, writer: Writer, lock: FileLock | None = None, made: Made = Made.BEFORE) -> None:
         self.path = path
         self.writer = writer
+        self.made = made
         self._lock = lock
         self.tightened: tuple[Path, ...] = ()  # files that other users could read until this start
         self._reader = open_reader(path)
@@ -61,22 +75,28 @@ class Store:
         floor: int = 0,
         free: Callable[[Path], int] = free_bytes,
         on_broken: Callable[[str], None] | None = None,
+        on_outage: Callable[[Outage], None] | None = None,
+        factory: type[sqlite3.Connection] = sqlite3.Connection,
+        busy_timeout: timedelta = BUSY_TIMEOUT,
     ) -> Self:
         """Open the file for this process alone, and bring its tables to the newest form.
 
         `ballast` and `floor` in bytes (disk.py); `on_broken` is called once when the file cannot be trusted any more, and the
-        process must end then. Raises AlreadyRunning, and StoreUnavailable where the file does not do.
+        process must end then; `on_outage` when writes begin to fail (writer.py). The connection that writes is made by `factory`,
+        and waits `busy_timeout` for another program's lock. Raises AlreadyRunning, and StoreUnavailable where the file does not do.
         """
+        made = Made.BEFORE if path.exists() else Made.ANEW if lock_of(path).exists() else Made.FIRST
         with ExitStack() as undo:
             lock = FileLock(path)
             undo.callback(lock.release)
             tightened = keep_private(path)
-            connection = open_writer(path)
+            connection = open_writer(path, factory=factory, busy_timeout=busy_timeout)
             undo.callback(connection.close)
             migrate(connection)
             guard(connection)
-            writer = Writer(connection, Disk(path, ballast=ballast, floor=floor, free=free), on_broken=on_broken)
-            store = cls(path, writer, lock)
+            disk = Disk(path, ballast=ballast, floor=floor, free=free)
+            writer = Writer(connection, disk, files=OpenFiles(path), on_broken=on_broken, on_outage=on_outage)
+            store = cls(path, writer, lock, made)
             store.tightened = tightened
             writer.start()
             undo.pop_all()

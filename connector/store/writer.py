@@ -1,10 +1,14 @@
 """The writer: one thread, the only one that writes and checkpoints.
 
 Everything that waits shares one commit, each in its own savepoint. It knows nothing of tables.
+
+A disk that is full or fails, or a lock, is an outage: what is given is refused until a write goes through again. What cannot be mended
+from within breaks the store for good: a damaged file, a path that names another file, a disk that has failed for too long.
 """
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,21 +18,20 @@ from typing import Any, TypeVar
 
 from connector.model.errors import StoreUnavailable
 from connector.store.disk import Disk
+from connector.store.open_files import OpenFiles
+from connector.store.outage import BROKEN, FULL, IO_ERROR, NO_ROOM, UNAVAILABLE, Outage, code_of, outage
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 
 GROUP = 512  # works a commit: bounds what one of them waits for, far above what waits in practice
-# Primary result codes that condemn the whole group, not the work that met them (sqlite.org/rescode.html).
-BUSY, NO_MEMORY, READ_ONLY, IO_ERROR, CORRUPT, FULL, CANNOT_OPEN, NOT_A_DATABASE = 5, 7, 8, 10, 11, 13, 14, 26
-UNAVAILABLE = frozenset({BUSY, NO_MEMORY, READ_ONLY, IO_ERROR, CORRUPT, FULL, CANNOT_OPEN, NOT_A_DATABASE})
-BROKEN = frozenset({IO_ERROR, CORRUPT, NOT_A_DATABASE})  # nothing that this process holds can be trusted any more
+# Seconds that a disk may fail: then the process ends. A new one opens the files anew, and looks through them first.
+LONGEST_IO_ERROR = 30.0
 
 BACK = ("ROLLBACK TO piece", "RELEASE piece")
 AFRESH = ("ROLLBACK", "BEGIN IMMEDIATE")
 
 CLOSED = "the store takes nothing: the connector is stopping, or the file was opened only to be read"
-NO_ROOM = "the disk is too full to take anything new: free some space, it goes on by itself"
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +41,7 @@ class _Job:
     together: Callable[[sqlite3.Connection, list[Any]], Sequence[Any]] | None = None
     item: Any = None
     new: bool = False  # brings something new, so that it needs room
+    tries: bool = False  # only to see whether anything can be written, while nothing can
     result: Any = None
     error: BaseException | None = None
 
@@ -46,15 +50,30 @@ class Writer:
     """Runs works in transactions. Made and closed by the event loop that awaits its works."""
 
     def __init__(
-        self, connection: sqlite3.Connection, disk: Disk, *, on_broken: Callable[[str], None] | None = None
+        self,
+        connection: sqlite3.Connection,
+        disk: Disk,
+        *,
+        files: OpenFiles | None = None,
+        on_broken: Callable[[str], None] | None = None,
+        on_outage: Callable[[Outage], None] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_broken` is called in the loop, once, when the file cannot be trusted any more: the process must end."""
+        """`on_broken` is called in the loop, once, when the file cannot be trusted any more: the process must end.
+
+        `on_outage` is called in the loop when writes begin to fail, and when they come to fail for another reason.
+        """
         self._connection = connection
         self._disk = disk
+        self._files = files
         self._on_broken = on_broken
+        self._on_outage = on_outage
+        self._monotonic = monotonic
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = True
         self.broken: str | None = None
+        self.outage: Outage | None = None  # why writes fail now
+        self._failed_at: float | None = None  # when the disk began to fail, monotonic seconds
         self._thread = Thread(target=self._work, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -87,10 +106,14 @@ class Writer:
         return self._disk.has_room()
 
     async def alive(self) -> bool:
-        """Whether the thread takes works and the file can be trusted; waits behind what is being done."""
+        """Whether the thread takes works and the file can be trusted; waits behind what is being done.
+
+        While writes fail it tries one, so that their end is seen though nothing else is written.
+        """
         if self.broken or self._closed:
             return False
-        await self._put(_Job(self._future(), None))
+        with suppress(StoreUnavailable):
+            await self._put(_Job(self._future(), _write_nothing if self.outage else None, tries=True))
         return not self.broken
 
     async def close(self) -> None:
@@ -113,11 +136,33 @@ class Writer:
 
     def _work(self) -> None:
         while group := self._next_group():
-            if works := [job for job in group if job.work or job.together]:
-                self._commit(works)
+            before = self.broken, self.outage
+            works = [job for job in group if job.work or job.together]
+            try:
+                if works:
+                    self._commit(works)
+                self._look_at_files(works)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the thread must live on.
+                _fail(works, f"nothing was stored: {type(error).__name__}")
             # A loop that is closed has nobody left who waits.
             with suppress(RuntimeError):
-                group[0].future.get_loop().call_soon_threadsafe(_answer, group)
+                group[0].future.get_loop().call_soon_threadsafe(
+                    self._answer, group, before != (self.broken, self.outage)
+                )
+
+    def _answer(self, group: list[_Job], changed: bool) -> None:  # noqa: FBT001 - call_soon_threadsafe takes no keywords.
+        """Runs in the loop."""
+        if changed and self.broken and self._on_broken:
+            self._on_broken(self.broken)
+        elif changed and self.outage and self._on_outage:
+            self._on_outage(self.outage)
+        _answer(group)
+
+    def _look_at_files(self, works: list[_Job]) -> None:
+        """What was committed to a file that its path names no more is not stored, and nobody may be told that it is."""
+        if self._files is not None and not self.broken and (lost := self._files.lost()):
+            self.broken = f"{lost} while the connector ran: what is written now would be lost, so that it ends and is started anew"
+            _fail(works, self.broken)
 
     def _next_group(self) -> list[_Job]:
         """Wait for a job and take all that wait behind it; nothing is waited for to fill a group. Empty at the end."""
@@ -142,6 +187,7 @@ class Writer:
             jobs = [job for job in jobs if not job.new]
             if not jobs:
                 return
+        changes = self._connection.total_changes
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._run_all(jobs)
@@ -149,6 +195,8 @@ class Writer:
         except sqlite3.Error as error:
             self._give_up(jobs, error)
         else:
+            if self.outage and (self._connection.total_changes > changes or any(job.tries for job in jobs)):
+                self.outage = self._failed_at = None
             self._disk.load()
 
     def _run_all(self, jobs: list[_Job]) -> None:
@@ -186,30 +234,37 @@ class Writer:
 
     def _give_up(self, jobs: list[_Job], error: sqlite3.Error) -> None:
         with suppress(sqlite3.Error):
-            self._connection.execute("ROLLBACK")
-        code = _primary_code(error)
-        why = f"nothing was stored: {error}"
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        code, found = code_of(error), outage(error, self._disk.path)
         if code == FULL:
-            why = NO_ROOM
             self._disk.throw_off()
             with suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if code == IO_ERROR:
+            # In WAL mode what was not synced is written once more by the next commit, so that an error may pass.
+            self._failed_at = self._monotonic() if self._failed_at is None else self._failed_at
+            if self._monotonic() - self._failed_at >= LONGEST_IO_ERROR:
+                self.broken = (
+                    f"{self._disk.path} cannot be written any more ({error}): check the disk; a restart checks the file"
+                )
         elif code in BROKEN:
             self.broken = (
                 f"the database file cannot be trusted any more ({error}): check the disk; a restart checks the file"
             )
-            if self._on_broken:
-                with suppress(RuntimeError):
-                    jobs[0].future.get_loop().call_soon_threadsafe(self._on_broken, self.broken)
-        _fail(jobs, self.broken or why)
+        if found is not None and (self.outage is None or self.outage.kind != found.kind):
+            self.outage = found
+        _fail(jobs, self.broken or (found.why if found else f"nothing was stored: {error}"))
 
 
-def _primary_code(error: BaseException) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+def _write_nothing(connection: sqlite3.Connection) -> None:
+    """A write that changes nothing: the first page is written as it was."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {version}")
 
 
 def _raise_if_group_is_lost(error: BaseException) -> None:
-    if isinstance(error, sqlite3.Error) and _primary_code(error) in UNAVAILABLE:
+    if isinstance(error, sqlite3.Error) and code_of(error) in UNAVAILABLE:
         raise error
 
 

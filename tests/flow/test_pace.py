@@ -101,7 +101,7 @@ async def test_less_than_a_batch_is_not_taken_beforehand_for_more_may_come(tmp_p
         await world.callback("dlr", report(1, 1))
         await world.until(lambda: world.counts() == {"delivering": 1})
         async with outlet.wire:
-            next_one = asyncio.create_task(house.road.deliver(outlet))
+            next_one = asyncio.create_task(house.road.deliver(outlet, house.workers["salesforce"]))
             await world.callback("dlr", report(2, 1))
             await world.until(lambda: world.counts() == {"delivering": 2})
         assert await next_one == 2

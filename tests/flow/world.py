@@ -18,6 +18,7 @@ from connector.observe.metrics import Metrics
 from connector.sandbox import salesforce, strex
 from connector.sandbox.salesforce.org import INTEGRATION_USER
 from connector.sandbox.serve import serving
+from connector.store.store import Store
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 30.0  # seconds that a condition may take on a busy machine before the test is called failed
@@ -73,6 +74,7 @@ class World:
     facts: list[Fact] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     house: House | None = None
+    open_store: Callable[..., Store] = Store.open
 
     def tell(self, fact: Fact) -> None:
         self.facts.append(fact)
@@ -239,7 +241,12 @@ class World:
         """The daemon; may be entered again after it was left."""
         loaded = load_config(self.base / "config.yaml")
         async with open_house(
-            loaded, tell=self.tell, metrics=Metrics(), clock=self.clock, linger=timedelta(0)
+            loaded,
+            tell=self.tell,
+            metrics=Metrics(),
+            clock=self.clock,
+            linger=timedelta(0),
+            open_store=self.open_store,
         ) as house:
             self.house = house
             hooks = f"{house.url}/hooks/strex"

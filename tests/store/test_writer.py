@@ -1,12 +1,14 @@
 import asyncio
 import sqlite3
 import threading
+from datetime import timedelta
 
 import pytest
 
 from connector.model.errors import StoreUnavailable
 from connector.store.database import open_writer
 from connector.store.disk import Disk, free_bytes
+from connector.store.open_files import OpenFiles
 from connector.store.store import Store
 from connector.store.writer import Writer
 
@@ -217,18 +219,114 @@ def test_the_ballast_is_thrown_off_and_taken_in_again_only_where_there_is_room_f
     assert ballast.exists()
 
 
-async def test_an_input_or_output_error_breaks_the_store_for_good(writer):
-    told = []
-    writer._on_broken = told.append
-
-    def torn(connection):
-        error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+def refuse(text, code):
+    def work(connection):
+        error = sqlite3.OperationalError(text)
+        error.sqlite_errorcode = code
         raise error
 
+    return work
+
+
+class Bench:
+    def __init__(self, connection, path):
+        self.now, self.outages, self.broken = 100.0, [], []
+        self.path = path
+        self.writer = Writer(
+            connection,
+            Disk(path),
+            files=OpenFiles(path),
+            on_broken=self.broken.append,
+            on_outage=self.outages.append,
+            monotonic=lambda: self.now,
+        )
+
+
+@pytest.fixture
+async def bench(tmp_path):
+    path = tmp_path / "w.db"
+    connection = open_writer(path, busy_timeout=timedelta(milliseconds=10))
+    connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
+    made = Bench(connection, path)
+    made.writer.start()
+    yield made
+    await made.writer.close()
+
+
+async def test_a_disk_error_passes_and_one_that_lasts_for_half_a_minute_breaks_the_store_for_good(bench):
+    torn = refuse("disk I/O error", sqlite3.SQLITE_IOERR_FSYNC)
+    with pytest.raises(StoreUnavailable, match=r"the disk fails to read or write .*w\.db"):
+        await bench.writer.run(torn)
+    assert await bench.writer.run(put(1)) == 1
+    bench.now += 29
+    with pytest.raises(StoreUnavailable, match="disk fails"):
+        await bench.writer.run(torn)
+    bench.now += 29
+    with pytest.raises(StoreUnavailable, match="disk fails"):
+        await bench.writer.run(torn)
+    assert bench.broken == []
+    bench.now += 1
+    with pytest.raises(StoreUnavailable, match="cannot be written any more"):
+        await bench.writer.run(torn)
+    assert len(bench.broken) == 1
+    assert not await bench.writer.alive()
+    with pytest.raises(StoreUnavailable, match="cannot be written any more"):
+        await bench.writer.run(rows)
+
+
+async def test_a_damaged_file_breaks_the_store_at_once(bench):
     with pytest.raises(StoreUnavailable, match="trusted"):
-        await writer.run(torn)
-    assert len(told) == 1
-    assert not await writer.alive()
-    with pytest.raises(StoreUnavailable, match="trusted"):
-        await writer.run(rows)
+        await bench.writer.run(refuse("database disk image is malformed", sqlite3.SQLITE_CORRUPT))
+    assert len(bench.broken) == 1
+    assert not await bench.writer.alive()
+
+
+async def test_a_lock_is_told_as_one_once_and_its_end_is_seen_though_nothing_is_written(bench):
+    other = sqlite3.connect(bench.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match=r"another program holds a lock on .*w\.db"):
+            await bench.writer.run(put(1))
+    assert [one.kind for one in bench.outages] == ["database_locked"]
+    assert await bench.writer.alive()
+    assert bench.writer.outage.kind == "database_locked"
+    other.execute("ROLLBACK")
+    other.close()
+    # What only reads proves nothing.
+    assert await bench.writer.run(rows) == []
+    assert bench.writer.outage is not None
+    assert await bench.writer.alive()
+    assert bench.writer.outage is None
+    assert await bench.writer.run(put(1)) == 1
+
+
+async def test_the_thread_outlives_a_bug_of_its_own(bench):
+    def gone(path):
+        raise RuntimeError("no such thing")
+
+    bench.writer._disk._floor, bench.writer._disk._free = 1, gone
+    with pytest.raises(StoreUnavailable, match="RuntimeError"):
+        await bench.writer.run(put(1))
+    bench.writer._disk._floor = 0
+    assert await bench.writer.run(put(1)) == 1
+
+
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_what_is_written_into_a_file_that_was_deleted_or_replaced_is_not_stored(bench, ending, replaced):
+    assert await bench.writer.run(put(1)) == 1
+    file = bench.path.with_name(bench.path.name + ending)
+    file.unlink()
+    if replaced:
+        file.write_bytes(b"")
+    with pytest.raises(StoreUnavailable, match="another file was put" if replaced else "was deleted or moved away"):
+        await bench.writer.run(put(2))
+    assert len(bench.broken) == 1
+    assert not await bench.writer.alive()
+
+
+async def test_a_file_that_is_gone_is_seen_though_nothing_is_written(bench):
+    assert await bench.writer.alive()
+    bench.path.rename(bench.path.with_name("elsewhere.db"))
+    assert not await bench.writer.alive()
+    assert "w.db was deleted or moved away" in bench.broken[0]

@@ -1,0 +1,105 @@
+"""Who delivers: one worker for each loop of a sink. What it has claimed is settled, or goes back, whatever happens in between."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from connector.consent.guard import carries_opt_out
+from connector.delivery.peers import Turn
+from connector.model.consent import Phase
+from connector.model.errors import StoreUnavailable
+from connector.model.event import Verdict
+from connector.model.facts import Tell
+from connector.model.lifecycle import UnitState
+from connector.model.operation import Repeat
+from connector.model.outcome import Reason
+from connector.observe.faults import place
+from connector.steps.settled import settled_fact
+from connector.store.outbox import Outbox
+from connector.store.units import Confirmation, Settlement, Unit
+
+# So many dead letters in a row, with nothing delivered between them, are no fault of single units: then nothing more is given up.
+MOST_GIVEN_UP = 3
+DOUBTFUL = "it may have been done, and doing it twice would do harm: see at the provider, then release or discard it"
+
+
+@dataclass(slots=True)
+class Worker:
+    """What one worker holds. It does one step at a time, so that between two steps nothing is claimed in its name."""
+
+    claim: str  # its name in the claims; it begins with the id of this start of the process
+    held: Sequence[Unit] = ()
+    returns: bool = False  # a step has raised, so that units may still be claimed in its name
+    singly: int = 0  # units that are still taken one at a time, after a bug in a batch
+    given_up: int = 0  # dead letters of bugs in a row
+
+    @asynccontextmanager
+    async def at_work(self, outbox: Outbox, tell: Tell, now: Callable[[], datetime]) -> AsyncIterator[None]:
+        """One step. Whatever it raises, what it has claimed goes back in doubt: now, or before anything new is claimed.
+
+        After a bug the units are taken one at a time, and one that fails alone becomes a dead letter, so that the others go on.
+        """
+        if self.returns:
+            await self._give_back(outbox, now())
+        self.held, self.returns = [], True
+        try:
+            yield
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            await self._after_bug(outbox, tell, now(), place(error))
+            raise
+        self.returns = False
+        if self.held:
+            self.singly, self.given_up = max(0, self.singly - len(self.held)), 0
+
+    def may_take(self, turn: Turn) -> Turn:
+        """What it may take of a turn."""
+        return replace(turn, size=1) if self.singly else turn
+
+    async def _give_back(self, outbox: Outbox, now: datetime) -> None:
+        await outbox.release(self.claim, now)
+        self.returns = False
+
+    async def _after_bug(self, outbox: Outbox, tell: Tell, now: datetime, bug: str) -> None:
+        if not outbox.claims().get(self.claim):
+            self.returns = False
+            return
+        alone = self.singly or len(self.held) == 1
+        if not alone:
+            self.singly = len(self.held)
+        elif self.held and self.given_up < MOST_GIVEN_UP:
+            # Units of one person that are in doubt come together: the first of them goes.
+            end = given_up(self.held[0], Reason.BUG, f"{bug}: please report this bug")
+            await outbox.settle([end], now=now)
+            tell(settled_fact(self.held[0], end, now))
+            self.given_up += 1
+        await self._give_back(outbox, now)
+
+
+async def set_aside(units: list[Unit], outbox: Outbox, tell: Tell, now: datetime) -> list[Unit]:
+    """The units but for those that may have been done, and must not be done twice: a person is asked about these."""
+    doubtful = [unit for unit in units if unit.in_doubt and any(one.repeat is Repeat.NEVER for one in unit.operations)]
+    if not doubtful:
+        return units
+    ends = [given_up(unit, Reason.NEEDS_PERSON, DOUBTFUL) for unit in doubtful]
+    await outbox.settle(ends, now=now)
+    for unit, end in zip(doubtful, ends, strict=True):
+        tell(settled_fact(unit, end, now))
+    gone = {unit.id for unit in doubtful}
+    return [unit for unit in units if unit.id not in gone]
+
+
+def given_up(unit: Unit, reason: Reason, detail: str) -> Settlement:
+    """The unit as a dead letter; an opt-out in it stays open."""
+    bears = any(carries_opt_out(one, Verdict.OPT_OUT) for one in unit.operations)
+    return Settlement(
+        unit_id=unit.id,
+        state=UnitState.DEAD,
+        reason=reason,
+        detail=detail,
+        spend_attempt=False,
+        rule=unit.operations[0].rule if unit.operations else "",
+        confirmations=(Confirmation(phase=Phase.FAILED, detail=detail),) if bears else (),
+    )
