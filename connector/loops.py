@@ -16,7 +16,7 @@ from connector.observe.faults import place
 FIRST_PAUSE = 1.0  # seconds after a bug; doubled each time up to the longest
 LONGEST_PAUSE = 60.0  # seconds: a fault that mends itself is not waited for longer than this
 # Seconds after a step that could not store anything: the store itself tells why, and goes on by itself.
-FIRST_STORE_PAUSE, LONGEST_STORE_PAUSE = 0.1, 5.0
+FIRST_STORE_PAUSE, LONGEST_STORE_PAUSE = 0.05, 5.0
 
 Step = Callable[[], Awaitable[int]]
 Wait = Callable[[asyncio.Event, float], Awaitable[None]]

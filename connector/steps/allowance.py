@@ -7,7 +7,7 @@ from connector.delivery.budget import Budget
 from connector.delivery.peers import Outlet, Turn
 from connector.model.errors import StoreUnavailable
 from connector.model.facts import Tell
-from connector.steps.workers import Worker, set_aside
+from connector.steps.workers import Worker
 from connector.store.store import Store
 from connector.store.units import Unit
 
@@ -44,7 +44,7 @@ async def claim(
     if units:
         outlet.sent = monotonic
         worker.held = units
-    return await set_aside(units, store.outbox, tell, now)
+    return units
 
 
 async def keep_counts(budgets: Iterable[Budget], store: Store) -> int:

@@ -12,7 +12,6 @@ from connector.model.errors import StoreUnavailable
 from connector.model.event import Verdict
 from connector.model.facts import Tell
 from connector.model.lifecycle import UnitState
-from connector.model.operation import Repeat
 from connector.model.outcome import Reason
 from connector.observe.faults import place
 from connector.steps.settled import settled_fact
@@ -21,7 +20,6 @@ from connector.store.units import Confirmation, Settlement, Unit
 
 # So many dead letters in a row, with nothing delivered between them, are no fault of single units: then nothing more is given up.
 MOST_GIVEN_UP = 3
-DOUBTFUL = "it may have been done, and doing it twice would do harm: see at the provider, then release or discard it"
 
 
 @dataclass(slots=True)
@@ -71,33 +69,21 @@ class Worker:
             self.singly = len(self.held)
         elif self.held and self.given_up < MOST_GIVEN_UP:
             # Units of one person that are in doubt come together: the first of them goes.
-            end = given_up(self.held[0], Reason.BUG, f"{bug}: please report this bug")
+            end = _given_up(self.held[0], bug)
             await outbox.settle([end], now=now)
             tell(settled_fact(self.held[0], end, now))
             self.given_up += 1
         await self._give_back(outbox, now)
 
 
-async def set_aside(units: list[Unit], outbox: Outbox, tell: Tell, now: datetime) -> list[Unit]:
-    """The units but for those that may have been done, and must not be done twice: a person is asked about these."""
-    doubtful = [unit for unit in units if unit.in_doubt and any(one.repeat is Repeat.NEVER for one in unit.operations)]
-    if not doubtful:
-        return units
-    ends = [given_up(unit, Reason.NEEDS_PERSON, DOUBTFUL) for unit in doubtful]
-    await outbox.settle(ends, now=now)
-    for unit, end in zip(doubtful, ends, strict=True):
-        tell(settled_fact(unit, end, now))
-    gone = {unit.id for unit in doubtful}
-    return [unit for unit in units if unit.id not in gone]
-
-
-def given_up(unit: Unit, reason: Reason, detail: str) -> Settlement:
+def _given_up(unit: Unit, bug: str) -> Settlement:
     """The unit as a dead letter; an opt-out in it stays open."""
+    detail = f"{bug}: please report this bug"
     bears = any(carries_opt_out(one, Verdict.OPT_OUT) for one in unit.operations)
     return Settlement(
         unit_id=unit.id,
         state=UnitState.DEAD,
-        reason=reason,
+        reason=Reason.BUG,
         detail=detail,
         spend_attempt=False,
         rule=unit.operations[0].rule if unit.operations else "",

@@ -1,0 +1,104 @@
+"""What a worker has claimed is settled or goes back, whatever its step raises."""
+
+import pytest
+
+from connector.delivery.peers import Turn
+from connector.model.errors import StoreUnavailable
+from connector.model.lifecycle import UnitState
+from connector.model.outcome import Reason
+from connector.steps.workers import MOST_GIVEN_UP, Worker
+
+LANES = ("+4790000001", "+4790000002", "+4790000003", "+4790000004")
+
+
+class Bench:
+    def __init__(self, scene):
+        self.scene, self.outbox = scene, scene.store.outbox
+        self.worker, self.facts = Worker("start a"), []
+
+    async def step(self, error=None, *, bad=(), after=None):
+        """One step: claim, meet the error (where a bad unit is among them), settle."""
+        async with self.worker.at_work(self.outbox, self.facts.append, lambda: self.scene.now):
+            size = self.worker.may_take(Turn(100)).size
+            units = await self.outbox.claim("salesforce", size, self.worker.claim, self.scene.now)
+            self.worker.held = units
+            if error and (not bad or any(unit.event_key in bad for unit in units)):
+                raise error
+            for unit in units:
+                await self.scene.settle(unit)
+            if after:
+                raise after
+        return [unit.event_key for unit in units]
+
+
+@pytest.fixture
+def bench(scene):
+    return Bench(scene)
+
+
+async def test_what_the_store_refused_to_settle_goes_back_in_doubt_before_anything_new_is_claimed(bench, scene):
+    await scene.unit("a", lane=LANES[0])
+    with pytest.raises(StoreUnavailable):
+        await bench.step(StoreUnavailable("full"))
+    assert bench.outbox.claims() == {"start a": 1}
+    await scene.unit("b", lane=LANES[0], urgent=True)
+    assert await bench.step() == ["b"]
+    assert await bench.step() == ["a"]
+    assert bench.outbox.claims() == {}
+
+
+async def test_a_bug_in_a_batch_costs_the_guilty_unit_alone(bench, scene):
+    for key, lane in zip("abcd", LANES, strict=True):
+        await scene.unit(key, lane=lane)
+    bug = ValueError("no")
+    with pytest.raises(ValueError, match="no"):
+        await bench.step(bug, bad="b")
+    assert bench.outbox.claims() == {}
+    assert await bench.step(bug, bad="b") == ["a"]
+    with pytest.raises(ValueError, match="no"):
+        await bench.step(bug, bad="b")
+    (told,) = bench.facts
+    assert (told.event, told.state, told.reason) == ("b", UnitState.DEAD, Reason.BUG)
+    assert await bench.step(bug, bad="b") == ["c"]
+    assert await bench.step(bug, bad="b") == ["d"]
+    assert scene.unit_states() == {UnitState.DELIVERED: 3, UnitState.DEAD: 1}
+
+
+async def test_a_person_whose_units_come_together_in_doubt_is_not_blocked_by_a_bug_in_the_first(bench, scene):
+    await scene.unit("a", lane=LANES[0])
+    await scene.unit("b", lane=LANES[0])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            await bench.step(ValueError("no"), bad="a")
+    assert await bench.step(ValueError("no"), bad="a") == ["b"]
+
+
+async def test_a_bug_that_all_units_meet_makes_no_more_than_a_few_dead_letters(bench, scene):
+    for place in range(20):
+        await scene.unit(f"u{place}", lane=f"+47900001{place:02}")
+    for _ in range(12):
+        with pytest.raises(ValueError, match="no"):
+            await bench.step(ValueError("no"))
+    assert scene.unit_states()[UnitState.DEAD] == MOST_GIVEN_UP
+    assert bench.outbox.claims() == {}
+    await bench.step()
+    assert bench.worker.given_up == 0
+
+
+async def test_a_bug_after_everything_was_settled_takes_nothing_back(bench, scene):
+    await scene.unit("a", lane=LANES[0])
+    with pytest.raises(ValueError, match="told"):
+        await bench.step(after=ValueError("told"))
+    assert scene.unit_states() == {UnitState.DELIVERED: 1}
+    assert bench.facts == []
+
+
+async def test_each_worker_takes_back_its_own_claims_alone(bench, scene):
+    await scene.unit("a", lane=LANES[0])
+    await scene.claim(start="start b")
+    await scene.unit("c", lane=LANES[1])
+    with pytest.raises(ValueError, match="no"):
+        await bench.step(ValueError("no"), bad="c")
+    assert bench.outbox.claims() == {"start b": 1}
+    assert await bench.outbox.free_claims("start", scene.now) == 0
+    assert await bench.outbox.free_claims("another", scene.now) == 1
