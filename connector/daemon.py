@@ -142,7 +142,13 @@ async def open_house(
             gauges(store, house.outlets, house.budgets.values(), house.watches, now=clock.now), together=store.snapshot
         )
         control = Control(
-            store, rules=lambda: road.rules, loaded=loaded, now=clock.now, outlets=house.outlets, watches=house.watches
+            store,
+            rules=lambda: road.rules,
+            loaded=loaded,
+            now=clock.now,
+            outlets=house.outlets,
+            watches=house.watches,
+            faults=house.faults,
         )
         admin = Admin(
             {**control.commands(), "reload": house.reload_for_a_person, "reconcile": house.reconciler.for_a_person},

@@ -262,15 +262,17 @@ class House:
 
     def unready(self) -> list[str]:
         """Why no callbacks can be taken, in plain words."""
-        return self.sick() + self.store_troubles()
-
-    def store_troubles(self) -> list[str]:
-        """Why nothing new can be stored, in plain words."""
-        return [one.why for one in (self._outage(),) if one is not None]
+        outage = self._outage()
+        return self.sick() + ([outage.why] if outage else [])
 
     def _outage(self) -> Outage | None:
         writer = self.store.writer
         return writer.outage or (None if writer.has_room() else nearly_full(self.store.path))
+
+    def faults(self) -> list[str]:
+        """What is wrong with the process itself, in plain words."""
+        failing = [f"{name} makes no progress: {one.bug}" for name, one in self.loops.items() if one.fails(FAILING)]
+        return list(dict.fromkeys([*self.unready(), *failing]))
 
     def sick(self) -> list[str]:
         """Why the process does not work, in plain words; nothing when it does."""

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 from connector.jobs import LONGEST_GAP, Calendar, Job
+from connector.model.errors import StoreUnavailable
 from connector.model.facts import LoopFailed
 
 
@@ -44,6 +45,21 @@ async def test_a_bug_in_one_job_is_told_and_stops_nothing():
     assert await jobs.catch_up() == 2
     assert ran == [1]
     assert told == [LoopFailed(loop="job0", error="KeyError", seconds=0.0)]
+
+
+async def test_a_job_that_could_not_store_anything_runs_again_at_the_next_look():
+    ran, told, clock = [], [], Clock()
+
+    async def work():
+        ran.append(1)
+        if len(ran) == 1:
+            raise StoreUnavailable("full")
+
+    jobs, (job,) = calendar([work], told, clock)
+    await jobs.run(job)
+    assert await jobs.catch_up() == 1
+    assert await jobs.catch_up() == 0
+    assert (ran, told) == ([1, 1], [])
 
 
 async def test_it_starts_at_its_time_of_day_and_stops():

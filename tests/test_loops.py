@@ -3,7 +3,8 @@ from datetime import timedelta
 
 import pytest
 
-from connector.loops import FIRST_PAUSE, LONGEST_PAUSE, Loop, wait_for
+from connector.loops import FIRST_PAUSE, FIRST_STORE_PAUSE, LONGEST_PAUSE, LONGEST_STORE_PAUSE, Loop, wait_for
+from connector.model.errors import StoreUnavailable
 from connector.model.facts import LoopFailed
 
 
@@ -86,6 +87,32 @@ async def test_after_a_bug_it_pauses_longer_each_time_and_goes_on():
     assert all(isinstance(fact, LoopFailed) and fact.loop == "plan" for fact in bench.facts)
     assert "ValueError" in bench.facts[0].error
     assert "+47" not in bench.facts[0].error
+
+
+async def test_while_nothing_can_be_stored_it_tries_again_soon_and_tells_nothing_for_the_store_does():
+    bench = Bench(*[StoreUnavailable("full")] * 20, 1)
+    await bench.loop.run()
+    assert bench.waits[0] == (FIRST_STORE_PAUSE, False)
+    assert bench.waits[-1] == (LONGEST_STORE_PAUSE, False)
+    assert bench.facts == []
+    assert bench.loop.bugs_since is None
+
+
+async def test_a_loop_fails_that_meets_a_bug_at_each_step_and_not_one_that_does_so_at_times():
+    bench = Bench(*[ValueError()] * 8, 1)
+    seen = []
+    wait = bench.wait
+
+    async def look(event, seconds):
+        seen.append((bench.loop.fails(timedelta(minutes=1)), "ValueError" in bench.loop.bug))
+        await wait(event, seconds)
+
+    bench.loop._wait = look
+    await bench.loop.run()
+    # Pauses of 1, 2, 4, 8, 16 and 32 seconds: after them more than a minute is over.
+    assert seen == [(False, True)] * 6 + [(True, True)] * 2
+    assert not bench.loop.fails(timedelta(0))
+    assert bench.loop.bug is None
 
 
 async def test_the_pause_has_an_end():

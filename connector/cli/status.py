@@ -21,6 +21,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 
 
 def _show(paper: Paper, document: dict[str, Any]) -> None:
+    _show_faults(paper, document["faults"])
     paper.heading(f"Events: {document['received']} received")
     paper.table(["state", "events"], [(state, count) for state, count in document["states"].items() if count])
     if not document["balanced"]:
@@ -74,6 +75,11 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
     mapping = document["mapping"]
     problems = f"{mapping['problems']} problems: see `connector check`"
     paper.line(f"mappings: {problems if mapping['version'] is None else mapping['version']}")
+
+
+def _show_faults(paper: Paper, faults: list[str]) -> None:
+    for fault in faults:
+        paper.line(fault, style="red")
 
 
 def _show_cares(paper: Paper, document: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 Each takes an object and returns one, both fit for JSON. What a person can mend is raised as ConnectorError, with the cure.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -61,9 +61,15 @@ class Control:
         now: Callable[[], datetime],
         outlets: Mapping[str, Outlet] | None = None,
         watches: Mapping[str, Watch] | None = None,
+        faults: Callable[[], Sequence[str]] = list,
     ) -> None:
-        """`outlets` are the sinks at work and `watches` the feeds, where the daemon runs; both change with the mappings."""
-        self._house = House.of(store, rules=rules, loaded=loaded, now=now, outlets=outlets, watches=watches)
+        """`outlets` are the sinks at work and `watches` the feeds, where the daemon runs; both change with the mappings.
+
+        `faults` tells in plain words what is wrong with the daemon itself.
+        """
+        self._house = House.of(
+            store, rules=rules, loaded=loaded, now=now, outlets=outlets, watches=watches, faults=faults
+        )
 
     def commands(self) -> dict[str, Command]:
         """All of them, by name."""

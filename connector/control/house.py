@@ -1,6 +1,6 @@
 """What every question to the store may need beside it, read once from the config."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
@@ -36,6 +36,7 @@ class House:
     sinks: tuple[str, ...] = field(default=())
     outlets: Mapping[str, Outlet] = field(default_factory=dict)  # the sinks at work, where the daemon runs
     watches: Mapping[str, Watch] = field(default_factory=dict)  # the feeds that it follows
+    faults: Callable[[], Sequence[str]] = list  # what is wrong with the daemon itself
 
     @classmethod
     def of(
@@ -47,6 +48,7 @@ class House:
         now: Callable[[], datetime],
         outlets: Mapping[str, Outlet] | None = None,
         watches: Mapping[str, Watch] | None = None,
+        faults: Callable[[], Sequence[str]] = list,
     ) -> Self:
         """From the config alone; needs no secrets."""
         providers = unlocked(loaded)
@@ -62,6 +64,7 @@ class House:
             sinks=(*loaded.crms, *takers),
             outlets=outlets or {},
             watches=watches or {},
+            faults=faults,
         )
 
     def event(self, named: object) -> StoredEvent:

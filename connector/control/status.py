@@ -47,6 +47,7 @@ def _now(house: House, now: datetime) -> dict[str, Any]:
         "feeds": _feeds(house, now),
         "mapping": {"version": version, "problems": problems},
         "store": str(store.path),
+        "faults": list(house.faults()),
     }
 
 

@@ -129,3 +129,12 @@ def test_a_clock_that_is_set_back_loses_no_calls():
     scene.now -= timedelta(hours=3)
     scene.call()
     assert scene.budget.standing().ours == 2
+
+
+def test_calls_that_could_not_be_noted_come_again_with_the_next_ones():
+    scene = Scene()
+    scene.call()
+    scene.budget.not_saved(scene.budget.unsaved())
+    scene.call()
+    assert sum(scene.budget.unsaved().values()) == 2
+    assert not scene.budget.unsaved()

@@ -60,6 +60,13 @@ async def health(world, page):
         return response.status, await response.json()
 
 
+async def status(world):
+    token = (world.base / "admin-token").read_text().strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    async with world.http.post(f"{world.house.admin_url}/admin/status", json={}, headers=headers) as response:
+        return await response.json()
+
+
 async def well_again(world):
     world.house.loops["writer"].wake()
     await world.until(lambda: world.house.store.writer.outage is None and not world.house.alarms.holds("the database"))
@@ -100,12 +107,14 @@ async def test_an_outage_is_told_once_as_what_it_is_and_once_when_it_is_over(wor
     assert str(world.base / "c.db") in told["reasons"][0]
     (alarm,) = world.told(Alarm)
     assert alarm.kind == "disk_full"
+    assert (await status(world))["faults"] == told["reasons"]
     assert 'SQLite says "database or disk is full"' in alarm.message
     assert "goes on by itself" in alarm.cure
     disk.refusals = 0
     await well_again(world)
     assert (await health(world, "readyz"))[0] == 200
     assert [one.kind for one in world.told(Cleared)] == ["disk_full"]
+    assert (await status(world))["faults"] == []
     assert world.told(LoopFailed) == []
 
 

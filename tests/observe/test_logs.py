@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from connector.model.facts import (
+    NOT_STORED,
     Alarm,
     Asked,
     Cleared,
@@ -28,6 +29,7 @@ from connector.observe.faults import place
 from connector.observe.logs import LibraryLog, Log, take_over_libraries
 from connector.observe.mask import mask
 from connector.observe.telling import fan_out
+from connector.observe.wording import level_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=UTC)
 EXAMPLES = [
@@ -196,6 +198,20 @@ def test_a_fact_goes_to_all_who_listen():
     one, two = [], []
     fan_out(one.append, two.append)(EXAMPLES[0])
     assert one == two == [EXAMPLES[0]]
+
+
+def test_a_listener_that_raises_hinders_neither_the_others_nor_the_work(capsys):
+    def broken(_):
+        raise ValueError("+4790000001")
+
+    heard = []
+    fan_out(broken, heard.append)(EXAMPLES[0])
+    assert heard == [EXAMPLES[0]]
+    assert "ValueError" in capsys.readouterr().err
+
+
+def test_a_callback_that_was_not_stored_is_no_line_of_its_own_for_an_alarm_tells_why():
+    assert level_of(TurnedAway(provider="strex", door="mo", status=503, why=NOT_STORED)) is Level.DEBUG
 
 
 def test_levels_are_the_models():
