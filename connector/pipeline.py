@@ -21,7 +21,6 @@ from connector.model.consent import Subscription
 from connector.model.errors import StoreUnavailable
 from connector.model.exchange import HttpRequest, HttpResponse
 from connector.model.facts import Followed, Level, Lived, Tell, TurnedAway, Wrote
-from connector.model.lifecycle import EventState
 from connector.model.operation import Operation
 from connector.model.outcome import Reason, Retry
 from connector.model.record_number import NumberReader
@@ -31,7 +30,7 @@ from connector.steps.asking import ask_loop, put_questions
 from connector.steps.errands import Errand, errands, settlements
 from connector.steps.feed_alarms import flags_rewritten, opt_outs_not_held
 from connector.steps.keeping import entries, received
-from connector.steps.planned import Planner, asked, flood
+from connector.steps.planned import Planner, asked, commit, flood
 from connector.steps.reading import Asked, Cursor, keep_page
 from connector.steps.recovering import Recovery, portions
 from connector.steps.settled import told
@@ -39,7 +38,7 @@ from connector.steps.stop_questions import StopQuestions
 from connector.steps.stopping import Round, note_stops, remade, send_round
 from connector.steps.workers import Worker
 from connector.store.store import Store
-from connector.store.units import Planned, Unit
+from connector.store.units import Unit
 
 PLAN_BATCH = 500  # events a transaction: one fsync for many, and a stop is still answered at once
 NOTICE_LIFE = timedelta(hours=25)  # Salesforce repeats a notice for 24 hours
@@ -261,7 +260,7 @@ class Road:
         planned, flooding = self._planner(batch, self.rules)
         for poll in flooding:
             self._tell(flood(poll, self._most_people))
-        await self._commit(planned)
+        await commit(planned, self._store, now=self._around.now())
         for one, (_, event) in zip(planned, batch, strict=True):
             self._tell(
                 facts.Planned(
@@ -365,20 +364,6 @@ class Road:
     def _wait(self, patience: Patience, answer: Retry) -> None:
         """Leave a peer that was asked something alone for as long as its answer says."""
         patience.pause(answer, now=self._around.monotonic(), at=self._around.now(), tell=self._tell)
-
-    async def _commit(self, planned: Sequence[Planned]) -> None:
-        now = self._around.now()
-        try:
-            await self._store.plans.commit(planned, now=now)
-        except StoreUnavailable:
-            raise
-        except Exception:  # noqa: BLE001 - a plan that the store cannot take must not hold up the others.
-            if len(planned) > 1:
-                for one in planned:
-                    await self._commit([one])
-                return
-            bug = Planned(event_id=planned[0].event_id, state=EventState.DEAD, reason=Reason.BUG)
-            await self._store.plans.commit([bug], now=now)
 
     def end_round(self, watch: Watch) -> None:
         """Let the planner have the round's changes: only now it is known how many commands they make."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -11,6 +12,7 @@ from connector.consent.whose_number import DELETED
 from connector.mapping.compile import Ruleset
 from connector.mapping.sources import CHANGE
 from connector.model.consent import Phase, Subscription
+from connector.model.errors import StoreUnavailable
 from connector.model.event import Event, Verdict
 from connector.model.facts import Alarm
 from connector.model.lifecycle import EventState
@@ -140,6 +142,21 @@ class Planner:
         ):
             return ()
         return (SideAnswer(sink=event.provider, phase=Phase.CONFIRMED, detail="it came from there"),)
+
+
+async def commit(planned: Sequence[Planned], store: Store, *, now: datetime) -> None:
+    """Store the plans, all together. One that the store cannot take becomes a dead letter, and does not hold up the others."""
+    try:
+        await store.plans.commit(planned, now=now)
+    except StoreUnavailable:
+        raise
+    except Exception:  # noqa: BLE001 - see above.
+        if len(planned) > 1:
+            for one in planned:
+                await commit([one], store, now=now)
+            return
+        bug = Planned(event_id=planned[0].event_id, state=EventState.DEAD, reason=Reason.BUG)
+        await store.plans.commit([bug], now=now)
 
 
 def made_clear(event: Event, store: Store) -> Event:
