@@ -352,7 +352,7 @@ class House:
 def tell_if_new(store: Store, tell: Tell) -> None:
     """Say that the database was made by this start; loudly where an earlier start had one."""
     if store.made is Made.FIRST:
-        tell(Lived(message="a new database was made", level=Level.WARNING, details={"path": str(store.path)}))
+        tell(Lived(message="a new database was made", details={"path": str(store.path)}))
     elif store.made is Made.ANEW:
         tell(
             Alarm(

@@ -60,7 +60,7 @@ async def health(world, page):
         return response.status, await response.json()
 
 
-async def status(world):
+async def status_page(world):
     token = (world.base / "admin-token").read_text().strip()
     headers = {"Authorization": f"Bearer {token}"}
     async with world.http.post(f"{world.house.admin_url}/admin/status", json={}, headers=headers) as response:
@@ -107,14 +107,14 @@ async def test_an_outage_is_told_once_as_what_it_is_and_once_when_it_is_over(wor
     assert str(world.base / "c.db") in told["reasons"][0]
     (alarm,) = world.told(Alarm)
     assert alarm.kind == "disk_full"
-    assert (await status(world))["faults"] == told["reasons"]
+    assert (await status_page(world))["faults"] == told["reasons"]
     assert 'SQLite says "database or disk is full"' in alarm.message
     assert "goes on by itself" in alarm.cure
     disk.refusals = 0
     await well_again(world)
     assert (await health(world, "readyz"))[0] == 200
     assert [one.kind for one in world.told(Cleared)] == ["disk_full"]
-    assert (await status(world))["faults"] == []
+    assert (await status_page(world))["faults"] == []
     assert world.told(LoopFailed) == []
 
 
@@ -190,11 +190,9 @@ async def test_changes_of_a_round_that_a_reload_ends_do_not_wait_for_its_end_for
     watch = house.watches["salesforce.Contact"]
     await house.end("salesforce.Contact")
     watch.poll = "round"
-    house.road._open_polls.add("round")
-    house.loops["salesforce.Contact"] = None
-    del house.loops["salesforce.Contact"]
+    house.road.open_polls.add("round")
     await house.follow(dataclasses.replace(house.road.rules, feeds={}))
-    assert house.road._open_polls == set()
+    assert house.road.open_polls == set()
 
 
 async def test_a_reload_while_nothing_can_be_stored_does_not_end_the_daemon(world, disk):
