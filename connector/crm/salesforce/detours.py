@@ -12,7 +12,14 @@ from dataclasses import replace as replace_dataclass
 
 from msgspec.structs import replace
 
-from connector.crm.salesforce import duplicate_values, duplicates, heirs, missing_parents, other_parents
+from connector.crm.salesforce import (
+    converted_leads,
+    duplicate_values,
+    duplicates,
+    heirs,
+    missing_parents,
+    other_parents,
+)
 from connector.crm.salesforce.duplicates import Matches, Policy
 from connector.crm.salesforce.encode import Api, Single
 from connector.crm.salesforce.org_fields import UNREADABLE, OrgFields, may_hold_text
@@ -22,9 +29,11 @@ from connector.crm.salesforce.survivors import Survivor, is_deleted, read, soql,
 from connector.model.exchange import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
+from connector.model.roles import ConsentFields
 
 KEYS = 100  # of one query
 DELETED = "ENTITY_IS_DELETED"
+MISSING_FIELD = "INVALID_FIELD"  # the org does not show what a lead became
 
 # Makes the item of a write that was changed; with the record that it goes to now, where that is another one.
 Remake = Callable[[int, RecordWrite, Survivor | None], Item | Outcome]
@@ -50,14 +59,19 @@ class Detours:
         policy: Callable[[str], Policy],
         columns: Callable[[RecordWrite], Sequence[str]],
         fields: OrgFields,
+        consent: Mapping[str, ConsentFields],
     ) -> None:
-        """`policy`: what is done about duplicates of an object; `columns`: what must be known of a record before it is written."""
+        """`policy`: what is done about duplicates of an object; `columns`: what must be known of a record before it is written.
+
+        `consent` is by object (case-folded).
+        """
         self._api = api
         self._writes = writes
         self._remake = remake
         self._policy = policy
         self._columns = columns
         self._fields = fields
+        self._consent = consent
         self._asked: set[tuple[int, tuple[str, ...]]] = set()  # records, with their parents, that were asked for
         self._renamed: dict[int, RecordWrite] = {}  # the writes whose parents are named in another way by now
 
@@ -73,7 +87,11 @@ class Detours:
             return not item.allow
         if duplicate_values.is_unclear(outcome, item.key_field) and not item.insert:
             return True
-        return outcome.code == DELETED or heirs.misses_heir(outcome) or may_hold_text(outcome, item.fields)
+        return (
+            outcome.code in {DELETED, converted_leads.CODE}
+            or heirs.misses_heir(outcome)
+            or may_hold_text(outcome, item.fields)
+        )
 
     def find(self, astray: Sequence[Astray]) -> Exchange[dict[int, Item | Outcome]]:
         """For each of these records what is to be sent instead, or its outcome."""
@@ -94,6 +112,8 @@ class Detours:
         unreadable = [one for one in astray if one.outcome.code == UNREADABLE]
         if held:
             ways |= yield from self._held_up(held)
+        if converted := [one for one in astray if one.outcome.code == converted_leads.CODE]:
+            ways |= yield from self._converted(converted)
         if deleted:
             ways |= yield from self._deleted(deleted)
         if orphans:
@@ -225,6 +245,27 @@ class Detours:
         if parents:
             changed = yield from heirs.follow_ids(self._api, {place: self._write(place) for place in parents})
             ways |= self._changed(parents, changed)
+        return ways
+
+    def _converted(self, converted: Sequence[Astray]) -> Exchange[dict[int, Item | Outcome]]:
+        """What was to be written to a lead that is a contact now: an opt-out follows; of the rest a person is told the contact."""
+        writes = {one.item.index: self._write(one.item.index) for one in converted}
+        became = yield from converted_leads.successors(self._api, writes, self._consent)
+        if isinstance(became, Retry) and became.code != MISSING_FIELD:
+            return dict.fromkeys(writes, became)
+        ways: dict[int, Item | Outcome] = {}
+        for one in converted:
+            place = one.item.index
+            successor = None if isinstance(became, Retry) else became.get(place)
+            if successor is None or not isinstance(one.outcome, Rejected):
+                ways[place] = one.outcome
+                continue
+            write = converted_leads.opt_out_of(writes[place], successor, self._consent)
+            if write is None:
+                ways[place] = converted_leads.told(one.outcome, successor)
+                continue
+            made = self._remake(place, write, Survivor(record_id=successor.record_id, row={}))
+            ways[place] = replace(made, elsewhere=True) if isinstance(made, Item) else made
         return ways
 
     def _changed(

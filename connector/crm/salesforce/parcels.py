@@ -33,6 +33,7 @@ class Item(Struct, frozen=True, kw_only=True):
     allow: bool = False  # though a duplicate rule may warn of it
     alone: bool = False  # it has made whole requests fail
     insert: bool = False  # it must be new: where its key is taken, it is refused
+    elsewhere: bool = False  # it goes to a record of another object than its write names
     assumed: bool = False  # it is taken to exist, because it once did
 
     @property

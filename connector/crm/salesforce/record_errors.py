@@ -124,7 +124,8 @@ RECORD_ERRORS: tuple[Row, ...] = (
         "CANNOT_UPDATE_CONVERTED_LEAD",
         Reason.VALIDATION,
         "the lead was converted, and is read-only since",
-        cure="let the rule write the contact that the lead became (its external ID belongs there now), or discard this",
+        cure="let the rule write the contact that the lead became, which the detail names; an opt-out follows by itself where "
+        "consent_fields: says how a Contact bears one",
     ),
     refused(
         "INVALID_PERSON_ACCOUNT_OPERATION",

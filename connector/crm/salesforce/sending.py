@@ -290,6 +290,9 @@ class Sending:
                 created=outcome.created or item.insert,
                 divided=item.index in self._divided,
             )
+        if isinstance(outcome, Delivered) and item.elsewhere:
+            # The key of the write does not name this record.
+            outcome = replace(outcome, record_id=None, detail=f"written to the {item.object} {item.record_id}")
         if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
             if self.surprises.orphaned(item.index, self._kin.before[item.index], missing=True):
                 return

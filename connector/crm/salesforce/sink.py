@@ -99,6 +99,7 @@ class SalesforceSink:
             policy=self._policy,
             columns=self._columns,
             fields=self._fields,
+            consent=self._consent_fields,
         )
         hunt = self._suspects.hunt()
         sending = Sending(self._api, family, outcomes, self._composite, detours=detours, hunt=hunt, sizes=self._sizes)

@@ -1,6 +1,6 @@
 """A lead that a person converts: its person goes on as a contact, and the lead is read-only from then on.
 
-Source: SOAP API Developer Guide, "convertLead()"; Object Reference, Lead (IsConverted, ConvertedContactId).
+Source: SOAP API Developer Guide, "convertLead()"; Object Reference, Lead (IsConverted, ConvertedContactId, ConvertedAccountId).
 """
 
 from connector.sandbox.salesforce.database import Database
@@ -30,8 +30,9 @@ def convert(database: Database, writer: Writer, lead: str, contact: str | None, 
             raise RecyclingError(f"{made.refusal.code}: {made.refusal.message}")
         contact = str(made.id)
     database.connection.execute(
-        'UPDATE "Lead" SET "IsConverted" = 1, "ConvertedContactId" = ?, "LastModifiedDate" = ?, "LastModifiedById" = ?, '
+        'UPDATE "Lead" SET "IsConverted" = 1, "ConvertedContactId" = ?, '
+        '"ConvertedAccountId" = (SELECT "AccountId" FROM "Contact" WHERE "Id" = ?), "LastModifiedDate" = ?, "LastModifiedById" = ?, '
         '"SystemModstamp" = ? WHERE "Id" = ?',
-        (canonical(contact), author.stamp, author.user, author.stamp, canonical(lead)),
+        (canonical(contact), canonical(contact), author.stamp, author.user, author.stamp, canonical(lead)),
     )
     return contact
