@@ -120,7 +120,8 @@ class Listen(Strict):
     body_limit: Annotated[Size, Field(ge=KIB, le=16 * MIB)] = 64 * KIB
     """The largest callback that is read; a provider's are below 4 KiB."""
     in_flight: Annotated[int, Field(ge=1, le=10_000)] = 256
-    """How many callbacks are worked on at once; more are told to come again."""
+    """How many callbacks are worked on at once; more are told to come again. Bodies that are still to come are counted apart: as many
+    of callers who have shown who they are, and as many of strangers, of which one address has at most a fourth."""
 
 
 class Admin(Strict):

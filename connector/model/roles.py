@@ -46,8 +46,15 @@ class Door(Protocol):
     def methods(self) -> frozenset[str]:
         """The HTTP methods that it takes."""
 
+    def check_head(self, head: HttpRequest) -> bool:
+        """Look at a request whose body has not come yet (it is blank here): true where the caller has shown who he is.
+
+        False is a stranger until his body has come, such as one who signs it. Raises Refused for one whom no body would let in.
+        It is asked only where the body has to be waited for; admit() checks everything, the head too.
+        """
+
     def admit(self, request: HttpRequest) -> Exchange[Admission]:
-        """Authenticate the request; raises Refused."""
+        """Authenticate the whole request; raises Refused."""
 
     def read(self, request: HttpRequest, admission: Admission) -> tuple[Event | Part, ...]:
         """The events in the request; raises Unreadable where there is none and it was no mere hint.

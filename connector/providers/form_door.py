@@ -8,7 +8,7 @@ from connector.model.errors import Unreadable
 from connector.model.event import Event, Part
 from connector.model.exchange import Exchange, HttpRequest, HttpResponse
 from connector.model.roles import Admission
-from connector.providers.locks import Lock
+from connector.providers.locks import Lock, check_locks
 
 METHODS = frozenset({"GET", "POST"})
 # MessageCloud, article 16, "Acknowledging": HTTP 200 with OK in the body, else the message is sent again and an alarm goes out by
@@ -45,10 +45,13 @@ class FormDoor:
         """Both: what is documented for the one, senders do the other way too."""
         return METHODS
 
+    def check_head(self, head: HttpRequest) -> bool:
+        """Look at the locks, which need no body."""
+        return check_locks(self.locks, head)
+
     def admit(self, request: HttpRequest) -> Exchange[Admission]:
         """Authenticate the request; raises Refused."""
-        for lock in self.locks:
-            lock.check(request)
+        check_locks(self.locks, request)
         yield from ()  # An exchange is a generator, also where nobody is called.
         return Admission()
 

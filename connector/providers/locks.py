@@ -25,6 +25,13 @@ class Lock(Protocol):
         """Raises Refused for a request that does not fit."""
 
 
+def check_locks(locks: Sequence[Lock], request: HttpRequest) -> bool:
+    """Whether there are locks, all of which the request opens; raises Refused for the first that it does not open."""
+    for lock in locks:
+        lock.check(request)
+    return bool(locks)
+
+
 @dataclass(frozen=True, slots=True)
 class PathSecret:
     """The last part of the path. Several may be live, so that it can be changed without a gap."""

@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from urllib.parse import unquote
 
 from aiohttp import ClientConnectionError, ClientPayloadError, hdrs, web
+from msgspec.structs import replace
 
 from connector.model.errors import Refused
 from connector.model.exchange import HttpRequest, HttpResponse
@@ -19,7 +20,8 @@ from connector.model.facts import LoopFailed, Tell, TurnedAway
 from connector.model.roles import Door
 from connector.observe.faults import place
 from connector.web.body_coding import ACCEPTED, body_coding, decompress
-from connector.web.proxies import caller, public_base
+from connector.web.body_places import BodyPlaces
+from connector.web.proxies import caller, is_shared, public_base
 from connector.web.request_target import origin_form, without_empty_segments
 
 BODY_TIME = 10.0  # seconds for a body to arrive; aiohttp itself would wait for ever
@@ -61,7 +63,7 @@ class Hooks:
         self._body_time = body_time
         self._in_flight = in_flight
         self._received = 0  # under way in `receive`
-        self._reading = 0  # whose body has not come yet: slow callers do not use up the places of the others
+        self._places = BodyPlaces(in_flight)
 
     def reached_at(self, base: str) -> None:
         """Where the listener is: what callers use when the config names no public address. Never what their Host header says."""
@@ -77,15 +79,20 @@ class Hooks:
             parts = without_empty_segments(path).split("/", 5)
             door = self._door_at(parts)
         if door is None:
-            return self._turned_away(None, Refused(404, "no such door"))
+            return self._turned_away(request, None, Refused(404, "no such door"))
         try:
             answer = await self._answer(request, door, target, query, parts[4] if parts[4:] else None)
         except Refused as refused:
-            return self._turned_away(door, refused)
+            return self._turned_away(request, door, refused)
         except Exception as error:  # noqa: BLE001 - our bug is not the caller's fault: he is asked to come again.
             self._tell(LoopFailed(loop=f"hooks {door.provider}/{door.name}", error=place(error), seconds=0.0))
-            return self._turned_away(door, Refused(503, "bug"))
+            return self._turned_away(request, door, Refused(503, "bug"))
         return _response(answer)
+
+    @property
+    def bodies_awaited(self) -> int:
+        """How many callbacks there are whose body is still to come."""
+        return self._places.taken
 
     def not_http(self, status: int, why: str) -> None:
         """Tell of what the HTTP parser has refused: `why` is a short constant, and the caller's bytes are repeated nowhere."""
@@ -107,20 +114,13 @@ class Hooks:
         if len(headers) != len(request.headers):
             headers = {name: ", ".join(request.headers.getall(name)) for name in headers}
         coding = body_coding(headers["content-encoding"]) if "content-encoding" in headers else None
-        content = request.content
-        # Nearly always the whole body has come with the headers, and there is nothing to wait for.
-        body = content.read_nowait() if content.is_eof() else await self._body(request)
-        if len(body) > self._body_limit:
-            raise Refused(413, "body too large")
-        if coding is not None:
-            body = decompress(body, coding, self._body_limit)
-        if self._received >= self._in_flight:
-            raise Refused(503, "too many at once")
         peer = request.remote or ""
         if self._trusted:
             peer = caller(peer, request.headers.getall(hdrs.X_FORWARDED_FOR, ()), self._trusted)
         if secret and "%" in secret:
             secret = unquote(secret)
+        # Nearly always the whole body has come with the headers, and there is nothing to wait for.
+        come = coding is None and request.content.is_eof()
         asked = HttpRequest(
             method=request.method,
             instance=door.provider,
@@ -129,22 +129,36 @@ class Hooks:
             url=self._base + target,
             query=query,
             headers=headers,
-            body=body,
+            body=request.content.read_nowait() if come else b"",
             peer=peer,
             received_at=self._now(),
         )
+        if not come:
+            body = await self._awaited(request, door, asked, coding)
+            asked = replace(asked, body=body, received_at=self._now())
+        elif len(asked.body) > self._body_limit:
+            raise Refused(413, "body too large")
+        if self._received >= self._in_flight:
+            raise Refused(503, "too many at once")
         self._received += 1
         try:
             return await self._receive(door, asked)
         finally:
             self._received -= 1
 
+    async def _awaited(self, request: web.BaseRequest, door: Door, head: HttpRequest, coding: str | None) -> bytes:
+        """The body of a request that its head does not turn away."""
+        if door.check_head(head):
+            place = self._places.known()
+        else:
+            place = self._places.stranger(None if is_shared(head.peer, self._trusted) else head.peer)
+        with place:
+            body = await self._body(request)
+        return body if coding is None else decompress(body, coding, self._body_limit)
+
     async def _body(self, request: web.BaseRequest) -> bytes:
         if (request.content_length or 0) > self._body_limit:
             raise Refused(413, "body too large")
-        if self._reading >= self._in_flight:
-            raise Refused(503, "too many at once")
-        self._reading += 1
         try:
             async with asyncio.timeout(self._body_time):
                 await _invite(request)
@@ -153,8 +167,6 @@ class Hooks:
             raise Refused(408, "body too slow") from None
         except (web.RequestPayloadError, ClientPayloadError, ClientConnectionError, ConnectionError):
             raise Refused(400, "broken body") from None
-        finally:
-            self._reading -= 1
 
     async def _read(self, request: web.BaseRequest) -> bytes:
         body = bytearray()
@@ -164,7 +176,7 @@ class Hooks:
                 raise Refused(413, "body too large")
         return bytes(body)
 
-    def _turned_away(self, door: Door | None, refused: Refused) -> web.Response:
+    def _turned_away(self, request: web.BaseRequest, door: Door | None, refused: Refused) -> web.Response:
         provider, name = (door.provider, door.name) if door else ("", "")
         self._tell(TurnedAway(provider=provider, door=name, status=refused.status, why=refused.why))
         response = _response(HttpResponse(status=refused.status))
@@ -172,7 +184,8 @@ class Hooks:
             response.headers[hdrs.ALLOW] = ", ".join(sorted(door.methods))
         if refused.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
             response.headers[hdrs.ACCEPT_ENCODING] = ACCEPTED
-        if refused.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
+        if not request.content.is_eof():
+            # What is left of the body must not be taken for the next request. The listener swallows it for a moment, and hangs up.
             response.force_close()
         return response
 

@@ -1,10 +1,11 @@
 """Who a caller is, and at which address he called, behind the proxies that the operator trusts. Pure."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 Network = IPv4Network | IPv6Network
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -14,16 +15,21 @@ def caller(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> s
     `forwarded` are the header's values as they came: several are one list (RFC 9110, 5.3). An entry that is no address ends
     the walk, for whatever stands left of it was written by somebody unknown.
     """
-    if not trusted or not _within(peer, trusted):
+    if not trusted or not within(peer, trusted):
         return peer
     for entry in reversed(",".join(forwarded).split(",")):
         hop = entry.strip()
         if not hop:
             continue
         peer = hop
-        if not _within(hop, trusted):
+        if not within(hop, trusted):
             break
     return peer
+
+
+def is_shared(peer: str, trusted: Sequence[Network]) -> bool:
+    """Whether many callers may come from this address: a trusted proxy's, or this machine's, on which a proxy may stand."""
+    return within(peer, LOOPBACK) or within(peer, trusted)
 
 
 def public_base(url: str) -> str:
@@ -35,7 +41,8 @@ def public_base(url: str) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
-def _within(text: str, networks: Sequence[Network]) -> bool:
+def within(text: str, networks: Sequence[Network]) -> bool:
+    """Whether the text is an address in one of the networks; IPv4 in an IPv6 address is IPv4."""
     try:
         address = ip_address(text)
     except ValueError:

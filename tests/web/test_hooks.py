@@ -3,94 +3,15 @@ import gzip
 import json
 import socket
 import zlib
-from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
+from web.listening import LINGER, NOW, POST
 
 from connector.model.errors import Refused, StoreUnavailable
 from connector.model.exchange import HttpResponse
 from connector.model.facts import LoopFailed, TurnedAway
-from connector.web.hooks import LONGEST_LINE, Hooks
 from connector.web.server import Listener
-
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
-LINGER = timedelta()
-POST = b"POST /hooks/strex/mo HTTP/1.1\r\nHost: x\r\n"
-
-
-class Door:
-    provider = "strex"
-    name = "mo"
-    methods = frozenset({"POST"})
-
-
-class House:
-    """A real listener with one door, and what came through it."""
-
-    def __init__(self):
-        self.requests = []
-        self.facts = []
-        self.answer = HttpResponse(status=200, body=b"OK")
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.inside = asyncio.Event()
-
-    async def receive(self, door, request):
-        self.inside.set()
-        await self.gate.wait()
-        self.requests.append(request)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-    async def open(self, **settings):
-        self.hooks = Hooks([Door()], self.receive, tell=self.facts.append, now=lambda: NOW, **settings)
-        self.listener = Listener(
-            self.hooks.handle,
-            host="127.0.0.1",
-            port=0,
-            linger=LINGER,
-            longest_line=LONGEST_LINE,
-            not_http=self.hooks.not_http,
-        )
-        self.base = await self.listener.start()
-        self.hooks.reached_at(self.base)
-        self.port = int(self.base.rsplit(":", 1)[1])
-        return self
-
-    async def raw(self, data, *, end=False):
-        """The status of the answer to these bytes; None where the connection was closed without one."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            writer.write(data)
-            if end:
-                writer.write_eof()
-            async with asyncio.timeout(30):
-                line = await reader.readline()
-            return int(line.split()[1]) if line else None
-        finally:
-            writer.close()
-
-
-@pytest.fixture
-async def house():
-    opened = []
-
-    async def make(**settings):
-        opened.append(await House().open(**settings))
-        return opened[-1]
-
-    yield make
-    for one in opened:
-        one.gate.set()
-        await one.listener.stop()
-
-
-@pytest.fixture
-async def client():
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 async def test_a_callback_reaches_receive_as_it_came(house, client):

@@ -165,10 +165,15 @@ class OutboundDoor:
         """Salesforce posts."""
         return METHODS
 
+    def check_head(self, head: HttpRequest) -> bool:
+        """Look at the secret, which needs no body."""
+        if not is_one_of(head.secret or "", self.secrets):
+            raise Refused(401, "wrong path secret" if head.secret else "no path secret")
+        return True
+
     def admit(self, request: HttpRequest) -> Exchange[Admission]:
         """Let in who knows a secret and speaks for our org; raises Refused, and Salesforce sends the message again."""
-        if not is_one_of(request.secret or "", self.secrets):
-            raise Refused(401, "wrong path secret" if request.secret else "no path secret")
+        self.check_head(request)
         try:
             message = read_message(request.body)
         except NotAMessage as finding:

@@ -48,11 +48,14 @@ class SubscribeDoor:
     name: str = "subscribe"
     methods: frozenset[str] = METHODS
 
+    def check_head(self, head: HttpRequest) -> bool:
+        """Everybody is a stranger here; 404 where there is no such offer."""
+        self._offered(head)
+        return False
+
     def admit(self, request: HttpRequest) -> Exchange[Admission]:
         """Create the window. Raises Refused: 404 for no such offer, 429 or 503 where too much is wanted or there is no window."""
-        offer = self.offers.get(request.secret or "")
-        if offer is None:
-            raise Refused(404, "no such offer")
+        offer = self._offered(request)
         self.turnstile.enter(request.peer, request.received_at)
         try:
             own_id = f"{offer.name}-{self.unique()}"
@@ -74,6 +77,12 @@ class SubscribeDoor:
         """To the window."""
         return redirect(admission.told["window"].url)
 
+    def _offered(self, request: HttpRequest) -> Offer:
+        offer = self.offers.get(request.secret or "")
+        if offer is None:
+            raise Refused(404, "no such offer")
+        return offer
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnDoor:
@@ -83,6 +92,10 @@ class ReturnDoor:
     offers: Mapping[str, Offer]
     name: str = "return"
     methods: frozenset[str] = METHODS
+
+    def check_head(self, head: HttpRequest) -> bool:  # noqa: ARG002 - nobody shows who he is.
+        """Everybody is a stranger here."""
+        return False
 
     def admit(self, request: HttpRequest) -> Exchange[Admission]:
         """Whoever comes may: an id that we did not give out hastens nothing."""

@@ -3,13 +3,12 @@
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from connector.model.errors import Refused
+from connector.model.network_address import customer_of
 
 MINUTE = timedelta(minutes=1)
 MOST_PEERS = 10_000  # that are remembered: about a megabyte; whoever is forgotten first has waited longest
-SITE = 64  # bits of an IPv6 address that are one customer's: he has all the others to himself
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,7 +24,7 @@ class Turnstile:
         """Let one in; leave() follows. Raises Refused: 429 where this caller, 503 where all together want too much."""
         if self._inside >= self.at_once:
             raise Refused(503, "too many at once")
-        site = _site(peer)
+        site = customer_of(peer)
         since, count = self._peers.pop(site, (now, 0))
         # A minute that has begun in the future was begun before the clock was set back.
         if not since <= now < since + MINUTE:
@@ -40,15 +39,3 @@ class Turnstile:
     def leave(self) -> None:
         """One is done."""
         self._inside -= 1
-
-
-def _site(peer: str) -> str:
-    try:
-        address: IPv4Address | IPv6Address = ip_address(peer)
-    except ValueError:
-        return peer
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-        return str(ip_network((int(address), SITE), strict=False))
-    return str(address)

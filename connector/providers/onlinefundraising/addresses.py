@@ -38,6 +38,14 @@ class PublishedAddresses:
     _read_at: datetime | None = None
     _tried_at: datetime | None = field(default=None, repr=False)
 
+    def holds(self, request: HttpRequest) -> bool:
+        """Whether the caller is on the list as it is now; raises Refused for one who is not, where the list is fresh."""
+        if _holds(self.besides, request) or _holds(self._listed, request):
+            return True
+        if self._listed and not self._older_than(min(STALE, self.refresh), request.received_at):
+            raise Refused(403, "address not listed")
+        return False
+
     def admit(self, request: HttpRequest) -> Exchange[None]:
         """Let the caller in, or raise Refused: 403 for one who is not listed, 503 while there is no list."""
         if _holds(self.besides, request):

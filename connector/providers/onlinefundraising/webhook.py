@@ -17,7 +17,7 @@ from connector.model.exchange import Exchange, HttpRequest, HttpResponse
 from connector.model.letters import fold
 from connector.model.phone import NumberFormat, parse_phone
 from connector.model.roles import Admission
-from connector.providers.locks import Lock
+from connector.providers.locks import Lock, check_locks
 from connector.providers.onlinefundraising.addresses import PublishedAddresses
 from connector.providers.onlinefundraising.settings import REGION
 from connector.providers.onlinefundraising.values import as_text, as_time
@@ -179,10 +179,14 @@ class SmsDoor:
         """The provider's name in the config."""
         return self.reader.provider
 
+    def check_head(self, head: HttpRequest) -> bool:
+        """Look at the locks, and at the published addresses as far as they are known: nobody is asked here."""
+        known = check_locks(self.locks, head)
+        return known if self.published is None else self.published.holds(head) or known
+
     def admit(self, request: HttpRequest) -> Exchange[Admission]:
         """Authenticate the request; raises Refused. The published addresses come last, for they may cost a call."""
-        for lock in self.locks:
-            lock.check(request)
+        check_locks(self.locks, request)
         if self.published is not None:
             yield from self.published.admit(request)
         return Admission()

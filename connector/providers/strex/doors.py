@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from connector.model.event import Event
 from connector.model.exchange import Exchange, HttpRequest, HttpResponse
 from connector.model.roles import Admission
-from connector.providers.locks import Lock
+from connector.providers.locks import Lock, check_locks
 from connector.providers.strex.callback import Reader
 from connector.providers.strex.signature import Signature
 
@@ -33,10 +33,13 @@ class StrexDoor:
         """Strex posts."""
         return METHODS
 
+    def check_head(self, head: HttpRequest) -> bool:
+        """Look at the locks but for the signature, which need no body."""
+        return check_locks(self.locks, head)
+
     def admit(self, request: HttpRequest) -> Exchange[Admission]:
         """Authenticate the request; raises Refused. The signature comes last, for it may cost a call."""
-        for lock in self.locks:
-            lock.check(request)
+        check_locks(self.locks, request)
         if self.signature is None:
             return Admission()
         return (yield from self.signature.admit(request))

@@ -1,0 +1,23 @@
+import aiohttp
+import pytest
+from web.listening import House
+
+
+@pytest.fixture
+async def house():
+    opened = []
+
+    async def make(**settings):
+        opened.append(await House().open(**settings))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.gate.set()
+        await one.listener.stop()
+
+
+@pytest.fixture
+async def client():
+    async with aiohttp.ClientSession() as session:
+        yield session

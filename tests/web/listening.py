@@ -1,0 +1,80 @@
+"""A real listener with one door."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from connector.model.errors import Refused
+from connector.model.exchange import HttpResponse
+from connector.web.hooks import LONGEST_LINE, Hooks
+from connector.web.server import Listener
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+LINGER = timedelta()
+POST = b"POST /hooks/strex/mo HTTP/1.1\r\nHost: x\r\n"
+
+
+class Door:
+    provider = "strex"
+    name = "mo"
+    methods = frozenset({"POST"})
+
+    def check_head(self, head):
+        """A secret makes a known caller; a wrong one is refused, and without one a caller is a stranger."""
+        if head.secret == "wrong":
+            raise Refused(401, "wrong path secret")
+        return head.secret == "s"
+
+
+class House:
+    """A real listener with one door, and what came through it."""
+
+    def __init__(self):
+        self.requests = []
+        self.facts = []
+        self.answer = HttpResponse(status=200, body=b"OK")
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.inside = asyncio.Event()
+
+    async def receive(self, door, request):
+        self.inside.set()
+        await self.gate.wait()
+        self.requests.append(request)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def open(self, **settings):
+        self.hooks = Hooks([Door()], self.receive, tell=self.facts.append, now=lambda: NOW, **settings)
+        self.listener = Listener(
+            self.hooks.handle,
+            host="127.0.0.1",
+            port=0,
+            linger=LINGER,
+            longest_line=LONGEST_LINE,
+            not_http=self.hooks.not_http,
+        )
+        self.base = await self.listener.start()
+        self.hooks.reached_at(self.base)
+        self.port = int(self.base.rsplit(":", 1)[1])
+        return self
+
+    async def raw(self, data, *, end=False):
+        """The status of the answer to these bytes; None where the connection was closed without one."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(data)
+            if end:
+                writer.write_eof()
+            async with asyncio.timeout(30):
+                line = await reader.readline()
+            return int(line.split()[1]) if line else None
+        finally:
+            writer.close()
+
+
+async def until(condition):
+    """Let the listener go on until the condition holds."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - the listener has no event that tells of it.
+            await asyncio.sleep(0)
