@@ -31,11 +31,16 @@ def _request(body):
 
 async def backlog(world, events):
     """Store and plan a delivery report for each of these (person, turn)."""
+    await reports(world, [report(*one) for one in events])
+
+
+async def reports(world, bodies):
+    """Store and plan these delivery reports."""
     loaded = load_config(world.base / "config.yaml")
     (door,) = (one for one in build_providers(loaded)["strex"].doors if one.name == "dlr")
     store = Store.open(loaded.at(loaded.settings.store.path))
     try:
-        await store.inbox.keep([entry for one in events for entry in entries(door, _request(report(*one)))])
+        await store.inbox.keep([entry for body in bodies for entry in entries(door, _request(body))])
         rules = load_mappings(loaded.at(loaded.settings.mappings), mapping_context(loaded))
         around = Around(tell=world.tell, now=world.clock.now, monotonic=time.monotonic, wake=lambda _: None)
         road = Road(store, rules, Terms(), around)

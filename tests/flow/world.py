@@ -75,6 +75,7 @@ class World:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     house: House | None = None
     open_store: Callable[..., Store] = Store.open
+    patience: float = PATIENCE
 
     def tell(self, fact: Fact) -> None:
         self.facts.append(fact)
@@ -95,7 +96,7 @@ class World:
 
     async def until(self, condition: Callable[[], Awaitable[Any] | Any], why: str = "") -> Any:
         """Wait for a condition; it is looked at again whenever the daemon tells a fact."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(self.patience):
             while True:
                 self.news.clear()
                 answer = condition()

@@ -164,8 +164,9 @@ def payments(database: Records, writes: Writes, one: Saving, author: Author) -> 
     now = one.after
     if now["AccountId"] is None and now["npsp__Primary_Contact__c"] is not None:
         (donor,) = find(database, "Contact", '"Id" = ?', now["npsp__Primary_Contact__c"])
-        filled = {"Id": now["Id"], "AccountId": donor["AccountId"]}
-        writes.update(database.schema.objects["Opportunity"], [filled], author)
+        if donor["AccountId"] is not None:
+            filled = {"Id": now["Id"], "AccountId": donor["AccountId"]}
+            writes.update(database.schema.objects["Opportunity"], [filled], author)
     known = database.schema.objects["npe01__OppPayment__c"]
     there = find(database, known.name, '"npe01__Opportunity__c" = ?', now["Id"])
     amount = now["Amount"]

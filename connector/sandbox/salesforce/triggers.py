@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from connector.sandbox.salesforce.drafts import Author, Draft, Limit, Record
@@ -77,7 +77,10 @@ class Triggers:
     def after(
         self, database: Records, writes: Writes, known: SObject, saved: Sequence[tuple[Saving, Draft]], author: Author
     ) -> None:
-        """Do what the org's code does once records are saved."""
+        """Do what the org's code does once records are saved. Faults strike the records of a call, and not what code makes of them."""
+        if not saved:
+            return
+        author = replace(author, locked=None, spoiling=None, overtaken=None, refused=None, limits=())
         for one, draft in saved:
             self.afters[known.name](database, writes, Saving(one.before, {**one.after, "Id": draft.id}), author)
 
