@@ -36,6 +36,7 @@ from connector.steps.gauges import gauges
 from connector.steps.recovering import Recovery
 from connector.store.store import Store
 from connector.web.admin import Admin, write_token
+from connector.web.connections import Connections
 from connector.web.hooks import LONGEST_LINE, Hooks
 from connector.web.server import LINGER, Listener
 
@@ -180,6 +181,13 @@ async def open_house(
             linger=linger,
             longest_line=LONGEST_LINE,
             not_http=hooks.not_http,
+            connections=Connections(
+                most=settings.listen.connections,
+                of_one_address=settings.listen.connections_per_address,
+                tell=tell,
+                monotonic=clock.monotonic,
+                proxies=hooks.trusted,
+            ),
         )
         stack.push_async_callback(public.stop)
         house.url = await public.start()

@@ -27,6 +27,9 @@ class Received(Struct, frozen=True, kw_only=True):
 
 
 NOT_HTTP = "not HTTP"  # `why` of a TurnedAway, where a caller spoke TLS or nothing known
+# The same, where a connection was not taken at all: counted each time, and told in the log once a minute.
+TOO_MANY_CONNECTIONS = "too many connections"
+OUT_OF_DESCRIPTORS = "no file descriptor left"
 
 NOT_STORED = "not stored"  # `why` of a TurnedAway, where an alarm tells what is the matter with the database
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from connector.model.facts import (
     NOT_HTTP,
     NOT_STORED,
+    OUT_OF_DESCRIPTORS,
+    TOO_MANY_CONNECTIONS,
     Alarm,
     Asked,
     Cleared,
@@ -74,8 +76,8 @@ def level_of(fact: Fact) -> Level:
 
 
 def _of_refusal(fact: TurnedAway) -> Level:
-    if fact.why == NOT_STORED:
-        return Level.DEBUG  # an alarm has told why: one line for each callback would bury it
+    if fact.why in {NOT_STORED, TOO_MANY_CONNECTIONS, OUT_OF_DESCRIPTORS}:
+        return Level.DEBUG  # an alarm, or one line a minute, has told why: one line for each callback would bury it
     if fact.status >= OUR_FAULT:
         return Level.ERROR
     # Scanners ask for addresses that are not served, and speak TLS or nothing known.

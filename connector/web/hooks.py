@@ -58,7 +58,7 @@ class Hooks:
         self._tell = tell
         self._now = now
         self._base = public_base(public_url) if public_url else ""
-        self._trusted = [ip_network(text, strict=False) for text in trusted_proxies]
+        self.trusted = [ip_network(text, strict=False) for text in trusted_proxies]
         self._body_limit = body_limit
         self._body_time = body_time
         self._in_flight = in_flight
@@ -115,8 +115,8 @@ class Hooks:
             headers = {name: ", ".join(request.headers.getall(name)) for name in headers}
         coding = body_coding(headers["content-encoding"]) if "content-encoding" in headers else None
         peer = request.remote or ""
-        if self._trusted:
-            peer = caller(peer, request.headers.getall(hdrs.X_FORWARDED_FOR, ()), self._trusted)
+        if self.trusted:
+            peer = caller(peer, request.headers.getall(hdrs.X_FORWARDED_FOR, ()), self.trusted)
         if secret and "%" in secret:
             secret = unquote(secret)
         # Nearly always the whole body has come with the headers, and there is nothing to wait for.
@@ -151,7 +151,7 @@ class Hooks:
         if door.check_head(head):
             place = self._places.known()
         else:
-            place = self._places.stranger(None if is_shared(head.peer, self._trusted) else head.peer)
+            place = self._places.stranger(None if is_shared(head.peer, self.trusted) else head.peer)
         with place:
             body = await self._body(request)
         return body if coding is None else decompress(body, coding, self._body_limit)

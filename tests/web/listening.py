@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from connector.model.errors import Refused
 from connector.model.exchange import HttpResponse
+from connector.web.connections import Connections
 from connector.web.hooks import LONGEST_LINE, Hooks
 from connector.web.server import Listener
 
@@ -53,11 +54,18 @@ class House:
             linger=LINGER,
             longest_line=LONGEST_LINE,
             not_http=self.hooks.not_http,
+            connections=Connections(
+                most=1000, of_one_address=1000, tell=self.facts.append, monotonic=asyncio.get_running_loop().time
+            ),
         )
         self.base = await self.listener.start()
         self.hooks.reached_at(self.base)
         self.port = int(self.base.rsplit(":", 1)[1])
         return self
+
+    def limit(self, most):
+        """Take so many connections from now on."""
+        self.listener._connections.most = most
 
     async def raw(self, data, *, end=False):
         """The status of the answer to these bytes; None where the connection was closed without one."""

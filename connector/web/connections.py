@@ -1,0 +1,84 @@
+"""How many connections a listener holds, in all and of one address, so that strangers take no file descriptor that is needed."""
+
+import errno
+import resource
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from connector.model.facts import OUT_OF_DESCRIPTORS, TOO_MANY_CONNECTIONS, Level, Lived, Tell, TurnedAway
+from connector.model.network_address import customer_of
+from connector.web.proxies import Network, is_shared
+
+RESERVED_DESCRIPTORS = 128  # for the database, the calls that we make, and the health checks
+LEAST_CONNECTIONS = 16  # where the limit on descriptors is very low
+SILENCE = 60.0  # seconds between two log lines that say the same
+UNIX = ""  # the address of who comes by a Unix socket: a proxy on this machine
+OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+class Connections:
+    """How many connections a listener holds, in all and of one address. What is refused is counted, and told once a minute."""
+
+    def __init__(
+        self,
+        *,
+        most: int,
+        of_one_address: int,
+        tell: Tell,
+        monotonic: Callable[[], float],
+        proxies: Sequence[Network] = (),
+    ) -> None:
+        """`most` is lowered where the process may not open so many files."""
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.most = most if files < 0 else max(min(most, files - RESERVED_DESCRIPTORS), LEAST_CONNECTIONS)
+        self._of_one = of_one_address
+        self._tell = tell
+        self._monotonic = monotonic
+        self._proxies = proxies
+        self._open: Counter[str] = Counter()
+        self._total = 0
+        self._said: dict[str, float] = {}
+        self._untold: Counter[str] = Counter()
+
+    def enter(self, address: str) -> bool:
+        """Count a new connection; False where there is no room for it."""
+        one = customer_of(address)
+        many = self._open[one] >= self._of_one and not (address == UNIX or is_shared(address, self._proxies))
+        if many or self._total >= self.most:
+            self._refused(
+                TOO_MANY_CONNECTIONS,
+                "connections were refused: too many are open, in all or of one address",
+                "`listen: connections` and `connections_per_address` set the limits; LimitNOFILE of the service bounds them",
+            )
+            return False
+        self._open[one] += 1
+        self._total += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """A connection that was counted is closed."""
+        self._total -= 1
+        one = customer_of(address)
+        self._open[one] -= 1
+        if not self._open[one]:
+            del self._open[one]
+
+    def not_accepted(self, error: BaseException | None) -> bool:
+        """Tell of a connection that could not be taken; False where that had another cause than missing file descriptors."""
+        if not isinstance(error, OSError) or error.errno not in OUT_OF_FILES:
+            return False
+        self._refused(
+            OUT_OF_DESCRIPTORS,
+            "no connection can be taken: the process has no file descriptor left",
+            "raise LimitNOFILE of the service (`ulimit -n` by hand)",
+        )
+        return True
+
+    def _refused(self, why: str, message: str, cure: str) -> None:
+        self._tell(TurnedAway(provider="", door="", status=503, why=why))
+        self._untold[why] += 1
+        now = self._monotonic()
+        if now - self._said.get(why, -SILENCE) >= SILENCE:
+            self._said[why] = now
+            details = {"times": str(self._untold.pop(why)), "cure": cure}
+            self._tell(Lived(message=message, level=Level.WARNING, details=details))
