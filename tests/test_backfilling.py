@@ -272,6 +272,37 @@ async def test_an_org_that_stays_away_is_told_and_nothing_is_lost(scene):
         assert book.counts() == {"written": 1}
 
 
+@pytest.mark.parametrize("code", ["INVALIDJOB", "INVALIDJOBSTATE", "API_ERROR", "EXCEEDED_QUOTA", "BRAND_NEW_CODE"])
+async def test_a_refusal_that_never_passes_is_told_at_once(scene, code):
+    await scene.org.load("Contact", people("90000001"))
+    async with scene.working() as (work, book):
+        await work.read()
+        work.plan(Many.SKIP)
+        await scene.org.fault("refuse", status=400, code=code, message="not this", only="writes")
+        before = sum((await scene.requests()).values())
+        with pytest.raises(ConnectorError, match=code) as told:
+            await work.write()
+        assert not isinstance(told.value, PeerUnavailable)
+        assert sum((await scene.requests()).values()) == before + 1
+        assert not any(words.startswith("waiting") for words in scene.told)
+        await scene.org.calm()
+        await work.write()
+        assert book.counts() == {"written": 1}
+
+
+async def test_waiting_for_a_refusal_that_passes_is_told(scene):
+    await scene.org.load("Contact", people("90000001"))
+    await scene.org.fault("refuse", status=503, code="SERVER_UNAVAILABLE", message="later", times=2, only="writes")
+    async with scene.working() as (work, _):
+        await work.read()
+    waits = [words for words in scene.told if words.startswith("waiting")]
+    assert [words.partition(":")[0] for words in waits] == [
+        "waiting 1 s, then try 2 of 6",
+        "waiting 2 s, then try 3 of 6",
+    ]
+    assert "SERVER_UNAVAILABLE" in waits[0]
+
+
 async def test_giving_up_stops_the_job_and_keeps_what_it_did(scene):
     await scene.org.load("Contact", people(*(f"9{number:07}" for number in range(3000))))
     scene.kill_at = "writing"

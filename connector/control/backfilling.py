@@ -200,9 +200,10 @@ class Backfilling:
         for number in count(1):
             try:
                 return await self._client.run(ask())
-            except PeerUnavailable:
+            except PeerUnavailable as error:
                 if number == TRIES:
                     raise
+                self._tell(f"waiting {_pause(number):.0f} s, then try {number + 1} of {TRIES}: {error}")
                 await self._sleep(_pause(number))
         raise AssertionError  # the loop has no other end.
 

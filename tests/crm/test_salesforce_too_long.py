@@ -2,17 +2,20 @@
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from connector.crm.salesforce.encode import Api
 from connector.crm.salesforce.feed import SalesforceFeed
 from connector.crm.salesforce.lookups import LookUp, Wanted
 from connector.crm.salesforce.sink import SalesforceSink
 from connector.model.exchange import HttpReply
-from connector.model.operation import RecordWrite
+from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
+from connector.model.phone import Phone
 from connector.model.roles import Page, Task
 
 API = Api(version="62.0", client="tests")
+DONOR = "+4790000001"
 STATUSES = (413, 414, 431)
 IDS = [f"0035f00000{place:05d}AAA" for place in range(8)]
 
@@ -71,14 +74,33 @@ def test_a_look_up_that_is_too_long_is_divided_to_single_keys_and_ends(status):
     wanted = [Wanted(index=place, write=write(f"k{place}")) for place in range(4)]
     _, sent = drive(look_up.run(wanted), lambda call: refused(status))
     assert len(sent) == 10
-    assert {one.reason for one in look_up.failed.values()} == {Reason.TOO_LONG}
-    assert look_up.stopped is None
+    # A question for one key is short: no record is to blame, and a person is called.
+    assert (look_up.failed, look_up.stopped.reason) == ({}, Reason.SINK_REFUSES)
+    assert "proxy" in look_up.stopped.cure
+
+
+def test_people_are_looked_for_in_shorter_questions():
+    match = Match(phone=Phone(DONOR), fields=("MobilePhone",), none=IfNone.CREATE, many=IfMany.PARK)
+    writes = [replace(write(f"k{place}"), match=match) for place in range(4)]
+    outcomes, _ = drive(SalesforceSink("crm", api=API).write([Task(one) for one in writes]), lambda call: refused(414))
+    assert {type(one) for one in outcomes} == {Retry}
+    assert {one.reason for one in outcomes} == {Reason.SINK_REFUSES}
 
 
 @pytest.mark.parametrize("status", STATUSES)
 async def test_the_one_record_that_is_too_long_is_refused_and_the_others_are_written(org, status):
     await org.fault("refuse", status=status, message="too long", only="writes", records=["k7"])
-    outcomes = await org.run(SalesforceSink("crm", api=API).write([Task(write(f"k{place}x")) for place in range(20)]))
+    writes = [write(f"k{place}x") for place in range(20)]
+    writes[7] = replace(writes[7], set={"LastName": "Ås", "Description": "x" * 20_000})
+    outcomes = await org.run(SalesforceSink("crm", api=API).write([Task(one) for one in writes]))
     assert isinstance(outcomes[7], Rejected)
     assert (outcomes[7].reason, f"HTTP {status}" in outcomes[7].detail) == (Reason.TOO_LONG, True)
     assert all(isinstance(one, Delivered) for place, one in enumerate(outcomes) if place != 7)
+
+
+async def test_short_records_are_never_to_blame(org):
+    await org.fault("refuse", status=413, message="too long", only="writes")
+    outcomes = await org.run(SalesforceSink("crm", api=API).write([Task(write(f"k{place}")) for place in range(300)]))
+    assert {(type(one), one.reason) for one in outcomes} == {(Retry, Reason.SINK_REFUSES)}
+    assert "proxy" in outcomes[0].cure
+    assert await org.records("Contact") == []

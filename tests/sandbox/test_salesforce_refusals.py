@@ -147,6 +147,20 @@ async def test_a_converted_lead_goes_on_as_a_contact_and_is_read_only():
         assert (await org.control("POST", "convert", {"lead": lead}))[0] == 400
 
 
+async def test_what_is_deleted_for_good_is_not_even_in_the_recycle_bin():
+    async with signed_in() as org:
+        first, second, third = await org.load("Contact", {"LastName": "A"}, {"LastName": "B"}, {"LastName": "C"})
+        await org.control("POST", "delete", {"object": "Contact", "ids": [first]})
+        assert await org.control("POST", "erase", {"object": "Contact", "ids": [first, second]}) == (
+            200,
+            {"ids": [first, second]},
+        )
+        _, body = await org.soql("SELECT Id FROM Contact", "queryAll")
+        assert [row["Id"] for row in body["records"]] == [third]
+        assert (await org.control("POST", "undelete", {"object": "Contact", "ids": [first]}))[0] == 400
+        assert (await org.control("POST", "erase", {"object": "Contact", "ids": [first]}))[0] == 400
+
+
 async def test_all_addresses_in_answers_are_the_sandboxs_own_and_a_token_can_be_ended():
     async with signed_in() as org:
         _, resources = await org.call("GET", "/")

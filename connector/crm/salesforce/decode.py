@@ -38,6 +38,9 @@ HIDDEN = (
     "give the integration user the right to read the fields that `feed:` names (or create them), or take them out of `feed:` and "
     "run `connector reload`"
 )
+SHORT_ALREADY = (
+    "even a short request is refused as too long: look at the proxy or firewall between this server and Salesforce"
+)
 TOO_WIDE = (
     "the question for the feed is longer than Salesforce takes: name fewer fields in `feed:` and run `connector reload`"
 )
@@ -229,9 +232,16 @@ def read_failure(failure: Failed) -> Retry:
     What is refused for good, such as a column that is missing, can be mended in the org: it too is asked again.
     """
     outcome = failure.outcome
+    if failure.too_long:
+        return too_long_at_all(failure)
     if isinstance(outcome, Retry):
         return replace(outcome, in_doubt=False)
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=outcome.detail, code=outcome.code)
+
+
+def too_long_at_all(failure: Failed) -> Retry:
+    """A short request that is refused as too long: no record is to blame for that."""
+    return Retry(reason=Reason.SINK_REFUSES, detail=failure.outcome.detail, code=failure.code, cure=SHORT_ALREADY)
 
 
 def feed_failure(failure: Failed) -> Retry:

@@ -94,7 +94,7 @@ class LookUp:
                         again += _batches(self._take(query, part))
                 elif parts.spoiled and len(batch) > 1:
                     again += [[query] for query in batch]
-                elif parts.spoiled:
+                elif parts.spoiled and not (parts.too_long and len(batch[0].wanted) == 1):
                     again += _batches(self._take(batch[0], parts))
                 else:
                     self.stopped = decode.read_failure(parts)

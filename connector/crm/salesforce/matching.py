@@ -192,9 +192,9 @@ class Matching:
             if self._too_large(body) and len(sought) > (1 if body.too_long else FEWEST_PEOPLE):
                 self.people = max(1 if body.too_long else FEWEST_PEOPLE, len(sought) // 2)
                 return self._halves(sought)
-            if isinstance(body.outcome, Retry):
+            if isinstance(body.outcome, Retry) or body.too_long:
                 self.stopped = decode.read_failure(body)
-            self._fail(sought, body.outcome)
+            self._fail(sought, self.stopped or body.outcome)
             return []
         if body.get("done") is False:
             if len(sought) > 1:

@@ -22,6 +22,8 @@ from connector.crm.salesforce.trigger_limits import TransactionSizes
 from connector.model.exchange import Exchange, HttpCall, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
+SHORT = 16_384  # bytes of a record: whatever takes requests at all takes as much
+
 
 class Composite(StrEnum):
     """What is known of upserts by external ID inside a composite: Salesforce's documents do not promise them."""
@@ -230,7 +232,10 @@ class Sending:
             middle = len(parcels) // 2
             return [parcels[:middle], parcels[middle:]]
         if len(parcels[0].items) == 1:
-            self._settle(parcels[0].items[0], failed.outcome)
+            if failed.too_long and len(parcels[0].items[0].body) < SHORT:
+                self._stop(parcels, decode.too_long_at_all(failed))
+            else:
+                self._settle(parcels[0].items[0], failed.outcome)
             return []
         return ship(split(parcels[0], max(self._room, 2)), self._room)
 

@@ -79,6 +79,7 @@ class Control:
             web.post("/_sandbox/duplicate_rules", self.add_duplicate_rule),
             web.post("/_sandbox/delete", self.delete),
             web.post("/_sandbox/undelete", self.undelete),
+            web.post("/_sandbox/erase", self.erase),
             web.get("/_sandbox/history", self.history),
             web.get("/_sandbox/outbound", self.list_outbound),
             web.post("/_sandbox/outbound", self.add_outbound),
@@ -265,6 +266,12 @@ class Control:
             back = self._recycling.undelete(known, ids, self._author("person"))
         self._outbound.changed(known, back)
         return _json({"ids": back})
+
+    async def erase(self, request: web.Request) -> web.Response:
+        """Delete the records `ids` for good, be they in the recycle bin or not."""
+        known, ids = await self._named(request)
+        with self._database.transaction():
+            return _json({"ids": self._recycling.erase(known, ids)})
 
     async def _named(self, request: web.Request) -> tuple[SObject, list[str]]:
         body = await _document(request)

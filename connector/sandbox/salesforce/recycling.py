@@ -9,6 +9,7 @@ from typing import Any
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.fields import Kind, SObject
+from connector.sandbox.salesforce.identifiers import canonical
 from connector.sandbox.salesforce.writing import Outcome, Writer
 
 
@@ -30,6 +31,17 @@ class Recycling:
     def undelete(self, known: SObject, ids: Sequence[str], author: Author) -> list[str]:
         """Bring records back as they were; a merged one is a record of its own again, but what pointed to it stays where it is."""
         return [_done(outcome) for outcome in self._writer.undelete(known, ids, author)]
+
+    def erase(self, known: SObject, ids: Sequence[str]) -> list[str]:
+        """Delete records for good, as emptying the recycle bin or a hard deletion does: not even queryAll shows them."""
+        wanted = [canonical(one) for one in ids]
+        marks = ", ".join("?" * len(wanted))
+        sql = f'SELECT "Id" FROM "{known.name}" WHERE "Id" IN ({marks})'  # noqa: S608 - names are ours
+        gone = [row[0] for row in self._database.connection.execute(sql, wanted)]
+        if len(gone) < len(set(wanted)):
+            raise RecyclingError(f"{known.name} does not have all of these records")
+        self._database.connection.execute(f'DELETE FROM "{known.name}" WHERE "Id" IN ({marks})', wanted)  # noqa: S608 - the same
+        return gone
 
     def merge(
         self, known: SObject, winner: str, losers: Sequence[str], fields: dict[str, Any], author: Author
