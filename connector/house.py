@@ -79,6 +79,7 @@ class House:
         self.watches: dict[str, Watch] = {}  # the feeds that are followed
         self.alarms = OpenAlarms()
         self.workers: dict[str, Worker] = {}  # by loop
+        self.stops_due = False  # the mappings were read again, and what was stopped could not be let try yet
         self.nobodys: dict[
             str, float
         ] = {}  # names of claims that nobody works on, and when that was first seen, monotonic
@@ -223,6 +224,7 @@ class House:
             self.tell(Reloaded(accepted=False, version=self.road.rules.version, problems=len(found.problems)))
             raise
         self.road.rules = rules
+        self.stops_due = True
         await self.follow(rules)
         await self.try_stopped()
         self.tell(Reloaded(accepted=True, version=rules.version))
@@ -247,6 +249,7 @@ class House:
         """Try the mappings that are stopped."""
         for fact in await try_stopped(self.store, self.road.rules, now=self.clock.now()):
             self.tell(fact)
+        self.stops_due = False
         for crm in self.crms:
             self.wake(crm)
 
@@ -305,6 +308,8 @@ class House:
             self.alarms.clear(STORE, self.tell)
         else:
             self.tell_outage(outage)
+        if self.stops_due and outage is None:
+            await self.try_stopped()
         self._look_at_claims()
         for name, loop in self.loops.items():
             holder = f"{name} fails"

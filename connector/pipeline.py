@@ -150,6 +150,17 @@ class Road:
         A first look (a new feed, a lost cursor) only records the shadow; where further fields are watched, it does so for these.
         Between two rounds, records that the CRM has pointed at are looked at by themselves.
         """
+        try:
+            return await self._follow(watch)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # What is known of the round is planned; what the CRM has pointed at is seen by the next round anyway.
+            self.end_round(watch)
+            await self._store.pointers.drop(self._store.pointers.waiting(watch.feed.crm, watch.feed.object, LOOK))
+            raise
+
+    async def _follow(self, watch: Watch) -> int:
         if self._around.monotonic() < watch.patience.until:
             return 0
         feed, pointers = watch.feed, self._store.pointers
@@ -226,15 +237,7 @@ class Road:
         return page
 
     async def _keep_page(self, asking: Asked, page: Page, *, last: bool) -> None:
-        try:
-            kept = await keep_page(self._store, asking, page, now=self._around.now())
-        except StoreUnavailable:
-            raise
-        except Exception:
-            # What is known of the round is planned, and a record that cannot be judged holds up nothing else.
-            self.end_round(asking.watch)
-            await self._store.pointers.drop(asking.pointers)
-            raise
+        kept = await keep_page(self._store, asking, page, now=self._around.now())
         name, rows = asking.watch.feed.name, len(page.rows)
         self._tell(Followed(feed=name, rows=rows, changes=kept.events, last=last, baseline=asking.cursor.baseline))
         for alarm in flags_rewritten(asking.watch, kept):

@@ -71,6 +71,8 @@ class Curious:
         if word == "bug":
             raise RuntimeError(word)
         known = replace(event, text=word if word != "surrogate" else "\ud800")
+        if word == "another":
+            known = replace(known, key="z")
         return NotYet(event=known) if word == "later" else Answered(event=replace(known, final=True))
 
 
@@ -257,9 +259,11 @@ async def test_one_that_cannot_be_answered_holds_up_no_other(scene):
     assert sorted(await scene.planned()) == ["a", "b"]
 
 
-async def test_an_answer_that_cannot_be_stored_is_not_taken_and_ends_at_the_deadline(scene):
-    await scene.question("a", "surrogate")
+@pytest.mark.parametrize("word", ["surrogate", "another"])
+async def test_an_answer_that_cannot_be_stored_is_not_taken_and_ends_at_the_deadline(scene, word):
+    await scene.question("a", word)
     await scene.ask()
+    assert await scene.road.ask(scene.asking) == 0, "it is not asked for again at once"
     assert scene.outcomes() == [("a", "not_yet", "bug")]
     await scene.ask(days=1)
     assert await scene.planned() == ["a"]

@@ -12,8 +12,9 @@ from flow.crowd import number, report
 from flow.faulty_disk import Disk, connection_on
 from flow.world import a_world
 
-from connector.model.errors import StoreUnavailable
-from connector.model.facts import Alarm, Cleared, Lived, LoopFailed
+from connector.daemon import _reload_on_wish
+from connector.model.facts import Alarm, Cleared, Lived, LoopFailed, Reloaded
+from connector.service import Notifier, Wishes
 from connector.store.store import Store
 
 BUSY = timedelta(milliseconds=20)  # stands for the five seconds that the writer waits for a lock
@@ -195,14 +196,20 @@ async def test_changes_of_a_round_that_a_reload_ends_do_not_wait_for_its_end_for
     assert house.road.open_polls == set()
 
 
-async def test_a_reload_while_nothing_can_be_stored_does_not_end_the_daemon(world, disk):
+async def test_a_reload_while_nothing_can_be_stored_does_not_end_the_daemon_and_is_made_up_for(world, disk):
+    house, wishes = world.house, Wishes()
+    reloading = asyncio.create_task(_reload_on_wish(house, wishes, Notifier(None)))
     disk.fail("full", after=0, times=10**6)
-    with pytest.raises(StoreUnavailable):
-        await world.house.reload()
+    wishes.reload.set()
+    await world.until(lambda: house.store.writer.outage is not None)
+    assert house.stops_due
     disk.refusals = 0
-    await world.house.reload()
-    assert await world.callback("dlr", report(1, 1)) == 200
-    await world.settled()
+    await well_again(world)
+    await world.until(lambda: not house.stops_due)
+    wishes.reload.set()
+    await world.until(lambda: world.told(Reloaded))
+    assert not reloading.done()
+    reloading.cancel()
 
 
 async def test_two_hundred_refusals_anywhere_lose_nothing_double_nothing_and_block_nobody(world, disk):
