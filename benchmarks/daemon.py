@@ -1,6 +1,6 @@
 """The daemon in a process of its own, as connector.daemon.serve() runs it, but for the loops that are held back.
 
-`python benchmarks/daemon.py CONFIG [plan|salesforce|strex …]`
+`python benchmarks/daemon.py CONFIG [plan|salesforce|strex …] [checkpoint=PAGES] [autocheckpoint=PAGES]`
 """
 
 import asyncio
@@ -16,6 +16,8 @@ from connector.observe.logs import Log
 from connector.observe.metrics import Metrics
 from connector.observe.telling import fan_out
 from connector.service import search_cycles_seldom
+from connector.store import writer
+from connector.store.database import PRAGMAS
 
 
 async def serve(config: Path, held: list[str]) -> None:
@@ -35,4 +37,7 @@ async def serve(config: Path, held: list[str]) -> None:
             profile.dump_stats(os.environ["BENCH_PROFILE"])
 
 
-asyncio.run(serve(Path(sys.argv[1]), sys.argv[2:]))
+numbers = {name: int(value) for name, is_number, value in (word.partition("=") for word in sys.argv[2:]) if is_number}
+writer.CHECKPOINT = numbers.get("checkpoint", writer.CHECKPOINT)
+PRAGMAS["wal_autocheckpoint"] = numbers.get("autocheckpoint", PRAGMAS["wal_autocheckpoint"])
+asyncio.run(serve(Path(sys.argv[1]), [word for word in sys.argv[2:] if "=" not in word]))

@@ -28,6 +28,7 @@ GROUP = 512  # works a commit: bounds what one of them waits for, far above what
 # Seconds that a disk may fail: then the process ends. A new one opens the files anew, and looks through them first.
 LONGEST_IO_ERROR = 30.0
 
+CHECKPOINT = 1000  # pages that are moved at once: bounds what callbacks wait for it
 BACK = ("ROLLBACK TO piece", "RELEASE piece")
 AFRESH = ("ROLLBACK", "BEGIN IMMEDIATE")
 
@@ -44,6 +45,33 @@ class _Job:
     tries: bool = False  # only to see whether anything can be written, while nothing can
     result: Any = None
     error: BaseException | None = None
+
+
+class Checkpoints:
+    """When the next one is due. How many pages are in the log only a checkpoint tells, so the works between two are counted."""
+
+    def __init__(self) -> None:
+        self._works = 0  # since the last one
+        self._each = 4.0  # pages a work, as of late; a callback writes about so many
+        self._moved = 0  # pages of the present log that are in the database already
+
+    def due(self, works: int) -> bool:
+        """Count these works, and answer whether enough pages are in the log."""
+        self._works += works
+        return self._works * self._each >= CHECKPOINT
+
+    def put_off(self) -> None:
+        """Wait for as many works again."""
+        self._works = 0
+
+    def done(self, frames: int, moved: int) -> None:
+        """Learn from a checkpoint: of the `frames` pages in the log so many are in the database now."""
+        new = moved - self._moved
+        if new > 0:
+            self._each = new / self._works
+        # Once all of it is moved, the log begins anew.
+        self._moved = 0 if moved == frames else moved
+        self._works = 0
 
 
 class Writer:
@@ -74,6 +102,7 @@ class Writer:
         self.broken: str | None = None
         self.outage: Outage | None = None  # why writes fail now
         self._failed_at: float | None = None  # when the disk began to fail, monotonic seconds
+        self._checkpoints = Checkpoints()
         self._thread = Thread(target=self._work, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -149,6 +178,7 @@ class Writer:
                 group[0].future.get_loop().call_soon_threadsafe(
                     self._answer, group, before != (self.broken, self.outage)
                 )
+            self._checkpoint(len(works))
 
     def _answer(self, group: list[_Job], changed: bool) -> None:  # noqa: FBT001 - call_soon_threadsafe takes no keywords.
         """Runs in the loop."""
@@ -163,6 +193,22 @@ class Writer:
         if self._files is not None and not self.broken and (lost := self._files.lost()):
             self.broken = f"{lost} while the connector ran: what is written now would be lost, so that it ends and is started anew"
             _fail(works, self.broken)
+
+    def _checkpoint(self, works: int) -> None:
+        """Move pages from the write-ahead log into the database, where enough are there: when all are answered, nobody waits for it.
+
+        No second connection may do it: before SQLite 3.51.3 one that checkpoints while another writes can damage the file
+        (sqlite.org/wal.html, "The WAL-Reset Bug").
+        """
+        if self.broken or self.outage or not self._checkpoints.due(works):
+            return
+        try:
+            _, frames, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:
+            # What is wrong is met and told by a commit; `wal_autocheckpoint` bounds the log where none succeeds here.
+            self._checkpoints.put_off()
+        else:
+            self._checkpoints.done(frames, moved)
 
     def _next_group(self) -> list[_Job]:
         """Wait for a job and take all that wait behind it; nothing is waited for to fill a group. Empty at the end."""
