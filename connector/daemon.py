@@ -16,6 +16,7 @@ from connector.adapters import Loaded, build_crms, build_providers, load_config,
 from connector.control import Control
 from connector.control.drift import Drift
 from connector.control.needs import needs
+from connector.control.nightly_backup import NightlyBackup, kept_backups
 from connector.crm.crm import Crm
 from connector.delivery.peers import Asking
 from connector.delivery.transport import Transport
@@ -115,32 +116,21 @@ async def open_house(
         deadlines = Deadlines(
             store, deadline=settings.consent.deadline, tell=tell, now=clock.now, check_feeds=house.check_feeds
         )
-        drift = Drift(loaded, house.crms, house.clients, rules=lambda: road.rules, tell=tell)
-        calendar = Calendar(
-            [
-                Job(name="retention", hour=3, minute=17, work=house.sweep),
-                Job(name="drift", hour=4, minute=41, work=drift.look),
-                Job(
-                    name="reconcile",
-                    hour=settings.reconcile.hour,
-                    minute=settings.reconcile.minute,
-                    work=house.reconciler.for_calendar,
-                ),
-            ],
-            timezone=settings.timezone,
-            monotonic=clock.monotonic,
-            tell=tell,
-        )
-        calendar.start()
-        stack.callback(calendar.stop)
         house.begin("writer", house.probe, idle=PROBE)
         house.begin("calls", house.keep_counts, idle=NOTE_CALLS)
         house.begin("deadlines", deadlines.check, idle=WATCH_OVER)
-        house.begin(DRIFT_LOOP, drift.follow, idle=timedelta(hours=1))
-        house.begin("calendar", calendar.catch_up, idle=timedelta(hours=1))
+        _begin_calendar(house, stack, Drift(loaded, house.crms, house.clients, rules=lambda: road.rules, tell=tell))
 
         metrics.read(
-            gauges(store, house.outlets, house.budgets.values(), house.watches, now=clock.now), together=store.snapshot
+            gauges(
+                store,
+                house.outlets,
+                house.budgets.values(),
+                house.watches,
+                now=clock.now,
+                backups=lambda: kept_backups(loaded),
+            ),
+            together=store.snapshot,
         )
         control = Control(
             store,
@@ -195,6 +185,31 @@ async def open_house(
         tell(Lived(message="listening", details={"hooks": house.url, "admin": house.admin_url}))
         yield house
         tell(Lived(message="stopping"))
+
+
+def _begin_calendar(house: House, stack: AsyncExitStack, drift: Drift) -> None:
+    """Begin what belongs to a time of day, and what looks whether it was done."""
+    settings, clock = house.loaded.settings, house.clock
+    backup = NightlyBackup(house.loaded, tell=house.tell, now=clock.now, alarms=house.alarms)
+    hour, minute = map(int, settings.store.backup.at.split(":"))
+    jobs = [
+        Job(name="backup", hour=hour, minute=minute, work=backup.make),
+        Job(name="retention", hour=3, minute=17, work=house.sweep),
+        Job(name="drift", hour=4, minute=41, work=drift.look),
+        Job(
+            name="reconcile",
+            hour=settings.reconcile.hour,
+            minute=settings.reconcile.minute,
+            work=house.reconciler.for_calendar,
+        ),
+    ]
+    calendar = Calendar(jobs, timezone=settings.timezone, monotonic=clock.monotonic, tell=house.tell)
+    calendar.start()
+    stack.callback(backup.stop)
+    stack.callback(calendar.stop)
+    house.begin(DRIFT_LOOP, drift.follow, idle=timedelta(hours=1))
+    house.begin("backup", backup.look, idle=timedelta(hours=1))
+    house.begin("calendar", calendar.catch_up, idle=timedelta(hours=1))
 
 
 async def serve(loaded: Loaded) -> None:

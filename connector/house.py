@@ -31,7 +31,8 @@ from connector.store.outage import Outage, nearly_full
 from connector.store.store import Made, Store
 
 # A step that takes longer hangs. A batch to a slow CRM may rightly take minutes.
-STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2)}
+LONG = timedelta(hours=6)  # a backup of a large database on a slow disk
+STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2), "backup": LONG, "calendar": LONG}
 STUCK_ELSE = timedelta(minutes=15)
 IDLE = timedelta(seconds=1)  # a loop that is not woken looks for itself: a retry may have come due
 FAILING = timedelta(minutes=5)  # a person is called for a loop that has met a bug at each step for so long

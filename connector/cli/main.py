@@ -22,6 +22,8 @@ COMMANDS = {
     "consents": ("consents", "See what is known of a person's consent; send old opt-outs."),
     "reconcile": ("reconcile", "Compare all records of the CRM with what is known of them."),
     "replay": ("replay", "Let an event be planned once more."),
+    "backup": ("backup", "Copy the database to a file, and check the copy."),
+    "restore": ("restore", "Put a backup in the place of the database."),
     "reload": ("reload", "Let the running daemon read the mappings again."),
     "keywords": ("keywords", "See, reserve and switch keywords at the provider."),
     "salesforce": ("salesforce", "Set up the Salesforce org, and fill its external IDs."),

@@ -72,6 +72,7 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
     _show_cares(paper, document)
     if document["events_with_notes"]:
         paper.line(f"{document['events_with_notes']} events went out without a field: see `connector notes list`")
+    paper.line(f"last backup: {_backup(document['backup'])}")
     mapping = document["mapping"]
     problems = f"{mapping['problems']} problems: see `connector check`"
     paper.line(f"mappings: {problems if mapping['version'] is None else mapping['version']}")
@@ -117,6 +118,12 @@ def _show_cares(paper: Paper, document: dict[str, Any]) -> None:
                 for one in document["late_opt_outs"]
             ],
         )
+
+
+def _backup(backup: dict[str, Any]) -> str:
+    if backup["file"]:
+        return f"{ago(backup['seconds'])} ago, {backup['file']} in {backup['directory']} ({backup['kept']} are kept)"
+    return "none yet" if backup["enabled"] else "none, and the nightly one is switched off"
 
 
 def _show_cures(paper: Paper, troubles: list[tuple[str, dict[str, Any] | None]]) -> None:

@@ -93,6 +93,22 @@ class Retention(Strict):
     """Events that are delivered, ignored or matched by no rule. At least 4d: a provider's repeats come for 72 hours."""
 
 
+TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["02:43"])]
+
+
+class Backup(Strict):
+    """The nightly copy of the database."""
+
+    enabled: bool = True
+    """Whether one is made. Without it a lost disk takes with it what the CRM has not got yet, and the proof of consent."""
+    at: TimeOfDay = "03:15"
+    """The time of day in `timezone`, such as 03:15."""
+    keep: Annotated[int, Field(ge=1, le=366)] = 7
+    """How many are kept; an older one is deleted when a newer one is made and checked."""
+    directory: str = "backups"
+    """Where they are kept; relative to the directory of the database. Better on another disk."""
+
+
 class Store(Strict):
     """Where events are kept until the CRM has them."""
 
@@ -100,6 +116,8 @@ class Store(Strict):
     """The database file; relative to the config file."""
     retention: Retention = Retention()
     """How long what is done with is kept."""
+    backup: Backup = Backup()
+    """The nightly copy of the database."""
     ballast: Size = 64 * MIB
     """Disk space that is held back, so that a full disk can be left in order."""
     free_space_floor: Size = 256 * MIB
@@ -192,9 +210,6 @@ class ConsentSettings(Strict):
     def people_per_poll(self) -> int:
         """The number, by whichever name it was given."""
         return self.max_commands_per_poll or self.max_people_per_poll
-
-
-TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["02:43"])]
 
 
 class ReconcileSettings(Strict):

@@ -8,6 +8,7 @@ import orjson
 
 from connector.control.causes import stopped
 from connector.control.house import House, known
+from connector.control.nightly_backup import backup_directory, kept_backups
 from connector.control.shown import Shown, when
 from connector.delivery.peers import Outlet, Patience
 from connector.delivery.quota import Standing
@@ -48,6 +49,7 @@ def _now(house: House, now: datetime) -> dict[str, Any]:
         "mapping": {"version": version, "problems": problems},
         "store": str(store.path),
         "faults": list(house.faults()),
+        "backup": _backup(house, now),
     }
 
 
@@ -168,6 +170,20 @@ def cursor_shown(text: str | None) -> dict[str, Any]:
     except (ValueError, AttributeError):
         return {"begun": False, "first_look_over": False, "position": None}
     return {"begun": True, "first_look_over": over, "position": position}
+
+
+def _backup(house: House, now: datetime) -> dict[str, Any]:
+    backups = kept_backups(house.loaded)
+    last = backups[0] if backups else None
+    return {
+        "enabled": house.loaded.settings.store.backup.enabled,
+        "directory": str(backup_directory(house.loaded)),
+        "kept": len(backups),
+        "file": last.path.name if last else None,
+        "bytes": last.size if last else None,
+        "taken_at": when(last.taken_at) if last else None,
+        "seconds": _age(last.taken_at, now) if last else None,
+    }
 
 
 def _mapping(house: House) -> tuple[str | None, int]:

@@ -1,6 +1,6 @@
 """What the metrics read from the store when they are asked for."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from connector.delivery.budget import Budget
@@ -8,6 +8,7 @@ from connector.delivery.peers import Outlet, Watch
 from connector.delivery.quota import Standing
 from connector.observe.metrics import Reading, Values
 from connector.steps.reconciling import last_run
+from connector.store.backups import Backup
 from connector.store.store import Store
 
 
@@ -52,8 +53,9 @@ def gauges(
     watches: Mapping[str, Watch] | None = None,
     *,
     now: Callable[[], datetime],
+    backups: Callable[[], Sequence[Backup]] = tuple,
 ) -> list[Reading]:
-    """The books of the inbox and the outboxes, how old the oldest of what waits is, and the budgets of API calls."""
+    """The books of the inbox and the outboxes, how old the oldest of what waits is, the budgets of API calls, and the backups."""
     names = tuple(outlets)
 
     def age(since: datetime | None) -> float:
@@ -127,4 +129,14 @@ def gauges(
             read=reconciled,
         ),
         *_of_calls(tuple(budgets)),
+        Reading(
+            name="connector_last_backup_age_seconds",
+            help="Age of the newest nightly backup; no series where there is none",
+            read=lambda: {(): age(kept[0].taken_at)} if (kept := backups()) else {},
+        ),
+        Reading(
+            name="connector_last_backup_bytes",
+            help="Its size; no series where there is none",
+            read=lambda: {(): float(kept[0].size)} if (kept := backups()) else {},
+        ),
     ]

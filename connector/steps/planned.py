@@ -6,7 +6,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from connector.consent.guard import carries_opt_out
+from connector.consent.guard import carries_opt_out, without_consent
 from connector.consent.merges import MERGED
 from connector.consent.whose_number import DELETED
 from connector.mapping.compile import Ruleset
@@ -16,12 +16,13 @@ from connector.model.errors import StoreUnavailable
 from connector.model.event import Event, Verdict
 from connector.model.facts import Alarm
 from connector.model.lifecycle import EventState
-from connector.model.operation import ID_FIELD, ServiceCommand
+from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Plan, Unmade
 from connector.planning import lane_of, people_of, plan_in_order, takes_back, units_of
 from connector.store.inbox import StoredEvent
+from connector.store.restore import is_unrepeatable
 from connector.store.store import Store
 from connector.store.units import NewUnit, Planned, SideAnswer
 
@@ -109,13 +110,15 @@ class Planner:
         unmade: dict[str, Unmade] = {}
         for one in sorted(done.unmade, key=lambda one: not one.owes):
             unmade.setdefault(one.sink, one)
+        may_be_done = self._may_be_done(event_id, event)
         units = tuple(
             NewUnit(
                 sink=sink,
                 lane=lane_of(event),
-                operations=operations,
+                operations=_without_clearing(operations) if may_be_done else operations,
                 urgent=done.overtakes and any(carries_opt_out(one, Verdict.OPT_OUT) for one in operations),
-                parked=parked and any(isinstance(one, ServiceCommand) for one in operations),
+                parked=(parked and any(isinstance(one, ServiceCommand) for one in operations))
+                or (may_be_done and any(is_unrepeatable(one) for one in operations)),
                 unmade=unmade.get(sink),
             )
             for sink, operations in (dict.fromkeys(unmade, ()) | units_of(done.operations)).items()
@@ -133,6 +136,15 @@ class Planner:
             answers=(*self._said_so_itself(event, done), *_refused(units, done)),
             left_out=done.left_out,
         )
+
+    def _may_be_done(self, event_id: int, event: Event) -> bool:
+        """Whether the event may have been dealt with before a restore of the database: it came, or was made in the CRM, before."""
+        restored = self._store.restored
+        if restored is None:
+            return False
+        if event_id <= restored.last_event_id:
+            return True
+        return event.shape == CHANGE and event.occurred_at is not None and event.occurred_at <= restored.restored_at
 
     @staticmethod
     def _said_so_itself(event: Event, done: Plan) -> tuple[SideAnswer, ...]:
@@ -157,6 +169,13 @@ async def commit(planned: Sequence[Planned], store: Store, *, now: datetime) -> 
             return
         bug = Planned(event_id=planned[0].event_id, state=EventState.DEAD, reason=Reason.BUG)
         await store.plans.commit([bug], now=now)
+
+
+def _without_clearing(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
+    """The operations without what would clear a flag: the donor may have sent STOP since."""
+    return tuple(
+        without_consent(one) if isinstance(one, RecordWrite) and one.clears_flag else one for one in operations
+    )
 
 
 def made_clear(event: Event, store: Store) -> Event:

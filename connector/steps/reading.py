@@ -9,11 +9,13 @@ from uuid import uuid4
 import orjson
 from msgspec import structs
 
-from connector.consent.changes import Reading, read_rows
+from connector.consent.changes import Reading, is_out, read_rows
 from connector.consent.merges import merges_of, review_event, taken_over
 from connector.consent.whose_number import change_events, deletion_events, numbers_in_keys
 from connector.delivery.peers import Watch
+from connector.model.consent import CLOCK_TOLERANCE
 from connector.model.event import Event, Verdict
+from connector.model.last_write import LastWrite
 from connector.model.phone import Phone
 from connector.model.record_number import NO_NUMBER, NumberReader, RecordNumber
 from connector.model.roles import ConsentFields, Feed, Page, Row, Shadow
@@ -23,6 +25,7 @@ from connector.store.inbox import Entry
 from connector.store.moments import micros
 from connector.store.pointers import Pointer
 from connector.store.records import Gone, ShadowWrite
+from connector.store.restore import Restored
 from connector.store.store import Store
 
 
@@ -139,7 +142,7 @@ async def keep_page(store: Store, asked: Asked, page: Page, *, now: datetime) ->
 
     def judge(seen: Seen) -> FollowStep:
         nonlocal rewritten, entries
-        step, rewritten = read_page(asked, page, seen, now=now)
+        step, rewritten = read_page(asked, page, seen, now=now, restored=store.restored)
         entries = step.entries
         return step
 
@@ -156,7 +159,9 @@ async def keep_page(store: Store, asked: Asked, page: Page, *, now: datetime) ->
     return PageKept(entries=tuple(new), rewritten=rewritten)
 
 
-def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> tuple[FollowStep, Rewritten]:
+def read_page(
+    asked: Asked, page: Page, seen: Seen, *, now: datetime, restored: Restored | None = None
+) -> tuple[FollowStep, Rewritten]:
     """Hold each row against its shadow. Runs inside the transaction that keeps the result."""
     cursor = asked.cursor
     feed, consent = asked.watch.feed, asked.watch.consent
@@ -169,6 +174,9 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> tuple[F
     merges = merges_of(gone, living, known)
     lost = [(merge, party) for merge in merges if consent and (party := merge.lost_by(consent))]
     found = _Found(asked, seen, now)
+    last_writes = {record_id: one.last_write for record_id, one in seen.records.items() if one.last_write}
+    forgotten = _forgotten_writes(rows, seen, restored) if restored else ()
+    last_writes |= {row.record_id: _all_but_flag(feed, consent) for row in forgotten}
     for one in read_rows(
         living + deleted,
         feed=feed,
@@ -177,8 +185,9 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> tuple[F
         under_way=seen.in_doubt,
         numbers=asked.numbers,
         no_news=taken_over(merges, consent, found.number),
-        in_review={merge.survivor_id for merge, _ in lost},
-        last_writes={record_id: one.last_write for record_id, one in seen.records.items() if one.last_write},
+        in_review={merge.survivor_id for merge, _ in lost}
+        | {row.record_id for row in forgotten if consent and not is_out(row.fields, consent)},
+        last_writes=last_writes,
         compared=asked.compared,
     ):
         if one.row.deleted:
@@ -210,6 +219,25 @@ def read_page(asked: Asked, page: Page, seen: Seen, *, now: datetime) -> tuple[F
         deleted=_e164(phone for row in deleted for phone in found.had(row)),
     )
     return step, found.rewritten
+
+
+def _forgotten_writes(rows: Iterable[Row], seen: Seen, restored: Restored) -> list[Row]:
+    """Rows that we wrote last, between the backup from which the database was restored and the restore: nothing is known of that.
+
+    They are no person's changes. An opt-out among them counts all the same: the donor's STOP may be what the backup has not.
+    """
+    first, last = restored.taken_at - CLOCK_TOLERANCE, restored.restored_at + CLOCK_TOLERANCE
+    return [
+        row
+        for row in rows
+        if row.by_us
+        and first <= row.stamp <= last
+        and not ((known := seen.records.get(row.record_id)) and known.seen_at > micros(restored.restored_at))
+    ]
+
+
+def _all_but_flag(feed: Feed, consent: ConsentFields | None) -> LastWrite:
+    return LastWrite(fields=tuple(name for name in feed.fields if not consent or name != consent.flag))
 
 
 class _Found:

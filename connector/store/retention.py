@@ -1,14 +1,11 @@
-"""Retention: what is settled long ago goes, in small steps; and backups. Never the ledger, a dead letter or anything open."""
+"""Retention: what is settled long ago goes, in small steps. Never the ledger, a dead letter or anything open."""
 
-import asyncio
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 from connector.model.lifecycle import EventState
-from connector.store.database import open_reader
 from connector.store.moments import micros
 from connector.store.statements import as_list
 from connector.store.writer import Writer
@@ -39,8 +36,7 @@ class Swept:
 class Retention:
     """The room's face."""
 
-    def __init__(self, path: Path, writer: Writer, reader: sqlite3.Connection) -> None:
-        self._path = path
+    def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
         self._reader = reader
 
@@ -68,25 +64,6 @@ class Retention:
             lambda connection: connection.execute("DELETE FROM shadows WHERE gone_at < ?", (gone_before,))
         )
         return Swept(events, bodies, nonces)
-
-    async def backup(self, target: Path) -> None:
-        """Write a whole copy, as of now, to a new file; nobody waits for it. Raises FileExistsError."""
-        await asyncio.to_thread(_copy, self._path, target)
-
-
-def _copy(path: Path, target: Path) -> None:
-    """Through a connection of its own that cannot write or checkpoint, so that the writer goes on and stays the only one."""
-    if target.exists():
-        raise FileExistsError(f"{target} is there already: name a new file for the backup")
-    partial_copy = target.with_name(f"{target.name}.part")
-    partial_copy.unlink(missing_ok=True)
-    source, copy = open_reader(path), sqlite3.connect(partial_copy)
-    try:
-        source.backup(copy)
-    finally:
-        source.close()
-        copy.close()
-    partial_copy.rename(target)
 
 
 def _delete(connection: sqlite3.Connection, event_ids: list[int]) -> int:

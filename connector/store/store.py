@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +26,7 @@ from connector.store.plans import Plans
 from connector.store.pointers import Pointers
 from connector.store.questions import Questions
 from connector.store.records import Records
+from connector.store.restore import Restored, restored
 from connector.store.retention import Retention
 from connector.store.stop_answers import StopAnswers
 from connector.store.stops import Stops
@@ -61,10 +63,15 @@ class Store:
         self.stops = Stops(writer, self._reader)
         self.following = Following(writer, self._reader)
         self.pointers = Pointers(writer, self._reader)
-        self.retention = Retention(path, writer, self._reader)
+        self.retention = Retention(writer, self._reader)
         self.overview = Overview(self._reader)
         self.calls = Calls(writer, self._reader)
         self.notes = Notes(self._reader)
+
+    @cached_property
+    def restored(self) -> Restored | None:
+        """Whether the database was restored from a backup, and from when."""
+        return restored(self._reader)
 
     @classmethod
     def open(

@@ -1,7 +1,5 @@
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from connector.model.consent import Decision, Scope, Subscription
 from connector.model.event import Verdict
 from connector.model.lifecycle import EventState, UnitState
@@ -9,7 +7,6 @@ from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.store.inbox import Kept
 from connector.store.retention import Swept
-from connector.store.store import Store
 from connector.store.units import Planned
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -104,15 +101,3 @@ async def test_nonces_go_when_they_may_be_forgotten(scene):
     assert (await sweep(scene)).nonces == 0
     await scene.later(minutes=6)
     assert (await sweep(scene)).nonces == 1
-
-
-async def test_a_backup_is_a_whole_store(scene, tmp_path):
-    await deliver(scene, "a")
-    target = tmp_path / "copy.db"
-    await scene.store.retention.backup(target)
-    await scene.keep("b")
-    copy = Store.open(target)
-    assert [copy.inbox.received(), copy.inbox.get("a").state] == [1, EventState.DELIVERED]
-    await copy.close()
-    with pytest.raises(FileExistsError, match="new file"):
-        await scene.store.retention.backup(target)

@@ -1,0 +1,100 @@
+"""`connector restore`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from connector.cli.ask import refuse_foreign_root
+from connector.cli.exits import Misused
+from connector.cli.render import Paper, answer, as_json, waiting
+from connector.cli.setup import Setup
+from connector.control.shown import when
+from connector.model.errors import AlreadyRunning
+
+STOP = (
+    "the connector runs with this database: stop it first (`systemctl stop connector`), and start it after the restore"
+)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+@as_json
+@click.pass_context
+def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> None:
+    """Put the backup FILE in the place of the database, when the connector is stopped.
+
+    FILE is checked first, and stays. The present database is kept beside it under another name. Tells which events are missing then.
+    """
+    from connector.store.backups import verify  # noqa: PLC0415 - see the package's docstring.
+    from connector.store.database import FileLock  # noqa: PLC0415 - the same.
+    from connector.store.restore import missing  # noqa: PLC0415 - the same.
+    from connector.store.restore import restore as put_in_place  # noqa: PLC0415 - the same.
+
+    if as_json and not yes:
+        raise Misused("nobody can be asked with --json: say --yes")
+    setup: Setup = ctx.obj
+    loaded = setup.config()
+    database = loaded.at(loaded.settings.store.path)
+    refuse_foreign_root(database if database.exists() else database.parent)
+    if database.exists() and file.exists() and file.samefile(database):
+        raise Misused(f"{file} is the database itself: name a backup")
+    try:
+        lock = FileLock(database)
+    except AlreadyRunning as error:
+        raise AlreadyRunning(f"{STOP}. {error}") from error
+    try:
+        with waiting("checking the backup"):
+            found = verify(file)
+        now = datetime.now(UTC)
+        gap = missing(found, database, now)
+        document = {
+            "backup": str(file),
+            "taken_at": when(found.taken_at),
+            "events": found.events,
+            "waiting": found.open_units,
+            "missing_since": when(gap.since),
+            "missing_until": when(gap.until),
+            "missing_events": gap.events,
+            "kept_aside": None,
+        }
+        if not as_json:
+            answer(document, _show, json_wanted=False)
+        if not yes:
+            click.confirm(f"Put it in the place of {database}?", abort=True)
+        with waiting("putting it in place"):
+            aside = put_in_place(file, database, now=now)
+    finally:
+        lock.release()
+    document["kept_aside"] = None if aside is None else str(aside)
+    answer(document, _show_end, json_wanted=as_json)
+
+
+def _show(paper: Paper, document: dict[str, Any]) -> None:
+    taken = document["taken_at"] or "a moment that it does not tell"
+    paper.heading(f"The backup is of {taken}: {document['events']:,} events, checked")
+    count = "it cannot be read how many" if document["missing_events"] is None else f"{document['missing_events']:,}"
+    paper.line(
+        f"missing will be the events from {document['missing_since'] or 'the beginning'} to {document['missing_until']}: {count}"
+    )
+    paper.line(
+        "What came of them in Salesforce and at the providers stays as it is. The CRM may have records that the backup has not."
+    )
+    paper.line(
+        "What waits in the backup goes out again: records are recognised by their external IDs, so that none is made twice."
+    )
+    paper.line(
+        "Opt-outs that the CRM shows are taken up again. Other commands of that time wait in `connector parked list`."
+    )
+    paper.line(
+        "Events that were stored and not delivered since the backup are only in the database that is kept aside."
+    )
+
+
+def _show_end(paper: Paper, document: dict[str, Any]) -> None:
+    paper.line("restored")
+    if document["kept_aside"]:
+        paper.line(f"the database as it was is kept: {document['kept_aside']}")
+    paper.line("start the connector now, then look at `connector status` and `connector parked list`")

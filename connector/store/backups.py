@@ -1,0 +1,248 @@
+"""Backups: whole, checked copies of the database, made beside the daemon without holding its writer up."""
+
+import json
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from connector.model.errors import ConnectorError
+from connector.store.database import open_reader
+from connector.store.disk import free_bytes
+from connector.store.migrations import STEPS
+from connector.store.moments import micros, moment
+from connector.store.private_files import create_private, create_private_directory
+
+STEP = 2000  # pages, 8 MiB: between two steps others have the disk
+PAUSE = 0.005  # seconds between two steps
+TAKEN_AT = "backup"  # the name in `cursors` under which a copy says of what moment it is (microseconds)
+NEWEST = "SELECT received_at FROM inbox ORDER BY id DESC LIMIT 1000"  # what waits for one commit may have come in another order
+STAMP = "%Y%m%dT%H%M%SZ"
+INTERRUPT = 100_000  # instructions of SQLite between two questions whether to go on
+Progress = Callable[[int, int], None]  # pages that remain, pages in all
+Stopped = Callable[[], bool]
+INTERRUPTED = "the connector stops"
+DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class BackupFailed(ConnectorError):  # noqa: N818 - reads as what happened.
+    """A backup could not be made; what was there before is as it was."""
+
+
+class BackupDamaged(ConnectorError):  # noqa: N818 - the same.
+    """A file fails SQLite's integrity_check: it cannot be restored."""
+
+
+class NoBackup(ConnectorError):  # noqa: N818 - the same.
+    """A file is no backup that this program can restore."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """A backup among those that are kept."""
+
+    path: Path
+    taken_at: datetime
+    size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a verified backup holds."""
+
+    taken_at: datetime | None  # None of a plain copy of the database, which does not tell
+    last_event_id: int
+    last_event_at: datetime | None  # when its newest event was received
+    events: int
+    open_units: int
+
+
+def kept(directory: Path, name: str) -> list[Backup]:
+    """The nightly backups of the database of that name, the newest first. Other files in the directory are none of ours."""
+    pattern = re.compile(rf"{re.escape(name)}-(\d{{8}}T\d{{6}}Z)\.db")
+    found = []
+    for path in directory.iterdir() if directory.is_dir() else ():
+        if match := pattern.fullmatch(path.name):
+            taken_at = datetime.strptime(match[1], STAMP).replace(tzinfo=UTC)
+            found.append(Backup(path=path, taken_at=taken_at, size=path.stat().st_size))
+    return sorted(found, key=lambda one: one.taken_at, reverse=True)
+
+
+def backup_name(name: str, now: datetime) -> str:
+    """The file name of a nightly backup, which tells its moment in UTC."""
+    return f"{name}-{now.astimezone(UTC):{STAMP}}.db"
+
+
+def make_backup(
+    source: Path,
+    target: Path,
+    *,
+    now: datetime,
+    reserve: int = 0,
+    free: Callable[[Path], int] = free_bytes,
+    progress: Progress | None = None,
+    stopped: Stopped = lambda: False,
+) -> Contents:
+    """Write a copy of the database, as of now, to a new file; returns what it holds.
+
+    It is read through a connection of its own that cannot write, in steps, all of one moment: the writer goes on meanwhile, and its
+    write-ahead log grows until the copy is done. The target is there only when the copy is whole, has passed `integrity_check` and
+    is on disk. `reserve` in bytes is what must stay free on the target's disk. `stopped` is asked often, and ends it.
+
+    Raises BackupFailed, and BackupDamaged where the copy is damaged, for then the database most likely is.
+    """
+    if target.exists():
+        raise BackupFailed(f"{target} is there already: name a new file for the backup")
+    part = target.with_name(f"{target.name}.part")
+    try:
+        create_private_directory(target.parent)
+        part.unlink(missing_ok=True)
+        create_private(part)
+        with closing(open_reader(source)) as reader:
+            _refuse_without_room(reader, target, reserve, free)
+            _copy(reader, part, progress, stopped)
+        _finish(part, now)
+        found = verify(part, stopped=stopped)
+        _sync(part)
+        os.link(part, target)  # unlike a rename it refuses to replace a file that has come meanwhile
+        part.unlink()
+        _sync(target.parent)
+    except FileExistsError as error:
+        raise BackupFailed(f"{target} is there already: name a new file for the backup") from error
+    except BackupDamaged as error:
+        raise BackupDamaged(f"{source} is damaged: {error}") from error
+    except (OSError, sqlite3.Error) as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE:
+            raise BackupDamaged(f"{source} is damaged: {error}") from error
+        raise BackupFailed(f"no backup at {target}: {error}") from error
+    finally:
+        _discard(part)
+    return found
+
+
+def _refuse_without_room(reader: sqlite3.Connection, target: Path, reserve: int, free: Callable[[Path], int]) -> None:
+    (pages,), (size,) = reader.execute("PRAGMA page_count").fetchone(), reader.execute("PRAGMA page_size").fetchone()
+    needed, left = pages * size, free(target.parent)
+    if left - needed < reserve:
+        raise BackupFailed(
+            f"no backup at {target}: it needs {_mib(needed)} and must leave {_mib(reserve)} free, and {_mib(left)} are: "
+            "free some space, or name another place (`store: backup: directory:`)"
+        )
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):,.0f} MiB"
+
+
+def _copy(reader: sqlite3.Connection, part: Path, progress: Progress | None, stopped: Stopped) -> None:
+    def step(_: int, remaining: int, total: int) -> None:
+        if stopped():
+            raise BackupFailed(INTERRUPTED)
+        if progress:
+            progress(remaining, total)
+        if remaining:
+            time.sleep(PAUSE)
+
+    with closing(sqlite3.connect(part, isolation_level=None)) as copy:
+        copy.execute("PRAGMA synchronous = OFF")  # the file is synced as a whole before it counts
+        copy.execute("PRAGMA journal_mode = OFF")
+        # One snapshot: without it each commit of the writer would start the copy over (sqlite.org/backup.html).
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        try:
+            reader.backup(copy, pages=STEP, progress=step, sleep=PAUSE)
+        finally:
+            reader.execute("COMMIT")
+
+
+def _finish(part: Path, now: datetime) -> None:
+    """Make the copy one file that needs no companions, and note its moment in it."""
+    with closing(sqlite3.connect(part, isolation_level=None)) as copy:
+        copy.execute("PRAGMA synchronous = OFF")
+        copy.execute("PRAGMA journal_mode = DELETE")
+        copy.execute(
+            "INSERT INTO cursors (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (TAKEN_AT, json.dumps(micros(now))),
+        )
+
+
+def _discard(part: Path) -> None:
+    for end in ("", "-journal", "-wal", "-shm"):
+        Path(f"{part}{end}").unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def verify(path: Path, *, stopped: Stopped = lambda: False) -> Contents:
+    """Read a backup through and tell what it holds. Nothing beside it is written.
+
+    Raises BackupDamaged, and NoBackup where it is no database of the connector, or one of a newer program.
+    """
+    if not path.is_file():
+        raise NoBackup(f"there is no file {path}: `connector status` shows the backups that are kept")
+    try:
+        with _reading(path, stopped) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+            if not {"inbox", "units", "ledger", "cursors", "_sqlite_migrations"} <= tables:
+                raise NoBackup(f"{path} is no database of the connector")
+            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if verdict != "ok":
+                raise BackupDamaged(str(verdict))
+            steps = {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations")}
+            if newer := sorted(steps - STEPS.keys()):
+                raise NoBackup(
+                    f"{path} was made by a newer version of the connector (it has {newer[0]}): install that version first"
+                )
+            return _contents(connection)
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_INTERRUPT:
+            raise BackupFailed(INTERRUPTED) from error
+        if code == sqlite3.SQLITE_NOTADB:
+            raise NoBackup(f"{path} is no database") from error
+        raise BackupDamaged(str(error)) from error
+
+
+@contextmanager
+def _reading(path: Path, stopped: Stopped = lambda: False) -> Iterator[sqlite3.Connection]:
+    """A connection to a file that nobody writes: no lock is taken and no companion made. One with a WAL of its own is read with it."""
+    log = Path(f"{path}-wal")
+    mode = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)) as connection:
+        connection.set_progress_handler(stopped, INTERRUPT)
+        yield connection
+
+
+def _contents(connection: sqlite3.Connection) -> Contents:
+    taken = connection.execute("SELECT value FROM cursors WHERE name = ?", (TAKEN_AT,)).fetchone()
+    (last,) = connection.execute(f"SELECT max(received_at) FROM ({NEWEST})").fetchone()  # noqa: S608 - the constant.
+    events, last_id = connection.execute("SELECT count(*), coalesce(max(id), 0) FROM inbox").fetchone()
+    (units,) = connection.execute("SELECT count(*) FROM units WHERE open = 1").fetchone()
+    return Contents(
+        taken_at=moment(json.loads(taken[0])) if taken else None,
+        last_event_id=last_id,
+        last_event_at=moment(last) if last is not None else None,
+        events=events,
+        open_units=units,
+    )
+
+
+def still_sound(path: Path, *, stopped: Stopped = lambda: False) -> str | None:
+    """Why a kept backup is of no use any more, by SQLite's quick_check; None where it is well."""
+    try:
+        with _reading(path, stopped) as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        return None if stopped() else str(error)
+    return None if verdict == "ok" else str(verdict)

@@ -1,0 +1,197 @@
+"""Putting a backup in the place of the database, and what the store knows afterwards of having been restored.
+
+Between the backup and the restore the connector went on: what waited in the backup may be delivered since, events came that the backup
+has not, and people changed records. So nothing of that time is repeated blindly: docs/backup.md says what becomes of it.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from connector.model.errors import StoreUnavailable
+from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand
+from connector.store.backups import STAMP, TAKEN_AT, Contents
+from connector.store.database import keep_private, open_writer
+from connector.store.disk import free_bytes
+from connector.store.documents import operations_from_json
+from connector.store.lanes import promote
+from connector.store.migrations import migrate
+from connector.store.moments import micros, moment
+from connector.store.private_files import create_private
+from connector.store.settling import fates_of, move_events
+from connector.store.statements import as_list
+
+NAME = "restored"  # in `cursors`
+# It may have been delivered since the backup, and newer events of its person too.
+DOUBT = "UPDATE units SET in_doubt = 1, late = 1 WHERE open = 1"
+OPEN = "SELECT id, event_id, sink, lane, operations FROM units WHERE open = 1 AND urgent = 0"
+# The donor may have sent STOP since: the flag stays as the CRM has it.
+KEEP_FLAG = (
+    "UPDATE units SET overtaken_by = event_id WHERE id IN (SELECT value FROM json_each(?)) AND overtaken_by IS NULL"
+)
+PARK = """UPDATE units SET state = 'dead', open = 0, reason = 'needs_person', detail = ?, claim = NULL, started_at = NULL,
+    due_at = NULL, settled_at = ? WHERE id IN (SELECT value FROM json_each(?))"""
+MAY_BE_DONE = (
+    "the database was restored, and this command may have been carried out before that, or a newer one: look at the provider, "
+    "then release or discard it"
+)
+
+
+class Restored(Struct, frozen=True, kw_only=True):
+    """That, and from when, the database was restored."""
+
+    taken_at: datetime  # the moment of the backup
+    restored_at: datetime
+    last_event_id: int  # the newest that the backup holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """What a restore leaves out."""
+
+    since: datetime | None  # the moment of the backup, or of its newest event; None where it holds none
+    until: datetime  # of the newest event of the present database; now, where that cannot be read
+    events: int | None  # that the present database has beyond the backup; None where it cannot be read
+
+
+def missing(found: Contents, database: Path, now: datetime) -> Missing:
+    """What the present database has beyond the backup. It may be damaged or gone."""
+    since = found.taken_at or found.last_event_at
+    with suppress(sqlite3.Error, StoreUnavailable, OSError):
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            last, count = connection.execute(
+                "SELECT max(received_at), count(*) FROM inbox WHERE id > ? OR received_at > ?",
+                (found.last_event_id, micros(since) if since else 0),
+            ).fetchone()
+        until = moment(last) if count else since or now
+        return Missing(since=min(since, until) if since else None, until=until, events=count)
+    return Missing(since=since, until=now, events=None)
+
+
+def restore(backup: Path, database: Path, *, now: datetime) -> Path | None:
+    """Put the backup in the place of the database, which is kept aside; returns where, None where there was none.
+
+    The caller holds the lock of the database and has verified the backup. At every moment a whole database is there. Raises
+    StoreUnavailable where it cannot be done; the present database is untouched then.
+    """
+    staged = Path(f"{database}.restoring")
+    try:
+        _discard(staged)
+        _copy(backup, staged)
+        _mark(staged, now)
+        _sync(staged)
+        aside = _set_aside(database, now)
+        staged.replace(database)
+        _sync(database.parent)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreUnavailable(f"{backup} could not be put in the place of {database}: {error}") from error
+    finally:
+        _discard(staged)
+    return aside
+
+
+def _copy(backup: Path, staged: Path) -> None:
+    needed, left = backup.stat().st_size, free_bytes(staged.parent)
+    if left < needed:
+        raise StoreUnavailable(f"{staged.parent} has no room for a copy of {backup}: free {needed - left:,} bytes")
+    create_private(staged)
+    # Through SQLite, so that a plain copy of a database is read with its write-ahead log.
+    with (
+        closing(sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(staged)) as copy,
+    ):
+        source.backup(copy)
+
+
+def _mark(staged: Path, now: datetime) -> None:
+    """Bring the copy to the newest form, and note in it that, and what of it, may have been done already."""
+    with closing(open_writer(staged)) as connection:
+        migrate(connection)
+        taken = connection.execute("SELECT value FROM cursors WHERE name = ?", (TAKEN_AT,)).fetchone()
+        last_id, last_at = connection.execute("SELECT max(id), max(received_at) FROM inbox").fetchone()
+        taken_at = int(json.loads(taken[0])) if taken else last_at or 0
+        document = {"taken_at": taken_at, "restored_at": micros(now), "last_event_id": last_id or 0}
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(DOUBT)
+        _hold_back(connection, now)
+        connection.execute(
+            "INSERT INTO cursors (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (NAME, json.dumps(document)),
+        )
+        connection.execute("DELETE FROM cursors WHERE name = ?", (TAKEN_AT,))  # it is no backup any more
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+
+def _hold_back(connection: sqlite3.Connection, now: datetime) -> None:
+    """Park the commands among what is open, and keep its opt-ins from clearing a flag. Opt-outs go out again: that does no harm."""
+    flags: list[int] = []
+    commands: list[tuple[int, int, str, str]] = []
+    for unit_id, event_id, sink, lane, operations in connection.execute(OPEN).fetchall():
+        each = operations_from_json(operations)
+        if any(is_unrepeatable(one) for one in each):
+            commands.append((unit_id, event_id, sink, lane))
+        elif any(isinstance(one, RecordWrite) and one.clears_flag for one in each):
+            flags.append(unit_id)
+    connection.execute(KEEP_FLAG, (as_list(flags),))
+    connection.execute(PARK, (MAY_BE_DONE, micros(now), as_list([one[0] for one in commands])))
+    move_events(connection, fates_of(connection, {one[1] for one in commands}))
+    promote(connection, {(sink, lane) for _, _, sink, lane in commands}, now)
+
+
+def is_unrepeatable(operation: Operation) -> bool:
+    """Whether it must not be done once more after a restore without a person's word: a command that ends no subscription."""
+    return isinstance(operation, ServiceCommand) and operation.action not in ENDING
+
+
+def _set_aside(database: Path, now: datetime) -> Path | None:
+    """Give the present database a second name, under which it stays, and take its write-ahead log from the first one."""
+    if not database.exists():
+        return None
+    with suppress(sqlite3.Error, StoreUnavailable):
+        # What is in its log goes into the file, where that can still be done: it is one file then.
+        keep_private(database)
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    aside = database.with_name(f"{database.stem}-before-restore-{now.astimezone(UTC):{STAMP}}.db")
+    os.link(database, aside)
+    log = Path(f"{database}-wal")
+    if log.exists():
+        os.link(log, f"{aside}-wal")
+        log.unlink()
+    Path(f"{database}-shm").unlink(missing_ok=True)
+    _sync(database.parent)
+    return aside
+
+
+def _discard(staged: Path) -> None:
+    for end in ("", "-journal", "-wal", "-shm"):
+        Path(f"{staged}{end}").unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def restored(reader: sqlite3.Connection) -> Restored | None:
+    """Whether the database was restored; of several times the last one."""
+    row: Sequence[str] | None = reader.execute("SELECT value FROM cursors WHERE name = ?", (NAME,)).fetchone()
+    if row is None:
+        return None
+    told = json.loads(row[0])
+    return Restored(
+        taken_at=moment(told["taken_at"]),
+        restored_at=moment(told["restored_at"]),
+        last_event_id=told["last_event_id"],
+    )

@@ -1,0 +1,219 @@
+"""A backup taken under load and restored loses nothing that it held, doubles nothing, and undoes nothing that came after it."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from flow.crowd import number, report
+from flow.world import a_world
+
+from connector.store.backups import make_backup, verify
+from connector.store.restore import restore
+
+PEOPLE, EACH = 60, 5
+
+
+DONOR = "+4790000001"
+
+
+def put_back(world, backup):
+    return restore(backup, world.base / "c.db", now=world.clock.now())
+
+
+async def backed_up(world, name="backup.db"):
+    target = world.base / name
+    await asyncio.to_thread(make_backup, world.base / "c.db", target, now=world.clock.now())
+    return target
+
+
+async def test_a_backup_taken_under_load_loses_nothing_that_it_held_and_doubles_nothing(tmp_path, secrets):
+    async with a_world(tmp_path) as world:
+        async with world.running():
+            await world.poll()
+
+            async def load():
+                for turn in range(EACH):
+                    for person in range(PEOPLE):
+                        assert await world.callback("dlr", report(person, turn)) == 200
+
+            sending = asyncio.create_task(load())
+            await world.until(lambda: world.house.store.inbox.received() > PEOPLE * EACH // 3)
+            backup = await backed_up(world)
+            await sending
+            await world.settled()
+            commands, events = await world.orders(), len(await world.records("SMS_Event__c"))
+            held = verify(backup).events
+            assert PEOPLE * EACH // 3 < held < PEOPLE * EACH
+        aside = put_back(world, backup)
+        assert verify(aside).events == PEOPLE * EACH
+        async with world.running():
+            assert world.house.store.inbox.received() == held
+            await world.poll()
+            assert world.counts() == {"delivered": held}
+            assert world.balanced()
+            assert len(await world.records("SMS_Event__c")) == events == PEOPLE * EACH
+            contacts = [one["SMS_Key__c"] for one in await world.records()]
+            assert sorted(contacts) == sorted(number(person) for person in range(PEOPLE))
+            assert await world.orders() == commands
+
+
+@asynccontextmanager
+async def restored(world, before, after):
+    """`await before()`, a backup, `await after()`, and the daemon with the backup in the place of its database."""
+    async with world.running():
+        await world.poll()
+        await before()
+        backup = await backed_up(world)
+        await after()
+    put_back(world, backup)
+    async with world.running():
+        await world.poll()
+        await world.poll()
+        assert world.balanced()
+        yield
+
+
+async def join(world):
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    await world.poll()
+
+
+async def price(world, amount, turn=1):
+    """Strex reports a new amount, which we write."""
+    assert await world.callback("dlr", {**report(1, turn), "price": amount}) == 200
+    await world.settled()
+
+
+async def sent(world):
+    return [(one["action"], one.get("price")) for one in await world.orders()]
+
+
+def last_word(world):
+    return [one.decision.word for one in world.house.store.consents.of(DONOR) if one.phase == "decided"][-1]
+
+
+async def test_a_stop_that_the_backup_has_not_is_taken_up_again_from_the_crm(tmp_path, secrets):
+    async with a_world(tmp_path) as world:
+
+        async def stop():
+            await world.phone(DONOR, "STOP KATT")
+            await world.settled()
+            await world.poll()
+
+        async with restored(world, lambda: join(world), stop):
+            assert last_word(world) == "opt_out"
+            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+            assert {one["active"] for one in await world.subscribers()} == {False}
+            assert {action for action, _ in await sent(world)} <= {"unsubscribe"}
+            assert world.house.store.dead_letters.listing(parked=True) == []
+
+
+async def test_an_opt_in_that_waited_in_the_backup_undoes_no_later_stop(tmp_path, secrets):
+    async with a_world(tmp_path) as world:
+
+        async def out_and_in_again_while_the_crm_is_down():
+            await join(world)
+            await world.phone(DONOR, "STOP KATT")
+            await world.settled()
+            await world.poll()
+            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+            await world.fault(world.salesforce, fault="unavailable", times=1000)
+            await world.phone(DONOR, "KATT")
+            await world.get(f"{world.strex}/_sandbox/forwards?wait=1")
+            await world.until(lambda: world.counts().get("delivering"))
+
+        async def well_again_and_out():
+            await world.no_faults(world.salesforce)
+            world.clock.ahead += timedelta(minutes=20)
+            world.house.wake("salesforce")
+            await world.settled()
+            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
+            await world.phone(DONOR, "STOP KATT")
+            await world.settled()
+
+        async with restored(world, out_and_in_again_while_the_crm_is_down, well_again_and_out):
+            await world.settled()
+            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+            await price(world, 120, turn=7)  # life goes on
+            assert (await world.contact(DONOR))["SMS_Monthly_Amount__c"] == 120
+            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+
+
+async def test_what_we_wrote_ourselves_after_the_backup_sends_no_command(tmp_path, secrets):
+    async with a_world(tmp_path) as world:
+
+        async def new_amount():
+            await price(world, 150)
+            await world.poll()
+
+        async with restored(world, lambda: join(world), new_amount):
+            contact = await world.contact(DONOR)
+            assert contact["SMS_Monthly_Amount__c"] == 150
+            shadow = world.house.store.records.shadow("salesforce", "Contact", contact["Id"])
+            assert shadow["SMS_Monthly_Amount__c"] == 150
+            assert await sent(world) == []
+            # A person's change after the restore goes out as ever. The CRM tells times by the second.
+            over = world.house.store.restored.restored_at
+            await world.until(lambda: world.clock.now().replace(microsecond=0) > over)
+            await world.person(Id=contact["Id"], SMS_Monthly_Amount__c=275)
+            await world.poll()
+            assert await sent(world) == [("changesubscriberprice", 275)]
+
+
+async def test_a_persons_change_of_the_time_that_is_missing_is_sent_by_a_persons_word_alone(tmp_path, secrets):
+    async with a_world(tmp_path) as world:
+        async with world.running():
+            await world.poll()
+            await join(world)
+            backup = await backed_up(world)
+        # Whether it was sent before the restore, nobody knows.
+        await world.person(Id=(await world.contact(DONOR))["Id"], SMS_Monthly_Amount__c=275)
+        put_back(world, backup)
+        async with world.running():
+            await world.poll()
+            assert await sent(world) == []
+            (letter,) = world.house.store.dead_letters.listing(parked=True)
+            assert await world.house.store.dead_letters.release([letter.event_id], now=world.clock.now()) == 1
+            world.house.wake("strex")
+            await world.settled()
+            assert await sent(world) == [("changesubscriberprice", 275)]
+
+
+async def test_a_persons_change_that_was_sent_after_the_backup_is_not_sent_twice(tmp_path, secrets):
+    async with a_world(tmp_path) as world:
+
+        async def change():
+            await world.person(Id=(await world.contact(DONOR))["Id"], SMS_Monthly_Amount__c=275)
+            await world.poll()
+            assert await sent(world) == [("changesubscriberprice", 275)]
+
+        async with restored(world, lambda: join(world), change):
+            assert await sent(world) == [("changesubscriberprice", 275)]
+
+
+async def test_a_command_that_waited_in_the_backup_waits_for_a_person(tmp_path, secrets):
+    async with a_world(tmp_path) as world:
+
+        async def change_while_strex_is_down():
+            await join(world)
+            await world.fault(world.strex, fault="unavailable", times=1000)
+            await world.person(Id=(await world.contact(DONOR))["Id"], SMS_Monthly_Amount__c=275)
+            world.house.wake("salesforce.Contact")
+            await world.until(lambda: world.counts().get("delivering"))
+
+        async def well_again():
+            await world.no_faults(world.strex)
+            world.clock.ahead += timedelta(minutes=20)
+            world.house.wake("strex")
+            await world.settled()
+
+        async with restored(world, change_while_strex_is_down, well_again):
+            before = await sent(world)
+            assert before.count(("changesubscriberprice", 275)) == len(before)
+            letters = world.house.store.dead_letters.listing(parked=True)
+            assert ["the database was restored" in (one.detail or "") for one in letters] == [True]
+            orders = len(await world.orders())
+            world.house.wake("strex")
+            await world.settled()
+            assert len(await world.orders()) == orders

@@ -1,0 +1,132 @@
+"""A backup is whole, of one moment, checked and private; what is not is refused and leaves nothing."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+from store.conftest import NOW
+
+from connector.model.lifecycle import EventState
+from connector.store.backups import (
+    BackupDamaged,
+    BackupFailed,
+    NoBackup,
+    backup_name,
+    kept,
+    make_backup,
+    still_sound,
+    verify,
+)
+from connector.store.migrations import STEPS
+from connector.store.store import Store
+
+
+def spoil(path):
+    """Destroy the last page of the inbox's leaves, as a disk does."""
+    with closing(sqlite3.connect(path)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'inbox'").fetchone()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\xff" * 4096)
+
+
+async def test_a_backup_is_a_whole_store(scene, tmp_path):
+    await scene.unit("a")
+    target = tmp_path / "there" / "copy.db"
+    made = make_backup(scene.store.path, target, now=NOW)
+    await scene.keep("b")
+    assert (made.taken_at, made.last_event_at, made.events, made.open_units) == (NOW, NOW, 1, 1)
+    assert verify(target) == made
+    assert [path.name for path in target.parent.iterdir()] == ["copy.db"]
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (target, target.parent)] == [0o600, 0o700]
+    copy = Store.open(target)
+    assert [copy.inbox.received(), copy.inbox.get("a").state] == [1, EventState.DELIVERING]
+    await copy.close()
+
+
+async def test_a_file_that_is_there_is_never_replaced(scene, tmp_path):
+    target = tmp_path / "copy.db"
+    target.write_text("mine")
+    with pytest.raises(BackupFailed, match="name a new file"):
+        make_backup(scene.store.path, target, now=NOW)
+    assert target.read_text() == "mine"
+
+
+async def test_the_writer_goes_on_and_the_copy_is_of_one_moment(scene, tmp_path):
+    await scene.store.inbox.keep([scene.entry(f"k{n}", phone=None, raw=os.urandom(8000)) for n in range(3000)])
+    loop, steps = asyncio.get_running_loop(), []
+
+    def write_meanwhile(remaining, _):
+        steps.append(remaining)
+        if remaining:
+            asyncio.run_coroutine_threadsafe(scene.keep(f"late-{remaining}", phone=None), loop).result(5)
+
+    made = await asyncio.to_thread(
+        make_backup, scene.store.path, tmp_path / "copy.db", now=NOW, progress=write_meanwhile
+    )
+    assert len(steps) > 2  # in steps, each followed by a commit: it did not begin anew
+    assert steps == sorted(steps, reverse=True)
+    assert made.events == 3000
+    assert scene.store.inbox.received() == 3000 + len(steps) - 1
+
+
+async def test_a_backup_that_would_use_the_reserve_of_the_disk_is_refused(scene, tmp_path):
+    size = scene.store.path.stat().st_size
+    with pytest.raises(BackupFailed, match="free some space"):
+        make_backup(
+            scene.store.path, tmp_path / "b" / "copy.db", now=NOW, reserve=1 << 20, free=lambda _: size + (1 << 19)
+        )
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+async def test_a_backup_that_is_stopped_leaves_nothing(scene, tmp_path):
+    with pytest.raises(BackupFailed, match="stops"):
+        make_backup(scene.store.path, tmp_path / "b" / "copy.db", now=NOW, stopped=lambda: True)
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+async def test_a_damaged_database_gives_no_backup(tmp_path):
+    path = tmp_path / "c.db"
+    await Store.open(path).close()
+    spoil(path)
+    with pytest.raises(BackupDamaged, match="is damaged"):
+        make_backup(path, tmp_path / "b" / "copy.db", now=NOW)
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+async def test_what_cannot_be_restored_is_told_apart(scene, tmp_path):
+    await scene.store.inbox.keep([scene.entry(f"k{n}", phone=None) for n in range(500)])
+    good, text, other, newer = (tmp_path / name for name in ("good.db", "text.db", "other.db", "newer.db"))
+    make_backup(scene.store.path, good, now=NOW)
+    make_backup(scene.store.path, newer, now=NOW)
+    text.write_text("no database at all " * 100)
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE x (y)")
+    with closing(sqlite3.connect(newer)) as connection, connection:
+        connection.execute("UPDATE _sqlite_migrations SET name = 'm999_later' WHERE name = ?", (next(iter(STEPS)),))
+    for path, why in (
+        (tmp_path / "none.db", "no file"),
+        (text, "no database"),
+        (other, "no database"),
+        (newer, "newer version"),
+    ):
+        with pytest.raises(NoBackup, match=why):
+            verify(path)
+    assert still_sound(good) is None
+    spoil(good)
+    assert still_sound(good)
+    with pytest.raises(BackupDamaged):
+        verify(good)
+
+
+def test_the_backups_that_are_kept_are_found_by_their_names(tmp_path):
+    names = [backup_name("c", NOW + timedelta(days=n)) for n in range(3)]
+    for name in (*names, "c-mine.db", "d-20261122T120000Z.db", f"{names[0]}.part"):
+        (tmp_path / name).touch()
+    assert [one.path.name for one in kept(tmp_path, "c")] == names[::-1]
+    assert kept(tmp_path, "c")[0].taken_at == NOW + timedelta(days=2)
+    assert kept(tmp_path / "none", "c") == []
