@@ -37,6 +37,9 @@ def lock_of(path: Path) -> Path:
     return Path(f"{path}.lock")
 
 
+RESTORE = "`connector restore FILE` puts a backup in its place, and keeps this file for repair (docs/backup.md)"
+
+
 class FileLock:
     """The lock beside the database: one process holds it for as long as it lives."""
 
@@ -172,4 +175,4 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         connection.close()
-        raise StoreUnavailable(f"{path} is damaged ({verdict}): restore the last backup, and keep this file for repair")
+        raise StoreUnavailable(f"{path} is damaged ({verdict}): {RESTORE}")

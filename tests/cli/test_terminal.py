@@ -36,7 +36,7 @@ SHOW = [
 ]
 # They show nothing that a stranger wrote: files of the administrator, answers of their own provider, or progress.
 OWN = {
-    "run", "check", "doctor", "test", "reload", "reconcile", "demo",
+    "run", "check", "doctor", "test", "backup", "restore", "reload", "reconcile", "demo",
     "schema print", "schema write", "schema pull", "salesforce setup", "salesforce backfill",
 }  # fmt: skip
 

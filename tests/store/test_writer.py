@@ -10,7 +10,7 @@ from connector.store.database import open_writer
 from connector.store.disk import Disk, free_bytes
 from connector.store.open_files import OpenFiles
 from connector.store.store import Store
-from connector.store.writer import Writer
+from connector.store.writer import CHECKPOINT, Checkpoints, Writer
 
 MIB = 1 << 20
 
@@ -330,3 +330,40 @@ async def test_a_file_that_is_gone_is_seen_though_nothing_is_written(bench):
     bench.path.rename(bench.path.with_name("elsewhere.db"))
     assert not await bench.writer.alive()
     assert "w.db was deleted or moved away" in bench.broken[0]
+
+
+async def test_the_write_ahead_log_stays_small_under_load(writer, tmp_path):
+    await writer.run(lambda connection: connection.execute("CREATE TABLE filler (x)") and None)
+    largest = 0
+    for _ in range(100):
+        works = [
+            writer.run(lambda connection: connection.execute("INSERT INTO filler VALUES (randomblob(8000))") and None)
+            for _ in range(40)
+        ]
+        await asyncio.gather(*works)
+        largest = max(largest, (tmp_path / "w.db-wal").stat().st_size // 4096)
+    # 12,000 pages were written; the bound inside a commit is at 4,000.
+    assert largest < 2000
+
+
+def test_a_checkpoint_is_due_by_the_pages_that_works_write():
+    checkpoints = Checkpoints()
+    for pages in (4, 40, 1):
+        for _ in range(3):
+            works = 1
+            while not checkpoints.due(1):
+                works += 1
+            checkpoints.done(frames=works * pages, moved=works * pages)
+        assert CHECKPOINT - 2 * pages <= works * pages <= CHECKPOINT + pages
+
+
+def test_a_reader_that_holds_the_log_back_makes_no_more_checkpoints():
+    checkpoints = Checkpoints()
+    assert checkpoints.due(250)
+    checkpoints.done(frames=1000, moved=1000)
+    assert checkpoints.due(250)
+    checkpoints.done(frames=2000, moved=500)
+    for _ in range(3):
+        assert not checkpoints.due(249)
+        assert checkpoints.due(260)
+        checkpoints.done(frames=3000, moved=500)
