@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from connector.model.errors import AlreadyRunning, StoreUnavailable
+from connector.store.outage import outage
 from connector.store.private_files import create_private, tighten
 
 TABLES = """
@@ -100,7 +101,7 @@ class BackfillBook:
 
     def facts(self) -> Mapping[str, Any]:
         """What is written down of the backfill as a whole."""
-        return {name: json.loads(value) for name, value in self._connection.execute("SELECT name, value FROM fact")}
+        return {name: json.loads(value) for name, value in self._execute("SELECT name, value FROM fact")}
 
     def note(self, **facts: Any) -> None:
         """Write such things down."""
@@ -112,8 +113,8 @@ class BackfillBook:
     def clear(self) -> None:
         """Forget everything."""
         with self._transaction():
-            self._connection.execute("DELETE FROM contact")
-            self._connection.execute("DELETE FROM fact")
+            self._execute("DELETE FROM contact")
+            self._execute("DELETE FROM fact")
 
     def add(self, lines: Iterable[Line]) -> None:
         """Add contacts; one that is read twice stands as it was read last."""
@@ -124,15 +125,15 @@ class BackfillBook:
 
     def sharers(self, verdict: str) -> Iterator[Sharers]:
         """The contacts of this verdict, by the external ID that they want. Their verdicts may be changed on the way."""
-        self._connection.execute("DROP TABLE IF EXISTS temp.sharer")
+        self._execute("DROP TABLE IF EXISTS temp.sharer")
         # A table of its own, because rows that are changed while they are read may be met twice or never.
-        self._connection.execute(
+        self._execute(
             "CREATE TEMP TABLE sharer AS SELECT c.wanted, c.id, "
             "(SELECT min(h.id) FROM contact h WHERE h.held = lower(c.wanted) AND h.held != '') AS holder "
             "FROM contact c WHERE c.verdict = ? ORDER BY lower(c.wanted), c.created, c.id",
             (verdict,),
         )
-        rows = self._connection.execute("SELECT wanted, id, holder FROM temp.sharer ORDER BY rowid")
+        rows = self._execute("SELECT wanted, id, holder FROM temp.sharer ORDER BY rowid")
         for _, group in groupby(rows, key=lambda row: row[0].lower()):
             members = list(group)
             yield Sharers(tuple(row[1] for row in members), members[0][2])
@@ -146,12 +147,12 @@ class BackfillBook:
 
     def counts(self) -> dict[str, int]:
         """How many contacts have each verdict."""
-        return dict(self._connection.execute("SELECT verdict, count(*) FROM contact GROUP BY verdict"))
+        return dict(self._execute("SELECT verdict, count(*) FROM contact GROUP BY verdict"))
 
     def findings(self, verdicts: Sequence[str], most: int = -1) -> Iterator[Finding]:
         """The contacts of these verdicts, those with one number together."""
         marks = ", ".join("?" * len(verdicts))
-        rows = self._connection.execute(
+        rows = self._execute(
             f"SELECT id, verdict, shown, others, detail FROM contact WHERE verdict IN ({marks}) "  # noqa: S608 - marks alone.
             "ORDER BY verdict, wanted, created, id LIMIT ?",
             (*verdicts, most),
@@ -161,14 +162,14 @@ class BackfillBook:
 
     def wanted(self, one: str) -> str | None:
         """The external ID that a contact is still to be given; None where it is given none."""
-        row = self._connection.execute(
+        row = self._execute(
             "SELECT wanted FROM contact WHERE id = ? AND verdict = 'fill' AND job IS NULL", (one,)
         ).fetchone()
         return None if row is None else row[0]
 
     def take(self, job: str, most: int) -> int:
         """Give a job the next contacts that are to be filled; how many. Those of one account stand together."""
-        return self._connection.execute(
+        return self._execute(
             "UPDATE contact SET job = ? WHERE id IN "
             "(SELECT id FROM contact WHERE verdict = 'fill' AND job IS NULL ORDER BY account, id LIMIT ?)",
             (job, most),
@@ -176,13 +177,13 @@ class BackfillBook:
 
     def rows(self, job: str) -> Iterator[tuple[str, str]]:
         """The contacts of a job: id and external ID."""
-        yield from self._connection.execute(
+        yield from self._execute(
             "SELECT id, wanted FROM contact WHERE verdict = 'fill' AND job = ? ORDER BY account, id", (job,)
         )
 
     def job(self) -> str | None:
         """The job that is under way."""
-        row = self._connection.execute("SELECT job FROM contact WHERE verdict = 'fill' AND job IS NOT NULL LIMIT 1")
+        row = self._execute("SELECT job FROM contact WHERE verdict = 'fill' AND job IS NOT NULL LIMIT 1")
         found = row.fetchone()
         return None if found is None else found[0]
 
@@ -194,7 +195,7 @@ class BackfillBook:
         The others it did not come to: they are to be filled as before. Returns how many they are.
         """
         with self._transaction():
-            execute = self._connection.executemany
+            execute = self._executemany
             execute(
                 "UPDATE contact SET verdict = 'written' WHERE id = ? AND job = ?",
                 ((one, job) for one in written),
@@ -207,29 +208,48 @@ class BackfillBook:
                 "UPDATE contact SET job = NULL, tries = tries + 1 WHERE id = ? AND job = ?",
                 ((one, job) for one in again),
             )
-            return self._connection.execute(
-                "UPDATE contact SET job = NULL WHERE verdict = 'fill' AND job = ?", (job,)
-            ).rowcount
+            return self._execute("UPDATE contact SET job = NULL WHERE verdict = 'fill' AND job = ?", (job,)).rowcount
 
     def release(self, job: str) -> None:
         """A job was never begun: its contacts are to be filled as before."""
-        self._connection.execute("UPDATE contact SET job = NULL WHERE verdict = 'fill' AND job = ?", (job,))
+        self._execute("UPDATE contact SET job = NULL WHERE verdict = 'fill' AND job = ?", (job,))
 
     def tries(self, one: str) -> int:
         """How often a contact was tried in vain."""
-        (count,) = self._connection.execute("SELECT tries FROM contact WHERE id = ?", (one,)).fetchone() or (0,)
+        (count,) = self._execute("SELECT tries FROM contact WHERE id = ?", (one,)).fetchone() or (0,)
         return int(count)
 
     def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         with self._transaction():
+            self._executemany(sql, rows)
+
+    def _execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+
+    def _executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        try:
             self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: sqlite3.Error) -> Exception:
+        found = outage(error, self._path)
+        return (
+            error
+            if found is None
+            else StoreUnavailable(f"{found.message}: mend that, and run the command again to go on")
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN")
+        self._execute("BEGIN")
         try:
             yield
+            self._execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # SQLite may have taken it back by itself.
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")

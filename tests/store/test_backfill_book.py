@@ -113,3 +113,15 @@ def test_a_file_that_is_none_says_what_to_do(path):
         BackfillBook.open(path)
     with pytest.raises(StoreUnavailable, match="Is its directory there"):
         BackfillBook.open(path.parent / "nowhere" / "c.backfill")
+
+
+def test_a_full_disk_is_told_as_one_and_what_was_written_stays(book):
+    book.add([line("1")])
+    (pages,) = book._connection.execute("PRAGMA page_count").fetchone()
+    book._connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+    with pytest.raises(StoreUnavailable, match=r"too full.*run the command again to go on"):
+        book.add(line(str(number)) for number in range(10_000))
+    book._connection.execute("PRAGMA max_page_count = 1000000")
+    assert sum(book.counts().values()) == 1
+    book.add([line("2")])
+    assert sum(book.counts().values()) == 2
