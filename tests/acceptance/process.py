@@ -66,6 +66,12 @@ class Service:
         self.signal(signal.SIGTERM)
         return await self._gone()
 
+    async def ended(self):
+        """Wait until it has ended by itself; its exit code."""
+        code = await self._gone()
+        self._listening.clear()
+        return code
+
     def signal(self, number):
         self._process.send_signal(number)
 

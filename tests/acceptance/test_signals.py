@@ -105,3 +105,21 @@ async def test_sighup_takes_good_mappings_and_refuses_bad_ones_as_a_whole(world,
     await reload("reloaded the mappings")
     assert await name_after("Second", 5) == "Secondly"
     assert await service.stop() == 0
+
+
+async def test_a_database_that_is_deleted_underneath_ends_the_process_within_seconds_and_the_next_one_goes_on(
+    world, service
+):
+    await service.start()
+    await service.callback(report(1, 1))
+    for ending in ("", "-wal", "-shm"):
+        service.path.with_name(f"c.db{ending}").unlink()
+    # Nothing comes in: it looks by itself.
+    async with asyncio.timeout(30):
+        assert await service.ended() == 3
+    assert b"c.db was deleted or moved away" in service.said.splitlines()[-1]
+    await service.start()
+    await service.told("c.db was gone, and a new, empty database was made")
+    await service.callback(report(1, 2))
+    assert service.asked("SELECT count(*) FROM inbox") == [(1,)]
+    assert await service.stop() == 0
