@@ -212,6 +212,32 @@ async def test_locked_contacts_are_tried_again_and_given_up_after_three_rounds(s
         assert [found.detail for found in book.findings(["refused"])] == ["UNABLE_TO_LOCK_ROW"]
 
 
+async def test_contacts_that_are_too_many_for_the_orgs_triggers_are_written_in_small_requests(scene):
+    await scene.org.load("Contact", people(*(f"900000{n:02}" for n in range(80))))
+    await scene.org.fault("limit", records=30)
+    async with scene.working() as (work, book):
+        await work.read()
+        work.plan(Many.SKIP)
+        await work.write()
+        assert book.counts() == {"written": 80}
+    assert None not in (await scene.keys()).values()
+    requests = await scene.requests()
+    assert requests["POST /jobs/ingest"] == 1
+    assert requests["PATCH /composite/sobjects"] + requests.get("POST /composite", 0) <= 4
+
+
+async def test_a_contact_that_the_triggers_do_not_take_alone_is_refused_with_the_code(scene):
+    await scene.org.load("Contact", people("90000001", "90000002"))
+    await scene.org.fault("limit", records=0)
+    async with scene.working() as (work, book):
+        await work.read()
+        work.plan(Many.SKIP)
+        await work.write()
+        assert book.counts() == {"refused": 2}
+        assert [found.detail for found in book.findings(["refused"])] == ["CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"] * 2
+    assert (await scene.requests())["POST /jobs/ingest"] == 1
+
+
 async def test_a_job_that_fails_keeps_what_it_did_and_the_next_run_does_the_rest(scene):
     await scene.org.load("Contact", people(*(f"9{number:07}" for number in range(2500))))
     # The query job is looked at once, too.

@@ -9,18 +9,32 @@ from itertools import count
 from typing import Any, TypeVar
 
 from connector.crm.salesforce import decode
-from connector.crm.salesforce.backfill import OBJECT, Contact, Contacts, Many, Verdict, refusal, settle
+from connector.crm.salesforce.backfill import (
+    OBJECT,
+    Contact,
+    Contacts,
+    Many,
+    Verdict,
+    crowded,
+    refusal,
+    settle,
+    settled,
+    written_alone,
+)
 from connector.crm.salesforce.bulk import Bulk, Gone, Job, State
 from connector.crm.salesforce.decode import Failed
+from connector.crm.salesforce.sink import SalesforceSink
 from connector.delivery.transport import Client
 from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.exchange import Exchange, HttpCall
+from connector.model.outcome import Outcome
 from connector.store.backfill_book import BackfillBook, Line
 
 T = TypeVar("T")
 
 PAGE_ROWS = 20_000  # of a query's answer: a few megabytes
 JOB_ROWS = 200_000  # of one job that writes: 7 MB; Salesforce takes 100
+TOGETHER = 1000  # contacts of one request beside the jobs
 ROUNDS = 3  # tries of a contact that was locked or the like
 TRIES = 6  # of a call in a row, before the command gives up for now
 FIRST_GAP, GROWTH, LONGEST_GAP = 0.25, 1.5, 30.0  # seconds between two looks at a job: small orgs are quick
@@ -49,6 +63,7 @@ class Backfilling:
         self._tell = tell
         self._sleep = sleep
         self._job_rows = job_rows
+        self._sink = SalesforceSink("salesforce", api=bulk.api)
 
     async def read(self) -> None:
         """Read all contacts into the book, each judged by itself."""
@@ -146,21 +161,48 @@ class Backfilling:
         failed = await self._insist(partial(self._bulk.failed, job))
         refused: list[tuple[str, str, str]] = []
         again: list[str] = []
+        written: list[str] = []
+        crowd: list[str] = []
         for row in failed.rows("sf__Id", "sf__Error"):
             one = row.get("Id") or row["sf__Id"]
             verdict, code, worth = refusal(row["sf__Error"])
-            if worth and self._book.tries(one) + 1 < ROUNDS:
+            if crowded(row["sf__Error"]):
+                crowd.append(one)
+            elif worth and self._book.tries(one) + 1 < ROUNDS:
+                again.append(one)
+            else:
+                refused.append((one, verdict, code))
+        for one, outcome in await self._in_small_requests(job_id, crowd):
+            verdict, code, worth = settled(outcome)
+            if verdict is Verdict.WRITTEN:
+                written.append(one)
+            elif worth and self._book.tries(one) + 1 < ROUNDS:
                 again.append(one)
             else:
                 refused.append((one, verdict, code))
         succeeded = await self._insist(partial(self._bulk.succeeded, job))
-        written = (row["sf__Id"] for row in succeeded.rows("sf__Id"))
+        written += (row["sf__Id"] for row in succeeded.rows("sf__Id"))
         left = self._book.conclude(job_id, written=written, refused=refused, again=again)
         if job.state is not State.JOB_COMPLETE or left:
             raise ConnectorError(
                 f"Salesforce ended job {job_id} before it was done ({job.error or job.state}): see Setup, Bulk Data Load Jobs; "
                 "run the command again to go on"
             )
+
+    async def _in_small_requests(self, job_id: str, ids: list[str]) -> list[tuple[str, Outcome]]:
+        """Write contacts of a job that the org's triggers did not take in its 200 at once; what became of each."""
+        if not ids:
+            return []
+        wanted = set(ids)
+        rows = [row for row in self._book.rows(job_id) if row[0] in wanted]
+        ended: list[tuple[str, Outcome]] = []
+        for start in range(0, len(rows), TOGETHER):
+            self._tell(f"writing in small requests: {start:,} of {len(rows):,}")
+            some = rows[start : start + TOGETHER]
+            tasks = [written_alone(one, self._contacts.key_field, key) for one, key in some]
+            outcomes = await self._client.run(self._sink.write(tasks))
+            ended += zip((one for one, _ in some), outcomes, strict=True)
+        return ended
 
     async def _drop_changed(self) -> None:
         """Leave out the contacts that were changed since they were read: somebody may have filled them meanwhile."""

@@ -7,9 +7,12 @@ from enum import StrEnum
 from connector.crm.salesforce.decode import value_of
 from connector.crm.salesforce.encode import identifier
 from connector.crm.salesforce.errors import judge
-from connector.model.outcome import Retry
+from connector.crm.salesforce.trigger_limits import too_many
+from connector.model.operation import ID_FIELD, RecordWrite
+from connector.model.outcome import Delivered, Outcome, Rejected, Retry
 from connector.model.phone import Phone
 from connector.model.record_number import NumberReader, known_by_key
+from connector.model.roles import Task
 
 OBJECT = "Contact"
 SHOWN = 10  # ids of other contacts that are named beside one: a dummy number may be on hundreds
@@ -152,8 +155,32 @@ def refusal(error: str) -> tuple[Verdict, str, bool]:
     It reads `CODE:message:fields --`. The message is not kept: it may hold the donor's data.
     """
     code, _, message = error.partition(":")
+    return _verdict(code, judge(code, message))
+
+
+def crowded(error: str) -> bool:
+    """Whether `sf__Error` of a row says that a trigger took fewer rows at once: a job always gives it 200."""
+    code, _, message = error.partition(":")
+    return too_many(judge(code, message))
+
+
+def written_alone(record_id: str, key_field: str, key: str) -> Task:
+    """The same change as that of a job's row, as a record of a request, which may be of any size."""
+    return Task(
+        RecordWrite(sink="", object=OBJECT, key_field=ID_FIELD, key=record_id, set={key_field: key}, may_create=False)
+    )
+
+
+def settled(outcome: Outcome) -> tuple[Verdict, str, bool]:
+    """What became of such a record: the same as refusal() tells of a row, or that it is written."""
+    if isinstance(outcome, Delivered):
+        return Verdict.WRITTEN, "", False
+    return _verdict(outcome.code or outcome.reason, outcome)
+
+
+def _verdict(code: str, outcome: Retry | Rejected) -> tuple[Verdict, str, bool]:
     if code in TAKEN:
         return Verdict.TAKEN, code, False
     if code in GONE:
         return Verdict.GONE, code, False
-    return Verdict.REFUSED, code, isinstance(judge(code, message), Retry)
+    return Verdict.REFUSED, code, isinstance(outcome, Retry)
