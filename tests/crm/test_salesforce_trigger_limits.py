@@ -62,6 +62,13 @@ async def test_a_record_that_fails_alone_is_final_and_says_which_trigger_of_whic
     assert outcome.detail.startswith("TDTM_Contact of the package npsp meets a limit with this record alone: ")
 
 
+async def test_a_whole_request_that_is_refused_for_a_limit_is_divided_and_final_alone(org):
+    await org.fault("refuse", status=400, code=CODE, message=QUERIES, records=["bad"])
+    outcomes = await deliver(org, *(contact(f"k{n}") for n in range(9)), contact("bad"))
+    assert reasons(outcomes) == [None] * 9 + [Reason.TRIGGER_LIMIT]
+    assert isinstance(outcomes[-1], Rejected)
+
+
 async def test_the_divided_are_told_from_the_others_so_that_the_pace_slows_down(org):
     await org.fault("limit", records=50, object="Contact")
     outcomes = await deliver(org, *(contact(f"k{n}") for n in range(60)), event("e"))

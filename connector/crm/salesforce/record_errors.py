@@ -2,6 +2,7 @@
 
 import re
 
+from connector.crm.salesforce import duplicate_values
 from connector.crm.salesforce.duplicate_values import of_the_key, unclear
 from connector.crm.salesforce.error_rows import (
     COMPOSITE,
@@ -29,7 +30,7 @@ LIMIT = re.compile(
 )
 
 
-def in_triggers(code: str, means: str) -> tuple[Row, Row, Row]:
+def in_triggers(code: str, means: str) -> tuple[Row, ...]:
     """A trigger, flow or process that failed: because of a lock, of a governor limit, or for a reason of its own."""
     return (
         again(
@@ -47,6 +48,14 @@ def in_triggers(code: str, means: str) -> tuple[Row, Row, Row]:
             STATUS,
             "System.LimitException, System.AsyncException, 10 chunks …",
             lambda message, _: LIMIT.search(message) is not None,
+        ),
+        again(
+            code,
+            Reason.RACE,
+            f"{means} has made a record that another transaction made at the same moment",
+            STATUS,
+            "DUPLICATE_VALUE …",
+            lambda message, _: duplicate_values.CODE in message,
         ),
         refused(code, Reason.VALIDATION, f"{means} of the org failed"),
     )

@@ -235,7 +235,7 @@ class Sending:
             if failed.too_long and len(parcels[0].items[0].body) < SHORT:
                 self._stop(parcels, decode.too_long_at_all(failed))
             else:
-                self._settle(parcels[0].items[0], failed.outcome)
+                self._settle(parcels[0].items[0], trigger_limits.alone(failed.outcome))
             return []
         return ship(split(parcels[0], max(self._room, 2)), self._room)
 
