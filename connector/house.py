@@ -283,9 +283,9 @@ class House:
         return [
             *(f"the loop {name} does not move" for name, one in self.loops.items() if not one.alive(_limit(name))),
             *(
-                f"the loop {name} has met a bug at each step for {_limit(name)}: {self.loops[name].bug}"
+                f"the loop {name} has met a bug at each step for {STUCK_ELSE}: {self.loops[name].bug}"
                 for name in ("plan", *self.workers)
-                if name in self.loops and self.loops[name].fails(_limit(name))
+                if name in self.loops and self.loops[name].fails(STUCK_ELSE)
             ),
             *self._claims_of_nobody(),
             *([f"the database cannot be used: {self.store.writer.broken}"] if self.broken.is_set() else []),

@@ -61,31 +61,32 @@ class Worker:
         self.returns = False
 
     async def _after_bug(self, outbox: Outbox, tell: Tell, now: datetime, bug: str) -> None:
-        if not outbox.claims().get(self.claim):
-            self.returns = False
-            return
-        alone = self.singly or len(self.held) == 1
-        if not alone:
-            self.singly = len(self.held)
-        elif self.held and self.given_up < MOST_GIVEN_UP:
+        # What is claimed may never have come into our hands: where the store could not read it.
+        claimed = outbox.claimed_by(self.claim)
+        if len(claimed) > 1 and not self.singly:
+            self.singly = len(claimed)
+        elif claimed and self.given_up < MOST_GIVEN_UP:
             # Units of one person that are in doubt come together: the first of them goes.
-            end = _given_up(self.held[0], bug)
+            unit = next((one for one in self.held if one.id == claimed[0]), None)
+            end = _given_up(claimed[0], unit, bug)
             await outbox.settle([end], now=now)
-            tell(settled_fact(self.held[0], end, now))
+            if unit is not None:
+                tell(settled_fact(unit, end, now))
             self.given_up += 1
         await self._give_back(outbox, now)
 
 
-def _given_up(unit: Unit, bug: str) -> Settlement:
+def _given_up(unit_id: int, unit: Unit | None, bug: str) -> Settlement:
     """The unit as a dead letter; an opt-out in it stays open."""
     detail = f"{bug}: please report this bug"
-    bears = any(carries_opt_out(one, Verdict.OPT_OUT) for one in unit.operations)
+    operations = unit.operations if unit is not None else ()
+    bears = any(carries_opt_out(one, Verdict.OPT_OUT) for one in operations)
     return Settlement(
-        unit_id=unit.id,
+        unit_id=unit_id,
         state=UnitState.DEAD,
         reason=Reason.BUG,
         detail=detail,
         spend_attempt=False,
-        rule=unit.operations[0].rule if unit.operations else "",
+        rule=operations[0].rule if operations else "",
         confirmations=(Confirmation(phase=Phase.FAILED, detail=detail),) if bears else (),
     )

@@ -72,6 +72,8 @@ FREE = """UPDATE units INDEXED BY units_claimed SET state = 'waiting', in_doubt 
 RELEASE = """UPDATE units INDEXED BY units_claimed SET state = 'waiting', in_doubt = 1, claim = NULL
     WHERE state = 'claimed' AND claim = ? RETURNING sink, lane"""
 CLAIMS = "SELECT claim, count(*) FROM units INDEXED BY units_claimed WHERE state = 'claimed' GROUP BY claim"
+CLAIMED_BY = """SELECT id FROM units INDEXED BY units_claimed WHERE state = 'claimed' AND claim = ?
+    ORDER BY urgent DESC, event_id"""
 GIVE_BACK = """UPDATE units SET state = 'waiting', claim = NULL
     WHERE state = 'claimed' AND id IN (SELECT value FROM json_each(?)) RETURNING sink, lane"""
 DOUBTFUL = """SELECT operations, done FROM units INDEXED BY units_doubt WHERE sink = :sink AND in_doubt = 1
@@ -122,6 +124,10 @@ class Outbox:
     def claims(self) -> dict[str, int]:
         """In whose names units are claimed, and how many."""
         return dict(self._reader.execute(CLAIMS).fetchall())
+
+    def claimed_by(self, claim: str) -> list[int]:
+        """The ids of the units that are claimed in this name, in their order."""
+        return [unit_id for (unit_id,) in self._reader.execute(CLAIMED_BY, (claim,))]
 
     async def give_back(self, units: Sequence[Unit], now: datetime) -> None:
         """Put back what was claimed and has not gone out."""

@@ -102,3 +102,17 @@ async def test_each_worker_takes_back_its_own_claims_alone(bench, scene):
     assert bench.outbox.claims() == {"start b": 1}
     assert await bench.outbox.free_claims("start", scene.now) == 0
     assert await bench.outbox.free_claims("another", scene.now) == 1
+
+
+async def test_a_unit_that_cannot_be_read_costs_itself_alone(bench, scene):
+    for key, lane in zip("abc", LANES, strict=False):
+        await scene.unit(key, lane=lane)
+    await scene.rows("UPDATE units SET operations = 'torn' WHERE lane = ?", LANES[1])
+    done = []
+    for _ in range(5):
+        try:
+            done += await bench.step()
+        except ValueError:
+            assert bench.outbox.claims() == {}
+    assert done == ["a", "c"]
+    assert scene.unit_states() == {UnitState.DELIVERED: 2, UnitState.DEAD: 1}
