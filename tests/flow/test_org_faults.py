@@ -27,6 +27,15 @@ FAULTS = {
         Reason.CREDENTIALS,
         "password",
     ),
+    "a session that may not use the REST API": (
+        {
+            "status": 401,
+            "code": "INVALID_SESSION_ID",
+            "message": "This session is not valid for use with the REST API",
+        },
+        Reason.CREDENTIALS,
+        "list of allowed apps",
+    ),
     "locked org": ({"status": 403, "code": "ORG_LOCKED"}, Reason.SINK_REFUSES, "why the org is locked"),
     "moved instance": ({"status": 400, "code": "ORG_NOT_OWNED_BY_INSTANCE"}, Reason.WRONG_ADDRESS, "My Domain"),
     "org in maintenance": ({"status": 503, "code": "ORG_IN_MAINTENANCE"}, Reason.MAINTENANCE, "nothing has to be done"),
@@ -261,3 +270,22 @@ async def test_a_single_record_with_a_code_nobody_knows_is_told_and_holds_up_nob
     await world.settled()
     await world.until(lambda: alarms(world, Cleared))
     assert await world.contact(OTHERS[0])
+
+
+SIGN_INS = {
+    "a sign-in that passes by itself": ("already_processed", Reason.UNAVAILABLE),
+    "a fault of the sign-in service": ("retry_your_request", Reason.UNAVAILABLE),
+    "an inactive user": ("inactive_user_code", Reason.CREDENTIALS),
+}
+
+
+@pytest.mark.parametrize("name", SIGN_INS)
+async def test_a_refused_sign_in_is_told_as_what_it_is(world, name):
+    refusal, reason = SIGN_INS[name]
+    await world.fault(world.salesforce, fault="login_refused", refusal=refusal, times=1_000_000)
+    await world.fault(world.salesforce, fault="expired_session")
+    await world.phone(DONOR, "STOP KATT")
+    await world.until(lambda: pauses(world))
+    assert {one.reason for one in world.told(Paused) if one.name == "salesforce"} == {reason}
+    assert max(attempts(world)) == 0
+    assert "dead" not in world.counts()

@@ -1,0 +1,60 @@
+"""An opt-out of somebody whose lead was converted is in force at the contact, and confirmed; the rest is a person's to decide."""
+
+import shutil
+
+import pytest
+from flow.test_not_held_up import confirmed, letters, open_opt_outs, report
+from flow.world import CONFIG, ROOT, a_world
+
+DONOR = "+4790000001"
+LEADS = """
+on: strex.delivery_report
+rules:
+  - name: out
+    when: {action: Unsubscribe}
+    do:
+      - update: Lead
+        key: {SMS_Key__c: "{msisdn}"}
+        set:
+          FirstName: "{properties.first}"
+          SMS_Opt_Out__c: true
+    consent: opt_out
+"""
+CHANGES = """
+on: salesforce.change
+feed: {object: Lead, fields: [MobilePhone, SMS_Opt_Out__c]}
+rules:
+  - name: opted out in Salesforce
+    when: {record.SMS_Opt_Out__c: true}
+    do:
+      - {command: unsubscribe, provider: strex, phone: "{record.MobilePhone}", to: active_subscriptions, if_missing: skip}
+    consent: opt_out
+  - {name: anything else, ignore: true}
+"""
+DECLARED = CONFIG + "      Lead: {{flag: SMS_Opt_Out__c, phone: MobilePhone}}\n"
+
+
+@pytest.fixture
+async def world(tmp_path, secrets):
+    directory = tmp_path / "mappings"
+    directory.mkdir()
+    (directory / "leads.yaml").write_text(LEADS)
+    for name in ("strex-messages.yaml", "salesforce-to-strex.yaml"):
+        shutil.copy(ROOT / "mappings" / name, directory)
+    (directory / "leads-to-strex.yaml").write_text(CHANGES)
+    async with a_world(tmp_path, mappings=directory, config=DECLARED) as made, made.running():
+        await made.poll()
+        yield made
+
+
+async def test_the_contact_is_opted_out_and_the_rest_names_it(world):
+    lead = await world.person("Lead", LastName="Ås", Company="x", SMS_Key__c=DONOR, MobilePhone=DONOR)
+    made = await world.post(f"{world.salesforce}/_sandbox/convert", {"lead": lead})
+    await report(world, DONOR, "Unsubscribe", first="Kari")
+    await world.until(lambda: world.counts() == {"dead": 1})
+    assert await world.flag(made["contact"])
+    assert open_opt_outs(world) == []
+    assert "salesforce" in confirmed(world, DONOR)
+    (letter,) = letters(world)
+    assert made["contact"] in letter.detail
+    assert "the consent fields went out without the rest" in letter.detail
