@@ -199,15 +199,18 @@ class Road:
     async def _next_page(self, asking: Asked) -> Page | None:
         """The next page of a round; None where that failed.
 
-        While a round is longer than a page, what says "out" is followed beside it, so that no backlog delays an opt-out.
+        Where a round proves to be longer than a page, what says "out" is followed beside it, so that no backlog delays an opt-out.
         """
         watch, cursor = asking.watch, asking.cursor
         page = self._shown(watch, await watch.client.run(watch.feed.ask(cursor.position)))
         if page is not None and watch.poll is None:
             shown: Collection[str] | None = ()
+            watch.backlog = not page.last
             if page.last:
                 watch.opted_out_at = self._around.monotonic()
-            elif (shown := await self._follow_opted_out(watch, cursor)) is None:
+            elif watch.wants_opted_out(self._around.monotonic()):
+                shown = await self._follow_opted_out(watch, cursor)
+            if shown is None:
                 return None
             watch.poll = uuid4().hex
             self.open_polls.add(watch.poll)

@@ -250,6 +250,7 @@ class Watch:
     due: float = 0.0  # when the next round is, monotonic seconds
     started: float = math.inf  # when the feed was begun, monotonic seconds
     opted_out_at: float = -math.inf  # when what says "out" was last asked for, monotonic seconds
+    backlog: bool = False  # the last round took more than a page
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
@@ -259,8 +260,8 @@ class Watch:
         self.patience = Patience(feed.name, feed.crm, self.alarms, self.deadline, longest)
 
     def wants_opted_out(self, now: float) -> bool:
-        """Whether, in the middle of a long round, what says "out" is asked for by itself."""
-        return self.poll is not None and now >= self.opted_out_at + self.feed.every.total_seconds()
+        """Whether what says "out" is asked for by itself: before a round that is probably long, and again and again while one is."""
+        return (self.poll is not None or self.backlog) and now >= self.opted_out_at + self.feed.every.total_seconds()
 
     def rest(self, now: float, tell: Tell) -> None:
         """A round has ended: the next one comes in its time, or later where the budget is short."""

@@ -119,6 +119,25 @@ async def test_an_opt_out_does_not_wait_for_the_end_of_a_backlog(world):
     assert await sent(world) == [("unsubscribe", DONOR)]
 
 
+async def test_behind_a_backlog_what_says_out_is_asked_for_before_all_else(world):
+    contact = await joined(world)
+    ids = await world.people([{"LastName": "x"} for _ in range(4500)])
+    await world.poll()
+    await world.people([{"Id": one, "FirstName": "y"} for one in ids])
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    world.facts.clear()
+    # The answer that comes after what says "out" never arrives before the command is sent.
+    await world.fault(world.salesforce, fault="held_answer", only="reads", after=1)
+    world.clock.ahead += timedelta(minutes=1)
+    world.house.wake("salesforce.Contact")
+    await world.until(world.orders)
+    (page,) = world.told(Followed)
+    assert (page.rows, page.changes, page.last) == (1, 1, False)
+    await world.no_faults(world.salesforce)
+    await world.poll()
+    assert await sent(world) == [("unsubscribe", DONOR)]
+
+
 async def test_an_opt_out_in_the_middle_of_a_backlog_does_not_wait_for_its_end(world):
     contact = await joined(world)
     ids = await world.people([{"LastName": "x"} for _ in range(4500)])
