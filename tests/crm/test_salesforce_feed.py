@@ -244,7 +244,7 @@ async def test_behind_a_backlog_a_round_reads_what_is_newer_and_looks_back_seldo
             await org.load("Contact", [{"SMS_Key__c": "k0", "FirstName": "x"}], key="SMS_Key__c")
         rows, pages, position = await round_of(org, source, position)
         assert (keys(rows), pages) == (newer, 1)
-    clock.now += 60
+    clock.now += 180
     _, _, position = await round_of(org, source, position)
     rows, pages, position = await round_of(org, source, position)
     assert (len(rows), pages) == (4501, 3), "it looks back again"
@@ -257,7 +257,7 @@ async def test_behind_a_backlog_what_becomes_visible_late_is_found_by_the_next_l
     await org.calm()
     rows, _, position = await round_of(org, source, position)
     assert keys(rows) == ["last"]
-    clock.now += 100
+    clock.now += 180
     _, _, position = await round_of(org, source, position)
     rows, _, _ = await round_of(org, source, position)
     assert "k0" in keys(rows)

@@ -24,9 +24,6 @@ MASTER = "MasterRecordId"
 MERGEABLE = frozenset({"account", "contact", "lead"})
 DATA = "/services/data/"  # where the address of a next page must be
 PAGE = QUERY_BATCH  # rows: what Salesforce gives in one answer
-# Between two looks back that take more than a page: so many times as long as the last one took, between these limits.
-PAUSE_FACTOR = 3
-LEAST_PAUSE, MOST_PAUSE = timedelta(minutes=1), timedelta(minutes=3)
 TIMES = ("since", "newest", "again", "asked")  # of a position between two rounds
 
 
@@ -221,8 +218,8 @@ def next_round(
     """Where the round after this one begins, whose last page was asked for at `start` and brought these rows.
 
     Rows become visible when their transaction ends, later than their stamp: what was stamped shortly before the round
-    began is read again. Where that takes more than a page, as behind thousands of writes of ours, it is not done at each
-    round, so that reading again takes the lesser part of the feed's time and calls.
+    began is read again. Where that takes more than a page, as behind thousands of writes of ours, it is done only as often as it
+    reaches back, so that a row is read three times at the most.
     """
     begun = start.round if isinstance(start, Within) else start
     stamps = [rows[-1].stamp] if rows else []
@@ -232,8 +229,7 @@ def next_round(
     since = began - overlap
     if not isinstance(start, Within) or max(stamps) < since:
         return Between(since=since)
-    pause = min(max(PAUSE_FACTOR * (ended - began), LEAST_PAUSE), MOST_PAUSE)
-    return Between(since=since, newest=max(stamps), again=ended + pause, asked=began)
+    return Between(since=since, newest=max(stamps), again=ended + overlap, asked=began)
 
 
 def moment(text: object) -> datetime:
