@@ -170,6 +170,8 @@ class Road:
             return 0
         if watch.wants_opted_out(self._around.monotonic()) and await self._follow_opted_out(watch, cursor) is None:
             return 0
+        if not named and watch.poll is None and self._around.monotonic() < watch.pages_at:
+            return 0
         asking = Asked(
             watch=watch, cursor=cursor, asked=self._around.now(), pointers=tuple(named), numbers=self._numbers
         )

@@ -37,6 +37,9 @@ SEE_NETWORK = "see the network from here, and the status page of the other side"
 # Faults of a CRM as a whole: its sink and its feeds meet the same one, and raise one alarm for it.
 OF_ALL = frozenset({reason for reason, policy in POLICIES.items() if policy.waits})
 FEED_FAILING = "feed_failing"
+FULL_PAGES = timedelta(
+    seconds=5
+)  # between two rounds behind a backlog: half-filled pages would cost as many calls as full ones
 
 
 @dataclass(slots=True)
@@ -251,6 +254,7 @@ class Watch:
     started: float = math.inf  # when the feed was begun, monotonic seconds
     opted_out_at: float = -math.inf  # when what says "out" was last asked for, monotonic seconds
     backlog: bool = False  # the last round took more than a page
+    pages_at: float = -math.inf  # until when only what says "out" is asked for, between two rounds; monotonic seconds
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
@@ -269,6 +273,7 @@ class Watch:
         pause = every if self.budget is None else self.budget.terms(tell).poll(every)
         self.due = now + pause.total_seconds()
         self.rests = self.due if pause > every else -math.inf
+        self.pages_at = now + FULL_PAGES.total_seconds() if self.backlog else -math.inf
         self.alarms.clear(self._late, tell)
 
     def check(self, now: float, tell: Tell) -> None:

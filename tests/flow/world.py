@@ -12,6 +12,7 @@ import aiohttp
 
 from connector.adapters import load_config
 from connector.daemon import open_house
+from connector.delivery.peers import FULL_PAGES
 from connector.house import Clock, House
 from connector.model.facts import Alarm, Cleared, Fact, Followed, Paused
 from connector.observe.metrics import Metrics
@@ -227,6 +228,8 @@ class World:
 
         def over() -> bool:
             if loop.resting and self.rounds() < enough:
+                if self.house.watches["salesforce.Contact"].backlog:
+                    self.clock.ahead += FULL_PAGES
                 loop.wake()
             return self.rounds() >= enough
 
