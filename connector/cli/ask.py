@@ -116,7 +116,9 @@ async def _ask_store(loaded: "Loaded", command: str, payload: Mapping[str, Any])
     path = loaded.at(loaded.settings.store.path)
     if not path.exists():
         raise Unreachable(f"no connector runs, and there is no store at {path} yet: start it with `connector run`")
-    refuse_foreign_root(path)
+    if os.geteuid() == 0 and path.stat().st_uid != 0:
+        # What root leaves beside the database, the service could not open.
+        raise Unreachable(f"no connector runs, and {path} is not root's: run this {_as_owner(path)}")
     try:
         store = Store.open(path)
     except AlreadyRunning as held:
@@ -130,12 +132,6 @@ async def _ask_store(loaded: "Loaded", command: str, payload: Mapping[str, Any])
         return await control.commands()[command](payload)
     finally:
         await store.close()
-
-
-def refuse_foreign_root(path: Path) -> None:
-    """Raise Unreachable for root where the path is another user's: what root leaves beside it, the service could not open."""
-    if os.geteuid() == 0 and path.stat().st_uid != 0:
-        raise Unreachable(f"no connector runs, and {path} is not root's: run this {_as_owner(path)}")
 
 
 def _as_owner(path: Path) -> str:

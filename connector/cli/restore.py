@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from connector.cli.ask import refuse_foreign_root
 from connector.cli.exits import Misused
 from connector.cli.render import Paper, answer, as_json, waiting
 from connector.cli.setup import Setup
@@ -29,7 +28,8 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
     FILE is checked first, and stays. The present database is kept beside it under another name. Tells which events are missing then.
     """
     from connector.store.backups import verify  # noqa: PLC0415 - see the package's docstring.
-    from connector.store.database import FileLock  # noqa: PLC0415 - the same.
+    from connector.store.database import FileLock, lock_of  # noqa: PLC0415 - the same.
+    from connector.store.private_files import give_to_owner_of  # noqa: PLC0415 - the same.
     from connector.store.restore import missing  # noqa: PLC0415 - the same.
     from connector.store.restore import restore as put_in_place  # noqa: PLC0415 - the same.
 
@@ -38,7 +38,6 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
     setup: Setup = ctx.obj
     loaded = setup.config()
     database = loaded.at(loaded.settings.store.path)
-    refuse_foreign_root(database if database.exists() else database.parent)
     if database.exists() and file.exists() and file.samefile(database):
         raise Misused(f"{file} is the database itself: name a backup")
     try:
@@ -46,6 +45,7 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
     except AlreadyRunning as error:
         raise AlreadyRunning(f"{STOP}. {error}") from error
     try:
+        give_to_owner_of(database.parent, lock_of(database))
         with waiting("checking the backup"):
             found = verify(file)
         now = datetime.now(UTC)

@@ -16,7 +16,7 @@ from connector.store.database import open_reader
 from connector.store.disk import free_bytes
 from connector.store.migrations import STEPS
 from connector.store.moments import micros, moment
-from connector.store.private_files import create_private, create_private_directory
+from connector.store.private_files import create_private, create_private_directory, give_to_owner_of
 
 STEP = 2000  # pages, 8 MiB: between two steps others have the disk
 PAUSE = 0.005  # seconds between two steps
@@ -100,17 +100,19 @@ def make_backup(
         raise BackupFailed(f"{target} is there already: name a new file for the backup")
     part = target.with_name(f"{target.name}.part")
     try:
-        create_private_directory(target.parent)
+        if not target.parent.is_dir():
+            create_private_directory(target.parent)
+            give_to_owner_of(source, target.parent)
         part.unlink(missing_ok=True)
         create_private(part)
+        give_to_owner_of(source, part)
         with closing(open_reader(source)) as reader:
             _refuse_without_room(reader, target, reserve, free)
             _copy(reader, part, progress, stopped)
         _finish(part, now)
         found = verify(part, stopped=stopped)
         _sync(part)
-        os.link(part, target)  # unlike a rename it refuses to replace a file that has come meanwhile
-        part.unlink()
+        _name(part, target)
         _sync(target.parent)
     except FileExistsError as error:
         raise BackupFailed(f"{target} is there already: name a new file for the backup") from error
@@ -123,6 +125,16 @@ def make_backup(
     finally:
         _discard(part)
     return found
+
+
+def _name(part: Path, target: Path) -> None:
+    """Give the copy its name. A link, unlike a rename, replaces no file that has come meanwhile; not every file system has them."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        part.rename(target)
 
 
 def _refuse_without_room(reader: sqlite3.Connection, target: Path, reserve: int, free: Callable[[Path], int]) -> None:

@@ -44,3 +44,13 @@ def tighten(paths: Iterable[Path]) -> tuple[Path, ...]:
     for path in loose:
         path.chmod(PRIVATE)
     return loose
+
+
+def give_to_owner_of(reference: Path, *paths: Path) -> None:
+    """Where root has made these files, make them those of the user whose the reference is: the service could not open them else."""
+    if os.geteuid() != 0:
+        return
+    owner = reference.stat()
+    for path in paths:
+        if path.exists():
+            os.chown(path, owner.st_uid, owner.st_gid)

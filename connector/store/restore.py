@@ -24,7 +24,7 @@ from connector.store.documents import operations_from_json
 from connector.store.lanes import promote
 from connector.store.migrations import migrate
 from connector.store.moments import micros, moment
-from connector.store.private_files import create_private
+from connector.store.private_files import create_private, give_to_owner_of
 from connector.store.settling import fates_of, move_events
 from connector.store.statements import as_list
 
@@ -87,6 +87,7 @@ def restore(backup: Path, database: Path, *, now: datetime) -> Path | None:
         _copy(backup, staged)
         _mark(staged, now)
         _sync(staged)
+        give_to_owner_of(database.parent, staged)
         aside = _set_aside(database, now)
         staged.replace(database)
         _sync(database.parent)
@@ -164,8 +165,7 @@ def _set_aside(database: Path, now: datetime) -> Path | None:
     os.link(database, aside)
     log = Path(f"{database}-wal")
     if log.exists():
-        os.link(log, f"{aside}-wal")
-        log.unlink()
+        log.rename(f"{aside}-wal")
     Path(f"{database}-shm").unlink(missing_ok=True)
     _sync(database.parent)
     return aside

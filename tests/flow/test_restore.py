@@ -7,7 +7,7 @@ from datetime import timedelta
 from flow.crowd import number, report
 from flow.world import a_world
 
-from connector.store.backups import make_backup, verify
+from connector.store.backups import kept, make_backup, verify
 from connector.store.restore import restore
 
 PEOPLE, EACH = 60, 5
@@ -217,3 +217,17 @@ async def test_a_command_that_waited_in_the_backup_waits_for_a_person(tmp_path, 
             world.house.wake("strex")
             await world.settled()
             assert len(await world.orders()) == orders
+
+
+async def test_a_daemon_makes_up_for_the_nights_that_it_slept_through(tmp_path, secrets):
+    async with a_world(tmp_path) as world:
+        async with world.running():
+            await world.poll()
+        await backed_up(world, "backups/c-20261101T020000Z.db")
+        async with world.running() as house:
+            await world.until(lambda: len(kept(world.base / "backups", "c")) == 2)
+            async with world.http.get(f"{house.admin_url}/metrics") as response:
+                lines = dict(line.rsplit(" ", 1) for line in (await response.text()).splitlines())
+        assert float(lines["connector_last_backup_age_seconds"]) < 60
+        assert float(lines["connector_last_backup_bytes"]) > 0
+        assert world.alarms == []

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from store.conftest import NOW
 
+from connector.model.errors import StoreUnavailable
 from connector.model.lifecycle import EventState
 from connector.store.backups import (
     BackupDamaged,
@@ -22,6 +23,7 @@ from connector.store.backups import (
     verify,
 )
 from connector.store.migrations import STEPS
+from connector.store.restore import restore
 from connector.store.store import Store
 
 
@@ -130,3 +132,27 @@ def test_the_backups_that_are_kept_are_found_by_their_names(tmp_path):
     assert [one.path.name for one in kept(tmp_path, "c")] == names[::-1]
     assert kept(tmp_path, "c")[0].taken_at == NOW + timedelta(days=2)
     assert kept(tmp_path / "none", "c") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of another user")
+async def test_what_root_makes_belongs_to_the_services_user(tmp_path):
+    home, nobody = tmp_path / "home", 65534
+    home.mkdir()
+    path = home / "c.db"
+    await Store.open(path).close()
+    for one in (home, *home.iterdir()):
+        os.chown(one, nobody, nobody)
+    copy = home / "backups" / "copy.db"
+    make_backup(path, copy, now=NOW)
+    restore(copy, path, now=NOW + timedelta(minutes=1))
+    assert {one.name: one.stat().st_uid for one in home.rglob("*") if one.stat().st_uid != nobody} == {}
+    assert len(list(home.rglob("*.db"))) == 3
+
+
+async def test_a_restore_that_fails_leaves_the_database_as_it_was(scene, tmp_path):
+    await scene.unit("a")
+    path = scene.store.path
+    with pytest.raises(StoreUnavailable):
+        restore(tmp_path / "none.db", path, now=NOW)
+    assert scene.store.inbox.received() == 1
+    assert not list(path.parent.glob("*restor*"))
