@@ -122,7 +122,7 @@ def _show_cares(paper: Paper, document: dict[str, Any]) -> None:
 
 def _backup(backup: dict[str, Any]) -> str:
     if backup["file"]:
-        return f"{ago(backup['seconds'])} ago, {backup['file']} in {backup['directory']} ({backup['kept']} are kept)"
+        return f"{ago(backup['seconds'])} ago, {backup['file']} in {backup['directory']} ({backup['kept']} kept)"
     return "none yet" if backup["enabled"] else "none, and the nightly one is switched off"
 
 

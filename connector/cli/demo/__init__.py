@@ -1,6 +1,7 @@
 """`connector demo`: a donor's story on this machine alone, with a real daemon and both sandboxes, each a process of its own."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def demo(context: click.Context, *, keep: bool, directory: Path, as_json: bool) 
     # Whoever ends the demo, and however, its processes end with it; a shell may have started it with Ctrl-C turned off.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.umask(0o077)  # what a person tries out here is theirs alone
     with Stage(directory) as stage:
         report = play(stage, quiet=as_json)
         if as_json:
