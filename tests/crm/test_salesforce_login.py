@@ -317,7 +317,7 @@ UNEXPLAINED = ("authentication_failure",)  # Salesforce itself does not say more
 
 
 @pytest.mark.parametrize("name", LOGIN_REFUSALS)
-async def test_each_refusal_that_was_met_in_public_has_its_own_cure_or_passes(org, name):
+async def test_each_known_refusal_has_its_own_cure_or_passes(org, name):
     await org.fault("login_refused", refusal=name, times=100)
     with pytest.raises(SignInFailed) as failed:
         await SalesforceCredentials(org.base, CLIENT, sleep=at_once).authorization()
@@ -335,7 +335,7 @@ CURES = {
     "audience_validation": ".sandbox.my",
     "no_valid_scopes": "OAuth Scopes",
     "expired_password": "new password",
-    "login_hours": "Login IP Ranges",
+    "login_hours": "Hours out",
     "consumer_key": "ten minutes",
 }
 

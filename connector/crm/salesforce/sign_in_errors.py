@@ -2,7 +2,8 @@
 
 docs/salesforce-sign-in.md is this table for people, and a test holds the two equal.
 Source: Salesforce Help, "OAuth 2.0 Authorization Errors", "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bearer Flow"; wordings
-that the Help does not list are from public issue threads.
+that the Help does not list are from public issue threads. Those of a locked-out user, an expired password, a blocked app, an expired
+certificate and a flow that is not enabled are assumed: nobody's answer was found, so they are read by their plainest words.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ MY_DOMAIN = "url: must be the org's My Domain address, as Setup, My Domain shows
 AUDIENCE = f"{MY_DOMAIN}; that of a sandbox holds .sandbox.my.salesforce.com"
 TOO_OFTEN = "somebody signs in too often with this user: wait an hour, and give each program its own user"
 NOT_LET_IN = f"{APP}, Policies, and give the integration user access to it, by profile or permission set"
+PLACE_AND_TIME = (
+    "add this server's address to the Login IP Ranges of the integration user's profile, or relax the app's policy; and take the "
+    "Login Hours out of that profile"
+)
 LOGIN_HISTORY = "look at the integration user's Login History in Setup: it says why the sign-in failed"
 
 
@@ -70,21 +75,9 @@ SIGN_IN_ERRORS: tuple[SignInError, ...] = (
     _refused("login rate exceeded", "too many sign-ins", TOO_OFTEN),
     _refused("rate_limit_exceeded", "too many sign-ins", TOO_OFTEN),
     _refused("logins exceeded", "too many sign-ins", TOO_OFTEN),
-    _refused(
-        "ip restricted",
-        "this server's address is not allowed",
-        "add this server's address to the Login IP Ranges of the integration user's profile, or relax the app's policy",
-    ),
-    _refused(
-        "ip not allowed",
-        "this server's address is not allowed",
-        "add this server's address to the Login IP Ranges of the integration user's profile, or relax the app's policy",
-    ),
-    _refused(
-        "invalid login hours",
-        "the profile of the user has login hours",
-        "take the Login Hours out of the integration user's profile",
-    ),
+    _refused("ip restricted", "this server's address, or the hour, is not allowed", PLACE_AND_TIME),
+    _refused("ip not allowed", "this server's address is not allowed", PLACE_AND_TIME),
+    _refused("invalid login hours", "the profile of the user has login hours", PLACE_AND_TIME),
     _refused(
         "user locked out",
         "the user is locked out after wrong passwords",
