@@ -1,8 +1,7 @@
 """Token refusals by a name of ours: HTTP status, `error` and `error_description`.
 
-Source: Salesforce Help, "OAuth 2.0 Authorization Errors"; the rest is from public issue threads, but for the words of flow_not_enabled,
-blocked, locked_out, expired_password, expired_certificate, app_access_denied and
-flow_not_allowed, which are assumed.
+Source: Salesforce Help, "OAuth 2.0 Authorization Errors"; the rest is from public issue threads. The words of flow_not_enabled,
+blocked, locked_out, expired_password, expired_certificate, app_access_denied and flow_not_allowed are assumed.
 """
 
 LOGIN_REFUSALS: dict[str, tuple[int, str, str]] = {
