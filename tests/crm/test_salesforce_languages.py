@@ -140,6 +140,13 @@ def test_a_wording_is_unclear_where_neither_key_nor_other_field_is_named(message
     assert not unclear(message, "")
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"), [(["Other__c"], Reason.DUPLICATE_RECORD), (["sms_key__c"], Reason.RACE), ([], Reason.RACE)]
+)
+def test_fields_that_salesforce_names_besides_tell_whose_value_is_taken(fields, reason):
+    assert judge("DUPLICATE_VALUE", "valeur en double", key_field="SMS_Key__c", fields=fields).reason is reason
+
+
 def test_an_id_is_known_in_both_lengths():
     for number in (1, 40, 1_000_000):
         whole = record_id("003", number)

@@ -69,6 +69,15 @@ async def test_a_whole_request_that_is_refused_for_a_limit_is_divided_and_final_
     assert isinstance(outcomes[-1], Rejected)
 
 
+async def test_others_whom_a_trigger_does_not_take_hold_up_nobody_else_in_the_batch(org):
+    heavy = [f"heavy{n}" for n in range(5)]
+    await org.fault("refuse", code=CODE, message=QUERIES, records=heavy)
+    opt_out = contact("out", SMS_Opt_Out__c=True)
+    outcomes = await deliver(org, *(contact(f"k{n}") for n in range(190)), *map(contact, heavy), opt_out)
+    assert reasons(outcomes) == [None] * 190 + [Reason.TRIGGER_LIMIT] * 5 + [None]
+    assert all(isinstance(one, Rejected) for one in outcomes[190:195])
+
+
 async def test_the_divided_are_told_from_the_others_so_that_the_pace_slows_down(org):
     await org.fault("limit", records=50, object="Contact")
     outcomes = await deliver(org, *(contact(f"k{n}") for n in range(60)), event("e"))
@@ -99,6 +108,13 @@ async def test_a_flow_that_meets_a_lock_is_divided_from_the_others_and_repeated_
     await org.fault("limit", records=0, code="CANNOT_EXECUTE_FLOW_TRIGGER", message="UNABLE_TO_LOCK_ROW: verrouillé")
     outcomes = await deliver(org, contact("k0"), contact("k1"))
     assert [(type(one), one.reason) for one in outcomes] == [(Retry, Reason.ROW_LOCKED)] * 2
+
+
+async def test_where_everything_is_locked_few_calls_are_spent_before_the_rest_waits(org):
+    await org.fault("limit", records=0, code="CANNOT_EXECUTE_FLOW_TRIGGER", message="UNABLE_TO_LOCK_ROW")
+    outcomes = await deliver(org, *(contact(f"k{n}") for n in range(1000)))
+    assert set(reasons(outcomes)) == {Reason.ROW_LOCKED}
+    assert len(org.sent) < 20
 
 
 def items(count, name="Contact"):

@@ -9,6 +9,7 @@ Source: Object Reference, "StatusCode" (DUPLICATE_VALUE).
 """
 
 import re
+from collections.abc import Sequence
 
 from connector.crm.salesforce.record_ids import in_full, last_in
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
@@ -36,6 +37,12 @@ def unclear(message: str, key_field: str) -> bool:
         return False
     fields = [field for field, _ in PAIR.findall(message)]
     return not fields or UNNAMED in fields or "found:" in fields
+
+
+def of_others(message: str, key_field: str, fields: Sequence[str]) -> bool:
+    """Whether Salesforce names the fields besides, and our key is none of them."""
+    folded = {field.casefold() for field in fields}
+    return bool(folded) and key_field.casefold() not in folded and not of_the_key(message, key_field)
 
 
 def holder(message: str, key_field: str, object_name: str) -> str | None:

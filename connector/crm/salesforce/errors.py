@@ -6,6 +6,7 @@ Source: REST API Developer Guide, "Status Codes and Error Responses"; Object Ref
 import re
 from collections.abc import Sequence
 
+from connector.crm.salesforce import duplicate_values
 from connector.crm.salesforce.catalogue import BY_CODE, find
 from connector.crm.salesforce.org_errors import ORG_ERRORS
 from connector.model.outcome import Reason, Rejected, Retry
@@ -59,6 +60,8 @@ def judge(code: str, message: str, *, key_field: str = "", fields: Sequence[str]
     row = find(code, message, key_field)
     if row is None:
         return Retry(reason=Reason.UNKNOWN_CODE, detail=detail, code=code, cure=REFUSED)
+    if code == duplicate_values.CODE and duplicate_values.of_others(message, key_field, fields):
+        return Rejected(reason=Reason.DUPLICATE_RECORD, detail=detail, code=code, field=fields[0])
     if row.outcome is Retry:
         # A cure calls a person at once: what is about a single record is tried a few times first.
         cure = row.cure if row.reason in OF_THE_ORG else ""

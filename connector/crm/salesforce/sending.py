@@ -65,6 +65,7 @@ class Sending:
         self._divided: set[int] = set()  # records whose request was divided for a limit of a trigger
         self._waiting: dict[str, Retry] = {}  # objects of which no more is sent in this batch
         self._fruitless = 0  # such requests since a record went through
+        self._locked_alone = 0  # the same: single records that a trigger could not lock
         self._refused = 0  # requests in a row, with a code that may concern the whole org
         self.surprises = Surprises()
         self.stopped: Retry | Rejected | None = None  # Salesforce cannot be worked with now
@@ -187,16 +188,19 @@ class Sending:
         """
         crowded: list[tuple[Item, Retry]] = []
         for item, outcome in zip(parcel.items, results, strict=True):
-            if not trigger_limits.too_many(outcome):
+            if not isinstance(outcome, Retry) or not trigger_limits.too_many(outcome):
                 self._settle(item, outcome)
             elif alone and len(parcel.items) == 1:
                 self._fruitless += 1
                 self._settle(item, trigger_limits.alone(outcome))
-            elif isinstance(outcome, Retry):
+                self._locked_alone += outcome.reason is Reason.ROW_LOCKED
+                if self._locked_alone >= trigger_limits.LOCKED_ALONE:
+                    self._waiting[item.object] = outcome
+            else:
                 crowded.append((item, outcome))
         if not crowded:
             if any(isinstance(outcome, Delivered) for outcome in results):
-                self._fruitless = 0
+                self._fruitless = self._locked_alone = 0
                 self._sizes.taken(parcel.items)
             return []
         self._fruitless += 1

@@ -20,6 +20,9 @@ GROWTH = 10  # after a batch that met no limit one more for so many: a limit may
 # Requests without a record that went through, after which the rest of the batch waits: halving 200 records down to the first takes
 # eight steps, and five such requests may travel together.
 FRUITLESS = 60
+LOCKED_ALONE = (
+    5  # records in a row that a trigger cannot lock: then the others wait too, and no more calls are spent on them
+)
 
 
 class TransactionSizes:
