@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from connector.delivery.peers import FULL_PAGES
 from connector.model.facts import Alarm, Followed
 
 DONOR, OTHER = "+4790000001", "+4790000002"
@@ -136,6 +137,21 @@ async def test_behind_a_backlog_what_says_out_is_asked_for_before_all_else(world
     await world.no_faults(world.salesforce)
     await world.poll()
     assert await sent(world) == [("unsubscribe", DONOR)]
+
+
+async def test_behind_a_backlog_pages_are_read_seldomer_than_what_says_out(world):
+    await joined(world)
+    await world.people([{"LastName": "x"} for _ in range(2500)])
+    await world.poll()
+    loop, watch = world.house.loops["salesforce.Contact"], world.house.watches["salesforce.Contact"]
+    await world.until(lambda: loop.resting)
+    world.facts.clear()
+    before = await world.api_calls()
+    assert await world.house.road.follow(watch) == 0
+    assert (await world.api_calls(), world.told(Followed)) == (before, [])
+    world.clock.ahead += FULL_PAGES
+    await world.house.road.follow(watch)
+    assert world.told(Followed)
 
 
 async def test_an_opt_out_in_the_middle_of_a_backlog_does_not_wait_for_its_end(world):
