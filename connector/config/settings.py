@@ -1,5 +1,6 @@
 """The settings that belong to no adapter, and the frame into which the adapters' own settings go."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
@@ -93,7 +94,16 @@ class Retention(Strict):
     """Events that are delivered, ignored or matched by no rule. At least 4d: a provider's repeats come for 72 hours."""
 
 
-TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["02:43"])]
+TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+
+
+def _time_of_day(text: str) -> str:
+    if re.fullmatch(TIME_OF_DAY, text) is None:
+        raise wrong("no-time-of-day", "this is no time of day", "write hours and minutes, such as 02:43 or 23:05")
+    return text
+
+
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day), Field(json_schema_extra={"pattern": TIME_OF_DAY})]
 
 
 class Backup(Strict):

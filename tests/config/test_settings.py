@@ -122,3 +122,16 @@ def test_one_port_for_both_listeners_is_refused(text, said):
 def test_a_provider_in_capitals_is_told_once_with_its_small_name():
     (found,) = problems("providers: {North: {type: strex}, Strex: {open: true}}\ncrm: {salesforce: {url: x}}")[1:]
     assert "`Strex` does not have the form that is expected (use small letters, digits and _, such as strex" in found
+
+
+@pytest.mark.parametrize("written", ["23:05", "'23:05'", '"23:05"'])
+def test_a_time_of_day_may_be_quoted_or_not(written):
+    made = load(parse(f"{LEAST}reconcile: {{at: {written}}}\n", "c.yaml"), CONFIG)
+    assert (made.reconcile.enabled, made.reconcile.hour, made.reconcile.minute) == (True, 23, 5)
+
+
+@pytest.mark.parametrize("written", ["2:43", "24:00", "12:60", "noon", "'12:30 '"])
+def test_what_is_no_time_of_day_is_told_with_the_cure(written):
+    (problem,) = problems(f"{LEAST}reconcile: {{at: {written}}}\n")
+    assert "c.yaml:3:" in problem
+    assert "write hours and minutes, such as 02:43" in problem
