@@ -37,13 +37,14 @@ from connector.steps.gauges import gauges
 from connector.steps.recovering import Recovery
 from connector.store.store import Store
 from connector.web.admin import Admin, write_token
-from connector.web.connections import Connections
+from connector.web.connections import Connections, SpareDescriptors
 from connector.web.hooks import LONGEST_LINE, Hooks
 from connector.web.server import LINGER, Listener
 
 WATCH_OVER = timedelta(seconds=15)  # between two looks at deadlines
 NOTE_CALLS = timedelta(minutes=1)  # what is not noted at a crash are the calls of a minute
 PROBE = timedelta(seconds=5)  # between two questions to the writer whether it lives
+SPARE = 8  # descriptors that are kept for the operator's listener, so that it answers when there are no others
 TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file beside the database, not a secret.
 
 
@@ -149,7 +150,13 @@ async def open_house(
             metrics=metrics.render,
             tell=tell,
         )
-        operators = Listener(admin.handle, host=settings.admin.host, port=settings.admin.port, linger=timedelta(0))
+        operators = Listener(
+            admin.handle,
+            host=settings.admin.host,
+            port=settings.admin.port,
+            linger=timedelta(0),
+            spare=stack.enter_context(SpareDescriptors(SPARE)),
+        )
         stack.push_async_callback(operators.stop)
         house.admin_url = await operators.start()
 

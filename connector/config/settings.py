@@ -151,7 +151,8 @@ class Listen(Strict):
     """How many callbacks are worked on at once; more are told to come again. Bodies that are still to come are counted apart: as many
     of callers who have shown who they are, and as many of strangers, of which one address has at most a fourth."""
     connections: Annotated[int, Field(ge=16, le=100_000)] = 1000
-    """How many connections are held at once; fewer where the process may open fewer files (LimitNOFILE)."""
+    """How many connections are held at once; fewer where the process may open fewer files (LimitNOFILE). Beyond it one on which no
+    request is under way gives way to a new one."""
     connections_per_address: Annotated[int, Field(ge=1, le=100_000)] = 100
     """How many of them one address may have. Trusted proxies and this machine itself may have all."""
 

@@ -1,9 +1,11 @@
 """How many connections a listener holds, in all and of one address, so that strangers take no file descriptor that is needed."""
 
 import errno
+import os
 import resource
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Self
 
 from connector.model.facts import OUT_OF_DESCRIPTORS, TOO_MANY_CONNECTIONS, Level, Lived, Tell, TurnedAway
 from connector.model.network_address import customer_of
@@ -13,7 +15,8 @@ RESERVED_DESCRIPTORS = 128  # for the database, the calls that we make, and the 
 LEAST_CONNECTIONS = 16  # where the limit on descriptors is very low
 SILENCE = 60.0  # seconds between two log lines that say the same
 UNIX = ""  # the address of who comes by a Unix socket: a proxy on this machine
-OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+# accept(2): what is short is descriptors or memory, and it is not this connection's fault.
+SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Connections:
@@ -40,11 +43,14 @@ class Connections:
         self._said: dict[str, float] = {}
         self._untold: Counter[str] = Counter()
 
-    def enter(self, address: str) -> bool:
-        """Count a new connection; False where there is no room for it."""
+    def enter(self, address: str, make_room: Callable[[], bool] = lambda: False) -> bool:
+        """Count a new connection; False where there is no room for it.
+
+        Where all places are taken, `make_room` closes another connection, or returns False.
+        """
         one = customer_of(address)
         many = self._open[one] >= self._of_one and not (address == UNIX or is_shared(address, self._proxies))
-        if many or self._total >= self.most:
+        if many or (self._total >= self.most and not make_room()):
             self._refused(
                 TOO_MANY_CONNECTIONS,
                 "connections were refused: too many are open, in all or of one address",
@@ -65,7 +71,7 @@ class Connections:
 
     def not_accepted(self, error: BaseException | None) -> bool:
         """Tell of a connection that could not be taken; False where that had another cause than missing file descriptors."""
-        if not isinstance(error, OSError) or error.errno not in OUT_OF_FILES:
+        if not isinstance(error, OSError) or error.errno not in SHORTAGE:
             return False
         self._refused(
             OUT_OF_DESCRIPTORS,
@@ -82,3 +88,36 @@ class Connections:
             self._said[why] = now
             details = {"times": str(self._untold.pop(why)), "cure": cure}
             self._tell(Lived(message=message, level=Level.WARNING, details=details))
+
+
+class SpareDescriptors:
+    """Descriptors that are held open so that some can be freed when the process may open no more."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._held: list[int] = []
+        self.refill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give all of them back."""
+        self._count = 0
+        while self.free_one():
+            pass
+
+    def free_one(self) -> bool:
+        """Close one, so that something else may be opened; false where none is left."""
+        if not self._held:
+            return False
+        os.close(self._held.pop())
+        return True
+
+    def refill(self) -> None:
+        """Hold as many as before, or as many as can be had."""
+        while len(self._held) < self._count:
+            try:
+                self._held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            except OSError:
+                return

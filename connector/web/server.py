@@ -1,30 +1,26 @@
 """A listener: a socket, aiohttp's protocol behind it, and a stop that loses no request. What is served is passed in."""
 
 import asyncio
-import asyncio.trsock
-import os
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidURLError, LineTooLong
 
 from connector.model.facts import NOT_HTTP
-from connector.web.connections import UNIX, Connections
+from connector.web.accepting import SILENCE, Acceptor, Connection
+from connector.web.connections import Connections, SpareDescriptors
 
-KEEPALIVE = 20.0  # seconds; aiohttp's own 3630 would also let half-sent headers stay open for an hour
+# Seconds from a connection's beginning, or from its last answer, until the next request's headers must be there as a whole. aiohttp's
+# own 3630 would let half-sent headers stay open for an hour.
+KEEPALIVE = 20.0
 LINGER = timedelta(seconds=1)  # measured: 0.3 s lost 2 connections in 8 restarts under load, 1 s none
 GRACE = 10.0  # seconds that requests under way have to end
 UNREAD = 1.0  # seconds that the rest of a refused body is swallowed, so that the refusal reaches the caller
 LINE = 8190  # bytes of an address, as aiohttp has it
 BACKLOG = 1024  # connections that wait while the loop is busy: a provider that repeats comes in bursts
-# Connections that the loop takes in one go. asyncio takes as many as the queue may hold, and where descriptors are missing tries, and
-# logs, each of them (cpython, Lib/asyncio/selector_events.py, _accept_connection).
-AT_ONCE = 16
-BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 30\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 NotHttp = Callable[[int, str], None]  # told the status, and why in a few constant words
@@ -47,11 +43,20 @@ class Listener:
         linger: timedelta = LINGER,
         longest_line: int = LINE,
         not_http: NotHttp | None = None,
+        keepalive: float = KEEPALIVE,
         connections: Connections | None = None,
+        spare: SpareDescriptors | None = None,
+        silence: float = SILENCE,
     ) -> None:
-        """`connections` limits and counts them; without it there is no limit."""
+        """`connections` limits and counts them; without it there is no limit. `spare` descriptors are used where others are missing.
+
+        `silence` is how many seconds a connection may be silent before it may have to give way to another one.
+        """
         self._handle = handle
         self._connections = connections
+        self._spare = spare
+        self._silence = silence
+        self._keepalive = keepalive
         self._longest_line = longest_line
         self._not_http = not_http
         self._host = host
@@ -59,7 +64,7 @@ class Listener:
         self._passed = passed
         self._linger = linger.total_seconds()
         self._runner: web.ServerRunner | None = None
-        self._site: web.BaseSite | None = None
+        self._acceptor: Acceptor | None = None
         self._draining = False
 
     async def start(self) -> str:
@@ -70,81 +75,68 @@ class Listener:
             handler_cancellation=False,
             access_log=None,
             auto_decompress=False,
-            keepalive_timeout=KEEPALIVE,
+            keepalive_timeout=self._keepalive,
             lingering_time=UNREAD,
             max_line_size=self._longest_line,
         )
         server.not_http = self._not_http
-        server.limit = self._connections
         self._runner = web.ServerRunner(server, shutdown_timeout=GRACE)
         await self._runner.setup()
-        if self._passed is not None:
-            self._site = web.SockSite(self._runner, self._passed, backlog=AT_ONCE)
-        else:
-            self._site = web.TCPSite(self._runner, self._host, self._port, backlog=AT_ONCE)
-        if self._connections is not None:
-            _tell_what_is_not_accepted(self._connections)
-        await self._site.start()
-        for one in self._site._server.sockets:  # type: ignore[union-attr]  # noqa: SLF001 - aiohttp shows them nowhere else.
-            _lengthen_queue(one)
-        return _base(self._runner.addresses[0])
+        sockets = [self._passed] if self._passed is not None else await _bound(self._host, self._port)
+        for one in sockets:
+            one.setblocking(False)
+            one.listen(BACKLOG)
+        base = _base(sockets[0].getsockname())
+        self._acceptor = Acceptor(
+            sockets, server, connections=self._connections, spare=self._spare, silence=self._silence
+        )
+        self._acceptor.start()
+        return base
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections there are now; 0 while it does not listen."""
+        return self._acceptor.open if self._acceptor is not None else 0
 
     async def stop(self) -> None:
         """Answer what is under way and what comes in the next second, with `Connection: close`; then hang up."""
         if self._runner is None:
             return
         self._draining = True
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
+        if self._acceptor is not None:
+            self._acceptor.stop()
+            self._acceptor = None
         await asyncio.sleep(self._linger)
         await self._runner.cleanup()
         self._runner = None
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        response = await self._handle(request)
+        protocol = request.protocol
+        protocol.busy = protocol.used = True  # type: ignore[attr-defined]  # it is of our own kind
+        try:
+            response = await self._handle(request)
+        finally:
+            protocol.busy = False  # type: ignore[attr-defined]
+            protocol.silent_since = asyncio.get_running_loop().time()  # type: ignore[attr-defined]
         if self._draining:
             response.force_close()
         return response
 
 
-class _Protocol(web.RequestHandler):
+class _Protocol(web.RequestHandler, Connection):
     """aiohttp's own, but for its answer to what is no request: that quoted the bytes it could not read, and could be a 500."""
 
     not_http: NotHttp | None = None
-    limit: Connections | None = None
-    counted: str | None = None  # the address under which the connection is counted
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, or hang up where there is no room for it."""
-        if self.limit is not None:
-            name = transport.get_extra_info("peername")
-            address = str(name[0]) if isinstance(name, tuple) else UNIX
-            if not self.limit.enter(address):
-                assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a listener's always is.
-                transport.write(BUSY)
-                transport.close()
-                return
-            self.counted = address
-        super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Give its place back."""
-        if self.limit is not None:
-            if self.counted is None:
-                return
-            self.limit.leave(self.counted)
+        """The connection is closed."""
         super().connection_lost(exc)
+        self.lost()
 
-    def data_received(self, data: bytes) -> None:
-        """Read on, but nothing of a connection that was not taken."""
-        if self.limit is None or self.counted is not None:
-            super().data_received(data)
-
-    def eof_received(self) -> None:
-        """The same."""
-        if self.limit is None or self.counted is not None:
-            super().eof_received()
+    def abort(self) -> None:
+        """Close the connection at once."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def handle_error(
         self,
@@ -168,35 +160,11 @@ class _Server(web.Server):
     """Makes our protocol for each connection; aiohttp has no other way to name one."""
 
     not_http: NotHttp | None = None
-    limit: Connections | None = None
 
     def __call__(self) -> _Protocol:
         protocol = _Protocol(self, loop=self._loop, **self._kwargs)
         protocol.not_http = self.not_http
-        protocol.limit = self.limit
         return protocol
-
-
-def _tell_what_is_not_accepted(connections: Connections) -> None:
-    """Have missing descriptors told once a minute, and not for each connection that waits. All else is told as before."""
-    loop = asyncio.get_running_loop()
-    before = loop.get_exception_handler()
-
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if connections.not_accepted(context.get("exception")):
-            return
-        if before is not None:
-            before(loop, context)
-        else:
-            loop.default_exception_handler(context)
-
-    loop.set_exception_handler(handle)
-
-
-def _lengthen_queue(listening: asyncio.trsock.TransportSocket) -> None:
-    """Let more connections wait in the kernel than the loop takes in one go."""
-    with socket.socket(fileno=os.dup(listening.fileno())) as same:
-        same.listen(BACKLOG)
 
 
 def _why(error: HttpProcessingError) -> str:
@@ -217,3 +185,18 @@ def _base(address: object) -> str:
         host, port = address[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     return str(address)
+
+
+async def _bound(host: str, port: int) -> list[socket.socket]:
+    """Sockets at all addresses of the host, or at all of this machine where it is blank; raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            sockets.append(socket.create_server(address, family=family))
+    except OSError:
+        for one in sockets:
+            one.close()
+        raise
+    return sockets

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from connector.model.errors import Refused
 from connector.model.exchange import HttpResponse
+from connector.web.accepting import SILENCE
 from connector.web.connections import Connections
 from connector.web.hooks import LONGEST_LINE, Hooks
-from connector.web.server import Listener
+from connector.web.server import KEEPALIVE, Listener
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LINGER = timedelta()
@@ -32,6 +33,7 @@ class House:
     def __init__(self):
         self.requests = []
         self.facts = []
+        self.waiting = 0  # requests at the gate
         self.answer = HttpResponse(status=200, body=b"OK")
         self.gate = asyncio.Event()
         self.gate.set()
@@ -39,13 +41,15 @@ class House:
 
     async def receive(self, door, request):
         self.inside.set()
+        self.waiting += 1
         await self.gate.wait()
+        self.waiting -= 1
         self.requests.append(request)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
-    async def open(self, **settings):
+    async def open(self, *, most=1000, of_one=1000, keepalive=KEEPALIVE, silence=SILENCE, **settings):
         self.hooks = Hooks([Door()], self.receive, tell=self.facts.append, now=lambda: NOW, **settings)
         self.listener = Listener(
             self.hooks.handle,
@@ -54,8 +58,10 @@ class House:
             linger=LINGER,
             longest_line=LONGEST_LINE,
             not_http=self.hooks.not_http,
+            keepalive=keepalive,
+            silence=silence,
             connections=Connections(
-                most=1000, of_one_address=1000, tell=self.facts.append, monotonic=asyncio.get_running_loop().time
+                most=most, of_one_address=of_one, tell=self.facts.append, monotonic=asyncio.get_running_loop().time
             ),
         )
         self.base = await self.listener.start()
