@@ -274,6 +274,8 @@ async def test_the_calendar_runs_it_and_status_tells_of_it(world):
     ).commands()["status"]({})
     (feed,) = status["feeds"]
     assert (feed["reconciled"]["compared"], feed["reconciled"]["why"]) == (1, None)
+    async with world.http.get(f"{world.house.admin_url}/metrics") as answer:
+        assert f'connector_reconciled_seconds{{feed="{FEED}"}}' in await answer.text()
 
 
 @pytest.mark.parametrize("field", [{"SMS_Opt_Out__c": False}, {"MobilePhone": OTHER}, {"SMS_Monthly_Amount__c": 250}])
