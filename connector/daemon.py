@@ -16,7 +16,7 @@ from connector.adapters import Loaded, build_crms, build_providers, load_config,
 from connector.control import Control
 from connector.control.drift import Drift
 from connector.control.needs import needs
-from connector.control.nightly_backup import NightlyBackup, kept_backups
+from connector.control.nightly_backup import NightlyBackup
 from connector.crm.crm import Crm
 from connector.delivery.peers import Asking
 from connector.delivery.transport import Transport
@@ -120,7 +120,9 @@ async def open_house(
         house.begin("writer", house.probe, idle=PROBE)
         house.begin("calls", house.keep_counts, idle=NOTE_CALLS)
         house.begin("deadlines", deadlines.check, idle=WATCH_OVER)
-        _begin_calendar(house, stack, Drift(loaded, house.crms, house.clients, rules=lambda: road.rules, tell=tell))
+        backup = _begin_calendar(
+            house, stack, Drift(loaded, house.crms, house.clients, rules=lambda: road.rules, tell=tell)
+        )
 
         metrics.read(
             gauges(
@@ -129,7 +131,7 @@ async def open_house(
                 house.budgets.values(),
                 house.watches,
                 now=clock.now,
-                backups=lambda: kept_backups(loaded),
+                backups=lambda: backup.kept,
             ),
             together=store.snapshot,
         )
@@ -194,7 +196,7 @@ async def open_house(
         tell(Lived(message="stopping"))
 
 
-def _begin_calendar(house: House, stack: AsyncExitStack, drift: Drift) -> None:
+def _begin_calendar(house: House, stack: AsyncExitStack, drift: Drift) -> NightlyBackup:
     """Begin what belongs to a time of day, and what looks whether it was done."""
     settings, clock = house.loaded.settings, house.clock
     backup = NightlyBackup(house.loaded, tell=house.tell, now=clock.now, alarms=house.alarms)
@@ -217,6 +219,7 @@ def _begin_calendar(house: House, stack: AsyncExitStack, drift: Drift) -> None:
     house.begin(DRIFT_LOOP, drift.follow, idle=timedelta(hours=1))
     house.begin("backup", backup.look, idle=timedelta(hours=1))
     house.begin("calendar", calendar.catch_up, idle=timedelta(hours=1))
+    return backup
 
 
 async def serve(loaded: Loaded) -> None:

@@ -366,7 +366,7 @@ def tell_if_new(store: Store, tell: Tell) -> None:
                 about=STORE,
                 lasts=False,
                 message=f"{store.path} was gone, and a new, empty database was made: no earlier event or opt-out is known",
-                cure="if it was not removed on purpose, stop the connector and put the last backup back; see docs/operations.md",
+                cure="if it was not removed on purpose, stop the connector and restore the last backup: `connector restore FILE`",
             )
         )
 

@@ -1,7 +1,7 @@
 """The nightly backup: made, checked, kept for a while, and an alarm where there is none to rely on."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -61,7 +61,8 @@ class NightlyBackup:
         self._now = now
         self._alarms = alarms
         self._free = free
-        self._known: set[Path] = set()  # those that were there at the last look
+        self.kept: Sequence[Backup] = ()  # as of the last look, the newest first
+        self._known: set[Path] = set()  # the same, and what has been made since
         self._since = now()
         self._making = asyncio.Lock()
         self._failed_at: datetime | None = None
@@ -101,6 +102,7 @@ class NightlyBackup:
             self._clear_all()
             self._known.add(target)
             await asyncio.to_thread(self._check_and_prune)
+            await self._list()
             details = {"file": target.name, "events": str(found.events)}
             self._tell(Lived(message="made a backup, and checked it", details=details))
 
@@ -116,33 +118,34 @@ class NightlyBackup:
 
     async def look(self) -> int:
         """See whether the backups are there and young enough, and make one that was missed; always 0."""
-        if not self._settings.enabled or self._making.locked():
-            self._check_age()
+        if not self._settings.enabled:
             return 0
-        backups = kept(self._directory, self._database.stem)
-        there = {one.path for one in backups}
-        if gone := self._known - there:
-            names = ", ".join(sorted(path.name for path in gone))
-            cure = f"see who deletes them; {NOW}"
-            self._failed_at = self._now()
-            self._raise("backup_missing", f"backups are gone from {self._directory}: {names}", cure)
-        self._known = there
-        if backups and self._failed_at is not None and backups[0].taken_at > self._failed_at:
-            self._clear_all()  # a person has made one
-        if backups and self._now() - backups[0].taken_at > OVERDUE:
-            await self.make()
+        if not self._making.locked():
+            await self._list()
+            there = {one.path for one in self.kept}
+            if gone := self._known - there:
+                self._failed_at = self._now()
+                names = ", ".join(sorted(path.name for path in gone))
+                cure = f"see who deletes them; {NOW}"
+                self._raise("backup_missing", f"backups are gone from {self._directory}: {names}", cure)
+            self._known = there
+            if self.kept and self._failed_at is not None and self.kept[0].taken_at > self._failed_at:
+                self._clear_all()  # a person has made one
+            if self.kept and self._now() - self.kept[0].taken_at > OVERDUE:
+                await self.make()
         self._check_age()
         return 0
 
+    async def _list(self) -> None:
+        # In a thread: the directory may be on a server that does not answer.
+        self.kept = await asyncio.to_thread(kept, self._directory, self._database.stem)
+
     def _check_age(self) -> None:
-        if not self._settings.enabled:
-            return
-        backups = kept(self._directory, self._database.stem)
-        newest = max(self._since, backups[0].taken_at) if backups else self._since
+        newest = max(self._since, self.kept[0].taken_at) if self.kept else self._since
         if self._now() - newest > OVERDUE:
-            which = f"the last one is of {backups[0].taken_at:%Y-%m-%d %H:%M} UTC" if backups else "there is none"
-            cure = f"see the log for why none is made at {self._settings.at}; {NOW}"
             self._failed_at = self._failed_at or self._now()
+            which = f"the last one is of {self.kept[0].taken_at:%Y-%m-%d %H:%M} UTC" if self.kept else "there is none"
+            cure = f"see the log for why none is made at {self._settings.at}; {NOW}"
             self._raise("backup_overdue", f"no backup was made for more than a day: {which}", cure)
 
     def _raise(self, kind: str, message: str, cure: str) -> None:

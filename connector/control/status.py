@@ -1,6 +1,7 @@
 """How things stand: the books, the sinks, the feeds, and what a person should look at."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from connector.delivery.quota import Standing
 from connector.model.lifecycle import EventState, UnitState
 from connector.model.problem import ProblemsFound
 from connector.steps.reconciling import last_run
+from connector.store.backups import Backup
 
 LISTED = 100  # open opt-outs that are listed one by one
 
@@ -22,11 +24,14 @@ LISTED = 100  # open opt-outs that are listed one by one
 async def status(house: House, payload: Mapping[str, Any]) -> dict[str, Any]:
     """`received` is the sum of `states`; `balanced` says whether it is so."""
     known(payload)
+    backups = await asyncio.to_thread(
+        kept_backups, house.loaded
+    )  # the directory may be on a server that does not answer
     with house.store.snapshot():
-        return _now(house, house.now())
+        return _now(house, house.now(), backups)
 
 
-def _now(house: House, now: datetime) -> dict[str, Any]:
+def _now(house: House, now: datetime, backups: Sequence[Backup]) -> dict[str, Any]:
     store = house.store
     counts = store.inbox.counts()
     received = store.inbox.received()
@@ -49,7 +54,7 @@ def _now(house: House, now: datetime) -> dict[str, Any]:
         "mapping": {"version": version, "problems": problems},
         "store": str(store.path),
         "faults": list(house.faults()),
-        "backup": _backup(house, now),
+        "backup": _backup(house, now, backups),
     }
 
 
@@ -172,8 +177,7 @@ def cursor_shown(text: str | None) -> dict[str, Any]:
     return {"begun": True, "first_look_over": over, "position": position}
 
 
-def _backup(house: House, now: datetime) -> dict[str, Any]:
-    backups = kept_backups(house.loaded)
+def _backup(house: House, now: datetime, backups: Sequence[Backup]) -> dict[str, Any]:
     last = backups[0] if backups else None
     return {
         "enabled": house.loaded.settings.store.backup.enabled,
