@@ -38,11 +38,11 @@ CLOSED = "the store takes nothing: the connector is stopping, or the file was op
 @dataclass(slots=True, eq=False)
 class _Job:
     future: asyncio.Future[Any]
-    work: Callable[[sqlite3.Connection], Any] | None  # None only asks whether the thread lives
+    work: Callable[[sqlite3.Connection], Any] | None
     together: Callable[[sqlite3.Connection, list[Any]], Sequence[Any]] | None = None
     item: Any = None
     new: bool = False  # brings something new, so that it needs room
-    tries: bool = False  # only to see whether anything can be written, while nothing can
+    tries: bool = False  # only to see whether anything can be written
     result: Any = None
     error: BaseException | None = None
 
@@ -137,12 +137,12 @@ class Writer:
     async def alive(self) -> bool:
         """Whether the thread takes works and the file can be trusted; waits behind what is being done.
 
-        While writes fail it tries one, so that their end is seen though nothing else is written.
+        It tries a write, so that the beginning and the end of an outage are seen though nothing else is written.
         """
         if self.broken or self._closed:
             return False
         with suppress(StoreUnavailable):
-            await self._put(_Job(self._future(), _write_nothing if self.outage else None, tries=True))
+            await self._put(_Job(self._future(), _write_nothing, tries=True))
         return not self.broken
 
     async def close(self) -> None:
@@ -166,19 +166,17 @@ class Writer:
     def _work(self) -> None:
         while group := self._next_group():
             before = self.broken, self.outage
-            works = [job for job in group if job.work or job.together]
             try:
-                if works:
-                    self._commit(works)
-                self._look_at_files(works)
+                self._commit(group)
+                self._look_at_files(group)
             except Exception as error:  # noqa: BLE001 - whatever it is, the thread must live on.
-                _fail(works, f"nothing was stored: {type(error).__name__}")
+                _fail(group, f"nothing was stored: {type(error).__name__}")
             # A loop that is closed has nobody left who waits.
             with suppress(RuntimeError):
                 group[0].future.get_loop().call_soon_threadsafe(
                     self._answer, group, before != (self.broken, self.outage)
                 )
-            self._checkpoint(len(works))
+            self._checkpoint(len(group))
 
     def _answer(self, group: list[_Job], changed: bool) -> None:  # noqa: FBT001 - call_soon_threadsafe takes no keywords.
         """Runs in the loop."""
@@ -188,11 +186,11 @@ class Writer:
             self._on_outage(self.outage)
         _answer(group)
 
-    def _look_at_files(self, works: list[_Job]) -> None:
+    def _look_at_files(self, jobs: list[_Job]) -> None:
         """What was committed to a file that its path names no more is not stored, and nobody may be told that it is."""
         if self._files is not None and not self.broken and (lost := self._files.lost()):
             self.broken = f"{lost} while the connector ran: what is written now would be lost, so that it ends and is started anew"
-            _fail(works, self.broken)
+            _fail(jobs, self.broken)
 
     def _checkpoint(self, works: int) -> None:
         """Move pages from the write-ahead log into the database, where enough are there: when all are answered, nobody waits for it.

@@ -300,6 +300,23 @@ async def test_a_lock_is_told_as_one_once_and_its_end_is_seen_though_nothing_is_
     assert await bench.writer.run(put(1)) == 1
 
 
+async def test_a_disk_that_takes_nothing_is_seen_though_nothing_is_written(bench):
+    other = sqlite3.connect(bench.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert await bench.writer.alive()
+    assert [one.kind for one in bench.outages] == ["database_locked"]
+    other.close()
+    assert await bench.writer.alive()
+    assert bench.writer.outage is None
+
+
+async def test_what_is_tried_is_a_real_write(bench):
+    log = bench.path.with_name("w.db-wal")
+    before = log.stat().st_size
+    assert await bench.writer.alive()
+    assert log.stat().st_size > before
+
+
 async def test_the_thread_outlives_a_bug_of_its_own(bench):
     def gone(path):
         raise RuntimeError("no such thing")
