@@ -43,12 +43,21 @@ async def test_a_parent_that_was_merged_is_followed(org):
     assert told["Contact__c"] == kept
 
 
-async def test_a_column_that_is_missing_is_the_fault_of_the_set_up_and_found_at_once(org):
-    writes = [contact(f"k{n}") for n in range(50)] + [contact("bad", Missing__c="x")]
+@pytest.mark.parametrize("column", ["Missing__c", "Nickname"])
+async def test_a_column_that_is_missing_is_the_fault_of_the_set_up_and_found_at_once(org, column):
+    writes = [contact(f"k{n}") for n in range(50)] + [contact("bad", **{column: "x"})]
     outcomes = await deliver(org, *writes)
     assert reasons(outcomes) == [None] * 50 + [Reason.CONFIGURATION]
-    assert outcomes[-1].field == "Missing__c"
+    assert outcomes[-1].field == column
     assert len(org.sent) == 2
+
+
+async def test_a_column_that_a_child_lacks_is_not_taken_for_its_parent(org):
+    await deliver(org, contact("k"))
+    org.sent.clear()
+    (outcome,) = await deliver(org, event("e", "k", Missing__c="x"))
+    assert (outcome.reason, outcome.field) == (Reason.CONFIGURATION, "Missing__c")
+    assert len(org.sent) == 1
 
 
 async def test_a_field_that_may_not_be_written_is_named(org):

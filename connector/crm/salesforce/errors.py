@@ -42,6 +42,7 @@ UNWRITABLE = re.compile(r"Unable to create/update fields: (\w+)")
 MISSING_COLUMN = re.compile(r"No such column '([^']+)' on (?:sobject of type|entity) '?(\w+)")
 # The names of custom fields, which stand in the texts of every language.
 CUSTOM = re.compile(r"\b\w+__(?:c|pc)\b", re.IGNORECASE)
+WORD = re.compile(r"[A-Za-z]\w{3,}", re.ASCII)
 
 
 def known(code: str) -> bool:
@@ -90,6 +91,6 @@ def missing_column(message: str) -> tuple[str, str] | None:
     return (named[1], named[2]) if named else None
 
 
-def custom_names(message: str) -> set[str]:
-    """The custom fields and objects that a text of any language names, case-folded."""
-    return {name.casefold() for name in CUSTOM.findall(message)}
+def words(message: str) -> frozenset[str]:
+    """The words of a text of any language that may be names of fields, which stand in it as they are."""
+    return frozenset(WORD.findall(message))

@@ -32,7 +32,10 @@ def unclear(outcome: Outcome, item: Item) -> bool:
     """Whether a record was refused with the code, in words that do not tell whether for the sake of one of its parents."""
     if not isinstance(outcome, Rejected) or outcome.code != CODE or missing_column(outcome.detail) is not None:
         return False
-    return bool(_by_key(item))
+    parents = {parent.key_field.casefold() for _, parent in _by_key(item)}
+    blamed = outcome.field.casefold()
+    own = {name.casefold() for name, value in item.fields.items() if type(value) is not Parent}
+    return bool(parents) and (blamed in parents or blamed not in own)
 
 
 def ask(

@@ -60,10 +60,10 @@ class Item(Struct, frozen=True, kw_only=True):
         parents = [value for value in self.fields.values() if isinstance(value, Parent)]
         return any(parent.key_field.casefold() == wanted for parent in parents)
 
-    def writes(self, names: AbstractSet[str]) -> bool:
-        """Whether it names one of these fields (case-folded), its own or a parent's."""
+    def named_in(self, words: AbstractSet[str]) -> str:
+        """The field, its own or a parent's key, that is one of these words; empty where none is."""
         parents = [value.key_field for value in self.fields.values() if isinstance(value, Parent)]
-        return any(name.casefold() in names for name in (*self.fields, self.key_field or "", *parents))
+        return next((name for name in (*self.fields, self.key_field or "", *parents) if name in words), "")
 
 
 class Parcel(Struct, frozen=True):

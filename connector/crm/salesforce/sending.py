@@ -6,13 +6,13 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from connector.crm.salesforce import decode, trigger_limits
+from connector.crm.salesforce import decode, missing_parents, trigger_limits
 from connector.crm.salesforce.decode import Failed
 from connector.crm.salesforce.detours import Astray, Detours
 from connector.crm.salesforce.duplicate_values import is_unclear
 from connector.crm.salesforce.duplicate_values import settled as settled_duplicate
 from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.errors import custom_names, missing_column
+from connector.crm.salesforce.errors import missing_column, words
 from connector.crm.salesforce.kin import Kin
 from connector.crm.salesforce.parcels import COLLECTIONS, Item, Parcel, Shipment, pack, ship, split
 from connector.crm.salesforce.poison import IN_A_ROW, Hunt
@@ -218,18 +218,11 @@ class Sending:
 
     def _isolate(self, parcels: Shipment, failed: Failed) -> list[Shipment]:
         """One record has spoiled these: settle it where it is known, and divide the rest until it is."""
-        column = missing_column(failed.message)
-        names = custom_names(failed.message) if column is None and failed.code == "INVALID_FIELD" else frozenset()
-        guilty = [
-            item
-            for parcel in parcels
-            for item in parcel.items
-            if (item.uses(*column) if column else names and item.writes(names))
-        ]
+        guilty = _guilty(parcels, failed)
         if guilty:
-            for item in guilty:
-                self._settle(item, failed.outcome)
-            settled = {item.index for item in guilty}
+            for item, outcome in guilty:
+                self._settle(item, outcome)
+            settled = {item.index for item, _ in guilty}
             rest = [[item for item in parcel.items if item.index not in settled] for parcel in parcels]
             return ship([Parcel(items) for items in rest if items], self._room)
         if len(parcels) > 1:
@@ -330,3 +323,15 @@ def _records(part: decode.Answer, parcel: Parcel) -> Sequence[Outcome] | Failed:
         for item in parcel.items
     ]
     return decode.records(part, len(begin), key_field=parcel.key_field or "", beginnings=begin)
+
+
+def _guilty(parcels: Shipment, failed: Failed) -> list[tuple[Item, Outcome]]:
+    """The records that name a column which the org has not, by the words with which the request was refused."""
+    items = [item for parcel in parcels for item in parcel.items]
+    column = missing_column(failed.message)
+    if column is not None:
+        return [(item, failed.outcome) for item in items if item.uses(*column)]
+    if failed.code != missing_parents.CODE or not isinstance(failed.outcome, Rejected):
+        return []
+    named = words(failed.message)
+    return [(item, replace(failed.outcome, field=name)) for item in items if (name := item.named_in(named))]
