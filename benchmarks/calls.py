@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from deliver import PATIENCE, Books, ask, fill
+from deliver import PATIENCE, LocalCommands, ask, fill
 from scene import ROOT, daemon, sandbox, wait_until, write_config
 
 PLAIN = """
@@ -37,14 +37,14 @@ def count(name: str, mappings: Path, events: int, people: int) -> None:
     with tempfile.TemporaryDirectory() as base, sandbox() as salesforce:
         config = write_config(Path(base), salesforce=salesforce.url, mappings=mappings)
         asyncio.run(fill(config, events, people, plan=True))
-        books = Books(config)
+        books = LocalCommands(config)
         with daemon(config):
             wait_until(lambda: not books.count("pending", "delivering"), seconds=PATIENCE)
-        told = ask(salesforce.url)
-        records = told["records"]
+        described = ask(salesforce.url)
+        records = described["records"]
         print(
-            f"{name:28} {told['api_calls']} API calls for {books.count('delivered'):,} events: "
-            f"{records['Contact']:,} contacts and {records['SMS_Event__c']:,} event records; {told['requests']}"
+            f"{name:28} {described['api_calls']} API calls for {books.count('delivered'):,} events: "
+            f"{records['Contact']:,} contacts and {records['SMS_Event__c']:,} event records; {described['requests']}"
         )
 
 

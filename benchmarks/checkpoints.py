@@ -20,7 +20,7 @@ from scene import HERE, running, write_config
 
 from connector.store.store import Store
 
-DOOR = "strex/dlr"
+ENDPOINT = "strex/dlr"
 HELD = ("plan", "salesforce", "strex")  # loops that are held back: callbacks alone are measured
 MIB = 1 << 20
 # `a`: after the answers, with the bound of 4,000 pages inside a commit; `i`: inside a commit alone, as it was before.
@@ -41,9 +41,9 @@ async def fill(path: Path, events: int) -> None:
 
 def turn(url: str, clients: int, seconds: float, first: int) -> dict[str, float]:
     """Load a server from a process of its own."""
-    command = [sys.executable, ingest, "load", url, DOOR, str(clients), str(seconds), str(first)]
-    told: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return told
+    command = [sys.executable, ingest, "load", url, ENDPOINT, str(clients), str(seconds), str(first)]
+    described: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return described
 
 
 def measure(options: argparse.Namespace, events: int) -> None:
@@ -67,22 +67,22 @@ def measure(options: argparse.Namespace, events: int) -> None:
             )
             servers[pages] = stack.enter_context(running(*daemon))
             logs[pages] = home / "connector.db-wal"
-        told: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
+        described: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
         largest = dict.fromkeys(servers, 0.0)
         first = 0
         for _ in range(options.rounds):
             for name, server in servers.items():
-                told[name].append(turn(server.url, options.clients, options.seconds, first))
-                first = int(told[name][-1]["next"])
+                described[name].append(turn(server.url, options.clients, options.seconds, first))
+                first = int(described[name][-1]["next"])
                 if name in logs:
                     largest[name] = max(largest[name], logs[name].stat().st_size / MIB)
-        show(told, largest, events)
+        show(described, largest, events)
 
 
-def show(told: dict[str, list[dict[str, float]]], largest: dict[str, float], events: int) -> None:
+def show(described: dict[str, list[dict[str, float]]], largest: dict[str, float], events: int) -> None:
     """The medians of the turns, and of their ratios to the bare handler's turn beside them."""
-    for name, turns in told.items():
-        pairs = list(zip(turns, told["bare"], strict=True))
+    for name, turns in described.items():
+        pairs = list(zip(turns, described["bare"], strict=True))
         rate, p50, p99 = (statistics.median(one[key] for one in turns) for key in ("rate", "p50", "p99"))
         print(
             f"{events:>9}  {name:>6} {rate:>9.0f} {statistics.median(a['rate'] / b['rate'] for a, b in pairs):>6.2f} {p50:>7.2f} "

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from scene import number
 
-from connector.model.lifecycle import EventState, UnitState
 from connector.model.operation import RecordWrite
+from connector.model.states import EventState, UnitState
 from connector.store.store import Store
 from connector.store.units import NewUnit, Planned, Settlement
 

@@ -10,24 +10,24 @@ import signal
 import sys
 from pathlib import Path
 
-from connector.adapters import load_config
-from connector.daemon import open_house
-from connector.observe.logs import Log
-from connector.observe.metrics import Metrics
-from connector.observe.telling import fan_out
-from connector.service import search_cycles_seldom
+from connector.daemon import start_application
+from connector.process import tune_garbage_collector
+from connector.registry import load_config
 from connector.store import writer
 from connector.store.database import PRAGMAS
+from connector.telemetry.fan_out import fan_out
+from connector.telemetry.logs import Log
+from connector.telemetry.metrics import Metrics
 
 
 async def serve(config: Path, held: list[str]) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     metrics = Metrics()
-    async with open_house(load_config(config), tell=fan_out(Log(), metrics), metrics=metrics) as house:
-        await house.end(*held)
-        search_cycles_seldom()
-        print(f"listening on {house.url}", flush=True)
+    async with start_application(load_config(config), emit=fan_out(Log(), metrics), metrics=metrics) as app:
+        await app.stop_workers(*held)
+        tune_garbage_collector()
+        print(f"listening on {app.url}", flush=True)
         profile = cProfile.Profile() if "BENCH_PROFILE" in os.environ else None
         if profile:
             profile.enable()

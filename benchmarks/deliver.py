@@ -16,11 +16,12 @@ from pathlib import Path
 
 from scene import SECRETS, daemon, report, sandbox, wait_until, write_config
 
-from connector.adapters import build_providers, load_config, mapping_context
-from connector.mapping.compile import load_mappings
-from connector.model.exchange import HttpRequest
-from connector.pipeline import Around, Road, Terms
-from connector.steps.keeping import entries
+from connector.mapping.compile.ruleset import load_mappings
+from connector.model.http import HttpRequest
+from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.receive import entries
+from connector.pipeline.runtime import PipelineConfig, Runtime
+from connector.registry import build_providers, load_config, mapping_context
 from connector.store.store import Store
 
 PATIENCE = 1800  # seconds
@@ -31,24 +32,24 @@ async def fill(config: Path, number: int, people: int, *, plan: bool) -> float:
     """Store callbacks as the door does, without the HTTP in front; plan them on demand. Returns the seconds that planning took."""
     os.environ.update(SECRETS)
     loaded = load_config(config)
-    door = next(door for door in build_providers(loaded)["strex"].doors if door.name == "dlr")
+    endpoint = next(endpoint for endpoint in build_providers(loaded)["strex"].endpoints if endpoint.name == "dlr")
     store = Store.open(config.with_name("connector.db"))
     for first in range(0, number, CHUNK):
         now = datetime.now(UTC)
         bodies = [report(serial, serial % people) for serial in range(first, min(first + CHUNK, number))]
         requests = [
             HttpRequest(
-                method="POST", instance="strex", door="dlr", secret=None, url="", query="", headers={}, body=body, peer="",
+                method="POST", instance="strex", endpoint="dlr", secret=None, url="", query="", headers={}, body=body, peer="",
                 received_at=now,
             )
             for body in bodies
         ]  # fmt: skip
-        await asyncio.gather(*(store.inbox.keep(entries(door, one)) for one in requests))
-    rules = load_mappings(loaded.at(loaded.settings.mappings), mapping_context(loaded))
-    around = Around(tell=lambda _: None, now=lambda: datetime.now(UTC), monotonic=time.monotonic, wake=lambda _: None)
-    road = Road(store, rules, Terms(), around)
+        await asyncio.gather(*(store.inbox.keep(entries(endpoint, one)) for one in requests))
+    rules = load_mappings(loaded.resolve_path(loaded.settings.mappings), mapping_context(loaded))
+    around = Runtime(emit=lambda _: None, now=lambda: datetime.now(UTC), monotonic=time.monotonic, wake=lambda _: None)
+    pipeline = Pipeline(store, rules, PipelineConfig(), around)
     began = time.perf_counter()
-    while plan and await road.plan():
+    while plan and await pipeline.plan():
         pass
     took = time.perf_counter() - began
     await store.close()
@@ -60,7 +61,7 @@ def ask(url: str) -> dict[str, int]:
         return json.load(answer)
 
 
-class Books:
+class LocalCommands:
     """The books of the inbox, read beside the daemon."""
 
     def __init__(self, config: Path) -> None:
@@ -80,7 +81,7 @@ class Books:
 
 def deliver(config: Path, salesforce: str, number: int, what: str) -> tuple[float, float]:
     """Run the daemon until everything is delivered, and tell how it went. Returns events a second and MiB."""
-    calls, books = ask(salesforce)["api_calls"], Books(config)
+    calls, books = ask(salesforce)["api_calls"], LocalCommands(config)
     with daemon(config) as running:
         began, before, worked = time.perf_counter(), books.count("delivered"), running.cpu()
         wait_until(lambda: not books.count("pending", "delivering"), seconds=PATIENCE)

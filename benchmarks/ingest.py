@@ -24,14 +24,14 @@ from aiohttp import web
 from callbacks import CALLS
 from scene import SECRETS, Running, daemon, running, write_config
 
-from connector.adapters import build_providers, load_config
-from connector.model.exchange import HttpRequest, HttpResponse
-from connector.model.roles import Admission, Door
-from connector.service import search_cycles_seldom
-from connector.steps.keeping import entries
+from connector.model.http import HttpRequest, HttpResponse
+from connector.pipeline.receive import entries
+from connector.ports import AuthResult, WebhookEndpoint
+from connector.process import tune_garbage_collector
+from connector.registry import build_providers, load_config
 from connector.store.inbox import arrival
-from connector.web.hooks import Hooks
-from connector.web.server import Listener
+from connector.web.listener import Listener
+from connector.web.webhooks import Hooks
 
 MANY = 64  # clients, where the doors are compared
 WARM_UP = 0.5  # seconds at the start of a turn that are not counted
@@ -72,12 +72,12 @@ class Client(asyncio.Protocol):
         self._send()
 
 
-async def load(url: str, door: str, clients: int, seconds: float, first: int) -> dict[str, float]:
+async def load(url: str, endpoint: str, clients: int, seconds: float, first: int) -> dict[str, float]:
     """Load one door of one server, and tell what came of it."""
     parts = urlsplit(url)
     answered: list[tuple[float, float]] = []
     serials = count(first)
-    requests = (CALLS[door].bytes(parts.netloc, serial) for serial in serials)
+    requests = (CALLS[endpoint].bytes(parts.netloc, serial) for serial in serials)
     loop = asyncio.get_running_loop()
     began = time.perf_counter() + WARM_UP
     made = [
@@ -120,37 +120,37 @@ async def reading() -> None:
     with tempfile.TemporaryDirectory() as base:
         providers = build_providers(load_config(write_config(Path(base))))
 
-    async def receive(door: Door, request: HttpRequest) -> HttpResponse:
-        admission = Admission()
-        for _ in door.admit(request):
+    async def receive(endpoint: WebhookEndpoint, request: HttpRequest) -> HttpResponse:
+        auth = AuthResult()
+        for _ in endpoint.authenticate(request):
             raise SystemExit("a path secret asks nobody")
-        arrival(entries(door, request, admission))
-        return door.answer(request, admission)
+        arrival(entries(endpoint, request, auth))
+        return endpoint.answer(request, auth)
 
-    doors = [door for provider in providers.values() for door in provider.doors]
-    hooks = Hooks(doors, receive, tell=lambda _: None, now=lambda: datetime.now(UTC))
+    endpoints = [endpoint for provider in providers.values() for endpoint in provider.endpoints]
+    hooks = Hooks(endpoints, receive, emit=lambda _: None, now=lambda: datetime.now(UTC))
     url = await Listener(hooks.handle, host="127.0.0.1", port=0).start()
-    search_cycles_seldom()
+    tune_garbage_collector()
     print(f"listening on {url}", flush=True)
     await asyncio.Event().wait()
 
 
-def turns(servers: dict[str, Running], door: str, clients: int, seconds: float, rounds: int, first: int) -> int:
+def turns(servers: dict[str, Running], endpoint: str, clients: int, seconds: float, rounds: int, first: int) -> int:
     """Load everybody in turns, and print the medians; returns the next serial."""
-    told: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
+    described: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
     for _ in range(rounds):
         for name, server in servers.items():
             worked = server.cpu()
-            command = [sys.executable, __file__, "load", server.url, door, str(clients), str(seconds), str(first)]
+            command = [sys.executable, __file__, "load", server.url, endpoint, str(clients), str(seconds), str(first)]
             turn = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             turn["cpu"] = 1e6 * (server.cpu() - worked) / (turn["next"] - first)
             first = int(turn["next"])
-            told[name].append(turn)
-    for name, several in told.items():
+            described[name].append(turn)
+    for name, several in described.items():
         middle = {key: statistics.median(turn[key] for turn in several) for key in several[0]}
-        ratios = [turn["rate"] / yard["rate"] for turn, yard in zip(several, told["bare"], strict=True)]
+        ratios = [turn["rate"] / yard["rate"] for turn, yard in zip(several, described["bare"], strict=True)]
         print(
-            f"{clients:>7}  {door:22} {name:16} {middle['rate']:>9.0f} {statistics.median(ratios):>6.2f} "
+            f"{clients:>7}  {endpoint:22} {name:16} {middle['rate']:>9.0f} {statistics.median(ratios):>6.2f} "
             f"{middle['p50']:>7.2f} {middle['p99']:>7.2f} {middle['cpu']:>7.0f}"
             + ("  NOT ALL ANSWERED 200" if any(turn["bad"] for turn in several) else ""),
             flush=True,
@@ -175,8 +175,8 @@ def measure(options: argparse.Namespace) -> None:
             first = turns(servers, options.doors[0], clients, options.seconds, options.rounds, first)
         # The mappings at hand are Strex's: planning says nothing of the other doors.
         del servers["daemon, planning"]
-        for door in options.doors[1:]:
-            first = turns(servers, door, MANY, options.seconds, options.rounds, first)
+        for endpoint in options.doors[1:]:
+            first = turns(servers, endpoint, MANY, options.seconds, options.rounds, first)
         for name in homes:
             refuse_unread(Path(base) / name / "connector.db")
 
@@ -194,8 +194,8 @@ if __name__ == "__main__":
     if sys.argv[1:] in (["bare"], ["reading"]):
         asyncio.run(bare() if sys.argv[1:] == ["bare"] else reading())
     elif sys.argv[1:2] == ["load"]:
-        url, door, clients, seconds, first = sys.argv[2:]
-        print(json.dumps(asyncio.run(load(url, door, int(clients), float(seconds), int(first)))))
+        url, endpoint, clients, seconds, first = sys.argv[2:]
+        print(json.dumps(asyncio.run(load(url, endpoint, int(clients), float(seconds), int(first)))))
     else:
         parser = argparse.ArgumentParser(description=__doc__)
         parser.add_argument("--seconds", type=float, default=4.0, help="of a turn")

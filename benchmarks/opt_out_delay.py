@@ -15,7 +15,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from deliver import PATIENCE, Books, ask, fill
+from deliver import PATIENCE, LocalCommands, ask, fill
 from scene import NOWHERE, ROOT, daemon, running, sandbox, wait_until, write_config
 
 EVERY = "every: 1s"  # the shortest that a mapping takes
@@ -43,7 +43,7 @@ def mappings(base: Path) -> Path:
     return chosen
 
 
-def first_look_over(books: Books) -> bool:
+def first_look_over(books: LocalCommands) -> bool:
     """Whether the feed has read all records once."""
     cursor = books.cursor("salesforce.Contact")
     return cursor is not None and not json.loads(cursor)["baseline"]
@@ -87,7 +87,7 @@ def measure(events: int, opt_outs: int, gap: float, latency: float, start: str) 
         asyncio.run(fill(config, events, events, plan=start == "outbox"))
         if latency:
             post(f"{salesforce.url}/_sandbox/faults", {"fault": "slow", "seconds": latency, "every": 1})
-        books = Books(config)
+        books = LocalCommands(config)
 
         def waiting() -> int:
             return books.count("pending", "delivering")
@@ -99,14 +99,14 @@ def measure(events: int, opt_outs: int, gap: float, latency: float, start: str) 
             wait_until(lambda: not waiting(), seconds=PATIENCE)
             took = time.perf_counter() - began
             wait_until(lambda: ticked.keys() <= command_times(strex.url).keys(), seconds=PATIENCE)
-            told = ask(salesforce.url)
+            described = ask(salesforce.url)
             came = command_times(strex.url)
         delays = sorted(came[number] - at for number, at in ticked.items())
         cuts = statistics.quantiles(delays, n=100, method="inclusive")
         print(
             f"{events:>9,} from the {start:6} {1000 * latency:>4.0f} ms a call: opt-outs {len(delays)}, "
             f"delay p50 {cuts[49]:.2f} p90 {cuts[89]:.2f} p99 {cuts[98]:.2f} max {delays[-1]:.2f} s; "
-            f"API calls {told['api_calls']}, of the feed {told['requests'].get(FEED, 0)}; delivered in {took:.0f} s",
+            f"API calls {described['api_calls']}, of the feed {described['requests'].get(FEED, 0)}; delivered in {took:.0f} s",
             flush=True,
         )
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from scene import SECRETS, report, write_config
 
-from connector.adapters import build_providers, load_config, mapping_context
-from connector.mapping.compile import load_mappings
+from connector.mapping.compile.ruleset import load_mappings
 from connector.model.event import Event
 from connector.model.plan import Known
-from connector.planning import plan, provisional
-from connector.service import search_cycles_seldom
+from connector.pipeline.planning import plan, provisional
+from connector.process import tune_garbage_collector
+from connector.registry import build_providers, load_config, mapping_context
 
 PEOPLE = 1000
 ACTIONS = (b"Subscribe", b"AlterPrice", b"Recurring", b"Unsubscribe")  # what they decide and write differs
@@ -28,7 +28,7 @@ def events(number: int, base: Path) -> tuple[list[Event], object, Known]:
     os.environ.update(SECRETS)
     loaded = load_config(write_config(base))
     strex = build_providers(loaded)["strex"]
-    reader = next(door for door in strex.doors if door.name == "dlr").reader
+    reader = next(endpoint for endpoint in strex.endpoints if endpoint.name == "dlr").reader
     now = datetime.now(UTC)
     made = [
         reader.delivery_report(
@@ -36,7 +36,7 @@ def events(number: int, base: Path) -> tuple[list[Event], object, Known]:
         )
         for serial in range(number)
     ]
-    rules = load_mappings(loaded.at(loaded.settings.mappings), mapping_context(loaded))
+    rules = load_mappings(loaded.resolve_path(loaded.settings.mappings), mapping_context(loaded))
     return made, rules, Known(configured=strex.subscriptions)
 
 
@@ -58,7 +58,7 @@ def main() -> None:
         made, rules, nothing = events(options.events, Path(base))
     known = ledgers(made, rules, nothing)
     paired = [(event, known[event.msisdn.e164]) for event in made]
-    search_cycles_seldom()  # as the daemon does
+    tune_garbage_collector()  # as the daemon does
     rates = []
     for _ in range(options.rounds):
         began = time.process_time()

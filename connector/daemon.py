@@ -12,34 +12,35 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from connector.adapters import Loaded, build_crms, build_providers, load_config, load_rules, number_reader
-from connector.control import Control
-from connector.control.drift import Drift
-from connector.control.needs import needs
-from connector.control.nightly_backup import NightlyBackup
+from connector.admin import Control
+from connector.admin.nightly_backup import NightlyBackup
+from connector.application import IDLE, SCHEMA_DRIFT_WORKER, Application, Clock, second_worker
+from connector.checks.crm_requirements import needs
+from connector.checks.schema_drift import Drift
 from connector.crm.crm import Crm
-from connector.delivery.peers import Asking
-from connector.delivery.transport import Transport
-from connector.house import DRIFT_LOOP, IDLE, Clock, House, beside
-from connector.jobs import Calendar, Job
+from connector.delivery.channels import EnricherChannel
+from connector.delivery.http_client import Transport
 from connector.model.errors import StoreUnavailable
-from connector.model.facts import Lived, Tell
 from connector.model.problem import ProblemsFound
-from connector.observe.logs import Log, take_over_libraries
-from connector.observe.metrics import Metrics
-from connector.observe.telling import fan_out
-from connector.pipeline import Around, Road, Terms
+from connector.pipeline.deadlines import Deadlines
+from connector.pipeline.enrich import enrich_worker
+from connector.pipeline.gauges import gauges
+from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.poll import PollState
+from connector.pipeline.runtime import PipelineConfig, Runtime
+from connector.process import Notifier, Signals, keep_fed, passed_sockets, tune_garbage_collector, watchdog_interval
 from connector.providers.provider import Provider
-from connector.service import Notifier, Wishes, keep_fed, passed_sockets, search_cycles_seldom, watchdog_interval
-from connector.steps.asking import ask_loop
-from connector.steps.deadlines import Deadlines
-from connector.steps.gauges import gauges
-from connector.steps.recovering import Recovery
+from connector.registry import Loaded, build_crms, build_providers, load_config, load_rules, number_reader
+from connector.scheduler import Job, Scheduler
 from connector.store.store import Store
-from connector.web.admin import Admin, write_token
+from connector.telemetry.fan_out import fan_out
+from connector.telemetry.log_events import Emit, Lifecycle
+from connector.telemetry.logs import Log, take_over_libraries
+from connector.telemetry.metrics import Metrics
+from connector.web.admin_api import Admin, write_token
 from connector.web.connections import Connections, SpareDescriptors
-from connector.web.hooks import LONGEST_LINE, Hooks
-from connector.web.server import LINGER, Listener
+from connector.web.listener import LINGER, Listener
+from connector.web.webhooks import MAX_LINE, Hooks
 
 WATCH_OVER = timedelta(seconds=15)  # between two looks at deadlines
 NOTE_CALLS = timedelta(minutes=1)  # what is not noted at a crash are the calls of a minute
@@ -49,16 +50,16 @@ TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file beside the databas
 
 
 @asynccontextmanager
-async def open_house(
+async def start_application(
     loaded: Loaded,
     *,
-    tell: Tell,
+    emit: Emit,
     metrics: Metrics,
     clock: Clock | None = None,
     passed: socket.socket | None = None,
     linger: timedelta = LINGER,
     open_store: Callable[..., Store] = Store.open,
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Application]:
     """The daemon, up and answering inside the `async with`; what it holds is finished before that is left.
 
     `passed` is the public socket where systemd made it; `linger` is how long the public listener still takes connections at a stop;
@@ -66,70 +67,74 @@ async def open_house(
     Raises ProblemsFound and ConnectorError for what an operator can mend.
     """
     clock = clock or Clock()
-    house = House(loaded, tell, clock)
+    app = Application(loaded, emit, clock)
     settings = loaded.settings
     async with AsyncExitStack() as stack:
-        providers, house.crms = build_providers(loaded), build_crms(loaded)
+        providers, app.crms = build_providers(loaded), build_crms(loaded)
         rules = load_rules(loaded)
 
-        store = house.store = open_store(
-            loaded.at(settings.store.path),
+        store = app.store = open_store(
+            loaded.resolve_path(settings.store.path),
             ballast=settings.store.ballast,
             floor=settings.store.free_space_floor,
-            on_broken=house.break_off,
-            on_outage=house.tell_outage,
+            on_broken=app.break_off,
+            on_outage=app.tell_outage,
         )
         stack.push_async_callback(store.close)
         transport = await stack.enter_async_context(Transport(answer_limit=settings.limits.answer))
-        peers: dict[str, Provider | Crm] = {**providers, **house.crms}
-        house.reach(transport, providers)
-        stack.push_async_callback(house.keep_last_counts)
+        peers: dict[str, Provider | Crm] = {**providers, **app.crms}
+        app.connect(transport, providers)
+        stack.push_async_callback(app.keep_last_counts)
 
-        road = house.road = Road(
+        pipeline = app.pipeline = Pipeline(
             store,
             rules,
-            Terms(
+            PipelineConfig(
                 configured=tuple(one for provider in providers.values() for one in provider.subscriptions),
-                most_people=settings.consent.people_per_poll,
+                max_people=settings.consent.people_per_poll,
                 numbers=number_reader(loaded),
-                consent={name: crm.consent_fields for name, crm in house.crms.items()},
-                askers={name: one.asker for name, one in providers.items() if one.asker is not None},
+                consent={name: crm.consent_fields for name, crm in app.crms.items()},
+                enrichers={name: one.enricher for name, one in providers.items() if one.enricher is not None},
             ),
-            Around(tell=tell, now=clock.now, monotonic=clock.monotonic, wake=house.wake),
+            Runtime(emit=emit, now=clock.now, monotonic=clock.monotonic, wake=app.wake),
         )
-        await house.take_up()
-        stack.push_async_callback(house.leave)
-        stack.push_async_callback(house.open_reconciler().stop)
+        await app.recover_claims()
+        stack.push_async_callback(app.shut_down)
+        stack.push_async_callback(app.open_reconciler().stop)
         for name, peer in peers.items():
             if peer.sink is not None:
-                house.open_outlet(name, peer.sink, needs(rules).get(name, ()))
-                for loop in (name, beside(name)) if name in house.crms else (name,):
-                    house.hire(name, loop)
+                app.open_sink(name, peer.sink, needs(rules).get(name, ()))
+                for loop in (name, second_worker(name)) if name in app.crms else (name,):
+                    app.hire(name, loop)
         for name, provider in providers.items():
-            if provider.asker is not None:
-                house.begin(ask_loop(name), partial(road.ask, Asking(provider.asker, house.clients[name])), idle=IDLE)
-            for catch_up in provider.catch_ups:
-                recovery = Recovery(catch_up, house.clients[name])
-                house.begin(catch_up.name, partial(road.recover, recovery), idle=IDLE)
-        house.begin("plan", road.plan, idle=IDLE)
-        await house.follow(rules)
+            if provider.enricher is not None:
+                app.start_worker(
+                    enrich_worker(name),
+                    partial(pipeline.enrich, EnricherChannel(provider.enricher, app.clients[name])),
+                    idle=IDLE,
+                )
+            for poller in provider.pollers:
+                poll_state = PollState(poller, app.clients[name])
+                app.start_worker(poller.name, partial(pipeline.poll, poll_state), idle=IDLE)
+        app.start_worker("plan", pipeline.plan, idle=IDLE)
+        await app.follow(rules)
 
         deadlines = Deadlines(
-            store, deadline=settings.consent.deadline, tell=tell, now=clock.now, check_feeds=house.check_feeds
+            store, deadline=settings.consent.deadline, emit=emit, now=clock.now, check_feeds=app.check_feeds
         )
-        house.begin("writer", house.probe, idle=PROBE)
-        house.begin("calls", house.keep_counts, idle=NOTE_CALLS)
-        house.begin("deadlines", deadlines.check, idle=WATCH_OVER)
+        app.start_worker("writer", app.probe, idle=PROBE)
+        app.start_worker("calls", app.keep_counts, idle=NOTE_CALLS)
+        app.start_worker("deadlines", deadlines.check, idle=WATCH_OVER)
         backup = _begin_calendar(
-            house, stack, Drift(loaded, house.crms, house.clients, rules=lambda: road.rules, tell=tell)
+            app, stack, Drift(loaded, app.crms, app.clients, rules=lambda: pipeline.rules, emit=emit)
         )
 
         metrics.read(
             gauges(
                 store,
-                house.outlets,
-                house.budgets.values(),
-                house.watches,
+                app.sink_channels,
+                app.budgets.values(),
+                app.feed_channels,
                 now=clock.now,
                 backups=lambda: backup.kept,
             ),
@@ -137,20 +142,20 @@ async def open_house(
         )
         control = Control(
             store,
-            rules=lambda: road.rules,
+            rules=lambda: pipeline.rules,
             loaded=loaded,
             now=clock.now,
-            outlets=house.outlets,
-            watches=house.watches,
-            faults=house.faults,
+            sink_channels=app.sink_channels,
+            feed_channels=app.feed_channels,
+            faults=app.faults,
         )
         admin = Admin(
-            {**control.commands(), "reload": house.reload_for_a_person, "reconcile": house.reconciler.for_a_person},
+            {**control.commands(), "reload": app.reload_for_a_person, "reconcile": app.reconciler.for_a_person},
             token=write_token(store.path.with_name(TOKEN_FILE)),
-            sick=house.sick,
-            unready=house.unready,
+            unhealthy=app.unhealthy,
+            not_ready=app.not_ready,
             metrics=metrics.render,
-            tell=tell,
+            emit=emit,
         )
         operators = Listener(
             admin.handle,
@@ -160,12 +165,12 @@ async def open_house(
             spare=stack.enter_context(SpareDescriptors(SPARE)),
         )
         stack.push_async_callback(operators.stop)
-        house.admin_url = await operators.start()
+        app.admin_url = await operators.start()
 
         hooks = Hooks(
-            [door for peer in peers.values() for door in peer.doors],
-            lambda door, request: road.receive(door, house.clients[door.provider], request),
-            tell=tell,
+            [endpoint for peer in peers.values() for endpoint in peer.endpoints],
+            lambda endpoint, request: pipeline.receive(endpoint, app.clients[endpoint.provider], request),
+            emit=emit,
             now=clock.now,
             public_url=settings.listen.public_url,
             trusted_proxies=settings.listen.trusted_proxies,
@@ -178,47 +183,47 @@ async def open_house(
             port=settings.listen.port,
             passed=passed,
             linger=linger,
-            longest_line=LONGEST_LINE,
+            max_line=MAX_LINE,
             not_http=hooks.not_http,
             connections=Connections(
                 most=settings.listen.connections,
                 of_one_address=settings.listen.connections_per_address,
-                tell=tell,
+                emit=emit,
                 monotonic=clock.monotonic,
                 proxies=hooks.trusted,
             ),
         )
         stack.push_async_callback(public.stop)
-        house.url = await public.start()
-        hooks.reached_at(house.url)
-        tell(Lived(message="listening", details={"hooks": house.url, "admin": house.admin_url}))
-        yield house
-        tell(Lived(message="stopping"))
+        app.url = await public.start()
+        hooks.reached_at(app.url)
+        emit(Lifecycle(message="listening", details={"hooks": app.url, "admin": app.admin_url}))
+        yield app
+        emit(Lifecycle(message="stopping"))
 
 
-def _begin_calendar(house: House, stack: AsyncExitStack, drift: Drift) -> NightlyBackup:
+def _begin_calendar(app: Application, stack: AsyncExitStack, drift: Drift) -> NightlyBackup:
     """Begin what belongs to a time of day, and what looks whether it was done."""
-    settings, clock = house.loaded.settings, house.clock
-    backup = NightlyBackup(house.loaded, tell=house.tell, now=clock.now, alarms=house.alarms)
+    settings, clock = app.loaded.settings, app.clock
+    backup = NightlyBackup(app.loaded, emit=app.emit, now=clock.now, alarms=app.alarms)
     hour, minute = map(int, settings.store.backup.at.split(":"))
     jobs = [
         Job(name="backup", hour=hour, minute=minute, work=backup.make),
-        Job(name="retention", hour=3, minute=17, work=house.sweep),
+        Job(name="retention", hour=3, minute=17, work=app.sweep),
         Job(name="drift", hour=4, minute=41, work=drift.look),
         Job(
             name="reconcile",
             hour=settings.reconcile.hour,
             minute=settings.reconcile.minute,
-            work=house.reconciler.for_calendar,
+            work=app.reconciler.for_calendar,
         ),
     ]
-    calendar = Calendar(jobs, timezone=settings.timezone, monotonic=clock.monotonic, tell=house.tell)
-    calendar.start()
+    scheduler = Scheduler(jobs, timezone=settings.timezone, monotonic=clock.monotonic, emit=app.emit)
+    scheduler.start()
     stack.callback(backup.stop)
-    stack.callback(calendar.stop)
-    house.begin(DRIFT_LOOP, drift.follow, idle=timedelta(hours=1))
-    house.begin("backup", backup.look, idle=timedelta(hours=1))
-    house.begin("calendar", calendar.catch_up, idle=timedelta(hours=1))
+    stack.callback(scheduler.stop)
+    app.start_worker(SCHEMA_DRIFT_WORKER, drift.follow, idle=timedelta(hours=1))
+    app.start_worker("backup", backup.look, idle=timedelta(hours=1))
+    app.start_worker("calendar", scheduler.run_missed, idle=timedelta(hours=1))
     return backup
 
 
@@ -227,36 +232,36 @@ async def serve(loaded: Loaded) -> None:
     settings = loaded.settings
     metrics = Metrics()
     log = Log(level=settings.logs.level, form=settings.logs.format)
-    tell = fan_out(log, metrics)
+    emit = fan_out(log, metrics)
     # By themselves the libraries write to the same stream, and aiohttp quotes whatever a caller has sent.
     take_over_libraries(log)
     notifier, sockets = Notifier.from_environment(), passed_sockets()
-    with Wishes() as wishes:
+    with Signals() as signals:
         async with (
-            open_house(loaded, tell=tell, metrics=metrics, passed=sockets[0] if sockets else None) as house,
+            start_application(loaded, emit=emit, metrics=metrics, passed=sockets[0] if sockets else None) as app,
             asyncio.TaskGroup() as side,
         ):
-            tasks = [side.create_task(_reload_on_wish(house, wishes, notifier))]
+            tasks = [side.create_task(_reload_on_signal(app, signals, notifier))]
             if (interval := watchdog_interval()) is not None:
-                tasks.append(side.create_task(keep_fed(notifier, interval, lambda: not house.sick())))
-            search_cycles_seldom()
+                tasks.append(side.create_task(keep_fed(notifier, interval, lambda: not app.unhealthy())))
+            tune_garbage_collector()
             notifier.ready()
-            ends = [side.create_task(wishes.stop.wait()), side.create_task(house.broken.wait())]
+            ends = [side.create_task(signals.stop.wait()), side.create_task(app.broken.wait())]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             notifier.stopping()
             for task in (*tasks, *ends):
                 task.cancel()
-        if house.broken.is_set():
-            raise StoreUnavailable(f"the database cannot be used any more: {house.store.writer.broken}")
+        if app.broken.is_set():
+            raise StoreUnavailable(f"the database cannot be used any more: {app.store.writer.broken}")
 
 
-async def _reload_on_wish(house: House, wishes: Wishes, notifier: Notifier) -> None:
-    while await wishes.reload.wait():
-        wishes.reload.clear()
+async def _reload_on_signal(app: Application, signals: Signals, notifier: Notifier) -> None:
+    while await signals.reload.wait():
+        signals.reload.clear()
         notifier.reloading()
         # What was wrong has been told by reload(), or by the store; the service goes on with what it has.
         with suppress(ProblemsFound, StoreUnavailable):
-            await house.reload()
+            await app.reload()
         notifier.ready()
 
 

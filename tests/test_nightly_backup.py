@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from control_scene import make_home
+from admin.scene import make_home
 
-from connector.adapters import load_config
-from connector.control.nightly_backup import NightlyBackup, kept_backups
+from connector.admin.nightly_backup import NightlyBackup, kept_backups
 from connector.delivery.alarms import OpenAlarms
-from connector.model.facts import Alarm, Cleared
+from connector.registry import load_config
 from connector.store.store import Store
+from connector.telemetry.log_events import Alarm, Cleared
 
 GIB = 1 << 30
 
@@ -32,7 +32,7 @@ class Nights:
 
     def start(self):
         self.backup = NightlyBackup(
-            self.loaded, tell=self.facts.append, now=lambda: self.now, alarms=OpenAlarms(), free=lambda _: self.free
+            self.loaded, emit=self.facts.append, now=lambda: self.now, alarms=OpenAlarms(), free=lambda _: self.free
         )
 
     @property
@@ -125,7 +125,7 @@ async def test_no_backup_for_more_than_a_day_is_told_until_a_person_makes_one(ni
     await nights.backup.look()
     assert nights.alarms == ["backup_overdue"]
     nights.now += timedelta(minutes=1)
-    by_hand = NightlyBackup(nights.loaded, tell=lambda _: None, now=lambda: nights.now, alarms=OpenAlarms())
+    by_hand = NightlyBackup(nights.loaded, emit=lambda _: None, now=lambda: nights.now, alarms=OpenAlarms())
     await by_hand.make()
     await nights.backup.look()
     assert nights.cleared == ["backup_overdue"]

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from connector.cli.exits import Unreachable
+from connector.admin.masking import when
+from connector.cli.exit_codes import Unreachable
 from connector.cli.progress import progress
 from connector.cli.render import Paper, answer, as_json
 from connector.cli.setup import Setup
-from connector.control.shown import when
 
 
 @click.command()
@@ -22,12 +22,12 @@ def backup(ctx: click.Context, /, *, file: Path | None, as_json: bool) -> None:
 
     It works beside a running connector, without holding it up, and without one. Without FILE the copy goes to the nightly backups.
     """
-    from connector.control.nightly_backup import backup_directory  # noqa: PLC0415 - see the package's docstring.
+    from connector.admin.nightly_backup import backup_directory  # noqa: PLC0415 - see the package's docstring.
     from connector.store.backups import backup_name, make_backup  # noqa: PLC0415 - the same.
 
     setup: Setup = ctx.obj
     loaded = setup.config()
-    database = loaded.at(loaded.settings.store.path)
+    database = loaded.resolve_path(loaded.settings.store.path)
     if not database.exists():
         raise Unreachable(f"there is no store at {database} yet: start it with `connector run`")
     now = datetime.now(UTC)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from connector.cli.exits import Exit
+from connector.cli.exit_codes import Exit
 from connector.cli.render import Paper, answer, as_json, waiting
 from connector.cli.setup import Setup, lock_file, lost_opt_outs, placed, read_locks, read_rules, short
 from connector.model.problem import Problem, ProblemsFound, Severity
 
 if TYPE_CHECKING:
-    from connector.adapters import Loaded
-    from connector.mapping.compile import Ruleset
-    from connector.model.schema import CrmSchema
+    from connector.mapping.compile.ruleset import Ruleset
+    from connector.model.crm_schema import CrmSchema
+    from connector.registry import Loaded
 
 
 @click.command()
@@ -52,14 +52,14 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
             found += placed(loaded, rules.warnings)
         except ProblemsFound as problems:
             found += problems.problems
-        told = _held_against_locks(loaded, locks)
+        all_problems = _held_against_locks(loaded, locks)
         if live and rules is not None:
             with waiting("asking the CRM"):
-                told += asyncio.run(_ask_crms(loaded, rules))
+                all_problems += asyncio.run(_ask_crms(loaded, rules))
             with waiting("asking the providers"):
-                told += asyncio.run(_ask_providers(loaded))
-        found += told
-        if rules is not None and not _bad_consent_fields(loaded, told):
+                all_problems += asyncio.run(_ask_providers(loaded))
+        found += all_problems
+        if rules is not None and not _bad_consent_fields(loaded, all_problems):
             found += lost_opt_outs(loaded, rules)
     errors = sum(problem.severity is Severity.ERROR for problem in found)
     return {
@@ -75,9 +75,9 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
 
 
 def _config(setup: Setup, path: Path, *, strict: bool) -> "tuple[Loaded | None, list[Problem]]":
-    from connector.adapters import number_reader  # noqa: PLC0415 - see the package's docstring.
-    from connector.config.document import read  # noqa: PLC0415 - the same.
-    from connector.control.consent_schema import unclear_numbers  # noqa: PLC0415 - the same.
+    from connector.checks.consent_fields import unclear_numbers  # noqa: PLC0415 - the same.
+    from connector.config.yaml_document import read  # noqa: PLC0415 - the same.
+    from connector.registry import number_reader  # noqa: PLC0415 - see the package's docstring.
 
     try:
         loaded = setup.config()
@@ -124,13 +124,13 @@ def _secrets(node: Any, where: tuple[str | int, ...]) -> Iterable[tuple[tuple[st
 
 async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
     """Whether the CRMs have what the mappings and the config need, by what they tell of their objects now."""
-    from connector.adapters import build_crms  # noqa: PLC0415 - see the package's docstring.
-    from connector.config.document import read  # noqa: PLC0415 - the same.
-    from connector.control.consent_schema import consent_problems  # noqa: PLC0415 - the same.
-    from connector.control.needs import needs  # noqa: PLC0415 - the same.
-    from connector.control.pulling import pull  # noqa: PLC0415 - the same.
-    from connector.delivery.transport import Transport  # noqa: PLC0415 - the same.
+    from connector.checks.consent_fields import consent_problems  # noqa: PLC0415 - the same.
+    from connector.checks.crm_requirements import needs  # noqa: PLC0415 - the same.
+    from connector.checks.describe_crm import pull  # noqa: PLC0415 - the same.
+    from connector.config.yaml_document import read  # noqa: PLC0415 - the same.
+    from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
     from connector.model.errors import ConnectorError  # noqa: PLC0415 - the same.
+    from connector.registry import build_crms  # noqa: PLC0415 - see the package's docstring.
 
     try:
         crms = build_crms(loaded)
@@ -145,15 +145,15 @@ async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
             except ConnectorError as error:
                 found.append(_lack(name, str(error)))
                 continue
-            told = {name: pulled.schema}
-            found += placed(loaded, rules.misfits(told))
-            found += consent_problems(document, {name: crm.consent_fields}, told)
+            all_problems = {name: pulled.schema}
+            found += placed(loaded, rules.misfits(all_problems))
+            found += consent_problems(document, {name: crm.consent_fields}, all_problems)
             found += _outdated(loaded, pulled.schema)
     return found
 
 
 def _outdated(loaded: "Loaded", now: "CrmSchema") -> Iterable[Problem]:
-    from connector.control.schema_changes import changes  # noqa: PLC0415 - see the package's docstring.
+    from connector.checks.schema_diff import changes  # noqa: PLC0415 - see the package's docstring.
 
     try:
         before = read_locks(loaded).get(now.crm)
@@ -174,25 +174,25 @@ def _outdated(loaded: "Loaded", now: "CrmSchema") -> Iterable[Problem]:
 
 
 def _held_against_locks(loaded: "Loaded", locks: "Mapping[str, CrmSchema]") -> list[Problem]:
-    from connector.config.document import read  # noqa: PLC0415 - see the package's docstring.
-    from connector.control.consent_schema import consent_problems  # noqa: PLC0415 - the same.
+    from connector.checks.consent_fields import consent_problems  # noqa: PLC0415 - the same.
+    from connector.config.yaml_document import read  # noqa: PLC0415 - see the package's docstring.
 
     document = read(loaded.path, str(short(loaded.path)))
     return consent_problems(document, {name: one.consent for name, one in loaded.crms.items()}, locks)
 
 
-def _bad_consent_fields(loaded: "Loaded", told: Iterable[Problem]) -> bool:
+def _bad_consent_fields(loaded: "Loaded", all_problems: Iterable[Problem]) -> bool:
     """Whether `consent_fields` names what is not there: then no rule can set the flag, and that is told once, at its cause."""
     config = str(short(loaded.path))
-    return any(one.file == config and one.severity is Severity.ERROR for one in told)
+    return any(one.file == config and one.severity is Severity.ERROR for one in all_problems)
 
 
 async def _ask_providers(loaded: "Loaded") -> list[Problem]:
     """Whether the keywords that are named are there, and send their messages here."""
-    from connector.adapters import build_providers  # noqa: PLC0415 - see the package's docstring.
-    from connector.control import keywords as looking  # noqa: PLC0415 - the same.
-    from connector.delivery.transport import Transport  # noqa: PLC0415 - the same.
+    from connector.checks import keywords as looking  # noqa: PLC0415 - the same.
+    from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
     from connector.model.errors import ConnectorError  # noqa: PLC0415 - the same.
+    from connector.registry import build_providers  # noqa: PLC0415 - see the package's docstring.
 
     try:
         providers = build_providers(loaded)
@@ -203,7 +203,7 @@ async def _ask_providers(loaded: "Loaded") -> list[Problem]:
         for name, provider in providers.items():
             if provider.keywords is None:
                 continue
-            in_mappings = looking.named_in_mappings(loaded.at(loaded.settings.mappings), name)
+            in_mappings = looking.named_in_mappings(loaded.resolve_path(loaded.settings.mappings), name)
             in_config = looking.named_in_config(loaded.path, name, provider.keywords)
             words = [one.word for one in (*in_mappings, *in_config)]
             if not words:
@@ -213,7 +213,7 @@ async def _ask_providers(loaded: "Loaded") -> list[Problem]:
             except ConnectorError as error:
                 found.append(_lack(name, str(error)))
                 continue
-            hook = looking.hook_of(loaded.settings.listen.public_url, name, provider.keywords.door)
+            hook = looking.hook_of(loaded.settings.listen.public_url, name, provider.keywords.endpoint)
             now = datetime.now(UTC)
             addressed = provider.keywords.addressed
             found += placed(loaded, looking.warnings(in_mappings, there, hook=hook, now=now, addressed=addressed))

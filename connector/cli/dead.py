@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from connector.cli.ask import ask
-from connector.cli.exits import Misused
-from connector.cli.explained import describe
+from connector.cli.client import ask
+from connector.cli.exit_codes import Misused
+from connector.cli.explain_view import describe
 from connector.cli.render import Paper, answer, as_json, revealing
 
 LIMIT = click.IntRange(1, 1000)

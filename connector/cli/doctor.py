@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from connector.cli.check import examine
-from connector.cli.exits import Exit
+from connector.cli.exit_codes import Exit
 from connector.cli.render import Paper, answer, as_json, waiting
 from connector.cli.setup import Setup, load_rules
 from connector.model.finding import SIGN_IN, Finding, Level
 from connector.model.problem import ProblemsFound, Severity
 
 if TYPE_CHECKING:
-    from connector.adapters import Loaded
+    from connector.registry import Loaded
 
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 LACKS = frozenset({"no-such-object", "no-such-field"})  # codes of what the CRM does not have, or hides
@@ -40,7 +40,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     except ProblemsFound:
         findings = _of_files(checked, frozenset())
     else:
-        from connector.control.surroundings import surroundings  # noqa: PLC0415 - see the package's docstring.
+        from connector.checks.environment import surroundings  # noqa: PLC0415 - see the package's docstring.
 
         with waiting("looking at the CRM"):
             looked = asyncio.run(_of_crms(loaded))
@@ -98,10 +98,10 @@ def _listed(places: Sequence[str]) -> str:
 
 
 async def _of_crms(loaded: "Loaded") -> Mapping[str, Sequence[Finding]]:
-    from connector.adapters import build_crms  # noqa: PLC0415 - see the package's docstring.
-    from connector.control.needs import needs  # noqa: PLC0415 - the same.
-    from connector.delivery.transport import Transport  # noqa: PLC0415 - the same.
+    from connector.checks.crm_requirements import needs  # noqa: PLC0415 - the same.
+    from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
     from connector.model.errors import ConnectorError  # noqa: PLC0415 - the same.
+    from connector.registry import build_crms  # noqa: PLC0415 - see the package's docstring.
 
     try:
         crms = build_crms(loaded)

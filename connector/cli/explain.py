@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from connector.cli.ask import ask
-from connector.cli.exits import Misused
-from connector.cli.explained import show_event, show_person
+from connector.cli.client import ask
+from connector.cli.exit_codes import Misused
+from connector.cli.explain_view import show_event, show_person
 from connector.cli.render import Paper, answer, as_json, revealing
 from connector.cli.setup import Setup, load_rules
 from connector.model.errors import ConnectorError, Unreadable
@@ -40,16 +40,16 @@ def explain(ctx: click.Context, *, what: str, door: str | None, reveal: bool, as
         answer(ask(setup, "explain", {"event": what, "reveal": reveal}), show_event, json_wanted=as_json)
 
 
-def explain_file(setup: Setup, path: Path, door_name: str, *, reveal: bool) -> dict[str, Any]:
+def explain_file(setup: Setup, path: Path, endpoint_name: str, *, reveal: bool) -> dict[str, Any]:
     """What would come of a body. The door's locks are not asked, no secret is needed, and nothing is stored."""
-    from connector.control.doors import find_door, read_body, unlocked  # noqa: PLC0415 - see the package's docstring.
-    from connector.control.people import draft  # noqa: PLC0415 - the same.
+    from connector.admin.explain import draft  # noqa: PLC0415 - the same.
+    from connector.admin.parse_stored import find_endpoint, read_body, unlocked  # noqa: PLC0415 - see the package's docstring.
     from connector.model.event import Event  # noqa: PLC0415 - the same.
 
     loaded = setup.config()
     providers = unlocked(loaded)
     try:
-        door = find_door(providers, door_name)
+        door = find_endpoint(providers, endpoint_name)
         with path.open("rb") as stream:
             body = stream.read(LARGEST)
     except ConnectorError as error:
@@ -60,7 +60,7 @@ def explain_file(setup: Setup, path: Path, door_name: str, *, reveal: bool) -> d
         parts = read_body(door, body, datetime.now(UTC))
     except Unreadable as unreadable:
         raise ConnectorError(
-            f"{path} is not understood by {door_name}: {unreadable.why}. "
+            f"{path} is not understood by {endpoint_name}: {unreadable.why}. "
             "Such a callback would be kept as it came, and answered with success"
         ) from unreadable
     rules = load_rules(loaded)

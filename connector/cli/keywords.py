@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from connector.cli.account import ask_account, find_id
-from connector.cli.exits import Exit, Misused
+from connector.cli.exit_codes import Exit, Misused
+from connector.cli.keyword_lookup import ask_account, find_id
 from connector.cli.render import Paper, answer, as_json
 from connector.cli.setup import Setup
 
 if TYPE_CHECKING:
-    from connector.model.exchange import Exchange
+    from connector.model.http import Exchange
     from connector.model.keyword import Keyword
-    from connector.model.roles import Keywords
+    from connector.ports import Keywords
 
 of_provider = click.option("--provider", help="Which provider, where several have keywords.")
 on_number = click.option("--channel", help="The short number, where the keyword is on several.")

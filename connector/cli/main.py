@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from connector.cli import exits
+from connector.cli import exit_codes
 from connector.cli.setup import Setup
 
 # Name → (module, one line of help). The help stands here, so that a list of commands loads none of them.
@@ -33,7 +33,7 @@ COMMANDS = {
 }
 
 
-class Lazily(click.Group):
+class LazyGroup(click.Group):
     """A group that loads a command only when it is called, and ends with the documented exit codes."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature.
@@ -55,12 +55,12 @@ class Lazily(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; whatever goes wrong gets its message and its exit code here, and only here."""
-        with exits.told():
+        with exit_codes.exit_on_error():
             result: object = super().invoke(ctx)
             return result
 
 
-@click.group(cls=Lazily, epilog=exits.HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, epilog=exit_codes.HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
     "-c",

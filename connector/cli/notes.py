@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from connector.cli.ask import ask
+from connector.cli.client import ask
 from connector.cli.dead import LIMIT
 from connector.cli.render import Paper, answer, as_json
 

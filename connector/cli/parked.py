@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from connector.cli.ask import ask
+from connector.cli.client import ask
 from connector.cli.dead import LIMIT, chosen
-from connector.cli.explained import describe
+from connector.cli.explain_view import describe
 from connector.cli.render import Paper, answer, as_json
 
 

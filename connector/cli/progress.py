@@ -21,10 +21,10 @@ def progress(*, clock: Callable[[], float] = time.monotonic) -> Iterator[Callabl
         return
     due = clock() + SILENCE
 
-    def tell(words: str) -> None:
+    def emit(words: str) -> None:
         nonlocal due
         if clock() >= due:
             due = clock() + PAUSE
             click.echo(words, err=True)
 
-    yield tell
+    yield emit

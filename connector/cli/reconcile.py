@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from connector.cli.ask import ask_daemon
-from connector.cli.exits import Exit, Unreachable
+from connector.cli.client import ask_daemon
+from connector.cli.exit_codes import Exit, Unreachable
 from connector.cli.progress import progress
 from connector.cli.render import Paper, answer, as_json
 from connector.cli.setup import Setup
@@ -27,9 +27,9 @@ def reconcile(ctx: click.Context, *, dry_run: bool, accept_missing: bool, as_jso
     """
     setup: Setup = ctx.obj
     document = _ask(setup, {"start": True, "dry_run": dry_run, "accept_missing": accept_missing})
-    with progress() as tell:
+    with progress() as emit:
         while document["running"]:
-            tell(_words(document))
+            emit(_words(document))
             time.sleep(PAUSE)
             document = _ask(setup, {})
     document["ok"] = not any(one["why"] for one in document["feeds"])

@@ -2,8 +2,8 @@
 
 import click
 
-from connector.cli.ask import Refusal, ask_daemon
-from connector.cli.exits import Ended, Exit, Unreachable
+from connector.cli.client import Refusal, ask_daemon
+from connector.cli.exit_codes import Ended, Exit, Unreachable
 from connector.cli.render import answer, as_json, waiting
 from connector.cli.setup import Setup
 

@@ -2,7 +2,7 @@
 
 import click
 
-from connector.cli.ask import ask
+from connector.cli.client import ask
 from connector.cli.render import answer, as_json
 
 

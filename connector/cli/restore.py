@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from connector.cli.exits import Misused
+from connector.admin.masking import when
+from connector.cli.exit_codes import Misused
 from connector.cli.render import Paper, answer, as_json, waiting
 from connector.cli.setup import Setup
-from connector.control.shown import when
 from connector.model.errors import AlreadyRunning
 
 STOP = (
@@ -37,7 +37,7 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
         raise Misused("nobody can be asked with --json: say --yes")
     setup: Setup = ctx.obj
     loaded = setup.config()
-    database = loaded.at(loaded.settings.store.path)
+    database = loaded.resolve_path(loaded.settings.store.path)
     if database.exists() and file.exists() and file.samefile(database):
         raise Misused(f"{file} is the database itself: name a backup")
     try:

@@ -2,8 +2,8 @@
 
 import click
 
-from connector.cli.backfill import backfill
-from connector.cli.org_setup import setup
+from connector.cli.salesforce_backfill import backfill
+from connector.cli.salesforce_setup import setup
 
 
 @click.group()

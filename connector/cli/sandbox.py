@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from connector.cli.exits import Misused
+from connector.cli.exit_codes import Misused
 from connector.cli.render import as_json
 
 PORT = click.IntRange(0, 65535)

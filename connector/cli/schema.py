@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from connector.cli.exits import Exit, Misused
+from connector.cli.exit_codes import Exit, Misused
 from connector.cli.render import Paper, answer, as_json
 
 KINDS = ("config", "mapping")
@@ -18,11 +18,11 @@ OWN = "own.mapping.schema.json"  # not mapping.schema.json, which is the same fo
 def made(kind: str) -> dict[str, Any]:
     """The JSON Schema of the kind of file."""
     if kind == "mapping":
-        from connector.mapping.schema import mapping_schema  # noqa: PLC0415 - see the package's docstring.
+        from connector.mapping.language.json_schema import mapping_schema  # noqa: PLC0415 - see the package's docstring.
 
         return mapping_schema()
-    from connector.adapters import CONFIG  # noqa: PLC0415 - see the package's docstring.
-    from connector.config.load import schema as config_schema  # noqa: PLC0415 - the same.
+    from connector.config.validation import schema as config_schema  # noqa: PLC0415 - the same.
+    from connector.registry import CONFIG  # noqa: PLC0415 - see the package's docstring.
 
     return config_schema(CONFIG, title="Config of the connector")
 
@@ -68,7 +68,7 @@ def write(*, directory: Path, as_json: bool) -> None:
 def own_text(locks: Sequence[Path]) -> str | None:
     """The text of the mappings' schema with the names in these lock files; None without any. Raises ProblemsFound."""
     from connector.config.schema_lock import read_lock  # noqa: PLC0415 - see the package's docstring.
-    from connector.mapping.completion import own_schema  # noqa: PLC0415 - the same.
+    from connector.mapping.language.editor_schema import own_schema  # noqa: PLC0415 - the same.
 
     read = [read_lock(path, path.name.removesuffix(LOCK), str(path)) for path in locks]
     schemas = [one for one in read if one is not None]
@@ -100,7 +100,7 @@ def pull(ctx: click.Context, *, as_json: bool) -> None:
 
     `connector check` then holds the mappings against them without asking anybody. Ends with 1 where an object is not there.
     """
-    from connector.cli.pull import pulled  # noqa: PLC0415 - see the package's docstring.
+    from connector.cli.schema_pull import pulled  # noqa: PLC0415 - see the package's docstring.
 
     document = pulled(ctx.obj)
     answer(document, _show_pull, json_wanted=as_json)

@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from connector.cli.exits import Misused
+from connector.cli.exit_codes import Misused
 from connector.model.problem import Problem, ProblemsFound, Severity
 
 if TYPE_CHECKING:
-    from connector.adapters import Loaded
-    from connector.mapping.compile import Ruleset
-    from connector.model.schema import CrmSchema
+    from connector.mapping.compile.ruleset import Ruleset
+    from connector.model.crm_schema import CrmSchema
+    from connector.registry import Loaded
 
 VARIABLE = "CONNECTOR_CONFIG"
 PLACES = (Path("config.yaml"), Path("/etc/connector/config.yaml"))
@@ -41,14 +41,14 @@ class Setup:
 
     def config(self) -> "Loaded":
         """The config. Raises ProblemsFound."""
-        from connector.adapters import load_config  # noqa: PLC0415 - heavy; see the package's docstring.
+        from connector.registry import load_config  # noqa: PLC0415 - heavy; see the package's docstring.
 
         return load_config(self.path())
 
 
 def mappings_directory(loaded: "Loaded") -> Path:
     """Where the mapping files are, as short as it can be told from here."""
-    return short(loaded.at(loaded.settings.mappings))
+    return short(loaded.resolve_path(loaded.settings.mappings))
 
 
 def short(path: Path) -> Path:
@@ -63,17 +63,17 @@ def lock_file(loaded: "Loaded", crm: str) -> Path:
     """Where the lock file of a CRM is, or would be, as short as it can be told from here."""
     from connector.config.schema_lock import lock_path  # noqa: PLC0415 - heavy.
 
-    return short(lock_path(loaded.at(loaded.settings.schemas), crm))
+    return short(lock_path(loaded.resolve_path(loaded.settings.schemas), crm))
 
 
 def read_locks(loaded: "Loaded") -> "dict[str, CrmSchema]":
     """The schemas of the CRMs that have a lock file. Raises ProblemsFound, with the way to a broken one."""
-    from connector.adapters import read_schemas  # noqa: PLC0415 - heavy.
+    from connector.registry import read_schemas  # noqa: PLC0415 - heavy.
 
     try:
         return read_schemas(loaded)
     except ProblemsFound as found:
-        directory = short(loaded.at(loaded.settings.schemas))
+        directory = short(loaded.resolve_path(loaded.settings.schemas))
         raise ProblemsFound([replace(one, file=str(directory / one.file)) for one in found.problems]) from None
 
 
@@ -91,7 +91,7 @@ def load_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = Non
 
 def read_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = None) -> "Ruleset":
     """The same, without a look at the opt-outs that they would lose."""
-    from connector.adapters import read_mappings  # noqa: PLC0415 - heavy.
+    from connector.registry import read_mappings  # noqa: PLC0415 - heavy.
 
     try:
         return read_mappings(loaded, schemas)
@@ -101,10 +101,10 @@ def read_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = Non
 
 def lost_opt_outs(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
     """The opt-outs that the mappings would lose, with the way to the files."""
-    from connector import adapters  # noqa: PLC0415 - heavy.
-    from connector.steps import opt_out_check  # noqa: PLC0415 - heavy.
+    from connector import registry  # noqa: PLC0415 - heavy.
+    from connector.pipeline import opt_out_check  # noqa: PLC0415 - heavy.
 
-    return placed(loaded, opt_out_check.lost_opt_outs(rules, adapters.opt_outs(loaded)))
+    return placed(loaded, opt_out_check.lost_opt_outs(rules, registry.opt_outs(loaded)))
 
 
 def placed(loaded: "Loaded", problems: tuple[Problem, ...] | list[Problem]) -> list[Problem]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from connector.cli.exits import Exit, Misused
+from connector.cli.exit_codes import Exit, Misused
 from connector.cli.render import Paper, answer, as_json, waiting
 from connector.cli.setup import Setup, load_rules, mappings_directory, read_locks
 
 if TYPE_CHECKING:
-    from connector.mapping.compile import Ruleset
-    from connector.steps.trials import Trial
+    from connector.mapping.compile.ruleset import Ruleset
+    from connector.pipeline.rule_tests import TestResult
 
 
 @click.command()
@@ -25,7 +25,7 @@ def test(ctx: click.Context, *, files: Sequence[Path], as_json: bool) -> None:
 
     Each file's tests meet the rules of that file alone. Ends with 1 where one fails.
     """
-    from connector.steps.trials import try_cases  # noqa: PLC0415 - see the package's docstring.
+    from connector.pipeline.rule_tests import run_rule_tests  # noqa: PLC0415 - see the package's docstring.
 
     setup: Setup = ctx.obj
     loaded = setup.config()
@@ -34,14 +34,14 @@ def test(ctx: click.Context, *, files: Sequence[Path], as_json: bool) -> None:
     wanted = _wanted(rules, files, directory)
     by_file: dict[str, list[dict[str, Any]]] = defaultdict(list)
     with waiting("running the tests"):
-        for trial in try_cases(rules):
-            if trial.file in wanted:
-                by_file[trial.file].append(
+        for result in run_rule_tests(rules):
+            if result.file in wanted:
+                by_file[result.file].append(
                     {
-                        "name": trial.name,
-                        "ok": not trial.differences,
-                        "line": _line(directory, trial) if trial.differences else None,
-                        "differences": list(trial.differences),
+                        "name": result.name,
+                        "ok": not result.differences,
+                        "line": _line(directory, result) if result.differences else None,
+                        "differences": list(result.differences),
                     }
                 )
     cases = [one for several in by_file.values() for one in several]
@@ -58,10 +58,10 @@ def test(ctx: click.Context, *, files: Sequence[Path], as_json: bool) -> None:
         ctx.exit(Exit.NO)
 
 
-def _line(directory: Path, trial: "Trial") -> int:
-    from connector.config.document import read  # noqa: PLC0415 - see the package's docstring.
+def _line(directory: Path, result: "TestResult") -> int:
+    from connector.config.yaml_document import read  # noqa: PLC0415 - see the package's docstring.
 
-    return read(directory / trial.file).at(("tests", trial.number)).line
+    return read(directory / result.file).at(("tests", result.number)).line
 
 
 def _wanted(rules: "Ruleset", files: Sequence[Path], directory: Path) -> list[str]:

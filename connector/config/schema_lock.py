@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from connector.model.crm_schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
 from connector.model.problem import Position, Problem, ProblemsFound
-from connector.model.schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
 
 VERSION = 1
 ENDING = ".lock.json"
@@ -73,14 +73,15 @@ def lock_text(schema: CrmSchema) -> str:
 
 def _object_text(one: ObjectSchema) -> str:
     lines = [
-        f"        {_json(field.name)}: {_json(_told(field))}" for field in sorted(one.fields, key=lambda it: it.name)
+        f"        {_json(field.name)}: {_json(_described(field))}"
+        for field in sorted(one.fields, key=lambda it: it.name)
     ]
     inside = "{\n" + ",\n".join(lines) + "\n      }" if lines else "{}"
     currency = f'      "currency_field": {_json(one.currency_field)},\n' if one.currency_field else ""
     return f'    {_json(one.name)}: {{\n      "label": {_json(one.label)},\n{currency}      "fields": {inside}\n    }}'
 
 
-def _told(field: FieldSchema) -> dict[str, Any]:
+def _described(field: FieldSchema) -> dict[str, Any]:
     values = {name: getattr(field, name) for name in DEFAULTS if name != "name"}
     return {name: value for name, value in values.items() if name == "kind" or value != DEFAULTS[name]}
 
@@ -126,8 +127,8 @@ def parse_lock(raw: bytes, crm: str, file: str) -> CrmSchema:
 
 
 def _object(name: str, one: _Object) -> ObjectSchema:
-    told = tuple(FieldSchema(name=field, **dict(about)) for field, about in one.fields.items())
-    return ObjectSchema(name=name, label=one.label, fields=told, currency_field=one.currency_field)
+    fields = tuple(FieldSchema(name=field, **dict(about)) for field, about in one.fields.items())
+    return ObjectSchema(name=name, label=one.label, fields=fields, currency_field=one.currency_field)
 
 
 def _unusable(file: str, message: str, hint: str, position: Position | None = None) -> ProblemsFound:

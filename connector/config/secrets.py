@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from connector.config.load import Strict, wrong
+from connector.config.validation import Strict, wrong
 from connector.model.errors import ConnectorError
 
 MAX_BYTES = 64 * 1024  # a private key has 3 KiB; more is the wrong file

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, create_model, model_validator
 
-from connector.config.load import Duration, Size, Strict, did_you_mean, wrong
+from connector.config.validation import Duration, Size, Strict, did_you_mean, wrong
 from connector.model.consent import CLOCK_TOLERANCE
 
 KIB = 1024

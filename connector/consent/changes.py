@@ -6,11 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from connector.model.consent_fields import ConsentFields
 from connector.model.event import Verdict
 from connector.model.last_write import LastWrite
 from connector.model.operation import ID_FIELD, LONG_ID, MATCHED_BY, SHORT_ID, RecordWrite
 from connector.model.record_number import NO_REGION, NumberReader, known_by_key
-from connector.model.roles import ConsentFields, Feed, Row, Shadow
+from connector.ports import Feed, Row, Shadow
 
 CHANGED = "change"
 NUMBER_CHANGED = "number_changed"
@@ -49,18 +50,18 @@ def alike(one: Any, other: Any) -> bool:
     return bool(_trimmed(one) == _trimmed(other))
 
 
-def may_differ(told: Any, known: Any) -> bool:
+def may_differ(shown: Any, known: Any) -> bool:
     """Whether a value may be another than the one that is known. It may be told as a text, as tables have it."""
-    if told == known and type(told) is type(known):
+    if shown == known and type(shown) is type(known):
         return False
-    if isinstance(told, str) and isinstance(known, bool):
-        told = {"true": True, "false": False}.get(told.casefold(), told)
-    elif isinstance(told, str) and isinstance(known, int | float | Decimal):
+    if isinstance(shown, str) and isinstance(known, bool):
+        shown = {"true": True, "false": False}.get(shown.casefold(), shown)
+    elif isinstance(shown, str) and isinstance(known, int | float | Decimal):
         try:
-            told = Decimal(told)
+            shown = Decimal(shown)
         except ArithmeticError:
             return True
-    return not alike(told, known)
+    return not alike(shown, known)
 
 
 def _trimmed(value: Any) -> Any:
@@ -269,8 +270,8 @@ def read_rows(
     matched: dict[str, None] = {}  # the fields in which numbers are looked for
     for write in under_way:
         # An Id of 15 characters names the record too, and tells the cases of its letters apart.
-        told = write.key[:SHORT_ID] if write.key_field == ID_FIELD else write.key.lower()
-        places = [(write.key_field, told)]
+        shown = write.key[:SHORT_ID] if write.key_field == ID_FIELD else write.key.lower()
+        places = [(write.key_field, shown)]
         if write.match is not None:
             matched.update(dict.fromkeys(write.match.fields))
             places.append((MATCHED_BY, write.match.phone.e164))

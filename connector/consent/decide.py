@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
+from connector.consent.ledger_state import LedgerState, Membership, covers, same
 from connector.consent.opt_out_words import NOTHING, STANDARD
-from connector.consent.standing import Membership, Standing, covers, same
 from connector.model.consent import CLOCK_TOLERANCE, Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Event, Verdict
 
@@ -48,7 +48,7 @@ def decide(
     event: Event,
     word: Verdict,
     *,
-    standing: Standing,
+    ledger_state: LedgerState,
     ledger: Sequence[LedgerEntry],
     others_out: bool = False,
     tolerance: timedelta = CLOCK_TOLERANCE,
@@ -63,12 +63,12 @@ def decide(
     not_seen_by().
     """
     if word is Verdict.NONE or event.msisdn is None:
-        return Ruling(remaining=len(standing.active))
+        return Ruling(remaining=len(ledger_state.active))
     if event.object is not None:
-        return _by_the_crm(event, word, standing, others_out=others_out, unseen=unseen)
+        return _by_the_crm(event, word, ledger_state, others_out=others_out, unseen=unseen)
     if word is Verdict.OPT_OUT:
-        return _opt_out(event, standing, ledger, tolerance, event_id)
-    return _opt_in(event, standing, ledger, tolerance)
+        return _opt_out(event, ledger_state, ledger, tolerance, event_id)
+    return _opt_in(event, ledger_state, ledger, tolerance)
 
 
 def named(event: Event) -> Subscription:
@@ -83,18 +83,18 @@ def named(event: Event) -> Subscription:
     )
 
 
-def _by_the_crm(event: Event, word: Verdict, standing: Standing, *, others_out: bool, unseen: bool) -> Ruling:
+def _by_the_crm(event: Event, word: Verdict, ledger_state: LedgerState, *, others_out: bool, unseen: bool) -> Ruling:
     """A person set or took back the flag: it is for everything."""
     if word is Verdict.OPT_IN and others_out:
         return Ruling(
-            remaining=len(standing.active),
+            remaining=len(ledger_state.active),
             note="another record with this number is opted out, and any opt-out holds",
         )
-    last = standing.last
+    last = ledger_state.last
     if word is Verdict.OPT_IN and last is not None and (unseen or _came_after(last.decision, event)):
-        return Ruling(superseded_by=last.event_key, remaining=len(standing.active))
+        return Ruling(superseded_by=last.event_key, remaining=len(ledger_state.active))
     decision = _decision(event, word, Scope.EVERYTHING, Subscription(provider=event.provider))
-    remaining = 0 if word is Verdict.OPT_OUT else len(standing.active)
+    remaining = 0 if word is Verdict.OPT_OUT else len(ledger_state.active)
     return Ruling(decision=decision, news=True, remaining=remaining)
 
 
@@ -120,34 +120,34 @@ def _came_after(decision: Decision, event: Event) -> bool:
     """Whether the donor's own opt-out came after a change that the CRM shows only now. CRMs tell times by the second."""
     if decision.word is not Verdict.OPT_OUT or decision.origin == event.provider:
         return False
-    told, changed = decision.occurred_at, event.occurred_at
-    return told is not None and changed is not None and changed < told.replace(microsecond=0)
+    decided_at, changed = decision.occurred_at, event.occurred_at
+    return decided_at is not None and changed is not None and changed < decided_at.replace(microsecond=0)
 
 
 def _opt_out(
-    event: Event, standing: Standing, ledger: Sequence[LedgerEntry], tolerance: timedelta, event_id: int | None
+    event: Event, ledger_state: LedgerState, ledger: Sequence[LedgerEntry], tolerance: timedelta, event_id: int | None
 ) -> Ruling:
-    scope, subscription = _resolve(event, standing)
-    member = standing.find(subscription) if scope is Scope.SUBSCRIPTION else None
+    scope, subscription = _resolve(event, ledger_state)
+    member = ledger_state.find(subscription) if scope is Scope.SUBSCRIPTION else None
     # An opt-out that a person has confirmed days later does not end what the donor has joined since.
     since = (
         []
         if event_id is None
-        else [one for one in standing.memberships if one.active and one.entry.event_id > event_id]
+        else [one for one in ledger_state.memberships if one.active and one.entry.event_id > event_id]
     )
     if member is not None and member.active:
         newer = _rejoined(event, member, ledger, tolerance)
         if newer is not None:
-            return Ruling(superseded_by=newer.event_key, remaining=len(standing.active))
+            return Ruling(superseded_by=newer.event_key, remaining=len(ledger_state.active))
         # The opt-out ends this joining, by whatever name it came: a late opt-in of the same joining is then known as old.
         joined = member.subscription.subscription_id
         subscription = replace(subscription, subscription_id=event.subscription_id or joined)
     decision = _decision(event, Verdict.OPT_OUT, scope, subscription)
-    running = [one for one in standing.memberships if one.active]
+    running = [one for one in ledger_state.memberships if one.active]
     reached = [one for one in running if one not in since and covers(decision, one.subscription)]
-    joined_anew = [one for one in since if covers(decision, one.subscription)]
-    if joined_anew and not reached:
-        return Ruling(superseded_by=joined_anew[-1].entry.event_key, remaining=len(running))
+    joined_again = [one for one in since if covers(decision, one.subscription)]
+    if joined_again and not reached:
+        return Ruling(superseded_by=joined_again[-1].entry.event_key, remaining=len(running))
     return Ruling(
         decision=decision,
         news=bool(reached) or not _already_out(decision, ledger),
@@ -155,7 +155,7 @@ def _opt_out(
     )
 
 
-def _resolve(event: Event, standing: Standing) -> tuple[Scope, Subscription]:
+def _resolve(event: Event, ledger_state: LedgerState) -> tuple[Scope, Subscription]:
     """How far the opt-out reaches. In doubt further: an opt-out too many is the lesser harm."""
     subscription = named(event)
     # An opt-out that a mapping makes of a text has been read by no provider.
@@ -167,9 +167,9 @@ def _resolve(event: Event, standing: Standing) -> tuple[Scope, Subscription]:
         return _widely(event)
     if subscription.keyword is None and said.scope is Scope.SUBSCRIPTION:
         subscription = replace(subscription, keyword=said.keyword)
-    if standing.find(subscription) is not None:
+    if ledger_state.find(subscription) is not None:
         return Scope.SUBSCRIPTION, subscription
-    others = [one for one in standing.active if _on_same_number(one, subscription)]
+    others = [one for one in ledger_state.active if _on_same_number(one, subscription)]
     if _has_identity(subscription) and all(_provably_other(one, subscription) for one in others):
         return Scope.SUBSCRIPTION, subscription
     return _widely(event)
@@ -220,15 +220,15 @@ def _rejoined(
     return None
 
 
-def _opt_in(event: Event, standing: Standing, ledger: Sequence[LedgerEntry], tolerance: timedelta) -> Ruling:
+def _opt_in(event: Event, ledger_state: LedgerState, ledger: Sequence[LedgerEntry], tolerance: timedelta) -> Ruling:
     subscription = named(event)
-    running = len(standing.active)
+    running = len(ledger_state.active)
     if not _has_identity(subscription):
         return Ruling(remaining=running, note="the opt-in names no subscription, so it widens nothing")
     stands = _standing_opt_out(event, subscription, ledger, tolerance)
     if stands is not None:
         return Ruling(superseded_by=stands.event_key, remaining=running)
-    member = standing.find(subscription)
+    member = ledger_state.find(subscription)
     return Ruling(
         decision=_decision(event, Verdict.OPT_IN, Scope.SUBSCRIPTION, subscription),
         news=member is None or not member.active,
@@ -258,13 +258,13 @@ def _standing_opt_out(
             against = entry
     if against is None:
         return None
-    told, now = against.decision.occurred_at, event.occurred_at
+    decided_at, now = against.decision.occurred_at, event.occurred_at
     if mine:
         # A subscription id that nobody has seen is a new joining, unless the clock says that it came before the opt-out.
-        return against if _earlier(now, told, by=CLOCK_GRAIN) else None
+        return against if _earlier(now, decided_at, by=CLOCK_GRAIN) else None
     if event.time_from_arrival and against.decision.time_from_arrival:
         tolerance = timedelta()  # both times are by our own clock
-    return None if told is not None and now is not None and now > told + tolerance else against
+    return None if decided_at is not None and now is not None and now > decided_at + tolerance else against
 
 
 def _already_out(decision: Decision, ledger: Sequence[LedgerEntry]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from connector.consent.decide import Ruling
-from connector.consent.standing import covers
+from connector.consent.ledger_state import covers
 from connector.model.consent import LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Verdict
 from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand
@@ -62,11 +62,11 @@ def as_sendable(
     """
     decided = [entry for entry in ledger if entry.phase is Phase.DECIDED]
     if isinstance(operation, ServiceCommand):
-        return None if _joined_anew(operation, event_id, decided) else operation
+        return None if _joined_again(operation, event_id, decided) else operation
     allowed = operation
     last_word = decided[-1].decision.word if decided else Verdict.NONE
-    untold = last_word is not Verdict.OPT_IN if operation.clears_flag else _taken_back(event_id, decided)
-    if operation.consent and (overtaken or untold):
+    not_notified = last_word is not Verdict.OPT_IN if operation.clears_flag else _taken_back(event_id, decided)
+    if operation.consent and (overtaken or not_notified):
         allowed = without_consent(operation)
     stale = {name for *record, name in newer if tuple(record) == operation.record}
     if stale:
@@ -86,18 +86,18 @@ def _taken_back(event_id: int, decided: Sequence[LedgerEntry]) -> bool:
     return bool(newer) and newer[-1].word is Verdict.OPT_IN
 
 
-def _joined_anew(command: ServiceCommand, event_id: int, decided: Sequence[LedgerEntry]) -> bool:
+def _joined_again(command: ServiceCommand, event_id: int, decided: Sequence[LedgerEntry]) -> bool:
     if command.action not in ENDING:
         return False
     target = Subscription(provider=command.sink, short_number=command.short_number, keyword=command.keyword)
-    void = False
+    superseded = False
     asked = False
     for entry in decided:
         decision = entry.decision
         if entry.event_id == event_id:
-            asked, void = True, False
+            asked, superseded = True, False
         elif not asked or not covers(decision, target):
             continue
         else:
-            void = decision.word is Verdict.OPT_IN and decision.scope is Scope.SUBSCRIPTION
-    return void
+            superseded = decision.word is Verdict.OPT_IN and decision.scope is Scope.SUBSCRIPTION
+    return superseded

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from connector.consent.changes import is_out
+from connector.model.consent_fields import ConsentFields
 from connector.model.event import Event, Verdict, joined_key
 from connector.model.phone import Phone
-from connector.model.roles import ConsentFields, Row
+from connector.ports import Row
 
 MERGED = "merge"  # the shape, and the action, of an opt-out that a merge would undo
 
@@ -22,16 +23,16 @@ class Merge:
     """A record that went into another, and what was known of both before."""
 
     loser: Row
-    survivor_id: str
-    survivor: Mapping[str, Any] | None  # as it is now; None where nothing is known of it
+    kept_id: str
+    kept: Mapping[str, Any] | None  # as it is now; None where nothing is known of it
     before: Mapping[str, Any] | None  # the loser's shadow
-    survivor_before: Mapping[str, Any] | None
+    kept_before: Mapping[str, Any] | None
 
     def lost_by(self, consent: ConsentFields) -> Mapping[str, Any] | None:
         """The fields of the party whose opt-out is gone now; None where none was, or the kept record says: out."""
-        if self.survivor is not None and is_out(self.survivor, consent):
+        if self.kept is not None and is_out(self.kept, consent):
             return None
-        parties = (self.before, self.loser.fields, self.survivor_before)
+        parties = (self.before, self.loser.fields, self.kept_before)
         return next((one for one in parties if one and is_out(one, consent)), None)
 
 
@@ -52,10 +53,10 @@ def merges_of(
         merges.append(
             Merge(
                 loser=row,
-                survivor_id=kept,
-                survivor=now.get(kept, shadows.get(kept)),
+                kept_id=kept,
+                kept=now.get(kept, shadows.get(kept)),
                 before=shadows.get(row.record_id),
-                survivor_before=shadows.get(kept),
+                kept_before=shadows.get(kept),
             )
         )
     return tuple(merges)
@@ -67,14 +68,14 @@ def taken_over(
     """By surviving record and field: the values that are no news there, because a loser with the same number had them."""
     known: dict[str, dict[str, list[Any]]] = {}
     for merge in merges:
-        if merge.survivor is None or merge.before is None:
+        if merge.kept is None or merge.before is None:
             continue
-        mine, theirs = number(merge.before), number(merge.survivor)
+        mine, theirs = number(merge.before), number(merge.kept)
         if mine is None or mine != theirs:
             continue
         for name, value in merge.before.items():
             if consent is None or name != consent.flag or is_out(merge.before, consent):
-                known.setdefault(merge.survivor_id, {}).setdefault(name, []).append(value)
+                known.setdefault(merge.kept_id, {}).setdefault(name, []).append(value)
     return known
 
 
@@ -93,6 +94,6 @@ def review_event(
         occurred_at=row.stamp,
         msisdn=msisdn,
         object=object_name,
-        record={**lost, "Id": merge.survivor_id},
+        record={**lost, "Id": merge.kept_id},
         properties={"merged": row.record_id},
     )

@@ -18,8 +18,8 @@ from connector.model.consent import Scope
 from connector.model.event import Verdict
 
 SHORT = 6  # words: the longest text that is put before a person
-LONGEST_KEYWORD = 5  # words
-MOST_WORDS = 24  # of a text that is looked at in other spellings too: a word of single letters has many
+MAX_KEYWORD = 5  # words
+MAX_WORDS = 24  # of a text that is looked at in other spellings too: a word of single letters has many
 NO_KEYWORDS: Mapping[str, str] = {}
 
 
@@ -79,7 +79,7 @@ class _Spelling(NamedTuple):
 class _Characters(dict[int, str | None]):
     """What becomes of each character of a text, worked out once."""
 
-    MOST = 5000  # characters that are remembered: whoever sends all of Unicode fills no memory
+    MAX = 5000  # characters that are remembered: whoever sends all of Unicode fills no memory
 
     def __init__(self, *, joining: str) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class _Characters(dict[int, str | None]):
 
     def __missing__(self, code: int) -> str | None:
         made = self._make(chr(code))
-        if len(self) < self.MOST:
+        if len(self) < self.MAX:
             self[code] = made
         return made
 
@@ -168,7 +168,7 @@ def _of(languages: Mapping[str, str]) -> list[str]:
 
 def leading_keyword(text: str | None, keywords: Mapping[str, str]) -> str | None:
     """The keyword that a text begins with, as the config writes it; of several the longest."""
-    words = _spell(text, JOINED).words[:LONGEST_KEYWORD] if text else []
+    words = _spell(text, JOINED).words[:MAX_KEYWORD] if text else []
     for many in range(len(words), 0, -1):
         if (found := keywords.get(" ".join(words[:many]))) is not None:
             return found
@@ -237,7 +237,7 @@ class OptOutWords:
         shown = _spell(text, JOINED)
         asked = _Asked(keywords, keyword, any_keyword, any_keyword or any_keyword_behind)
         reading = self._judge(shown, asked)
-        if reading.verdict is Verdict.OPT_OUT or len(shown.words) > MOST_WORDS:
+        if reading.verdict is Verdict.OPT_OUT or len(shown.words) > MAX_WORDS:
             return reading
         for other in _other_spellings(text, shown):
             found = self._judge(other, asked)
@@ -280,7 +280,7 @@ class OptOutWords:
                 break
         if known:
             least = length if role not in STOPS and role is not _Role.ALL else length + 1
-            for many in range(min(LONGEST_KEYWORD, len(shown.words) - place), least - 1, -1):
+            for many in range(min(MAX_KEYWORD, len(shown.words) - place), least - 1, -1):
                 if (spelled := known.get(" ".join(shown.words[place : place + many]))) is not None:
                     return many, _Role.KEYWORD, spelled
         return length, role, " ".join(shown.words[place : place + length])

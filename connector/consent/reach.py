@@ -4,14 +4,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from connector.consent.decide import Ruling
+from connector.model.consent_fields import ConsentFields
 from connector.model.event import Verdict
 from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand
-from connector.model.roles import ConsentFields
 
 ConsentOf = Callable[[str, str], ConsentFields | None]  # CRM, object → the fields that bear consent
 
 
-def crms_untold(
+def crms_not_notified(
     ruling: Ruling, operations: Sequence[Operation], *, crms: Sequence[str], consent_of: ConsentOf
 ) -> Sequence[str]:
     """The CRM whose flag a provider's opt-out has to set and that no operation sets; one of several CRMs is enough.
@@ -26,7 +26,7 @@ def crms_untold(
     return crms[:1]
 
 
-def providers_untold(
+def providers_not_notified(
     ruling: Ruling, operations: Sequence[Operation], *, providers: Iterable[tuple[str, bool]]
 ) -> Sequence[str]:
     """The providers that a CRM's opt-out has to reach and that no operation tells to end a subscription.
@@ -36,8 +36,8 @@ def providers_untold(
     """
     if ruling.decision is None or ruling.decision.word is not Verdict.OPT_OUT:
         return ()
-    told = {one.sink for one in operations if isinstance(one, ServiceCommand) and one.action in ENDING}
-    return [name for name, runs in providers if name not in told and (runs or not told)]
+    notified = {one.sink for one in operations if isinstance(one, ServiceCommand) and one.action in ENDING}
+    return [name for name, runs in providers if name not in notified and (runs or not notified)]
 
 
 def sets_flag(operation: Operation, consent_of: ConsentOf) -> bool:

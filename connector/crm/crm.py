@@ -4,16 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from connector.delivery.quota import Quota, Usage
-from connector.delivery.transport import Credentials
-from connector.model.exchange import Exchange
+from connector.delivery.api_quota import Quota, Usage
+from connector.delivery.http_client import Credentials
+from connector.model.consent_fields import ConsentFields
+from connector.model.crm_schema import ObjectSchema
 from connector.model.finding import Finding
+from connector.model.http import Exchange
 from connector.model.outcome import Retry
-from connector.model.roles import ConsentFields, Door, Feed, Sink
-from connector.model.schema import ObjectSchema
+from connector.ports import Feed, Sink, WebhookEndpoint
 
 # An object as the CRM tells of it, why it could not be asked, or None: it has no such object, or none that we may see.
-Told = ObjectSchema | Retry | None
+DescribeResult = ObjectSchema | Retry | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class Needs:
 
     object: str
     key_fields: tuple[str, ...] = ()  # by which records are written
-    made_by: tuple[str, ...] = ()  # those of them by which a record is written otherwise when it is new
+    insert_keys: tuple[str, ...] = ()  # those of them by which a record is written otherwise when it is new
     written: tuple[str, ...] = ()
     read: tuple[str, ...] = ()  # by a feed
     parents: tuple[
@@ -31,7 +32,7 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watching:
+class FeedSpec:
     """What a feed is to show."""
 
     object: str
@@ -51,12 +52,12 @@ class Crm:
     prepare: Callable[
         [Sequence[Needs]], Exchange[None]
     ]  # the sink learns beforehand what its first batch would have to ask
-    feed: Callable[[Watching], Feed]
+    feed: Callable[[FeedSpec], Feed]
     quota: Quota  # of API calls
     usage: Callable[[Mapping[str, str]], Usage | None]  # the org's own count of them, from the headers of an answer
-    describe: Callable[[Sequence[str]], Exchange[Mapping[str, Told]]]  # objects, by the names asked for
+    describe: Callable[[Sequence[str]], Exchange[Mapping[str, DescribeResult]]]  # objects, by the names asked for
     preflight: Callable[[Sequence[Needs]], Exchange[list[str]]]  # what it lacks of them, one sentence each
     # A look at it and at our way to it; the function tells our own time, aware.
     checkup: Callable[[Sequence[Needs], Callable[[], datetime]], Exchange[list[Finding]]]
-    doors: tuple[Door, ...] = ()  # at which it tells of changes by itself
+    endpoints: tuple[WebhookEndpoint, ...] = ()  # at which it tells of changes by itself
     consent_fields: Mapping[str, ConsentFields] = field(default_factory=dict)  # by object

@@ -1,6 +1,6 @@
 """Alarms whose cause lasts: one for each cause, however many sinks and feeds meet it, cleared when the last of them is well."""
 
-from connector.model.facts import Alarm, Cleared, Tell
+from connector.telemetry.log_events import Alarm, Cleared, Emit
 
 
 class OpenAlarms:
@@ -13,18 +13,18 @@ class OpenAlarms:
         """Whether this holder has an alarm."""
         return holder in self._held
 
-    def start(self, alarm: Alarm, holder: str, tell: Tell) -> None:
+    def start(self, alarm: Alarm, holder: str, emit: Emit) -> None:
         """Raise an alarm, unless somebody has raised it already; an alarm of another cause that this holder had is cleared."""
         key = alarm.kind, alarm.about
         if self._held.get(holder) == key:
             return
-        self.clear(holder, tell)
+        self.clear(holder, emit)
         if key not in self._held.values():
-            tell(alarm)
+            emit(alarm)
         self._held[holder] = key
 
-    def clear(self, holder: str, tell: Tell) -> None:
+    def clear(self, holder: str, emit: Emit) -> None:
         """The cause is gone as far as this holder knows."""
         key = self._held.pop(holder, None)
         if key is not None and key not in self._held.values():
-            tell(Cleared(kind=key[0], about=key[1]))
+            emit(Cleared(kind=key[0], about=key[1]))

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from connector.model.exchange import CallFailed, Failure
+from connector.model.http import CallFailed, Failure
 from connector.model.outcome import Reason, Retry
 
 SOMETHING_ELSE = (

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from connector.mapping.compile import CompiledFile, CompiledRule, Ruleset
-from connector.mapping.items import Active, Skipped, Unfit
-from connector.mapping.paths import Reading
-from connector.mapping.sources import CHANGE
+from connector.mapping.compile.items import Active, Skipped, Unfit
+from connector.mapping.compile.ruleset import CompiledFile, CompiledRule, Ruleset
+from connector.mapping.compile.sources import CHANGE
+from connector.mapping.language.paths import Reading
 from connector.mapping.trace import trace_file
-from connector.mapping.values import fold
+from connector.mapping.values.values import fold
 from connector.model.event import Event
 from connector.model.operation import Operation
-from connector.model.plan import Intents, Note, RuleTrace, Unmade
+from connector.model.plan import Intents, Note, RuleTrace, Unplanned
 
 
 def intents(
@@ -30,7 +30,7 @@ def intents(
     said: dict[str, str] = {}
     ignored_by: str | None = None
     matched = False
-    unmade: list[Unmade] = []
+    unplanned: list[Unplanned] = []
     left_out: list[Note] = []
     trace: list[RuleTrace] = []
     for file in rules.asked(event):
@@ -54,15 +54,19 @@ def intents(
             except Unfit as unfit:
                 operations += unfit.possible
                 detail = f"{rule.label}: {item.label}: {unfit}"
-                owes = item.owes(unfit.possible)
-                unmade.append(Unmade(sink=item.sink, rule=rule.label, reason=unfit.reason, detail=detail, owes=owes))
+                concerns_consent = item.concerns_consent(unfit.possible)
+                unplanned.append(
+                    Unplanned(
+                        sink=item.sink, rule=rule.label, reason=unfit.reason, detail=detail, owes=concerns_consent
+                    )
+                )
     return Intents(
-        operations=() if unmade else tuple(operations),
+        operations=() if unplanned else tuple(operations),
         consent=said,
         ignored_by=ignored_by,
         matched=matched,
-        possible=tuple(operations) if unmade else (),
-        unmade=tuple(unmade),
+        possible=tuple(operations) if unplanned else (),
+        unplanned=tuple(unplanned),
         left_out=tuple(left_out),
         trace=tuple(trace),
     )

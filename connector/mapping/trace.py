@@ -1,10 +1,10 @@
 """Why a rule matched or not, and where each value came from, in plain words. Made only when a person asks."""
 
-from connector.mapping.compile import CompiledFile, CompiledRule
-from connector.mapping.fields import BadValue, FieldValue
-from connector.mapping.items import CompiledItem
-from connector.mapping.paths import Reading
-from connector.mapping.transforms import TransformFailed
+from connector.mapping.compile.fields import BadValue, FieldValue
+from connector.mapping.compile.items import CompiledItem
+from connector.mapping.compile.ruleset import CompiledFile, CompiledRule
+from connector.mapping.language.paths import Reading
+from connector.mapping.values.transforms import TransformFailed
 from connector.model.plan import OperationTrace, RuleTrace, ValueTrace
 
 

@@ -31,12 +31,12 @@ AMOUNT = re.compile(
     rf"(?:(?:{CURRENCIES})\s*)?(?P<number>[+-]?[0-9][0-9 '.,]*?)(?:[.,:](?P<dash>-?))?(?:\s*(?:{CURRENCIES}))?",
     re.IGNORECASE,
 )
-LONGEST = 64  # characters; more is no number
+MAX_LENGTH = 64  # characters; more is no number
 
 
 def read_number(text: str) -> Decimal | None:
     """The number that a text is written as, by the rule above; None for anything else, words of a currency included."""
-    if len(text) > LONGEST:
+    if len(text) > MAX_LENGTH:
         return None
     text = text.strip()
     if PLAIN.fullmatch(text):
@@ -63,7 +63,7 @@ def read_amount(value: Any) -> Decimal | None:
     if type(value) is float:
         amount = Decimal(repr(value))
         return amount if amount.is_finite() else None
-    if type(value) is not str or len(value) > LONGEST:
+    if type(value) is not str or len(value) > MAX_LENGTH:
         return None
     found = AMOUNT.fullmatch(value.strip().translate(SPELLINGS))
     if found is None:

@@ -24,7 +24,7 @@ class AlreadyRunning(ConnectorError):  # noqa: N818 - the same.
 
 
 @dataclass(slots=True)
-class Refused(Exception):  # noqa: N818 - the same.
+class HttpRejected(Exception):  # noqa: N818 - the same.
     """A request that is not let in. Nothing of it is stored.
 
     `status` is 401, 403, 404, 405, 413, 414 or 415; `why` is a short constant for metrics and logs, never data of the request.

@@ -63,7 +63,7 @@ class Delivered(Struct, frozen=True, kw_only=True):
     detail: str | None = None  # worth telling: `was not active`
     left_out: tuple[str, ...] = ()  # consent fields that were superseded by what the record showed
     absent: bool = False  # there is nobody whom it is for: the provider does not know them, or no record has the number
-    beside: tuple[str, ...] = ()  # ids of other records with the same number that were given the opt-out too
+    also_updated: tuple[str, ...] = ()  # ids of other records with the same number that were given the opt-out too
     divided: bool = False  # it went through only in a request that was made smaller
 
 
@@ -84,7 +84,9 @@ class Rejected(Struct, frozen=True, kw_only=True):
 
     reason: Reason
     detail: str = ""  # the sink's own words
-    beside: tuple[str, ...] = ()  # ids of records with the person's number that were given the opt-out all the same
+    also_updated: tuple[
+        str, ...
+    ] = ()  # ids of records with the person's number that were given the opt-out all the same
     code: str = ""  # the sink's own word for it, where it has one
     field: str = ""  # the field that is to blame, where the sink names one
 

@@ -16,9 +16,9 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 USUAL = re.compile(r"\+(?:45[2-9][0-9]{7}|47[2-9][0-9]{7,11}|467[0-9]{8}|447[0-9]{9}|1[2-9][0-9]{2}[2-9][0-9]{6})")
 # The same without a plus. In Norway and Denmark no number without its country code has ten digits.
 USUAL_AT_HOME = {region: re.compile(r"4[57][2-9][0-9]{7}") for region in ("NO", "DK")}
-LEAST = 6  # digits of a person's number without its country code; what is shorter belongs to a service, such as 02800 in Norway
+MIN_DIGITS = 6  # digits of a person's number without its country code; what is shorter belongs to a service, such as 02800 in Norway
 TOO_MANY_DIGITS = 10**16  # ITU-T E.164: a number has 15 digits at the most
-LEAST_BESIDE = 7  # digits of what may be a second number in one field; fewer are a remark, such as a house number
+MIN_WITH_OTHERS = 7  # digits of what may be a second number in one field; fewer are a remark, such as a house number
 # How much of a number exists, from libphonenumber: of a length that its country has, or longer. Norway's machine numbers have twelve
 # digits, and libphonenumber knows eight.
 EXISTS = frozenset({ValidationResult.IS_POSSIBLE, ValidationResult.TOO_LONG})
@@ -105,7 +105,7 @@ def possible_phones(
         if means:
             # "47 (mobile) 90000001": digits before a number may be its country code.
             found += [means, *((phone,) for phone in _behind(before, one))]
-        elif one.international or len(one.digits) >= LEAST_BESIDE:
+        elif one.international or len(one.digits) >= MIN_WITH_OTHERS:
             return ()  # it does not exist, or we cannot read it: what stands beside it may be no more than a remark
         before.append(one)
     return _in_all(found)
@@ -209,7 +209,7 @@ def _of_country(one: WrittenNumber, region: str, in_use: Callable[[phonenumbers.
         number = _parse(digits, region)
         if number is not None and in_use(number):
             national = phonenumbers.national_significant_number(number)
-            return _phone(number) if len(national) >= LEAST else None
+            return _phone(number) if len(national) >= MIN_DIGITS else None
     return None
 
 

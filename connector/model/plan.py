@@ -7,9 +7,9 @@ from msgspec import Struct, field
 
 from connector.model.consent import Decision, LedgerEntry, Subscription
 from connector.model.event import Verdict
-from connector.model.lifecycle import EventState
 from connector.model.operation import Operation
 from connector.model.outcome import Reason
+from connector.model.states import EventState
 
 
 class Known(Struct, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ class Note(Struct, frozen=True, kw_only=True):
         return f"{self.rule}: {self.operation}: {self.field} was left out: {self.why}"
 
 
-class Unmade(Struct, frozen=True, kw_only=True):
+class Unplanned(Struct, frozen=True, kw_only=True):
     """An operation that cannot be made from the event. It never holds data of the event."""
 
     sink: str
@@ -83,9 +83,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     reason: Reason | None = None  # of a dead letter
     trace: tuple[RuleTrace, ...] = ()
     notes: tuple[str, ...] = ()  # what the consent rules changed, in plain words
-    unreached: tuple[str, ...] = ()  # CRMs and providers that an opt-out must reach, and that no operation tells of it
+    not_reached: tuple[
+        str, ...
+    ] = ()  # CRMs and providers that an opt-out must reach, and that no operation tells of it
     left_out: tuple[Note, ...] = ()  # fields whose value could not be made
-    unmade: tuple[Unmade, ...] = ()  # what is a dead letter although other operations of the event go out
+    unplanned: tuple[Unplanned, ...] = ()  # what is a dead letter although other operations of the event go out
 
 
 class Intents(Struct, frozen=True, kw_only=True):
@@ -98,11 +100,11 @@ class Intents(Struct, frozen=True, kw_only=True):
     possible: tuple[
         Operation, ...
     ] = ()  # where there is a problem: what can be made all the same, consent fields alone too
-    unmade: tuple[Unmade, ...] = ()
+    unplanned: tuple[Unplanned, ...] = ()
     left_out: tuple[Note, ...] = ()
     trace: tuple[RuleTrace, ...] = ()
 
     @property
     def problem(self) -> tuple[Reason, str] | None:
         """Why the event cannot take effect as a whole."""
-        return (self.unmade[0].reason, self.unmade[0].detail) if self.unmade else None
+        return (self.unplanned[0].reason, self.unplanned[0].detail) if self.unplanned else None

@@ -6,9 +6,9 @@ from typing import Any
 import phonenumbers
 from msgspec import Struct
 
+from connector.model.consent_fields import ConsentFields
 from connector.model.country import region_of
 from connector.model.phone import Phone, possible_phones
-from connector.model.roles import ConsentFields
 
 
 class RecordNumber(Struct, frozen=True):
@@ -46,11 +46,11 @@ class NumberReader(Struct, frozen=True, kw_only=True):
 
         A country that is told and not known leaves it open whose number it is.
         """
-        told = isinstance(country, str) and bool(country.strip())
-        region = region_of(country) if told else None
+        described = isinstance(country, str) and bool(country.strip())
+        region = region_of(country) if described else None
         regions = (region,) if region else self._in_use
         possible = possible_phones(written, regions)
-        clear = len(possible) == 1 and (region is not None or not told or possible == possible_phones(written, ()))
+        clear = len(possible) == 1 and (region is not None or not described or possible == possible_phones(written, ()))
         return RecordNumber(possible[0] if clear else None, possible) if possible else NO_NUMBER
 
     def of(self, fields: Mapping[str, Any], consent: ConsentFields, keys: Iterable[object] = ()) -> RecordNumber:

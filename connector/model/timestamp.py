@@ -5,7 +5,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 FIRST_YEAR = 2000  # an earlier time was never set: .NET writes year 1 then
-LONGEST = 64  # characters of a time in any form; more is no time
+MAX_LENGTH = 64  # characters of a time in any form; more is no time
 # What ISO 8601 does not allow, and senders write: a blank before the offset, several blanks behind the date.
 _BEFORE_OFFSET = re.compile(r"\s+(?=(?:[+-]\d{2}(?::?\d{2})?|Z)$)")
 _BEHIND_DATE = re.compile(r"(?<=\d)\s+(?=\d)")
@@ -20,7 +20,7 @@ def parse_iso(written: str) -> datetime:
     try:
         return datetime.fromisoformat(written)
     except ValueError:
-        if len(written) > LONGEST:
+        if len(written) > MAX_LENGTH:
             raise
     plain = written.strip().upper().replace("\u2212", "-")
     if plain.endswith(("UTC", "GMT")):

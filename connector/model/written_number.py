@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-LONGEST = 100  # characters of a text that is looked at: a phone field of a CRM has 40
+MAX_LENGTH = 100  # characters of a text that is looked at: a phone field of a CRM has 40
 # What stands between the digits of one number. Letters and all other characters stand between a number and a remark.
 RUN = re.compile(r"[0-9+()\-./ ]*[0-9][0-9+()\-./ ]*")
 DIGIT = re.compile("[0-9]")
@@ -40,7 +40,7 @@ def written_numbers(text: str, *, glued: bool = True) -> list[WrittenNumber]:
     `glued`: whether a number may follow a letter without a blank, as in `Mob90000001`. Providers write aliases in that way. What
     follows `#` is always an alias or an extension.
     """
-    if len(text) > LONGEST:
+    if len(text) > MAX_LENGTH:
         return []
     plain = _plain(text)
     found: list[WrittenNumber] = []

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
-from connector.config.load import wrong
+from connector.config.validation import wrong
 
 CURE = "write it like https://api.example.org"
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from connector.delivery.transport import Credentials
+from connector.delivery.http_client import Credentials
 from connector.model.consent import Subscription
-from connector.model.roles import Asker, CatchUp, Door, Keywords, Sink
+from connector.ports import Enricher, Keywords, Poller, Sink, WebhookEndpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,12 +13,12 @@ class Provider:
     """A configured provider: its doors, its sink where it takes commands, and what else it can be asked."""
 
     name: str
-    doors: tuple[Door, ...]
+    endpoints: tuple[WebhookEndpoint, ...]
     shapes: Mapping[str, bool]  # shape of its events → whether an opt-out may come in it
     credentials: Credentials  # for its sink, and for all that it is asked
     sink: Sink | None = None
-    asker: Asker | None = None  # where its events raise questions
+    enricher: Enricher | None = None  # where its events raise questions
     commands: frozenset[str] = field(default_factory=frozenset)  # actions that the sink takes
     subscriptions: tuple[Subscription, ...] = ()
-    catch_ups: tuple[CatchUp, ...] = ()  # what may have been missed at its doors
+    pollers: tuple[Poller, ...] = ()  # what may have been missed at its doors
     keywords: Keywords | None = None

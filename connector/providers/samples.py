@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from connector.model.event import Event
-from connector.model.exchange import HttpRequest
+from connector.model.http import HttpRequest
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)  # a sample must not depend on the day
 
@@ -20,12 +20,12 @@ class OptOutSample(Struct, frozen=True, kw_only=True):
     event: Event
 
 
-def sample_request(provider: str, door: str, *, query: str = "", body: bytes = b"") -> HttpRequest:
+def sample_request(provider: str, endpoint: str, *, query: str = "", body: bytes = b"") -> HttpRequest:
     """A request as it comes to a door."""
     return HttpRequest(
         method="GET" if query else "POST",
         instance=provider,
-        door=door,
+        endpoint=endpoint,
         secret=None,
         url="",
         query=query,

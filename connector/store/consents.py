@@ -8,8 +8,8 @@ from typing import Any
 
 from connector.model.consent import NO_RULE, LedgerEntry, Phase
 from connector.store.documents import decision_from_json
-from connector.store.moments import micros, moment
-from connector.store.statements import as_list, execute_rows
+from connector.store.sql import as_list, execute_rows
+from connector.store.timestamps import micros, moment
 from connector.store.writer import Writer
 
 
@@ -47,7 +47,7 @@ ANSWER = """WITH answer (event_id, sink, phase, detail, at) AS (VALUES {rows})
     SELECT decided.event_id, decided.event_key, decided.msisdn, answer.phase, decided.id, answer.sink, answer.detail, answer.at
     FROM answer CROSS JOIN ledger AS decided INDEXED BY ledger_decided
     ON decided.event_id = answer.event_id AND decided.phase = 'decided'"""
-OWE = "INSERT INTO obligations (event_id, event_key, sink, since) VALUES {rows} ON CONFLICT DO NOTHING"
+OPEN_OBLIGATION = "INSERT INTO obligations (event_id, event_key, sink, since) VALUES {rows} ON CONFLICT DO NOTHING"
 CLOSE = """WITH answer (event_id, sink, at) AS (VALUES {rows})
     UPDATE obligations SET closed_at = answer.at FROM answer
     WHERE obligations.event_id = answer.event_id AND obligations.sink = answer.sink AND closed_at IS NULL"""
@@ -88,9 +88,9 @@ def decide(connection: sqlite3.Connection, entries: Sequence[tuple[int, str, str
     execute_rows(connection, DECIDE, entries)
 
 
-def owe(connection: sqlite3.Connection, duties: Sequence[Duty]) -> None:
+def open_obligation(connection: sqlite3.Connection, duties: Sequence[Duty]) -> None:
     """Note opt-outs that the sinks have yet to confirm. Runs inside the writer."""
-    execute_rows(connection, OWE, duties)
+    execute_rows(connection, OPEN_OBLIGATION, duties)
 
 
 def answer(connection: sqlite3.Connection, answers: Sequence[Answer]) -> None:
@@ -109,7 +109,7 @@ def close(connection: sqlite3.Connection, done: Sequence[tuple[int, str, int]]) 
     execute_rows(connection, CLOSE, done)
 
 
-def plan_anew(connection: sqlite3.Connection, event_ids: Sequence[int]) -> None:
+def plan_again(connection: sqlite3.Connection, event_ids: Sequence[int]) -> None:
     """The events are to be planned again: what is owed for them is what the new plan owes. Runs inside the writer."""
     connection.execute(FORGET, (as_list(list(event_ids)),))
 

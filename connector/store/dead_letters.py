@@ -10,15 +10,15 @@ from datetime import datetime
 from typing import Any
 
 from connector.model.consent import Phase
-from connector.model.lifecycle import EventState
 from connector.model.operation import Operation
 from connector.model.outcome import Reason
+from connector.model.states import EventState
 from connector.store import consents
 from connector.store.documents import operations_from_json
-from connector.store.lanes import admit
-from connector.store.moments import micros, moment
-from connector.store.settling import fates_of, move_events
-from connector.store.statements import as_list, read_rows
+from connector.store.lanes import enqueue
+from connector.store.settle import event_states, move_events
+from connector.store.sql import as_list, read_rows
+from connector.store.timestamps import micros, moment
 from connector.store.writer import Writer
 
 DISCARDED = "discarded by a person"
@@ -179,7 +179,7 @@ class DeadLetters:
                 f"AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS} RETURNING id",
                 chosen,
             ).fetchall()
-            consents.plan_anew(connection, [event_id for (event_id,) in replanned])
+            consents.plan_again(connection, [event_id for (event_id,) in replanned])
             return revived + len(replanned)
 
         return await self._writer.run(work)
@@ -229,8 +229,8 @@ def _revive(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetim
     if units:
         ids = [unit[0] for unit in units]
         connection.execute(REVIVE, (as_list(ids),))
-        admit(connection, ids, {(unit[2], unit[3]) for unit in units}, now, urgent=any(unit[4] for unit in units))
-        move_events(connection, fates_of(connection, {unit[1] for unit in units}))
+        enqueue(connection, ids, {(unit[2], unit[3]) for unit in units}, now, urgent=any(unit[4] for unit in units))
+        move_events(connection, event_states(connection, {unit[1] for unit in units}))
     return len(units)
 
 
@@ -243,12 +243,12 @@ def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: dateti
     if not units:
         return len(planless)
     connection.execute(DISCARD, (as_list([unit[0] for unit in units]),))
-    fates = fates_of(connection, {unit[1] for unit in units})
+    changes = event_states(connection, {unit[1] for unit in units})
     move_events(
         connection,
         {
             event_id: (state, reason, DISCARDED if state is EventState.IGNORED else detail)
-            for event_id, (state, reason, detail) in fates.items()
+            for event_id, (state, reason, detail) in changes.items()
         },
     )
     at = micros(now)

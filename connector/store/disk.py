@@ -41,7 +41,7 @@ class Disk:
         """Whether something new may be taken."""
         return not self._floor or self._free(self._directory) >= self._floor
 
-    def throw_off(self) -> None:
+    def release_ballast(self) -> None:
         """Give the ballast's room to what is already ours."""
         with suppress(OSError):
             self._file.unlink(missing_ok=True)

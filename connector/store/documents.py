@@ -11,7 +11,7 @@ from connector.model.event import Event
 from connector.model.last_write import LastWrite
 from connector.model.operation import Operation, RecordWrite, ServiceCommand
 from connector.model.phone import Phone
-from connector.model.plan import Unmade
+from connector.model.plan import Unplanned
 
 
 def _plain(value: Any) -> Any:
@@ -34,7 +34,7 @@ _LAST_WRITE = msgspec.json.Decoder(LastWrite)
 _DONE = msgspec.json.Decoder(frozenset[int])
 _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 _WRITE = msgspec.json.Decoder(RecordWrite, dec_hook=_made)
-_UNMADE = msgspec.json.Decoder(Unmade)
+_UNPLANNED = msgspec.json.Decoder(Unplanned)
 _COMMAND = msgspec.json.Decoder(ServiceCommand, dec_hook=_made)
 
 
@@ -89,14 +89,14 @@ def done_from_json(text: str | None) -> frozenset[int]:
     return _DONE.decode(text) if text else frozenset()
 
 
-def unmade_to_json(unmade: Unmade) -> str:
+def unplanned_to_json(unplanned: Unplanned) -> str:
     """What of an event could not be planned."""
-    return dumps(unmade)
+    return dumps(unplanned)
 
 
-def unmade_from_json(text: str | None) -> Unmade | None:
+def unplanned_from_json(text: str | None) -> Unplanned | None:
     """What unmade_to_json() wrote; None where there is nothing."""
-    return _UNMADE.decode(text) if text else None
+    return _UNPLANNED.decode(text) if text else None
 
 
 def decision_to_json(decision: Decision) -> str:

@@ -1,4 +1,4 @@
-"""The inbox: every event that was let in, in the order of its id. What becomes of an event is written by plans.py and settling.py."""
+"""The inbox: every event that was let in, in the order of its id. What becomes of an event is written by plans.py and settle.py."""
 
 import sqlite3
 from collections import Counter
@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from connector.model.errors import Refused
+from connector.model.errors import HttpRejected
 from connector.model.event import Event, Verdict, joined_key
-from connector.model.lifecycle import EventState
+from connector.model.states import EventState
 from connector.store.documents import event_from_json, event_to_json
-from connector.store.moments import micros, moment
-from connector.store.questions import Question, Row, open_questions, row_of
-from connector.store.replays import replay
-from connector.store.statements import as_list, execute_rows, read_rows
+from connector.store.enrichment_queue import Question, Row, open_questions, row_of
+from connector.store.replay import replay
+from connector.store.sql import as_list, execute_rows, read_rows
+from connector.store.timestamps import micros, moment
 from connector.store.writer import Writer
 
 NONCE_USED = "nonce used"
@@ -182,7 +182,7 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
         if each.nonce and each.nonce[0] in used:
             repeated = all(key in known for key in each.keys)
             answers.append(
-                tuple(Kept(known[key].id, True) for key in each.keys) if repeated else Refused(401, NONCE_USED)
+                tuple(Kept(known[key].id, True) for key in each.keys) if repeated else HttpRejected(401, NONCE_USED)
             )
             continue
         if each.nonce:

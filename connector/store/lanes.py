@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from connector.store.moments import micros
-from connector.store.statements import as_list, read_rows
+from connector.store.sql import as_list, read_rows
+from connector.store.timestamps import micros
 
 Lane = tuple[str, str]  # sink, lane
 
@@ -60,7 +60,7 @@ OVERTAKE = """
     WHERE units.id = opt_out.id"""
 
 
-def admit(
+def enqueue(
     connection: sqlite3.Connection, unit_ids: Sequence[int], lanes: Iterable[Lane], now: datetime, *, urgent: bool
 ) -> None:
     """Seat units that were just put into these lanes as waiting; `urgent` says whether one of them is."""

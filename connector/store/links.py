@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 
-from connector.store.statements import as_list, read_rows
+from connector.store.sql import as_list, read_rows
 
 LINKS_OF = (
     "SELECT json_group_array(json_array(key, record_id)) FROM links "

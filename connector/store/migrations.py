@@ -1,6 +1,7 @@
 """The tables, as steps from an empty file to the newest form. A step that was released is never changed; a new one follows it.
 
-Times are integer microseconds (moments.py). Which transitions are legal is not written here: transitions.py takes it from the model.
+Times are integer microseconds (timestamps.py). Which transitions are legal is not written here: state_guard.py takes it from the
+model.
 """
 
 import sqlite3

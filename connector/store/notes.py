@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from connector.model.lifecycle import EventState
 from connector.model.plan import Note
-from connector.store.moments import moment
-from connector.store.statements import execute_rows
+from connector.model.states import EventState
+from connector.store.sql import execute_rows
+from connector.store.timestamps import moment
 
 PUT = "INSERT OR REPLACE INTO notes (event_id, number, rule, operation, field, why) VALUES {rows}"
 LISTING = """SELECT notes.event_id, inbox.key, inbox.received_at, inbox.state, notes.rule, notes.operation, notes.field, notes.why

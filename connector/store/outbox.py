@@ -9,22 +9,22 @@ from typing import Any
 from msgspec import structs
 
 from connector.consent.guard import without_consent
-from connector.model.lifecycle import UnitState
 from connector.model.operation import Operation, RecordWrite
-from connector.model.plan import Note, Unmade
+from connector.model.plan import Note, Unplanned
+from connector.model.states import UnitState
 from connector.store.documents import (
     done_from_json,
     done_to_json,
     operations_from_json,
     operations_to_json,
-    unmade_from_json,
-    unmade_to_json,
+    unplanned_from_json,
+    unplanned_to_json,
 )
 from connector.store.lanes import promote
-from connector.store.moments import micros, moment
 from connector.store.notes import drop_notes, put_notes
-from connector.store.settling import settle
-from connector.store.statements import as_list, read_rows
+from connector.store.settle import settle
+from connector.store.sql import as_list, read_rows
+from connector.store.timestamps import micros, moment
 from connector.store.units import Settlement, Unit, Written
 from connector.store.writer import Writer
 
@@ -39,7 +39,7 @@ WAKE = """UPDATE units SET state = 'ready' WHERE id IN (
     UNION ALL
     SELECT id FROM (SELECT id FROM units INDEXED BY units_started
         WHERE sink = :sink AND state = 'resting' AND urgent = 0 AND started_at > :now LIMIT :limit))"""
-HEADS = """SELECT json_group_array(json_array(id, lane, urgent, size)) FROM (
+LANE_HEADS = """SELECT json_group_array(json_array(id, lane, urgent, size)) FROM (
     SELECT id, lane, urgent, size FROM units INDEXED BY units_ready
     WHERE sink = :sink AND state = 'ready' AND urgent >= :least ORDER BY urgent DESC, event_id LIMIT :limit)"""
 BEHIND = """SELECT json_group_array(json_array(
@@ -142,7 +142,7 @@ class Outbox:
         return await self._writer.run(work)
 
     async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> None:
-        """Store what became of claimed units, all or none; see settling.py."""
+        """Store what became of claimed units, all or none; see settle.py."""
         await self._writer.run(lambda connection: settle(connection, settlements, now))
 
     async def replace(
@@ -151,12 +151,12 @@ class Outbox:
         operations: Sequence[Operation],
         mapping: str,
         *,
-        unmade: Unmade | None = None,
+        unplanned: Unplanned | None = None,
         left_out: Sequence[Note] = (),
     ) -> Unit:
         """Put these operations in the place of what is left of a claimed unit, as this version of the mappings makes them.
 
-        `unmade` is what still cannot be made of its event, `left_out` what of all its operations is left out.
+        `unplanned` is what still cannot be made of its event, `left_out` what of all its operations is left out.
         """
 
         def work(connection: sqlite3.Connection) -> list[Operation]:
@@ -171,7 +171,7 @@ class Outbox:
                     operations_to_json([*kept, *operations]),
                     done_to_json(range(len(kept))),
                     len(operations),
-                    unmade_to_json(unmade) if unmade else None,
+                    unplanned_to_json(unplanned) if unplanned else None,
                     unit.id,
                 ),
             )
@@ -187,7 +187,7 @@ class Outbox:
             operations=tuple(one for _, one in left),
             indexes=tuple(index for index, _ in left),
             before=dict(enumerate(kept)),
-            unmade=unmade,
+            unplanned=unplanned,
         )
 
     def counts(self, sink: str) -> dict[UnitState, int]:
@@ -232,7 +232,7 @@ def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tupl
 def _take(connection: sqlite3.Connection, sink: str, limit: int, start: str, now: datetime, least: int) -> list[int]:
     parameters = {"sink": sink, "limit": limit, "now": micros(now), "least": least}
     connection.execute(WAKE, parameters)
-    heads = read_rows(connection, HEADS, parameters)
+    heads = read_rows(connection, LANE_HEADS, parameters)
     bound = _bound(connection, sink) if heads else {}
     room = limit
     lanes: list[str] = []
@@ -325,7 +325,7 @@ def _along(planned: Sequence[Operation], delivered: Iterable[int]) -> Iterator[t
 def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
     (
         unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try, stopped,
-        unmade,
+        unplanned,
     ) = row  # fmt: skip
     delivered = done_from_json(done)
     planned = operations_from_json(operations)
@@ -349,6 +349,6 @@ def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
         first_try_at=moment(first_try),
         newer=newer,
         stopped=bool(stopped),
-        unmade=unmade_from_json(unmade),
-        before={index: planned[index] for index in sorted(delivered)} if stopped or unmade else {},
+        unplanned=unplanned_from_json(unplanned),
+        before={index: planned[index] for index in sorted(delivered)} if stopped or unplanned else {},
     )

@@ -4,11 +4,11 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from connector.model.lifecycle import UnitState
 from connector.model.operation import Operation
 from connector.model.outcome import Reason
+from connector.model.states import UnitState
 from connector.store.documents import done_from_json, operations_from_json
-from connector.store.moments import micros, moment
+from connector.store.timestamps import micros, moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,15 +7,15 @@ from typing import Any
 
 from connector.model.consent import NO_RULE, Phase
 from connector.model.event import Verdict
-from connector.model.lifecycle import OPEN_UNITS, EventState, UnitState, event_state
 from connector.model.outcome import Reason
-from connector.model.plan import Unmade
+from connector.model.plan import Unplanned
+from connector.model.states import OPEN_UNITS, EventState, UnitState, event_state
 from connector.store import consents
-from connector.store.documents import decision_to_json, operations_to_json, unmade_to_json
-from connector.store.lanes import Lane, admit, occupied
-from connector.store.moments import micros
+from connector.store.documents import decision_to_json, operations_to_json, unplanned_to_json
+from connector.store.lanes import Lane, enqueue, occupied
 from connector.store.notes import put_notes
-from connector.store.statements import as_list, execute_rows, read_rows
+from connector.store.sql import as_list, execute_rows, read_rows
+from connector.store.timestamps import micros
 from connector.store.units import NewUnit, Planned
 from connector.store.writer import Writer
 
@@ -27,7 +27,7 @@ MOVE = """WITH plan (id, state, detail, reason, mapping) AS (VALUES {rows})
 INSERT = """INSERT OR FAIL INTO units
     (id, event_id, sink, lane, state, open, urgent, alone, operations, size, reason, settled_at) VALUES {rows}"""
 
-UNMADE = "UPDATE units SET unmade = ?, detail = CASE WHEN state = 'dead' THEN ? END WHERE id = ?"
+UNPLANNED = "UPDATE units SET unmade = ?, detail = CASE WHEN state = 'dead' THEN ? END WHERE id = ?"
 
 
 class Plans:
@@ -68,7 +68,7 @@ def _first_reason(unit: NewUnit) -> Reason | None:
     """Why it is a dead letter from the start; None where it is none."""
     if unit.parked:
         return Reason.NEEDS_PERSON
-    return unit.unmade.reason if unit.unmade and not unit.operations else None
+    return unit.unplanned.reason if unit.unplanned and not unit.operations else None
 
 
 def _moved(plan: Planned) -> tuple[Any, ...]:
@@ -91,11 +91,11 @@ def _put_units(
     if not units:
         return
     queued = [(plan, unit) for plan, unit, _ in units if _first_state(unit) is not UnitState.DEAD]
-    heads = _heads(connection, queued)
+    heads = _lane_heads(connection, queued)
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'units'").fetchone()
     rows: list[tuple[Any, ...]] = []
     ids: list[int] = []
-    unmade: list[tuple[int, Unmade]] = []
+    unplanned: list[tuple[int, Unplanned]] = []
     for number, (plan, unit, document) in enumerate(units, last + 1):
         state = _first_state(unit)
         if heads.get((unit.sink, unit.lane)) == plan.event_id and state is not UnitState.DEAD:
@@ -103,8 +103,8 @@ def _put_units(
         is_open = state in OPEN_UNITS
         if is_open:
             ids.append(number)
-        if unit.unmade is not None:
-            unmade.append((number, unit.unmade))
+        if unit.unplanned is not None:
+            unplanned.append((number, unit.unplanned))
         reason = _first_reason(unit)
         rows.append(
             (
@@ -123,14 +123,14 @@ def _put_units(
             )
         )
     execute_rows(connection, INSERT, rows)
-    for number, one in unmade:
-        connection.execute(UNMADE, (unmade_to_json(one), one.detail, number))
+    for number, one in unplanned:
+        connection.execute(UNPLANNED, (unplanned_to_json(one), one.detail, number))
         connection.execute("INSERT INTO causes (unit_id, rule, code) VALUES (?, ?, '')", (number, one.rule))
     crowded = {(unit.sink, unit.lane) for _, unit in queued} - heads.keys()
-    admit(connection, ids, crowded, now, urgent=any(unit.urgent for _, unit in queued))
+    enqueue(connection, ids, crowded, now, urgent=any(unit.urgent for _, unit in queued))
 
 
-def _heads(connection: sqlite3.Connection, queued: Sequence[tuple[Planned, NewUnit]]) -> dict[Lane, int]:
+def _lane_heads(connection: sqlite3.Connection, queued: Sequence[tuple[Planned, NewUnit]]) -> dict[Lane, int]:
     """The events whose units come first in lanes that were empty: they are ready at once, which spares them a second write."""
     first: dict[Lane, tuple[bool, int]] = {}
     for plan, unit in queued:
@@ -157,11 +157,11 @@ def _put_decisions(
             decided.append((plan.event_id, key, decision.phone.e164, Phase.DECIDED.value, text, at))
         if any(decision.word is Verdict.OPT_OUT for decision in plan.decisions):
             duties.extend((plan.event_id, key, unit.sink, received_at) for unit in plan.units)
-            duties.extend((plan.event_id, key, name + NO_RULE, received_at) for name in plan.unreached)
+            duties.extend((plan.event_id, key, name + NO_RULE, received_at) for name in plan.not_reached)
         answers.extend((plan.event_id, each.sink, each.phase.value, each.detail, at) for each in plan.answers)
     consents.decide(connection, decided)
     joined = [one.phone.e164 for plan in plans for one in plan.decisions if one.word is Verdict.OPT_IN]
     if joined:
         consents.opted_in(connection, joined, now)
-    consents.owe(connection, duties)
+    consents.open_obligation(connection, duties)
     consents.answer(connection, answers)

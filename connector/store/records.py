@@ -13,8 +13,8 @@ from connector.model.last_write import LastWrite
 from connector.model.operation import ID_FIELD, SHORT_ID, key_of
 from connector.store.documents import dumps, last_write_from_json
 from connector.store.links import links, moved
-from connector.store.moments import micros
-from connector.store.statements import as_list, execute_rows, read_rows
+from connector.store.sql import as_list, execute_rows, read_rows
+from connector.store.timestamps import micros
 from connector.store.writer import Writer
 
 
@@ -95,12 +95,12 @@ SHADOWS_OF = (
     "WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))"
 )
 # A record that is known to be gone stays as it is: its feed shows it again and again for a while.
-BURY = (
+MARK_DELETED = (
     "WITH gone (crm, object, record_id, at, merged_into) AS (VALUES {rows}) "
     "UPDATE shadows SET gone_at = gone.at, merged_into = gone.merged_into FROM gone WHERE shadows.crm = gone.crm "
     "AND shadows.object = gone.object AND shadows.record_id = gone.record_id AND shadows.gone_at IS NULL"
 )
-LEAD_ON = (
+REDIRECT_LINKS = (
     "WITH gone (crm, object, record_id, merged_into) AS (VALUES {rows}) "
     "UPDATE links SET record_id = gone.merged_into, moved_from = gone.record_id FROM gone WHERE links.crm = gone.crm "
     "AND links.object = gone.object AND links.record_id = gone.record_id"
@@ -230,15 +230,15 @@ def shadows(
     return {record_id: known.fields for record_id, known in found.items() if known.gone_at is None}
 
 
-def bury(connection: sqlite3.Connection, crm: str, name: str, several: Sequence[Gone], now: datetime) -> None:
+def mark_deleted(connection: sqlite3.Connection, crm: str, name: str, several: Sequence[Gone], now: datetime) -> None:
     """Note that records are gone. Their keys lead to the survivor of a merge, or nowhere. Runs inside the writer."""
     execute_rows(
         connection,
-        BURY,
+        MARK_DELETED,
         [(crm, name, one.record_id, micros(now), one.merged_into) for one in several],
     )
     execute_rows(
-        connection, LEAD_ON, [(crm, name, one.record_id, one.merged_into) for one in several if one.merged_into]
+        connection, REDIRECT_LINKS, [(crm, name, one.record_id, one.merged_into) for one in several if one.merged_into]
     )
     connection.execute(
         "DELETE FROM links WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))",
@@ -353,6 +353,6 @@ class Records:
         """Merge what is known, as a first look does."""
         await self._writer.run(lambda connection: write_shadows(connection, writes, now))
 
-    async def bury(self, crm: str, name: str, several: Sequence[Gone], *, now: datetime) -> None:
+    async def mark_deleted(self, crm: str, name: str, several: Sequence[Gone], *, now: datetime) -> None:
         """Note that records were deleted, or merged into others."""
-        await self._writer.run(lambda connection: bury(connection, crm, name, several, now))
+        await self._writer.run(lambda connection: mark_deleted(connection, crm, name, several, now))

@@ -23,10 +23,10 @@ from connector.store.disk import free_bytes
 from connector.store.documents import operations_from_json
 from connector.store.lanes import promote
 from connector.store.migrations import migrate
-from connector.store.moments import micros, moment
 from connector.store.private_files import create_private, give_to_owner_of
-from connector.store.settling import fates_of, move_events
-from connector.store.statements import as_list
+from connector.store.settle import event_states, move_events
+from connector.store.sql import as_list
+from connector.store.timestamps import micros, moment
 
 NAME = "restored"  # in `cursors`
 # It may have been delivered since the backup, and newer events of its person too.
@@ -143,7 +143,7 @@ def _hold_back(connection: sqlite3.Connection, now: datetime) -> None:
             flags.append(unit_id)
     connection.execute(KEEP_FLAG, (as_list(flags),))
     connection.execute(PARK, (MAY_BE_DONE, micros(now), as_list([one[0] for one in commands])))
-    move_events(connection, fates_of(connection, {one[1] for one in commands}))
+    move_events(connection, event_states(connection, {one[1] for one in commands}))
     promote(connection, {(sink, lane) for _, _, sink, lane in commands}, now)
 
 
@@ -189,9 +189,9 @@ def restored(reader: sqlite3.Connection) -> Restored | None:
     row: Sequence[str] | None = reader.execute("SELECT value FROM cursors WHERE name = ?", (NAME,)).fetchone()
     if row is None:
         return None
-    told = json.loads(row[0])
+    described = json.loads(row[0])
     return Restored(
-        taken_at=moment(told["taken_at"]),
-        restored_at=moment(told["restored_at"]),
-        last_event_id=told["last_event_id"],
+        taken_at=moment(described["taken_at"]),
+        restored_at=moment(described["restored_at"]),
+        last_event_id=described["last_event_id"],
     )

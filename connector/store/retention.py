@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from connector.model.lifecycle import EventState
-from connector.store.moments import micros
-from connector.store.statements import as_list
+from connector.model.states import EventState
+from connector.store.sql import as_list
+from connector.store.timestamps import micros
 from connector.store.writer import Writer
 
 REPEATS = timedelta(hours=72)  # a provider's repeat is recognised for at least this long (DESIGN 2, promise 3)
@@ -21,7 +21,9 @@ SETTLED = ", ".join(f"'{state.value}'" for state in GONE)
 OLD = f"""SELECT id, received_at, state IN ({SETTLED}), raw IS NOT NULL FROM inbox
     WHERE id > ? AND received_at < ? ORDER BY id LIMIT ?"""  # noqa: S608 - the states above.
 # An opt-out that has yet to reach somebody: its event is kept, so that it can be replayed.
-OWING = "SELECT event_id FROM obligations WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NULL"
+WITH_OPEN_OBLIGATION = (
+    "SELECT event_id FROM obligations WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NULL"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,8 @@ class Retention:
 
 def _delete(connection: sqlite3.Connection, event_ids: list[int]) -> int:
     """Events and all that hangs on them. Asks for their state again: a person may have replayed one meanwhile."""
-    owing = {row[0] for row in connection.execute(OWING, (as_list(event_ids),))}
-    ids = as_list([one for one in event_ids if one not in owing])
+    with_open_obligation = {row[0] for row in connection.execute(WITH_OPEN_OBLIGATION, (as_list(event_ids),))}
+    ids = as_list([one for one in event_ids if one not in with_open_obligation])
     connection.execute(
         f"""DELETE FROM units WHERE event_id IN (SELECT inbox.id FROM json_each(?) AS each
         CROSS JOIN inbox ON inbox.id = each.value AND inbox.state IN ({SETTLED}))""",  # noqa: S608 - the states above.

@@ -10,10 +10,10 @@ from datetime import datetime
 
 from connector.consent.stop_questions import StopQuestion, question_of
 from connector.model.event import Event, Verdict
-from connector.model.lifecycle import EventState
+from connector.model.states import EventState
 from connector.store.documents import event_from_json
-from connector.store.moments import micros, moment
-from connector.store.statements import as_list
+from connector.store.sql import as_list
+from connector.store.timestamps import micros, moment
 from connector.store.writer import Writer
 
 FIELDS = "provider, keyword, text, answer, event_id, answered_at"

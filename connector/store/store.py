@@ -9,12 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from connector.store.calls import Calls
+from connector.store.api_calls import Calls
+from connector.store.change_notices import Pointers
 from connector.store.consents import Consents
 from connector.store.database import BUSY_TIMEOUT, FileLock, keep_private, lock_of, open_reader, open_writer
 from connector.store.dead_letters import DeadLetters
 from connector.store.disk import Disk, free_bytes
-from connector.store.following import Following
+from connector.store.enrichment_queue import Questions
+from connector.store.feeds import Following
 from connector.store.inbox import Inbox
 from connector.store.migrations import migrate
 from connector.store.notes import Notes
@@ -23,14 +25,12 @@ from connector.store.outage import Outage
 from connector.store.outbox import Outbox
 from connector.store.overview import Overview
 from connector.store.plans import Plans
-from connector.store.pointers import Pointers
-from connector.store.questions import Questions
 from connector.store.records import Records
 from connector.store.restore import Restored, restored
 from connector.store.retention import Retention
+from connector.store.state_guard import guard
 from connector.store.stop_answers import StopAnswers
-from connector.store.stops import Stops
-from connector.store.transitions import guard
+from connector.store.suspended_rules import Stops
 from connector.store.writer import Writer
 
 

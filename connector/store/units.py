@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from msgspec import Struct, field
 
 from connector.model.consent import Decision, Phase
-from connector.model.lifecycle import EventState, UnitState
 from connector.model.operation import Operation, RecordWrite
 from connector.model.outcome import Reason
-from connector.model.plan import Note, Unmade
+from connector.model.plan import Note, Unplanned
+from connector.model.states import EventState, UnitState
 from connector.store.records import Link, ShadowWrite
 
 
@@ -21,7 +21,7 @@ class NewUnit(Struct, frozen=True, kw_only=True):
     operations: tuple[Operation, ...]
     urgent: bool = False  # it carries an opt-out: to the head of its lane and its sink
     parked: bool = False  # a person decides first: a dead letter with the reason needs_person
-    unmade: Unmade | None = (
+    unplanned: Unplanned | None = (
         None  # what of its event could not be planned; without operations it is a dead letter at once
     )
 
@@ -45,7 +45,7 @@ class Planned(Struct, frozen=True, kw_only=True):
     units: tuple[NewUnit, ...] = ()
     decisions: tuple[Decision, ...] = ()
     answers: tuple[SideAnswer, ...] = ()
-    unreached: tuple[str, ...] = ()  # CRMs and providers that the opt-out must reach, and that no unit tells of it
+    not_reached: tuple[str, ...] = ()  # CRMs and providers that the opt-out must reach, and that no unit tells of it
     left_out: tuple[Note, ...] = ()
 
 
@@ -77,7 +77,9 @@ class Unit(Struct, frozen=True, kw_only=True):
     first_try_at: datetime
     newer: tuple[Written, ...] = ()  # looked up for units that are overtaken or late
     stopped: bool = False  # it has waited for the set-up to be mended
-    unmade: Unmade | None = None  # what of its event could not be planned: a dead letter when the rest is delivered
+    unplanned: Unplanned | None = (
+        None  # what of its event could not be planned: a dead letter when the rest is delivered
+    )
     before: Mapping[int, Operation] = field(default_factory=dict)  # delivered, by place: where it may be planned anew
 
 
@@ -97,7 +99,7 @@ class Unlinked(Struct, frozen=True, kw_only=True):
     key: str
 
 
-class Parted(Struct, frozen=True, kw_only=True):
+class PartlyDelivered(Struct, frozen=True, kw_only=True):
     """An operation of which only the consent fields were delivered. The rest, if there is any, takes its place in the unit."""
 
     index: int
@@ -113,7 +115,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
     reason: Reason | None = None
     detail: str | None = None
     delay: timedelta | None = None
-    spend_attempt: bool = True
+    counts_attempt: bool = True
     done: tuple[int, ...] = ()  # indexes of operations delivered by this try
     in_doubt: bool = False
     shadows: tuple[ShadowWrite, ...] = ()
@@ -122,4 +124,4 @@ class Settlement(Struct, frozen=True, kw_only=True):
     confirmations: tuple[Confirmation, ...] = ()
     rule: str = ""  # of a dead letter: whose operation it is
     code: str = ""  # of a dead letter: the sink's own word
-    parted: tuple[Parted, ...] = ()
+    partly_delivered: tuple[PartlyDelivered, ...] = ()

@@ -29,8 +29,8 @@ GROUP = 512  # works a commit: bounds what one of them waits for, far above what
 LONGEST_IO_ERROR = 30.0
 
 CHECKPOINT = 1000  # pages that are moved at once: bounds what callbacks wait for it
-BACK = ("ROLLBACK TO piece", "RELEASE piece")
-AFRESH = ("ROLLBACK", "BEGIN IMMEDIATE")
+ROLLBACK_ONE = ("ROLLBACK TO piece", "RELEASE piece")
+BEGIN_NEW = ("ROLLBACK", "BEGIN IMMEDIATE")
 
 CLOSED = "the store takes nothing: the connector is stopping, or the file was opened only to be read"
 
@@ -55,9 +55,9 @@ class Checkpoints:
         self._each = 4.0  # pages a work, as of late; a callback writes about so many
         self._moved = 0  # pages of the present log that are in the database already
 
-    def due(self, works: int) -> bool:
+    def due(self, jobs: int) -> bool:
         """Count these works, and answer whether enough pages are in the log."""
-        self._works += works
+        self._works += jobs
         return self._works * self._each >= CHECKPOINT
 
     def put_off(self) -> None:
@@ -120,14 +120,14 @@ class Writer:
         return result
 
     async def run_together(
-        self, works: Callable[[sqlite3.Connection, list[Item]], Sequence[T | Exception]], item: Item
+        self, jobs: Callable[[sqlite3.Connection, list[Item]], Sequence[T | Exception]], item: Item
     ) -> T:
         """Run one work for the items of all callers who wait, each getting its own answer.
 
         An exception among the answers is raised to its caller. Where the work raises, it runs again for each item by itself, so
         that only the guilty caller meets it. The items are always something new.
         """
-        result: T = await self._put(_Job(self._future(), None, works, item, new=True))
+        result: T = await self._put(_Job(self._future(), None, jobs, item, new=True))
         return result
 
     def has_room(self) -> bool:
@@ -192,13 +192,13 @@ class Writer:
             self.broken = f"{lost} while the connector ran: what is written now would be lost, so that it ends and is started anew"
             _fail(jobs, self.broken)
 
-    def _checkpoint(self, works: int) -> None:
+    def _checkpoint(self, jobs: int) -> None:
         """Move pages from the write-ahead log into the database, where enough are there: when all are answered, nobody waits for it.
 
         No second connection may do it: before SQLite 3.51.3 one that checkpoints while another writes can damage the file
         (sqlite.org/wal.html, "The WAL-Reset Bug").
         """
-        if self.broken or self.outage or not self._checkpoints.due(works):
+        if self.broken or self.outage or not self._checkpoints.due(jobs):
             return
         try:
             _, frames, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -237,7 +237,7 @@ class Writer:
             self._run_all(jobs)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            self._give_up(jobs, error)
+            self._fail_all(jobs, error)
         else:
             if self.outage and (self._connection.total_changes > changes or any(job.tries for job in jobs)):
                 self.outage = self._failed_at = None
@@ -265,7 +265,7 @@ class Writer:
             _work_for(self._connection, piece)
         except BaseException as error:  # noqa: BLE001 - it belongs to the caller, whatever it is; the thread must live on.
             _raise_if_group_is_lost(error)
-            for statement in AFRESH if alone else BACK:
+            for statement in BEGIN_NEW if alone else ROLLBACK_ONE:
                 self._connection.execute(statement)
             if len(piece) == 1:
                 piece[0].error = error
@@ -276,13 +276,13 @@ class Writer:
             if not alone:
                 self._connection.execute("RELEASE piece")
 
-    def _give_up(self, jobs: list[_Job], error: sqlite3.Error) -> None:
+    def _fail_all(self, jobs: list[_Job], error: sqlite3.Error) -> None:
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         code, found = code_of(error), outage(error, self._disk.path)
         if code == FULL:
-            self._disk.throw_off()
+            self._disk.release_ballast()
             with suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if code == IO_ERROR:

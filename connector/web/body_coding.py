@@ -5,7 +5,7 @@ No provider documents a compressed body. Gateways in between may compress, and s
 
 import zlib
 
-from connector.model.errors import Refused
+from connector.model.errors import HttpRejected
 
 # IANA, HTTP Content Coding Registry. Any other word is no coding (`utf-8`, `none`, `binary`) and says nothing about the body.
 CODINGS = frozenset(
@@ -36,7 +36,7 @@ def body_coding(header: str) -> str | None:
     if not named:
         return None
     if len(named) > 1 or (named[0] not in GZIP and named[0] != DEFLATE):
-        raise Refused(415, "compressed body")
+        raise HttpRejected(415, "compressed body")
     return named[0]
 
 
@@ -52,7 +52,7 @@ def decompress(body: bytes, coding: str, limit: int) -> bytes:
     try:
         # Without zlib's header, as some senders do it (RFC 9110, 8.4.1.2).
         return _inflate(body, RAW_BITS, limit)
-    except Refused as refused:
+    except HttpRejected as refused:
         if refused.status == 413:  # noqa: PLR2004 - the HTTP status.
             raise
         return body
@@ -67,9 +67,9 @@ def _inflate(body: bytes, bits: int, limit: int) -> bytes:
     try:
         plain = unpacking.decompress(body, limit + 1)
     except zlib.error:
-        raise Refused(400, "broken body") from None
+        raise HttpRejected(400, "broken body") from None
     if len(plain) > limit:
-        raise Refused(413, "body too large")
+        raise HttpRejected(413, "body too large")
     if not unpacking.eof or unpacking.unused_data:
-        raise Refused(400, "broken body")
+        raise HttpRejected(400, "broken body")
     return plain

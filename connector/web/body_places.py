@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from connector.model.errors import Refused
+from connector.model.errors import HttpRejected
 from connector.model.network_address import customer_of
 
 SHARE = 4  # one address of strangers has at most this part of their places: a fourth
@@ -32,7 +32,7 @@ class BodyPlaces:
     def known(self) -> Iterator[None]:
         """A place of a known caller while the block lasts. Raises Refused (503) where there is none."""
         if self._known >= self._most:
-            raise Refused(503, "too many at once")
+            raise HttpRejected(503, "too many at once")
         self._known += 1
         try:
             yield
@@ -47,9 +47,9 @@ class BodyPlaces:
         """
         one = customer_of(address) if address is not None else None
         if self._strangers >= self._most:
-            raise Refused(503, "too many strangers at once")
+            raise HttpRejected(503, "too many strangers at once")
         if one is not None and self._by_address[one] >= self._most_of_one:
-            raise Refused(503, "too many at once from one address")
+            raise HttpRejected(503, "too many at once from one address")
         self._strangers += 1
         if one is not None:
             self._by_address[one] += 1

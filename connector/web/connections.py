@@ -7,8 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from connector.model.facts import OUT_OF_DESCRIPTORS, TOO_MANY_CONNECTIONS, Level, Lived, Tell, TurnedAway
 from connector.model.network_address import customer_of
+from connector.telemetry.log_events import (
+    OUT_OF_DESCRIPTORS,
+    TOO_MANY_CONNECTIONS,
+    Emit,
+    Level,
+    Lifecycle,
+    RequestRejected,
+)
 from connector.web.proxies import Network, is_shared
 
 RESERVED_DESCRIPTORS = 128  # for the database, the calls that we make, and the health checks
@@ -27,7 +34,7 @@ class Connections:
         *,
         most: int,
         of_one_address: int,
-        tell: Tell,
+        emit: Emit,
         monotonic: Callable[[], float],
         proxies: Sequence[Network] = (),
     ) -> None:
@@ -35,7 +42,7 @@ class Connections:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.most = most if files < 0 else max(min(most, files - RESERVED_DESCRIPTORS), LEAST_CONNECTIONS)
         self._of_one = of_one_address
-        self._tell = tell
+        self._emit = emit
         self._monotonic = monotonic
         self._proxies = proxies
         self._open: Counter[str] = Counter()
@@ -81,13 +88,13 @@ class Connections:
         return True
 
     def _refused(self, why: str, message: str, cure: str) -> None:
-        self._tell(TurnedAway(provider="", door="", status=503, why=why))
+        self._emit(RequestRejected(provider="", endpoint="", status=503, why=why))
         self._untold[why] += 1
         now = self._monotonic()
         if now - self._said.get(why, -SILENCE) >= SILENCE:
             self._said[why] = now
             details = {"times": str(self._untold.pop(why)), "cure": cure}
-            self._tell(Lived(message=message, level=Level.WARNING, details=details))
+            self._emit(Lifecycle(message=message, level=Level.WARNING, details=details))
 
 
 class SpareDescriptors:

@@ -22,7 +22,7 @@ class Service:
         self._reader = None
         self.url = None
         self._listening = asyncio.Event()
-        self._told = asyncio.Event()
+        self._described = asyncio.Event()
         self.admin_url = None
         self.lines = []  # what it has logged in all its lives
         self.said = b""  # the same, as it came
@@ -75,20 +75,20 @@ class Service:
     def signal(self, number):
         self._process.send_signal(number)
 
-    async def told(self, words, since=0):
+    async def emitted(self, words, since=0):
         """Wait until a line of the log with these words has come."""
         async with asyncio.timeout(PATIENCE):
             while not (found := [line for line in self.lines[since:] if words in line.get("message", "")]):
-                self._told.clear()
-                await self._told.wait()
+                self._described.clear()
+                await self._described.wait()
         return found[0]
 
-    async def callback(self, body, door="dlr"):
+    async def callback(self, body, endpoint="dlr"):
         """Post a callback as Strex does: again and again until it is answered 200."""
         while True:
             await self._listening.wait()
             try:
-                url = f"{self.url}/hooks/strex/{door}/{SECRETS['HOOK_SECRET']}"
+                url = f"{self.url}/hooks/strex/{endpoint}/{SECRETS['HOOK_SECRET']}"
                 async with self._world.http.post(url, json=body) as response:
                     if response.status == 200:
                         return
@@ -119,7 +119,7 @@ class Service:
             self.said += line
             fact = json.loads(line) if line.startswith(b"{") else {"message": line.decode()}
             self.lines.append(fact)
-            self._told.set()
+            self._described.set()
             if reached := REACHED.search(line.decode()):
                 self.url, self.admin_url = reached.groups()
                 self._listening.set()

@@ -79,7 +79,7 @@ async def test_sighup_takes_good_mappings_and_refuses_bad_ones_as_a_whole(world,
     async def reload(words):
         since = len(service.lines)
         service.signal(signal.SIGHUP)
-        return await service.told(words, since)
+        return await service.emitted(words, since)
 
     async def name_after(action, turn):
         body = report(1, turn)
@@ -119,7 +119,7 @@ async def test_a_database_that_is_deleted_underneath_ends_the_process_within_sec
         assert await service.ended() == 3
     assert b"c.db was deleted or moved away" in service.said.splitlines()[-1]
     await service.start()
-    await service.told("c.db was gone, and a new, empty database was made")
+    await service.emitted("c.db was gone, and a new, empty database was made")
     await service.callback(report(1, 2))
     assert service.asked("SELECT count(*) FROM inbox") == [(1,)]
     assert await service.stop() == 0

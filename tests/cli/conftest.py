@@ -7,8 +7,8 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from admin.scene import Scene, make_home
 from click.testing import CliRunner
-from control_scene import Scene, make_home
 
 from connector.cli.main import cli
 from connector.sandbox.serve import serving

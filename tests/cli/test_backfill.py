@@ -230,8 +230,8 @@ def test_which_org_must_be_plain(org):
 
 
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(org):
-    told = org.run("salesforce", "backfill", "--conflicts", "nowhere/c.csv")
-    assert (told.exit_code, "cannot be written" in told.output) == (2, True)
+    emitted = org.run("salesforce", "backfill", "--conflicts", "nowhere/c.csv")
+    assert (emitted.exit_code, "cannot be written" in emitted.output) == (2, True)
     assert org.ask("GET", "stats")["api_calls"] == 0
 
 
@@ -244,12 +244,12 @@ def test_an_org_that_lets_nobody_in_is_told_with_the_cure(org):
 
 def test_progress_is_told_when_it_takes_longer_than_two_seconds(capsys):
     now = [0.0]
-    with progress(clock=lambda: now[0]) as tell:
-        tell("too early")
+    with progress(clock=lambda: now[0]) as emit:
+        emit("too early")
         now[0] = 2.0
-        tell("first")
+        emit("first")
         now[0] = 11.0
-        tell("too soon")
+        emit("too soon")
         now[0] = 12.0
-        tell("second")
+        emit("second")
     assert capsys.readouterr().err.split("\n") == ["first", "second", ""]

@@ -4,7 +4,7 @@ import sqlite3
 import stat
 from contextlib import closing
 
-from control_scene import report
+from admin.scene import report
 
 from connector.store.database import FileLock
 

@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from control_scene import DONOR, report
+from admin.scene import DONOR, report
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "strex"
 

@@ -121,7 +121,7 @@ def test_one_with_subscribers_is_not_deleted(strex, home):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "emitted"),
     [
         (("subkeywords", "KATT"), "no sub keywords"),
         (("check", "SOMMER", "--channel", "2002"), "keywords reserve SOMMER --channel 2002"),
@@ -135,10 +135,10 @@ def test_one_with_subscribers_is_not_deleted(strex, home):
         (("delete", UNKNOWN, "--yes"), "(404)"),
     ],
 )
-def test_a_no_is_explained(strex, home, words, told):
+def test_a_no_is_explained(strex, home, words, emitted):
     done = home.run("keywords", *words)
     assert done.exit_code == 1, done.output
-    assert told in done.stderr
+    assert emitted in done.stderr
 
 
 def test_a_refused_key_is_told_with_its_header(strex, home, monkeypatch):
@@ -181,9 +181,9 @@ def test_check_live_tells_of_keywords_that_are_missing_or_off_but_of_no_address(
     )
     (home.mappings / "few.yaml").write_text(rules)
     assert home.run("keywords", "deactivate", "HUND").exit_code == 0
-    told = home.run("check", "--live").output
-    assert "no keyword `SOMMER`" in told
-    assert "`HUND` is not active" in told
-    assert "are sent" not in told
-    assert "KATT" not in told
-    assert "CAT" not in told
+    emitted = home.run("check", "--live").output
+    assert "no keyword `SOMMER`" in emitted
+    assert "`HUND` is not active" in emitted
+    assert "are sent" not in emitted
+    assert "KATT" not in emitted
+    assert "CAT" not in emitted

@@ -6,16 +6,16 @@ import socket
 from datetime import timedelta
 
 import pytest
+from admin.scene import DONOR, Scene, make_home, report
 from aiohttp import web
-from control_scene import DONOR, Scene, make_home, report
 
-from connector.cli.ask import TOKEN_FILE
-from connector.model.lifecycle import UnitState
+from connector.cli.client import TOKEN_FILE
 from connector.model.outcome import Reason
 from connector.model.problem import Position, Problem, ProblemsFound
+from connector.model.states import UnitState
 from connector.store.database import FileLock
-from connector.web.admin import Admin, write_token
-from connector.web.server import Listener
+from connector.web.admin_api import Admin, write_token
+from connector.web.listener import Listener
 
 
 async def dead_letter(scene):
@@ -113,8 +113,8 @@ def test_an_answer_is_one_of_two_words(home):
 
 
 async def unmatched(scene):
-    (scene.loaded.at("mappings") / "strex-log.yaml").unlink()
-    path = scene.loaded.at("mappings") / "strex-subscription.yaml"
+    (scene.loaded.resolve_path("mappings") / "strex-log.yaml").unlink()
+    path = scene.loaded.resolve_path("mappings") / "strex-subscription.yaml"
     path.write_text(path.read_text().replace("  - name: another service than subscriptions\n    ignore: true\n", ""))
     scene.rules = scene.read_rules()
     event_id = await scene.receive(report("SomethingNew"))
@@ -224,7 +224,12 @@ async def daemon(home):
     commands = here.commands = {**scene.control.commands(), "reload": here.reload, "dead_list": here.bug}
     token = write_token(home.store.with_name(TOKEN_FILE))
     admin = Admin(
-        commands, token=token, sick=list, unready=list, metrics=lambda: (b"", "text/plain"), tell=lambda fact: None
+        commands,
+        token=token,
+        unhealthy=list,
+        not_ready=list,
+        metrics=lambda: (b"", "text/plain"),
+        emit=lambda fact: None,
     )
     listener = Listener(admin.handle, host="127.0.0.1", port=0, linger=timedelta())
     base = await listener.start()

@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from control_scene import make_home
+from admin.scene import make_home
 
 from connector.sandbox.salesforce import build
 

@@ -8,8 +8,8 @@ import urllib.request
 import pytest
 from sandbox.test_salesforce_signin import pem_pair
 
-from connector.crm.salesforce.metadata import MetadataApi
-from connector.crm.salesforce.package import PLACES, shipped
+from connector.crm.salesforce.setup.metadata import MetadataApi
+from connector.crm.salesforce.setup.package import PLACES, shipped
 from connector.sandbox.salesforce import build
 
 PARTS = 27

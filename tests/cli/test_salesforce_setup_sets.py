@@ -5,7 +5,7 @@ import shutil
 import pytest
 from flow.world import ROOT
 
-from connector.crm.salesforce.package import shipped
+from connector.crm.salesforce.setup.package import shipped
 from connector.sandbox.salesforce import build
 
 SETS = {

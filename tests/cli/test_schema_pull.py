@@ -4,7 +4,7 @@ import json
 import urllib.request
 
 import pytest
-from control_scene import report
+from admin.scene import report
 
 from connector.sandbox.salesforce import build
 

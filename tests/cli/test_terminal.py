@@ -4,11 +4,11 @@ import json
 
 import click
 import pytest
-from control_scene import DONOR, OTHER
+from admin.scene import DONOR, OTHER
 
 from connector.cli.main import cli
-from connector.model.lifecycle import UnitState
 from connector.model.outcome import Reason
+from connector.model.states import UnitState
 
 FORGED = "FORGED: all is well"
 NASTY = f"hei\n{FORGED}\r\n{FORGED}\u2028{FORGED}\x85{FORGED}\x1b[2J\x9b31m\u202e\u200b\x07\x7f"
@@ -61,10 +61,10 @@ async def strangers(scene):
     lookup = {"firstName": NASTY, "lastName": NASTY}
     status = {"statusCode": "Ok", "detailedStatusCode": NASTY, "statusDescription": NASTY}
     await scene.receive(body("dlr", properties=properties, **status, lookup=lookup))
-    await scene.receive(body("mo", content=f"Stopp denne krigen {NASTY}", keywordId=NASTY), door="strex/mo")
+    await scene.receive(body("mo", content=f"Stopp denne krigen {NASTY}", keywordId=NASTY), endpoint="strex/mo")
     odd = properties | {"SystemAction": NASTY}
     await scene.receive(body("dlr", properties=odd, correlationId="2", **status) + b" ")
-    await scene.receive(body("mo", content=NASTY, keywordId=NASTY, properties=odd), door="strex/mo")
+    await scene.receive(body("mo", content=NASTY, keywordId=NASTY, properties=odd), endpoint="strex/mo")
     await scene.plan()
     await scene.settle("salesforce", UnitState.DEAD, reason=Reason.VALIDATION, detail=NASTY)
     await scene.shadow(NASTY, phone=DONOR)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.config.document import MAX_BYTES, parse, read
+from connector.config.yaml_document import MAX_BYTES, parse, read
 from connector.model.problem import Position, ProblemsFound, Severity
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from connector.config.schema_lock import lock_path, lock_text, parse_lock, read_lock
+from connector.model.crm_schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
 from connector.model.problem import ProblemsFound
-from connector.model.schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
 
 FIELD = FieldSchema(
     name="Interest__c",
@@ -62,7 +62,7 @@ def test_a_file_that_is_not_there_is_no_problem(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("raw", "told"),
+    ("raw", "emitted"),
     [
         (b"", "f.json:1:1: this is no schema lock"),
         (b"\xff\xfe", "this is no schema lock"),
@@ -81,11 +81,11 @@ def test_a_file_that_is_not_there_is_no_problem(tmp_path):
         ),
     ],
 )
-def test_a_broken_one_is_a_problem_with_the_cure(raw, told):
+def test_a_broken_one_is_a_problem_with_the_cure(raw, emitted):
     with pytest.raises(ProblemsFound) as caught:
         parse_lock(raw, "salesforce", "f.json")
     (problem,) = caught.value.problems
-    assert told in str(problem)
+    assert emitted in str(problem)
     assert "connector schema pull" in problem.hint
 
 

@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from connector.config.document import parse
-from connector.config.load import load
 from connector.config.secrets import SecretMissing, SecretRef, resolve
+from connector.config.validation import load
+from connector.config.yaml_document import parse
 from connector.model.problem import ProblemsFound
 
 

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from connector.config.document import parse
-from connector.config.load import Strict, load, schema
 from connector.config.settings import MIB, config_model, entries
+from connector.config.validation import Strict, load, schema
+from connector.config.yaml_document import parse
 from connector.model.problem import ProblemsFound
 
 
@@ -25,7 +25,7 @@ class Salesforce(Strict):
 
 
 CONFIG = config_model(Annotated[Strex | Other, Field(discriminator="type")], Salesforce)
-LEAST = "providers: {strex: {open: true}}\ncrm: {salesforce: {url: x}}\n"
+MIN_DIGITS = "providers: {strex: {open: true}}\ncrm: {salesforce: {url: x}}\n"
 
 
 def problems(text: str) -> list[str]:
@@ -35,7 +35,7 @@ def problems(text: str) -> list[str]:
 
 
 def test_the_least_config_has_the_documented_defaults():
-    made = load(parse(LEAST, "c.yaml"), CONFIG)
+    made = load(parse(MIN_DIGITS, "c.yaml"), CONFIG)
     assert made.store.retention.delivered == timedelta(days=90)
     assert made.store.ballast == 64 * MIB
     assert made.listen.body_limit == 64 * 1024
@@ -47,10 +47,10 @@ def test_the_least_config_has_the_documented_defaults():
 
 
 def test_the_old_name_of_the_guard_of_one_poll_still_counts_and_not_beside_the_new_one():
-    made = load(parse(LEAST + "consent: {max_commands_per_poll: 7}", "c.yaml"), CONFIG)
+    made = load(parse(MIN_DIGITS + "consent: {max_commands_per_poll: 7}", "c.yaml"), CONFIG)
     assert made.consent.people_per_poll == 7
-    assert load(parse(LEAST + "consent: {max_people_per_poll: 8}", "c.yaml"), CONFIG).consent.people_per_poll == 8
-    both = LEAST + "consent: {max_people_per_poll: 8, max_commands_per_poll: 7}"
+    assert load(parse(MIN_DIGITS + "consent: {max_people_per_poll: 8}", "c.yaml"), CONFIG).consent.people_per_poll == 8
+    both = MIN_DIGITS + "consent: {max_people_per_poll: 8, max_commands_per_poll: 7}"
     (problem,) = problems(both)
     assert "write max_people_per_poll: alone" in problem
 
@@ -91,7 +91,7 @@ def test_unknown_keys_of_an_entry_are_told_with_the_keys_of_its_type():
     ],
 )
 def test_settings_that_cannot_be_are_told_with_a_cure(line, words):
-    (problem,) = problems(LEAST + line)
+    (problem,) = problems(MIN_DIGITS + line)
     assert problem.startswith("c.yaml:3:")
     assert words in problem
 
@@ -114,9 +114,9 @@ def test_the_schema_tells_every_key():
     ],
 )
 def test_one_port_for_both_listeners_is_refused(text, said):
-    (found,) = problems(text + LEAST)
+    (found,) = problems(text + MIN_DIGITS)
     assert said in found
-    assert load(parse("listen: {port: 0}\nadmin: {port: 0}\n" + LEAST, "c.yaml"), CONFIG)
+    assert load(parse("listen: {port: 0}\nadmin: {port: 0}\n" + MIN_DIGITS, "c.yaml"), CONFIG)
 
 
 def test_a_provider_in_capitals_is_told_once_with_its_small_name():
@@ -126,12 +126,12 @@ def test_a_provider_in_capitals_is_told_once_with_its_small_name():
 
 @pytest.mark.parametrize("written", ["23:05", "'23:05'", '"23:05"'])
 def test_a_time_of_day_may_be_quoted_or_not(written):
-    made = load(parse(f"{LEAST}reconcile: {{at: {written}}}\n", "c.yaml"), CONFIG)
+    made = load(parse(f"{MIN_DIGITS}reconcile: {{at: {written}}}\n", "c.yaml"), CONFIG)
     assert (made.reconcile.enabled, made.reconcile.hour, made.reconcile.minute) == (True, 23, 5)
 
 
 @pytest.mark.parametrize("written", ["2:43", "24:00", "12:60", "noon", "'12:30 '"])
 def test_what_is_no_time_of_day_is_told_with_the_cure(written):
-    (problem,) = problems(f"{LEAST}reconcile: {{at: {written}}}\n")
+    (problem,) = problems(f"{MIN_DIGITS}reconcile: {{at: {written}}}\n")
     assert "c.yaml:3:" in problem
     assert "write hours and minutes, such as 02:43" in problem

@@ -3,9 +3,9 @@
 import pytest
 
 from connector.consent.changes import alike, compare, cut_from, kept_as
+from connector.model.consent_fields import ConsentFields
 from connector.model.event import Verdict
 from connector.model.last_write import LastWrite
-from connector.model.roles import ConsentFields
 
 CONSENT = ConsentFields(object="Contact", flag="Out", phone="Mobile")
 FIELDS = ("Mobile", "Out", "Amount", "Name")

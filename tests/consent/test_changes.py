@@ -4,11 +4,12 @@ from types import SimpleNamespace
 import pytest
 
 from connector.consent.changes import CHANGED, alike, compare, may_differ, read_rows
+from connector.model.consent_fields import ConsentFields
 from connector.model.event import Verdict
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.phone import Phone
 from connector.model.record_number import NumberReader
-from connector.model.roles import ConsentFields, Row
+from connector.ports import Row
 
 CONSENT = ConsentFields(object="Contact", flag="Out", phone="Mobile")
 FIELDS = ("Mobile", "Out", "Amount")
@@ -81,8 +82,8 @@ def test_another_field_of_someone_who_is_out_is_no_opt_out():
     assert held({"Out": True, "Amount": 3}, {"Out": True, "Amount": 2}).verdict is Verdict.NONE
 
 
-@pytest.mark.parametrize(("number", "told"), [("900 00 001", False), ("0047 90000001", False), ("900 00 002", True)])
-def test_an_opt_out_of_ours_that_is_under_way_is_no_change_of_whoever_has_the_number(number, told):
+@pytest.mark.parametrize(("number", "emitted"), [("900 00 001", False), ("0047 90000001", False), ("900 00 002", True)])
+def test_an_opt_out_of_ours_that_is_under_way_is_no_change_of_whoever_has_the_number(number, emitted):
     phone = Phone("+4790000001")
     match = Match(phone=phone, fields=("Mobile", "Home"), none=IfNone.SKIP, many=IfMany.PARK)
     write = RecordWrite(
@@ -94,7 +95,7 @@ def test_an_opt_out_of_ours_that_is_under_way_is_no_change_of_whoever_has_the_nu
     (reading,) = read_rows(
         [row], feed=feed, consent=CONSENT, shadows=shadows, under_way=[write], numbers=NumberReader(default="NO")
     )
-    assert bool(reading.change) is told
+    assert bool(reading.change) is emitted
 
 
 def test_the_key_of_a_record_tells_whether_an_opt_out_of_ours_is_for_its_unclear_number():
@@ -103,11 +104,11 @@ def test_the_key_of_a_record_tells_whether_an_opt_out_of_ours_is_for_its_unclear
     write = RecordWrite(sink="crm", object="Contact", key_field="Other", key="x", set={"Out": True}, match=match)
     feed = SimpleNamespace(fields=("Mobile", "Out"), key_fields=("Key__c",))
     both = NumberReader(default="NO", others=("DK",))
-    for key, told in (("+4590000001", False), ("+4790000001", True), (None, True)):
+    for key, emitted in (("+4590000001", False), ("+4790000001", True), (None, True)):
         row = Row(record_id="003A", stamp=None, fields={"Mobile": "90 00 00 01", "Out": True, "Key__c": key})
         shadows = {"003A": {"Mobile": "90 00 00 01", "Out": False}}
         (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows=shadows, under_way=[write], numbers=both)
-        assert bool(reading.change) is told
+        assert bool(reading.change) is emitted
 
 
 def read(row_id, key, shadow, **values):
@@ -176,7 +177,7 @@ def test_making_clear_whose_number_it_is_is_no_change_of_number():
 
 
 @pytest.mark.parametrize(
-    ("told", "known", "differs"),
+    ("emitted", "known", "differs"),
     [
         ("true", True, False),
         ("false", True, True),
@@ -191,5 +192,5 @@ def test_making_clear_whose_number_it_is_is_no_change_of_number():
         (True, False, True),
     ],
 )
-def test_a_value_of_a_table_is_held_against_the_known_one(told, known, differs):
-    assert may_differ(told, known) is differs
+def test_a_value_of_a_table_is_held_against_the_known_one(emitted, known, differs):
+    assert may_differ(emitted, known) is differs

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from connector.consent.merges import merges_of, review_event, taken_over
+from connector.model.consent_fields import ConsentFields
 from connector.model.event import KEY_FORM, Verdict
 from connector.model.phone import Phone
-from connector.model.roles import ConsentFields, Row
+from connector.ports import Row
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CONSENT = ConsentFields(object="Contact", flag="Out", phone="Mobile")
@@ -53,7 +54,7 @@ def test_a_survivor_on_another_page_is_judged_by_what_is_known_of_it():
 
 def test_the_last_of_a_chain_of_merges_is_the_survivor():
     gone = [row("A", into="B", Out=True), row("B", into="C", Out=False)]
-    assert [merge.survivor_id for merge in merges_of(gone, [row("C", Out=False)], {})] == ["C", "C"]
+    assert [merge.kept_id for merge in merges_of(gone, [row("C", Out=False)], {})] == ["C", "C"]
     circle = [row("A", into="B"), row("B", into="A")]
     assert len(merges_of(circle, [], {})) == 2
 

@@ -3,12 +3,12 @@
 import pytest
 
 from connector.consent.decide import Ruling
-from connector.consent.reach import crms_untold, providers_untold, sets_flag
+from connector.consent.reach import crms_not_notified, providers_not_notified, sets_flag
 from connector.model.consent import Decision, Scope, Subscription
+from connector.model.consent_fields import ConsentFields
 from connector.model.event import Verdict
 from connector.model.operation import RecordWrite, ServiceCommand
 from connector.model.phone import Phone
-from connector.model.roles import ConsentFields
 
 PERSON = Phone("+4790000001")
 FLAGS = {
@@ -51,8 +51,8 @@ def ruling(word=Verdict.OPT_OUT, scope=Scope.SUBSCRIPTION, remaining=0):
 def missed(*operations, ruled=None, crm=False, crms=("sf",), providers=(("strex", True),)):
     ruled = ruled or ruling()
     if crm:
-        return tuple(providers_untold(ruled, operations, providers=providers))
-    return tuple(crms_untold(ruled, operations, crms=crms, consent_of=consent_of))
+        return tuple(providers_not_notified(ruled, operations, providers=providers))
+    return tuple(crms_not_notified(ruled, operations, crms=crms, consent_of=consent_of))
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from connector.consent.change_events import change_events, deletion_events, number_question, numbers_in_keys
 from connector.consent.changes import NUMBER_CHANGED, Change, Reading
-from connector.consent.whose_number import change_events, deletion_events, number_question, numbers_in_keys
+from connector.model.consent_fields import ConsentFields
 from connector.model.event import Verdict
 from connector.model.phone import Phone
 from connector.model.record_number import NO_NUMBER, RecordNumber
-from connector.model.roles import ConsentFields, Row
+from connector.ports import Row
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CONSENT = ConsentFields(object="Contact", flag="Out", phone="Mobile")

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from connector.model.exchange import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
+from connector.model.http import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
 from connector.sandbox.salesforce import build
 from connector.sandbox.serve import serving
 

@@ -1,9 +1,10 @@
 """Writes for an org, and what became of them."""
 
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.sink import SalesforceSink
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.write.sink import SalesforceSink
+from connector.model.consent_fields import ConsentFields
 from connector.model.operation import Parent, RecordWrite
-from connector.model.roles import ConsentFields, Task
+from connector.ports import Task
 
 CONSENT = ConsentFields(
     object="Contact", flag="SMS_Opt_Out__c", along=("SMS_Opt_Out_At__c",), phone="MobilePhone", opted_out=True
@@ -28,7 +29,11 @@ def contact(key, *, create=None, **fields):
 def event(key, parent=None, **fields):
     link = {"Contact__r": Parent("SMS_Key__c", parent)} if parent else {}
     return RecordWrite(
-        sink="crm", object="SMS_Event__c", key_field="Event_Key__c", key=key, set={"Action__c": "Stop"} | link | fields
+        sink="crm",
+        object="SMS_Event__c",
+        key_field="Event_Key__c",
+        key=key,
+        set={"Action__c": "Suspension"} | link | fields,
     )
 
 

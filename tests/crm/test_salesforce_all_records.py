@@ -4,8 +4,8 @@ import pytest
 from crm.conftest import an_org
 
 from connector.consent.changes import may_differ
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.feed import SalesforceFeed
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.read.feed import SalesforceFeed
 from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.outcome import Reason, Retry
 
@@ -46,14 +46,14 @@ async def ready(org, position):
     return step
 
 
-async def crowd(org, count):
+async def candidates(org, count):
     await org.control("POST", "seed/Contact", json={"count": count, "fields": {"LastName": "x"}})
 
 
 @pytest.mark.parametrize(("count", "jobs"), [(0, 0), (3, 0), (2000, 0), (9_999, 0), (10_001, 1), (20_001, 1)])
 async def test_every_record_is_shown_once(org, count, jobs):
     if count:
-        await crowd(org, count)
+        await candidates(org, count)
     rows, _, total = await read(org)
     assert total == len(rows) == len({row.record_id for row in rows}) == count
     requests = (await org.control("GET", "stats"))["requests"]
@@ -63,7 +63,7 @@ async def test_every_record_is_shown_once(org, count, jobs):
 @pytest.mark.parametrize("crowded", [0, 10_000])
 async def test_what_is_shown_is_what_the_feed_shows_of_the_record(org, crowded):
     if crowded:
-        await crowd(org, crowded)
+        await candidates(org, crowded)
     filled, empty, deleted = await org.load("Contact", [FILLED, {"LastName": "x"}, {"LastName": "y"}])
     await org.control("POST", "delete", json={"object": "Contact", "ids": [deleted]})
     rows = {row.record_id: row for row in (await read(org))[0]}
@@ -79,13 +79,13 @@ async def test_what_is_shown_is_what_the_feed_shows_of_the_record(org, crowded):
 async def test_a_merged_record_tells_where_it_went(org):
     kept, lost = await org.load("Contact", [{"LastName": "x"}, {"LastName": "y"}])
     await org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": lost})
-    await crowd(org, 10_000)
+    await candidates(org, 10_000)
     rows = {row.record_id: row for row in (await read(org))[0]}
     assert rows[lost].merged_into == kept
 
 
 async def test_a_job_that_is_not_done_is_asked_for_again(org):
-    await crowd(org, 10_001)
+    await candidates(org, 10_001)
     await org.fault("job_held")
     begun = await org.run(SOURCE.read_all(None))
     again = await org.run(SOURCE.read_all(begun.position))
@@ -96,7 +96,7 @@ async def test_a_job_that_is_not_done_is_asked_for_again(org):
 
 
 async def test_a_job_that_fails_is_told(org):
-    await crowd(org, 10_001)
+    await candidates(org, 10_001)
     await org.fault("job_fails")
     begun = await org.run(SOURCE.read_all(None))
     with pytest.raises(ConnectorError, match="did not answer the query for all records"):
@@ -104,7 +104,7 @@ async def test_a_job_that_fails_is_told(org):
 
 
 async def test_an_outage_is_told_and_the_step_can_be_repeated(org):
-    await crowd(org, 10_001)
+    await candidates(org, 10_001)
     begun = await org.run(SOURCE.read_all(None))
     await org.fault("unavailable")
     with pytest.raises(PeerUnavailable):

@@ -4,15 +4,16 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.crm.salesforce.describe import Wanted, preflight
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.feed import SalesforceFeed
-from connector.crm.salesforce.sink import SalesforceSink
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.read.feed import SalesforceFeed
+from connector.crm.salesforce.read.preflight import Wanted, preflight
+from connector.crm.salesforce.write.sink import SalesforceSink
 from connector.delivery.retry import POLICIES
-from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.consent_fields import ConsentFields
+from connector.model.http import CallFailed, Failure, HttpReply
 from connector.model.operation import Parent, RecordWrite
 from connector.model.outcome import Delivered, Rejected, Retry
-from connector.model.roles import ConsentFields, Page, Task
+from connector.ports import Page, Task
 
 API = Api(version="62.0", client="tests")
 TASKS = [

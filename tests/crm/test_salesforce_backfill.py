@@ -2,8 +2,8 @@
 
 import pytest
 
-from connector.crm.salesforce.backfill import SHOWN, Contacts, Many, Settled, Verdict, refusal, settle
-from connector.crm.salesforce.encode import BadName
+from connector.crm.salesforce.client.api import BadName
+from connector.crm.salesforce.setup.backfill import SHOWN, Contacts, Many, Settled, Verdict, refusal, settle
 from connector.model.record_number import NO_REGION, NumberReader
 
 CONTACTS = Contacts(

@@ -3,10 +3,10 @@
 import orjson
 import pytest
 
-from connector.crm.salesforce.bulk import Bulk, Gone, State
-from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.bulk import Bulk, Gone, State
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.http import CallFailed, Failure, HttpReply
 
 BULK = Bulk(Api(version="62.0", client="test"))
 JOB = {"id": "750A", "state": "InProgress", "createdDate": "2026-11-22T04:00:00.000+0000"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connector.crm.salesforce.candidates import Candidate, Crowd, Search, Sought, choose, pattern
+from connector.crm.salesforce.write.match_candidates import Candidate, Candidates, Search, SearchTerm, choose, pattern
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.record_number import NO_REGION
@@ -15,7 +15,7 @@ from connector.model.record_number import NO_REGION
 TRUNK = {"SE": "0", "GB": "0", "US": "1"}  # what stands before a number within its country
 REGIONS = {"NO": "+4790000001", "DK": "+4520123456", "SE": "+46701234567", "GB": "+447700900123", "US": "+12125551212"}
 GAPS = ["", "", "", " ", " ", "-", ".", " - ", "\u00a0", "/", "\u2013"]
-MOST = 40  # characters of a phone field in Salesforce
+MAX = 40  # characters of a phone field in Salesforce
 DONOR = Phone("+4790000001")
 
 
@@ -57,7 +57,7 @@ def as_people_write(draw):
 @example(("DK", Phone("+4520123456"), "0045 20 - 1 - 23 - 4 - 56"))
 def test_a_number_is_found_and_read_however_it_is_written(written):
     region, phone, text = written
-    if len(text) > MOST or len(re.sub(r"\s", "", text)) > 24:
+    if len(text) > MAX or len(re.sub(r"\s", "", text)) > 24:
         return
     assert like(pattern(phone), text.replace("\u00a0", " "))
     assert as_people_write_it(text, region) == phone
@@ -84,28 +84,28 @@ def match(many=IfMany.OLDEST):
 
 
 def test_age_decides_and_the_id_where_the_age_is_the_same():
-    crowd = Crowd(
+    candidates = Candidates(
         [person("3", mobile=DONOR.e164), person("1", "2021", mobile=DONOR.e164), person("2", mobile=DONOR.e164)]
     )
-    household = crowd.with_number(match())
-    assert [one.record_id for one in household] == ["2", "3", "1"]
-    assert choose(match(), household).record_id == "2"
-    assert choose(match(IfMany.NEWEST), household).record_id == "1"
-    assert [one.record_id for one in choose(match(IfMany.PARK), household)] == ["2", "3", "1"]
+    same_number_records = candidates.with_number(match())
+    assert [one.record_id for one in same_number_records] == ["2", "3", "1"]
+    assert choose(match(), same_number_records).record_id == "2"
+    assert choose(match(IfMany.NEWEST), same_number_records).record_id == "1"
+    assert [one.record_id for one in choose(match(IfMany.PARK), same_number_records)] == ["2", "3", "1"]
 
 
 def test_one_who_has_it_twice_is_one():
-    household = Crowd([person("1", mobile=DONOR.e164, home=DONOR.e164)]).with_number(match(IfMany.PARK))
-    assert choose(match(IfMany.PARK), household).record_id == "1"
+    same_number_records = Candidates([person("1", mobile=DONOR.e164, home=DONOR.e164)]).with_number(match(IfMany.PARK))
+    assert choose(match(IfMany.PARK), same_number_records).record_id == "1"
 
 
 def test_nobody_is_nobody():
-    assert choose(match(), Crowd([person("1", mobile="+4790000002")]).with_number(match())) == []
+    assert choose(match(), Candidates([person("1", mobile="+4790000002")]).with_number(match())) == []
 
 
 def test_a_question_for_200_people_is_as_short_as_soql_must_be():
     write = RecordWrite(sink="crm", object="Contact", key_field="SMS_Key__c", key="+4790000001' OR Name != '")
-    search = Search(sought=[Sought(index=n, write=write, match=match()) for n in range(200)], flag="SMS_Opt_Out__c")
+    search = Search(terms=[SearchTerm(index=n, write=write, match=match()) for n in range(200)], flag="SMS_Opt_Out__c")
     assert len(search.soql) < 30_000
     assert search.soql.startswith(
         "SELECT Id,CreatedDate,MobilePhone,HomePhone,SMS_Key__c,SMS_Opt_Out__c FROM Contact WHERE "

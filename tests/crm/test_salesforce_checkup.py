@@ -6,11 +6,11 @@ import orjson
 import pytest
 
 from connector.crm.crm import Needs
-from connector.crm.salesforce.checkup import checkup
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.sending import Composite
-from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.read.doctor import checkup
+from connector.crm.salesforce.write.send import Composite
 from connector.model.finding import Level
+from connector.model.http import CallFailed, Failure, HttpReply
 
 API = Api(version="62.0", client="tests")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -4,9 +4,9 @@ import pytest
 from crm.salesforce_writes import contact, deliver, sink
 from msgspec.structs import replace
 
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.org_fields import TRIES, OrgFields
-from connector.model.exchange import HttpReply
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.write.org_fields import TRIES, OrgFields
+from connector.model.http import HttpReply
 from connector.model.outcome import Delivered, Reason
 
 

@@ -4,11 +4,11 @@ import pytest
 from crm.salesforce_writes import deliver
 from msgspec.structs import replace
 
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.sink import SalesforceSink
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.write.sink import SalesforceSink
+from connector.model.consent_fields import ConsentFields
 from connector.model.operation import RecordWrite
 from connector.model.outcome import Delivered, Reason, Rejected
-from connector.model.roles import ConsentFields
 
 KEY = "+4790000001"
 LEAD = ConsentFields(object="Lead", flag="SMS_Opt_Out__c", along=("SMS_Opt_Out_At__c",))

@@ -5,9 +5,9 @@ from datetime import timedelta
 import orjson
 import pytest
 
-from connector.crm.salesforce import decode
-from connector.crm.salesforce.decode import Answer, Failed, Usage
-from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.crm.salesforce.client import responses
+from connector.crm.salesforce.client.responses import Answer, Failed, Usage
+from connector.model.http import CallFailed, Failure, HttpReply
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 
 FAILURE = {"success": False, "errors": [{"statusCode": "STRING_TOO_LONG", "message": "too long", "fields": ["F"]}]}
@@ -19,7 +19,7 @@ def reply(status, body, **headers):
 
 def test_each_record_has_its_own_outcome_in_a_200():
     part = Answer(status=200, body=[{"id": "003a", "success": True, "errors": [], "created": True}, FAILURE])
-    assert decode.records(part, 2) == [
+    assert responses.records(part, 2) == [
         Delivered(record_id="003a", created=True),
         Rejected(reason=Reason.TOO_LONG, detail="STRING_TOO_LONG: too long", code="STRING_TOO_LONG", field="F"),
     ]
@@ -27,13 +27,13 @@ def test_each_record_has_its_own_outcome_in_a_200():
 
 def test_of_several_errors_the_one_that_repeating_cannot_help_decides():
     errors = [{"statusCode": "UNABLE_TO_LOCK_ROW", "message": ""}, *FAILURE["errors"]]
-    (outcome,) = decode.records(Answer(status=200, body=[{"success": False, "errors": errors}]), 1)
+    (outcome,) = responses.records(Answer(status=200, body=[{"success": False, "errors": errors}]), 1)
     assert outcome.reason is Reason.TOO_LONG
 
 
-@pytest.mark.parametrize("body", [[FAILURE], [FAILURE] * 3, {}, None, "text", [1, 2], decode.UNREADABLE])
+@pytest.mark.parametrize("body", [[FAILURE], [FAILURE] * 3, {}, None, "text", [1, 2], responses.UNREADABLE])
 def test_an_answer_that_cannot_be_tied_to_the_records_leaves_them_in_doubt(body):
-    failed = decode.records(Answer(status=200, body=body), 2)
+    failed = responses.records(Answer(status=200, body=body), 2)
     assert isinstance(failed, Failed)
     assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER
     assert failed.outcome.in_doubt
@@ -50,7 +50,7 @@ def test_an_answer_that_cannot_be_tied_to_the_records_leaves_them_in_doubt(body)
     ],
 )
 def test_a_call_without_an_answer_says_whether_it_may_have_been_done(failure, reason, in_doubt, network):
-    failed = decode.answer(CallFailed(failure=failure, detail="why"))
+    failed = responses.answer(CallFailed(failure=failure, detail="why"))
     assert failed == Failed(outcome=Retry(reason=reason, detail="why", in_doubt=in_doubt, network=network))
 
 
@@ -83,7 +83,7 @@ def test_a_call_without_an_answer_says_whether_it_may_have_been_done(failure, re
     ],
 )
 def test_a_whole_request_that_fails_is_judged_by_its_code_or_its_status(status, body, reason, in_doubt):
-    failed = decode.records(decode.answer(reply(status, body)), 1)
+    failed = responses.records(responses.answer(reply(status, body)), 1)
     assert isinstance(failed.outcome, Retry)
     assert (failed.outcome.reason, failed.outcome.in_doubt) == (reason, in_doubt)
     assert "<html" not in failed.outcome.detail
@@ -100,12 +100,12 @@ def test_a_whole_request_that_fails_is_judged_by_its_code_or_its_status(status, 
     ],
 )
 def test_one_record_may_spoil_a_request_only_in_some_ways(code, message, spoiled):
-    assert decode.failed(Answer(status=400, body=[{"errorCode": code, "message": message}])).spoiled is spoiled
+    assert responses.failed(Answer(status=400, body=[{"errorCode": code, "message": message}])).spoiled is spoiled
 
 
 def test_a_redirect_names_the_new_address_where_it_is_salesforces_and_no_other():
     def cure(location):
-        return decode.failed(decode.answer(reply(301, b"", location=location))).outcome.cure
+        return responses.failed(responses.answer(reply(301, b"", location=location))).outcome.cure
 
     assert "https://new.my.salesforce.com" in cure("https://new.my.salesforce.com/services/data/v62.0/query?q=SELECT")
     assert "SELECT" not in cure("https://new.my.salesforce.com/services/data/v62.0/query?q=SELECT")
@@ -113,18 +113,20 @@ def test_a_redirect_names_the_new_address_where_it_is_salesforces_and_no_other()
 
 
 def test_a_feed_that_is_refused_for_good_says_by_which_code_and_what_to_do():
-    refused = decode.failed(Answer(status=400, body=[{"errorCode": "INVALID_FIELD", "message": "No such column 'X'"}]))
-    told = decode.feed_failure(refused)
-    assert (told.reason, told.code) == (Reason.CONFIGURATION, "INVALID_FIELD")
-    assert "right to read" in told.cure
-    down = decode.failed(decode.answer(reply(503, b"")))
-    assert decode.feed_failure(down).reason is Reason.UNAVAILABLE
+    refused = responses.failed(
+        Answer(status=400, body=[{"errorCode": "INVALID_FIELD", "message": "No such column 'X'"}])
+    )
+    emitted = responses.feed_failure(refused)
+    assert (emitted.reason, emitted.code) == (Reason.CONFIGURATION, "INVALID_FIELD")
+    assert "right to read" in emitted.cure
+    down = responses.failed(responses.answer(reply(503, b"")))
+    assert responses.feed_failure(down).reason is Reason.UNAVAILABLE
 
 
 def test_a_wish_for_patience_is_heard():
-    failed = decode.failed(decode.answer(reply(503, b"", **{"retry-after": "120"})))
+    failed = responses.failed(responses.answer(reply(503, b"", **{"retry-after": "120"})))
     assert failed.outcome.not_before == timedelta(minutes=2)
-    assert decode.failed(decode.answer(reply(503, b"", **{"retry-after": "soon"}))).outcome.not_before is None
+    assert responses.failed(responses.answer(reply(503, b"", **{"retry-after": "soon"}))).outcome.not_before is None
 
 
 def test_the_answers_of_a_composite_are_found_by_their_ids_and_unescaped():
@@ -133,35 +135,35 @@ def test_the_answers_of_a_composite_are_found_by_their_ids_and_unescaped():
         {"referenceId": "r1", "httpStatusCode": 404, "body": error},
         {"referenceId": "r0", "httpStatusCode": 200, "body": [FAILURE]},
     ]
-    first, second, third = decode.subanswers(Answer(status=200, body={"compositeResponse": parts}), 3)
+    first, second, third = responses.subanswers(Answer(status=200, body={"compositeResponse": parts}), 3)
     assert first.body == [FAILURE]
-    assert decode.failed(second).message == 'Provided "X" & co'
+    assert responses.failed(second).message == 'Provided "X" & co'
     assert third.outcome.reason is Reason.UNEXPECTED_ANSWER
     assert third.outcome.in_doubt
 
 
-@pytest.mark.parametrize("body", [{}, [], None, {"compositeResponse": None}, decode.UNREADABLE])
+@pytest.mark.parametrize("body", [{}, [], None, {"compositeResponse": None}, responses.UNREADABLE])
 def test_a_composite_that_is_none_fails_as_a_whole(body):
-    failed = decode.subanswers(Answer(status=200, body=body), 2)
+    failed = responses.subanswers(Answer(status=200, body=body), 2)
     assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER
 
 
 @pytest.mark.parametrize("part", [None, 7, {}, {"referenceId": []}, {"referenceId": "r0", "httpStatusCode": "200"}])
 def test_nonsense_inside_a_composite_raises_nothing(part):
-    (answer,) = decode.subanswers(Answer(status=200, body={"compositeResponse": [part]}), 1)
+    (answer,) = responses.subanswers(Answer(status=200, body={"compositeResponse": [part]}), 1)
     assert isinstance(answer, Failed)
 
 
 def test_the_use_of_the_allowance_is_read_from_each_answer():
-    told = "api-usage=18/5000; per-app-api-usage=17/250(appName=x)"
-    assert decode.usage({"sforce-limit-info": told}) == Usage(used=18, maximum=5000)
-    assert decode.usage({"sforce-limit-info": "per-app-api-usage=17/250(appName=x)"}) is None
-    assert decode.usage({}) is None
+    emitted = "api-usage=18/5000; per-app-api-usage=17/250(appName=x)"
+    assert responses.usage({"sforce-limit-info": emitted}) == Usage(used=18, maximum=5000)
+    assert responses.usage({"sforce-limit-info": "per-app-api-usage=17/250(appName=x)"}) is None
+    assert responses.usage({}) is None
 
 
 def test_a_field_is_found_however_its_name_is_written():
-    assert decode.value_of({"SMS_Key__c": 1}, "sms_key__C") == 1
-    assert decode.value_of({"SMS_Key__c": 1}, "Other__c") is None
+    assert responses.value_of({"SMS_Key__c": 1}, "sms_key__C") == 1
+    assert responses.value_of({"SMS_Key__c": 1}, "Other__c") is None
 
 
 ID, OTHER = "003000000000001AAA", "003000000000002AAA"
@@ -188,18 +190,18 @@ def success(record_id=ID, **more):
     ],
 )
 def test_a_result_that_is_not_in_salesforces_form_confirms_nothing(result):
-    (outcome,) = decode.records(Answer(status=200, body=[result]), 1, beginnings=[ID[:15]])
+    (outcome,) = responses.records(Answer(status=200, body=[result]), 1, beginnings=[ID[:15]])
     assert (outcome.reason, outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
     assert "`url:`" in outcome.cure
 
 
 def test_one_record_cannot_be_the_result_of_two():
-    failed = decode.records(Answer(status=200, body=[success(), success()]), 2)
+    failed = responses.records(Answer(status=200, body=[success(), success()]), 2)
     assert (failed.outcome.reason, failed.outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
 
 
 def test_an_id_of_15_characters_is_that_of_18():
-    assert decode.records(Answer(status=200, body=[success(ID[:15])]), 1, beginnings=[ID[:15]]) == [
+    assert responses.records(Answer(status=200, body=[success(ID[:15])]), 1, beginnings=[ID[:15]]) == [
         Delivered(record_id=ID[:15])
     ]
 
@@ -209,7 +211,7 @@ def test_an_id_of_15_characters_is_that_of_18():
 )
 def test_a_success_of_another_content_type_is_none(kind):
     reply = HttpReply(status=200, headers={"content-type": kind}, body=orjson.dumps([success()]))
-    failed = decode.records(decode.answer(reply), 1)
+    failed = responses.records(responses.answer(reply), 1)
     assert (failed.outcome.reason, failed.outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
 
 
@@ -218,7 +220,7 @@ def test_a_success_of_another_content_type_is_none(kind):
 )
 def test_each_spelling_of_json_is_read(kind):
     reply = HttpReply(status=200, headers={"content-type": kind}, body=orjson.dumps([success()]))
-    assert decode.records(decode.answer(reply), 1) == [Delivered(record_id=ID)]
+    assert responses.records(responses.answer(reply), 1) == [Delivered(record_id=ID)]
 
 
 @pytest.mark.parametrize(
@@ -234,12 +236,12 @@ def test_each_spelling_of_json_is_read(kind):
     ],
 )
 def test_a_query_whose_answer_may_not_be_whole_tells_nothing(body):
-    failed = decode.rows(Answer(status=200, body=body))
+    failed = responses.rows(Answer(status=200, body=body))
     assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER
 
 
 def test_a_composite_with_two_answers_to_one_request_or_too_many_tells_nothing():
     part = {"referenceId": "r0", "httpStatusCode": 200, "body": []}
     for parts, count in (([part, part], 2), ([part, {**part, "referenceId": "r1"}], 1)):
-        failed = decode.subanswers(Answer(status=200, body={"compositeResponse": parts}), count)
+        failed = responses.subanswers(Answer(status=200, body={"compositeResponse": parts}), count)
         assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER

@@ -1,7 +1,7 @@
 """What an org says of itself, and what it lacks."""
 
-from connector.crm.salesforce.describe import Wanted, fields_of, preflight
-from connector.crm.salesforce.encode import Api
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.read.preflight import Wanted, fields_of, preflight
 from connector.model.outcome import Reason, Retry
 
 API = Api(version="62.0", client="tests")

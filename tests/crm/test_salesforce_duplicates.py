@@ -5,9 +5,9 @@ import pytest
 from crm.salesforce_writes import contact, deliver, event, opt_in, reasons, sink
 from msgspec.structs import replace
 
-from connector.crm.salesforce.duplicates import Matches, Policy, matches
+from connector.crm.salesforce.write.duplicates import Matches, Policy, matches
 from connector.model.outcome import Delivered, Reason, Rejected
-from connector.model.roles import Task
+from connector.ports import Task
 
 PERSON = {"LastName": "Ås", "MobilePhone": "+4790000001"}
 
@@ -53,8 +53,8 @@ async def test_the_one_match_is_updated_and_gets_the_key(org, twin):
     assert reasons(outcomes) == [None, None]
     (row,) = await org.records("Contact")
     assert (row["SMS_Key__c"], row["FirstName"]) == ("k", "Kari")
-    (told,) = await org.records("SMS_Event__c")
-    assert told["Contact__c"] == twin
+    (emitted,) = await org.records("SMS_Event__c")
+    assert emitted["Contact__c"] == twin
     (again,) = await deliver(org, new(FirstName="Kari"), by=by(Policy.MATCH))
     assert again == Delivered(record_id=twin)
 
@@ -147,7 +147,9 @@ def test_both_spellings_are_understood(name):
     assert matches(error, "contact") == Matches(rule="R", record_ids=("003a", "003b"))
 
 
-@pytest.mark.parametrize("told", [None, [], "x", {"matchResults": 3}, {"matchResults": [None, {"matchRecords": {}}]}])
-def test_an_answer_that_tells_no_matches_has_none(told):
-    error = orjson.loads(orjson.dumps({"duplicateResult": told}))
+@pytest.mark.parametrize(
+    "emitted", [None, [], "x", {"matchResults": 3}, {"matchResults": [None, {"matchRecords": {}}]}]
+)
+def test_an_answer_that_tells_no_matches_has_none(emitted):
+    error = orjson.loads(orjson.dumps({"duplicateResult": emitted}))
     assert matches(error, "Contact").record_ids == ()

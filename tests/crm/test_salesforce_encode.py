@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from connector.crm.salesforce.encode import Api, BadName, Collection, Unencodable, identifier, literal, record
+from connector.crm.salesforce.client.api import Api, BadName, Collection, Unencodable, identifier, literal, record
 from connector.model.operation import Parent
 
 API = Api(version="62.0", client="tests")
@@ -16,10 +16,10 @@ def body(fields, **how):
 
 
 def test_a_record_has_its_type_its_key_and_its_fields():
-    assert body({"Action__c": "Stop", "Amount__c": 2.5, "Flag__c": False, "Text__c": None}) == {
+    assert body({"Action__c": "Suspension", "Amount__c": 2.5, "Flag__c": False, "Text__c": None}) == {
         "attributes": {"type": "SMS_Event__c"},
         "Event_Key__c": "k",
-        "Action__c": "Stop",
+        "Action__c": "Suspension",
         "Amount__c": 2.5,
         "Flag__c": False,
         "Text__c": None,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from connector.crm.salesforce.catalogue import CATALOGUE, cure_of
-from connector.crm.salesforce.errors import judge, known, missing_column
-from connector.crm.salesforce.org_errors import ORG_ERRORS
+from connector.crm.salesforce.client.error_catalogue import CATALOGUE, cure_of
+from connector.crm.salesforce.client.error_codes import classify, known, missing_column
+from connector.crm.salesforce.client.org_errors import ORG_ERRORS
 from connector.delivery.retry import POLICIES
 from connector.model.outcome import Reason, Rejected, Retry
 
@@ -71,7 +71,7 @@ FOREIGN_KEY = "Foreign key external ID: k9 not found for field SMS_Key__c in ent
     ],
 )
 def test_each_code_has_its_outcome(code, message, expected, reason):
-    outcome = judge(code, message, key_field="SMS_Key__c")
+    outcome = classify(code, message, key_field="SMS_Key__c")
     assert type(outcome) is expected
     assert outcome.reason is reason
     assert outcome.detail == f"{code}: {message}"
@@ -91,15 +91,15 @@ LOCKED_TEXTS = [
     "code", ["CANNOT_EXECUTE_FLOW_TRIGGER", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "FLOW_EXCEPTION", "APEX_ERROR"]
 )
 def test_a_lock_inside_a_trigger_or_flow_is_a_lock_in_every_language(code, message):
-    assert judge(code, message).reason is Reason.ROW_LOCKED
-    assert judge(code, "Something else, in any language").reason is Reason.VALIDATION
+    assert classify(code, message).reason is Reason.ROW_LOCKED
+    assert classify(code, "Something else, in any language").reason is Reason.VALIDATION
 
 
 def test_every_code_of_the_whole_org_says_what_to_do_in_the_org_where_waiting_does_not_mend_it():
     for row in ORG_ERRORS:
         if row.reason in {Reason.SINK_REFUSES, Reason.MAINTENANCE} or row.code == "ORG_NOT_OWNED_BY_INSTANCE":
             assert row.cure, row.code
-            assert judge(row.code, "").cure == row.cure == cure_of(row.code)
+            assert classify(row.code, "").cure == row.cure == cure_of(row.code)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ DOCUMENTED = """ALREADY_IN_PROCESS APEX_ERROR API_CURRENTLY_DISABLED CANNOT_EXEC
 @pytest.mark.parametrize("code", DOCUMENTED.split())
 def test_the_documented_codes_of_writes_are_known(code):
     assert known(code)
-    assert judge(code, "").reason is not Reason.UNKNOWN_CODE
+    assert classify(code, "").reason is not Reason.UNKNOWN_CODE
 
 
 def test_everything_that_is_retried_has_a_row_in_the_retry_table():
@@ -151,17 +151,17 @@ def test_of_several_meanings_of_a_code_only_the_last_needs_no_proof():
     ],
 )
 def test_a_fault_of_the_set_up_names_its_field(code, message, fields, field):
-    assert judge(code, message, fields=fields) == Rejected(
+    assert classify(code, message, fields=fields) == Rejected(
         reason=Reason.CONFIGURATION, detail=f"{code}: {message}", code=code, field=field
     )
 
 
 def test_the_access_to_one_record_is_no_fault_of_the_set_up():
-    assert judge("INSUFFICIENT_ACCESS_OR_READONLY", "not this record").reason is Reason.NO_ACCESS
+    assert classify("INSUFFICIENT_ACCESS_OR_READONLY", "not this record").reason is Reason.NO_ACCESS
 
 
 def test_a_validation_rule_of_any_length_is_kept_within_bounds():
-    assert len(judge("FIELD_CUSTOM_VALIDATION_EXCEPTION", "x" * 10_000).detail) == 1000
+    assert len(classify("FIELD_CUSTOM_VALIDATION_EXCEPTION", "x" * 10_000).detail) == 1000
 
 
 def test_a_missing_column_names_its_field_and_object():

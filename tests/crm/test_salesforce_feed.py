@@ -7,12 +7,12 @@ import orjson
 import pytest
 from crm.conftest import an_org
 
-from connector.crm.salesforce import changes
-from connector.crm.salesforce.encode import Api, BadName, Collection, record
-from connector.crm.salesforce.feed import SalesforceFeed
-from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.crm.salesforce.client.api import Api, BadName, Collection, record
+from connector.crm.salesforce.read import change_queries
+from connector.crm.salesforce.read.feed import SalesforceFeed
+from connector.model.consent_fields import ConsentFields
+from connector.model.http import CallFailed, Failure, HttpReply
 from connector.model.outcome import Reason, Retry
-from connector.model.roles import ConsentFields
 from connector.sandbox.salesforce.org import INTEGRATION_USER
 
 API = Api(version="62.0", client="tests")
@@ -158,14 +158,16 @@ async def test_what_says_out_is_asked_for_by_itself_the_latest_first(org, clock)
     page = await org.run(source.ask_opted_out(position))
     assert [row.fields["SMS_Key__c"] for row in page.rows] == ["k2", "k1"]
     # In the middle of a round the same is asked from before its beginning.
-    middle = changes.write_position(changes.after(None, page.rows[0], datetime.fromtimestamp(clock.now, UTC)))
+    middle = change_queries.write_position(
+        change_queries.after(None, page.rows[0], datetime.fromtimestamp(clock.now, UTC))
+    )
     page = await org.run(source.ask_opted_out(middle))
     assert [row.fields["SMS_Key__c"] for row in page.rows] == ["k2"]
 
 
 @pytest.mark.parametrize(("value", "said"), [(True, "true"), (False, "false"), ("Out'", "'Out\\''")])
 def test_a_flag_may_be_a_checkbox_or_a_list(value, said):
-    out = changes.OptedOut(flag="Flag__c", value=value, look_back=timedelta(minutes=12))
+    out = change_queries.OptedOut(flag="Flag__c", value=value, look_back=timedelta(minutes=12))
     assert out.condition == f"Flag__c = {said}"
 
 
@@ -177,13 +179,13 @@ async def test_a_row_tells_whether_our_own_user_has_changed_it_last(org):
         yield [API.collection(Collection(records=ours, object="Contact", key_field="SMS_Key__c"))]
 
     await org.run(write())
-    for own_user, told in (
+    for own_user, emitted in (
         (INTEGRATION_USER, {"k0": False, "ours": True}),
         (INTEGRATION_USER[:15], {"k0": False, "ours": True}),
         (None, {"k0": None, "ours": None}),
     ):
         rows, _, _ = await round_of(org, feed(own_user=lambda own_user=own_user: own_user))
-        assert {row.fields["SMS_Key__c"]: row.by_us for row in rows} == told
+        assert {row.fields["SMS_Key__c"]: row.by_us for row in rows} == emitted
 
 
 async def test_a_feed_without_consent_fields_has_no_opt_outs(org, clock):
@@ -337,7 +339,7 @@ def test_a_feed_is_called_after_its_crm_and_object():
 
 
 def test_a_field_that_is_watched_and_a_key_is_asked_for_once():
-    asked = changes.question("Contact", ("SMS_Key__c", "sms_key__c", "id"), None)
+    asked = change_queries.question("Contact", ("SMS_Key__c", "sms_key__c", "id"), None)
     assert asked.startswith(
         "SELECT Id,SystemModstamp,LastModifiedById,IsDeleted,MasterRecordId,SMS_Key__c FROM Contact ORDER BY"
     )
@@ -410,12 +412,12 @@ def test_a_lost_connection_is_its_own_reason():
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[]", "{}", '{"since":7}', '{"since":"2026-11-22T04:00:00"}', "7"])
 def test_a_position_that_cannot_be_read_begins_anew(text):
-    assert changes.read_position(text) is None
+    assert change_queries.read_position(text) is None
 
 
 def test_a_position_is_read_as_it_was_written():
     stamp = datetime(2026, 11, 22, 4, 0, 0, 123000, UTC)
-    between = changes.Between(since=stamp, newest=stamp, again=stamp, asked=stamp)
-    within = changes.Within(stamp=stamp, record_id="003a", began=stamp)
-    for position in (changes.Between(since=stamp), between, within, replace(within, round=between)):
-        assert changes.read_position(changes.write_position(position)) == position
+    between = change_queries.Between(since=stamp, newest=stamp, again=stamp, asked=stamp)
+    within = change_queries.Within(stamp=stamp, record_id="003a", began=stamp)
+    for position in (change_queries.Between(since=stamp), between, within, replace(within, round=between)):
+        assert change_queries.read_position(change_queries.write_position(position)) == position

@@ -4,10 +4,10 @@ import pytest
 from crm.salesforce_writes import CONSENT, contact, deliver, opt_in, reasons
 from msgspec.structs import replace
 
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.sink import SalesforceSink
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.write.sink import SalesforceSink
 from connector.model.outcome import Delivered, Reason
-from connector.model.roles import Task
+from connector.ports import Task
 
 
 @pytest.mark.parametrize("shadow", [None, {}, {"SMS_Opt_Out__c": False}])

@@ -5,9 +5,9 @@ from crm.conftest import an_org
 from crm.salesforce_writes import contact, deliver, event, reasons, sink
 from msgspec.structs import replace
 
-from connector.crm.salesforce.duplicate_values import holder, unclear
-from connector.crm.salesforce.errors import judge
+from connector.crm.salesforce.client.error_codes import classify
 from connector.crm.salesforce.record_ids import comparable, in_full, last_in
+from connector.crm.salesforce.write.duplicate_values import holder, unclear
 from connector.model.operation import ID_FIELD
 from connector.model.outcome import Delivered, Reason, Rejected
 from connector.sandbox.salesforce.identifiers import record_id
@@ -39,8 +39,8 @@ async def test_a_parent_that_was_merged_is_followed(org):
     lost, kept = await org.load("Contact", [{"LastName": "A", "SMS_Key__c": "k"}, {"LastName": "B"}])
     await org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": lost})
     assert reasons(await deliver(org, event("a", "k"))) == [None]
-    (told,) = await org.records("SMS_Event__c")
-    assert told["Contact__c"] == kept
+    (emitted,) = await org.records("SMS_Event__c")
+    assert emitted["Contact__c"] == kept
 
 
 @pytest.mark.parametrize("column", ["Missing__c", "Nickname"])
@@ -128,9 +128,9 @@ async def test_one_record_under_both_forms_of_its_id_is_written_in_order(org):
     ],
 )  # fmt: skip
 def test_the_holder_is_read_from_every_wording(message, found):
-    told = holder(message, "SMS_Key__c", "Contact")
-    assert (told and comparable(told)) == found
-    assert told is None or len(told) == 18
+    emitted = holder(message, "SMS_Key__c", "Contact")
+    assert (emitted and comparable(emitted)) == found
+    assert emitted is None or len(emitted) == 18
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_wording_is_unclear_where_neither_key_nor_other_field_is_named(message
     ("fields", "reason"), [(["Other__c"], Reason.DUPLICATE_RECORD), (["sms_key__c"], Reason.RACE), ([], Reason.RACE)]
 )
 def test_fields_that_salesforce_names_besides_tell_whose_value_is_taken(fields, reason):
-    assert judge("DUPLICATE_VALUE", "valeur en double", key_field="SMS_Key__c", fields=fields).reason is reason
+    assert classify("DUPLICATE_VALUE", "valeur en double", key_field="SMS_Key__c", fields=fields).reason is reason
 
 
 def test_an_id_is_known_in_both_lengths():
@@ -165,4 +165,4 @@ def test_an_id_is_known_in_both_lengths():
 
 
 def test_a_field_of_the_text_is_blamed_where_salesforce_names_none_besides():
-    assert judge("INVALID_FIELD", "Aucune colonne 'Ny__c' dans le sobject de type Contact").field == "Ny__c"
+    assert classify("INVALID_FIELD", "Aucune colonne 'Ny__c' dans le sobject de type Contact").field == "Ny__c"

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pydantic import SecretStr
 
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.login import SalesforceCredentials, token
-from connector.crm.salesforce.oauth import (
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.credentials import SalesforceCredentials, token
+from connector.crm.salesforce.client.oauth import (
     ClientCredentials,
     JwtBearer,
     SignInFailed,
@@ -24,12 +24,12 @@ from connector.crm.salesforce.oauth import (
     trusted_base,
     user_of,
 )
-from connector.crm.salesforce.sink import SalesforceSink
-from connector.delivery.transport import Transport
+from connector.crm.salesforce.write.sink import SalesforceSink
+from connector.delivery.http_client import Transport
 from connector.model.errors import PeerMoved
 from connector.model.operation import RecordWrite
 from connector.model.outcome import Delivered
-from connector.model.roles import Task
+from connector.ports import Task
 from connector.sandbox.salesforce.login_refusals import LOGIN_REFUSALS
 from connector.sandbox.salesforce.org import INTEGRATION_USER
 from connector.sandbox.serve import serving

@@ -6,14 +6,14 @@ import pytest
 from crm.salesforce_writes import CONSENT, deliver, event, opt_in, reasons
 from msgspec.structs import replace
 
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.sink import SalesforceSink
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.write.sink import SalesforceSink
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.model.phone import Phone
 from connector.model.record_number import NumberReader
 from connector.model.remembered import Remembered
-from connector.model.roles import Task
+from connector.ports import Task
 
 DONOR = "+4790000001"
 MOST_SECONDS = 60  # of one query in an org of 200,000 contacts: half of what Salesforce allows itself
@@ -218,7 +218,7 @@ async def test_an_opt_out_marks_all_with_the_number_but_for_those_marked_already
         {"MobilePhone": "90 00 00 01", "SMS_Opt_Out__c": True, "SMS_Opt_Out_Source__c": "phone call"},
     )
     (outcome,) = await deliver(org, opt_out(), by=sink())
-    assert outcome == Delivered(record_id=ids[0], beside=(ids[1],))
+    assert outcome == Delivered(record_id=ids[0], also_updated=(ids[1],))
     assert [one["SMS_Opt_Out__c"] for one in (await contacts(org)).values()] == [True, True, True]
     assert (await contacts(org))[ids[2]]["SMS_Opt_Out_At__c"] is None
 
@@ -226,13 +226,13 @@ async def test_an_opt_out_marks_all_with_the_number_but_for_those_marked_already
 async def test_an_opt_out_of_a_remembered_record_marks_the_others_too(org):
     own, other = await made(org, {"MobilePhone": "changed"}, {"MobilePhone": DONOR})
     (outcome,) = await deliver(org, Task(opt_out(), remembered=Remembered(record_id=own)), by=sink())
-    assert outcome == Delivered(record_id=own, beside=(other,))
+    assert outcome == Delivered(record_id=own, also_updated=(other,))
 
 
 async def test_an_opt_out_marks_all_even_where_a_person_must_decide_whose_it_was(org):
     ids = await made(org, {"MobilePhone": DONOR}, {"MobilePhone": DONOR})
     (outcome,) = await deliver(org, opt_out(many=IfMany.PARK), by=sink())
-    assert (outcome.reason, outcome.beside) == (Reason.NEEDS_PERSON, tuple(ids))
+    assert (outcome.reason, outcome.also_updated) == (Reason.NEEDS_PERSON, tuple(ids))
     assert all(one["SMS_Opt_Out__c"] for one in (await contacts(org)).values())
 
 
@@ -241,7 +241,7 @@ async def test_an_opt_out_that_one_of_them_refuses_is_not_done(org):
     await org.fault("bad_record", records=[other])
     (outcome,) = await deliver(org, opt_out(), by=sink())
     assert isinstance(outcome, Rejected)
-    assert outcome.beside == (own,)
+    assert outcome.also_updated == (own,)
     assert outcome.detail.startswith(other)
     assert not (await contacts(org))[other]["SMS_Opt_Out__c"]
 

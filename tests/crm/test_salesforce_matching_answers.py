@@ -3,14 +3,14 @@
 import orjson
 import pytest
 
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.matching import FEWEST_PEOPLE, PEOPLE, Matching
-from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.write.match import FEWEST_PEOPLE, PEOPLE, Matching
+from connector.model.http import CallFailed, Failure, HttpReply
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Reason, Retry
 from connector.model.phone import Phone
 from connector.model.record_number import NumberReader
-from connector.model.roles import Task
+from connector.ports import Task
 
 TIMEOUT = CallFailed(failure=Failure.TIMEOUT)
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from connector.model.operation import ID_FIELD, Parent
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
-from connector.model.roles import Task
+from connector.ports import Task
 
 
 async def merged(org, loser, winner, **chosen):
@@ -67,16 +67,16 @@ async def test_an_event_finds_the_survivor_of_its_contact_in_the_same_batch(org)
     _, kept = await merged(org, {"SMS_Key__c": "k"}, {})
     outcomes = await deliver(org, contact("k", create={"FirstName": "x"}), event("e", "k"))
     assert reasons(outcomes) == [None, None]
-    (told,) = await org.records("SMS_Event__c")
-    assert told["Contact__c"] == kept
+    (emitted,) = await org.records("SMS_Event__c")
+    assert emitted["Contact__c"] == kept
 
 
 async def test_an_event_alone_finds_the_survivor_of_its_contact(org):
     _, kept = await merged(org, {"SMS_Key__c": "k"}, {"SMS_Key__c": "own"})
     outcomes = await deliver(org, event("e", "k"), event("e2", "nobody"))
     assert reasons(outcomes) == [None, Reason.PARENT_MISSING]
-    (told,) = await org.records("SMS_Event__c")
-    assert told["Contact__c"] == kept
+    (emitted,) = await org.records("SMS_Event__c")
+    assert emitted["Contact__c"] == kept
 
 
 async def test_an_update_by_id_follows_the_merge(org):

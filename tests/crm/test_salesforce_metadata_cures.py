@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.crm.salesforce.metadata import cure
+from connector.crm.salesforce.setup.metadata import cure
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,17 @@
 """What an org tells of its objects, in the words of the house."""
 
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.objects import Describer
-from connector.model.exchange import HttpReply
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.read.describe import Describer
+from connector.model.crm_schema import FieldKind, FieldSchema, ObjectSchema
+from connector.model.http import HttpReply
 from connector.model.outcome import Reason, Retry
-from connector.model.schema import FieldKind, FieldSchema, ObjectSchema
 
 API = Api(version="62.0", client="tests")
 
 
 async def test_an_object_is_told_with_its_fields(org):
-    told = await org.run(Describer(API).describe(["contact", "Task"]))
-    contact, task = told["contact"], told["Task"]
+    emitted = await org.run(Describer(API).describe(["contact", "Task"]))
+    contact, task = emitted["contact"], emitted["Task"]
     assert (contact.name, contact.label) == ("Contact", "Contact")
     assert contact.field("SMS_Key__c") == FieldSchema(
         name="SMS_Key__c",
@@ -42,9 +42,9 @@ async def test_an_object_is_told_with_its_fields(org):
 async def test_an_object_that_is_not_there_is_told_apart_from_an_org_in_trouble(org):
     assert await org.run(Describer(API).describe(["Nonsense__c"])) == {"Nonsense__c": None}
     await org.fault("unavailable")
-    told = await org.run(Describer(API).describe(["Contact"]))
-    assert isinstance(told["Contact"], Retry)
-    assert told["Contact"].reason is Reason.UNAVAILABLE
+    emitted = await org.run(Describer(API).describe(["Contact"]))
+    assert isinstance(emitted["Contact"], Retry)
+    assert emitted["Contact"].reason is Reason.UNAVAILABLE
 
 
 async def test_asked_again_only_what_has_changed_is_told_anew(org):

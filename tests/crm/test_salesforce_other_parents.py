@@ -4,7 +4,7 @@ import pytest
 from crm.salesforce_writes import contact, deliver, event, reasons, sink
 from msgspec.structs import replace
 
-from connector.crm.salesforce.other_parents import missing, named_otherwise
+from connector.crm.salesforce.write.other_parents import missing, named_otherwise
 from connector.model.operation import Parent
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from connector.crm.salesforce.outbound import ACK, NotAMessage, OutboundDoor, read_message
-from connector.model.errors import Refused
-from connector.model.exchange import HttpRequest
-from connector.model.roles import Notice
+from connector.crm.salesforce.read.outbound import ACK, NotAMessage, OutboundEndpoint, read_message
+from connector.model.errors import HttpRejected
+from connector.model.http import HttpRequest
+from connector.ports import Notice
 
 ORG = "00D5f000003sANDEAM"
 NOTE = """<Notification><Id>04l5f00000000{number:02}AAA</Id><sObject xsi:type="sf:{object}"
@@ -28,7 +28,7 @@ def request(body, secret="s1"):
     return HttpRequest(
         method="POST",
         instance="salesforce",
-        door="outbound",
+        endpoint="outbound",
         secret=secret,
         url="",
         query="",
@@ -40,9 +40,9 @@ def request(body, secret="s1"):
 
 
 def admit(body, secret="s1", org=ORG):
-    door = OutboundDoor(provider="salesforce", secrets=[b"s1", b"s2"], organization_id=org)
+    endpoint = OutboundEndpoint(provider="salesforce", secrets=[b"s1", b"s2"], organization_id=org)
     try:
-        next(door.admit(request(body, secret)))
+        next(endpoint.authenticate(request(body, secret)))
     except StopIteration as end:
         return end.value
     raise AssertionError("it asks outside")
@@ -50,9 +50,9 @@ def admit(body, secret="s1", org=ORG):
 
 def test_the_ids_are_read_and_nothing_else():
     more = "<sf:SMS_Opt_Out__c>true</sf:SMS_Opt_Out__c><sf:Owner><sf:Id>0055f0000000001AAA</sf:Id></sf:Owner>"
-    told = read_message(message(note(1, more=more), note(2, about="My__c", record="a005f0000000001AAA")))
-    assert told.organization_id == ORG
-    assert told.notices == (
+    emitted = read_message(message(note(1, more=more), note(2, about="My__c", record="a005f0000000001AAA")))
+    assert emitted.organization_id == ORG
+    assert emitted.notices == (
         Notice(id="04l5f0000000001", object="Contact", record_id="0035f0000000001AAA"),
         Notice(id="04l5f0000000002", object="My__c", record_id="a005f0000000001AAA"),
     )
@@ -63,8 +63,8 @@ def test_the_ids_are_read_and_nothing_else():
     [b"p\xe5 BL\xc5", b"100\x80", "blåbær ".encode() + b"\xf0\x9f\x98", b"a\x00b\x0b", b"&#0;", b"&#x1F;", b"&#xD800;"],
 )
 def test_a_text_that_xml_must_not_hold_costs_no_message(odd):
-    told = read_message(message(note(1, more="<sf:Name>X</sf:Name>")).replace(b"X<", odd + b"<"))
-    assert [notice.record_id for notice in told.notices] == ["0035f0000000001AAA"]
+    emitted = read_message(message(note(1, more="<sf:Name>X</sf:Name>")).replace(b"X<", odd + b"<"))
+    assert [notice.record_id for notice in emitted.notices] == ["0035f0000000001AAA"]
 
 
 def test_a_hundred_are_read_and_one_more_is_refused():
@@ -106,7 +106,7 @@ REMOTE = '<!DOCTYPE l SYSTEM "http://192.0.2.1/evil.dtd">'
 def test_what_is_no_message_is_refused(body):
     with pytest.raises(NotAMessage):
         read_message(body)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HttpRejected) as refused:
         admit(body)
     assert refused.value.status == 400
 
@@ -115,7 +115,7 @@ def test_what_is_no_message_is_refused(body):
     ("secret", "why"), [(None, "no path secret"), ("", "no path secret"), ("s3", "wrong path secret")]
 )
 def test_without_the_secret_nothing_is_read(secret, why):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HttpRejected) as refused:
         admit(b"<a>", secret)
     assert (refused.value.status, refused.value.why) == (401, why)
 
@@ -124,13 +124,13 @@ def test_both_secrets_are_good_while_one_is_being_replaced():
     assert admit(message(note()), "s1") == admit(message(note()), "s2")
 
 
-@pytest.mark.parametrize(("told", "ours"), [(ORG, ORG[:15]), (ORG[:15], ORG), (ORG, ORG)])
-def test_the_org_is_known_by_its_id_in_both_lengths(told, ours):
-    assert len(admit(message(note(), org=told), org=ours).notices) == 1
+@pytest.mark.parametrize(("emitted", "ours"), [(ORG, ORG[:15]), (ORG[:15], ORG), (ORG, ORG)])
+def test_the_org_is_known_by_its_id_in_both_lengths(emitted, ours):
+    assert len(admit(message(note(), org=emitted), org=ours).notices) == 1
 
 
 def test_another_org_is_refused_though_only_the_case_of_a_letter_tells_it_apart():
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HttpRejected) as refused:
         admit(message(note(), org=ORG.replace("sAND", "sAnD")))
     assert refused.value.status == 403
 

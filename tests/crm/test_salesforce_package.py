@@ -8,11 +8,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from connector.adapters import load_config, mapping_context
-from connector.control.needs import needs
-from connector.crm.salesforce.package import NAMESPACE, PLACES, shipped
-from connector.mapping.compile import load_mappings
+from connector.checks.crm_requirements import needs
+from connector.crm.salesforce.setup.package import NAMESPACE, PLACES, shipped
+from connector.mapping.compile.ruleset import load_mappings
 from connector.model.errors import ConnectorError
+from connector.registry import load_config, mapping_context
 
 ROOT = Path(__file__).parents[2]
 # Of standard objects: what everybody sees who sees the record. Required fields and the parts of a name have no field permissions.

@@ -1,7 +1,7 @@
 """Which writes wait for which, and how records share requests."""
 
-from connector.crm.salesforce.kin import kin
-from connector.crm.salesforce.parcels import Item, pack, ship, split
+from connector.crm.salesforce.write.dependencies import find_dependencies
+from connector.crm.salesforce.write.requests import Item, split, to_batches, to_requests
 from connector.model.operation import Parent, RecordWrite
 
 
@@ -10,7 +10,7 @@ def write(object_name, key, key_field="SMS_Key__c", **fields):
 
 
 def family(*writes):
-    return kin(dict(enumerate(writes)))
+    return find_dependencies(dict(enumerate(writes)))
 
 
 def item(index, object_name="Contact", key_field="SMS_Key__c", stage=0, body=b"{}"):
@@ -42,7 +42,7 @@ def test_the_type_of_a_relationship_of_several_types_counts():
 
 def test_in_doubt_which_record_is_meant_a_child_waits_for_all_and_shares_the_fate_of_none():
     known = family(write("Lead", "k"), write("Contact", "k"), write("Task", "t", Donor__r=Parent("SMS_Key__c", "k")))
-    assert sorted(known.before[2]) == [0, 1]
+    assert sorted(known.wait_for[2]) == [0, 1]
     assert known.parents[2] == []
     assert known.stages[2] == 1
 
@@ -71,28 +71,31 @@ def test_a_thousand_parents_and_their_children_are_two_shipments():
     items = [item(index) for index in range(1000)] + [
         item(1000 + index, "SMS_Event__c", stage=1) for index in range(1000)
     ]
-    shipments = ship(pack(items), 5)
-    assert [[len(parcel.items) for parcel in shipment] for shipment in shipments] == [[200] * 5] * 2
+    requests = to_requests(to_batches(items), 5)
+    assert [[len(record_batch.items) for record_batch in request] for request in requests] == [[200] * 5] * 2
 
 
 def test_children_ride_behind_their_parents_while_there_is_room():
     items = [item(0, "SMS_Event__c", stage=1), item(1)]
-    (shipment,) = ship(pack(items), 5)
-    assert [parcel.items[0].index for parcel in shipment] == [1, 0]
+    (request,) = to_requests(to_batches(items), 5)
+    assert [record_batch.items[0].index for record_batch in request] == [1, 0]
 
 
 def test_updates_by_id_share_a_collection_up_to_ten_types():
     items = [item(index, f"T{index % 12}__c", None) for index in range(60)]
-    parcels = pack(items)
-    assert [len({one.object for one in parcel.items}) for parcel in parcels] == [10, 2]
-    for parcel in parcels:
-        assert [one.object for one in parcel.items] == sorted(one.object for one in parcel.items)
-        assert parcel.collection.object is None
+    record_batches = to_batches(items)
+    assert [len({one.object for one in record_batch.items}) for record_batch in record_batches] == [10, 2]
+    for record_batch in record_batches:
+        assert [one.object for one in record_batch.items] == sorted(one.object for one in record_batch.items)
+        assert record_batch.collection.object is None
 
 
 def test_a_record_whose_text_looks_like_a_reference_travels_outside_of_composites():
     items = [item(0), item(1, body=b'{"Text__c":"@{r0.id}"}'), item(2, "Task")]
-    assert [[[one.index for one in parcel.items] for parcel in shipment] for shipment in ship(pack(items), 5)] == [
+    assert [
+        [[one.index for one in record_batch.items] for record_batch in request]
+        for request in to_requests(to_batches(items), 5)
+    ] == [
         [[0]],
         [[1]],
         [[2]],
@@ -100,7 +103,7 @@ def test_a_record_whose_text_looks_like_a_reference_travels_outside_of_composite
 
 
 def test_the_parts_of_a_parcel_are_all_of_it_and_smaller():
-    (parcel,) = pack([item(index) for index in range(11)])
-    parts = split(parcel, 5)
+    (record_batch,) = to_batches([item(index) for index in range(11)])
+    parts = split(record_batch, 5)
     assert [one.index for part in parts for one in part.items] == list(range(11))
     assert [len(part.items) for part in parts] == [3, 3, 3, 2]

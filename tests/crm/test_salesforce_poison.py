@@ -3,7 +3,7 @@
 import pytest
 from crm.salesforce_writes import contact, deliver, event, reasons, sink
 
-from connector.crm.salesforce.sending import Composite
+from connector.crm.salesforce.write.send import Composite
 from connector.model.outcome import Delivered, Reason
 
 

@@ -5,7 +5,7 @@ from crm.salesforce_writes import contact, deliver, event, opt_in, reasons, sink
 from msgspec.structs import replace
 
 from connector.model.outcome import Delivered, Reason, Rejected
-from connector.model.roles import Task
+from connector.ports import Task
 
 NEW = {"FirstName": "New", "LastName": "New"}
 
@@ -18,7 +18,7 @@ async def names(org):
     return {row["SMS_Key__c"]: (row["FirstName"], row["LastName"]) for row in await org.records("Contact")}
 
 
-async def told(org):
+async def emitted(org):
     """One donor who is known, so that the org's keys are."""
     salesforce = sink()
     await deliver(org, donor("told", MobilePhone="+4790000009"), by=salesforce)
@@ -28,7 +28,7 @@ async def told(org):
 
 @pytest.mark.parametrize("each", [1, 5])
 async def test_a_thousand_events_of_new_people_cost_two_calls(org, each):
-    salesforce = await told(org)
+    salesforce = await emitted(org)
     people = [f"k{n}" for n in range(1000 // each)]
     writes = [donor(key, MobilePhone="+4790000001") for key in people]
     writes += [event(f"e{key}-{n}", key) for n in range(each) for key in people]
@@ -39,7 +39,7 @@ async def test_a_thousand_events_of_new_people_cost_two_calls(org, each):
 
 
 async def test_a_record_that_was_there_keeps_what_is_only_for_new_ones(org):
-    salesforce = await told(org)
+    salesforce = await emitted(org)
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "K-old", "FirstName": "Kept"}])
     outcomes = await deliver(
         org, donor("k-old", MobilePhone="+4790000001"), donor("k-new"), event("e", "k-old"), by=salesforce
@@ -52,14 +52,14 @@ async def test_a_record_that_was_there_keeps_what_is_only_for_new_ones(org):
 
 
 async def test_a_record_that_was_there_and_has_nothing_to_change_is_not_sent_again(org):
-    salesforce = await told(org)
+    salesforce = await emitted(org)
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
     assert await deliver(org, donor("k"), by=salesforce) == [Delivered(record_id=known)]
     assert len(org.sent) == 1
 
 
 async def test_the_flag_of_a_record_that_was_there_is_read_before_it_is_cleared(org):
-    salesforce = await told(org)
+    salesforce = await emitted(org)
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k", "SMS_Opt_Out__c": True}])
     outcomes = await deliver(org, opt_in("k", MobilePhone="+4790000001"), opt_in("k2"), by=salesforce)
     assert outcomes[0] == Delivered(record_id=known, left_out=("SMS_Opt_Out__c", "SMS_Opt_Out_At__c"))
@@ -77,7 +77,7 @@ async def test_where_the_key_is_not_unique_records_are_looked_up_first(org):
 
 
 async def test_a_record_that_is_known_is_neither_looked_up_nor_made(org):
-    salesforce = await told(org)
+    salesforce = await emitted(org)
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
     task = Task(donor("k", MobilePhone="+4790000001"), record_id=known)
     assert await deliver(org, task, by=salesforce) == [Delivered(record_id=known)]
@@ -87,7 +87,7 @@ async def test_a_record_that_is_known_is_neither_looked_up_nor_made(org):
 
 @pytest.mark.parametrize("fields", [{}, {"MobilePhone": "+4790000001"}, {"LastName": "Ås"}])
 async def test_a_known_record_that_is_gone_is_made_anew_with_all_that_is_for_new_ones(org, fields):
-    salesforce = await told(org)
+    salesforce = await emitted(org)
     task = Task(donor("k", **fields), record_id="003000000000001AAA")
     outcomes = await deliver(org, task, event("e", "k"), by=salesforce)
     assert all(isinstance(outcome, Delivered) and outcome.created for outcome in outcomes)
@@ -97,7 +97,7 @@ async def test_a_known_record_that_is_gone_is_made_anew_with_all_that_is_for_new
 
 
 async def test_what_is_wrong_with_a_new_record_is_told_and_its_child_shares_its_fate(org):
-    salesforce = await told(org)
+    salesforce = await emitted(org)
     outcomes = await deliver(
         org, donor("k", LastName="x" * 81), event("e", "k"), donor("k2"), event("e2", "k2"), by=salesforce
     )
@@ -106,7 +106,7 @@ async def test_what_is_wrong_with_a_new_record_is_told_and_its_child_shares_its_
 
 
 async def test_what_is_only_for_new_records_cannot_hinder_one_that_exists(org):
-    salesforce = await told(org)
+    salesforce = await emitted(org)
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
     write = replace(donor("k", MobilePhone="+4790000001"), create={"LastName": "x" * 81})
     outcomes = await deliver(org, write, event("e", "k"), by=salesforce)
@@ -116,7 +116,7 @@ async def test_what_is_only_for_new_records_cannot_hinder_one_that_exists(org):
 
 
 async def test_a_member_of_a_campaign_that_is_known_by_its_key_is_changed(org):
-    salesforce = await told(org)
+    salesforce = await emitted(org)
     (campaign,) = await org.load("Campaign", [{"Name": "Vote"}])
     (person,) = await org.load("Contact", [{"LastName": "Old"}])
     member = replace(

@@ -7,13 +7,15 @@ import orjson
 import pytest
 import yaml
 
-from connector.crm.salesforce import backfill, decode, duplicate_values, duplicates
-from connector.crm.salesforce.decode import Answer, Failed
-from connector.crm.salesforce.describe import read_field
-from connector.crm.salesforce.parcels import Item
-from connector.crm.salesforce.presence import Surprises
+from connector.crm.salesforce.client import responses
+from connector.crm.salesforce.client.responses import Answer, Failed
+from connector.crm.salesforce.read.preflight import read_field
 from connector.crm.salesforce.record_ids import comparable
-from connector.model.exchange import HttpReply
+from connector.crm.salesforce.setup import backfill
+from connector.crm.salesforce.write import duplicate_values, duplicates
+from connector.crm.salesforce.write.existence import WrongAssumptions
+from connector.crm.salesforce.write.requests import Item
+from connector.model.http import HttpReply
 from connector.model.outcome import Delivered, Retry
 
 CORPUS = yaml.safe_load((Path(__file__).parent / "recorded_answers.yaml").read_text())
@@ -34,7 +36,7 @@ def read(recorded, *, escaped=False):
         "fields": recorded.get("fields", []),
     }
     part = Answer(status=200, body=[{"success": False, "errors": [error]}], escaped=escaped)
-    (outcome,) = decode.records(part, 1, key_field=KEY)
+    (outcome,) = responses.records(part, 1, key_field=KEY)
     return outcome
 
 
@@ -48,23 +50,23 @@ def a_record(recorded):
         found = duplicate_values.holder(outcome.detail, KEY, "Contact")
         assert (found and comparable(found)) == recorded.get("holder")
         # A record that was taken for new: it is known which one it is, or looked up at once.
-        surprises = Surprises()
+        wrong_assumptions = WrongAssumptions()
         new = Item(index=0, stage=0, object="Contact", key_field=KEY, fields={}, body=b"{}", insert=True)
-        assert surprises.met(new, outcome)
-        assert bool(surprises.existing) == (recorded["insert"] == "found")
-        assert bool(surprises.doubted) == (recorded["insert"] == "asked")
+        assert wrong_assumptions.met(new, outcome)
+        assert bool(wrong_assumptions.existing) == (recorded["insert"] == "found")
+        assert bool(wrong_assumptions.doubted) == (recorded["insert"] == "asked")
 
 
 def results(recorded):
-    outcomes = decode.records(Answer(status=200, body=recorded["body"]), len(recorded["means"]), key_field=KEY)
+    outcomes = responses.records(Answer(status=200, body=recorded["body"]), len(recorded["means"]), key_field=KEY)
     assert [meaning(one) for one in outcomes] == recorded["means"]
 
 
 def a_request(recorded):
     body = recorded["body"]
     raw = body.encode() if isinstance(body, str) else orjson.dumps(body)
-    answer = decode.answer(HttpReply(status=recorded["status"], headers={}, body=raw))
-    failed = answer if isinstance(answer, Failed) else decode.records(answer, 1, key_field=KEY)
+    answer = responses.answer(HttpReply(status=recorded["status"], headers={}, body=raw))
+    failed = answer if isinstance(answer, Failed) else responses.records(answer, 1, key_field=KEY)
     assert isinstance(failed, Failed)
     assert meaning(failed.outcome) == recorded["means"]
     if "spoiled" in recorded:
@@ -77,8 +79,8 @@ def a_bulk_row(recorded):
 
 
 def usage(recorded):
-    told = decode.usage({"sforce-limit-info": recorded["header"]})
-    assert [told.used, told.maximum] == recorded["means"]
+    emitted = responses.usage({"sforce-limit-info": recorded["header"]})
+    assert [emitted.used, emitted.maximum] == recorded["means"]
 
 
 def duplicate_matches(recorded):

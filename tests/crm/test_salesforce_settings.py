@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from connector.config.document import parse
-from connector.config.load import load, schema
-from connector.crm.salesforce.oauth import ClientCredentials, JwtBearer
-from connector.crm.salesforce.sending import Composite
+from connector.config.validation import load, schema
+from connector.config.yaml_document import parse
+from connector.crm.salesforce.client.oauth import ClientCredentials, JwtBearer
 from connector.crm.salesforce.settings import SalesforceSettings
+from connector.crm.salesforce.write.send import Composite
+from connector.model.consent_fields import ConsentFields
 from connector.model.problem import ProblemsFound
-from connector.model.roles import ConsentFields
 
 WHOLE = """
 type: salesforce
@@ -45,11 +45,11 @@ def with_line(old, new):
 
 
 def test_everything_arrives():
-    told = settings(WHOLE)
-    assert told.url == "https://acme.my.salesforce.com"
-    assert told.api.root == "/services/data/v63.0"
-    assert (told.batch, told.composites) == (500, Composite.REFUSED)
-    assert told.consent == {
+    emitted = settings(WHOLE)
+    assert emitted.url == "https://acme.my.salesforce.com"
+    assert emitted.api.root == "/services/data/v63.0"
+    assert (emitted.batch, emitted.composites) == (500, Composite.REFUSED)
+    assert emitted.consent == {
         "Contact": ConsentFields(
             object="Contact", flag="SMS_Opt_Out__c", opted_out=True, phone="MobilePhone", along=("SMS_Opt_Out_At__c",)
         )
@@ -57,8 +57,8 @@ def test_everything_arrives():
 
 
 def test_little_is_enough():
-    told = settings("url: https://acme.my.salesforce.com\nsign_in: {client_id: a, client_secret: {env: X}}")
-    assert (told.batch, told.composites, told.api.version) == (3000, Composite.UNTRIED, "62.0")
+    emitted = settings("url: https://acme.my.salesforce.com\nsign_in: {client_id: a, client_secret: {env: X}}")
+    assert (emitted.batch, emitted.composites, emitted.api.version) == (3000, Composite.UNTRIED, "62.0")
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from connector.config.document import read
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.objects import Describer
-from connector.mapping.compile import compile_mappings
-from connector.mapping.context import Context
-from connector.model.schema import CrmSchema, ObjectSchema
+from connector.config.yaml_document import read
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.read.describe import Describer
+from connector.mapping.compile.context import Context
+from connector.mapping.compile.ruleset import compile_mappings
+from connector.model.crm_schema import CrmSchema, ObjectSchema
 
 ROOT = Path(__file__).parents[2] / "mappings"
 FILES = sorted([*ROOT.glob("*.yaml"), *(ROOT / "more").glob("*.yaml")])
@@ -31,9 +31,9 @@ PROVIDERS = ("strex", "sumotext", "onlinefundraising", "messagecloud")
 
 @pytest.fixture
 async def schema(org):
-    told = await org.run(Describer(Api(version="62.0", client="tests")).describe(OBJECTS))
-    assert all(isinstance(one, ObjectSchema) for one in told.values())
-    return CrmSchema(crm="salesforce", objects=tuple(told.values()))
+    emitted = await org.run(Describer(Api(version="62.0", client="tests")).describe(OBJECTS))
+    assert all(isinstance(one, ObjectSchema) for one in emitted.values())
+    return CrmSchema(crm="salesforce", objects=tuple(emitted.values()))
 
 
 def sources(path):

@@ -5,18 +5,18 @@ import pytest
 from crm.salesforce_writes import contact, deliver, event, reasons, sink
 from msgspec.structs import replace
 
-from connector.crm.salesforce.sending import Composite
+from connector.crm.salesforce.write.send import Composite
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
-from connector.model.roles import Task
+from connector.ports import Task
 
 
 async def test_a_contact_and_its_event_arrive_in_one_call(org):
     outcomes = await deliver(org, event("e", "k"), contact("k", MobilePhone="+4790000001"))
     assert all(isinstance(outcome, Delivered) and outcome.created for outcome in outcomes)
     (person,) = await org.records("Contact")
-    (told,) = await org.records("SMS_Event__c")
+    (emitted,) = await org.records("SMS_Event__c")
     assert person["MobilePhone"] == "+4790000001"
-    assert told["Contact__c"] == person["Id"] == outcomes[1].record_id
+    assert emitted["Contact__c"] == person["Id"] == outcomes[1].record_id
     assert await org.api_calls() == 1
 
 

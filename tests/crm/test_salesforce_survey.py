@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 from crm.conftest import an_org
 
-from connector.crm.salesforce import permissions
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.metadata import MetadataApi
-from connector.crm.salesforce.package import NAMESPACE, PLACES, shipped
-from connector.crm.salesforce.survey import Standing, survey
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.setup import permissions
+from connector.crm.salesforce.setup.metadata import MetadataApi
+from connector.crm.salesforce.setup.package import NAMESPACE, PLACES, shipped
+from connector.crm.salesforce.setup.survey import PartState, survey
 from connector.model.errors import ConnectorError, PeerUnavailable
 
 API = Api(version="62.0", client="tests")
@@ -88,7 +88,7 @@ async def test_only_what_is_missing_is_wanted(bare, tmp_path):
     found = await look(bare)
     assert found.to_do == ()
     assert found.wanted.fields == ()
-    assert {one.standing for one in found.findings} == {Standing.THERE}
+    assert {one.standing for one in found.findings} == {PartState.THERE}
 
 
 async def test_a_field_of_tasks_is_made_on_activities(bare):
@@ -125,7 +125,7 @@ async def test_a_key_that_is_not_unique_becomes_so_and_keeps_its_length(bare, tm
     (field,) = found.wanted.fields
     assert field.element.findtext(f"{{{NAMESPACE}}}length") == "200"
     await deploy(bare, found.wanted)
-    assert of(await look(bare), "Contact.SMS_Key__c").standing is Standing.THERE
+    assert of(await look(bare), "Contact.SMS_Key__c").standing is PartState.THERE
     ids = await bare.load("Contact", [{"LastName": "Bø", "SMS_Key__c": "+4790000001"}], key="SMS_Key__c")
     assert len(ids) == len(await bare.records("Contact")) == 1
 
@@ -136,7 +136,7 @@ async def test_a_field_of_another_type_is_in_the_way(bare, tmp_path):
     await install(bare, other)
     found = await look(bare)
     (finding,) = found.in_the_way
-    assert (finding.name, finding.standing) == ("Contact.SMS_Opt_Out_Source__c", Standing.IN_THE_WAY)
+    assert (finding.name, finding.standing) == ("Contact.SMS_Opt_Out_Source__c", PartState.IN_THE_WAY)
     assert "is of type textarea, and string is needed" in finding.detail
     progress, _ = await deploy(bare, shipped())
     assert not progress.succeeded
@@ -187,7 +187,7 @@ async def test_a_key_that_takes_capital_and_small_letters_for_the_same_becomes_e
     found = await look(bare)
     assert of(found, "Opportunity.SMS_Transaction__c").detail == "becomes case sensitive"
     await deploy(bare, found.wanted)
-    assert of(await look(bare), "Opportunity.SMS_Transaction__c").standing is Standing.THERE
+    assert of(await look(bare), "Opportunity.SMS_Transaction__c").standing is PartState.THERE
     await bare.load(
         "Opportunity",
         [{"Name": "y", "StageName": "Posted", "CloseDate": "2026-01-01", "SMS_Transaction__c": "aB"}],

@@ -4,15 +4,15 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from connector.crm.salesforce.encode import Api
-from connector.crm.salesforce.feed import SalesforceFeed
-from connector.crm.salesforce.lookups import LookUp, Wanted
-from connector.crm.salesforce.sink import SalesforceSink
-from connector.model.exchange import HttpReply
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.read.feed import SalesforceFeed
+from connector.crm.salesforce.write.lookups import LookUp, Wanted
+from connector.crm.salesforce.write.sink import SalesforceSink
+from connector.model.http import HttpReply
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.model.phone import Phone
-from connector.model.roles import Page, Task
+from connector.ports import Page, Task
 
 API = Api(version="62.0", client="tests")
 DONOR = "+4790000001"

@@ -4,9 +4,9 @@ import pytest
 from crm.salesforce_writes import contact, deliver, event, reasons, sink
 from msgspec.structs import replace
 
-from connector.crm.salesforce.errors import judge
-from connector.crm.salesforce.parcels import Item, Parcel
-from connector.crm.salesforce.trigger_limits import TransactionSizes
+from connector.crm.salesforce.client.error_codes import classify
+from connector.crm.salesforce.write.requests import Item, RecordBatch
+from connector.crm.salesforce.write.trigger_limits import TransactionSizes
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 
 CODE = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"
@@ -26,7 +26,7 @@ LIMITS = [
 @pytest.mark.parametrize("message", LIMITS)
 @pytest.mark.parametrize("code", [CODE, "CANNOT_EXECUTE_FLOW_TRIGGER", "FLOW_EXCEPTION", "APEX_ERROR"])
 def test_limits_are_told_by_the_name_of_the_exception_whatever_the_language(code, message):
-    assert judge(code, message).reason is Reason.TRIGGER_LIMIT
+    assert classify(code, message).reason is Reason.TRIGGER_LIMIT
 
 
 async def test_a_request_that_is_too_large_for_a_trigger_is_divided_at_once_until_all_of_it_is_through(org):
@@ -94,8 +94,8 @@ async def test_children_wait_for_parents_that_are_sent_in_smaller_requests(org):
 async def test_where_nothing_goes_through_the_rest_of_a_batch_waits_and_spends_no_attempt(org):
     await org.fault("limit", records=0, object="Contact")
     outcomes = await deliver(org, *(contact(f"k{n}") for n in range(1000)))
-    told = set(reasons(outcomes))
-    assert told == {Reason.TRIGGER_LIMIT}
+    emitted = set(reasons(outcomes))
+    assert emitted == {Reason.TRIGGER_LIMIT}
     assert any(isinstance(one, Retry) for one in outcomes)
     assert any(isinstance(one, Rejected) for one in outcomes)
     assert len(org.sent) < 90
@@ -135,5 +135,5 @@ def test_one_record_that_no_trigger_takes_does_not_make_all_requests_small():
 def test_a_request_of_several_objects_is_cut_for_each():
     sizes = TransactionSizes()
     sizes.refused("Contact", 4)
-    (one, two, three) = sizes.fit([Parcel([*items(5), *items(9, "Task")])])
+    (one, two, three) = sizes.fit([RecordBatch([*items(5), *items(9, "Task")])])
     assert [len(each.items) for each in (one, two, three)] == [2, 2, 10]

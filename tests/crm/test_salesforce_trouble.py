@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.model.phone import Phone
-from connector.model.roles import Task
+from connector.ports import Task
 
 
 async def test_what_cannot_be_sent_is_refused_and_the_rest_is_written(org):

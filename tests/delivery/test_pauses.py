@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector.delivery.alarms import OpenAlarms
-from connector.delivery.peers import Outlet, Patience, Turn, Watch
-from connector.delivery.retry import POLICIES, SINK_TROUBLE
-from connector.model.facts import Alarm, Cleared, Paused, Resumed
+from connector.delivery.channels import CircuitBreaker, FeedChannel, SendAllowance, SinkChannel
+from connector.delivery.retry import OUTAGE_REASONS, POLICIES
+from connector.model.consent_fields import ConsentFields
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
-from connector.model.roles import ConsentFields
+from connector.telemetry.log_events import Alarm, ChannelPaused, ChannelResumed, Cleared
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 DOWN = Retry(reason=Reason.UNAVAILABLE, detail="503")
@@ -31,61 +31,63 @@ def facts():
     return Facts()
 
 
-def fail(patience, facts, *answers, now=0.0):
+def fail(breaker, facts, *answers, now=0.0):
     for answer in answers:
-        patience.pause(answer, now=now, at=AT, tell=facts)
-    return [one.seconds for one in facts.of(Paused)]
+        breaker.open(answer, now=now, at=AT, emit=facts)
+    return [one.seconds for one in facts.of(ChannelPaused)]
 
 
-@pytest.mark.parametrize("reason", sorted(SINK_TROUBLE))
+@pytest.mark.parametrize("reason", sorted(OUTAGE_REASONS))
 def test_pauses_grow_and_no_pause_of_our_own_is_longer_than_a_minute(reason, facts):
-    pauses = fail(Patience("salesforce"), facts, *[Retry(reason=reason)] * 12)
+    pauses = fail(CircuitBreaker("salesforce"), facts, *[Retry(reason=reason)] * 12)
     assert pauses[0] == min(POLICIES[reason].first.total_seconds(), 60)
     assert pauses == sorted(pauses)
     assert pauses[-1] == 60
 
 
 def test_pauses_grow_for_one_reason_at_a_time(facts):
-    pauses = fail(Patience("salesforce"), facts, *[DOWN] * 6, BROKEN, BROKEN, DOWN)
+    pauses = fail(CircuitBreaker("salesforce"), facts, *[DOWN] * 6, BROKEN, BROKEN, DOWN)
     assert pauses == [2, 4, 8, 16, 32, 60, 5, 10, 2]
 
 
 @pytest.mark.parametrize(("asked", "given"), [(1, 2), (14 * 60, 14 * 60), (3 * 3600, 15 * 60)])
 def test_the_patience_that_a_sink_asks_for_is_given_up_to_a_quarter_of_an_hour(asked, given, facts):
     asking = Retry(reason=Reason.UNAVAILABLE, not_before=timedelta(seconds=asked))
-    assert fail(Patience("salesforce"), facts, asking) == [given]
+    assert fail(CircuitBreaker("salesforce"), facts, asking) == [given]
 
 
 def test_a_person_is_called_once_with_the_cure_and_told_when_it_is_over(facts):
-    patience = Patience("salesforce")
-    fail(patience, facts, EXPIRED, EXPIRED, EXPIRED)
+    breaker = CircuitBreaker("salesforce")
+    fail(breaker, facts, EXPIRED, EXPIRED, EXPIRED)
     (alarm,) = facts.of(Alarm)
     assert alarm.kind == Reason.CREDENTIALS
     assert alarm.message == "salesforce: credentials (INVALID_OPERATION_WITH_EXPIRED_PASSWORD)"
     assert "a new password" in alarm.cure
     assert "nothing is lost" in alarm.cure
-    patience.over(facts)
-    assert len(facts.of(Cleared)) == len(facts.of(Resumed)) == 1
-    assert patience.cure == ""
+    breaker.close(facts)
+    assert len(facts.of(Cleared)) == len(facts.of(ChannelResumed)) == 1
+    assert breaker.cure == ""
 
 
 def test_another_fault_is_another_alarm_and_the_first_one_is_cleared(facts):
-    fail(Patience("salesforce"), facts, EXPIRED, LOCKED_ORG)
+    fail(CircuitBreaker("salesforce"), facts, EXPIRED, LOCKED_ORG)
     assert [one.kind for one in facts.of(Alarm)] == [Reason.CREDENTIALS, Reason.SINK_REFUSES]
     assert [one.kind for one in facts.of(Cleared)] == [Reason.CREDENTIALS]
 
 
 def test_a_fault_that_may_pass_by_itself_calls_a_person_when_it_lasts(facts):
-    patience = Patience("salesforce", deadline=timedelta(minutes=5))
-    fail(patience, facts, DOWN, now=0.0)
-    fail(patience, facts, BROKEN, now=299.0)
+    breaker = CircuitBreaker("salesforce", deadline=timedelta(minutes=5))
+    fail(breaker, facts, DOWN, now=0.0)
+    fail(breaker, facts, BROKEN, now=299.0)
     assert facts.of(Alarm) == []
-    fail(patience, facts, DOWN, now=300.0)
+    fail(breaker, facts, DOWN, now=300.0)
     assert [one.kind for one in facts.of(Alarm)] == [Reason.UNAVAILABLE]
 
 
 def test_words_of_a_peer_that_are_no_code_are_in_no_alarm(facts):
-    fail(Patience("salesforce"), facts, Retry(reason=Reason.SINK_REFUSES, code="ring +4790000001", detail="secret"))
+    fail(
+        CircuitBreaker("salesforce"), facts, Retry(reason=Reason.SINK_REFUSES, code="ring +4790000001", detail="secret")
+    )
     (alarm,) = facts.of(Alarm)
     assert "+47" not in alarm.message + alarm.cure
     assert "secret" not in alarm.message + alarm.cure
@@ -93,13 +95,13 @@ def test_words_of_a_peer_that_are_no_code_are_in_no_alarm(facts):
 
 def test_the_sink_and_the_feeds_of_a_crm_raise_one_alarm_for_its_fault(facts):
     alarms = OpenAlarms()
-    sink, feed = Patience("sf", alarms=alarms), Patience("sf.Contact", "sf", alarms)
+    sink, feed = CircuitBreaker("sf", alarms=alarms), CircuitBreaker("sf.Contact", "sf", alarms)
     fail(sink, facts, EXPIRED)
     fail(feed, facts, EXPIRED)
     assert len(facts.of(Alarm)) == 1
-    sink.over(facts)
+    sink.close(facts)
     assert facts.of(Cleared) == []
-    feed.over(facts)
+    feed.close(facts)
     assert len(facts.of(Cleared)) == 1
 
 
@@ -107,32 +109,32 @@ class FakeFeed:
     crm, object, name, every = "sf", "Contact", "sf.Contact", timedelta(seconds=30)
 
 
-def watch(consent=ConsentFields(object="Contact", flag="Out__c")):  # noqa: B008 - a frozen value.
-    return Watch(FakeFeed(), None, consent, started=100.0)
+def feed_channel(consent=ConsentFields(object="Contact", flag="Out__c")):  # noqa: B008 - a frozen value.
+    return FeedChannel(FakeFeed(), None, consent, started=100.0)
 
 
 def test_a_feed_that_is_refused_calls_a_person_at_once(facts):
-    one = watch()
+    one = feed_channel()
     hidden = Retry(reason=Reason.CONFIGURATION, code="INVALID_FIELD", cure="give the right")
-    assert fail(one.patience, facts, hidden, hidden) == [60, 60]
+    assert fail(one.breaker, facts, hidden, hidden) == [60, 60]
     (alarm,) = facts.of(Alarm)
     assert (alarm.kind, alarm.about) == ("feed_failing", "sf.Contact")
     assert "INVALID_FIELD" in alarm.message
     assert "give the right" in alarm.cure
     one.check(10_000.0, facts)
     assert len(facts.of(Alarm)) == 1
-    one.patience.over(facts)
+    one.breaker.close(facts)
     assert len(facts.of(Cleared)) == 1
 
 
 def test_a_feed_that_does_not_come_to_its_end_in_time_calls_a_person(facts):
-    one = watch()
+    one = feed_channel()
     one.check(399.0, facts)
     assert facts.of(Alarm) == []
     one.check(401.0, facts)
     one.check(500.0, facts)
     assert [(alarm.kind, alarm.about) for alarm in facts.of(Alarm)] == [("feed_failing", "sf.Contact")]
-    one.rest(600.0, facts)
+    one.finish_round(600.0, facts)
     assert len(facts.of(Cleared)) == 1
     one.check(600.0 + 30 + 299, facts)
     assert len(facts.of(Alarm)) == 1
@@ -140,9 +142,9 @@ def test_a_feed_that_does_not_come_to_its_end_in_time_calls_a_person(facts):
 
 def test_a_feed_that_bears_consent_is_tried_every_minute_whatever_the_crm_asks_for(facts):
     asking = Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(hours=1))
-    assert fail(watch().patience, facts, asking) == [60]
+    assert fail(feed_channel().breaker, facts, asking) == [60]
     facts.clear()
-    assert fail(watch(consent=None).patience, facts, asking) == [15 * 60]
+    assert fail(feed_channel(consent=None).breaker, facts, asking) == [15 * 60]
 
 
 class FakeSink:
@@ -150,54 +152,54 @@ class FakeSink:
 
 
 @pytest.fixture
-def outlet():
-    return Outlet(FakeSink(), None)
+def channel():
+    return SinkChannel(FakeSink(), None)
 
 
-def fails(outlet, facts, fault, now):
-    outlet.fails(fault, outlet.turn(now), now=now, at=AT, tell=facts)
+def fails(channel, facts, fault, now):
+    channel.mark_failed(fault, channel.allowance(now), now=now, at=AT, emit=facts)
 
 
-def test_a_sink_in_trouble_is_probed_with_one_unit_and_then_goes_on_as_before(outlet, facts):
-    assert outlet.turn(0.0) == Turn(3000)
-    fails(outlet, facts, EXPIRED, 0.0)
-    assert outlet.turn(14.9) is None
-    assert outlet.turn(15.0) == Turn(1)
-    fails(outlet, facts, EXPIRED, 15.0)
-    assert outlet.turn(44.9) is None
-    outlet.works(facts)
-    assert outlet.turn(45.0) == Turn(3000)
+def test_a_sink_in_trouble_is_probed_with_one_unit_and_then_goes_on_as_before(channel, facts):
+    assert channel.allowance(0.0) == SendAllowance(3000)
+    fails(channel, facts, EXPIRED, 0.0)
+    assert channel.allowance(14.9) is None
+    assert channel.allowance(15.0) == SendAllowance(1)
+    fails(channel, facts, EXPIRED, 15.0)
+    assert channel.allowance(44.9) is None
+    channel.mark_healthy(facts)
+    assert channel.allowance(45.0) == SendAllowance(3000)
 
 
-def test_a_sink_that_nothing_reaches_is_probed_with_an_opt_out_alone_else_with_a_batch(outlet, facts):
-    fails(outlet, facts, DOWN, 0.0)
-    assert outlet.turn(1.9) is None
-    assert outlet.turn(2.0) == Turn(3000, opt_out_first=True)
+def test_a_sink_that_nothing_reaches_is_probed_with_an_opt_out_alone_else_with_a_batch(channel, facts):
+    fails(channel, facts, DOWN, 0.0)
+    assert channel.allowance(1.9) is None
+    assert channel.allowance(2.0) == SendAllowance(3000, opt_out_first=True)
 
 
-def test_where_the_record_of_the_probe_may_be_to_blame_the_others_are_tried_before_the_next_pause(outlet, facts):
-    fails(outlet, facts, BROKEN, 0.0)
-    fails(outlet, facts, BROKEN, 5.0)
-    assert outlet.turn(5.0) == Turn(3000)
-    fails(outlet, facts, BROKEN, 5.0)
-    assert outlet.turn(14.9) is None
-    assert outlet.turn(15.0) == Turn(1)
+def test_where_the_record_of_the_probe_may_be_to_blame_the_others_are_tried_before_the_next_pause(channel, facts):
+    fails(channel, facts, BROKEN, 0.0)
+    fails(channel, facts, BROKEN, 5.0)
+    assert channel.allowance(5.0) == SendAllowance(3000)
+    fails(channel, facts, BROKEN, 5.0)
+    assert channel.allowance(14.9) is None
+    assert channel.allowance(15.0) == SendAllowance(1)
 
 
-def test_an_opt_out_alone_is_tried_after_a_minute_though_the_sink_asks_for_more(outlet, facts):
-    fails(outlet, facts, Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(minutes=10)), 0.0)
-    assert outlet.turn(59.0) is None
-    assert outlet.turn(60.0) == Turn(1, only_opt_outs=True)
-    assert not outlet.bears(1, 60.0)
-    assert outlet.turn(600.0) == Turn(1)
+def test_an_opt_out_alone_is_tried_after_a_minute_though_the_sink_asks_for_more(channel, facts):
+    fails(channel, facts, Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(minutes=10)), 0.0)
+    assert channel.allowance(59.0) is None
+    assert channel.allowance(60.0) == SendAllowance(1, only_opt_outs=True)
+    assert not channel.accepts(1, 60.0)
+    assert channel.allowance(600.0) == SendAllowance(1)
 
 
-def test_nothing_goes_out_when_the_daemon_stops(outlet):
-    outlet.closing = True
-    assert outlet.turn(0.0) is None
+def test_nothing_goes_out_when_the_daemon_stops(channel):
+    channel.closing = True
+    assert channel.allowance(0.0) is None
 
 
-def test_records_that_the_org_refuses_call_a_person_though_others_go_through(outlet, facts):
+def test_records_that_the_org_refuses_call_a_person_though_others_go_through(channel, facts):
     full = Retry(reason=Reason.STORAGE_FULL)
     waiting = {("sf", Reason.STORAGE_FULL)}
 
@@ -205,17 +207,17 @@ def test_records_that_the_org_refuses_call_a_person_though_others_go_through(out
         return (sink, reason) in waiting
 
     for _ in range(3):
-        outlet.note_refused([Delivered(), full, Rejected(reason=Reason.VALIDATION)], refused_for, facts)
+        channel.note_refused([Delivered(), full, Rejected(reason=Reason.VALIDATION)], refused_for, facts)
     assert [one.kind for one in facts.of(Alarm)] == [Reason.STORAGE_FULL]
-    outlet.note_refused([Delivered()], refused_for, facts)
+    channel.note_refused([Delivered()], refused_for, facts)
     assert facts.of(Cleared) == []
     waiting.clear()
-    outlet.note_refused([Delivered()], refused_for, facts)
+    channel.note_refused([Delivered()], refused_for, facts)
     assert [one.kind for one in facts.of(Cleared)] == [Reason.STORAGE_FULL]
 
 
-def test_a_record_with_an_unknown_code_and_then_the_whole_org_with_it_are_one_alarm(outlet, facts):
+def test_a_record_with_an_unknown_code_and_then_the_whole_org_with_it_are_one_alarm(channel, facts):
     unknown = Retry(reason=Reason.UNKNOWN_CODE, code="NEW_CODE", cure="do this")
-    outlet.note_refused([unknown], lambda *_: True, facts)
-    fails(outlet, facts, Retry(reason=Reason.SINK_REFUSES, code="NEW_CODE", cure="do this"), 0.0)
+    channel.note_refused([unknown], lambda *_: True, facts)
+    fails(channel, facts, Retry(reason=Reason.SINK_REFUSES, code="NEW_CODE", cure="do this"), 0.0)
     assert len(facts.of(Alarm)) == 1

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from connector.delivery.retry import MOST_PATIENCE, POLICIES, Again, Dead, Done, judge
+from connector.delivery.retry import MAX_RETRY_AFTER, POLICIES, Deliver, GiveUp, RetryLater, decide
 from connector.model.operation import Repeat
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 
@@ -33,20 +33,22 @@ def test_every_reason_is_either_repeated_or_final():
 
 
 def test_done_is_done():
-    assert judge(Delivered(), repeat=Repeat.NEVER, attempts=99) == Done()
+    assert decide(Delivered(), repeat=Repeat.NEVER, attempts=99) == Deliver()
 
 
 @pytest.mark.parametrize("reason", sorted(SINGLE))
 def test_a_rejection_is_a_dead_letter_at_once(reason):
-    assert judge(Rejected(reason=reason, detail="x"), repeat=Repeat.SAFE, attempts=0) == Dead(reason=reason, detail="x")
+    assert decide(Rejected(reason=reason, detail="x"), repeat=Repeat.SAFE, attempts=0) == GiveUp(
+        reason=reason, detail="x"
+    )
 
 
 @pytest.mark.parametrize("reason", sorted(POLICIES))
 def test_the_gaps_grow_up_to_a_cap(reason):
     delays = []
     for attempts in range(4):
-        again = judge(Retry(reason=reason), repeat=Repeat.SAFE, attempts=attempts)
-        assert isinstance(again, Again)
+        again = decide(Retry(reason=reason), repeat=Repeat.SAFE, attempts=attempts)
+        assert isinstance(again, RetryLater)
         delays.append(again.delay)
     assert delays == sorted(delays)
     assert delays[0] < delays[-1] <= POLICIES[reason].cap
@@ -54,28 +56,28 @@ def test_the_gaps_grow_up_to_a_cap(reason):
 
 @pytest.mark.parametrize("reason", [Reason.CREDENTIALS, Reason.QUOTA_EXHAUSTED, Reason.UNAVAILABLE])
 def test_waiting_for_the_sink_spends_no_attempt_and_never_ends(reason):
-    again = judge(Retry(reason=reason), repeat=Repeat.SAFE, attempts=10_000)
-    assert isinstance(again, Again)
-    assert not again.spends
+    again = decide(Retry(reason=reason), repeat=Repeat.SAFE, attempts=10_000)
+    assert isinstance(again, RetryLater)
+    assert not again.counts_attempt
 
 
 def test_a_lasting_fault_of_one_record_becomes_a_dead_letter():
     last = POLICIES[Reason.ROW_LOCKED].attempts - 1
-    assert isinstance(judge(Retry(reason=Reason.ROW_LOCKED), repeat=Repeat.SAFE, attempts=last - 1), Again)
-    dead = judge(Retry(reason=Reason.ROW_LOCKED, detail="lock"), repeat=Repeat.SAFE, attempts=last)
-    assert dead == Dead(reason=Reason.ROW_LOCKED, detail=f"given up after {last + 1} attempts: lock")
+    assert isinstance(decide(Retry(reason=Reason.ROW_LOCKED), repeat=Repeat.SAFE, attempts=last - 1), RetryLater)
+    dead = decide(Retry(reason=Reason.ROW_LOCKED, detail="lock"), repeat=Repeat.SAFE, attempts=last)
+    assert dead == GiveUp(reason=Reason.ROW_LOCKED, detail=f"given up after {last + 1} attempts: lock")
 
 
 def test_a_sink_that_asks_for_patience_gets_it_within_reason():
-    asked = judge(Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(hours=1)), repeat=Repeat.SAFE, attempts=0)
+    asked = decide(Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(hours=1)), repeat=Repeat.SAFE, attempts=0)
     assert asked.delay == timedelta(hours=1)
-    endless = judge(Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(days=9)), repeat=Repeat.SAFE, attempts=0)
-    assert endless.delay == MOST_PATIENCE
+    endless = decide(Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(days=9)), repeat=Repeat.SAFE, attempts=0)
+    assert endless.delay == MAX_RETRY_AFTER
 
 
 def test_in_doubt_a_charge_is_for_a_person_and_everything_else_is_repeated():
     doubt = Retry(reason=Reason.TIMEOUT, in_doubt=True)
-    assert judge(doubt, repeat=Repeat.NEVER, attempts=0).reason is Reason.NEEDS_PERSON
-    assert isinstance(judge(doubt, repeat=Repeat.HARMLESS, attempts=0), Again)
+    assert decide(doubt, repeat=Repeat.NEVER, attempts=0).reason is Reason.NEEDS_PERSON
+    assert isinstance(decide(doubt, repeat=Repeat.HARMLESS, attempts=0), RetryLater)
     refused = Retry(reason=Reason.UNAVAILABLE)
-    assert isinstance(judge(refused, repeat=Repeat.NEVER, attempts=0), Again)
+    assert isinstance(decide(refused, repeat=Repeat.NEVER, attempts=0), RetryLater)

@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
-from delivery.test_sending import LOCKED, Peer
+from delivery.test_send import LOCKED, Peer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from connector.delivery.sending import PERHAPS_ANOTHER_FIELD, send
-from connector.delivery.transport import FixedCredentials, Transport
+from connector.delivery.http_client import FixedCredentials, Transport
+from connector.delivery.send import PERHAPS_ANOTHER_FIELD, send
 from connector.model.operation import Parent, RecordWrite
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 
@@ -77,7 +77,7 @@ async def test_the_consent_fields_go_out_alone_and_the_rest_keeps_its_outcome(de
         reason=Reason.TOO_LONG, detail="A: no; the consent fields went out without the rest", field="A"
     )
     assert sent.outcomes[1].record_id == "other"
-    (apart,) = sent.apart
+    (apart,) = sent.consent_sent_alone
     assert (apart.index, apart.write.set, apart.write.consent_only) == (0, {FLAG: True, AT: "2026-01-01"}, True)
     assert len(org.requests) == 2
 
@@ -86,14 +86,14 @@ async def test_where_a_field_beside_the_flag_is_to_blame_the_flag_goes_out_by_it
     org = Org({AT: refused(field=AT)})
     sent = await deliver(org, write(A="x"))
     assert org.records["k"] == {FLAG: True}
-    assert sent.apart[0].write.consent == (FLAG,)
+    assert sent.consent_sent_alone[0].write.consent == (FLAG,)
     assert isinstance(sent.outcomes[0], Rejected)
 
 
 async def test_a_refused_flag_is_told_with_both_refusals(deliver):
     org = Org({"A": refused(), FLAG: Rejected(reason=Reason.VALIDATION, detail="never")})
     sent = await deliver(org, write(A="x"))
-    assert sent.apart == ()
+    assert sent.consent_sent_alone == ()
     assert sent.outcomes[0].reason is Reason.TOO_LONG
     assert sent.outcomes[0].detail == "A: no; the consent fields alone were refused too: never"
 
@@ -113,7 +113,7 @@ async def test_of_a_fold_that_waits_the_consent_fields_of_all_its_parts_are_deli
     sent = await deliver(org, alone, write(parent="p"))
     assert isinstance(sent.outcomes[0], Delivered)
     assert sent.outcomes[1].reason is Reason.PARENT_MISSING
-    assert [one.index for one in sent.apart] == [1]
+    assert [one.index for one in sent.consent_sent_alone] == [1]
 
 
 async def test_what_is_only_for_a_new_record_is_not_taken_for_written(deliver):
@@ -123,7 +123,7 @@ async def test_what_is_only_for_a_new_record_is_not_taken_for_written(deliver):
     sent = await deliver(org, opt_out)
     assert org.records["k"] == {FLAG: True, "L": "Nord"}
     assert isinstance(sent.outcomes[0], Rejected)
-    assert sent.apart[0].outcome.left_out == ("A",)
+    assert sent.consent_sent_alone[0].outcome.left_out == ("A",)
 
 
 async def test_what_may_go_through_later_as_a_whole_is_not_narrowed(deliver):

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from connector.delivery.sending import Beside, send
-from connector.delivery.transport import FixedCredentials, Transport
-from connector.model.exchange import Exchange
+from connector.delivery.http_client import FixedCredentials, Transport
+from connector.delivery.send import AlsoUpdated, send
+from connector.model.http import Exchange
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.phone import Phone
 from connector.model.remembered import Remembered
-from connector.model.roles import Task
+from connector.ports import Task
 
 NUMBER = "+4790000001"
 MATCH = Match(phone=Phone(NUMBER), fields=("MobilePhone",), none=IfNone.SKIP, many=IfMany.PARK)
@@ -77,13 +77,13 @@ async def test_a_write_that_was_for_nobody_wrote_no_record(deliver):
 
 @pytest.mark.parametrize(
     "outcome",
-    [Delivered(record_id="003A", beside=("003B",)), Rejected(reason=Reason.NEEDS_PERSON, beside=("003B",))],
+    [Delivered(record_id="003A", also_updated=("003B",)), Rejected(reason=Reason.NEEDS_PERSON, also_updated=("003B",))],
 )
 async def test_the_records_beside_it_are_told_on(deliver, outcome):
     _, sent = await deliver(outcome, write(A__c=1), write(A__c=2))
-    assert sent.beside == (Beside(1, write(A__c=2), ("003B",)),)
+    assert sent.also_updated == (AlsoUpdated(1, write(A__c=2), ("003B",)),)
 
 
 async def test_what_is_to_be_repeated_tells_of_none(deliver):
     _, sent = await deliver(Retry(reason=Reason.ROW_LOCKED), write(A__c=1))
-    assert sent.beside == ()
+    assert sent.also_updated == ()

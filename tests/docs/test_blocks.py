@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from connector.adapters import CONFIG, load_config, mapping_context
-from connector.config import document
-from connector.config.load import load
-from connector.mapping.compile import load_mappings
-from connector.model.lifecycle import EventState
-from connector.steps.trials import try_cases
+from connector.config import yaml_document
+from connector.config.validation import load
+from connector.mapping.compile.ruleset import load_mappings
+from connector.model.states import EventState
+from connector.pipeline.rule_tests import run_rule_tests
+from connector.registry import CONFIG, load_config, mapping_context
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -31,7 +31,7 @@ def context():
 def test_the_block_works(block, context, tmp_path):
     content = yaml.safe_load(block)
     if isinstance(content, dict) and "providers" in content:
-        load(document.parse(block, "block.yaml"), CONFIG)
+        load(yaml_document.parse(block, "block.yaml"), CONFIG)
         return
     if isinstance(content, list):
         # The rules of a fragment stand for a part of a file; the rest is what a whole file must have.
@@ -44,7 +44,7 @@ def test_the_block_works(block, context, tmp_path):
         if not (block.startswith("on: salesforce.change") and shipped.name == "salesforce-to-strex.yaml"):
             (tmp_path / shipped.name).write_text(shipped.read_text())
     rules = load_mappings(tmp_path, context)
-    failed = [trial for trial in try_cases(rules) if trial.file == "block.yaml" and trial.differences]
+    failed = [result for result in run_rule_tests(rules) if result.file == "block.yaml" and result.differences]
     assert not failed
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from connector.crm.salesforce.catalogue import CATALOGUE
+from connector.crm.salesforce.client.error_catalogue import CATALOGUE
 from connector.delivery.retry import POLICIES
 from connector.model.outcome import Reason, Rejected, Retry
 
@@ -29,5 +29,5 @@ def lines():
 
 
 def test_the_page_has_the_whole_table():
-    told = [line for line in PAGE.read_text().splitlines() if line.startswith("| [`")]
-    assert told == list(lines())
+    emitted = [line for line in PAGE.read_text().splitlines() if line.startswith("| [`")]
+    assert emitted == list(lines())

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from connector.crm.salesforce.sign_in_errors import SIGN_IN_ERRORS
+from connector.crm.salesforce.client.sign_in_errors import SIGN_IN_ERRORS
 
 PAGE = Path(__file__).parents[2] / "docs" / "salesforce-sign-in.md"
 
 
 def test_the_page_has_the_whole_table():
-    told = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
-    assert told == [f"| `{row.says}` | {row.means} | {row.cure} |" for row in SIGN_IN_ERRORS]
+    emitted = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    assert emitted == [f"| `{row.says}` | {row.means} | {row.cure} |" for row in SIGN_IN_ERRORS]

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 import orjson
 from flow.crowd import report
 
-from connector.adapters import build_providers, load_config, mapping_context
-from connector.mapping.compile import load_mappings
-from connector.model.exchange import HttpRequest
-from connector.pipeline import Around, Road, Terms
-from connector.steps.keeping import entries
+from connector.mapping.compile.ruleset import load_mappings
+from connector.model.http import HttpRequest
+from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.receive import entries
+from connector.pipeline.runtime import PipelineConfig, Runtime
+from connector.registry import build_providers, load_config, mapping_context
 from connector.store.store import Store
 
 
@@ -18,7 +19,7 @@ def _request(body):
     return HttpRequest(
         method="POST",
         instance="strex",
-        door="dlr",
+        endpoint="dlr",
         secret=None,
         url="",
         query="",
@@ -37,14 +38,14 @@ async def backlog(world, events):
 async def reports(world, bodies):
     """Store and plan these delivery reports."""
     loaded = load_config(world.base / "config.yaml")
-    (door,) = (one for one in build_providers(loaded)["strex"].doors if one.name == "dlr")
-    store = Store.open(loaded.at(loaded.settings.store.path))
+    (endpoint,) = (one for one in build_providers(loaded)["strex"].endpoints if one.name == "dlr")
+    store = Store.open(loaded.resolve_path(loaded.settings.store.path))
     try:
-        await store.inbox.keep([entry for body in bodies for entry in entries(door, _request(body))])
-        rules = load_mappings(loaded.at(loaded.settings.mappings), mapping_context(loaded))
-        around = Around(tell=world.tell, now=world.clock.now, monotonic=time.monotonic, wake=lambda _: None)
-        road = Road(store, rules, Terms(), around)
-        while await road.plan():
+        await store.inbox.keep([entry for body in bodies for entry in entries(endpoint, _request(body))])
+        rules = load_mappings(loaded.resolve_path(loaded.settings.mappings), mapping_context(loaded))
+        around = Runtime(emit=world.emit, now=world.clock.now, monotonic=time.monotonic, wake=lambda _: None)
+        pipeline = Pipeline(store, rules, PipelineConfig(), around)
+        while await pipeline.plan():
             pass
     finally:
         await store.close()

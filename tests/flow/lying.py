@@ -23,10 +23,10 @@ class LyingPeer:
     url: str = ""
     lie: Lie | None = None
     about: str = ""  # a part of the path: other calls are passed on
-    told: int = 0  # lies, since the last one was begun
+    emitted: int = 0  # lies, since the last one was begun
 
     def begin(self, lie: Lie, about: str) -> None:
-        self.lie, self.about, self.told = lie, about, 0
+        self.lie, self.about, self.emitted = lie, about, 0
 
     def end(self) -> None:
         self.lie = None
@@ -40,7 +40,7 @@ class LyingPeer:
             body = await reader.readexactly(int(headers.get("Content-Length", 0)))
             lie = self.lie(path, body) if self.lie is not None and self.about in path else None
             if lie is not None:
-                self.told += 1
+                self.emitted += 1
             writer.write(await self._passed_on(method, path, headers, body) if lie is None else lie)
             await writer.drain()
         writer.close()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from flow.test_examples import DONOR, action
 from flow.world import CONFIG, ROOT, a_world
 
-from connector.model.facts import Followed
+from connector.telemetry.log_events import FeedPolled
 
 SUBSCRIPTION = "28738980-328d-488f-a8ed-3570200500a1"
 # Every SystemAction of the Strex document's table, but for the four that the sets have rules of their own for.
@@ -47,16 +47,16 @@ async def a_world_of(name, base):
 
 async def look(world):
     """Let every feed look once more, and settle what they found."""
-    feeds = [f"salesforce.{name}" for name in world.house.road.rules.feeds["salesforce"]]
+    feeds = [f"salesforce.{name}" for name in world.app.pipeline.rules.feeds["salesforce"]]
     before = _rounds(world)
     for feed in feeds:
-        world.house.wake(feed)
+        world.app.wake(feed)
     await world.until(lambda: all(_rounds(world)[feed] > before[feed] for feed in feeds))
     await world.settled()
 
 
 def _rounds(world):
-    return Counter(fact.feed for fact in world.told(Followed) if fact.last)
+    return Counter(fact.feed for fact in world.emitted(FeedPolled) if fact.last)
 
 
 def report(name, *, transaction="t-1", status="Ok", price=200, subscription=SUBSCRIPTION, **more):
@@ -74,7 +74,7 @@ async def subscribed(world, *keywords):
     return next(one["subscriber_transaction_id"] for one in await world.subscribers() if one["keyword"] == keywords[-1])
 
 
-async def told(world, *bodies):
+async def emitted(world, *bodies):
     """Strex sends the reports one by one, and each has its effect before the next one comes."""
     for body in bodies:
         assert await world.callback("dlr", body) == 200

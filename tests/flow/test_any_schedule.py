@@ -119,7 +119,7 @@ class Schedule:
 
     def clearing(self, number):
         """Whether a write that takes back the opt-out of this number is on its way."""
-        writes = self.world.house.store.outbox.in_doubt_writes("salesforce", "Contact")
+        writes = self.world.app.store.outbox.in_doubt_writes("salesforce", "Contact")
         return any(write.clears_flag and write.key == number for write in writes)
 
     async def price(self):
@@ -169,7 +169,7 @@ class Schedule:
             self.ticks[number] += 1
 
     def seen_out(self, row):
-        shadow = self.world.house.store.records.shadow("salesforce", "Contact", row["Id"])
+        shadow = self.world.app.store.records.shadow("salesforce", "Contact", row["Id"])
         return shadow is not None and shadow.get("SMS_Opt_Out__c") is True
 
     async def delete(self):
@@ -207,12 +207,12 @@ class Schedule:
         await self.world.fault(self.world.strex, fault="unavailable", times=2)
 
     async def look(self):
-        self.world.house.wake("salesforce.Contact")
+        self.world.app.wake("salesforce.Contact")
 
     async def time_passes(self):
         self.world.clock.ahead += PAUSE
         for name in ("salesforce", "strex", "salesforce.Contact"):
-            self.world.house.wake(name)
+            self.world.app.wake(name)
 
     async def rest(self):
         """Everything that is on its way arrives, and the feed looks to the end of it."""
@@ -277,10 +277,10 @@ def report(person, turn):
 async def everything_is_true(done):
     """The promises, held against the org, the provider and the books."""
     world = done.world
-    letters = world.house.store.dead_letters.listing(limit=1000)
+    letters = world.app.store.dead_letters.listing(limit=1000)
     # An amount for a subscription that has ended since is a person's to know of.
-    told = {"needs_person", "price_not_changed"}
-    assert {one.reason for one in letters} <= told, [(one.reason, one.detail) for one in letters]
+    emitted = {"needs_person", "price_not_changed"}
+    assert {one.reason for one in letters} <= emitted, [(one.reason, one.detail) for one in letters]
     assert world.balanced()
     assert not {"pending", "delivering"} & world.counts().keys()
     await nothing_is_lost_or_made_twice(done)
@@ -345,9 +345,9 @@ async def opt_outs_hold(done):
     for person, out in done.said_out.items():
         if not out:
             continue
-        if done.world.house.store.inbox.in_review(person, MERGED):
+        if done.world.app.store.inbox.in_review(person, MERGED):
             continue
-        decided = [one for one in done.world.house.store.consents.of(person) if one.phase is Phase.DECIDED]
+        decided = [one for one in done.world.app.store.consents.of(person) if one.phase is Phase.DECIDED]
         assert decided, person
         assert decided[-1].decision.word == "opt_out", person
         if person in flagged:
@@ -367,6 +367,6 @@ async def test_whatever_happens_in_whatever_order(seed, tmp_path, secrets):
         await world.no_faults(world.salesforce)
         async with world.running():
             await schedule.rest()
-            await world.house.store.dead_letters.retry(now=world.clock.now())
+            await world.app.store.dead_letters.retry(now=world.clock.now())
             await schedule.rest()
             await everything_is_true(schedule)

@@ -20,7 +20,7 @@ from flow.test_any_schedule import (
 from flow.world import ROOT, a_world
 
 from connector.model.consent import Phase
-from connector.model.facts import Alarm
+from connector.telemetry.log_events import Alarm
 
 REWRITTEN = 3  # NOK that a flow makes of some reported amounts: no amount that anybody wrote or reported
 FORM = {"digits": "+## ### ## ###"}
@@ -107,9 +107,9 @@ async def nobody_is_lost(done):
     """Whoever said stop, or of whom it was said, is out on both sides, or a person has been called for them by name."""
     contacts = [row for row in await done.contacts() if not row["IsDeleted"]]
     active = {one["phone"] for one in await done.world.subscribers() if one["active"]}
-    store = done.world.house.store
+    store = done.world.app.store
     named = {event.msisdn.e164 for event in await open_events(done)}
-    alarms = " ".join(fact.message for fact in done.world.told(Alarm) if fact.kind == "flag_rewritten")
+    alarms = " ".join(fact.message for fact in done.world.emitted(Alarm) if fact.kind == "flag_rewritten")
     for person, out in done.said_out.items():
         if not out or person in named or store.inbox.in_review(person, MERGED):
             continue
@@ -127,7 +127,7 @@ async def nobody_is_lost(done):
 
 async def open_events(done):
     """The events about people that wait for a person: opt-outs that are open, and what is parked."""
-    store = done.world.house.store
+    store = done.world.app.store
     ids = {one.event_id for one in store.consents.open_opt_outs(done.world.clock.now())}
     ids |= {one.event_id for one in store.dead_letters.listing(parked=True, limit=1000)}
     events = [stored.event for one in sorted(ids) if (stored := store.inbox.get(one)) and stored.event]
@@ -154,7 +154,7 @@ async def test_whatever_people_and_automation_do_in_whatever_order(seed, tmp_pat
         await schedule.no_automation()
         async with world.running():
             await schedule.rest()
-            await world.house.store.dead_letters.retry(now=world.clock.now())
+            await world.app.store.dead_letters.retry(now=world.clock.now())
             await schedule.rest()
             assert world.balanced()
             await nothing_is_lost_or_made_twice(schedule)

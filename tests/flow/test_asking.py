@@ -9,22 +9,23 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from connector.adapters import CONFIG, Loaded, mapping_context
-from connector.config import document
-from connector.config.load import load
-from connector.delivery.peers import Asking
-from connector.delivery.transport import FixedCredentials, Transport
-from connector.mapping.compile import load_mappings
+from connector.config import yaml_document
+from connector.config.validation import load
+from connector.delivery.channels import EnricherChannel
+from connector.delivery.http_client import FixedCredentials, Transport
+from connector.mapping.compile.ruleset import load_mappings
 from connector.model.event import Event, Result, Verdict
-from connector.model.exchange import HttpCall, HttpReply
-from connector.model.facts import Alarm, Asked, LoopFailed, Paused, Planned, Resumed
+from connector.model.http import HttpCall, HttpReply
 from connector.model.outcome import Reason, Retry
 from connector.model.phone import Phone
-from connector.model.roles import Answered, NotYet
-from connector.pipeline import Around, Road, Terms
+from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.receive import entry
+from connector.pipeline.runtime import PipelineConfig, Runtime
+from connector.ports import Enriched, Pending
+from connector.registry import CONFIG, Loaded, mapping_context
 from connector.sandbox.serve import serving
-from connector.steps.keeping import entry
 from connector.store.store import Store
+from connector.telemetry.log_events import Alarm, ChannelPaused, ChannelResumed, EnricherCalled, Planned, WorkerFailed
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ANNA, BERIT = Phone("+4790000001"), Phone("+4790000002")
@@ -66,14 +67,14 @@ class Curious:
     def ask(self, event):
         (reply,) = yield [HttpCall(method="GET", path=f"/{event.key}", timeout=timedelta(seconds=5))]
         if not isinstance(reply, HttpReply) or reply.status == 503:
-            return NotYet(trouble=Retry(reason=Reason.UNAVAILABLE, detail="down"))
+            return Pending(problem=Retry(reason=Reason.UNAVAILABLE, detail="down"))
         word = reply.body.decode()
         if word == "bug":
             raise RuntimeError(word)
         known = replace(event, text=word if word != "surrogate" else "\ud800")
         if word == "another":
             known = replace(known, key="z")
-        return NotYet(event=known) if word == "later" else Answered(event=replace(known, final=True))
+        return Pending(event=known) if word == "later" else Enriched(event=replace(known, final=True))
 
 
 class Hanging(asyncio.Event):
@@ -86,9 +87,9 @@ class Hanging(asyncio.Event):
 
 @dataclass
 class Scene:
-    road: Road
+    pipeline: Pipeline
     store: Store
-    asking: Asking
+    asking: EnricherChannel
     words: dict
     time: list
     facts: list = field(default_factory=list)
@@ -99,7 +100,7 @@ class Scene:
     async def keep(self, key, *, phone=None, shape="message", **about):
         about = {"final": shape != "subscription", "result": Result.PENDING, **about}
         event = Event(key=key, provider="messagecloud", shape=shape, received_at=self.now(), msisdn=phone, **about)
-        await self.store.inbox.keep([entry(event, b"", self.asking.asker)])
+        await self.store.inbox.keep([entry(event, b"", self.asking.enricher)])
 
     async def question(self, key, word, **about):
         self.words[key] = word
@@ -113,19 +114,19 @@ class Scene:
 
     async def ask(self, **later):
         self.later(**(later or {"seconds": 5}))
-        return await self.road.ask(self.asking)
+        return await self.pipeline.enrich(self.asking)
 
-    def told(self, kind):
+    def emitted(self, kind):
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
     async def planned(self):
-        before = len(self.told(Planned))
-        while await self.road.plan():
+        before = len(self.emitted(Planned))
+        while await self.pipeline.plan():
             pass
-        return [fact.event for fact in self.told(Planned)[before:]]
+        return [fact.event for fact in self.emitted(Planned)[before:]]
 
     def outcomes(self):
-        return [(fact.event, fact.outcome, fact.reason) for fact in self.told(Asked)]
+        return [(fact.event, fact.outcome, fact.reason) for fact in self.emitted(EnricherCalled)]
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ async def scene(tmp_path):
     (tmp_path / "mappings").mkdir()
     (tmp_path / "mappings" / "a.yaml").write_text(MAPPING)
     (tmp_path / "mappings" / "b.yaml").write_text(CRM)
-    loaded = Loaded(path=tmp_path / "c.yaml", settings=load(document.parse(SETTINGS, "c.yaml"), CONFIG))
+    loaded = Loaded(path=tmp_path / "c.yaml", settings=load(yaml_document.parse(SETTINGS, "c.yaml"), CONFIG))
     rules = load_mappings(tmp_path / "mappings", mapping_context(loaded))
     words, time, facts, asked, woken = {}, [0.0], [], [], []
     hanging = Hanging()
@@ -151,15 +152,15 @@ async def scene(tmp_path):
     app.router.add_get("/{key}", answer)
     store = Store.open(tmp_path / "c.db")
     async with serving(app) as there, Transport() as transport:
-        around = Around(
-            tell=facts.append,
+        around = Runtime(
+            emit=facts.append,
             now=lambda: NOW + timedelta(seconds=time[0]),
             monotonic=lambda: time[0],
             wake=woken.append,
         )
-        road = Road(store, rules, Terms(askers={}), around)
-        asking = Asking(Curious(), transport.client(FixedCredentials(there)))
-        yield Scene(road, store, asking, words, time, facts, asked, woken, hanging)
+        pipeline = Pipeline(store, rules, PipelineConfig(enrichers={}), around)
+        asking = EnricherChannel(Curious(), transport.client(FixedCredentials(there)))
+        yield Scene(pipeline, store, asking, words, time, facts, asked, woken, hanging)
     counts = store.inbox.counts()
     assert sum(counts.values()) == store.inbox.received()
     await store.close()
@@ -167,7 +168,7 @@ async def scene(tmp_path):
 
 async def test_an_answer_lets_its_event_be_planned_as_it_is_now_known(scene):
     await scene.question("a", "hello")
-    assert await scene.road.ask(scene.asking) == 0, "nobody asks before the first pause is over"
+    assert await scene.pipeline.enrich(scene.asking) == 0, "nobody asks before the first pause is over"
     assert await scene.ask() == 1
     assert scene.woken == ["plan"]
     assert await scene.planned() == ["a"]
@@ -210,7 +211,7 @@ async def test_at_the_deadline_the_event_is_planned_as_far_as_it_is_known(scene)
     await scene.ask()
     await scene.ask(days=1)
     assert scene.outcomes()[-1] == ("a", "gave_up", None)
-    assert scene.told(Alarm) == []
+    assert scene.emitted(Alarm) == []
     assert await scene.planned() == ["a"]
     stored = scene.store.inbox.get("a").event
     assert (stored.text, stored.final, stored.result) == ("later", False, Result.PENDING)
@@ -219,7 +220,7 @@ async def test_at_the_deadline_the_event_is_planned_as_far_as_it_is_known(scene)
 async def test_what_could_not_be_asked_until_its_deadline_calls_a_person(scene):
     await scene.question("a", "down")
     await scene.ask(days=1)
-    (alarm,) = scene.told(Alarm)
+    (alarm,) = scene.emitted(Alarm)
     assert (alarm.kind, alarm.about, alarm.lasts) == ("unanswered", "a", False)
     assert "connector replay a" in alarm.cure
     assert await scene.planned() == ["a"]
@@ -234,14 +235,14 @@ async def test_a_last_answer_at_the_deadline_still_counts(scene):
 async def test_a_provider_that_is_down_is_left_alone_for_a_while_and_loses_nothing(scene):
     await scene.question("a", "down")
     assert await scene.ask() == 1
-    (paused,) = scene.told(Paused)
+    (paused,) = scene.emitted(ChannelPaused)
     assert paused.reason is Reason.UNAVAILABLE
     await scene.question("b", "done")
     scene.later(seconds=paused.seconds - 1)
-    assert await scene.road.ask(scene.asking) == 0
+    assert await scene.pipeline.enrich(scene.asking) == 0
     scene.words["a"] = "done"
     assert await scene.ask(hours=1) == 2
-    assert len(scene.told(Resumed)) == 1
+    assert len(scene.emitted(ChannelResumed)) == 1
     assert sorted(await scene.planned()) == ["a", "b"]
 
 
@@ -251,9 +252,9 @@ async def test_one_that_cannot_be_answered_holds_up_no_other(scene):
     assert await scene.ask() == 2
     assert ("b", "answered", None) in scene.outcomes()
     assert ("a", "not_yet", "bug") in scene.outcomes()
-    (failed,) = scene.told(LoopFailed)
-    assert failed.loop == "ask messagecloud"
-    assert scene.told(Paused) == []
+    (failed,) = scene.emitted(WorkerFailed)
+    assert failed.worker == "ask messagecloud"
+    assert scene.emitted(ChannelPaused) == []
     scene.words["a"] = "done"
     await scene.ask(hours=1)
     assert sorted(await scene.planned()) == ["a", "b"]
@@ -263,7 +264,7 @@ async def test_one_that_cannot_be_answered_holds_up_no_other(scene):
 async def test_an_answer_that_cannot_be_stored_is_not_taken_and_ends_at_the_deadline(scene, word):
     await scene.question("a", word)
     await scene.ask()
-    assert await scene.road.ask(scene.asking) == 0, "it is not asked for again at once"
+    assert await scene.pipeline.enrich(scene.asking) == 0, "it is not asked for again at once"
     assert scene.outcomes() == [("a", "not_yet", "bug")]
     await scene.ask(days=1)
     assert await scene.planned() == ["a"]
@@ -275,7 +276,7 @@ async def test_many_questions_are_asked_a_few_at_a_time(scene):
         await scene.question(f"q{number}", "done")
     moved = [await scene.ask()]
     while moved[-1]:
-        moved.append(await scene.road.ask(scene.asking))
+        moved.append(await scene.pipeline.enrich(scene.asking))
     assert moved == [4, 4, 2, 0]
     assert sorted(scene.asked) == sorted(f"q{number}" for number in range(10))
 
@@ -283,7 +284,7 @@ async def test_many_questions_are_asked_a_few_at_a_time(scene):
 async def test_a_step_that_is_broken_off_asks_again(scene):
     await scene.question("a", "hangs")
     scene.later(seconds=5)
-    step = asyncio.create_task(scene.road.ask(scene.asking))
+    step = asyncio.create_task(scene.pipeline.enrich(scene.asking))
     await scene.hanging.wait()
     step.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -291,5 +292,5 @@ async def test_a_step_that_is_broken_off_asks_again(scene):
     scene.hanging.over.set()
     assert await scene.planned() == []
     scene.words["a"] = "done"
-    assert await scene.road.ask(scene.asking) == 1
+    assert await scene.pipeline.enrich(scene.asking) == 1
     assert await scene.planned() == ["a"]

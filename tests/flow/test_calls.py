@@ -10,9 +10,9 @@ BESIDE = {"POST /services/oauth2/token", "GET /queryAll", "GET /sobjects/{object
 
 async def spent(world):
     """Calls for the events so far."""
-    told = await world.get(f"{world.salesforce}/_sandbox/stats")
-    assert sum(told["requests"].values()) == told["api_calls"] + told["logins"]
-    return sum(n for route, n in told["requests"].items() if route not in BESIDE)
+    emitted = await world.get(f"{world.salesforce}/_sandbox/stats")
+    assert sum(emitted["requests"].values()) == emitted["api_calls"] + emitted["logins"]
+    return sum(n for route, n in emitted["requests"].items() if route not in BESIDE)
 
 
 @pytest.mark.parametrize("each", [1, 5])

@@ -31,7 +31,7 @@ async def someone(world, **fields):
 
 
 def letters(world):
-    return [one.reason for one in world.house.store.dead_letters.listing(parked=True)]
+    return [one.reason for one in world.app.store.dead_letters.listing(parked=True)]
 
 
 async def test_an_opt_out_that_a_merge_would_undo_goes_to_a_person_once_and_holds_meanwhile(world):
@@ -44,18 +44,18 @@ async def test_an_opt_out_that_a_merge_would_undo_goes_to_a_person_once_and_hold
     for _ in range(3):
         await world.poll()
     assert await world.orders() == before
-    (letter,) = world.house.store.dead_letters.listing(parked=True)
+    (letter,) = world.app.store.dead_letters.listing(parked=True)
     assert (letter.reason, out in letter.detail, kept in letter.detail) == ("needs_person", True, True)
     # Until somebody has decided, another contact with this number cannot opt the donor in.
     await world.person(Id=third, SMS_Opt_Out__c=False)
     await world.poll()
-    assert [entry.decision.word for entry in world.house.store.consents.of(DONOR)][-1] == "opt_out"
-    await world.house.store.dead_letters.discard([letter.event_id], now=world.clock.now())
+    assert [entry.decision.word for entry in world.app.store.consents.of(DONOR)][-1] == "opt_out"
+    await world.app.store.dead_letters.discard([letter.event_id], now=world.clock.now())
     await world.person(Id=third, SMS_Opt_Out__c=True)
     await world.poll()
     await world.person(Id=third, SMS_Opt_Out__c=False)
     await world.poll()
-    assert [entry.decision.word for entry in world.house.store.consents.of(DONOR)][-1] == "opt_in"
+    assert [entry.decision.word for entry in world.app.store.consents.of(DONOR)][-1] == "opt_in"
     assert world.balanced()
 
 
@@ -86,10 +86,10 @@ async def test_a_number_that_is_opted_out_by_a_merge_is_told_to_the_provider(wor
 async def test_a_merge_never_opts_in_the_contact_that_is_kept(world):
     kept = await opted_out(world)
     loser = await someone(world)
-    before = len(world.house.store.consents.of(DONOR))
+    before = len(world.app.store.consents.of(DONOR))
     await world.merge(kept, loser, SMS_Opt_Out__c=False)
     await world.poll()
-    assert len(world.house.store.consents.of(DONOR)) == before
+    assert len(world.app.store.consents.of(DONOR)) == before
     assert letters(world) == ["needs_person"]
 
 
@@ -108,7 +108,7 @@ async def test_an_opted_out_contact_that_comes_back_from_the_bin_is_no_new_opt_o
     await world.poll()
     assert await world.orders() == before
     assert world.counts() == counted
-    assert world.house.store.records.shadow("salesforce", "Contact", out)["SMS_Opt_Out__c"] is True
+    assert world.app.store.records.shadow("salesforce", "Contact", out)["SMS_Opt_Out__c"] is True
     await world.person(Id=out, SMS_Opt_Out__c=False)
     await world.poll()
     await world.person(Id=out, SMS_Opt_Out__c=True)
@@ -122,16 +122,16 @@ async def test_what_we_write_while_a_page_is_on_its_way_is_not_taken_back_by_it(
     await world.person(Id=contact, LastName="Read again")
     await world.fault(world.salesforce, fault="held_answer", only="reads")
     rounds = world.rounds()
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce.Contact")
     await world.until(lambda: world.struck(world.salesforce, "held_answer"))
     await world.phone(DONOR, "KATT STOPP")
     await world.until(lambda: world.flag(contact))
     await world.settled()
-    decided = world.house.store.consents.of(DONOR)
+    decided = world.app.store.consents.of(DONOR)
     await world.no_faults(world.salesforce)
     await world.until(lambda: world.rounds() > rounds)
     await world.poll()
-    assert world.house.store.consents.of(DONOR) == decided
+    assert world.app.store.consents.of(DONOR) == decided
     assert await world.orders() == []
     assert await world.flag(contact)
 
@@ -140,7 +140,7 @@ async def test_a_change_that_a_page_could_not_show_is_seen_right_after_it(world)
     contact = await joined(world)
     await world.person(Id=contact, SMS_Monthly_Amount__c=250)
     await world.fault(world.salesforce, fault="held_answer", only="reads")
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce.Contact")
     await world.until(lambda: world.struck(world.salesforce, "held_answer"))
     # Meanwhile we write to the same contact: the page is not trusted with it, and the person's amount must still be found.
     await world.phone(DONOR, "KATT STOPP")
@@ -174,9 +174,9 @@ async def test_a_first_look_does_not_believe_itself_over_what_was_written_meanwh
             await world.settled()
             await world.no_faults(world.salesforce)
             await world.until(world.rounds)
-            received = world.house.store.inbox.received()
+            received = world.app.store.inbox.received()
             await world.poll()
-            assert world.house.store.inbox.received() == received
+            assert world.app.store.inbox.received() == received
             assert await world.orders() == []
 
 
@@ -192,11 +192,11 @@ async def test_an_opt_out_in_a_transaction_that_ends_late_is_seen_once(world):
 async def test_five_thousand_changes_of_one_moment_are_each_an_event_once(world):
     ids = await world.people([{"LastName": "x", "SMS_Monthly_Amount__c": 1} for _ in range(5000)])
     await world.poll()
-    received = world.house.store.inbox.received()
+    received = world.app.store.inbox.received()
     assert received == 5000
     await world.people([{"Id": each, "SMS_Monthly_Amount__c": 2} for each in ids])
     for _ in range(2):
         await world.poll()
-    assert world.house.store.inbox.received() == received + 5000
+    assert world.app.store.inbox.received() == received + 5000
     assert await world.orders() == []
     assert world.balanced()

@@ -158,7 +158,7 @@ async def test_with_salesforce_down_an_opt_out_still_reaches_strex(world):
     await world.fault(world.salesforce, fault="unavailable", times=1_000_000, only="writes")
     await world.phone("+4790000002", "HUND")
     await world.until(lambda: world.told_paused("salesforce"))
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce.Contact")
     await world.until(lambda: sent(world))
     assert await sent(world) == [("unsubscribe", "KATT", 200)]
 
@@ -169,7 +169,7 @@ async def test_with_strex_down_an_opt_out_by_sms_still_reaches_salesforce(world)
     await world.poll()
     await world.fault(world.strex, fault="unavailable", times=1_000_000)
     await world.person(Id=other, SMS_Opt_Out__c=True)
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce.Contact")
     await world.until(lambda: world.told_paused("strex"))
     await world.phone(DONOR, "KATT STOPP")
     await world.until(lambda: world.flag(contact["Id"]))
@@ -190,10 +190,10 @@ async def test_sixty_opt_outs_in_one_look_are_parked_until_a_person_releases_the
     assert await sent(world) == []
     assert world.alarms.count("commands_parked") == 1
     assert world.counts()["dead"] == 60
-    parked = world.house.store.dead_letters.listing(parked=True, limit=100)
+    parked = world.app.store.dead_letters.listing(parked=True, limit=100)
     assert len(parked) == 60
-    await world.house.store.dead_letters.release(None, now=world.clock.now())
-    world.house.wake("strex")
+    await world.app.store.dead_letters.release(None, now=world.clock.now())
+    world.app.wake("strex")
     await world.settled()
     assert len(await sent(world)) == 60 * 3
     assert world.balanced()
@@ -225,11 +225,11 @@ async def test_a_changed_number_of_someone_who_is_out_goes_to_a_person(world):
     await world.person(Id=contact["Id"], MobilePhone="+4790000009")
     await world.poll()
     assert await sent(world) == []
-    (letter,) = world.house.store.dead_letters.listing(parked=True)
+    (letter,) = world.app.store.dead_letters.listing(parked=True)
     assert letter.reason == "needs_person"
-    assert await world.house.store.dead_letters.retry(now=world.clock.now()) == 0
-    assert await world.house.store.dead_letters.discard([letter.event_id], now=world.clock.now()) == 1
-    assert world.house.store.inbox.get(letter.event_id).state == "ignored"
+    assert await world.app.store.dead_letters.retry(now=world.clock.now()) == 0
+    assert await world.app.store.dead_letters.discard([letter.event_id], now=world.clock.now()) == 1
+    assert world.app.store.inbox.get(letter.event_id).state == "ignored"
     assert world.balanced()
 
 
@@ -237,16 +237,16 @@ async def test_a_late_confirmation_raises_one_alarm_at_each_deadline_and_is_clea
     contact = await joined(world)
     await world.fault(world.strex, fault="unavailable", times=1_000_000)
     await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce.Contact")
     await world.until(lambda: world.told_paused("strex"))
     for passed, raised in ((timedelta(minutes=1), 0), (timedelta(minutes=5), 1), (timedelta(hours=1), 2)):
         world.clock.ahead += passed
-        world.house.wake("deadlines")
+        world.app.wake("deadlines")
         await world.until(lambda raised=raised: world.alarms.count("opt_out_late") == raised)
     await world.no_faults(world.strex)
     world.clock.ahead += timedelta(hours=1)
     await world.settled()
-    world.house.wake("deadlines")
+    world.app.wake("deadlines")
     await world.until(lambda: world.cleared("opt_out_late"))
 
 

@@ -11,7 +11,7 @@ from flow.backlog import reports
 from flow.sets import CONFIGS, copied
 from flow.world import a_world
 
-from connector.model.facts import Alarm
+from connector.telemetry.log_events import Alarm
 
 EVENTS = int(os.environ.get("EVENTS", "1000"))
 EACH = 4  # reports of a person
@@ -42,7 +42,7 @@ def report(person, turn, name, price):
     }
 
 
-def told():
+def emitted():
     """What Strex tells, person after person in each turn: all join, give, change the amount, and give again or leave."""
     for turn, (name, price) in enumerate([("Subscribe", None), ("Recurring", 100), ("AlterPrice", 200)]):
         yield from (report(person, turn, name, price) for person in range(PEOPLE))
@@ -53,8 +53,8 @@ def told():
 async def test_nothing_dies_of_a_crowd_or_of_a_language(tmp_path, secrets):
     mappings = copied(tmp_path / "mappings", "npsp")
     async with a_world(tmp_path, mappings=mappings, config=CONFIGS["npsp"], preset="npsp", language="fr") as world:
-        world.patience += EVENTS / 20
-        await reports(world, list(told()))
+        world.breaker += EVENTS / 20
+        await reports(world, list(emitted()))
         # Half a dozen contacts are made by somebody else in the same moment, and some households are locked.
         await world.fault(world.salesforce, fault="overtaken", records=[number(n) for n in range(1, 7)], times=2)
         await world.fault(world.salesforce, fault="row_lock", records=0.01, times=3, after=4)
@@ -62,7 +62,7 @@ async def test_nothing_dies_of_a_crowd_or_of_a_language(tmp_path, secrets):
         async with world.running():
             await world.settled()
             took = time.monotonic() - began
-            assert world.counts() == {"delivered": len(list(told()))}
+            assert world.counts() == {"delivered": len(list(emitted()))}
             assert world.balanced()
             calls = await world.api_calls()
         contacts = await world.records()
@@ -76,6 +76,6 @@ async def test_nothing_dies_of_a_crowd_or_of_a_language(tmp_path, secrets):
             "Active": PEOPLE - len(leavers),
             "Closed": len(leavers),
         }
-        assert world.told(Alarm) == []
+        assert world.emitted(Alarm) == []
         assert calls < EVENTS / 4
         print(f"{EVENTS} events in {took:.1f} s, {calls} API calls")  # noqa: T201 - for the acceptance, by pytest -s.

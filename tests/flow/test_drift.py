@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 from flow.world import ROOT, a_world
 
+from connector.application import SCHEMA_DRIFT_WORKER
+from connector.checks.crm_requirements import needs
+from connector.checks.describe_crm import pull
+from connector.checks.schema_drift import COMPARED, KIND, NOT_COMPARED
 from connector.config.schema_lock import lock_path, lock_text
-from connector.control.drift import COMPARED, KIND, NOT_COMPARED
-from connector.control.needs import needs
-from connector.control.pulling import pull
-from connector.house import DRIFT_LOOP
-from connector.model.facts import Alarm, Lived, Reloaded
 from connector.model.problem import ProblemsFound
+from connector.telemetry.log_events import Alarm, Lifecycle, Reloaded
 
 DAY = timedelta(hours=27)  # behind LONGEST_GAP of the calendar
 
@@ -28,14 +28,14 @@ async def world(tmp_path, secrets):
 
 
 def drifts(world):
-    return [one for one in world.told(Alarm) if one.kind == KIND]
+    return [one for one in world.emitted(Alarm) if one.kind == KIND]
 
 
 async def pulled(world):
     """What `connector schema pull` does, by the running daemon's own client."""
-    crm = world.house.crms["salesforce"]
-    wanted = needs(world.house.road.rules)["salesforce"]
-    made = await world.house.clients["salesforce"].run(pull(crm, wanted))
+    crm = world.app.crms["salesforce"]
+    wanted = needs(world.app.pipeline.rules)["salesforce"]
+    made = await world.app.clients["salesforce"].run(pull(crm, wanted))
     path = lock_path(world.base / "schema", "salesforce")
     path.parent.mkdir(exist_ok=True)
     path.write_text(lock_text(made.schema), encoding="utf-8")
@@ -47,13 +47,13 @@ async def describes(world):
 
 
 def looks(world):
-    return [one for one in world.told(Lived) if one.message == COMPARED]
+    return [one for one in world.emitted(Lifecycle) if one.message == COMPARED]
 
 
 async def next_look(world, *, loop):
     """Wake the loop that looks; returns what the look told."""
     before = len(looks(world))
-    world.house.wake(loop)
+    world.app.wake(loop)
     await world.until(lambda: len(looks(world)) > before)
     return looks(world)[-1].details
 
@@ -63,8 +63,8 @@ async def a_day(world):
     return await next_look(world, loop="calendar")
 
 
-async def change(world, path, **wishes):
-    await world.post(f"{world.salesforce}/_sandbox/fields/{path}", wishes, method="PATCH")
+async def change(world, path, **signals):
+    await world.post(f"{world.salesforce}/_sandbox/fields/{path}", signals, method="PATCH")
 
 
 async def learned(world, before=0):
@@ -106,7 +106,7 @@ async def test_what_no_rule_shows_is_seen_by_the_lock(world):
         (alarm,) = drifts(world)
         assert "SMS_Event__c.Text__c holds 200 characters, and held 32000" in alarm.message
         await pulled(world)
-        await next_look(world, loop=DRIFT_LOOP)
+        await next_look(world, loop=SCHEMA_DRIFT_WORKER)
         assert world.cleared(KIND), "who pulls has seen it"
 
 
@@ -118,12 +118,12 @@ async def test_an_org_that_does_not_answer_neither_raises_nor_clears_an_alarm(wo
         await change(world, "Contact/SMS_Words__c", name="SMS_Keywords__c")
         before = len(looks(world))
         world.clock.ahead += DAY
-        world.house.wake("calendar")
-        await world.until(lambda: any(one.message == NOT_COMPARED for one in world.told(Lived)))
+        world.app.wake("calendar")
+        await world.until(lambda: any(one.message == NOT_COMPARED for one in world.emitted(Lifecycle)))
         assert not world.cleared(KIND)
         assert len(looks(world)) == before
         await world.no_faults(world.salesforce)
-        await next_look(world, loop=DRIFT_LOOP)
+        await next_look(world, loop=SCHEMA_DRIFT_WORKER)
         assert world.cleared(KIND), "it does not wait for the next day"
 
 
@@ -132,9 +132,9 @@ async def test_a_start_compares_nothing_where_the_lock_fits(world):
         await world.until(lambda: learned(world))
         await pulled(world)
     asked = await describes(world)
-    async with world.running() as house:
+    async with world.running() as app:
         await world.until(lambda: learned(world, asked))
-        house.wake(DRIFT_LOOP)
+        app.wake(SCHEMA_DRIFT_WORKER)
         await world.poll()
         assert await describes(world) == asked + SINK
         assert drifts(world) == looks(world) == []
@@ -172,14 +172,14 @@ async def test_a_broken_lock_is_told_at_the_start_too(world):
 async def test_a_reload_that_does_not_fit_the_lock_is_refused_and_one_that_fits_is_compared_at_once(world):
     path = world.base / "mappings" / "strex-subscription.yaml"
     good = path.read_text()
-    async with world.running() as house:
+    async with world.running() as app:
         await pulled(world)
         path.write_text(good.replace("SMS_Keywords__c", "SMS_Keyword__c"))
         with pytest.raises(ProblemsFound, match="did you mean `SMS_Keywords__c`"):
-            await house.reload()
-        assert world.told(Reloaded)[-1].accepted is False
+            await app.reload()
+        assert world.emitted(Reloaded)[-1].accepted is False
         path.write_text(good.replace("truncate: 255", "truncate: 200"))
         before = len(looks(world))
-        await house.reload()
+        await app.reload()
         await world.until(lambda: len(looks(world)) > before)
         assert drifts(world) == []

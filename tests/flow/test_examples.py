@@ -11,7 +11,7 @@ from itertools import count
 import pytest
 from flow.world import ROOT, a_world
 
-from connector.model.facts import Settled
+from connector.telemetry.log_events import Settled
 
 DONOR = "+4798079008"
 PEOPLE = 1000
@@ -92,11 +92,11 @@ async def test_the_opt_out_of_the_document_sets_the_flag(world):
 
 @pytest.mark.parametrize("bare", [OPTED_OUT, f"Properties: {OPTED_OUT}", f'{{"Properties": {OPTED_OUT}}}'])
 async def test_the_bare_block_of_the_document_is_kept_unread_and_answered_200(world, bare):
-    for door in ("dlr", "mo"):
-        assert await world.callback(door, bare.encode()) == 200
+    for endpoint in ("dlr", "mo"):
+        assert await world.callback(endpoint, bare.encode()) == 200
     await world.settled()
     assert world.counts() == {"unreadable": 2}
-    assert world.house.store.inbox.raw(1) == bare.encode()
+    assert world.app.store.inbox.raw(1) == bare.encode()
     assert await world.records() == []
 
 
@@ -115,11 +115,11 @@ async def test_each_action_with_each_status_leaves_what_the_mappings_say(world):
     gifts = {one["SMS_Transaction__c"]: one["StageName"] for one in await world.records("Opportunity")}
     for (name, status), donor in donors.items():
         # A message that is under way says nothing yet; but an action that tells of a failure has failed already.
-        told = status != "Sent" or name in FAILURES
+        emitted = status != "Sent" or name in FAILURES
         effect = EFFECTS.get((name, status))
         event, contact = events.get(f"t{donor[1:]}"), contacts.get(donor)
-        assert (event is not None) == told, (name, status)
-        assert (contact is not None) == (told or effect is not None), (name, status)
+        assert (event is not None) == emitted, (name, status)
+        assert (contact is not None) == (emitted or effect is not None), (name, status)
         assert gifts.get(f"t{donor[1:]}") == STAGES.get((name, status)), (name, status)
         if contact:
             assert contact.items() >= {**NOTHING, **(effect or {})}.items(), (name, status)
@@ -198,15 +198,15 @@ async def test_a_sending_to_nobody_whom_the_org_knows_is_a_dead_letter_that_says
         if world.counts() == {"dead": 1}:
             break
         world.clock.ahead += timedelta(minutes=6)
-        world.house.wake("salesforce")
-        before = len(world.told(Settled))
-        await world.until(lambda before=before: len(world.told(Settled)) > before or world.counts() == {"dead": 1})
-    (letter,) = world.house.store.dead_letters.listing()
+        world.app.wake("salesforce")
+        before = len(world.emitted(Settled))
+        await world.until(lambda before=before: len(world.emitted(Settled)) > before or world.counts() == {"dead": 1})
+    (letter,) = world.app.store.dead_letters.listing()
     assert letter.reason == "parent_missing"
     # The printed cure works: the contact is made, and the letter tries again.
     known = await world.person(LastName="Ås", MobilePhone=DONOR, SMS_Key__c=DONOR)
-    await world.house.store.dead_letters.retry([letter.event_id], now=world.clock.now())
-    world.house.wake("salesforce")
+    await world.app.store.dead_letters.retry([letter.event_id], now=world.clock.now())
+    world.app.wake("salesforce")
     await world.settled()
     assert [one["Contact__c"] for one in await world.records("SMS_Event__c")] == [known]
 

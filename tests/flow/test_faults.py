@@ -44,18 +44,18 @@ async def send(world, coming):
 
 async def let_time_pass(world):
     world.clock.ahead += PAUSE
-    world.house.wake("salesforce")
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce")
+    world.app.wake("salesforce.Contact")
 
 
 async def storm(world, dice):
     """One fault after the other, each until it has struck as often as it should, spread over all that comes in."""
     for place, fault in enumerate(STORM):
         share = PEOPLE * EACH * place // len(STORM)
-        await world.until(lambda share=share: world.house.store.inbox.received() > share)
+        await world.until(lambda share=share: world.app.store.inbox.received() > share)
         spoils = fault["fault"] == "bad_record"
-        guilty = {"records": await named(world, dice.sample(range(PEOPLE), GUILTY))} if spoils else {}
-        await world.fault(world.salesforce, **fault, **guilty)
+        to_blame = {"records": await named(world, dice.sample(range(PEOPLE), GUILTY))} if spoils else {}
+        await world.fault(world.salesforce, **fault, **to_blame)
         await world.until(lambda spoils=spoils: isolated(world) if spoils else struck(world))
         await world.no_faults(world.salesforce)
 
@@ -74,7 +74,7 @@ async def struck(world):
 
 
 async def isolated(world):
-    if len(world.house.store.dead_letters.listing()) < FOUND:
+    if len(world.app.store.dead_letters.listing()) < FOUND:
         await let_time_pass(world)
         return False
     return True
@@ -87,7 +87,7 @@ async def looking(world, looks):
 
     async def look():
         while not over.is_set():
-            states, received = await books(world, world.house.admin_url)
+            states, received = await books(world, world.app.admin_url)
             assert sum(states.values()) == received
             looks.append(received)
 
@@ -119,13 +119,13 @@ async def test_ten_thousand_callbacks_in_a_storm_of_faults_are_each_in_effect_on
         async with world.running(), looking(world, looks):
             await send(world, after)
             await world.until(lambda: all_done(world))
-            spoiled = world.house.store.dead_letters.listing(limit=PEOPLE)
+            spoiled = world.app.store.dead_letters.listing(limit=PEOPLE)
             assert FOUND <= len(spoiled) < GUILTY * EACH
             # What spoiled its requests is dead alone; mended, it is let try again.
-            await world.house.store.dead_letters.retry(now=world.clock.now())
+            await world.app.store.dead_letters.retry(now=world.clock.now())
             await world.until(lambda: all_done(world))
             assert world.counts() == {"delivered": PEOPLE * EACH}
-            assert world.house.store.inbox.received() == PEOPLE * EACH
+            assert world.app.store.inbox.received() == PEOPLE * EACH
         assert len(looks) > 100
         await in_effect_once(world)
         await in_order(world)

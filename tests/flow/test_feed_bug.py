@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.delivery.peers import Watch
-from connector.delivery.transport import FixedCredentials, Transport
-from connector.model.roles import Notice, Page, Row
-from connector.pipeline import Around, Road, Terms
+from connector.delivery.channels import FeedChannel
+from connector.delivery.http_client import FixedCredentials, Transport
+from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.runtime import PipelineConfig, Runtime
+from connector.ports import Notice, Page, Row
 from connector.store.store import Store
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -33,37 +34,37 @@ class Feed:
 
 
 @pytest.fixture
-async def road(tmp_path):
+async def pipeline(tmp_path):
     store = Store.open(tmp_path / "c.db")
-    around = Around(tell=lambda _: None, now=lambda: NOW, monotonic=time.monotonic, wake=lambda _: None)
-    made = Road(store, None, Terms(), around)  # following asks no rule
+    around = Runtime(emit=lambda _: None, now=lambda: NOW, monotonic=time.monotonic, wake=lambda _: None)
+    made = Pipeline(store, None, PipelineConfig(), around)  # following asks no rule
     yield made
     await store.close()
 
 
 @pytest.fixture
-async def watch():
+async def channel():
     async with Transport() as transport:
-        yield Watch(Feed(), transport.client(FixedCredentials("http://127.0.0.1:9")))
+        yield FeedChannel(Feed(), transport.client(FixedCredentials("http://127.0.0.1:9")))
 
 
-async def test_what_a_round_has_brought_is_planned_though_it_cannot_go_on(road, watch):
-    assert await road.follow(watch) == 1
-    assert road.open_polls == {watch.poll}
+async def test_what_a_round_has_brought_is_planned_though_it_cannot_go_on(pipeline, channel):
+    assert await pipeline.follow(channel) == 1
+    assert pipeline.open_polls == {channel.poll}
     with pytest.raises(RuntimeError):
-        await road.follow(watch)
-    assert (road.open_polls, watch.poll) == (set(), None)
+        await pipeline.follow(channel)
+    assert (pipeline.open_polls, channel.poll) == (set(), None)
 
 
-async def test_a_record_that_was_pointed_at_and_cannot_be_read_does_not_keep_the_feed_from_its_round(road, watch):
-    store = road._store
+async def test_a_record_that_was_pointed_at_and_cannot_be_read_does_not_keep_the_feed_from_its_round(pipeline, channel):
+    store = pipeline._store
     await store.following.set_cursor(
-        watch.feed.name, '{"fields": ["A"], "consent": [], "position": "0", "baseline": false}'
+        channel.feed.name, '{"fields": ["A"], "consent": [], "position": "0", "baseline": false}'
     )
     await store.pointers.take(
         "salesforce", [Notice(id="n", object="Contact", record_id="003B")], expires=NOW + timedelta(1)
     )
     with pytest.raises(RuntimeError):
-        await road.follow(watch)
+        await pipeline.follow(channel)
     assert store.pointers.waiting(*OF_CONTACTS, 9) == []
-    assert await road.follow(watch) == 1
+    assert await pipeline.follow(channel) == 1

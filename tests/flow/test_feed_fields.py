@@ -7,8 +7,8 @@ import orjson
 import pytest
 from flow.world import CONFIG, ROOT, a_world
 
-from connector.control.status import cursor_shown
-from connector.model.facts import Alarm
+from connector.admin.status import cursor_shown
+from connector.telemetry.log_events import Alarm
 
 DONOR, OTHER = "+4790000001", "+4790000002"
 FILE = "salesforce-to-strex.yaml"
@@ -55,7 +55,7 @@ async def looked_at_all(world):
 
 
 def feed_status(world):
-    return cursor_shown(world.house.store.following.cursor("salesforce.Contact"))
+    return cursor_shown(world.app.store.following.cursor("salesforce.Contact"))
 
 
 async def sent(world):
@@ -70,17 +70,17 @@ async def test_an_opt_out_while_the_daemon_was_down_is_sent_though_the_feed_watc
     async with world.running():
         await looked_at_all(world)
         assert await sent(world) == [("unsubscribe", DONOR)]
-        shadow = world.house.store.records.shadow("salesforce", "Contact", contact)
+        shadow = world.app.store.records.shadow("salesforce", "Contact", contact)
         assert (shadow["FirstName"], shadow["SMS_Opt_Out__c"]) == ("Kari", True)
         assert "opt_outs_not_sent" not in world.alarms
 
 
 async def test_an_opt_out_between_two_looks_is_sent_though_a_reload_changes_what_is_watched(world):
-    async with world.running() as house:
+    async with world.running() as app:
         contact = await joined(world)
         await world.person(Id=contact, SMS_Opt_Out__c=True)
         rewrite(world, WATCHED, MORE)
-        await house.reload()
+        await app.reload()
         await looked_at_all(world)
         assert await sent(world) == [("unsubscribe", DONOR)]
 
@@ -120,7 +120,7 @@ async def test_fewer_fields_are_no_reason_to_read_everything_again(world):
     rewrite(world, MORE, WATCHED)
     await world.person(Id=contact, SMS_Opt_Out__c=True)
     async with world.running():
-        cursor = orjson.loads(world.house.store.following.cursor("salesforce.Contact"))
+        cursor = orjson.loads(world.app.store.following.cursor("salesforce.Contact"))
         assert cursor["baseline"] is False
         await world.poll()
         assert await sent(world) == [("unsubscribe", DONOR)]
@@ -132,7 +132,7 @@ async def test_a_cursor_that_cannot_be_read_forgets_nothing_that_is_known_of_rec
         contact = await joined(world)
         unknown = await world.person(LastName="x", MobilePhone=OTHER)
         await world.poll()
-        await world.house.store.following.set_cursor("salesforce.Contact", cursor)
+        await world.app.store.following.set_cursor("salesforce.Contact", cursor)
     await world.person(Id=contact, SMS_Opt_Out__c=True)
     await world.person(Id=unknown, FirstName="Kari")
     async with world.running():
@@ -143,8 +143,8 @@ async def test_a_cursor_that_cannot_be_read_forgets_nothing_that_is_known_of_rec
 async def test_a_position_that_cannot_be_read_forgets_nothing(world):
     async with world.running():
         contact = await joined(world)
-        stored = orjson.loads(world.house.store.following.cursor("salesforce.Contact")) | {"position": "?"}
-        await world.house.store.following.set_cursor("salesforce.Contact", orjson.dumps(stored).decode())
+        stored = orjson.loads(world.app.store.following.cursor("salesforce.Contact")) | {"position": "?"}
+        await world.app.store.following.set_cursor("salesforce.Contact", orjson.dumps(stored).decode())
     await world.person(Id=contact, SMS_Opt_Out__c=True)
     async with world.running():
         await looked_at_all(world)
@@ -152,7 +152,7 @@ async def test_a_position_that_cannot_be_read_forgets_nothing(world):
 
 
 def not_sent(world):
-    return [fact.message for fact in world.told(Alarm) if fact.kind == "opt_outs_not_sent"]
+    return [fact.message for fact in world.emitted(Alarm) if fact.kind == "opt_outs_not_sent"]
 
 
 async def test_a_lost_cursor_sends_nothing_and_tells_of_the_opt_outs_that_nobody_knows(world):
@@ -161,7 +161,7 @@ async def test_a_lost_cursor_sends_nothing_and_tells_of_the_opt_outs_that_nobody
         await joined(world, OTHER)
         await world.phone(OTHER, "KATT STOPP")
         await world.settled()
-        await world.house.store.following.set_cursor("salesforce.Contact", None)
+        await world.app.store.following.set_cursor("salesforce.Contact", None)
     await world.person(Id=contact, SMS_Opt_Out__c=True)
     world.facts.clear()
     async with world.running():
@@ -169,7 +169,7 @@ async def test_a_lost_cursor_sends_nothing_and_tells_of_the_opt_outs_that_nobody
         assert await sent(world) == []
         (message,) = not_sent(world)
         assert " met 1 people who are opted out there" in message
-        (alarm,) = [fact for fact in world.told(Alarm) if fact.kind == "opt_outs_not_sent"]
+        (alarm,) = [fact for fact in world.emitted(Alarm) if fact.kind == "opt_outs_not_sent"]
         assert "connector consents baseline" in alarm.cure
 
 

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from connector.delivery.peers import FULL_PAGES
-from connector.model.facts import Alarm, Followed
+from connector.delivery.channels import FULL_PAGES
+from connector.telemetry.log_events import Alarm, FeedPolled
 
 DONOR, OTHER = "+4790000001", "+4790000002"
 
@@ -24,11 +24,11 @@ async def sent(world):
 
 
 def parked(world):
-    return world.house.store.dead_letters.listing(parked=True, limit=1000)
+    return world.app.store.dead_letters.listing(parked=True, limit=1000)
 
 
 def words(world, who=DONOR):
-    return [one.decision.word for one in world.house.store.consents.of(who) if one.phase == "decided"]
+    return [one.decision.word for one in world.app.store.consents.of(who) if one.phase == "decided"]
 
 
 async def stopped_by_sms(world, count):
@@ -52,13 +52,13 @@ async def test_sixty_opt_outs_that_an_import_takes_back_are_parked_and_hold_unti
     assert len(parked(world)) == 60
     assert {words(world, number(n))[-1] for n in range(60)} == {"opt_out"}
     first, *others = parked(world)
-    assert await world.house.store.dead_letters.release([first.event_id], now=world.clock.now()) == 1
-    world.house.wake("plan")
+    assert await world.app.store.dead_letters.release([first.event_id], now=world.clock.now()) == 1
+    world.app.wake("plan")
     await world.settled()
-    released = world.house.store.inbox.get(first.event_id)
+    released = world.app.store.inbox.get(first.event_id)
     assert released.state == "ignored"
     assert words(world, released.event.msisdn.e164)[-1] == "opt_in"
-    await world.house.store.dead_letters.discard([one.event_id for one in others], now=world.clock.now())
+    await world.app.store.dead_letters.discard([one.event_id for one in others], now=world.clock.now())
     assert sum(words(world, number(n))[-1] == "opt_in" for n in range(60)) == 1
     assert world.balanced()
 
@@ -111,9 +111,9 @@ async def test_an_opt_out_does_not_wait_for_the_end_of_a_backlog(world):
     await world.person(Id=contact, SMS_Opt_Out__c=True)
     world.facts.clear()
     world.clock.ahead += timedelta(minutes=1)
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce.Contact")
     await world.until(world.orders)
-    pages = [fact for fact in world.told(Followed) if not fact.last]
+    pages = [fact for fact in world.emitted(FeedPolled) if not fact.last]
     assert pages[0].changes == 1
     assert pages[0].rows < 2000
     await world.poll()
@@ -130,9 +130,9 @@ async def test_behind_a_backlog_what_says_out_is_asked_for_before_all_else(world
     # The answer that comes after what says "out" never arrives before the command is sent.
     await world.fault(world.salesforce, fault="held_answer", only="reads", after=1)
     world.clock.ahead += timedelta(minutes=1)
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce.Contact")
     await world.until(world.orders)
-    (page,) = world.told(Followed)
+    (page,) = world.emitted(FeedPolled)
     assert (page.rows, page.changes, page.last) == (1, 1, False)
     await world.no_faults(world.salesforce)
     await world.poll()
@@ -143,15 +143,15 @@ async def test_behind_a_backlog_pages_are_read_seldomer_than_what_says_out(world
     await joined(world)
     await world.people([{"LastName": "x"} for _ in range(2500)])
     await world.poll()
-    loop, watch = world.house.loops["salesforce.Contact"], world.house.watches["salesforce.Contact"]
+    loop, channel = world.app.workers["salesforce.Contact"], world.app.feed_channels["salesforce.Contact"]
     await world.until(lambda: loop.resting)
     world.facts.clear()
     before = await world.api_calls()
-    assert await world.house.road.follow(watch) == 0
-    assert (await world.api_calls(), world.told(Followed)) == (before, [])
+    assert await world.app.pipeline.follow(channel) == 0
+    assert (await world.api_calls(), world.emitted(FeedPolled)) == (before, [])
     world.clock.ahead += FULL_PAGES
-    await world.house.road.follow(watch)
-    assert world.told(Followed)
+    await world.app.pipeline.follow(channel)
+    assert world.emitted(FeedPolled)
 
 
 async def test_an_opt_out_in_the_middle_of_a_backlog_does_not_wait_for_its_end(world):
@@ -163,13 +163,13 @@ async def test_an_opt_out_in_the_middle_of_a_backlog_does_not_wait_for_its_end(w
     await world.fault(world.salesforce, fault="held_answer", only="reads", after=2)
     world.facts.clear()
     world.clock.ahead += timedelta(minutes=1)
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce.Contact")
     await world.until(lambda: world.struck(world.salesforce, "held_answer"))
     await world.person(Id=contact, SMS_Opt_Out__c=True)
     world.clock.ahead += timedelta(minutes=1)
     await world.no_faults(world.salesforce)
     await world.until(world.orders)
-    (page,) = [fact for fact in world.told(Followed) if fact.changes]
+    (page,) = [fact for fact in world.emitted(FeedPolled) if fact.changes]
     assert (page.last, page.rows < 2000) == (False, True)
 
 
@@ -186,7 +186,7 @@ async def test_a_contact_that_is_deleted_while_its_donor_subscribes_is_put_befor
     await world.person(Id=contact, SMS_Opt_Out__c=True)
     await world.poll()
     assert await sent(world) == [("unsubscribe", DONOR)]
-    assert await world.house.store.dead_letters.discard([letter.event_id], now=world.clock.now()) == 1
+    assert await world.app.store.dead_letters.discard([letter.event_id], now=world.clock.now()) == 1
 
 
 async def test_a_deleted_contact_whose_number_was_changed_is_known_by_the_number_that_subscribes(world):
@@ -236,5 +236,5 @@ async def test_what_is_parked_is_told_of_by_one_alarm_that_says_how_many_people_
     ids = await stopped_by_sms(world, 51)
     await world.people([{"Id": one, "SMS_Opt_Out__c": False} for one in ids])
     await world.poll()
-    (alarm,) = [fact for fact in world.told(Alarm) if fact.kind == "commands_parked"]
+    (alarm,) = [fact for fact in world.emitted(Alarm) if fact.kind == "commands_parked"]
     assert "more than 50 people" in alarm.message

@@ -13,12 +13,12 @@ from flow.world import SECRETS
 from yarl import URL
 
 from connector.model.event import Event
-from connector.model.facts import LoopFailed
-from connector.model.lifecycle import EventState
 from connector.model.phone import Phone
+from connector.model.states import EventState
+from connector.telemetry.log_events import WorkerFailed
 
 SECRET = SECRETS["HOOK_SECRET"]
-DOOR = f"/hooks/strex/dlr/{SECRET}"
+ENDPOINT = f"/hooks/strex/dlr/{SECRET}"
 CANARY = "never-let-in"  # in every request without the secret: it must not be found in the file
 DONOR = "+4790000001"
 NUMBERS = count()
@@ -109,54 +109,54 @@ ODD = {
 
 async def post(world, path, body, **more):
     # As it stands: the client would tidy up `..` and odd escapes.
-    url = URL(world.house.url + path, encoded=True)
+    url = URL(world.app.url + path, encoded=True)
     async with world.http.post(url, data=body, **more) as response:
         await response.read()
         return response.status
 
 
 def bugs(world):
-    return world.told(LoopFailed)
+    return world.emitted(WorkerFailed)
 
 
 async def still_works(world):
-    received = world.house.store.inbox.received()
+    received = world.app.store.inbox.received()
     assert await world.callback("dlr", envelope()) == 200
-    assert world.house.store.inbox.received() == received + 1
+    assert world.app.store.inbox.received() == received + 1
     assert bugs(world) == []
 
 
 async def test_what_cannot_be_read_is_kept_as_it_came_and_answered_200(world):
-    for door in ("dlr", "mo"):
+    for endpoint in ("dlr", "mo"):
         for name, body in UNREADABLE.items():
-            before = world.house.store.inbox.received()
-            assert await world.callback(door, body) == 200, name
-            assert world.house.store.inbox.received() == before + 1, name
-            kept = world.house.store.inbox.get(before + 1)
-            assert (kept.state, world.house.store.inbox.raw(kept.id)) == (EventState.UNREADABLE, body), name
+            before = world.app.store.inbox.received()
+            assert await world.callback(endpoint, body) == 200, name
+            assert world.app.store.inbox.received() == before + 1, name
+            kept = world.app.store.inbox.get(before + 1)
+            assert (kept.state, world.app.store.inbox.raw(kept.id)) == (EventState.UNREADABLE, body), name
             assert kept.detail, name
             # Strex repeats what was not answered; it is known then.
-            assert await world.callback(door, body) == 200
-            assert world.house.store.inbox.received() == before + 1, name
+            assert await world.callback(endpoint, body) == 200
+            assert world.app.store.inbox.received() == before + 1, name
     assert world.counts() == {"unreadable": 2 * len(UNREADABLE)}
     await still_works(world)
 
 
 async def test_what_is_odd_is_kept_and_finds_its_end(world):
     for name, body in ODD.items():
-        before = world.house.store.inbox.received()
+        before = world.app.store.inbox.received()
         assert await world.callback("dlr", body) == 200, name
-        assert world.house.store.inbox.received() == before + 1, name
+        assert world.app.store.inbox.received() == before + 1, name
     await world.settled()
     assert world.balanced()
-    ends = {letter.reason for letter in world.house.store.dead_letters.listing()}
+    ends = {letter.reason for letter in world.app.store.dead_letters.listing()}
     assert "bug" not in ends
     await still_works(world)
 
 
 async def test_what_was_not_understood_is_replayed_by_a_mended_reader(world):
     assert await world.callback("dlr", UNREADABLE["no id"]) == 200
-    kept = world.house.store.inbox.get(1)
+    kept = world.app.store.inbox.get(1)
     status, said = await admin(world, "replay", {"id": kept.id})
     assert (status, "still not understood" in said["error"]) == (409, True)
     assert world.counts() == {"unreadable": 1}
@@ -168,8 +168,8 @@ async def test_what_was_not_understood_is_replayed_by_a_mended_reader(world):
         msisdn=Phone(DONOR),
         received_at=kept.received_at,
     )
-    await world.house.store.inbox.replay(kept.id, mended)
-    world.house.wake("plan")
+    await world.app.store.inbox.replay(kept.id, mended)
+    world.app.wake("plan")
     await world.settled()
     assert world.counts() == {"delivered": 1}
     assert [one["Event_Key__c"] for one in await world.records("SMS_Event__c")] == ["strex-dlr-mended"]
@@ -177,7 +177,7 @@ async def test_what_was_not_understood_is_replayed_by_a_mended_reader(world):
 
 async def admin(world, command, payload):
     token = (world.base / "admin-token").read_text().strip()
-    url = f"{world.house.admin_url}/admin/{command}"
+    url = f"{world.app.admin_url}/admin/{command}"
     async with world.http.post(url, json=payload, headers={"Authorization": f"Bearer {token}"}) as response:
         return response.status, await response.json()
 
@@ -208,7 +208,7 @@ WRONG_SECRETS = [
 HEADERS = [
     {"Authorization": f"Bearer {SECRET}"},
     {"Authorization": "Basic " + "=" * 100},
-    {"X-Original-URL": DOOR, "X-Rewrite-URL": f"/hooks/strex/dlr/{SECRET}"},
+    {"X-Original-URL": ENDPOINT, "X-Rewrite-URL": f"/hooks/strex/dlr/{SECRET}"},
     {"X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1"},
     {"X-HTTP-Method-Override": "PUT"},
     {"X-ECDSA-Signature": "::::"},
@@ -222,12 +222,12 @@ async def test_without_the_secret_nothing_is_let_in_and_nothing_is_stored(world)
         b"[" * 5000 + CANARY.encode(),
         CANARY.encode() * 5000,
     ]
-    for door in ("dlr", "mo"):
+    for endpoint in ("dlr", "mo"):
         for secret in WRONG_SECRETS:
             for body in bodies:
-                assert await post(world, f"/hooks/strex/{door}{secret}", body) in {401, 404, 413}, secret
+                assert await post(world, f"/hooks/strex/{endpoint}{secret}", body) in {401, 404, 413}, secret
         for headers in HEADERS:
-            assert await post(world, f"/hooks/strex/{door}/wrong", bodies[0], headers=headers) == 401, headers
+            assert await post(world, f"/hooks/strex/{endpoint}/wrong", bodies[0], headers=headers) == 401, headers
     for path in (
         f"/hooks/strex/admin/{SECRET}",
         f"/hooks/other/dlr/{SECRET}",
@@ -235,7 +235,7 @@ async def test_without_the_secret_nothing_is_let_in_and_nothing_is_stored(world)
         "/metrics",
     ):
         assert await post(world, path, bodies[0]) == 404, path
-    assert world.house.store.inbox.received() == 0
+    assert world.app.store.inbox.received() == 0
     await still_works(world)
     await nothing_of_it_on_disk(world)
 
@@ -261,17 +261,17 @@ async def test_a_wrong_method_is_refused_and_stores_nothing(world):
     ):
         asked = f"{method} /hooks/strex/dlr/{SECRET} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}"
         assert await raw(world, asked) in {405, 400, 404}, method
-    assert world.house.store.inbox.received() == 0
+    assert world.app.store.inbox.received() == 0
     await still_works(world)
 
 
 async def test_compressed_bodies_are_unpacked_to_the_limit_of_a_body_and_no_further(world):
     bomb = gzip.compress(b"0" * 10_000_000)
     for coding, status in {"gzip": 413, "GZIP": 413, "identity, gzip": 413, "br": 415, "gzip, gzip": 415}.items():
-        assert await post(world, DOOR, bomb, headers={"Content-Encoding": coding}) == status, coding
-    assert world.house.store.inbox.received() == 0
+        assert await post(world, ENDPOINT, bomb, headers={"Content-Encoding": coding}) == status, coding
+    assert world.app.store.inbox.received() == 0
     packed = gzip.compress(json.dumps(envelope()).encode())
-    assert await post(world, DOOR, packed, headers={"Content-Encoding": "gzip"}) == 200
+    assert await post(world, ENDPOINT, packed, headers={"Content-Encoding": "gzip"}) == 200
     assert world.counts().get("unreadable", 0) == 0
     await still_works(world)
 
@@ -280,15 +280,15 @@ async def test_the_charset_is_the_senders_affair_and_the_body_is_utf_8(world):
     charsets = ("evil", "utf-7", "utf-16", "rot13", "zlib_codec", "idna", "x" * 1000, '"')
     for charset in charsets:
         headers = {"Content-Type": f"application/json; charset={charset}"}
-        assert await post(world, DOOR, json.dumps(envelope()), headers=headers) == 200, charset
+        assert await post(world, ENDPOINT, json.dumps(envelope()), headers=headers) == 200, charset
     await world.settled()
     assert world.counts() == {"delivered": len(charsets)}
 
 
 async def test_an_oversized_body_is_413_and_stores_nothing(world):
     big = json.dumps(envelope(text="x" * 70_000)).encode()
-    assert await post(world, DOOR, big) == 413
-    assert world.house.store.inbox.received() == 0
+    assert await post(world, ENDPOINT, big) == 413
+    assert world.app.store.inbox.received() == 0
     await still_works(world)
 
 
@@ -342,7 +342,7 @@ CUT = {"a body cut short", "a header cut short"}
 
 async def raw(world, data, *, end=False):
     """The status of the first answer; None where the connection was closed without one. With `end` the caller says no more."""
-    port = int(world.house.url.rsplit(":", 1)[1])
+    port = int(world.app.url.rsplit(":", 1)[1])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(data.encode("latin-1"))
@@ -360,18 +360,18 @@ async def raw(world, data, *, end=False):
 
 async def test_however_a_request_is_framed_it_gets_2xx_4xx_or_503(world):
     for name, frame in FRAMES.items():
-        before = world.house.store.inbox.received()
+        before = world.app.store.inbox.received()
         status = await raw(world, frame, end=name in CUT)
         assert status is None or 200 <= status < 300 or 400 <= status < 500 or status == 503, (name, status)
         # No second request was smuggled in behind the first, and what was not whole is not taken for something.
-        assert world.house.store.inbox.get(f"strex-dlr-{CANARY}--") is None, name
-        assert world.house.store.inbox.received() <= before + (status == 200), name
+        assert world.app.store.inbox.get(f"strex-dlr-{CANARY}--") is None, name
+        assert world.app.store.inbox.received() <= before + (status == 200), name
         await still_works(world)
     assert bugs(world) == []
 
 
 async def test_slow_callers_who_go_away_leave_nothing(world):
-    port = int(world.house.url.rsplit(":", 1)[1])
+    port = int(world.app.url.rsplit(":", 1)[1])
     writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(300)]
     for place, writer in enumerate(writers):
         writer.write(f"{HEAD}Content-Length: 100\r\n\r\n{{".encode()[: 10 + place])
@@ -380,12 +380,12 @@ async def test_slow_callers_who_go_away_leave_nothing(world):
     for writer in writers:
         writer.close()
     await still_works(world)
-    assert world.house.store.inbox.received() == 2
+    assert world.app.store.inbox.received() == 2
 
 
 async def test_a_thousand_broken_requests_on_kept_connections_do_no_harm(world):
     for body in list(UNREADABLE.values()) * 10:
-        assert await post(world, DOOR, body) == 200
+        assert await post(world, ENDPOINT, body) == 200
         assert await post(world, "/hooks/strex/dlr/wrong", body) == 401
     assert world.counts() == {"unreadable": len(UNREADABLE)}
     await still_works(world)

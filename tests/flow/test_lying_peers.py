@@ -8,7 +8,7 @@ from datetime import timedelta
 from flow.lying import LIES, PAGE, always, as_json, http, lying
 from flow.world import CONFIG, ROOT, a_world
 
-from connector.model.facts import Alarm, Paused
+from connector.telemetry.log_events import Alarm, ChannelPaused
 
 MINUTE = timedelta(minutes=1)
 MOST_MEMORY = 200 * 2**20
@@ -40,11 +40,11 @@ def results(result):
             return as_json([result] * len(asked["records"]))
         if any(part["method"] == "GET" for part in parts):
             return None
-        told = [
+        emitted = [
             {"referenceId": part["referenceId"], "httpStatusCode": 200, "body": [result] * len(part["body"]["records"])}
             for part in parts
         ]
-        return as_json({"compositeResponse": told})
+        return as_json({"compositeResponse": emitted})
 
     return lie
 
@@ -103,13 +103,13 @@ def memory_watched(name):
 async def pass_a_minute(world, *loops):
     world.clock.ahead += MINUTE
     for name in loops:
-        world.house.wake(name)
+        world.app.wake(name)
 
 
 async def lied_to(world, peer, sink):
     """Wait until the lie was told and has paused the sink; then the peer is well again, and a minute passes."""
-    await world.until(lambda: peer.told)
-    await world.until(lambda: world.house.outlets[sink].patience.cause is not None)
+    await world.until(lambda: peer.emitted)
+    await world.until(lambda: world.app.sink_channels[sink].breaker.cause is not None)
 
 
 async def test_a_lying_salesforce_confirms_nothing_and_is_written_to_within_a_minute_of_health(tmp_path, secrets):
@@ -131,8 +131,8 @@ async def test_a_lying_salesforce_confirms_nothing_and_is_written_to_within_a_mi
             assert len(contacts) == 1, name
         assert world.balanced()
         assert "dead" not in world.counts()
-        told = [one for one in world.told(Alarm) if one.kind == "unexpected_answer"]
-        assert any("`url:`" in one.cure and "proxy or a firewall" in one.cure for one in told)
+        emitted = [one for one in world.emitted(Alarm) if one.kind == "unexpected_answer"]
+        assert any("`url:`" in one.cure and "proxy or a firewall" in one.cure for one in emitted)
 
 
 async def test_a_lying_strex_ends_no_subscription_and_is_asked_again_within_a_minute_of_health(tmp_path, secrets):
@@ -146,19 +146,19 @@ async def test_a_lying_strex_ends_no_subscription_and_is_asked_again_within_a_mi
             await world.poll()
             sms.begin(lie, "/api/")
             await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
-            world.house.loops["salesforce.Contact"].wake()
+            world.app.workers["salesforce.Contact"].wake()
             with memory_watched(name):
                 await lied_to(world, sms, "strex")
             assert await active(world, number), name
-            assert [one.sink for one in world.house.store.consents.open_opt_outs(world.clock.now())] == ["strex"], name
+            assert [one.sink for one in world.app.store.consents.open_opt_outs(world.clock.now())] == ["strex"], name
             sms.end()
             await pass_a_minute(world, "strex")
             await world.settled()
             assert not await active(world, number), name
         assert world.balanced()
         assert "dead" not in world.counts()
-        told = [one for one in world.told(Alarm) if one.kind == "unexpected_answer"]
-        assert any("web page" in one.message and "`url:`" in one.cure for one in told)
+        emitted = [one for one in world.emitted(Alarm) if one.kind == "unexpected_answer"]
+        assert any("web page" in one.message and "`url:`" in one.cure for one in emitted)
 
 
 async def active(world, number):
@@ -173,7 +173,7 @@ async def test_an_unreachable_strex_is_told_with_what_failed_on_the_way(tmp_path
         await world.poll()
         sms.begin(always(b""), "/api/")
         await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
-        world.house.loops["salesforce.Contact"].wake()
+        world.app.workers["salesforce.Contact"].wake()
         await lied_to(world, sms, "strex")
-        (paused, *_) = [one for one in world.told(Paused) if one.name == "strex"]
+        (paused, *_) = [one for one in world.emitted(ChannelPaused) if one.name == "strex"]
         assert paused.detail == "the connection was closed without an answer"

@@ -105,24 +105,24 @@ async def test_an_opt_in_clears_a_flag_that_was_known_before_it(world):
     await world.poll()
     await world.person(Id=known, SMS_Opt_Out__c=True)
     await world.poll()
-    told = await orders(world)
+    emitted = await orders(world)
     await world.phone(DONOR, "KATT")
     await world.settled()
     assert not await world.flag(known)
     await world.poll()
-    assert await orders(world) == told
+    assert await orders(world) == emitted
 
 
 async def test_a_deleted_contact_is_forgotten_and_matched_anew(world):
     first = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
     await world.phone(DONOR, "KATT")
     await world.settled()
-    survivor = await world.person(LastName="Ås", MobilePhone="+47 900 00 001")
-    await world.post(f"{world.salesforce}/_sandbox/merge", {"object": "Contact", "winner": survivor, "loser": first})
+    kept = await world.person(LastName="Ås", MobilePhone="+47 900 00 001")
+    await world.post(f"{world.salesforce}/_sandbox/merge", {"object": "Contact", "winner": kept, "loser": first})
     await world.phone(DONOR, "HUND")
     await world.settled()
-    assert [one["Id"] for one in await world.records() if not one["IsDeleted"]] == [survivor]
-    assert set(await events_of(world)) == {survivor}
+    assert [one["Id"] for one in await world.records() if not one["IsDeleted"]] == [kept]
+    assert set(await events_of(world)) == {kept}
 
 
 async def test_a_moved_number_is_matched_anew(world):
@@ -160,7 +160,7 @@ async def careful(tmp_path, secrets, mappings):
 
 
 def parked(world):
-    return world.house.store.dead_letters.listing(parked=True)
+    return world.app.store.dead_letters.listing(parked=True)
 
 
 async def test_what_is_ambiguous_waits_with_the_candidates_and_goes_out_once_they_are_merged(careful):
@@ -173,8 +173,8 @@ async def test_what_is_ambiguous_waits_with_the_candidates_and_goes_out_once_the
     assert not any("0000" in letter.detail.replace(ids[0], "").replace(ids[1], "") for letter in letters)
     assert await careful.records("SMS_Event__c") == []
     await careful.post(f"{careful.salesforce}/_sandbox/merge", {"object": "Contact", "winner": ids[0], "loser": ids[1]})
-    await careful.house.store.dead_letters.release(None, now=careful.clock.now())
-    careful.house.wake("salesforce")
+    await careful.app.store.dead_letters.release(None, now=careful.clock.now())
+    careful.app.wake("salesforce")
     await careful.settled()
     assert parked(careful) == []
     assert set(await events_of(careful)) == {ids[0]}
@@ -190,7 +190,7 @@ async def test_an_ambiguous_opt_out_holds_for_all_before_anybody_decides(careful
     assert parked(careful)
     await careful.poll()
     assert await orders(careful) == []
-    await careful.house.store.dead_letters.discard(None, now=careful.clock.now())
+    await careful.app.store.dead_letters.discard(None, now=careful.clock.now())
     assert careful.balanced()
 
 
@@ -215,10 +215,10 @@ async def test_a_child_that_comes_later_than_its_parent_is_still_tied_to_it(worl
     known = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE, SMS_Key__c="a key of the office")
     await world.fault(world.salesforce, fault="bad_record", records=["strex"])
     await world.phone(DONOR, "KATT")
-    await world.until(world.house.store.dead_letters.listing)
+    await world.until(world.app.store.dead_letters.listing)
     await world.no_faults(world.salesforce)
-    await world.house.store.dead_letters.retry(None, now=world.clock.now())
-    world.house.wake("salesforce")
+    await world.app.store.dead_letters.retry(None, now=world.clock.now())
+    world.app.wake("salesforce")
     await world.settled()
     assert set(await events_of(world)) == {known}
 

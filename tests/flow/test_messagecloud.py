@@ -12,10 +12,10 @@ import pytest
 from flow.world import CONFIG, ROOT, SECRETS, World, a_world
 from yarl import URL
 
-from connector.model.facts import Asked, Received
-from connector.observe.logs import Log
 from connector.sandbox import messagecloud
 from connector.sandbox.serve import serving
+from connector.telemetry.log_events import CallbackReceived, EnricherCalled
+from connector.telemetry.logs import Log
 
 DONOR, OTHER = "+4790000001", "+4790000002"
 SAMPLES = Path(__file__).parent.parent / "samples" / "messagecloud"
@@ -42,7 +42,7 @@ class Donors:
 
     async def visit(self, path):
         """Open an address of ours in a browser: status, and where it leads."""
-        url = path if "://" in path else f"{self.world.house.url}/hooks/messagecloud/{path}"
+        url = path if "://" in path else f"{self.world.app.url}/hooks/messagecloud/{path}"
         async with self.world.http.get(URL(url, encoded=True), allow_redirects=False) as answer:
             return answer.status, answer.headers.get("Location"), await answer.text()
 
@@ -84,18 +84,18 @@ class Donors:
         await self.world.post(f"{self.gateway}/_sandbox/errors", {"call": call, **how})
 
     def asked(self, outcome):
-        return [fact for fact in self.world.told(Asked) if fact.outcome == outcome]
+        return [fact for fact in self.world.emitted(EnricherCalled) if fact.outcome == outcome]
 
     async def asked_again(self, *, ahead=timedelta(hours=1)):
         """Let the time pass until the open question is due, and be asked."""
-        before = len(self.world.told(Asked))
+        before = len(self.world.emitted(EnricherCalled))
         self.world.clock.ahead += ahead
-        self.world.house.wake("ask messagecloud")
-        await self.world.until(lambda: len(self.world.told(Asked)) > before)
+        self.world.app.wake("ask messagecloud")
+        await self.world.until(lambda: len(self.world.emitted(EnricherCalled)) > before)
 
     async def answered(self):
         """Let the time pass until no question is open, and all is settled."""
-        while self.world.house.store.questions.counts():
+        while self.world.app.store.questions.counts():
             await self.asked_again()
         await self.world.settled()
 
@@ -123,7 +123,7 @@ async def a_place(base, monkeypatch, *, per_minute=1000):
 
 
 async def introduce(donors):
-    hooks = {"hooks": f"{donors.world.house.url}/hooks/messagecloud"}
+    hooks = {"hooks": f"{donors.world.app.url}/hooks/messagecloud"}
     await donors.world.post(f"{donors.gateway}/_sandbox/config", hooks, method="PUT")
 
 
@@ -180,7 +180,7 @@ async def test_a_hint_brings_the_answer_without_waiting_for_the_gap(donors):
     # The next time would come after five minutes; with the hint it comes after the least gap.
     await donors.visit(redirect)
     donors.world.clock.ahead += timedelta(seconds=6)
-    donors.world.house.wake("ask messagecloud")
+    donors.world.app.wake("ask messagecloud")
     await donors.world.until(lambda: donors.asked("answered"))
 
 
@@ -227,16 +227,16 @@ async def test_a_window_that_is_left_open_ends_at_the_deadline_and_can_be_asked_
     assert donors.world.counts() == {"ignored": 1}
     assert "unanswered" not in donors.world.alarms, "a donor who turned back is no alarm"
     await donors.at_the_window(transaction_id)
-    (event,) = donors.world.told(Received)
+    (event,) = donors.world.emitted(CallbackReceived)
     await replay(donors.world, event.event)
     await donors.answered()
     assert await donors.gift(transaction_id)
 
 
 async def replay(world, key):
-    token = (world.house.store.path.with_name("admin-token")).read_text().strip()
+    token = (world.app.store.path.with_name("admin-token")).read_text().strip()
     headers = {"Authorization": f"Bearer {token}"}
-    async with world.http.post(f"{world.house.admin_url}/admin/replay", json={"id": key}, headers=headers) as answer:
+    async with world.http.post(f"{world.app.admin_url}/admin/replay", json={"id": key}, headers=headers) as answer:
         assert answer.status == 200, await answer.text()
 
 
@@ -336,15 +336,15 @@ async def test_an_opt_out_in_salesforce_is_settled_in_our_books_without_a_call(d
     before = await donors.world.get(f"{donors.gateway}/_sandbox/calls")
     await donors.world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
     await donors.world.poll()
-    assert donors.world.house.store.outbox.counts("messagecloud")["delivered"] == 1
-    assert donors.world.house.store.consents.open_opt_outs(donors.world.clock.now()) == []
-    entries = donors.world.house.store.consents.of(DONOR)
+    assert donors.world.app.store.outbox.counts("messagecloud")["delivered"] == 1
+    assert donors.world.app.store.consents.open_opt_outs(donors.world.clock.now()) == []
+    entries = donors.world.app.store.consents.of(DONOR)
     assert any(entry.sink == "messagecloud" and "no call exists" in (entry.detail or "") for entry in entries)
     assert await donors.world.get(f"{donors.gateway}/_sandbox/calls") == before
 
 
 async def test_the_documents_message_changes_nothing_and_a_repeat_is_known(donors):
-    url = f"{donors.world.house.url}/hooks/messagecloud/mo/{SECRETS['HOOK_SECRET']}"
+    url = f"{donors.world.app.url}/hooks/messagecloud/mo/{SECRETS['HOOK_SECRET']}"
     body = (SAMPLES / "message.form").read_bytes().strip()
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for _ in range(2):
@@ -354,16 +354,16 @@ async def test_the_documents_message_changes_nothing_and_a_repeat_is_known(donor
     assert (status, text) == (200, "OK")
     await donors.world.settled()
     assert donors.world.counts() == {"ignored": 1}
-    stored = donors.world.house.store.inbox.get("messagecloud-mo-1083545875")
+    stored = donors.world.app.store.inbox.get("messagecloud-mo-1083545875")
     assert stored.event.text == "hello world"
-    assert donors.world.house.store.inbox.raw(stored.id) == body
+    assert donors.world.app.store.inbox.raw(stored.id) == body
 
 
 async def test_an_alias_is_kept_and_matches_nobody(donors):
     await donors.phone("STOP", number="#288123")
     await donors.world.settled()
-    (event,) = donors.world.told(Received)
-    stored = donors.world.house.store.inbox.get(event.event)
+    (event,) = donors.world.emitted(CallbackReceived)
+    stored = donors.world.app.store.inbox.get(event.event)
     assert stored.event.msisdn is None
     assert stored.event.properties["number"] == "#288123"
     assert await donors.world.records() == []
@@ -419,8 +419,8 @@ async def test_a_daemon_that_stops_in_between_asks_again(tmp_path, monkeypatch):
 async def test_the_key_and_the_donors_number_are_in_no_log_line(tmp_path, monkeypatch):
     lines = io.StringIO()
     async with a_place(tmp_path, monkeypatch) as donors:
-        log, told = Log(level="debug", form="text", stream=lines), donors.world.tell
-        donors.world.tell = lambda fact: (log(fact), told(fact))[1]
+        log, emitted = Log(level="debug", form="text", stream=lines), donors.world.emit
+        donors.world.emit = lambda fact: (log(fact), emitted(fact))[1]
         async with donors.world.running():
             await introduce(donors)
             await donors.spoil("view", http=500)

@@ -1,7 +1,7 @@
 """Nonprofit Cloud: what Strex tells becomes person accounts, commitments and transactions, once each; and the way back."""
 
 import pytest
-from flow.sets import DONOR, NO_EFFECT, SUBSCRIPTION, a_world_of, look, only, report, subscribed, told, told_at_once
+from flow.sets import DONOR, NO_EFFECT, SUBSCRIPTION, a_world_of, emitted, look, only, report, subscribed, told_at_once
 
 COMMITMENT, SCHEDULE, GIFT = "GiftCommitment", "GiftCommitmentSchedule", "GiftTransaction"
 
@@ -13,7 +13,7 @@ async def world(tmp_path, secrets):
 
 
 async def test_a_monthly_gift_is_one_transaction_under_one_commitment_of_the_person(world):
-    await told(
+    await emitted(
         world, report("Subscribe", transaction="t-0"), report("Recurring"), report("Recurring", transaction="t-2")
     )
     donor = only(await world.records("Account"), SMS_Key__c=DONOR, PersonMobilePhone=DONOR, SMS_Opt_Out__c=False)
@@ -42,25 +42,25 @@ async def test_a_monthly_gift_is_one_transaction_under_one_commitment_of_the_per
     assert await world.records("Contact") == []
 
 
-@pytest.mark.parametrize("tell", [told, told_at_once], ids=["one by one", "in one batch"])
+@pytest.mark.parametrize("emit", [emitted, told_at_once], ids=["one by one", "in one batch"])
 @pytest.mark.parametrize("order", [("Ok", "Reversed"), ("Reversed", "Ok")], ids="-".join)
-async def test_a_gift_that_was_taken_back_stays_refunded_in_whatever_order_the_reports_come(world, tell, order):
+async def test_a_gift_that_was_taken_back_stays_refunded_in_whatever_order_the_reports_come(world, emit, order):
     bodies = {"Ok": report("Recurring"), "Reversed": report("Recurring", transaction="-t-1", price=None)}
-    await tell(world, *(bodies[each] for each in order))
+    await emit(world, *(bodies[each] for each in order))
     donor = only(await world.records("Account"))
     only(await world.records(GIFT), Status="Fully Refunded", OriginalAmount=200, DonorId=donor["Id"])
 
 
-@pytest.mark.parametrize("tell", [told, told_at_once], ids=["one by one", "in one batch"])
-async def test_a_commitment_that_has_ended_does_not_come_to_life_by_a_late_gift(world, tell):
-    await tell(world, report("Unsubscribe", transaction="t-0", price=None), report("Recurring"))
+@pytest.mark.parametrize("emit", [emitted, told_at_once], ids=["one by one", "in one batch"])
+async def test_a_commitment_that_has_ended_does_not_come_to_life_by_a_late_gift(world, emit):
+    await emit(world, report("Unsubscribe", transaction="t-0", price=None), report("Recurring"))
     commitment = only(await world.records(COMMITMENT), Status="Closed")
     only(await world.records(GIFT), GiftCommitmentId=commitment["Id"], Status="Paid")
     only(await world.records("Account"), SMS_Opt_Out__c=True)
 
 
 async def test_who_joins_anew_has_a_commitment_anew(world):
-    await told(
+    await emitted(
         world,
         report("Recurring"),
         report("Unsubscribe", transaction="t-2", price=None),
@@ -73,7 +73,7 @@ async def test_who_joins_anew_has_a_commitment_anew(world):
 
 
 async def test_a_new_amount_by_sms_goes_to_commitment_and_schedule_and_does_not_come_back(world):
-    await told(world, report("Recurring"), report("AlterPrice", transaction="t-2", price=350))
+    await emitted(world, report("Recurring"), report("AlterPrice", transaction="t-2", price=350))
     only(await world.records(COMMITMENT), SMS_Monthly_Amount__c=350)
     only(await world.records(SCHEDULE), TransactionAmount=350)
     await look(world)
@@ -83,7 +83,7 @@ async def test_a_new_amount_by_sms_goes_to_commitment_and_schedule_and_does_not_
 async def test_what_did_not_go_through_leaves_no_money_behind(world):
     failed = [report("Recurring", transaction=f"t-{status}", status=status) for status in ("Failed", "Sent")]
     nothing = [report(name, transaction=f"t-{name}") for name in NO_EFFECT]
-    await told(world, *failed, *nothing, report("AlterPrice", transaction="t-9", status="Failed"))
+    await emitted(world, *failed, *nothing, report("AlterPrice", transaction="t-9", status="Failed"))
     assert await world.records(GIFT) == await world.records(COMMITMENT) == await world.records(SCHEDULE) == []
     assert len(await world.records("SMS_Event__c")) == len(failed) + len(nothing)
 
@@ -106,7 +106,7 @@ async def test_an_opt_out_in_salesforce_ends_every_subscription(world):
 
 async def test_closing_the_commitment_ends_this_subscription_alone(world):
     joined = await subscribed(world, "KATT", "MYKEYWORD")
-    await told(world, report("Recurring", subscription=joined))
+    await emitted(world, report("Recurring", subscription=joined))
     commitment = only(await world.records(COMMITMENT))
     await world.person(COMMITMENT, Id=commitment["Id"], Status="Closed")
     await look(world)
@@ -117,7 +117,7 @@ async def test_closing_the_commitment_ends_this_subscription_alone(world):
 
 async def test_an_amount_that_a_person_changes_is_told_to_strex_and_comes_to_the_schedule(world):
     joined = await subscribed(world, "MYKEYWORD")
-    await told(world, report("Recurring", subscription=joined))
+    await emitted(world, report("Recurring", subscription=joined))
     commitment = only(await world.records(COMMITMENT))
     await world.person(COMMITMENT, Id=commitment["Id"], SMS_Monthly_Amount__c=400)
     await look(world)

@@ -7,7 +7,7 @@ from flow.test_stopped import pass_time
 from flow.world import CONFIG, ROOT, a_world
 
 from connector.model.consent import Phase
-from connector.model.facts import Alarm
+from connector.telemetry.log_events import Alarm
 
 ONE, TWO, THREE = "+4790000001", "+4790000002", "+4790000003"
 CONSENT = """
@@ -89,15 +89,15 @@ async def field(world, name, of="Contact", **change):
 
 
 def open_opt_outs(world):
-    return world.house.store.consents.open_opt_outs(world.clock.now())
+    return world.app.store.consents.open_opt_outs(world.clock.now())
 
 
 def confirmed(world, number):
-    return [one.sink for one in world.house.store.consents.of(number) if one.phase is Phase.CONFIRMED]
+    return [one.sink for one in world.app.store.consents.of(number) if one.phase is Phase.CONFIRMED]
 
 
 def letters(world):
-    return world.house.store.dead_letters.listing()
+    return world.app.store.dead_letters.listing()
 
 
 async def out(world, number):
@@ -168,7 +168,7 @@ async def test_an_opt_out_that_the_crm_refuses_for_another_field_is_in_force_at_
     (letter,) = letters(world)
     assert code in letter.detail
     assert "the consent fields went out without the rest" in letter.detail
-    (cause,) = world.house.store.dead_letters.causes()
+    (cause,) = world.app.store.dead_letters.causes()
     assert cause.rule == "consent.yaml: out"
 
 
@@ -197,8 +197,8 @@ async def test_the_rest_goes_out_when_it_is_retried_and_takes_no_word_back(world
     await world.person(Id=contact["Id"], SMS_Opt_Out__c=False)
     await world.poll()
     await field(world, "Description", length=1000)
-    await world.house.store.dead_letters.retry(now=world.clock.now())
-    world.house.wake("salesforce")
+    await world.app.store.dead_letters.retry(now=world.clock.now())
+    world.app.wake("salesforce")
     await world.until(lambda: "dead" not in world.counts())
     await world.settled()
     contact = await world.contact(ONE)
@@ -217,8 +217,8 @@ async def test_a_later_joining_is_not_undone_by_the_rest(world):
     await world.until(lambda: world.counts() == {"dead": 1, "delivered": 1})
     assert (await world.contact(ONE))["SMS_Opt_Out__c"] is False
     await field(world, "Description", length=1000)
-    await world.house.store.dead_letters.retry(now=world.clock.now())
-    world.house.wake("salesforce")
+    await world.app.store.dead_letters.retry(now=world.clock.now())
+    world.app.wake("salesforce")
     await world.until(lambda: world.counts() == {"delivered": 2})
     contact = await world.contact(ONE)
     assert (contact["SMS_Opt_Out__c"], contact["Description"]) == (False, PLAIN["note"])
@@ -254,15 +254,15 @@ async def test_a_stopped_mapping_holds_up_no_word_about_consent(world, fault):
     await world.settled()
     await fault(world)
     await report(world, TWO, "Subscribe", 1, note="a")
-    await world.until(world.house.store.stops.all)
-    assert [alarm.kind for alarm in world.told(Alarm)] == ["mapping_stopped"]
+    await world.until(world.app.store.stops.all)
+    assert [alarm.kind for alarm in world.emitted(Alarm)] == ["mapping_stopped"]
     await report(world, ONE, "Unsubscribe", 1, **PLAIN)
     await out(world, ONE)
     await world.until(lambda: not open_opt_outs(world))
     # What clears a flag does not wait for the mending either.
     await report(world, THREE, "Subscribe", 2, note="b")
     await world.until(lambda: joined(world, THREE))
-    await world.until(lambda: world.house.store.stops.held("salesforce") == 3)
+    await world.until(lambda: world.app.store.stops.held("salesforce") == 3)
     assert "dead" not in world.counts()
 
 
@@ -278,15 +278,15 @@ async def test_a_value_that_cannot_be_made_holds_up_the_rest_alone(world):
     assert open_opt_outs(world) == []
     (letter,) = letters(world)
     assert letter.detail == "consent.yaml: out: upsert Contact: Birthdate: a date was expected"
-    assert world.house.store.dead_letters.causes()[0].rule == "consent.yaml: out"
+    assert world.app.store.dead_letters.causes()[0].rule == "consent.yaml: out"
     # When the rule is mended, what was lacking is written, and nothing else.
     mapped(world.base / "mappings", birthdate="{from: properties.born, date: {from: dd/M/yyyy}}")
     mapped(world.base / "mappings", birthdate="{from: properties.other, date: {}}")
-    await world.house.reload()
+    await world.app.reload()
     await world.person(Id=contact["Id"], SMS_Opt_Out__c=False)
     await world.poll()
-    await world.house.store.dead_letters.retry(now=world.clock.now())
-    world.house.wake("salesforce")
+    await world.app.store.dead_letters.retry(now=world.clock.now())
+    world.app.wake("salesforce")
     await world.settled()
     assert "dead" not in world.counts()
     contact = await world.contact(ONE)
@@ -297,8 +297,8 @@ async def test_a_value_that_cannot_be_made_holds_up_the_rest_alone(world):
 async def test_what_still_cannot_be_planned_stays_a_dead_letter(world):
     await report(world, ONE, "Unsubscribe", born="13/1/2000")
     await world.until(lambda: world.counts() == {"dead": 1})
-    await world.house.store.dead_letters.retry(now=world.clock.now())
-    world.house.wake("salesforce")
+    await world.app.store.dead_letters.retry(now=world.clock.now())
+    world.app.wake("salesforce")
     await world.settled()
     assert world.counts() == {"dead": 1}
     (letter,) = letters(world)
@@ -332,9 +332,9 @@ async def test_what_cannot_be_named_at_all_stays_open_with_an_alarm(tmp_path, se
     async with a_world(tmp_path, mappings=mappings) as world, world.running():
         await report(world, ONE, "Unsubscribe", born="01.02.1990")
         await world.until(lambda: world.counts() == {"dead": 1})
-        (owed,) = open_opt_outs(world)
-        assert owed.sink == "salesforce"
-        assert "SMS_Key__c has no value" in owed.failed
+        (concerns_consent,) = open_opt_outs(world)
+        assert concerns_consent.sink == "salesforce"
+        assert "SMS_Key__c has no value" in concerns_consent.failed
         # The log of the event is written all the same.
         assert [one["Action__c"] for one in await world.records("SMS_Event__c")] == ["Unsubscribe"]
 
@@ -374,8 +374,8 @@ async def test_what_is_retried_beside_a_match_that_is_done_takes_no_word_back(tm
         await world.person(Id=contact["Id"], SMS_Opt_Out__c=False)
         await world.poll()
         await field(world, "Action__c", "SMS_Event__c", rule="")
-        await world.house.store.dead_letters.retry(now=world.clock.now())
-        world.house.wake("salesforce")
+        await world.app.store.dead_letters.retry(now=world.clock.now())
+        world.app.wake("salesforce")
         await world.settled()
         assert "dead" not in world.counts()
         (log,) = await world.records("SMS_Event__c")

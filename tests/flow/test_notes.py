@@ -6,9 +6,9 @@ import pytest
 from flow.test_not_held_up import report
 from flow.world import ROOT, a_world
 
-from connector.adapters import load_config
-from connector.control.control import Control
-from connector.model.facts import Planned
+from connector.admin.commands import Control
+from connector.registry import load_config
+from connector.telemetry.log_events import Planned
 
 ONE = "+4790000001"
 FORM = """
@@ -43,9 +43,9 @@ async def world(tmp_path, secrets):
 
 
 async def ask(world, command, **payload):
-    house = world.house
+    app = world.app
     loaded = load_config(world.base / "config.yaml")
-    control = Control(house.store, rules=lambda: house.road.rules, loaded=loaded, now=world.clock.now)
+    control = Control(app.store, rules=lambda: app.pipeline.rules, loaded=loaded, now=world.clock.now)
     return await control.commands()[command](payload)
 
 
@@ -68,10 +68,10 @@ async def test_a_form_is_delivered_with_a_note_on_the_date_that_is_none(world):
     assert "2000" not in str(listed["notes"])
     assert (await ask(world, "status"))["events_with_notes"] == 1
     explained = await ask(world, "explain", event=1)
-    told = "form.yaml: form: upsert Contact: Birthdate was left out: a date was expected"
-    assert explained["became"]["notes"] == [told]
-    assert explained["plan"]["notes"] == [told]
-    assert sum(fact.left_out for fact in world.told(Planned)) == 1
+    emitted = "form.yaml: form: upsert Contact: Birthdate was left out: a date was expected"
+    assert explained["became"]["notes"] == [emitted]
+    assert explained["plan"]["notes"] == [emitted]
+    assert sum(fact.left_out for fact in world.emitted(Planned)) == 1
 
 
 async def test_an_event_without_a_fault_has_no_note(world):
@@ -84,14 +84,14 @@ async def test_an_event_without_a_fault_has_no_note(world):
 
 async def test_what_is_planned_again_has_the_notes_of_its_last_plan(world):
     (world.base / "mappings" / "form.yaml").write_text(FORM.replace("{msisdn}", "{properties.key}", 1))
-    await world.house.reload()
+    await world.app.reload()
     await report(world, ONE, "Signup", name="Nord", born="13/1/2000")
     await world.until(lambda: world.counts() == {"dead": 1})
     (world.base / "mappings" / "form.yaml").write_text(
         FORM.replace("{from: properties.born, date: {from: MM/dd/yyyy}}", '"2000-01-13"')
     )
-    await world.house.reload()
-    await world.house.store.dead_letters.retry(now=world.clock.now())
-    world.house.wake("plan")
+    await world.app.reload()
+    await world.app.store.dead_letters.retry(now=world.clock.now())
+    world.app.wake("plan")
     await world.until(lambda: world.counts() == {"delivered": 1})
     assert (await ask(world, "notes_list"))["notes"] == []

@@ -1,7 +1,7 @@
 """An org with NPSP: what Strex tells becomes recurring donations, opportunities and payments, once each; and the way back."""
 
 import pytest
-from flow.sets import DONOR, NO_EFFECT, SUBSCRIPTION, a_world_of, look, only, report, subscribed, told, told_at_once
+from flow.sets import DONOR, NO_EFFECT, SUBSCRIPTION, a_world_of, emitted, look, only, report, subscribed, told_at_once
 
 RD, GIFT, PAYMENT = "npe03__Recurring_Donation__c", "Opportunity", "npe01__OppPayment__c"
 LOST = {"npe01__Paid__c": False, "npe01__Written_Off__c": True, "npe01__Payment_Amount__c": 200}
@@ -15,7 +15,7 @@ async def world(tmp_path, secrets):
 
 
 async def test_a_monthly_gift_is_one_opportunity_with_one_payment_under_one_recurring_donation(world):
-    await told(
+    await emitted(
         world, report("Subscribe", transaction="t-0"), report("Recurring"), report("Recurring", transaction="t-2")
     )
     contact = only(await world.records(), SMS_Key__c=DONOR, SMS_Opt_Out__c=False)
@@ -39,19 +39,19 @@ async def test_a_monthly_gift_is_one_opportunity_with_one_payment_under_one_recu
     assert [one.items() >= WON.items() for one in paid] == [True, True]
 
 
-@pytest.mark.parametrize("tell", [told, told_at_once], ids=["one by one", "in one batch"])
+@pytest.mark.parametrize("emit", [emitted, told_at_once], ids=["one by one", "in one batch"])
 @pytest.mark.parametrize("order", [("Ok", "Reversed"), ("Reversed", "Ok")], ids="-".join)
-async def test_a_gift_that_was_taken_back_stays_lost_in_whatever_order_the_reports_come(world, tell, order):
+async def test_a_gift_that_was_taken_back_stays_lost_in_whatever_order_the_reports_come(world, emit, order):
     bodies = {"Ok": report("Recurring"), "Reversed": report("Recurring", transaction="-t-1", price=None)}
-    await tell(world, *(bodies[each] for each in order))
+    await emit(world, *(bodies[each] for each in order))
     gift = only(await world.records(GIFT), StageName="Closed Lost", Amount=200, SMS_Transaction__c="t-1")
     assert gift["npsp__Primary_Contact__c"] == only(await world.records())["Id"]
     only(await world.records(PAYMENT), npe01__Opportunity__c=gift["Id"], **LOST)
 
 
-@pytest.mark.parametrize("tell", [told, told_at_once], ids=["one by one", "in one batch"])
-async def test_a_recurring_donation_that_has_ended_does_not_come_to_life_by_a_late_gift(world, tell):
-    await tell(world, report("Unsubscribe", transaction="t-0", price=None), report("Recurring"))
+@pytest.mark.parametrize("emit", [emitted, told_at_once], ids=["one by one", "in one batch"])
+async def test_a_recurring_donation_that_has_ended_does_not_come_to_life_by_a_late_gift(world, emit):
+    await emit(world, report("Unsubscribe", transaction="t-0", price=None), report("Recurring"))
     donation = only(await world.records(RD), npsp__Status__c="Closed")
     assert donation["npsp__EndDate__c"] is not None
     only(await world.records(GIFT), npe03__Recurring_Donation__c=donation["Id"], StageName="Closed Won")
@@ -59,7 +59,7 @@ async def test_a_recurring_donation_that_has_ended_does_not_come_to_life_by_a_la
 
 
 async def test_who_joins_anew_has_a_recurring_donation_anew(world):
-    await told(
+    await emitted(
         world,
         report("Recurring"),
         report("Unsubscribe", transaction="t-2", price=None),
@@ -72,7 +72,7 @@ async def test_who_joins_anew_has_a_recurring_donation_anew(world):
 
 
 async def test_a_new_amount_by_sms_goes_to_the_recurring_donation_and_does_not_come_back(world):
-    await told(world, report("Recurring"), report("AlterPrice", transaction="t-2", price=350))
+    await emitted(world, report("Recurring"), report("AlterPrice", transaction="t-2", price=350))
     only(await world.records(RD), npe03__Amount__c=350)
     await look(world)
     assert await world.orders() == []
@@ -81,14 +81,14 @@ async def test_a_new_amount_by_sms_goes_to_the_recurring_donation_and_does_not_c
 async def test_what_did_not_go_through_leaves_no_money_behind(world):
     failed = [report("Recurring", transaction=f"t-{status}", status=status) for status in ("Failed", "Sent")]
     nothing = [report(name, transaction=f"t-{name}") for name in NO_EFFECT]
-    await told(world, *failed, *nothing, report("AlterPrice", transaction="t-9", status="Failed"))
+    await emitted(world, *failed, *nothing, report("AlterPrice", transaction="t-9", status="Failed"))
     assert await world.records(GIFT) == await world.records(PAYMENT) == await world.records(RD) == []
     assert len(await world.records("SMS_Event__c")) == len(failed) + len(nothing)
 
 
 async def test_closing_the_recurring_donation_ends_this_subscription_alone(world):
     joined = await subscribed(world, "KATT", "MYKEYWORD")
-    await told(world, report("Recurring", subscription=joined))
+    await emitted(world, report("Recurring", subscription=joined))
     donation = only(await world.records(RD))
     await world.person(RD, Id=donation["Id"], npsp__Status__c="Closed")
     await look(world)
@@ -100,7 +100,7 @@ async def test_closing_the_recurring_donation_ends_this_subscription_alone(world
 
 async def test_an_amount_that_a_person_changes_is_told_to_strex(world):
     joined = await subscribed(world, "MYKEYWORD")
-    await told(world, report("Recurring", subscription=joined))
+    await emitted(world, report("Recurring", subscription=joined))
     donation = only(await world.records(RD))
     await world.person(RD, Id=donation["Id"], npe03__Amount__c=400)
     await look(world)

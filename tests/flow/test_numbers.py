@@ -48,7 +48,7 @@ def a_world_with(config):
 
 world = a_world_with(ONE)
 two = a_world_with(TWO)
-told = a_world_with(WITH_COUNTRY)
+emitted = a_world_with(WITH_COUNTRY)
 
 
 async def danish(world, text, number=DANE, written=None):
@@ -61,15 +61,15 @@ async def danish(world, text, number=DANE, written=None):
         "receivedText": text,
         "msisdn": written or number.removeprefix("+"),
     }
-    url = f"{world.house.url}/hooks/onlinefundraising/sms/{SECRETS['HOOK_SECRET']}"
+    url = f"{world.app.url}/hooks/onlinefundraising/sms/{SECRETS['HOOK_SECRET']}"
     async with world.http.post(url, data=json.dumps([message])) as response:
         assert response.status == 200
     await world.settled()
 
 
-async def american(world, door, query):
+async def american(world, endpoint, query):
     """Sumotext calls, its query byte for byte."""
-    url = URL(f"{world.house.url}/hooks/sumotext/{door}/{SECRETS['HOOK_SECRET']}?{query}", encoded=True)
+    url = URL(f"{world.app.url}/hooks/sumotext/{endpoint}/{SECRETS['HOOK_SECRET']}?{query}", encoded=True)
     async with world.http.get(url) as response:
         assert response.status == 200
     await world.settled()
@@ -94,7 +94,7 @@ async def active(world, number):
 
 def letters(world):
     """What waits for a cure or for a person: reason and detail."""
-    dead_letters = world.house.store.dead_letters
+    dead_letters = world.app.store.dead_letters
     return sorted(
         {(one.reason.value, one.detail) for parked in (False, True) for one in dead_letters.listing(parked=parked)}
     )
@@ -103,9 +103,9 @@ def letters(world):
 async def released(world):
     """A person has mended the cause, the feed has looked, and what waited is sent."""
     await world.poll()
-    assert await world.house.store.dead_letters.release(None, now=world.clock.now())
+    assert await world.app.store.dead_letters.release(None, now=world.clock.now())
     for name in ("plan", "salesforce", "strex"):
-        world.house.wake(name)
+        world.app.wake(name)
     await world.settled()
 
 
@@ -260,39 +260,39 @@ async def test_an_external_id_tells_whose_a_number_without_its_country_is(two):
     assert letters(two) == []
 
 
-async def test_the_country_of_the_record_tells_whose_its_number_is(told):
-    dane = await told.person(LastName="Ditte", MobilePhone=AT_HOME, MailingCountryCode="DK")
-    norwegian = await told.person(LastName="Ås", MobilePhone=AT_HOME, MailingCountryCode="NO")
-    await told.poll()
-    await danish(told, "TIFO 100")
-    await sends(told, NORWEGIAN, "KATT")
-    assert {one["Id"]: one["SMS_Key__c"] for one in await told.records()} == {dane: DANE, norwegian: NORWEGIAN}
-    await sends(told, NORWEGIAN, "STOPP")
-    assert [await told.flag(one) for one in (dane, norwegian)] == [False, True]
-    await told.person(Id=dane, SMS_Opt_Out__c=True)
-    await told.poll()
-    assert NORWEGIAN not in await commanded(told)
-    assert letters(told) == []
+async def test_the_country_of_the_record_tells_whose_its_number_is(emitted):
+    dane = await emitted.person(LastName="Ditte", MobilePhone=AT_HOME, MailingCountryCode="DK")
+    norwegian = await emitted.person(LastName="Ås", MobilePhone=AT_HOME, MailingCountryCode="NO")
+    await emitted.poll()
+    await danish(emitted, "TIFO 100")
+    await sends(emitted, NORWEGIAN, "KATT")
+    assert {one["Id"]: one["SMS_Key__c"] for one in await emitted.records()} == {dane: DANE, norwegian: NORWEGIAN}
+    await sends(emitted, NORWEGIAN, "STOPP")
+    assert [await emitted.flag(one) for one in (dane, norwegian)] == [False, True]
+    await emitted.person(Id=dane, SMS_Opt_Out__c=True)
+    await emitted.poll()
+    assert NORWEGIAN not in await commanded(emitted)
+    assert letters(emitted) == []
 
 
-async def test_filling_in_the_country_lets_what_waited_go_out(told):
-    dane = await told.person(LastName="Dorte", MobilePhone=AT_HOME)
-    await told.poll()
-    await told.person(Id=dane, SMS_Opt_Out__c=True)
-    await told.poll()
-    assert [reason for reason, _ in letters(told)] == ["needs_person"]
-    await told.person(Id=dane, MailingCountryCode="DK")
-    await released(told)
-    assert letters(told) == []
-    assert await commanded(told) == [DANE]
+async def test_filling_in_the_country_lets_what_waited_go_out(emitted):
+    dane = await emitted.person(LastName="Dorte", MobilePhone=AT_HOME)
+    await emitted.poll()
+    await emitted.person(Id=dane, SMS_Opt_Out__c=True)
+    await emitted.poll()
+    assert [reason for reason, _ in letters(emitted)] == ["needs_person"]
+    await emitted.person(Id=dane, MailingCountryCode="DK")
+    await released(emitted)
+    assert letters(emitted) == []
+    assert await commanded(emitted) == [DANE]
 
 
-async def test_another_country_is_another_number_and_a_person_is_asked(told):
-    known = await told.person(LastName="Ås", MobilePhone=AT_HOME, MailingCountryCode="NO", SMS_Opt_Out__c=True)
-    await told.poll()
-    await told.person(Id=known, MailingCountryCode="DK")
-    await told.poll()
-    assert [reason for reason, _ in letters(told)] == ["needs_person"]
+async def test_another_country_is_another_number_and_a_person_is_asked(emitted):
+    known = await emitted.person(LastName="Ås", MobilePhone=AT_HOME, MailingCountryCode="NO", SMS_Opt_Out__c=True)
+    await emitted.poll()
+    await emitted.person(Id=known, MailingCountryCode="DK")
+    await emitted.poll()
+    assert [reason for reason, _ in letters(emitted)] == ["needs_person"]
 
 
 @pytest.mark.parametrize(

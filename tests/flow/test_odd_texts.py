@@ -8,7 +8,7 @@ import pytest
 from flow.world import SECRETS
 from yarl import URL
 
-from connector.model.facts import LoopFailed, TurnedAway
+from connector.telemetry.log_events import RequestRejected, WorkerFailed
 
 SECRET = SECRETS["HOOK_SECRET"]
 DONOR = "+4790000001"
@@ -24,7 +24,7 @@ GIFT = {
 
 
 async def sent(world, body, path=ADDRESS, **more):
-    url = URL(world.house.url + path, encoded=True)
+    url = URL(world.app.url + path, encoded=True)
     async with world.http.post(url, data=body, **more) as response:
         return response.status
 
@@ -44,7 +44,7 @@ async def test_a_gift_whose_amount_is_in_doubt_waits_for_a_person(world, price):
     assert await world.callback("dlr", {**GIFT, "price": price}) == 200
     await world.settled()
     assert await world.records("Opportunity") == []
-    (letter,) = world.house.store.dead_letters.listing(parked=True)
+    (letter,) = world.app.store.dead_letters.listing(parked=True)
     assert "amount" in letter.detail
 
 
@@ -64,17 +64,17 @@ async def test_no_control_character_reaches_the_crm(world):
     await world.settled()
     contact = await world.contact(DONOR)
     assert (contact["FirstName"], contact["LastName"], contact["SMS_Keywords__c"]) == ("Kari", "Ås\ufffd", "KATT")
-    assert world.house.store.inbox.raw(1) == body.encode()
+    assert world.app.store.inbox.raw(1) == body.encode()
 
 
 async def test_what_is_no_http_is_counted(world):
     address = ADDRESS.encode() + b"?a=\xc6"
-    port = URL(world.house.url).port
+    port = URL(world.app.url).port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST " + address + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
     assert (await reader.readline()).split()[1] == b"400"
     writer.close()
-    assert [(fact.status, fact.why) for fact in world.told(TurnedAway)] == [(400, "bad address")]
+    assert [(fact.status, fact.why) for fact in world.emitted(RequestRejected)] == [(400, "bad address")]
 
 
 def changed(chance, data):
@@ -102,7 +102,7 @@ async def test_no_change_of_a_body_or_header_makes_the_daemon_fail(world):
     chance = random.Random(9)  # the same at each run
     body = json.dumps({**GIFT, "price": 199.5, "content": "blåbær 😢"}, ensure_ascii=False).encode()
     headers = f"POST {ADDRESS}?a=1&b=%C3%A5 HTTP/1.1\r\nHost: x\r\nContent-Encoding: utf-8\r\n".encode()
-    port = URL(world.house.url).port
+    port = URL(world.app.url).port
     for number in range(400):
         content = changed(chance, body)
         head = changed(chance, headers) if number % 4 == 0 else headers
@@ -117,6 +117,6 @@ async def test_no_change_of_a_body_or_header_makes_the_daemon_fail(world):
         status = int(line.split()[1]) if line else 0
         assert status < 500 or status == 503, (head, content)
     await world.settled()
-    assert world.told(LoopFailed) == []
+    assert world.emitted(WorkerFailed) == []
     assert world.balanced()
-    assert not [letter for letter in world.house.store.dead_letters.listing() if letter.reason == "bug"]
+    assert not [letter for letter in world.app.store.dead_letters.listing() if letter.reason == "bug"]

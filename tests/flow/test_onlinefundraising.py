@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from flow.world import ROOT, SECRETS, a_world
 
-from connector.model.facts import Alarm, Followed, Paused, Received
 from connector.sandbox import onlinefundraising
 from connector.sandbox.serve import serving
+from connector.telemetry.log_events import Alarm, CallbackReceived, ChannelPaused, FeedPolled
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "onlinefundraising"
 CONFIG = """
@@ -57,11 +57,11 @@ class Account:
         return await self.world.post(f"{self.url}/_sandbox/{what}", body, method="PUT")
 
     async def point_here(self):
-        hook = f"{self.world.house.url}/hooks/onlinefundraising/sms/{SECRETS['HOOK_SECRET']}"
+        hook = f"{self.world.app.url}/hooks/onlinefundraising/sms/{SECRETS['HOOK_SECRET']}"
         await self.put("config", {"webhook_url": hook, "compress": 1e6})
 
     async def post(self, body, secret=SECRETS["HOOK_SECRET"]):
-        url = f"{self.world.house.url}/hooks/onlinefundraising/sms/{secret}"
+        url = f"{self.world.app.url}/hooks/onlinefundraising/sms/{secret}"
         async with self.world.http.post(url, data=body) as response:
             return response.status, await response.text()
 
@@ -80,13 +80,13 @@ class Account:
         return [one for one in await self.world.get(f"{self.url}/_sandbox/calls") if f" {path}" in one]
 
     def rounds(self, what):
-        return len([one for one in self.world.told(Followed) if one.feed == f"onlinefundraising.{what}"])
+        return len([one for one in self.world.emitted(FeedPolled) if one.feed == f"onlinefundraising.{what}"])
 
     async def looks(self, what, *, after=QUARTER):
         """Time passes, and the list is looked at once more."""
         before = self.rounds(what)
         self.world.clock.ahead += after
-        self.world.house.wake(f"onlinefundraising.{what}")
+        self.world.app.wake(f"onlinefundraising.{what}")
         await self.world.until(lambda: self.rounds(what) > before)
         await self.world.settled()
 
@@ -166,10 +166,10 @@ async def test_one_bad_element_does_not_lose_the_good_ones(account):
     await account.hook(body.encode())
     assert {one["SMS_Key__c"] for one in await account.world.records()} == {DONOR, OTHER}
     assert account.world.counts() == {"delivered": 2, "unreadable": 2}
-    house = account.world.house
-    unread = [one for one in account.world.told(Received) if one.unreadable]
+    app = account.world.app
+    unread = [one for one in account.world.emitted(CallbackReceived) if one.unreadable]
     assert [one.unreadable for one in unread] == ["no messageGuid", "a name occurs twice"]
-    raws = [house.store.inbox.raw(house.store.inbox.get(one.event).id) for one in unread]
+    raws = [app.store.inbox.raw(app.store.inbox.get(one.event).id) for one in unread]
     assert raws == [b'{"msisdn":"4790000003"}', b'{"messageGuid":"m-3","messageGuid":"m-4"}']
     await account.hook(body.encode())
     assert account.world.counts() == {"delivered": 2, "unreadable": 2}
@@ -180,8 +180,8 @@ async def test_one_bad_element_does_not_lose_the_good_ones(account):
 async def test_what_is_no_message_is_kept_as_it_came_and_answered_200(account, body):
     await account.hook(body)
     assert account.world.counts() == {"unreadable": 1}
-    (unread,) = [one for one in account.world.told(Received) if one.unreadable]
-    inbox = account.world.house.store.inbox
+    (unread,) = [one for one in account.world.emitted(CallbackReceived) if one.unreadable]
+    inbox = account.world.app.store.inbox
     assert inbox.raw(inbox.get(unread.event).id) == body
 
 
@@ -211,7 +211,7 @@ async def test_what_was_sent_during_a_downtime_is_taken_in_once_and_in_order(tmp
         async with world.running():
             await world.until(lambda: account.rounds("messages") > before)
             await world.settled()
-            inbox = world.house.store.inbox
+            inbox = world.app.store.inbox
             stored = inbox.of_phone(DONOR)
             assert [one.event.text for one in stored] == ["TIFO 1", *texts]
             assert stored[0].event.transaction_id == known["messageGuid"]
@@ -220,7 +220,7 @@ async def test_what_was_sent_during_a_downtime_is_taken_in_once_and_in_order(tmp
             history = await world.history()
             await account.looks("messages")
             assert await world.history() == history
-            assert world.told(Followed)[-1].changes == 0
+            assert world.emitted(FeedPolled)[-1].changes == 0
             assert world.balanced()
 
 
@@ -246,8 +246,8 @@ async def test_a_list_that_cannot_be_read_is_asked_for_again_and_misses_nothing(
         body = {"fault": fault, "path": "/SmsMO?pageNumber=2", "times": times}
         await world.post(f"{account.url}/_sandbox/faults", body)
         world.clock.ahead += timedelta(hours=2)
-        world.house.wake("onlinefundraising.messages")
-        await world.until(lambda turn=turn: len(world.told(Paused)) == turn)
+        world.app.wake("onlinefundraising.messages")
+        await world.until(lambda turn=turn: len(world.emitted(ChannelPaused)) == turn)
         assert world.counts() == {}
     await account.looks("messages", after=timedelta(hours=2))
     assert world.counts() == {"delivered": 8}
@@ -258,8 +258,8 @@ async def test_a_wrong_key_is_an_alarm_that_ends_when_it_works_again(account):
     world = account.world
     await account.put("config", {"api_key": "another"})
     world.clock.ahead += QUARTER
-    world.house.wake("onlinefundraising.messages")
-    await world.until(lambda: any(one.about == "onlinefundraising.messages" for one in world.told(Alarm)))
+    world.app.wake("onlinefundraising.messages")
+    await world.until(lambda: any(one.about == "onlinefundraising.messages" for one in world.emitted(Alarm)))
     await account.put("config", {"api_key": SECRETS["STREX_KEY"]})
     await account.looks("messages")
     assert world.cleared("credentials")
@@ -296,7 +296,7 @@ async def test_keywords_become_campaigns_and_their_changes_follow(tmp_path, secr
             (changed,) = [one for one in await world.records("Campaign") if one["SMS_Key__c"] == sub["keywordGuid"]]
             assert changed["ParentId"] == top["Id"]
             secret = "enb64ilxmkaj8wr"
-            inbox = world.house.store.inbox
+            inbox = world.app.store.inbox
             events = [inbox.get(number) for number in range(1, 6)]
             assert all(secret not in str(one.event) and secret.encode() not in inbox.raw(one.id) for one in events)
 

@@ -12,10 +12,10 @@ from flow.sets import report
 from flow.test_examples import DONOR
 from flow.world import ROOT, a_world
 
-from connector.control.control import Control
-from connector.model.facts import Alarm
+from connector.admin.commands import Control
 from connector.model.problem import ProblemsFound
-from connector.steps.gauges import gauges
+from connector.pipeline.gauges import gauges
+from connector.telemetry.log_events import Alarm
 
 CLUB = {"SystemAction": "Unsubscribe", "ServiceSubType": "CustomerClub"}
 
@@ -36,18 +36,18 @@ def edit(mappings, name, old, new):
 
 
 def alarm(world):
-    (one,) = [one for one in world.told(Alarm) if one.kind == "opt_out_without_rule"]
+    (one,) = [one for one in world.emitted(Alarm) if one.kind == "opt_out_without_rule"]
     return one
 
 
 def open_opt_outs(world):
-    return world.house.store.consents.open_opt_outs(world.clock.now())
+    return world.app.store.consents.open_opt_outs(world.clock.now())
 
 
 def oldest_open(world):
     (metric,) = [
         one
-        for one in gauges(world.house.store, (), now=world.clock.now)
+        for one in gauges(world.app.store, (), now=world.clock.now)
         if one.name == "connector_oldest_open_opt_out_seconds"
     ]
     return metric.read()[()]
@@ -56,18 +56,22 @@ def oldest_open(world):
 async def follow_the_cure(world, event_id):
     """What the alarm says: mend the rule (done), reload, replay."""
     assert f"`connector reload` and `connector replay {event_id}`" in alarm(world).cure
-    await world.house.reload()
+    await world.app.reload()
     assert (await commands(world)["replay"]({"id": event_id}))["state"] == "pending"
-    world.house.wake("plan")
+    world.app.wake("plan")
     await world.settled()
-    world.house.wake("deadlines")
+    world.app.wake("deadlines")
     await world.until(lambda: world.cleared("opt_out_without_rule"))
 
 
 def commands(world):
-    house = world.house
+    app = world.app
     control = Control(
-        house.store, rules=lambda: house.road.rules, loaded=house.loaded, now=world.clock.now, outlets=house.outlets
+        app.store,
+        rules=lambda: app.pipeline.rules,
+        loaded=app.loaded,
+        now=world.clock.now,
+        sink_channels=app.sink_channels,
     )
     return control.commands()
 
@@ -128,19 +132,19 @@ async def test_the_alarm_stays_while_the_rule_is_not_mended(tmp_path, mappings):
             await world.settled()
             (open_now,) = open_opt_outs(world)
             await commands(world)["replay"]({"id": open_now.event_id})
-            world.house.wake("plan")
+            world.app.wake("plan")
             await world.settled()
             assert [one.event_id for one in open_opt_outs(world)] == [open_now.event_id]
             raised = world.alarms.count("opt_out_without_rule")
             assert raised >= 1
             for hours in (1, 23):
                 world.clock.ahead += timedelta(hours=hours, minutes=1)
-                world.house.wake("deadlines")
+                world.app.wake("deadlines")
             await world.until(lambda: world.alarms.count("opt_out_without_rule") > raised)
-            await world.house.sweep()
+            await world.app.sweep()
             world.clock.ahead += timedelta(days=120)
-            await world.house.sweep()
-            assert world.house.store.inbox.get(open_now.event_id) is not None
+            await world.app.sweep()
+            assert world.app.store.inbox.get(open_now.event_id) is not None
         world.facts.clear()
         async with world.running():
             await world.until(lambda: "opt_out_without_rule" in world.alarms)
@@ -242,18 +246,18 @@ async def test_the_end_of_one_of_two_subscriptions_and_a_one_way_set_up_raise_no
             contact = await world.person(LastName="Ås", MobilePhone="+4790000077", SMS_Opt_Out__c=True)
             await world.poll()
             assert (contact, open_opt_outs(world)) == (contact, [])
-            assert world.house.store.consents.of("+4790000077")[-1].decision.word == "opt_out"
+            assert world.app.store.consents.of("+4790000077")[-1].decision.word == "opt_out"
             assert "opt_out_without_rule" not in world.alarms
 
 
 async def test_mappings_that_would_lose_an_opt_out_are_neither_started_with_nor_reloaded(tmp_path, mappings):
     async with a_world(tmp_path, mappings=mappings) as world:
         async with world.running():
-            before = world.house.road.rules.version
+            before = world.app.pipeline.rules.version
             edit(mappings, "strex-subscription.yaml", "{action: Unsubscribe}", "{action: Unsubscribed}")
             with pytest.raises(ProblemsFound, match="another service than subscriptions"):
-                await world.house.reload()
-            assert world.house.road.rules.version == before
+                await world.app.reload()
+            assert world.app.pipeline.rules.version == before
             assert await world.callback("dlr", club()) == 200
             await world.settled()
             assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True

@@ -10,9 +10,9 @@ from yarl import URL
 
 from connector.cli import render
 from connector.cli.status import _show
-from connector.model.facts import Alarm, Cleared, Paused, Wrote
 from connector.model.outcome import Reason
 from connector.sandbox.serve import serving
+from connector.telemetry.log_events import Alarm, BatchSent, ChannelPaused, Cleared
 
 DONOR = "+4790000001"
 OTHERS = [f"+479000001{place}" for place in range(5)]
@@ -79,23 +79,23 @@ async def strike(world, fault):
 
 
 def alarms(world, kind=Alarm):
-    return [one for one in world.told(kind) if one.kind != LATE]
+    return [one for one in world.emitted(kind) if one.kind != LATE]
 
 
 def pauses(world, name="salesforce"):
-    return sum(one.name == name for one in world.told(Paused))
+    return sum(one.name == name for one in world.emitted(ChannelPaused))
 
 
 def attempts(world):
-    store = world.house.store
+    store = world.app.store
     return {one.attempts for event in range(1, store.inbox.received() + 1) for one in store.overview.units_of(event)}
 
 
 async def pass_time(world, time=MINUTE):
     """Move the clock, and have the sink and the feed act on it."""
     world.clock.ahead += time
-    world.house.wake("salesforce")
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce")
+    world.app.wake("salesforce.Contact")
 
 
 async def suffer(world, rounds):
@@ -123,12 +123,12 @@ async def test_a_fault_of_the_whole_org_costs_no_single_record_anything(world, n
         await world.phone(number, "KATT")
     await world.until(lambda: pauses(world))
     await world.phone(DONOR, "STOP KATT")
-    await world.until(lambda: not world.house.store.inbox.pending(10))
-    before = len(world.told(Wrote))
+    await world.until(lambda: not world.app.store.inbox.pending(10))
+    before = len(world.emitted(BatchSent))
     await suffer(world, 12)
     assert "dead" not in world.counts()
     # Once a minute the opt-out goes by itself.
-    probes = [one.operations for one in world.told(Wrote)[before:] if one.sink == "salesforce"]
+    probes = [one.operations for one in world.emitted(BatchSent)[before:] if one.sink == "salesforce"]
     assert sum(operations == AN_OPT_OUT for operations in probes) >= 11
     # What is told of records with a code that nobody knows counts as the org's from the second record on.
     assert max(attempts(world)) <= (name in FROM_THE_SECOND_RECORD_ON)
@@ -155,7 +155,7 @@ async def test_a_fault_of_the_whole_org_costs_no_single_record_anything(world, n
 
 async def status_of(world):
     async with world.http.post(
-        f"{world.house.admin_url}/admin/status",
+        f"{world.app.admin_url}/admin/status",
         json={},
         headers={"Authorization": f"Bearer {(world.base / 'admin-token').read_text().strip()}"},
     ) as answer:
@@ -168,7 +168,7 @@ async def test_a_feed_that_is_refused_is_told_at_once_and_followed_again_within_
     await world.poll()
     path = f"{world.salesforce}/_sandbox/fields/Contact/SMS_Opt_Out__c"
     await world.post(path, {"hidden": True}, "PATCH")
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce.Contact")
     await world.until(lambda: alarms(world))
     (alarm,) = alarms(world)
     assert (alarm.kind, alarm.about) == ("feed_failing", "salesforce.Contact")
@@ -186,7 +186,7 @@ async def test_a_feed_that_is_refused_is_told_at_once_and_followed_again_within_
     assert feed["trouble"]["code"] == "INVALID_FIELD"
     assert "SMS_Opt_Out__c" in feed["trouble"]["detail"]
     assert feed["trouble"]["since_seconds"] >= 420
-    async with world.http.get(f"{world.house.admin_url}/metrics") as answer:
+    async with world.http.get(f"{world.app.admin_url}/metrics") as answer:
         assert 'connector_trouble_seconds{name="salesforce.Contact",reason="configuration"}' in await answer.text()
     assert len(alarms(world)) == 1
     # Shown again, what a person does meanwhile is seen within a minute.
@@ -206,7 +206,7 @@ async def test_a_feed_that_does_not_come_to_its_end_is_told_after_five_minutes(w
         before = pauses(world, "salesforce.Contact")
         await pass_time(world)
         await world.until(lambda before=before: pauses(world, "salesforce.Contact") > before)
-        world.house.wake("deadlines")
+        world.app.wake("deadlines")
         if minutes < 4:
             assert alarms(world) == []
     assert [one.kind for one in alarms(world)] == ["unavailable"]
@@ -286,6 +286,6 @@ async def test_a_refused_sign_in_is_told_as_what_it_is(world, name):
     await world.fault(world.salesforce, fault="expired_session")
     await world.phone(DONOR, "STOP KATT")
     await world.until(lambda: pauses(world))
-    assert {one.reason for one in world.told(Paused) if one.name == "salesforce"} == {reason}
+    assert {one.reason for one in world.emitted(ChannelPaused) if one.name == "salesforce"} == {reason}
     assert max(attempts(world)) == 0
     assert "dead" not in world.counts()

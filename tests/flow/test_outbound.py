@@ -19,10 +19,10 @@ MESSAGE = """<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/en
 
 
 def address(world, secret=SECRETS["HOOK_SECRET"]):
-    return f"{world.house.url}/hooks/salesforce/outbound/{secret}"
+    return f"{world.app.url}/hooks/salesforce/outbound/{secret}"
 
 
-async def tell(world, record, *, number=1, out="true", about="Contact", org=ORG, secret=SECRETS["HOOK_SECRET"]):
+async def emit(world, record, *, number=1, out="true", about="Contact", org=ORG, secret=SECRETS["HOOK_SECRET"]):
     """A message by hand; returns the status and whether it was acknowledged."""
     body = MESSAGE.format(org=org, id=f"04l5f0000{number:06}AAA", record=record, about=about, out=out)
     async with world.http.post(address(world, secret), data=body.encode()) as response:
@@ -79,12 +79,12 @@ async def not_waiting(world):
 async def test_a_message_that_comes_again_costs_nothing(world):
     async with world.running():
         contact = await joined(world)
-        assert await tell(world, contact) == (200, True)
-        await world.until(lambda: not world.house.store.pointers.waiting("salesforce", "Contact", 9))
+        assert await emit(world, contact) == (200, True)
+        await world.until(lambda: not world.app.store.pointers.waiting("salesforce", "Contact", 9))
         calls = await world.api_calls()
-        assert await tell(world, contact) == (200, True)
-        assert world.house.store.pointers.waiting("salesforce", "Contact", 9) == []
-        assert await tell(world, contact, number=2) == (200, True)
+        assert await emit(world, contact) == (200, True)
+        assert world.app.store.pointers.waiting("salesforce", "Contact", 9) == []
+        assert await emit(world, contact, number=2) == (200, True)
         await world.until(lambda: one_more(world, calls))
 
 
@@ -99,12 +99,12 @@ async def test_what_a_message_says_is_not_believed(world, out):
         if out == "false":
             await world.person(Id=contact, SMS_Opt_Out__c=True)
             await world.poll()
-        before, decided = await world.orders(), world.house.store.consents.of(DONOR)
-        assert await tell(world, contact, out=out) == (200, True)
-        await world.until(lambda: not world.house.store.pointers.waiting("salesforce", "Contact", 9))
+        before, decided = await world.orders(), world.app.store.consents.of(DONOR)
+        assert await emit(world, contact, out=out) == (200, True)
+        await world.until(lambda: not world.app.store.pointers.waiting("salesforce", "Contact", 9))
         await world.settled()
         assert await world.orders() == before
-        assert world.house.store.consents.of(DONOR) == decided
+        assert world.app.store.consents.of(DONOR) == decided
 
 
 async def test_what_was_acknowledged_is_looked_at_after_a_stop_and_an_outage(world):
@@ -112,7 +112,7 @@ async def test_what_was_acknowledged_is_looked_at_after_a_stop_and_an_outage(wor
         contact = await joined(world)
         await world.person(Id=contact, SMS_Opt_Out__c=True)
         await world.fault(world.salesforce, fault="unavailable", times=1_000_000)
-        assert await tell(world, contact) == (200, True)
+        assert await emit(world, contact) == (200, True)
         await world.until(lambda: world.told_paused("salesforce.Contact"))
     await world.no_faults(world.salesforce)
     world.facts.clear()
@@ -127,8 +127,8 @@ async def test_many_messages_do_not_hold_up_the_rounds(world):
         rounds = world.rounds()
         for number in range(10):
             world.clock.ahead += timedelta(seconds=20)
-            assert await tell(world, contact, number=number) == (200, True)
-            await world.until(lambda: not world.house.store.pointers.waiting("salesforce", "Contact", 9))
+            assert await emit(world, contact, number=number) == (200, True)
+            await world.until(lambda: not world.app.store.pointers.waiting("salesforce", "Contact", 9))
         await world.until(lambda: world.rounds() - rounds >= 3)
 
 
@@ -136,9 +136,9 @@ async def test_a_record_that_salesforce_cannot_look_at_does_not_hold_up_the_othe
     async with world.running():
         contact = await joined(world)
         await world.person(Id=contact, SMS_Opt_Out__c=True)
-        assert await tell(world, "0035f00000zzzzzZZZ") == (200, True)
+        assert await emit(world, "0035f00000zzzzzZZZ") == (200, True)
         await world.until(lambda: world.told_paused("salesforce.Contact"))
-        assert world.house.store.pointers.waiting("salesforce", "Contact", 9) == []
+        assert world.app.store.pointers.waiting("salesforce", "Contact", 9) == []
         world.clock.ahead += timedelta(minutes=2)
         await world.poll()
         assert [one["action"] for one in await world.orders()] == ["unsubscribe"]
@@ -147,13 +147,13 @@ async def test_a_record_that_salesforce_cannot_look_at_does_not_hold_up_the_othe
 async def test_who_is_not_let_in_leaves_no_trace_and_gets_no_ack(world):
     async with world.running():
         contact = await joined(world)
-        assert await tell(world, contact, secret="guess") == (401, False)
-        assert await tell(world, contact, org="00D000000000001AAA") == (403, False)
-        assert await tell(world, contact, about="no object") == (400, False)
+        assert await emit(world, contact, secret="guess") == (401, False)
+        assert await emit(world, contact, org="00D000000000001AAA") == (403, False)
+        assert await emit(world, contact, about="no object") == (400, False)
         # What nobody follows is acknowledged, and nobody's news.
-        assert await tell(world, contact, about="Opportunity") == (200, True)
-        assert world.house.store.pointers.waiting("salesforce", "Contact", 9) == []
-        assert world.house.store.pointers.waiting("salesforce", "Opportunity", 9) == []
+        assert await emit(world, contact, about="Opportunity") == (200, True)
+        assert world.app.store.pointers.waiting("salesforce", "Contact", 9) == []
+        assert world.app.store.pointers.waiting("salesforce", "Opportunity", 9) == []
 
 
 async def test_a_merge_is_seen_as_one_though_the_message_names_one_contact(world):
@@ -165,10 +165,10 @@ async def test_a_merge_is_seen_as_one_though_the_message_names_one_contact(world
         await world.poll()
         await world.merge(kept, contact)
         # The Flow tells of the contact that was kept; what was merged into it is looked at with it.
-        assert await tell(world, kept) == (200, True)
-        await world.until(lambda: world.house.store.dead_letters.listing(parked=True))
+        assert await emit(world, kept) == (200, True)
+        await world.until(lambda: world.app.store.dead_letters.listing(parked=True))
         await world.poll()
-        assert len(world.house.store.dead_letters.listing(parked=True)) == 1
+        assert len(world.app.store.dead_letters.listing(parked=True)) == 1
         assert len(await world.orders()) == 1
 
 
@@ -179,9 +179,9 @@ async def test_a_merge_told_by_message_never_opts_in_the_contact_that_is_kept(wo
         await world.poll()
         loser = await world.person(LastName="Lost", MobilePhone=DONOR)
         await world.poll()
-        decided = world.house.store.consents.of(DONOR)
+        decided = world.app.store.consents.of(DONOR)
         await world.merge(kept, loser, SMS_Opt_Out__c=False)
-        assert await tell(world, kept) == (200, True)
-        await world.until(lambda: world.house.store.dead_letters.listing(parked=True))
+        assert await emit(world, kept) == (200, True)
+        await world.until(lambda: world.app.store.dead_letters.listing(parked=True))
         await world.poll()
-        assert world.house.store.consents.of(DONOR) == decided
+        assert world.app.store.consents.of(DONOR) == decided

@@ -8,9 +8,9 @@ from flow.backlog import backlog
 from flow.crowd import number, report
 from flow.world import CONFIG, a_world
 
-from connector.control import Control
-from connector.model.facts import Paused, Settled, Wrote
-from connector.model.lifecycle import UnitState
+from connector.admin import Control
+from connector.model.states import UnitState
+from connector.telemetry.log_events import BatchSent, ChannelPaused, Settled
 
 BATCH = 20  # events in 60 operations
 OPT_OUT = {
@@ -37,10 +37,10 @@ async def test_batches_shrink_while_records_are_locked_and_grow_again(tmp_path, 
         await backlog(world, [(person, 1) for person in range(100)])
         await world.fault(world.salesforce, fault="row_lock")
         async with world.running():
-            await world.until(lambda: world.told(Wrote))
+            await world.until(lambda: world.emitted(BatchSent))
             world.clock.ahead += timedelta(minutes=1)
             await world.settled()
-        first, second, *_ = world.told(Wrote)
+        first, second, *_ = world.emitted(BatchSent)
         assert (first.operations, first.batch) == (60, 30)
         assert (second.operations, second.batch) == (30, 33)
         assert len(await world.records("SMS_Event__c")) == 100
@@ -57,7 +57,7 @@ async def test_no_two_requests_that_write_run_at_once(tmp_path, secrets):
 
 
 def in_hand(world):
-    return world.house.store.outbox.counts("salesforce")[UnitState.CLAIMED]
+    return world.app.store.outbox.counts("salesforce")[UnitState.CLAIMED]
 
 
 async def two_in_hand(world):
@@ -74,34 +74,34 @@ async def test_while_a_batch_is_sent_the_next_one_is_in_hand(tmp_path, secrets):
             await two_in_hand(world)
             await world.no_faults(world.salesforce)
             await world.settled()
-        assert [one.operations for one in world.told(Wrote)] == [60, 60, 15]
+        assert [one.operations for one in world.emitted(BatchSent)] == [60, 60, 15]
 
 
 async def test_a_stop_finishes_what_is_sent_and_leaves_what_is_only_in_hand_to_the_next_start(tmp_path, secrets):
     async with a_world(tmp_path, config=with_crm("batch: 60")) as world:
         await backlog(world, [(person, 1) for person in range(2 * BATCH)])
         await world.fault(world.salesforce, fault="held_answer", only="writes")
-        async with world.running() as house:
+        async with world.running() as app:
             await two_in_hand(world)
-            leaving = asyncio.create_task(house.leave())
-            await world.until(lambda: house.loops["salesforce"]._stopping)
+            leaving = asyncio.create_task(app.shut_down())
+            await world.until(lambda: app.workers["salesforce"]._stopping)
             await world.no_faults(world.salesforce)
             await leaving
             assert world.counts() == {"delivered": BATCH, "delivering": BATCH}
-            assert (in_hand(world), house.store.outbox.in_doubt_writes("salesforce", "Contact")) == (0, ())
+            assert (in_hand(world), app.store.outbox.in_doubt_writes("salesforce", "Contact")) == (0, ())
         async with world.running():
             await world.settled()
             assert world.counts() == {"delivered": 2 * BATCH}
 
 
 async def test_less_than_a_batch_is_not_taken_beforehand_for_more_may_come(tmp_path, secrets):
-    async with a_world(tmp_path) as world, world.running() as house:
-        await house.end("salesforce")
-        outlet = house.outlets["salesforce"]
+    async with a_world(tmp_path) as world, world.running() as app:
+        await app.stop_workers("salesforce")
+        channel = app.sink_channels["salesforce"]
         await world.callback("dlr", report(1, 1))
         await world.until(lambda: world.counts() == {"delivering": 1})
-        async with outlet.wire:
-            next_one = asyncio.create_task(house.road.deliver(outlet, house.workers["salesforce"]))
+        async with channel.send_lock:
+            next_one = asyncio.create_task(app.pipeline.deliver(channel, app.delivery_workers["salesforce"]))
             await world.callback("dlr", report(2, 1))
             await world.until(lambda: world.counts() == {"delivering": 2})
         assert await next_one == 2
@@ -115,10 +115,10 @@ async def test_a_batch_in_hand_goes_back_untried_when_the_one_before_loses_the_c
         async with world.running():
             await two_in_hand(world)
             await world.no_faults(world.salesforce)
-            await world.until(lambda: world.told(Paused) and in_hand(world) == 0)
-            assert len(world.told(Settled)) == BATCH
+            await world.until(lambda: world.emitted(ChannelPaused) and in_hand(world) == 0)
+            assert len(world.emitted(Settled)) == BATCH
             world.clock.ahead += timedelta(minutes=1)
-            world.house.wake("salesforce")
+            world.app.wake("salesforce")
             await world.settled()
             assert world.counts() == {"delivered": 2 * BATCH}
         assert len(await world.records("SMS_Event__c")) == 2 * BATCH
@@ -137,8 +137,8 @@ async def scarce(tmp_path, secrets):
         await world.settled()
         await allow(world, limit=1000, used=950)
         world.clock.ahead += timedelta(seconds=31)
-        world.house.wake("salesforce.Contact")
-        await world.until(lambda: world.house.budgets["salesforce"].standing().terms.only_opt_outs)
+        world.app.wake("salesforce.Contact")
+        await world.until(lambda: world.app.budgets["salesforce"].standing().terms.only_opt_outs)
         yield world
 
 
@@ -153,20 +153,24 @@ async def test_at_the_end_of_the_budget_opt_outs_go_out_and_all_else_waits_unhar
     await world.until(lambda: world.counts().get("delivering") == 2)
     assert await world.api_calls() - before <= 2
     assert world.alarms == ["quota_exhausted"]
-    house = world.house
+    app = world.app
     control = Control(
-        house.store, rules=lambda: house.road.rules, loaded=house.loaded, now=house.clock.now, outlets=house.outlets
+        app.store,
+        rules=lambda: app.pipeline.rules,
+        loaded=app.loaded,
+        now=app.clock.now,
+        sink_channels=app.sink_channels,
     )
     (calls,) = (await control.commands()["status"]({}))["calls"]
     assert calls["only_opt_outs"]
     assert (calls["budget"], calls["reserve"], calls["left"], calls["lasts_seconds"]) == (500, 100, 0, 0)
     await allow(world, used=10)
     world.clock.ahead += timedelta(minutes=6)
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce.Contact")
     await world.settled()
     assert world.cleared("quota_exhausted")
     assert world.counts() == {"delivered": 4}
-    assert {fact.attempts for fact in world.told(Settled)} == {0}
+    assert {fact.attempts for fact in world.emitted(Settled)} == {0}
 
 
 async def test_under_pressure_events_gather_and_go_out_together(tmp_path, secrets):
@@ -176,8 +180,8 @@ async def test_under_pressure_events_gather_and_go_out_together(tmp_path, secret
         await world.settled()
         await allow(world, limit=1000, used=800)
         world.clock.ahead += timedelta(seconds=31)
-        world.house.wake("salesforce.Contact")
-        await world.until(lambda: world.house.budgets["salesforce"].standing().terms.gap)
+        world.app.wake("salesforce.Contact")
+        await world.until(lambda: world.app.budgets["salesforce"].standing().terms.gap)
         world.clock.ahead += timedelta(minutes=30)
         world.facts.clear()
         await world.callback("dlr", report(2, 1))
@@ -185,19 +189,19 @@ async def test_under_pressure_events_gather_and_go_out_together(tmp_path, secret
         for person in range(3, 6):
             await world.callback("dlr", report(person, 1))
         await world.until(lambda: world.counts().get("delivering") == 3)
-        assert len(world.told(Wrote)) == 1
+        assert len(world.emitted(BatchSent)) == 1
         world.clock.ahead += timedelta(minutes=30)
-        world.house.wake("salesforce")
+        world.app.wake("salesforce")
         await world.settled()
-        assert len(world.told(Wrote)) == 2
+        assert len(world.emitted(BatchSent)) == 2
 
 
 async def test_calls_are_counted_over_a_restart(tmp_path, secrets):
     async with a_world(tmp_path) as world:
         async with world.running():
             await world.poll()
-        async with world.running() as house:
-            before = house.budgets["salesforce"].standing().ours
+        async with world.running() as app:
+            before = app.budgets["salesforce"].standing().ours
             await world.poll()
         assert before >= 1
-        assert house.budgets["salesforce"].standing().ours == await world.api_calls()
+        assert app.budgets["salesforce"].standing().ours == await world.api_calls()

@@ -35,15 +35,15 @@ async def test_one_amount_is_never_sent_to_two_subscriptions(world):
     await world.person(Id=await joined(world, "KATT", "HUND"), SMS_Monthly_Amount__c=275)
     await world.poll()
     assert await prices(world) == []
-    (letter,) = world.house.store.dead_letters.listing(parked=True)
+    (letter,) = world.app.store.dead_letters.listing(parked=True)
     assert letter.reason == "needs_person"
     assert "KATT on 2002, HUND on 2002" in letter.detail
     assert world.alarms.count("needs_person") == 1
     # Whichever way it is decided: sent when one of them runs, or never.
     await world.phone(DONOR, "STOP HUND")
     await world.settled()
-    assert await world.house.store.dead_letters.release([letter.event_id], now=world.clock.now()) == 1
-    world.house.wake("plan")
+    assert await world.app.store.dead_letters.release([letter.event_id], now=world.clock.now()) == 1
+    world.app.wake("plan")
     await world.settled()
     assert await prices(world) == [("KATT", 275)]
     assert world.balanced()
@@ -53,7 +53,7 @@ async def test_an_amount_of_nobody_known_is_not_sent_to_all_that_are_configured(
     await world.person(LastName="Ås", MobilePhone=DONOR, SMS_Monthly_Amount__c=275)
     await world.poll()
     assert await prices(world) == []
-    assert [one.reason for one in world.house.store.dead_letters.listing(parked=True)] == ["needs_person"]
+    assert [one.reason for one in world.app.store.dead_letters.listing(parked=True)] == ["needs_person"]
 
 
 async def left_at_strex(world):
@@ -77,13 +77,13 @@ async def test_a_price_that_strex_has_not_changed_is_told_to_a_person(world, arr
     await world.person(Id=await arranged(world), SMS_Monthly_Amount__c=275)
     await world.poll()
     assert [one["answer"] for one in await world.orders()] == [status]
-    (letter,) = world.house.store.dead_letters.listing()
+    (letter,) = world.app.store.dead_letters.listing()
     assert letter.reason == "price_not_changed"
     assert letter.detail.startswith(f"{status}: ")
     assert world.alarms.count("price_not_changed") == 1
     # The printed cure: a person has put it right by hand.
-    assert await world.house.store.dead_letters.give_up([letter.event_id], now=world.clock.now()) == 1
-    assert world.house.store.dead_letters.grouped() == {}
+    assert await world.app.store.dead_letters.give_up([letter.event_id], now=world.clock.now()) == 1
+    assert world.app.store.dead_letters.grouped() == {}
     assert world.balanced()
 
 
@@ -91,4 +91,4 @@ async def test_an_opt_out_of_who_is_not_active_any_more_is_done(world):
     await world.person(Id=await left_at_strex(world), SMS_Opt_Out__c=True)
     await world.poll()
     assert [one["answer"] for one in await world.orders()] == [204]
-    assert world.house.store.dead_letters.grouped() == {}
+    assert world.app.store.dead_letters.grouped() == {}

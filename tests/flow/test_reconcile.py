@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from flow.world import a_world
 
-from connector.control import Control
-from connector.model.facts import Lived
+from connector.admin import Control
+from connector.pipeline.reconcile import FAILED
 from connector.sandbox.salesforce.identifiers import record_id
-from connector.steps.reconciling import FAILED
 from connector.store.records import ShadowWrite
+from connector.telemetry.log_events import Lifecycle
 
 DONOR, OTHER = "+4790000001", "+4790000002"
 FEED = "salesforce.Contact"
@@ -29,10 +29,10 @@ async def joined(world, who=DONOR):
 
 async def reconcile(world, **wish):
     """Compare, wait for the end, and let what was found take effect; what is told of the feed."""
-    await world.house.reconciler.for_a_person({"start": True, **wish})
-    await world.until(lambda: not world.house.reconciler.running)
+    await world.app.reconciler.for_a_person({"start": True, **wish})
+    await world.until(lambda: not world.app.reconciler.running)
     await world.settled()
-    (one,) = (await world.house.reconciler.for_a_person({}))["feeds"]
+    (one,) = (await world.app.reconciler.for_a_person({}))["feeds"]
     return one
 
 
@@ -90,11 +90,11 @@ async def test_an_opt_out_that_no_poll_could_see_is_found_once(world):
 async def test_a_dry_run_only_tells(world):
     contact = await joined(world)
     await edit_unseen(world, [{"Id": contact, "SMS_Opt_Out__c": True}])
-    shadow = world.house.store.records.shadow("salesforce", "Contact", contact)
+    shadow = world.app.store.records.shadow("salesforce", "Contact", contact)
     one = await reconcile(world, dry_run=True)
     assert found(one) == NOTHING | {"differing": 1, "changes": 1}
     assert await sent(world) == []
-    assert world.house.store.records.shadow("salesforce", "Contact", contact) == shadow
+    assert world.app.store.records.shadow("salesforce", "Contact", contact) == shadow
     assert found(await reconcile(world)) == NOTHING | {"differing": 1, "changes": 1}
 
 
@@ -103,10 +103,10 @@ async def test_what_we_wrote_ourselves_is_no_change(world):
     # The poll that would show our own write has not come yet.
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
-    before = world.house.store.consents.of(DONOR)
+    before = world.app.store.consents.of(DONOR)
     assert (await world.contact(DONOR))["SMS_Opt_Out__c"]
     assert found(await reconcile(world)) == NOTHING
-    assert world.house.store.consents.of(DONOR) == before
+    assert world.app.store.consents.of(DONOR) == before
     assert await sent(world) == []
 
 
@@ -116,17 +116,17 @@ async def test_a_record_that_changes_while_it_is_read_is_not_set_back(world):
     await ahead(world)
     # Salesforce has gathered the records before a person ticks the box, and gives them afterwards.
     await world.fault(world.salesforce, fault="held_answer", only="reads", after=2)
-    await world.house.reconciler.for_a_person({"start": True})
+    await world.app.reconciler.for_a_person({"start": True})
     await world.until(lambda: world.struck(world.salesforce, "held_answer"))
     await world.person(Id=contact, SMS_Opt_Out__c=True)
     await world.poll()
     await world.no_faults(world.salesforce)
-    await world.until(lambda: not world.house.reconciler.running)
-    (one,) = (await world.house.reconciler.for_a_person({}))["feeds"]
+    await world.until(lambda: not world.app.reconciler.running)
+    (one,) = (await world.app.reconciler.for_a_person({}))["feeds"]
     assert found(one) == NOTHING, "the feed has read it since"
     await world.settled()
     await world.poll()
-    assert world.house.store.records.shadow("salesforce", "Contact", contact)["SMS_Opt_Out__c"] is True
+    assert world.app.store.records.shadow("salesforce", "Contact", contact)["SMS_Opt_Out__c"] is True
     assert await sent(world) == [("unsubscribe", DONOR)]
 
 
@@ -180,27 +180,27 @@ async def test_a_record_that_is_gone_for_good_is_treated_as_deleted(world):
     await joined(world)
     shadow = {"MobilePhone": OTHER, "SMS_Opt_Out__c": False, "SMS_Monthly_Amount__c": None}
     lost = gone(0, **shadow)
-    await world.house.store.records.write([lost], now=world.clock.now())
+    await world.app.store.records.write([lost], now=world.clock.now())
     assert (await reconcile(world, dry_run=True))["missing"] == 1
-    assert world.house.store.records.shadow("salesforce", "Contact", lost.record_id) == shadow
+    assert world.app.store.records.shadow("salesforce", "Contact", lost.record_id) == shadow
     assert found(await reconcile(world)) == NOTHING | {"missing": 1, "changes": 1}
-    assert world.house.store.records.shadow("salesforce", "Contact", lost.record_id) is None
+    assert world.app.store.records.shadow("salesforce", "Contact", lost.record_id) is None
     assert found(await reconcile(world)) == NOTHING
 
 
 async def test_many_records_that_are_gone_at_once_are_not_believed(world):
     await joined(world)
     writes = [gone(n) for n in range(51)]
-    await world.house.store.records.write(writes, now=world.clock.now())
+    await world.app.store.records.write(writes, now=world.clock.now())
     one = await reconcile(world)
     assert (one["missing"], one["missing_untouched"]) == (51, True)
     assert "are not in salesforce any more" in one["why"]
-    assert world.house.store.records.shadow("salesforce", "Contact", writes[0].record_id) is not None
+    assert world.app.store.records.shadow("salesforce", "Contact", writes[0].record_id) is not None
     assert world.alarms.count(FAILED) == 1
     # The cure that it names.
     assert "connector reconcile --accept-missing" in one["why"]
     assert found(await reconcile(world, accept_missing=True)) == NOTHING | {"missing": 51, "changes": 51}
-    assert world.house.store.records.shadow("salesforce", "Contact", writes[0].record_id) is None
+    assert world.app.store.records.shadow("salesforce", "Contact", writes[0].record_id) is None
     assert world.cleared(FAILED)
     assert found(await reconcile(world)) == NOTHING
 
@@ -214,12 +214,12 @@ async def test_a_run_that_is_interrupted_begins_anew(tmp_path, secrets):
             await world.poll()
             await edit_unseen(world, [{"Id": contact, "SMS_Opt_Out__c": True}])
             await world.fault(world.salesforce, fault="job_held")
-            await world.house.reconciler.for_a_person({"start": True})
+            await world.app.reconciler.for_a_person({"start": True})
             await world.until(lambda: world.struck(world.salesforce, "job_held"))
         await world.no_faults(world.salesforce)
         async with world.running():
             await world.poll()
-            assert (await world.house.reconciler.for_a_person({})) == {"running": False, "dry_run": False, "feeds": []}
+            assert (await world.app.reconciler.for_a_person({})) == {"running": False, "dry_run": False, "feeds": []}
             one = await reconcile(world)
             assert found(one) == NOTHING | {"differing": 1, "changes": 1}
             assert await sent(world) == [("unsubscribe", DONOR)]
@@ -229,28 +229,28 @@ async def test_a_run_that_is_interrupted_begins_anew(tmp_path, secrets):
 async def test_a_run_that_fails_is_told_until_one_succeeds(world):
     await joined(world)
     await world.fault(world.salesforce, fault="refuse", status=400, code="INVALID_TYPE", message="no", only="reads")
-    watch = world.house.watches[FEED]
-    await world.house.reconciler.for_a_person({"start": True})
-    await world.until(lambda: not world.house.reconciler.running)
-    (one,) = (await world.house.reconciler.for_a_person({}))["feeds"]
+    channel = world.app.feed_channels[FEED]
+    await world.app.reconciler.for_a_person({"start": True})
+    await world.until(lambda: not world.app.reconciler.running)
+    (one,) = (await world.app.reconciler.for_a_person({}))["feeds"]
     assert one["why"]
     assert world.alarms.count(FAILED) == 1
     await world.no_faults(world.salesforce)
     world.clock.ahead += timedelta(minutes=2)
-    await world.until(lambda: watch.patience.cause is None)
+    await world.until(lambda: channel.breaker.cause is None)
     assert (await reconcile(world))["why"] == ""
     assert world.cleared(FAILED)
 
 
 async def test_a_feed_that_was_not_compared_for_two_nights_is_told(world):
-    world.house.check_feeds()
+    world.app.check_feeds()
     assert FAILED not in world.alarms
     await ahead(world, timedelta(hours=51))
-    world.house.check_feeds()
+    world.app.check_feeds()
     assert world.alarms.count(FAILED) == 1
     await reconcile(world)
     assert world.cleared(FAILED)
-    world.house.check_feeds()
+    world.app.check_feeds()
     assert world.alarms.count(FAILED) == 1
 
 
@@ -265,16 +265,16 @@ async def test_nothing_is_compared_without_api_calls_to_spare(world):
 
 async def test_the_calendar_runs_it_and_status_tells_of_it(world):
     await joined(world)
-    await world.house.reconciler.for_calendar()
-    await world.until(lambda: not world.house.reconciler.running)
-    (told,) = [one for one in world.told(Lived) if one.message.startswith("compared all records")]
-    assert told.details["compared"] == "1"
+    await world.app.reconciler.for_calendar()
+    await world.until(lambda: not world.app.reconciler.running)
+    (emitted,) = [one for one in world.emitted(Lifecycle) if one.message.startswith("compared all records")]
+    assert emitted.details["compared"] == "1"
     status = await Control(
-        world.house.store, rules=lambda: world.house.road.rules, loaded=world.house.loaded, now=world.clock.now
+        world.app.store, rules=lambda: world.app.pipeline.rules, loaded=world.app.loaded, now=world.clock.now
     ).commands()["status"]({})
     (feed,) = status["feeds"]
     assert (feed["reconciled"]["compared"], feed["reconciled"]["why"]) == (1, None)
-    async with world.http.get(f"{world.house.admin_url}/metrics") as answer:
+    async with world.http.get(f"{world.app.admin_url}/metrics") as answer:
         assert f'connector_reconciled_seconds{{feed="{FEED}"}}' in await answer.text()
 
 
@@ -288,5 +288,5 @@ async def test_every_field_of_the_feed_is_compared(world, field):
     contact = (await world.contact(DONOR))["Id"]
     await edit_unseen(world, [{"Id": contact, **field}])
     assert (await reconcile(world))["changes"] >= 1
-    shadow = world.house.store.records.shadow("salesforce", "Contact", contact)
+    shadow = world.app.store.records.shadow("salesforce", "Contact", contact)
     assert all(shadow[name] == value for name, value in field.items())

@@ -37,7 +37,7 @@ async def test_a_backup_taken_under_load_loses_nothing_that_it_held_and_doubles_
                         assert await world.callback("dlr", report(person, turn)) == 200
 
             sending = asyncio.create_task(load())
-            await world.until(lambda: world.house.store.inbox.received() > PEOPLE * EACH // 3)
+            await world.until(lambda: world.app.store.inbox.received() > PEOPLE * EACH // 3)
             backup = await backed_up(world)
             await sending
             await world.settled()
@@ -47,7 +47,7 @@ async def test_a_backup_taken_under_load_loses_nothing_that_it_held_and_doubles_
         aside = put_back(world, backup)
         assert verify(aside).events == PEOPLE * EACH
         async with world.running():
-            assert world.house.store.inbox.received() == held
+            assert world.app.store.inbox.received() == held
             await world.poll()
             assert world.counts() == {"delivered": held}
             assert world.balanced()
@@ -90,7 +90,7 @@ async def sent(world):
 
 
 def last_word(world):
-    return [one.decision.word for one in world.house.store.consents.of(DONOR) if one.phase == "decided"][-1]
+    return [one.decision.word for one in world.app.store.consents.of(DONOR) if one.phase == "decided"][-1]
 
 
 async def test_a_stop_that_the_backup_has_not_is_taken_up_again_from_the_crm(tmp_path, secrets):
@@ -106,7 +106,7 @@ async def test_a_stop_that_the_backup_has_not_is_taken_up_again_from_the_crm(tmp
             assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
             assert {one["active"] for one in await world.subscribers()} == {False}
             assert {action for action, _ in await sent(world)} <= {"unsubscribe"}
-            assert world.house.store.dead_letters.listing(parked=True) == []
+            assert world.app.store.dead_letters.listing(parked=True) == []
 
 
 async def test_an_opt_in_that_waited_in_the_backup_undoes_no_later_stop(tmp_path, secrets):
@@ -126,7 +126,7 @@ async def test_an_opt_in_that_waited_in_the_backup_undoes_no_later_stop(tmp_path
         async def well_again_and_out():
             await world.no_faults(world.salesforce)
             world.clock.ahead += timedelta(minutes=20)
-            world.house.wake("salesforce")
+            world.app.wake("salesforce")
             await world.settled()
             assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
             await world.phone(DONOR, "STOP KATT")
@@ -150,11 +150,11 @@ async def test_what_we_wrote_ourselves_after_the_backup_sends_no_command(tmp_pat
         async with restored(world, lambda: join(world), new_amount):
             contact = await world.contact(DONOR)
             assert contact["SMS_Monthly_Amount__c"] == 150
-            shadow = world.house.store.records.shadow("salesforce", "Contact", contact["Id"])
+            shadow = world.app.store.records.shadow("salesforce", "Contact", contact["Id"])
             assert shadow["SMS_Monthly_Amount__c"] == 150
             assert await sent(world) == []
             # A person's change after the restore goes out as ever. The CRM tells times by the second.
-            over = world.house.store.restored.restored_at
+            over = world.app.store.restored.restored_at
             await world.until(lambda: world.clock.now().replace(microsecond=0) > over)
             await world.person(Id=contact["Id"], SMS_Monthly_Amount__c=275)
             await world.poll()
@@ -173,9 +173,9 @@ async def test_a_persons_change_of_the_time_that_is_missing_is_sent_by_a_persons
         async with world.running():
             await world.poll()
             assert await sent(world) == []
-            (letter,) = world.house.store.dead_letters.listing(parked=True)
-            assert await world.house.store.dead_letters.release([letter.event_id], now=world.clock.now()) == 1
-            world.house.wake("strex")
+            (letter,) = world.app.store.dead_letters.listing(parked=True)
+            assert await world.app.store.dead_letters.release([letter.event_id], now=world.clock.now()) == 1
+            world.app.wake("strex")
             await world.settled()
             assert await sent(world) == [("changesubscriberprice", 275)]
 
@@ -199,22 +199,22 @@ async def test_a_command_that_waited_in_the_backup_waits_for_a_person(tmp_path, 
             await join(world)
             await world.fault(world.strex, fault="unavailable", times=1000)
             await world.person(Id=(await world.contact(DONOR))["Id"], SMS_Monthly_Amount__c=275)
-            world.house.wake("salesforce.Contact")
+            world.app.wake("salesforce.Contact")
             await world.until(lambda: world.counts().get("delivering"))
 
         async def well_again():
             await world.no_faults(world.strex)
             world.clock.ahead += timedelta(minutes=20)
-            world.house.wake("strex")
+            world.app.wake("strex")
             await world.settled()
 
         async with restored(world, change_while_strex_is_down, well_again):
             before = await sent(world)
             assert before.count(("changesubscriberprice", 275)) == len(before)
-            letters = world.house.store.dead_letters.listing(parked=True)
+            letters = world.app.store.dead_letters.listing(parked=True)
             assert ["the database was restored" in (one.detail or "") for one in letters] == [True]
             orders = len(await world.orders())
-            world.house.wake("strex")
+            world.app.wake("strex")
             await world.settled()
             assert len(await world.orders()) == orders
 
@@ -224,10 +224,10 @@ async def test_a_daemon_makes_up_for_the_nights_that_it_slept_through(tmp_path, 
         async with world.running():
             await world.poll()
         await backed_up(world, "backups/c-20261101T020000Z.db")
-        async with world.running() as house:
+        async with world.running() as app:
 
             async def measured():
-                async with world.http.get(f"{house.admin_url}/metrics") as response:
+                async with world.http.get(f"{app.admin_url}/metrics") as response:
                     lines = dict(line.rsplit(" ", 1) for line in (await response.text()).splitlines())
                 return float(lines.get("connector_last_backup_age_seconds", "inf")) < 60 and lines
 

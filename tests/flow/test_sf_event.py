@@ -6,7 +6,7 @@ import pytest
 from flow.test_examples import envelope
 from flow.world import ROOT, a_world
 
-from connector.steps.trials import try_cases
+from connector.pipeline.rule_tests import run_rule_tests
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ async def world(tmp_path, secrets):
 
 
 async def test_its_own_examples_hold_and_it_has_no_warnings(world):
-    rules = world.house.road.rules
+    rules = world.app.pipeline.rules
     assert rules.warnings == ()
-    assert [trial for trial in try_cases(rules) if trial.differences] == []
+    assert [result for result in run_rule_tests(rules) if result.differences] == []
 
 
 @pytest.mark.parametrize("name", ["Event", "Task"])
@@ -33,8 +33,8 @@ async def test_the_record_that_is_named_is_told_the_result(world, name, length):
     properties = {"SystemAction": "SfMcSMS", "SfContactId": known, "SfEvent": record[:length]}
     assert await world.callback("dlr", envelope(properties)) == 200
     await world.settled()
-    (told,) = await world.records(name)
-    assert (told["Description"], told["Subject"]) == ("SMS Ok Delivered", "Call")
+    (emitted,) = await world.records(name)
+    assert (emitted["Description"], emitted["Subject"]) == ("SMS Ok Delivered", "Call")
     assert [one["Contact__c"] for one in await world.records("SMS_Event__c")] == [known]
 
 

@@ -4,13 +4,13 @@ import pytest
 from flow.sets import CONFIGS, copied, report
 from flow.world import CONFIG, a_world
 
-from connector.adapters import build_crms, load_config, mapping_context
-from connector.config.document import read
-from connector.control.consent_schema import consent_problems
-from connector.control.needs import needs
-from connector.control.pulling import pull
-from connector.delivery.transport import Transport
-from connector.mapping.compile import load_mappings
+from connector.checks.consent_fields import consent_problems
+from connector.checks.crm_requirements import needs
+from connector.checks.describe_crm import pull
+from connector.config.yaml_document import read
+from connector.delivery.http_client import Transport
+from connector.mapping.compile.ruleset import load_mappings
+from connector.registry import build_crms, load_config, mapping_context
 
 
 @pytest.mark.parametrize("name", ["plain", *sorted(CONFIGS)])
@@ -45,8 +45,8 @@ async def test_in_an_org_with_several_currencies_each_amount_of_a_set_has_a_line
         after = load_mappings(mappings, mapping_context(loaded))
         crm = build_crms(loaded)["salesforce"]
         pulled = await http.client(crm.credentials).run(pull(crm, needs(before)["salesforce"]))
-        told = {one.code for one in before.misfits({"salesforce": pulled.schema})}
-        assert told == {"no-currency"}
+        emitted = {one.code for one in before.misfits({"salesforce": pulled.schema})}
+        assert emitted == {"no-currency"}
         assert [str(one) for one in after.misfits({"salesforce": pulled.schema})] == []
         async with world.running():
             assert await world.callback("dlr", report("Recurring", price=200)) == 200

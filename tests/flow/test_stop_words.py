@@ -10,7 +10,7 @@ import pytest
 from flow.world import ROOT, SECRETS, a_world
 from yarl import URL
 
-from connector.model.facts import Alarm
+from connector.telemetry.log_events import Alarm
 
 CONFIG = """
 store: {{path: c.db, ballast: 1MiB, free_space_floor: 1MiB}}
@@ -102,8 +102,8 @@ class Texts:
         return norwegian
 
     async def call(self, method, *, query="", data=None):
-        door = self.endpoint.partition(" ")[0]
-        url = URL(f"{self.world.house.url}/hooks/{door}/{SECRETS['HOOK_SECRET']}?{query}", encoded=True)
+        endpoint = self.endpoint.partition(" ")[0]
+        url = URL(f"{self.world.app.url}/hooks/{endpoint}/{SECRETS['HOOK_SECRET']}?{query}", encoded=True)
         async with self.world.http.request(method, url, data=data) as response:
             assert response.status == 200
 
@@ -142,13 +142,13 @@ async def admin(world, command, **payload):
     """A command, as the CLI sends it to the daemon."""
     token = (world.base / "admin-token").read_text().strip()
     headers = {"Authorization": f"Bearer {token}"}
-    async with world.http.post(f"{world.house.admin_url}/admin/{command}", json=payload, headers=headers) as response:
+    async with world.http.post(f"{world.app.admin_url}/admin/{command}", json=payload, headers=headers) as response:
         assert response.status == 200, await response.text()
         return await response.json()
 
 
 def alarms(world):
-    return [alarm for alarm in world.told(Alarm) if alarm.kind == "maybe_stop"]
+    return [alarm for alarm in world.emitted(Alarm) if alarm.kind == "maybe_stop"]
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
@@ -177,7 +177,7 @@ async def test_a_text_that_may_be_a_stop_is_for_a_person_whose_answer_holds_for_
     assert f"event {question['event']} " in alarm.message
     assert world.counts() == {"dead": 2}
     await admin(world, "parked_answer", id=question["event"], answer=answer)
-    world.house.wake("plan")
+    world.app.wake("plan")
     third = await texts.send(f"{UNCLEAR}!")
     flags = await texts.flags()
     wanted = answer == "was"
@@ -202,7 +202,7 @@ async def test_while_it_waits_the_donor_s_later_events_go_on_and_what_was_joined
     assert world.counts()["dead"] == 1
     (question,) = (await admin(world, "parked_list"))["questions"]
     await admin(world, "parked_answer", id=question["event"], answer="was")
-    world.house.wake("plan")
+    world.app.wake("plan")
     await world.settled()
     standing = await admin(world, "consents_show", phone=donor)
     assert {one["words"].partition(" ")[0]: one["active"] for one in standing["subscriptions"]} == {

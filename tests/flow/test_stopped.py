@@ -8,8 +8,8 @@ from flow.backlog import backlog
 from flow.world import CONFIG, ROOT, a_world
 
 from connector.delivery.retry import PROBE_EVERY
-from connector.model.facts import Alarm, Cleared
-from connector.model.lifecycle import EventState, UnitState
+from connector.model.states import EventState, UnitState
+from connector.telemetry.log_events import Alarm, Cleared
 
 BATCH = 10  # events in 20 operations: their contact and an event record
 ONE, TWO = "+4798079008", "+4798079009"
@@ -68,12 +68,12 @@ async def writes(world):
 
 
 def stopped(world):
-    return [(stop.rule, stop.object, stop.field) for stop in world.house.store.stops.all()]
+    return [(stop.rule, stop.object, stop.field) for stop in world.app.store.stops.all()]
 
 
 async def pass_time(world, time=PROBE_EVERY + timedelta(seconds=1)):
     world.clock.ahead += time
-    world.house.wake("salesforce")
+    world.app.wake("salesforce")
 
 
 def mend(world, field="Action__c"):
@@ -84,10 +84,10 @@ async def test_one_alarm_and_nothing_dies(world):
     for number in (ONE, TWO):
         await send(world, number, 1)
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.house.store.stops.held("salesforce") == 2)
+    await world.until(lambda: world.app.store.stops.held("salesforce") == 2)
     assert stopped(world) == [("log.yaml: every report", "SMS_Event__c", "Missing__c")]
     assert world.counts() == {"delivering": 2}
-    (alarm,) = [one for one in world.told(Alarm) if one.kind == "mapping_stopped"]
+    (alarm,) = [one for one in world.emitted(Alarm) if one.kind == "mapping_stopped"]
     assert "log.yaml: every report" in alarm.message
     assert "SMS_Event__c.Missing__c" in alarm.message
     assert "connector reload" in alarm.cure
@@ -99,28 +99,28 @@ async def test_what_comes_later_costs_no_calls_for_the_stopped_part(world):
     await send(world, ONE, 1)
     await world.until(lambda: stopped(world))
     await send(world, TWO, 1)
-    await world.until(lambda: world.house.store.stops.held("salesforce") == 2)
+    await world.until(lambda: world.app.store.stops.held("salesforce") == 2)
     before = await world.api_calls()
     await pass_time(world)
-    await world.until(lambda: world.house.store.stops.all()[0].probe_at > world.clock.now())
+    await world.until(lambda: world.app.store.stops.all()[0].probe_at > world.clock.now())
     assert await world.api_calls() <= before + 1 + 1  # the probe, and perhaps a poll
-    assert [one.kind for one in world.told(Alarm)].count("mapping_stopped") == 1
+    assert [one.kind for one in world.emitted(Alarm)].count("mapping_stopped") == 1
 
 
 async def test_an_opt_out_is_not_held_up_and_is_confirmed(world):
     await send(world, ONE, 1, "Subscribe")
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.house.store.stops.held("salesforce") == 1)
+    await world.until(lambda: world.app.store.stops.held("salesforce") == 1)
     await send(world, ONE, 2, "Unsubscribe")
     (contact,) = await world.until(lambda: flagged(world))
     assert contact["SMS_Key__c"] == ONE
-    await world.until(lambda: not world.house.store.consents.open_opt_outs(world.clock.now()))
+    await world.until(lambda: not world.app.store.consents.open_opt_outs(world.clock.now()))
     # The rest of the first opt-out must not stand in the way of a second one.
     await send(world, ONE, 3, "Subscribe")
     await send(world, ONE, 4, "Unsubscribe")
-    await world.until(lambda: world.house.store.inbox.received() >= 4)
-    await world.until(lambda: not world.house.store.inbox.pending(10))
-    await world.until(lambda: not world.house.store.consents.open_opt_outs(world.clock.now()))
+    await world.until(lambda: world.app.store.inbox.received() >= 4)
+    await world.until(lambda: not world.app.store.inbox.pending(10))
+    await world.until(lambda: not world.app.store.consents.open_opt_outs(world.clock.now()))
     assert await flagged(world)
 
 
@@ -132,26 +132,26 @@ async def test_a_mended_mapping_is_read_again_and_what_waited_goes_out_by_it(wor
     for turn in (1, 2, 3):
         await send(world, ONE, turn)
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.house.store.stops.held("salesforce"))
+    await world.until(lambda: world.app.store.stops.held("salesforce"))
     mend(world)
-    await world.house.reload()
-    assert any(one.kind == "mapping_stopped" for one in world.told(Cleared))
+    await world.app.reload()
+    assert any(one.kind == "mapping_stopped" for one in world.emitted(Cleared))
     await world.until(lambda: world.counts() == {"delivered": 3})
     rows = await world.records("SMS_Event__c")
     assert [row["Action__c"] for row in rows] == ["Recurring"] * 3
     assert stopped(world) == []
-    assert world.house.store.stops.held("salesforce") == 0
-    assert [one.kind for one in world.told(Alarm)].count("mapping_stopped") == 1
+    assert world.app.store.stops.held("salesforce") == 0
+    assert [one.kind for one in world.emitted(Alarm)].count("mapping_stopped") == 1
 
 
 async def test_a_rule_that_was_renamed_when_it_was_mended_still_writes_what_waited(world):
     await send(world, ONE, 1)
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.house.store.stops.held("salesforce"))
+    await world.until(lambda: world.app.store.stops.held("salesforce"))
     (world.base / "mappings" / "log.yaml").write_text(
         LOG.format(field="Action__c").replace("every report", "any report")
     )
-    await world.house.reload()
+    await world.app.reload()
     await world.until(lambda: world.counts() == {"delivered": 1})
     assert len(await world.records("SMS_Event__c")) == 1
 
@@ -163,7 +163,7 @@ async def test_a_dead_letter_is_made_of_none_of_them_and_the_books_balance(world
     await world.until(lambda: stopped(world))
     for _ in range(30):
         await pass_time(world)
-        await world.until(lambda: world.house.store.stops.all()[0].probe_at > world.clock.now())
+        await world.until(lambda: world.app.store.stops.all()[0].probe_at > world.clock.now())
     assert EventState.DEAD.value not in world.counts()
     assert world.balanced()
 
@@ -173,9 +173,9 @@ async def test_the_batch_in_hand_already_knows_what_the_one_before_has_stopped(t
     async with a_world(tmp_path, mappings=mappings, config=config) as world:
         await backlog(world, [(person, 1) for person in range(2 * BATCH)])
         await world.fault(world.salesforce, fault="held_answer", only="writes")
-        async with world.running() as house:
+        async with world.running() as app:
             await world.until(lambda: world.struck(world.salesforce, "held_answer"))
-            await world.until(lambda: house.store.outbox.counts("salesforce")[UnitState.CLAIMED] == 2 * BATCH)
+            await world.until(lambda: app.store.outbox.counts("salesforce")[UnitState.CLAIMED] == 2 * BATCH)
             await world.no_faults(world.salesforce)
-            await world.until(lambda: house.store.stops.held("salesforce") == 2 * BATCH)
-        assert [one.kind for one in world.told(Alarm)] == ["mapping_stopped"]
+            await world.until(lambda: app.store.stops.held("salesforce") == 2 * BATCH)
+        assert [one.kind for one in world.emitted(Alarm)] == ["mapping_stopped"]

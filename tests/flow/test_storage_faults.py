@@ -12,10 +12,10 @@ from flow.crowd import number, report
 from flow.faulty_disk import Disk, connection_on
 from flow.world import a_world
 
-from connector.daemon import _reload_on_wish
-from connector.model.facts import Alarm, Cleared, Lived, LoopFailed, Reloaded
-from connector.service import Notifier, Wishes
+from connector.daemon import _reload_on_signal
+from connector.process import Notifier, Signals
 from connector.store.store import Store
+from connector.telemetry.log_events import Alarm, Cleared, Lifecycle, Reloaded, WorkerFailed
 
 BUSY = timedelta(milliseconds=20)  # stands for the five seconds that the writer waits for a lock
 LOCKED = 4.4 * BUSY.total_seconds()  # stands for a lock of 22 seconds
@@ -57,20 +57,20 @@ def settling(statement):
 
 
 async def health(world, page):
-    async with world.http.get(f"{world.house.admin_url}/{page}") as response:
+    async with world.http.get(f"{world.app.admin_url}/{page}") as response:
         return response.status, await response.json()
 
 
 async def status_page(world):
     token = (world.base / "admin-token").read_text().strip()
     headers = {"Authorization": f"Bearer {token}"}
-    async with world.http.post(f"{world.house.admin_url}/admin/status", json={}, headers=headers) as response:
+    async with world.http.post(f"{world.app.admin_url}/admin/status", json={}, headers=headers) as response:
         return await response.json()
 
 
 async def well_again(world):
-    world.house.loops["writer"].wake()
-    await world.until(lambda: world.house.store.writer.outage is None and not world.house.alarms.holds("the database"))
+    world.app.workers["writer"].wake()
+    await world.until(lambda: world.app.store.writer.outage is None and not world.app.alarms.holds("the database"))
 
 
 @pytest.mark.parametrize("kind", ["full", "io"])
@@ -84,14 +84,14 @@ async def test_what_cannot_be_settled_goes_back_in_doubt_and_the_persons_later_e
     assert world.counts() == {"delivered": 3}
     assert (await world.contact(number(1)))["SMS_Opt_Out__c"] is True
     assert len(await world.records("SMS_Event__c")) == 3
-    assert world.house.store.outbox.claims() == {}
+    assert world.app.store.outbox.claims() == {}
 
 
 async def test_a_lock_while_a_delivery_settles_blocks_nobody(world, disk):
     await insist(world, report(1, 1))
     await world.fault(world.salesforce, fault="held_answer", only="writes")
     await insist(world, farewell(1))
-    await world.until(world.house.store.outbox.claims)
+    await world.until(world.app.store.outbox.claims)
     disk.lock(world.base / "c.db", after=0, seconds=LOCKED)
     await world.no_faults(world.salesforce)
     await insist(world, report(1, 2))
@@ -102,21 +102,21 @@ async def test_a_lock_while_a_delivery_settles_blocks_nobody(world, disk):
 async def test_an_outage_is_told_once_as_what_it_is_and_once_when_it_is_over(world, disk):
     disk.fail("full", after=0, times=10**6, matches=lambda statement: statement.startswith("BEGIN"))
     assert [await world.callback("dlr", report(1, turn)) for turn in range(5)] == [503] * 5
-    status, told = await health(world, "readyz")
+    status, emitted = await health(world, "readyz")
     assert (status, await health(world, "healthz")) == (503, (200, {"status": "ok"}))
-    assert "too full" in told["reasons"][0]
-    assert str(world.base / "c.db") in told["reasons"][0]
-    (alarm,) = world.told(Alarm)
+    assert "too full" in emitted["reasons"][0]
+    assert str(world.base / "c.db") in emitted["reasons"][0]
+    (alarm,) = world.emitted(Alarm)
     assert alarm.kind == "disk_full"
-    assert (await status_page(world))["faults"] == told["reasons"]
+    assert (await status_page(world))["faults"] == emitted["reasons"]
     assert 'SQLite says "database or disk is full"' in alarm.message
     assert "goes on by itself" in alarm.cure
     disk.refusals = 0
     await well_again(world)
     assert (await health(world, "readyz"))[0] == 200
-    assert [one.kind for one in world.told(Cleared)] == ["disk_full"]
+    assert [one.kind for one in world.emitted(Cleared)] == ["disk_full"]
     assert (await status_page(world))["faults"] == []
-    assert world.told(LoopFailed) == []
+    assert world.emitted(WorkerFailed) == []
 
 
 async def test_a_database_that_was_deleted_is_confirmed_to_nobody_and_ends_the_process(world):
@@ -126,88 +126,88 @@ async def test_a_database_that_was_deleted_is_confirmed_to_nobody_and_ends_the_p
         if file.suffix != ".lock":
             file.unlink()
     assert [await world.callback("dlr", report(1, turn)) for turn in range(2, 5)] == [503] * 3
-    assert world.house.broken.is_set()
+    assert world.app.broken.is_set()
     for page in ("readyz", "healthz"):
-        status, told = await health(world, page)
+        status, emitted = await health(world, page)
         assert status == 503
-        assert "was deleted or moved away" in told["reasons"][0]
-    (alarm,) = world.told(Alarm)
+        assert "was deleted or moved away" in emitted["reasons"][0]
+    (alarm,) = world.emitted(Alarm)
     assert (alarm.kind, "exit code 3" in alarm.cure) == ("database_unusable", True)
 
 
 async def test_the_probe_sees_a_replaced_database_though_no_callback_comes(world):
     (world.base / "c.db").rename(world.base / "old.db")
     (world.base / "c.db").write_bytes((world.base / "old.db").read_bytes())
-    world.house.loops["writer"].wake()
-    await world.until(world.house.broken.is_set)
-    assert world.house.unready()
+    world.app.workers["writer"].wake()
+    await world.until(world.app.broken.is_set)
+    assert world.app.not_ready()
 
 
 async def test_a_database_that_is_missing_at_a_start_is_made_anew_and_told_loudly(tmp_path, secrets):
     async with a_world(tmp_path) as world:
         async with world.running():
-            assert world.told(Alarm) == []
-            assert "a new database was made" in [one.message for one in world.told(Lived)]
+            assert world.emitted(Alarm) == []
+            assert "a new database was made" in [one.message for one in world.emitted(Lifecycle)]
         async with world.running():
-            assert world.told(Alarm) == []
+            assert world.emitted(Alarm) == []
         (tmp_path / "c.db").unlink()
         async with world.running():
             assert world.alarms == ["database_missing"]
 
 
 async def test_a_claim_that_no_worker_has_in_hand_is_noticed_and_one_of_a_slow_crm_is_not(world):
-    house = world.house
+    app = world.app
 
     def lost():
         # The clock of the test jumps, so that loops seem to stand still.
-        return [one for one in house.sick() if "claimed" in one]
+        return [one for one in app.unhealthy() if "claimed" in one]
 
     await world.fault(world.salesforce, fault="held_answer", only="writes")
     try:
         await insist(world, report(1, 1))
-        (claim,) = await world.until(house.store.outbox.claims)
-        await house.probe()
+        (claim,) = await world.until(app.store.outbox.claims)
+        await app.probe()
         world.clock.ahead += timedelta(minutes=10)
-        await house.probe()
+        await app.probe()
         assert (world.alarms, lost()) == ([], [])
         # Now it bears the name of a worker that does not exist.
         rename = "UPDATE units SET claim = claim || ' (gone)' WHERE claim IS NOT NULL"
-        await house.store.writer.run(lambda connection: connection.execute(rename).rowcount)
-        await house.probe()
+        await app.store.writer.run(lambda connection: connection.execute(rename).rowcount)
+        await app.probe()
         assert lost() == []
         world.clock.ahead += timedelta(minutes=2)
-        await house.probe()
+        await app.probe()
         assert lost() == [f"units are claimed by {claim.partition(' ')[2]} (gone), which does not work on them"]
         assert world.alarms == ["claimed_by_nobody"]
     finally:
         await world.no_faults(world.salesforce)
     await world.settled()
-    await house.probe()
+    await app.probe()
     assert world.cleared("claimed_by_nobody")
 
 
 async def test_changes_of_a_round_that_a_reload_ends_do_not_wait_for_its_end_for_ever(world):
-    house = world.house
-    watch = house.watches["salesforce.Contact"]
-    await house.end("salesforce.Contact")
-    watch.poll = "round"
-    house.road.open_polls.add("round")
-    await house.follow(dataclasses.replace(house.road.rules, feeds={}))
-    assert house.road.open_polls == set()
+    app = world.app
+    channel = app.feed_channels["salesforce.Contact"]
+    await app.stop_workers("salesforce.Contact")
+    channel.poll = "round"
+    app.pipeline.open_polls.add("round")
+    await app.follow(dataclasses.replace(app.pipeline.rules, feeds={}))
+    assert app.pipeline.open_polls == set()
 
 
 async def test_a_reload_while_nothing_can_be_stored_does_not_end_the_daemon_and_is_made_up_for(world, disk):
-    house, wishes = world.house, Wishes()
-    reloading = asyncio.create_task(_reload_on_wish(house, wishes, Notifier(None)))
+    app, signals = world.app, Signals()
+    reloading = asyncio.create_task(_reload_on_signal(app, signals, Notifier(None)))
     disk.fail("full", after=0, times=10**6)
-    wishes.reload.set()
-    await world.until(lambda: house.store.writer.outage is not None)
-    assert house.stops_due
+    signals.reload.set()
+    await world.until(lambda: app.store.writer.outage is not None)
+    assert app.stops_due
     disk.refusals = 0
     await well_again(world)
-    await world.until(lambda: not house.stops_due)
-    wishes.reload.set()
-    await world.until(lambda: world.told(Reloaded))
+    await world.until(lambda: not app.stops_due)
+    signals.reload.set()
+    await world.until(lambda: world.emitted(Reloaded))
     assert not reloading.done()
     reloading.cancel()
 
@@ -233,7 +233,7 @@ async def test_two_hundred_refusals_anywhere_lose_nothing_double_nothing_and_blo
     await well_again(world)
     assert set(world.counts()) <= {"delivered", "no_change", "ignored"}
     assert world.balanced()
-    assert world.house.store.outbox.claims() == {}
+    assert world.app.store.outbox.claims() == {}
     made = Counter(one["object"] for one in await world.history() if one["action"] == "created")
     assert made == {"Contact": POINTS, "SMS_Event__c": 3 * POINTS}
     flags = {one["SMS_Key__c"]: one["SMS_Opt_Out__c"] for one in await world.records() if one["SMS_Key__c"]}

@@ -38,9 +38,9 @@ class Callbacks:
     def __init__(self, world, sandbox):
         self.world, self.sandbox = world, sandbox
 
-    async def example(self, door, name):
+    async def example(self, endpoint, name):
         """Send a document's example byte for byte."""
-        url = f"{self.world.house.url}/hooks/sumotext/{door}/{SECRETS['HOOK_SECRET']}?{sample(name)}"
+        url = f"{self.world.app.url}/hooks/sumotext/{endpoint}/{SECRETS['HOOK_SECRET']}?{sample(name)}"
         async with self.world.http.get(URL(url, encoded=True)) as response:
             assert (response.status, await response.text()) == (200, "OK")
         await self.world.settled()
@@ -70,7 +70,7 @@ async def world(tmp_path, secrets):
 
 @pytest.fixture
 async def callbacks(world):
-    app = sumotext.build(hooks=f"{world.house.url}/hooks/sumotext", secret=SECRETS["HOOK_SECRET"])
+    app = sumotext.build(hooks=f"{world.app.url}/hooks/sumotext", secret=SECRETS["HOOK_SECRET"])
     async with serving(app) as sandbox:
         yield Callbacks(world, sandbox)
 
@@ -91,7 +91,7 @@ async def test_a_form_with_a_date_that_is_none_makes_its_contact_all_the_same(wo
     assert (contact["FirstName"], contact["LastName"], contact["Email"]) == ("Bill", "Hart", "bill@example.org")
     assert contact["Birthdate"] is None
     assert world.counts() == {"delivered": 1}
-    (note,) = world.house.store.notes.of(1)
+    (note,) = world.app.store.notes.of(1)
     assert (note.operation, note.field, note.why) == ("upsert Contact", "Birthdate", "a date was expected")
 
 
@@ -118,10 +118,10 @@ async def test_the_documents_text_4_info_is_kept_on_the_contact(world, callbacks
 
 async def test_all_examples_by_one_phone_are_one_contact_and_repeats_change_nothing(world, callbacks):
     examples = (("crm", "web-form"), ("poll", "poll"), ("text4info", "text-4-info"))
-    for door, name in examples:
-        await callbacks.example(door, name)
+    for endpoint, name in examples:
+        await callbacks.example(endpoint, name)
         before = await world.history()
-        await callbacks.example(door, name)
+        await callbacks.example(endpoint, name)
         assert await world.history() == before
     (contact,) = await world.records()
     assert (contact["FirstName"], contact["SMS_Key__c"]) == ("Bill", DONOR)
@@ -157,18 +157,18 @@ async def test_a_form_names_a_contact_that_a_vote_has_made(world, callbacks):
     assert (await world.contact(DONOR))["LastName"] == "Smith"
 
 
-@pytest.mark.parametrize("door", ["crm", "text4info", "mo"])
-async def test_stop_opts_out_and_start_opts_in_again_by_every_way_that_brings_texts(world, callbacks, door):
+@pytest.mark.parametrize("endpoint", ["crm", "text4info", "mo"])
+async def test_stop_opts_out_and_start_opts_in_again_by_every_way_that_brings_texts(world, callbacks, endpoint):
     await callbacks.send("crm", msg="SOMEKEY")
     assert (await world.contact(DONOR))["SMS_Keywords__c"] == "SOMEKEY"
-    own = {"smsid": "2"} if door == "mo" else {}
-    await callbacks.send(door, msg="Stop", **own)
+    own = {"smsid": "2"} if endpoint == "mo" else {}
+    await callbacks.send(endpoint, msg="Suspension", **own)
     contact = await world.contact(DONOR)
     assert contact["SMS_Opt_Out__c"] is True
     assert contact["SMS_Opt_Out_Source__c"].startswith("Sumotext ")
     assert contact["SMS_Opt_Out_At__c"] is not None
-    own = {"smsid": "3"} if door == "mo" else {}
-    await callbacks.send(door, msg="START", **own)
+    own = {"smsid": "3"} if endpoint == "mo" else {}
+    await callbacks.send(endpoint, msg="START", **own)
     assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
 
 
@@ -206,7 +206,7 @@ async def test_what_is_not_understood_is_kept_and_answered(world, callbacks):
     await callbacks.send("crm", mobile=None)
     await callbacks.send("dlr", sumoid=None)
     assert world.counts() == {"unreadable": 2}
-    assert world.house.store.inbox.raw(1).startswith(b"country=USA&shortcode=84700&key=SOMEKEY&carrierId")
+    assert world.app.store.inbox.raw(1).startswith(b"country=USA&shortcode=84700&key=SOMEKEY&carrierId")
 
 
 async def test_what_needs_a_person_waits_for_one(world, callbacks):
@@ -217,7 +217,7 @@ async def test_what_needs_a_person_waits_for_one(world, callbacks):
 async def test_a_date_that_cannot_be_read_leaves_out_its_own_field_with_a_note(world, callbacks):
     await callbacks.send("crm", DOB="in spring")
     assert world.counts() == {"delivered": 1}
-    assert world.house.store.notes.events() == 1
+    assert world.app.store.notes.events() == 1
 
 
 async def test_a_delivery_report_is_taken_and_leads_to_nothing(world, callbacks):
@@ -226,7 +226,7 @@ async def test_a_delivery_report_is_taken_and_leads_to_nothing(world, callbacks)
 
 
 async def test_a_stranger_is_refused(world):
-    url = f"{world.house.url}/hooks/sumotext/crm/wrong?{sample('web-form')}"
+    url = f"{world.app.url}/hooks/sumotext/crm/wrong?{sample('web-form')}"
     async with world.http.get(URL(url, encoded=True)) as response:
         assert response.status == 401
     assert world.counts() == {}

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from connector.model.facts import Alarm
 from connector.sandbox.salesforce.org import INTEGRATION_USER
+from connector.telemetry.log_events import Alarm
 
 DONOR, OTHER = "+4790000001", "+4790000002"
 
@@ -48,15 +48,15 @@ async def sent(world):
 
 
 def rewritten(world):
-    return [fact for fact in world.told(Alarm) if fact.kind == "flag_rewritten"]
+    return [fact for fact in world.emitted(Alarm) if fact.kind == "flag_rewritten"]
 
 
 def still_open(world):
-    return [(one.sink, one.failed) for one in world.house.store.consents.open_opt_outs(world.clock.now())]
+    return [(one.sink, one.failed) for one in world.app.store.consents.open_opt_outs(world.clock.now())]
 
 
 def words(world, number=DONOR):
-    return [one.decision.word for one in world.house.store.consents.of(number) if one.phase == "decided"]
+    return [one.decision.word for one in world.app.store.consents.of(number) if one.phase == "decided"]
 
 
 async def test_an_amount_that_its_field_rounds_sends_no_command(world):
@@ -66,7 +66,7 @@ async def test_an_amount_that_its_field_rounds_sends_no_command(world):
     await world.poll()
     assert (await world.contact(DONOR))["SMS_Monthly_Amount__c"] == 100
     assert await sent(world) == []
-    assert world.house.store.records.shadow("salesforce", "Contact", contact)["SMS_Monthly_Amount__c"] == 100
+    assert world.app.store.records.shadow("salesforce", "Contact", contact)["SMS_Monthly_Amount__c"] == 100
 
 
 async def test_an_amount_that_its_field_rounds_sends_no_command_though_a_person_edits_the_contact_before_the_look(
@@ -121,22 +121,22 @@ async def doubtful(world):
     await amount(world, 0, turn=2, action="Signup")
     await world.poll()
     assert await sent(world) == []
-    (letter,) = world.house.store.dead_letters.listing(parked=True)
+    (letter,) = world.app.store.dead_letters.listing(parked=True)
     assert "SMS_Monthly_Amount__c of Contact" in letter.detail
     return letter.event_id
 
 
 async def test_where_nobody_can_tell_a_flow_from_a_person_the_amount_is_put_before_a_person(world):
     event_id = await doubtful(world)
-    assert await world.house.store.dead_letters.release([event_id], now=world.clock.now()) == 1
-    world.house.wake("plan")
+    assert await world.app.store.dead_letters.release([event_id], now=world.clock.now()) == 1
+    world.app.wake("plan")
     await world.settled()
     assert await sent(world) == [("changesubscriberprice", 150)]
 
 
 async def test_what_a_person_knows_to_be_the_flow_s_is_discarded(world):
     event_id = await doubtful(world)
-    assert await world.house.store.dead_letters.discard([event_id], now=world.clock.now()) == 1
+    assert await world.app.store.dead_letters.discard([event_id], now=world.clock.now()) == 1
     await world.poll()
     assert await sent(world) == []
 
@@ -173,7 +173,7 @@ async def test_who_unticks_a_box_that_a_stop_is_on_its_way_to_has_not_taken_that
     # Somebody edits the contact once more, so that its stamp is later than the STOP.
     await world.person(Id=contact, FirstName="Kari")
     rounds = world.rounds()
-    world.house.wake("salesforce.Contact")
+    world.app.wake("salesforce.Contact")
     await world.until(lambda: world.rounds() > rounds)
     await world.until(lambda: world.counts().get("pending", 0) == 0)
     assert words(world)[-1] == "opt_out"
@@ -278,7 +278,7 @@ async def test_a_number_that_a_trigger_writes_in_another_form_asks_nobody(world,
     await world.person(Id=contact, MobilePhone=DONOR, FirstName="Kari")
     await world.poll()
     assert (await world.contact(DONOR))["MobilePhone"] == ("+47 900 00 001" if of == "any" else DONOR)
-    assert world.house.store.dead_letters.listing(parked=True) == []
+    assert world.app.store.dead_letters.listing(parked=True) == []
     assert await sent(world) == []
 
 
@@ -286,7 +286,7 @@ async def test_numbers_of_opted_out_contacts_in_another_form_ask_nobody(world):
     contacts = [{"LastName": "x", "MobilePhone": f"+47900010{n:02}", "SMS_Opt_Out__c": True} for n in range(60)]
     ids = await world.people(contacts)
     await world.poll()
-    parked = len(world.house.store.dead_letters.listing(parked=True, limit=1000))
+    parked = len(world.app.store.dead_letters.listing(parked=True, limit=1000))
     await world.people([{"Id": one, "MobilePhone": f"+47 900 010 {n:02}"} for n, one in enumerate(ids)])
     await world.poll()
-    assert len(world.house.store.dead_letters.listing(parked=True, limit=1000)) == parked
+    assert len(world.app.store.dead_letters.listing(parked=True, limit=1000)) == parked

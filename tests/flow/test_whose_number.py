@@ -22,16 +22,16 @@ async def active(world):
     return {one["phone"] for one in await world.subscribers() if one["active"]}
 
 
-async def told(world):
+async def emitted(world):
     return {one["phone"] for one in await world.orders()}
 
 
 def questions(world):
-    return [one.detail for one in world.house.store.dead_letters.listing(parked=True)]
+    return [one.detail for one in world.app.store.dead_letters.listing(parked=True)]
 
 
 def last_word(world, number):
-    entries = [one for one in world.house.store.consents.of(number) if one.decision is not None]
+    entries = [one for one in world.app.store.consents.of(number) if one.decision is not None]
     return entries[-1].decision.word if entries else None
 
 
@@ -40,7 +40,7 @@ async def test_a_number_changed_and_an_opt_out_in_one_save_reach_both_numbers_an
     contact = await joined(world)
     await edit(world, contact, MobilePhone=new, SMS_Opt_Out__c=True)
     assert await active(world) == set()
-    assert await told(world) == {DONOR, OTHER}
+    assert await emitted(world) == {DONOR, OTHER}
     assert (last_word(world, DONOR), last_word(world, OTHER)) == ("opt_out", "opt_out")
     (question,) = questions(world)
     assert "carried out for 2" in question
@@ -51,10 +51,10 @@ async def test_a_number_changed_and_an_opt_out_in_one_save_reach_both_numbers_an
 async def test_a_number_changed_before_the_opt_out_is_known_by_the_contact_s_key(world):
     contact = await joined(world)
     await edit(world, contact, MobilePhone=OTHER)
-    assert await told(world) == set()
+    assert await emitted(world) == set()
     await edit(world, contact, SMS_Opt_Out__c=True)
     assert await active(world) == set()
-    assert await told(world) == {DONOR, OTHER}
+    assert await emitted(world) == {DONOR, OTHER}
     assert len(questions(world)) == 1
     # The same opt-out once more is no new question.
     await edit(world, contact, SMS_Opt_Out__c=False)
@@ -70,7 +70,7 @@ async def test_a_contact_that_we_never_wrote_is_known_by_its_key_too(world):
     await world.person(Id=mine, SMS_Key__c=None, MobilePhone=None)
     await edit(world, contact, SMS_Key__c=DONOR)
     await edit(world, contact, SMS_Opt_Out__c=True)
-    assert (await active(world), await told(world)) == (set(), {DONOR, OTHER})
+    assert (await active(world), await emitted(world)) == (set(), {DONOR, OTHER})
 
 
 async def test_a_number_and_key_changed_before_the_opt_out_are_known_by_whom_we_wrote_last(world):
@@ -78,14 +78,14 @@ async def test_a_number_and_key_changed_before_the_opt_out_are_known_by_whom_we_
     await edit(world, contact, MobilePhone=OTHER, SMS_Key__c=OTHER)
     await edit(world, contact, SMS_Opt_Out__c=True)
     assert await active(world) == set()
-    assert await told(world) == {DONOR, OTHER}
+    assert await emitted(world) == {DONOR, OTHER}
 
 
 async def test_an_opt_out_with_an_emptied_number_is_of_the_number_that_was_there(world):
     contact = await joined(world)
     await edit(world, contact, MobilePhone=None, SMS_Opt_Out__c=True)
     assert await active(world) == set()
-    assert await told(world) == {DONOR}
+    assert await emitted(world) == {DONOR}
     assert last_word(world, DONOR) == "opt_out"
     assert questions(world) == []
     assert world.balanced()
@@ -95,7 +95,7 @@ async def test_an_opt_out_after_the_number_was_emptied_is_of_the_contact_s_key(w
     contact = await joined(world)
     await edit(world, contact, MobilePhone=None)
     await edit(world, contact, SMS_Opt_Out__c=True)
-    assert (await active(world), await told(world)) == (set(), {DONOR})
+    assert (await active(world), await emitted(world)) == (set(), {DONOR})
 
 
 async def test_an_opted_out_contact_that_gets_another_donor_s_number_does_not_opt_that_donor_out(world):
@@ -128,11 +128,11 @@ async def test_an_emptied_number_of_an_opted_out_contact_asks_nobody(world):
 
 
 async def release(world):
-    (letter,) = world.house.store.dead_letters.listing(parked=True)
-    assert await world.house.store.dead_letters.release([letter.event_id], now=world.clock.now()) == 1
-    world.house.wake("plan")
+    (letter,) = world.app.store.dead_letters.listing(parked=True)
+    assert await world.app.store.dead_letters.release([letter.event_id], now=world.clock.now()) == 1
+    world.app.wake("plan")
     await world.settled()
-    return world.house.store.inbox.get(letter.event_id)
+    return world.app.store.inbox.get(letter.event_id)
 
 
 async def test_who_releases_a_changed_number_opts_the_new_number_out(world):
@@ -143,7 +143,7 @@ async def test_who_releases_a_changed_number_opts_the_new_number_out(world):
     assert "release this if the opt-out is for the new number too" in question
     assert (await release(world)).state == "delivered"
     assert last_word(world, STRANGER) == "opt_out"
-    assert STRANGER in await told(world)
+    assert STRANGER in await emitted(world)
     assert questions(world) == []
 
 
@@ -159,10 +159,10 @@ async def test_who_is_opted_out_and_deleted_at_once_with_another_number_is_out_b
     await world.person(Id=contact, MobilePhone=OTHER, SMS_Opt_Out__c=True)
     await world.bin(contact)
     await world.poll()
-    assert (await active(world), await told(world)) == (set(), {DONOR, OTHER})
+    assert (await active(world), await emitted(world)) == (set(), {DONOR, OTHER})
 
 
 async def test_the_same_number_in_another_form_is_one_person(world):
     contact = await joined(world)
     await edit(world, contact, MobilePhone="(+47) 900 00 001", SMS_Opt_Out__c=True)
-    assert (await told(world), questions(world)) == ({DONOR}, [])
+    assert (await emitted(world), questions(world)) == ({DONOR}, [])

@@ -10,16 +10,16 @@ from typing import Any
 
 import aiohttp
 
-from connector.adapters import load_config
-from connector.daemon import open_house
-from connector.delivery.peers import FULL_PAGES
-from connector.house import Clock, House
-from connector.model.facts import Alarm, Cleared, Fact, Followed, Paused
-from connector.observe.metrics import Metrics
+from connector.application import Application, Clock
+from connector.daemon import start_application
+from connector.delivery.channels import FULL_PAGES
+from connector.registry import load_config
 from connector.sandbox import salesforce, strex
 from connector.sandbox.salesforce.org import INTEGRATION_USER
 from connector.sandbox.serve import serving
 from connector.store.store import Store
+from connector.telemetry.log_events import Alarm, ChannelPaused, Cleared, Fact, FeedPolled
+from connector.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 30.0  # seconds that a condition may take on a busy machine before the test is called failed
@@ -74,30 +74,30 @@ class World:
     clock: MovableClock
     facts: list[Fact] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
-    house: House | None = None
+    app: Application | None = None
     open_store: Callable[..., Store] = Store.open
-    patience: float = PATIENCE
+    breaker: float = PATIENCE
 
-    def tell(self, fact: Fact) -> None:
+    def emit(self, fact: Fact) -> None:
         self.facts.append(fact)
         self.news.set()
 
-    def told(self, kind: type) -> list[Any]:
+    def emitted(self, kind: type) -> list[Any]:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
     @property
     def alarms(self) -> list[str]:
-        return [alarm.kind.partition(":")[0] for alarm in self.told(Alarm)]
+        return [alarm.kind.partition(":")[0] for alarm in self.emitted(Alarm)]
 
     def told_paused(self, name: str) -> bool:
-        return any(fact.name == name for fact in self.told(Paused))
+        return any(fact.name == name for fact in self.emitted(ChannelPaused))
 
     def cleared(self, kind: str) -> bool:
-        return any(fact.kind == kind for fact in self.told(Cleared))
+        return any(fact.kind == kind for fact in self.emitted(Cleared))
 
     async def until(self, condition: Callable[[], Awaitable[Any] | Any], why: str = "") -> Any:
         """Wait for a condition; it is looked at again whenever the daemon tells a fact."""
-        async with asyncio.timeout(self.patience):
+        async with asyncio.timeout(self.breaker):
             while True:
                 self.news.clear()
                 answer = condition()
@@ -149,11 +149,11 @@ class World:
         """A person takes contacts out of the recycle bin."""
         await self.post(f"{self.salesforce}/_sandbox/undelete", {"object": "Contact", "ids": ids})
 
-    async def callback(self, door: str, body: Any, secret: str = SECRETS["HOOK_SECRET"]) -> int:
+    async def callback(self, endpoint: str, body: Any, secret: str = SECRETS["HOOK_SECRET"]) -> int:
         """Post a callback as it is; returns the status."""
         data = body if isinstance(body, bytes) else None
         json = None if data is not None else body
-        async with self.http.post(f"{self.house.url}/hooks/strex/{door}/{secret}", data=data, json=json) as response:
+        async with self.http.post(f"{self.app.url}/hooks/strex/{endpoint}/{secret}", data=data, json=json) as response:
             await response.read()
             return response.status
 
@@ -205,10 +205,10 @@ class World:
     # What the daemon knows.
 
     def counts(self) -> dict[str, int]:
-        return {state.value: n for state, n in self.house.store.inbox.counts().items() if n}
+        return {state.value: n for state, n in self.app.store.inbox.counts().items() if n}
 
     def balanced(self) -> bool:
-        return sum(self.house.store.inbox.counts().values()) == self.house.store.inbox.received()
+        return sum(self.app.store.inbox.counts().values()) == self.app.store.inbox.received()
 
     async def settled(self) -> None:
         """Wait until no forward is on its way and nothing waits to be planned or delivered.
@@ -216,19 +216,19 @@ class World:
         What is delivered can cause a forward again (a command its confirmation), so it is looked at until nothing new has come.
         """
         received = -1
-        while received != self.house.store.inbox.received():
-            received = self.house.store.inbox.received()
+        while received != self.app.store.inbox.received():
+            received = self.app.store.inbox.received()
             await self.until(lambda: not {"pending", "delivering"} & self.counts().keys())
             await self.get(f"{self.strex}/_sandbox/forwards?wait=1")
 
     async def poll(self) -> None:
         """Let the feed look once more, and settle what it found. A look that is under way may have asked before what counts."""
-        loop = self.house.loops["salesforce.Contact"]
+        loop = self.app.workers["salesforce.Contact"]
         enough = self.rounds() + (1 if loop.resting else 2)
 
         def over() -> bool:
             if loop.resting and self.rounds() < enough:
-                if self.house.watches["salesforce.Contact"].backlog:
+                if self.app.feed_channels["salesforce.Contact"].backlog:
                     self.clock.ahead += FULL_PAGES
                 loop.wake()
             return self.rounds() >= enough
@@ -238,26 +238,26 @@ class World:
 
     def rounds(self) -> int:
         """How often the feed has looked to the end."""
-        return sum(fact.last for fact in self.told(Followed))
+        return sum(fact.last for fact in self.emitted(FeedPolled))
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[House]:
+    async def running(self) -> AsyncIterator[Application]:
         """The daemon; may be entered again after it was left."""
         loaded = load_config(self.base / "config.yaml")
-        async with open_house(
+        async with start_application(
             loaded,
-            tell=self.tell,
+            emit=self.emit,
             metrics=Metrics(),
             clock=self.clock,
             linger=timedelta(0),
             open_store=self.open_store,
-        ) as house:
-            self.house = house
-            hooks = f"{house.url}/hooks/strex"
+        ) as app:
+            self.app = app
+            hooks = f"{app.url}/hooks/strex"
             secret = SECRETS["HOOK_SECRET"]
             dials = {"mo_url": f"{hooks}/mo/{secret}", "dlr_url": f"{hooks}/dlr/{secret}", "compress": 1000.0}
             await self.post(f"{self.strex}/_sandbox/config", dials, method="PUT")
-            yield house
+            yield app
 
 
 @asynccontextmanager

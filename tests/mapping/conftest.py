@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from connector.config.document import parse
+from connector.config.yaml_document import parse
 from connector.mapping.apply import intents
-from connector.mapping.compile import Ruleset, compile_mappings
-from connector.mapping.context import Context
-from connector.mapping.items import Candidate
+from connector.mapping.compile.context import Context
+from connector.mapping.compile.items import Candidate
+from connector.mapping.compile.ruleset import Ruleset, compile_mappings
+from connector.model.consent_fields import ConsentFields
 from connector.model.event import Event
 from connector.model.phone import Phone
 from connector.model.plan import Intents
 from connector.model.problem import ProblemsFound
-from connector.model.roles import ConsentFields
 
 FLAG = ConsentFields(object="Contact", flag="Opt_Out__c", phone="MobilePhone", along=("Opt_Out_At__c",))
 NO_CONSENT = {"remaining": 0, "verdict": "none", "scope": ""}

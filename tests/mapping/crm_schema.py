@@ -1,6 +1,6 @@
 """A small CRM, for what is held against its objects."""
 
-from connector.model.schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
+from connector.model.crm_schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
 
 BOTH = {"createable": True, "updateable": True}
 

@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 
 from connector.mapping.apply import first_match, intents
-from connector.mapping.paths import Reading, getter, parse_path
+from connector.mapping.language.paths import Reading, getter, parse_path
 from connector.model.consent import Subscription
 from connector.model.event import Verdict
 from connector.model.operation import Parent, RecordWrite, ServiceCommand

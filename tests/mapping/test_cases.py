@@ -3,14 +3,14 @@ from decimal import Decimal
 
 import pytest
 
-from connector.mapping.cases import NOW, build_case
-from connector.mapping.expect import Expect, compare, same
+from connector.mapping.language.expectations import Expect, compare, same
+from connector.mapping.language.test_cases import NOW, build_case
 from connector.model.consent import Decision, Scope, Subscription
 from connector.model.event import Verdict
-from connector.model.lifecycle import EventState
 from connector.model.operation import Parent, RecordWrite, ServiceCommand
 from connector.model.phone import Phone
 from connector.model.plan import Plan, RuleTrace
+from connector.model.states import EventState
 
 CHANGE = """
 on: sf.change

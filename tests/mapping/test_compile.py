@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from connector.mapping.compile import Ruleset, load_mappings
+from connector.mapping.compile.ruleset import Ruleset, load_mappings
 from connector.model.problem import ProblemsFound
 
 HEAD = "on: strex.delivery_report\nrules:\n"
@@ -278,9 +278,9 @@ def test_a_directory_that_is_not_there_is_a_problem(tmp_path, context):
 
 
 @pytest.mark.parametrize(
-    ("to", "told"),
+    ("to", "emitted"),
     [("active_subscriptions", ["price-to-several"]), ("only_subscription", [])],
 )
-def test_one_price_for_every_subscription_is_warned_of(compiled, to, told):
+def test_one_price_for_every_subscription_is_warned_of(compiled, to, emitted):
     text = command(f'command: changesubscriberprice, phone: "{{msisdn}}", price: 5, to: {to}')
-    assert [one.code for one in compiled(text).warnings] == told
+    assert [one.code for one in compiled(text).warnings] == emitted

@@ -6,8 +6,8 @@ import pytest
 from mapping.crm_schema import CRM
 from mapping.json_schema import fits_in
 
-from connector.config.document import parse
-from connector.mapping.completion import own_schema
+from connector.config.yaml_document import parse
+from connector.mapping.language.editor_schema import own_schema
 
 SCHEMA = json.loads(json.dumps(own_schema([CRM])))
 FILE = """

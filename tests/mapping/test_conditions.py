@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.conditions import covers, matcher
-from connector.mapping.rules import When
+from connector.mapping.compile.conditions import covers, matcher
+from connector.mapping.language.rules import When
 from connector.model.event import Result, Verdict
 
 FILE = "on: strex.delivery_report\nrules:\n  - {{name: one, when: {when}, ignore: true}}\n"

@@ -3,8 +3,8 @@
 import pytest
 from mapping.crm_schema import CRM
 
-from connector.mapping.compile import load_mappings
-from connector.mapping.context import Context
+from connector.mapping.compile.context import Context
+from connector.mapping.compile.ruleset import load_mappings
 
 WRITES = 'on: strex.delivery_report\nrules: [{name: a, do: [{upsert: C, key: {K__c: "{key}"}, set: {A__c: x}}]}]\n'
 WAY_BACK = """on: sf.change
@@ -93,7 +93,7 @@ def test_notes_and_hidden_files_are_nobodys_mistake(unread):
 
 
 @pytest.fixture
-def told(compiled):
+def emitted(compiled):
     def problems(field, value):
         rules = compiled(
             "on: strex.message\nrules:\n  - name: a\n    do:\n"
@@ -126,8 +126,8 @@ def told(compiled):
         ("AccountId", '"{msisdn}"', "and `msisdn` is none"),
     ],
 )
-def test_a_value_that_can_never_be_one_is_an_error(told, field, value, problem):
-    (found,) = told(field, value)
+def test_a_value_that_can_never_be_one_is_an_error(emitted, field, value, problem):
+    (found,) = emitted(field, value)
     assert problem in found
 
 
@@ -146,5 +146,5 @@ def test_a_value_that_can_never_be_one_is_an_error(told, field, value, problem):
         ("LastName", '"$ {msisdn}"'),
     ],
 )
-def test_a_value_that_may_be_one_is_fine(told, field, value):
-    assert told(field, value) == []
+def test_a_value_that_may_be_one_is_fine(emitted, field, value):
+    assert emitted(field, value) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.mapping.context import Context
+from connector.mapping.compile.context import Context
 from connector.model.problem import Severity
 
 HEAD = "on: strex.delivery_report\nrules:\n"

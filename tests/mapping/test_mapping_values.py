@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.values import fold, iso, number, present, scalar, text
+from connector.mapping.values.values import fold, iso, number, present, scalar, text
 from connector.model.event import Result, Verdict
 from connector.model.phone import Phone
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from connector.adapters import load_config, mapping_context
-from connector.mapping.compile import load_mappings
-from connector.steps.trials import try_cases
+from connector.mapping.compile.ruleset import load_mappings
+from connector.pipeline.rule_tests import run_rule_tests
+from connector.registry import load_config, mapping_context
 
 ROOT = Path(__file__).parents[2]
 PLAIN, MATCHING = ROOT / "mappings", ROOT / "mappings/more/match-by-phone"
@@ -24,7 +24,7 @@ def rules(tmp_path):
 
 def test_put_over_the_plain_files_they_fit_and_their_tests_pass(rules):
     assert rules.warnings == ()
-    assert [trial for trial in try_cases(rules) if trial.differences] == []
+    assert [result for result in run_rule_tests(rules) if result.differences] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from connector.mapping.expect import Expect, compare
-from connector.model.lifecycle import EventState
+from connector.mapping.language.expectations import Expect, compare
 from connector.model.operation import IfMany, IfNone, Match
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Plan
+from connector.model.states import EventState
 
 DONOR = Phone("+4798079008")
 WITH_KEY = 'upsert: Contact, key: {Key__c: "{msisdn}"}'

@@ -7,12 +7,13 @@ from msgspec.structs import replace
 
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Verdict
-from connector.model.lifecycle import EventState
 from connector.model.operation import RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Known
-from connector.planning import lacking, plan
+from connector.model.states import EventState
+from connector.pipeline.planning import plan
+from connector.pipeline.suspended_rules import lacking
 
 CONTACT = """
       - upsert: Contact
@@ -52,7 +53,7 @@ def test_an_opt_out_goes_out_with_the_consent_fields_alone_and_the_rest_is_named
     assert (contact.create, contact.consent_only) == ({"LastName": "Unknown"}, True)
     assert task.set == {"Subject": "Leave"}
     assert (done.state, done.reason, done.detail, done.overtakes) == (EventState.DELIVERING, None, BORN, True)
-    assert [(one.sink, one.rule, one.reason, one.detail) for one in done.unmade] == [
+    assert [(one.sink, one.rule, one.reason, one.detail) for one in done.unplanned] == [
         ("sf", "1.yaml: r", Reason.BAD_VALUE, BORN)
     ]
 
@@ -60,14 +61,14 @@ def test_an_opt_out_goes_out_with_the_consent_fields_alone_and_the_rest_is_named
 def test_what_is_not_about_consent_takes_effect_as_a_whole_or_not_at_all(planned):
     done = planned(TASK + LOG, consent="none")
     assert (done.state, done.reason, done.detail, done.operations) == (EventState.DEAD, Reason.MISSING_KEY, NO_KEY, ())
-    assert done.unmade == ()
+    assert done.unplanned == ()
 
 
 def test_another_part_of_the_event_holds_up_no_opt_out(planned):
     done = planned(LOG + CONTACT, properties={"born": "2000-01-13"})
     assert objects(done) == ["Contact"]
     assert not done.operations[0].consent_only
-    assert [one.detail for one in done.unmade] == [NO_KEY]
+    assert [one.detail for one in done.unplanned] == [NO_KEY]
 
 
 def test_another_part_of_the_event_holds_up_no_opt_in(planned):
@@ -83,20 +84,20 @@ def test_a_command_that_ends_a_subscription_waits_for_no_write(compiled, event):
     )
     done = plan(event(action="Leave"), compiled(text), Known())
     assert [type(one) for one in done.operations] == [ServiceCommand]
-    assert [one.sink for one in done.unmade] == ["sf"]
+    assert [one.sink for one in done.unplanned] == ["sf"]
 
 
 def test_a_write_waits_for_no_command_of_the_same_opt_out(planned):
     bad = '\n      - {command: unsubscribe, phone: "{properties.phone}", short_number: "2002", keyword: KATT}'
     done = planned(bad + CONTACT, properties={"born": "2000-01-13"})
     assert objects(done) == ["Contact"]
-    assert [(one.sink, one.reason) for one in done.unmade] == [("strex", Reason.MISSING_KEY)]
+    assert [(one.sink, one.reason) for one in done.unplanned] == [("strex", Reason.MISSING_KEY)]
 
 
 def test_an_opt_out_that_cannot_be_written_at_all_is_told_with_its_sink(planned):
     done = planned(CONTACT.replace("{msisdn}", "{properties.nothing}"))
     assert (done.state, done.reason, done.operations) == (EventState.DEAD, Reason.MISSING_KEY, ())
-    assert [one.sink for one in done.unmade] == ["sf"]
+    assert [one.sink for one in done.unplanned] == ["sf"]
     assert [one.word for one in done.decisions] == [Verdict.OPT_OUT]
 
 
@@ -114,12 +115,12 @@ def test_a_subscription_that_cannot_be_named_holds_up_no_command_for_another(com
     known = Known(ledger=(joined(1, "KATT"), nameless))
     done = plan(event(action="Leave"), compiled(FILE.format(do=do, consent="opt_out")), known)
     assert [(one.action, one.keyword) for one in done.operations] == [("unsubscribe", "KATT")]
-    (unmade,) = done.unmade
-    assert (unmade.sink, unmade.reason, unmade.owes) == ("strex", Reason.NEEDS_PERSON, True)
+    (unplanned,) = done.unplanned
+    assert (unplanned.sink, unplanned.reason, unplanned.owes) == ("strex", Reason.NEEDS_PERSON, True)
 
 
 @pytest.mark.parametrize(
-    ("do", "owes"),
+    ("do", "concerns_consent"),
     [
         (CONTACT, False),  # the consent fields go out alone
         (CONTACT.replace("{msisdn}", "{properties.nothing}"), True),
@@ -127,9 +128,9 @@ def test_a_subscription_that_cannot_be_named_holds_up_no_command_for_another(com
         ('\n      - {command: stop, phone: "{properties.no}", short_number: "2002", keyword: KATT}', True),
     ],
 )
-def test_what_says_nothing_about_consent_in_its_stead_is_owed(planned, do, owes):
-    (unmade,) = planned(do, properties={"born": "13/1/2000"}).unmade
-    assert unmade.owes is owes
+def test_what_says_nothing_about_consent_in_its_stead_is_owed(planned, do, concerns_consent):
+    (unplanned,) = planned(do, properties={"born": "13/1/2000"}).unplanned
+    assert unplanned.owes is concerns_consent
 
 
 def joined(number, keyword):

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from mapping.json_schema import fits_in
 
-from connector.config.document import parse
-from connector.mapping.paths import EVENT_FIELDS
-from connector.mapping.schema import mapping_schema
+from connector.config.yaml_document import parse
+from connector.mapping.language.json_schema import mapping_schema
+from connector.mapping.language.paths import EVENT_FIELDS
 
 SCHEMA = json.loads(json.dumps(mapping_schema()))
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from mapping.crm_schema import CONTACT, CRM, key
 
-from connector.config.document import parse
-from connector.mapping.compile import compile_mappings
+from connector.config.yaml_document import parse
+from connector.mapping.compile.ruleset import compile_mappings
+from connector.model.crm_schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
 from connector.model.problem import ProblemsFound, Severity
-from connector.model.schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
 
 HEAD = """\
 on: strex.delivery_report
@@ -85,7 +85,7 @@ def test_names_are_known_without_regard_to_case(found):
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "emitted"),
     [
         ({"Opt_Out__c": "maybe"}, "`Contact.Opt_Out__c` takes true or false, and `maybe` is none"),
         ({"Opt_Out__c": "1"}, "`Contact.Opt_Out__c` takes true or false, and `1` is none"),
@@ -105,10 +105,10 @@ def test_names_are_known_without_regard_to_case(found):
         ({"Opt_Out__c": "{from: text, extract: amount}"}, "takes true or false, and is given a number"),
     ],
 )
-def test_a_value_that_the_field_does_not_take_is_refused(found, fields, told):
+def test_a_value_that_the_field_does_not_take_is_refused(found, fields, emitted):
     one = only(found(contact(**fields)))
     assert one.startswith("error: f.yaml:9:")
-    assert told in one
+    assert emitted in one
 
 
 def in_currencies(*money):
@@ -126,10 +126,10 @@ def in_currencies(*money):
 def test_an_amount_names_its_currency_where_the_org_has_several(found):
     amount = {"Amount__c": '"{price}"'}
     assert found(contact(**amount)) == found(contact(**amount), schemas=in_currencies()) == []
-    (told,) = found(contact(**amount), schemas=in_currencies("Amount__c"))
-    assert told.startswith("warning: ")
-    assert "`Contact.Amount__c` is an amount without its currency" in told
-    assert 'add `CurrencyIsoCode: "{currency}"`' in told
+    (emitted,) = found(contact(**amount), schemas=in_currencies("Amount__c"))
+    assert emitted.startswith("warning: ")
+    assert "`Contact.Amount__c` is an amount without its currency" in emitted
+    assert 'add `CurrencyIsoCode: "{currency}"`' in emitted
     assert found(contact(**amount, CurrencyIsoCode='"{currency}"'), schemas=in_currencies("Amount__c")) == []
     assert (
         found(contact(create="LastName: x, currencyisocode: NOK", **amount), schemas=in_currencies("Amount__c")) == []
@@ -247,7 +247,7 @@ def test_what_cannot_be_written_is_told_with_the_place_where_it_could(found):
 
 
 @pytest.mark.parametrize(
-    ("key", "told"),
+    ("key", "emitted"),
     [
         ("FirstName", ["`Contact.FirstName` is no external ID", "`Contact.FirstName` is not unique"]),
         ("Email", ["`Contact.Email` is not unique"]),
@@ -255,10 +255,10 @@ def test_what_cannot_be_written_is_told_with_the_place_where_it_could(found):
         ("Id", ["`Id` is the record's own Id"]),
     ],
 )
-def test_a_key_must_be_a_unique_external_id(found, key, told):
+def test_a_key_must_be_a_unique_external_id(found, key, emitted):
     lines = found(contact(key=key))
-    assert len(lines) == len(told)
-    for line, words in zip(lines, told, strict=True):
+    assert len(lines) == len(emitted)
+    for line, words in zip(lines, emitted, strict=True):
         assert line.startswith("error: f.yaml:7:15: ")
         assert words in line
 
@@ -309,7 +309,7 @@ def task(value):
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "emitted"),
     [
         ('{Contact__c: {SMS_Key__c: "{msisdn}"}}', "name it by its relationship: `Contact__r`"),
         ('{Contact__r: "{msisdn}"}', "`Task.Contact__r` is a relationship"),
@@ -322,9 +322,9 @@ def task(value):
         ('{Whoo: {type: Contact, SMS_Key__c: "{msisdn}"}}', "did you mean `Who`?"),
     ],
 )
-def test_a_parent_is_named_by_its_relationship_type_and_key(found, value, told):
+def test_a_parent_is_named_by_its_relationship_type_and_key(found, value, emitted):
     lines = [line for line in found(task(value)) if "set-twice" not in line]
-    assert any(told in line and line.startswith("error: f.yaml:") for line in lines), lines
+    assert any(emitted in line and line.startswith("error: f.yaml:") for line in lines), lines
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_what_a_feed_watches_must_be_there(found):
 
 
 @pytest.mark.parametrize(
-    ("condition", "told"),
+    ("condition", "emitted"),
     [
         ("record.Interest__c: Childrn", "`Contact.Interest__c` is never `Childrn`, so that this is true of no record"),
         ("record.Interest__c: [Children, Childrn]", "did you mean `Children`?"),
@@ -358,11 +358,11 @@ def test_what_a_feed_watches_must_be_there(found):
         ("record.Opt_Out__c: yes", "`Contact.Opt_Out__c` is never `yes`"),
     ],
 )
-def test_a_condition_that_no_record_can_meet_is_a_warning(found, condition, told):
+def test_a_condition_that_no_record_can_meet_is_a_warning(found, condition, emitted):
     feed = "on: sf.change\nfeed: {object: Contact, fields: [Interest__c, Opt_Out__c, Amount__c]}\n"
     one = only(found(f"{feed}rules:\n  - name: x\n    consent: none\n    when: {{{condition}}}\n"))
     assert one.startswith("warning: f.yaml:6:")
-    assert told in one
+    assert emitted in one
 
 
 @pytest.mark.parametrize(

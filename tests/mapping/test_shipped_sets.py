@@ -4,9 +4,9 @@ import pytest
 from flow.sets import CONFIGS, NO_EFFECT, copied
 from flow.world import ROOT
 
-from connector.adapters import load_config, mapping_context
-from connector.mapping.compile import load_mappings
-from connector.steps.trials import try_cases
+from connector.mapping.compile.ruleset import load_mappings
+from connector.pipeline.rule_tests import run_rule_tests
+from connector.registry import load_config, mapping_context
 
 ACTIONS = {"Subscribe", "Signup", "Unsubscribe", "Recurring", "AlterPrice", *NO_EFFECT}
 
@@ -21,7 +21,7 @@ def rules(request, tmp_path):
 
 def test_a_set_has_no_warnings_and_keeps_its_own_examples(rules):
     assert rules.warnings == ()
-    assert [trial for trial in try_cases(rules) if trial.differences] == []
+    assert [result for result in run_rule_tests(rules) if result.differences] == []
 
 
 def test_a_set_has_an_example_of_each_action_of_the_strex_document(rules):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.paths import BadPath, Path, Reading, folded_getter, getter, parse_path
-from connector.mapping.templates import parse_template, render
+from connector.mapping.language.paths import BadPath, Path, Reading, folded_getter, getter, parse_path
+from connector.mapping.language.templates import parse_template, render
 from connector.model.event import Event, Verdict
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.transforms import truncate
+from connector.mapping.values.transforms import truncate
 from connector.model.text import cut, length_of
 
 FAMILY = "👨\u200d👩\u200d👧"  # one picture, eight units

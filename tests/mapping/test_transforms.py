@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.fields import fill
-from connector.mapping.paths import Reading
+from connector.mapping.compile.fields import fill
+from connector.mapping.language.paths import Reading
+from connector.model.consent_fields import ConsentFields
 from connector.model.record_number import NumberReader
-from connector.model.roles import ConsentFields
 
 FILE = """
 on: strex.delivery_report

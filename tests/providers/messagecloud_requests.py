@@ -2,18 +2,18 @@
 
 from datetime import UTC, datetime
 
-from connector.model.exchange import HttpRequest
+from connector.model.http import HttpRequest
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
-def request(door="mo", *, method="POST", query="", body=b"", secret=None, peer="192.0.2.7", received_at=NOW):
+def request(endpoint="mo", *, method="POST", query="", body=b"", secret=None, peer="192.0.2.7", received_at=NOW):
     return HttpRequest(
         method=method,
         instance="messagecloud",
-        door=door,
+        endpoint=endpoint,
         secret=secret,
-        url=f"https://sms.example.org/hooks/messagecloud/{door}",
+        url=f"https://sms.example.org/hooks/messagecloud/{endpoint}",
         query=query,
         headers={"content-type": "application/x-www-form-urlencoded"} if body else {},
         body=body,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from connector.model.exchange import HttpRequest
+from connector.model.http import HttpRequest
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "sumotext"
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -18,7 +18,7 @@ def request(query="", *, body=b"", content_type="", at=NOW, secret=None):
     return HttpRequest(
         method="POST" if body else "GET",
         instance="sumotext",
-        door="crm",
+        endpoint="crm",
         secret=secret,
         url=f"https://hooks.example.org/hooks/sumotext/crm?{query}",
         query=query,

@@ -12,8 +12,8 @@ from connector.consent.opt_out_words import STANDARD
 from connector.model.errors import Unreadable
 from connector.model.event import Part, Result, Scope, Verdict
 from connector.model.phone import Phone
-from connector.model.roles import Admission
-from connector.providers.form_door import FormDoor
+from connector.ports import AuthResult
+from connector.providers.form_endpoint import FormEndpoint
 from connector.providers.messagecloud.gateway import Reader
 from connector.store.documents import event_from_json, event_to_json
 
@@ -28,7 +28,7 @@ def message(text="hello world", **more):
 
 def report(status, **more):
     fields = {"id": "7", "number": "4790000001", "report": status, **more}
-    return READER.read("dlr", request(door="dlr", body=urlencode(fields).encode()))
+    return READER.read("dlr", request(endpoint="dlr", body=urlencode(fields).encode()))
 
 
 def test_the_documents_message_is_read_from_a_form_and_from_a_query_alike():
@@ -199,17 +199,17 @@ def test_a_report_without_a_status_is_unreadable():
 
 
 def test_the_door_keeps_query_and_body_of_what_it_cannot_read():
-    door = FormDoor(name="mo", reader=READER)
-    (part,) = door.read(request(query="a=1", body=b"b=2"), Admission())
+    endpoint = FormEndpoint(name="mo", reader=READER)
+    (part,) = endpoint.read(request(query="a=1", body=b"b=2"), AuthResult())
     assert (part.event, part.raw, part.why) == (None, b"a=1&b=2", "no id")
-    answer = door.answer(request(), Admission())
+    answer = endpoint.answer(request(), AuthResult())
     assert (answer.status, answer.body) == (200, b"OK")
 
 
 @given(query=st.text(max_size=80), body=st.binary(max_size=80))
 def test_whatever_comes_is_an_event_or_kept_raw(query, body):
     for name in ("mo", "dlr"):
-        (part,) = FormDoor(name=name, reader=READER).read(request(query=query, body=body), Admission())
+        (part,) = FormEndpoint(name=name, reader=READER).read(request(query=query, body=body), AuthResult())
         assert isinstance(part, Part)
         assert (part.event is None) == bool(part.why)
         assert part.event is None or event_from_json(event_to_json(part.event)) == part.event

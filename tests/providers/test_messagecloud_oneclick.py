@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.model.event import Result
-from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.http import CallFailed, Failure, HttpReply
 from connector.model.operation import Repeat
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import Phone
@@ -110,8 +110,8 @@ def test_the_documents_status_is_read(name):
 
 def test_numbers_may_be_numbers_or_text():
     data = json.loads(sample("view-status"))["data"]
-    told = answered(view(), envelope(data={**data, "price": "49.50", "shortNumber": 2172, "recipient": 4798888888}))
-    assert (told.price, told.short_number, told.msisdn) == (Decimal("49.50"), "2172", Phone("+4798888888"))
+    emitted = answered(view(), envelope(data={**data, "price": "49.50", "shortNumber": 2172, "recipient": 4798888888}))
+    assert (emitted.price, emitted.short_number, emitted.msisdn) == (Decimal("49.50"), "2172", Phone("+4798888888"))
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_numbers_may_be_numbers_or_text():
 )
 def test_every_status_code_has_its_meaning(code, result, final):
     for written in (code, code.lower()):
-        told = answered(view(), envelope(data={"statusCode": written, "transactionId": ID}))
-        assert (told.meaning.result, told.meaning.final) == (result, final)
+        emitted = answered(view(), envelope(data={"statusCode": written, "transactionId": ID}))
+        assert (emitted.meaning.result, emitted.meaning.final) == (result, final)
 
 
 def test_a_status_that_nobody_has_met_promises_nothing():
@@ -150,10 +150,10 @@ def test_a_status_that_nobody_has_met_promises_nothing():
     ],
 )
 def test_every_error_code_has_its_meaning(call, code, kind, reason):
-    told = answered(CALLS[call](), envelope(code, message="said of 4798888888"))
-    assert (type(told), told.reason) == (kind, reason)
-    assert "said of …" in told.detail, "the provider's words are kept, and no number in them"
-    assert ("see" in told.detail) or code in {3, 4, 77}
+    emitted = answered(CALLS[call](), envelope(code, message="said of 4798888888"))
+    assert (type(emitted), emitted.reason) == (kind, reason)
+    assert "said of …" in emitted.detail, "the provider's words are kept, and no number in them"
+    assert ("see" in emitted.detail) or code in {3, 4, 77}
 
 
 def test_the_table_of_errors_is_the_documents():
@@ -182,8 +182,8 @@ def test_a_charge_is_never_repeated_by_itself():
     ],
 )
 def test_a_call_without_an_answer_is_an_outcome(call, failure, reason, in_doubt):
-    _, told = run(CALLS[call](), CallFailed(failure=failure))
-    assert (told.reason, told.in_doubt) == (reason, in_doubt)
+    _, emitted = run(CALLS[call](), CallFailed(failure=failure))
+    assert (emitted.reason, emitted.in_doubt) == (reason, in_doubt)
 
 
 @pytest.mark.parametrize(
@@ -254,8 +254,8 @@ def test_the_key_is_in_no_text_form_of_a_call_or_an_account():
 )
 def test_whatever_comes_is_a_value(body, status):
     for call in CALLS.values():
-        told = answered(call(), body, status)
-        assert isinstance(told, Window | Transaction | Retry | Rejected)
+        emitted = answered(call(), body, status)
+        assert isinstance(emitted, Window | Transaction | Retry | Rejected)
 
 
 @pytest.mark.parametrize(

@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from connector.adapters import load_config, mapping_context
-from connector.config.document import parse
-from connector.config.load import load
-from connector.mapping.compile import load_mappings
+from connector.config.validation import load
+from connector.config.yaml_document import parse
+from connector.mapping.compile.ruleset import load_mappings
 from connector.model.consent import Subscription
 from connector.model.operation import RecordWrite, ServiceCommand
 from connector.model.outcome import Delivered, Reason
 from connector.model.phone import Phone
 from connector.model.problem import ProblemsFound
-from connector.model.roles import Task
-from connector.providers.locks import AddressList, PathSecret
-from connector.providers.messagecloud.books import Books
+from connector.pipeline.rule_tests import run_rule_tests
+from connector.ports import Task
+from connector.providers.auth import AddressList, PathSecret
+from connector.providers.messagecloud.local_commands import LocalCommands
 from connector.providers.messagecloud.provider import SHAPES, build, commands
 from connector.providers.messagecloud.settings import MessageCloudSettings
-from connector.steps.trials import try_cases
+from connector.registry import load_config, mapping_context
 
 MORE = Path(__file__).parent.parent.parent / "mappings" / "more"
 OFFER = """\
@@ -75,18 +75,18 @@ def problems(text):
 
 async def test_full_settings_make_every_door():
     made = provider(FULL)
-    doors = {door.name: door for door in made.doors}
-    assert list(doors) == ["mo", "dlr", "subscribe", "return"]
+    endpoints = {endpoint.name: endpoint for endpoint in made.endpoints}
+    assert list(endpoints) == ["mo", "dlr", "subscribe", "return"]
     for name in ("mo", "dlr"):
-        assert [type(lock) for lock in doors[name].locks] == [AddressList, PathSecret]
-        assert doors[name].methods == {"GET", "POST"}
-    assert doors["mo"].reader.keywords == {"hund": "Hund", "katt": "KATT"}
-    assert "Meld av" in doors["mo"].reader.words.more_stop_words
-    assert doors["subscribe"].methods == doors["return"].methods == {"GET"}
-    assert doors["subscribe"].offers["katt"].price == Decimal("49.50")
-    assert (doors["subscribe"].turnstile.per_minute, doors["subscribe"].turnstile.at_once) == (7, 3)
-    assert doors["subscribe"].account.api_key == "the KEY"
-    assert made.asker.deadline.total_seconds() == 24 * 3600
+        assert [type(lock) for lock in endpoints[name].authenticators] == [AddressList, PathSecret]
+        assert endpoints[name].methods == {"GET", "POST"}
+    assert endpoints["mo"].reader.keywords == {"hund": "Hund", "katt": "KATT"}
+    assert "Meld av" in endpoints["mo"].reader.words.more_stop_words
+    assert endpoints["subscribe"].methods == endpoints["return"].methods == {"GET"}
+    assert endpoints["subscribe"].offers["katt"].price == Decimal("49.50")
+    assert (endpoints["subscribe"].rate_limiter.per_minute, endpoints["subscribe"].rate_limiter.at_once) == (7, 3)
+    assert endpoints["subscribe"].account.api_key == "the KEY"
+    assert made.enricher.deadline.total_seconds() == 24 * 3600
     assert made.shapes == SHAPES == {"message": True, "delivery_report": False, "subscription": False}
     assert made.subscriptions == (
         Subscription(provider="messagecloud", short_number="2172", keyword="KATT", service_id="s-1"),
@@ -96,14 +96,14 @@ async def test_full_settings_make_every_door():
 
 def test_the_providers_name_is_the_configs():
     made = provider(FULL, name="mc_no")
-    assert {door.provider for door in made.doors} == {"mc_no"}
-    assert made.sink.name == made.asker.provider == "mc_no"
+    assert {endpoint.provider for endpoint in made.endpoints} == {"mc_no"}
+    assert made.sink.name == made.enricher.provider == "mc_no"
 
 
 def test_without_the_interface_there_are_only_messages_and_reports():
     made = provider("open: true")
-    assert [door.name for door in made.doors] == ["mo", "dlr"]
-    assert made.asker is None
+    assert [endpoint.name for endpoint in made.endpoints] == ["mo", "dlr"]
+    assert made.enricher is None
     assert made.commands == commands(settings("open: true")) == {"stop", "unsubscribe"}
 
 
@@ -135,7 +135,7 @@ def command(action="unsubscribe", **more):
 
 
 def written(*operations):
-    exchange = Books(name="messagecloud").write([Task(one) for one in operations])
+    exchange = LocalCommands(name="messagecloud").write([Task(one) for one in operations])
     with pytest.raises(StopIteration) as end:
         next(exchange)
     return end.value.value
@@ -163,9 +163,9 @@ def test_the_shipped_mappings_load_and_pass_their_tests(tmp_path):
     for path in MORE.glob("*messagecloud.yaml"):
         shutil.copy(path, tmp_path / "mappings")
     loaded = load_config(tmp_path / "config.yaml")
-    rules = load_mappings(loaded.at("mappings"), mapping_context(loaded))
+    rules = load_mappings(loaded.resolve_path("mappings"), mapping_context(loaded))
     assert [file.name for file in rules.files] == ["messagecloud.yaml", "salesforce-to-messagecloud.yaml"]
-    trials = list(try_cases(rules))
-    assert len(trials) >= 10
-    assert [trial for trial in trials if trial.differences] == []
+    results = list(run_rule_tests(rules))
+    assert len(results) >= 10
+    assert [result for result in results if result.differences] == []
     assert rules.warnings == ()

@@ -10,16 +10,16 @@ import pytest
 from msgspec import structs
 from providers.messagecloud_requests import NOW, request
 
-from connector.model.errors import Refused, Unreadable
+from connector.model.errors import HttpRejected, Unreadable
 from connector.model.event import Result, Verdict
-from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.http import CallFailed, Failure, HttpReply
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
-from connector.model.roles import Admission, Answered, NotYet
+from connector.ports import AuthResult, Enriched, Pending
 from connector.providers.messagecloud.oneclick import Account
-from connector.providers.messagecloud.public import ReturnDoor, SubscribeDoor
-from connector.providers.messagecloud.subscription import Offer, StatusAsker
-from connector.providers.messagecloud.turnstile import MOST_PEERS, Turnstile
+from connector.providers.messagecloud.rate_limit import MAX_PEERS, RateLimiter
+from connector.providers.messagecloud.subscription import Offer, StatusEnricher
+from connector.providers.messagecloud.web_endpoints import ReturnEndpoint, SubscribeEndpoint
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "messagecloud"
 ACCOUNT = Account(campaign_name="puregaming", api_key="k")
@@ -39,12 +39,12 @@ WINDOW = HttpReply(status=200, headers={}, body=(SAMPLES / "new-window.json").re
 ID = "b91c5c08-60dd-4607-b900-54310ad1ea22"
 
 
-def subscribe_door(**turnstile):
-    return SubscribeDoor(
+def subscribe_endpoint(**rate_limiter):
+    return SubscribeEndpoint(
         provider="messagecloud",
         account=ACCOUNT,
         offers={"katt": KATT},
-        turnstile=Turnstile(**{"per_minute": 3, "at_once": 2, **turnstile}),
+        rate_limiter=RateLimiter(**{"per_minute": 3, "at_once": 2, **rate_limiter}),
         unique=lambda: UNIQUE,
     )
 
@@ -53,8 +53,8 @@ def visit(**about):
     return request("subscribe", **{"method": "GET", "secret": "katt", **about})
 
 
-def admitted(door, reply=WINDOW, **about):
-    exchange = door.admit(visit(**about))
+def admitted(endpoint, reply=WINDOW, **about):
+    exchange = endpoint.authenticate(visit(**about))
     (call,) = next(exchange)
     try:
         exchange.send([reply])
@@ -64,37 +64,37 @@ def admitted(door, reply=WINDOW, **about):
 
 
 def begun():
-    door = subscribe_door()
-    (event,) = door.read(visit(), admitted(door)[1])
+    endpoint = subscribe_endpoint()
+    (event,) = endpoint.read(visit(), admitted(endpoint)[1])
     return event
 
 
 def test_a_visit_creates_a_window_and_begins_a_subscription():
-    door = subscribe_door()
-    call, admission = admitted(door)
+    endpoint = subscribe_endpoint()
+    call, auth = admitted(endpoint)
     assert f"id={OWN_ID}" in call.path
     assert "service_id=s-1" in call.path
-    (event,) = door.read(visit(), admission)
+    (event,) = endpoint.read(visit(), auth)
     assert (event.source, event.action, event.msisdn) == ("messagecloud.subscription", "one-click", None)
     assert (event.verdict, event.result, event.final) == (Verdict.NONE, Result.PENDING, False)
     assert (event.keyword, event.service_id, event.short_number) == ("KATT", "s-1", "2002")
     assert (event.price, event.currency, event.transaction_id) == (Decimal(100), "NOK", ID)
-    answer = door.answer(visit(), admission)
+    answer = endpoint.answer(visit(), auth)
     assert (answer.status, answer.headers["Location"]) == (302, f"http://betal.strex.no/service?id={ID}")
     assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_each_visit_has_an_id_that_nobody_can_guess():
-    door = replace(subscribe_door(), unique=SubscribeDoor.__dataclass_fields__["unique"].default)
-    ids = {admitted(door)[1].told["own_id"] for _ in range(3)}
+    endpoint = replace(subscribe_endpoint(), unique=SubscribeEndpoint.__dataclass_fields__["unique"].default)
+    ids = {admitted(endpoint)[1].details["own_id"] for _ in range(3)}
     assert len(ids) == 3
     assert all(len(one) > 32 for one in ids)
 
 
 @pytest.mark.parametrize("secret", [None, "", "fugl", "KATT"])
 def test_an_offer_that_there_is_not_is_not_found(secret):
-    with pytest.raises(Refused) as refused:
-        next(subscribe_door().admit(visit(secret=secret)))
+    with pytest.raises(HttpRejected) as refused:
+        next(subscribe_endpoint().authenticate(visit(secret=secret)))
     assert refused.value.status == 404
 
 
@@ -108,78 +108,78 @@ def test_an_offer_that_there_is_not_is_not_found(secret):
     ],
 )
 def test_without_a_window_the_donor_is_asked_to_come_again(reply, why):
-    with pytest.raises(Refused) as refused:
-        admitted(subscribe_door(), reply)
+    with pytest.raises(HttpRejected) as refused:
+        admitted(subscribe_endpoint(), reply)
     assert (refused.value.status, refused.value.why) == (503, f"no window: {why}")
 
 
 def test_one_address_gets_so_many_windows_a_minute():
-    door = subscribe_door()
+    endpoint = subscribe_endpoint()
     for _ in range(3):
-        admitted(door)
-    with pytest.raises(Refused) as refused:
-        next(door.admit(visit()))
+        admitted(endpoint)
+    with pytest.raises(HttpRejected) as refused:
+        next(endpoint.authenticate(visit()))
     assert refused.value.status == 429
-    admitted(door, peer="192.0.2.8")
-    admitted(door, received_at=NOW + timedelta(minutes=1))
+    admitted(endpoint, peer="192.0.2.8")
+    admitted(endpoint, received_at=NOW + timedelta(minutes=1))
 
 
 def test_a_clock_that_is_set_back_keeps_nobody_out():
-    door = subscribe_door()
+    endpoint = subscribe_endpoint()
     for _ in range(3):
-        admitted(door)
-    admitted(door, received_at=NOW - timedelta(days=1))
+        admitted(endpoint)
+    admitted(endpoint, received_at=NOW - timedelta(days=1))
 
 
 def test_a_customers_ipv6_addresses_are_one():
-    door = subscribe_door()
+    endpoint = subscribe_endpoint()
     for number in range(3):
-        admitted(door, peer=f"2001:db8::{number}")
-    with pytest.raises(Refused):
-        next(door.admit(visit(peer="2001:db8::ffff")))
-    admitted(door, peer="2001:db8:0:1::1")
-    admitted(door, peer="::ffff:192.0.2.7")
+        admitted(endpoint, peer=f"2001:db8::{number}")
+    with pytest.raises(HttpRejected):
+        next(endpoint.authenticate(visit(peer="2001:db8::ffff")))
+    admitted(endpoint, peer="2001:db8:0:1::1")
+    admitted(endpoint, peer="::ffff:192.0.2.7")
 
 
 def test_only_so_many_windows_are_created_at_once_and_a_failed_one_makes_room():
-    door = subscribe_door(per_minute=99)
-    waiting = [door.admit(visit()) for _ in range(3)]
+    endpoint = subscribe_endpoint(per_minute=99)
+    waiting = [endpoint.authenticate(visit()) for _ in range(3)]
     for exchange in waiting[:2]:
         next(exchange)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HttpRejected) as refused:
         next(waiting[2])
     assert refused.value.status == 503
-    with pytest.raises(Refused):
+    with pytest.raises(HttpRejected):
         waiting[0].send([CallFailed(failure=Failure.LOST)])
-    admitted(door)
+    admitted(endpoint)
     waiting[1].close()
-    assert door.turnstile._inside == 0
+    assert endpoint.rate_limiter._inside == 0
 
 
 def test_the_turnstile_remembers_only_so_many_addresses():
-    turnstile = Turnstile(per_minute=1, at_once=MOST_PEERS * 2)
-    for number in range(MOST_PEERS + 5):
-        turnstile.enter(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", NOW)
-    assert len(turnstile._peers) == MOST_PEERS
+    rate_limiter = RateLimiter(per_minute=1, at_once=MAX_PEERS * 2)
+    for number in range(MAX_PEERS + 5):
+        rate_limiter.acquire(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", NOW)
+    assert len(rate_limiter._peers) == MAX_PEERS
 
 
 def test_a_subscription_cannot_be_read_from_a_stored_request():
     with pytest.raises(Unreadable):
-        subscribe_door().read(visit(), Admission())
+        subscribe_endpoint().read(visit(), AuthResult())
 
 
 # The way back.
 
 
 def back(query, *, offers=(KATT, HUND), secret=None):
-    door = ReturnDoor(provider="messagecloud", offers={one.name: one for one in offers})
+    endpoint = ReturnEndpoint(provider="messagecloud", offers={one.name: one for one in offers})
     asked = request("return", method="GET", query=query, secret=secret)
-    exchange = door.admit(asked)
+    exchange = endpoint.authenticate(asked)
     with pytest.raises(StopIteration) as end:
         next(exchange)
-    admission = end.value.value
-    assert door.read(asked, admission) == ()
-    return admission.hint, door.answer(asked, admission)
+    auth = end.value.value
+    assert endpoint.read(asked, auth) == ()
+    return auth.hint, endpoint.answer(asked, auth)
 
 
 @pytest.mark.parametrize(
@@ -219,11 +219,11 @@ def test_a_donor_is_never_led_to_an_address_from_the_query():
 # The question.
 
 
-ASKER = StatusAsker(provider="messagecloud", account=ACCOUNT, deadline=timedelta(hours=48))
+ENRICHER = StatusEnricher(provider="messagecloud", account=ACCOUNT, deadline=timedelta(hours=48))
 
 
 def asked(data, *, event=None):
-    exchange = ASKER.ask(event or begun())
+    exchange = ENRICHER.ask(event or begun())
     (call,) = next(exchange)
     body = json.dumps({"status": True, "code": 0, "data": {"transactionId": ID, **data}}).encode()
     try:
@@ -238,45 +238,45 @@ def test_what_is_completed_is_an_opt_in_of_the_donor():
     event = begun()
     call, answer = asked(data, event=event)
     assert f"transaction_id={ID}" in call.path
-    assert isinstance(answer, Answered)
-    told = answer.event
-    assert (told.key, told.source) == (event.key, event.source)
-    assert (told.verdict, told.result, told.final) == (Verdict.OPT_IN, Result.OK, True)
-    assert (told.msisdn, told.subscription_id) == (Phone("+4798888888"), ID)
-    assert (told.price, told.currency, told.short_number) == (Decimal(1), "NOK", "2172")
-    assert told.occurred_at == datetime(2021, 9, 9, 8, 46, 40, tzinfo=UTC)
-    assert told.properties["lastModified"] == "2021-09-09T08:47:23+00:00"
-    assert not ASKER.wants(told)
+    assert isinstance(answer, Enriched)
+    emitted = answer.event
+    assert (emitted.key, emitted.source) == (event.key, event.source)
+    assert (emitted.verdict, emitted.result, emitted.final) == (Verdict.OPT_IN, Result.OK, True)
+    assert (emitted.msisdn, emitted.subscription_id) == (Phone("+4798888888"), ID)
+    assert (emitted.price, emitted.currency, emitted.short_number) == (Decimal(1), "NOK", "2172")
+    assert emitted.occurred_at == datetime(2021, 9, 9, 8, 46, 40, tzinfo=UTC)
+    assert emitted.properties["lastModified"] == "2021-09-09T08:47:23+00:00"
+    assert not ENRICHER.wants(emitted)
 
 
 @pytest.mark.parametrize("status", ["REJECTED", "VALIDITY_EXPIRED", "INVALID_MSISDN", "NO_CREDIT", "FAILED"])
 def test_what_failed_is_final_and_no_opt_in(status):
     _, answer = asked({"statusCode": status})
-    assert isinstance(answer, Answered)
+    assert isinstance(answer, Enriched)
     assert (answer.event.verdict, answer.event.result, answer.event.status) == (Verdict.NONE, Result.FAILED, status)
     assert answer.event.price == KATT.price
-    assert not ASKER.wants(answer.event)
+    assert not ENRICHER.wants(answer.event)
 
 
 @pytest.mark.parametrize("status", ["ACKNOWLEDGED", "UNKNOWN", "SOMETHING_NEW"])
 def test_what_is_not_final_is_asked_again(status):
     _, answer = asked({"statusCode": status, "recipient": 4798888888})
-    assert isinstance(answer, NotYet)
-    assert answer.trouble is None
+    assert isinstance(answer, Pending)
+    assert answer.problem is None
     assert (answer.event.verdict, answer.event.result) == (Verdict.NONE, Result.PENDING)
-    assert ASKER.wants(answer.event)
+    assert ENRICHER.wants(answer.event)
 
 
 def test_trouble_is_told_and_nothing_is_decided():
-    exchange = ASKER.ask(begun())
+    exchange = ENRICHER.ask(begun())
     next(exchange)
     with pytest.raises(StopIteration) as end:
         exchange.send([CallFailed(failure=Failure.TIMEOUT)])
-    assert end.value.value.trouble.reason is Reason.TIMEOUT
+    assert end.value.value.problem.reason is Reason.TIMEOUT
     assert end.value.value.event is None
 
 
 def test_only_subscriptions_raise_questions():
-    assert ASKER.wants(begun())
-    assert not ASKER.wants(structs.replace(begun(), shape="message"))
-    assert not ASKER.wants(structs.replace(begun(), transaction_id=None))
+    assert ENRICHER.wants(begun())
+    assert not ENRICHER.wants(structs.replace(begun(), shape="message"))
+    assert not ENRICHER.wants(structs.replace(begun(), transaction_id=None))

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.http import CallFailed, Failure, HttpReply
 from connector.model.outcome import Reason, Retry
-from connector.providers.onlinefundraising.catchup import ChangedKeywords, MissedMessages
 from connector.providers.onlinefundraising.keywords import OnlineFundraisingKeywords
+from connector.providers.onlinefundraising.poller import ChangedKeywords, MissedMessages
 from connector.providers.onlinefundraising.webhook import Reader
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "onlinefundraising"
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
-KEYWORDS = OnlineFundraisingKeywords(door="sms")
+KEYWORDS = OnlineFundraisingKeywords(endpoint="sms")
 GUID = "b8a26c17-55f7-4e80-a144-xxxxxxxxxxxx"
 
 
@@ -120,7 +120,7 @@ def test_each_refusal_has_its_cure(reply, kind, said):
 
 def missed(**more):
     made = {"every": timedelta(minutes=15), "overlap": timedelta(hours=1), "page_size": 2}
-    return MissedMessages(reader=Reader(provider="of"), door="sms", **{**made, **more})
+    return MissedMessages(reader=Reader(provider="of"), endpoint="sms", **{**made, **more})
 
 
 def message(number, minutes):
@@ -238,7 +238,7 @@ def test_what_is_no_list_is_asked_for_again(reply, reason):
     _, first = drive(missed().ask(None, NOW))
     for exchange in (
         missed().ask(first.position, NOW),
-        ChangedKeywords(provider="of", door="sms", every=timedelta(hours=1)).ask(None, NOW),
+        ChangedKeywords(provider="of", endpoint="sms", every=timedelta(hours=1)).ask(None, NOW),
     ):
         _, answer = drive(exchange, reply)
         assert answer.reason is reason
@@ -264,7 +264,7 @@ def test_patience_that_is_asked_for_is_kept(headers, seconds):
 # Keywords that are new or changed.
 
 
-CHANGED = ChangedKeywords(provider="of", door="sms", every=timedelta(hours=1))
+CHANGED = ChangedKeywords(provider="of", endpoint="sms", every=timedelta(hours=1))
 
 
 def test_many_keywords_are_read_some_at_a_time_and_each_once():
@@ -333,7 +333,7 @@ def test_what_is_no_page_of_messages_or_keywords_moves_nothing(answer):
     _, first = drive(missed().ask(None, NOW))
     for exchange in (
         missed().ask(first.position, NOW),
-        ChangedKeywords(provider="of", door="sms", every=timedelta(hours=1)).ask(None, NOW),
+        ChangedKeywords(provider="of", endpoint="sms", every=timedelta(hours=1)).ask(None, NOW),
     ):
         _, said = drive(exchange, answer)
         assert said.reason is Reason.UNEXPECTED_ANSWER

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from connector.adapters import CONFIG, Loaded, mapping_context
-from connector.config import document
-from connector.config.load import load
-from connector.mapping.compile import load_mappings
-from connector.steps.trials import try_cases
+from connector.config import yaml_document
+from connector.config.validation import load
+from connector.mapping.compile.ruleset import load_mappings
+from connector.pipeline.rule_tests import run_rule_tests
+from connector.registry import CONFIG, Loaded, mapping_context
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "onlinefundraising.md").read_text()
@@ -19,14 +19,14 @@ FILE = ROOT / "mappings" / "more" / "onlinefundraising.yaml"
 @pytest.fixture
 def rules(tmp_path):
     block = re.search(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]
-    settings = load(document.parse(block, "config.yaml"), CONFIG)
+    settings = load(yaml_document.parse(block, "config.yaml"), CONFIG)
     (tmp_path / FILE.name).write_text(FILE.read_text())
     return load_mappings(tmp_path, mapping_context(Loaded(path=tmp_path / "config.yaml", settings=settings)))
 
 
 def test_it_fits_the_config_of_the_page_and_its_tests_pass(rules):
     assert rules.warnings == ()
-    assert [trial for trial in try_cases(rules) if trial.differences] == []
+    assert [result for result in run_rule_tests(rules) if result.differences] == []
 
 
 def test_each_rule_has_a_test(rules):

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from connector.config.document import parse
-from connector.config.load import load
-from connector.model.errors import Refused
-from connector.model.exchange import HttpReply, HttpRequest
+from connector.config.validation import load
+from connector.config.yaml_document import parse
+from connector.model.errors import HttpRejected
+from connector.model.http import HttpReply, HttpRequest
 from connector.model.problem import ProblemsFound
-from connector.providers.locks import AddressList, PathSecret
+from connector.providers.auth import AddressList, PathSecret
 from connector.providers.onlinefundraising.provider import build, commands
 from connector.providers.onlinefundraising.settings import OnlineFundraisingSettings
 
@@ -40,7 +40,7 @@ def request(peer, at=NOW):
     return HttpRequest(
         method="POST",
         instance="onlinefundraising",
-        door="sms",
+        endpoint="sms",
         secret="the NEW",
         url="",
         query="",
@@ -53,24 +53,32 @@ def request(peer, at=NOW):
 
 async def test_full_settings_are_all_used():
     made = provider(FULL, name="dk")
-    (door,) = made.doors
-    assert (door.provider, door.name, door.methods, door.answer(None, None).status) == ("dk", "sms", {"POST"}, 200)
-    assert [type(lock) for lock in door.locks] == [PathSecret]
-    assert (door.published.url, door.published.refresh) == ("https://example.org/list.json?x=1", timedelta(hours=6))
-    assert door.reader.keywords == {"hjælp": "HJÆLP"}
-    assert "Slut" in door.reader.words.more_stop_words
+    (endpoint,) = made.endpoints
+    assert (endpoint.provider, endpoint.name, endpoint.methods, endpoint.answer(None, None).status) == (
+        "dk",
+        "sms",
+        {"POST"},
+        200,
+    )
+    assert [type(lock) for lock in endpoint.authenticators] == [PathSecret]
+    assert (endpoint.published.url, endpoint.published.refresh) == (
+        "https://example.org/list.json?x=1",
+        timedelta(hours=6),
+    )
+    assert endpoint.reader.keywords == {"hjælp": "HJÆLP"}
+    assert "Slut" in endpoint.reader.words.more_stop_words
     assert await made.credentials.authorization() == ("https://api.example.org/v1", {"Authorization": "the KEY"})
-    assert {one.name: one.every for one in made.catch_ups} == {
+    assert {one.name: one.every for one in made.pollers} == {
         "dk.messages": timedelta(minutes=5),
         "dk.keywords": timedelta(hours=3),
     }
-    assert (made.keywords.own, made.keywords.door) == (("HJÆLP",), "sms")
+    assert (made.keywords.own, made.keywords.endpoint) == (("HJÆLP",), "sms")
     assert (made.sink, commands(settings(FULL))) == (None, frozenset())
 
 
-def admit(door, asked, body=None):
+def admit(endpoint, asked, body=None):
     """Let the request knock; returns the call that it cost. Raises Refused."""
-    exchange, calls = door.admit(asked), []
+    exchange, calls = endpoint.authenticate(asked), []
     try:
         calls = next(exchange)
         exchange.send([HttpReply(status=200, headers={}, body=body)])
@@ -80,20 +88,20 @@ def admit(door, asked, body=None):
 
 
 def test_own_addresses_open_beside_the_published_ones():
-    (door,) = provider(FULL).doors
-    assert admit(door, request("192.0.2.7")) == []
+    (endpoint,) = provider(FULL).endpoints
+    assert admit(endpoint, request("192.0.2.7")) == []
     published = b'["198.51.100.1"]'
-    assert admit(door, request("198.51.100.1"), published) == [("https://example.org", "/list.json?x=1")]
-    assert admit(door, request("198.51.100.1")) == []
-    with pytest.raises(Refused) as caught:
-        admit(door, request("198.51.100.2"))
+    assert admit(endpoint, request("198.51.100.1"), published) == [("https://example.org", "/list.json?x=1")]
+    assert admit(endpoint, request("198.51.100.1")) == []
+    with pytest.raises(HttpRejected) as caught:
+        admit(endpoint, request("198.51.100.2"))
     assert caught.value.status == 403
 
 
 def test_without_a_published_list_own_addresses_are_a_lock_of_their_own():
-    (door,) = provider("addresses: [192.0.2.7]").doors
-    assert [type(lock) for lock in door.locks] == [AddressList]
-    assert door.published is None
+    (endpoint,) = provider("addresses: [192.0.2.7]").endpoints
+    assert [type(lock) for lock in endpoint.authenticators] == [AddressList]
+    assert endpoint.published is None
 
 
 @pytest.mark.parametrize("text", ["path_secrets: [{env: A}]", "address_list: {}", "addresses: [192.0.2.7]"])
@@ -105,12 +113,12 @@ def test_one_lock_is_enough(text):
 
 def test_without_an_api_nothing_is_asked():
     made = provider("open: true")
-    assert (made.catch_ups, made.keywords) == ((), None)
+    assert (made.pollers, made.keywords) == ((), None)
 
 
 def test_catching_up_can_be_turned_off():
     made = provider("{open: true, api: {url: 'https://x', key: {env: K}}, catch_up: {enabled: false}}")
-    assert made.catch_ups == ()
+    assert made.pollers == ()
     assert made.keywords is not None
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from connector.model.errors import Unreadable
 from connector.model.event import KEY_FORM, Result, Verdict
 from connector.model.phone import Phone
-from connector.providers.onlinefundraising.addresses import addresses
+from connector.providers.onlinefundraising.ip_allowlist import addresses
 from connector.providers.onlinefundraising.values import as_time
 from connector.providers.onlinefundraising.webhook import Reader
 from connector.store.documents import event_from_json, event_to_json

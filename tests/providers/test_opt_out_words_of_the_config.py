@@ -2,11 +2,11 @@
 
 import pytest
 
-from connector.adapters import load_config
-from connector.control.doors import find_door, unlocked
+from connector.admin.parse_stored import find_endpoint, unlocked
 from connector.model.event import Verdict
 from connector.model.problem import ProblemsFound
-from connector.providers.messagecloud.gateway import DOORS
+from connector.providers.messagecloud.gateway import ENDPOINTS
+from connector.registry import load_config
 
 CONFIG = """
 consent: {{stop_words: [{word}], polite_words: [kjære dere], all_words: [rubbel og bit]}}
@@ -29,9 +29,9 @@ def config(tmp_path, word="Basta"):
 
 def test_the_words_of_the_config_count_at_every_provider(tmp_path):
     providers = unlocked(config(tmp_path))
-    doors = ["strex/mo", "sumotext/mo", "onlinefundraising/sms", *(f"messagecloud/{one}" for one in DOORS)]
-    for name in doors:
-        words = find_door(providers, name).reader.words
+    endpoints = ["strex/mo", "sumotext/mo", "onlinefundraising/sms", *(f"messagecloud/{one}" for one in ENDPOINTS)]
+    for name in endpoints:
+        words = find_endpoint(providers, name).reader.words
         assert words.read("Kjære dere, BASTA!").verdict is Verdict.OPT_OUT
         assert words.read("basta rubbel og bit").scope == "provider"
         assert (words.read("finis").verdict is Verdict.OPT_OUT) is name.startswith("messagecloud")

@@ -4,16 +4,16 @@ from ipaddress import ip_network
 
 import pytest
 
-from connector.model.errors import Refused
-from connector.model.exchange import HttpRequest
-from connector.providers.locks import AddressList, BasicAuth, PathSecret
+from connector.model.errors import HttpRejected
+from connector.model.http import HttpRequest
+from connector.providers.auth import AddressList, BasicAuth, PathSecret
 
 
 def request(*, secret=None, headers=None, peer="192.0.2.7"):
     return HttpRequest(
         method="POST",
         instance="strex",
-        door="mo",
+        endpoint="mo",
         secret=secret,
         url="https://hooks.example.org/hooks/strex/mo",
         query="",
@@ -25,7 +25,7 @@ def request(*, secret=None, headers=None, peer="192.0.2.7"):
 
 
 def refusal(lock, asked):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HttpRejected) as caught:
         lock.check(asked)
     return caught.value.status
 

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.http import CallFailed, Failure, HttpReply
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import Phone
 from connector.providers.strex.keywords import StrexKeywords, as_keyword
-from connector.providers.strex.lookups import StrexLookups
+from connector.providers.strex.number_lookup import StrexLookups
 from connector.providers.strex.rest import RestApi
 
 API = RestApi(url="https://test.target365.io", header="X-ApiKey", key="the-key")
-KEYWORDS = StrexKeywords(api=API, door="mo", secret="s3cret")
+KEYWORDS = StrexKeywords(api=API, endpoint="mo", secret="s3cret")
 LOOKUPS = StrexLookups(api=API)
 HOOK = "https://sms.example.org/hooks/strex/mo"
 WHOLE = {
@@ -118,7 +118,7 @@ def test_a_short_number_of_another_country_is_taken_as_it_is_written():
 
 
 def test_without_a_secret_the_door_is_the_whole_address():
-    bare = StrexKeywords(api=API, door="mo")
+    bare = StrexKeywords(api=API, endpoint="mo")
     _, (call,) = run(bare.reserve("2002", "HUND", None, HOOK), reply(201, location="/api/keywords/7"))
     assert json.loads(call.body)["forwardUrl"] == HOOK
 
@@ -176,9 +176,9 @@ def test_what_strex_does_not_have_is_said_and_not_asked():
     ],
 )
 def test_a_refusal_says_the_cure(status, cure):
-    told = refused(KEYWORDS.reserve("2002", "HUND", None, HOOK), reply(status, {"Message": "Not so.\nReally"}))
-    assert str(status) in told
-    assert cure in told
+    emitted = refused(KEYWORDS.reserve("2002", "HUND", None, HOOK), reply(status, {"Message": "Not so.\nReally"}))
+    assert str(status) in emitted
+    assert cure in emitted
 
 
 def test_an_unknown_id_is_believed_only_where_strex_answers():
@@ -259,9 +259,9 @@ def test_a_look_up_about_nobody_or_somebody_else_is_not_believed(answer):
     assert said.reason is Reason.UNEXPECTED_ANSWER
 
 
-@pytest.mark.parametrize("told", ["98079008", "+4798079008", "4798079008", "+47 980 79 008"])
-def test_a_look_up_may_tell_the_number_in_any_form(told):
-    found, _ = run(LOOKUPS.look_up(PHONE), reply(200, {"msisdn": told, "firstName": "Kari"}))
+@pytest.mark.parametrize("emitted", ["98079008", "+4798079008", "4798079008", "+47 980 79 008"])
+def test_a_look_up_may_tell_the_number_in_any_form(emitted):
+    found, _ = run(LOOKUPS.look_up(PHONE), reply(200, {"msisdn": emitted, "firstName": "Kari"}))
     assert found["firstName"] == "Kari"
 
 

@@ -6,10 +6,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from connector.model.errors import Refused
-from connector.model.exchange import CallFailed, Failure, HttpReply, HttpRequest
-from connector.model.roles import Admission
-from connector.providers.strex.keys import MOST_KEYS, MOST_UNKNOWN, PublicKeys
+from connector.model.errors import HttpRejected
+from connector.model.http import CallFailed, Failure, HttpReply, HttpRequest
+from connector.ports import AuthResult
+from connector.providers.strex.public_keys import MAX_KEYS, MAX_UNKNOWN, PublicKeys
 from connector.providers.strex.signature import Signature, signed_text
 
 # A throw-away key and a signature that were verified with three other libraries.
@@ -35,7 +35,7 @@ def request(
     return HttpRequest(
         method=method,
         instance="strex",
-        door="mo",
+        endpoint="mo",
         secret=None,
         url=url,
         query="",
@@ -74,14 +74,14 @@ def lock(*, required=True, keys=None, **more):
 
 
 def refused(exchange, *replies):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HttpRejected) as caught:
         drive(exchange, *replies)
     return caught.value.status, caught.value.why
 
 
 def test_the_vector_verifies():
-    admission, asked = drive(lock().admit(request()), key_reply())
-    assert admission == Admission(nonce=f"strex:{NAME}:{NONCE}")
+    auth, asked = drive(lock().authenticate(request()), key_reply())
+    assert auth == AuthResult(nonce=f"strex:{NAME}:{NONCE}")
     assert asked == [f"/api/server/public-keys/{NAME}"]
 
 
@@ -93,7 +93,7 @@ def test_what_is_signed_is_what_the_vector_says():
 def test_a_get_without_a_body_verifies():
     header = f"{NAME}:{STAMP}:{NONCE}:{GET_SIGNATURE}"
     url = "https://shared.target365.io/api/lookup?msisdn=%2B4798079008"
-    assert drive(lock().admit(request(header, body=b"", method="GET", url=url)), key_reply())[0].nonce
+    assert drive(lock().authenticate(request(header, body=b"", method="GET", url=url)), key_reply())[0].nonce
 
 
 def flipped(text, place):
@@ -117,7 +117,7 @@ def flipped(text, place):
     ],
 )
 def test_whatever_is_tampered_with_fails(changed):
-    assert refused(lock().admit(changed), key_reply()) == (401, "wrong signature")
+    assert refused(lock().authenticate(changed), key_reply()) == (401, "wrong signature")
 
 
 @pytest.mark.parametrize(
@@ -140,44 +140,47 @@ def test_whatever_is_tampered_with_fails(changed):
     ],
 )
 def test_a_malformed_header_asks_nobody(header):
-    assert refused(lock(required=False).admit(request(header))) == (401, "malformed signature")
+    assert refused(lock(required=False).authenticate(request(header))) == (401, "malformed signature")
 
 
 @pytest.mark.parametrize("seconds", [-301, 301, 10**9])
 def test_an_old_or_future_signature_asks_nobody(seconds):
-    asked = lock().admit(request(at=THEN + timedelta(seconds=seconds)))
+    asked = lock().authenticate(request(at=THEN + timedelta(seconds=seconds)))
     assert refused(asked) == (401, "signature too old or too new")
 
 
 def test_the_drift_is_a_setting():
     late = request(at=THEN + timedelta(seconds=299))
-    assert drive(lock().admit(late), key_reply())[0].nonce
-    assert refused(lock(drift=timedelta(seconds=10)).admit(late))[0] == 401
+    assert drive(lock().authenticate(late), key_reply())[0].nonce
+    assert refused(lock(drift=timedelta(seconds=10)).authenticate(late))[0] == 401
 
 
 def test_a_missing_signature_is_refused_only_where_it_is_required():
-    assert refused(lock().admit(request(None))) == (401, "no signature")
-    assert drive(lock(required=False).admit(request(None))) == (Admission(), [])
+    assert refused(lock().authenticate(request(None))) == (401, "no signature")
+    assert drive(lock(required=False).authenticate(request(None))) == (AuthResult(), [])
 
 
 def test_a_key_is_asked_for_once_and_again_when_it_expires():
     keys = PublicKeys()
     short = key_reply(expiry=(THEN + timedelta(minutes=3)).isoformat())
-    drive(lock(keys=keys).admit(request()), short)
-    assert drive(lock(keys=keys).admit(request(at=THEN + timedelta(minutes=2))))[1] == []
-    assert drive(lock(keys=keys).admit(request(at=THEN + timedelta(minutes=3))), key_reply())[1] != []
+    drive(lock(keys=keys).authenticate(request()), short)
+    assert drive(lock(keys=keys).authenticate(request(at=THEN + timedelta(minutes=2))))[1] == []
+    assert drive(lock(keys=keys).authenticate(request(at=THEN + timedelta(minutes=3))), key_reply())[1] != []
 
 
 def test_the_older_path_is_tried_second():
-    _, asked = drive(lock().admit(request()), NOT_FOUND, key_reply())
+    _, asked = drive(lock().authenticate(request()), NOT_FOUND, key_reply())
     assert asked == [f"/api/server/public-keys/{NAME}", f"/api/public-key/{NAME}"]
 
 
 def test_an_unknown_key_is_not_asked_for_again_for_a_minute():
     keys = PublicKeys()
-    assert refused(lock(keys=keys).admit(request()), NOT_FOUND, NOT_FOUND) == (401, "unknown signing key")
-    assert refused(lock(keys=keys).admit(request(at=THEN + timedelta(seconds=59)))) == (401, "unknown signing key")
-    assert drive(lock(keys=keys).admit(request(at=THEN + timedelta(seconds=60))), key_reply())[0].nonce
+    assert refused(lock(keys=keys).authenticate(request()), NOT_FOUND, NOT_FOUND) == (401, "unknown signing key")
+    assert refused(lock(keys=keys).authenticate(request(at=THEN + timedelta(seconds=59)))) == (
+        401,
+        "unknown signing key",
+    )
+    assert drive(lock(keys=keys).authenticate(request(at=THEN + timedelta(seconds=60))), key_reply())[0].nonce
 
 
 @pytest.mark.parametrize(
@@ -191,9 +194,9 @@ def test_an_unknown_key_is_not_asked_for_again_for_a_minute():
 )
 def test_no_answer_about_a_key_is_our_trouble_and_not_the_callers(reply):
     keys = PublicKeys()
-    assert refused(lock(keys=keys).admit(request()), reply) == (503, "no answer about a signing key")
-    assert refused(lock(keys=keys).admit(request()))[0] == 503
-    assert drive(lock(keys=keys).admit(request(at=THEN + timedelta(seconds=5))), key_reply())[0].nonce
+    assert refused(lock(keys=keys).authenticate(request()), reply) == (503, "no answer about a signing key")
+    assert refused(lock(keys=keys).authenticate(request()))[0] == 503
+    assert drive(lock(keys=keys).authenticate(request(at=THEN + timedelta(seconds=5))), key_reply())[0].nonce
 
 
 P384 = base64.b64encode(
@@ -214,32 +217,32 @@ P384 = base64.b64encode(
     ],
 )
 def test_an_unusable_key_is_refused(changes):
-    assert refused(lock().admit(request()), key_reply(**changes)) == (401, "unusable signing key")
+    assert refused(lock().authenticate(request()), key_reply(**changes)) == (401, "unusable signing key")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"x"', b"{}", b"<html>"])
 def test_an_answer_that_is_no_key_is_refused(body):
-    assert refused(lock().admit(request()), HttpReply(status=200, headers={}, body=body))[0] == 401
+    assert refused(lock().authenticate(request()), HttpReply(status=200, headers={}, body=body))[0] == 401
 
 
 @pytest.mark.parametrize("changes", [{"notUsableBefore": "2026-01-03T00:00:00Z"}, {"expiry": "2026-01-01T00:00:00"}])
 def test_a_key_counts_only_within_its_dates(changes):
     keys = PublicKeys()
-    assert refused(lock(keys=keys).admit(request()), key_reply(**changes)) == (401, "signing key not in use")
-    assert refused(lock(keys=keys).admit(request())) == (401, "signing key not in use")
+    assert refused(lock(keys=keys).authenticate(request()), key_reply(**changes)) == (401, "signing key not in use")
+    assert refused(lock(keys=keys).authenticate(request())) == (401, "signing key not in use")
 
 
 def test_strangers_cannot_make_us_ask_without_end():
     keys = PublicKeys()
-    names = [f"{NAME}-{number}" for number in range(MOST_UNKNOWN)]
+    names = [f"{NAME}-{number}" for number in range(MAX_UNKNOWN)]
     for name in names:
-        refused(lock(keys=keys).admit(request(HEADER.replace(NAME, name))), NOT_FOUND, NOT_FOUND)
-    assert refused(lock(keys=keys).admit(request())) == (503, "too many unknown signing keys")
+        refused(lock(keys=keys).authenticate(request(HEADER.replace(NAME, name))), NOT_FOUND, NOT_FOUND)
+    assert refused(lock(keys=keys).authenticate(request())) == (503, "too many unknown signing keys")
 
 
 def test_the_cache_of_keys_is_bounded():
     keys = PublicKeys()
-    for number in range(MOST_KEYS + 1):
+    for number in range(MAX_KEYS + 1):
         drive(keys.find(f"{NAME}-{number}", THEN), key_reply())
-    assert drive(keys.find(f"{NAME}-{MOST_KEYS}", THEN))[1] == []
+    assert drive(keys.find(f"{NAME}-{MAX_KEYS}", THEN))[1] == []
     assert drive(keys.find(f"{NAME}-0", THEN), key_reply())[1] != []

@@ -5,16 +5,16 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import ClientSession, web
 
-from connector.delivery.transport import FixedCredentials, Transport
-from connector.model.exchange import HttpRequest
+from connector.delivery.http_client import FixedCredentials, Transport
+from connector.model.http import HttpRequest
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Reason
 from connector.model.phone import Phone
-from connector.model.roles import Admission, Task
+from connector.ports import AuthResult, Task
 from connector.providers.strex.callback import Reader
 from connector.providers.strex.commands import StrexCommands
-from connector.providers.strex.doors import MessageDoor
-from connector.providers.strex.keys import PublicKeys
+from connector.providers.strex.endpoints import MessageEndpoint
+from connector.providers.strex.public_keys import PublicKeys
 from connector.providers.strex.signature import Signature
 from connector.sandbox.serve import serving
 from connector.sandbox.strex import build
@@ -32,7 +32,7 @@ async def strex():
             HttpRequest(
                 method=request.method,
                 instance="strex",
-                door="mo",
+                endpoint="mo",
                 secret=None,
                 url=str(request.url),
                 query="",
@@ -68,11 +68,11 @@ async def text_in(session, there, text):
 
 async def test_its_signature_opens_the_door_and_its_message_is_read(strex):
     there, client, session, forwards = strex
-    door = MessageDoor(reader=Reader(provider="strex"), signature=Signature(keys=PublicKeys(), required=True))
+    endpoint = MessageEndpoint(reader=Reader(provider="strex"), signature=Signature(keys=PublicKeys(), required=True))
     await text_in(session, there, "KATT")
     forward = next(one for one in forwards if "/mo" in one.url)
-    assert (await client.run(door.admit(forward))).nonce
-    (event,) = door.read(forward, Admission())
+    assert (await client.run(endpoint.authenticate(forward))).nonce
+    (event,) = endpoint.read(forward, AuthResult())
     assert (event.msisdn, event.text, event.short_number) == (Phone(PHONE), "KATT", "2002")
 
 

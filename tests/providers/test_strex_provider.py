@@ -3,11 +3,11 @@ import textwrap
 import pytest
 from pydantic import SecretStr
 
-from connector.config.document import parse
-from connector.config.load import load
+from connector.config.validation import load
+from connector.config.yaml_document import parse
 from connector.model.consent import Subscription
 from connector.model.problem import ProblemsFound
-from connector.providers.locks import AddressList, BasicAuth, PathSecret
+from connector.providers.auth import AddressList, BasicAuth, PathSecret
 from connector.providers.strex.provider import build
 from connector.providers.strex.settings import StrexSettings
 
@@ -40,17 +40,17 @@ def problems(text):
 
 def test_full_settings_make_every_lock():
     made = provider(FULL)
-    assert [door.name for door in made.doors] == ["mo", "dlr"]
-    for door in made.doors:
-        assert [type(lock) for lock in door.locks] == [AddressList, PathSecret, BasicAuth]
-        assert door.signature.required
-        assert door.signature.drift.total_seconds() == 120
-        assert door.methods == {"POST"}
-        assert door.answer(None, None).status == 200
+    assert [endpoint.name for endpoint in made.endpoints] == ["mo", "dlr"]
+    for endpoint in made.endpoints:
+        assert [type(lock) for lock in endpoint.authenticators] == [AddressList, PathSecret, BasicAuth]
+        assert endpoint.signature.required
+        assert endpoint.signature.drift.total_seconds() == 120
+        assert endpoint.methods == {"POST"}
+        assert endpoint.answer(None, None).status == 200
     assert made.subscriptions == (
         Subscription(provider="strex", short_number="2002", keyword="KATT", keyword_id="12345678"),
     )
-    assert "Meld av" in made.doors[0].reader.words.more_stop_words
+    assert "Meld av" in made.endpoints[0].reader.words.more_stop_words
 
 
 async def test_the_api_key_is_written_as_the_settings_say():
@@ -62,7 +62,7 @@ async def test_the_api_key_is_written_as_the_settings_say():
 
 def test_the_providers_name_is_the_configs():
     made = provider("{open: true, api: {key: {env: KEY}}}", name="strex-no")
-    assert {door.provider for door in made.doors} == {"strex-no"}
+    assert {endpoint.provider for endpoint in made.endpoints} == {"strex-no"}
     assert made.sink.name == "strex-no"
     assert made.commands == {"stop", "unsubscribe", "changesubscriberprice"}
 

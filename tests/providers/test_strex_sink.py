@@ -3,11 +3,11 @@ from datetime import timedelta
 
 import pytest
 
-from connector.model.exchange import CallFailed, Failure, HttpReply
+from connector.model.http import CallFailed, Failure, HttpReply
 from connector.model.operation import RecordWrite, ServiceCommand
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.model.phone import Phone
-from connector.model.roles import Task
+from connector.ports import Task
 from connector.providers.strex.commands import StrexCommands
 
 SINK = StrexCommands(name="strex")
@@ -183,7 +183,7 @@ DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
 
 
 @pytest.mark.parametrize(
-    ("headers", "patience"),
+    ("headers", "breaker"),
     [
         ({"retry_after": "30"}, timedelta(seconds=30)),
         ({"retry_after": "999999999"}, timedelta(hours=1)),
@@ -199,8 +199,8 @@ DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_strex_may_ask_for_patience(status, headers, patience):
-    assert outcome(reply(status, **headers)).not_before == patience
+def test_strex_may_ask_for_patience(status, headers, breaker):
+    assert outcome(reply(status, **headers)).not_before == breaker
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from connector.model.errors import Unreadable
 from connector.model.event import KEY_FORM, Result, Scope, Verdict
 from connector.model.phone import Phone
 from connector.providers.sumotext.callback import CALLBACKS, Reader
-from connector.providers.sumotext.repeats import Repeats
+from connector.providers.sumotext.deduplicate import Deduplicator
 from connector.store.documents import event_from_json, event_to_json
 
 DONOR = Phone("+12125551212")
@@ -20,11 +20,11 @@ FORM = "country=USA&shortcode=84700&key=SOMEKEY&mobile=2125551212&carrierId=VERI
 
 
 def reader(**more):
-    return Reader(provider="sumotext", repeats=Repeats(window=timedelta(minutes=10)), **more)
+    return Reader(provider="sumotext", deduplicator=Deduplicator(window=timedelta(minutes=10)), **more)
 
 
-def read(door, query="", *, by=None, **more):
-    return (by or reader()).read(door, request(query, **more))
+def read(endpoint, query="", *, by=None, **more):
+    return (by or reader()).read(endpoint, request(query, **more))
 
 
 def test_the_documents_web_form():
@@ -170,7 +170,7 @@ def test_query_form_and_json_are_merged(query, body, content_type):
 
 
 @pytest.mark.parametrize(
-    ("door", "query", "body", "content_type", "why"),
+    ("endpoint", "query", "body", "content_type", "why"),
     [
         ("crm", "", b"", "", "no mobile"),
         ("crm", "mobile=&key=x", b"", "", "no mobile"),
@@ -183,9 +183,9 @@ def test_query_form_and_json_are_merged(query, body, content_type):
         ("dlr", "mtcode=4", b"", "", "no sumoid"),
     ],
 )
-def test_what_cannot_be_understood_says_why_and_no_more(door, query, body, content_type, why):
+def test_what_cannot_be_understood_says_why_and_no_more(endpoint, query, body, content_type, why):
     with pytest.raises(Unreadable) as caught:
-        read(door, query, body=body, content_type=content_type)
+        read(endpoint, query, body=body, content_type=content_type)
     assert caught.value.why == why
 
 
@@ -216,11 +216,11 @@ def test_what_cannot_be_understood_says_why_and_no_more(door, query, body, conte
         ("", Verdict.NONE),
     ],
 )
-@pytest.mark.parametrize("door", ["crm", "text4info", "mo"])
-def test_only_a_whole_message_is_a_word_on_consent(door, text, verdict):
+@pytest.mark.parametrize("endpoint", ["crm", "text4info", "mo"])
+def test_only_a_whole_message_is_a_word_on_consent(endpoint, text, verdict):
     by = reader(start_words={"start", "yes", "unstop", "count me in"})
     body = json.dumps({"mobile": "2125551212", "key": "SOMEKEY", "shortcode": "84700", "msg": text}).encode()
-    assert read(door, body=body, by=by).verdict is verdict
+    assert read(endpoint, body=body, by=by).verdict is verdict
 
 
 def test_a_stop_for_everything_names_no_keyword():
@@ -300,7 +300,7 @@ ANYTHING = st.one_of(
 
 
 @given(
-    door=st.sampled_from(list(CALLBACKS)),
+    endpoint=st.sampled_from(list(CALLBACKS)),
     query=st.one_of(ANYTHING, st.binary(max_size=100).map(lambda raw: raw.decode("utf-8", "surrogateescape"))),
     body=st.one_of(
         st.binary(max_size=200),
@@ -310,9 +310,9 @@ ANYTHING = st.one_of(
         ),
     ),
 )
-def test_whatever_comes_is_an_event_that_can_be_stored_or_unreadable(door, query, body):
+def test_whatever_comes_is_an_event_that_can_be_stored_or_unreadable(endpoint, query, body):
     try:
-        event = read(door, query, body=body)
+        event = read(endpoint, query, body=body)
     except Unreadable:
         return
     assert KEY_FORM.fullmatch(event.key)

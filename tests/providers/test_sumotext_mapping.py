@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from connector.adapters import CONFIG, Loaded, mapping_context
-from connector.config import document
-from connector.config.load import load
-from connector.mapping.compile import load_mappings
-from connector.steps.trials import try_cases
+from connector.config import yaml_document
+from connector.config.validation import load
+from connector.mapping.compile.ruleset import load_mappings
+from connector.pipeline.rule_tests import run_rule_tests
+from connector.registry import CONFIG, Loaded, mapping_context
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sumotext.md").read_text()
@@ -20,7 +20,7 @@ FILES = ("salesforce-to-sumotext.yaml", "sumotext.yaml")
 def rules(tmp_path):
     """The shipped files, put where the page says, with the config that it shows."""
     block = re.search(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]
-    settings = load(document.parse(block, "config.yaml"), CONFIG)
+    settings = load(yaml_document.parse(block, "config.yaml"), CONFIG)
     for name in FILES:
         (tmp_path / name).write_text((ROOT / "mappings" / "more" / name).read_text())
     return load_mappings(tmp_path, mapping_context(Loaded(path=tmp_path / "config.yaml", settings=settings)))
@@ -28,9 +28,9 @@ def rules(tmp_path):
 
 def test_they_fit_the_config_of_the_page_and_their_tests_pass(rules):
     assert rules.warnings == ()
-    trials = list(try_cases(rules))
-    assert [trial for trial in trials if trial.differences] == []
-    assert {trial.file for trial in trials} == set(FILES)
+    results = list(run_rule_tests(rules))
+    assert [result for result in results if result.differences] == []
+    assert {result.file for result in results} == set(FILES)
 
 
 def test_each_rule_has_a_test(rules):

@@ -6,13 +6,13 @@ import pytest
 from providers.sumotext_requests import request, sample
 from pydantic import SecretStr
 
-from connector.config.document import parse
-from connector.config.load import load
-from connector.model.errors import Refused
+from connector.config.validation import load
+from connector.config.yaml_document import parse
+from connector.model.errors import HttpRejected
 from connector.model.phone import Phone
 from connector.model.problem import ProblemsFound
-from connector.model.roles import Admission
-from connector.providers.locks import AddressList, BasicAuth, PathSecret
+from connector.ports import AuthResult
+from connector.providers.auth import AddressList, BasicAuth, PathSecret
 from connector.providers.sumotext.provider import SHAPES, build, commands
 from connector.providers.sumotext.settings import SumotextSettings
 
@@ -37,24 +37,24 @@ def provider(text, name="sumotext"):
     return build(name, settings(text), lambda ref: SecretStr(f"the {ref.env}"))
 
 
-def door(made, name):
-    return next(one for one in made.doors if one.name == name)
+def endpoint(made, name):
+    return next(one for one in made.endpoints if one.name == name)
 
 
 def admitted(one, asked):
     """Whether the door lets the request in; it asks nobody."""
     with pytest.raises(StopIteration):
-        next(one.admit(asked))
+        next(one.authenticate(asked))
 
 
 def test_there_is_a_door_for_each_callback_and_nothing_to_command():
     made = provider("open: true", name="texts")
-    assert [(one.provider, one.name) for one in made.doors] == [
+    assert [(one.provider, one.name) for one in made.endpoints] == [
         ("texts", name) for name in ("crm", "poll", "text4info", "mo", "dlr")
     ]
-    assert all(one.methods == {"GET", "POST"} for one in made.doors)
-    assert {one.answer(None, None).status for one in made.doors} == {200}
-    assert {one.answer(None, None).body for one in made.doors} == {b"OK"}
+    assert all(one.methods == {"GET", "POST"} for one in made.endpoints)
+    assert {one.answer(None, None).status for one in made.endpoints} == {200}
+    assert {one.answer(None, None).body for one in made.endpoints} == {b"OK"}
     assert made.sink is None
     assert not made.commands
     assert not commands(settings("open: true"))
@@ -69,42 +69,46 @@ def test_every_shape_that_a_door_brings_can_be_named_in_a_mapping():
         "mo": "mobile=1&smsid=1",
         "dlr": "sumoid=1",
     }
-    brought = {door(made, name).read(request(query), Admission())[0].event.shape for name, query in queries.items()}
+    brought = {
+        endpoint(made, name).read(request(query), AuthResult())[0].event.shape for name, query in queries.items()
+    }
     assert brought == set(SHAPES)
 
 
 def test_full_settings_reach_the_reader():
     made = provider(FULL)
-    assert all([type(lock) for lock in one.locks] == [AddressList, PathSecret, BasicAuth] for one in made.doors)
-    reader = made.doors[0].reader
+    assert all(
+        [type(lock) for lock in one.authenticators] == [AddressList, PathSecret, BasicAuth] for one in made.endpoints
+    )
+    reader = made.endpoints[0].reader
     assert (reader.short_number, reader.region) == ("84700", "CA")
     assert (reader.countries["NORWAY"], reader.countries["USA"]) == ("NO", "US")
     assert "Slutt nå" in reader.words.more_stop_words
     assert {"somekey", "start"} <= reader.start_words
-    assert reader.repeats.window.total_seconds() == 3600
+    assert reader.deduplicator.window.total_seconds() == 3600
 
 
 def test_the_path_secret_opens_and_nothing_else_does():
-    one = door(provider("path_secrets: [{env: KEY}]"), "crm")
+    one = endpoint(provider("path_secrets: [{env: KEY}]"), "crm")
     admitted(one, request(secret="the KEY"))
     for wrong in (None, "KEY"):
-        with pytest.raises(Refused) as caught:
-            next(one.admit(request(secret=wrong)))
+        with pytest.raises(HttpRejected) as caught:
+            next(one.authenticate(request(secret=wrong)))
         assert caught.value.status == 401
 
 
 def test_a_callback_is_kept_with_all_that_came_understood_or_not():
-    one = door(provider("open: true"), "crm")
-    (read,) = one.read(request("mobile=2125551212&Name=Bill", body=b"Zip=10024"), Admission())
+    one = endpoint(provider("open: true"), "crm")
+    (read,) = one.read(request("mobile=2125551212&Name=Bill", body=b"Zip=10024"), AuthResult())
     assert (read.raw, read.event.msisdn) == (b"mobile=2125551212&Name=Bill&Zip=10024", Phone("+12125551212"))
-    (unread,) = one.read(request("key=SOMEKEY", body=b"Zip=10024"), Admission())
+    (unread,) = one.read(request("key=SOMEKEY", body=b"Zip=10024"), AuthResult())
     assert (unread.raw, unread.event, unread.why) == (b"key=SOMEKEY&Zip=10024", None, "no mobile")
 
 
 def test_what_was_kept_is_understood_again():
-    one = door(provider("open: true"), "crm")
-    (first,) = one.read(request("mobile=2125551212&Name=Bill", body=b"Zip=10024"), Admission())
-    (again,) = one.read(request(body=first.raw, content_type="application/json"), Admission())
+    one = endpoint(provider("open: true"), "crm")
+    (first,) = one.read(request("mobile=2125551212&Name=Bill", body=b"Zip=10024"), AuthResult())
+    (again,) = one.read(request(body=first.raw, content_type="application/json"), AuthResult())
     assert again.event == first.event
 
 
@@ -135,5 +139,5 @@ def test_the_cure_for_no_lock_names_the_locks_that_there_are():
 
 
 def test_an_open_door_lets_everybody_in():
-    for one in provider("open: true").doors:
+    for one in provider("open: true").endpoints:
         admitted(one, request())

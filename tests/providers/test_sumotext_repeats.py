@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from providers.sumotext_requests import request
 
-from connector.providers.sumotext import repeats
+from connector.providers.sumotext import deduplicate
 from connector.providers.sumotext.callback import Reader
-from connector.providers.sumotext.repeats import Repeats
+from connector.providers.sumotext.deduplicate import Deduplicator
 
 WINDOW = timedelta(minutes=10)
 EDGE = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)  # where one section of time ends and the next begins
@@ -23,11 +23,11 @@ class Phone:
         self.now = EDGE + timedelta(minutes=1)
 
     def restart(self):
-        self.reader = Reader(provider="sumotext", repeats=Repeats(window=WINDOW))
+        self.reader = Reader(provider="sumotext", deduplicator=Deduplicator(window=WINDOW))
 
-    def sends(self, query, door="poll", **later):
+    def sends(self, query, endpoint="poll", **later):
         self.now += timedelta(**later)
-        event = self.reader.read(door, request(f"mobile={self.mobile}&key=FB1&{query}", at=self.now))
+        event = self.reader.read(endpoint, request(f"mobile={self.mobile}&key=FB1&{query}", at=self.now))
         news = event.key not in self.known
         self.known.add(event.key)
         return news
@@ -123,16 +123,16 @@ def test_a_clock_set_back_makes_no_news(phone):
 
 
 def test_what_is_remembered_has_an_end():
-    memory = Repeats(window=timedelta(days=3))
-    reader = Reader(provider="sumotext", repeats=memory)
-    for number in range(repeats.MOST + 100):
+    memory = Deduplicator(window=timedelta(days=3))
+    reader = Reader(provider="sumotext", deduplicator=memory)
+    for number in range(deduplicate.MAX + 100):
         reader.read("poll", request(f"mobile=21255{number:05}&reply=A"))
-    assert len(memory._seen) == len(memory._last) == repeats.MOST
+    assert len(memory._seen) == len(memory._last) == deduplicate.MAX
 
 
 def test_a_key_cannot_be_guessed_without_the_secret_of_the_doors():
     def key(secret):
-        reader = Reader(provider="sumotext", repeats=Repeats(window=WINDOW, secret=secret))
+        reader = Reader(provider="sumotext", deduplicator=Deduplicator(window=WINDOW, secret=secret))
         return reader.read("poll", request("mobile=2125551212&key=FB1&reply=A", at=EDGE)).key
 
     assert key(b"one") == key(b"one") != key(b"other")

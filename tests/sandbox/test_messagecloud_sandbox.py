@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, web
 
-from connector.delivery.transport import FixedCredentials, Transport
+from connector.delivery.http_client import FixedCredentials, Transport
 from connector.model.event import Result
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import Phone

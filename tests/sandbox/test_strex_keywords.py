@@ -3,12 +3,12 @@
 import aiohttp
 import pytest
 
-from connector.delivery.transport import FixedCredentials, Transport
+from connector.delivery.http_client import FixedCredentials, Transport
 from connector.model.errors import ConnectorError
 from connector.model.outcome import Reason, Rejected
 from connector.model.phone import Phone
 from connector.providers.strex.keywords import StrexKeywords
-from connector.providers.strex.lookups import StrexLookups
+from connector.providers.strex.number_lookup import StrexLookups
 from connector.providers.strex.rest import RestApi
 from connector.sandbox.serve import serving
 from connector.sandbox.strex import build

@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector.model.event import Event, Verdict
-from connector.model.lifecycle import EventState, UnitState
 from connector.model.operation import RecordWrite
 from connector.model.phone import Phone
+from connector.model.states import EventState, UnitState
 from connector.store.inbox import Entry
 from connector.store.store import Store
 from connector.store.units import NewUnit, Planned, Settlement

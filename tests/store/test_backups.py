@@ -11,7 +11,7 @@ import pytest
 from store.conftest import NOW
 
 from connector.model.errors import StoreUnavailable
-from connector.model.lifecycle import EventState
+from connector.model.states import EventState
 from connector.store.backups import (
     BackupDamaged,
     BackupFailed,

@@ -2,11 +2,11 @@
 
 import pytest
 
-from connector.delivery.peers import Turn
+from connector.delivery.channels import SendAllowance
 from connector.model.errors import StoreUnavailable
-from connector.model.lifecycle import UnitState
 from connector.model.outcome import Reason
-from connector.steps.workers import MOST_GIVEN_UP, Worker
+from connector.model.states import UnitState
+from connector.pipeline.delivery_worker import MOST_GIVEN_UP, DeliveryWorker
 
 LANES = ("+4790000001", "+4790000002", "+4790000003", "+4790000004")
 
@@ -14,12 +14,12 @@ LANES = ("+4790000001", "+4790000002", "+4790000003", "+4790000004")
 class Bench:
     def __init__(self, scene):
         self.scene, self.outbox = scene, scene.store.outbox
-        self.worker, self.facts = Worker("start a"), []
+        self.worker, self.facts = DeliveryWorker("start a"), []
 
     async def step(self, error=None, *, bad=(), after=None):
         """One step: claim, meet the error (where a bad unit is among them), settle."""
         async with self.worker.at_work(self.outbox, self.facts.append, lambda: self.scene.now):
-            size = self.worker.may_take(Turn(100)).size
+            size = self.worker.may_take(SendAllowance(100)).size
             units = await self.outbox.claim("salesforce", size, self.worker.claim, self.scene.now)
             self.worker.held = units
             if error and (not bad or any(unit.event_key in bad for unit in units)):
@@ -57,8 +57,8 @@ async def test_a_bug_in_a_batch_costs_the_guilty_unit_alone(bench, scene):
     assert await bench.step(bug, bad="b") == ["a"]
     with pytest.raises(ValueError, match="no"):
         await bench.step(bug, bad="b")
-    (told,) = bench.facts
-    assert (told.event, told.state, told.reason) == ("b", UnitState.DEAD, Reason.BUG)
+    (emitted,) = bench.facts
+    assert (emitted.event, emitted.state, emitted.reason) == ("b", UnitState.DEAD, Reason.BUG)
     assert await bench.step(bug, bad="b") == ["c"]
     assert await bench.step(bug, bad="b") == ["d"]
     assert scene.unit_states() == {UnitState.DELIVERED: 3, UnitState.DEAD: 1}

@@ -4,9 +4,9 @@ import pytest
 
 from connector.model.consent import Decision, Phase, Scope, Subscription
 from connector.model.event import Verdict
-from connector.model.lifecycle import EventState, UnitState
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
+from connector.model.states import EventState, UnitState
 from connector.store.units import Confirmation, NewUnit, Planned, SideAnswer
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -29,7 +29,7 @@ def phases(scene, phone=ANNA):
     return [(entry.event_key, entry.phase, entry.sink) for entry in scene.store.consents.of(phone)]
 
 
-def owed(scene, **about):
+def concerns_consent(scene, **about):
     return [
         (open_.event_key, open_.sink, open_.failed) for open_ in scene.store.consents.open_opt_outs(scene.now, **about)
     ]
@@ -68,15 +68,15 @@ async def test_many_ledgers_are_read_at_once(scene):
 
 async def test_an_opt_out_is_owed_by_each_sink_until_it_confirms(scene):
     await scene.unit("a", sinks=(CRM, "strex"), decisions=(decision(),), urgent=True)
-    assert sorted(owed(scene)) == [("a", CRM, None), ("a", "strex", None)]
+    assert sorted(concerns_consent(scene)) == [("a", CRM, None), ("a", "strex", None)]
     (unit,) = await scene.claim()
     await scene.settle(unit, confirmations=(Confirmation(phase=Phase.CONFIRMED),))
-    assert owed(scene) == [("a", "strex", None)]
+    assert concerns_consent(scene) == [("a", "strex", None)]
 
 
 async def test_an_opt_in_is_owed_by_nobody(scene):
     await scene.unit("a", decisions=(decision(Verdict.OPT_IN),))
-    assert owed(scene) == []
+    assert concerns_consent(scene) == []
 
 
 async def test_a_failed_opt_out_stays_open_until_a_retry_goes_through(scene):
@@ -84,18 +84,18 @@ async def test_a_failed_opt_out_stays_open_until_a_retry_goes_through(scene):
     (unit,) = await scene.claim()
     failed = Confirmation(phase=Phase.FAILED, detail="no such field")
     await scene.settle(unit, UnitState.DEAD, reason=Reason.CONFIGURATION, confirmations=(failed,))
-    assert owed(scene) == [("a", CRM, "no such field")]
+    assert concerns_consent(scene) == [("a", CRM, "no such field")]
     await scene.store.dead_letters.retry([1], now=scene.now)
     (unit,) = await scene.claim()
     await scene.settle(unit, confirmations=(Confirmation(phase=Phase.CONFIRMED),))
-    assert owed(scene) == []
+    assert concerns_consent(scene) == []
     assert [phase for _, phase, _ in phases(scene)] == [Phase.DECIDED, Phase.FAILED, Phase.CONFIRMED]
 
 
 async def test_the_age_of_an_open_opt_out_counts_from_the_arrival(scene):
     event = await scene.keep("a", received_at=NOW - timedelta(minutes=4))
     await scene.plan(event, decisions=(decision(),), urgent=True)
-    assert owed(scene, older_than=timedelta(minutes=5)) == []
+    assert concerns_consent(scene, older_than=timedelta(minutes=5)) == []
     await scene.later(minutes=1)
     (late,) = scene.store.consents.open_opt_outs(scene.now, older_than=timedelta(minutes=5))
     assert late.age == timedelta(minutes=5)
@@ -112,63 +112,63 @@ async def test_a_side_that_needs_no_unit_confirms_at_once(scene):
     )
     await scene.store.plans.commit([plan], now=NOW)
     assert phases(scene) == [("a", Phase.DECIDED, None), ("a", Phase.CONFIRMED, "strex")]
-    assert owed(scene) == [("a", CRM, None)]
+    assert concerns_consent(scene) == [("a", CRM, None)]
     await scene.store.consents.confirm(1, CRM, Phase.CONFIRMED, now=NOW)
-    assert owed(scene) == []
+    assert concerns_consent(scene) == []
 
 
 async def test_a_discarded_opt_out_failed_and_is_owed_no_more(scene):
     await scene.unit("a", decisions=(decision(),), urgent=True, parked=True)
-    assert owed(scene) == [("a", CRM, None)]
+    assert concerns_consent(scene) == [("a", CRM, None)]
     await scene.store.dead_letters.discard(now=scene.now)
-    assert owed(scene) == []
+    assert concerns_consent(scene) == []
     assert [phase for _, phase, _ in phases(scene)] == [Phase.DECIDED, Phase.FAILED]
 
 
-async def untold(scene, state=EventState.IGNORED, reason=None, units=()):
+async def not_notified(scene, state=EventState.IGNORED, reason=None, units=()):
     """An opt-out that no rule has told to the CRM."""
     await scene.keep("a", phone=ANNA)
-    plan = Planned(event_id=1, state=state, reason=reason, units=units, decisions=(decision(),), unreached=(CRM,))
+    plan = Planned(event_id=1, state=state, reason=reason, units=units, decisions=(decision(),), not_reached=(CRM,))
     await scene.store.plans.commit([plan], now=scene.now)
 
 
 async def test_an_opt_out_that_no_rule_tells_is_open_at_once_whatever_its_age(scene):
-    await untold(scene)
+    await not_notified(scene)
     (one,) = scene.store.consents.open_opt_outs(scene.now, older_than=timedelta(days=1))
     assert (one.event_id, one.sink, one.system, one.without_rule) == (1, f"{CRM} (no rule)", CRM, True)
 
 
 async def test_what_else_is_delivered_does_not_close_it(scene):
-    await untold(scene, units=(NewUnit(sink=CRM, lane=ANNA, operations=(scene.write(ANNA),)),))
+    await not_notified(scene, units=(NewUnit(sink=CRM, lane=ANNA, operations=(scene.write(ANNA),)),))
     (unit,) = await scene.claim()
     await scene.settle(unit, confirmations=(Confirmation(phase=Phase.CONFIRMED),))
-    assert owed(scene) == [("a", f"{CRM} (no rule)", None)]
+    assert concerns_consent(scene) == [("a", f"{CRM} (no rule)", None)]
 
 
 async def test_an_event_that_was_delivered_can_be_replayed_while_its_opt_out_is_told_to_nobody(scene):
-    await untold(scene, units=(NewUnit(sink=CRM, lane=ANNA, operations=(scene.write(ANNA),)),))
+    await not_notified(scene, units=(NewUnit(sink=CRM, lane=ANNA, operations=(scene.write(ANNA),)),))
     with pytest.raises(ValueError, match="event 1 is still being delivered"):
         await scene.store.inbox.replay(1, None)
     (unit,) = await scene.claim()
     await scene.settle(unit)
     await scene.store.inbox.replay(1, None)
-    assert (scene.state("a"), owed(scene)) == (EventState.PENDING, [])
+    assert (scene.state("a"), concerns_consent(scene)) == (EventState.PENDING, [])
     await scene.plan(1, decisions=(decision(),), urgent=True)
-    assert owed(scene) == [("a", CRM, None)]
+    assert concerns_consent(scene) == [("a", CRM, None)]
     (unit,) = await scene.claim()
     await scene.settle(unit, confirmations=(Confirmation(phase=Phase.CONFIRMED),))
-    assert owed(scene) == []
+    assert concerns_consent(scene) == []
     with pytest.raises(ValueError, match="event 1 has deliveries"):
         await scene.store.inbox.replay(1, None)
 
 
 async def test_a_dead_letter_that_is_planned_again_owes_what_its_new_plan_owes(scene):
-    await untold(scene, EventState.DEAD, Reason.BAD_VALUE)
+    await not_notified(scene, EventState.DEAD, Reason.BAD_VALUE)
     assert await scene.store.dead_letters.retry([1], now=scene.now) == 1
-    assert owed(scene) == []
+    assert concerns_consent(scene) == []
 
 
 async def test_a_parked_event_that_a_person_discards_owes_nothing_more(scene):
-    await untold(scene, EventState.DEAD, Reason.NEEDS_PERSON)
+    await not_notified(scene, EventState.DEAD, Reason.NEEDS_PERSON)
     assert await scene.store.dead_letters.discard([1], now=scene.now) == 1
-    assert owed(scene) == []
+    assert concerns_consent(scene) == []

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.model.lifecycle import EventState, UnitState
 from connector.model.outcome import Reason
+from connector.model.states import EventState, UnitState
 from connector.store.units import NewUnit, Planned
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

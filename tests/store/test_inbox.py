@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from connector.model.errors import Refused, Unreadable
+from connector.model.errors import HttpRejected, Unreadable
 from connector.model.event import Verdict
-from connector.model.lifecycle import EventState
+from connector.model.states import EventState
 from connector.store.inbox import Kept
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -52,7 +52,7 @@ async def test_an_unreadable_body_is_kept_raw_and_its_repeat_is_known(scene):
 async def test_a_nonce_counts_once(scene):
     keep = scene.store.inbox.keep
     await keep([scene.entry("a")], nonce="n", nonce_expires=SOON)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HttpRejected) as refused:
         await keep([scene.entry("b")], nonce="n", nonce_expires=SOON)
     assert (refused.value.status, refused.value.why) == (401, "nonce used")
     assert scene.store.inbox.get("b") is None
@@ -68,7 +68,7 @@ async def test_one_nonce_used_twice_at_the_same_moment_counts_once(scene):
         *(scene.store.inbox.keep([scene.entry(key)], nonce="n", nonce_expires=SOON) for key in "ab"),
         return_exceptions=True,
     )
-    assert [type(answer) for answer in answers] == [tuple, Refused]
+    assert [type(answer) for answer in answers] == [tuple, HttpRejected]
     assert scene.store.inbox.received() == 1
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from connector.model.event import Event
-from connector.model.lifecycle import EventState, UnitState
 from connector.model.operation import RecordWrite
 from connector.model.outcome import Reason
+from connector.model.states import EventState, UnitState
 from connector.store.inbox import Entry
 from connector.store.store import Store
 from connector.store.units import NewUnit, Planned, Settlement
@@ -45,7 +45,7 @@ class Lanes(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.loop = asyncio.new_event_loop()
+        self.worker = asyncio.new_event_loop()
         self.directory = tempfile.TemporaryDirectory()
         self.path = Path(self.directory.name) / "c.db"
         self.store = self.do(self.opened())
@@ -55,12 +55,12 @@ class Lanes(RuleBasedStateMachine):
         return Store.open(self.path)
 
     def do(self, step):
-        return self.loop.run_until_complete(step)
+        return self.worker.run_until_complete(step)
 
     def teardown(self):
         self.do(self.store.close())
-        self.loop.run_until_complete(self.loop.shutdown_default_executor())
-        self.loop.close()
+        self.worker.run_until_complete(self.worker.shutdown_default_executor())
+        self.worker.close()
         self.directory.cleanup()
 
     def lane(self, name):

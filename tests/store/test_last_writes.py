@@ -6,10 +6,10 @@ import pytest
 
 from connector.model.consent import Decision, Phase, Scope, Subscription
 from connector.model.event import Verdict
-from connector.model.lifecycle import UnitState
 from connector.model.phone import Phone
+from connector.model.states import UnitState
 from connector.store.consents import TAKEN_BACK
-from connector.store.following import FollowStep
+from connector.store.feeds import FollowStep
 from connector.store.records import Gone, ShadowWrite, records_of
 from connector.store.units import Confirmation
 
@@ -53,7 +53,7 @@ async def test_somebody_else_with_the_number_is_found(store):
     assert not store.records.has_phone(CRM, "Contact", ANNA, but="003A")
     await store.records.write([shown("003C", phone=ANNA)], now=NOW)
     assert store.records.has_phone(CRM, "Contact", ANNA, but="003A")
-    await store.records.bury(CRM, "Contact", [Gone(record_id="003C")], now=NOW)
+    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003C")], now=NOW)
     assert not store.records.has_phone(CRM, "Contact", ANNA, but="003A")
     assert not store.records.has_phone(CRM, "Contact", "", but="003A")
 

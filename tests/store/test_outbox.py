@@ -2,10 +2,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.model.lifecycle import EventState, UnitState
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
+from connector.model.states import EventState, UnitState
 from connector.store.units import NewUnit, Planned, Settlement, Written
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -129,7 +129,7 @@ async def test_attempts_are_spent_only_where_the_settlement_says_so(scene):
     await scene.unit("a")
     (unit,) = await scene.claim()
     assert (unit.attempts, unit.first_try_at) == (0, scene.now)
-    await scene.settle(unit, READY, reason=Reason.QUOTA_EXHAUSTED, spend_attempt=False)
+    await scene.settle(unit, READY, reason=Reason.QUOTA_EXHAUSTED, counts_attempt=False)
     await scene.later(minutes=1)
     (unit,) = await scene.claim()
     await scene.settle(unit, READY, reason=Reason.TIMEOUT)

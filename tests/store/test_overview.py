@@ -1,7 +1,7 @@
 from datetime import timedelta
 
-from connector.model.lifecycle import UnitState
 from connector.model.outcome import Reason
+from connector.model.states import UnitState
 from connector.store.records import ShadowWrite
 
 

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from connector.model.lifecycle import UnitState
-from connector.store.following import FollowStep
+from connector.model.states import UnitState
+from connector.store.feeds import FollowStep
 from connector.store.inbox import Kept
 from connector.store.records import Gone, ShadowWrite
 from connector.store.units import Settlement
@@ -77,7 +77,7 @@ async def test_another_record_with_the_number_that_is_out_is_found(store):
 
 async def test_a_deleted_record_has_no_shadow_and_no_keys(store):
     await store.records.write([seen(key_field="Key__c", key="k", fields={"A": 1}, phone=ANNA, opted_out=True)], now=NOW)
-    await store.records.bury(CRM, "Contact", [Gone(record_id="003A"), Gone(record_id="003X")], now=NOW)
+    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A"), Gone(record_id="003X")], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") is None
     assert store.records.record_ids(CRM, "Contact", "Key__c", ["k"]) == {}
     assert store.records.opted_out() == []
@@ -86,13 +86,13 @@ async def test_a_deleted_record_has_no_shadow_and_no_keys(store):
 
 async def test_a_record_that_comes_back_is_known_as_it_was_unless_it_was_long_gone(store):
     await store.records.write([seen(fields={"A": 1, "B": 2})], now=NOW)
-    await store.records.bury(CRM, "Contact", [Gone(record_id="003A")], now=NOW)
+    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A")], now=NOW)
     # What is settled late of a write of ours does not bring it back.
     await store.records.write([seen(fields={"A": 3})], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") is None
     await store.records.write([seen(fields={"A": 4}, shown=True)], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 4, "B": 2}
-    await store.records.bury(CRM, "Contact", [Gone(record_id="003A")], now=NOW)
+    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A")], now=NOW)
     await store.retention.sweep(
         NOW + timedelta(days=17), keep_delivered=timedelta(days=90), keep_raw=timedelta(days=90)
     )
@@ -104,7 +104,7 @@ async def test_the_keys_of_a_merged_record_lead_to_the_one_that_was_kept(store):
     await store.records.write(
         [seen("003A", key_field="Key__c", key="k"), seen("003B", key_field="Key__c", key="l")], now=NOW
     )
-    await store.records.bury(CRM, "Contact", [Gone(record_id="003A", merged_into="003B")], now=NOW)
+    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A", merged_into="003B")], now=NOW)
     assert store.records.record_ids(CRM, "Contact", "Key__c", ["k", "l"]) == {"l": "003B"}
     # Nobody has said whether the kept record bears the key of the other.
     assert store.records.moved(CRM, "Contact", "Key__c", ["k", "l"]) == {"k": "003A"}
@@ -182,7 +182,7 @@ async def test_what_was_neither_shown_nor_written_since_is_told_in_pages(store):
     earlier, later = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
     await store.records.write([seen(f"003{n}") for n in "ABCDE"], now=earlier)
     await store.records.write([seen("003B")], now=later)
-    await store.records.bury(CRM, "Contact", [Gone(record_id="003C")], now=earlier)
+    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003C")], now=earlier)
     await store.records.mark_seen(CRM, "Contact", ["003B", "003D", "003X"], at=NOW)
     assert store.records.not_seen_since(CRM, "Contact", NOW, after="", limit=1) == ["003A"]
     assert store.records.not_seen_since(CRM, "Contact", NOW, after="003A", limit=9) == ["003E"]

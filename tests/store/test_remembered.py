@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from connector.model.lifecycle import UnitState
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
+from connector.model.states import UnitState
 from connector.store.documents import operations_from_json, operations_to_json
-from connector.store.following import FollowStep
+from connector.store.feeds import FollowStep
 from connector.store.records import ShadowWrite
-from connector.store.units import Parted, Settlement, Unlinked
+from connector.store.units import PartlyDelivered, Settlement, Unlinked
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ANNA = "+4790000001"
@@ -65,8 +65,8 @@ async def test_of_an_operation_that_was_done_in_part_the_rest_is_left(scene):
     done = replace(opt_out, set={"Out__c": True}, consent_only=True)
     await scene.unit("e1", operations=(CHILD, opt_out))
     (unit,) = await scene.claim()
-    parted = (Parted(index=1, done=done, rest=MATCHED),)
-    await scene.settle(unit, UnitState.DEAD, reason=Reason.TOO_LONG, done=(0,), parted=parted)
+    partly_delivered = (PartlyDelivered(index=1, done=done, rest=MATCHED),)
+    await scene.settle(unit, UnitState.DEAD, reason=Reason.TOO_LONG, done=(0,), partly_delivered=partly_delivered)
     (letter,) = scene.store.dead_letters.listing()
     assert letter.operations == (CHILD, MATCHED, replace(done, match=None))
     await scene.store.dead_letters.retry(None, now=scene.now)

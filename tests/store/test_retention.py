@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 from connector.model.consent import Decision, Scope, Subscription
 from connector.model.event import Verdict
-from connector.model.lifecycle import EventState, UnitState
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
+from connector.model.states import EventState, UnitState
 from connector.store.inbox import Kept
 from connector.store.retention import Swept
 from connector.store.units import Planned

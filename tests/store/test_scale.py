@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.model.lifecycle import UnitState
 from connector.model.outcome import Reason
-from connector.store import dead_letters, inbox, lanes, outbox, overview, plans, questions, settling
+from connector.model.states import UnitState
+from connector.store import dead_letters, enrichment_queue, inbox, lanes, outbox, overview, plans, settle
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CRM = "salesforce"
@@ -16,7 +16,7 @@ PARAMETERS = {
 }  # fmt: skip
 NAMED = {
     "wake": outbox.WAKE,
-    "heads": outbox.HEADS,
+    "heads": outbox.LANE_HEADS,
     "ready": overview.READY,
     "urgent due": overview.URGENT_DUE,
     "behind": outbox.BEHIND,
@@ -30,22 +30,22 @@ NAMED = {
     "late": lanes.MARK_LATE,
     "overtaken": lanes.MARK_OVERTAKEN,
     "overtake": lanes.OVERTAKE,
-    "due questions": questions.DUE,
+    "due questions": enrichment_queue.DUE,
 }
 PLACED = {
     "held": (outbox.HELD, 1),
     "newer": (outbox.NEWER, 3),
-    "claimed": (settling.CLAIMED, 1),
-    "units of events": (settling.UNITS_OF, 1),
-    "settle": (settling.SETTLE.replace("{rows}", "(" + ",".join("?" * 13) + ")"), 13),
-    "move by unit": (settling.MOVE.replace("{rows}", "(?,?,?,?)"), 4),
+    "claimed": (settle.CLAIMED, 1),
+    "units of events": (settle.UNITS_OF, 1),
+    "settle": (settle.SETTLE.replace("{rows}", "(" + ",".join("?" * 13) + ")"), 13),
+    "move by unit": (settle.MOVE.replace("{rows}", "(?,?,?,?)"), 4),
     "move by plan": (plans.MOVE.replace("{rows}", "(?,?,?,?,?)"), 5),
     "events": (plans.EVENTS, 1),
     "pending": (f"SELECT {inbox.STORED} FROM inbox {inbox.PENDING}", 1),
     "urgent": (f"SELECT {inbox.STORED} FROM inbox {inbox.URGENT}", 1),
     "pending of": (f"SELECT {inbox.STORED} FROM inbox {inbox.PENDING_OF}", 1),
     "oldest pending": (f"SELECT received_at FROM inbox WHERE {inbox.PLANNABLE} ORDER BY id LIMIT 1", 0),
-    "hinted": (questions.HINTED, 1),
+    "hinted": (enrichment_queue.HINTED, 1),
     "of phone": (f"SELECT {inbox.STORED} FROM inbox WHERE msisdn = ? ORDER BY id", 1),
     "revive": (dead_letters.REVIVE, 1),
 }

@@ -9,11 +9,11 @@ from store.conftest import ANNA, BERIT, NOW, make_event
 from connector.consent.stop_questions import question_of
 from connector.model.errors import StoreUnavailable
 from connector.model.event import Verdict
-from connector.model.lifecycle import EventState, UnitState
 from connector.model.outcome import Reason
+from connector.model.states import EventState, UnitState
 from connector.store import inbox
+from connector.store.enrichment_queue import Question
 from connector.store.inbox import Entry
-from connector.store.questions import Question
 from connector.store.store import Store
 from connector.store.units import Planned
 
@@ -140,5 +140,5 @@ async def test_answers_are_read_and_not_written_beside_the_daemon(scene, tmp_pat
     beside = Store.open_to_read(scene.store.path)
     assert len(beside.stop_answers.listing(10)) == 1
     with pytest.raises(StoreUnavailable):
-        await answer(type("Beside", (), {"store": beside, "now": NOW}), event_id, NONE)
+        await answer(type("AlsoUpdated", (), {"store": beside, "now": NOW}), event_id, NONE)
     await beside.close()

@@ -209,7 +209,7 @@ def test_the_ballast_is_thrown_off_and_taken_in_again_only_where_there_is_room_f
     disk = Disk(tmp_path / "c.db", ballast=MIB, floor=MIB, free=lambda path: left["free"])
     ballast = tmp_path / "c.db.ballast"
     assert ballast.stat().st_size == MIB
-    disk.throw_off()
+    disk.release_ballast()
     assert not ballast.exists()
     left["free"] = 2 * MIB
     disk.load()

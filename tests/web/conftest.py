@@ -4,7 +4,7 @@ from web.listening import House
 
 
 @pytest.fixture
-async def house():
+async def app():
     opened = []
 
     async def make(**settings):

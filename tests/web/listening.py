@@ -3,19 +3,19 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from connector.model.errors import Refused
-from connector.model.exchange import HttpResponse
+from connector.model.errors import HttpRejected
+from connector.model.http import HttpResponse
 from connector.web.accepting import SILENCE
 from connector.web.connections import Connections
-from connector.web.hooks import LONGEST_LINE, Hooks
-from connector.web.server import KEEPALIVE, Listener
+from connector.web.listener import KEEPALIVE, Listener
+from connector.web.webhooks import MAX_LINE, Hooks
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LINGER = timedelta()
 POST = b"POST /hooks/strex/mo HTTP/1.1\r\nHost: x\r\n"
 
 
-class Door:
+class WebhookEndpoint:
     provider = "strex"
     name = "mo"
     methods = frozenset({"POST"})
@@ -23,7 +23,7 @@ class Door:
     def check_head(self, head):
         """A secret makes a known caller; a wrong one is refused, and without one a caller is a stranger."""
         if head.secret == "wrong":
-            raise Refused(401, "wrong path secret")
+            raise HttpRejected(401, "wrong path secret")
         return head.secret == "s"
 
 
@@ -39,7 +39,7 @@ class House:
         self.gate.set()
         self.inside = asyncio.Event()
 
-    async def receive(self, door, request):
+    async def receive(self, endpoint, request):
         self.inside.set()
         self.waiting += 1
         await self.gate.wait()
@@ -50,18 +50,18 @@ class House:
         return self.answer
 
     async def open(self, *, most=1000, of_one=1000, keepalive=KEEPALIVE, silence=SILENCE, **settings):
-        self.hooks = Hooks([Door()], self.receive, tell=self.facts.append, now=lambda: NOW, **settings)
+        self.hooks = Hooks([WebhookEndpoint()], self.receive, emit=self.facts.append, now=lambda: NOW, **settings)
         self.listener = Listener(
             self.hooks.handle,
             host="127.0.0.1",
             port=0,
             linger=LINGER,
-            longest_line=LONGEST_LINE,
+            max_line=MAX_LINE,
             not_http=self.hooks.not_http,
             keepalive=keepalive,
             silence=silence,
             connections=Connections(
-                most=most, of_one_address=of_one, tell=self.facts.append, monotonic=asyncio.get_running_loop().time
+                most=most, of_one_address=of_one, emit=self.facts.append, monotonic=asyncio.get_running_loop().time
             ),
         )
         self.base = await self.listener.start()

@@ -39,8 +39,8 @@ async def is_closed(reader):
             return True
 
 
-async def test_beyond_the_limit_the_oldest_silent_connection_gives_way(house):
-    here = await house(silence=0)
+async def test_beyond_the_limit_the_oldest_silent_connection_gives_way(app):
+    here = await app(silence=0)
     here.limit(3)
     async with connected(here, 1, EMPTY) as ((kept, provider),), connected(here, 2) as ((oldest, _), _):
         await kept.readuntil(HEARD)
@@ -51,8 +51,8 @@ async def test_beyond_the_limit_the_oldest_silent_connection_gives_way(house):
     assert here.facts == []
 
 
-async def test_without_a_silent_one_the_oldest_without_a_request_gives_way(house):
-    here = await house(silence=0)
+async def test_without_a_silent_one_the_oldest_without_a_request_gives_way(app):
+    here = await app(silence=0)
     here.limit(2)
     async with connected(here, 2, EMPTY) as ((oldest, _), (newer, _)):
         await oldest.readuntil(HEARD)
@@ -61,8 +61,8 @@ async def test_without_a_silent_one_the_oldest_without_a_request_gives_way(house
         assert await is_closed(oldest)
 
 
-async def test_no_connection_with_a_request_under_way_gives_way(house):
-    here = await house(silence=0)
+async def test_no_connection_with_a_request_under_way_gives_way(app):
+    here = await app(silence=0)
     here.limit(2)
     here.gate.clear()
     async with connected(here, 2, EMPTY) as pairs:
@@ -74,8 +74,8 @@ async def test_no_connection_with_a_request_under_way_gives_way(house):
             assert (await reader.readline()).split()[1] == b"200"
 
 
-async def test_a_connection_that_has_just_come_is_heard_first(house):
-    here = await house(silence=30)
+async def test_a_connection_that_has_just_come_is_heard_first(app):
+    here = await app(silence=30)
     here.limit(2)
     async with connected(here, 2) as pairs:
         async with connected(here, 1) as ((refused, _),):
@@ -85,8 +85,8 @@ async def test_a_connection_that_has_just_come_is_heard_first(house):
             assert (await reader.readline()).split()[1] == b"200"
 
 
-async def test_places_of_closed_connections_come_back(house):
-    here = await house()
+async def test_places_of_closed_connections_come_back(app):
+    here = await app()
     here.limit(2)
     for _ in range(5):
         assert await here.raw(EMPTY) == 200
@@ -97,8 +97,8 @@ async def test_places_of_closed_connections_come_back(house):
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST /hooks/st", POST + b"X-A: "])
-async def test_half_sent_headers_are_hung_up_on_however_slowly_they_go_on(house, begun):
-    here = await house(keepalive=0.2)
+async def test_half_sent_headers_are_hung_up_on_however_slowly_they_go_on(app, begun):
+    here = await app(keepalive=0.2)
     async with connected(here, 1, begun) as ((reader, writer),):
         closed = asyncio.create_task(is_closed(reader))
         while not closed.done():
@@ -108,8 +108,8 @@ async def test_half_sent_headers_are_hung_up_on_however_slowly_they_go_on(house,
     assert here.requests == []
 
 
-async def test_headers_that_come_slowly_behind_a_request_are_hung_up_on_too(house):
-    here = await house(keepalive=0.2)
+async def test_headers_that_come_slowly_behind_a_request_are_hung_up_on_too(app):
+    here = await app(keepalive=0.2)
     async with connected(here, 1, EMPTY) as ((reader, writer),):
         await reader.readuntil(HEARD)
         writer.write(EMPTY[:30])
@@ -132,18 +132,18 @@ def test_spare_descriptors_are_freed_one_by_one_and_held_again():
 STARVED = """
 import asyncio, logging, resource, sys, time
 from aiohttp import web
-from connector.model.facts import Lived
+from connector.telemetry.log_events import Lifecycle
 from connector.web.connections import Connections, SpareDescriptors
-from connector.web.server import Listener
+from connector.web.listener import Listener
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 logging.basicConfig(stream=sys.stderr)
 async def handle(request):
     return web.Response(text="OK")
 async def main():
-    def tell(fact):
-        if isinstance(fact, Lived):
+    def emit(fact):
+        if isinstance(fact, Lifecycle):
             print("told", fact.message, flush=True)
-    limit = Connections(most=1000, of_one_address=1000, tell=tell, monotonic=time.monotonic)
+    limit = Connections(most=1000, of_one_address=1000, emit=emit, monotonic=time.monotonic)
     limit.most = 1000  # as if the reserve had been used up by something else
     public = await Listener(handle, host="127.0.0.1", port=0, connections=limit).start()
     operators = await Listener(handle, host="127.0.0.1", port=0, spare=SpareDescriptors(4)).start()

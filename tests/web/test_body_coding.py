@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.model.errors import Refused
+from connector.model.errors import HttpRejected
 from connector.web.body_coding import body_coding, decompress
 
 BODY = b'{"content":"STOP"}'
@@ -32,7 +32,7 @@ def raw_deflate(body):
 def test_a_compression_is_undone(coding, packed):
     assert body_coding(coding) == coding
     assert decompress(packed, coding, len(BODY)) == BODY
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HttpRejected) as refused:
         decompress(packed, coding, len(BODY) - 1)
     assert refused.value.status == 413
 
@@ -45,7 +45,7 @@ def test_a_body_that_is_not_compressed_is_taken_as_it_is(coding, body):
 
 @pytest.mark.parametrize("packed", [gzip.compress(BODY)[:-5], gzip.compress(BODY)[:12], gzip.compress(BODY) + b"x"])
 def test_a_broken_compression_is_refused(packed):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HttpRejected) as refused:
         decompress(packed, "gzip", 1000)
     assert (refused.value.status, refused.value.why) == (400, "broken body")
 
@@ -53,7 +53,7 @@ def test_a_broken_compression_is_refused(packed):
 def test_a_bomb_is_unpacked_no_further_than_it_may_be():
     bomb = gzip.compress(b"0" * 10_000_000)
     tracemalloc.start()
-    with pytest.raises(Refused):
+    with pytest.raises(HttpRejected):
         decompress(bomb, "gzip", 64 * 1024)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -62,5 +62,5 @@ def test_a_bomb_is_unpacked_no_further_than_it_may_be():
 
 @given(st.binary(max_size=100), st.sampled_from(["gzip", "deflate"]), st.sampled_from([b"", b"\x1f\x8b", b"\x78\x9c"]))
 def test_any_bytes_are_a_bounded_body_or_refused(body, coding, head):
-    with suppress(Refused):
+    with suppress(HttpRejected):
         assert len(decompress(head + body, coding, 1000)) <= 1000

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 import pytest
 from web.listening import POST
 
-from connector.model.facts import TOO_MANY_CONNECTIONS, Lived, TurnedAway
+from connector.telemetry.log_events import TOO_MANY_CONNECTIONS, Lifecycle, RequestRejected
 from connector.web.connections import LEAST_CONNECTIONS, RESERVED_DESCRIPTORS, UNIX, Connections
 
 BEGUN = b"Content-Length: 500\r\n\r\nx"
@@ -62,7 +62,7 @@ def limited():
     facts, clock = [], Clock()
 
     def make(most=5, of_one=2, proxies=()):
-        made = Connections(most=most, of_one_address=of_one, tell=facts.append, monotonic=clock, proxies=proxies)
+        made = Connections(most=most, of_one_address=of_one, emit=facts.append, monotonic=clock, proxies=proxies)
         made.facts, made.clock = facts, clock
         return made
 
@@ -102,7 +102,7 @@ def test_refused_connections_are_counted_each_and_told_once_a_minute(limited):
     connections.enter(FAR % 1)
 
     def lines():
-        return [fact.details["times"] for fact in connections.facts if isinstance(fact, Lived)]
+        return [fact.details["times"] for fact in connections.facts if isinstance(fact, Lifecycle)]
 
     for _ in range(10):
         assert not connections.enter(FAR % 1)
@@ -110,7 +110,7 @@ def test_refused_connections_are_counted_each_and_told_once_a_minute(limited):
     connections.clock.now += 60
     connections.enter(FAR % 1)
     assert lines() == ["1", "10"]
-    counted = [fact for fact in connections.facts if isinstance(fact, TurnedAway)]
+    counted = [fact for fact in connections.facts if isinstance(fact, RequestRejected)]
     assert len(counted) == 11
     assert {fact.why for fact in counted} == {TOO_MANY_CONNECTIONS}
 
@@ -120,7 +120,7 @@ def test_only_missing_descriptors_are_told_as_such(limited):
     assert not connections.not_accepted(ValueError())
     assert not connections.not_accepted(OSError(13, "no right"))
     assert connections.not_accepted(OSError(24, "too many open files"))
-    assert any(isinstance(fact, Lived) and "file descriptor" in fact.message for fact in connections.facts)
+    assert any(isinstance(fact, Lifecycle) and "file descriptor" in fact.message for fact in connections.facts)
 
 
 def test_the_limit_leaves_descriptors_in_reserve(limited):
@@ -128,8 +128,8 @@ def test_the_limit_leaves_descriptors_in_reserve(limited):
     assert limited(most=10**6).most == files - RESERVED_DESCRIPTORS
 
 
-async def test_a_connection_too_many_is_told_to_come_again_and_the_next_is_taken(house):
-    here = await house()
+async def test_a_connection_too_many_is_told_to_come_again_and_the_next_is_taken(app):
+    here = await app()
     here.limit(most=16)
     async with slow(here.port, POST + BEGUN, 16):
         reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
@@ -143,7 +143,7 @@ import asyncio, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 from datetime import timedelta
 from aiohttp import web
-from connector.web.server import Listener
+from connector.web.listener import Listener
 from connector.web.connections import Connections
 
 async def handle(request):
@@ -151,7 +151,7 @@ async def handle(request):
 
 async def main():
     facts = []
-    limit = Connections(most=1000, of_one_address=1000, tell=facts.append, monotonic=asyncio.get_running_loop().time)
+    limit = Connections(most=1000, of_one_address=1000, emit=facts.append, monotonic=asyncio.get_running_loop().time)
     limit.most = 1000  # as if the reserve had been used up by something else
     listener = Listener(handle, host="127.0.0.1", port=0, linger=timedelta(0), connections=limit)
     end = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)

@@ -52,8 +52,8 @@ async def in_two_packets(here, head):
 
 @pytest.mark.parametrize("head", [WRONG + b"Content-Length: 500\r\n\r\n{", WRONG + b"Transfer-Encoding: chunked\r\n\r\n",
                                   WRONG + b"Expect: 100-continue\r\nContent-Length: 500\r\n\r\n"])  # fmt: skip
-async def test_a_wrong_secret_is_refused_before_the_body_is_read(house, head):
-    here = await house(body_time=3600)
+async def test_a_wrong_secret_is_refused_before_the_body_is_read(app, head):
+    here = await app(body_time=3600)
     async with connection(here) as (reader, writer):
         writer.write(head)
         async with asyncio.timeout(30):
@@ -63,8 +63,8 @@ async def test_a_wrong_secret_is_refused_before_the_body_is_read(house, head):
     assert [fact.why for fact in here.facts] == ["wrong path secret"]
 
 
-async def test_a_body_that_was_not_read_is_not_taken_for_a_request(house):
-    here = await house(body_time=3600)
+async def test_a_body_that_was_not_read_is_not_taken_for_a_request(app):
+    here = await app(body_time=3600)
     async with connection(here) as (reader, writer):
         writer.write(WRONG + b"Content-Length: 900\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
@@ -75,21 +75,21 @@ async def test_a_body_that_was_not_read_is_not_taken_for_a_request(house):
     assert here.requests == []
 
 
-async def test_a_compressed_body_of_a_stranger_is_not_unpacked(house):
-    here = await house()
+async def test_a_compressed_body_of_a_stranger_is_not_unpacked(app):
+    here = await app()
     assert await here.raw(WRONG + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b") == 401
 
 
-async def test_strangers_with_slow_bodies_take_no_place_of_a_known_caller(house):
-    here = await house(**BEHIND_A_PROXY)
+async def test_strangers_with_slow_bodies_take_no_place_of_a_known_caller(app):
+    here = await app(**BEHIND_A_PROXY)
     async with slow(here, *(begun(POST, f"192.0.2.{number}") for number in range(8))):
         assert await here.raw(begun(POST, "192.0.2.99")) == 503
         assert here.facts.pop().why == "too many strangers at once"
         assert await in_two_packets(here, begun(KNOWN)) == b"{}"
 
 
-async def test_known_callers_take_no_place_of_a_stranger(house):
-    here = await house(**BEHIND_A_PROXY)
+async def test_known_callers_take_no_place_of_a_stranger(app):
+    here = await app(**BEHIND_A_PROXY)
     async with slow(here, *[begun(KNOWN)] * 8):
         assert await here.raw(begun(KNOWN)) == 503
         assert here.facts.pop().why == "too many at once"
@@ -101,8 +101,8 @@ async def test_known_callers_take_no_place_of_a_stranger(house):
     [("192.0.2.1", "192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"),
      ("::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.2")],
 )  # fmt: skip
-async def test_one_address_of_strangers_has_a_fourth_of_their_places(house, one, same, other):
-    here = await house(**BEHIND_A_PROXY)
+async def test_one_address_of_strangers_has_a_fourth_of_their_places(app, one, same, other):
+    here = await app(**BEHIND_A_PROXY)
     async with slow(here, begun(POST, one), begun(POST, one)):
         assert await here.raw(begun(POST, same)) == 503
         assert here.facts.pop().why == "too many at once from one address"
@@ -110,14 +110,14 @@ async def test_one_address_of_strangers_has_a_fourth_of_their_places(house, one,
         assert await in_two_packets(here, begun(KNOWN, one)) == b"{}"
 
 
-async def test_an_address_that_many_callers_share_has_all_places_of_strangers(house):
-    here = await house(in_flight=8, body_time=3600)
+async def test_an_address_that_many_callers_share_has_all_places_of_strangers(app):
+    here = await app(in_flight=8, body_time=3600)
     async with slow(here, *[begun(POST)] * 7):
         assert await in_two_packets(here, begun(POST)) == b"{}"
 
 
-async def test_places_come_back(house):
-    here = await house(**BEHIND_A_PROXY)
+async def test_places_come_back(app):
+    here = await app(**BEHIND_A_PROXY)
     for _ in range(3):
         async with slow(here, *[begun(POST)] * 2, *[begun(KNOWN)] * 8):
             pass

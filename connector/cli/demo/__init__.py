@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from connector.cli.demo.stage import Stage
-from connector.cli.demo.story import play
+from connector.cli.demo.environment import Environment
+from connector.cli.demo.script import play
 
 PLACE = Path(".demo")
 
@@ -26,11 +26,11 @@ def demo(context: click.Context, *, keep: bool, directory: Path, as_json: bool) 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.umask(0o077)  # what a person tries out here is theirs alone
-    with Stage(directory) as stage:
-        report = play(stage, quiet=as_json)
+    with Environment(directory) as environment:
+        report = play(environment, quiet=as_json)
         if as_json:
             click.echo(json.dumps(report))
         if keep:
-            stage.wait(lambda lines: click.echo("\n".join(lines), err=as_json))
+            environment.wait(lambda lines: click.echo("\n".join(lines), err=as_json))
     if not report["as_promised"]:
         context.exit(1)

@@ -1,31 +1,31 @@
 """MessageCloud's scenes: a subscription on the web, which is believed when View Status says so, and its end."""
 
-from connector.cli.demo.theatre import Theatre
+from connector.cli.demo.scenario import Scenario
 
 NORA = "+4790000004"
 
 
-def prepare(_: Theatre) -> None:
+def prepare(_: Scenario) -> None:
     """Nothing is there before."""
 
 
-def play(theatre: Theatre) -> None:
+def play(scenario: Scenario) -> None:
     """All of them."""
-    stage = theatre.stage
-    theatre.scene("Nora follows the link to TIGER on the charity's web site, and completes the one-click window")
-    stage.call(f"{stage.hooks}/messagecloud/subscribe/tiger")
-    (window,) = stage.call(f"{stage.messagecloud}/_sandbox/transactions")
-    begun = [one["SMS_Key__c"] for one in theatre.records("Contact")]
-    theatre.promise("as long as nothing is known of her, nothing is written", NORA not in begun)
+    environment = scenario.environment
+    scenario.scene("Nora follows the link to TIGER on the charity's web site, and completes the one-click window")
+    environment.call(f"{environment.hooks}/messagecloud/subscribe/tiger")
+    (window,) = environment.call(f"{environment.messagecloud}/_sandbox/transactions")
+    begun = [one["SMS_Key__c"] for one in scenario.records("Contact")]
+    scenario.promise("as long as nothing is known of her, nothing is written", NORA not in begun)
     body = {"transaction_id": window["transaction_id"], "phone": NORA}
-    stage.call(stage.call(f"{stage.messagecloud}/_sandbox/window", body)["redirect"])
-    theatre.settled()
-    gifts = [one["Amount"] for one in theatre.records("Opportunity") if _is(one, window["transaction_id"])]
-    theatre.promise("MessageCloud was asked, and her first payment is in Salesforce", gifts == [100])
-    theatre.scene("She texts STOP TIGER")
-    stage.call(f"{stage.messagecloud}/_sandbox/phone", {"from": NORA, "text": "STOP TIGER"})
-    theatre.settled()
-    theatre.promise("she is opted out, and will not be charged again", bool(theatre.contact(NORA)["SMS_Opt_Out__c"]))
+    environment.call(environment.call(f"{environment.messagecloud}/_sandbox/window", body)["redirect"])
+    scenario.settled()
+    gifts = [one["Amount"] for one in scenario.records("Opportunity") if _is(one, window["transaction_id"])]
+    scenario.promise("MessageCloud was asked, and her first payment is in Salesforce", gifts == [100])
+    scenario.scene("She texts STOP TIGER")
+    environment.call(f"{environment.messagecloud}/_sandbox/phone", {"from": NORA, "text": "STOP TIGER"})
+    scenario.settled()
+    scenario.promise("she is opted out, and will not be charged again", bool(scenario.contact(NORA)["SMS_Opt_Out__c"]))
 
 
 def _is(gift: dict[str, object], transaction_id: str) -> bool:

@@ -1,6 +1,6 @@
 """Strex Connect's scenes: joining, giving and leaving by SMS, leaving in Salesforce, and the example of the document."""
 
-from connector.cli.demo.theatre import Theatre
+from connector.cli.demo.scenario import Scenario
 
 KARI, OLA, DOCUMENT = "+4790000001", "+4790000002", "+4798079008"
 PEOPLE = {
@@ -16,77 +16,81 @@ BARE_BLOCK = (
 )
 
 
-def prepare(theatre: Theatre) -> None:
+def prepare(scenario: Scenario) -> None:
     """Who lives in the number register, and who is in Salesforce already."""
-    theatre.stage.call(f"{theatre.stage.strex}/_sandbox/config", {"people": PEOPLE}, method="PUT")
-    theatre.person(FirstName="Ola", LastName="Bø", SMS_Key__c=OLA, MobilePhone=OLA)
+    scenario.environment.call(f"{scenario.environment.strex}/_sandbox/config", {"people": PEOPLE}, method="PUT")
+    scenario.person(FirstName="Ola", LastName="Bø", SMS_Key__c=OLA, MobilePhone=OLA)
 
 
-def play(theatre: Theatre) -> None:
+def play(scenario: Scenario) -> None:
     """All of them."""
-    _joining(theatre)
-    _giving(theatre)
-    _leaving(theatre)
-    _leaving_in_salesforce(theatre)
-    _the_document(theatre)
+    _joining(scenario)
+    _giving(scenario)
+    _leaving(scenario)
+    _leaving_in_salesforce(scenario)
+    _the_document(scenario)
 
 
-def _joining(theatre: Theatre) -> None:
-    theatre.scene("Kari texts KATT and HUND to 2002, Ola texts KATT")
+def _joining(scenario: Scenario) -> None:
+    scenario.scene("Kari texts KATT and HUND to 2002, Ola texts KATT")
     for number, text in ((KARI, "KATT"), (KARI, "HUND"), (OLA, "KATT")):
-        theatre.phone(number, text)
-    theatre.settled()
-    theatre.promise(
-        "Kari became a contact, with the name that the number lookup gave", theatre.contact(KARI)["LastName"] == "Ås"
+        scenario.phone(number, text)
+    scenario.settled()
+    scenario.promise(
+        "Kari became a contact, with the name that the number lookup gave", scenario.contact(KARI)["LastName"] == "Ås"
     )
-    theatre.promise(
+    scenario.promise(
         "Ola's contact was found, not doubled",
-        [one["MobilePhone"] for one in theatre.contacts()].count(OLA) == 1,
+        [one["MobilePhone"] for one in scenario.contacts()].count(OLA) == 1,
     )
 
 
-def _giving(theatre: Theatre) -> None:
-    theatre.scene("Strex charges Kari 100 kr and Ola 100 kr; Ola's operator takes it back")
+def _giving(scenario: Scenario) -> None:
+    scenario.scene("Strex charges Kari 100 kr and Ola 100 kr; Ola's operator takes it back")
     # The stand-in makes the charge and then takes it back, where it is asked for a reversal.
     for number, status in ((KARI, "Ok"), (OLA, "Reversed")):
-        theatre.strex("charge", phone=number, keyword="KATT", status=status)
-    theatre.settled()
-    gifts = [one["StageName"] for one in theatre.records("Opportunity")]
-    theatre.promise("one gift is booked as won, the reversed one as lost", set(gifts) == {"Closed Won", "Closed Lost"})
-    theatre.promise("and each charge is one Opportunity", len(gifts) == CHARGES)
+        scenario.strex("charge", phone=number, keyword="KATT", status=status)
+    scenario.settled()
+    gifts = [one["StageName"] for one in scenario.records("Opportunity")]
+    scenario.promise("one gift is booked as won, the reversed one as lost", set(gifts) == {"Closed Won", "Closed Lost"})
+    scenario.promise("and each charge is one Opportunity", len(gifts) == CHARGES)
 
 
-def _leaving(theatre: Theatre) -> None:
-    theatre.scene("Kari texts KATT STOPP")
-    theatre.phone(KARI, "KATT STOPP")
-    theatre.settled()
-    theatre.promise(
-        "her other subscription runs on, and the flag is not set", not theatre.contact(KARI)["SMS_Opt_Out__c"]
+def _leaving(scenario: Scenario) -> None:
+    scenario.scene("Kari texts KATT STOPP")
+    scenario.phone(KARI, "KATT STOPP")
+    scenario.settled()
+    scenario.promise(
+        "her other subscription runs on, and the flag is not set", not scenario.contact(KARI)["SMS_Opt_Out__c"]
     )
-    theatre.scene("Kari texts HUND STOPP")
-    theatre.phone(KARI, "HUND STOPP")
-    theatre.settled()
-    theatre.promise("now she is opted out in Salesforce", bool(theatre.contact(KARI)["SMS_Opt_Out__c"]))
-    theatre.promise("and Strex, where it came from, was sent nothing", theatre.commands() == [])
+    scenario.scene("Kari texts HUND STOPP")
+    scenario.phone(KARI, "HUND STOPP")
+    scenario.settled()
+    scenario.promise("now she is opted out in Salesforce", bool(scenario.contact(KARI)["SMS_Opt_Out__c"]))
+    scenario.promise("and Strex, where it came from, was sent nothing", scenario.commands() == [])
 
 
-def _leaving_in_salesforce(theatre: Theatre) -> None:
-    theatre.scene("An administrator ticks the opt-out box on Ola's contact")
-    theatre.person(Id=theatre.contact(OLA)["Id"], SMS_Opt_Out__c=True)
-    theatre.stage.until(theatre.commands, "the service command")
-    theatre.quiet()
-    sent = [(one["action"], one["phone"], one["keyword"]) for one in theatre.commands()]
-    theatre.promise("Strex was sent one service command", sent == [("unsubscribe", OLA, "KATT")])
-    ola = [one for one in theatre.stage.call(f"{theatre.stage.strex}/_sandbox/subscribers") if one["phone"] == OLA]
-    theatre.promise("Ola's subscription has ended there", [one["active"] for one in ola] == [False])
+def _leaving_in_salesforce(scenario: Scenario) -> None:
+    scenario.scene("An administrator ticks the opt-out box on Ola's contact")
+    scenario.person(Id=scenario.contact(OLA)["Id"], SMS_Opt_Out__c=True)
+    scenario.environment.until(scenario.commands, "the service command")
+    scenario.quiet()
+    sent = [(one["action"], one["phone"], one["keyword"]) for one in scenario.commands()]
+    scenario.promise("Strex was sent one service command", sent == [("unsubscribe", OLA, "KATT")])
+    ola = [
+        one
+        for one in scenario.environment.call(f"{scenario.environment.strex}/_sandbox/subscribers")
+        if one["phone"] == OLA
+    ]
+    scenario.promise("Ola's subscription has ended there", [one["active"] for one in ola] == [False])
 
 
-def _the_document(theatre: Theatre) -> None:
-    theatre.scene("The example of the Strex document, once in its envelope and once bare")
-    theatre.strex("action", action="Unsubscribe", phone=DOCUMENT, keyword="MYKEYWORD", status="Ok")
-    theatre.strex("emit", kind="dlr", raw=BARE_BLOCK)
-    theatre.settled()
-    theatre.promise("the donor of the example is opted out", bool(theatre.contact(DOCUMENT)["SMS_Opt_Out__c"]))
-    theatre.promise(
-        "the bare block is kept as unreadable, and was answered 200", theatre.states().get("unreadable") == 1
+def _the_document(scenario: Scenario) -> None:
+    scenario.scene("The example of the Strex document, once in its envelope and once bare")
+    scenario.strex("action", action="Unsubscribe", phone=DOCUMENT, keyword="MYKEYWORD", status="Ok")
+    scenario.strex("emit", kind="dlr", raw=BARE_BLOCK)
+    scenario.settled()
+    scenario.promise("the donor of the example is opted out", bool(scenario.contact(DOCUMENT)["SMS_Opt_Out__c"]))
+    scenario.promise(
+        "the bare block is kept as unreadable, and was answered 200", scenario.states().get("unreadable") == 1
     )

@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from connector.config.load import Strict, wrong
 from connector.config.secrets import SecretRef, resolve
-from connector.crm.salesforce.duplicates import Policy
-from connector.crm.salesforce.encode import IDENTIFIER, Api
-from connector.crm.salesforce.oauth import ClientCredentials, JwtBearer, is_loopback
-from connector.crm.salesforce.sending import Composite
-from connector.model.roles import ConsentFields
+from connector.config.validation import Strict, wrong
+from connector.crm.salesforce.client.api import IDENTIFIER, Api
+from connector.crm.salesforce.client.oauth import ClientCredentials, JwtBearer, is_loopback
+from connector.crm.salesforce.write.duplicates import Policy
+from connector.crm.salesforce.write.send import Composite
+from connector.model.consent_fields import ConsentFields
 
 OLDEST_VERSION = 46  # the first with upserts of collections by external ID
 DOMAIN = ".salesforce.com"
@@ -165,11 +165,11 @@ class SalesforceSettings(Strict):
         return {
             name: ConsentFields(
                 object=name,
-                flag=told.flag,
-                opted_out=told.opted_out,
-                phone=told.phone,
-                along=told.along,
-                country=told.country,
+                flag=raw.flag,
+                opted_out=raw.opted_out,
+                phone=raw.phone,
+                along=raw.along,
+                country=raw.country,
             )
-            for name, told in self.consent_fields.items()
+            for name, raw in self.consent_fields.items()
         }

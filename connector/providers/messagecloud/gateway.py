@@ -1,4 +1,4 @@
-"""What the gateway sends us as events: messages from phones and delivery reports. The doors that donors use are in public.py.
+"""What the gateway sends us as events: messages from phones and delivery reports. The doors that donors use are in web_endpoints.py.
 
 Sources: docs.messagecloud.com, articles 16 (receiving a message), 19 (delivery reports) and 74 (STOP); "Strex Norway with One-click
 Subscriptions", Transaction Flow. Forms are documented, and queries are seen: both are taken, and together.
@@ -13,14 +13,14 @@ from connector.model.consent import Scope
 from connector.model.country import region_of
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Verdict, event_key
-from connector.model.exchange import HttpRequest
+from connector.model.http import HttpRequest
 from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.providers.messagecloud.settings import REGION
 from connector.providers.messagecloud.statuses import status_of
-from connector.providers.pairs import pairs
+from connector.providers.query_string import pairs
 
 MESSAGE, REPORT = "mpush_ir_message", "mp_report"  # article 16 and 19, `action`
-DOORS = {"mo": MESSAGE, "dlr": REPORT}  # what a callback is taken for that does not say it
+ENDPOINTS = {"mo": MESSAGE, "dlr": REPORT}  # what a callback is taken for that does not say it
 # The documented parameters that are read here. They are taken wherever they stand among the others.
 NAMES = frozenset(
     {"action", "id", "message_id", "message", "keyword", "number", "country", "shortcode", "report", "reason_id"}
@@ -38,11 +38,11 @@ class Reader:
     words: OptOutWords = STANDARD
     region: str = REGION  # of numbers without their country code
 
-    def read(self, door: str, request: HttpRequest) -> Event:
+    def read(self, endpoint: str, request: HttpRequest) -> Event:
         """The event of a callback at one of DOORS; raises Unreadable."""
         given = _parameters(request)
         known = {name.lower(): value.strip() for name, value in reversed(given.items()) if value.strip()}
-        action = known.get("action", DOORS[door])
+        action = known.get("action", ENDPOINTS[endpoint])
         # The documents give both names, with one value.
         own_id = known.get("id") or known.get("message_id")
         if own_id is None:

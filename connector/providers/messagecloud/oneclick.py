@@ -18,13 +18,13 @@ from msgspec.structs import replace
 from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
 from connector.model.amount import read_amount
 from connector.model.errors import Unreadable
-from connector.model.exchange import CallFailed, Exchange, HttpCall, HttpReply, Reply
+from connector.model.http import CallFailed, Exchange, HttpCall, HttpReply, Reply
 from connector.model.operation import Repeat
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.timestamp import read_time
 from connector.providers.messagecloud.settings import REGION
-from connector.providers.messagecloud.statuses import Status, status_of, trouble_of
+from connector.providers.messagecloud.statuses import Status, failure_of, status_of
 from connector.providers.strict_json import BYTE_ORDER_MARK, parse_object
 
 NEW, VIEW, SEND = "/no/one-click/new", "/no/status/view", "/no/dob/send"
@@ -38,7 +38,7 @@ DETAIL_LENGTH = 200  # characters of the provider's words that are kept
 DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's words may be somebody's
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-Trouble = Retry | Rejected
+CallFailure = Retry | Rejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class Transaction:
     last_modified: datetime | None = None
 
 
-def new_window(account: Account, service_id: str, own_id: str) -> Exchange[Window | Trouble]:
+def new_window(account: Account, service_id: str, own_id: str) -> Exchange[Window | CallFailure]:
     """Create a window; `own_id` comes back on the redirect. A window that nobody uses does no harm, so a call may be repeated."""
     answer = yield [_call(account, NEW, {"service_id": service_id, "id": own_id}, WINDOW_TIMEOUT, repeatable=True)]
     data = _data(answer[0])
@@ -86,7 +86,7 @@ def new_window(account: Account, service_id: str, own_id: str) -> Exchange[Windo
     return Window(transaction_id=transaction_id, url=url)
 
 
-def view_status(account: Account, service_id: str, transaction_id: str) -> Exchange[Transaction | Trouble]:
+def view_status(account: Account, service_id: str, transaction_id: str) -> Exchange[Transaction | CallFailure]:
     """Ask how a transaction stands."""
     query = {"service_id": service_id, "transaction_id": transaction_id}
     answer = yield [_call(account, VIEW, query, TIMEOUT, repeatable=True)]
@@ -95,17 +95,17 @@ def view_status(account: Account, service_id: str, transaction_id: str) -> Excha
 
 def send_dob(
     account: Account, service_id: str, *, tariff: int, short_number: str, to: Phone
-) -> Exchange[Transaction | Trouble]:
+) -> Exchange[Transaction | CallFailure]:
     """Charge a donor `tariff` (whole NOK) again. Never repeated by itself: see CHARGE_REPEAT.
 
     What is acknowledged or unknown afterwards is not to be charged again, but asked for by view_status().
     """
     query = {"service_id": service_id, "tariff": str(tariff), "shortcode": short_number, "to": to.e164.lstrip("+")}
     answer = yield [_call(account, SEND, query, TIMEOUT, repeatable=False)]
-    told = _transaction(answer[0], None)
-    if isinstance(told, Transaction) and told.msisdn is not None and told.msisdn.e164 != to.e164:
+    described = _transaction(answer[0], None)
+    if isinstance(described, Transaction) and described.msisdn is not None and described.msisdn.e164 != to.e164:
         return _unexpected("the answer is about another number")
-    return told
+    return described
 
 
 def _call(account: Account, path: str, query: Mapping[str, str], timeout: timedelta, *, repeatable: bool) -> HttpCall:
@@ -119,7 +119,7 @@ def _call(account: Account, path: str, query: Mapping[str, str], timeout: timede
     )
 
 
-def _transaction(reply: Reply, asked_for: str | None) -> Transaction | Trouble:
+def _transaction(reply: Reply, asked_for: str | None) -> Transaction | CallFailure:
     data = _data(reply)
     if not isinstance(data, Mapping):
         return data
@@ -143,7 +143,7 @@ def _transaction(reply: Reply, asked_for: str | None) -> Transaction | Trouble:
     )
 
 
-def _data(reply: Reply) -> Mapping[str, Any] | Trouble:
+def _data(reply: Reply) -> Mapping[str, Any] | CallFailure:
     """What the envelope holds. The document gives no HTTP status of errors: the envelope is believed before the status."""
     if isinstance(reply, CallFailed):
         return outcome_of(reply)
@@ -157,10 +157,10 @@ def _data(reply: Reply) -> Mapping[str, Any] | Trouble:
         if isinstance(data, Mapping):
             return data
         return _unexpected("the answer holds no data")
-    return trouble_of(code, _words(envelope.get("message"))) if code else _by_http(reply)
+    return failure_of(code, _words(envelope.get("message"))) if code else _by_http(reply)
 
 
-def _by_http(reply: HttpReply) -> Trouble:
+def _by_http(reply: HttpReply) -> CallFailure:
     match reply.status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             return Retry(reason=Reason.CREDENTIALS, detail=f"HTTP {reply.status}: see the provider's api settings")

@@ -1,25 +1,25 @@
 """Settings of MessageCloud → a provider of the house."""
 
 from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
-from connector.delivery.transport import FixedCredentials
+from connector.delivery.http_client import FixedCredentials
 from connector.model.consent import Subscription
-from connector.model.roles import Door
-from connector.providers.form_door import FormDoor
-from connector.providers.lock_settings import Reveal, build_locks
-from connector.providers.messagecloud.books import ACTIONS, Books
-from connector.providers.messagecloud.gateway import DOORS, Reader
+from connector.ports import WebhookEndpoint
+from connector.providers.auth_settings import Reveal, build_authenticators
+from connector.providers.form_endpoint import FormEndpoint
+from connector.providers.messagecloud.gateway import ENDPOINTS, Reader
+from connector.providers.messagecloud.local_commands import ACTIONS, LocalCommands
 from connector.providers.messagecloud.oneclick import Account
-from connector.providers.messagecloud.public import ReturnDoor, SubscribeDoor
+from connector.providers.messagecloud.rate_limit import RateLimiter
 from connector.providers.messagecloud.samples import opt_out_samples as samples_of
 from connector.providers.messagecloud.settings import URL, MessageCloudSettings
 from connector.providers.messagecloud.statuses import STATUSES
-from connector.providers.messagecloud.subscription import ACTION, SHAPE, Offer, StatusAsker
-from connector.providers.messagecloud.turnstile import Turnstile
+from connector.providers.messagecloud.subscription import ACTION, SHAPE, Offer, StatusEnricher
+from connector.providers.messagecloud.web_endpoints import ReturnEndpoint, SubscribeEndpoint
 from connector.providers.provider import Provider
 from connector.providers.samples import OptOutSample, Words
 
 SHAPES = {"message": True, "delivery_report": False, SHAPE: False}  # whether an opt-out may come in it
-WORDS: Words = {"action": (*DOORS.values(), ACTION), "status": tuple(STATUSES)}
+WORDS: Words = {"action": (*ENDPOINTS.values(), ACTION), "status": tuple(STATUSES)}
 WAY_BACK = "salesforce-to-messagecloud.yaml"  # the shipped mapping that ends subscriptions for opt-outs of the CRM
 
 
@@ -38,24 +38,26 @@ def build(name: str, settings: MessageCloudSettings, reveal: Reveal, words: OptO
         for key, one in settings.offers.items()
     }
     reader = _reader(name, settings, words)
-    locks = build_locks(settings, reveal)
-    doors: list[Door] = [FormDoor(name=door, reader=reader, locks=locks) for door in DOORS]
-    api, asker = settings.api, None
+    authenticators = build_authenticators(settings, reveal)
+    endpoints: list[WebhookEndpoint] = [
+        FormEndpoint(name=endpoint, reader=reader, authenticators=authenticators) for endpoint in ENDPOINTS
+    ]
+    api, enricher = settings.api, None
     if api is not None:
         account = Account(campaign_name=api.campaign_name, api_key=reveal(api.key).get_secret_value())
-        asker = StatusAsker(provider=name, account=account, deadline=settings.subscribe.deadline)
-        turnstile = Turnstile(per_minute=settings.subscribe.per_minute, at_once=settings.subscribe.at_once)
-        doors += [
-            SubscribeDoor(provider=name, account=account, offers=offers, turnstile=turnstile),
-            ReturnDoor(provider=name, offers=offers),
+        enricher = StatusEnricher(provider=name, account=account, deadline=settings.subscribe.deadline)
+        rate_limiter = RateLimiter(per_minute=settings.subscribe.per_minute, at_once=settings.subscribe.at_once)
+        endpoints += [
+            SubscribeEndpoint(provider=name, account=account, offers=offers, rate_limiter=rate_limiter),
+            ReturnEndpoint(provider=name, offers=offers),
         ]
     return Provider(
         name=name,
-        doors=tuple(doors),
+        endpoints=tuple(endpoints),
         shapes=SHAPES,
         credentials=FixedCredentials(api.url if api else URL),
-        sink=Books(name=name),
-        asker=asker,
+        sink=LocalCommands(name=name),
+        enricher=enricher,
         commands=ACTIONS,
         subscriptions=subscriptions(name, settings),
     )

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from connector.config.load import Duration, Strict, wrong
 from connector.config.secrets import SecretRef
 from connector.config.settings import Region
+from connector.config.validation import Duration, Strict, wrong
+from connector.providers.auth_settings import AuthSettings
 from connector.providers.base_url import BaseUrl
-from connector.providers.lock_settings import LockSettings
 
 URL = "https://client.txtnation.com"  # "Integration Details": the host of every call
 OFFER = r"^[a-z0-9][a-z0-9-]{0,31}$"  # it stands in the address of the donors' link
@@ -68,7 +68,7 @@ class SubscribeSettings(Strict):
     """How long a transaction without a final status is asked about."""
 
 
-class MessageCloudSettings(LockSettings):
+class MessageCloudSettings(AuthSettings):
     """A MessageCloud account. MessageCloud does not sign its callbacks: a path secret is the lock to use."""
 
     type: Literal["messagecloud"] = "messagecloud"

@@ -55,7 +55,7 @@ def status_of(code: str | None) -> Status:
     return STATUSES.get(code.strip().upper(), UNMET) if code else UNMET
 
 
-def trouble_of(code: int, words: str) -> Retry | Rejected:
+def failure_of(code: int, words: str) -> Retry | Rejected:
     """The meaning of an error code, with the provider's own words. A call that was refused so may have been done where Strex erred."""
     known = ERRORS.get(code, UNMET_ERROR)
     detail = f"error {code}: {words}; {known.cure}" if words else f"error {code}; {known.cure}"

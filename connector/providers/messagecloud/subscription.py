@@ -11,8 +11,8 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from connector.model.event import Event, Result, Verdict, event_key
-from connector.model.exchange import Exchange
-from connector.model.roles import Answered, NotYet
+from connector.model.http import Exchange
+from connector.ports import Enriched, Pending
 from connector.providers.messagecloud.oneclick import CURRENCY, Account, Transaction, Window, view_status
 
 SHAPE = "subscription"
@@ -60,8 +60,8 @@ def begun(provider: str, offer: Offer, window: Window, own_id: str, received_at:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatusAsker:
-    """Asks how subscriptions stand (model/roles.py, Asker), until their status is final."""
+class StatusEnricher:
+    """Asks how subscriptions stand (ports.py, Asker), until their status is final."""
 
     provider: str
     account: Account
@@ -72,16 +72,16 @@ class StatusAsker:
         """A subscription whose status can still change."""
         return event.shape == SHAPE and not event.final and event.transaction_id is not None
 
-    def ask(self, event: Event) -> Exchange[Answered | NotYet]:
+    def ask(self, event: Event) -> Exchange[Enriched | Pending]:
         """View Status of the event's transaction."""
         answer = yield from view_status(self.account, event.service_id or "", event.transaction_id or "")
         if not isinstance(answer, Transaction):
-            return NotYet(trouble=answer)
-        known = told(event, answer)
-        return Answered(event=known) if answer.meaning.final else NotYet(event=known)
+            return Pending(problem=answer)
+        known = with_status(event, answer)
+        return Enriched(event=known) if answer.meaning.final else Pending(event=known)
 
 
-def told(event: Event, transaction: Transaction) -> Event:
+def with_status(event: Event, transaction: Transaction) -> Event:
     """The event with what View Status says. It is an opt-in once the transaction was completed, and never before.
 
     It occurred when the transaction was started: a status can be late by hours, and must not make an older wish newer than a STOP.

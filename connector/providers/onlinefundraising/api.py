@@ -1,4 +1,4 @@
-"""Calls to OnlineFundraising's API, and what its answers mean. Which calls there are is told in keywords.py and catchup.py.
+"""Calls to OnlineFundraising's API, and what its answers mean. Which calls there are is told in keywords.py and poller.py.
 
 Source: SMS Inbound API, Authentication (the key goes into `Authorization` as it is; writes bear `Content-MD5`, the MD5 of the body in
 upper-case hex), and the tables of answers on each page.
@@ -16,13 +16,13 @@ from msgspec.structs import replace
 
 from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
 from connector.model.errors import Unreadable
-from connector.model.exchange import CallFailed, HttpCall, HttpReply, Reply
+from connector.model.http import CallFailed, HttpCall, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
 from connector.providers.strict_json import BYTE_ORDER_MARK, parse_any
 
 TIMEOUT = timedelta(seconds=20)  # a page of a hundred messages; a stop of the daemon waits for it at the most
 CONTENT_TYPE = "application/json; charset=utf-8"
-MOST_PATIENCE = timedelta(hours=1)  # a Retry-After beyond it is not believed
+MAX_RETRY_AFTER = timedelta(hours=1)  # a Retry-After beyond it is not believed
 READ_FOR_WORDS = 2**16  # bytes of an answer that are looked through for the provider's words
 WORDS = 200  # characters of the provider's own words that are kept
 
@@ -48,7 +48,7 @@ def writing(path: str, content: Mapping[str, Any] | None = None) -> HttpCall:
     return HttpCall(method="POST", path=path, body=body, headers=headers, timeout=TIMEOUT)
 
 
-def trouble(reply: Reply) -> Retry | None:
+def failure_of(reply: Reply) -> Retry | None:
     """Why there is no answer to read; None for a 2xx."""
     if isinstance(reply, CallFailed):
         return replace(outcome_of(reply), in_doubt=False)
@@ -58,7 +58,7 @@ def trouble(reply: Reply) -> Retry | None:
     reason = next((meant for status, meant in STATUSES.items() if status == reply.status), reason)
     cure = SOMETHING_ELSE if reason is Reason.UNEXPECTED_ANSWER and reply.status < HTTPStatus.BAD_REQUEST else ""
     detail = f"HTTP {reply.status} {said(reply)}".strip()
-    return Retry(reason=reason, detail=detail, not_before=_patience(reply), cure=cure)
+    return Retry(reason=reason, detail=detail, not_before=_retry_after(reply), cure=cure)
 
 
 def _not_theirs(reply: HttpReply) -> Retry | None:
@@ -85,24 +85,24 @@ def content(reply: HttpReply) -> Any:
 def said(reply: HttpReply) -> str:
     """The provider's own words about a refusal: `{"errorCode": "10001", "errorDescription": "…"}`."""
     try:
-        told = orjson.loads(reply.body[:READ_FOR_WORDS])
+        described = orjson.loads(reply.body[:READ_FOR_WORDS])
     except orjson.JSONDecodeError:
         return ""
-    if not isinstance(told, dict):
+    if not isinstance(described, dict):
         return ""
-    words = [str(told[name]) for name in ("errorCode", "errorDescription") if told.get(name)]
+    words = [str(described[name]) for name in ("errorCode", "errorDescription") if described.get(name)]
     return " ".join(words)[:WORDS]
 
 
-def _patience(reply: HttpReply) -> timedelta | None:
+def _retry_after(reply: HttpReply) -> timedelta | None:
     """Retry-After in either form (RFC 9110, 10.2.3); the date is held against the answer's own clock."""
     given = reply.headers.get("retry-after", "").strip()
     if not given:
         return None
     if given.isascii() and given.isdigit():
-        return min(timedelta(seconds=min(int(given[:9]), 10**9)), MOST_PATIENCE)
+        return min(timedelta(seconds=min(int(given[:9]), 10**9)), MAX_RETRY_AFTER)
     try:
         wait = parsedate_to_datetime(given) - parsedate_to_datetime(reply.headers.get("date", ""))
     except (ValueError, TypeError):
         return None
-    return min(max(wait, timedelta()), MOST_PATIENCE)
+    return min(max(wait, timedelta()), MAX_RETRY_AFTER)

@@ -1,4 +1,4 @@
-"""The account's keywords (model/roles.py, Keywords): seen, reserved, put to sleep and woken.
+"""The account's keywords (ports.py, Keywords): seen, reserved, put to sleep and woken.
 
 Source: SMS Inbound API, Keyword. No call is documented that sets a keyword's webhook: OnlineFundraising's support does.
 """
@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.exchange import CallFailed, Exchange, HttpCall, HttpReply
+from connector.model.http import CallFailed, Exchange, HttpCall, HttpReply
 from connector.model.keyword import Keyword
 from connector.model.outcome import Reason, Retry
-from connector.providers.onlinefundraising.api import content, reading, said, trouble, writing
+from connector.providers.onlinefundraising.api import content, failure_of, reading, said, writing
 from connector.providers.onlinefundraising.values import as_flag, as_text, as_time
 
 LIST = "/keywords"
@@ -38,7 +38,7 @@ RIGHT_CURE = "this account may not do it on this short number: ask OnlineFundrai
 class OnlineFundraisingKeywords:
     """Exchanges with the keyword endpoints."""
 
-    door: str
+    endpoint: str
     own: tuple[str, ...] = ()
     addressed: bool = True
 
@@ -149,7 +149,7 @@ def _ask(call: HttpCall, keyword_id: str | None = None) -> Exchange[Any]:
 
 def _order(call: HttpCall, keyword_id: str | None = None) -> Exchange[HttpReply]:
     (reply,) = yield [call]
-    bad = trouble(reply)
+    bad = failure_of(reply)
     if bad is None and isinstance(reply, HttpReply):
         # The answers to an order are shown without a body: nothing or JSON passes.
         return reply if not reply.body.strip() or _is_json(reply) else _not_understood()
@@ -169,7 +169,7 @@ def _is_json(reply: HttpReply) -> bool:
 def _refusal(reply: HttpReply | CallFailed, bad: Retry | None, keyword_id: str | None) -> ConnectorError:
     """What went wrong, and the cure."""
     if isinstance(reply, HttpReply):
-        words = f": {told}" if (told := said(reply)) else ""
+        words = f": {described}" if (described := said(reply)) else ""
         match reply.status:
             case HTTPStatus.BAD_REQUEST:
                 return ConnectorError(f"OnlineFundraising does not take this (400){words}; {BODY_CURE}")

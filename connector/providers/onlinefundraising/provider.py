@@ -3,17 +3,17 @@
 from ipaddress import ip_network
 
 from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
-from connector.delivery.transport import FixedCredentials
+from connector.delivery.http_client import FixedCredentials
 from connector.model.consent import Subscription
-from connector.model.roles import CatchUp
-from connector.providers.lock_settings import Reveal, build_locks
-from connector.providers.onlinefundraising.addresses import PublishedAddresses
-from connector.providers.onlinefundraising.catchup import ACTION as KEYWORD_ACTION
-from connector.providers.onlinefundraising.catchup import KEYWORD, ChangedKeywords, MissedMessages
+from connector.ports import Poller
+from connector.providers.auth_settings import Reveal, build_authenticators
+from connector.providers.onlinefundraising.ip_allowlist import PublishedAddresses
 from connector.providers.onlinefundraising.keywords import OnlineFundraisingKeywords
+from connector.providers.onlinefundraising.poller import ACTION as KEYWORD_ACTION
+from connector.providers.onlinefundraising.poller import KEYWORD, ChangedKeywords, MissedMessages
 from connector.providers.onlinefundraising.samples import opt_out_samples as samples_of
 from connector.providers.onlinefundraising.settings import OnlineFundraisingSettings
-from connector.providers.onlinefundraising.webhook import ACTION, MESSAGE, Reader, SmsDoor
+from connector.providers.onlinefundraising.webhook import ACTION, MESSAGE, Reader, SmsEndpoint
 from connector.providers.provider import Provider
 from connector.providers.samples import OptOutSample, Words
 
@@ -33,15 +33,15 @@ def build(name: str, settings: OnlineFundraisingSettings, reveal: Reveal, words:
             besides=[ip_network(text, strict=False) for text in settings.addresses],
         )
         settings = settings.model_copy(update={"addresses": ()})
-    door = SmsDoor(reader=reader, locks=build_locks(settings, reveal), published=published)
+    endpoint = SmsEndpoint(reader=reader, authenticators=build_authenticators(settings, reveal), published=published)
     api, catch_up = settings.api, settings.catch_up
     if api is None:
-        return Provider(name=name, doors=(door,), shapes=SHAPES, credentials=FixedCredentials(""))
-    catch_ups: tuple[CatchUp, ...] = (
-        ChangedKeywords(provider=name, door=door.name, every=catch_up.keywords_every),
+        return Provider(name=name, endpoints=(endpoint,), shapes=SHAPES, credentials=FixedCredentials(""))
+    catch_ups: tuple[Poller, ...] = (
+        ChangedKeywords(provider=name, endpoint=endpoint.name, every=catch_up.keywords_every),
         MissedMessages(
             reader=reader,
-            door=door.name,
+            endpoint=endpoint.name,
             every=catch_up.every,
             overlap=catch_up.overlap,
             page_size=catch_up.page_size,
@@ -49,11 +49,11 @@ def build(name: str, settings: OnlineFundraisingSettings, reveal: Reveal, words:
     )
     return Provider(
         name=name,
-        doors=(door,),
+        endpoints=(endpoint,),
         shapes=SHAPES,
         credentials=FixedCredentials(api.url, {"Authorization": reveal(api.key).get_secret_value()}),
-        catch_ups=catch_ups if catch_up.enabled else (),
-        keywords=OnlineFundraisingKeywords(door=door.name, own=settings.keywords),
+        pollers=catch_ups if catch_up.enabled else (),
+        keywords=OnlineFundraisingKeywords(endpoint=endpoint.name, own=settings.keywords),
     )
 
 

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from connector.config.load import Duration, Strict
 from connector.config.secrets import SecretRef
 from connector.config.settings import Region
+from connector.config.validation import Duration, Strict
+from connector.providers.auth_settings import AuthSettings
 from connector.providers.base_url import BaseUrl, Url
-from connector.providers.lock_settings import LockSettings
 
 # SMS Inbound Webhooks, the newer of the two places at which they publish the addresses that their webhooks come from.
 ADDRESS_LIST = "https://info.onlinefundraising.dk/webhooks.json"
@@ -50,7 +50,7 @@ class CatchUpSettings(Strict):
     """The pause between two looks at the keywords; only where a mapping has `on: <name>.keyword`."""
 
 
-class OnlineFundraisingSettings(LockSettings):
+class OnlineFundraisingSettings(AuthSettings):
     """An OnlineFundraising account."""
 
     type: Literal["onlinefundraising"] = "onlinefundraising"
@@ -70,6 +70,6 @@ class OnlineFundraisingSettings(LockSettings):
     """Words that mean stop at this provider, besides the usual ones and those of `consent:`."""
 
     @property
-    def own_locks(self) -> dict[str, bool]:
+    def own_authenticators(self) -> dict[str, bool]:
         """The published address list."""
         return {"address_list": self.address_list is not None}

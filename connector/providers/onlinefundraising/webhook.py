@@ -13,12 +13,12 @@ from typing import Any
 from connector.consent.opt_out_words import STANDARD, OptOutWords, Reading, normalized
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Part, Result, Verdict, event_key
-from connector.model.exchange import Exchange, HttpRequest, HttpResponse
-from connector.model.letters import fold
+from connector.model.http import Exchange, HttpRequest, HttpResponse
 from connector.model.phone import NumberFormat, parse_phone
-from connector.model.roles import Admission
-from connector.providers.locks import Lock, check_locks
-from connector.providers.onlinefundraising.addresses import PublishedAddresses
+from connector.model.text_folding import fold
+from connector.ports import AuthResult
+from connector.providers.auth import Authenticator, check_locks
+from connector.providers.onlinefundraising.ip_allowlist import PublishedAddresses
 from connector.providers.onlinefundraising.settings import REGION
 from connector.providers.onlinefundraising.values import as_text, as_time
 from connector.providers.strict_json import elements, parse_object
@@ -165,11 +165,11 @@ def _opened(meta: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SmsDoor:
-    """The door (model/roles.py) for received messages. All its locks must open."""
+class SmsEndpoint:
+    """The door (ports.py) for received messages. All its locks must open."""
 
     reader: Reader
-    locks: Sequence[Lock] = ()
+    authenticators: Sequence[Authenticator] = ()
     published: PublishedAddresses | None = None
     name: str = "sms"
     methods: frozenset[str] = field(default=METHODS)
@@ -181,21 +181,21 @@ class SmsDoor:
 
     def check_head(self, head: HttpRequest) -> bool:
         """Look at the locks, and at the published addresses as far as they are known: nobody is asked here."""
-        known = check_locks(self.locks, head)
+        known = check_locks(self.authenticators, head)
         return known if self.published is None else self.published.holds(head) or known
 
-    def admit(self, request: HttpRequest) -> Exchange[Admission]:
+    def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
         """Authenticate the request; raises Refused. The published addresses come last, for they may cost a call."""
-        check_locks(self.locks, request)
+        check_locks(self.authenticators, request)
         if self.published is not None:
-            yield from self.published.admit(request)
-        return Admission()
+            yield from self.published.authenticate(request)
+        return AuthResult()
 
-    def read(self, request: HttpRequest, admission: Admission) -> tuple[Part, ...]:  # noqa: ARG002 - all is in the request.
+    def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Part, ...]:  # noqa: ARG002 - all is in the request.
         """The messages; raises Unreadable."""
         return self.reader.parts(request.body, request.received_at)
 
-    def answer(self, request: HttpRequest, admission: Admission) -> HttpResponse:  # noqa: ARG002 - always the same.
+    def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - always the same.
         """200 exactly."""
         return SUCCESS
 

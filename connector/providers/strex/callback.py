@@ -1,4 +1,4 @@
-"""A forward of Strex Connect as an event: MasterMOForward and MasterDLRForward. Who may send one is decided in doors.py."""
+"""A forward of Strex Connect as an event: MasterMOForward and MasterDLRForward. Who may send one is decided in endpoints.py."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from datetime import datetime
 
 from connector.consent.opt_out_words import NOTHING, STANDARD, OptOutWords, Reading, normalized
 from connector.model.event import Event, Result, Verdict, event_key
-from connector.providers.strex.actions import ACTIONS, REVERSAL, meaning
 from connector.providers.strex.envelope import Forward, as_flag, as_phone, as_time, open_forward, read_price
 from connector.providers.strex.settings import REGION
+from connector.providers.strex.system_actions import ACTIONS, REVERSAL, meaning
 
 CURRENCY = "NOK"  # the DeliveryReport model has no currency: Strex bills in Norway
 

@@ -11,19 +11,19 @@ from http import HTTPStatus
 import orjson
 
 from connector.delivery.call_failures import outcome_of
-from connector.model.exchange import CallFailed, Exchange, HttpCall, HttpReply, Reply
+from connector.model.http import CallFailed, Exchange, HttpCall, HttpReply, Reply
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
-from connector.model.roles import Task
-from connector.providers.strex.answers import (
+from connector.ports import Task
+from connector.providers.strex.responses import (
     ANSWER_LIMIT,
     PING,
     REDIRECTS,
     SuccessForm,
     is_pong,
     not_strex,
-    patience,
     redirected,
+    retry_after,
     success_form,
     words,
 )
@@ -36,7 +36,7 @@ BATCH = 8  # commands at once: each makes Strex send an SMS, and no rate is docu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrexCommands:
-    """The sink (model/roles.py) that sends service commands."""
+    """The sink (ports.py) that sends service commands."""
 
     name: str
     batch: int = BATCH
@@ -148,9 +148,9 @@ def _not_done(reply: HttpReply) -> Outcome:
             )
             return Retry(reason=Reason.CREDENTIALS, detail=detail)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=patience(reply))
+            return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=retry_after(reply))
         case HTTPStatus.SERVICE_UNAVAILABLE:
-            return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=patience(reply))
+            return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=retry_after(reply))
         case status if status in REDIRECTS:
             return redirected(reply)
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

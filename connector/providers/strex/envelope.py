@@ -13,7 +13,7 @@ from connector.model.amount import read_amount
 from connector.model.errors import Unreadable
 from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.timestamp import read_time
-from connector.providers.strex.lookup import find_lookup, telling
+from connector.providers.strex.subscriber import find_lookup, telling
 from connector.providers.strict_json import as_map, parse_object
 
 PRICE_LIMIT = Decimal(10**9)  # beyond it no price is meant

@@ -1,4 +1,4 @@
-"""The account's keywords at Strex (model/roles.py, Keywords): seen, made, switched, deleted, and told where their messages go.
+"""The account's keywords at Strex (ports.py, Keywords): seen, made, switched, deleted, and told where their messages go.
 
 Source: Target365 REST USERGUIDE, "Keywords" and the list of errors; sdk-for-net, IKeywordClient, Model/Keyword and KeywordModes.
 """
@@ -12,10 +12,10 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.exchange import CallFailed, Exchange, HttpCall, HttpReply
+from connector.model.http import CallFailed, Exchange, HttpCall, HttpReply
 from connector.model.keyword import Keyword
-from connector.providers.strex.answers import PING, SuccessForm, is_pong, success_form, words
 from connector.providers.strex.envelope import as_flag, as_text, as_time
+from connector.providers.strex.responses import PING, SuccessForm, is_pong, success_form, words
 from connector.providers.strex.rest import RestApi
 
 PATH = "/api/keywords"
@@ -37,7 +37,7 @@ class StrexKeywords:
     """Exchanges with the keyword endpoints. The secret is the last part of the address that Strex is given."""
 
     api: RestApi
-    door: str
+    endpoint: str
     secret: str | None = field(default=None, repr=False)
     own: tuple[str, ...] = ()
     addressed: bool = False  # MasterMOForward brings the messages of all keywords
@@ -113,8 +113,8 @@ class StrexKeywords:
     def _change(self, keyword_id: str, name: str, value: object) -> Exchange[None]:
         """Put the keyword back as it is but for one member: PUT replaces it whole, with what we do not know of too."""
         whole = yield from self._whole(keyword_id)
-        told = next((as_text(whole[key]) for key in whole if key.lower() == "keywordid"), None)
-        if told is None or told.casefold() != keyword_id.casefold():
+        described = next((as_text(whole[key]) for key in whole if key.lower() == "keywordid"), None)
+        if described is None or described.casefold() != keyword_id.casefold():
             _not_understood()  # another keyword would be put in its place
         own = next((key for key in whole if key.lower() == name.lower()), name)
         yield from self._order_about(keyword_id, "PUT", {**whole, own: value})

@@ -1,23 +1,23 @@
 """Settings of Strex Connect → a provider of the house."""
 
 from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
-from connector.delivery.transport import FixedCredentials
+from connector.delivery.http_client import FixedCredentials
 from connector.model.consent import Subscription
-from connector.providers.lock_settings import Reveal, build_locks
+from connector.providers.auth_settings import Reveal, build_authenticators
 from connector.providers.provider import Provider
 from connector.providers.samples import OptOutSample, Words
-from connector.providers.strex.actions import NAMES, STATUS_CODES
-from connector.providers.strex.asker import StrexAsker
 from connector.providers.strex.callback import Reader
 from connector.providers.strex.commands import ACTIONS, StrexCommands
-from connector.providers.strex.doors import MessageDoor, ReportDoor
-from connector.providers.strex.keys import PublicKeys
+from connector.providers.strex.endpoints import MessageEndpoint, ReportEndpoint
+from connector.providers.strex.enricher import StrexEnricher
 from connector.providers.strex.keywords import StrexKeywords
-from connector.providers.strex.lookups import StrexLookups
+from connector.providers.strex.number_lookup import StrexLookups
+from connector.providers.strex.public_keys import PublicKeys
 from connector.providers.strex.rest import RestApi
 from connector.providers.strex.samples import opt_out_samples as samples_of
 from connector.providers.strex.settings import StrexSettings
 from connector.providers.strex.signature import Signature
+from connector.providers.strex.system_actions import NAMES, STATUS_CODES
 
 SHAPES = {"message": True, "delivery_report": True}  # both can bring an opt-out
 WORDS: Words = {"action": NAMES, "status": STATUS_CODES}
@@ -27,33 +27,33 @@ WAY_BACK = "salesforce-to-strex.yaml"  # the shipped mapping that carries opt-ou
 def build(name: str, settings: StrexSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
     """The provider of that name; `reveal` reads a secret, and what it raises goes through. `words` are those of all providers."""
     reader = _reader(name, settings, words)
-    locks = build_locks(settings, reveal)
+    authenticators = build_authenticators(settings, reveal)
     signature = None
     if settings.signature.mode != "off":
         required = settings.signature.mode == "required"
         signature = Signature(keys=PublicKeys(), required=required, drift=settings.signature.drift)
-    message_door = MessageDoor(reader=reader, locks=locks, signature=signature)
-    api, headers, keywords, asker = settings.api, {}, None, None
+    message_endpoint = MessageEndpoint(reader=reader, authenticators=authenticators, signature=signature)
+    api, headers, keywords, enricher = settings.api, {}, None, None
     if api.key is not None:
         key = reveal(api.key).get_secret_value()
         headers[api.header] = api.form.replace("{key}", key)
         secret = reveal(settings.path_secrets[0]).get_secret_value() if settings.path_secrets else None
         rest = RestApi(url=api.url, header=api.rest_header, key=key)
-        keywords = StrexKeywords(api=rest, door=message_door.name, secret=secret)
+        keywords = StrexKeywords(api=rest, endpoint=message_endpoint.name, secret=secret)
         if settings.look_up.enabled:
             asking = settings.look_up
-            asker = StrexAsker(
+            enricher = StrexEnricher(
                 provider=name, lookups=StrexLookups(api=rest), keep=asking.keep, deadline=asking.deadline
             )
     return Provider(
         name=name,
-        doors=(message_door, ReportDoor(reader=reader, locks=locks, signature=signature)),
+        endpoints=(message_endpoint, ReportEndpoint(reader=reader, authenticators=authenticators, signature=signature)),
         shapes=SHAPES,
         credentials=FixedCredentials(api.url, headers),
         sink=StrexCommands(name=name) if api.key is not None else None,
         commands=commands(settings),
         keywords=keywords,
-        asker=asker,
+        enricher=enricher,
         subscriptions=subscriptions(name, settings),
     )
 

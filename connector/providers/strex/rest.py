@@ -1,4 +1,6 @@
-"""Calls to Target365's REST API, with the key in the header that it wants. Which calls there are stands in keywords.py and lookups.py.
+"""Calls to Target365's REST API, with the key in the header that it wants.
+
+Which calls there are stands in keywords.py and number_lookup.py.
 
 Source: Target365 REST USERGUIDE, "Authorization": a header `X-ApiKey` with the key. Service commands want it in another one (the
 CRM document), so that the credentials of the peer are theirs, and these calls bear their own.
@@ -11,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from connector.model.exchange import HttpCall
+from connector.model.http import HttpCall
 
 TIMEOUT = timedelta(seconds=20)  # a person waits for it, or an event does
 CONTENT_TYPE = "application/json; charset=utf-8"

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from connector.config.load import Duration, Strict, wrong
 from connector.config.secrets import SecretRef
 from connector.config.settings import Region
+from connector.config.validation import Duration, Strict, wrong
+from connector.providers.auth_settings import AuthSettings
 from connector.providers.base_url import BaseUrl
-from connector.providers.lock_settings import LockSettings
 from connector.providers.strex.signature import DRIFT
 
 URL = "https://shared.target365.io"  # USERGUIDE: production; some customers have a host of their own
@@ -72,7 +72,7 @@ class SubscriptionSettings(Strict):
     """Strex's id of the service, where known."""
 
 
-class StrexSettings(LockSettings):
+class StrexSettings(AuthSettings):
     """A Strex Connect account."""
 
     type: Literal["strex"] = "strex"
@@ -92,6 +92,6 @@ class StrexSettings(LockSettings):
     """Words that mean stop at this provider, besides the usual ones and those of `consent:`."""
 
     @property
-    def own_locks(self) -> dict[str, bool]:
+    def own_authenticators(self) -> dict[str, bool]:
         """A signature that need not be there locks nothing."""
         return {"signature.mode: required": self.signature.mode == "required"}

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from connector.model.errors import Refused
-from connector.model.exchange import Exchange, HttpRequest
-from connector.model.roles import Admission
-from connector.providers.strex.keys import PublicKeys
+from connector.model.errors import HttpRejected
+from connector.model.http import Exchange, HttpRequest
+from connector.ports import AuthResult
+from connector.providers.strex.public_keys import PublicKeys
 
 HEADER = "x-ecdsa-signature"
 # keyName:timestamp:nonce:signature, as the Java and Node SDKs match it; the lengths are ours, several times what is in use.
@@ -36,28 +36,28 @@ class Signature:
     required: bool  # otherwise a request without one is let in by this lock
     drift: timedelta = DRIFT
 
-    def admit(self, request: HttpRequest) -> Exchange[Admission]:
+    def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
         """Let the request in, or raise Refused; asks the provider for a public key that is not known yet."""
         header = request.headers.get(HEADER)
         if header is None:
             if self.required:
-                raise Refused(401, "no signature")
-            return Admission()
+                raise HttpRejected(401, "no signature")
+            return AuthResult()
         parts = FORM.fullmatch(header)
         if parts is None:
-            raise Refused(401, "malformed signature")
+            raise HttpRejected(401, "malformed signature")
         name, timestamp, nonce, encoded = parts.groups()
         age = request.received_at.timestamp() - int(timestamp)
         if abs(age) > self.drift.total_seconds():
-            raise Refused(401, "signature too old or too new")
+            raise HttpRejected(401, "signature too old or too new")
         key = yield from self.keys.find(name, request.received_at)
         try:
             raw = base64.b64decode(encoded, validate=True)
             r, s = int.from_bytes(raw[:HALF]), int.from_bytes(raw[HALF:])
             key.verify(encode_dss_signature(r, s), signed_text(request, timestamp, nonce), ECDSA(SHA256()))
         except (binascii.Error, InvalidSignature):
-            raise Refused(401, "wrong signature") from None
-        return Admission(nonce=f"{request.instance}:{name}:{nonce}")
+            raise HttpRejected(401, "wrong signature") from None
+        return AuthResult(nonce=f"{request.instance}:{name}:{nonce}")
 
 
 def signed_text(request: HttpRequest, timestamp: str, nonce: str) -> bytes:

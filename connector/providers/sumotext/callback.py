@@ -14,10 +14,10 @@ from connector.consent.opt_out_words import STANDARD, OptOutWords, Reading, norm
 from connector.model.consent import Scope
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Result, Verdict, event_key
-from connector.model.exchange import HttpRequest
+from connector.model.http import HttpRequest
 from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.providers.sumotext.deduplicate import Deduplicator
 from connector.providers.sumotext.parameters import Parameters, read_parameters
-from connector.providers.sumotext.repeats import Repeats
 from connector.providers.sumotext.settings import COUNTRIES, REGION
 
 
@@ -38,7 +38,7 @@ CALLBACKS = {
     "mo": Callback("message", "MO", ("smsid",)),
     "dlr": Callback("delivery_report", "DLR", ("sumoid", "mtcode", "mtdescription")),
 }
-TOLD_ALONG = (
+EXTRA_PARAMETERS = (
     "carrier",
     "country",
     "reply",
@@ -57,7 +57,7 @@ class Reader:
     """Reads the callbacks of one configured provider."""
 
     provider: str
-    repeats: Repeats
+    deduplicator: Deduplicator
     words: OptOutWords = STANDARD
     keywords: Mapping[str, str] = field(default_factory=dict)  # those by which people join: keywords_by_form()
     start_words: Collection[str] = START_WORDS  # in the form of normalized()
@@ -65,25 +65,29 @@ class Reader:
     region: str = REGION  # the same
     countries: Mapping[str, str] = field(default_factory=lambda: COUNTRIES)  # Sumotext's name in capitals → region
 
-    def read(self, door: str, request: HttpRequest) -> Event:
+    def read(self, endpoint: str, request: HttpRequest) -> Event:
         """The event of a request at that door; raises Unreadable."""
-        callback = CALLBACKS[door]
+        callback = CALLBACKS[endpoint]
         parameters = read_parameters(request, (*NAMES, *callback.names))
-        return self._report(request, parameters) if door == "dlr" else self._from_a_phone(door, request, parameters)
+        return (
+            self._report(request, parameters)
+            if endpoint == "dlr"
+            else self._from_a_phone(endpoint, request, parameters)
+        )
 
-    def _from_a_phone(self, door: str, request: HttpRequest, parameters: Parameters) -> Event:
+    def _from_a_phone(self, endpoint: str, request: HttpRequest, parameters: Parameters) -> Event:
         """Sumotext tells no time: that of arrival stands for it, so that joining anew counts after an earlier stop."""
-        callback, known = CALLBACKS[door], parameters.known
+        callback, known = CALLBACKS[endpoint], parameters.known
         if "mobile" not in known:
             raise Unreadable("no mobile")
         phone = self._phone(known)
         keyword = known.get("key") or known.get("lead")
-        text = known.get("reply" if door == "poll" else "msg")
-        said = self._read(door, known, keyword)
-        if door == "crm" and said.verdict is not Verdict.OPT_OUT:
+        text = known.get("reply" if endpoint == "poll" else "msg")
+        said = self._read(endpoint, known, keyword)
+        if endpoint == "crm" and said.verdict is not Verdict.OPT_OUT:
             text, said = self._in_a_field(parameters, keyword) or (text, said)
         return Event(
-            key=self._key(door, request, parameters, phone, said.verdict),
+            key=self._key(endpoint, request, parameters, phone, said.verdict),
             provider=self.provider,
             shape=callback.shape,
             received_at=request.received_at,
@@ -125,16 +129,16 @@ class Reader:
         )
 
     def _key(
-        self, door: str, request: HttpRequest, parameters: Parameters, phone: Phone | None, verdict: Verdict
+        self, endpoint: str, request: HttpRequest, parameters: Parameters, phone: Phone | None, verdict: Verdict
     ) -> str:
         known, now = parameters.known, request.received_at
         person = phone.e164 if phone else known["mobile"]
         if "smsid" in known:
-            key = event_key(self.provider, door, known["smsid"])
-            self.repeats.passed(key, person=person, now=now)
+            key = event_key(self.provider, endpoint, known["smsid"])
+            self.deduplicator.passed(key, person=person, now=now)
             return key
         content = {"known": known, "custom": parameters.custom}
-        return self.repeats.key(self.provider, door, person=person, content=content, verdict=verdict, now=now)
+        return self.deduplicator.key(self.provider, endpoint, person=person, content=content, verdict=verdict, now=now)
 
     def _phone(self, known: Mapping[str, str]) -> Phone | None:
         """A national number by its country. One of a country that the config does not know is nobody's: it is never guessed.
@@ -152,10 +156,10 @@ class Reader:
         contradicted = country is not None and at_home is not None and at_home != abroad
         return at_home if abroad is None else None if contradicted else abroad
 
-    def _read(self, door: str, known: Mapping[str, str], keyword: str | None) -> Reading:
+    def _read(self, endpoint: str, known: Mapping[str, str], keyword: str | None) -> Reading:
         """What the subscriber's text says about consent. A word of joining counts as a whole message, and is a vote in a poll."""
         text = known.get("msg")
-        if door != "poll":
+        if endpoint != "poll":
             if text and normalized(text) in self.start_words:
                 return Reading(Verdict.OPT_IN)
             return self._stop(text, keyword)
@@ -185,7 +189,7 @@ def _widely(said: Reading) -> Reading:
 
 def _properties(parameters: Parameters, phone: Phone | None) -> dict[str, Any]:
     known = parameters.known
-    told = {name: known[name] for name in TOLD_ALONG if name in known}
+    described = {name: known[name] for name in EXTRA_PARAMETERS if name in known}
     if phone is None and "mobile" in known:
-        told["mobile"] = known["mobile"]  # so that a person sees what could not be read
-    return {**parameters.custom, **told}
+        described["mobile"] = known["mobile"]  # so that a person sees what could not be read
+    return {**parameters.custom, **described}

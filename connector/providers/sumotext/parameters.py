@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.model.errors import Unreadable
-from connector.model.exchange import HttpRequest
-from connector.providers.pairs import pairs
+from connector.model.http import HttpRequest
+from connector.providers.query_string import pairs
 from connector.providers.strict_json import BYTE_ORDER_MARK, parse_object
 
 # Of these the names in the documents; other casings and a blank, as in the document's "short code", are taken where the documented

@@ -2,14 +2,14 @@
 
 from connector.consent.opt_out_table import START_WORDS
 from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
-from connector.delivery.transport import FixedCredentials
+from connector.delivery.http_client import FixedCredentials
 from connector.model.consent import Subscription
-from connector.providers.form_door import FormDoor
-from connector.providers.lock_settings import Reveal, build_locks
+from connector.providers.auth_settings import Reveal, build_authenticators
+from connector.providers.form_endpoint import FormEndpoint
 from connector.providers.provider import Provider
 from connector.providers.samples import OptOutSample, Words
 from connector.providers.sumotext.callback import CALLBACKS, Reader
-from connector.providers.sumotext.repeats import Repeats
+from connector.providers.sumotext.deduplicate import Deduplicator
 from connector.providers.sumotext.samples import opt_out_samples as samples_of
 from connector.providers.sumotext.settings import COUNTRIES, SumotextSettings
 
@@ -23,10 +23,12 @@ def build(name: str, settings: SumotextSettings, reveal: Reveal, words: OptOutWo
     """The provider of that name; `reveal` reads a secret, and what it raises goes through. `words` are those of all providers."""
     secret = reveal(settings.path_secrets[0]).get_secret_value().encode() if settings.path_secrets else b""
     reader = _reader(name, settings, secret, words)
-    locks = build_locks(settings, reveal)
+    authenticators = build_authenticators(settings, reveal)
     return Provider(
         name=name,
-        doors=tuple(FormDoor(name=door, reader=reader, locks=locks) for door in CALLBACKS),
+        endpoints=tuple(
+            FormEndpoint(name=endpoint, reader=reader, authenticators=authenticators) for endpoint in CALLBACKS
+        ),
         shapes=SHAPES,
         credentials=FixedCredentials(NOWHERE, {}),
     )
@@ -35,7 +37,7 @@ def build(name: str, settings: SumotextSettings, reveal: Reveal, words: OptOutWo
 def _reader(name: str, settings: SumotextSettings, secret: bytes, words: OptOutWords = STANDARD) -> Reader:
     return Reader(
         provider=name,
-        repeats=Repeats(window=settings.repeat_window, secret=secret),
+        deduplicator=Deduplicator(window=settings.repeat_window, secret=secret),
         words=words.with_more(stop=settings.stop_words),
         keywords=keywords_by_form(settings.start_words),
         start_words=START_WORDS | keywords_by_form(settings.start_words).keys(),

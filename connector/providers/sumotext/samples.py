@@ -25,8 +25,8 @@ STOPS = (
 
 def opt_out_samples(reader: Reader) -> Iterator[OptOutSample]:
     """Every kind of opt-out that the reader takes for one."""
-    for name, door, parameters in STOPS:
-        request = sample_request(reader.provider, door, query=urlencode({**COMMON, **parameters}))
-        event = reader.read(door, request)
+    for name, endpoint, parameters in STOPS:
+        request = sample_request(reader.provider, endpoint, query=urlencode({**COMMON, **parameters}))
+        event = reader.read(endpoint, request)
         if event.verdict is Verdict.OPT_OUT:
             yield OptOutSample(name=name, event=event)

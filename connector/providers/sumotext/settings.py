@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from connector.config.load import Duration
 from connector.config.settings import Region
-from connector.providers.lock_settings import LockSettings
+from connector.config.validation import Duration
+from connector.providers.auth_settings import AuthSettings
 
 Word = Annotated[str, Field(min_length=1)]
 REGION = "US"
@@ -15,7 +15,7 @@ REGION = "US"
 COUNTRIES = {"USA": "US", "US": "US", "CAN": "CA", "CA": "CA"}
 
 
-class SumotextSettings(LockSettings):
+class SumotextSettings(AuthSettings):
     """A Sumotext account. Sumotext neither signs its callbacks nor publishes its addresses: a path secret is the lock to use."""
 
     type: Literal["sumotext"] = "sumotext"

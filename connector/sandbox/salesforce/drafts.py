@@ -5,12 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
-from connector.sandbox.salesforce.refusals import (
-    RecordRefusedError,
-    RequestRefusedError,
-    no_such_column,
-    undecodable,
-)
+from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRefusedError, no_such_column, undecodable
 from connector.sandbox.salesforce.schema import Schema
 from connector.sandbox.salesforce.values import CONVERTERS, Stored, wrong_target
 

@@ -1,0 +1,82 @@
+"""The questions and orders by their names: what the admin listener serves, and what commands run by themselves when no daemon runs.
+
+Each takes an object and returns one, both fit for JSON. What a person can mend is raised as ConnectorError, with the cure.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from connector.admin.baseline import baseline
+from connector.admin.context import AdminContext
+from connector.admin.dead_letters import (
+    dead_discard,
+    dead_list,
+    dead_retry,
+    dead_show,
+    parked_discard,
+    parked_list,
+    parked_release,
+    replay,
+)
+from connector.admin.explain import consents_show, explain
+from connector.admin.notes import notes_list
+from connector.admin.status import status
+from connector.admin.stop_questions import answer_stop, stop_answers
+from connector.delivery.channels import FeedChannel, SinkChannel
+from connector.mapping.compile.ruleset import Ruleset
+from connector.registry import Loaded
+from connector.store.store import Store
+
+Command = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+COMMANDS: dict[str, Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[str, Any]]]] = {
+    "status": status,
+    "dead_list": dead_list,
+    "dead_show": dead_show,
+    "dead_retry": dead_retry,
+    "dead_discard": dead_discard,
+    "parked_list": parked_list,
+    "parked_release": parked_release,
+    "parked_discard": parked_discard,
+    "parked_answer": answer_stop,
+    "parked_answers": stop_answers,
+    "notes_list": notes_list,
+    "consents_show": consents_show,
+    "consents_baseline": baseline,
+    "explain": explain,
+    "replay": replay,
+}
+
+
+class Control:
+    """Serves one store. `rules` gives the mappings in use, and may raise ProblemsFound where there are none."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        rules: Callable[[], Ruleset],
+        loaded: Loaded,
+        now: Callable[[], datetime],
+        sink_channels: Mapping[str, SinkChannel] | None = None,
+        feed_channels: Mapping[str, FeedChannel] | None = None,
+        faults: Callable[[], Sequence[str]] = list,
+    ) -> None:
+        """`sink_channels` are the sinks at work and `feed_channels` the feeds, where the daemon runs; both change with the mappings.
+
+        `faults` tells in plain words what is wrong with the daemon itself.
+        """
+        self._context = AdminContext.of(
+            store,
+            rules=rules,
+            loaded=loaded,
+            now=now,
+            sink_channels=sink_channels,
+            feed_channels=feed_channels,
+            faults=faults,
+        )
+
+    def commands(self) -> dict[str, Command]:
+        """All of them, by name."""
+        return {name: partial(command, self._context) for name, command in COMMANDS.items()}

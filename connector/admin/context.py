@@ -1,0 +1,116 @@
+"""What every question to the store may need beside it, read once from the config."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from connector.admin.parse_stored import unlocked
+from connector.config.validation import did_you_mean
+from connector.delivery.channels import FeedChannel, SinkChannel
+from connector.mapping.compile.ruleset import Ruleset
+from connector.model.consent import Subscription
+from connector.model.consent_fields import ConsentFields
+from connector.model.errors import ConnectorError
+from connector.model.phone import Phone
+from connector.providers.provider import Provider
+from connector.registry import PROVIDERS, Loaded, number_reader
+from connector.store.inbox import StoredEvent
+from connector.store.store import Store
+from connector.telemetry.mask import mask
+
+MAX = 1000  # lines of an answer: more is nothing that a person reads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminContext:
+    """The store, the mappings in use and the config."""
+
+    store: Store
+    rules: Callable[[], Ruleset]  # may raise ProblemsFound where nobody holds a good one
+    now: Callable[[], datetime]
+    loaded: Loaded
+    providers: Mapping[str, Provider]  # without locks and secrets
+    consent: Mapping[str, Mapping[str, ConsentFields]]  # by CRM and object
+    configured: tuple[Subscription, ...]
+    sinks: tuple[str, ...] = field(default=())
+    sink_channels: Mapping[str, SinkChannel] = field(default_factory=dict)  # the sinks at work, where the daemon runs
+    feed_channels: Mapping[str, FeedChannel] = field(default_factory=dict)  # the feeds that it follows
+    faults: Callable[[], Sequence[str]] = list  # what is wrong with the daemon itself
+
+    @classmethod
+    def of(
+        cls,
+        store: Store,
+        *,
+        rules: Callable[[], Ruleset],
+        loaded: Loaded,
+        now: Callable[[], datetime],
+        sink_channels: Mapping[str, SinkChannel] | None = None,
+        feed_channels: Mapping[str, FeedChannel] | None = None,
+        faults: Callable[[], Sequence[str]] = list,
+    ) -> Self:
+        """From the config alone; needs no secrets."""
+        providers = unlocked(loaded)
+        takers = [name for name, one in loaded.providers.items() if PROVIDERS[type(one)].commands(one)]
+        return cls(
+            store=store,
+            rules=rules,
+            now=now,
+            loaded=loaded,
+            providers=providers,
+            consent={name: one.consent for name, one in loaded.crms.items()},
+            configured=tuple(one for provider in providers.values() for one in provider.subscriptions),
+            sinks=(*loaded.crms, *takers),
+            sink_channels=sink_channels or {},
+            feed_channels=feed_channels or {},
+            faults=faults,
+        )
+
+    def event(self, named: object) -> StoredEvent:
+        """A stored event by its id or key. Raises ConnectorError where there is none."""
+        if isinstance(named, str) and named.isascii() and named.isdigit():
+            named = int(named)
+        if isinstance(named, bool) or not isinstance(named, int | str):
+            raise ConnectorError(
+                "an event is named by its id or its key: see `connector status` or `connector dead list`"
+            )
+        found = self.store.inbox.get(named) if not isinstance(named, int) or 0 <= named < 2**63 else None
+        if found is None:
+            raise ConnectorError(
+                f"there is no event {mask(str(named))}: see `connector dead list`, or `connector explain +47…` for a person's events"
+            )
+        return found
+
+    def phone(self, text: object) -> Phone:
+        """A number as a person writes it. Raises ConnectorError; the message does not repeat it."""
+        number = number_reader(self.loaded).read(text)
+        if number.phone is None:
+            why = "this number may be of several countries" if number.is_unclear else "this is no phone number"
+            raise ConnectorError(f"{why}: write it with its country code, such as +4790000001")
+        return number.phone
+
+
+def get_field(payload: Mapping[str, Any], name: str, kind: type[Any], default: Any = None) -> Any:
+    """One part of what was asked. Raises ConnectorError for one of another kind."""
+    value = payload.get(name, default)
+    if value is None or (isinstance(value, kind) and not (kind is int and isinstance(value, bool))):
+        return value
+    raise ConnectorError(f"`{name}` must be of the kind {kind.__name__}")
+
+
+def reject_unknown(payload: Mapping[str, Any], *names: str) -> None:
+    """Raises ConnectorError for a part that nobody reads: a misspelled `ids` must not come to mean all."""
+    for name in payload:
+        if name not in names:
+            raise ConnectorError(
+                f"`{mask(name)}` is not known here: {did_you_mean(name, names) or 'nothing is expected'}"
+            )
+
+
+def get_limit(payload: Mapping[str, Any]) -> int:
+    """How many lines are wanted."""
+    limit = get_field(payload, "limit", int, 100)
+    if not 1 <= limit <= MAX:
+        raise ConnectorError(f"`limit` must be between 1 and {MAX}")
+    return int(limit)

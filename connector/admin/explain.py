@@ -1,0 +1,167 @@
+"""One person or one event, explained: what came, which rules were asked, what became of it, and what the ledger holds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from connector.admin import labels
+from connector.admin.context import AdminContext, get_field, reject_unknown
+from connector.admin.explain_documents import became_document, event_document, plan_document
+from connector.admin.masking import Masked, when
+from connector.consent.ledger_state import fold_ledger
+from connector.mapping.compile.ruleset import Ruleset
+from connector.model.consent import LedgerEntry, Subscription
+from connector.model.errors import ConnectorError
+from connector.model.event import Event, Verdict
+from connector.model.phone import Phone
+from connector.model.plan import Known, Plan
+from connector.pipeline.plan import made_clear
+from connector.pipeline.planning import plan
+from connector.store.inbox import StoredEvent
+
+ALL = 1_000_000  # open opt-outs: the person's may be any of them
+
+
+async def explain(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """An event by `event` (id or key), or a person by `phone`."""
+    reject_unknown(payload, "event", "phone", "reveal")
+    reveal = bool(get_field(payload, "reveal", bool, False))
+    if ("event" in payload) == ("phone" in payload):
+        raise ConnectorError("say what to explain: an event by its id or key, or a phone number")
+    if "phone" in payload:
+        return _person(context, context.phone(payload["phone"]), reveal=reveal)
+    return _event(context, context.event(payload["event"]), reveal=reveal)
+
+
+async def consents_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What the ledger holds about a phone number."""
+    reject_unknown(payload, "phone", "reveal")
+    phone = context.phone(payload.get("phone"))
+    return _standing(context, phone, Masked(reveal=bool(get_field(payload, "reveal", bool, False)), person=phone))
+
+
+def draft(event: Event, rules: Ruleset, configured: Sequence[Subscription], *, reveal: bool) -> dict[str, Any]:
+    """An event that is not stored, such as one of a file: what would come of it for somebody of whom nothing is known."""
+    masked = Masked(reveal=reveal, person=event.msisdn)
+    done = plan(event, rules, Known(configured=tuple(configured)), tracing=True)
+    return {
+        "event": event_document(event, masked),
+        "plan": plan_document(done, masked, version=rules.version),
+        "became": None,
+    }
+
+
+def _event(context: AdminContext, stored: StoredEvent, *, reveal: bool) -> dict[str, Any]:
+    event, rules = stored.event, context.rules()
+    masked = Masked(reveal=reveal, person=event.msisdn if event else None)
+    units = context.store.overview.units_of(stored.id)
+    became = became_document(
+        stored, units, masked, present=rules.version, now=context.now(), notes=context.store.notes.of(stored.id)
+    )
+    if event is None:
+        return {"event": _unread(stored), "plan": None, "became": became}
+    done = _plan_again(context, stored.id, made_clear(event, context.store), rules)
+    return {
+        "event": event_document(event, masked),
+        "plan": plan_document(done, masked, version=rules.version),
+        "became": became,
+    }
+
+
+def _plan_again(context: AdminContext, event_id: int, event: Event, rules: Ruleset) -> Plan:
+    """With the ledger as it was before the event; how sinks answered meanwhile plays no part in a plan."""
+    ledger: tuple[LedgerEntry, ...] = ()
+    others = False
+    if event.msisdn is not None:
+        ledger = tuple(one for one in context.store.consents.of(event.msisdn.e164) if one.event_id < event_id)
+        if event.verdict is Verdict.OPT_IN and event.object is not None:
+            others = context.store.records.opted_out_with_phone(
+                event.provider, event.object, event.msisdn.e164, but=str(event.record.get("Id"))
+            )
+    answer = context.store.stop_answers.verdict_of(event)
+    known_then = Known(
+        ledger=ledger, configured=context.configured, others_opted_out=others, event_id=event_id, answer=answer
+    )
+    return plan(event, rules, known_then, tracing=True)
+
+
+def _unread(stored: StoredEvent) -> dict[str, Any]:
+    return {
+        "key": stored.key,
+        "source": f"{stored.provider}/{stored.shape}",
+        "words": f"A callback from {stored.provider} that was let in and not understood: {stored.detail}",
+        "received_at": when(stored.received_at),
+        "occurred_at": None,
+        "phone": None,
+        "verdict": None,
+        "action": None,
+        "fields": {},
+    }
+
+
+def _person(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, Any]:
+    masked = Masked(reveal=reveal, person=phone)
+    ledger_state = _standing(context, phone, masked)
+    entries: dict[int, list[dict[str, Any]]] = {}
+    for one in ledger_state["ledger"]:
+        entries.setdefault(one["event"], []).append(one)
+    history: list[dict[str, Any]] = []
+    for stored in context.store.inbox.of_phone(phone.e164):
+        units = context.store.overview.units_of(stored.id)
+        became = became_document(
+            stored, units, masked, present=None, now=context.now(), notes=context.store.notes.of(stored.id)
+        )
+        event = stored.event
+        history.append(
+            {
+                **became,
+                "key": stored.key,
+                "received_at": when(stored.received_at),
+                "event": event_document(event, masked) if event else _unread(stored),
+                "ledger": entries.pop(stored.id, []),
+            }
+        )
+    # Events are swept after a while; what they decided is kept.
+    history += [
+        {"id": event_id, "key": several[0]["key"], "received_at": several[0]["at"], "event": None, "ledger": several}
+        for event_id, several in entries.items()
+    ]
+    return {**ledger_state, "history": sorted(history, key=lambda one: int(one["id"]))}
+
+
+def _standing(context: AdminContext, phone: Phone, masked: Masked) -> dict[str, Any]:
+    ledger = context.store.consents.of(phone.e164)
+    ledger_state = fold_ledger(ledger)
+    keys = {one.event_key for one in ledger}
+    return {
+        "phone": masked.phone(phone),
+        "last_word": None if ledger_state.last is None else labels.decision(ledger_state.last.decision),
+        "subscriptions": [
+            {
+                "words": labels.subscription(one.subscription),
+                "active": one.active,
+                "provider": one.subscription.provider,
+                "short_number": one.subscription.short_number,
+                "keyword": one.subscription.keyword,
+                "since": when(one.entry.recorded_at),
+                "event": one.entry.event_id,
+            }
+            for one in ledger_state.memberships
+        ],
+        "open_opt_outs": [
+            {"event": one.event_id, "sink": one.sink, "since": when(one.since), "failed": one.failed is not None}
+            for one in context.store.consents.open_opt_outs(context.now(), limit=ALL)
+            if one.event_key in keys
+        ],
+        "ledger": [
+            {
+                "event": one.event_id,
+                "key": one.event_key,
+                "at": when(one.recorded_at),
+                "phase": one.phase.value,
+                "word": one.decision.word.value,
+                "scope": one.decision.scope.value,
+                "words": masked.text(labels.entry(one)),
+            }
+            for one in ledger
+        ],
+    }

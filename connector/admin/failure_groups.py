@@ -1,0 +1,94 @@
+"""Dead letters by their causes, and mappings that are stopped, each with its place in the files and its cure."""
+
+import hashlib
+from typing import Any
+
+from connector.admin.advice import cure
+from connector.admin.context import AdminContext
+from connector.admin.masking import Masked, when
+from connector.delivery.suspended_rules import CURE, Suspension
+from connector.model.errors import ConnectorError
+from connector.model.outcome import Reason
+from connector.model.problem import ProblemsFound
+from connector.registry import cure_of_code
+from connector.store.dead_letters import Cause
+from connector.telemetry.mask import mask
+
+NAME_LENGTH = 6  # hex digits of a group's name: enough for the few causes that there are at a time
+
+
+def groups(context: AdminContext) -> list[dict[str, Any]]:
+    """The causes of dead letters, the most frequent first."""
+    lines = places(context)
+    return [_group(context, one, lines) for one in context.store.dead_letters.causes()]
+
+
+def cause_of(context: AdminContext, name: str) -> dict[str, Any]:
+    """What the dead letters of a group have in common. Raises ConnectorError where there is no such group."""
+    for one in context.store.dead_letters.causes():
+        if _name(one) == name:
+            return {"reason": one.reason, "sink": one.sink, "rule": one.rule, "code": one.code}
+    raise ConnectorError(f"there is no group {mask(name)}: see `connector dead list`")
+
+
+def stopped(context: AdminContext) -> list[dict[str, Any]]:
+    """The mappings that are stopped."""
+    lines = places(context)
+    return [
+        {
+            "sink": stop.sink,
+            "rule": stop.rule,
+            "place": lines.get(stop.rule),
+            "object": stop.object,
+            "field": stop.field or None,
+            "detail": Masked().text(stop.detail),
+            "since": when(stop.since),
+            "tried_again": when(stop.probe_at),
+            "cure": CURE,
+        }
+        for stop in context.store.stops.all()
+    ]
+
+
+def suspended_by(context: AdminContext, reason: Reason | None, rule: str | None) -> list[Suspension]:
+    """The stops that a person means who lets dead letters of this reason or rule (or file), or all, try again."""
+    if reason not in {None, Reason.CONFIGURATION}:
+        return []
+    return [
+        stop
+        for stop in context.store.stops.all()
+        if rule is None or stop.rule == rule or stop.rule.startswith(f"{rule}: ")
+    ]
+
+
+def places(context: AdminContext) -> dict[str, str]:
+    """Where each rule of the present mappings stands: file and line."""
+    try:
+        rules = context.rules()
+    except ProblemsFound:
+        return {}
+    return {rule.label: f"{file.name}:{rule.line}" for file in rules.files for rule in file.rules}
+
+
+def _group(context: AdminContext, one: Cause, lines: dict[str, str]) -> dict[str, Any]:
+    rule = one.rule
+    if not one.sink:
+        # The detail of what could not be planned begins with its rule.
+        rule = next((label for label in lines if one.rule == label or one.rule.startswith(f"{label}: ")), "")
+    return {
+        "group": _name(one),
+        "count": one.count,
+        "sink": one.sink or None,
+        "reason": one.reason.value,
+        "code": one.code or None,
+        "rule": rule or None,
+        "place": lines.get(rule),
+        "detail": None if one.sink else Masked().text(one.rule) or None,
+        "first": one.first,
+        "cure": cure_of_code(context.loaded, one.sink, one.code) or cure(one.reason),
+    }
+
+
+def _name(one: Cause) -> str:
+    text = f"{one.sink}\x00{one.reason.value}\x00{one.rule}\x00{one.code}"
+    return hashlib.sha256(text.encode()).hexdigest()[:NAME_LENGTH]

@@ -1,0 +1,152 @@
+"""The nightly backup: made, checked, kept for a while, and an alarm where there is none to rely on."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from connector.delivery.alarms import OpenAlarms
+from connector.registry import Loaded
+from connector.store.backups import Backup, BackupDamaged, BackupFailed, backup_name, kept, make_backup, still_sound
+from connector.store.disk import free_bytes
+from connector.telemetry.log_events import Alarm, Emit, Lifecycle
+
+KINDS = ("backup_failed", "backup_damaged", "backup_missing", "backup_overdue")
+OVERDUE = timedelta(hours=26)  # a day, and daylight saving time
+NOW = "`connector backup` makes one now"
+RESTORE = (
+    "stop the connector, and restore the last backup that is sound: `connector restore FILE`; docs/backup.md says how"
+)
+
+
+def backup_directory(loaded: Loaded) -> Path:
+    """Where the nightly backups are kept: by the config, seen from the database's directory."""
+    return loaded.resolve_path(loaded.settings.store.path).parent / loaded.settings.store.backup.directory
+
+
+def kept_backups(loaded: Loaded) -> list[Backup]:
+    """The nightly backups that are there, the newest first; none where their directory cannot be read."""
+    with suppress(OSError):
+        return kept(backup_directory(loaded), loaded.resolve_path(loaded.settings.store.path).stem)
+    return []
+
+
+class NightlyBackup:
+    """Makes the backups of one daemon. Never two at a time."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        emit: Emit,
+        now: Callable[[], datetime],
+        alarms: OpenAlarms,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        """`free` measures what a file system has left, in bytes."""
+        self._settings = loaded.settings.store.backup
+        self._database = loaded.resolve_path(loaded.settings.store.path)
+        self._directory = backup_directory(loaded)
+        self._reserve = loaded.settings.store.free_space_floor
+        self._emit = emit
+        self._now = now
+        self._alarms = alarms
+        self._free = free
+        self.kept: Sequence[Backup] = ()  # as of the last look, the newest first
+        self._known: set[Path] = set()  # the same, and what has been made since
+        self._since = now()
+        self._making = asyncio.Lock()
+        self._failed_at: datetime | None = None
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End a backup that is under way; nothing of it stays."""
+        self._stopped = True
+
+    async def make(self) -> None:
+        """Make a backup, look through those that are kept, and delete what is too old."""
+        if not self._settings.enabled:
+            return
+        async with self._making:
+            now = self._now()
+            target = self._directory / backup_name(self._database.stem, now)
+            try:
+                found = await asyncio.to_thread(
+                    make_backup,
+                    self._database,
+                    target,
+                    now=now,
+                    reserve=self._reserve,
+                    free=self._free,
+                    stopped=self._is_stopped,
+                )
+            except BackupDamaged as error:
+                self._failed_at = now
+                self._raise("backup_damaged", f"no backup was made, for {error}", RESTORE)
+                return
+            except BackupFailed as error:
+                if self._stopped:
+                    return
+                self._failed_at = now
+                self._raise("backup_failed", str(error), f"mend that; {NOW}")
+                return
+            self._clear_all()
+            self._known.add(target)
+            await asyncio.to_thread(self._check_and_prune)
+            await self._list()
+            details = {"file": target.name, "events": str(found.events)}
+            self._emit(Lifecycle(message="made a backup, and checked it", details=details))
+
+    def _check_and_prune(self) -> None:
+        backups = kept(self._directory, self._database.stem)
+        for old in backups[self._settings.keep :]:
+            old.path.unlink(missing_ok=True)
+            self._known.discard(old.path)
+        for one in backups[1 : self._settings.keep]:
+            if why := still_sound(one.path, stopped=self._is_stopped):
+                cure = f"delete {one.path}: it cannot be restored; {backups[0].path.name} is sound"
+                self._raise("backup_damaged", f"the backup {one.path.name} is damaged ({why})", cure)
+
+    async def look(self) -> int:
+        """See whether the backups are there and young enough, and make one that was missed; always 0."""
+        if not self._settings.enabled:
+            return 0
+        if not self._making.locked():
+            await self._list()
+            there = {one.path for one in self.kept}
+            if gone := self._known - there:
+                self._failed_at = self._now()
+                names = ", ".join(sorted(path.name for path in gone))
+                cure = f"see who deletes them; {NOW}"
+                self._raise("backup_missing", f"backups are gone from {self._directory}: {names}", cure)
+            self._known = there
+            if self.kept and self._failed_at is not None and self.kept[0].taken_at > self._failed_at:
+                self._clear_all()  # a person has made one
+            if self.kept and self._now() - self.kept[0].taken_at > OVERDUE:
+                await self.make()
+        self._check_age()
+        return 0
+
+    async def _list(self) -> None:
+        # In a thread: the directory may be on a server that does not answer.
+        self.kept = await asyncio.to_thread(kept, self._directory, self._database.stem)
+
+    def _check_age(self) -> None:
+        newest = max(self._since, self.kept[0].taken_at) if self.kept else self._since
+        if self._now() - newest > OVERDUE:
+            self._failed_at = self._failed_at or self._now()
+            which = f"the last one is of {self.kept[0].taken_at:%Y-%m-%d %H:%M} UTC" if self.kept else "there is none"
+            cure = f"see the log for why none is made at {self._settings.at}; {NOW}"
+            self._raise("backup_overdue", f"no backup was made for more than a day: {which}", cure)
+
+    def _raise(self, kind: str, message: str, cure: str) -> None:
+        self._alarms.start(Alarm(kind=kind, about=str(self._directory), message=message, cure=cure), kind, self._emit)
+
+    def _clear_all(self) -> None:
+        self._failed_at = None
+        for kind in KINDS:
+            self._alarms.clear(kind, self._emit)
+
+    def _is_stopped(self) -> bool:
+        return self._stopped

@@ -1,0 +1,201 @@
+"""How things stand: the books, the sinks, the feeds, and what a person should look at."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from connector.admin.context import AdminContext, reject_unknown
+from connector.admin.failure_groups import stopped
+from connector.admin.masking import Masked, when
+from connector.admin.nightly_backup import backup_directory, kept_backups
+from connector.delivery.api_quota import BudgetState
+from connector.delivery.channels import CircuitBreaker, SinkChannel
+from connector.model.problem import ProblemsFound
+from connector.model.states import EventState, UnitState
+from connector.pipeline.reconcile import last_run
+from connector.store.backups import Backup
+
+LISTED = 100  # open opt-outs that are listed one by one
+
+
+async def status(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """`received` is the sum of `states`; `balanced` says whether it is so."""
+    reject_unknown(payload)
+    backups = await asyncio.to_thread(
+        kept_backups, context.loaded
+    )  # the directory may be on a server that does not answer
+    with context.store.snapshot():
+        return _now(context, context.now(), backups)
+
+
+def _now(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dict[str, Any]:
+    store = context.store
+    counts = store.inbox.counts()
+    received = store.inbox.received()
+    pending = store.inbox.oldest_pending()
+    version, problems = _mapping(context)
+    return {
+        "received": received,
+        "states": {state.value: counts.get(state, 0) for state in EventState},
+        "balanced": sum(counts.values()) == received,
+        "swept": sum(store.inbox.swept().values()),
+        "oldest_pending": when(pending),
+        "oldest_pending_seconds": _age(pending, now),
+        "sinks": [_sink(context, name, now) for name in dict.fromkeys((*context.sinks, *store.overview.sinks()))],
+        "calls": _calls(context, now),
+        "dead": {reason.value: count for reason, count in sorted(store.dead_letters.grouped().items())},
+        "events_with_notes": store.notes.events(),
+        "stopped": stopped(context),
+        "late_opt_outs": _late(context, now),
+        "feeds": _feeds(context, now),
+        "mapping": {"version": version, "problems": problems},
+        "store": str(store.path),
+        "faults": list(context.faults()),
+        "backup": _backup(context, now, backups),
+    }
+
+
+def _sink(context: AdminContext, name: str, now: datetime) -> dict[str, Any]:
+    counts = context.store.outbox.counts(name)
+    oldest = context.store.outbox.oldest(name)
+    return {
+        "sink": name,
+        "configured": name in context.sinks,
+        "units": {state.value: counts[state] for state in UnitState},
+        "held_by_stops": context.store.stops.held(name),
+        "oldest_open": when(oldest),
+        "oldest_open_seconds": _age(oldest, now),
+        "batch": _batch(context.sink_channels.get(name)),
+        "trouble": _failure(context.sink_channels[name].breaker, now) if name in context.sink_channels else None,
+    }
+
+
+def _failure(breaker: CircuitBreaker, now: datetime) -> dict[str, Any] | None:
+    """Why a sink or feed is in trouble now; None while it is well."""
+    cause = breaker.cause
+    if cause is None:
+        return None
+    return {
+        "reason": cause.reason.value,
+        "code": cause.code or None,
+        "detail": Masked().text(cause.detail) or None,
+        "cure": breaker.cure,
+        "since": when(breaker.since),
+        "since_seconds": _age(breaker.since, now),
+    }
+
+
+def _batch(channel: SinkChannel | None) -> dict[str, int] | None:
+    return None if channel is None else {"size": channel.batch_size.size, "most": channel.batch_size.most}
+
+
+def _calls(context: AdminContext, now: datetime) -> list[dict[str, Any]]:
+    """The API calls of the CRMs, which the running daemon counts."""
+    budgets = [one.budget for one in context.sink_channels.values() if one.budget is not None]
+    return [_budget(budget.crm, budget.standing(), now) for budget in budgets]
+
+
+def _budget(crm: str, stands: BudgetState, now: datetime) -> dict[str, Any]:
+    usage, left, lasts = stands.usage, stands.left, stands.lasts
+    return {
+        "crm": crm,
+        "ours": stands.ours,
+        "budget": stands.budget,
+        "reserve": stands.reserve,
+        "left": None if left is None else max(0, left),
+        "org_used": usage.used if usage else None,
+        "org_maximum": usage.maximum if usage else None,
+        "only_opt_outs": stands.terms.only_opt_outs,
+        "gap_seconds": round(stands.terms.gap.total_seconds()),
+        "lasts_seconds": None if lasts is None else round(lasts.total_seconds()),
+        "lasts_until": None if lasts is None else when(now + lasts),
+    }
+
+
+def _late(context: AdminContext, now: datetime) -> list[dict[str, Any]]:
+    deadline = context.loaded.settings.consent.deadline
+    open_ones = context.store.consents.open_opt_outs(now)
+    late = [one for one in open_ones if one.age >= deadline or one.failed or one.without_rule][:LISTED]
+    return [
+        {
+            "event": one.event_key,
+            "sink": one.sink,
+            "since": when(one.since),
+            "seconds": round(one.age.total_seconds()),
+            "failed": one.failed is not None,
+            "detail": Masked().text(one.failed) if one.failed else None,
+        }
+        for one in late
+    ]
+
+
+def _feeds(context: AdminContext, now: datetime) -> list[dict[str, Any]]:
+    try:
+        feeds = context.rules().feeds
+    except ProblemsFound:
+        return []
+    named = [(f"{crm}.{name}", plan) for crm, by in feeds.items() for name, plan in by.items()]
+    return [
+        {
+            "feed": name,
+            "every_seconds": round(plan.every.total_seconds()),
+            **cursor_shown(context.store.following.cursor(name)),
+            "trouble": _failure(context.feed_channels[name].breaker, now) if name in context.feed_channels else None,
+            "reconciled": _reconciled(context, name, now),
+        }
+        for name, plan in named
+    ]
+
+
+def _reconciled(context: AdminContext, feed: str, now: datetime) -> dict[str, Any] | None:
+    """The last comparison of all records of a feed; None where there was none."""
+    last = last_run(context.store, feed)
+    if not last:
+        return None
+    ended = datetime.fromisoformat(last["ended"])
+    succeeded = last["succeeded"]
+    return {
+        "ended": when(ended),
+        "ended_seconds": _age(ended, now),
+        "succeeded_seconds": _age(datetime.fromisoformat(succeeded), now) if succeeded else None,
+        "compared": last["compared"],
+        "changes": last["changes"],
+        "why": Masked().text(last["why"]) or None,
+    }
+
+
+def cursor_shown(text: str | None) -> dict[str, Any]:
+    """Where a feed is, as its cursor tells; as if it had not begun where that cannot be read."""
+    try:
+        stored = orjson.loads(text or "")
+        over, position = not stored.get("baseline", True), stored.get("position")
+    except (ValueError, AttributeError):
+        return {"begun": False, "first_look_over": False, "position": None}
+    return {"begun": True, "first_look_over": over, "position": position}
+
+
+def _backup(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dict[str, Any]:
+    last = backups[0] if backups else None
+    return {
+        "enabled": context.loaded.settings.store.backup.enabled,
+        "directory": str(backup_directory(context.loaded)),
+        "kept": len(backups),
+        "file": last.path.name if last else None,
+        "bytes": last.size if last else None,
+        "taken_at": when(last.taken_at) if last else None,
+        "seconds": _age(last.taken_at, now) if last else None,
+    }
+
+
+def _mapping(context: AdminContext) -> tuple[str | None, int]:
+    try:
+        return context.rules().version, 0
+    except ProblemsFound as found:
+        return None, len(found.problems)
+
+
+def _age(moment: datetime | None, now: datetime) -> int | None:
+    return None if moment is None else max(0, round((now - moment).total_seconds()))

@@ -1,0 +1,107 @@
+"""Texts that may be opt-outs: the questions that they put to a person, the answer to one, and the answers that were given.
+
+A console asks the same functions as the commands do.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from connector.admin.context import AdminContext, get_field, get_limit, reject_unknown
+from connector.admin.masking import Masked, when
+from connector.consent.stop_questions import StopQuestion, question_of
+from connector.model.errors import ConnectorError
+from connector.model.event import Event, Verdict
+from connector.telemetry.mask import mask
+
+WAS, WAS_NOT = "was", "was-not"
+ANSWERS = {WAS: Verdict.OPT_OUT, WAS_NOT: Verdict.NONE}
+WORDS = {verdict: answer for answer, verdict in ANSWERS.items()}
+
+
+def stop_questions(context: AdminContext) -> list[dict[str, Any]]:
+    """The questions that wait for an answer, oldest first: each with an example, and how often it was asked."""
+    asked: dict[StopQuestion, list[tuple[int, Event]]] = {}
+    for event_id, event in context.store.stop_answers.waiting():
+        asked.setdefault(question_of(event), []).append((event_id, event))
+    return [_question(several) for several in asked.values()]
+
+
+async def answer_stop(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer the question of an event, for all events with such a text: those that wait, and later ones.
+
+    The answer `was` makes opt-outs of them, `was-not` ordinary messages. A later answer takes the place of an earlier one.
+    """
+    reject_unknown(payload, "id", "answer")
+    answer = get_field(payload, "answer", str)
+    if answer not in ANSWERS:
+        given = f"`{mask(answer)}` is no answer: " if answer else ""
+        raise ConnectorError(f"{given}say `{WAS}` (it was an opt-out) or `{WAS_NOT}`")
+    event_id, question, example = _asked(context, payload.get("id"))
+    done = await context.store.stop_answers.answer(question, ANSWERS[answer], event_id, now=context.now())
+    return {
+        "event": event_id,
+        "answer": answer,
+        "provider": question.provider,
+        "text": example,
+        "planned": list(done.planned),
+        "done_before": list(done.done_before),
+    }
+
+
+async def stop_answers(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The answers that were given, the newest first; each holds for later events with such a text."""
+    reject_unknown(payload, "limit")
+    limit = get_limit(payload)
+    answers = context.store.stop_answers.listing(limit)
+    return {
+        "answers": [
+            {
+                "event": one.event_id,
+                "answer": WORDS[one.answer],
+                "provider": one.question.provider,
+                "keyword": one.question.keyword or None,
+                "text": Masked().text(one.question.text),
+                "answered_at": when(one.answered_at),
+                "change": command(one.event_id, WAS_NOT if one.answer is Verdict.OPT_OUT else WAS),
+            }
+            for one in answers
+        ],
+        "more": len(answers) == limit,
+    }
+
+
+def command(event_id: int, answer: str) -> str:
+    """The command that gives an answer."""
+    return f"connector parked answer {event_id} {answer}"
+
+
+def _question(several: list[tuple[int, Event]]) -> dict[str, Any]:
+    event_id, event = several[0]
+    return {
+        "event": event_id,
+        "key": event.key,
+        "count": len(several),
+        "provider": event.provider,
+        "shape": event.shape,
+        "short_number": event.short_number,
+        "keyword": event.keyword,
+        "text": Masked(person=event.msisdn).text(event.text or ""),
+        "first_received_at": when(event.received_at),
+        "last_received_at": when(several[-1][1].received_at),
+        "answers": {answer: command(event_id, answer) for answer in ANSWERS},
+    }
+
+
+def _asked(context: AdminContext, named: object) -> tuple[int, StopQuestion, str]:
+    """The question that is meant by an event, with an example of its text. Raises ConnectorError where it puts none."""
+    if isinstance(named, str) and named.isascii() and named.isdigit():
+        named = int(named)
+    given = context.store.stop_answers.named_by(named) if isinstance(named, int) and 0 <= named < 2**63 else None
+    if given is not None:  # its event may have been swept since
+        return given.event_id, given.question, Masked().text(given.question.text)
+    stored = context.event(named)
+    if stored.event is None or stored.event.verdict is not Verdict.MAYBE_STOP:
+        raise ConnectorError(
+            f"event {stored.id} puts no question: see `connector parked list` and `connector parked answers`"
+        )
+    return stored.id, question_of(stored.event), Masked(person=stored.event.msisdn).text(stored.event.text or "")

@@ -1,0 +1,391 @@
+"""The running daemon: its rooms, its loops and what may be asked of it as a whole. Built by daemon.py."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from connector.crm.crm import Crm, FeedSpec, Needs
+from connector.delivery.alarms import OpenAlarms
+from connector.delivery.api_budget import ApiBudget
+from connector.delivery.channels import FeedChannel, SinkChannel
+from connector.delivery.http_client import Client, Transport
+from connector.mapping.compile.ruleset import Ruleset
+from connector.model.errors import StoreUnavailable
+from connector.model.problem import ProblemsFound
+from connector.pipeline.deliver import keep_counts
+from connector.pipeline.delivery_worker import DeliveryWorker
+from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.reconcile import Reconciler, run_of
+from connector.pipeline.rule_tests import refuse_failing
+from connector.pipeline.suspended_rules import retry_suspended
+from connector.ports import Sink
+from connector.providers.provider import Provider
+from connector.registry import Loaded, load_rules, number_reader, read_schemas
+from connector.store.outage import Outage, nearly_full
+from connector.store.store import Made, Store
+from connector.telemetry.log_events import Alarm, Emit, Level, Lifecycle, Reloaded
+from connector.worker import Step, Worker
+
+# A step that takes longer hangs. A batch to a slow CRM may rightly take minutes.
+LONG = timedelta(hours=6)  # a backup of a large database on a slow disk
+STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2), "backup": LONG, "calendar": LONG}
+STUCK_ELSE = timedelta(minutes=15)
+IDLE = timedelta(seconds=1)  # a loop that is not woken looks for itself: a retry may have come due
+FAILING = timedelta(minutes=5)  # a person is called for a loop that has met a bug at each step for so long
+NOBODYS = timedelta(
+    minutes=2
+)  # a claim that no worker has in hand for so long is lost: a worker puts it back within a minute
+STORE, CLAIMS = "the database", "claims"  # what alarms are about
+SCHEMA_DRIFT_WORKER = "drift"  # looks whether the CRMs have what new mappings need
+
+
+def second_worker(name: str) -> str:
+    """The second loop of a sink: while the one sends, the other claims and settles."""
+    return f"{name} (2)"
+
+
+class Clock:
+    """Time as the house sees it. Loops and pauses go by `monotonic`, which no change of the wall clock stops."""
+
+    def now(self) -> datetime:
+        """The wall clock, UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds since some start."""
+        return time.monotonic()
+
+
+class Application:
+    """The running daemon. Made by daemon.open_house()."""
+
+    def __init__(self, loaded: Loaded, emit: Emit, clock: Clock) -> None:
+        self.loaded = loaded
+        self.emit = emit
+        self.clock = clock
+        self.url = ""  # of the public listener
+        self.admin_url = ""
+        self.broken = asyncio.Event()  # the database cannot be trusted any more: the process must end
+        self.store: Store
+        self.pipeline: Pipeline
+        self.reconciler: Reconciler
+        self.crms: Mapping[str, Crm] = {}
+        self.clients: Mapping[str, Client] = {}
+        self.budgets: Mapping[str, ApiBudget] = {}  # of CRMs
+        self.sink_channels: dict[str, SinkChannel] = {}
+        self.feed_channels: dict[str, FeedChannel] = {}  # the feeds that are followed
+        self.alarms = OpenAlarms()
+        self.delivery_workers: dict[str, DeliveryWorker] = {}  # by loop
+        self.stops_due = False  # the mappings were read again, and what was stopped could not be let try yet
+        self.nobodys: dict[
+            str, float
+        ] = {}  # names of claims that nobody works on, and when that was first seen, monotonic
+        self.workers: dict[str, Worker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._feeds: dict[str, FeedSpec] = {}
+
+    def connect(self, transport: Transport, providers: Mapping[str, Provider]) -> None:
+        """Make the clients of all peers; the calls to the CRMs are counted."""
+        self.budgets = {name: ApiBudget(name, crm.quota, crm.usage, self.clock.now) for name, crm in self.crms.items()}
+        for name, budget in self.budgets.items():
+            budget.remember(self.store.calls.of(name))
+        self.clients = {name: transport.client(one.credentials) for name, one in providers.items()} | {
+            name: transport.client(crm.credentials, on_reply=self.budgets[name].record_reply)
+            for name, crm in self.crms.items()
+        }
+
+    def open_reconciler(self) -> Reconciler:
+        """Make what compares all records of the feeds with what is known of them."""
+        self.reconciler = Reconciler(
+            store=self.store,
+            feed_channels=self.feed_channels,
+            emit=self.emit,
+            now=self.clock.now,
+            monotonic=self.clock.monotonic,
+            wake=self.wake,
+            open_polls=self.pipeline.open_polls,
+            numbers=number_reader(self.loaded),
+            max_people=self.loaded.settings.consent.people_per_poll,
+            nightly=self.loaded.settings.reconcile.enabled,
+        )
+        return self.reconciler
+
+    def open_sink(self, name: str, sink: Sink, needs: Sequence[Needs]) -> None:
+        """Hold a sink; a CRM's learns beforehand what the mappings will need of it."""
+        crm = self.crms.get(name)
+        warm_up = partial(crm.prepare, needs) if crm is not None else None
+        self.sink_channels[name] = SinkChannel(
+            sink,
+            self.clients[name],
+            self.budgets.get(name),
+            warm_up,
+            self.alarms,
+            self.loaded.settings.consent.deadline,
+        )
+
+    def wake(self, name: str) -> None:
+        """Wake a loop; a name that has none, such as a sink that was taken out of the config, wakes nobody."""
+        if name in self.workers:
+            self.workers[name].wake()
+        if name in self.crms and (second := self.workers.get(second_worker(name))) is not None:
+            second.wake()
+
+    def hire(self, sink: str, worker: str) -> None:
+        """Start a loop that delivers to a sink."""
+        delivery_worker = self.delivery_workers[worker] = DeliveryWorker(f"{self.pipeline.start} {worker}")
+        self.start_worker(worker, partial(self.pipeline.deliver, self.sink_channels[sink], delivery_worker), idle=IDLE)
+
+    def start_worker(self, name: str, step: Step, *, idle: timedelta) -> None:
+        """Start a loop."""
+        worker = Worker(name, step, idle=idle, emit=self.emit, monotonic=self.clock.monotonic)
+        self.workers[name] = worker
+        self._tasks[name] = asyncio.create_task(worker.run(), name=name)
+
+    async def stop_workers(self, *names: str) -> None:
+        """Let loops finish what they hold, all at once, and end them; a sink's second one with its first."""
+        names = tuple(
+            dict.fromkeys(one for name in names for one in (name, second_worker(name)) if one in self.workers)
+        )
+        for name in names:
+            self.workers[name].stop()
+        await asyncio.gather(*(self._tasks.pop(name) for name in names))
+        for name in names:
+            del self.workers[name]
+            self.alarms.clear(f"{name} fails", self.emit)
+
+    async def shut_down(self) -> None:
+        """End all loops. What is on its way to a sink is finished; what is only in hand goes back, for the next start."""
+        for channel in self.sink_channels.values():
+            channel.closing = True
+        await self.stop_workers(*self.workers)
+
+    async def follow(self, rules: Ruleset) -> None:
+        """Start the feeds that the rules ask for, and end those that they no longer do."""
+        look_back = self.loaded.settings.consent.look_back
+        wanted = {
+            f"{crm}.{name}": (
+                crm,
+                FeedSpec(
+                    object=name,
+                    fields=one.fields,
+                    key_fields=one.key_fields,
+                    every=one.every,
+                    look_back=look_back,
+                ),
+            )
+            for crm, several in rules.feeds.items()
+            for name, one in several.items()
+        }
+        over = [name for name, one in self._feeds.items() if name not in wanted or wanted[name][1] != one]
+        await self.stop_workers(*over)
+        for name in over:
+            del self._feeds[name]
+            channel = self.feed_channels.pop(name)
+            channel.end(self.emit)
+            self.pipeline.end_round(
+                channel
+            )  # else what it has brought would wait for the end of a round that never comes
+            self.alarms.clear(run_of(name), self.emit)
+        for name in wanted.keys() - self._feeds.keys():
+            crm, spec = wanted[name]
+            source = self.crms[crm]
+            consent = source.consent_fields.get(spec.object)
+            channel = self.feed_channels[name] = FeedChannel(
+                source.feed(spec),
+                self.clients[crm],
+                consent,
+                self.budgets.get(crm),
+                self.alarms,
+                self.loaded.settings.consent.deadline,
+                started=self.clock.monotonic(),
+            )
+            self._feeds[name] = spec
+            self.start_worker(name, partial(self.pipeline.follow, channel), idle=spec.every)
+
+    def check_feeds(self) -> None:
+        """Call a person for each feed that has not come to its end in time."""
+        for channel in self.feed_channels.values():
+            channel.check(self.clock.monotonic(), self.emit)
+        self.reconciler.check()
+
+    async def keep_counts(self) -> int:
+        """Note the API calls that were made since the last time."""
+        return await keep_counts(self.budgets.values(), self.store)
+
+    async def keep_last_counts(self) -> None:
+        """The same at the end; where they cannot be stored the calls of a minute are lost, as at a crash."""
+        with suppress(StoreUnavailable):
+            await self.keep_counts()
+
+    async def reload(self) -> Ruleset:
+        """Read the mappings again: whole, or not at all. Raises ProblemsFound, and the present ones stay."""
+        try:
+            rules = load_rules(self.loaded, read_schemas(self.loaded))
+            refuse_failing(rules)
+        except ProblemsFound as found:
+            self.emit(Reloaded(accepted=False, version=self.pipeline.rules.version, problems=len(found.problems)))
+            raise
+        self.pipeline.rules = rules
+        self.stops_due = True
+        await self.follow(rules)
+        await self.retry_suspended()
+        self.emit(Reloaded(accepted=True, version=rules.version))
+        self.wake(SCHEMA_DRIFT_WORKER)
+        return rules
+
+    async def recover_claims(self) -> None:
+        """Free what an earlier start held, and try the mappings that were stopped then; a person is told of them again."""
+        if self.store.tightened:
+            files = ", ".join(path.name for path in self.store.tightened)
+            message = "took the rights of other users away from files that they could read"
+            self.emit(Lifecycle(message=message, level=Level.WARNING, details={"files": files}))
+        tell_if_new(self.store, self.emit)
+        await self.store.outbox.free_claims(self.pipeline.start, self.clock.now())
+        await self.retry_suspended()
+        for stop in self.store.stops.all():
+            self.emit(stop.alarm())
+        for alarm in self.pipeline.stop_questions.waiting():
+            self.emit(alarm)
+
+    async def retry_suspended(self) -> None:
+        """Try the mappings that are stopped."""
+        for fact in await retry_suspended(self.store, self.pipeline.rules, now=self.clock.now()):
+            self.emit(fact)
+        self.stops_due = False
+        for crm in self.crms:
+            self.wake(crm)
+
+    async def reload_for_a_person(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same, as a command of the admin listener."""
+        rules = await self.reload()
+        return {"version": rules.version, "files": [file.name for file in rules.files]}
+
+    async def sweep(self) -> None:
+        """Delete what is settled long ago."""
+        keep = self.loaded.settings.store.retention.delivered
+        await self.store.retention.sweep(self.clock.now(), keep_delivered=keep, keep_raw=keep)
+
+    def not_ready(self) -> list[str]:
+        """Why no callbacks can be taken, in plain words."""
+        outage = self._outage()
+        return self.unhealthy() + ([outage.why] if outage else [])
+
+    def _outage(self) -> Outage | None:
+        writer = self.store.writer
+        return writer.outage or (None if writer.has_room() else nearly_full(self.store.path))
+
+    def faults(self) -> list[str]:
+        """What is wrong with the process itself, in plain words."""
+        failing = [f"{name} makes no progress: {one.bug}" for name, one in self.workers.items() if one.fails(FAILING)]
+        return list(dict.fromkeys([*self.not_ready(), *failing]))
+
+    def unhealthy(self) -> list[str]:
+        """Why the process does not work, in plain words; nothing when it does."""
+        return [
+            *(f"the loop {name} does not move" for name, one in self.workers.items() if not one.alive(_limit(name))),
+            *(
+                f"the loop {name} has met a bug at each step for {STUCK_ELSE}: {self.workers[name].bug}"
+                for name in ("plan", *self.delivery_workers)
+                if name in self.workers and self.workers[name].fails(STUCK_ELSE)
+            ),
+            *self._claims_of_nobody(),
+            *([f"the database cannot be used: {self.store.writer.broken}"] if self.broken.is_set() else []),
+        ]
+
+    def _claims_of_nobody(self) -> list[str]:
+        """Units that are claimed and that no worker has had in hand for a while. While nothing can be stored they cannot go back."""
+        if self.store.writer.outage is not None:
+            return []
+        now = self.clock.monotonic()
+        lost = [name for name, since in self.nobodys.items() if now - since >= NOBODYS.total_seconds()]
+        return [f"units are claimed by {name.partition(' ')[2] or name}, which does not work on them" for name in lost]
+
+    async def probe(self) -> int:
+        """See whether the writer lives and can write, and whether somebody works on what is claimed.
+
+        Where the writer does not answer, the loop that asks stands still, and is seen to.
+        """
+        await self.store.writer.alive()
+        if (outage := self._outage()) is None:
+            self.alarms.clear(STORE, self.emit)
+        else:
+            self.tell_outage(outage)
+        if self.stops_due and outage is None:
+            await self.retry_suspended()
+        self._look_at_claims()
+        for name, worker in self.workers.items():
+            holder = f"{name} fails"
+            if worker.fails(FAILING):
+                self.alarms.start(_loop_fails(name, worker), holder, self.emit)
+            elif worker.bug is None:
+                self.alarms.clear(holder, self.emit)
+        return 0
+
+    def tell_outage(self, outage: Outage) -> None:
+        """Call a person, once, because nothing can be stored; it is told again when that is over."""
+        if not self.broken.is_set():
+            self.alarms.start(
+                Alarm(kind=outage.kind, about=STORE, message=outage.message, cure=outage.cure), STORE, self.emit
+            )
+
+    def break_off(self, why: str) -> None:
+        """The database cannot be used any more: the process must end, and is started anew."""
+        cure = "the process ends with exit code 3 and systemd starts it again; see docs/operations.md"
+        self.alarms.start(Alarm(kind="database_unusable", about=STORE, message=why, cure=cure), STORE, self.emit)
+        self.broken.set()
+
+    def _look_at_claims(self) -> None:
+        """Note the claims that no worker has in hand. A worker that is in the middle of a step may take its time."""
+        at_work = {
+            one.claim
+            for name, one in self.delivery_workers.items()
+            if name in self.workers and not self.workers[name].resting
+        }
+        now = self.clock.monotonic()
+        self.nobodys = {name: self.nobodys.get(name, now) for name in self.store.outbox.claims().keys() - at_work}
+        if lost := self._claims_of_nobody():
+            self.alarms.start(
+                Alarm(
+                    kind="claimed_by_nobody",
+                    about=CLAIMS,
+                    message="; ".join(lost),
+                    cure="the watchdog of systemd starts the process anew, which frees them; without it, restart the connector",
+                ),
+                CLAIMS,
+                self.emit,
+            )
+        else:
+            self.alarms.clear(CLAIMS, self.emit)
+
+
+def tell_if_new(store: Store, emit: Emit) -> None:
+    """Say that the database was made by this start; loudly where an earlier start had one."""
+    if store.made is Made.FIRST:
+        emit(Lifecycle(message="a new database was made", details={"path": str(store.path)}))
+    elif store.made is Made.ANEW:
+        emit(
+            Alarm(
+                kind="database_missing",
+                about=STORE,
+                lasts=False,
+                message=f"{store.path} was gone, and a new, empty database was made: no earlier event or opt-out is known",
+                cure="if it was not removed on purpose, stop the connector and restore the last backup: `connector restore FILE`",
+            )
+        )
+
+
+def _limit(worker: str) -> timedelta:
+    return STUCK.get(worker, STUCK_ELSE)
+
+
+def _loop_fails(name: str, worker: Worker) -> Alarm:
+    return Alarm(
+        kind="loop_failing",
+        about=name,
+        message=f"{name} makes no progress: each step meets a bug ({worker.bug})",
+        cure="report this line; what it has not done waits, and nothing is lost",
+    )

@@ -1,0 +1,1 @@
+"""Config and mappings held against the CRM, the disk and the provider."""

@@ -1,0 +1,59 @@
+"""What the mappings need of each CRM: objects, key fields, fields written and read. Asked wherever a CRM is held against them."""
+
+from collections.abc import Sequence
+
+from connector.crm.crm import Needs
+from connector.mapping.compile.items import WriteItem
+from connector.mapping.compile.ruleset import Ruleset
+
+
+def needs(rules: Ruleset) -> dict[str, list[Needs]]:
+    """The needs by CRM; of one object all together. CRMs do not mind case, so the first spelling stands for all."""
+    found: dict[str, dict[str, _Object]] = {}
+
+    def of(crm: str, name: str) -> "_Object":
+        return found.setdefault(crm, {}).setdefault(name.casefold(), _Object(name))
+
+    for item in (item for file in rules.files for rule in file.rules for item in rule.items):
+        if isinstance(item, WriteItem):
+            here = of(item.sink, item.object)
+            if item.key_field is not None:
+                here.keys[item.key_field] = None
+                if item.may_create and item.match is None and (item.create or item.consent):
+                    here.made_by[item.key_field] = None
+            if item.match is not None:
+                here.read.update(dict.fromkeys(item.match.phone))
+                here.read.update(dict.fromkeys([item.country] if item.country else []))
+            here.written.update(dict.fromkeys(one.name for one in (*item.set, *item.create)))
+            here.parents.update(dict.fromkeys(item.parents))
+    for crm, objects in rules.feeds.items():
+        for name, plan in objects.items():
+            here = of(crm, name)
+            here.read.update(dict.fromkeys((*plan.fields, *plan.key_fields)))
+    return {crm: [one.needs() for one in objects.values()] for crm, objects in found.items()}
+
+
+class _Object:
+    """Names are kept as keys of dicts: in their order, once."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.keys: dict[str, None] = {}
+        self.made_by: dict[str, None] = {}
+        self.written: dict[str, None] = {}
+        self.read: dict[str, None] = {}
+        self.parents: dict[tuple[str, str | None], None] = {}
+
+    def needs(self) -> Needs:
+        return Needs(
+            object=self.name,
+            key_fields=_sorted(self.keys),
+            insert_keys=_sorted(self.made_by),
+            written=_sorted(self.written),
+            read=_sorted(self.read),
+            parents=tuple(self.parents),
+        )
+
+
+def _sorted(names: Sequence[str] | dict[str, None]) -> tuple[str, ...]:
+    return tuple(sorted(names))

@@ -1,0 +1,66 @@
+"""Asking a CRM for what it tells of the objects that the mappings and the config use, and of the parents that these name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from connector.crm.crm import Crm, Needs
+from connector.delivery.channels import CURES
+from connector.model.crm_schema import CrmSchema, ObjectSchema
+from connector.model.errors import ConnectorError
+from connector.model.http import Exchange
+from connector.model.outcome import Retry
+
+CURE = "try again later; the address is `url` in the config"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """What a CRM has told."""
+
+    schema: CrmSchema
+    absent: tuple[str, ...] = ()  # objects that it does not have, or hides
+
+
+def pull(crm: Crm, needs: Sequence[Needs]) -> Exchange[Pulled]:
+    """Describe what is used: one API call an object. Raises ConnectorError with the cure where the CRM does not answer."""
+    first = _once([*(one.object for one in needs), *crm.consent_fields], known=())
+    found = yield from _described(crm, first)
+    parents = _once(_parents(needs, found), known=first)
+    found |= yield from _described(crm, parents)
+    there = tuple(one for one in found.values() if one is not None)
+    absent = tuple(name for name in (*first, *parents) if found[name.casefold()] is None)
+    return Pulled(schema=CrmSchema(crm=crm.name, objects=there), absent=absent)
+
+
+def _once(names: Sequence[str], *, known: Sequence[str]) -> list[str]:
+    """The names without repeats and without those that are known; CRMs do not mind case."""
+    kept: dict[str, str] = {}
+    for name in names:
+        kept.setdefault(name.casefold(), name)
+    seen = {name.casefold() for name in known}
+    return [name for folded, name in kept.items() if folded not in seen]
+
+
+def _described(crm: Crm, names: Sequence[str]) -> Exchange[dict[str, ObjectSchema | None]]:
+    described = yield from crm.describe(names)
+    found: dict[str, ObjectSchema | None] = {}
+    for name, one in described.items():
+        if isinstance(one, Retry):
+            why = f"{one.reason}: {one.detail}" if one.detail else str(one.reason)
+            raise ConnectorError(f"{crm.name} cannot be asked about {name} ({why}): {CURES.get(one.reason, CURE)}")
+        found[name.casefold()] = one
+    return found
+
+
+def _parents(needs: Sequence[Needs], found: Mapping[str, ObjectSchema | None]) -> list[str]:
+    """The objects of the parents that are written. Of a field that takes several types only the one that is named is asked for."""
+    names: list[str] = []
+    for one in needs:
+        known = found[one.object.casefold()]
+        for relationship, kind in one.parents if known else ():
+            behind = known.related(relationship) if known else None
+            if behind is not None and kind is not None:
+                names += [name for name in behind.parents if name.casefold() == kind.casefold()]
+            elif behind is not None and len(behind.parents) == 1:
+                names += behind.parents
+    return names

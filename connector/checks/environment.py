@@ -1,0 +1,75 @@
+"""What the connector stands on here: the public address, the disk, SQLite. The CRMs tell of themselves."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from connector.model.finding import Finding, Level
+from connector.registry import Loaded
+from connector.store.database import SQLITE
+from connector.store.disk import free_bytes
+
+OLDEST_SQLITE = (3, 38, 0)  # the first with the operator ->> for JSON
+# Earlier ones can damage a file that two programs checkpoint (sqlite.org/wal.html, "The WAL-Reset Bug"); we are one.
+SAFE_SQLITE = (3, 51, 3)
+MIB = 1024 * 1024
+
+
+def surroundings(
+    loaded: Loaded, *, free: Callable[[Path], int] = free_bytes, sqlite: tuple[int, int, int] = SQLITE
+) -> Sequence[Finding]:
+    """One finding for each; `free` measures what a file system has left, in bytes."""
+    return [_public_url(loaded), _disk(loaded, free), _sqlite(sqlite)]
+
+
+def _public_url(loaded: Loaded) -> Finding:
+    url = loaded.settings.listen.public_url
+    if url is None:
+        return Finding(
+            area="public address",
+            level=Level.WARN,
+            text="it is not known here under which address providers call",
+            cure="write listen: public_url: into the config; signatures and keywords need it",
+        )
+    if urlsplit(url).scheme != "https":
+        return Finding(
+            area="public address",
+            level=Level.FAIL,
+            text=f"providers call {url} without TLS: phone numbers and secrets travel in the open",
+            cure="put a proxy with TLS before the connector, and write https:// into listen: public_url:",
+        )
+    return Finding(area="public address", level=Level.OK, text=f"providers call {url}")
+
+
+def _disk(loaded: Loaded, free: Callable[[Path], int]) -> Finding:
+    store = loaded.settings.store
+    path = loaded.resolve_path(store.path)
+    cure = "free some space, or put store: path: on another disk"
+    if not path.parent.is_dir():
+        return Finding(
+            area="disk",
+            level=Level.FAIL,
+            text=f"{path.parent} is not there",
+            cure="make the directory, and let the service's user own it",
+        )
+    left = free(path.parent)
+    text = f"{left // MIB} MiB are free where events are kept"
+    if left < store.free_space_floor:
+        return Finding(area="disk", level=Level.FAIL, text=f"{text}: too little to take anything new", cure=cure)
+    if left < store.free_space_floor + 2 * store.ballast:
+        return Finding(area="disk", level=Level.WARN, text=f"{text}: little more than what is held back", cure=cure)
+    return Finding(area="disk", level=Level.OK, text=text)
+
+
+def _sqlite(version: tuple[int, int, int]) -> Finding:
+    words = ".".join(str(number) for number in version)
+    if version < OLDEST_SQLITE:
+        oldest = ".".join(str(number) for number in OLDEST_SQLITE)
+        return Finding(
+            area="SQLite",
+            level=Level.FAIL,
+            text=f"SQLite {words} is too old",
+            cure=f"use a Python whose sqlite3 is {oldest} or later",
+        )
+    care = "" if version >= SAFE_SQLITE else "; let no other program write to the database, such as a replicator"
+    return Finding(area="SQLite", level=Level.OK, text=f"SQLite {words}{care}")

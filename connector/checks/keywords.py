@@ -1,0 +1,153 @@
+"""The keywords that mappings and the config name, held against those that the account has. Asked by `check --live`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from connector.config.validation import did_you_mean, load
+from connector.config.yaml_document import Document, read
+from connector.mapping.compile.context import Where
+from connector.mapping.compile.files import mapping_files
+from connector.mapping.language.rules import MappingFile, Test, When
+from connector.mapping.values.values import fold, text
+from connector.model.http import Exchange
+from connector.model.keyword import Keyword
+from connector.model.problem import Problem, Severity
+from connector.ports import Keywords
+
+CODE = "keyword"
+HOOKS = "hooks"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedKeyword:
+    """A keyword, and where somebody wrote it."""
+
+    word: str
+    document: Document
+    where: Where
+
+
+def named_in_mappings(directory: Path, provider: str) -> list[NamedKeyword]:
+    """The keywords that the rules for a provider's events ask for. Patterns, and what stands under `not`, name none."""
+    found: list[NamedKeyword] = []
+    for path in mapping_files(directory):
+        document = read(path, path.name)
+        model = load(document, MappingFile)
+        sources = model.on if isinstance(model.on, list) else [model.on]
+        if not any(source.partition(".")[0] == provider for source in sources):
+            continue
+        for number, rule in enumerate(model.rules):
+            here: Where = ("rules", number)
+            whens = [(rule.when, (*here, "when"))]
+            whens += [(item.when, (*here, "do", place, "when")) for place, item in enumerate(rule.do)]
+            for when, where in whens:
+                found += [NamedKeyword(word, document, place) for word, place in _asked_for(when, where)]
+    return found
+
+
+def named_in_config(path: Path, provider: str, keywords: Keywords) -> list[NamedKeyword]:
+    """The keywords in the provider's settings."""
+    document = read(path)
+    where = ("providers", provider, "keywords")
+    return [NamedKeyword(word, document, (*where, number)) for number, word in enumerate(keywords.own)]
+
+
+def _asked_for(when: When | None, where: Where) -> Iterator[tuple[str, Where]]:
+    if when is None:
+        return
+    for path, wanted in (when.model_extra or {}).items():
+        if fold(path) == CODE and not isinstance(wanted, Test):
+            for literal in wanted if isinstance(wanted, list) else [wanted]:
+                yield text(literal), (*where, path)
+    for number, one in enumerate(when.any or ()):
+        yield from _asked_for(one, (*where, "any", number))
+
+
+def look_up(keywords: Keywords, words: Sequence[str]) -> Exchange[Mapping[str, Sequence[Keyword]]]:
+    """All keywords of the account by their folded word; all about those that are named. Raises ConnectorError."""
+    by_word: dict[str, list[Keyword]] = {}
+    for one in (yield from keywords.listing()):
+        for word in {fold(word) for word in (one.word, *one.aliases)}:
+            by_word.setdefault(word, []).append(one)
+    for word in {fold(word) for word in words} & by_word.keys():
+        by_word[word] = yield from _shown(keywords, by_word[word])
+    return by_word
+
+
+def _shown(keywords: Keywords, listed: Sequence[Keyword]) -> Exchange[list[Keyword]]:
+    """All about each of them: the list does not tell when one ends."""
+    for place, one in enumerate(listed):
+        known = yield from keywords.show(one.id)
+        listed = [*listed[:place], known, *listed[place + 1 :]]
+    return [*listed]
+
+
+def warnings(
+    named: Sequence[NamedKeyword],
+    there: Mapping[str, Sequence[Keyword]],
+    *,
+    hook: str | None,
+    now: datetime,
+    addressed: bool = True,
+) -> list[Problem]:
+    """What is wrong with the keywords that are named. `hook` is the address of their door; None where it is not known.
+
+    It matters only where each keyword is `addressed`.
+    """
+    found: list[Problem] = []
+    for one in named:
+        known = there.get(fold(one.word), ())
+        warning: Any = _lack(one.word, known, tuple(there), now) or (addressed and _stray(one.word, known, hook))
+        if warning:
+            message, cure = warning
+            problem = one.document.problem(one.where, CODE, message, cure, severity=Severity.WARNING)
+            if problem not in found:
+                found.append(problem)
+    return found
+
+
+def _lack(word: str, known: Sequence[Keyword], all_words: tuple[str, ...], now: datetime) -> tuple[str, str] | None:
+    """Why no message can come by the keyword."""
+    if not known:
+        close = did_you_mean(word, all_words)
+        cure = close if close.startswith("did") else f"reserve it: `connector keywords reserve {word}`"
+        return f"the account has no keyword `{word}`", cure
+    if all(one.active is False for one in known):
+        return f"the keyword `{word}` is not active", f"wake it: `connector keywords reactivate {word}`"
+    ends = [min((end for end in (one.ends, one.deleted) if end), default=None) for one in known]
+    if all(end is not None and end <= now for end in ends):
+        last = max(end for end in ends if end is not None)
+        return (
+            f"the keyword `{word}` has ended on {last.date()}",
+            "set a later end at the provider, or take the rule out",
+        )
+    return None
+
+
+def _stray(word: str, known: Sequence[Keyword], hook: str | None) -> tuple[str, str] | None:
+    """Why its messages do not come here. The address is not told: it may bear a secret."""
+    if hook is None:
+        return (
+            f"it cannot be told whether the messages of `{word}` are sent here",
+            "write listen: public_url into the config, the address that the provider was given",
+        )
+    cure = f"have the provider set its webhook to {hook}/<your path secret>"
+    for one in known:
+        if one.webhook is None and one.sub_word is None:
+            return f"the messages of `{one.words}` are sent nowhere", cure
+        if one.webhook is not None and not points_at(hook, one.webhook):
+            return f"the messages of `{one.words}` are sent elsewhere", cure
+    return None
+
+
+def points_at(hook: str, address: str) -> bool:
+    """Whether an address is that of the door, whatever secret stands behind it."""
+    return f"{address.rstrip('/')}/".casefold().startswith(f"{hook}/".casefold())
+
+
+def hook_of(public_url: str | None, provider: str, endpoint: str) -> str | None:
+    """The address of a door as the provider was given it, without the secret."""
+    return f"{public_url}/{HOOKS}/{provider}/{endpoint}" if public_url else None

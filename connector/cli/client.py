@@ -1,0 +1,141 @@
+"""A question or order to the running daemon, or, where none runs, to the store itself, whose lock is then held."""
+
+import asyncio
+import http.client
+import json
+import os
+import pwd
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from connector.cli.exit_codes import Broken, Misused, Unreachable
+from connector.cli.render import waiting
+from connector.cli.setup import Setup, rules_once
+from connector.model.errors import AlreadyRunning, ConnectorError
+
+if TYPE_CHECKING:
+    from connector.registry import Loaded
+
+TIMEOUT = 120.0  # seconds: thousands of old opt-outs are planned in a few
+TOKEN_FILE = "admin-token"  # noqa: S105 - the name of the file in which the daemon puts its token, beside the database
+LATER = "The connector is not running: this takes effect when it is started."
+
+
+class Refusal(ConnectorError):  # noqa: N818 - it reads as what happened.
+    """The daemon's answer is no, for problems in the files."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def ask(setup: Setup, command: str, payload: Mapping[str, Any] | None = None, *, order: bool = False) -> dict[str, Any]:
+    """The answer of the daemon, else of the store. An `order` to a daemon that does not run is told to take effect later.
+
+    Raises Unreachable, and ConnectorError for what the one who asks can mend.
+    """
+    loaded = setup.config()
+    with waiting("asking the connector"):
+        said = ask_daemon(loaded, command, payload or {})
+        if said is not None:
+            return said
+        said = asyncio.run(_ask_store(loaded, command, payload or {}))
+    if order:
+        click.echo(LATER, err=True)
+    return said
+
+
+def ask_daemon(loaded: "Loaded", command: str, payload: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The daemon's answer; None where nobody listens."""
+    token = _token(loaded.resolve_path(loaded.settings.store.path).with_name(TOKEN_FILE))
+    admin = loaded.settings.admin
+    if token is None or admin.port == 0:
+        return None
+    connection = http.client.HTTPConnection(admin.host, admin.port, timeout=TIMEOUT)
+    try:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        connection.request("POST", f"/admin/{command}", json.dumps(payload).encode(), headers)
+        reply = connection.getresponse()
+        return _understand(reply.status, reply.read(), f"{admin.host}:{admin.port}")
+    except ConnectionRefusedError:
+        return None
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(
+            f"the connector at {admin.host}:{admin.port} does not answer ({type(error).__name__}): see its log, or try again"
+        ) from error
+    finally:
+        connection.close()
+
+
+def _token(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise Unreachable(f"{path} cannot be read: run this as the service's user, {_as_owner(path.parent)}") from error
+
+
+def _understand(status: int, body: bytes, place: str) -> dict[str, Any]:
+    try:
+        said = json.loads(body)
+        error = said.get("error", "") if status != HTTPStatus.OK else ""
+    except (ValueError, AttributeError):
+        raise Unreachable(f"what answers at {place} is no connector: check `admin: port` in the config") from None
+    match status:
+        case HTTPStatus.OK:
+            answer: dict[str, Any] = said
+            return answer
+        case HTTPStatus.CONFLICT:
+            raise ConnectorError(error)
+        case HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise Refusal(list(said.get("problems", ())))
+        case HTTPStatus.BAD_REQUEST | HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise Misused(error)
+        case HTTPStatus.UNAUTHORIZED:
+            raise Unreachable(
+                f"the connector at {place} does not know our token: is it one with another `store: path`?"
+            )
+        case HTTPStatus.NOT_FOUND:
+            raise Unreachable(f"the connector at {place} does not know this command: restart it after an update")
+        case HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Broken(f"{error}\nThis is a fault of the connector: please report it with this line.")
+        case _:
+            raise Unreachable(f"the connector at {place} answers {status}: {error}")
+
+
+async def _ask_store(loaded: "Loaded", command: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    from connector.admin import Control  # noqa: PLC0415 - see the package's docstring.
+    from connector.store.store import Store  # noqa: PLC0415 - the same.
+
+    path = loaded.resolve_path(loaded.settings.store.path)
+    if not path.exists():
+        raise Unreachable(f"no connector runs, and there is no store at {path} yet: start it with `connector run`")
+    if os.geteuid() == 0 and path.stat().st_uid != 0:
+        # What root leaves beside the database, the service could not open.
+        raise Unreachable(f"no connector runs, and {path} is not root's: run this {_as_owner(path)}")
+    try:
+        store = Store.open(path)
+    except AlreadyRunning as held:
+        admin = loaded.settings.admin
+        raise Unreachable(
+            f"{held.args[0].partition(':')[0]}, but nobody answers at {admin.host}:{admin.port}: "
+            "it may be starting or stopping, so try again; else check `admin:` in the config, and its log"
+        ) from held
+    try:
+        control = Control(store, rules=rules_once(loaded), loaded=loaded, now=lambda: datetime.now(UTC))
+        return await control.commands()[command](payload)
+    finally:
+        await store.close()
+
+
+def _as_owner(path: Path) -> str:
+    try:
+        return f"as in `sudo -u {pwd.getpwuid(path.stat().st_uid).pw_name} connector …`"
+    except (OSError, KeyError):
+        return "by sudo -u"

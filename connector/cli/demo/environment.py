@@ -1,0 +1,276 @@
+"""The demo's processes: two sandboxes and the daemon, in a scratch directory, on free ports of the loopback address."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from connector.model.errors import ConnectorError
+
+HERE = "127.0.0.1"
+TIMEOUT = 60.0  # seconds: a machine under load starts three interpreters slowly
+LOOK = 0.05  # seconds between two looks
+OTHERS = (
+    "sumotext",
+    "onlinefundraising",
+    "messagecloud",
+)  # providers whose mappings are to be copied by those who have them
+EVERY = "every: 1s"  # the feed's pace in the demo; the shipped mapping looks twice a minute
+SHIPPED = Path(__file__).parents[3] / "mappings"
+
+CONFIG = """\
+# The demo's config, made anew at each start. See config.example.yaml for a real one.
+store: {{path: connector.db, ballast: 1MiB, free_space_floor: 1MiB}}
+listen: {{port: {port}}}
+admin: {{port: {admin}}}
+logs: {{format: text}}
+mappings: mappings
+timezone: Europe/Oslo
+default_region: "NO"
+providers:
+  strex:
+    path_secrets: [{{file: hook-secret}}]
+    signature: {{mode: if_present}}
+    api: {{url: "{strex}", key: {{file: provider-key}}}}
+    subscriptions:
+      - {{short_number: "2002", keyword: MYKEYWORD}}
+      - {{short_number: "2002", keyword: KATT}}
+      - {{short_number: "2002", keyword: HUND}}
+  sumotext:
+    path_secrets: [{{file: hook-secret}}]
+  onlinefundraising:
+    path_secrets: [{{file: hook-secret}}]
+    api: {{url: "{onlinefundraising}", key: {{file: provider-key}}}}
+  messagecloud:
+    path_secrets: [{{file: hook-secret}}]
+    api: {{url: "{messagecloud}", campaign_name: sandbox, key: {{file: provider-key}}}}
+    offers:
+      tiger:
+        service_id: demo
+        short_number: "2172"
+        keyword: TIGER
+        price: 100
+        thank_you: "{messagecloud}/_sandbox/page"
+        cancelled: "{messagecloud}/_sandbox/page"
+crm:
+  salesforce:
+    url: "{salesforce}"
+    sign_in: {{client_id: sandbox, client_secret: {{file: salesforce-secret}}}}
+    consent_fields:
+      Contact: {{flag: SMS_Opt_Out__c, phone: MobilePhone, along: [SMS_Opt_Out_At__c, SMS_Opt_Out_Source__c]}}
+"""
+
+DOCUMENT = (
+    '{"transactionId": "by-hand-1", "sender": "2002", "recipient": "+4798079008", "statusCode": "Ok", '
+    '"detailedStatusCode": "Delivered", "properties": {"ServiceType": "Subscription", '
+    '"ServiceId": "d2455b83-f471-4f8e-9332-2387b23adbhd", "Keyword": "MYKEYWORD", "SystemAction": "Unsubscribe", '
+    '"SubscriberTransactionId": "28738980-328d-488f-a8ed-3570200500a1", "ServiceSubType": "Donation", '
+    '"AccountId": 4828, "myproperty": "custom value"}}'
+)
+
+
+class DemoFailed(ConnectorError):  # noqa: N818 - it reads as what happened.
+    """The demo could not be played."""
+
+
+class Environment:
+    """Everything that the demo starts; what it started it ends."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+        self.salesforce = self.strex = self.onlinefundraising = self.sumotext = self.messagecloud = ""
+        self.hooks = self.admin = ""
+        self.secret = secrets.token_urlsafe(16)
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Self:
+        with self._undo:
+            self._prepare()
+            key = ("--api-key", "demo-key", "--compress", "1000")
+            self.salesforce = self._sandbox("salesforce", "--data", str(self.directory / "salesforce.db"))
+            self.strex = self._sandbox("strex", *key)
+            self.onlinefundraising = self._sandbox("onlinefundraising", *key)
+            self.messagecloud = self._sandbox("messagecloud", *key[:2])
+            self._daemon()
+            # This one calls and is never called: it wants to know where from the start.
+            endpoints = ("--hooks", f"{self.hooks}/sumotext", "--secret", self.secret)
+            self.sumotext = self._sandbox("sumotext", *endpoints)
+            # Only what was started whole stays: leaving early would have ended it.
+            self._undo = self._undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    def _prepare(self) -> None:
+        if not SHIPPED.is_dir():
+            raise DemoFailed(
+                "the demo needs the shipped mappings beside the program: run it from a clone of the project"
+            )
+        marker = self.directory / "this-is-scratch"
+        if self.directory.exists() and any(self.directory.iterdir()) and not marker.exists():
+            raise DemoFailed(f"{self.directory} holds other things: name an empty --directory")
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        marker.touch()
+        shutil.copytree(SHIPPED, self.directory / "mappings", ignore=shutil.ignore_patterns("more"))
+        for provider in OTHERS:
+            shutil.copy(SHIPPED / "more" / f"{provider}.yaml", self.directory / "mappings")
+        for path in (self.directory / "mappings").glob("*.yaml"):
+            path.write_text(path.read_text(encoding="utf-8").replace("every: 30s", EVERY), encoding="utf-8")
+        words = {"hook-secret": self.secret, "provider-key": "demo-key", "salesforce-secret": "sandbox"}
+        for name, word in words.items():
+            path = self.directory / name
+            path.touch(mode=0o600)
+            path.write_text(word, encoding="utf-8")
+
+    def _sandbox(self, name: str, *options: str) -> str:
+        process = self._start(name, "-m", "connector", "sandbox", name, "--port", "0", *options)
+        assert process.stdout is not None  # noqa: S101 - it was asked for two lines above.
+        line = process.stdout.readline()
+        if "listening on " not in line:
+            raise DemoFailed(f"the {name} sandbox did not start: see {self.directory}/{name}.log")
+        return line.rpartition(" ")[2].strip()
+
+    def _daemon(self) -> None:
+        port, admin = free_ports(2)
+        config = self.directory / "config.yaml"
+        config.write_text(
+            CONFIG.format(
+                port=port,
+                admin=admin,
+                strex=self.strex,
+                onlinefundraising=self.onlinefundraising,
+                messagecloud=self.messagecloud,
+                salesforce=self.salesforce,
+            ),
+            encoding="utf-8",
+        )
+        process = self._start("connector", "-m", "connector", "--config", str(config), "run")
+        self.hooks, self.admin = f"http://{HERE}:{port}/hooks", f"http://{HERE}:{admin}"
+
+        def up() -> bool:
+            if process.poll() is not None:
+                raise DemoFailed(f"the daemon did not start: see {self.directory}/connector.log")
+            return self._answers(f"{self.admin}/readyz")
+
+        self.until(up, "the daemon to be ready")
+        addresses = {f"{endpoint}_url": f"{self.hooks}/strex/{endpoint}/{self.secret}" for endpoint in ("mo", "dlr")}
+        self.call(f"{self.strex}/_sandbox/config", {**addresses, "lookup": "nested"}, method="PUT")
+        webhook = f"{self.hooks}/onlinefundraising/sms/{self.secret}"
+        self.call(f"{self.onlinefundraising}/_sandbox/config", {"webhook_url": webhook}, method="PUT")
+        endpoints = {"hooks": f"{self.hooks}/messagecloud", "secret": self.secret}
+        self.call(f"{self.messagecloud}/_sandbox/config", endpoints, method="PUT")
+
+    def _start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
+        log: IO[str] = self._undo.enter_context((self.directory / f"{name}.log").open("w", encoding="utf-8"))
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own modules.
+            [sys.executable, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            cwd=self.directory,
+            env=os.environ,
+        )
+        self._undo.callback(_end, process)
+        return process
+
+    @staticmethod
+    def _answers(url: str) -> bool:
+        try:
+            with urlopen(url, timeout=5) as answer:  # noqa: S310 - an address of the loopback interface.
+                return bool(answer.status == 200)  # noqa: PLR2004 - OK.
+        except (URLError, OSError):
+            return False
+
+    def call(self, url: str, body: Any = None, method: str | None = None) -> Any:
+        """Call one of our processes; returns its JSON. Raises DemoFailed."""
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(url, data=data, method=method, headers={"Content-Type": "application/json"})  # noqa: S310 - loopback.
+        try:
+            with urlopen(request, timeout=30) as answer:  # noqa: S310 - the same.
+                text = answer.read()
+        except HTTPError as error:
+            raise DemoFailed(f"{url.partition('?')[0]} answered {error.code}: {error.read().decode()[:200]}") from None
+        except (URLError, OSError) as error:
+            raise DemoFailed(f"a process of the demo is gone ({error}): see the logs in {self.directory}") from None
+        return json.loads(text) if text[:1] in {b"{", b"["} else text.decode()
+
+    def ask(self, command: str, **payload: Any) -> Any:
+        """A command of the daemon's admin listener."""
+        token = (self.directory / "admin-token").read_text(encoding="ascii").strip()
+        request = Request(  # noqa: S310 - loopback.
+            f"{self.admin}/admin/{command}",
+            data=json.dumps(payload).encode(),
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        with urlopen(request, timeout=30) as answer:  # noqa: S310 - the same.
+            return json.loads(answer.read())
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """Wait for something to come true; returns it. Raises DemoFailed where it does not."""
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline:
+            if answer := condition():
+                return answer
+            time.sleep(LOOK)
+        raise DemoFailed(f"waited {TIMEOUT:.0f} seconds for {what}: see the logs in {self.directory}")
+
+    def wait(self, say: Callable[[list[str]], None]) -> None:
+        """Tell how to try things by hand, and wait for Ctrl-C."""
+        say(
+            [
+                "Everything is still running. Try, in another terminal:",
+                "",
+                "# a phone sends KATT to 2002",
+                f'curl -s {self.strex}/_sandbox/phone -d \'{{"from": "+4790000042", "to": "2002", "text": "KATT"}}\'',
+                "# the contacts in Salesforce",
+                f"curl -s {self.salesforce}/_sandbox/records/Contact",
+                "# what Strex was told",
+                f"curl -s {self.strex}/_sandbox/commands",
+                "# everything about that number, in plain words",
+                f".venv/bin/connector --config {self.directory}/config.yaml explain +4790000042",
+                "# a callback by hand: the example of the Strex document",
+                f"curl -i {self.hooks}/strex/dlr/{self.secret} -d '{DOCUMENT}'",
+                "",
+                "Ctrl-C ends it.",
+            ]
+        )
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            say(["", "Ended."])
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody uses now. Held together, so that they are different ones."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind((HERE, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

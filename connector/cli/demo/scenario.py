@@ -1,0 +1,121 @@
+"""What the scenes of the demo have in hand: the stage, what is seen on it, and what is said to the audience."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from connector.cli.demo.environment import Environment
+
+COLUMNS = {
+    "FirstName": "first name",
+    "LastName": "last name",
+    "MobilePhone": "mobile",
+    "SMS_Opt_Out__c": "opted out",
+    "SMS_Opt_Out_Source__c": "by",
+    "SMS_Monthly_Amount__c": "monthly",
+}
+QUIET_LOOKS = 2  # rounds of the feed that must bring nothing, before we say that nothing echoed
+
+
+class Scenario:
+    """Shows the scenes, and keeps book of what was promised."""
+
+    def __init__(self, environment: Environment, *, quiet: bool) -> None:
+        self.environment = environment
+        self.console = Console(quiet=quiet, highlight=False)
+        self.promises: list[tuple[str, bool]] = []
+
+    # What is seen and done on the stage.
+
+    def phone(self, number: str, text: str) -> None:
+        """A donor sends a text message to Strex's short number."""
+        self.strex("phone", **{"from": number, "to": "2002", "text": text})
+
+    def strex(self, what: str, **body: Any) -> None:
+        """Let the Strex stand-in do something."""
+        self.environment.call(f"{self.environment.strex}/_sandbox/{what}", body)
+
+    def person(self, **fields: Any) -> None:
+        """A person makes or edits a contact in Salesforce."""
+        body = {"records": [fields], "by": "person"}
+        self.environment.call(f"{self.environment.salesforce}/_sandbox/records/Contact", body)
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """All records of an object in Salesforce."""
+        answer = self.environment.call(f"{self.environment.salesforce}/_sandbox/records/{name}")
+        records: list[dict[str, Any]] = answer["records"] if isinstance(answer, dict) else answer
+        return records
+
+    def contacts(self) -> list[dict[str, Any]]:
+        """All contacts, with the fields that the audience is shown."""
+        return [{name: one[name] for name in ("Id", "SMS_Key__c", *COLUMNS)} for one in self.records("Contact")]
+
+    def contact(self, number: str) -> dict[str, Any]:
+        """The contact of a number."""
+        return next(one for one in self.contacts() if one["SMS_Key__c"] == number)
+
+    def commands(self) -> list[dict[str, Any]]:
+        """The service commands that Strex was given, and how it answered."""
+        answer = self.environment.call(f"{self.environment.strex}/_sandbox/commands")
+        return [{**one["command"], "answer": one["status"]} for one in answer]
+
+    def states(self) -> dict[str, int]:
+        """How many events are in which state."""
+        states = self.environment.ask("status")["states"]
+        return {state: count for state, count in states.items() if count}
+
+    def settled(self) -> None:
+        """Wait until nothing is on its way. What is delivered can cause a report again, so it is looked at until nothing new came."""
+        environment, seen = self.environment, -1
+        while seen != (now := sum(self.states().values())):
+            seen = now
+            environment.until(
+                lambda: not {"pending", "delivering"} & self.states().keys(), "the events to be delivered"
+            )
+            environment.call(f"{environment.strex}/_sandbox/forwards?wait=1")
+            environment.call(f"{environment.onlinefundraising}/_sandbox/webhooks?wait=1")
+
+    def looks(self) -> int:
+        """How often Salesforce was asked for changes."""
+        routes = self.environment.call(f"{self.environment.salesforce}/_sandbox/stats")["requests"]
+        return sum(count for route, count in routes.items() if "query" in route.lower())
+
+    def quiet(self) -> None:
+        """Wait for two more looks at Salesforce, and for what they lead to."""
+        asked = self.looks()
+        self.environment.until(lambda: self.looks() >= asked + QUIET_LOOKS, "two more looks at Salesforce")
+        self.settled()
+
+    # What is said.
+
+    def say(self, words: str) -> None:
+        """One line."""
+        self.console.print(words)
+
+    def scene(self, words: str) -> None:
+        """What happens now."""
+        self.say(f"[bold cyan]▸[/] {words}")
+
+    def promise(self, words: str, held: bool) -> None:  # noqa: FBT001 - what is promised, and whether it held.
+        """What was promised, and whether it held."""
+        self.promises.append((words, held))
+        self.say(f"  {'[green]✓[/]' if held else '[red]✗[/]'} {words}")
+
+    def show_contacts(
+        self, title: str, contacts: list[dict[str, Any]], before: list[dict[str, Any]] | None = None
+    ) -> None:
+        """A table of contacts; what is not as it was before stands out."""
+        known = {one["Id"]: one for one in before or ()}
+        table = Table(*COLUMNS.values(), title=f"\n{title}", title_justify="left")
+        for one in contacts:
+            old = known.get(one["Id"], {})
+            table.add_row(
+                *(_cell(one[name], changed=before is not None and old.get(name) != one[name]) for name in COLUMNS)
+            )
+        self.console.print(table)
+
+
+def _cell(value: object, *, changed: bool) -> str:
+    text = {True: "yes", False: "no", None: ""}.get(value, str(value)) if isinstance(value, bool | None) else str(value)
+    return f"[bold yellow]{text}[/]" if changed and text else text

@@ -1,0 +1,57 @@
+"""The story that the demo tells, and what must be true at its end. The scenes of each provider stand in their own file."""
+
+from typing import Any
+
+from rich.table import Table
+
+from connector.cli.demo import messagecloud, onlinefundraising, strex, sumotext
+from connector.cli.demo.environment import Environment
+from connector.cli.demo.scenario import Scenario
+
+SCENES = (strex, sumotext, onlinefundraising, messagecloud)  # each has prepare(theatre) and play(theatre)
+
+
+def play(environment: Environment, *, quiet: bool) -> dict[str, Any]:
+    """All scenes; returns what was seen and whether it is as promised."""
+    scenario = Scenario(environment, quiet=quiet)
+    scenario.say(
+        "\n[bold]A donor's story[/]: phones → provider stand-ins → this connector → Salesforce stand-in, and back.\n"
+    )
+    for scenes in SCENES:
+        scenes.prepare(scenario)
+    environment.until(lambda: scenario.looks() > 0, "the first look at Salesforce")
+    before = scenario.contacts()
+    scenario.show_contacts("Contacts in Salesforce before", before)
+    for scenes in SCENES:
+        scenes.play(scenario)
+    _look_back(scenario, before)
+    kept = all(held for _, held in scenario.promises)
+    word = "[green]Everything is as promised.[/]" if kept else "[red]Not everything is as promised.[/]"
+    scenario.say(f"\n{word} The logs are in {environment.directory}.\n")
+    return {
+        "as_promised": kept,
+        "promises": [{"promise": words, "kept": held} for words, held in scenario.promises],
+        "contacts_before": before,
+        "contacts_after": scenario.contacts(),
+        "events": scenario.states(),
+        "commands": scenario.commands(),
+    }
+
+
+def _look_back(scenario: Scenario, before: list[dict[str, Any]]) -> None:
+    scenario.show_contacts("Contacts in Salesforce after", scenario.contacts(), before)
+    states = scenario.states()
+    table = Table(title="What became of the events", title_justify="left")
+    for state in states:
+        table.add_column(state, justify="right")
+    table.add_row(*(str(count) for count in states.values()))
+    scenario.console.print(table)
+    sent = Table("action", "phone", "keyword", "answer", title="Service commands sent to Strex", title_justify="left")
+    commands = scenario.commands()
+    for one in commands:
+        sent.add_row(one["action"], one["phone"], one["keyword"], str(one["answer"]))
+    scenario.console.print(sent)
+    scenario.quiet()
+    scenario.promise(
+        "nothing echoed: no further command, in two more looks at Salesforce", scenario.commands() == commands
+    )

@@ -1,0 +1,85 @@
+"""The exit codes, and every exception as one of them. They are a promise to scripts: a code never changes its meaning."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import click
+
+from connector.model.errors import AlreadyRunning, ConnectorError, StoreUnavailable
+from connector.model.problem import ProblemsFound
+from connector.model.terminal_text import on_one_line
+
+
+class Exit(IntEnum):
+    """What a command's end means."""
+
+    OK = 0
+    NO = 1  # the command worked, and the answer is no: tests failed, problems were found, nothing matched
+    USAGE = 2  # wrong usage, or a config that cannot be used
+    UNREACHABLE = 3  # neither the daemon nor the store can be reached
+    INTERNAL = 4  # a bug
+
+
+HELP = """Exit codes: 0 done; 1 the answer is no (tests failed, problems found, nothing such there); 2 wrong usage or a config that
+cannot be used; 3 the daemon or the store cannot be reached; 4 a fault of the connector."""
+
+
+OCCUPIED = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})  # of an address to listen on
+
+
+class Unreachable(ConnectorError):  # noqa: N818 - it reads as the state it tells of.
+    """Neither the daemon nor the store can be reached."""
+
+
+class Misused(ConnectorError):  # noqa: N818 - the same.
+    """A command was given what it cannot work with, or the config does not hold what it needs."""
+
+
+class Broken(ConnectorError):  # noqa: N818 - the same.
+    """The running daemon met a bug while it answered."""
+
+
+class Ended(click.ClickException):
+    """The end of a command, with its message for standard error."""
+
+    def __init__(self, message: str, code: Exit) -> None:
+        super().__init__("\n".join(on_one_line(line) for line in message.split("\n")))
+        self.exit_code = int(code)  # type: ignore[misc]  # click reads it from the instance.
+
+
+@contextmanager
+def exit_on_error() -> Iterator[None]:
+    """Turns what went wrong in the block into a message and an exit code."""
+    try:
+        yield
+    except ProblemsFound as found:
+        count = len(found.problems)
+        summary = f"{count} problem{'s' if count != 1 else ''}: see `connector check`"
+        raise Ended(f"{found}\n{summary}", Exit.USAGE) from found
+    except (Unreachable, AlreadyRunning, StoreUnavailable) as error:
+        raise Ended(str(error), Exit.UNREACHABLE) from error
+    except Broken as error:
+        raise Ended(str(error), Exit.INTERNAL) from error
+    except ConnectorError as error:
+        from connector.config.secrets import SecretMissing  # noqa: PLC0415 - pydantic is too much for `--help`.
+
+        code = Exit.USAGE if isinstance(error, Misused | SecretMissing) else Exit.NO
+        raise Ended(str(error), code) from error
+    except (click.ClickException, click.Abort, click.exceptions.Exit):
+        raise
+    except OSError as error:
+        if error.errno not in OCCUPIED:
+            raise Ended(_bug(error), Exit.INTERNAL) from error
+        cure = "another program listens there, or may alone: stop it, or write another `port` into the config"
+        raise Ended(f"{error}: {cure}", Exit.USAGE) from error
+    except Exception as error:
+        raise Ended(_bug(error), Exit.INTERNAL) from error
+
+
+def _bug(error: Exception) -> str:
+    """Where it happened, and never its message: that may hold a donor's data."""
+    from connector.telemetry.error_location import place  # noqa: PLC0415 - only where something is broken.
+
+    return f"{place(error)}\nThis is a fault of the connector: please report it with this line."

@@ -1,0 +1,78 @@
+"""An account's keywords at a provider, asked directly: which provider is meant, and which keyword. What is asked: keywords.py."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from connector.cli.exit_codes import Misused, Unreachable
+from connector.cli.render import waiting
+from connector.cli.setup import Setup
+from connector.model.errors import ConnectorError, PeerUnavailable
+
+if TYPE_CHECKING:
+    from connector.model.http import Exchange
+    from connector.ports import Keywords
+
+    Ask = Callable[[Keywords, str | None], Exchange[Any]]
+
+# Five groups between hyphens; not all of them are hexadecimal, not even in the provider's own document.
+GUID = re.compile(r"\w{8}(-\w{4}){3}-\w{12}", re.ASCII)
+
+
+def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
+    """Ask the provider, with what it is asked through and the public address of its door, None where that is not known.
+
+    Raises Misused where there is none such, Unreachable where it does not answer, else ConnectorError.
+    """
+    from connector.checks.keywords import hook_of  # noqa: PLC0415 - the same.
+    from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
+    from connector.registry import build_providers  # noqa: PLC0415 - see the package's docstring.
+
+    loaded = setup.config()
+    with_keywords = {
+        name: one for name, one in build_providers(loaded).items() if one.keywords and provider in {None, name}
+    }
+    if not with_keywords:
+        whose = f"the provider `{provider}`" if provider else "no provider"
+        raise Misused(f"{whose} has keywords to ask for: see its `api:` in the config")
+    if len(with_keywords) > 1:
+        raise Misused(f"several providers have keywords: say --provider {' or '.join(with_keywords)}")
+    (chosen,) = with_keywords.values()
+    role = chosen.keywords
+
+    async def run() -> Any:
+        if role is None:
+            return None
+        hook = hook_of(loaded.settings.listen.public_url, chosen.name, role.endpoint)
+        async with Transport() as transport:
+            return await transport.client(chosen.credentials).run(ask(role, hook))
+
+    try:
+        with waiting(f"asking {chosen.name}"):
+            return asyncio.run(run())
+    except PeerUnavailable as error:
+        raise Unreachable(str(error)) from error
+
+
+def find_id(role: "Keywords", keyword: str, sub: str | None, channel: str | None) -> "Exchange[str]":
+    """The id of a keyword that is named by its word, an alias or its id. Raises ConnectorError where that is none, or several."""
+    if GUID.fullmatch(keyword):
+        return keyword
+    listed = yield from role.listing()
+    if not sub and any(one.id == keyword for one in listed):
+        return keyword
+    found = [
+        one
+        for one in listed
+        if keyword.casefold() in {one.word.casefold(), *(alias.casefold() for alias in one.aliases)}
+        and (one.sub_word or "").casefold() == (sub or "").casefold()
+        and channel in {None, one.short_number}
+    ]
+    words = f"{keyword} {sub}" if sub else keyword
+    if not found:
+        raise ConnectorError(f"the account has no keyword `{words}`: see `connector keywords list`")
+    if len(found) > 1:
+        numbers = " or ".join(one.short_number for one in found)
+        raise ConnectorError(f"`{words}` is there several times: say --channel {numbers}, or name it by its id")
+    return found[0].id

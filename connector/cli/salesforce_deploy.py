@@ -1,0 +1,142 @@
+"""What `salesforce setup` does in the org, step by step: look, deploy, assign, look again as the integration user."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from connector.checks.crm_requirements import needs
+from connector.cli.exit_codes import Misused
+from connector.cli.setup import load_rules
+from connector.crm.crm import Crm, Needs
+from connector.crm.salesforce.settings import SalesforceSettings
+from connector.crm.salesforce.setup import permissions
+from connector.crm.salesforce.setup.metadata import MetadataApi, Progress
+from connector.crm.salesforce.setup.package import Package, shipped
+from connector.crm.salesforce.setup.survey import Survey, survey
+from connector.delivery.http_client import Client, Credentials, FixedCredentials, Transport
+from connector.model.errors import ConnectorError
+from connector.registry import Loaded, build_crms
+
+FIRST_PAUSE, MAX_PAUSE = 0.2, 5.0  # seconds between two questions how far a deployment is
+TIMEOUT = 900.0  # seconds: an org that is busy lets a deployment wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrgSetup:
+    """One org that is being set up: by the administrator, for the integration user."""
+
+    crm: str
+    user: str  # the integration user's id
+    settings: SalesforceSettings
+    administrator: Credentials
+    as_administrator: Client
+    as_integration: Client
+    role: Crm
+    needs: tuple[Needs, ...]
+    package: Package
+
+    async def survey(self) -> Survey:
+        """What is there, and what is missing. Raises ConnectorError."""
+        return await self.as_administrator.run(survey(self.settings.api, self.package, self.user))
+
+    async def deploy(self, package: Package, *, check_only: bool, on_progress: Callable[[int, int], None]) -> Progress:
+        """Deploy, and wait for the end; `described` hears how many parts are done, and of how many. Raises ConnectorError."""
+        base, headers = await self.administrator.authorization()
+        api = self.settings.api
+        with MetadataApi(base, headers, version=api.version, client=api.client) as metadata:
+            archive = package.archive()
+            deployment = await asyncio.to_thread(metadata.deploy, archive, check_only=check_only)
+            pause = waited = FIRST_PAUSE
+            while waited < TIMEOUT:
+                progress = await asyncio.to_thread(metadata.progress, deployment)
+                if progress.ended:
+                    return progress
+                on_progress(progress.done, progress.total)
+                await asyncio.sleep(pause)
+                waited += pause
+                pause = min(pause * 1.5, MAX_PAUSE)
+        raise ConnectorError(
+            f"the deployment {deployment} is still waiting in the org: see Setup, Deployment Status, and run this again afterwards"
+        )
+
+    async def assigned(self) -> list[dict[str, Any]]:
+        """Which permission sets the integration user has, with the cure where it lacks one. Raises ConnectorError."""
+        return [_described(one.label, await self._granted(one.name), new=False) for one in self.package.permission_sets]
+
+    async def assign(self) -> list[dict[str, Any]]:
+        """Give the integration user the permission sets that it lacks. Raises ConnectorError."""
+        described = []
+        for one in self.package.permission_sets:
+            granted = await self._granted(one.name)
+            new = granted.id is not None and not granted.assigned
+            if granted.id is not None and new:
+                await self.as_administrator.run(
+                    permissions.assign(self.settings.api, granted.id, self.user, label=one.label)
+                )
+                granted = await self._granted(one.name)
+            described.append(_described(one.label, granted, new=new))
+        return described
+
+    async def lacks(self) -> list[str]:
+        """What the mappings still lack in the org, seen as the integration user."""
+        return await self.as_integration.run(self.role.preflight(self.needs))
+
+    async def _granted(self, name: str) -> permissions.Granted:
+        return await self.as_administrator.run(permissions.granted(self.settings.api, name, self.user))
+
+
+@asynccontextmanager
+async def working(loaded: Loaded, crm: str | None, *, token: str | None) -> AsyncIterator[OrgSetup]:
+    """The org of that name, signed in; with a `token` its administrator does what the integration user may not.
+
+    Raises Misused where it is not clear which org is meant, else ConnectorError.
+    """
+    name, settings = chosen(loaded, crm)
+    role = build_crms(loaded)[name]
+    wanted = tuple(needs(load_rules(loaded)).get(name, ()))
+    used = {f"{one.object}.{_field(field)}" for one in wanted for field in (*one.key_fields, *one.written, *one.read)}
+    administrator: Credentials = role.credentials
+    if token is not None:
+        administrator = FixedCredentials(settings.url, {"Authorization": f"Bearer {token}"})
+    async with Transport() as transport:
+        as_integration = transport.client(role.credentials)
+        yield OrgSetup(
+            crm=name,
+            user=await as_integration.run(permissions.user_id(settings.api)),
+            settings=settings,
+            administrator=administrator,
+            as_administrator=transport.client(administrator),
+            as_integration=as_integration,
+            role=role,
+            needs=wanted,
+            package=shipped(used | {one.object for one in wanted}),
+        )
+
+
+def chosen(loaded: Loaded, crm: str | None) -> tuple[str, SalesforceSettings]:
+    """The Salesforce org that is meant. Raises Misused."""
+    found = {
+        name: one for name, one in loaded.crms.items() if isinstance(one, SalesforceSettings) and crm in {None, name}
+    }
+    if not found:
+        whose = f"no Salesforce org is called `{crm}`" if crm else "no Salesforce org"
+        raise Misused(f"{whose} in the config: see its `crm:`")
+    if len(found) > 1:
+        raise Misused(f"several Salesforce orgs are configured: say --crm {' or '.join(found)}")
+    ((name, settings),) = found.items()
+    return name, settings
+
+
+def _field(name: str) -> str:
+    return f"{name.removesuffix('__r')}__c" if name.endswith("__r") else name
+
+
+def _described(label: str, granted: permissions.Granted, *, new: bool) -> dict[str, Any]:
+    if granted.assigned:
+        text = f"the integration user has the permission set {label}{' now' if new else ''}"
+    else:
+        by_hand = permissions.ASSIGN.format(name=label)
+        text = f"the integration user lacks the permission set {label}: run this with --assign, or {by_hand}"
+    return {"name": label, "assigned": granted.assigned, "new": new, "text": text}

@@ -1,0 +1,73 @@
+"""What `connector schema pull` does: asks each CRM, keeps what it tells, and says what has changed."""
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+from connector.checks.crm_requirements import needs
+from connector.checks.describe_crm import Pulled, pull
+from connector.checks.schema_diff import changes
+from connector.cli.progress import progress
+from connector.cli.schema import OWN, own_text, put
+from connector.cli.setup import Setup, load_rules, lock_file, mappings_directory, read_locks, short
+from connector.config.schema_lock import lock_text
+from connector.delivery.http_client import Transport
+from connector.model.problem import ProblemsFound
+from connector.registry import build_crms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from connector.mapping.compile.ruleset import Ruleset
+    from connector.model.crm_schema import CrmSchema
+    from connector.registry import Loaded
+
+
+def pulled(setup: Setup) -> dict[str, Any]:
+    """Ask all CRMs, and then write: where one does not answer, nothing is written. Raises ConnectorError and ProblemsFound."""
+    loaded = setup.config()
+    before = _before(loaded)
+    described = asyncio.run(_ask(loaded, load_rules(loaded)))
+    locks: dict[Path, str] = {lock_file(loaded, crm): lock_text(one.schema) for crm, one in described.items()}
+    put(locks)
+    directory = short(loaded.resolve_path(loaded.settings.schemas))
+    put({directory / OWN: own_text([*locks]) or ""})
+    return {
+        "crms": [_described(loaded, one, before.get(crm)) for crm, one in described.items()],
+        "editor": str(directory / OWN),
+        "header": os.path.relpath(directory / OWN, mappings_directory(loaded)),
+    }
+
+
+def _before(loaded: "Loaded") -> "dict[str, CrmSchema]":
+    """What is there already; a broken lock is replaced as if there were none."""
+    try:
+        return read_locks(loaded)
+    except ProblemsFound:
+        return {}
+
+
+async def _ask(loaded: "Loaded", rules: "Ruleset") -> dict[str, Pulled]:
+    wanted = needs(rules)
+    described: dict[str, Pulled] = {}
+    async with Transport() as transport:
+        for name, crm in build_crms(loaded).items():
+            some = wanted.get(name, [])
+            names = ", ".join(one.object for one in some)
+            with progress() as say:
+                say(f"asking {name} about {names}")
+                described[name] = await transport.client(crm.credentials).run(pull(crm, some))
+    return described
+
+
+def _described(loaded: "Loaded", one: Pulled, before: "CrmSchema | None") -> dict[str, Any]:
+    schema = one.schema
+    return {
+        "crm": schema.crm,
+        "lock": str(lock_file(loaded, schema.crm)),
+        "objects": len(schema.objects),
+        "fields": sum(len(known.fields) for known in schema.objects),
+        "absent": list(one.absent),
+        "new": before is None,
+        "changes": [change.text for change in changes(before, schema)] if before else [],
+    }

@@ -1,0 +1,167 @@
+"""A document and the models that it must fit: every misfit becomes a Problem with its place. Knows no particular model."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError, WithJsonSchema
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticCustomError, core_schema
+
+from connector.config.validation_errors import problems_of
+from connector.config.yaml_document import Document
+from connector.model.problem import Problem, ProblemsFound
+
+DRAFT = "http://json-schema.org/draft-07/schema#"  # the newest that the YAML language server reads
+SHOWN = 12  # known words that are listed when none is close
+CHANNELS = ("sms", "mail", "fax", "call", "whatsapp")
+CLOSE = 0.6  # similarity from which a word is taken for a misspelling
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+DURATION = re.compile(r"([0-9]{1,6})([smhd])")
+SIZE_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+SIZE = re.compile(r"([0-9]{1,6}) ?(B|KiB|MiB|GiB)")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """Base of all models of what a person writes: unknown keys are refused, values are frozen, numbers may stand for text."""
+
+    example: ClassVar[str] = ""  # how a person writes one, where a hint should show it
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        coerce_numbers_to_str=True,
+        hide_input_in_errors=True,
+        validate_default=False,
+        use_attribute_docstrings=True,
+    )
+
+
+def wrong(code: str, message: str, hint: str = "") -> PydanticCustomError:
+    """What a validator raises: `code`, what is wrong and the cure reach the Problem as they are."""
+    return PydanticCustomError("wrong", "{message}", {"code": code, "message": message, "hint": hint})
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    found = DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise wrong("bad-duration", "a time span is expected here", "write a number and s, m, h or d: 30s, 5m, 2h, 7d")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def duration_text(span: timedelta) -> str:
+    """A time span as a person writes it: `90d`, `5m`, `30s`."""
+    seconds = int(span.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def _size(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    found = SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise wrong("bad-size", "a size is expected here", "write a number and its unit: 64KiB, 64MiB, 2GiB")
+    return int(found[1]) * SIZE_UNITS[found[2]]
+
+
+def size_text(size: int) -> str:
+    """Bytes as a person writes them: `64KiB`."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if size and size % SIZE_UNITS[unit] == 0:
+            return f"{size // SIZE_UNITS[unit]}{unit}"
+    return f"{size}B"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(duration_text, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$", "examples": ["30s", "5m", "2h", "7d"]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(_size),
+    PlainSerializer(size_text, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": f"^{SIZE.pattern}$", "examples": ["64KiB", "64MiB", "2GiB"]}),
+]
+
+
+def load(document: Document, model: type[M]) -> M:
+    """The document as a model; raises ProblemsFound with all misfits at once, and the document's warnings."""
+    if document.value is None:
+        empty = Problem(
+            file=document.file,
+            position=None,
+            code="empty-file",
+            message="the file is empty",
+            hint="write into it what the documentation shows, or remove it",
+        )
+        raise ProblemsFound([empty])
+    try:
+        return model.model_validate(document.value)
+    except ValidationError as error:
+        found = problems_of(document, model, error, did_you_mean)
+        raise ProblemsFound([*found, *document.warnings]) from None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint for a word that is not known: the closest known one, or all of them where they are few; else empty."""
+    words = list(dict.fromkeys(known))
+    folded = {candidate.casefold(): candidate for candidate in words if not _another_channel(word, candidate)}
+    close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=CLOSE)
+    if close:
+        return f"did you mean `{folded[close[0]]}`?"
+    if words and len(words) <= SHOWN:
+        return "known: " + ", ".join(sorted(words))
+    return ""
+
+
+def _another_channel(word: str, candidate: str) -> bool:
+    """Whether both names speak of a channel, and not of the same: HasOptedOutOfSMS is no misspelling of HasOptedOutOfEmail."""
+    mine, theirs = ({channel for channel in CHANNELS if channel in one.casefold()} for one in (word, candidate))
+    return bool(mine and theirs) and mine.isdisjoint(theirs)
+
+
+def schema(model: type[BaseModel], *, title: str) -> dict[str, Any]:
+    """The JSON Schema (draft 7) by which an editor completes and checks files of this model."""
+    made = _draft7(model.model_json_schema(by_alias=True, schema_generator=_Generator))
+    return {"$schema": DRAFT, **made, "title": title}
+
+
+class _Generator(GenerateJsonSchema):
+    """Shows defaults as a person writes them (`30s`, not `PT30S`), and numbers as allowed where they are read as text."""
+
+    def str_schema(self, schema: core_schema.StringSchema) -> dict[str, Any]:
+        made = super().str_schema(schema)
+        return made | {"type": ["string", "number"]} if made == {"type": "string"} else made
+
+    def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
+        default = super().get_default_value(schema)
+        written = schema["schema"].get("serialization", {})
+        return (
+            written["function"](default) if written.get("type") == "function-plain" and default is not None else default
+        )
+
+
+def _draft7(node: Any) -> Any:
+    """In draft 7 a `$ref` makes its neighbours void: they are kept by wrapping it. A pattern for keys holds for all keys."""
+    if isinstance(node, list):
+        return [_draft7(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    made = {key: _draft7(value) for key, value in node.items() if key != "discriminator"}
+    if isinstance(made.get("$ref"), str) and len(made) > 1:
+        made["allOf"] = [{"$ref": made.pop("$ref")}]
+    if "patternProperties" in made:
+        made.setdefault("additionalProperties", False)
+    return made

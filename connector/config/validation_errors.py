@@ -1,0 +1,219 @@
+"""What a model finds wrong with a document, in plain words and at its place. Values are never repeated: one may be a secret."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, Tag, ValidationError
+from pydantic.fields import FieldInfo
+
+from connector.config.yaml_document import Document
+from connector.model.problem import Problem
+
+KEYS = "lines of the form `key: value`"
+# Forms of texts, in words. Patterns are for programs.
+NAME = r"^[a-z][a-z0-9_]{0,31}$"
+FORMS = {
+    NAME: "use small letters, digits and _, such as strex",
+    r"^[A-Za-z][A-Za-z0-9_]{0,79}$": "write the API name, of letters, digits and _, such as SMS_Opt_Out__c",
+}
+# What pydantic calls the misfit → what is expected instead.
+EXPECTED = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a number",
+    "decimal_type": "a number",
+    "decimal_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "dict_type": KEYS,
+    "model_type": KEYS,
+    "model_attributes_type": KEYS,
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "none_required": "nothing",
+}
+LIMITS = {
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "needs at least {min_length}",
+    "too_long": "takes at most {max_length}",
+    "string_too_short": "is too short",
+    "string_too_long": "takes at most {max_length} characters",
+}
+QUOTED = re.compile(r"'([^']*)'")
+
+Hint = Callable[[str, Iterable[str]], str]
+Loc = tuple[str | int, ...]
+
+
+def problems_of(document: Document, model: type[BaseModel], error: ValidationError, hint: Hint) -> list[Problem]:
+    """One problem for each place: several complaints of one value (a union's branches) are told as one."""
+    found: dict[tuple[Loc, bool], Problem] = {}
+    expected: dict[tuple[Loc, bool], list[str]] = {}
+    for one in error.errors(include_url=False, include_input=True):
+        path, missing = _path(document.value, one["loc"])
+        kind, context = one["type"], one.get("ctx", {})
+        at_key = kind == "extra_forbidden" or str(one["loc"][-1:]) == "('[key]',)"
+        place = ((*path, missing) if kind == "missing" and missing is not None else path, at_key)
+        if kind in EXPECTED:
+            expected.setdefault(place, []).append(EXPECTED[kind])
+            wanted = " or ".join(dict.fromkeys(expected[place]))
+            verb = "are" if wanted == KEYS else "is"
+            code, message, cure = "wrong-type", f"{wanted} {verb} expected here", _example(kind, one, model)
+            cure = "" if len(expected[place]) > 1 else cure
+        elif place in found:
+            continue
+        else:
+            code, message, cure = _words(kind, context, one, model, hint)
+        found[place] = document.problem(path, code, message, cure, key=at_key)
+    for (path, at_key), problem in [*found.items()]:
+        if at_key and problem.code == "wrong-form":
+            found.pop((path, False), None)  # What such a key holds cannot be judged.
+    return sorted(found.values(), key=lambda problem: (problem.position is not None, problem.position))
+
+
+def _words(
+    kind: str, context: Mapping[str, Any], error: Any, model: type[BaseModel], hint: Hint
+) -> tuple[str, str, str]:
+    """Code, message and cure of one misfit."""
+    last = error["loc"][-1] if error["loc"] else ""
+    if kind == "wrong":
+        return context["code"], context["message"], context["hint"]
+    if kind == "missing":
+        return "missing-key", f"`{last}` is missing here", f"add `{last}: …`"
+    if kind == "extra_forbidden":
+        return "unknown-key", f"unknown key `{last}`", hint(str(last), _keys_at(model, error["loc"][:-1]))
+    if kind in {"literal_error", "enum"}:
+        word = str(error["input"])
+        return "unknown-word", f"`{word}` is not known here", hint(word, QUOTED.findall(context.get("expected", "")))
+    if kind == "union_tag_invalid":
+        known = QUOTED.findall(context["expected_tags"])
+        return "unknown-type", f"`{context['tag']}` is no known type", f"write `type:` and one of {', '.join(known)}"
+    if kind in LIMITS:
+        return "out-of-range", f"`{last}` {LIMITS[kind].format(**context)}", ""
+    if kind == "string_pattern_mismatch":
+        return "wrong-form", *_form(context["pattern"], error["loc"])
+    said = str(context["error"]) if kind == "value_error" else "this is none of the forms that are possible here"
+    return "wrong-value", said, "see the documentation of this key"
+
+
+def _form(pattern: str, loc: Loc) -> tuple[str, str]:
+    """Message and cure for a text of the wrong form. A key is repeated, for no secret is a key."""
+    key = str(loc[-2]) if loc[-1:] == ("[key]",) and len(loc) > 1 else ""
+    message = (
+        f"`{key}` does not have the form that is expected"
+        if key
+        else "this text does not have the form that is expected"
+    )
+    hint = FORMS.get(pattern, f"it must match {pattern}")
+    plain = re.sub(r"\W+", "_", key).strip("_")
+    meant = plain.lower() if pattern == NAME else f"{plain}__c"
+    known = plain and pattern in FORMS and re.match(pattern, meant) and meant not in hint
+    return message, f"{hint}; perhaps {meant}" if known else hint
+
+
+def _example(kind: str, error: Any, model: type[BaseModel]) -> str:
+    """How what is expected is written, where the model has an example."""
+    here = _at(model, error["loc"])
+    if kind in {"list_type", "tuple_type"}:
+        inner = [one for annotation in here for found in _items(annotation) for one in _models(found)]
+        example = next((text for one in inner if (text := getattr(one, "example", ""))), "")
+        if isinstance(error["input"], Mapping):
+            return "begin each item of the list with `- `"
+        return f"write [{example or '…'}]"
+    example = next((text for found in here for one in _models(found) if (text := getattr(one, "example", ""))), "")
+    return f"such as {example}" if example else ""
+
+
+def _items(annotation: Any) -> Iterator[Any]:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in {list, tuple, frozenset}:
+        yield arguments[0]
+    elif origin in {Union, UnionType, Annotated}:
+        for part in arguments:
+            yield from _items(part)
+
+
+def _path(value: Any, loc: Loc) -> tuple[Loc, str | None]:
+    """The part of pydantic's location that is there in the document, and the key that is not: the rest names types."""
+    path: list[str | int] = []
+    missing: str | None = None
+    for step in loc:
+        in_list = isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value)
+        if in_list or (isinstance(value, dict) and step in value):
+            value = value[step]
+            path.append(step)
+            missing = None
+        else:
+            missing = str(step)
+    return tuple(path), missing
+
+
+def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
+    """The keys that the models at this location know."""
+    return [key for annotation in _at(model, loc) for made in _models(annotation) for key in _aliases(made)]
+
+
+def _at(model: type[BaseModel], loc: Loc) -> list[Any]:
+    """The types at this location; those above it where it leads nowhere."""
+    here: list[Any] = [model]
+    for step in loc:
+        below = [found for annotation in here for found in _below(annotation, step)]
+        here = below or here
+    return here
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in {Union, UnionType, Annotated}:
+        for part in get_args(annotation):
+            yield from _models(part)
+
+
+def _aliases(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _below(annotation: Any, step: str | int) -> Iterator[Any]:
+    """What stands below a type at a key, an index, or a union's tag."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from _below_model(annotation, str(step))
+    elif origin is Annotated:
+        tags = [meta.tag for meta in arguments[1:] if isinstance(meta, Tag)]
+        yield from arguments[:1] if step in tags else _below(arguments[0], step)
+    elif origin in {Union, UnionType}:
+        tagged = [part for part in arguments if _has_tag(part, step)]
+        yield from tagged or (found for part in arguments for found in _below(part, step))
+    elif origin in {dict, Mapping} and isinstance(step, str):
+        yield arguments[1]
+    elif origin in {list, tuple, frozenset} and isinstance(step, int):
+        yield arguments[0]
+
+
+def _below_model(model: type[BaseModel], key: str) -> Iterator[Any]:
+    field = _aliases(model).get(key)
+    if field is not None:
+        yield field.annotation
+    elif model.model_config.get("extra") == "allow":
+        yield from get_args(get_type_hints(model, include_extras=True)["__pydantic_extra__"])[1:]
+
+
+def _has_tag(part: Any, step: str | int) -> bool:
+    if get_origin(part) is Annotated:
+        return any(isinstance(meta, Tag) and meta.tag == step for meta in get_args(part)[1:])
+    if isinstance(part, type) and issubclass(part, BaseModel):
+        return any(
+            get_origin(field.annotation) is Literal and step in get_args(field.annotation)
+            for field in part.model_fields.values()
+        )
+    return False

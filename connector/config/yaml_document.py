@@ -1,0 +1,348 @@
+"""YAML text to plain values with positions. The only import of yaml; nothing here knows what the values mean.
+
+PyYAML reads YAML 1.1, in which `NO` is false and `+4790000001` a number. Here only what a person means as a number or a
+truth value becomes one; everything else stays the text that was written.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from connector.config.yaml_errors import merge_marks, odd_blank, odd_blank_words, syntax_problem
+from connector.config.yaml_scalars import plain
+from connector.model.problem import Position, Problem, ProblemsFound, Severity
+
+MAX_BYTES = 1024 * 1024  # a mapping of this size has 20,000 lines; more is a mistake or an attack
+MAX_DEPTH = 30  # levels of nesting: the grammar needs fewer than ten
+# Single, double, low and angle quotation marks.
+QUOTATION_MARKS = frozenset("\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a")
+CURLY_CURE = "write straight quotes, \" or '"
+# A comment has a blank behind its `#`; `Gift #1` is a text that YAML would cut.
+CUT_TEXT = re.compile(r"[ \t]+#[^\s#!]")
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A YAML file as plain dicts, lists and scalars, with the place of each."""
+
+    file: str
+    value: Any
+    digest: str = ""  # of its text, SHA-256 in hex
+    warnings: tuple[Problem, ...] = ()
+    blanks: frozenset[Path_] = frozenset()  # keys with nothing behind the colon, unlike an explicit null
+    curly: frozenset[Path_] = frozenset()  # keys, and values, in quotes that are none to YAML
+    _values: Mapping[Path_, Position] = field(default_factory=dict, repr=False)
+    _keys: Mapping[Path_, Position] = field(default_factory=dict, repr=False)
+
+    def at(self, path: Path_, *, key: bool = False) -> Position:
+        """Where the value at the path stands, or with `key` the key before it; the nearest parent for what is not there."""
+        for length in range(len(path), -1, -1):
+            here = path[:length]
+            if key and here in self._keys:
+                return self._keys[here]
+            if here in self._values:
+                return self._values[here]
+        return Position(1, 1)
+
+    def problem(
+        self,
+        path: Path_,
+        code: str,
+        message: str,
+        hint: str = "",
+        *,
+        key: bool = False,
+        severity: Severity = Severity.ERROR,
+    ) -> Problem:
+        """A problem at this path of this file."""
+        return Problem(
+            file=self.file, position=self.at(path, key=key), code=code, message=message, hint=hint, severity=severity
+        )
+
+
+def read(path: Path, name: str | None = None) -> Document:
+    """Read and parse a file; `name` is what problems call it. Raises ProblemsFound, also when it cannot be read."""
+    shown = name or str(path)
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        problem = Problem(
+            file=shown,
+            position=None,
+            code="unreadable-file",
+            message=f"the file cannot be read: {error.strerror or type(error).__name__}",
+            hint="check that it exists and that the service's user may read it",
+        )
+        raise ProblemsFound([problem]) from error
+    return parse(data, shown)
+
+
+def parse(text: str | bytes, file: str) -> Document:
+    """Parse one YAML document; raises ProblemsFound with everything that is wrong with it."""
+    reader = _Reader(file)
+    decoded = reader.decode(text)
+    if (begin := merge_marks(decoded)) is not None:
+        message = "marks of a merge that is not solved"
+        cure = "keep one of the two versions, and delete the lines with <<<<<<<, ======= and >>>>>>>"
+        raise ProblemsFound([Problem(file=file, position=begin, code="merge-marks", message=message, hint=cure)])
+    try:
+        loader = _Loader(decoded, reader)
+        root = loader.get_single_node()
+        value = reader.build(root, (), decoded) if root is not None else None
+    except yaml.MarkedYAMLError as error:
+        reader.problems.append(syntax_problem(file, error, decoded, open_quote=_open_quote(decoded, error)))
+    except yaml.reader.ReaderError as error:
+        what = f"U+{ord(error.character):04X}" if isinstance(error.character, str) else f"U+{error.character:04X}"
+        reader.add(
+            _mark(decoded[: error.position]), "syntax", f"a character that YAML does not allow: {what}", "remove it"
+        )
+    except (ValueError, OverflowError):
+        # The scanner gives an escape to chr() unchecked.
+        reader.add(
+            loader.get_mark(), "syntax", "an escape sequence that names no character", "write the character itself"
+        )
+    if reader.failed:
+        raise ProblemsFound(sorted(reader.problems, key=lambda problem: problem.position or Position(0, 0)))
+    return Document(
+        file=file,
+        value=value,
+        digest=hashlib.sha256(decoded.encode("utf-8", "surrogatepass")).hexdigest(),
+        warnings=tuple(reader.problems),
+        blanks=frozenset(reader.blanks),
+        curly=frozenset(reader.curly),
+        _values=reader.values,
+        _keys=reader.keys,
+    )
+
+
+class _TooDeep(yaml.MarkedYAMLError):
+    """Nesting beyond the limit: the one thing behind which there is no reading on."""
+
+
+class _Reader:
+    """Collects the problems and positions of one file."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.values: dict[Path_, Position] = {}
+        self.keys: dict[Path_, Position] = {}
+        self.blanks: set[Path_] = set()
+        self.curly: set[Path_] = set()
+
+    @property
+    def failed(self) -> bool:
+        return any(problem.severity is Severity.ERROR for problem in self.problems)
+
+    def add(self, mark: Any, code: str, message: str, hint: str, severity: Severity = Severity.ERROR) -> None:
+        position = Position(mark.line + 1, mark.column + 1) if mark is not None else None
+        self.problems.append(
+            Problem(file=self.file, position=position, code=code, message=message, hint=hint, severity=severity)
+        )
+
+    def decode(self, text: str | bytes) -> str:
+        size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
+        if size > MAX_BYTES:
+            self.add(
+                None, "too-large", f"the file is larger than {MAX_BYTES // 1024} KiB", "split it into several files"
+            )
+            raise ProblemsFound(self.problems)
+        if isinstance(text, str):
+            return text.removeprefix("\ufeff")
+        try:
+            return text.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            before = text[: error.start].decode("utf-8-sig", "replace")
+            self.add(_mark(before), "encoding", "the file is not in UTF-8", "save it with the encoding UTF-8")
+            raise ProblemsFound(self.problems) from error
+
+    def build(self, node: yaml.Node, path: Path_, text: str) -> Any:
+        """The plain value of a node; its depth was bounded when it was composed."""
+        self.values[path] = Position(node.start_mark.line + 1, node.start_mark.column + 1)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path, text)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*path, index), text) for index, item in enumerate(node.value)]
+        return self._scalar(node, path, text) if isinstance(node, yaml.ScalarNode) else None
+
+    def _mapping(self, node: yaml.MappingNode, path: Path_, text: str) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        if _is_bare_template(node, text):
+            name = node.value[0][0].value
+            self.add(
+                node.start_mark,
+                "unquoted-template",
+                f"`{{{name}}}` without quotes is no template to YAML",
+                f'put it in quotes: "{{{name}}}"',
+            )
+            return result
+        if (inside := _doubled_template(node, text)) is not None:
+            message = f"`{{{{ {inside} }}}}` is no template: there are too many braces and no quotes"
+            self.add(
+                node.start_mark, "unquoted-template", message, f'write one pair of braces, in quotes: "{{{inside}}}"'
+            )
+            return result
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode) or (not key_node.value and key_node.style is None):
+                self.add(
+                    key_node.start_mark,
+                    "bad-key",
+                    "a key must be a text",
+                    "write `name: value`; put odd names in quotes",
+                )
+                continue
+            key = key_node.value
+            here = (*path, key)
+            if key == "<<" and key_node.style is None:
+                self.add(key_node.start_mark, "merge-key", "merge keys (`<<`) are not supported", "write the lines out")
+                continue
+            if key in result:
+                first = self.keys[here]
+                self.add(
+                    key_node.start_mark,
+                    "duplicate-key",
+                    f"`{key}` is here twice; the first is in line {first.line}",
+                    "remove one of the two",
+                )
+                continue
+            self.keys[here] = Position(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            self._check_text(key_node)
+            self._check_quotes(key_node, here)
+            if key_node.style is None and (blank := odd_blank(key)) is not None:
+                mark = yaml.Mark("", 0, key_node.start_mark.line, key_node.start_mark.column + blank[0], None, 0)
+                self.add(mark, "odd-blank", *odd_blank_words(blank[1]))
+            result[key] = self.build(value_node, here, text)
+        return result
+
+    def _scalar(self, node: yaml.ScalarNode, path: Path_, text: str) -> Any:
+        written: str = node.value
+        self._check_text(node)
+        self._check_quotes(node, path)
+        if node.style is not None:
+            return written
+        if CUT_TEXT.match(text, node.end_mark.index):
+            self.add(
+                node.end_mark,
+                "cut-text",
+                f"the text ends here, because ` #` starts a comment: it is read as `{written}`"
+                if written
+                else "there is no value here, because ` #` starts a comment",
+                "put the whole text in quotes; if it is a comment, write a blank behind the `#`",
+                Severity.WARNING,
+            )
+        if not written:
+            self.blanks.add(path)
+        return plain(written)
+
+    def _check_quotes(self, node: yaml.ScalarNode, path: Path_) -> None:
+        """Word processors and phones make such quotes of the straight ones; to YAML they are a part of the text."""
+        text = node.value
+        if node.style is None and not text.isascii() and text[0] in QUOTATION_MARKS:
+            self.curly.add(path)
+            end = text[-1] if len(text) > 1 and text[-1] in QUOTATION_MARKS else ""
+            shown = f"`{text[0]}` and `{end}` are" if end else f"`{text[0]}` is"
+            message = f"{shown} no quote{'s' if end else ''} to YAML, but a part of the text"
+            self.add(node.start_mark, "curly-quotes", message, CURLY_CURE, Severity.WARNING)
+
+    def _check_text(self, node: yaml.ScalarNode) -> None:
+        if not node.value.isascii() and any("\ud800" <= character <= "\udfff" for character in node.value):
+            self.add(
+                node.start_mark, "bad-character", "half a character (a lone surrogate)", "write the character itself"
+            )
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes without anchors, tags, deep nesting or a second document; never constructs."""
+
+    def __init__(self, text: str, reader: _Reader) -> None:
+        super().__init__(text)
+        self._reader = reader
+        self._depth = 0
+
+    def get_single_node(self) -> yaml.Node | None:
+        self.get_event()  # type: ignore[no-untyped-call]  # the start of the stream
+        node = None
+        if not self.check_event(yaml.StreamEndEvent):
+            node = self.compose_document()
+        if not self.check_event(yaml.StreamEndEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            self._reader.add(mark, "several-documents", "a second document starts here", "make it a file of its own")
+        return node
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            self.get_event()  # type: ignore[no-untyped-call]
+            self._reader.add(
+                event.start_mark, "alias", f"aliases (`*{event.anchor}`) are not supported", "quote it, or write it out"
+            )
+            return yaml.ScalarNode("", "", event.start_mark, event.end_mark, '"')  # type: ignore[arg-type]
+        if event.anchor is not None:
+            self._reader.add(
+                event.start_mark, "anchor", f"anchors (`&{event.anchor}`) are not supported", "quote it, or remove it"
+            )
+            event.anchor = None
+        if event.tag is not None:
+            self._reader.add(
+                event.start_mark,
+                "tag",
+                f"tags (`{event.tag}`) are not supported",
+                "remove it; quotes make a value a text",
+            )
+            event.tag = None
+            if isinstance(event, yaml.ScalarEvent):
+                event.implicit = (True, False)
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _TooDeep(None, None, f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+        try:
+            node: yaml.Node | None = super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+        return node
+
+
+def _open_quote(text: str, error: yaml.MarkedYAMLError) -> yaml.Mark | None:
+    """Where a quote begins that was closed only by the next one, lines further down, where the parser then gave up."""
+    mark = error.problem_mark
+    found: yaml.Mark | None = None
+    if mark is None:
+        return None
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            quoted = isinstance(token, yaml.ScalarToken) and token.style in {'"', "'"}
+            if quoted and token.start_mark.line < token.end_mark.line == mark.line:
+                found = token.start_mark
+    except yaml.YAMLError:
+        return found
+    return found
+
+
+def _is_bare_template(node: yaml.MappingNode, text: str) -> bool:
+    if not node.flow_style or len(node.value) != 1:
+        return False
+    key, value = node.value[0]
+    empty = isinstance(value, yaml.ScalarNode) and not value.value and value.style is None
+    # `{a: }` has a colon behind its key; `{a}` and `{ a }` have not.
+    return empty and isinstance(key, yaml.ScalarNode) and ":" not in text[key.end_mark.index : value.start_mark.index]
+
+
+def _doubled_template(node: yaml.MappingNode, text: str) -> str | None:
+    """The name in `{{ name }}`, which YAML takes for a key that is itself keys with values."""
+    if not node.flow_style or len(node.value) != 1:
+        return None
+    key = node.value[0][0]
+    return str(key.value[0][0].value) if isinstance(key, yaml.MappingNode) and _is_bare_template(key, text) else None
+
+
+def _mark(before: str) -> yaml.Mark:
+    line = before.count("\n")
+    return yaml.Mark("", len(before), line, len(before) - before.rfind("\n") - 1, None, 0)

@@ -1,0 +1,177 @@
+"""Whose opt-out a change in the CRM is, and who is asked about it: a record may have had other numbers than the one it has now. Pure.
+
+An opt-out reaches every number that the record had: by its shadow, by its external ID, and by whom our last write to it was about. A
+subscription runs on at the provider under the number by which it was joined, whatever the CRM says later.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from connector.consent.changes import CHANGED, NUMBER_CHANGED, UNCLEAR_AUTHOR, Reading
+from connector.model.consent_fields import ConsentFields
+from connector.model.event import Event, Verdict, joined_key
+from connector.model.operation import ID_FIELD
+from connector.model.phone import Phone, possible_phones
+from connector.model.record_number import RecordNumber
+from connector.ports import Row
+
+DELETED = "deletion"  # the shape, and the action, of a record that was deleted
+FLAG = "flag"  # a property of a question about a number: the field that says "out"
+CARRIED_OUT = (
+    "opted_out_numbers"  # a property of the question about a number: for how many numbers the opt-out went out
+)
+
+
+def numbers_in_keys(keys: Iterable[object]) -> tuple[Phone, ...]:
+    """The numbers in external IDs, of those that bear their country code: other digits may be anything."""
+    found = (possible_phones(key, ()) for key in keys if isinstance(key, str))
+    return tuple(phones[0] for phones in found if len(phones) == 1)
+
+
+def change_events(
+    reading: Reading,
+    *,
+    crm: str,
+    object_name: str,
+    consent: ConsentFields | None,
+    number: RecordNumber,
+    others: Iterable[Phone],
+    poll: str,
+    unique: str,
+    received_at: datetime,
+) -> list[Event]:
+    """The events that a change becomes: one for the record's number, and of an opt-out one for each of the others that it had.
+
+    What only a person can tell becomes a question, which is an event too.
+
+    `unique` sets them apart from all others: a record can change to and fro within one second, which is all that stamps tell. The
+    shadow moves in the transaction that keeps the events, so that no change becomes two.
+    """
+    row, change = reading.row, reading.change
+    earlier = list(dict.fromkeys(others))
+    if number.is_unclear and len(known := [phone for phone in earlier if phone in number.possible]) == 1:
+        number = RecordNumber(known[0], (known[0],))
+    event = Event(
+        key=joined_key(crm, "change", row.record_id, unique),
+        provider=crm,
+        shape=CHANGED,
+        action=change.action,
+        verdict=change.verdict,
+        received_at=received_at,
+        occurred_at=row.stamp,
+        msisdn=number.phone,
+        number_is_unclear=number.is_unclear,
+        object=object_name,
+        record={ID_FIELD: row.record_id, **row.fields},
+        changed=change.fields,
+        batch=poll,
+    )
+    questions = []
+    if change.unclear:
+        key = joined_key(crm, UNCLEAR_AUTHOR, row.record_id, unique)
+        questions = [replace(event, key=key, action=UNCLEAR_AUTHOR, verdict=Verdict.NONE, changed=change.unclear)]
+    if not change.fields:
+        return questions
+    if event.action == NUMBER_CHANGED and consent is not None:
+        event = replace(event, properties={FLAG: consent.flag})
+    if change.verdict is not Verdict.OPT_OUT or consent is None or consent.phone is None:
+        return [event, *questions]
+    earlier = [phone for phone in earlier if phone != number.phone]
+    first = event
+    if not number.possible and earlier:
+        # The number was emptied: the opt-out is of the one that was there.
+        first = replace(event, msisdn=earlier[0], record=_with_number(event, consent.phone, earlier[0]))
+    rest = earlier if first is event else earlier[1:]
+    events = [
+        first,
+        *(
+            replace(
+                event,
+                key=joined_key(crm, "change", row.record_id, unique, str(place)),
+                msisdn=phone,
+                number_is_unclear=False,
+                record=_with_number(event, consent.phone, phone),
+                changed=(consent.flag,),
+            )
+            for place, phone in enumerate(rest, 1)
+        ),
+    ]
+    if change.number_changed or (number.possible and earlier):
+        events.append(_question(event, earlier, unique=unique if change.number_changed else ""))
+    return events + questions
+
+
+def _with_number(event: Event, field: str, phone: Phone) -> dict[str, Any]:
+    """The record as it was while it had this number, for rules that read the number from it."""
+    return {**event.record, field: phone.e164}
+
+
+def _question(event: Event, earlier: Sequence[Phone], *, unique: str) -> Event:
+    """The event by which a person is asked for which number the opt-out is; without `unique` they are asked once of these numbers."""
+    mine = event.msisdn.e164 if event.msisdn else ""
+    digest = hashlib.sha256(" ".join([mine, *(phone.e164 for phone in earlier)]).encode()).hexdigest()[:16]
+    record = str(event.record[ID_FIELD])
+    return replace(
+        event,
+        key=joined_key(event.provider, NUMBER_CHANGED, record, unique or digest),
+        action=NUMBER_CHANGED,
+        verdict=Verdict.NONE,
+        number_is_unclear=False,
+        properties={CARRIED_OUT: len(earlier) + bool(mine)},
+    )
+
+
+def number_question(event: Event) -> str:
+    """What a person is asked about the number of an opted-out record."""
+    carried_out = event.properties.get(CARRIED_OUT)
+    if carried_out is None:
+        return (
+            "the phone number of a record that is opted out was changed: release this if the opt-out is for the new number too, "
+            "else discard it"
+        )
+    return (
+        f"a record was opted out that has, or had, other numbers: the opt-out was carried out for {carried_out} of them; if one "
+        "belongs to somebody else, they must join anew; then discard this"
+    )
+
+
+def author_question(event: Event) -> str:
+    """What a person is asked about fields of which nobody can tell who changed them."""
+    what = f"{', '.join(event.changed)} of {event.object} {event.record.get(ID_FIELD)}"
+    return (
+        f"{what} differs from what we wrote just before another write of ours: release this if a person changed it, "
+        "discard it if automation of the CRM did"
+    )
+
+
+def as_released(event: Event) -> Event:
+    """The event as it is planned once a person has released it: it belongs to no poll any more, and is no question."""
+    if event.action == UNCLEAR_AUTHOR:
+        return replace(event, action=CHANGED)
+    if event.action == NUMBER_CHANGED and FLAG in event.properties:
+        return replace(event, action=CHANGED, verdict=Verdict.OPT_OUT, changed=(event.properties[FLAG],), properties={})
+    return event
+
+
+def deletion_events(
+    row: Row, phones: Iterable[Phone], *, crm: str, object_name: str, received_at: datetime, unique: str
+) -> list[Event]:
+    """The events of a record that was deleted: nobody can stop the subscriptions of its numbers in the CRM any more."""
+    return [
+        Event(
+            key=joined_key(crm, DELETED, row.record_id, unique, str(place)),
+            provider=crm,
+            shape=DELETED,
+            action=DELETED,
+            received_at=received_at,
+            occurred_at=row.stamp,
+            msisdn=phone,
+            object=object_name,
+            record={ID_FIELD: row.record_id},
+        )
+        for place, phone in enumerate(dict.fromkeys(phones))
+    ]

@@ -1,0 +1,1 @@
+"""Salesforce's interfaces: requests, answers, error codes, sign-in."""

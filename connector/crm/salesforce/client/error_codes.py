@@ -1,0 +1,96 @@
+"""What Salesforce's refusals mean for us, by the table of codes. Nothing is decoded or sent here.
+
+Source: REST API Developer Guide, "Status Codes and Error Responses"; Object Reference, "StatusCode".
+"""
+
+import re
+from collections.abc import Sequence
+
+from connector.crm.salesforce.client.error_catalogue import BY_CODE, find
+from connector.crm.salesforce.client.org_errors import ORG_ERRORS
+from connector.crm.salesforce.write import duplicate_values
+from connector.model.outcome import Reason, Rejected, Retry
+
+OF_THE_ORG = frozenset(row.reason for row in ORG_ERRORS)
+DETAIL_LENGTH = 1000  # characters of Salesforce's own words that are kept; validation rules are far shorter
+
+# Status codes of whole requests whose body names no code that we know.
+STATUSES: dict[int, Retry] = {
+    401: Retry(reason=Reason.CREDENTIALS),
+    404: Retry(reason=Reason.WRONG_ADDRESS),
+    408: Retry(reason=Reason.TIMEOUT, in_doubt=True),
+    410: Retry(reason=Reason.WRONG_ADDRESS),  # API versions that were retired answer so
+    429: Retry(reason=Reason.RATE_LIMITED, in_doubt=True),
+    500: Retry(reason=Reason.SERVER_ERROR, in_doubt=True),
+    502: Retry(reason=Reason.SERVER_ERROR, in_doubt=True),
+    503: Retry(reason=Reason.UNAVAILABLE),
+    504: Retry(reason=Reason.SERVER_ERROR, in_doubt=True),
+}
+
+TOO_LONG = frozenset({413, 414, 431})  # a request, its address or its headers: only a shorter one helps
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN = 400, 401, 403
+NOT_ALLOWED = frozenset({UNAUTHORIZED, FORBIDDEN})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MOVED = "write the org's My Domain address as `url` in the config: what answers there sends every call elsewhere"
+REFUSED = (
+    "see in `connector status` what Salesforce says; look at the integration user, its licence and permission sets, and at the "
+    "org's status at status.salesforce.com"
+)
+
+# Fields that the integration user may not write, as INVALID_FIELD_FOR_INSERT_UPDATE names them.
+UNWRITABLE = re.compile(r"Unable to create/update fields: (\w+)")
+MISSING_COLUMN = re.compile(r"No such column '([^']+)' on (?:sobject of type|entity) '?(\w+)")
+# The names of custom fields, which stand in the texts of every language.
+CUSTOM = re.compile(r"\b\w+__(?:c|pc)\b", re.IGNORECASE)
+WORD = re.compile(r"[A-Za-z]\w{3,}", re.ASCII)
+
+
+def known(code: str) -> bool:
+    """Whether the catalogue has this code."""
+    return code in BY_CODE
+
+
+def classify(code: str, message: str, *, key_field: str = "", fields: Sequence[str] = ()) -> Retry | Rejected:
+    """The outcome of one record, or of a whole request, that Salesforce refused with this code.
+
+    The message decides where one code stands for several things; `key_field` is the external ID of an upsert, `fields` are
+    those that Salesforce names.
+    An unknown code is repeated as long as the retry table says; the caller decides whether it concerns the whole org.
+    """
+    detail = f"{code}: {message}"[:DETAIL_LENGTH]
+    row = find(code, message, key_field)
+    if row is None:
+        return Retry(reason=Reason.UNKNOWN_CODE, detail=detail, code=code, cure=REFUSED)
+    if code == duplicate_values.CODE and duplicate_values.of_others(message, key_field, fields):
+        return Rejected(reason=Reason.DUPLICATE_RECORD, detail=detail, code=code, field=fields[0])
+    if row.outcome is Retry:
+        # A cure calls a person at once: what is about a single record is tried a few times first.
+        cure = row.cure if row.reason in OF_THE_ORG else ""
+        return Retry(reason=row.reason, detail=detail, code=code, cure=cure)
+    reason = row.reason
+    if reason is Reason.NO_ACCESS and fields:
+        # It is not the record that the integration user may not touch, but a field of all records.
+        reason = Reason.CONFIGURATION
+    if reason is Reason.RECORD_MISSING and fields:
+        # It is not the record itself that is missing, but the one to which the field points.
+        reason = Reason.PARENT_MISSING
+    field = _field_to_blame(message, fields) if reason is Reason.CONFIGURATION else next(iter(fields), "")
+    return Rejected(reason=reason, detail=detail, code=code, field=field)
+
+
+def _field_to_blame(message: str, fields: Sequence[str]) -> str:
+    if column := missing_column(message):
+        return column[0]
+    named = UNWRITABLE.search(message)
+    return named[1] if named else next(iter([*fields, *CUSTOM.findall(message)]), "")
+
+
+def missing_column(message: str) -> tuple[str, str] | None:
+    """Field and object of `No such column 'x' on sobject of type Contact`, which fails the whole request."""
+    named = MISSING_COLUMN.search(message)
+    return (named[1], named[2]) if named else None
+
+
+def words(message: str) -> frozenset[str]:
+    """The words of a text of any language that may be names of fields, which stand in it as they are."""
+    return frozenset(WORD.findall(message))

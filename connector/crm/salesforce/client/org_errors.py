@@ -1,0 +1,217 @@
+"""Codes that concern the org, its sign-in or the whole request, and no single record: everything waits, and a person is called."""
+
+from connector.crm.salesforce.client.error_rows import LIMITS, QUERY, STATUS, Row, again, says
+from connector.model.outcome import Reason
+
+WAIT = "nothing has to be done: it goes on by itself at the end of the maintenance; see status.salesforce.com for when that is"
+NAMED = "`connector status` shows Salesforce's own words"
+
+ORG_ERRORS: tuple[Row, ...] = (
+    again(
+        "INVALID_SESSION_ID",
+        Reason.CREDENTIALS,
+        "the session may not use the REST API: a new sign-in does not help",
+        saying="This session is not valid for use with the REST API",
+        test=says("not valid for use with the rest api"),
+        cure="give the app the OAuth scope api, the integration user the right API Enabled, and where the org has API Access "
+        "Control, put the app on its list of allowed apps",
+    ),
+    again(
+        "INVALID_SESSION_ID",
+        Reason.CREDENTIALS,
+        "the session is over; signed in once for everybody, and repeated",
+        cure="where it lasts: give the app the OAuth scope api, and the integration user the right API Enabled",
+    ),
+    again("INVALID_AUTH_HEADER", Reason.CREDENTIALS, "the session is not understood"),
+    again(
+        "INVALID_OPERATION_WITH_EXPIRED_PASSWORD",
+        Reason.CREDENTIALS,
+        "the password of the integration user has expired",
+        STATUS,
+        cure="in Setup, Users, give the integration user a new password, and tick Password Never Expires in its permission set",
+    ),
+    again(
+        "API_DISABLED_FOR_ORG",
+        Reason.CREDENTIALS,
+        "the edition or the user has no API",
+        STATUS,
+        cure="tick API Enabled in the integration user's permission set; without it there, the edition has no API",
+    ),
+    again(
+        "API_CURRENTLY_DISABLED",
+        Reason.CREDENTIALS,
+        "Salesforce has switched the API off for now, or for this user",
+        STATUS,
+        cure="tick API Enabled in the integration user's permission set; where it is ticked, ask Salesforce",
+    ),
+    again(
+        "PASSWORD_LOCKOUT",
+        Reason.CREDENTIALS,
+        "the integration user is locked out after wrong passwords",
+        STATUS,
+        cure="in Setup, Users, unlock the integration user, and see in its Login History who tries",
+    ),
+    again(
+        "LOGIN_DURING_RESTRICTED_TIME",
+        Reason.CREDENTIALS,
+        "the profile of the integration user has login hours",
+        STATUS,
+        cure="take the Login Hours out of the integration user's profile",
+    ),
+    again(
+        "LOGIN_DURING_RESTRICTED_DOMAIN",
+        Reason.CREDENTIALS,
+        "this server's address is not among those of the integration user's profile",
+        STATUS,
+        cure="add this server's address to the Login IP Ranges of the integration user's profile",
+    ),
+    again(
+        "CLIENT_NOT_ACCESSIBLE_FOR_USER",
+        Reason.CREDENTIALS,
+        "the integration user may not use the app",
+        STATUS,
+        cure="add the integration user's profile or permission set to the app's policies",
+    ),
+    again(
+        "ORG_NOT_OWNED_BY_INSTANCE",
+        Reason.WRONG_ADDRESS,
+        "the org lives at another address; a new sign-in names it",
+        STATUS,
+        cure="write the org's My Domain address as `url` in the config",
+    ),
+    again(
+        "UNSUPPORTED_API_VERSION",
+        Reason.WRONG_ADDRESS,
+        "the org does not have this version of the API",
+        STATUS,
+        cure="take `api_version` out of the config, or write a version that the org has",
+    ),
+    again(
+        "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE",
+        Reason.MAINTENANCE,
+        "Salesforce takes no changes during its maintenance",
+        STATUS,
+        cure=WAIT,
+    ),
+    again("ORG_IN_MAINTENANCE", Reason.MAINTENANCE, "the org is being maintained", STATUS, cure=WAIT),
+    again(
+        "FUNCTIONALITY_TEMPORARILY_UNAVAILABLE",
+        Reason.MAINTENANCE,
+        "Salesforce has switched a function off for now",
+        STATUS,
+        cure=WAIT,
+    ),
+    again(
+        "TERRITORY_REALIGN_IN_PROGRESS",
+        Reason.MAINTENANCE,
+        "the org is moving its records between territories",
+        STATUS,
+        cure="nothing has to be done: it goes on by itself when the org has ended that job",
+    ),
+    again(
+        "ORG_LOCKED",
+        Reason.SINK_REFUSES,
+        "Salesforce has locked the org",
+        STATUS,
+        cure="ask your Salesforce administrator, or Salesforce, why the org is locked: contract, payment or a move",
+    ),
+    again(
+        "TRIAL_EXPIRED",
+        Reason.SINK_REFUSES,
+        "the org was a trial, and that is over",
+        STATUS,
+        cure="buy the org's licences, or write the `url` of the org that is in use",
+    ),
+    again(
+        "FORBIDDEN",
+        Reason.SINK_REFUSES,
+        "Salesforce forbids the call, whatever record it is about",
+        cure="look whether a Transaction Security policy, an IP restriction or a missing right stops the integration user",
+    ),
+    again(
+        "FUNCTIONALITY_NOT_ENABLED",
+        Reason.SINK_REFUSES,
+        "the edition, or the integration user, lacks a function",
+        STATUS,
+        cure=f"{NAMED}: switch it on in Setup, or give the integration user the right",
+    ),
+    again(
+        "LICENSE_LIMIT_EXCEEDED",
+        Reason.SINK_REFUSES,
+        "more of something than the org has licences for",
+        STATUS,
+        cure="in Setup, Company Information, see which licence is used up; free some, or buy more",
+    ),
+    again(
+        "PACKAGE_LICENSE_REQUIRED",
+        Reason.SINK_REFUSES,
+        "the integration user lacks the licence of a package",
+        STATUS,
+        cure="in Setup, Installed Packages, Manage Licenses, give the integration user a licence",
+    ),
+    again(
+        "INVALID_PACKAGE_LICENSE",
+        Reason.SINK_REFUSES,
+        "the licence of a package is over",
+        STATUS,
+        cure="in Setup, Installed Packages, see which licence is over, and renew it",
+    ),
+    again(
+        "LIMIT_EXCEEDED",
+        Reason.SINK_REFUSES,
+        "a limit of the org is reached",
+        STATUS,
+        cure=f"{NAMED}: make room, or ask Salesforce to raise it",
+    ),
+    again(
+        "MAX_LIMIT_EXCEEDED",
+        Reason.SINK_REFUSES,
+        "a limit of the org is reached",
+        STATUS,
+        cure=f"{NAMED}: make room, or ask Salesforce to raise it",
+    ),
+    again(
+        "INVALID_READ_ONLY_USER_DML",
+        Reason.SINK_REFUSES,
+        "the integration user may read and not write",
+        STATUS,
+        cure="give the integration user a licence and a permission set that may write; in a read-only phase, wait for its end",
+    ),
+    again(
+        "OP_WITH_INVALID_USER_TYPE_EXCEPTION",
+        Reason.SINK_REFUSES,
+        "a user of this kind may not do it",
+        STATUS,
+        cure="use an integration user with a Salesforce Integration or full licence",
+    ),
+    again(
+        "TXN_SECURITY_NO_ACCESS",
+        Reason.SINK_REFUSES,
+        "a transaction security policy blocks the call",
+        STATUS,
+        cure="in Setup, Transaction Security Policies, except the integration user",
+    ),
+    again("TOO_MANY_APEX_REQUESTS", Reason.RATE_LIMITED, "too much Apex runs at once in the org", STATUS),
+    again(
+        "REQUEST_LIMIT_EXCEEDED",
+        Reason.RATE_LIMITED,
+        "too many long requests at once",
+        LIMITS,
+        "ConcurrentRequests …",
+        says("concurrent"),
+    ),
+    again("REQUEST_LIMIT_EXCEEDED", Reason.QUOTA_EXHAUSTED, "the org's calls of 24 hours are used up", LIMITS),
+    again("STORAGE_LIMIT_EXCEEDED", Reason.STORAGE_FULL, "the org has no room for new records", STATUS),
+    again("TXN_SECURITY_METERING_ERROR", Reason.RATE_LIMITED, "a transaction security policy is busy", STATUS),
+    again("SERVER_UNAVAILABLE", Reason.UNAVAILABLE, "Salesforce is down or overloaded"),
+    again("SERVICE_UNAVAILABLE", Reason.UNAVAILABLE, "Salesforce is down or overloaded"),
+    again(
+        "UNKNOWN_EXCEPTION", Reason.SERVER_ERROR, "a fault inside Salesforce; the second time its record is looked for"
+    ),
+    again("REQUEST_RUNNING_TOO_LONG", Reason.SERVER_ERROR, "the request took longer than Salesforce allows"),
+    again("QUERY_TIMEOUT", Reason.SERVER_ERROR, "a query took too long", QUERY),
+    again("INVALID_QUERY_LOCATOR", Reason.UNEXPECTED_ANSWER, "a page of a query is gone: asked anew", QUERY),
+    again(
+        "INVALID_REPLICATION_DATE", Reason.UNEXPECTED_ANSWER, "changes of so long ago are not kept: asked anew", STATUS
+    ),
+)

@@ -1,0 +1,314 @@
+"""Salesforce's answers as outcomes. What an error code means stands in errors; nothing is sent from here.
+
+Source: REST API Developer Guide, "sObject Collections", "Composite", "Status Codes and Error Responses",
+"Limit Info Header".
+"""
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from msgspec.structs import replace
+
+from connector.crm.salesforce.client.error_codes import (
+    BAD_REQUEST,
+    DETAIL_LENGTH,
+    FORBIDDEN,
+    MOVED,
+    NOT_ALLOWED,
+    REDIRECTS,
+    REFUSED,
+    STATUSES,
+    TOO_LONG,
+    classify,
+    known,
+)
+from connector.crm.salesforce.client.oauth import trusted_host
+from connector.delivery.api_quota import Usage
+from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
+from connector.model.http import CallFailed, HttpReply, Reply
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+
+OK = range(200, 300)
+HIDDEN = (
+    "give the integration user the right to read the fields that `feed:` names (or create them), or take them out of `feed:` and "
+    "run `connector reload`"
+)
+SHORT_ALREADY = (
+    "even a short request is refused as too long: look at the proxy or firewall between this server and Salesforce"
+)
+TOO_WIDE = (
+    "the question for the feed is longer than Salesforce takes: name fewer fields in `feed:` and run `connector reload`"
+)
+NOT_FOUND_OR_NOT_ALLOWED = frozenset({404, 405})
+USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")
+# A request with status 400 may be refused with these for the sake of one record.
+SPOILING = frozenset(
+    {Reason.UNKNOWN, Reason.UNKNOWN_CODE, Reason.PARENT_MISSING, Reason.TRIGGER_LIMIT, Reason.SINK_REFUSES}
+)
+JSON = "application/json"
+CHARSET = re.compile(r'(?:charset="?utf-8"?)?')
+UNREADABLE = object()  # what a body is that is no JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back for one request or subrequest, read as JSON but not yet understood."""
+
+    status: int
+    body: Any
+    escaped: bool = False  # messages inside a composite come HTML-escaped
+    retry_after: timedelta | None = None
+    location: str = ""  # where a redirect leads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A request that failed as a whole, and what that means for each of its records."""
+
+    outcome: Retry | Rejected
+    status: int | None = None  # None: there was no answer
+    code: str = ""
+    message: str = ""
+
+    @property
+    def spoiled(self) -> bool:
+        """Whether one record may have spoiled it for the others, or fewer of them would have been taken."""
+        if self.too_long:
+            return True
+        if self.status != BAD_REQUEST or self.code == "INVALID_TYPE":
+            return False
+        return isinstance(self.outcome, Rejected) or self.outcome.reason in SPOILING
+
+    @property
+    def too_long(self) -> bool:
+        """Whether only a shorter request helps."""
+        return self.status in TOO_LONG
+
+    @property
+    def crashed(self) -> bool:
+        """Whether Salesforce itself failed at it, which one record can be the cause of."""
+        return self.status == 500 and self.code == "UNKNOWN_EXCEPTION"  # noqa: PLR2004 - the HTTP status.
+
+    @property
+    def no_such_path(self) -> bool:
+        """Whether the org does not know this way of asking (or the object, or the external ID)."""
+        return self.status in NOT_FOUND_OR_NOT_ALLOWED and self.code in {"NOT_FOUND", "METHOD_NOT_ALLOWED"}
+
+
+def usage(headers: Mapping[str, str]) -> Usage | None:
+    """The org's use of its allowance, from `Sforce-Limit-Info: api-usage=18/5000`; None where it is not told."""
+    raw = USAGE.search(headers.get("sforce-limit-info", ""))
+    return Usage(used=int(raw[1]), maximum=int(raw[2])) if raw else None
+
+
+def answer(reply: Reply) -> Answer | Failed:
+    """The answer to a call, as far as there is one."""
+    if isinstance(reply, CallFailed):
+        return Failed(outcome=outcome_of(reply))
+    return Answer(
+        status=reply.status,
+        body=_json(reply),
+        retry_after=_retry_after(reply),
+        location=reply.headers.get("location", ""),
+    )
+
+
+def subanswers(whole: Answer, count: int) -> Sequence[Answer | Failed] | Failed:
+    """The answers inside a composite, in the order of the questions; Failed where the composite itself failed.
+
+    They are found by their ids; a missing one is Failed alone, in doubt.
+    """
+    if whole.status not in OK:
+        return failed(whole)
+    parts = whole.body.get("compositeResponse") if isinstance(whole.body, dict) else None
+    if not isinstance(parts, list):
+        return _unexpected(whole.status, "a composite without compositeResponse")
+    found = {str(part.get("referenceId")): part for part in parts if isinstance(part, dict)}
+    if len(parts) > count or len(found) < sum(isinstance(part, dict) for part in parts):
+        return _unexpected(whole.status, f"a composite with {len(parts)} answers to {count} requests")
+    return [_subanswer(found.get(f"r{number}")) for number in range(count)]
+
+
+def _subanswer(part: Mapping[str, Any] | None) -> Answer | Failed:
+    if part is None or not isinstance(part.get("httpStatusCode"), int):
+        return _unexpected(200, "a composite without the answer to one of its requests")
+    return Answer(status=part["httpStatusCode"], body=part.get("body"), escaped=True)
+
+
+def records(
+    part: Answer, count: int, *, key_field: str = "", beginnings: Sequence[str] = ()
+) -> Sequence[Outcome] | Failed:
+    """One outcome for each record of a collections request; Failed where the request failed as a whole.
+
+    The answer is 200 even where every record failed. A wrong number of results cannot be tied back to the records. The Id
+    of each record begins as `beginnings` say: with its object's letters, or with all of the Id that it was written by.
+    """
+    if part.status not in OK:
+        return failed(part)
+    results = part.body
+    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
+        return _unexpected(part.status, "no list of results")
+    if len(results) != count:
+        return _unexpected(part.status, f"{len(results)} results for {count} records")
+    outcomes = [_record(result, key_field, escaped=part.escaped) for result in results]
+    raw = [one.record_id for one in outcomes if isinstance(one, Delivered)]
+    if len(set(raw)) < len(raw):
+        return _unexpected(part.status, "one record as the result of two")
+    other = not_theirs("the result of another record")
+    for place, (one, begins) in enumerate(zip(outcomes, beginnings, strict=False)):
+        if isinstance(one, Delivered) and not (one.record_id or "").startswith(begins):
+            outcomes[place] = other
+    return outcomes
+
+
+def rows(part: Answer, *, before: int | None = 0) -> Mapping[str, Any] | Failed:
+    """The body of a query's answer, with its `records` as a list of objects.
+
+    `before` is how many rows of the same query came in earlier pages; None where that is not known.
+    """
+    if part.status not in OK:
+        return failed(part)
+    body = part.body
+    found = body.get("records") if isinstance(body, dict) else None
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        return _unexpected(part.status, "a query's answer without records")
+    total = body.get("totalSize", len(found))
+    done = body.get("done")
+    if not isinstance(done, bool) or type(total) is not int or total < len(found):
+        return _unexpected(part.status, "a query's answer that does not tell whether it is whole")
+    if done and before is not None and "totalSize" in body and before + len(found) != total:
+        return _unexpected(part.status, f"{before + len(found)} rows of {total}")
+    return body  # type: ignore[no-any-return]  # it is the JSON object whose records were just looked at.
+
+
+def value_of(row: Mapping[str, Any], field: str) -> Any:
+    """A field of a row, however its name is written: Salesforce answers with the org's own spelling."""
+    if field in row:
+        return row[field]
+    wanted = field.casefold()
+    return next((value for name, value in row.items() if name.casefold() == wanted), None)
+
+
+def failed(part: Answer) -> Failed:
+    """What a request that failed as a whole means: by its code where that is known, else by its status."""
+    errors = part.body if isinstance(part.body, list) else [part.body]
+    error = errors[0] if errors and isinstance(errors[0], dict) else {}
+    code, message = _words(error, escaped=part.escaped)
+    by_status = STATUSES.get(part.status)
+    outcome: Retry | Rejected
+    detail = f"HTTP {part.status} {code}: {message}"[:DETAIL_LENGTH] if code else f"HTTP {part.status}"
+    if part.status in REDIRECTS:
+        outcome = _moved(part)
+    elif part.status in TOO_LONG:
+        outcome = Rejected(
+            reason=Reason.TOO_LONG, detail=f"{detail}: longer than Salesforce takes in one request", code=code
+        )
+    elif by_status is not None and not known(code):
+        outcome = replace(by_status, detail=detail, code=code)
+    elif known(code) or (code and part.status == BAD_REQUEST):
+        outcome = classify(code, message, fields=_fields(error))
+    elif code or part.status == FORBIDDEN:
+        outcome = Retry(reason=Reason.SINK_REFUSES, detail=detail, code=code, cure=REFUSED)
+    else:
+        outcome = not_theirs(detail)
+    if part.status in NOT_ALLOWED and isinstance(outcome, Rejected) and outcome.reason is Reason.NO_ACCESS:
+        # What the integration user may not do with one record is told beside that record, in an answer with status 200.
+        outcome = Retry(reason=Reason.SINK_REFUSES, detail=detail, code=code, cure=REFUSED)
+    if isinstance(outcome, Retry) and outcome.reason is Reason.SERVER_ERROR:
+        outcome = replace(outcome, in_doubt=True)
+    if isinstance(outcome, Retry) and part.retry_after is not None:
+        outcome = replace(outcome, not_before=part.retry_after)
+    return Failed(outcome=outcome, status=part.status, code=code, message=message)
+
+
+def read_failure(failure: Failed) -> Retry:
+    """A failed question: it is asked again, and nothing is in doubt because nothing was to be changed.
+
+    What is refused for good, such as a column that is missing, can be mended in the org: it too is asked again.
+    """
+    outcome = failure.outcome
+    if failure.too_long:
+        return too_long_at_all(failure)
+    if isinstance(outcome, Retry):
+        return replace(outcome, in_doubt=False)
+    return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=outcome.detail, code=outcome.code)
+
+
+def too_long_at_all(failure: Failed) -> Retry:
+    """A short request that is refused as too long: no record is to blame for that."""
+    return Retry(reason=Reason.SINK_REFUSES, detail=failure.outcome.detail, code=failure.code, cure=SHORT_ALREADY)
+
+
+def feed_failure(failure: Failed) -> Retry:
+    """The same for a feed. What is refused for good is mended in the org or in the mapping, and a person is called."""
+    if isinstance(failure.outcome, Retry):
+        return read_failure(failure)
+    cure = TOO_WIDE if failure.too_long else HIDDEN
+    return Retry(reason=Reason.CONFIGURATION, detail=failure.outcome.detail, code=failure.outcome.code, cure=cure)
+
+
+def _moved(part: Answer) -> Retry:
+    """A redirect: where it leads is told where that is Salesforce's, and no call follows it."""
+    place = trusted_host(part.location)
+    cure = f"write https://{place} as `url` in the config" if place else MOVED
+    return Retry(reason=Reason.WRONG_ADDRESS, detail=f"HTTP {part.status}{f' to {place}' if place else ''}", cure=cure)
+
+
+def _record(result: Mapping[str, Any], key_field: str, *, escaped: bool) -> Outcome:
+    raw = result.get("errors")
+    if result.get("success") is True:
+        record_id = result.get("id")
+        if not isinstance(record_id, str) or not (record_id.isascii() and record_id.isalnum()) or raw:
+            return not_theirs("a success without a record's Id, or with errors")
+        return Delivered(record_id=record_id, created=result.get("created") is True)
+    if result.get("success") is not False:
+        return not_theirs("a result that is neither success nor failure")
+    errors = [error for error in raw if isinstance(error, dict)] if isinstance(raw, list) else []
+    if not errors:
+        return Retry(reason=Reason.UNKNOWN, detail="Salesforce refused the record without saying why")
+    judged = [classify(*_words(error, escaped=escaped), key_field=key_field, fields=_fields(error)) for error in errors]
+    # What cannot be helped by repeating decides over what can.
+    return next((one for one in judged if isinstance(one, Rejected)), judged[0])
+
+
+def _words(error: Mapping[str, Any], *, escaped: bool) -> tuple[str, str]:
+    """Code and message: whole requests say `errorCode`, records say `statusCode`."""
+    code = error.get("errorCode") or error.get("statusCode") or ""
+    message = str(error.get("message") or "")
+    return str(code), html.unescape(message) if escaped else message
+
+
+def _fields(error: Mapping[str, Any]) -> Sequence[str]:
+    """The fields that an error names."""
+    named = error.get("fields")
+    return [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
+
+
+def not_theirs(what: str) -> Retry:
+    """What Salesforce does not answer: it may have done what it was asked, or something else has answered."""
+    return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=what, in_doubt=True, cure=SOMETHING_ELSE)
+
+
+def _unexpected(status: int, what: str) -> Failed:
+    return Failed(outcome=not_theirs(what), status=status)
+
+
+def _json(reply: HttpReply) -> Any:
+    """The JSON of an answer. A success that calls itself something else is none, whatever its body looks like."""
+    kind, _, more = reply.headers.get("content-type", JSON).lower().partition(";")
+    if reply.status in OK and (kind.strip() != JSON or not CHARSET.fullmatch(more.strip())):
+        return UNREADABLE
+    try:
+        return orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return UNREADABLE
+
+
+def _retry_after(reply: HttpReply) -> timedelta | None:
+    seconds = reply.headers.get("retry-after", "")
+    return timedelta(seconds=int(seconds)) if seconds.isascii() and seconds.isdigit() and len(seconds) < 6 else None  # noqa: PLR2004 - at most a day or so.

@@ -1,0 +1,205 @@
+"""A look at a Salesforce org and at our way to it: sign-in, version, clock, what is left of the day's calls, composites.
+
+Nothing is changed. Whether the org has the fields that the mappings need is preflight.py's question.
+Source: REST API Developer Guide, "Versions", "Resources by Version", "Limit Info Header", "Composite".
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from connector.crm.crm import Needs
+from connector.crm.salesforce.client import responses
+from connector.crm.salesforce.client.api import Api, Collection, literal, record
+from connector.crm.salesforce.client.oauth import user_of
+from connector.crm.salesforce.client.responses import Answer, Failed
+from connector.crm.salesforce.write.send import Composite
+from connector.model.finding import SIGN_IN, Finding, Level
+from connector.model.http import Exchange, HttpReply, Reply
+from connector.model.outcome import Reason
+
+VERSIONS = "/services/data/"
+# Pollers go by the org's clock, so a small difference does no harm; a signed assertion must be right within three minutes.
+CLOCK_WARNS, CLOCK_FAILS = timedelta(seconds=30), timedelta(minutes=3)
+SPENT_WARNS, SPENT_FAILS = 0.8, 0.98  # of the org's calls in 24 hours
+API_LICENSE = "Salesforce Integration"  # Salesforce Help, "Give Integration Users API Only Access"
+ENGLISH = "en"  # Object Reference, "User" (LanguageLocaleKey): en_US, en_GB …
+CLOCK_CURE = "set this server's clock: let it follow a time server (timedatectl set-ntp true)"
+
+
+def checkup(
+    api: Api, needs: Sequence[Needs], composite: Composite, now: Callable[[], datetime]
+) -> Exchange[list[Finding]]:
+    """Look at the org with five calls at the most. `now` tells our own time, aware."""
+    (reply,) = yield [api.read(f"{api.root}/")]
+    root = responses.answer(reply)
+    (listed,) = yield [api.read(VERSIONS)]
+    findings = [_sign_in(root)]
+    if isinstance(root, Failed) and root.outcome.reason is Reason.CREDENTIALS:
+        return findings
+    findings.append(_version(api, root, responses.answer(listed)))
+    if isinstance(reply, HttpReply):
+        findings += _clock(reply, now())
+        findings += _calls(reply)
+    if not isinstance(root, Failed) and root.status in responses.OK:
+        findings += yield from _composite(api, needs, composite)
+        findings += yield from _user(api, root)
+    return findings
+
+
+def _sign_in(root: Answer | Failed) -> Finding:
+    whole = root if isinstance(root, Failed) or root.status in responses.OK else responses.failed(root)
+    if not isinstance(whole, Failed) or whole.status == 404:  # noqa: PLR2004 - the version is unknown, and we are known.
+        return Finding(area=SIGN_IN, level=Level.OK, text="the integration user is let in")
+    cure = "see the words of Salesforce; docs/salesforce-setup.md says what to click"
+    return Finding(area=SIGN_IN, level=Level.FAIL, text=whole.outcome.detail or str(whole.outcome.reason), cure=cure)
+
+
+def _version(api: Api, root: Answer | Failed, listed: Answer | Failed) -> Finding:
+    offered: list[str] = []
+    if isinstance(listed, Answer) and isinstance(listed.body, list):
+        offered = [str(one.get("version")) for one in listed.body if isinstance(one, dict)]
+    if not offered:
+        return Finding(
+            area="version",
+            level=Level.FAIL,
+            text="the org does not say which API versions it offers",
+            cure="check url: in the config, and trust.salesforce.com",
+        )
+    if api.version in offered:
+        served = isinstance(root, Answer) and root.status in responses.OK
+        text = f"the API version {api.version} is offered; the newest is {offered[-1]}"
+        return Finding(
+            area="version", level=Level.OK if served else Level.WARN, text=text, cure="" if served else "try again"
+        )
+    return Finding(
+        area="version",
+        level=Level.FAIL,
+        text=f"the org does not offer the API version {api.version}",
+        cure=f"write api_version: from {offered[0]} to {offered[-1]} into the config, or leave it out",
+    )
+
+
+def _clock(reply: HttpReply, now: datetime) -> list[Finding]:
+    try:
+        theirs = parsedate_to_datetime(reply.headers.get("date", ""))
+    except ValueError:
+        return []
+    difference = abs(now - theirs)
+    level = Level.FAIL if difference > CLOCK_FAILS else Level.WARN if difference > CLOCK_WARNS else Level.OK
+    text = f"this server's clock and Salesforce's are {difference.total_seconds():.0f} s apart"
+    return [Finding(area="clock", level=level, text=text, cure="" if level is Level.OK else CLOCK_CURE)]
+
+
+def _calls(reply: HttpReply) -> list[Finding]:
+    usage = responses.usage(reply.headers)
+    if usage is None or usage.maximum <= 0:
+        return []
+    spent = usage.used / usage.maximum
+    level = Level.FAIL if spent >= SPENT_FAILS else Level.WARN if spent >= SPENT_WARNS else Level.OK
+    left = max(0, usage.maximum - usage.used)
+    return [
+        Finding(
+            area="calls",
+            level=level,
+            text=f"{left} of the org's {usage.maximum} API calls in 24 hours are left",
+            cure="" if level is Level.OK else "see in Setup, Company Information and API Usage, who spends them",
+        )
+    ]
+
+
+def _user(api: Api, root: Answer) -> Exchange[list[Finding]]:
+    """What the integration user is: where a person may sign in as it, what they edit would be taken for our own doing.
+
+    No finding where the org does not tell: without the right to see the set-up a user still sees their own profile.
+    """
+    user = user_of(root.body.get("identity")) if isinstance(root.body, dict) else None
+    if user is None:
+        return []
+    soql = f"SELECT LanguageLocaleKey, Profile.Name, Profile.UserLicense.Name FROM User WHERE Id = {literal(user)}"  # noqa: S608 - the text is quoted.
+    (reply,) = yield [api.query_all(soql)]
+    whole = responses.answer(reply)
+    body = whole if isinstance(whole, Failed) else responses.rows(whole)
+    row = {} if isinstance(body, Failed) or not body["records"] else body["records"][0]
+    return [*_language(row.get("LanguageLocaleKey")), *_license(row.get("Profile"))]
+
+
+def _language(key: object) -> list[Finding]:
+    """Whether Salesforce's words come in English. Nothing hangs on it but how well a cure can be read."""
+    if not isinstance(key, str):
+        return []
+    if key.startswith(ENGLISH):
+        return [Finding(area="language", level=Level.OK, text="the integration user's language is English")]
+    return [
+        Finding(
+            area="language",
+            level=Level.WARN,
+            text=f"the integration user's language is {key}: Salesforce's messages come in it, and the cures that are found by their "
+            "words are less exact",
+            cure="in Setup, Users, set the Language of the integration user to English",
+        )
+    ]
+
+
+def _license(profile: object) -> list[Finding]:
+    """Whether the integration user is nobody's own login."""
+    license_of = profile.get("UserLicense") if isinstance(profile, dict) else None
+    if not isinstance(license_of, dict):
+        return []
+    name = str(license_of.get("Name"))
+    if name == API_LICENSE:
+        return [Finding(area="user", level=Level.OK, text="the integration user is nobody's own login")]
+    return [
+        Finding(
+            area="user",
+            level=Level.WARN,
+            text=f"the integration user has the licence {name}: a person may sign in with it, and what they edit there can be taken "
+            "for the connector's own doing, so that an opt-out which they take back or an amount is not carried to the provider",
+            cure=f"give the connector a user of its own with the licence {API_LICENSE}: see docs/salesforce-setup.md",
+        )
+    ]
+
+
+def _composite(api: Api, needs: Sequence[Needs], composite: Composite) -> Exchange[list[Finding]]:
+    """Upserts of collections inside a composite are documented nowhere; a record without its key tries it, and cannot be written."""
+    # A standard object first: its required fields, which are missing too, keep such a record out once more.
+    by_safety = sorted(needs, key=lambda one: one.object.endswith("__c"))
+    keyed = next(((one.object, one.key_fields[0]) for one in by_safety if one.key_fields), None)
+    if keyed is None or composite is Composite.REFUSED:
+        return []
+    name, key = keyed
+    probe = Collection(records=[record(name, key, "", {})], object=name, key_field=key)
+    (reply,) = yield [api.collections([probe])]
+    works = _taken(reply)
+    if works is False:
+        # An object or field that is missing answers in the same words.
+        (reply,) = yield [api.collection(probe)]
+        alone = responses.answer(reply)
+        works = None if isinstance(alone, Failed) or alone.status not in responses.OK else False
+    if works is None:
+        return []
+    if works:
+        return [Finding(area="composite", level=Level.OK, text="a thousand records go out in one API call")]
+    fails = composite is Composite.WORKS
+    return [
+        Finding(
+            area="composite",
+            level=Level.FAIL if fails else Level.WARN,
+            text="the org takes no upserts inside a composite: each 200 records are an API call",
+            cure="write composite: auto into the config" if fails else "nothing needs to be done while calls are left",
+        )
+    ]
+
+
+def _taken(reply: Reply) -> bool | None:
+    """None where the answer does not tell."""
+    whole = responses.answer(reply)
+    parts = whole if isinstance(whole, Failed) else responses.subanswers(whole, 1)
+    if isinstance(parts, Failed):
+        return False if parts.no_such_path else None
+    (part,) = parts
+    if isinstance(part, Failed):
+        return None
+    if part.status in responses.OK:
+        return True
+    return False if responses.failed(part).no_such_path else None

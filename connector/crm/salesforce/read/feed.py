@@ -1,0 +1,151 @@
+"""The feed: asks an org for the changes of one object, page by page and round by round."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from msgspec.structs import replace
+
+from connector.crm.salesforce.client import responses
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.responses import Failed
+from connector.crm.salesforce.read import change_queries
+from connector.crm.salesforce.read.all_records import AllRecords
+from connector.model.consent_fields import ConsentFields
+from connector.model.http import Exchange, HttpCall, HttpReply, Reply
+from connector.model.outcome import Reason, Retry
+from connector.ports import Page, Records, Row
+
+OVERLAP = timedelta(minutes=3)  # longer than the transactions of an org with heavy triggers usually take
+LOOK_BACK = timedelta(minutes=15)  # and of those that say "out": connectors of others re-read 5 to 15 minutes
+
+
+class SalesforceFeed:
+    """Changes of one object by SOQL, deletions among them. Sans I/O: whoever drives the exchanges sends the calls.
+
+    Raises BadName when the object or a field has a name that Salesforce cannot have.
+    """
+
+    def __init__(
+        self,
+        crm: str,
+        object: str,  # noqa: A002 - Salesforce's own word, and the role's.
+        *,
+        api: Api,
+        fields: Sequence[str],
+        key_fields: Sequence[str] = (),
+        every: timedelta = timedelta(seconds=30),
+        overlap: timedelta = OVERLAP,
+        consent: ConsentFields | None = None,
+        look_back: timedelta = LOOK_BACK,
+        own_user: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`look_back` is how late a change that says "out" may become visible; `own_user` tells the Id that we are signed in as."""
+        self.crm = crm
+        self.object = object
+        self.name = f"{crm}.{object}"
+        self.fields = tuple(fields)
+        self.key_fields = tuple(key_fields)
+        self.every = every
+        self._api = api
+        self._overlap = overlap
+        self._own_user = own_user
+        self._opted_out: change_queries.OptedOut | None = None
+        if consent is not None and consent.flag in self.fields:
+            further = max(look_back - overlap, timedelta())
+            self._opted_out = change_queries.OptedOut(flag=consent.flag, value=consent.opted_out, look_back=further)
+        self._read = tuple(dict.fromkeys((*self.fields, *self.key_fields)))
+        change_queries.question(object, self._read, None)
+
+    def ask(self, position: str | None) -> Exchange[Page | Retry]:
+        """The next page after the position; from the beginning of everything with None.
+
+        A failed question changes nothing: it is asked again from the same position.
+        """
+        start = change_queries.read_position(position)
+        call = self._api.query_all(change_queries.question(self.object, self._read, start, self._opted_out))
+        found = yield from self._rows(call)
+        if not isinstance(found, tuple):
+            return _failure(found)
+        rows, asked = found
+        if asked is None:
+            return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="an answer without a Date header")
+        began = start.began if isinstance(start, change_queries.Within) else asked
+        if len(rows) < change_queries.PAGE:
+            following = change_queries.next_round(start, rows, began=began, ended=asked, overlap=self._overlap)
+            return Page(rows=rows, position=change_queries.write_position(following), last=True)
+        return Page(
+            rows=rows, position=change_queries.write_position(change_queries.after(start, rows[-1], began)), last=False
+        )
+
+    def ask_opted_out(self, position: str) -> Exchange[Page | Retry]:
+        """What says "out" and was modified shortly before the position or after it, the latest first; one API call."""
+        start = change_queries.read_position(position)
+        if start is None or self._opted_out is None:
+            return Page()
+        call = self._api.query_all(change_queries.question_opted_out(self.object, self._read, start, self._opted_out))
+        found = yield from self._rows(call)
+        return Page(rows=found[0]) if isinstance(found, tuple) else _failure(found)
+
+    def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
+        """These records as they are now, deleted ones among them; one API call, unless the question is too long for one."""
+        found = yield from self._rows(
+            self._api.query_all(change_queries.question_by_id(self.object, self._read, record_ids))
+        )
+        if isinstance(found, tuple):
+            return Page(rows=found[0])
+        if isinstance(found, Failed) and found.too_long and len(record_ids) > 1:
+            middle = len(record_ids) // 2
+            first = yield from self.look(record_ids[:middle])
+            if isinstance(first, Retry):
+                return first
+            second = yield from self.look(record_ids[middle:])
+            return second if isinstance(second, Retry) else Page(rows=(*first.rows, *second.rows))
+        failure = _failure(found)
+        if failure.reason is Reason.CONFIGURATION:
+            # One of the records may be what the org cannot look at; whether the feed is refused as a whole, its next page shows.
+            return replace(failure, reason=Reason.UNEXPECTED_ANSWER, cure="")
+        return failure
+
+    def read_all(self, position: str | None) -> Exchange[Records | Retry]:
+        """All records, deleted ones among them, step by step: by plain queries, or above 10,000 by a job of the Bulk API."""
+        return (yield from AllRecords(self._api, self.object, self._read).read(position))
+
+    def _rows(self, call: HttpCall) -> Exchange[tuple[tuple[Row, ...], datetime | None] | Failed | Retry]:
+        """The rows of a query's whole answer, and when it began by Salesforce's clock."""
+        rows: list[Row] = []
+        began: datetime | None = None
+        while True:
+            (reply,) = yield [call]
+            own_user = self._own_user()  # after the call: its sign-in may have been the first
+            whole = responses.answer(reply)
+            body = whole if isinstance(whole, Failed) else responses.rows(whole, before=len(rows))
+            if isinstance(body, Failed):
+                return body
+            began = began or _date(reply)
+            try:
+                rows += [change_queries.row(record, self._read, own_user) for record in body["records"]]
+            except ValueError as error:
+                return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=str(error))
+            if body.get("done") is not False:
+                return tuple(rows), began
+            # Wide rows come in several answers to one question.
+            path = str(body.get("nextRecordsUrl"))
+            if not path.startswith(change_queries.DATA):
+                return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a next page without a proper address")
+            call = self._api.read(path)
+
+
+def _failure(found: Failed | Retry) -> Retry:
+    return responses.feed_failure(found) if isinstance(found, Failed) else found
+
+
+def _date(reply: Reply) -> datetime | None:
+    """Salesforce's clock: ours may be wrong, and then changes would be skipped."""
+    if not isinstance(reply, HttpReply):
+        return None
+    try:
+        read = parsedate_to_datetime(reply.headers.get("date", ""))
+    except ValueError:
+        return None
+    return read if read.tzinfo is not None else None

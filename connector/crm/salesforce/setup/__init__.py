@@ -1,0 +1,1 @@
+"""One-off work in an org. The daemon imports none of it."""

@@ -1,0 +1,186 @@
+"""Which contacts are to be given their number as external ID, and what stands in the way of the others. Pure."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from connector.crm.salesforce.client.api import identifier
+from connector.crm.salesforce.client.error_codes import classify
+from connector.crm.salesforce.client.responses import value_of
+from connector.crm.salesforce.write.trigger_limits import too_many
+from connector.model.operation import ID_FIELD, RecordWrite
+from connector.model.outcome import Delivered, Outcome, Rejected, Retry
+from connector.model.phone import Phone
+from connector.model.record_number import NumberReader, known_by_key
+from connector.ports import Task
+
+OBJECT = "Contact"
+SHOWN = 10  # ids of other contacts that are named beside one: a dummy number may be on hundreds
+
+# Codes of a row that say what has happened since it was read; only the external ID is written, so that no other field is meant.
+TAKEN = frozenset({"DUPLICATE_VALUE", "DUPLICATE_EXTERNAL_ID"})
+GONE = frozenset({"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})
+
+Key = Callable[[Phone], str | None]  # the external ID of a number, as the mappings make it
+
+
+class Many(StrEnum):
+    """Which contact is given a number that several have."""
+
+    SKIP = "skip"  # none
+    OLDEST = "oldest"
+    NEWEST = "newest"
+
+
+class Verdict(StrEnum):
+    """What becomes of a contact."""
+
+    OPEN = "open"  # not known before all contacts are: others may have its number
+    FILL = "fill"
+    FILLED = "filled"  # by us or somebody else, rightly
+    NO_PHONE = "no_phone"
+    UNREADABLE = "unreadable"
+    UNCLEAR = "unclear"
+    DIFFERENT = "different"
+    SHARED = "shared"
+    TAKEN = "taken"
+    CHANGED = "changed"
+    GONE = "gone"
+    REFUSED = "refused"
+    WRITTEN = "written"
+
+
+# What stands in the way, and what a person does about it.
+CURES: dict[Verdict, str] = {
+    Verdict.DIFFERENT: "its external ID is filled, and not with one of its numbers: mend the number or empty the external ID",
+    Verdict.TAKEN: "another contact has this number as its external ID: merge the two, or take the number from one",
+    Verdict.SHARED: "several contacts have this number: merge them, or choose one by --many oldest or newest",
+    Verdict.UNREADABLE: "none of its phone fields holds a number that can be read: mend it; a default_region helps with local ones",
+    Verdict.UNCLEAR: "its number may mean several people: write one number there, with its country code, or fill in its country "
+    "(`country:` of consent_fields)",
+    Verdict.CHANGED: "it was changed after it was read: run the command again",
+    Verdict.GONE: "it was deleted after it was read",
+    Verdict.REFUSED: "Salesforce refused the change: mend what the code tells of, and run the command again",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """A contact as it was read, and what is known of it by itself."""
+
+    id: str
+    verdict: Verdict
+    held: str  # its external ID, empty where it has none
+    wanted: str  # the external ID of its number, empty where it has none that can be read
+    shown: str  # its number, masked
+    created: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contacts:
+    """How contacts are read."""
+
+    key_field: str
+    phone_fields: tuple[str, ...]  # the best one first
+    numbers: NumberReader
+    key: Key
+    country: str | None = None  # the field with the contact's country, which a number may lack
+
+    @property
+    def soql(self) -> str:
+        """The query for all contacts. Raises BadName."""
+        return f"SELECT {', '.join((*self._fields, 'CreatedDate', 'AccountId'))} FROM {OBJECT}"  # noqa: S608 - names are checked.
+
+    def changed_since(self, moment: str) -> str:
+        """The query for those that changed at or after a moment. Raises BadName."""
+        return f"SELECT {', '.join(self._fields)} FROM {OBJECT} WHERE SystemModstamp >= {moment}"  # noqa: S608 - names are checked.
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        names = ("Id", self.key_field, *self.phone_fields, *((self.country,) if self.country else ()))
+        return tuple(dict.fromkeys(identifier(name) for name in names))
+
+    def read(self, row: Mapping[str, str]) -> Contact:
+        """A row of the query, judged by itself."""
+        texts = [text for name in self.phone_fields if (text := str(value_of(row, name) or "").strip())]
+        held = str(value_of(row, self.key_field) or "")
+        country = value_of(row, self.country) if self.country else None
+        numbers = [known_by_key(self.numbers.read(text, country), [held]) for text in texts]
+        phones = [number.phone for number in numbers if number.phone is not None]
+        keys = [key for phone in phones if (key := self.key(phone))]
+        if held:
+            right = not keys or held.casefold() in {key.casefold() for key in keys}
+            verdict = Verdict.FILLED if right else Verdict.DIFFERENT
+        elif keys:
+            verdict = Verdict.OPEN
+        else:
+            unclear = any(number.is_unclear for number in numbers)
+            verdict = Verdict.UNCLEAR if unclear else Verdict.UNREADABLE if texts else Verdict.NO_PHONE
+        return Contact(
+            id=row["Id"],
+            verdict=verdict,
+            held=held,
+            wanted=keys[0] if keys else "",
+            shown=phones[0].masked if phones else "",
+            created=str(value_of(row, "CreatedDate") or ""),
+            account=str(value_of(row, "AccountId") or ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The verdict of a contact that was open, and the others that bear on it."""
+
+    id: str
+    verdict: Verdict
+    others: tuple[str, ...] = ()
+
+
+def settle(ids: Sequence[str], holder: str | None, many: Many) -> Iterator[Settled]:
+    """The contacts without external ID that have one number, oldest first; `holder` has the number as its external ID."""
+    if holder is not None:
+        yield from (Settled(one, Verdict.TAKEN, (holder,)) for one in ids)
+        return
+    chosen = ids[0] if len(ids) == 1 or many is Many.OLDEST else ids[-1] if many is Many.NEWEST else None
+    near = ids[: SHOWN + 1]
+    for one in ids:
+        others = tuple(other for other in near if other != one)[:SHOWN]
+        yield Settled(one, Verdict.FILL if one == chosen else Verdict.SHARED, others)
+
+
+def refusal(error: str) -> tuple[Verdict, str, bool]:
+    """What `sf__Error` of a row means: the verdict, Salesforce's code, and whether it is worth another try.
+
+    It reads `CODE:message:fields --`. The message is not kept: it may hold the donor's data.
+    """
+    code, _, message = error.partition(":")
+    return _verdict(code, classify(code, message))
+
+
+def crowded(error: str) -> bool:
+    """Whether `sf__Error` of a row says that a trigger took fewer rows at once: a job always gives it 200."""
+    code, _, message = error.partition(":")
+    return too_many(classify(code, message))
+
+
+def written_alone(record_id: str, key_field: str, key: str) -> Task:
+    """The same change as that of a job's row, as a record of a request, which may be of any size."""
+    return Task(
+        RecordWrite(sink="", object=OBJECT, key_field=ID_FIELD, key=record_id, set={key_field: key}, may_create=False)
+    )
+
+
+def settled(outcome: Outcome) -> tuple[Verdict, str, bool]:
+    """What became of such a record: the same as refusal() tells of a row, or that it is written."""
+    if isinstance(outcome, Delivered):
+        return Verdict.WRITTEN, "", False
+    return _verdict(outcome.code or outcome.reason, outcome)
+
+
+def _verdict(code: str, outcome: Retry | Rejected) -> tuple[Verdict, str, bool]:
+    if code in TAKEN:
+        return Verdict.TAKEN, code, False
+    if code in GONE:
+        return Verdict.GONE, code, False
+    return Verdict.REFUSED, code, isinstance(outcome, Retry)

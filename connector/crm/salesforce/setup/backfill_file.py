@@ -1,0 +1,255 @@
+"""The book of one backfill: every contact with its verdict and the jobs that write them, in a file of its own beside the database.
+
+A kill leaves it as it was after the last commit, so that the next run goes on from there. It holds phone numbers, and is deleted when
+the backfill is done.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from connector.model.errors import AlreadyRunning, StoreUnavailable
+from connector.store.outage import outage
+from connector.store.private_files import create_private, tighten
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS contact (
+  id TEXT PRIMARY KEY, verdict TEXT NOT NULL, held TEXT NOT NULL, wanted TEXT NOT NULL, shown TEXT NOT NULL,
+  created TEXT NOT NULL, account TEXT NOT NULL, others TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '',
+  job TEXT, tries INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS holder ON contact (held) WHERE held != '';
+CREATE INDEX IF NOT EXISTS work ON contact (verdict, job, account, id);
+"""
+CACHE = -8000  # KiB: the file may be large, and the program must not be
+
+
+class Line(NamedTuple):
+    """A contact as it was read."""
+
+    id: str
+    verdict: str
+    held: str  # folded
+    wanted: str
+    shown: str
+    created: str
+    account: str
+
+
+class Sharers(NamedTuple):
+    """The contacts that want one external ID, oldest first, and the contact that has it."""
+
+    ids: tuple[str, ...]
+    holder: str | None
+
+
+class Finding(NamedTuple):
+    """A contact that a person must look at."""
+
+    id: str
+    verdict: str
+    shown: str
+    others: tuple[str, ...]
+    detail: str
+
+
+class BackfillBook:
+    """One process holds it at a time."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open or make it. Raises AlreadyRunning, and StoreUnavailable where its directory does not do."""
+        try:
+            create_private(path)
+            tighten([path, Path(f"{path}-journal")])
+            connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnavailable(
+                f"cannot open {path}: {error}. Is its directory there, and ours to write?"
+            ) from error
+        try:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute(f"PRAGMA cache_size = {CACHE}")
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("COMMIT")
+            connection.executescript(TABLES)
+        except sqlite3.OperationalError as error:
+            connection.close()
+            raise AlreadyRunning(f"another backfill runs with {path}: wait for it, or end it") from error
+        except sqlite3.Error as error:
+            connection.close()
+            raise StoreUnavailable(f"{path} cannot be used ({error}): remove it, and start anew") from error
+        return cls(path, connection)
+
+    def close(self) -> None:
+        """Close it; what it holds stays for the next run."""
+        self._connection.close()
+
+    def discard(self) -> None:
+        """Delete it, with the numbers in it."""
+        for path in (self._path, Path(f"{self._path}-journal")):
+            path.unlink(missing_ok=True)
+        self.close()
+
+    def facts(self) -> Mapping[str, Any]:
+        """What is written down of the backfill as a whole."""
+        return {name: json.loads(value) for name, value in self._execute("SELECT name, value FROM fact")}
+
+    def note(self, **facts: Any) -> None:
+        """Write such things down."""
+        self._many(
+            "INSERT INTO fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            [(name, json.dumps(value)) for name, value in facts.items()],
+        )
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._transaction():
+            self._execute("DELETE FROM contact")
+            self._execute("DELETE FROM fact")
+
+    def add(self, lines: Iterable[Line]) -> None:
+        """Add contacts; one that is read twice stands as it was read last."""
+        self._many(
+            "INSERT OR REPLACE INTO contact (id, verdict, held, wanted, shown, created, account) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            lines,
+        )
+
+    def sharers(self, verdict: str) -> Iterator[Sharers]:
+        """The contacts of this verdict, by the external ID that they want. Their verdicts may be changed on the way."""
+        self._execute("DROP TABLE IF EXISTS temp.sharer")
+        # A table of its own, because rows that are changed while they are read may be met twice or never.
+        self._execute(
+            "CREATE TEMP TABLE sharer AS SELECT c.wanted, c.id, "
+            "(SELECT min(h.id) FROM contact h WHERE h.held = lower(c.wanted) AND h.held != '') AS holder "
+            "FROM contact c WHERE c.verdict = ? ORDER BY lower(c.wanted), c.created, c.id",
+            (verdict,),
+        )
+        rows = self._execute("SELECT wanted, id, holder FROM temp.sharer ORDER BY rowid")
+        for _, group in groupby(rows, key=lambda row: row[0].lower()):
+            members = list(group)
+            yield Sharers(tuple(row[1] for row in members), members[0][2])
+
+    def set_verdicts(self, verdicts: Iterable[tuple[str, Sequence[str], str]]) -> None:
+        """Set (verdict, others, id) of contacts."""
+        self._many(
+            "UPDATE contact SET verdict = ?, others = ? WHERE id = ?",
+            ((verdict, " ".join(others), one) for verdict, others, one in verdicts),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """How many contacts have each verdict."""
+        return dict(self._execute("SELECT verdict, count(*) FROM contact GROUP BY verdict"))
+
+    def findings(self, verdicts: Sequence[str], most: int = -1) -> Iterator[Finding]:
+        """The contacts of these verdicts, those with one number together."""
+        marks = ", ".join("?" * len(verdicts))
+        rows = self._execute(
+            f"SELECT id, verdict, shown, others, detail FROM contact WHERE verdict IN ({marks}) "  # noqa: S608 - marks alone.
+            "ORDER BY verdict, wanted, created, id LIMIT ?",
+            (*verdicts, most),
+        )
+        for one, verdict, shown, others, detail in rows:
+            yield Finding(one, verdict, shown, tuple(others.split()), detail)
+
+    def wanted(self, one: str) -> str | None:
+        """The external ID that a contact is still to be given; None where it is given none."""
+        row = self._execute(
+            "SELECT wanted FROM contact WHERE id = ? AND verdict = 'fill' AND job IS NULL", (one,)
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def take(self, job: str, most: int) -> int:
+        """Give a job the next contacts that are to be filled; how many. Those of one account stand together."""
+        return self._execute(
+            "UPDATE contact SET job = ? WHERE id IN "
+            "(SELECT id FROM contact WHERE verdict = 'fill' AND job IS NULL ORDER BY account, id LIMIT ?)",
+            (job, most),
+        ).rowcount
+
+    def rows(self, job: str) -> Iterator[tuple[str, str]]:
+        """The contacts of a job: id and external ID."""
+        yield from self._execute(
+            "SELECT id, wanted FROM contact WHERE verdict = 'fill' AND job = ? ORDER BY account, id", (job,)
+        )
+
+    def job(self) -> str | None:
+        """The job that is under way."""
+        row = self._execute("SELECT job FROM contact WHERE verdict = 'fill' AND job IS NOT NULL LIMIT 1")
+        found = row.fetchone()
+        return None if found is None else found[0]
+
+    def conclude(
+        self, job: str, *, written: Iterable[str], refused: Iterable[tuple[str, str, str]], again: Iterable[str]
+    ) -> int:
+        """A job has ended: the ids that it wrote, (id, verdict, detail) of what was refused, the ids worth another try.
+
+        The others it did not come to: they are to be filled as before. Returns how many they are.
+        """
+        with self._transaction():
+            execute = self._executemany
+            execute(
+                "UPDATE contact SET verdict = 'written' WHERE id = ? AND job = ?",
+                ((one, job) for one in written),
+            )
+            execute(
+                "UPDATE contact SET verdict = ?, detail = ? WHERE id = ? AND job = ?",
+                ((verdict, detail, one, job) for one, verdict, detail in refused),
+            )
+            execute(
+                "UPDATE contact SET job = NULL, tries = tries + 1 WHERE id = ? AND job = ?",
+                ((one, job) for one in again),
+            )
+            return self._execute("UPDATE contact SET job = NULL WHERE verdict = 'fill' AND job = ?", (job,)).rowcount
+
+    def release(self, job: str) -> None:
+        """A job was never begun: its contacts are to be filled as before."""
+        self._execute("UPDATE contact SET job = NULL WHERE verdict = 'fill' AND job = ?", (job,))
+
+    def tries(self, one: str) -> int:
+        """How often a contact was tried in vain."""
+        (count,) = self._execute("SELECT tries FROM contact WHERE id = ?", (one,)).fetchone() or (0,)
+        return int(count)
+
+    def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self._transaction():
+            self._executemany(sql, rows)
+
+    def _execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+
+    def _executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        try:
+            self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: sqlite3.Error) -> Exception:
+        found = outage(error, self._path)
+        return (
+            error
+            if found is None
+            else StoreUnavailable(f"{found.message}: mend that, and run the command again to go on")
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._execute("BEGIN")
+        try:
+            yield
+            self._execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # SQLite may have taken it back by itself.
+                self._connection.execute("ROLLBACK")
+            raise

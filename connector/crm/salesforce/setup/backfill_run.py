@@ -1,0 +1,275 @@
+"""A backfill from the first question to the last result: reads all contacts, plans, writes in jobs; it can be interrupted anywhere."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, timedelta
+from functools import partial
+from itertools import count
+from typing import Any, TypeVar
+
+from connector.crm.salesforce.client import responses
+from connector.crm.salesforce.client.bulk import Bulk, Gone, Job, State
+from connector.crm.salesforce.client.responses import Failed
+from connector.crm.salesforce.setup.backfill import (
+    OBJECT,
+    Contact,
+    Contacts,
+    Many,
+    Verdict,
+    crowded,
+    refusal,
+    settle,
+    settled,
+    written_alone,
+)
+from connector.crm.salesforce.setup.backfill_file import BackfillBook, Line
+from connector.crm.salesforce.write.sink import SalesforceSink
+from connector.delivery.http_client import Client
+from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.http import Exchange, HttpCall
+from connector.model.outcome import Outcome
+
+T = TypeVar("T")
+
+PAGE_ROWS = 20_000  # of a query's answer: a few megabytes
+JOB_ROWS = 200_000  # of one job that writes: 7 MB; Salesforce takes 100
+TOGETHER = 1000  # contacts of one request beside the jobs
+ROUNDS = 3  # tries of a contact that was locked or the like
+TRIES = 6  # of a call in a row, before the command gives up for now
+FIRST_GAP, GROWTH, MAX_GAP = 0.25, 1.5, 30.0  # seconds between two looks at a job: small orgs are quick
+# A change bears the time at which its transaction began, and is seen when that ends: Salesforce lets Apex run for ten minutes.
+OVERLAP = timedelta(minutes=10)
+
+
+class Backfilling:
+    """One backfill of one org. `report` is given a line for a person who waits, `sleep` waits for seconds."""
+
+    def __init__(
+        self,
+        client: Client,
+        bulk: Bulk,
+        contacts: Contacts,
+        book: BackfillBook,
+        *,
+        report: Callable[[str], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        job_rows: int = JOB_ROWS,
+    ) -> None:
+        self._client = client
+        self._bulk = bulk
+        self._contacts = contacts
+        self._book = book
+        self._report = report
+        self._sleep = sleep
+        self._job_rows = job_rows
+        self._sink = SalesforceSink("salesforce", api=bulk.api)
+
+    async def read(self) -> None:
+        """Read all contacts into the book, each judged by itself."""
+        job = await self._insist(partial(self._bulk.query, self._contacts.soql))
+        self._book.note(since=f"{job.created.astimezone(UTC) - OVERLAP:%Y-%m-%dT%H:%M:%SZ}")
+        self._report("Salesforce gathers the contacts")
+        job = await self._ended(job.id, query=True)
+        if job.state is not State.JOB_COMPLETE:
+            raise ConnectorError(f"Salesforce did not answer the query for contacts ({job.error or job.state})")
+        read, locator = 0, None
+        while True:
+            self._report(f"reading contacts: {read:,} so far")
+            table = await self._insist(partial(self._bulk.page, job.id, locator, PAGE_ROWS))
+            lines = [_line(self._contacts.read(row)) for row in table.rows("Id")]
+            self._book.add(lines)
+            read += len(lines)
+            locator = table.locator
+            if locator is None:
+                break
+        await self._client.run(self._bulk.forget(job.id))
+
+    def plan(self, many: Many) -> None:
+        """Judge the contacts that others bear on."""
+        self._report("comparing the numbers")
+        self._book.set_verdicts(
+            (one.verdict, one.others, one.id)
+            for sharers in self._book.sharers(Verdict.OPEN)
+            for one in settle(sharers.ids, sharers.holder, many)
+        )
+
+    async def write(self) -> None:
+        """Write what is to be filled and not yet written.
+
+        Raises PeerUnavailable or ConnectorError; whatever it was, the next call goes on from there.
+        """
+        failures = count(1)
+        while True:
+            job_id = self._book.job()
+            if job_id is None:
+                job_id = await self._take()
+                if job_id is None:
+                    return
+                try:
+                    self._report("uploading")
+                    await self._client.run(self._bulk.upload(job_id, self._columns, self._book.rows(job_id)))
+                except PeerUnavailable:
+                    # Whether it was taken, the job itself knows.
+                    if (number := next(failures)) >= TRIES:
+                        raise
+                    await self._sleep(_pause(number))
+            job = await self._insist(partial(self._bulk.look, job_id))
+            if job.state is State.OPEN:
+                await self._drop(job_id)
+            else:
+                await self._follow(job_id)
+
+    async def give_up(self) -> None:
+        """Stop the job that is under way; what it has written stays."""
+        job_id = self._book.job()
+        if job_id is None:
+            return
+        try:
+            job = await self._insist(partial(self._bulk.look, job_id))
+            if not job.state.ended:
+                await self._client.run(self._bulk.abort(job_id))
+        except Gone:
+            return
+
+    @property
+    def _columns(self) -> tuple[str, str]:
+        return "Id", self._contacts.key_field
+
+    async def _take(self) -> str | None:
+        """A new job with the next contacts in the book; None where there are none any more."""
+        if not self._book.counts().get(Verdict.FILL):
+            return None
+        await self._drop_changed()
+        if not self._book.counts().get(Verdict.FILL):
+            return None
+        job = await self._insist(partial(self._bulk.update, OBJECT))
+        self._book.take(job.id, self._job_rows)
+        return job.id
+
+    async def _drop(self, job_id: str) -> None:
+        """A job that was never closed does nothing, and cannot be given its rows twice: another one takes them."""
+        with suppress(PeerUnavailable):
+            await self._client.run(self._bulk.abort(job_id))
+        self._book.release(job_id)
+
+    async def _follow(self, job_id: str) -> None:
+        """Wait for a job and write its results into the book."""
+        counts = self._book.counts()
+        done, total = counts.get(Verdict.WRITTEN, 0), counts.get(Verdict.WRITTEN, 0) + counts.get(Verdict.FILL, 0)
+        job = await self._ended(job_id, progress=lambda rows: f"writing: {done + rows:,} of {total:,}")
+        failed = await self._insist(partial(self._bulk.failed, job))
+        refused: list[tuple[str, str, str]] = []
+        again: list[str] = []
+        written: list[str] = []
+        candidates: list[str] = []
+        for row in failed.rows("sf__Id", "sf__Error"):
+            one = row.get("Id") or row["sf__Id"]
+            verdict, code, worth = refusal(row["sf__Error"])
+            if crowded(row["sf__Error"]):
+                candidates.append(one)
+            elif worth and self._book.tries(one) + 1 < ROUNDS:
+                again.append(one)
+            else:
+                refused.append((one, verdict, code))
+        for one, outcome in await self._in_small_requests(job_id, candidates):
+            verdict, code, worth = settled(outcome)
+            if verdict is Verdict.WRITTEN:
+                written.append(one)
+            elif worth and self._book.tries(one) + 1 < ROUNDS:
+                again.append(one)
+            else:
+                refused.append((one, verdict, code))
+        succeeded = await self._insist(partial(self._bulk.succeeded, job))
+        written += (row["sf__Id"] for row in succeeded.rows("sf__Id"))
+        left = self._book.conclude(job_id, written=written, refused=refused, again=again)
+        if job.state is not State.JOB_COMPLETE or left:
+            raise ConnectorError(
+                f"Salesforce ended job {job_id} before it was done ({job.error or job.state}): see Setup, Bulk Data Load Jobs; "
+                "run the command again to go on"
+            )
+
+    async def _in_small_requests(self, job_id: str, ids: list[str]) -> list[tuple[str, Outcome]]:
+        """Write contacts of a job that the org's triggers did not take in its 200 at once; what became of each."""
+        if not ids:
+            return []
+        wanted = set(ids)
+        rows = [row for row in self._book.rows(job_id) if row[0] in wanted]
+        ended: list[tuple[str, Outcome]] = []
+        for start in range(0, len(rows), TOGETHER):
+            self._report(f"writing in small requests: {start:,} of {len(rows):,}")
+            some = rows[start : start + TOGETHER]
+            tasks = [written_alone(one, self._contacts.key_field, key) for one, key in some]
+            outcomes = await self._client.run(self._sink.write(tasks))
+            ended += zip((one for one, _ in some), outcomes, strict=True)
+        return ended
+
+    async def _drop_changed(self) -> None:
+        """Leave out the contacts that were changed since they were read: somebody may have filled them meanwhile."""
+        self._report("looking for contacts that changed meanwhile")
+        soql = self._contacts.changed_since(self._book.facts()["since"])
+        call: HttpCall | None = self._bulk.api.query_all(soql)
+        while call is not None:
+            body = await self._insist(partial(_rows, call))
+            self._book.set_verdicts(list(self._changes(body["records"])))
+            path = body.get("nextRecordsUrl")
+            call = None if body.get("done") is not False else self._bulk.api.read(str(path))
+
+    def _changes(self, records: list[Mapping[str, Any]]) -> Iterator[tuple[Verdict, tuple[str, ...], str]]:
+        for record in records:
+            planned = self._book.wanted(str(record.get("Id")))
+            if planned is None:
+                continue
+            now = self._contacts.read(record)
+            if now.held.casefold() == planned.casefold():
+                yield Verdict.FILLED, (), now.id
+            elif now.verdict is not Verdict.OPEN or now.wanted != planned:
+                yield Verdict.CHANGED, (), now.id
+
+    async def _ended(self, job_id: str, *, query: bool = False, progress: Callable[[int], str] | None = None) -> Job:
+        gap = FIRST_GAP
+        while True:
+            job = await self._insist(partial(self._bulk.look, job_id, query=query))
+            if job.state.ended:
+                return job
+            if progress is not None:
+                self._report(progress(job.processed))
+            await self._sleep(gap)
+            gap = min(gap * GROWTH, MAX_GAP)
+
+    async def _insist(self, ask: Callable[[], Exchange[T]]) -> T:
+        """Ask again when waiting may mend it. For calls that may be repeated."""
+        for number in count(1):
+            try:
+                return await self._client.run(ask())
+            except PeerUnavailable as error:
+                if number == TRIES:
+                    raise
+                self._report(f"waiting {_pause(number):.0f} s, then try {number + 1} of {TRIES}: {error}")
+                await self._sleep(_pause(number))
+        raise AssertionError  # the loop has no other end.
+
+
+def _pause(number: int) -> float:
+    return min(2.0 ** (number - 1), MAX_GAP)
+
+
+def _rows(call: HttpCall) -> Exchange[Mapping[str, Any]]:
+    (reply,) = yield [call]
+    whole = responses.answer(reply)
+    body = whole if isinstance(whole, Failed) else responses.rows(whole, before=None)
+    if isinstance(body, Failed):
+        raise PeerUnavailable(f"Salesforce did not say what has changed ({body.outcome.detail or body.outcome.reason})")
+    return body
+
+
+def _line(contact: Contact) -> Line:
+    return Line(
+        id=contact.id,
+        verdict=contact.verdict,
+        held=contact.held.casefold(),
+        wanted=contact.wanted,
+        shown=contact.shown,
+        created=contact.created,
+        account=contact.account,
+    )

@@ -1,0 +1,172 @@
+"""What of the package an org has already, and what a deployment would add or change. Asks, and changes nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.read.preflight import FieldInfo, fields_of
+from connector.crm.salesforce.setup.package import FieldPart, Package, PermissionSetPart, Rights
+from connector.crm.salesforce.setup.permissions import Granted, granted, refused
+from connector.model.http import Exchange
+from connector.model.outcome import Retry
+
+# The Metadata API and a describe have two words for the same type.
+DESCRIBED = {
+    "AutoNumber": "string",
+    "Checkbox": "boolean",
+    "Currency": "currency",
+    "Date": "date",
+    "DateTime": "datetime",
+    "Email": "email",
+    "LongTextArea": "textarea",
+    "Lookup": "reference",
+    "MasterDetail": "reference",
+    "Number": "double",
+    "Phone": "phone",
+    "Picklist": "picklist",
+    "Text": "string",
+    "TextArea": "textarea",
+    "Url": "url",
+}
+
+
+class PartState(StrEnum):
+    """How a part of the package stands in the org."""
+
+    THERE = "there"
+    HIDDEN = "hidden"  # it is there, and the user who asks may not see it
+    ADD = "add"
+    CHANGE = "change"
+    IN_THE_WAY = "in_the_way"  # something else of that name, which only a person may replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One part."""
+
+    name: str  # Contact.SMS_Key__c
+    kind: str  # object, field, permission set
+    standing: PartState
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """All parts, and what is to be deployed of them: only what the org lacks, so that what people have changed there stays."""
+
+    findings: tuple[Finding, ...]
+    wanted: Package
+    permission_sets: Mapping[str, Granted]  # by name, as they are now
+
+    @property
+    def in_the_way(self) -> tuple[Finding, ...]:
+        """What must be cleared away first."""
+        return tuple(one for one in self.findings if one.standing is PartState.IN_THE_WAY)
+
+    @property
+    def to_do(self) -> tuple[Finding, ...]:
+        """What a deployment adds or changes."""
+        return tuple(one for one in self.findings if one.standing in {PartState.ADD, PartState.CHANGE})
+
+
+def survey(api: Api, package: Package, user: str) -> Exchange[Survey]:
+    """Compare the package with the org; one API call an object and a permission set. Raises ConnectorError."""
+    described: dict[str, Mapping[str, FieldInfo] | None] = {}
+    for name in sorted({*package.objects, *(one.shown_on for one in package.fields)}):
+        described[name] = yield from _described(api, name)
+    sets: dict[str, Granted] = {}
+    for part in package.permission_sets:
+        sets[part.name] = yield from granted(api, part.name, user)
+    findings = tuple(_findings(package, described, sets))
+    lacking = {one.name for one in findings if one.standing in {PartState.ADD, PartState.CHANGE}}
+    return Survey(findings=findings, wanted=_grown(package.only(lacking), described), permission_sets=sets)
+
+
+def _described(api: Api, name: str) -> Exchange[Mapping[str, FieldInfo] | None]:
+    """None where there is no such object, or none that the user may see."""
+    known = yield from fields_of(api, name)
+    if isinstance(known, Retry):
+        if known.detail.startswith(("NOT_FOUND", "INVALID_TYPE")):
+            return None
+        raise refused(known)
+    return {field.casefold(): info for field, info in known.items()}
+
+
+def _findings(
+    package: Package, described: Mapping[str, Mapping[str, FieldInfo] | None], sets: Mapping[str, Granted]
+) -> Iterator[Finding]:
+    seen_by_others = {field for one in sets.values() for field in one.fields}
+    objects_of_others = {name for one in sets.values() for name in one.objects}
+    for name in package.objects:
+        standing = PartState.THERE if described[name] is not None else PartState.ADD
+        if standing is PartState.ADD and name in objects_of_others:
+            standing = PartState.HIDDEN
+        yield Finding(name=name, kind="object", standing=standing)
+    for field in package.fields:
+        info = (described[field.shown_on] or {}).get(field.name.casefold())
+        if info is None:
+            hidden = field.shown_as in seen_by_others
+            yield Finding(name=field.full_name, kind="field", standing=PartState.HIDDEN if hidden else PartState.ADD)
+        else:
+            yield _compared(field, info)
+    for part in package.permission_sets:
+        yield _allowed(part, sets[part.name])
+
+
+def _compared(field: FieldPart, info: FieldInfo) -> Finding:
+    wanted = DESCRIBED.get(field.type, field.type.lower())
+    if info.type != wanted:
+        return Finding(
+            name=field.full_name,
+            kind="field",
+            standing=PartState.IN_THE_WAY,
+            detail=f"is of type {info.type}, and {wanted} is needed: rename or remove it in Setup, Object Manager",
+        )
+    lacks = []
+    if field.external_id and not info.external_id:
+        lacks.append("becomes an external ID")
+    if field.unique and not info.unique:
+        lacks.append("becomes unique")
+    if field.case_sensitive and not info.case_sensitive:
+        lacks.append("becomes case sensitive")
+    if field.length is not None and info.length < field.length:
+        lacks.append(f"grows from {info.length} to {field.length} characters")
+    return Finding(
+        name=field.full_name,
+        kind="field",
+        standing=PartState.CHANGE if lacks else PartState.THERE,
+        detail=", ".join(lacks),
+    )
+
+
+def _allowed(part: PermissionSetPart, now: Granted) -> Finding:
+    if now.id is None:
+        return Finding(name=part.name, kind="permission set", standing=PartState.ADD)
+    lacks: Sequence[str] = [
+        *(name for name, edit in part.fields.items() if name not in now.fields or (edit and not now.fields[name])),
+        *(name for name, rights in part.objects.items() if not _covers(now.objects.get(name), rights)),
+    ]
+    return Finding(
+        name=part.name,
+        kind="permission set",
+        standing=PartState.CHANGE if lacks else PartState.THERE,
+        detail=f"allows {', '.join(lacks)} too" if lacks else "",
+    )
+
+
+def _covers(now: Rights | None, wanted: Rights) -> bool:
+    return now is not None and all(
+        has or not wants
+        for has, wants in ((now.read, wanted.read), (now.create, wanted.create), (now.edit, wanted.edit))
+    )
+
+
+def _grown(package: Package, described: Mapping[str, Mapping[str, FieldInfo] | None]) -> Package:
+    """The same, where no field gets shorter than it is in the org."""
+    return package.with_fields(
+        tuple(
+            one.as_long_as(info.length) if (info := (described[one.shown_on] or {}).get(one.name.casefold())) else one
+            for one in package.fields
+        )
+    )

@@ -1,0 +1,84 @@
+"""Converted leads, which are read-only: an opt-out follows the person to the contact, or person account, that the lead became.
+
+What else was to be written stays with the lead: a lead's other fields need not mean the same of a contact.
+Source: Object Reference, "Lead" (IsConverted, ConvertedContactId, ConvertedAccountId), "StatusCode" (CANNOT_UPDATE_CONVERTED_LEAD).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.responses import value_of
+from connector.crm.salesforce.record_ids import comparable
+from connector.crm.salesforce.write.merged_records import find_kept, read, soql
+from connector.model.consent_fields import ConsentFields
+from connector.model.http import Exchange
+from connector.model.operation import ID_FIELD, RecordWrite
+from connector.model.outcome import Rejected, Retry
+
+CODE = "CANNOT_UPDATE_CONVERTED_LEAD"
+CONVERTED_TO = {"Contact": "ConvertedContactId", "Account": "ConvertedAccountId"}  # where a person may live on
+KEYS = 100  # of one query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Successor:
+    """The record that a converted lead became, as far as the org shows it."""
+
+    object: str
+    record_id: str
+
+
+def successors(
+    api: Api, writes: Mapping[int, RecordWrite], consent: Mapping[str, ConsentFields]
+) -> Exchange[dict[int, Successor] | Retry]:
+    """Whom the leads of these writes (by place in the batch) became.
+
+    It is the contact, or the account where consent is declared of accounts alone (person accounts); a merge since is followed.
+    """
+    accounts = "account" in consent and "contact" not in consent
+    name = "Account" if accounts else "Contact"
+    became: dict[int, str] = {}
+    for key_field in {one.key_field for one in writes.values()}:
+        places = {place: _key(key_field, one.key) for place, one in writes.items() if one.key_field == key_field}
+        keys = sorted({writes[place].key for place in places})
+        columns = (*([key_field] if key_field != ID_FIELD else []), "IsConverted", CONVERTED_TO[name])
+        queries = [soql("Lead", columns, key_field, keys[start : start + KEYS]) for start in range(0, len(keys), KEYS)]
+        answers = yield from read(api, queries)
+        if isinstance(answers, Retry):
+            return answers
+        rows = [row for rows in answers for row in rows if row.get("IsConverted") is True]
+        ids = {_key(key_field, str(value_of(row, key_field))): str(row.get(CONVERTED_TO[name]) or "") for row in rows}
+        became |= {place: ids[key] for place, key in places.items() if ids.get(key)}
+    if not became:
+        return {}
+    living = yield from find_kept(api, name, set(became.values()), ())
+    if isinstance(living, Retry):
+        return living
+    return {
+        place: Successor(object=name, record_id=one.record_id)
+        for place, record_id in became.items()
+        if (one := living.get(comparable(record_id))) is not None
+    }
+
+
+def opt_out_of(write: RecordWrite, successor: Successor, consent: Mapping[str, ConsentFields]) -> RecordWrite | None:
+    """The lead's opt-out as a write to its successor; None where the write says more than that, or consent is not declared there."""
+    theirs = consent.get(successor.object.casefold())
+    if theirs is None or not write.consent or write.clears_flag or not set(write.set) <= set(write.consent):
+        return None
+    along = {name: value for name, value in write.set.items() if name in theirs.along}
+    fields = {theirs.flag: theirs.opted_out, **along}
+    moved = write.at(successor.record_id, fields)
+    return replace(moved, object=successor.object, consent=tuple(fields))
+
+
+def explain_to_person(outcome: Rejected, successor: Successor) -> Rejected:
+    """The refusal with the record that the lead became."""
+    return replace(outcome, detail=f"{outcome.detail}; the lead became the {successor.object} {successor.record_id}")
+
+
+def _key(key_field: str, key: str) -> str:
+    return comparable(key) if key_field == ID_FIELD else key.lower()

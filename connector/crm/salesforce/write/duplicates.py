@@ -1,0 +1,87 @@
+"""What a duplicate rule has found, and what is to be done about it.
+
+Source: REST API Developer Guide, "Duplicate Rule Header"; Salesforce Help, "Duplicate Rules".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from connector.crm.salesforce.client import responses
+from connector.crm.salesforce.client.api import Api, Single
+from connector.crm.salesforce.client.responses import Answer, Failed
+from connector.model.http import Exchange
+from connector.model.outcome import Delivered, Outcome, Retry
+
+SINGLES = 25  # subrequests of one composite
+CODE = "DUPLICATES_DETECTED"
+RESULTS = ("duplicateResult", "duplicateResut")  # older versions of Salesforce misspell it
+
+
+class Policy(StrEnum):
+    """What becomes of a record that a duplicate rule holds up."""
+
+    ALLOW = "allow"  # saved, where the rule only warns
+    MATCH = "match"  # the one record that it matches is updated instead
+    PARK = "park"  # a person decides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matches:
+    """What the rule has found: Ids of records of the same object."""
+
+    rule: str
+    record_ids: tuple[str, ...]
+
+
+def probe(api: Api, singles: Sequence[Single]) -> Exchange[list[Matches | Outcome]]:
+    """Send each record by itself, for only then Salesforce tells the matches. One that meets no rule any more is written so."""
+    found: list[Matches | Outcome] = []
+    for start in range(0, len(singles), SINGLES):
+        some = singles[start : start + SINGLES]
+        (reply,) = yield [api.singles(some)]
+        whole = responses.answer(reply)
+        parts = whole if isinstance(whole, Failed) else responses.subanswers(whole, len(some))
+        if isinstance(parts, Failed):
+            found += [parts.outcome] * len(some)
+            if isinstance(parts.outcome, Retry):
+                found += [parts.outcome] * (len(singles) - len(found))
+                break
+            continue
+        found += [_read(part, one) for part, one in zip(parts, some, strict=True)]
+    return found
+
+
+def _read(part: Answer | Failed, single: Single) -> Matches | Outcome:
+    if isinstance(part, Failed):
+        return part.outcome
+    if part.status in responses.OK:
+        body = part.body if isinstance(part.body, dict) else {}
+        record_id = body.get("id")
+        return Delivered(
+            record_id=record_id if isinstance(record_id, str) else None, created=body.get("created") is True
+        )
+    error = part.body[0] if isinstance(part.body, list) and part.body and isinstance(part.body[0], dict) else {}
+    if error.get("errorCode") == CODE:
+        return matches(error, single.object)
+    return responses.failed(part).outcome
+
+
+def matches(error: Mapping[str, Any], object_name: str) -> Matches:
+    """The matches in an error's body, without those of other objects."""
+    raw: Mapping[str, Any] = next((error[name] for name in RESULTS if isinstance(error.get(name), dict)), {})
+    ids: dict[str, None] = {}
+    for result in _objects(raw.get("matchResults")):
+        if str(result.get("entityType", object_name)).casefold() != object_name.casefold():
+            continue
+        for match in _objects(result.get("matchRecords")):
+            record = match.get("record")
+            record_id = record.get("Id") if isinstance(record, dict) else None
+            if isinstance(record_id, str):
+                ids[record_id] = None
+    return Matches(rule=str(raw.get("duplicateRule", "")), record_ids=tuple(ids))
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

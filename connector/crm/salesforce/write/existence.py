@@ -1,0 +1,203 @@
+"""Whether records exist, where it matters: what is assumed of each before it is sent, and what then proves to be otherwise.
+
+A field that is only for new records must not overwrite what people have written since. Asking first costs a call for every
+thousand records; a key that is unique in the org needs no question, for an insert of a record that exists is refused.
+
+Source: Object Reference, "StatusCode" (DUPLICATE_VALUE, REQUIRED_FIELD_MISSING).
+"""
+
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from enum import Enum, auto
+from itertools import chain
+from typing import Protocol
+
+from connector.crm.salesforce.client import responses
+from connector.crm.salesforce.client.api import QUERY_BATCH, Api, identifier
+from connector.crm.salesforce.client.responses import Failed, value_of
+from connector.crm.salesforce.write import duplicate_values
+from connector.crm.salesforce.write.merged_records import DELETED, MASTER, mergeable
+from connector.crm.salesforce.write.org_fields import OrgFields
+from connector.model.http import Exchange
+from connector.model.operation import ID_FIELD, RecordWrite
+from connector.model.outcome import Outcome, Reason, Rejected, Retry
+from connector.ports import Task
+
+GONE = frozenset(
+    {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"}
+)  # the second one when the recycle bin was emptied
+SURE = frozenset(
+    {Reason.CONFIGURATION, Reason.BAD_VALUE, Reason.NEEDS_PERSON, Reason.TRIGGER_LIMIT}
+)  # refusals that are the same for a record that exists
+
+
+class Assumption(Enum):
+    """What is assumed of a record before it is sent."""
+
+    ANY = auto()  # it makes no difference whether it exists
+    ASK = auto()  # it is looked up first
+    NEW = auto()  # nobody has met it: an insert tells
+    KNOWN = auto()  # it once existed: an update by its Id tells where it is gone
+    FOUND = auto()  # it was looked for already
+
+
+class Sent(Protocol):
+    """A record on its way."""
+
+    @property
+    def index(self) -> int:
+        """Its place in the batch."""
+
+    @property
+    def object(self) -> str:
+        """Its object."""
+
+    @property
+    def key_field(self) -> str | None:
+        """The external ID that names it."""
+
+    @property
+    def insert(self) -> bool:
+        """Whether it was taken for new."""
+
+    @property
+    def assumed(self) -> bool:
+        """Whether it was taken to exist."""
+
+
+class WrongAssumptions:
+    """Records of one batch that were not what they were taken for, or may not have been: they are sent once more."""
+
+    def __init__(self) -> None:
+        self.existing: dict[int, str] = {}  # taken for new; their Ids
+        self.doubted: set[int] = set()  # refused as new: perhaps for what does not count where they exist
+        self.absent: set[int] = set()  # taken to exist, and gone
+        self.orphans: set[int] = set()  # children of these
+
+    def __iter__(self) -> Iterator[int]:
+        return chain(self.existing, self.doubted, self.absent, self.orphans)
+
+    def met(self, item: Sent, outcome: Outcome) -> bool:
+        """Whether the outcome shows that the record is not what it was taken for, or may not be."""
+        if item.insert:
+            if isinstance(outcome, Rejected) and outcome.reason not in SURE:
+                self.doubted.add(item.index)
+                return True
+            if not isinstance(outcome, Retry) or outcome.code != duplicate_values.CODE:
+                return False
+            owner = duplicate_values.holder(outcome.detail, item.key_field or "", item.object)
+            if owner is not None:
+                self.existing[item.index] = owner
+            else:
+                self.doubted.add(item.index)
+            return True
+        if item.assumed and isinstance(outcome, Rejected) and outcome.code in GONE:
+            self.absent.add(item.index)
+            return True
+        return False
+
+    def orphaned(self, index: int, parents: Collection[int], *, missing: bool = False) -> bool:
+        """Whether a child must wait for a parent that is sent once more; `missing`: Salesforce has not found its parent."""
+        if not parents:
+            return False
+        late = self.doubted | self.orphans | (self.existing.keys() | self.absent if missing else set())
+        if late.isdisjoint(parents):
+            return False
+        self.orphans.add(index)
+        return True
+
+
+class KeyRegistry:
+    """Which keys an insert may be tried with: those that are unique in the org, and not of a record that was merged away.
+
+    Each object is asked about once, when its first new record is to be made. What is merged later, of the records that are
+    known, is met when it is updated by its Id.
+    """
+
+    def __init__(self, api: Api, fields: OrgFields, *, inserts: bool) -> None:
+        """`inserts`: whether a record may be made although one with its key may lie in the recycle bin."""
+        self._api = api
+        self._fields = fields
+        self._inserts = inserts
+        self._merged: dict[tuple[str, str], frozenset[str] | None] = {}  # case-folded; None: too many to keep
+
+    def assumptions(
+        self, writes: Mapping[int, RecordWrite], tasks: Sequence[Task], found: Container[int]
+    ) -> Exchange[dict[int, Assumption] | Retry]:
+        """What to assume of each record, by its place in the batch, but for those that were found (or not found) already.
+
+        Retry where Salesforce cannot be worked with now.
+        """
+        asked = {index: one for index, one in writes.items() if index not in found}
+        failure = yield from self._fields.learn({one.object for one in asked.values() if one.exact and _cased(one.key)})
+        if failure is not None:
+            return failure
+        strangers = [one for index, one in asked.items() if tasks[index].record_id is None and _matters(one)]
+        failure = yield from self.learn({(one.object, one.key_field) for one in strangers})
+        if failure is not None:
+            return failure
+        return {
+            index: self._assumption(one, tasks[index]) if index in asked else Assumption.FOUND
+            for index, one in writes.items()
+        }
+
+    def learn(self, keys: Iterable[tuple[str, str]]) -> Exchange[Retry | None]:
+        """Ask about these keys (object, external ID), where they are not known. Retry where Salesforce cannot be worked with now."""
+        wanted = sorted(set(keys)) if self._inserts else []
+        failure = yield from self._fields.learn({name for name, _ in wanted})
+        if failure is not None:
+            return failure
+        for name, key_field in wanted:
+            if (name, key_field) not in self._merged and self._fields.unique(name, key_field):
+                merged = yield from self._merged_away(name, key_field)
+                if isinstance(merged, Retry):
+                    return merged
+                self._merged[name, key_field] = merged
+        return None
+
+    def tells_case(self, write: RecordWrite) -> bool:
+        """Whether nothing is lost by letter case: the key has none, or may be written in any, or its field tells it apart."""
+        if not write.exact or not _cased(write.key):
+            return True
+        return self._fields.tells_case(write.object, write.key_field)
+
+    def _assumption(self, write: RecordWrite, task: Task) -> Assumption:
+        by_id = write.key_field == ID_FIELD
+        if write.clears_flag and (by_id or task.record_id is not None):
+            return Assumption.ASK
+        if by_id:
+            return Assumption.ANY
+        if task.gone is not None or not write.may_create or not self.tells_case(write):
+            return Assumption.ASK
+        if not _matters(write):
+            return Assumption.ANY
+        if task.record_id is not None:
+            return Assumption.KNOWN
+        merged = self._merged.get((write.object, write.key_field))
+        return Assumption.ASK if merged is None or write.key.lower() in merged else Assumption.NEW
+
+    def _merged_away(self, name: str, key_field: str) -> Exchange[frozenset[str] | Retry | None]:
+        """The keys in the recycle bin whose records were merged into others; None where they are too many."""
+        if not mergeable(name):
+            return frozenset()
+        soql = (
+            f"SELECT {identifier(key_field)} FROM {identifier(name)} WHERE {DELETED} = true AND {MASTER} != null "  # noqa: S608 - SOQL; names are checked.
+            f"AND {identifier(key_field)} != null LIMIT {QUERY_BATCH}"
+        )
+        (reply,) = yield [self._api.query_all(soql)]
+        whole = responses.answer(reply)
+        body = whole if isinstance(whole, Failed) else responses.rows(whole)
+        if isinstance(body, Failed):
+            failure = responses.read_failure(body)
+            return None if failure.reason is Reason.UNEXPECTED_ANSWER else failure
+        keys = frozenset(str(value_of(row, key_field)).lower() for row in body["records"])
+        return keys if len(body["records"]) < QUERY_BATCH else None
+
+
+def _cased(key: str) -> bool:
+    """Whether it has letters."""
+    return key.lower() != key.upper()
+
+
+def _matters(write: RecordWrite) -> bool:
+    """Whether it may make the record, and then writes otherwise than where it changes one."""
+    return write.may_create and write.key_field != ID_FIELD and (bool(write.create) or write.clears_flag)

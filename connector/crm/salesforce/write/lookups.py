@@ -1,0 +1,214 @@
+"""Which records exist, and what their opt-out flag says, read just before they are written."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from connector.crm.salesforce.client import responses
+from connector.crm.salesforce.client.api import RECORD_ID, Api, identifier, literal
+from connector.crm.salesforce.client.responses import Failed, value_of
+from connector.crm.salesforce.record_ids import comparable
+from connector.crm.salesforce.write.merged_records import is_deleted, master, mergeable, soql
+from connector.model.http import Exchange
+from connector.model.operation import ID_FIELD, RecordWrite
+from connector.model.outcome import Outcome, Reason, Rejected, Retry
+
+KEYS = 200  # of one query
+QUERIES = 5  # of one composite
+# Characters of the keys of one query, encoded: Salesforce takes URLs of 16,384 bytes, and the rest of the query has its room.
+KEYS_LENGTH = 14_000
+SHORT_KEY = 20  # characters of a key of which 200 fit in any case
+MAX_ENCODING = 3  # characters for one of ASCII: %2B
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """A record to look for."""
+
+    index: int  # in the batch
+    write: RecordWrite
+    flag: str | None = None  # the opt-out flag, where the write clears it
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """A record that exists."""
+
+    record_id: str
+    flag: object = None  # the opt-out flag's value now, where it was asked for
+    key: str = ""  # as the record has it, where it was asked for by its key
+
+
+class Query(Struct, frozen=True, kw_only=True):
+    """One query: its keys are of one external ID of one object."""
+
+    wanted: Sequence[Wanted]
+    flag: str | None
+
+    @property
+    def sees_bin(self) -> bool:
+        """Whether deleted records are read too: of objects that can be merged, where a key may lead to a survivor."""
+        return mergeable(self.wanted[0].write.object)
+
+    @property
+    def soql(self) -> str:
+        """Its text."""
+        write = self.wanted[0].write
+        if self.sees_bin:
+            read = [write.key_field, *([self.flag] if self.flag else ())]
+            return soql(write.object, read, write.key_field, [one.write.key for one in self.wanted])
+        key_field = identifier(write.key_field)
+        columns = dict.fromkeys([ID_FIELD, key_field, *([identifier(self.flag)] if self.flag else ())])
+        keys = ",".join(literal(one.write.key) for one in self.wanted)
+        return f"SELECT {','.join(columns)} FROM {identifier(write.object)} WHERE {key_field} IN ({keys})"  # noqa: S608 - SOQL; names are checked and texts quoted.
+
+
+class LookUp:
+    """The look-ups of one batch. Afterwards each wanted record is in `found` (None: there is none) or in `failed`."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.found: dict[int, Found | None] = {}
+        self.gone: dict[int, str] = {}  # where no living record has the key: the Id that leads on from a deleted one
+        self.failed: dict[int, Outcome] = {}
+        self.stopped: Retry | None = None  # Salesforce cannot be worked with now: some are in neither
+
+    def run(self, wanted: Sequence[Wanted]) -> Exchange[None]:
+        """Ask for all of them: up to a thousand in one API call."""
+        batches = _batches(_queries(wanted))
+        while batches:
+            replies = yield [
+                self._api.queries(
+                    [query.soql for query in batch],
+                    deleted=[place for place, query in enumerate(batch) if query.sees_bin],
+                )
+                for batch in batches
+            ]
+            again: list[list[Query]] = []
+            for batch, reply in zip(batches, replies, strict=True):
+                whole = responses.answer(reply)
+                parts = whole if isinstance(whole, Failed) else responses.subanswers(whole, len(batch))
+                if not isinstance(parts, Failed):
+                    for query, part in zip(batch, parts, strict=True):
+                        again += _batches(self._take(query, part))
+                elif parts.spoiled and len(batch) > 1:
+                    again += [[query] for query in batch]
+                elif parts.spoiled and not (parts.too_long and len(batch[0].wanted) == 1):
+                    again += _batches(self._take(batch[0], parts))
+                else:
+                    self.stopped = responses.read_failure(parts)
+                    return
+            batches = again
+
+    def _take(self, query: Query, part: responses.Answer | Failed) -> list[Query]:
+        """Keep what a query found; returns the queries to ask instead where it failed."""
+        body = part if isinstance(part, Failed) else _rows(part)
+        if isinstance(body, Failed):
+            return self._take_failure(query, body)
+        if body.get("done") is False:
+            # One record per key fits one page many times over: so many rows mean that the key field is not unique.
+            self._fail(query, Rejected(reason=Reason.AMBIGUOUS_KEY, detail="several records have the same key"))
+            return []
+        by_key: dict[str, list[Found]] = {}
+        gone: dict[str, str] = {}
+        key_field = query.wanted[0].write.key_field
+        for row in body["records"]:
+            if query.sees_bin and is_deleted(row):
+                key = _comparable(key_field, str(value_of(row, key_field)))
+                # A key may have had several records: what was merged leads on, what was deleted does not.
+                kept = master(row)
+                if kept is not None or key not in gone:
+                    gone[key] = kept or str(row.get(ID_FIELD))
+                continue
+            flag = value_of(row, query.flag) if query.flag else None
+            found = Found(record_id=str(row.get(ID_FIELD)), flag=flag, key=str(value_of(row, key_field)))
+            by_key.setdefault(_comparable(key_field, found.key), []).append(found)
+        for one in query.wanted:
+            matches = by_key.get(_comparable(key_field, one.write.key), [])
+            if len(matches) > 1:
+                detail = f"{len(matches)} records have this key: tick Unique on {one.write.object}.{key_field}"
+                self.failed[one.index] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
+            elif matches and one.write.exact and matches[0].key != one.write.key:
+                self.failed[one.index] = _other_case(one.write, matches[0])
+            else:
+                self.found[one.index] = matches[0] if matches else None
+                if not matches and (record_id := gone.get(_comparable(key_field, one.write.key))):
+                    self.gone[one.index] = record_id
+        return []
+
+    def _take_failure(self, query: Query, failed: Failed) -> list[Query]:
+        if failed.code == "INVALID_FIELD" and query.flag:
+            # The flag may be what is wrong: that concerns only the writes that clear it.
+            self._fail(replace(query, wanted=[one for one in query.wanted if one.flag]), failed.outcome)
+            rest = [one for one in query.wanted if not one.flag]
+            return [Query(wanted=rest, flag=None)] if rest else []
+        if failed.spoiled and failed.code != "INVALID_FIELD" and len(query.wanted) > 1:
+            middle = len(query.wanted) // 2
+            return [replace(query, wanted=query.wanted[:middle]), replace(query, wanted=query.wanted[middle:])]
+        self._fail(query, failed.outcome)
+        return []
+
+    def _fail(self, query: Query, outcome: Outcome) -> None:
+        if isinstance(outcome, Retry):
+            outcome = replace(outcome, in_doubt=False)
+        self.failed.update((one.index, outcome) for one in query.wanted)
+
+
+def _rows(part: responses.Answer) -> Mapping[str, Any] | Failed:
+    """The rows, each of which names its record."""
+    body = responses.rows(part)
+    if isinstance(body, Failed) or all(RECORD_ID.fullmatch(str(row.get(ID_FIELD))) for row in body["records"]):
+        return body
+    return Failed(outcome=responses.not_theirs("a row without a record's Id"), status=part.status)
+
+
+def _other_case(write: RecordWrite, found: Found) -> Rejected:
+    """What a person is told where the org takes two ids of the sender for one key."""
+    field = f"{write.object}.{write.key_field}"
+    detail = (
+        f"{found.record_id} has this key in other letters (capital or small), and {field} does not tell them apart: make the field "
+        "case sensitive, then release this"
+    )
+    return Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
+
+
+def _queries(wanted: Iterable[Wanted]) -> list[Query]:
+    groups: dict[tuple[str, str], list[list[Wanted]]] = {}
+    lengths: dict[tuple[str, str], int] = {}
+    asked: dict[tuple[str, str], set[str]] = {}
+    for one in wanted:
+        group = (one.write.object, one.write.key_field)
+        length = _length(one.write.key)
+        chunks = groups.setdefault(group, [[]])
+        lengths[group] = lengths.get(group, 0) + length
+        key = _comparable(one.write.key_field, one.write.key)
+        seen = asked.setdefault(group, set())
+        # Whether letter case tells two keys apart, the field decides: apart, each is answered with its own record.
+        if chunks[-1] and (len(chunks[-1]) == KEYS or lengths[group] > KEYS_LENGTH or key in seen):
+            chunks.append([])
+            lengths[group] = length
+            seen.clear()
+        chunks[-1].append(one)
+        seen.add(key)
+    return [
+        Query(wanted=chunk, flag=next((one.flag for one in chunk if one.flag), None))
+        for chunks in groups.values()
+        for chunk in chunks
+    ]
+
+
+def _length(key: str) -> int:
+    """Characters of a key in the URL of its query, with its quotes and comma; more than that where counting costs more."""
+    if len(key) <= SHORT_KEY and key.isascii() and key[1:].isalnum():
+        return MAX_ENCODING * (len(key) + len("'',"))
+    return len(quote(f"{literal(key)},", safe=""))
+
+
+def _batches(queries: Sequence[Query]) -> list[list[Query]]:
+    return [list(queries[start : start + QUERIES]) for start in range(0, len(queries), QUERIES)]
+
+
+def _comparable(key_field: str, key: str) -> str:
+    """External IDs compare without regard to case, Ids by their first 15 characters."""
+    return comparable(key) if key_field == ID_FIELD else key.lower()

@@ -1,0 +1,339 @@
+"""Which record each write with a match means, found just before it is written: the one it meant before, or one with the number."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from connector.crm.salesforce.client import responses
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.responses import Failed
+from connector.crm.salesforce.record_ids import comparable
+from connector.crm.salesforce.write.dependencies import Dependencies, with_parents
+from connector.crm.salesforce.write.lookups import Found, LookUp, Wanted
+from connector.crm.salesforce.write.match_candidates import (
+    Candidate,
+    Candidates,
+    Search,
+    SearchTerm,
+    candidates,
+    choose,
+)
+from connector.crm.salesforce.write.merged_records import find_kept
+from connector.crm.salesforce.write.shared_numbers import Write, mark, with_others
+from connector.model.consent_fields import ConsentFields
+from connector.model.http import Exchange
+from connector.model.operation import ID_FIELD, IfNone, RecordWrite
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from connector.model.record_number import NumberReader
+from connector.ports import Shadow, Task
+
+PEOPLE = 200  # of one query; fewer where that has proved to take the org too long
+FEWEST_PEOPLE = 10  # below this a smaller query is not quicker, as it looks at every record all the same
+SEARCH_TIMEOUT = timedelta(seconds=130)  # Salesforce itself gives up after 120 seconds, and says so
+TOO_MUCH = frozenset({"QUERY_TIMEOUT", "QUERY_TOO_COMPLICATED", "MALFORMED_QUERY"})  # the last where it is too long
+MAX_NAMED = 10  # Ids in one message to a person
+
+NOBODY = Delivered(detail="no record has this number, so it was left out", absent=True)
+NOT_FOUND = Rejected(
+    reason=Reason.NEEDS_PERSON,
+    detail="no record has this number: make one, or write the number on the right one, then release this",
+)
+TOO_MANY_MATCHES = Rejected(
+    reason=Reason.NEEDS_PERSON,
+    detail="more records than one answer holds end like this number: give the right one its external ID, then release this",
+)
+SAME_RECORD = Retry(reason=Reason.HALTED, detail="another number's write to the same record goes first")
+
+
+class Matching:
+    """The matches of one batch. Afterwards each index is in `writes` (and in `found`) or in `outcomes`."""
+
+    def __init__(
+        self, api: Api, *, numbers: NumberReader, consent: Mapping[str, ConsentFields], people: int = PEOPLE
+    ) -> None:
+        """`consent` is by object (case-folded); `numbers` reads the org's phone fields."""
+        self.people = people
+        self.writes: dict[int, RecordWrite] = {}  # by the Id of the record found, or by the key of one to be made
+        self.found: dict[int, Found | None] = {}
+        self.outcomes: dict[int, Outcome] = {}
+        self.same_number_records: dict[int, tuple[str, ...]] = {}  # records beside it that an opt-out is for as well
+        self.stopped: Retry | None = None  # Salesforce cannot be worked with now: some are in none of these
+        self._asked: Mapping[int, RecordWrite] = {}
+        self._api = api
+        self._numbers = numbers
+        self._unclear: dict[
+            int, str
+        ] = {}  # records that an opt-out may be for as well: what a person is asked about them
+        self._consent = consent
+
+    def run(self, tasks: Mapping[int, Task]) -> Exchange[None]:
+        """Look up what is remembered, then look for the rest: one query for up to 200 people."""
+        writes = {index: one.operation for index, one in tasks.items() if isinstance(one.operation, RecordWrite)}
+        self._asked = writes
+        remembered = {index: one for index in writes if (one := tasks[index].remembered.record_id) is not None}
+        yield from self._verify(writes, remembered)
+        searches = deque(self._searches(writes))
+        while searches and self.stopped is None:
+            search = searches.popleft()
+            (reply,) = yield [replace(self._api.queries([search.soql]), timeout=SEARCH_TIMEOUT)]
+            answer = responses.answer(reply)
+            parts = answer if isinstance(answer, Failed) else responses.subanswers(answer, 1)
+            part = parts if isinstance(parts, Failed) else parts[0]
+            searches.extendleft(reversed(self._take(search, part)))
+        # What was merged away under this key and has no number any more is the record that was kept.
+        nobody = {None, NOBODY, NOT_FOUND}
+        gone = {
+            index: record_id
+            for index, one in tasks.items()
+            if (record_id := one.gone) and self.found.get(index) is None and self.outcomes.get(index) in nobody
+        }
+        if self.stopped is None:
+            yield from self._follow_merges(writes, gone)
+        self._serialize_duplicates()
+
+    def link_children(self, family: Dependencies, writes: dict[int, RecordWrite], outcomes: dict[int, Outcome]) -> None:
+        """The children of what was matched name it by its Id, and are left out where there is nobody."""
+        if not self._asked:
+            return
+        record_ids = {index: found.record_id for index in self.writes if (found := self.found[index]) is not None}
+        for index, fields in family.fields.items():
+            if index in writes and index not in outcomes:
+                writes[index] = with_parents(writes[index], fields, record_ids)
+                parents = [outcomes.get(parent) for parent in fields.values()]
+                outcomes.update((index, one) for one in parents if isinstance(one, Delivered) and one.absent)
+
+    def conclude(self, outcomes: dict[int, Outcome], write: Write) -> Exchange[None]:
+        """Behind the writes: what went wrong only because the world had moved on is matched anew, and households are opted out.
+
+        `write` writes to records by their Ids.
+        """
+        for index in self.writes:
+            outcome = outcomes[index]
+            if isinstance(outcome, Rejected) and self._is_stale(index, outcome):
+                outcomes[index] = Retry(reason=Reason.RACE, detail=outcome.detail)
+        others = {
+            index: (self._asked[index], ids)
+            for index, ids in self.same_number_records.items()
+            if ids and not isinstance(outcomes[index], Retry)
+        }
+        if others:
+            marked = yield from mark(write, others)
+            for index, one in marked.items():
+                outcomes[index] = with_others(outcomes[index], one)
+        for index, question in self._unclear.items():
+            if isinstance(done := outcomes[index], Delivered):
+                own = (done.record_id,) if done.record_id else ()
+                beside = (*own, *done.also_updated)
+                outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=question, also_updated=beside)
+
+    def _is_stale(self, index: int, outcome: Rejected) -> bool:
+        """Whether the record was deleted, or another one was given the key, since we looked."""
+        write, asked = self.writes[index], self._asked[index]
+        if outcome.reason is Reason.DUPLICATE_RECORD:
+            return asked.key_field in write.set and asked.key_field.casefold() in outcome.detail.casefold()
+        return outcome.reason is Reason.RECORD_DELETED and write.key_field == ID_FIELD
+
+    def _verify(self, writes: Mapping[int, RecordWrite], remembered: Mapping[int, str]) -> Exchange[None]:
+        """A record that was deleted or merged away meanwhile is remembered no more."""
+        if not remembered:
+            return
+        look_up = LookUp(self._api)
+        yield from look_up.run(
+            [
+                Wanted(index=index, write=_by_id(writes[index], record_id), flag=self._flag([writes[index]]))
+                for index, record_id in remembered.items()
+            ]
+        )
+        self.stopped = look_up.stopped
+        self.outcomes |= look_up.failed
+        for index, found in look_up.found.items():
+            if found is not None:
+                self.found[index] = found
+                self.writes[index] = _by_id(writes[index], found.record_id)
+        yield from self._follow_merges(writes, look_up.gone)
+
+    def _follow_merges(self, writes: Mapping[int, RecordWrite], gone: Mapping[int, str]) -> Exchange[None]:
+        """What was remembered and was merged into another record is that one now; what was deleted is looked for by its number."""
+        objects: dict[str, list[int]] = {}
+        for index in gone:
+            objects.setdefault(writes[index].object, []).append(index)
+        for name, places in objects.items():
+            flag = self._flag(writes[index] for index in places)
+            living = yield from find_kept(self._api, name, {gone[index] for index in places}, [flag] if flag else [])
+            if isinstance(living, Retry):
+                self.stopped = living
+                return
+            for index in places:
+                kept = living.get(comparable(gone[index]))
+                if kept is not None:
+                    value = kept.value(flag) if flag else None
+                    self.found[index] = Found(record_id=kept.record_id, flag=value)
+                    self.writes[index] = _by_id(writes[index], kept.record_id)
+                    self.outcomes.pop(index, None)
+
+    def _searches(self, writes: Mapping[int, RecordWrite]) -> list[Search]:
+        groups: dict[tuple[str, str, tuple[str, ...]], list[SearchTerm]] = {}
+        for index, write in writes.items():
+            # An opt-out is for everybody with the number, and so asks even where its own record is known.
+            known = index in self.outcomes or (index in self.writes and not self._opts_out(write))
+            if write.match is not None and not known:
+                group = (write.object, write.key_field, write.match.fields)
+                groups.setdefault(group, []).append(SearchTerm(index=index, write=write, match=write.match))
+        return [
+            self._search(several[start : start + self.people])
+            for several in groups.values()
+            for start in range(0, len(several), self.people)
+        ]
+
+    def _search(self, terms: Sequence[SearchTerm]) -> Search:
+        consent = self._consent.get(terms[0].write.object.casefold())
+        flag = self._flag(one.write for one in terms)
+        return Search(terms=terms, flag=flag, country=consent.country if consent else None)
+
+    def _take(self, search: Search, part: responses.Answer | Failed) -> list[Search]:
+        """Settle the people of one query; returns the queries to ask instead."""
+        terms = search.terms
+        body = part if isinstance(part, Failed) else responses.rows(part)
+        if isinstance(body, Failed):
+            if self._too_large(body) and len(terms) > (1 if body.too_long else FEWEST_PEOPLE):
+                self.people = max(1 if body.too_long else FEWEST_PEOPLE, len(terms) // 2)
+                return self._halves(terms)
+            if isinstance(body.outcome, Retry) or body.too_long:
+                self.stopped = responses.read_failure(body)
+            self._fail(terms, self.stopped or body.outcome)
+            return []
+        if body.get("done") is False:
+            if len(terms) > 1:
+                return self._halves(terms)
+            self._fail(terms, TOO_MANY_MATCHES)
+            return []
+        found = Candidates(candidates(search, body["records"], self._numbers))
+        for one in terms:
+            self._settle(one, found)
+        return []
+
+    @staticmethod
+    def _too_large(failed: Failed) -> bool:
+        return failed.code in TOO_MUCH or failed.too_long or failed.outcome.reason is Reason.TIMEOUT
+
+    def _halves(self, terms: Sequence[SearchTerm]) -> list[Search]:
+        middle = len(terms) // 2
+        return [self._search(half) for half in (terms[:middle], terms[middle:])]
+
+    def _fail(self, terms: Iterable[SearchTerm], outcome: Outcome) -> None:
+        for one in terms:
+            self.writes.pop(one.index, None)
+            self.outcomes[one.index] = outcome
+
+    def _settle(self, term: SearchTerm, candidates: Candidates) -> None:
+        index, write = term.index, term.write
+        same_number_records, perhaps = candidates.with_number(term.match), candidates.perhaps_with_number(term.match)
+        if index not in self.writes:
+            self._choose(term, candidates, same_number_records, perhaps)
+        if self._opts_out(write):
+            taken = self.found.get(index)
+            asked = [one for one in perhaps if not _is(one, taken) and not self._is_out(write, one)]
+            if asked and index in self.writes:
+                self._unclear[index] = self._perhaps_theirs(write, asked)
+            self.same_number_records[index] = tuple(
+                one.record_id for one in same_number_records if not _is(one, taken) and not self._is_out(write, one)
+            )
+
+    def _choose(
+        self,
+        term: SearchTerm,
+        candidates: Candidates,
+        same_number_records: Sequence[Candidate],
+        perhaps: Sequence[Candidate],
+    ) -> None:
+        index, write = term.index, term.write
+        keyed = candidates.with_key(write)
+        chosen = keyed[0] if len(keyed) == 1 else choose(term.match, same_number_records)
+        if len(keyed) > 1:
+            detail = f"{len(keyed)} records have this key: tick Unique on {write.object}.{write.key_field}"
+            self.outcomes[index] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
+        elif isinstance(chosen, Candidate):
+            self.found[index] = Found(record_id=chosen.record_id, flag=chosen.flag)
+            self.writes[index] = _by_id(write, chosen.record_id, adopt=chosen.key == "")
+        elif chosen:
+            self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=_several(chosen))
+        elif perhaps:
+            self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=self._perhaps_theirs(write, perhaps))
+        elif term.match.none is IfNone.CREATE:
+            self.found[index] = None
+            self.writes[index] = replace(write, match=None)
+        else:
+            self.outcomes[index] = NOBODY if term.match.none is IfNone.SKIP else NOT_FOUND
+
+    def _serialize_duplicates(self) -> None:
+        """Two numbers of one record are two writes, and Salesforce takes one Id only once in a request."""
+        first: dict[tuple[str, str], int] = {}
+        for index in sorted(self.writes):
+            found = self.found.get(index)
+            if found is not None:
+                record = (self.writes[index].object.casefold(), comparable(found.record_id))
+                if first.setdefault(record, index) != index:
+                    del self.writes[index]
+                    self.outcomes[index] = SAME_RECORD
+
+    def _perhaps_theirs(self, write: RecordWrite, found: Sequence[Candidate]) -> str:
+        """What a person is asked about records whose number may be the sought one, or another person's."""
+        consent = self._consent.get(write.object.casefold())
+        country = f", or fill in {consent.country}" if consent and consent.country else ""
+        return (
+            f"{len(found)} records may have this number or another one ({_named(found)}): write one number there, with its "
+            f"country code{country}, then release this"
+        )
+
+    def _flag(self, writes: Iterable[RecordWrite]) -> str | None:
+        """The opt-out flag, where one of the writes bears consent."""
+        for write in writes:
+            if write.consent and (consent := self._consent.get(write.object.casefold())):
+                return consent.flag
+        return None
+
+    def _opts_out(self, write: RecordWrite) -> bool:
+        flag = self._flag([write])
+        return flag is not None and not write.clears_flag and flag.casefold() in {name.casefold() for name in write.set}
+
+    def _is_out(self, write: RecordWrite, one: Candidate) -> bool:
+        return same(one.flag, self._consent[write.object.casefold()].opted_out)
+
+
+def known_of(task: Task, record_id: str) -> Shadow:
+    """What is known of the record that the task is now for."""
+    remembered, write = task.remembered, task.operation
+    if not isinstance(write, RecordWrite) or write.match is None:
+        return task.shadow
+    shadow = remembered.shadows.get(record_id)
+    if remembered.record_id is not None and comparable(remembered.record_id) != comparable(record_id):
+        return shadow  # the task's own is of the record that it meant before
+    return shadow if task.shadow is None else {**(shadow or {}), **task.shadow}
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two values of a flag are the same: picklist values compare without regard to case."""
+    if isinstance(one, str) and isinstance(other, str):
+        return one.casefold() == other.casefold()
+    return one == other
+
+
+def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> RecordWrite:
+    """The write to a record that is there; with `adopt` it gets the key, so that others can name it by that."""
+    fields = {write.key_field: write.key, **write.set} if adopt else write.set
+    return write.at(record_id, fields)
+
+
+def _is(one: Candidate, found: Found | None) -> bool:
+    return found is not None and comparable(one.record_id) == comparable(found.record_id)
+
+
+def _several(found: Sequence[Candidate]) -> str:
+    return f"{len(found)} records have this number ({_named(found)}): merge them, or leave the number on one, then release this"
+
+
+def _named(found: Sequence[Candidate]) -> str:
+    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    return ", ".join(one.record_id for one in found[:MAX_NAMED]) + more

@@ -1,0 +1,130 @@
+"""Parents that were merged away: which records name one, and the same writes with the survivors in their places."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from connector.crm.salesforce.client.api import RECORD_ID, Api
+from connector.crm.salesforce.record_ids import comparable
+from connector.crm.salesforce.write.merged_records import (
+    MERGEABLE,
+    KeptRecord,
+    find_kept,
+    is_deleted,
+    mergeable,
+    read,
+    soql,
+)
+from connector.model.http import Exchange
+from connector.model.operation import ID_FIELD, Parent, RecordWrite, Value
+from connector.model.outcome import Reason, Rejected, Retry
+
+KEYS = 100  # of one query
+FOREIGN = re.compile(r"Foreign key external ID: .* not found for field (\w+) in entity (\w+)", re.DOTALL)
+
+
+def missing_key(detail: str) -> str:
+    """The external ID field by which Salesforce has found no parent; empty where its words are of something else."""
+    return _foreign(detail)[0]
+
+
+def parent_was_merged(outcome: Retry | Rejected) -> bool:
+    """Whether it was refused for a parent, named by an external ID, that may have been merged away."""
+    return outcome.reason is Reason.PARENT_MISSING and mergeable(_foreign(outcome.detail)[1])
+
+
+def follow_ids(api: Api, writes: Mapping[int, RecordWrite]) -> Exchange[dict[int, RecordWrite] | Retry]:
+    """Those of the writes that name a merged record by its Id, with its survivor instead."""
+    named = {one for write in writes.values() for one in _ids(write)}
+    living: dict[str, KeptRecord] = {}
+    for prefix, name in MERGEABLE.items():
+        ids = {one for one in named if one.startswith(prefix)}
+        if ids:
+            found = yield from find_kept(api, name, ids, ())
+            if isinstance(found, Retry):
+                return found
+            living |= found
+
+    def follow(value: Value) -> Value:
+        record_id = _id(value)
+        kept = living.get(comparable(record_id)) if record_id else None
+        if kept is None or record_id is None or comparable(kept.record_id) == comparable(record_id):
+            return value
+        return replace(value, key=kept.record_id) if isinstance(value, Parent) else kept.record_id
+
+    return _changed(writes, follow)
+
+
+def follow_keys(
+    api: Api, writes: Mapping[int, tuple[RecordWrite, Retry | Rejected]]
+) -> Exchange[dict[int, RecordWrite] | Retry]:
+    """Those of the writes whose missing parent was merged away, with its survivor instead."""
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for write, outcome in writes.values():
+        field, name = _foreign(outcome.detail)
+        keys = {parent.key for parent in write.parents if parent.key_field.casefold() == field.casefold()}
+        wanted.setdefault((name, field), set()).update(keys)
+    kept_by_key: dict[tuple[str, str], str] = {}  # external ID field and key → Id of the survivor
+    for (name, field), keys in wanted.items():
+        found = yield from _kept_by_key(api, name, field, sorted(keys))
+        if isinstance(found, Retry):
+            return found
+        kept_by_key |= {(field.casefold(), key): record_id for key, record_id in found.items()}
+
+    def follow(value: Value) -> Value:
+        if not isinstance(value, Parent):
+            return value
+        kept = kept_by_key.get((value.key_field.casefold(), value.key.lower()))
+        return value if kept is None else Parent(key_field=ID_FIELD, key=kept)
+
+    return _changed({place: write for place, (write, _) in writes.items()}, follow)
+
+
+def _kept_by_key(api: Api, name: str, field: str, keys: Sequence[str]) -> Exchange[dict[str, str] | Retry]:
+    """The Ids of the survivors of deleted records that had these keys, by the key (case-folded)."""
+    queries = [soql(name, [field], field, keys[start : start + KEYS]) for start in range(0, len(keys), KEYS)]
+    answers = yield from read(api, queries)
+    if isinstance(answers, Retry):
+        return answers
+    gone = {
+        str(row.get(ID_FIELD)): str(KeptRecord(record_id="", row=row).value(field)).lower()
+        for rows in answers
+        for row in rows
+        if is_deleted(row)
+    }
+    living = yield from find_kept(api, name, gone, ())
+    if isinstance(living, Retry):
+        return living
+    return {key: living[comparable(one)].record_id for one, key in gone.items() if comparable(one) in living}
+
+
+def _foreign(detail: str) -> tuple[str, str]:
+    """The external ID field and the object that a message about a missing parent names."""
+    named = FOREIGN.search(detail)
+    return (named[1], named[2]) if named else ("", "")
+
+
+def _id(value: Value) -> str | None:
+    """The Id that a value is, if it is one of a record that can be merged."""
+    named = value.key if isinstance(value, Parent) and value.key_field == ID_FIELD else value
+    if isinstance(named, str) and named[:3] in MERGEABLE and RECORD_ID.fullmatch(named):
+        return named
+    return None
+
+
+def _ids(write: RecordWrite) -> set[str]:
+    return {one for values in (write.set, write.create) for value in values.values() if (one := _id(value)) is not None}
+
+
+def _changed(writes: Mapping[int, RecordWrite], follow: Callable[[Value], Value]) -> dict[int, RecordWrite]:
+    changed: dict[int, RecordWrite] = {}
+    for place, write in writes.items():
+        new = replace(
+            write,
+            set={name: follow(value) for name, value in write.set.items()},
+            create={name: follow(value) for name, value in write.create.items()},
+        )
+        if new != write:
+            changed[place] = new
+    return changed

@@ -1,0 +1,107 @@
+"""Where a merged record's data lives now: the record that a merge has left over, found by the Ids of those that are gone.
+
+Source: Object Reference, "Contact" (MasterRecordId), "System Fields" (IsDeleted); REST API Developer Guide, "QueryAll".
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.crm.salesforce.client import responses
+from connector.crm.salesforce.client.api import Api, identifier, literal
+from connector.crm.salesforce.client.responses import Failed, value_of
+from connector.crm.salesforce.record_ids import comparable
+from connector.model.http import Exchange
+from connector.model.operation import ID_FIELD
+from connector.model.outcome import Retry
+
+IDS = 200  # of one query
+QUERIES = 5  # of one composite
+GENERATIONS = 10  # merges of merges that are followed
+DELETED = "IsDeleted"
+MASTER = "MasterRecordId"
+# The objects that can be merged, by the beginning of their Ids.
+MERGEABLE: Mapping[str, str] = {"001": "account", "003": "contact", "00Q": "lead", "500": "case"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRecord:
+    """A living record."""
+
+    record_id: str
+    row: Mapping[str, Any]
+
+    def value(self, field: str) -> Any:
+        """A field of it that was asked for."""
+        return value_of(self.row, field)
+
+
+def mergeable(object_name: str) -> bool:
+    """Whether records of the object can be merged."""
+    return object_name.casefold() in MERGEABLE.values()
+
+
+def soql(object_name: str, columns: Iterable[str], where: str, values: Iterable[str]) -> str:
+    """A query for records by the values of one field, that tells what became of them."""
+    wanted = [ID_FIELD, DELETED, *([MASTER] if mergeable(object_name) else ()), *columns]
+    chosen = {name.casefold(): identifier(name) for name in wanted}
+    listed = ",".join(literal(value) for value in values)
+    return f"SELECT {','.join(chosen.values())} FROM {identifier(object_name)} WHERE {identifier(where)} IN ({listed})"  # noqa: S608 - SOQL; names are checked and texts quoted.
+
+
+def is_deleted(row: Mapping[str, Any]) -> bool:
+    """Whether the row lies in the recycle bin."""
+    return value_of(row, DELETED) is True
+
+
+def master(row: Mapping[str, Any]) -> str | None:
+    """The Id of the record that the row was merged into."""
+    found = value_of(row, MASTER)
+    return found if isinstance(found, str) and found else None
+
+
+def read(api: Api, queries: Sequence[str]) -> Exchange[list[list[Mapping[str, Any]]] | Retry]:
+    """The rows of each query, the recycle bin's among them; what fails is asked again with the records it was asked for."""
+    answers: list[list[Mapping[str, Any]]] = []
+    for start in range(0, len(queries), QUERIES):
+        some = queries[start : start + QUERIES]
+        (reply,) = yield [api.queries(some, deleted=range(len(some)))]
+        whole = responses.answer(reply)
+        parts = whole if isinstance(whole, Failed) else responses.subanswers(whole, len(some))
+        if isinstance(parts, Failed):
+            return responses.read_failure(parts)
+        for part in parts:
+            body = part if isinstance(part, Failed) else responses.rows(part)
+            if isinstance(body, Failed):
+                return responses.read_failure(body)
+            answers.append(list(body["records"]))
+    return answers
+
+
+def find_kept(
+    api: Api, object_name: str, record_ids: Iterable[str], columns: Iterable[str]
+) -> Exchange[dict[str, KeptRecord] | Retry]:
+    """The living records behind these Ids (comparable), each itself or what it was merged into; none where it was deleted."""
+    columns = tuple(columns)
+    names: dict[str, set[str]] = {one: {comparable(one)} for one in record_ids}  # asked now → who wants to know
+    found: dict[str, KeptRecord] = {}
+    for _ in range(GENERATIONS):
+        if not names:
+            break
+        asked = list(names)
+        queries = [
+            soql(object_name, columns, ID_FIELD, asked[start : start + IDS]) for start in range(0, len(asked), IDS)
+        ]
+        answers = yield from read(api, queries)
+        if isinstance(answers, Retry):
+            return answers
+        by_id = {comparable(one): wanting for one, wanting in names.items()}
+        names = {}
+        for row in (row for rows in answers for row in rows):
+            record_id = str(row.get(ID_FIELD))
+            wanting = by_id.get(comparable(record_id), set())
+            if not is_deleted(row):
+                found |= {one: KeptRecord(record_id=record_id, row=row) for one in wanting}
+            elif (kept := master(row)) is not None:
+                names.setdefault(kept, set()).update(wanting)
+    return found

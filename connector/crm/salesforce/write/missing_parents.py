@@ -1,0 +1,106 @@
+"""INVALID_FIELD on a record with a parent in it: whether the parent is not there, or the set-up is wrong.
+
+In English the text tells (`Foreign key external ID: … not found for field … in entity …`). In the other languages of an org the
+parents are asked for once, by their external IDs.
+
+Source: REST API Developer Guide, "Insert or Update (Upsert) a Record Using an External ID".
+"""
+
+from collections.abc import Mapping, Sequence
+
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.error_codes import missing_column
+from connector.crm.salesforce.write.merged_records import KeptRecord, is_deleted, read, soql
+from connector.crm.salesforce.write.org_fields import OrgFields
+from connector.crm.salesforce.write.requests import Item
+from connector.model.http import Exchange
+from connector.model.operation import ID_FIELD, Parent
+from connector.model.outcome import Outcome, Reason, Rejected, Retry
+
+CODE = "INVALID_FIELD"
+KEYS = 100  # of one query
+
+NamedKeyword = tuple[str, Parent]  # the object of a parent, and how it is named
+
+
+def in_words(parent: Parent, object_name: str) -> str:
+    """What Salesforce says in English of a parent that is not there."""
+    return f"Foreign key external ID: {parent.key} not found for field {parent.key_field} in entity {object_name}"
+
+
+def unclear(outcome: Outcome, item: Item) -> bool:
+    """Whether a record was refused with the code, in words that do not tell whether for the sake of one of its parents."""
+    if not isinstance(outcome, Rejected) or outcome.code != CODE or missing_column(outcome.detail) is not None:
+        return False
+    parents = {parent.key_field.casefold() for _, parent in _by_key(item)}
+    blamed = outcome.field.casefold()
+    own = {name.casefold() for name, value in item.fields.items() if type(value) is not Parent}
+    return bool(parents) and (blamed in parents or blamed not in own)
+
+
+def ask(
+    api: Api, fields: OrgFields, refused: Sequence[tuple[Item, Retry | Rejected]]
+) -> Exchange[dict[int, Item | Outcome]]:
+    """For each of these records, by its place: that a parent is not there, or the record to be sent once more.
+
+    It is sent once more where all parents are there: one may have been written since. Where the org cannot tell, its outcome stays.
+    """
+    failure = yield from fields.learn({item.object for item, _ in refused})
+    if failure is not None:
+        return {item.index: failure for item, _ in refused}
+    named = {item.index: _parents(item, fields) for item, _ in refused}
+    there = yield from _there(api, [one for parents in named.values() for one in parents])
+    if isinstance(there, Retry):
+        # Such as a key that the org has not: then the set-up is wrong.
+        unknown = there.reason is Reason.UNEXPECTED_ANSWER
+        return {item.index: outcome if unknown else there for item, outcome in refused}
+    ways: dict[int, Item | Outcome] = {}
+    for item, _ in refused:
+        lost = next((one for one in named[item.index] if _key(one) not in there), None)
+        if lost is None:
+            ways[item.index] = item
+        else:
+            detail = f"{CODE}: {in_words(lost[1], lost[0])}"
+            ways[item.index] = Retry(reason=Reason.PARENT_MISSING, detail=detail, code=CODE)
+    return ways
+
+
+def _by_key(item: Item) -> list[tuple[str, Parent]]:
+    """The parents that a record names by an external ID, by their relationships."""
+    return [
+        (name, value) for name, value in item.fields.items() if type(value) is Parent and value.key_field != ID_FIELD
+    ]
+
+
+def _parents(item: Item, fields: OrgFields) -> list[NamedKeyword]:
+    named: list[NamedKeyword] = []
+    for name, parent in _by_key(item):
+        objects = (parent.object,) if parent.object else fields.parents(item.object, name)
+        if len(objects) == 1:
+            named.append((objects[0], parent))
+    return named
+
+
+def _there(api: Api, parents: Sequence[NamedKeyword]) -> Exchange[set[tuple[str, str, str]] | Retry]:
+    """Those that the org has, in the form of _key()."""
+    wanted: dict[tuple[str, str], dict[str, str]] = {}
+    for name, parent in parents:
+        wanted.setdefault((name, parent.key_field), {})[parent.key.lower()] = parent.key
+    there: set[tuple[str, str, str]] = set()
+    for (name, field), keys in wanted.items():
+        texts = list(keys.values())
+        queries = [soql(name, [field], field, texts[start : start + KEYS]) for start in range(0, len(texts), KEYS)]
+        answers = yield from read(api, queries)
+        if isinstance(answers, Retry):
+            return answers
+        there |= {(name, field, _lower(row, field)) for rows in answers for row in rows if not is_deleted(row)}
+    return there
+
+
+def _lower(row: Mapping[str, object], field: str) -> str:
+    return str(KeptRecord(record_id="", row=row).value(field)).lower()
+
+
+def _key(one: NamedKeyword) -> tuple[str, str, str]:
+    name, parent = one
+    return name, parent.key_field, parent.key.lower()

@@ -1,0 +1,318 @@
+"""Records that cannot go the straight way, and the ways around.
+
+A duplicate rule holds them up, they or their parents were merged into others, the org has no such parent, or a text field was
+given a number.
+
+Each is sent at most once more for each cause, to the record where it belongs, or waits for a person who is told the Ids.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import replace as replace_dataclass
+
+from msgspec.structs import replace
+
+from connector.crm.salesforce.client.api import Api, Single
+from connector.crm.salesforce.record_ids import comparable
+from connector.crm.salesforce.write import (
+    converted_leads,
+    duplicate_values,
+    duplicates,
+    merged_parents,
+    missing_parents,
+    other_parents,
+)
+from connector.crm.salesforce.write.duplicates import Matches, Policy
+from connector.crm.salesforce.write.merged_records import KeptRecord, find_kept, is_deleted, read, soql
+from connector.crm.salesforce.write.org_fields import UNREADABLE, OrgFields, may_hold_text
+from connector.crm.salesforce.write.requests import Item
+from connector.model.consent_fields import ConsentFields
+from connector.model.http import Exchange
+from connector.model.operation import ID_FIELD, RecordWrite
+from connector.model.outcome import Outcome, Reason, Rejected, Retry
+
+KEYS = 100  # of one query
+DELETED = "ENTITY_IS_DELETED"
+MISSING_FIELD = "INVALID_FIELD"  # the org does not show what a lead became
+
+# Makes the item of a write that was changed; with the record that it goes to now, where that is another one.
+Remake = Callable[[int, RecordWrite, KeptRecord | None], Item | Outcome]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedWrite:
+    """A record that was refused, and why."""
+
+    item: Item
+    outcome: Retry | Rejected
+
+
+class Recovery:
+    """The ways around, for the writes of one batch."""
+
+    def __init__(
+        self,
+        api: Api,
+        writes: Mapping[int, RecordWrite],
+        remake: Remake,
+        *,
+        policy: Callable[[str], Policy],
+        columns: Callable[[RecordWrite], Sequence[str]],
+        fields: OrgFields,
+        consent: Mapping[str, ConsentFields],
+    ) -> None:
+        """`policy`: what is done about duplicates of an object; `columns`: what must be known of a record before it is written.
+
+        `consent` is by object (case-folded).
+        """
+        self._api = api
+        self._writes = writes
+        self._remake = remake
+        self._policy = policy
+        self._columns = columns
+        self._fields = fields
+        self._consent = consent
+        self._asked: set[tuple[int, tuple[str, ...]]] = set()  # records, with their parents, that were asked for
+        self._renamed: dict[int, RecordWrite] = {}  # the writes whose parents are named in another way by now
+
+    def can_recover(self, outcome: Retry | Rejected, item: Item, *, again: bool) -> bool:
+        """Whether there may be a way around this outcome; `again` for a record that has gone one already."""
+        if other_parents.missing(item.fields, outcome):
+            return True
+        if missing_parents.unclear(outcome, item) and _named(item) not in self._asked:
+            return True
+        if again:
+            return False
+        if outcome.code == duplicates.CODE:
+            return not item.allow
+        if duplicate_values.is_unclear(outcome, item.key_field) and not item.insert:
+            return True
+        return (
+            outcome.code in {DELETED, converted_leads.CODE}
+            or merged_parents.parent_was_merged(outcome)
+            or may_hold_text(outcome, item.fields)
+        )
+
+    def recover(self, failed_writes: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
+        """For each of these records what is to be sent instead, or its outcome."""
+        # A key that somebody has just created is found when its upsert is sent once more.
+        ways: dict[int, Item | Outcome] = {
+            one.item.index: one.item
+            for one in failed_writes
+            if duplicate_values.is_unclear(one.outcome, one.item.key_field)
+        }
+        unsure = [one for one in failed_writes if missing_parents.unclear(one.outcome, one.item)]
+        if unsure:
+            asked = yield from missing_parents.ask(self._api, self._fields, [(one.item, one.outcome) for one in unsure])
+            # One with all of its parents is sent once more, and not asked about again.
+            self._asked |= {_named(one.item) for one in unsure if isinstance(asked[one.item.index], Item)}
+            ways |= asked
+            failed_writes = [_answered(one, asked.get(one.item.index, one.outcome)) for one in failed_writes]
+        held = [one for one in failed_writes if one.outcome.code == duplicates.CODE]
+        deleted = [one for one in failed_writes if one.outcome.code == DELETED]
+        orphans = {
+            one.item.index: one.outcome for one in failed_writes if merged_parents.parent_was_merged(one.outcome)
+        }
+        unreadable = [one for one in failed_writes if one.outcome.code == UNREADABLE]
+        if held:
+            ways |= yield from self._held_up(held)
+        if converted := [one for one in failed_writes if one.outcome.code == converted_leads.CODE]:
+            ways |= yield from self._converted(converted)
+        if deleted:
+            ways |= yield from self._deleted(deleted)
+        if orphans:
+            writes = {place: (self._write(place), outcome) for place, outcome in orphans.items()}
+            changed = yield from merged_parents.follow_keys(self._api, writes)
+            ways |= self._changed(orphans, changed)
+        if unreadable:
+            ways |= yield from self._as_text(unreadable)
+        for one in failed_writes:
+            names = other_parents.missing(one.item.fields, one.outcome)
+            if names and not isinstance(ways.get(one.item.index), Item):
+                ways[one.item.index] = self._parents_otherwise(one.item.index, names)
+        return ways
+
+    def _write(self, place: int) -> RecordWrite:
+        return self._renamed.get(place, self._writes[place])
+
+    def _parents_otherwise(self, place: int, names: list[str]) -> Item | Outcome:
+        """The write with its parents named in the next way."""
+        write = self._renamed[place] = other_parents.named_otherwise(self._write(place), names)
+        return self._remake(place, write, None)
+
+    def _as_text(self, unreadable: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
+        """What a text field may have refused: sent as text where the org says now that the field holds text."""
+        yield from self._fields.learn_again(one.item.object for one in unreadable)
+        ways: dict[int, Item | Outcome] = {}
+        for one in unreadable:
+            item = one.item
+            changes = self._fields.fitted(item.object, item.fields) is not item.fields
+            ways[item.index] = self._remake(item.index, self._write(item.index), None) if changes else one.outcome
+        return ways
+
+    def moved(self, records: Mapping[int, str]) -> Exchange[dict[int, KeptRecord | None] | Retry]:
+        """The survivors of records (by place in the batch) that are known to be gone under these Ids."""
+        found: dict[int, KeptRecord | None] = {}
+        for name, places in _by_object(records, self._writes).items():
+            columns = {column for place in places for column in self._columns(self._writes[place])}
+            living = yield from find_kept(self._api, name, {records[place] for place in places}, sorted(columns))
+            if isinstance(living, Retry):
+                return living
+            found |= {place: living.get(comparable(records[place])) for place in places}
+        return found
+
+    def redirect_to_kept(self, index: int, kept: KeptRecord) -> Item | Outcome:
+        """The write, to the survivor. It gets our external ID where it has none."""
+        return self._remake(index, at(self._writes[index], kept), kept)
+
+    def _held_up(self, held: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
+        """What a duplicate rule has refused. A record that is there already is no new duplicate: it is saved."""
+        there = yield from self._there([one.item for one in held])
+        if isinstance(there, Retry):
+            return {one.item.index: there for one in held}
+        ways: dict[int, Item | Outcome] = {}
+        asked: list[Item] = []
+        for one in held:
+            if one.item.index in there:
+                ways[one.item.index] = replace(one.item, allow=True)
+            elif one.item.plain:
+                ways[one.item.index] = _for_a_person("its matches cannot be asked for")
+            else:
+                asked.append(one.item)
+        singles = [
+            Single(object=item.object, fields=item.fields, key_field=write.key_field, key=write.key)
+            for item in asked
+            for write in [self._writes[item.index]]
+        ]
+        answers = yield from duplicates.probe(self._api, singles)
+        sure: dict[int, str] = {}
+        for item, answer in zip(asked, answers, strict=True):
+            if not isinstance(answer, Matches):
+                ways[item.index] = answer
+            elif self._policy(item.object) is Policy.MATCH and len(answer.record_ids) == 1:
+                sure[item.index] = answer.record_ids[0]
+            else:
+                ways[item.index] = _for_a_person(_matched(answer))
+        if sure:
+            ways |= yield from self._matched(sure)
+        return ways
+
+    def _there(self, items: Sequence[Item]) -> Exchange[set[int] | Retry]:
+        """Those of the items whose record exists, by their places."""
+        keys: dict[tuple[str, str], dict[str, int]] = {}
+        for item in items:
+            write = self._writes[item.index]
+            keys.setdefault((write.object, write.key_field), {})[write.key.lower()] = item.index
+        there: set[int] = set()
+        for (name, field), places in keys.items():
+            wanted = [self._writes[place].key for place in places.values()]
+            queries = [
+                soql(name, [field], field, wanted[start : start + KEYS]) for start in range(0, len(wanted), KEYS)
+            ]
+            answers = yield from read(self._api, queries)
+            if isinstance(answers, Retry):
+                return answers
+            living = [KeptRecord(record_id="", row=row) for rows in answers for row in rows if not is_deleted(row)]
+            there |= {places[key] for one in living if (key := str(one.value(field)).lower()) in places}
+        return there
+
+    def _matched(self, sure: Mapping[int, str]) -> Exchange[dict[int, Item | Outcome]]:
+        """What matches one record alone: that record is updated, unless it is known by another key."""
+        living = yield from self.moved(sure)
+        if isinstance(living, Retry):
+            return dict.fromkeys(sure, living)
+        ways: dict[int, Item | Outcome] = {}
+        for place, record_id in sure.items():
+            kept, write = living[place], self._writes[place]
+            if kept is None:
+                ways[place] = Retry(reason=Reason.RACE, detail=f"{record_id} was deleted meanwhile")
+            elif str(kept.value(write.key_field) or write.key).lower() != write.key.lower():
+                ways[place] = _for_a_person(f"it matches {kept.record_id}, which has another {write.key_field}")
+            else:
+                ways[place] = self.redirect_to_kept(place, kept)
+        return ways
+
+    def _deleted(self, deleted: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
+        """What was updated by its Id, or names a parent by its Id, and one of them is gone."""
+        own = {one.item.index: one.item.record_id for one in deleted if one.item.record_id is not None}
+        living = yield from self.moved(own)
+        if isinstance(living, Retry):
+            return {one.item.index: living for one in deleted}
+        ways: dict[int, Item | Outcome] = {}
+        parents: dict[int, Retry | Rejected] = {}
+        for one in deleted:
+            place, kept = one.item.index, living.get(one.item.index)
+            if kept is not None and comparable(kept.record_id) != comparable(one.item.record_id or ""):
+                ways[place] = self.redirect_to_kept(place, kept)
+            else:
+                parents[place] = one.outcome
+        if parents:
+            changed = yield from merged_parents.follow_ids(self._api, {place: self._write(place) for place in parents})
+            ways |= self._changed(parents, changed)
+        return ways
+
+    def _converted(self, converted: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
+        """What was to be written to a lead that is a contact now: an opt-out follows; of the rest a person is told the contact."""
+        writes = {one.item.index: self._write(one.item.index) for one in converted}
+        became = yield from converted_leads.successors(self._api, writes, self._consent)
+        if isinstance(became, Retry) and became.code != MISSING_FIELD:
+            return dict.fromkeys(writes, became)
+        ways: dict[int, Item | Outcome] = {}
+        for one in converted:
+            place = one.item.index
+            successor = None if isinstance(became, Retry) else became.get(place)
+            if successor is None or not isinstance(one.outcome, Rejected):
+                ways[place] = one.outcome
+                continue
+            write = converted_leads.opt_out_of(writes[place], successor, self._consent)
+            if write is None:
+                ways[place] = converted_leads.explain_to_person(one.outcome, successor)
+                continue
+            made = self._remake(place, write, KeptRecord(record_id=successor.record_id, row={}))
+            ways[place] = replace(made, elsewhere=True) if isinstance(made, Item) else made
+        return ways
+
+    def _changed(
+        self, outcomes: Mapping[int, Retry | Rejected], changed: Mapping[int, RecordWrite] | Retry
+    ) -> dict[int, Item | Outcome]:
+        """The writes that were changed, and of the others what they have heard already."""
+        if isinstance(changed, Retry):
+            return dict.fromkeys(outcomes, changed)
+        return {
+            place: self._remake(place, changed[place], None) if place in changed else outcome
+            for place, outcome in outcomes.items()
+        }
+
+
+def _named(item: Item) -> tuple[int, tuple[str, ...]]:
+    """The record's place in the batch, and how its parents are named."""
+    return item.index, item.lock_group
+
+
+def _answered(one: FailedWrite, way: Item | Outcome) -> FailedWrite:
+    """The record with what was found out about it, where that is a refusal."""
+    return replace_dataclass(one, outcome=way) if isinstance(way, Retry | Rejected) else one
+
+
+def at(write: RecordWrite, kept: KeptRecord) -> RecordWrite:
+    """The write by the survivor's Id, with our external ID where it has none."""
+    key = {}
+    if write.key_field != ID_FIELD and kept.value(write.key_field) in {None, ""}:
+        key = {write.key_field: write.key}
+    return write.at(kept.record_id, {**write.set, **key})
+
+
+def _for_a_person(why: str) -> Rejected:
+    return Rejected(reason=Reason.NEEDS_PERSON, detail=f"a duplicate rule holds it up: {why}", code=duplicates.CODE)
+
+
+def _matched(found: Matches) -> str:
+    rule = f" ({found.rule})" if found.rule else ""
+    return f"it matches {', '.join(found.record_ids) or 'records that the integration user may not see'}{rule}"
+
+
+def _by_object(records: Mapping[int, str], writes: Mapping[int, RecordWrite]) -> dict[str, list[int]]:
+    objects: dict[str, list[int]] = {}
+    for place in records:
+        objects.setdefault(writes[place].object, []).append(place)
+    return objects

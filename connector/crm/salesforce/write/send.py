@@ -1,0 +1,354 @@
+"""Sending the ready records of one batch until each has its outcome: order, stopping, and isolating the guilty."""
+
+from collections import deque
+from collections.abc import Sequence
+from enum import StrEnum
+
+from msgspec.structs import replace
+
+from connector.crm.salesforce.client import responses
+from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.error_codes import missing_column, words
+from connector.crm.salesforce.client.responses import Failed
+from connector.crm.salesforce.record_ids import PREFIXES, comparable
+from connector.crm.salesforce.write import missing_parents, trigger_limits
+from connector.crm.salesforce.write.crash_isolation import IN_A_ROW, CrashBisection
+from connector.crm.salesforce.write.dependencies import Dependencies
+from connector.crm.salesforce.write.duplicate_values import is_unclear
+from connector.crm.salesforce.write.duplicate_values import settled as settled_duplicate
+from connector.crm.salesforce.write.existence import WrongAssumptions
+from connector.crm.salesforce.write.recovery import FailedWrite, Recovery
+from connector.crm.salesforce.write.requests import (
+    COLLECTIONS,
+    Item,
+    RecordBatch,
+    Request,
+    split,
+    to_batches,
+    to_requests,
+)
+from connector.crm.salesforce.write.trigger_limits import TransactionSizes
+from connector.model.http import Exchange, HttpCall, Reply
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+
+SHORT = 16_384  # bytes of a record: whatever takes requests at all takes as much
+
+
+class Composite(StrEnum):
+    """What is known of upserts by external ID inside a composite: Salesforce's documents do not promise them."""
+
+    UNTRIED = "untried"
+    WORKS = "works"
+    REFUSED = "refused"
+
+
+class Sending:
+    """One batch on its way. `outcomes` may hold some from the start: of records that are not sent.
+
+    What was taken for new or for known and proves to be otherwise has no outcome at the end: `wrong_assumptions` tells of it.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        dependencies: Dependencies,
+        outcomes: dict[int, Outcome],
+        composite: Composite,
+        *,
+        recovery: Recovery,
+        bisection: CrashBisection,
+        sizes: TransactionSizes,
+    ) -> None:
+        self._api = api
+        self._dependencies = dependencies
+        self._outcomes = outcomes
+        self._room = 1 if composite is Composite.REFUSED else COLLECTIONS
+        self._queue: deque[Request] = deque()
+        self._deferred: list[Item] = []  # children whose parents are still being isolated
+        self._waited: set[int] = set()
+        self._recovery = recovery
+        self._failed_writes: dict[int, FailedWrite] = {}  # for which a way around is to be found
+        self._failed_once: set[int] = set()
+        self._bisection = bisection
+        self._sizes = sizes
+        self._divided: set[int] = set()  # records whose request was divided for a limit of a trigger
+        self._waiting: dict[str, Retry] = {}  # objects of which no more is sent in this batch
+        self._fruitless = 0  # such requests since a record went through
+        self._locked_alone = 0  # the same: single records that a trigger could not lock
+        self._refused = 0  # requests in a row, with a code that may concern the whole org
+        self.wrong_assumptions = WrongAssumptions()
+        self.stopped: Retry | Rejected | None = None  # Salesforce cannot be worked with now
+        self.composite = composite
+
+    def run(self, items: Sequence[Item]) -> Exchange[None]:
+        """Send them. Afterwards each of them has an outcome, or is a surprise."""
+        self._queue.extend(to_requests(to_batches(items), self._room))
+        while self._queue or self._failed_writes or self._deferred:
+            if not self._queue:
+                if self._failed_writes:
+                    again = yield from self._runtime()
+                else:
+                    again, self._deferred = self._deferred, []
+                self._queue.extend(to_requests(to_batches(again), self._room))
+                continue
+            request = self._drop_children_of_missing(self._queue.popleft())
+            request = self._sizes.fit(request)
+            if len(request) > self._room:
+                self._first(to_requests(request, self._room))
+            elif request:
+                replies = yield [self._call(request)]
+                self._take(request, replies[0])
+
+    def _runtime(self) -> Exchange[list[Item]]:
+        """The ways around for the records that went astray; what has none gets its outcome."""
+        failed_writes, self._failed_writes = self._failed_writes, {}
+        ways = yield from self._recovery.recover(list(failed_writes.values()))
+        again: list[Item] = []
+        for place, one in failed_writes.items():
+            way = ways.get(place, one.outcome)
+            if isinstance(way, Retry) and way.reason is Reason.TRIGGER_LIMIT:
+                way = trigger_limits.alone(way)  # the way around was a request of its own
+            if isinstance(way, Item):
+                again.append(way)
+            else:
+                self._settle(one.item, way)
+        return again
+
+    def take_wrong_assumptions(self) -> WrongAssumptions:
+        """The surprises so far. What is sent from now on is sent knowing them, and brings none."""
+        wrong_assumptions, self.wrong_assumptions = self.wrong_assumptions, WrongAssumptions()
+        self._failed_once = set()
+        return wrong_assumptions
+
+    def _call(self, request: Request) -> HttpCall:
+        if len(request) == 1:
+            return self._api.collection(request[0].collection)
+        return self._api.collections([record_batch.collection for record_batch in request])
+
+    def _take(self, request: Request, reply: Reply) -> None:
+        whole = responses.answer(reply)
+        if isinstance(whole, Failed):
+            self._stop(request, whole.outcome)
+        elif len(request) == 1:
+            results = _records(whole, request[0])
+            if isinstance(results, Failed):
+                self._take_failure(request, results)
+                return
+            if self._room == 1 and self.composite is Composite.UNTRIED and request[0].upserted:
+                # Alone it goes and inside a composite it does not: the org refuses the way, not the records.
+                self.composite = Composite.REFUSED
+            self._answered()
+            self._first(to_requests(self._settle_results(request[0], results, alone=True), self._room))
+        else:
+            parts = responses.subanswers(whole, len(request))
+            if isinstance(parts, Failed):
+                self._take_failure(request, parts)
+            else:
+                self._take_parts(request, parts)
+
+    def _take_parts(self, request: Request, parts: Sequence[responses.Answer | Failed]) -> None:
+        results = [
+            part if isinstance(part, Failed) else _records(part, record_batch)
+            for record_batch, part in zip(request, parts, strict=True)
+        ]
+        upserts = [result for record_batch, result in zip(request, results, strict=True) if record_batch.upserted]
+        if self.composite is Composite.UNTRIED and upserts:
+            if all(isinstance(result, Failed) and result.no_such_path for result in upserts):
+                self._room = 1
+            elif not all(isinstance(result, Failed) for result in upserts):
+                self.composite = Composite.WORKS
+        first: list[RecordBatch] = []
+        for record_batch, result in zip(request, results, strict=True):
+            if not isinstance(result, Failed):
+                self._answered()
+                first += self._settle_results(record_batch, result, alone=False)
+            elif self._room == 1 and result.no_such_path and record_batch.upserted:
+                first.append(record_batch)
+            elif self._one_record_may_be_to_blame(result, [record_batch]):
+                first += [piece for pieces in self._bisect([record_batch], result) for piece in pieces]
+            else:
+                self._settle_all(record_batch, [result.outcome] * len(record_batch.items))
+        self._first(to_requests(first, self._room))
+
+    def _take_failure(self, request: Request, failed: Failed) -> None:
+        """A whole request failed."""
+        if self._one_record_may_be_to_blame(failed, request):
+            self._first(self._bisect(request, failed))
+        elif len(request) > 1 and failed.no_such_path:
+            self._stop(request, Retry(reason=Reason.WRONG_ADDRESS, detail=failed.outcome.detail))
+        elif isinstance(failed.outcome, Retry):
+            self._stop(request, failed.outcome)
+        else:
+            for record_batch in request:
+                self._settle_all(record_batch, [failed.outcome] * len(record_batch.items))
+
+    def _one_record_may_be_to_blame(self, failed: Failed, request: Request) -> bool:
+        """Whether what failed is to be divided. So many refusals in a row say that it is the org and not a record."""
+        if not failed.spoiled:
+            return failed.crashed and self._bisection.should_split(request)
+        if failed.outcome.reason in {Reason.UNKNOWN_CODE, Reason.SINK_REFUSES}:
+            self._refused += 1
+        return self._refused <= IN_A_ROW
+
+    def _settle_results(
+        self, record_batch: RecordBatch, results: Sequence[Outcome], *, alone: bool
+    ) -> list[RecordBatch]:
+        """Settle them, but for those that were too many for a trigger: these are sent again in smaller requests, which are given.
+
+        `alone`: nothing else was in the request.
+        """
+        crowded: list[tuple[Item, Retry]] = []
+        for item, outcome in zip(record_batch.items, results, strict=True):
+            if not isinstance(outcome, Retry) or not trigger_limits.too_many(outcome):
+                self._settle(item, outcome)
+            elif alone and len(record_batch.items) == 1:
+                self._fruitless += 1
+                self._settle(item, trigger_limits.alone(outcome))
+                self._locked_alone += outcome.reason is Reason.ROW_LOCKED
+                if self._locked_alone >= trigger_limits.LOCKED_ALONE:
+                    self._waiting[item.object] = outcome
+            else:
+                crowded.append((item, outcome))
+        if not crowded:
+            if any(isinstance(outcome, Delivered) for outcome in results):
+                self._fruitless = self._locked_alone = 0
+                self._sizes.taken(record_batch.items)
+            return []
+        self._fruitless += 1
+        if self._fruitless > trigger_limits.FRUITLESS:
+            for item, outcome in crowded:
+                self._waiting[item.object] = outcome
+                self._settle(item, outcome)
+            return []
+        self._divided.update(item.index for item, _ in crowded)
+        return trigger_limits.divided(crowded, self._sizes)
+
+    def _answered(self) -> None:
+        self._refused = 0
+        self._bisection.answered()
+
+    def _bisect(self, record_batches: Request, failed: Failed) -> list[Request]:
+        """One record has spoiled these: settle it where it is known, and divide the rest until it is."""
+        to_blame = _to_blame(record_batches, failed)
+        if to_blame:
+            for item, outcome in to_blame:
+                self._settle(item, outcome)
+            settled = {item.index for item, _ in to_blame}
+            rest = [
+                [item for item in record_batch.items if item.index not in settled] for record_batch in record_batches
+            ]
+            return to_requests([RecordBatch(items) for items in rest if items], self._room)
+        if len(record_batches) > 1:
+            middle = len(record_batches) // 2
+            return [record_batches[:middle], record_batches[middle:]]
+        if len(record_batches[0].items) == 1:
+            if failed.too_long and len(record_batches[0].items[0].body) < SHORT:
+                self._stop(record_batches, responses.too_long_at_all(failed))
+            else:
+                self._settle(record_batches[0].items[0], trigger_limits.alone(failed.outcome))
+            return []
+        return to_requests(split(record_batches[0], max(self._room, 2)), self._room)
+
+    def _stop(self, request: Request, outcome: Retry | Rejected) -> None:
+        """Salesforce cannot be worked with now: nothing more of the batch is sent, and what was not sent is not in doubt."""
+        for record_batch in request:
+            self._settle_all(record_batch, [outcome] * len(record_batch.items))
+        unsent = replace(outcome, in_doubt=False) if isinstance(outcome, Retry) else outcome
+        self.stopped = unsent
+        for item in self._deferred + [
+            item for waiting in self._queue for record_batch in waiting for item in record_batch.items
+        ]:
+            self._outcomes[item.index] = unsent
+        self._outcomes |= dict.fromkeys(self._failed_writes, unsent)
+        self._deferred, self._failed_writes = [], {}
+        self._queue.clear()
+
+    def _first(self, requests: Sequence[Request]) -> None:
+        self._queue.extendleft(reversed(requests))
+
+    def _drop_children_of_missing(self, request: Request) -> Request:
+        """The shipment without the children whose parents are known not to be there."""
+        kept: list[RecordBatch] = []
+        for record_batch in request:
+            items: list[Item] = []
+            for item in record_batch.items:
+                if self.wrong_assumptions.orphaned(item.index, self._dependencies.wait_for[item.index]):
+                    continue
+                parent_outcome = self._parent_outcome(item) or self._waiting.get(item.object)
+                if parent_outcome is None:
+                    items.append(item)
+                else:
+                    self._outcomes[item.index] = parent_outcome
+            if items:
+                kept.append(RecordBatch(items))
+        return kept
+
+    def _parent_outcome(self, item: Item) -> Retry | Rejected | None:
+        """What follows for a child from the outcomes of its parents in the batch; None where nothing does."""
+        changes = [self._outcomes.get(parent) for parent in self._dependencies.parents[item.index]]
+        for parent_outcome in changes:
+            if isinstance(parent_outcome, Rejected) and parent_outcome.reason is not Reason.CONFIGURATION:
+                return Rejected(
+                    reason=Reason.PARENT_FAILED, detail=f"its parent record was refused: {parent_outcome.reason}"
+                )
+        for parent_outcome in changes:
+            # What the set-up forbids is written as soon as that is mended.
+            if isinstance(parent_outcome, Retry | Rejected):
+                return Retry(reason=Reason.PARENT_WAITING, detail=f"its parent record waits: {parent_outcome.reason}")
+        return None
+
+    def _settle_all(self, record_batch: RecordBatch, outcomes: Sequence[Outcome]) -> None:
+        for item, outcome in zip(record_batch.items, outcomes, strict=True):
+            self._settle(item, outcome)
+
+    def _settle(self, item: Item, outcome: Outcome) -> None:
+        if isinstance(outcome, Delivered) and (item.left_out or item.insert or item.index in self._divided):
+            outcome = replace(
+                outcome,
+                left_out=item.left_out,
+                created=outcome.created or item.insert,
+                divided=item.index in self._divided,
+            )
+        if isinstance(outcome, Delivered) and item.elsewhere:
+            # The key of the write does not name this record.
+            outcome = replace(outcome, record_id=None, detail=f"written to the {item.object} {item.record_id}")
+        if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
+            if self.wrong_assumptions.orphaned(item.index, self._dependencies.wait_for[item.index], missing=True):
+                return
+            parent_outcome = self._parent_outcome(item)
+            if parent_outcome is None and item.index not in self._waited and self._parents_open(item):
+                self._waited.add(item.index)
+                self._deferred.append(item)
+                return
+            outcome = parent_outcome or outcome
+        again = item.index in self._failed_once
+        if again and isinstance(outcome, Retry) and is_unclear(outcome, item.key_field):
+            outcome = settled_duplicate(outcome)
+        if isinstance(outcome, Retry | Rejected) and self._recovery.can_recover(outcome, item, again=again):
+            self._failed_once.add(item.index)
+            self._failed_writes[item.index] = FailedWrite(item=item, outcome=outcome)
+        elif not self.wrong_assumptions.met(item, outcome):
+            self._outcomes[item.index] = outcome
+
+    def _parents_open(self, item: Item) -> bool:
+        return any(parent not in self._outcomes for parent in self._dependencies.wait_for[item.index])
+
+
+def _records(part: responses.Answer, record_batch: RecordBatch) -> Sequence[Outcome] | Failed:
+    begin = [
+        comparable(item.record_id) if item.record_id else PREFIXES.get(item.object.casefold(), "")
+        for item in record_batch.items
+    ]
+    return responses.records(part, len(begin), key_field=record_batch.key_field or "", beginnings=begin)
+
+
+def _to_blame(record_batches: Request, failed: Failed) -> list[tuple[Item, Outcome]]:
+    """The records that name a column which the org has not, by the words with which the request was refused."""
+    items = [item for record_batch in record_batches for item in record_batch.items]
+    column = missing_column(failed.message)
+    if column is not None:
+        return [(item, failed.outcome) for item in items if item.uses(*column)]
+    if failed.code != missing_parents.CODE or not isinstance(failed.outcome, Rejected):
+        return []
+    named = words(failed.message)
+    return [(item, replace(failed.outcome, field=name)) for item in items if (name := item.named_in(named))]

@@ -1,0 +1,81 @@
+"""The API calls of one CRM as the house counts them, and what a person is told when they come to their end."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from connector.delivery.api_quota import DAY_HOURS, BudgetState, Quota, Usage, UsageLimits
+from connector.model.http import CallFailed, Failure, HttpReply, Reply
+from connector.model.outcome import Reason
+from connector.telemetry.log_events import Alarm, Cleared, Emit
+
+SECONDS = 3600  # of an hour
+UNSENT = frozenset({Failure.REFUSED, Failure.CREDENTIALS, Failure.MOVED})  # such a call has not reached the CRM
+CURE = (
+    "opt-outs go on from the reserve and all else waits, nothing is lost; see `connector status`, which integration uses the org's "
+    "calls, and `quota:` in the config"
+)
+
+
+class ApiBudget:
+    """Hears every answer of one CRM. `read` finds the org's own count in the headers of an answer."""
+
+    def __init__(
+        self, crm: str, quota: Quota, read: Callable[[Mapping[str, str]], Usage | None], now: Callable[[], datetime]
+    ) -> None:
+        self.crm = crm
+        self.spent = False  # a person has been told
+        self._quota = quota
+        self._read = read
+        self._now = now
+        self._usage: Usage | None = None
+        self._calls: Counter[int] = Counter()  # by hour since 1970
+        self._unsaved: Counter[int] = Counter()
+
+    def record_reply(self, reply: Reply) -> None:
+        """A call has ended."""
+        if isinstance(reply, CallFailed) and reply.failure in UNSENT:
+            return
+        hour = self._hour()
+        self._calls[hour] += 1
+        self._unsaved[hour] += 1
+        if isinstance(reply, HttpReply):
+            self._usage = self._read(reply.headers) or self._usage
+
+    def remember(self, calls: Mapping[int, int]) -> None:
+        """Calls of an earlier start, by hour since 1970."""
+        self._calls.update(calls)
+
+    def unsaved(self) -> Mapping[int, int]:
+        """Calls since this was asked the last time, by hour since 1970."""
+        unsaved, self._unsaved = self._unsaved, Counter()
+        return unsaved
+
+    def not_saved(self, calls: Mapping[int, int]) -> None:
+        """They could not be noted: they come again with the next ones."""
+        self._unsaved.update(calls)
+
+    def standing(self) -> BudgetState:
+        """How it stands now."""
+        now = self._hour()
+        for hour in [one for one in self._calls if one <= now - DAY_HOURS]:
+            del self._calls[hour]
+        # An hour that lies ahead is of a clock that was set back since.
+        hours: Counter[int] = Counter()
+        for hour, n in self._calls.items():
+            hours[max(0, now - hour)] += n
+        return BudgetState(quota=self._quota, usage=self._usage, hours=hours)
+
+    def terms(self, emit: Emit) -> UsageLimits:
+        """How the CRM may be used now. Tells a person once when all but the reserve is used, and when it is over."""
+        terms = self.standing().terms
+        if terms.only_opt_outs and not self.spent:
+            message = f"{self.crm}: the API calls of the last 24 hours are used up but for the reserve"
+            emit(Alarm(kind=Reason.QUOTA_EXHAUSTED, about=self.crm, message=message, cure=CURE))
+        elif self.spent and not terms.only_opt_outs:
+            emit(Cleared(kind=Reason.QUOTA_EXHAUSTED, about=self.crm))
+        self.spent = terms.only_opt_outs
+        return terms
+
+    def _hour(self) -> int:
+        return int(self._now().timestamp()) // SECONDS

@@ -1,0 +1,317 @@
+"""The one HTTP client: runs exchanges, signs in where a peer wants it, and repeats within seconds what is safe to repeat."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from io import BytesIO
+from ssl import SSLCertVerificationError, SSLError
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+import aiohttp
+from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_exponential_jitter
+
+from connector.delivery.response_body import ACCEPTED, AnswerBody, BodyRefused
+from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
+from connector.model.http import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
+
+T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[None]]  # seconds
+
+TIMEOUT = timedelta(seconds=60)  # 200 records with the triggers of a nonprofit package take tens of seconds
+CONNECT_TIMEOUT = 5.0  # seconds
+ANSWER_LIMIT = 32 * 2**20  # bytes of an answer, decompressed: a page of 2,000 wide records is a tenth of it
+LARGE = 4 * 2**20  # bytes of an answer from which on no other of that size is read beside it
+PIECE = 64 * 2**10  # bytes that are read at once
+HEADER_LENGTH = 16 * 2**10  # bytes of the status line or of one header; there may be 128 headers
+UNAUTHORIZED = 401
+# What a new sign-in may mend: a session that is over, and an address that the peer has left (the sign-in names the new one).
+RENEWING = frozenset({UNAUTHORIZED, 301, 302, 307, 308})
+TRIES = 3  # of a call that is safe to repeat: what takes longer than seconds belongs to the outbox
+FAULTS: Mapping[type[BaseException], str] = {
+    aiohttp.ServerDisconnectedError: "the connection was closed without an answer",
+    aiohttp.ClientPayloadError: "the connection was closed in the middle of the answer",
+    aiohttp.InvalidURL: "the address in the config is none",
+}
+
+
+class Credentials(Protocol):
+    """Where a peer is, and what lets us in."""
+
+    async def authorization(self) -> tuple[str, Mapping[str, str]]:
+        """The base address and the headers to add; raises ConnectorError where signing in fails."""
+
+    async def refresh(self, stale: Mapping[str, str]) -> None:
+        """The peer has refused these headers: sign in anew, unless somebody has done so since."""
+
+
+class FixedCredentials:
+    """A base address, and headers that never change. Raises ConnectorError for a header that HTTP cannot carry."""
+
+    def __init__(self, base: str, headers: Mapping[str, str] | None = None) -> None:
+        self._base = base.rstrip("/")
+        self._headers = dict(headers or {})
+        for name, value in self._headers.items():
+            if {"\r", "\n", "\0"} & set(value):
+                raise ConnectorError(
+                    f"the header {name} holds a line break: write the secret it is made of on one line"
+                )
+
+    async def authorization(self) -> tuple[str, Mapping[str, str]]:
+        """What was given."""
+        return self._base, self._headers
+
+    async def refresh(self, stale: Mapping[str, str]) -> None:
+        """There is nothing to renew: the caller's 401 stands."""
+
+
+class Client:
+    """Calls one peer."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        credentials: Credentials,
+        *,
+        parallel: int = 8,
+        sleep: Sleep = asyncio.sleep,
+        on_reply: Callable[[Reply], None] = lambda _: None,
+        answer_limit: int = ANSWER_LIMIT,
+        large: asyncio.Lock | None = None,
+    ) -> None:
+        """`on_reply` is told of every call that has ended, with its reply; `answer_limit` is in bytes, decompressed.
+
+        `large` is held while a large answer is read.
+        """
+        self._session = session
+        self._on_reply = on_reply
+        self._credentials = credentials
+        self._free = asyncio.Semaphore(parallel)
+        self._answer_limit = answer_limit
+        self._large = large or asyncio.Lock()
+        self._sleep = sleep
+        self.calls = 0  # sent since the start, for the metrics
+        self._longest = 0.0  # seconds
+
+    async def run(self, exchange: Exchange[T]) -> T:
+        """Drive an exchange to its end. Failed calls are replies too, so this raises only what the exchange itself raises."""
+        try:
+            calls = next(exchange)
+            while True:
+                calls = exchange.send(await self._all(calls))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def longest(self) -> timedelta:
+        """How long the longest of the calls that change something took, since this was asked the last time."""
+        longest, self._longest = self._longest, 0.0
+        return timedelta(seconds=longest)
+
+    async def _all(self, calls: Sequence[HttpCall]) -> Sequence[Reply]:
+        if len(calls) == 1:
+            return [await self._call(calls[0])]
+        # All of them have ended before a bug in one is raised: whoever sends anew then meets no call still on its way.
+        replies: list[Reply] = []
+        for reply in await asyncio.gather(*(self._call(call) for call in calls), return_exceptions=True):
+            if isinstance(reply, BaseException):
+                raise reply
+            replies.append(reply)
+        return replies
+
+    async def _call(self, call: HttpCall) -> Reply:
+        async with self._free:
+            if call.base is not None:
+                return await self._patiently(call, call.base, {})
+            try:
+                base, headers = await _signing_in(self._credentials.authorization())
+                reply = await self._patiently(call, base, headers)
+                if isinstance(reply, HttpReply) and reply.status in RENEWING:
+                    await _signing_in(self._credentials.refresh(headers))
+                    there, renewed = await _signing_in(self._credentials.authorization())
+                    if renewed != headers and (reply.status == UNAUTHORIZED or there != base):
+                        reply = await self._patiently(call, there, renewed)
+            except PeerUnavailable as error:
+                return CallFailed(failure=Failure.REFUSED, detail=str(error))
+            except PeerMoved as error:
+                return CallFailed(failure=Failure.MOVED, detail=str(error))
+            except ConnectorError as error:
+                return CallFailed(failure=Failure.CREDENTIALS, detail=str(error))
+            return reply
+
+    async def _patiently(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> Reply:
+        if not call.repeatable:
+            return await self._send(call, base, headers)
+        repeat = AsyncRetrying(
+            retry=retry_if_result(_worth_repeating),
+            stop=stop_after_attempt(TRIES),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2),
+            sleep=self._sleep,
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        return await repeat(self._send, call, base, headers)
+
+    async def _send(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> Reply:
+        if self._session.closed:
+            return CallFailed(failure=Failure.REFUSED, detail="the connector is stopping")
+        self.calls += 1
+        began = time.monotonic()
+        reply = await self._exchange(call, base, headers)
+        if not call.repeatable:
+            self._longest = max(self._longest, time.monotonic() - began)
+        self._on_reply(reply)
+        return reply
+
+    async def _exchange(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> Reply:
+        seconds = (call.timeout or TIMEOUT).total_seconds()
+        try:
+            async with self._session.request(
+                call.method,
+                base + call.path,
+                # From a file: aiohttp warns of bytes beyond 1 MiB, and a thousand records may be as much.
+                data=None if call.body is None else BytesIO(call.body),
+                headers={"Accept-Encoding": ACCEPTED, **call.headers, **headers},
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT),
+                allow_redirects=False,
+            ) as response:
+                return HttpReply(
+                    status=response.status,
+                    headers={name.lower(): value for name, value in response.headers.items()},
+                    body=await self._body(call, response),
+                )
+        except BodyRefused as error:
+            return CallFailed(failure=Failure.UNREADABLE, detail=str(error))
+        except aiohttp.ConnectionTimeoutError:
+            return CallFailed(failure=Failure.REFUSED, detail=f"no connection within {CONNECT_TIMEOUT:.0f} seconds")
+        except TimeoutError:
+            return CallFailed(failure=Failure.TIMEOUT, detail=f"no whole answer within {seconds:g} seconds")
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
+            return CallFailed(failure=Failure.REFUSED, detail=_words(error))
+        except aiohttp.ClientResponseError:
+            return CallFailed(failure=Failure.UNREADABLE, detail="what answers is no HTTP, or has too large headers")
+        except (aiohttp.ClientError, OSError) as error:
+            lost = error.args[0] if isinstance(error, _Lost) else error
+            return CallFailed(failure=Failure.LOST, detail=_words(lost))
+
+    async def _body(self, call: HttpCall, response: aiohttp.ClientResponse) -> bytes:
+        """The body, decompressed. Raises BodyRefused; the connection is closed then and not used again."""
+        limit = self._answer_limit if call.answer_limit is None else call.answer_limit
+        async with AsyncExitStack() as alone:
+            try:
+                body = AnswerBody(response.headers.get("Content-Encoding", ""), limit, counted=not call.table)
+                async for piece in response.content.iter_chunked(PIECE):
+                    before = body.size
+                    body.take(piece)
+                    if before <= LARGE < body.size:
+                        # One at a time, so that memory holds one answer that proves to be too large, and not eight.
+                        await alone.enter_async_context(self._large)
+                return body.whole()
+            except BodyRefused:
+                response.close()
+                raise
+
+
+class _Lost(aiohttp.ClientError):
+    """A connection was lost; its argument is aiohttp's own error."""
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET, PUT or DELETE again by itself after a lost connection: `repeatable` alone decides."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Lost(error) from error
+
+
+async def _signing_in(step: Awaitable[T]) -> T:
+    """A bug there is a fault of the sign-in, and never that of the operations: they wait, and none dies of it."""
+    try:
+        return await step
+    except ConnectorError:
+        raise
+    except Exception as error:
+        raise ConnectorError(f"signing in ended with {type(error).__name__}: please report this bug") from error
+
+
+def _worth_repeating(reply: Reply) -> bool:
+    return isinstance(reply, CallFailed) and reply.failure in {Failure.REFUSED, Failure.LOST}
+
+
+def _words(error: BaseException) -> str:
+    """What failed, in our own words: an error's text may hold the address with its query."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"the host name cannot be resolved (DNS: {_system(error)})"
+        case aiohttp.ClientConnectorCertificateError():
+            cause = error.certificate_error
+            why = cause.verify_message if isinstance(cause, SSLCertVerificationError) else "it does not fit"
+            return f"its TLS certificate is not trusted ({why})"
+        case aiohttp.ClientConnectorSSLError():
+            cause = error.os_error
+            why = cause.reason if isinstance(cause, SSLError) and cause.reason else "handshake failed"
+            return f"TLS failed ({why})"
+        case aiohttp.ClientConnectorError():
+            return f"no connection ({_system(error)})"
+        case aiohttp.ClientOSError() | OSError():
+            return f"the connection was lost ({_system(error)})"
+        case _:
+            return next((words for kind, words in FAULTS.items() if isinstance(error, kind)), type(error).__name__)
+
+
+def _system(error: BaseException) -> str:
+    """The system's word for a fault; none of several addresses that were tried is named."""
+    cause = getattr(error, "os_error", error)
+    number = getattr(cause, "errno", None)
+    if isinstance(cause, socket.gaierror):
+        return str(cause.strerror or "not known")
+    return os.strerror(number).lower() if isinstance(number, int) and number > 0 else type(cause).__name__
+
+
+class Transport:
+    """The connections of the house; every Client is made from it."""
+
+    def __init__(self, *, sleep: Sleep = asyncio.sleep, answer_limit: int = ANSWER_LIMIT) -> None:
+        self._sleep = sleep
+        self._answer_limit = answer_limit
+        self._large = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        # Proxies of the environment are not used: a donor's data goes where the config says and nowhere else.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=32),
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_once,),
+            auto_decompress=False,
+            max_line_size=HEADER_LENGTH,
+            max_field_size=HEADER_LENGTH,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def client(
+        self, credentials: Credentials, *, parallel: int = 8, on_reply: Callable[[Reply], None] = lambda _: None
+    ) -> Client:
+        """A client for one peer. `on_reply` is told of every call that has ended, with its reply."""
+        assert self._session is not None, "the transport is used inside its `async with`"  # noqa: S101
+        return Client(
+            self._session,
+            credentials,
+            parallel=parallel,
+            sleep=self._sleep,
+            on_reply=on_reply,
+            answer_limit=self._answer_limit,
+            large=self._large,
+        )

@@ -1,0 +1,319 @@
+"""One batch to one sink: fold, send, send the parts of refused folds singly, and one outcome for each operation."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from connector.delivery.batch import Fold, fold, rounds
+from connector.delivery.http_client import Client
+from connector.model.operation import Operation, RecordWrite, Repeat
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from connector.model.remembered import NOTHING, Remembered
+from connector.ports import Shadow, Sink, Task
+
+
+class Written(Struct, frozen=True):
+    """A record as it was written, by the operation (its index) that is the last part of it."""
+
+    index: int
+    write: RecordWrite
+    outcome: Delivered
+
+
+class AlsoUpdated(Struct, frozen=True):
+    """Other records that were given an opt-out, by the operation (its index) that brought it."""
+
+    index: int
+    write: RecordWrite
+    record_ids: Sequence[str]
+
+
+class ConsentSentAlone(Struct, frozen=True):
+    """The consent fields of an operation (its index) went out without the rest, whose outcome is that of the operation."""
+
+    index: int
+    write: RecordWrite
+    outcome: Delivered
+
+
+# What may be the fault of a field, or of a parent, that has nothing to do with consent.
+PERHAPS_ANOTHER_FIELD = frozenset(
+    {
+        Reason.FIELD_REQUIRED,
+        Reason.VALIDATION,
+        Reason.TRIGGER_LIMIT,
+        Reason.TOO_LONG,
+        Reason.PICKLIST,
+        Reason.BAD_VALUE,
+        Reason.DUPLICATE_RECORD,
+        Reason.AMBIGUOUS_KEY,
+        Reason.RECORD_DELETED,
+        Reason.NO_ACCESS,
+        Reason.CONFIGURATION,
+        Reason.PARENT_MISSING,
+        Reason.PARENT_WAITING,
+        Reason.PARENT_FAILED,
+        Reason.UNKNOWN,
+        Reason.BUG,
+    }
+)
+
+
+class Sent(Struct, frozen=True):
+    """What became of a batch: an outcome for each operation, in order, and the records that were written."""
+
+    outcomes: Sequence[Outcome]
+    written: Sequence[Written]
+    also_updated: Sequence[AlsoUpdated] = ()
+    consent_sent_alone: Sequence[ConsentSentAlone] = ()
+
+
+async def send(
+    sink: Sink,
+    client: Client,
+    operations: Sequence[Operation],
+    known_shadow: Callable[[RecordWrite], Shadow],
+    merged_id: Callable[[RecordWrite], str | None] = lambda _: None,
+    remembered_match: Callable[[RecordWrite], Remembered] = lambda _: NOTHING,
+    known_id: Callable[[RecordWrite], str | None] = lambda _: None,
+) -> Sent:
+    """Send the operations, given in their order.
+
+    Of a write's key `merged_id` tells which merged record it named, and `known_id` which record it is known to name;
+    `remembered_match` what is known of those that a match may mean.
+    """
+    batch = _Batch(sink, client, operations, known_shadow, merged_id, remembered_match, known_id)
+    await batch.send()
+    return Sent(
+        [outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes],
+        batch.written,
+        tuple(batch.also_updated),
+        tuple(batch.consent_sent_alone),
+    )
+
+
+class _Batch:
+    """One batch on its way."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        client: Client,
+        operations: Sequence[Operation],
+        known_shadow: Callable[[RecordWrite], Shadow],
+        merged_id: Callable[[RecordWrite], str | None],
+        remembered_match: Callable[[RecordWrite], Remembered],
+        known_id: Callable[[RecordWrite], str | None],
+    ) -> None:
+        self.outcomes: list[Outcome | None] = [None] * len(operations)
+        self.written: list[Written] = []
+        self.consent_sent_alone: list[ConsentSentAlone] = []
+        self._whole: dict[
+            int, Delivered
+        ] = {}  # of operations that bear consent alone, folded with one that was not done
+        self.also_updated: list[AlsoUpdated] = []
+        self._sink = sink
+        self._client = client
+        self._operations = operations
+        self._known_shadow = known_shadow
+        self._merged_id = merged_id
+        self._remembered_match = remembered_match
+        self._known_id = known_id
+        self._ours: dict[tuple[str, str, str], dict[str, Any]] = {}  # what the parts have written
+
+    async def send(self) -> None:
+        folds = fold(self._operations)
+        broken: list[Fold] = []
+        orphans: list[Fold] = []
+        for one, outcome in zip(folds, await self._write_with_consent_first(folds), strict=True):
+            # What a person must decide of the record concerns all its parts.
+            to_blame = isinstance(outcome, Rejected) and outcome.reason is not Reason.NEEDS_PERSON
+            if to_blame and len(one.parts) > 1:
+                broken.append(one)
+                continue
+            self._note(one, outcome)
+            if isinstance(outcome, Rejected) and outcome.reason is Reason.PARENT_FAILED:
+                orphans.append(one)
+        await self._send_parts(rounds(broken), orphans)
+        for part, answer in self._whole.items():
+            self.outcomes[part] = answer
+
+    async def _send_parts(self, turns: Sequence[Sequence[tuple[Fold, int]]], orphans: Sequence[Fold]) -> None:
+        children = _children(turns, orphans)
+        stuck: set[int] = set()  # folds of which a part is to be repeated: no later part may take effect before it
+        held: set[int] = set()  # operations that wait for another one
+        for number, turn in enumerate(turns):
+            held.update(part for whole, part in turn if id(whole) in stuck)
+            ready = [(whole, Fold(self._operations[part], (part,))) for whole, part in turn if part not in held]
+            for child, parent in children.get(number, ()):
+                if parent in held:
+                    held.update(child.parts)
+                    self._note(
+                        child, Retry(reason=Reason.PARENT_WAITING, detail="an earlier write of its parent waits")
+                    )
+                else:
+                    ready.append((child, child))
+            answers = await self._write_with_consent_first([single for _, single in ready])
+            for (whole, single), outcome in zip(ready, answers, strict=True):
+                self._note(single, outcome)
+                if isinstance(outcome, Retry):
+                    stuck.add(id(whole))
+
+    async def _write_with_consent_first(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
+        """Write them; what bears consent and fails, perhaps for another field, goes out at once with the consent fields alone.
+
+        Where one of these is to blame, the opt-out flag goes out by itself.
+        """
+        outcomes = list(await self._write(folds))
+        alone: dict[int, Outcome] = {}
+        refused = _narrowed(
+            (place, (one, outcome))
+            for place, (one, outcome) in enumerate(zip(folds, outcomes, strict=True))
+            if len(one.parts) == 1 or isinstance(outcome, Retry)  # of a refused fold, the parts are sent singly first
+        )
+        while refused:
+            answers = await self._write(list(refused.values()))
+            alone |= zip(refused, answers, strict=True)
+            for place, one in refused.items():
+                if isinstance(answer := alone[place], Delivered):
+                    self._note(one, answer)
+                    self._note_consent_alone(one, answer)
+            refused = _narrowed((place, (one, alone[place])) for place, one in refused.items())
+        for place, answer in alone.items():
+            outcomes[place] = together_with(outcomes[place], answer)
+        return outcomes
+
+    def _note_consent_alone(self, one: Fold, answer: Delivered) -> None:
+        """These consent fields of all parts of a write are delivered."""
+        assert isinstance(one.operation, RecordWrite)  # noqa: S101 - nothing else bears consent.
+        done = set(one.operation.consent)
+        for part in one.parts:
+            operation = self._operations[part]
+            assert isinstance(operation, RecordWrite)  # noqa: S101 - the same.
+            write = operation if operation.consent else None
+            while write is not None and not done.issuperset(
+                write.consent if write.consent_only else (*write.set, *write.create)
+            ):
+                write = write.narrowed()
+            if write is operation:
+                self._whole[part] = answer
+            elif write is not None:
+                self.consent_sent_alone.append(ConsentSentAlone(part, write, answer))
+
+    def _note(self, one: Fold, outcome: Outcome) -> None:
+        for part in one.parts:
+            self.outcomes[part] = outcome
+        if not isinstance(one.operation, RecordWrite) or isinstance(outcome, Retry):
+            return
+        if outcome.also_updated:
+            self.also_updated.append(AlsoUpdated(one.parts[-1], one.operation, outcome.also_updated))
+        if isinstance(outcome, Delivered) and not outcome.absent:
+            self.written.append(Written(one.parts[-1], one.operation, outcome))
+            fields = one.operation.set
+            if outcome.left_out:
+                fields = {name: value for name, value in fields.items() if name not in outcome.left_out}
+            self._ours.setdefault(one.operation.record, {}).update(fields)
+
+    def _task(self, operation: Operation) -> Task:
+        if not isinstance(operation, RecordWrite):
+            return Task(operation)
+        gone, record_id = self._merged_id(operation), self._known_id(operation)
+        remembered = NOTHING if operation.match is None else self._remembered_match(operation)
+        if not operation.clears_flag:
+            return Task(operation, remembered=remembered, gone=gone, record_id=record_id)
+        # What an earlier part has just written must not be taken for somebody else's word.
+        ours = self._ours.get(operation.record)
+        shadow = self._known_shadow(operation)
+        seen = shadow if ours is None else {**(shadow or {}), **ours}
+        return Task(operation, seen, remembered, gone, record_id)
+
+    async def _write(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
+        if not folds:
+            return []
+        tasks = [self._task(one.operation) for one in folds]
+        try:
+            outcomes = await self._client.run(self._sink.write(tasks))
+        except Exception as error:  # noqa: BLE001 - a bug of an adapter must kill one operation, not the whole road.
+            return await self._bisect(folds, type(error).__name__)
+        if len(outcomes) != len(tasks):
+            return await self._bisect(folds, f"{len(outcomes)} outcomes for {len(tasks)} operations")
+        return outcomes
+
+    async def _bisect(self, folds: Sequence[Fold], bug: str) -> Sequence[Outcome]:
+        """An adapter has failed on these: halve them until the operation that it cannot bear is alone."""
+        detail = f"{bug} in the adapter of {self._sink.name}: please report this bug"
+        answers: dict[int, Outcome] = {}
+        again: list[int] = []
+        for index, one in enumerate(folds):
+            if one.operation.repeat is Repeat.NEVER:
+                answers[index] = Retry(reason=Reason.UNKNOWN, detail=detail, in_doubt=True)
+            elif len(folds) == 1:
+                answers[index] = Rejected(reason=Reason.BUG, detail=detail)
+            else:
+                again.append(index)
+        middle = (len(again) + 1) // 2
+        for half in (again[:middle], again[middle:]):
+            answers.update(zip(half, await self._write([folds[index] for index in half]), strict=True))
+        return [answers[index] for index in range(len(folds))]
+
+
+def _narrowed(answered: Iterable[tuple[int, tuple[Fold, Outcome]]]) -> dict[int, Fold]:
+    """Of refused writes (by place), what goes out without the rest."""
+    narrowed: dict[int, Fold] = {}
+    for place, (one, outcome) in answered:
+        if not isinstance(outcome, Rejected | Retry) or outcome.reason not in PERHAPS_ANOTHER_FIELD:
+            continue
+        if isinstance(one.operation, RecordWrite):
+            write = one.operation.narrowed()
+            if write is not None:
+                narrowed[place] = Fold(write, one.parts)
+    return narrowed
+
+
+def together_with(outcome: Outcome, alone: Outcome) -> Outcome:
+    """The outcome of an operation that was refused, when its consent fields were sent alone."""
+    assert isinstance(outcome, Rejected | Retry)  # noqa: S101 - nothing else is sent once more.
+    if isinstance(alone, Retry):
+        return alone
+    if outcome.reason is Reason.CONFIGURATION and isinstance(alone, Delivered):
+        return outcome  # its words are those of a stop, which is not about this operation alone
+    described = (
+        f"{outcome.field}: {outcome.detail}" if isinstance(outcome, Rejected) and outcome.field else outcome.detail
+    )
+    if isinstance(alone, Rejected):
+        return replace(outcome, detail=f"{described}; the consent fields alone were refused too: {alone.detail}")
+    return replace(outcome, detail=f"{described}; the consent fields went out without the rest")
+
+
+def _children(
+    turns: Sequence[Sequence[tuple[Fold, int]]], orphans: Sequence[Fold]
+) -> Mapping[int, Sequence[tuple[Fold, int]]]:
+    """For each turn the children to send with it, each with its parent's part (an index).
+
+    They were rejected for the sake of a fold, of which perhaps only another event's part is guilty.
+    """
+    parents: dict[tuple[str, str], list[tuple[int, int]]] = {}  # key → the parts of it: index, turn
+
+    def add(write: Operation, index: int, number: int) -> None:
+        if isinstance(write, RecordWrite):
+            parents.setdefault((write.key_field.casefold(), write.key.lower()), []).append((index, number))
+
+    for number, turn in enumerate(turns):
+        for whole, part in turn:
+            add(whole.operation, part, number)
+    children: dict[int, list[tuple[Fold, int]]] = {}
+    for child in orphans:
+        assert isinstance(child.operation, RecordWrite)  # noqa: S101 - commands have no parents.
+        here = child.parts[0]
+        own: list[tuple[int, int]] = []
+        for parent in child.operation.parents:
+            parts = parents.get((parent.key_field.casefold(), parent.key.lower()), [])
+            if parts:
+                own.append(max((one for one in parts if one[0] < here), default=min(parts)))
+        if own:
+            index, number = max(own, key=lambda one: one[1])
+            children.setdefault(number, []).append((child, index))
+            add(child.operation, here, number)
+    return children

@@ -1,0 +1,221 @@
+"""Pure: mappings that are stopped because the CRM lacks a field or forbids it, and what waits for their sake.
+
+No single record is to blame for a fault of the set-up: the operations of the rule that meets it rest, spend no attempts and are
+not dead. One of them is tried every few minutes, so that the rule goes on by itself when the fault is mended.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from connector.delivery.retry import PROBE_EVERY
+from connector.delivery.send import ConsentSentAlone, Sent, together_with
+from connector.model.operation import Operation, Parent, RecordWrite
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from connector.telemetry.log_events import Alarm, Cleared
+
+HELD_FOR = timedelta(hours=1)  # of what is not tried: it is woken when the stop ends
+KIND = "mapping_stopped"
+
+
+class Suspension(Struct, frozen=True, kw_only=True):
+    """What a rule cannot write: an object, or one field of it."""
+
+    sink: str
+    rule: str  # file: rule
+    object: str
+    field: str  # empty where it is the object as a whole; `Contact__r.SMS_Key__c` where it is one of a parent
+    detail: str  # the CRM's own words
+    since: datetime
+    probe_at: datetime
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What it is about."""
+        return self.rule, self.object, self.field
+
+    @property
+    def about(self) -> str:
+        """The same for people and alarms."""
+        return f"{self.rule}: {self.object}{f'.{self.field}' if self.field else ''}"
+
+    def concerns(self, operation: Operation) -> bool:
+        """Whether the operation would meet the same fault."""
+        if not isinstance(operation, RecordWrite) or operation.rule != self.rule:
+            return False
+        same = operation.object.casefold() == self.object.casefold()
+        return same and (not self.field or self.field.casefold() in _written(operation))
+
+    def due(self, now: datetime) -> bool:
+        """Whether it is to be tried; a clock that was set back does not keep it waiting."""
+        return self.probe_at <= now or self.probe_at > now + PROBE_EVERY
+
+    def alarm(self) -> Alarm:
+        """What a person is told. The CRM's words stay out of it: `connector status` has them."""
+        what = f"the field {self.object}.{self.field}" if self.field else f"the object {self.object}"
+        return Alarm(
+            kind=KIND,
+            about=self.about,
+            message=f"{self.rule} is stopped: {self.sink} has not got {what}, or the integration user may not write it",
+            cure=CURE,
+        )
+
+    def cleared(self) -> Cleared:
+        """That it is over."""
+        return Cleared(kind=KIND, about=self.about)
+
+
+CURE = (
+    "see `connector status`; create the field, give the integration user the right to it, or mend the rule and run "
+    "`connector reload`; what waits goes out by itself then, and nothing is lost"
+)
+
+
+def names(write: RecordWrite) -> set[str]:
+    """All fields that a write names, its key and those of its parents among them, case-folded."""
+    values = [*write.set.items(), *write.create.items()]
+    own = {name.casefold() for name, _ in values} | {write.key_field.casefold()}
+    # A relationship is written by its own name, but refused by that of the field behind it.
+    behind = {f"{name[:-1]}c" for name in own if name.endswith("__r")}
+    parents = [(name, way) for name, value in values if isinstance(value, Parent) for way in value.ways]
+    return own | behind | {f"{name}.{way.key_field}".casefold() for name, way in parents}
+
+
+def _written(write: RecordWrite) -> set[str]:
+    """The fields that a write names and does not do without."""
+    if not write.consent_only:
+        return names(write)
+    consent_fields = {name: value for name, value in write.create.items() if name in write.consent}
+    return names(replace(write, create=consent_fields))
+
+
+def _named(write: RecordWrite, field: str) -> str:
+    """A field as the write names it; empty where it does not."""
+    known = names(write)
+    if field.casefold() in known:
+        return field
+    values = [*write.set.items(), *write.create.items()]
+    parents = [f"{name}.{field}" for name, value in values if isinstance(value, Parent)]
+    return next((one for one in parents if one.casefold() in known), "")
+
+
+class Filtered(Struct, frozen=True):
+    """A batch without what is stopped. `held`: the outcomes of what does not go out, by its place in the batch.
+
+    `alone`: of what is held, the consent fields that go out all the same.
+    """
+
+    operations: Sequence[Operation]
+    held: Mapping[int, Retry]
+    alone: Mapping[int, RecordWrite] = field(default_factory=dict)
+
+    @property
+    def going(self) -> Sequence[Operation]:
+        """What goes out."""
+        if not self.held:
+            return self.operations
+        return [self.alone.get(place, one) for place, one in enumerate(self.operations) if self._goes(place)]
+
+    def _goes(self, place: int) -> bool:
+        return place not in self.held or place in self.alone
+
+    def with_suspended(self, sent: Sent) -> Sent:
+        """What became of the whole batch, from what became of that which went out."""
+        if not self.held:
+            return sent
+        places = [place for place in range(len(self.operations)) if self._goes(place)]
+        outcomes: dict[int, Outcome] = {**self.held, **dict(zip(places, sent.outcomes, strict=True))}
+        consent_alone = [replace(one, index=places[one.index]) for one in sent.consent_sent_alone]
+        for place, write in self.alone.items():
+            answer = outcomes[place]
+            if isinstance(answer, Delivered):
+                consent_alone.append(ConsentSentAlone(place, write, answer))
+            outcomes[place] = together_with(self.held[place], answer)
+        return Sent(
+            [outcomes[place] for place in range(len(self.operations))],
+            [replace(one, index=places[one.index]) for one in sent.written],
+            [replace(one, index=places[one.index]) for one in sent.also_updated],
+            consent_alone,
+        )
+
+
+def filter_suspended(operations: Sequence[Operation], stops: Sequence[Suspension], now: datetime) -> Filtered:
+    """Hold back what is stopped, but for the fields that bear consent and one operation of each stop that is due to be tried.
+
+    An opt-out whose own fields, key or object are stopped is always tried.
+    """
+    if not stops:
+        return Filtered(operations, {})
+    held: dict[int, Retry] = {}
+    alone: dict[int, RecordWrite] = {}
+    parents: set[tuple[str, str]] = set()
+    tried: set[tuple[str, str, str]] = set()
+    for place, operation in enumerate(operations):
+        met = [stop for stop in stops if stop.concerns(operation)]
+        probed = {stop.key for stop in met if stop.due(now)} - tried
+        if not isinstance(operation, RecordWrite):
+            continue
+        consent = operation.narrowed()
+        while consent is not None and any(stop.concerns(consent) for stop in met):
+            consent = consent.narrowed()
+        if met and not probed and (consent is not None or not operation.consent or operation.clears_flag):
+            held[place] = _resting(Reason.CONFIGURATION, met[0].detail)
+        elif any(_name(parent) in parents for parent in operation.parents):
+            held[place] = _resting(Reason.PARENT_WAITING, "its parent is written by a mapping that is stopped")
+        tried |= probed
+        if place in held and consent is not None:
+            alone[place] = consent
+        if place in held:
+            parents.add((operation.key_field.casefold(), operation.key.lower()))
+    return Filtered(operations, held, alone)
+
+
+class SuspensionChanges(Struct, frozen=True, kw_only=True):
+    """What a batch has taught about stops."""
+
+    began: tuple[Suspension, ...] = ()
+    again: tuple[Suspension, ...] = ()  # tried in vain
+    ended: tuple[Suspension, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.began or self.again or self.ended)
+
+
+def learn(
+    sink: str, batch: Filtered, outcomes: Iterable[Outcome], stops: Sequence[Suspension], now: datetime
+) -> SuspensionChanges:
+    """What began, lasts or has ended, by the outcomes of the whole batch."""
+    met: dict[tuple[str, str, str], Suspension] = {}
+    well: set[tuple[str, str, str]] = set()
+    for place, (operation, outcome) in enumerate(zip(batch.operations, outcomes, strict=True)):
+        if place in batch.held or not isinstance(operation, RecordWrite):
+            continue
+        if isinstance(outcome, Delivered) and stops:
+            well |= {stop.key for stop in stops if stop.concerns(operation)}
+        elif isinstance(outcome, Rejected) and outcome.reason is Reason.CONFIGURATION:
+            stop = Suspension(
+                sink=sink,
+                rule=operation.rule,
+                object=operation.object,
+                field=_named(operation, outcome.field),
+                detail=outcome.detail,
+                since=now,
+                probe_at=now + PROBE_EVERY,
+            )
+            met.setdefault(stop.key, stop)
+    known = {stop.key: stop for stop in stops}
+    return SuspensionChanges(
+        began=tuple(stop for key, stop in met.items() if key not in known),
+        again=tuple(replace(stop, since=known[key].since) for key, stop in met.items() if key in known),
+        ended=tuple(stop for key, stop in known.items() if key in well and key not in met),
+    )
+
+
+def _resting(reason: Reason, detail: str) -> Retry:
+    return Retry(reason=reason, detail=detail, not_before=HELD_FOR)
+
+
+def _name(parent: Parent) -> tuple[str, str]:
+    return parent.key_field.casefold(), parent.key.lower()

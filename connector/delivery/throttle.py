@@ -1,0 +1,51 @@
+"""Pure: how many operations go out together. It follows what the last batches have shown."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from connector.model.outcome import Delivered, Outcome, Reason, Retry
+
+# Salesforce lets few requests of 20 seconds and more run at once, and an opt-out waits for the batch before it.
+SLOW = timedelta(seconds=10)
+# Salesforce runs triggers for 200 records at once: their limits strike all of these, and a locked household several of them. A single
+# record that somebody else holds is no reason to send the others in small batches.
+LOCKED_SHARE = 20  # one in so many
+MIN_BATCH = 10  # operations: smaller batches are slow for other reasons than their size
+STEPS = 20  # batches that lead back from nothing to the most
+
+
+class BatchSize(Struct, frozen=True):
+    """The size of the next batch, in operations, and the most that the config allows."""
+
+    most: int
+    size: int
+
+    @classmethod
+    def of(cls, most: int) -> Self:
+        """The pace at the start."""
+        return cls(most, most)
+
+    def after(self, outcomes: Sequence[Outcome], took: timedelta) -> "BatchSize":
+        """The pace after a batch, whose longest call took so long.
+
+        It is half where that was slow or met locks or limits of triggers, and a little more where it was good and full.
+        """
+        if len(outcomes) <= MIN_BATCH:
+            return self
+        crowded = sum(_crowded(one) for one in outcomes)
+        if took > SLOW or crowded * LOCKED_SHARE >= len(outcomes):
+            return replace(self, size=min(self.size, max(MIN_BATCH, self.size // 2)))
+        if 2 * len(outcomes) >= self.size:
+            return replace(self, size=min(self.most, self.size + max(1, self.most // STEPS)))
+        return self
+
+
+def _crowded(outcome: Outcome) -> bool:
+    """Whether it would have fared better with fewer others."""
+    if isinstance(outcome, Retry):
+        return outcome.reason is Reason.ROW_LOCKED or outcome.reason is Reason.TRIGGER_LIMIT
+    return isinstance(outcome, Delivered) and outcome.divided

@@ -1,0 +1,1 @@
+"""What is wrong with a mapping file that can be read."""

@@ -1,0 +1,292 @@
+"""What rules want of the CRM's objects, held against what the CRM has told of them: names, rights, keys, parents, values.
+
+The words are those of all CRMs; where the schema comes from (a lock file, or the CRM itself a moment ago) is no matter here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from connector.config.validation import did_you_mean
+from connector.mapping.checks.possible_values import Yield, yields
+from connector.mapping.checks.rules import asked
+from connector.mapping.checks.value_fit import Misfit, can_never_be, misfits
+from connector.mapping.compile.context import Findings, Where
+from connector.mapping.compile.exact_keys import is_exact
+from connector.mapping.compile.sources import CHANGE
+from connector.mapping.language.rules import Command, FeedSettings, MappingFile, MatchForm, Update, Upsert
+from connector.mapping.values.values import text
+from connector.model.crm_schema import PICKED, TEXTS, CrmSchema, FieldKind, FieldSchema, ObjectSchema
+from connector.model.operation import ID_FIELD, IfNone
+from connector.model.problem import Severity
+
+Schemas = Mapping[str, CrmSchema]  # by the CRM's name in the config
+PULL = "`connector schema pull`"
+ABSENT = f"create it in the CRM, or show it to the connector's user; then {PULL}"
+KEY_KINDS = TEXTS | PICKED | {FieldKind.ID}
+
+
+def check_schemas(model: MappingFile, findings: Findings, schemas: Schemas) -> None:
+    """One file against the schemas of the CRMs that it writes to and watches; a CRM without a schema is left alone."""
+    crms = findings.context.crms
+    if model.feed is not None:
+        for source in model.on if isinstance(model.on, list) else [model.on]:
+            crm, _, shape = source.rpartition(".")
+            if shape == CHANGE and crm in schemas:
+                _check_feed(model, model.feed, schemas[crm], findings)
+    for number, rule in enumerate(model.rules):
+        for place, item in enumerate(rule.do):
+            if isinstance(item, Command):
+                continue
+            schema = schemas.get(item.crm or (crms[0] if len(crms) == 1 else ""))
+            if schema is not None:
+                _Checks(schema, findings).write(item, ("rules", number, "do", place))
+
+
+def _check_feed(model: MappingFile, feed: FeedSettings, schema: CrmSchema, findings: Findings) -> None:
+    known = _Checks(schema, findings).object(feed.object, ("feed", "object"))
+    if known is None:
+        return
+    for number, name in enumerate(feed.fields):
+        if known.field(name) is None:
+            _no_field(known, name, ("feed", "fields", number), findings, key=False)
+    for path, value, where in asked(model):
+        field = known.field(path.key) if path.root == "record" else None
+        if field is not None and can_never_be(value, field):
+            findings.warn(
+                where,
+                "never-true",
+                f"`{known.name}.{field.name}` is never `{text(value)}`, so that this is true of no record",
+                did_you_mean(text(value), field.choices) or "see the field's values in the CRM",
+            )
+
+
+def _no_field(known: ObjectSchema, name: str, where: Where, findings: Findings, *, key: bool) -> None:
+    words = [word for one in known.fields for word in (one.name, one.relationship) if word]
+    close = did_you_mean(name, words)
+    hint = f"{close} If not, {ABSENT}" if close.startswith("did") else ABSENT
+    findings.add(where, "no-such-field", f"`{known.name}` has no field `{name}`", hint, key=key)
+
+
+class _Checks:
+    """The checks of one write."""
+
+    def __init__(self, schema: CrmSchema, findings: Findings) -> None:
+        self._schema = schema
+        self._findings = findings
+
+    def object(self, name: str, where: Where) -> ObjectSchema | None:
+        """The object, or None with a problem at the place."""
+        known = self._schema.object(name)
+        if known is None:
+            close = did_you_mean(name, [one.name for one in self._schema.objects])
+            cure = f"if it is there, {PULL} brings it"
+            hint = f"{close} If not: {cure}" if close.startswith("did") else cure
+            self._findings.add(where, "no-such-object", f"the schema of {self._schema.crm} has no `{name}`", hint)
+        return known
+
+    def write(self, item: Upsert | Update, where: Where) -> None:
+        """All of an upsert or update."""
+        is_upsert = isinstance(item, Upsert)
+        name = item.upsert if isinstance(item, Upsert) else item.update
+        known = self.object(name, (*where, "upsert" if is_upsert else "update"))
+        if known is None:
+            return
+        create = item.create if isinstance(item, Upsert) else {}
+        may_create = is_upsert and item.id is None and (item.match is None or item.match.none is IfNone.CREATE)
+        if item.match is not None:
+            self._match(known, item, item.match, where)
+        for key, value in (item.key or {}).items():
+            self._key(known, key, value, (*where, "key", key), may_create=may_create)
+        for field, value in item.set.items():
+            self._field(known, field, value, (*where, "set", field), creating=may_create, changing=True)
+        for field, value in create.items():
+            self._field(known, field, value, (*where, "create", field), creating=may_create, changing=False)
+        groups = (("set", item.set), ("create", create))
+        self._currency(known, {(*where, group, field): field for group, fields in groups for field in fields})
+        if may_create:
+            self._required(known, (*(item.key or ()), *item.set, *create), (*where, "upsert"))
+
+    def _currency(self, known: ObjectSchema, written: Mapping[Where, str]) -> None:
+        """In an org with several currencies an amount is of its record's, and a record's is that of whoever makes it."""
+        name = known.currency_field
+        if name is None or name.casefold() in {field.casefold() for field in written.values()}:
+            return
+        for where, field in written.items():
+            about = known.field(field)
+            if about is not None and about.money:
+                self._findings.warn(
+                    where,
+                    "no-currency",
+                    f"`{known.name}.{about.name}` is an amount without its currency: a new record has that of the connector's user",
+                    f'add `{name}: "{{currency}}"`, or the currency itself, such as `{name}: NOK`',
+                )
+                return
+
+    def _match(self, known: ObjectSchema, item: Upsert | Update, match: MatchForm, where: Where) -> None:
+        """The fields that numbers are looked for in, and the key that is given to the record that has one."""
+        for place, name in enumerate(match.phone):
+            if known.field(name) is None:
+                _no_field(known, name, (*where, "match", "phone", place), self._findings, key=False)
+        for name in item.key or ():
+            field = known.field(name)
+            if field is not None and not field.updateable:
+                full = f"{known.name}.{field.name}"
+                self._read_only(full, (*where, "key", name), "the record that is found cannot be given it")
+
+    def _key(self, known: ObjectSchema, name: str, value: Any, where: Where, *, may_create: bool) -> None:
+        field = known.field(name)
+        if field is None:
+            _no_field(known, name, where, self._findings, key=True)
+            return
+        if field.kind is FieldKind.ID:
+            self._add(where, "id-as-key", f"`{name}` is the record's own Id", 'write `id: "{…}"` instead of `key:`')
+            return
+        full = f"{known.name}.{field.name}"
+        if not field.keyed:
+            self._add(
+                where, "no-external-id", f"`{full}` is no external ID", f"tick External ID on the field; then {PULL}"
+            )
+        if not field.unique:
+            self._add(
+                where,
+                "not-unique",
+                f"`{full}` is not unique, so that a repeat could create a second record",
+                f"tick Unique on the field; then {PULL}",
+            )
+        if field.case_sensitive is False and is_exact(value):
+            self._findings.warn(
+                where,
+                "case-insensitive-key",
+                f"`{full}` takes capital and small letters for the same, and ids of the sender may differ by them alone",
+                f"make the field case sensitive; then {PULL}",
+            )
+        if field.kind not in KEY_KINDS:
+            self._add(where, "key-kind", f"`{full}` is of the kind {field.kind}", "a key must be a text field")
+        if may_create and not field.createable:
+            self._read_only(full, where, "a new record cannot be given it")
+        if not isinstance(value, dict | list):
+            self._emit(misfits(_key_yield(yields(value, where)), field, full, where))
+
+    def _field(
+        self, known: ObjectSchema, name: str, value: Any, where: Where, *, creating: bool, changing: bool
+    ) -> None:
+        field = known.field(name)
+        behind = known.related(name) if field is None else None
+        if field is None and behind is None:
+            _no_field(known, name, where, self._findings, key=True)
+            return
+        if isinstance(value, dict | list):
+            if behind is None:
+                self._no_parent(known, name, field, where)
+                return
+            for place, way in [(where, value)] if isinstance(value, dict) else _numbered(value, where):
+                self._parent(known, behind, way, place)
+        elif behind is not None and value is not None:
+            self._add(
+                where,
+                "no-parent",
+                f"`{known.name}.{name}` is a relationship: it takes a parent, named by its key",
+                f"write {{its key field: value}}, or give `{behind.name}` the parent's Id",
+            )
+        elif field is not None:
+            self._emit(misfits(yields(value, where), field, f"{known.name}.{field.name}", where))
+        self._rights(known, field or behind, where, creating=creating, changing=changing)
+
+    def _rights(
+        self, known: ObjectSchema, field: FieldSchema | None, where: Where, *, creating: bool, changing: bool
+    ) -> None:
+        if field is None:
+            return
+        full = f"{known.name}.{field.name}"
+        if not (field.createable or field.updateable):
+            self._read_only(full, where, "it is read-only")
+        elif changing and not field.updateable:
+            self._add(where, "not-updateable", f"`{full}` can be set on a new record only", "move it to `create:`")
+        elif creating and not field.createable:
+            self._read_only(full, where, "a new record cannot be given it")
+
+    def _read_only(self, full: str, where: Where, why: str) -> None:
+        hint = "allow the connector's user to edit it in field-level security, or take it out of the mapping"
+        self._add(where, "read-only", f"`{full}` cannot be written: {why}", f"{hint}; then {PULL}")
+
+    def _no_parent(self, known: ObjectSchema, name: str, field: FieldSchema | None, where: Where) -> None:
+        hint = (
+            f"name it by its relationship: `{field.relationship}`" if field and field.relationship else "write a value"
+        )
+        self._add(where, "no-parent", f"`{known.name}.{name}` takes no parent", hint)
+
+    def _parent(self, known: ObjectSchema, behind: FieldSchema, value: dict[str, Any], where: Where) -> None:
+        """A parent, named by one of its keys; what is no such form is told of elsewhere."""
+        described = value.get("type")
+        keys = [name for name in value if name != "type"]
+        full = f"{known.name}.{behind.relationship}"
+        parents = {one.casefold(): one for one in behind.parents}
+        if described is None and len(parents) > 1 and keys != [ID_FIELD]:
+            some = ", ".join(behind.parents[:8])
+            self._add(where, "no-type", f"`{full}` points to records of several types", f"add `type:`, one of {some}")
+            return
+        if isinstance(described, str) and parents and described.casefold() not in parents:
+            hint = did_you_mean(described, behind.parents)
+            self._add(
+                (*where, "type"), "wrong-type", f"`{full}` does not point to records of `{described}`", hint, key=False
+            )
+            return
+        target = described if isinstance(described, str) else next(iter(behind.parents), None)
+        if target is None or len(keys) != 1 or keys[0] == ID_FIELD:
+            return
+        parent = self.object(target, where)
+        field = parent.field(keys[0]) if parent else None
+        if parent and field is None:
+            _no_field(parent, keys[0], (*where, keys[0]), self._findings, key=True)
+        elif parent and field and not field.keyed:
+            self._add(
+                (*where, keys[0]),
+                "no-external-id",
+                f"`{parent.name}.{field.name}` is no external ID, so that no parent can be named by it",
+                f"tick External ID on the field; then {PULL}",
+            )
+
+    def _required(self, known: ObjectSchema, written: Iterable[str], where: Where) -> None:
+        names = {name.casefold() for name in written}
+        lacking = [
+            one.name
+            for one in known.required
+            if not {one.name.casefold(), (one.relationship or one.name).casefold()} & names
+        ]
+        if lacking:
+            self._findings.add(
+                where,
+                "required-field",
+                f"a new `{known.name}` needs {_listed(lacking)}",
+                "add it under `create:`, or write `update:` where none is ever to be made",
+            )
+
+    def _add(self, where: Where, code: str, message: str, hint: str, *, key: bool = True) -> None:
+        self._findings.add(where, code, message, hint, key=key)
+
+    def _emit(self, found: Iterable[Misfit]) -> None:
+        for one in found:
+            self._findings.problems.append(
+                self._findings.document.problem(
+                    one.where,
+                    one.code,
+                    one.message,
+                    one.hint,
+                    key=one.severity is Severity.WARNING,
+                    severity=one.severity,
+                )
+            )
+
+
+def _numbered(ways: Sequence[dict[str, Any] | None], where: Where) -> list[tuple[Where, dict[str, Any]]]:
+    return [((*where, number), way) for number, way in enumerate(ways) if way is not None]
+
+
+def _key_yield(known: Yield) -> Yield:
+    """Of a key nothing is cut off: two records could become one."""
+    return Yield(values=known.values, kind=known.kind)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [f"`{name}`" for name in names]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -1,0 +1,91 @@
+"""What is wrong with a `match:`: by itself, and beside what other rules and files do with the same object."""
+
+from collections.abc import Iterator, Sequence
+
+from connector.mapping.compile.context import Findings, Where
+from connector.mapping.language.rules import Command, MappingFile, MatchForm, Update, Upsert
+from connector.model.operation import IfNone
+
+
+def check_match(item: Upsert | Update, match: MatchForm, where: Where, findings: Findings) -> None:
+    """One operation with a match."""
+    place = (*where, "match", "none")
+    if match.none is IfNone.CREATE:
+        if isinstance(item, Update):
+            findings.add(place, "update-creates", "`update` never creates", "write `upsert`, or none: skip")
+        elif item.key is None:
+            findings.add(
+                place,
+                "create-without-key",
+                "a record is made without an external ID, so that after a crash it could be made twice",
+                'add key: {External_Id__c: "{msisdn}"} beside `match`, or write none: park',
+            )
+    elif isinstance(item, Upsert) and item.create:
+        findings.add(
+            (*where, "create"),
+            "create-unused",
+            f"none: {match.none} never creates",
+            "write none: create, or take `create` out",
+            key=True,
+        )
+
+
+def check_matches_agree(models: Sequence[tuple[MappingFile, Findings]]) -> None:
+    """All writes to an object that is matched anywhere name its records in the same way.
+
+    A write by key alone would make a second record of somebody whom another file finds by the number, and two ways of matching
+    could mean two records.
+    """
+    first: dict[tuple[str, str], tuple[Upsert | Update, str]] = {}
+    for item, where, findings in _writes(models):
+        if item.match is not None:
+            line = f"{findings.document.file}:{findings.document.at(where).line}"
+            first.setdefault(_object(item, findings), (item, line))
+    for item, where, findings in _writes(models):
+        found = first.get(_object(item, findings))
+        if found is None or item.id is not None:
+            continue
+        model, line = found
+        if item.match is not None:
+            if _way(item) != _way(model):
+                findings.add(
+                    (*where, "match"),
+                    "matched-otherwise",
+                    f"{line} matches {_name(item)} in another way, and so could find another record",
+                    "use the same `phone`, `many` and key field in both",
+                    key=True,
+                )
+        elif not isinstance(item, Update) or _key_field(item) != _key_field(model):
+            findings.add(
+                where,
+                "not-matched",
+                f"{line} matches {_name(item)} by phone; by its key alone this could make the same person twice",
+                "give it the same `match:`",
+            )
+
+
+def _writes(models: Sequence[tuple[MappingFile, Findings]]) -> Iterator[tuple[Upsert | Update, Where, Findings]]:
+    for model, findings in models:
+        for number, rule in enumerate(model.rules):
+            for place, item in enumerate(rule.do):
+                if not isinstance(item, Command):
+                    yield item, ("rules", number, "do", place), findings
+
+
+def _name(item: Upsert | Update) -> str:
+    return item.upsert if isinstance(item, Upsert) else item.update
+
+
+def _object(item: Upsert | Update, findings: Findings) -> tuple[str, str]:
+    crms = findings.context.crms
+    return item.crm or (crms[0] if len(crms) == 1 else ""), _name(item).casefold()
+
+
+def _way(item: Upsert | Update) -> tuple[list[str], str, str]:
+    """By what a match names its record."""
+    match = item.match
+    return (match.phone, match.many, _key_field(item)) if match is not None else ([], "", "")
+
+
+def _key_field(item: Upsert | Update) -> str:
+    return next(iter(item.key), "").casefold() if item.key else ""

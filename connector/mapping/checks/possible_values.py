@@ -1,0 +1,121 @@
+"""What a field's form can yield, as far as looking can tell: the values that are written there, and what is known of others."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.mapping.compile.context import Where
+from connector.mapping.compile.fields import SETTINGS, STEPS
+from connector.mapping.language.field_forms import Plain, Transform
+from connector.mapping.language.paths import BadPath, Path, parse_path
+from connector.mapping.language.templates import Part, Template, parse_template, render
+from connector.mapping.values.transforms import TransformFailed
+from connector.mapping.values.values import present, scalar
+from connector.model.crm_schema import FieldKind
+from connector.model.text import length_of
+
+# What a donor or a sender writes as they like. Everything else is a word of the provider's or of ours, and short.
+MESSAGE = "text"
+FREE = frozenset({MESSAGE, "properties", "lookup"})
+KINDS = {
+    "price": FieldKind.NUMBER,
+    "occurred_at": FieldKind.DATETIME,
+    "received_at": FieldKind.DATETIME,
+    "service_command": FieldKind.BOOLEAN,
+    "known_to_provider": FieldKind.BOOLEAN,
+    "time_from_arrival": FieldKind.BOOLEAN,
+    "final": FieldKind.BOOLEAN,
+}
+DATES = {"date": FieldKind.DATE, "datetime": FieldKind.DATETIME}
+NOBODY = object()  # stands for the reading of a template without paths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yield:
+    """What can come of a form."""
+
+    values: tuple[tuple[Any, Where], ...] = ()  # those that are written in the file, as they go out
+    free: bool = False  # whether it can be a text that somebody else has written
+    longest: int | None = None  # characters that such a text has at the most; None: nobody knows
+    kind: FieldKind | None = None  # of all that is not among the values, where it can be told
+
+
+def yields(form: Plain | Transform, where: Where) -> Yield:
+    """Of a template, a literal, or a chain of transforms; nothing for a form that cannot be read, which is told of elsewhere."""
+    try:
+        return _chain(form, where) if isinstance(form, Transform) else _plain(form, where)
+    except BadPath:
+        return Yield()
+
+
+def _plain(form: Plain, where: Where) -> Yield:
+    if not isinstance(form, str):
+        return Yield() if form is None else Yield(values=((form, where),))
+    template = parse_template(form)
+    if not template.paths:
+        return Yield(values=tuple((value, where) for value in _constant(template)))
+    match template.parts:
+        case (Part(path=path),):
+            return Yield(free=path.root in FREE, kind=_kind([path]))
+    # Into a sentence people put names and numbers. A whole message is another matter.
+    return Yield(free=any(path.root == MESSAGE for path in template.paths))
+
+
+def _constant(template: Template) -> Iterator[str]:
+    text = render(template)(NOBODY)  # type: ignore[arg-type]  # without paths nothing is read.
+    if text is not None:
+        yield text
+
+
+def _kind(paths: Sequence[Path]) -> FieldKind | None:
+    kinds = {KINDS.get(path.root) for path in paths}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _chain(form: Transform, where: Where) -> Yield:
+    paths = [parse_path(path) for path in (form.source if isinstance(form.source, list) else [form.source])]
+    values: list[tuple[Any, Where]] = []
+    free, longest, kind = any(path.root in FREE for path in paths), None, _kind(paths)
+    for word in form.order:
+        argument, here = getattr(form, word, None), (*where, word)
+        if argument is None or word in SETTINGS:
+            continue
+        if word == "default":
+            default = _plain(argument, here)
+            values += default.values
+            free = free or default.free
+            continue
+        if word == "map":
+            values = [(value, (*here, name)) for name, value in argument.items()]
+            values.append((form.otherwise, (*where, "otherwise")))
+        else:
+            values = [*_stepped(values, word, argument)]
+        free = free and not (word in {"map", "phone", "date"} or (word == "extract" and argument != "word"))
+        kind = _kind_behind(word, argument, kind)
+        if word == "truncate":
+            longest = argument if longest is None else min(longest, argument)
+        elif word == "prefix" and longest is not None:
+            longest += length_of(argument)
+    kept = tuple((scalar(value), place) for value, place in values if present(value) is not None)
+    return Yield(values=kept, free=free, longest=longest, kind=kind)
+
+
+def _kind_behind(word: str, argument: Any, kind: FieldKind | None) -> FieldKind | None:
+    """The kind of a value behind a step. A text is of no kind: it may well hold a number or a date."""
+    if word in {"round", "multiply"} or (word == "extract" and argument == "amount"):
+        return FieldKind.NUMBER
+    if word == "date":
+        return DATES.get(argument.to)
+    return kind if word == "split" else None
+
+
+def _stepped(values: Sequence[tuple[Any, Where]], word: str, argument: Any) -> Iterator[tuple[Any, Where]]:
+    """The values behind a step; without those of which only the running program knows what becomes of them."""
+    if word not in STEPS:
+        return
+    step = STEPS[word](argument)
+    for value, where in values:
+        try:
+            yield step(value), where
+        except TransformFailed:
+            continue

@@ -1,0 +1,1 @@
+"""What is written in a mapping file, as functions of an event."""

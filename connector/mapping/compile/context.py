@@ -1,0 +1,89 @@
+"""What a mapping file is checked against, and the list in which what is wrong with it is collected."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from connector.config.validation import did_you_mean
+from connector.config.yaml_document import Document
+from connector.mapping.language.paths import BadPath
+from connector.mapping.values.numbers import EventNumbers
+from connector.model.consent import CLOCK_TOLERANCE
+from connector.model.consent_fields import ConsentFields
+from connector.model.crm_schema import CrmSchema
+from connector.model.problem import Problem, Severity
+from connector.model.record_number import NO_REGION, NumberReader
+
+Where = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the config says that mappings must fit."""
+
+    sources: Collection[str]  # what `on:` may name
+    crms: tuple[str, ...]  # names of the configured CRMs
+    commands: Mapping[str, frozenset[str]] = field(default_factory=dict)  # provider → the commands that it takes
+    consent_fields: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
+    # Provider → path → the words that it is known to send there.
+    words: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    one_way: frozenset[str] = frozenset()  # CRMs whose own opt-outs are told to no provider (`consent: one_way`)
+    schemas: Mapping[str, CrmSchema] = field(
+        default_factory=dict
+    )  # CRM → what it has told of its objects, where it has
+    timezone: str = "UTC"  # of dates that name none
+    clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
+    numbers: NumberReader = NO_REGION  # of the CRMs' phone fields
+    regions: Mapping[str, str] = field(default_factory=dict)  # provider → the country of its numbers
+
+    def numbers_of(self, consent: ConsentFields | None) -> EventNumbers:
+        """How numbers are read in the events of a file; `consent` is that of the object whose changes it sees."""
+        return EventNumbers(reader=self.numbers, regions=self.regions, consent=consent)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The CRMs that hold an opt-out flag."""
+        return tuple(name for name, objects in self.consent_fields.items() if objects)
+
+    def consent_of(self, crm: str | None, object_name: str) -> ConsentFields | None:
+        """Which fields of an object bear consent; CRMs do not mind case."""
+        declared = self.consent_fields.get(crm or "", {})
+        if (exact := declared.get(object_name)) is not None:
+            return exact
+        wanted = object_name.casefold()
+        return next((found for name, found in declared.items() if name.casefold() == wanted), None)
+
+
+@dataclass(slots=True)
+class Findings:
+    """One file under examination: its problems so far."""
+
+    document: Document
+    context: Context
+    problems: list[Problem] = field(default_factory=list)
+    numbers: EventNumbers = field(default_factory=EventNumbers)  # how it reads phone numbers
+
+    def add(self, where: Where, code: str, message: str, hint: str = "", *, key: bool = False) -> None:
+        """An error at a place of the file."""
+        self.problems.append(self.document.problem(where, code, message, hint, key=key))
+
+    def warn(self, where: Where, code: str, message: str, hint: str = "") -> None:
+        """A warning at a key of the file."""
+        self.problems.append(self.document.problem(where, code, message, hint, key=True, severity=Severity.WARNING))
+
+    def unknown(self, where: Where, what: str, word: str, known: Iterable[str]) -> None:
+        """A word that the config does not know."""
+        self.add(where, f"unknown-{what.split(maxsplit=1)[0]}", f"`{word}` is no {what}", did_you_mean(word, known))
+
+    def bad_path(self, where: Where, bad: BadPath, *, key: bool = False) -> None:
+        """A path or template that cannot be read."""
+        self.add(where, "bad-path", str(bad), bad.hint, key=key)
+
+    def zone(self, name: str, where: Where) -> ZoneInfo:
+        """The time zone, or UTC with a problem where there is none of that name."""
+        try:
+            return ZoneInfo(name)
+        except (OSError, ValueError, KeyError):
+            self.add(where, "unknown-timezone", f"`{name}` is no time zone", "write one like Europe/Oslo or UTC")
+            return ZoneInfo("UTC")

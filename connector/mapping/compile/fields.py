@@ -1,0 +1,384 @@
+"""The value of a field, compiled: a template, a literal, a chain of transforms, or a parent record."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
+
+from connector.config.validation import did_you_mean
+from connector.mapping.compile.context import Findings, Where
+from connector.mapping.language.field_forms import TRANSFORM_WORDS, DateForm, Plain, Transform
+from connector.mapping.language.paths import BadPath, Get, Reading, getter, parse_path
+from connector.mapping.language.templates import odd_braces, parse_template, render
+from connector.mapping.values import transforms
+from connector.mapping.values.dates import BadPattern, convert
+from connector.mapping.values.numbers import EventNumbers
+from connector.mapping.values.transforms import PhoneForm, Step, TransformFailed
+from connector.mapping.values.values import present, scalar, text
+from connector.model.crm_schema import PICKED, TEXTS, ObjectSchema
+from connector.model.operation import Parent
+from connector.model.text import cut, length_of
+from connector.model.text_folding import composed
+
+NOTHING: Get = lambda _reading: None  # noqa: E731 - a value that stands for one that could not be compiled.
+
+
+class FieldValue(NamedTuple):
+    """One field of a write and where its value comes from. A tuple, as taking it apart is what the planner does most."""
+
+    name: str
+    get: Get  # gives a CRM value, or None where it is missing; raises TransformFailed
+    clear: bool  # whether a missing value empties the field
+    source: str  # as written, for people
+
+
+class Made(NamedTuple):
+    """What gives a value, before it is made fit for a CRM."""
+
+    get: Get
+    is_text: bool = False  # wherever it is there: then it is fit as it is
+    literal: Plain = None  # where it is always the same and no text
+
+
+class BadValue(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
+    """A field that must not be left out, and whose value cannot be made from this event; never holds the value."""
+
+
+LeftOut = list[tuple[str, str]]  # fields whose value could not be made, and why
+
+
+def fill(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> dict[str, Any]:
+    """The fields that have a value for this event. A value that cannot be made goes to `left_out`; raises BadValue."""
+    made: dict[str, Any] = {}
+    try:
+        for name, get, clear, _ in fields:
+            value = get(reading)
+            if value is not None or clear:
+                made[name] = value
+    except TransformFailed:
+        return _fill_singly(fields, reading, left_out)
+    return made
+
+
+def compile_fields(
+    values: dict[str, Any], where: Where, findings: Findings, known: ObjectSchema | None = None
+) -> tuple[FieldValue, ...]:
+    """The fields of a `set:` or `create:`; what is given to a field that is `known` to hold text goes out as text."""
+    texts = {name for name in values if known and (field := known.field(name)) and field.kind in TEXTS | PICKED}
+    return tuple(
+        compile_field(name, value, (*where, name), findings, as_text=name in texts) for name, value in values.items()
+    )
+
+
+def _fill_singly(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> dict[str, Any]:
+    """The same where the value of a field cannot be made: its own fault costs no other field."""
+    made: dict[str, Any] = {}
+    for name, get, clear, _ in fields:
+        try:
+            value = get(reading)
+        except TransformFailed as failed:
+            left_out.append((name, str(failed)))
+            continue
+        if value is not None or clear:
+            made[name] = value
+    return made
+
+
+def can_be_made(one: FieldValue, reading: Reading) -> bool:
+    """Whether the field's value can be made from this event, or is missing and may be."""
+    try:
+        one.get(reading)
+    except (TransformFailed, BadValue):
+        return False
+    return True
+
+
+def required(one: FieldValue, *, may_be_missing: bool = False) -> FieldValue:
+    """The field, so that BadValue is raised where its value cannot be made, or is not there."""
+    return one._replace(get=_required(one.name, one.get, may_be_missing=may_be_missing))
+
+
+def _required(name: str, get: Get, *, may_be_missing: bool = False) -> Get:
+    def there(reading: Reading) -> Any:
+        try:
+            value = get(reading)
+        except TransformFailed as failed:
+            raise BadValue(f"{name}: {failed}") from None
+        if value is None and not may_be_missing:
+            raise BadValue(f"{name} has no value, and it is required")
+        return value
+
+    return there
+
+
+def compile_field(name: str, value: Any, where: Where, findings: Findings, *, as_text: bool = False) -> FieldValue:
+    """One field; a problem makes it one that is always missing, so that all others are still looked at."""
+    if isinstance(value, dict):
+        return FieldValue(
+            name=name, get=_parent(name, value, where, findings), clear=False, source=_parent_source(value)
+        )
+    if isinstance(value, list):
+        source = ", else ".join("nothing" if one is None else _parent_source(one) for one in value)
+        return FieldValue(name=name, get=_parents(name, value, where, findings), clear=False, source=source)
+    if isinstance(value, Transform):
+        clear = value.when_empty == "clear"
+        get = _final(_chain(value, where, findings), as_text=as_text)
+        made = FieldValue(name=name, get=get, clear=clear, source=_source(value))
+        return required(made) if value.required else made
+    if value is None and where in findings.document.blanks:
+        findings.add(where, "no-value", f"`{name}` has no value", "write null to empty the field, or take the line out")
+    plain = constant_or_template(value, where, findings)
+    source = text(value) if value is not None else "null"
+    return FieldValue(name=name, get=_final(plain, as_text=as_text), clear=value is None, source=source)
+
+
+def compile_single(value: Any, where: Where, findings: Findings) -> Get:
+    """A value that is no parent: of a key or a price."""
+    if isinstance(value, dict | list):
+        findings.add(where, "bad-value", "a parent record cannot stand here", 'write a value such as "{msisdn}"')
+        return NOTHING
+    if isinstance(value, Transform):
+        return _chain(value, where, findings).get
+    return constant_or_template(value, where, findings).get
+
+
+def constant_or_template(value: Plain, where: Where, findings: Findings) -> Made:
+    """A literal, or a text with paths in it."""
+    if not isinstance(value, str):
+        return Made(lambda _reading: value, literal=value)
+    try:
+        template = parse_template(value)
+        if ("{{" in value or "${" in value) and (odd := odd_braces(value)):
+            findings.warn(
+                where,
+                "odd-braces",
+                f"`{odd}` goes out as written",
+                'a field is named in one pair of braces: "{msisdn}"',
+            )
+        return Made(render(template), template.is_text)
+    except BadPath as bad:
+        findings.bad_path(where, bad)
+        return Made(NOTHING)
+
+
+def _final(made: Made, *, as_text: bool) -> Get:
+    get = made.get
+    if made.is_text:
+        return get
+    fit = _text_or_none if as_text else scalar
+    if made.literal is not None:
+        fixed = fit(made.literal)
+        return lambda _reading: fixed
+
+    def final(reading: Reading) -> Any:
+        value = get(reading)
+        return value if value.__class__ is str else fit(value)
+
+    return final
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if present(value) is None else text(value)
+
+
+def _parents(field: str, values: list[dict[str, Any] | None], where: Where, findings: Findings) -> Get:
+    """The first way of naming the parent that has a value, with those behind it that have one too."""
+    or_none = values[-1] is None
+    for number, value in enumerate(values[:-1]):
+        if value is None:
+            findings.add(
+                (*where, number), "null-first", "null stands last: what is behind it is never looked for", "move it"
+            )
+    gets = [
+        _parent(field, value, (*where, number), findings) for number, value in enumerate(values) if value is not None
+    ]
+
+    def parents(reading: Reading) -> Parent | None:
+        ways = [parent for get in gets if (parent := get(reading)) is not None]
+        return replace(ways[0], otherwise=tuple(ways[1:]), or_none=or_none) if ways else None
+
+    return parents
+
+
+def _parent(field: str, value: dict[str, Any], where: Where, findings: Findings) -> Get:
+    keys = {name: one for name, one in value.items() if name != "type"}
+    kind = value.get("type")
+    if len(keys) != 1 or not (kind is None or isinstance(kind, str)):
+        findings.add(
+            where,
+            "bad-parent",
+            "a parent is named by one key field",
+            '{SMS_Key__c: "{msisdn}"}, with type: where needed',
+        )
+        return NOTHING
+    (name, one), *_ = keys.items()
+    hint = did_you_mean(name, TRANSFORM_WORDS) if name.islower() else ""
+    if hint.startswith("did"):
+        findings.add((*where, name), "unknown-key", f"`{name}` is no transform", hint, key=True)
+        return NOTHING
+    get = compile_single(one, (*where, name), findings)
+    if isinstance(one, Transform) and one.required:
+        get = _required(f"{field}.{name}", get)
+
+    def parent(reading: Reading) -> Parent | None:
+        key = get(reading)
+        return None if key is None else Parent(name, composed(text(key)), kind)
+
+    return parent
+
+
+def _parent_source(value: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name}: {_source(one) if isinstance(one, Transform) else text(one)}" for name, one in value.items()
+    )
+
+
+def _source(value: Transform) -> str:
+    paths = value.source if isinstance(value.source, list) else [value.source]
+    steps = [word for word in value.order if word not in {"from", "when_empty", "required"}]
+    return " or ".join(paths) + (f" ({', '.join(steps)})" if steps else "")
+
+
+def _chain(form: Transform, where: Where, findings: Findings) -> Made:
+    """The paths, then the steps in the order written. What is missing passes by every step but `default`."""
+    made = _first_of(form, where, findings)
+    for word in form.order:
+        if word == "default":
+            made = _or(made, constant_or_template(form.default, (*where, word), findings))
+        elif word == "truncate" and made.is_text and form.truncate is not None:
+            made = Made(_cut(made.get, form.truncate), is_text=True)
+        elif word == "phone" and form.phone is not None:
+            made = Made(_phone(made.get, form, form.phone, findings.numbers), is_text=True)
+        elif word not in SETTINGS:
+            step = _step(form, word, (*where, word), findings)
+            if step is not None:
+                made = Made(_then(made.get, step), word in MAKE_TEXT)
+    return made
+
+
+def _or(made: Made, instead: Made) -> Made:
+    """The one value, or where it is missing the other."""
+    get, default = made.get, instead.get
+
+    def either(reading: Reading) -> Any:
+        value = get(reading)
+        return value if value is not None else present(default(reading))
+
+    return Made(either, made.is_text and instead.is_text)
+
+
+def _cut(get: Get, length: int) -> Get:
+    """The first characters of what is a text already: the most frequent step of all, and so one of its own."""
+    surely = length // 2  # so many letters fit, whatever they are
+
+    def first(reading: Reading) -> Any:
+        value = get(reading)
+        if value is None or len(value) <= surely or length_of(value) <= length:
+            return value
+        return cut(value, length).rstrip() or None
+
+    return first
+
+
+def _phone(get: Get, form: Transform, written: PhoneForm, numbers: EventNumbers) -> Get:
+    """The number that the value means, in one of its forms: that of the event's own person where it names that one."""
+    own = numbers.names_own(form)
+
+    def read(reading: Reading) -> str | None:
+        event = reading.event
+        value = get(reading)
+        if value is None:
+            return None
+        phone = event.msisdn if own and event.msisdn is not None else numbers.read(value, event).phone
+        if phone is None:
+            raise TransformFailed("a phone number with its country code was expected")
+        return transforms.written(phone, written)
+
+    return read
+
+
+def _then(get: Get, step: Step) -> Get:
+    """The value after one more step."""
+
+    def stepped(reading: Reading) -> Any:
+        value = get(reading)
+        if value is None:
+            return None
+        value = step(value)
+        return value if value.__class__ is str and value else present(value)
+
+    return stepped
+
+
+def _first_of(form: Transform, where: Where, findings: Findings) -> Made:
+    paths = form.source if isinstance(form.source, list) else [form.source]
+    gets: list[Get] = []
+    texts: list[bool] = []
+    for number, path in enumerate(paths):
+        place = (*where, "from", number) if isinstance(form.source, list) else (*where, "from")
+        try:
+            parsed = parse_path(path)
+        except BadPath as bad:
+            findings.bad_path(place, bad)
+        else:
+            gets.append(getter(parsed))
+            texts.append(parsed.is_text)
+    if len(gets) == 1:
+        return Made(gets[0], texts[0])
+
+    def first(reading: Reading) -> Any:
+        for get in gets:
+            value = get(reading)
+            if value is not None:
+                return value
+        return None
+
+    return Made(first, all(texts))
+
+
+def _step(form: Transform, word: str, where: Where, findings: Findings) -> Step | None:
+    """The transform that a word names, with its argument; None where nothing was written behind it."""
+    argument = getattr(form, word)
+    if argument is None:
+        findings.add(
+            where, "no-value", f"`{word}` has no value", "write what the transform needs, or take the line out"
+        )
+        return None
+    if word == "map":
+        return transforms.translate(argument, form.otherwise)
+    if word == "date":
+        return _date(argument, where, findings)
+    return STEPS[word](argument)
+
+
+# The words of a form that change no value.
+SETTINGS = frozenset({"from", "otherwise", "when_empty", "required"})
+# The transforms that make a text of whatever they are given.
+MAKE_TEXT = frozenset({"truncate", "case", "phone", "date", "prefix", "text"})
+STEPS: dict[str, Callable[[Any], Step]] = {
+    "truncate": transforms.truncate,
+    "case": transforms.case,
+    "part": transforms.part,
+    "extract": transforms.extract,
+    "round": transforms.round_to,
+    "multiply": transforms.multiply,
+    "join": transforms.join,
+    "split": transforms.split,
+    "prefix": transforms.prefix,
+    "text": lambda _true: text,
+}
+
+
+def _date(form: DateForm, where: Where, findings: Findings) -> Step | None:
+    zone: ZoneInfo = findings.zone(form.timezone or findings.context.timezone, where)
+    try:
+        return convert(form.source, form.to, zone)
+    except BadPattern as bad:
+        findings.add(
+            where,
+            "bad-date-form",
+            f"`{bad}` means nothing in a date",
+            "use yyyy, yy, MM, dd, HH, mm, ss, as in dd.MM.yyyy",
+        )
+        return None

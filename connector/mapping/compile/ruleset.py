@@ -1,0 +1,293 @@
+"""A directory of mapping files becomes a Ruleset: as a whole, or with all problems of all files."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+from connector.config.validation import load
+from connector.config.yaml_document import Document, read
+from connector.mapping.checks.addresses import check_addresses
+from connector.mapping.checks.crm_fields import check_schemas
+from connector.mapping.checks.duplicates import check_copies
+from connector.mapping.checks.known_words import check_words
+from connector.mapping.checks.matches import check_matches_agree
+from connector.mapping.checks.rules import check_record_paths, check_rules
+from connector.mapping.compile.conditions import Condition, compile_when
+from connector.mapping.compile.context import Context, Findings
+from connector.mapping.compile.files import mapping_files, unread_files
+from connector.mapping.compile.items import CompiledItem, WriteItem
+from connector.mapping.compile.operations import compile_items
+from connector.mapping.compile.sources import check_sources
+from connector.mapping.language.rules import FeedSettings, MappingFile, Rule
+from connector.mapping.language.test_cases import Case, Frame
+from connector.mapping.values.values import fold
+from connector.model.consent import CLOCK_TOLERANCE
+from connector.model.crm_schema import CrmSchema
+from connector.model.event import Event
+from connector.model.problem import Problem, ProblemsFound, Severity
+
+CURLY = "curly-quotes"
+VERSION_LENGTH = 12  # hex digits: enough to tell two versions of one installation apart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledRule:
+    """A rule, ready to be asked."""
+
+    name: str
+    label: str  # `file.yaml: rule name`
+    line: int
+    when: Condition | None
+    items: tuple[CompiledItem, ...]
+    consent: str | None
+    ignore: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledFile:
+    """A mapping file, ready to be asked."""
+
+    name: str
+    sources: tuple[str, ...]
+    feed: FeedSettings | None
+    rules: tuple[CompiledRule, ...]
+    cases: tuple[Case, ...]
+    frame: Frame  # what build_case() needs to know of the file
+    _by_action: Mapping[str | None, tuple[CompiledRule, ...]]  # of each action that a rule names; None: of all others
+
+    def rules_for(self, event: Event) -> tuple[CompiledRule, ...]:
+        """The rules that the event may meet, in their order: without those that wait for another action."""
+        action = event.action
+        known = self._by_action.get(fold(action)) if action else None
+        return self._by_action[None] if known is None else known
+
+    def sees(self, event: Event) -> bool:
+        """Whether an event of one of its sources is for it: changes are only of the object that it watches."""
+        if self.feed is None or event.object is None:
+            return True
+        return self.feed.object.casefold() == event.object.casefold()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedPlan:
+    """What must be read of one CRM object for all files together."""
+
+    fields: tuple[str, ...]
+    key_fields: tuple[str, ...]  # external IDs by which writes of ours name records of this object
+    every: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruleset:
+    """All mapping files, compiled. Immutable: a reload makes a new one."""
+
+    version: str  # of the files' text
+    files: tuple[CompiledFile, ...]
+    feeds: Mapping[str, Mapping[str, FeedPlan]]  # CRM → object → what to read
+    context: Context  # what the config said when they were compiled
+    flags: tuple[str, ...] = ()  # the CRMs that hold an opt-out flag
+    warnings: tuple[Problem, ...] = ()
+    clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
+    _read: tuple[tuple[MappingFile, Findings], ...] = field(default=(), repr=False)
+    _by_source: Mapping[str, tuple[CompiledFile, ...]] = field(default_factory=dict, repr=False)
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The sources whose events at least one file sees."""
+        return frozenset(self._by_source)
+
+    def asked(self, event: Event) -> Sequence[CompiledFile]:
+        """The files that see the event, in the order of their names."""
+        files = self._by_source.get(event.source, ())
+        return files if event.object is None else [file for file in files if file.sees(event)]
+
+    def misfits(self, schemas: Mapping[str, CrmSchema]) -> list[Problem]:
+        """What in the files does not fit the CRMs, by what these have told of their objects."""
+        found: list[Problem] = []
+        for model, before in self._read:
+            findings = Findings(before.document, before.context)
+            check_schemas(model, findings, schemas)
+            check_addresses(model, findings, schemas)
+            found += findings.problems
+        return sorted(found, key=_place)
+
+    def only(self, name: str) -> "Ruleset":
+        """The same with one file alone: what its tests are run against."""
+        files = tuple(file for file in self.files if file.name == name)
+        return replace(self, files=files, _by_source=_index(files))
+
+
+def load_mappings(directory: Path, context: Context) -> Ruleset:
+    """All mapping files of a directory; raises ProblemsFound with the problems of all of them."""
+    problems = unread_files(directory)
+    documents: list[Document] = []
+    for path in mapping_files(directory):
+        try:
+            documents.append(read(path, path.name))
+        except ProblemsFound as found:
+            problems += found.problems
+    return compile_mappings(documents, context, problems=problems)
+
+
+def compile_mappings(documents: Sequence[Document], context: Context, *, problems: Sequence[Problem] = ()) -> Ruleset:
+    """Documents as a Ruleset; raises ProblemsFound. `problems` are those that came before."""
+    found = list(problems)
+    models: list[tuple[MappingFile, Findings]] = []
+    files: list[CompiledFile] = []
+    for document in documents:
+        found += document.warnings
+        try:
+            model = load(document, MappingFile)
+        except ProblemsFound as refused:
+            found += [problem for problem in refused.problems if problem not in document.warnings]
+            continue
+        findings = Findings(document, context)
+        files.append(_compile_file(model, findings))
+        check_schemas(model, findings, context.schemas)
+        check_addresses(model, findings, context.schemas)
+        models.append((model, findings))
+    check_matches_agree(models)
+    check_copies(models)
+    feeds = _feeds(files, context)
+    check_record_paths(models, {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()})
+    for _, findings in models:
+        found += findings.problems
+    if any(problem.severity is Severity.ERROR for problem in found):
+        raise ProblemsFound(sorted(_worst(found), key=_place))
+    return Ruleset(
+        version=_version(documents),
+        files=tuple(files),
+        clock_tolerance=context.clock_tolerance,
+        feeds=feeds,
+        context=context,
+        flags=context.flags,
+        warnings=tuple(found),
+        _read=tuple(models),
+        _by_source=_index(files),
+    )
+
+
+def _version(documents: Sequence[Document]) -> str:
+    text = "".join(f"{document.file}\n{document.digest}\n" for document in documents)
+    return hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return (problem.file, problem.position.line, problem.position.column) if problem.position else (problem.file, 0, 0)
+
+
+def _index(files: Sequence[CompiledFile]) -> dict[str, tuple[CompiledFile, ...]]:
+    index: dict[str, tuple[CompiledFile, ...]] = {}
+    for file in files:
+        for source in file.sources:
+            index[source] = (*index.get(source, ()), file)
+    return index
+
+
+def _compile_file(model: MappingFile, findings: Findings) -> CompiledFile:
+    sources = check_sources(model, findings)
+    check_rules(model, findings)
+    check_words(model, findings)
+    _check_quotes(findings)
+    crm = sources[0].partition(".")[0]
+    providers = tuple(findings.context.commands)
+    feed = model.feed
+    consent = findings.context.consent_of(crm, feed.object) if feed else None
+    findings.numbers = findings.context.numbers_of(consent)
+    rules = tuple(_compile_rule(rule, number, findings) for number, rule in enumerate(model.rules))
+    return CompiledFile(
+        name=findings.document.file,
+        sources=sources,
+        feed=feed,
+        rules=rules,
+        _by_action=_by_action(rules),
+        cases=model.tests,
+        frame=Frame(
+            sources=sources,
+            object=feed.object if feed else None,
+            provider=providers[0] if len(providers) == 1 else None,
+            consent=consent,
+            numbers=findings.numbers,
+        ),
+    )
+
+
+def _by_action(rules: Sequence[CompiledRule]) -> dict[str | None, tuple[CompiledRule, ...]]:
+    """For each action that a rule names, the rules that an event with it may meet; under None those for any other event."""
+    demanded = [rule.when.actions if rule.when else None for rule in rules]
+    named = {None}.union(*(actions for actions in demanded if actions is not None))
+    return {
+        action: tuple(
+            rule for rule, actions in zip(rules, demanded, strict=True) if actions is None or action in actions
+        )
+        for action in named
+    }
+
+
+def _worst(found: Sequence[Problem]) -> list[Problem]:
+    """Without the warnings of what is an error at the same place."""
+    errors = {(one.file, one.position, one.code) for one in found if one.severity is Severity.ERROR}
+    return [one for one in found if one.severity is Severity.ERROR or (one.file, one.position, one.code) not in errors]
+
+
+def _check_quotes(findings: Findings) -> None:
+    """Quotes that are none make a condition that no event meets: an error there, and elsewhere a warning."""
+    for path in findings.document.curly:
+        if "when" in path:
+            warned = findings.document.at(path), findings.document.at(path, key=True)
+            described = next(one for one in findings.document.warnings if one.code == CURLY and one.position in warned)
+            findings.problems.append(replace(described, severity=Severity.ERROR))
+
+
+def _compile_rule(rule: Rule, number: int, findings: Findings) -> CompiledRule:
+    where = ("rules", number)
+    label = f"{findings.document.file}: {rule.name}"
+    return CompiledRule(
+        name=rule.name,
+        label=label,
+        line=findings.document.at(where).line,
+        when=None if rule.when is None else compile_when(rule.when, (*where, "when"), findings),
+        items=compile_items(rule, label, where, findings),
+        consent=rule.consent,
+        ignore=rule.ignore,
+    )
+
+
+def _feeds(files: Sequence[CompiledFile], context: Context) -> dict[str, dict[str, FeedPlan]]:
+    """What to read of each object: the fields of all files, as often as the most impatient of them wants.
+
+    The country of a record tells whose its number is, and so it is read with the number.
+    """
+    feeds: dict[str, dict[str, FeedPlan]] = {}
+    keys: dict[tuple[str, str], dict[str, None]] = {}
+    for file in files:
+        for item in (item for rule in file.rules for item in rule.items if isinstance(item, WriteItem)):
+            if item.key_field is not None:
+                keys.setdefault((item.sink, item.object.casefold()), {})[item.key_field] = None
+    for file in files:
+        if file.feed is None:
+            continue
+        for source in file.sources:
+            crm = source.partition(".")[0]
+            known = feeds.setdefault(crm, {})
+            wanted = file.feed
+            name = next((one for one in known if one.casefold() == wanted.object.casefold()), wanted.object)
+            before = known.get(name)
+            consent = context.consent_of(crm, name)
+            country = (consent.country,) if consent and consent.country and consent.phone in wanted.fields else ()
+            known[name] = FeedPlan(
+                fields=_union((*(before.fields if before else ()), *wanted.fields, *country)),
+                key_fields=tuple(keys.get((crm, name.casefold()), ())),
+                every=min(before.every, wanted.every) if before else wanted.every,
+            )
+    return feeds
+
+
+def _union(names: Sequence[str]) -> tuple[str, ...]:
+    """The names without repeats, each as it was written first; CRMs do not mind case."""
+    kept: dict[str, str] = {}
+    for name in names:
+        kept.setdefault(name.casefold(), name)
+    return tuple(kept.values())

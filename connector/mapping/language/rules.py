@@ -1,0 +1,206 @@
+"""What can be written in a mapping file: its models, from which its JSON Schema is made. What they mean is compiled elsewhere."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+
+from connector.config.validation import Duration, Strict, wrong
+from connector.mapping.language.field_forms import Identifier, Name, Plain, Value
+from connector.mapping.language.test_cases import Case
+from connector.model.operation import IfMany, IfNone
+
+Words = Literal["opt_in", "opt_out", "none"]
+
+
+class Test(Strict):
+    """A test of one value; several hold together."""
+
+    like: str | list[str] | None = None
+    """A pattern, or several of which one must fit: `*` stands for any text, `?` for one character."""
+    above: Decimal | None = None
+    """A number that the value must be more than."""
+    below: Decimal | None = None
+    """A number that the value must be less than."""
+    missing: bool | None = None
+    """`true`: the value is absent or blank. `false`: it is there."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise wrong("empty-test", "a test that tests nothing", "write one of like:, above:, below:, missing:")
+        return self
+
+
+def _test_kind(value: Any) -> str:
+    if isinstance(value, dict | Test):
+        return "<test>"
+    return "<list>" if isinstance(value, list) else "<plain>"
+
+
+Wanted = Annotated[
+    Annotated[Test, Tag("<test>")]
+    | Annotated[list[Plain], Tag("<list>"), Field(min_length=1)]
+    | Annotated[Plain, Tag("<plain>")],
+    Discriminator(_test_kind),
+]
+
+
+class When(Strict):
+    """Conditions that must all hold: a path, and the value, list of values or test that it must meet."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Wanted]
+    example: ClassVar[str] = "{action: Unsubscribe}"
+
+    any: Annotated[list["When"], Field(min_length=1)] | None = None
+    """Of these groups of conditions one must hold."""
+    not_: Annotated["When | None", Field(alias="not")] = None
+    """These conditions must not all hold."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_extra and self.any is None and self.not_ is None:
+            raise wrong("empty-when", "`when` without a condition", "write `path: value`, or leave `when` out")
+        return self
+
+
+class MatchForm(Strict):
+    """How a record is found by the event's phone number."""
+
+    phone: Annotated[list[Identifier], Field(min_length=1, max_length=5)]
+    """The phone fields to look in, the best one first. Numbers are found however they are written."""
+    none: IfNone = IfNone.PARK
+    """When no record has the number: `create` one, `skip` this operation, or `park` the event for a person."""
+    many: IfMany = IfMany.PARK
+    """When several records have the number: take the `oldest`, the `newest`, or `park` the event for a person."""
+
+
+class Write(Strict):
+    """What upsert and update have in common."""
+
+    key: Annotated[dict[Identifier, Value], Field(min_length=1, max_length=1)] | None = None
+    """The external ID field that names the record, and its value. Beside `match`: the record that is found is given it."""
+    match: MatchForm | None = None
+    """Find the record by the event's phone number, where records have no external ID yet."""
+    id: str | None = None
+    """Instead of `key`: the record's own Id, as in "{properties.SfContactId}"."""
+    set: dict[Identifier, Value] = Field(default_factory=dict)
+    """Fields that are always written."""
+    when: When | None = None
+    """Conditions of this operation alone."""
+    if_missing: Literal["skip"] | None = None
+    """`skip`: without a key the operation is left out, instead of holding up the event for a person."""
+    crm: str | None = None
+    """Which CRM, where several are configured."""
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        named = self.key is not None or self.match is not None
+        if named == (self.id is not None):
+            raise wrong(
+                "no-key", "a record is named by `key`, by `match` or by `id`", 'add key: {External_Id__c: "{msisdn}"}'
+            )
+        return self
+
+
+class Upsert(Write):
+    """Write a record, new or known."""
+
+    upsert: Identifier
+    """The object, such as Contact."""
+    create: dict[Identifier, Value] = Field(default_factory=dict)
+    """Fields that are written only when the record is new."""
+
+
+class Update(Write):
+    """Write a record that is there; never create one."""
+
+    update: Identifier
+    """The object, such as Contact."""
+
+
+class Command(Strict):
+    """Ask a provider to do something for one subscriber."""
+
+    command: str
+    """stop, unsubscribe or changesubscriberprice."""
+    provider: str | None = None
+    """Which provider, where several take commands."""
+    phone: str
+    """The subscriber's number, as in "{record.MobilePhone}"."""
+    to: Literal["active_subscriptions", "only_subscription"] | None = None
+    """active_subscriptions: all subscriptions of that number that run. only_subscription: the one that runs; a person is asked
+    where it is not exactly one, as for a price, which is that of one subscription."""
+    short_number: str | None = None
+    """Instead of `to`: the short number of one subscription."""
+    keyword: str | None = None
+    """Instead of `to`: the keyword of one subscription."""
+    price: Value | None = None
+    """The new price, for changesubscriberprice."""
+    when: When | None = None
+    """Conditions of this operation alone."""
+    if_missing: Literal["skip"] | None = None
+    """`skip`: without a number the command is left out, instead of holding up the event for a person."""
+
+
+def _item_kind(value: Any) -> str | None:
+    for word in ("upsert", "update", "command"):
+        if word in value if isinstance(value, dict) else hasattr(value, word):
+            return f"<{word}>"
+    return None
+
+
+Item = Annotated[
+    Annotated[Upsert, Tag("<upsert>")] | Annotated[Update, Tag("<update>")] | Annotated[Command, Tag("<command>")],
+    Discriminator(
+        _item_kind,
+        custom_error_type="wrong",
+        custom_error_message="{message}",
+        custom_error_context={
+            "code": "no-operation",
+            "message": "this says nothing that is to be done",
+            "hint": "write one of upsert:, update:, command:",
+        },
+    ),
+]
+
+
+class Rule(Strict):
+    """Which events it is for, and what they lead to."""
+
+    name: Name
+    """For people: in traces, dead letters and tests."""
+    when: When | None = None
+    """Conditions that must all hold; without them every event matches."""
+    do: tuple[Item, ...] = ()
+    """What is to be done, in order; parents before their children."""
+    consent: Words | None = None
+    """What the event means for the person's consent. It may widen a provider's opt-out, never cancel it."""
+    ignore: bool = False
+    """`true`: such events are known, and nothing is to be done."""
+
+
+class FeedSettings(Strict):
+    """Which changes of the CRM this file wants to see."""
+
+    object: Identifier
+    """The object, such as Contact."""
+    fields: Annotated[list[Identifier], Field(min_length=1)]
+    """The fields that are watched."""
+    every: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=30)
+    """The pause between two looks."""
+
+
+class MappingFile(Strict):
+    """One file of rules."""
+
+    on: Annotated[str | list[str], Field(min_length=1)]
+    """Which events this file sees: provider.shape, such as strex.delivery_report, or a list of them."""
+    feed: FeedSettings | None = None
+    """What is watched in the CRM; for files with `on: <crm>.change`."""
+    rules: Annotated[list[Rule], Field(min_length=1)]
+    """The first that matches is followed; every file that sees the event is asked."""
+    tests: tuple[Case, ...] = ()
+    """Examples, run by `connector test` and before the file is taken into use."""

@@ -1,0 +1,1 @@
+"""Values of an event, and what is made of them for a CRM."""

@@ -1,0 +1,72 @@
+"""The `date:` transform: patterns as spreadsheets and Salesforce write them (`dd.MM.yyyy`), and time zones."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from connector.mapping.values.transforms import TransformFailed
+from connector.mapping.values.values import iso, text
+from connector.model.timestamp import parse_iso
+
+TOKENS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
+TOKEN = re.compile("|".join(TOKENS) + r"|[A-Za-z]|%|[^A-Za-z%]+")
+ISO = "iso"
+DATE = "date"
+DATETIME = "datetime"
+MAX_LENGTH = 64  # characters of a date in any form; more is no date
+
+
+class BadPattern(ValueError):  # noqa: N818 - a finding about the user's file; it becomes a Problem.
+    """A date pattern with letters that mean nothing."""
+
+
+def directives(pattern: str) -> str:
+    """The pattern in the terms of strptime; `T` and `Z` stand for themselves. Raises BadPattern."""
+    made = ""
+    for piece in TOKEN.findall(pattern):
+        if piece in TOKENS:
+            made += TOKENS[piece]
+        elif piece == "%":
+            made += "%%"
+        elif piece in {"T", "Z"} or not piece[0].isalpha():
+            made += piece
+        else:
+            raise BadPattern(piece)
+    if "%" not in made:
+        raise BadPattern(pattern)
+    return made
+
+
+def convert(source: str, target: str, zone: ZoneInfo) -> Callable[[Any], str]:
+    """A function from a date in one form to another.
+
+    `iso` reads any ISO 8601 date or time; `date` writes 2026-01-31, `datetime` the UTC time with Z; all else is a pattern.
+    A time without an offset is of the zone, and dates are written in it. A date alone is never moved to another day.
+    """
+    read = parse_iso if source == ISO else _by_pattern(directives(source))
+    write = None if target in {DATE, DATETIME} else directives(target)
+
+    def do(value: Any) -> str:
+        try:
+            moment = value if isinstance(value, date) else read(text(value).strip())
+            if not isinstance(moment, datetime):
+                moment = datetime(moment.year, moment.month, moment.day, tzinfo=zone)
+            local = moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
+            if target == DATETIME:
+                return iso(local.astimezone(UTC))
+            return local.strftime(write) if write else local.date().isoformat()
+        except (ValueError, OverflowError):
+            raise TransformFailed("a date was expected") from None
+
+    return do
+
+
+def _by_pattern(pattern: str) -> Callable[[str], datetime]:
+    def read(written: str) -> datetime:
+        if len(written) > MAX_LENGTH:
+            raise ValueError
+        return datetime.strptime(written, pattern)  # noqa: DTZ007 - the caller sets the zone.
+
+    return read

@@ -1,1 +1,0 @@
-"""What the house tells about itself: facts become log lines and metrics. Nothing here decides anything."""

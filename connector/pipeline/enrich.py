@@ -1,0 +1,128 @@
+"""Questions that are due → their answers, or when to ask again. What is asked is the affair of the provider's asker."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from connector.delivery.channels import EnricherChannel
+from connector.delivery.retry import OUTAGE_REASONS, POLICIES, Policy, backoff
+from connector.model.errors import StoreUnavailable, Unreadable
+from connector.model.outcome import Reason, Rejected, Retry
+from connector.ports import Enriched, Pending
+from connector.store.enrichment_queue import OpenQuestion
+from connector.store.store import Store
+from connector.telemetry.error_location import place
+from connector.telemetry.log_events import Alarm, Emit, EnricherCalled, WorkerFailed
+
+ASK_BATCH = (
+    4  # at once: half of what a client sends in parallel, so that a door that must ask before it answers finds room
+)
+# The first answers come within seconds, the last ones after hours.
+GAPS = Policy(first=timedelta(seconds=5), cap=timedelta(hours=1), attempts=None)
+
+
+def enrich_worker(provider: str) -> str:
+    """The name of the loop that asks a provider."""
+    return f"ask {provider}"
+
+
+async def enrich_due(
+    channel: EnricherChannel, store: Store, emit: Emit, now: Callable[[], datetime], monotonic: Callable[[], float]
+) -> tuple[int, int]:
+    """Ask what is due, and store what follows; returns how many were asked, and how many events may be planned now.
+
+    A crash in between costs nothing: the questions are still open, and are asked again.
+    """
+    due = _one_each(store.questions.due(channel.enricher.provider, ASK_BATCH, now()))
+    if not due:
+        return 0, 0
+    answers = await asyncio.gather(*(_ask(channel, one, emit) for one in due))
+    at, moment = now(), monotonic()  # of the answers: pauses count from here
+    closed = await asyncio.gather(
+        *(_store(channel, one, answer, store, emit, at) for one, answer in zip(due, answers, strict=True))
+    )
+    _update_breaker(channel, answers, emit, moment, at)
+    return len(due), sum(closed)
+
+
+def _one_each(due: Sequence[OpenQuestion]) -> list[OpenQuestion]:
+    """One question of each person at a time: its answer may spare the others."""
+    first: dict[str, OpenQuestion] = {}
+    for one in due:
+        phone = one.event.msisdn
+        first.setdefault(phone.e164 if phone else one.event.key, one)
+    return list(first.values())
+
+
+async def _ask(channel: EnricherChannel, question: OpenQuestion, emit: Emit) -> Enriched | Pending:
+    try:
+        return await channel.client.run(channel.enricher.ask(question.event))
+    except Exception as error:  # noqa: BLE001 - a bug about one event must not hold up the questions about others.
+        emit(WorkerFailed(worker=enrich_worker(channel.enricher.provider), error=place(error), seconds=0.0))
+        return Pending(problem=Rejected(reason=Reason.BUG))
+
+
+async def _store(
+    channel: EnricherChannel,
+    question: OpenQuestion,
+    answer: Enriched | Pending,
+    store: Store,
+    emit: Emit,
+    now: datetime,
+) -> bool:
+    try:
+        return await _take(channel, question, answer, store, emit, now)
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - an answer that cannot be stored must not be asked for again at once, for ever.
+        if not isinstance(error, Unreadable):
+            emit(WorkerFailed(worker=enrich_worker(channel.enricher.provider), error=place(error), seconds=0.0))
+        unstorable = Pending(problem=Rejected(reason=Reason.BUG, detail="the answer cannot be stored"))
+        return await _take(channel, question, unstorable, store, emit, now)
+
+
+async def _take(
+    channel: EnricherChannel,
+    question: OpenQuestion,
+    answer: Enriched | Pending,
+    store: Store,
+    emit: Emit,
+    now: datetime,
+) -> bool:
+    provider, key = channel.enricher.provider, question.event.key
+    if isinstance(answer, Enriched):
+        closed = await store.questions.answer(question.event_id, answer.event)
+        emit(EnricherCalled(provider=provider, event=key, outcome="answered"))
+        return closed
+    reason = answer.problem.reason if answer.problem else None
+    if not question.overdue:
+        await store.questions.again(question.event_id, backoff(GAPS, question.asked), now=now)
+        emit(EnricherCalled(provider=provider, event=key, outcome="not_yet", reason=reason))
+        return False
+    closed = await store.questions.answer(question.event_id, answer.event or question.event)
+    emit(EnricherCalled(provider=provider, event=key, outcome="gave_up", reason=reason))
+    if answer.problem:
+        # Where the provider did answer, though without an end, nobody need be called: a donor has turned back, say.
+        emit(
+            Alarm(
+                kind="unanswered",
+                about=key,
+                lasts=False,
+                message=f"{provider} could not be asked about an event until its deadline: {reason}",
+                cure=f"see that {provider} can be reached, then `connector replay {key}`",
+            )
+        )
+    return closed
+
+
+def _update_breaker(
+    channel: EnricherChannel, answers: Sequence[Enriched | Pending], emit: Emit, now: float, at: datetime
+) -> None:
+    """Leave the provider alone for a while when it answered nothing at all."""
+    troubles = [one.problem for one in answers if isinstance(one, Pending) and one.problem]
+    bad = [one for one in troubles if isinstance(one, Retry) and one.reason in OUTAGE_REASONS]
+    if len(bad) < len(answers):
+        channel.breaker.close(emit)
+        return
+    worst = max(bad, key=lambda one: POLICIES[one.reason].first)
+    channel.breaker.open(worst, now=now, at=at, emit=emit)

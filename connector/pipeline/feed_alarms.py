@@ -1,0 +1,50 @@
+"""What a person is told of a feed: flags that the CRM's automation rewrote, and opt-outs that a first look met and did not send."""
+
+from collections.abc import Sequence
+
+from connector.delivery.channels import FeedChannel
+from connector.model.event import Verdict
+from connector.pipeline.follow import Cursor, PageKept
+from connector.store.store import Store
+from connector.telemetry.log_events import Alarm
+
+NAMED = 5  # records that an alarm names; `connector status` shows the opt-outs of all of them
+
+
+def flags_rewritten(channel: FeedChannel, kept: PageKept) -> list[Alarm]:
+    """The flags that we wrote, and that automation of the CRM changed in the same save."""
+    feed, flag = channel.feed, channel.consent.flag if channel.consent else ""
+    alarms = []
+    for word, records in kept.rewritten.items():
+        named = _named(feed.object, records)
+        if word is Verdict.OPT_IN:
+            message = f"automation of {feed.crm} takes back opt-outs: {flag} of {named} was unset in our save, or right after it"
+            cure = f"find the flow, trigger or rule that unsets {flag}, then tick it again: `connector status` lists the records"
+        else:
+            message = f"automation of {feed.crm} set {flag} of {named} when we cleared it for a donor who joined"
+            cure = f"find the flow, trigger or rule that sets {flag}, then clear it; to opt the donor out, clear and tick it"
+        alarms.append(Alarm(kind="flag_rewritten", about=feed.name, lasts=False, message=message, cure=cure))
+    return alarms
+
+
+def _named(name: str, records: Sequence[str]) -> str:
+    more = f" and {len(records) - NAMED} more" if len(records) > NAMED else ""
+    return f"{name} {', '.join(records[:NAMED])}{more}"
+
+
+def opt_outs_not_held(store: Store, channel: FeedChannel, cursor: Cursor) -> Alarm | None:
+    """That the look which ends now met people who are opted out in the CRM, and not in the ledger. It sent nothing for them."""
+    feed, consent = channel.feed, channel.consent
+    if consent is None or consent.flag in cursor.compared(feed, {}):
+        return None
+    people = store.consents.not_held(feed.crm, feed.object)
+    if not people:
+        return None
+    return Alarm(
+        kind="opt_outs_not_sent",
+        about=feed.name,
+        lasts=False,
+        message=f"the first look at {feed.name} met {people} people who are opted out there, and of whom no opt-out is known here; "
+        "nothing was sent for them",
+        cure="see `connector consents baseline`, which shows what would be sent, and sends it with --send",
+    )

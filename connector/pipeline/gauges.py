@@ -1,0 +1,144 @@
+"""What the metrics read from the store when they are asked for."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from connector.delivery.api_budget import ApiBudget
+from connector.delivery.api_quota import BudgetState
+from connector.delivery.channels import FeedChannel, SinkChannel
+from connector.pipeline.reconcile import last_run
+from connector.store.backups import Backup
+from connector.store.store import Store
+from connector.telemetry.metrics import Reading, Values
+
+
+def _of_calls(budgets: Iterable[ApiBudget]) -> list[Reading]:
+    """How the budgets of API calls stand."""
+
+    def read(value: Callable[[BudgetState], float | None]) -> Callable[[], Values]:
+        return lambda: {(budget.crm,): known for budget in budgets if (known := value(budget.standing())) is not None}
+
+    return [
+        Reading(
+            name="connector_api_calls",
+            help="Our API calls of the last 24 hours",
+            labels=("crm",),
+            read=read(lambda one: one.ours),
+        ),
+        Reading(
+            name="connector_api_budget",
+            help="How many we may make in 24 hours, the reserve for opt-outs among them",
+            labels=("crm",),
+            read=read(lambda one: one.budget),
+        ),
+        Reading(
+            name="connector_api_calls_left",
+            help="How many are left for all but opt-outs",
+            labels=("crm",),
+            read=read(lambda one: None if one.left is None else max(0, one.left)),
+        ),
+        Reading(
+            name="connector_api_budget_lasts_seconds",
+            help="How long they last at the present pace; no series where that is a day or more",
+            labels=("crm",),
+            read=read(lambda one: None if one.lasts is None else one.lasts.total_seconds()),
+        ),
+    ]
+
+
+def gauges(
+    store: Store,
+    sink_channels: Mapping[str, SinkChannel],
+    budgets: Iterable[ApiBudget] = (),
+    feed_channels: Mapping[str, FeedChannel] | None = None,
+    *,
+    now: Callable[[], datetime],
+    backups: Callable[[], Sequence[Backup]] = tuple,
+) -> list[Reading]:
+    """The books of the inbox and the outboxes, how old the oldest of what waits is, the budgets of API calls, and the backups."""
+    names = tuple(sink_channels)
+
+    def age(since: datetime | None) -> float:
+        return (now() - since).total_seconds() if since else 0.0
+
+    def units() -> Values:
+        return {(name, state.value): n for name in names for state, n in store.outbox.counts(name).items()}
+
+    def troubles() -> Values:
+        peers = [one.breaker for one in sink_channels.values()] + [
+            one.breaker for one in (feed_channels or {}).values()
+        ]
+        return {(one.name, one.cause.reason.value): age(one.since) for one in peers if one.cause is not None}
+
+    def reconciled() -> Values:
+        last = {name: last_run(store, name).get("succeeded") for name in feed_channels or {}}
+        return {(name,): age(datetime.fromisoformat(at)) for name, at in last.items() if at}
+
+    def oldest_opt_out() -> Values:
+        waiting = store.consents.open_opt_outs(now(), limit=1)
+        return {(): waiting[0].age.total_seconds() if waiting else 0.0}
+
+    return [
+        Reading(
+            name="connector_events",
+            help="All events that ever came, by their state now; their sum is connector_events_received",
+            labels=("state",),
+            read=lambda: {(state.value,): n for state, n in store.inbox.counts().items()},
+        ),
+        Reading(
+            name="connector_events_received",
+            help="All events that ever came",
+            read=lambda: {(): store.inbox.received()},
+        ),
+        Reading(name="connector_units", help="Units by sink and state", labels=("sink", "state"), read=units),
+        Reading(
+            name="connector_oldest_pending_seconds",
+            help="Age of the oldest event that waits for its plan, and not for an answer",
+            read=lambda: {(): age(store.inbox.oldest_pending())},
+        ),
+        Reading(
+            name="connector_open_questions",
+            help="Events that wait for an answer from outside before they are planned",
+            labels=("provider",),
+            read=lambda: {(name,): n for name, n in store.questions.counts().items()},
+        ),
+        Reading(
+            name="connector_maybe_stops",
+            help="Texts that may be opt-outs and wait for a person's answer",
+            read=lambda: {(): store.stop_answers.count_waiting()},
+        ),
+        Reading(
+            name="connector_oldest_unit_seconds",
+            help="Age of the oldest event that a sink has not settled",
+            labels=("sink",),
+            read=lambda: {(name,): age(store.outbox.oldest(name)) for name in names},
+        ),
+        Reading(
+            name="connector_oldest_open_opt_out_seconds",
+            help="Age of the oldest opt-out that a side has not confirmed",
+            read=oldest_opt_out,
+        ),
+        Reading(
+            name="connector_trouble_seconds",
+            help="Since when a sink or feed is in trouble; no series for one that is well",
+            labels=("name", "reason"),
+            read=troubles,
+        ),
+        Reading(
+            name="connector_reconciled_seconds",
+            help="Since when a feed was last compared with all records; no series where it never was",
+            labels=("feed",),
+            read=reconciled,
+        ),
+        *_of_calls(tuple(budgets)),
+        Reading(
+            name="connector_last_backup_age_seconds",
+            help="Age of the newest nightly backup; no series where there is none",
+            read=lambda: {(): age(kept[0].taken_at)} if (kept := backups()) else {},
+        ),
+        Reading(
+            name="connector_last_backup_bytes",
+            help="Its size; no series where there is none",
+            read=lambda: {(): float(kept[0].size)} if (kept := backups()) else {},
+        ),
+    ]

@@ -1,0 +1,326 @@
+"""Every kind of opt-out, run through the mappings before they are used: which of them would be lost, by which rule, and the cure.
+
+A donor's STOP must set the flag in the CRM, and a flag that is set in the CRM must end the donor's subscriptions. Both are asked of
+the same function that plans real events.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from connector.mapping.apply import first_match
+from connector.mapping.compile.items import CommandItem, WriteItem
+from connector.mapping.compile.ruleset import CompiledFile, CompiledRule, FeedPlan, Ruleset
+from connector.mapping.compile.sources import CHANGE
+from connector.mapping.language.paths import Reading
+from connector.mapping.values.values import fold
+from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
+from connector.model.consent_fields import ConsentFields
+from connector.model.event import Event, Verdict
+from connector.model.operation import ENDING, RecordWrite
+from connector.model.phone import Phone
+from connector.model.plan import Known, Plan
+from connector.model.problem import Position, Problem, ProblemsFound, Severity
+from connector.model.states import EventState
+from connector.pipeline.planning import plan
+from connector.providers.samples import WHEN, OptOutSample
+
+CODE = "opt-out-lost"
+EVERYWHERE = "mappings"  # where a problem stands that is of no file
+PERSON = Phone("+4790000001")
+RECORD_ID = "003000000000001AAA"
+READ_OF_RECORD = re.compile(r"record\.(\w+)")
+
+Takes = Callable[[CompiledRule], bool]  # whether a rule is meant for the opt-out
+# A file that sees an event, and the rule of it that the event meets.
+Followed = tuple[CompiledFile, CompiledRule | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOuts:
+    """What the config says about the opt-outs that can come."""
+
+    samples: Sequence[OptOutSample] = ()  # of all configured providers
+    subscriptions: Sequence[Subscription] = ()  # `subscriptions:` of all of them
+    # Provider → the shipped file that ends its subscriptions.
+    ways_back: Mapping[str, str] = field(default_factory=dict)
+
+
+def refuse_lost_opt_outs(rules: Ruleset, opt_outs: OptOuts) -> None:
+    """Raises ProblemsFound with the opt-outs that the mappings would lose."""
+    problems = lost_opt_outs(rules, opt_outs)
+    if any(one.severity is Severity.ERROR for one in problems):
+        raise ProblemsFound(problems)
+
+
+def lost_opt_outs(rules: Ruleset, opt_outs: OptOuts) -> list[Problem]:
+    """One problem for each rule or file that would lose opt-outs, and what it would lose.
+
+    A CRM's opt-out that one provider is told of and another is not is a warning: where a subscription runs there, the alarm tells.
+    """
+    found: dict[tuple[str, Position | None, str], list[tuple[str, Problem]]] = {}
+    for sample in opt_outs.samples:
+        problem = _lost_at_provider(sample, rules, opt_outs)
+        if problem is not None:
+            place = (problem.file, problem.position, sample.event.source)
+            found.setdefault(place, []).append((sample.name, problem))
+    described = [_of_several(several) for several in found.values()]
+    return [*described, *_lost_in_crms(rules, opt_outs)]
+
+
+def _of_several(several: Sequence[tuple[str, Problem]]) -> Problem:
+    """The first problem; where one rule loses several kinds of opt-outs, it says how many."""
+    names = list(dict.fromkeys(name for name, _ in several))
+    name, first = several[0]
+    if len(names) == 1:
+        return first
+    more = f"{name} and {len(names) - 1} other kind{'s' if len(names) > 2 else ''} of opt-outs"  # noqa: PLR2004 - a plural.
+    return replace(first, message=first.message.replace(name, more, 1))
+
+
+def _lost_at_provider(sample: OptOutSample, rules: Ruleset, opt_outs: OptOuts) -> Problem | None:
+    """Why the mappings would lose a provider's opt-out of somebody who has no other subscription."""
+    event, context = sample.event, rules.context
+    done = plan(event, rules, Known(configured=tuple(opt_outs.subscriptions)))
+    flags = bool(rules.flags)
+    if flags and not done.not_reached:
+        return None
+    takes = _sets_flag if flags else _has_opt_out_verdict
+    followed = _followed(event, rules)
+    meant = [rule for _, rule in followed if rule is not None and takes(rule)]
+    if not flags and _writes_something(done) and (meant or not any(_candidates(file, takes) for file, _ in followed)):
+        return None
+    if meant and _cannot_be_known(done):
+        return None
+    effect = "would not set the opt-out flag" if flags else "would be lost"
+    return _swallowed(sample.name, effect, event, followed, takes, fields=_flags(context.consent_fields))
+
+
+def _lost_in_crms(rules: Ruleset, opt_outs: OptOuts) -> Iterator[Problem]:
+    """The opt-outs made in a CRM that would end no subscription."""
+    context = rules.context
+    providers = [name for name, commands in context.commands.items() if not ENDING.isdisjoint(commands)]
+    for crm in context.crms:
+        if crm in context.one_way or not providers:
+            continue
+        declared = context.consent_fields.get(crm, {})
+        if not declared:
+            yield from _unread(crm, providers, rules, opt_outs)
+        for object_name, consent in declared.items():
+            yield from _lost_in_object(crm, object_name, consent, providers, rules, opt_outs)
+
+
+def _unread(crm: str, providers: Sequence[str], rules: Ruleset, opt_outs: OptOuts) -> Iterator[Problem]:
+    """Of a CRM whose config names no flag only a rule that ends subscriptions tells that its opt-outs are carried."""
+    for provider in providers:
+        takes = _ends_at(provider)
+        if not any(_candidates(file, takes) for file in rules.files if f"{crm}.{CHANGE}" in file.sources):
+            message = (
+                f"an opt-out that is made in {crm} would not be told to {provider}: no `consent_fields` name its flag"
+            )
+            cure = f"name them in the config and {_copy(provider, opt_outs)}; {_one_way(crm)}"
+            yield Problem(file=EVERYWHERE, position=None, code=CODE, message=message, hint=cure)
+
+
+def _lost_in_object(
+    crm: str, object_name: str, consent: ConsentFields, providers: Sequence[str], rules: Ruleset, opt_outs: OptOuts
+) -> Iterator[Problem]:
+    flag = f"{object_name}.{consent.flag}"
+    if consent.phone is None:
+        return  # Nobody is found by such a record: the config says so by naming no field for the number.
+    feed = next((one for name, one in rules.feeds.get(crm, {}).items() if fold(name) == fold(object_name)), None)
+    read = {fold(name): name for name in feed.fields} if feed else {}
+    lacking = [name for name in (consent.flag, consent.phone) if fold(name) not in read]
+    effect = f"would not be told to {' or '.join(providers)}"
+    name = f"an opt-out that is made in {crm} ({flag})"
+    if feed is None:
+        cure = f"{'; '.join(_copy(one, opt_outs) for one in providers)}; {_one_way(crm)}"
+        message = f"{name} {effect}: no file watches {object_name}"
+        yield Problem(file=EVERYWHERE, position=None, code=CODE, message=message, hint=cure)
+        return
+    if lacking:
+        file = next(one for one in rules.files if one.feed and fold(one.feed.object) == fold(object_name))
+        message = f"{name} {effect}: the feed does not read {' and '.join(lacking)}"
+        cure = f"add {', '.join(lacking)} to `feed: fields`; {_one_way(crm)}"
+        yield Problem(file=file.name, position=None, code=CODE, message=message, hint=cure)
+        return
+    event = _set_in_crm(crm, object_name, consent, feed, rules)
+    ledger = tuple(_joined(number, one) for number, one in enumerate(_one_each(providers, opt_outs), 1))
+    done = plan(event, rules, Known(ledger=ledger, configured=tuple(opt_outs.subscriptions)))
+    followed = _followed(event, rules)
+    for provider in done.not_reached:
+        takes = _ends_at(provider)
+        if any(rule is not None and takes(rule) for _, rule in followed) and _cannot_be_known(done):
+            continue
+        problem = _swallowed(name, f"would not be told to {provider}", event, followed, takes, fields=())
+        cure = f"{_copy(provider, opt_outs)}, or mend the rule; {_one_way(crm)}"
+        if len(done.not_reached) < len(providers):
+            yield replace(problem, hint=_copy(provider, opt_outs), severity=Severity.WARNING)
+        else:
+            yield problem if problem.position else replace(problem, hint=cure)
+
+
+def _set_in_crm(crm: str, object_name: str, consent: ConsentFields, feed: FeedPlan, rules: Ruleset) -> Event:
+    """The change by which a person sets the flag of a record with a number."""
+    commands = [
+        item for file in rules.files for rule in file.rules for item in rule.items if isinstance(item, CommandItem)
+    ]
+    numbers = {fold(name) for item in commands for name in READ_OF_RECORD.findall(item.phone.source)}
+    numbers.add(fold(consent.phone or ""))
+    record = {name: PERSON.e164 if fold(name) in numbers else None for name in feed.fields}
+    flag = next(name for name in feed.fields if fold(name) == fold(consent.flag))
+    record[flag] = consent.opted_out
+    return Event(
+        key="sample",
+        provider=crm,
+        shape=CHANGE,
+        action=CHANGE,
+        verdict=Verdict.OPT_OUT,
+        received_at=WHEN,
+        occurred_at=WHEN,
+        msisdn=PERSON,
+        object=object_name,
+        record={"Id": RECORD_ID, **record},
+        changed=(flag,),
+    )
+
+
+def _one_each(providers: Sequence[str], opt_outs: OptOuts) -> Iterator[Subscription]:
+    """A subscription of each provider: a configured one, else any."""
+    for provider in providers:
+        known = (one for one in opt_outs.subscriptions if one.provider == provider)
+        yield next(known, Subscription(provider=provider, short_number="2002", keyword="KEYWORD"))
+
+
+def _joined(number: int, subscription: Subscription) -> LedgerEntry:
+    decision = Decision(
+        phone=PERSON,
+        word=Verdict.OPT_IN,
+        scope=Scope.SUBSCRIPTION,
+        subscription=subscription,
+        origin=subscription.provider,
+        occurred_at=None,
+    )
+    return LedgerEntry(
+        id=number, event_id=number, event_key="sample", phase=Phase.DECIDED, decision=decision, recorded_at=WHEN
+    )
+
+
+def _followed(event: Event, rules: Ruleset) -> list[Followed]:
+    """The files that see the event, and the rule that each of them follows."""
+    reading, changed = _read(event)
+    return [(file, first_match(file, reading, changed)) for file in rules.asked(event)]
+
+
+def _read(event: Event) -> tuple[Reading, frozenset[str] | None]:
+    consent = {"remaining": 0, "verdict": Verdict.OPT_OUT.value, "scope": ""}
+    return Reading(event, consent), frozenset(map(fold, event.changed)) if event.shape == CHANGE else None
+
+
+def _candidates(file: CompiledFile, takes: Takes) -> list[CompiledRule]:
+    return [rule for rule in file.rules if takes(rule)]
+
+
+def _sets_flag(rule: CompiledRule) -> bool:
+    return (
+        any(isinstance(item, WriteItem) and item.flag is not None for item in rule.items) and rule.consent != "opt_in"
+    )
+
+
+def _has_opt_out_verdict(rule: CompiledRule) -> bool:
+    return rule.consent == Verdict.OPT_OUT
+
+
+def _ends_at(provider: str) -> Takes:
+    return lambda rule: any(
+        isinstance(item, CommandItem) and item.sink == provider and item.action in ENDING for item in rule.items
+    )
+
+
+def _writes_something(done: Plan) -> bool:
+    return any(isinstance(one, RecordWrite) for one in done.operations)
+
+
+def _cannot_be_known(done: Plan) -> bool:
+    """Whether the right rule takes it, and only a value is missing that real events may have: no sample knows all properties."""
+    return done.state is EventState.DEAD or bool(done.unplanned)
+
+
+def _swallowed(
+    name: str,
+    effect: str,
+    event: Event,
+    followed: Sequence[Followed],
+    takes: Takes,
+    *,
+    fields: Sequence[str],
+) -> Problem:
+    """Where the opt-out ends instead, and what to do."""
+    if not followed:
+        message = f"{name} {effect}: no file sees {event.source}"
+        cure = f"copy a shipped file with `on: {event.source}`, or give one of yours a rule for it"
+        return Problem(file=EVERYWHERE, position=None, code=CODE, message=message, hint=cure)
+
+    # Of several files, the one whose own rule for opt-outs was passed by tells most; else one whose rule was followed.
+    def meant(rule: CompiledRule) -> bool:
+        return takes(rule) or _has_opt_out_verdict(rule)
+
+    in_order = sorted(followed, key=lambda one: (not _candidates(one[0], meant), one[1] is None))
+    file, rule = in_order[0]
+    candidates = _candidates(file, takes) or _candidates(file, meant)
+    if rule is not None and meant(rule):
+        return _problem(file, rule.line, f"{name} {effect}: the rule `{rule.name}` takes it", _unwritten(rule, fields))
+    why = "; ".join(f"`{one.name}` in line {one.line}: {_why_not(file, one, rule, event)}" for one in candidates[:2])
+    cure = (
+        f"mend the rule that is meant for it: {why}"
+        if candidates
+        else "add a rule for it before this one, with `when: {verdict: opt_out}`"
+    )
+    if rule is None:
+        line = candidates[0].line if candidates else 1
+        return _problem(file, line, f"{name} {effect}: no rule of this file takes it", cure)
+    return _problem(file, rule.line, f"{name} {effect}: the rule `{rule.name}` takes it", cure)
+
+
+def _why_not(file: CompiledFile, meant: CompiledRule, followed: CompiledRule | None, event: Event) -> str:
+    """Why the rule that is meant for the opt-out was not followed."""
+    if followed is not None and file.rules.index(followed) < file.rules.index(meant):
+        return f"it stands behind `{followed.name}`, so move it up"
+    reading, changed = _read(event)
+    when = meant.when
+    if when is None:
+        return "it takes all events"
+    if changed is not None and when.record_fields and not when.record_fields & changed:
+        return "it does not look at the flag"
+    return when.why(reading)
+
+
+def _unwritten(rule: CompiledRule, fields: Sequence[str]) -> str:
+    """Why the rule that is meant for the opt-out has not the effect that it should."""
+    writes = [item for item in rule.items if isinstance(item, WriteItem) and item.flag is not None]
+    for item in writes:
+        if item.flag not in {one.name for one in item.set}:
+            return f"`{item.flag}` stands under `create:` alone, so that a known record keeps its own: write it under `set:`"
+    if writes:
+        out = writes[0].opted_out
+        return f"under `set:` write {writes[0].flag}: {out}, without a `when:` or `if_missing: skip` that leaves it out"
+    if fields:
+        return f"add {' or '.join(fields)} under `set:`, with the value that means opted out"
+    return "add the command that ends the subscription, without a `when:` or `if_missing: skip` that leaves it out"
+
+
+def _problem(file: CompiledFile, line: int, message: str, hint: str) -> Problem:
+    return Problem(file=file.name, position=Position(line, 1), code=CODE, message=message, hint=hint)
+
+
+def _flags(consent_fields: Mapping[str, Mapping[str, ConsentFields]]) -> list[str]:
+    return [one.flag for objects in consent_fields.values() for one in objects.values()]
+
+
+def _copy(provider: str, opt_outs: OptOuts) -> str:
+    file = opt_outs.ways_back.get(provider)
+    return f"copy the shipped {file} into your mappings" if file else f"add a rule with `command:` to {provider}"
+
+
+def _one_way(crm: str) -> str:
+    return f"or, where nobody opts a donor out in {crm}, write `consent: one_way` under `crm: {crm}:` in the config"

@@ -1,0 +1,228 @@
+"""A batch of stored events → the plans as the store takes them: units by sink and lane, and what is parked."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from connector.consent.change_events import DELETED
+from connector.consent.guard import carries_opt_out, without_consent
+from connector.consent.merges import MERGED
+from connector.mapping.compile.ruleset import Ruleset
+from connector.mapping.compile.sources import CHANGE
+from connector.model.consent import Phase, Subscription
+from connector.model.errors import StoreUnavailable
+from connector.model.event import Event, Verdict
+from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand
+from connector.model.outcome import Reason
+from connector.model.phone import Phone
+from connector.model.plan import Plan, Unplanned
+from connector.model.states import EventState
+from connector.pipeline.planning import lane_of, people_of, plan_in_order, takes_back, units_of
+from connector.store.inbox import StoredEvent
+from connector.store.restore import is_unrepeatable
+from connector.store.store import Store
+from connector.store.units import NewUnit, Planned, SideAnswer
+from connector.telemetry.log_events import Alarm
+
+POLLS = 100  # whose people are remembered: changes of one poll come in few batches, one soon behind the other
+TAKES_BACK = "an opt-out that is taken back in the CRM, together with many others: release it if the donors agree, else discard it"
+
+
+class Planner:
+    """Plans batches; remembers which polls flooded."""
+
+    def __init__(self, store: Store, *, configured: Sequence[Subscription], max_people: int) -> None:
+        """`configured`: the subscriptions of the config; `max_people`: whom one poll of a CRM may concern without a person's word."""
+        self._store = store
+        self._configured = tuple(configured)
+        self._max_people = max_people
+        self._people: dict[str, set[str]] = {}  # by poll, the latest last: its changes may come in several batches
+        self._parked: set[str] = set()
+
+    def waiting(self, limit: int, open_polls: Collection[str]) -> list[tuple[int, Event]]:
+        """What is to be planned next, of either kind up to so many. The changes of a poll that is under way wait for its end."""
+        inbox = self._store.inbox
+        urgent = _plannable(inbox.urgent(limit), open_polls)
+        people = {event.msisdn.e164 for _, event in urgent if event.msisdn}
+        # Of the opt-out's person everything older comes along, so that it is held against what they really joined.
+        return _plannable(inbox.pending_of(sorted(people)) if people else inbox.pending(limit), open_polls)
+
+    def __call__(self, batch: Sequence[tuple[int, Event]], rules: Ruleset) -> tuple[list[Planned], frozenset[str]]:
+        """The plans, in the order of the events, and the polls that are newly parked."""
+        batch = [(event_id, made_clear(event, self._store)) for event_id, event in batch]
+        people = {event.msisdn.e164 for _, event in batch if event.msisdn}
+        planned = plan_in_order(
+            batch,
+            rules,
+            ledgers=self._store.consents.of_many(sorted(people)),
+            configured=self._configured,
+            others_out=self._others_out,
+            answer=self._store.stop_answers.verdict_of,
+            others_there=self._others_there,
+        )
+        flooding = self._flooding(planned)
+        return [self._plan_of(event_id, event, done, rules.version) for event_id, event, done in planned], frozenset(
+            flooding
+        )
+
+    def _flooding(self, planned: Sequence[tuple[int, Event, Plan]]) -> set[str]:
+        """The polls that turn out just now to concern too many people."""
+        flooding = set()
+        for poll, people in people_of(planned).items():
+            known = self._people[poll] = self._people.pop(poll, set()) | people
+            if len(known) > self._max_people and poll not in self._parked:
+                flooding.add(poll)
+        while len(self._people) > POLLS:
+            old = next(iter(self._people))
+            del self._people[old]
+            self._parked.discard(old)
+        self._parked |= flooding
+        return flooding
+
+    def _others_there(self, event: Event) -> bool:
+        """Whether another record has the number of one that was deleted."""
+        return (
+            event.msisdn is not None
+            and event.object is not None
+            and self._store.records.has_phone(
+                event.provider, event.object, event.msisdn.e164, but=str(event.record.get(ID_FIELD))
+            )
+        )
+
+    def _others_out(self, event: Event) -> bool:
+        """Whether another record with the event's number bears an opt-out, or did until a merge that a person has yet to look at."""
+        if event.msisdn is None or event.object is None:
+            return False
+        number = event.msisdn.e164
+        return self._store.inbox.in_review(number, MERGED) or self._store.records.opted_out_with_phone(
+            event.provider, event.object, number, but=str(event.record.get("Id"))
+        )
+
+    def _plan_of(self, event_id: int, event: Event, done: Plan, version: str) -> Planned:
+        parked = event.batch in self._parked
+        if parked and takes_back(done):
+            return Planned(
+                event_id=event_id, state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=TAKES_BACK, mapping=version
+            )
+        # Of several for one sink the first tells, and what is owed to a person's consent before all else.
+        unplanned: dict[str, Unplanned] = {}
+        for one in sorted(done.unplanned, key=lambda one: not one.owes):
+            unplanned.setdefault(one.sink, one)
+        may_be_done = self._may_be_done(event_id, event)
+        units = tuple(
+            NewUnit(
+                sink=sink,
+                lane=lane_of(event),
+                operations=_without_clearing(operations) if may_be_done else operations,
+                urgent=done.overtakes and any(carries_opt_out(one, Verdict.OPT_OUT) for one in operations),
+                parked=(parked and any(isinstance(one, ServiceCommand) for one in operations))
+                or (may_be_done and any(is_unrepeatable(one) for one in operations)),
+                unplanned=unplanned.get(sink),
+            )
+            for sink, operations in (dict.fromkeys(unplanned, ()) | units_of(done.operations)).items()
+        )
+        lost = next((one.unplanned for one in units if one.unplanned and not one.operations), None)
+        return Planned(
+            event_id=event_id,
+            state=EventState.DEAD if lost else done.state,
+            detail="; ".join(filter(None, (done.detail, *done.notes))) or None,
+            reason=lost.reason if lost else done.reason,
+            mapping=version,
+            units=units,
+            decisions=done.decisions,
+            not_reached=done.not_reached,
+            answers=(*self._is_origin(event, done), *_refused(units, done)),
+            left_out=done.left_out,
+        )
+
+    def _may_be_done(self, event_id: int, event: Event) -> bool:
+        """Whether the event may have been dealt with before a restore of the database: it came, or was made in the CRM, before."""
+        restored = self._store.restored
+        if restored is None:
+            return False
+        if event_id <= restored.last_event_id:
+            return True
+        return event.shape == CHANGE and event.occurred_at is not None and event.occurred_at <= restored.restored_at
+
+    @staticmethod
+    def _is_origin(event: Event, done: Plan) -> tuple[SideAnswer, ...]:
+        """The side that the opt-out comes from holds it already; not so where only a person saw that the text was one."""
+        if event.verdict is Verdict.MAYBE_STOP or not any(
+            decision.word is Verdict.OPT_OUT for decision in done.decisions
+        ):
+            return ()
+        return (SideAnswer(sink=event.provider, phase=Phase.CONFIRMED, detail="it came from there"),)
+
+
+async def commit(planned: Sequence[Planned], store: Store, *, now: datetime) -> None:
+    """Store the plans, all together. One that the store cannot take becomes a dead letter, and does not hold up the others."""
+    try:
+        await store.plans.commit(planned, now=now)
+    except StoreUnavailable:
+        raise
+    except Exception:  # noqa: BLE001 - see above.
+        if len(planned) > 1:
+            for one in planned:
+                await commit([one], store, now=now)
+            return
+        bug = Planned(event_id=planned[0].event_id, state=EventState.DEAD, reason=Reason.BUG)
+        await store.plans.commit([bug], now=now)
+
+
+def _without_clearing(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
+    """The operations without what would clear a flag: the donor may have sent STOP since."""
+    return tuple(
+        without_consent(one) if isinstance(one, RecordWrite) and one.clears_flag else one for one in operations
+    )
+
+
+def made_clear(event: Event, store: Store) -> Event:
+    """The event with the number that a person has made clear in its record since it came; else the event as it is."""
+    if not event.number_is_unclear or event.object is None:
+        return event
+    number = store.records.number(event.provider, event.object, str(event.record.get(ID_FIELD)))
+    return replace(event, msisdn=Phone(number), number_is_unclear=False) if number else event
+
+
+def _refused(units: Sequence[NewUnit], done: Plan) -> Iterator[SideAnswer]:
+    """Sinks for which a part of an opt-out could not be planned: it stays open, and the ledger says why."""
+    if not done.unplanned or not any(decision.word is Verdict.OPT_OUT for decision in done.decisions):
+        return
+    for unit in units:
+        if unit.unplanned is not None and unit.unplanned.owes:
+            yield SideAnswer(sink=unit.sink, phase=Phase.FAILED, detail=unit.unplanned.detail)
+
+
+def _plannable(stored: Sequence[StoredEvent], open_polls: Collection[str]) -> list[tuple[int, Event]]:
+    return [(one.id, one.event) for one in stored if one.event and one.event.batch not in open_polls]
+
+
+def flood(poll: str, most: int) -> Alarm:
+    """What a person is told of a poll that concerns too many people."""
+    return Alarm(
+        kind="commands_parked",
+        about=poll,
+        lasts=False,
+        message=f"one poll of the CRM sends commands for more than {most} people, or takes back their opt-outs; all are parked",
+        cure="see `connector parked list`, then release or discard them; until then every opt-out holds",
+    )
+
+
+def asked(batch: Sequence[tuple[int, Event]], planned: Sequence[Planned]) -> Iterator[Alarm]:
+    """A person is called for changes in a CRM that were planned and wait for a decision: one alarm for each CRM."""
+    waiting = Counter(
+        event.provider
+        for (_, event), one in zip(batch, planned, strict=True)
+        # What one poll has too much of is told of by itself.
+        if one.reason is Reason.NEEDS_PERSON and one.detail != TAKES_BACK and event.shape in {CHANGE, DELETED}
+    )
+    for crm, count in waiting.items():
+        yield Alarm(
+            kind="needs_person",
+            about=crm,
+            lasts=False,
+            message=f"{count} change{'s' if count > 1 else ''} in {crm} wait{'' if count > 1 else 's'} for a person to decide",
+            cure="see `connector parked list`: each says what is asked, and what to do",
+        )

@@ -1,0 +1,389 @@
+"""Pure: one event and what is known about its person → the plan, by mappings and consent together.
+
+Run, explain, test and replay call the same function. Nothing here reads a clock, a file or the store.
+"""
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from connector.consent.change_events import DELETED, as_released, author_question, number_question
+from connector.consent.changes import CHANGED, NUMBER_CHANGED, UNCLEAR_AUTHOR
+from connector.consent.decide import Ruling, decide, not_seen_by, strongest
+from connector.consent.guard import carries_opt_out, permit
+from connector.consent.ledger_state import LedgerState, decisions, fold_ledger, same
+from connector.consent.merges import MERGED
+from connector.consent.reach import crms_not_notified, ends_subscriptions, providers_not_notified
+from connector.mapping.apply import intents
+from connector.mapping.compile.items import Candidate
+from connector.mapping.compile.ruleset import Ruleset
+from connector.model.consent import LedgerEntry, Phase, Subscription
+from connector.model.event import Event, Result, Verdict
+from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand
+from connector.model.outcome import Reason
+from connector.model.plan import Intents, Known, Plan
+from connector.model.record_number import UNCLEAR_NUMBER
+from connector.model.states import EventState
+
+MAY_BE_A_STOP = "the text may be an opt-out: `connector parked list` shows how to say whether it was"
+
+ANSWERED = {
+    Verdict.OPT_OUT: "a person said of this text that it was an opt-out (`connector parked answers`)",
+    Verdict.NONE: "a person said of this text that it was no opt-out (`connector parked answers`)",
+}
+
+
+def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -> Plan:
+    """What the event leads to. `tracing` adds why, for people."""
+    if event.object is not None and event.batch is None:
+        event = as_released(event)
+    if event.object is not None or event.unread_price is not None or event.verdict is Verdict.MAYBE_STOP:
+        special = _plan_special(event, rules, known, tracing=tracing)
+        if special is not None:
+            return special
+    ledger = decisions(known.ledger)
+    ledger_state = fold_ledger(ledger)
+    word: Verdict = event.verdict
+    ruling = _decide(event, word, rules, known, ledger_state, ledger)
+    if ruling.superseded_by is not None:
+        return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by)
+    if event.service_command and word is Verdict.OPT_OUT and not ruling.news:
+        return Plan(state=EventState.NO_CHANGE, detail="the provider's confirmation of our own command")
+    wanted = _ask(event, rules, known, ledger_state, ruling, word, tracing=tracing)
+    widened = strongest((word, *wanted.consent)) if wanted.consent else word
+    if widened is not word:
+        word = widened
+        ruling = _decide(event, word, rules, known, ledger_state, ledger)
+        if ruling.superseded_by is not None:
+            return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by, trace=wanted.trace)
+        wanted = _ask(event, rules, known, ledger_state, ruling, word, tracing=tracing)
+    done = _conclude(wanted, ruling, word, rules.version)
+    if word is not Verdict.OPT_OUT:
+        return done
+    # What a rule does tell, and only could not be made of this event, is a dead letter of its own.
+    unplanned = {one.sink for one in done.unplanned}
+    missed = [
+        one for one in _not_reached(event, ruling, done.operations, rules, known, ledger_state) if one not in unplanned
+    ]
+    notes = [f"no rule tells {system} of this opt-out" for system in missed]
+    return replace(done, not_reached=tuple(missed), notes=(*done.notes, *notes)) if missed else done
+
+
+def _plan_special(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan | None:
+    """The plan of an event that is not simply planned by its verdict and the rules; None for all others."""
+    held = _for_a_person(event)
+    if held is not None:
+        return held
+    if event.verdict is Verdict.MAYBE_STOP:
+        return _plan_unclear(event, rules, known, tracing=tracing)
+    if event.action == UNCLEAR_AUTHOR:
+        return _plan_doubtful(event, rules, known, tracing=tracing)
+    if event.shape == DELETED:
+        return _of_deleted(event, known)
+    return None
+
+
+def _for_a_person(event: Event) -> Plan | None:
+    """The plan of an event that only a person can decide about, whatever the rules say; None for all others."""
+    if event.number_is_unclear and event.verdict is Verdict.OPT_OUT:
+        return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=UNCLEAR_NUMBER)
+    if event.action == NUMBER_CHANGED:
+        return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=number_question(event))
+    if event.shape == MERGED:
+        return Plan(
+            state=EventState.DEAD,
+            reason=Reason.NEEDS_PERSON,
+            detail=f"record {event.properties.get('merged')} was merged into {event.record.get('Id')}, one of them was opted "
+            "out, and what is left is not: set the flag there if the opt-out holds, then discard this",
+        )
+    if event.unread_price is not None and event.verdict is Verdict.NONE and event.result is Result.OK:
+        return Plan(
+            state=EventState.DEAD,
+            reason=Reason.NEEDS_PERSON,
+            detail="the price in it cannot be read as one amount: enter the amount in the CRM by hand, then discard this",
+        )
+    return None
+
+
+def _plan_doubtful(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan:
+    """A change of which nobody can tell whether a person made it: they are asked, if it leads to anything."""
+    done = plan(replace(event, action=CHANGED), rules, known, tracing=tracing)
+    if not done.operations:
+        return done
+    return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=author_question(event), trace=done.trace)
+
+
+def _plan_unclear(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan:
+    """An event whose text may be a stop: as a person has answered, else a dead letter until one does.
+
+    Nobody is asked where the mappings take it for an opt-out themselves.
+    """
+    if known.answer is not None:
+        done = plan(replace(event, verdict=known.answer), rules, known, tracing=tracing)
+        return replace(done, notes=(ANSWERED[known.answer], *done.notes))
+    ordinary = plan(replace(event, verdict=Verdict.NONE), rules, known, tracing=tracing)
+    if any(decision.word is Verdict.OPT_OUT for decision in ordinary.decisions):
+        return ordinary
+    return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=MAY_BE_A_STOP, trace=ordinary.trace)
+
+
+def _decide(
+    event: Event, word: Verdict, rules: Ruleset, known: Known, ledger_state: LedgerState, ledger: Sequence[LedgerEntry]
+) -> Ruling:
+    return decide(
+        event,
+        word,
+        ledger_state=ledger_state,
+        ledger=ledger,
+        others_out=known.others_opted_out,
+        tolerance=rules.clock_tolerance,
+        event_id=known.event_id,
+        unseen=word is Verdict.OPT_IN and event.object is not None and not_seen_by(event, known.ledger),
+    )
+
+
+def _of_deleted(event: Event, known: Known) -> Plan:
+    """A record was deleted: where its donor's subscription runs, nobody can stop it in the CRM any more."""
+    ledger_state = fold_ledger(known.ledger)
+    if not ledger_state.active or known.others_have_number:
+        return Plan(state=EventState.IGNORED, detail="a record was deleted, and no subscription depends on it")
+    running = ", ".join(
+        " ".join(filter(None, (one.provider, one.short_number, one.keyword))) for one in ledger_state.active
+    )
+    return Plan(
+        state=EventState.DEAD,
+        reason=Reason.NEEDS_PERSON,
+        detail=f"{event.object} {event.record.get('Id')} was deleted while its donor subscribes to {running}, and the donor goes on "
+        "being charged: restore it from the recycle bin, and opt it out there if the subscription is to end; then discard this",
+    )
+
+
+def _ask(
+    event: Event,
+    rules: Ruleset,
+    known: Known,
+    ledger_state: LedgerState,
+    ruling: Ruling,
+    word: Verdict,
+    *,
+    tracing: bool,
+) -> Intents:
+    def active(provider: str) -> Sequence[Candidate]:
+        return to_whom(provider, ledger_state, known.configured)
+
+    consent = {
+        "remaining": ruling.remaining,
+        "verdict": word._value_,
+        "scope": ruling.decision.scope._value_ if ruling.decision else "",
+    }
+    return intents(event, rules, consent=consent, active=active, tracing=tracing)
+
+
+def to_whom(provider: str, ledger_state: LedgerState, configured: Sequence[Subscription]) -> Sequence[Candidate]:
+    """The subscriptions that a command to all active ones goes to.
+
+    Where the ledger knows of none that runs, those that it knew and those of the config: a 404 for one of them is harmless.
+    """
+    active = [one for one in ledger_state.active if one.provider == provider]
+    if active:
+        # The provider wants the keyword that it is known by; the ledger may hold only ids of it.
+        return [Candidate(_with_keyword(one, configured), active=True) for one in active]
+    ended = [member.subscription for member in ledger_state.memberships if member.subscription.provider == provider]
+    found = [Candidate(_with_keyword(one, configured), ended=True) for one in ended]
+    found += [
+        Candidate(one)
+        for one in configured
+        if one.provider == provider and not any(same(one, other) for other in ended)
+    ]
+    return [one for one in found if one.subscription.keyword and one.subscription.short_number]
+
+
+def _with_keyword(one: Subscription, configured: Sequence[Subscription]) -> Subscription:
+    if one.keyword and one.short_number:
+        return one
+    for other in configured:
+        if same(one, other):
+            return replace(
+                one, keyword=one.keyword or other.keyword, short_number=one.short_number or other.short_number
+            )
+    return one
+
+
+def _not_reached(
+    event: Event,
+    ruling: Ruling,
+    operations: Sequence[Operation],
+    rules: Ruleset,
+    known: Known,
+    ledger_state: LedgerState,
+) -> Sequence[str]:
+    """The CRMs and providers that this opt-out has to reach and that the mappings do not tell of it."""
+    context = rules.context
+
+    def providers_of(names: Iterable[str]) -> Sequence[str]:
+        can_end = [
+            (name, any(one.active for one in found))
+            for name in names
+            if (found := to_whom(name, ledger_state, known.configured))
+        ]
+        return providers_not_notified(ruling, operations, providers=can_end)
+
+    if event.object is None:
+        not_notified = crms_not_notified(ruling, operations, crms=rules.flags, consent_of=context.consent_of)
+        # The provider goes on charging where it took the opt-out for an ordinary message.
+        return (
+            not_notified if event.known_to_provider is not False else (*not_notified, *providers_of((event.provider,)))
+        )
+    if event.provider in context.one_way:
+        return ()
+    return providers_of(name for name, commands in context.commands.items() if ends_subscriptions(commands))
+
+
+def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> Plan:
+    notes = [ruling.note] if ruling.note else []
+    operations: list[Operation] = []
+    unplanned = wanted.unplanned if wanted.unplanned and _concerns_consent(wanted.possible, ruling) else ()
+    for operation in wanted.possible if unplanned else wanted.operations:
+        if type(operation) is not RecordWrite or not operation.consent:
+            operations.append(operation)
+            continue
+        allowed, note = permit(operation, ruling, word)
+        # Only what could be made of an event in part is a write of the consent fields alone; without them nothing is left of it.
+        if not unplanned or allowed.consent or not allowed.consent_only:
+            operations.append(allowed)
+        if note and note not in notes:
+            notes.append(note)
+    decision = ruling.decision
+    state, reason, detail = _state_of(wanted, goes_out=bool(operations))
+    return Plan(
+        state=state,
+        operations=tuple(operations),
+        decisions=() if decision is None else (decision.by(wanted.consent.get(word.value), version),),
+        overtakes=word is Verdict.OPT_OUT and any(carries_opt_out(operation, word) for operation in operations),
+        detail=detail,
+        reason=reason,
+        trace=wanted.trace,
+        notes=tuple(notes),
+        left_out=wanted.left_out,
+        unplanned=unplanned,
+    )
+
+
+def _concerns_consent(possible: Sequence[Operation], ruling: Ruling) -> bool:
+    """Whether what can be made of an event must not wait for what cannot: its person's consent is at stake."""
+    if ruling.decision is not None and ruling.decision.word is Verdict.OPT_OUT:
+        return True
+    return any(one.action in ENDING if isinstance(one, ServiceCommand) else bool(one.consent) for one in possible)
+
+
+def _state_of(wanted: Intents, *, goes_out: bool) -> tuple[EventState, Reason | None, str | None]:
+    """What the rules make of the event: its state, a dead letter's reason, and the detail."""
+    if wanted.problem is not None:
+        reason, detail = wanted.problem
+        return (EventState.DELIVERING, None, detail) if goes_out else (EventState.DEAD, reason, detail)
+    if wanted.operations:
+        return EventState.DELIVERING, None, None
+    if wanted.ignored_by is not None:
+        return EventState.IGNORED, None, wanted.ignored_by
+    if wanted.matched:
+        return EventState.IGNORED, None, "the rules that matched had nothing to do"
+    return EventState.UNMATCHED, None, None
+
+
+def lane_of(event: Event) -> str:
+    """The lane that the event's operations go in: its person, else the record that it is about, else itself."""
+    if event.msisdn is not None:
+        return event.msisdn.e164
+    record = event.record.get("Id")
+    return f"record:{record}" if record else f"event:{event.key}"
+
+
+def units_of(operations: Sequence[Operation]) -> dict[str, tuple[Operation, ...]]:
+    """The operations by sink, each sink's in their order."""
+    sinks: dict[str, list[Operation]] = {}
+    for operation in operations:
+        sinks.setdefault(operation.sink, []).append(operation)
+    return {sink: tuple(several) for sink, several in sinks.items()}
+
+
+def nobody_answered(_event: Event) -> Verdict | None:
+    """What a person said of a text, where nobody was asked."""
+    return None
+
+
+def plan_in_order(
+    batch: Sequence[tuple[int, Event]],
+    rules: Ruleset,
+    *,
+    ledgers: Mapping[str, Sequence[LedgerEntry]],
+    configured: Sequence[Subscription],
+    others_out: Callable[[Event], bool],
+    answer: Callable[[Event], Verdict | None] = nobody_answered,
+    others_there: Callable[[Event], bool] = lambda _: False,
+) -> list[tuple[int, Event, Plan]]:
+    """Plan stored events (id and event), each with what those before it in the batch decided for its person.
+
+    `answer` tells what a person has said of the text of an event that may be a stop, and is asked of no other.
+    An event that cannot be planned becomes a dead letter alone.
+    """
+    now: dict[str, list[LedgerEntry]] = {phone: list(entries) for phone, entries in ledgers.items()}
+    planned: list[tuple[int, Event, Plan]] = []
+    for event_id, event in batch:
+        ledger = now.setdefault(event.msisdn.e164, []) if event.msisdn else []
+        try:
+            others = event.verdict is Verdict.OPT_IN and event.object is not None and others_out(event)
+            known = Known(
+                # Planned once more, an event is held against what was known before it.
+                ledger=tuple(entry for entry in ledger if entry.event_id != event_id),
+                configured=tuple(configured),
+                others_opted_out=others,
+                event_id=event_id,
+                answer=answer(event) if event.verdict is Verdict.MAYBE_STOP else None,
+                others_have_number=event.shape == DELETED and others_there(event),
+            )
+            done = plan(event, rules, known)
+        except Exception as error:  # noqa: BLE001 - a bug must cost one event, never the road.
+            done = Plan(state=EventState.DEAD, reason=Reason.BUG, detail=_place(error))
+        ledger.extend(provisional(event_id, event, done))
+        planned.append((event_id, event, done))
+    return planned
+
+
+def _place(error: Exception) -> str:
+    """Kind and place of a bug; its message may hold a donor's data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
+
+
+def people_of(planned: Sequence[tuple[int, Event, Plan]]) -> dict[str, set[str]]:
+    """By poll of a CRM: the people to whom commands go, or whose opt-out it takes back. Of many of them a person is asked first."""
+    people: dict[str, set[str]] = {}
+    for _, event, done in planned:
+        if event.batch is not None and (
+            takes_back(done) or any(isinstance(one, ServiceCommand) for one in done.operations)
+        ):
+            people.setdefault(event.batch, set()).add(lane_of(event))
+    return people
+
+
+def takes_back(done: Plan) -> bool:
+    """Whether the plan takes an opt-out back."""
+    return any(decision.word is Verdict.OPT_IN for decision in done.decisions)
+
+
+def provisional(event_id: int, event: Event, done: Plan) -> list[LedgerEntry]:
+    """The plan's decisions as ledger entries, for the next event of the same person before they are stored."""
+    return [
+        LedgerEntry(
+            id=0,
+            event_id=event_id,
+            event_key=event.key,
+            phase=Phase.DECIDED,
+            decision=decision,
+            recorded_at=event.received_at,
+        )
+        for decision in done.decisions
+    ]

@@ -1,0 +1,388 @@
+"""Reconciliation: all records of each feed's object are compared with what is known of them. So what no poll could see is found.
+
+Reading finds only which records differ; each of these is then looked at by itself, as it is now, and judged as any change is. So it
+does no harm that the answer to a long query is old, and a run that is interrupted simply begins anew.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableSet, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import orjson
+from msgspec.structs import replace
+
+from connector.consent.changes import is_out, may_differ
+from connector.delivery.channels import FeedChannel
+from connector.model.errors import ConnectorError, PeerUnavailable, StoreUnavailable
+from connector.model.http import Exchange
+from connector.model.outcome import Retry
+from connector.model.record_number import NumberReader
+from connector.pipeline.feed_alarms import flags_rewritten
+from connector.pipeline.follow import Cursor, FeedQuery, keep_page, read_page
+from connector.ports import LOOKUP_LIMIT, Page, Row
+from connector.store.records import KnownRecord
+from connector.store.store import Store
+from connector.store.timestamps import micros
+from connector.telemetry.error_location import place
+from connector.telemetry.log_events import Alarm, Emit, FeedPolled, Level, Lifecycle, WorkerFailed
+from connector.telemetry.mask import mask
+
+T = TypeVar("T")
+
+CHUNK = 500  # records that are compared in one go: callbacks are answered in between
+TRIES = 6  # of a call in a row
+FIRST_GAP, GROWTH, MAX_GAP = 0.25, 1.5, 30.0  # seconds between two questions for a job, or two tries
+# A record of which nothing is known and that was modified within this time is left to the feed: it may be about to see it first.
+LEFT_TO_FEED = timedelta(days=1)
+WELL = timedelta(minutes=5)  # since when a round of the feed may be due, and the feed still counts as well
+OVERDUE = timedelta(hours=50)  # two nights and some time for the run itself
+FAILED = "reconcile_failed"
+
+
+@dataclass(slots=True, kw_only=True)
+class Comparison:
+    """How far a feed is compared, and what was found."""
+
+    feed: str
+    total: int | None = None  # records, deleted ones among them, as the CRM counts them
+    compared: int = 0
+    differing: int = 0  # records that were looked at by themselves
+    changes: int = 0  # events that this has led to
+    people: int = 0  # whom these concern
+    many_people: bool = False  # more than may be concerned at once without a person's word
+    noted: int = 0  # records that were not known
+    noted_out: int = 0  # of these, such as are opted out: nothing was sent for them
+    missing: int = 0  # known records that the CRM has no more
+    missing_untouched: bool = False  # they were too many to be believed
+    why: str = ""  # it did not come to its end
+
+    def shown(self) -> dict[str, Any]:
+        """As JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class NotComparedError(ConnectorError):
+    """A feed cannot be compared now; the text says why, and what a person does about it."""
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Compares the feeds, one after the other. `open_polls` are those whose changes are not planned yet."""
+
+    store: Store
+    feed_channels: Mapping[str, FeedChannel]
+    emit: Emit
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    wake: Callable[[str], None]
+    open_polls: MutableSet[str]
+    numbers: NumberReader
+    max_people: int
+    nightly: bool = True  # whether the calendar starts it, so that it can be overdue
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    dry_run: bool = False  # the run that is under way, or the last one, keeps no changes
+    accept_missing: bool = False  # it believes that whatever is missing was deleted
+    comparisons: list[Comparison] = field(default_factory=list)  # of this run, or of the last one
+    _task: asyncio.Task[None] | None = None
+    _started: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self._started = self.monotonic()
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is under way."""
+        return self._task is not None and not self._task.done()
+
+    def start(self, *, dry_run: bool = False, accept_missing: bool = False) -> None:
+        """Begin a run; one that is under way goes on.
+
+        With `dry_run` it only tells what it would find; with `accept_missing` it believes that all known records which the CRM has no
+        more were deleted, however many they are.
+        """
+        if self.running:
+            return
+        self.dry_run, self.accept_missing, self.comparisons = dry_run, accept_missing, []
+        self._task = asyncio.create_task(self._run(), name="reconcile")
+
+    async def stop(self) -> None:
+        """End the run that is under way; the next one begins anew."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def for_calendar(self) -> None:
+        """Begin a run, unless the config says no. Its end is not waited for: it may take as long as the CRM's job does."""
+        if self.nightly:
+            self.start()
+
+    async def for_a_person(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The command of the admin listener: begins a run with `start`, and tells how far it is."""
+        if payload.get("start"):
+            wish = bool(payload.get("dry_run")), bool(payload.get("accept_missing"))
+            if self.running and wish != (self.dry_run, self.accept_missing):
+                raise ConnectorError("another comparison is under way: try again when it is over")
+            self.start(dry_run=wish[0], accept_missing=wish[1])
+        return {"running": self.running, "dry_run": self.dry_run, "feeds": [one.shown() for one in self.comparisons]}
+
+    def check(self) -> None:
+        """Call a person for each feed that has not been compared for two nights."""
+        if not self.nightly or self.monotonic() - self._started <= OVERDUE.total_seconds():
+            return
+        for name, channel in self.feed_channels.items():
+            last = last_run(self.store, name).get("succeeded")
+            if last is None or self.now() - datetime.fromisoformat(last) > OVERDUE:
+                self._call(channel, f"{name} has not been compared with all records for two nights")
+
+    async def _run(self) -> None:
+        for name in list(self.feed_channels):
+            channel = self.feed_channels.get(name)
+            if channel is None:
+                continue
+            one = Comparison(feed=name)
+            self.comparisons.append(one)
+            try:
+                await self._compare(channel, one)
+            except ConnectorError as error:
+                one.why = mask(str(error))
+            except Exception as error:  # noqa: BLE001 - a bug in it must not end the daemon, and is told.
+                one.why = "a fault of the connector itself, see its log"
+                self.emit(WorkerFailed(worker="reconcile", error=place(error), seconds=0.0))
+            self._tell_of(channel, one)
+            if not self.dry_run:
+                # A store that takes nothing has its own alarm; the next run tells anew.
+                with suppress(StoreUnavailable):
+                    await self._keep_result(one)
+
+    def _tell_of(self, channel: FeedChannel, one: Comparison) -> None:
+        """Tell how it went; why it did not come to its end is in the CRM's words, and only shown to who asks."""
+        level = Level.WARNING if one.why else Level.INFO
+        numbers = {key: str(value) for key, value in one.shown().items() if key != "why" and value}
+        done = "compared all records with what is known" if not one.why else "the comparison of all records failed"
+        self.emit(Lifecycle(message=done, level=level, details=numbers))
+        if self.dry_run:
+            return
+        if one.why:
+            self._call(channel, f"{one.feed} could not be compared with all records of the CRM")
+        else:
+            channel.alarms.clear(run_of(one.feed), self.emit)
+
+    async def _keep_result(self, one: Comparison) -> None:
+        at = self.now().isoformat()
+        succeeded = last_run(self.store, one.feed).get("succeeded") if one.why else at
+        kept = {"ended": at, "succeeded": succeeded, **one.shown()}
+        await self.store.following.set_cursor(run_of(one.feed), orjson.dumps(kept).decode())
+
+    def _call(self, channel: FeedChannel, message: str) -> None:
+        cure = "`connector status` says why; mend that, then run `connector reconcile`"
+        alarm = Alarm(kind=FAILED, about=channel.feed.name, message=message, cure=cure)
+        channel.alarms.start(alarm, run_of(channel.feed.name), self.emit)
+
+    async def _compare(self, channel: FeedChannel, one: Comparison) -> None:
+        run = _Run(self, channel, one)
+        self.open_polls.add(run.poll)
+        try:
+            await run.read_all()
+            await run.find_missing()
+        finally:
+            # Only now it is known how many people are concerned.
+            self.open_polls.discard(run.poll)
+            self.wake("plan")
+        if run.one.noted_out and not self.dry_run:
+            self.emit(_not_sent(channel, run.one.noted_out))
+
+
+class _Run:
+    """One feed's comparison."""
+
+    def __init__(self, reconciler: Reconciler, channel: FeedChannel, one: Comparison) -> None:
+        self.poll = uuid4().hex  # all its changes are counted together
+        self.one = one
+        self._of = reconciler
+        self._watch = channel
+        self._feed = channel.feed
+        self._store = reconciler.store
+        self._began = reconciler.now()
+        self._differing: list[str] = []  # that are still to be looked at
+        self._looked: set[str] = set()
+        self._people: set[str] = set()
+
+    async def read_all(self) -> None:
+        """Compare each record; those that may differ are looked at."""
+        position: str | None = None
+        last, waits = False, 0
+        while not last:
+            step = await self._ask(partial(self._feed.read_all, position))
+            position, last, self.one.total = step.position, step.last, step.total
+            if not step.ready:
+                await self._of.sleep(_gap(waits))
+                waits += 1
+            for rows in _chunks(step.rows):
+                await self._compare(rows)
+        await self._look(all_of_them=True)
+
+    async def find_missing(self) -> None:
+        """What is known and was not shown: deleted for good, or out of our sight. Many at once are not believed."""
+        crm, name = self._feed.crm, self._feed.object
+        missing: list[str] = []
+        after = ""
+        while ids := self._store.records.not_seen_since(crm, name, self._began, after=after, limit=LOOKUP_LIMIT):
+            after = ids[-1]
+            ids = [one for one in ids if one not in self._looked]
+            if ids:
+                there = {row.record_id for row in await self._judge(ids)}
+                missing += [one for one in ids if one not in there]
+        self.one.missing = len(missing)
+        if len(missing) > self._of.max_people and not self._of.accept_missing:
+            self.one.missing_untouched = True
+            raise NotComparedError(
+                f"{len(missing)} known records of {name} are not in {crm} any more, or our user cannot see them, and nothing was made "
+                "of that: see the user's rights; if they were deleted for good, run `connector reconcile --accept-missing`"
+            )
+        known = self._store.records.known(crm, name, missing)
+        gone = [
+            Row(record_id=one, stamp=self._of.now(), fields=known[one].fields, deleted=True)
+            for one in missing
+            if one in known
+        ]
+        if gone:
+            await self._keep(Page(rows=tuple(gone)), self._of.now())
+
+    async def _compare(self, rows: Sequence[Row]) -> None:
+        crm, name, fields = self._feed.crm, self._feed.object, self._feed.fields
+        known = self._store.records.known(crm, name, [row.record_id for row in rows])
+        shown = {record_id for record_id, one in known.items() if _shown_since(one, micros(self._began))}
+        differing = [
+            row.record_id
+            for row in rows
+            if row.record_id not in shown and _may_differ(row, known.get(row.record_id), fields)
+        ]
+        same = known.keys() - set(differing)
+        await self._store.records.mark_seen(crm, name, sorted(same), at=self._began)
+        self.one.compared += len(rows)
+        self._differing += differing
+        await self._look()
+
+    async def _look(self, *, all_of_them: bool = False) -> None:
+        while len(self._differing) >= (1 if all_of_them else LOOKUP_LIMIT):
+            ids, self._differing = self._differing[:LOOKUP_LIMIT], self._differing[LOOKUP_LIMIT:]
+            await self._judge(ids)
+            self._looked.update(ids)
+
+    async def _judge(self, ids: Sequence[str]) -> Sequence[Row]:
+        """Look at these records as they are now, and take what differs for a change; the rows that there are."""
+        asked = self._of.now()
+        page = await self._ask(partial(self._feed.look, ids))
+        known = self._store.records.known(
+            self._feed.crm, self._feed.object, [*ids, *(row.record_id for row in page.rows)]
+        )
+        unknown = [row for row in page.rows if row.record_id not in known]
+        young = {row.record_id for row in unknown if row.deleted or row.stamp > asked - LEFT_TO_FEED}
+        noted = [row for row in unknown if row.record_id not in young]
+        self.one.differing += len(page.rows) - len(young)
+        self.one.noted += len(noted)
+        consent = self._watch.consent
+        self.one.noted_out += sum(is_out(row.fields, consent) for row in noted) if consent else 0
+        await self._keep(replace(page, rows=tuple(row for row in page.rows if row.record_id not in young)), asked)
+        return page.rows
+
+    async def _keep(self, page: Page, asked: datetime) -> None:
+        of, feed = self._of, self._feed
+        cursor = self._well()
+        channel = FeedQuery(
+            channel=self._watch, cursor=cursor, asked=asked, poll=self.poll, numbers=of.numbers, only_known=True
+        )
+        if of.dry_run:
+            ids = [one for row in page.rows for one in (row.record_id, row.merged_into) if one]
+            step, _ = read_page(channel, page, self._store.following.seen(feed.crm, feed.object, ids), now=of.now())
+            entries = step.entries
+        else:
+            kept = await keep_page(self._store, channel, page, now=of.now())
+            entries = kept.entries
+            for alarm in flags_rewritten(self._watch, kept):
+                of.emit(alarm)
+            of.emit(FeedPolled(feed=feed.name, rows=len(page.rows), changes=kept.events, last=False))
+        self.one.changes += len(entries)
+        self._people.update(one.event.msisdn.e164 for one in entries if one.event and one.event.msisdn)
+        self.one.people = len(self._people)
+        self.one.many_people = self.one.people > of.max_people
+
+    async def _ask(self, make: Callable[[], Exchange[T | Retry]]) -> T:
+        """Ask, and again where waiting may mend it; raises ConnectorError."""
+        why = ""
+        for number in range(TRIES):
+            self._well()
+            if self._watch.budget is not None and self._watch.budget.terms(self._of.emit).only_opt_outs:
+                raise NotComparedError(f"the API calls for {self._feed.crm} are used up but for the reserve")
+            try:
+                answer = await self._watch.client.run(make())
+            except PeerUnavailable as error:
+                why = str(error)
+            else:
+                if not isinstance(answer, Retry):
+                    return answer
+                why = f"{answer.reason}: {answer.detail}"
+                if answer.cure:
+                    raise NotComparedError(f"{why}; {answer.cure}")
+            await self._of.sleep(_gap(2 * number))
+        raise NotComparedError(why)
+
+    def _well(self) -> Cursor:
+        """The feed's cursor. What the feed has yet to read is left to it, so that nothing is done while it is not at work."""
+        feed, channel = self._feed, self._watch
+        cursor = Cursor.read(self._store.following.cursor(feed.name), feed, channel.consent)
+        if cursor.baseline:
+            raise NotComparedError("the feed has not yet read all records for the first time: try again later")
+        if channel.breaker.cause is not None or self._of.monotonic() - channel.due > WELL.total_seconds():
+            raise NotComparedError("the feed itself is not well: see `connector status`")
+        return cursor
+
+
+def _shown_since(known: KnownRecord, began: int) -> bool:
+    """Whether the feed has read the record since the run began: that is newer than what a job has gathered."""
+    return known.seen_at > began and not (known.last_write and known.last_write.unseen)
+
+
+def _may_differ(row: Row, known: KnownRecord | None, fields: Sequence[str]) -> bool:
+    if known is None:
+        return not row.deleted
+    if row.deleted or known.gone_at is not None:
+        return row.deleted is (known.gone_at is None)
+    return any(may_differ(row.fields.get(name), known.fields.get(name)) for name in fields)
+
+
+def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    for start in range(0, len(rows), CHUNK):
+        yield rows[start : start + CHUNK]
+
+
+def _gap(number: int) -> float:
+    return min(FIRST_GAP * GROWTH**number, MAX_GAP)
+
+
+def run_of(feed: str) -> str:
+    """The name under which a feed's last run is kept among the places of feeds, and its alarm is held."""
+    return f"{feed} (reconcile)"
+
+
+def last_run(store: Store, feed: str) -> dict[str, Any]:
+    """The last comparison of a feed that kept what it found; empty where there was none."""
+    text = store.following.cursor(run_of(feed))
+    kept: dict[str, Any] = orjson.loads(text) if text else {}
+    return kept
+
+
+def _not_sent(channel: FeedChannel, records: int) -> Alarm:
+    return Alarm(
+        kind="opt_outs_not_sent",
+        about=channel.feed.name,
+        lasts=False,
+        message=f"{records} records of {channel.feed.name} that were not known here are opted out; nothing was sent for them",
+        cure="see `connector consents baseline`, which shows what would be sent, and sends it with --send",
+    )

@@ -1,0 +1,47 @@
+"""The `tests:` of the mapping files: run by `connector test`, and before a reload is accepted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from connector.mapping.compile.ruleset import Ruleset
+from connector.mapping.language.expectations import compare
+from connector.mapping.language.test_cases import build_case
+from connector.model.problem import Problem, ProblemsFound
+from connector.pipeline.planning import plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestResult:
+    """One case, and how the plan differs from what it expects: nothing when it passes."""
+
+    file: str
+    name: str
+    number: int  # place in the file's list, from 0
+    differences: tuple[str, ...]
+
+
+def run_rule_tests(rules: Ruleset) -> Iterator[TestResult]:
+    """Run every case, each against its own file alone."""
+    for file in rules.files:
+        alone = rules.only(file.name)
+        for number, case in enumerate(file.cases):
+            event, known = build_case(case, file.frame)
+            differences = compare(case.expect, plan(event, alone, known, tracing=True))
+            yield TestResult(file=file.name, name=case.name, number=number, differences=tuple(differences))
+
+
+def refuse_failing(rules: Ruleset) -> None:
+    """Raises ProblemsFound with the cases that fail."""
+    problems = [
+        Problem(
+            file=result.file,
+            position=None,
+            code="failing-test",
+            message=f"the test `{result.name}` fails: {'; '.join(result.differences)}",
+            hint="mend the rule or the test; `connector test` shows more",
+        )
+        for result in run_rule_tests(rules)
+        if result.differences
+    ]
+    if problems:
+        raise ProblemsFound(problems)

@@ -1,0 +1,32 @@
+"""What the pipeline is given: its settings, and time, wake-ups and log events from outside."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from connector.model.consent import Subscription
+from connector.model.consent_fields import ConsentFields
+from connector.model.record_number import NumberReader
+from connector.ports import Enricher
+from connector.telemetry.log_events import Emit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineConfig:
+    """What the config says about the road."""
+
+    configured: tuple[Subscription, ...] = ()  # `subscriptions:` of all providers
+    max_people: int = 50  # whom one poll of a CRM may concern without a person's word
+    numbers: NumberReader = field(default_factory=NumberReader)  # of the CRMs' phone fields
+    consent: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
+    enrichers: Mapping[str, Enricher] = field(default_factory=dict)  # by provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """What the road needs from outside; passed in, so that a test is its master."""
+
+    emit: Emit
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    wake: Callable[[str], None]  # the loop of that name: `plan`, `deadlines`, a sink, or ask_loop() of a provider

@@ -1,0 +1,63 @@
+"""Texts that may be stops: a person is called once for each question, and what was answered meanwhile is planned again."""
+
+from collections.abc import Iterable
+
+from connector.consent.stop_questions import StopQuestion, question_of
+from connector.model.event import Event, Verdict
+from connector.model.states import EventState
+from connector.pipeline.planning import MAY_BE_A_STOP
+from connector.store.store import Store
+from connector.store.units import Planned
+from connector.telemetry.log_events import Alarm
+
+MAX = 10_000  # questions that are remembered as asked: far more than a person can answer
+
+
+class StopQuestions:
+    """Calls a person for each new question. After a restart it calls again for what still waits."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._asked: set[StopQuestion] = set()
+
+    def waiting(self) -> list[Alarm]:
+        """What waits since an earlier start."""
+        return self._ask(self._store.stop_answers.waiting())
+
+    async def after(self, batch: Iterable[tuple[int, Event]], planned: Iterable[Planned]) -> list[Alarm]:
+        """The alarms about a batch that was planned and stored."""
+        unclear = [
+            (event_id, event)
+            for (event_id, event), one in zip(batch, planned, strict=True)
+            if event.verdict is Verdict.MAYBE_STOP and one.state is EventState.DEAD and one.detail == MAY_BE_A_STOP
+        ]
+        if not unclear:
+            return []
+        # An answer that came while they were planned has not found them among those that wait.
+        answered = {event_id for event_id, event in unclear if self._store.stop_answers.of(event) is not None}
+        if answered:
+            await self._store.stop_answers.plan_answered(sorted(answered))
+        return self._ask([one for one in unclear if one[0] not in answered])
+
+    def _ask(self, unclear: Iterable[tuple[int, Event]]) -> list[Alarm]:
+        alarms = []
+        for event_id, event in unclear:
+            question = question_of(event)
+            if question in self._asked:
+                continue
+            if len(self._asked) >= MAX:
+                self._asked.clear()
+            self._asked.add(question)
+            alarms.append(_alarm(event_id, event))
+        return alarms
+
+
+def _alarm(event_id: int, event: Event) -> Alarm:
+    return Alarm(
+        kind="maybe_stop",
+        about=event.key,
+        lasts=False,
+        message=f"event {event_id} may be an opt-out: the donor is not opted out until a person says so",
+        cure=f"read it by `connector parked list`, then `connector parked answer {event_id} was` "
+        f"or `connector parked answer {event_id} was-not`",
+    )

@@ -1,0 +1,87 @@
+"""Locks of a door that any provider can have: a secret in the path, basic auth, an address list.
+
+A provider's own signature lives with the provider.
+"""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Protocol
+
+from connector.config.secrets import is_one_of
+from connector.model.errors import HttpRejected
+from connector.model.http import HttpRequest
+
+Network = IPv4Network | IPv6Network
+
+
+class Authenticator(Protocol):
+    """One condition on a request. A door with several opens when all of them do."""
+
+    def check(self, request: HttpRequest) -> None:
+        """Raises Refused for a request that does not fit."""
+
+
+def check_locks(authenticators: Sequence[Authenticator], request: HttpRequest) -> bool:
+    """Whether there are locks, all of which the request opens; raises Refused for the first that it does not open."""
+    for lock in authenticators:
+        lock.check(request)
+    return bool(authenticators)
+
+
+@dataclass(frozen=True, slots=True)
+class PathSecret:
+    """The last part of the path. Several may be live, so that it can be changed without a gap."""
+
+    secrets: Sequence[bytes] = field(repr=False)
+
+    def check(self, request: HttpRequest) -> None:
+        """Compare with every live secret, in a time that tells nothing."""
+        if not is_one_of(request.secret or "", self.secrets):
+            raise HttpRejected(401, "wrong path secret" if request.secret else "no path secret")
+
+
+@dataclass(frozen=True, slots=True)
+class BasicAuth:
+    """HTTP basic authentication (RFC 7617), read as UTF-8."""
+
+    username: bytes
+    password: bytes = field(repr=False)
+
+    def check(self, request: HttpRequest) -> None:
+        """Compare name and password as one text, in a time that tells nothing."""
+        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            raise HttpRejected(401, "no basic auth")
+        try:
+            given = base64.b64decode(_bytes(encoded.strip()), validate=True)
+        except binascii.Error:
+            raise HttpRejected(401, "malformed basic auth") from None
+        if not hmac.compare_digest(given, self.username + b":" + self.password):
+            raise HttpRejected(401, "wrong basic auth")
+
+
+@dataclass(frozen=True, slots=True)
+class AddressList:
+    """The caller's address, behind the trusted proxies. Defence in depth: an address proves little."""
+
+    networks: Sequence[Network]
+
+    def check(self, request: HttpRequest) -> None:
+        """Compare with each network; IPv4 in IPv6 clothes is IPv4."""
+        try:
+            peer = ip_address(request.peer)
+        except ValueError:
+            raise HttpRejected(403, "address unknown") from None
+        if isinstance(peer, IPv6Address) and peer.ipv4_mapped:
+            peer = peer.ipv4_mapped
+        if not any(peer in network for network in self.networks):
+            raise HttpRejected(403, "address not listed")
+
+
+def _bytes(text: str) -> bytes:
+    """A path or header may hold undecodable bytes; they must not raise here."""
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,76 @@
+"""What an operator writes about the locks of a provider's doors, and the locks that it leads to. No provider's words live here."""
+
+from collections.abc import Callable
+from ipaddress import ip_network
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from connector.config.secrets import SecretRef
+from connector.config.validation import Strict, wrong
+from connector.providers.auth import AddressList, Authenticator, BasicAuth, PathSecret
+
+Reveal = Callable[[SecretRef], SecretStr]  # reads a secret from its place; raises ConnectorError where it is not there
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        raise wrong("bad-address", "this is no address or network", "write 192.0.2.7 or 192.0.2.0/24") from None
+    return text
+
+
+class BasicAuthSettings(Strict):
+    """HTTP basic authentication, set up at the provider as part of the address that it calls."""
+
+    username: Annotated[str, Field(pattern=r"^[^:]+$")]
+    """The name that the provider sends."""
+    password: SecretRef
+    """Where the password is."""
+
+
+class AuthSettings(Strict):
+    """The locks that any provider can have; its own settings build upon them."""
+
+    open: bool = False
+    """Lets everybody in. Only for trying things out, or behind a proxy that authenticates."""
+    path_secrets: Annotated[tuple[SecretRef, ...], Field(max_length=2)] = ()
+    """Secrets of which one must be the last part of the address that the provider calls; two, while one is being replaced."""
+    basic_auth: BasicAuthSettings | None = None
+    """Name and password that must come with every request."""
+    addresses: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    """Addresses or networks from which requests may come."""
+
+    @property
+    def own_authenticators(self) -> dict[str, bool]:
+        """The provider's own locks, as they are written in the config, and whether each is in use."""
+        return {}
+
+    @model_validator(mode="after")
+    def _authenticated(self) -> Self:
+        locked = bool(self.path_secrets or self.basic_auth or self.addresses or any(self.own_authenticators.values()))
+        if not locked and not self.open:
+            known = ", ".join(("path_secrets", "basic_auth", "addresses", *self.own_authenticators))
+            cure = f"configure one of {known}; or say `open: true`"
+            raise wrong("no-lock", "anybody could send events to this provider", cure)
+        if locked and self.open:
+            raise wrong("open-and-locked", "`open: true` contradicts the locks", "take out one of them")
+        return self
+
+
+def build_authenticators(settings: AuthSettings, reveal: Reveal) -> tuple[Authenticator, ...]:
+    """The locks of the settings, the cheapest first; what `reveal` raises goes through."""
+    authenticators: list[Authenticator] = []
+    if settings.addresses:
+        authenticators.append(AddressList([ip_network(text, strict=False) for text in settings.addresses]))
+    if settings.path_secrets:
+        authenticators.append(PathSecret([_bytes(reveal(secret)) for secret in settings.path_secrets]))
+    if settings.basic_auth is not None:
+        basic = settings.basic_auth
+        authenticators.append(BasicAuth(basic.username.encode(), _bytes(reveal(basic.password))))
+    return tuple(authenticators)
+
+
+def _bytes(secret: SecretStr) -> bytes:
+    return secret.get_secret_value().encode()

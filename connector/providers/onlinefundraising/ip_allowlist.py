@@ -1,0 +1,117 @@
+"""The addresses from which webhooks come, as OnlineFundraising publishes them: read now and then, the last good list kept.
+
+Source: OnlineFundraising, SMS Inbound Webhooks, which asks to check the file daily and does not show what is in it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from connector.model.errors import HttpRejected
+from connector.model.http import Exchange, HttpCall, HttpReply, HttpRequest
+from connector.providers.auth import AddressList, Network
+from connector.providers.strict_json import BYTE_ORDER_MARK
+
+TIMEOUT = timedelta(seconds=5)  # a callback waits for it
+AGAIN = timedelta(
+    minutes=1
+)  # between two tries while the list cannot be read; the provider's repeats come in longer gaps
+STALE = timedelta(minutes=10)  # a caller who is not on a list this old may be on the present one
+WIDEST = {4: 8, 6: 19}  # prefix: the largest blocks that registries give out; anything wider is no list of callers
+MAX_LENGTH = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255/128")
+
+
+@dataclass(slots=True, kw_only=True)
+class PublishedAddresses:
+    """A lock that opens for the published addresses, and for some of the operator's own."""
+
+    url: str
+    refresh: timedelta
+    besides: Sequence[Network] = ()
+    _listed: Sequence[Network] = ()
+    _read_at: datetime | None = None
+    _tried_at: datetime | None = field(default=None, repr=False)
+
+    def holds(self, request: HttpRequest) -> bool:
+        """Whether the caller is on the list as it is now; raises Refused for one who is not, where the list is fresh."""
+        if _holds(self.besides, request) or _holds(self._listed, request):
+            return True
+        if self._listed and not self._older_than(min(STALE, self.refresh), request.received_at):
+            raise HttpRejected(403, "address not listed")
+        return False
+
+    def authenticate(self, request: HttpRequest) -> Exchange[None]:
+        """Let the caller in, or raise Refused: 403 for one who is not listed, 503 while there is no list."""
+        if _holds(self.besides, request):
+            return
+        now = request.received_at
+        if self._older_than(self.refresh, now):
+            yield from self._ask(now)
+        if _holds(self._listed, request):
+            return
+        if self._older_than(min(STALE, self.refresh), now):
+            yield from self._ask(now)
+        if not self._listed:
+            # Our trouble or the provider's, but not the caller's: it may come again.
+            raise HttpRejected(503, "no address list")
+        AddressList(self._listed).check(request)
+
+    def _older_than(self, age: timedelta, now: datetime) -> bool:
+        return self._read_at is None or self._read_at + age <= now
+
+    def _ask(self, now: datetime) -> Exchange[None]:
+        if self._tried_at is not None and now < self._tried_at + AGAIN:
+            return
+        # Noted before the answer has come, so that many callbacks at once ask once.
+        self._tried_at = now
+        parts = urlsplit(self.url)
+        path = self.url[len(f"{parts.scheme}://{parts.netloc}") :] or "/"
+        base = f"{parts.scheme}://{parts.netloc}"
+        (reply,) = yield [HttpCall(method="GET", base=base, path=path, timeout=TIMEOUT, repeatable=True)]
+        found = addresses(reply.body) if isinstance(reply, HttpReply) and reply.status == HTTPStatus.OK else ()
+        if found:
+            self._listed, self._read_at = found, now
+
+
+def addresses(body: bytes) -> tuple[Network, ...]:
+    """Every text in the JSON that is an address or a network, wherever it stands: the form of the file is not documented."""
+    try:
+        value = orjson.loads(body.removeprefix(BYTE_ORDER_MARK))
+    except orjson.JSONDecodeError:
+        return ()
+    found = [network for text in _texts(value) if (network := _network(text)) is not None]
+    return tuple(dict.fromkeys(found))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            waiting.extend([*one.keys(), *one.values()])
+        elif isinstance(one, list):
+            waiting.extend(one)
+
+
+def _network(text: str) -> Network | None:
+    try:
+        network = ip_network(text.strip(), strict=False) if len(text) <= MAX_LENGTH else None
+    except ValueError:
+        return None
+    return network if network and network.prefixlen >= WIDEST[network.version] else None
+
+
+def _holds(networks: Sequence[Network], request: HttpRequest) -> bool:
+    try:
+        AddressList(networks).check(request)
+    except HttpRejected:
+        return False
+    return True

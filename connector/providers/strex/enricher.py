@@ -1,0 +1,67 @@
+"""Who a number belongs to: the look-up for events that bring none. Off by default, for each one may be billed."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec.structs import replace
+
+from connector.model.event import Event, Result, Verdict
+from connector.model.http import Exchange
+from connector.model.outcome import Rejected, Retry
+from connector.model.phone import Phone
+from connector.ports import Enriched, Pending
+from connector.providers.strex.number_lookup import StrexLookups
+
+REMEMBERED = 10_000  # numbers: the newest of them; some megabytes at the most
+
+
+@dataclass(slots=True, kw_only=True)
+class StrexEnricher:
+    """Asks once for each number (ports.py, Asker); the answers are remembered while the process runs, for `keep`.
+
+    A number that nobody has registered is remembered too. Without an answer at the deadline the event is planned as it came: a name
+    is worth waiting minutes for, and never an opt-out.
+    """
+
+    provider: str
+    lookups: StrexLookups
+    keep: timedelta
+    deadline: timedelta
+    first: timedelta = timedelta()
+    _known: OrderedDict[str, tuple[datetime, Mapping[str, Any]]] = field(default_factory=OrderedDict)
+
+    def wants(self, event: Event) -> bool:
+        """Whether the event may make a contact whose name is not known. What ends something never waits."""
+        return (
+            event.msisdn is not None
+            and not event.lookup
+            and not event.service_command
+            and event.result is Result.OK
+            and event.verdict is not Verdict.OPT_OUT
+            and self._remembered(event.msisdn, event.received_at) is None
+        )
+
+    def ask(self, event: Event) -> Exchange[Enriched | Pending]:
+        """Look the number up, unless another event of the person has had it looked up meanwhile."""
+        assert event.msisdn is not None  # noqa: S101 - wants() has seen to it.
+        found = self._remembered(event.msisdn, event.received_at)
+        if found is None:
+            answer = yield from self.lookups.look_up(event.msisdn)
+            if isinstance(answer, Retry):
+                return Pending(problem=answer)
+            found = {} if isinstance(answer, Rejected) or answer is None else answer
+            self._remember(event.msisdn, event.received_at, found)
+        return Enriched(event=replace(event, lookup=found))
+
+    def _remembered(self, phone: Phone, now: datetime) -> Mapping[str, Any] | None:
+        known = self._known.get(phone.e164)
+        return known[1] if known is not None and now - known[0] < self.keep else None
+
+    def _remember(self, phone: Phone, now: datetime, found: Mapping[str, Any]) -> None:
+        self._known[phone.e164] = (now, found)
+        self._known.move_to_end(phone.e164)
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)

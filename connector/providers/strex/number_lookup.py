@@ -1,0 +1,104 @@
+"""The number look-up: who has a phone number, asked of Strex. It costs money: when to ask, and how often, is decided elsewhere.
+
+Source: Target365 REST USERGUIDE, "Address lookup for mobile number" (200, 400, 401 and 404); sdk-for-net, Model/Lookup. Where a
+look-up stands in a forward is read in subscriber.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from msgspec.structs import replace
+
+from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
+from connector.model.errors import Unreadable
+from connector.model.http import CallFailed, Exchange, HttpReply
+from connector.model.outcome import Reason, Rejected, Retry
+from connector.model.phone import Phone
+from connector.providers.strex.envelope import as_text
+from connector.providers.strex.responses import (
+    PING,
+    REDIRECTS,
+    SuccessForm,
+    is_pong,
+    not_strex,
+    redirected,
+    retry_after,
+    success_form,
+    words,
+)
+from connector.providers.strex.rest import RestApi
+from connector.providers.strex.subscriber import by_models_names, telling
+from connector.providers.strict_json import parse_object
+
+PATH = "/api/lookup"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrexLookups:
+    """Exchanges with the look-up."""
+
+    api: RestApi
+
+    def look_up(self, phone: Phone) -> Exchange[Mapping[str, Any] | Retry | Rejected | None]:
+        """The registered name and address under the names of Target365's Lookup model; None where nobody is registered.
+
+        Rejected where Strex calls the number none: asking again cannot help. The call is never repeated by itself: each
+        one may be billed.
+        """
+        call = self.api.call("GET", f"{PATH}?msisdn={quote(phone.e164, safe='')}")
+        (reply,) = yield [call]
+        if isinstance(reply, CallFailed):
+            return outcome_of(reply)
+        if reply.status != HTTPStatus.NOT_FOUND:
+            return _found(reply, phone) if reply.status == HTTPStatus.OK else _failure(reply)
+        # A wrong address also says 404: it is believed only where Strex itself answers.
+        (answer,) = yield [PING]
+        if is_pong(answer):
+            return None
+        detail = "404, and no pong from /api/ping there either: see api.url in the provider's settings"
+        return Retry(reason=Reason.WRONG_ADDRESS, detail=detail)
+
+
+def _found(reply: HttpReply, phone: Phone) -> Mapping[str, Any] | Retry:
+    if success_form(reply) is SuccessForm.PAGE:
+        return replace(not_strex(reply), in_doubt=False)
+    try:
+        answer = parse_object(reply.body)
+    except Unreadable:
+        return _unexpected("the look-up's answer is no JSON object")
+    found = by_models_names(answer)
+    described = as_text(found.get("msisdn"))
+    if not described and not telling({name.lower(): None for name in answer}):
+        return _unexpected("the look-up's answer has none of the documented names")
+    # The document shows the number without its country code, the SDK's tests with it.
+    if described and not phone.e164.endswith("".join(filter(str.isdigit, described)) or "?"):
+        return _unexpected("the look-up's answer is about another number")
+    return found
+
+
+def _unexpected(detail: str) -> Retry:
+    return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE)
+
+
+def _failure(reply: HttpReply) -> Retry | Rejected:
+    match reply.status:
+        case HTTPStatus.BAD_REQUEST:
+            return Rejected(reason=Reason.BAD_VALUE, detail=words(reply))
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            detail = f"Strex refuses the API key for look-ups ({reply.status}): see api.key and api.rest_header in the config"
+            return Retry(reason=Reason.CREDENTIALS, detail=detail)
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=retry_after(reply))
+        case HTTPStatus.SERVICE_UNAVAILABLE:
+            return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=retry_after(reply))
+        case status if status in REDIRECTS:
+            return redirected(reply)
+        case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Retry(reason=Reason.SERVER_ERROR, detail=words(reply))
+        case status:
+            return Retry(
+                reason=Reason.UNEXPECTED_ANSWER, detail=f"HTTP {status}, which Strex does not document for look-ups"
+            )

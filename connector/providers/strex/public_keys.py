@@ -1,0 +1,111 @@
+"""Strex's public keys: asked for by name, kept until they expire. What they verify is in signature.py.
+
+Source: sdk-for-net, Target365Client and Model/PublicKey.
+"""
+
+import base64
+import binascii
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+
+import orjson
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from connector.model.errors import HttpRejected
+from connector.model.http import Exchange, HttpCall, HttpReply
+
+PATHS = (
+    "/api/server/public-keys/{name}",
+    "/api/public-key/{name}",
+)  # the second is the older one, still in the Java SDK
+ALGORITHM = "ECDsaP256"
+TIMEOUT = timedelta(seconds=5)  # a callback waits for it
+KEEP = timedelta(days=1)  # for a key without an expiry, so that a withdrawn one does not hold for ever
+UNKNOWN = timedelta(seconds=60)  # a name that Strex does not know is not asked for again so soon
+FAILED = timedelta(seconds=5)  # nor is a name for which no answer came
+MAX_KEYS = 16  # Strex names its keys by date and has a few alive
+MAX_UNKNOWN = 64  # names a minute that a stranger can make us ask for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Key:
+    public: EllipticCurvePublicKey
+    usable_from: datetime | None
+    expiry: datetime | None
+    until: datetime  # when to ask for it again
+
+
+@dataclass(slots=True)
+class PublicKeys:
+    """The keys that have been asked for, and for a short while the names for which there is none."""
+
+    _known: OrderedDict[str, _Key] = field(default_factory=OrderedDict)
+    _refused: dict[str, tuple[datetime, HttpRejected]] = field(default_factory=dict)
+
+    def find(self, name: str, now: datetime) -> Exchange[EllipticCurvePublicKey]:
+        """The key of that name; raises Refused, with 503 where Strex gave no answer and 401 where it has no such key.
+
+        The name goes into a URL: the caller has checked its characters.
+        """
+        key = self._known.get(name)
+        if key is None or key.until <= now:
+            self._refuse_again(name, now)
+            key = yield from self._ask(name, now)
+        if (key.usable_from and now < key.usable_from) or (key.expiry and key.expiry <= now):
+            raise HttpRejected(401, "signing key not in use")
+        return key.public
+
+    def _refuse_again(self, name: str, now: datetime) -> None:
+        self._refused = {name: entry for name, entry in self._refused.items() if entry[0] > now}
+        if name in self._refused:
+            refused = self._refused[name][1]
+            raise HttpRejected(refused.status, refused.why)
+        if len(self._refused) >= MAX_UNKNOWN:
+            raise HttpRejected(503, "too many unknown signing keys")
+
+    def _ask(self, name: str, now: datetime) -> Exchange[_Key]:
+        for path in PATHS:
+            call = HttpCall(method="GET", path=path.format(name=name), timeout=TIMEOUT, repeatable=True)
+            (reply,) = yield [call]
+            if isinstance(reply, HttpReply) and reply.status == HTTPStatus.OK:
+                key = _read(reply.body, now)
+                if key is None:
+                    raise self._remember(name, now + UNKNOWN, HttpRejected(401, "unusable signing key"))
+                self._known[name] = key
+                while len(self._known) > MAX_KEYS:
+                    self._known.popitem(last=False)
+                return key
+            if not (isinstance(reply, HttpReply) and reply.status == HTTPStatus.NOT_FOUND):
+                # Our trouble or Strex's, but not the caller's: it may come again.
+                raise self._remember(name, now + FAILED, HttpRejected(503, "no answer about a signing key"))
+        raise self._remember(name, now + UNKNOWN, HttpRejected(401, "unknown signing key"))
+
+    def _remember(self, name: str, until: datetime, refused: HttpRejected) -> HttpRejected:
+        self._refused[name] = (until, refused)
+        return refused
+
+
+def _read(body: bytes, now: datetime) -> _Key | None:
+    """A key as Strex gives it, or None for one that must not be used."""
+    try:
+        value = orjson.loads(body)
+        if value["signAlgo"] != ALGORITHM:
+            return None
+        public = load_der_public_key(base64.b64decode(value["publicKeyString"], validate=True))
+        usable_from, expiry = _time(value.get("notUsableBefore")), _time(value.get("expiry"))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, binascii.Error, UnsupportedAlgorithm):
+        return None
+    if not isinstance(public, EllipticCurvePublicKey) or not isinstance(public.curve, SECP256R1):
+        return None
+    return _Key(public=public, usable_from=usable_from, expiry=expiry, until=max(expiry or now + KEEP, now + UNKNOWN))
+
+
+def _time(value: object) -> datetime | None:
+    if not value:
+        return None
+    time = datetime.fromisoformat(str(value))
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

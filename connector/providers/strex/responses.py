@@ -1,0 +1,97 @@
+"""Strex's answers to calls of ours, whichever: its words, its patience, its pong. What an answer means stands with the call."""
+
+import re
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from http import HTTPStatus
+
+import orjson
+
+from connector.delivery.call_failures import SOMETHING_ELSE
+from connector.model.http import HttpCall, HttpReply, Reply
+from connector.model.outcome import Reason, Retry
+from connector.providers.strict_json import BYTE_ORDER_MARK
+
+ANSWER_LIMIT = 2**20  # bytes: what Strex answers to a command, a ping or a look-up is below a thousand
+PING = HttpCall(
+    method="GET", path="/api/ping", timeout=timedelta(seconds=10), repeatable=True, answer_limit=ANSWER_LIMIT
+)
+PONG = b"pong"  # as a JSON string, so in quotes
+MAX_RETRY_AFTER = timedelta(hours=1)  # a Retry-After beyond it is not believed: opt-outs have a deadline
+READ_FOR_WORDS = 2**16  # bytes of an answer that are looked through for the provider's words
+DETAIL_LENGTH = 200  # characters of the provider's words that are kept
+DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's words may be somebody's
+PLAIN_KINDS = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+SECONDS = re.compile(r"[0-9]{1,9}")
+
+
+def is_pong(reply: Reply) -> bool:
+    """Whether it is Strex that answers there."""
+    return isinstance(reply, HttpReply) and reply.status == HTTPStatus.OK and reply.body.strip().strip(b'"') == PONG
+
+
+class SuccessForm(StrEnum):
+    """What the body of a 200 or 201 is. Strex does not document that of its commands."""
+
+    PLAIN = "plain"  # nothing, or JSON
+    PAGE = "page"  # a web page: never Strex's
+    OTHER = "other"  # anything else: believed where Strex answers the ping
+
+
+def success_form(reply: HttpReply) -> SuccessForm:
+    """Which form the body has, by its content type and its beginning."""
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = reply.body.removeprefix(BYTE_ORDER_MARK).strip()
+    if body.startswith(b"<") or (body and "html" in kind):
+        return SuccessForm.PAGE
+    if "html" in kind or kind not in PLAIN_KINDS:
+        return SuccessForm.OTHER
+    if not body:
+        return SuccessForm.PLAIN
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return SuccessForm.OTHER
+    return SuccessForm.PLAIN
+
+
+def not_strex(reply: HttpReply, pong: Reply | None = None) -> Retry:
+    """A success that is not in Strex's form; `pong` is what the ping brought, where it was asked."""
+    what = "a web page" if success_form(reply) is SuccessForm.PAGE else "something that Strex does not document"
+    ping = "" if pong is None else ", and the ping is answered" if is_pong(pong) else ", and there is no pong"
+    detail = f"the address answers with {what} (HTTP {reply.status}{ping})"
+    return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, in_doubt=True, cure=SOMETHING_ELSE, network=detail)
+
+
+def redirected(reply: HttpReply) -> Retry:
+    """A redirect, which is never followed: the key would go elsewhere."""
+    detail = f"the address sends us elsewhere (HTTP {reply.status})"
+    return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE, network=detail)
+
+
+def words(reply: HttpReply) -> str:
+    """What Strex says, from `Message` (sdk-for-net, Target365Client) or else the body's beginning; numbers are taken out."""
+    beginning = reply.body[:READ_FOR_WORDS]
+    try:
+        value = orjson.loads(beginning)
+    except orjson.JSONDecodeError:
+        value = None
+    said = None
+    if isinstance(value, dict):
+        said = next((value[name] for name in value if name.lower() == "message"), None)
+    text = said if isinstance(said, str) else beginning.decode("utf-8", "replace")
+    return DIGITS.sub("…", " ".join(text.split()))[:DETAIL_LENGTH] or f"HTTP {reply.status}"
+
+
+def retry_after(reply: HttpReply) -> timedelta | None:
+    """Retry-After as seconds or as a date (RFC 9110, 10.2.3); a date is held against the answer's own clock."""
+    header = reply.headers.get("retry-after", "").strip()
+    if SECONDS.fullmatch(header):
+        return timedelta(seconds=min(int(header), MAX_RETRY_AFTER.total_seconds()))
+    try:
+        wait = parsedate_to_datetime(header) - parsedate_to_datetime(reply.headers["date"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+    return min(max(wait, timedelta()), MAX_RETRY_AFTER)

@@ -1,0 +1,195 @@
+"""The explicit list of providers and CRMs, and a config file → what they bring. A new one is a line in each of two tables."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Union
+
+from pydantic import BaseModel, Field
+
+from connector.config import yaml_document
+from connector.config.schema_lock import lock_path, read_lock
+from connector.config.secrets import SecretRef, resolve
+from connector.config.settings import Settings, config_model, entries
+from connector.config.validation import load
+from connector.consent.opt_out_words import STANDARD, OptOutWords
+from connector.crm.crm import Crm
+from connector.crm.salesforce import adapter as salesforce
+from connector.crm.salesforce.settings import SalesforceSettings
+from connector.mapping.compile.context import Context
+from connector.mapping.compile.ruleset import Ruleset, load_mappings
+from connector.model.crm_schema import CrmSchema
+from connector.model.problem import Problem, ProblemsFound
+from connector.model.record_number import NumberReader
+from connector.pipeline.opt_out_check import OptOuts, refuse_lost_opt_outs
+from connector.providers.messagecloud import provider as messagecloud
+from connector.providers.messagecloud.settings import MessageCloudSettings
+from connector.providers.onlinefundraising import provider as onlinefundraising
+from connector.providers.onlinefundraising.settings import OnlineFundraisingSettings
+from connector.providers.provider import Provider
+from connector.providers.samples import Words
+from connector.providers.strex import provider as strex
+from connector.providers.strex.settings import StrexSettings
+from connector.providers.sumotext import provider as sumotext
+from connector.providers.sumotext.settings import SumotextSettings
+
+PROVIDERS: dict[type[BaseModel], ModuleType] = {
+    StrexSettings: strex,
+    SumotextSettings: sumotext,
+    OnlineFundraisingSettings: onlinefundraising,
+    MessageCloudSettings: messagecloud,
+}
+CRMS = {
+    SalesforceSettings: salesforce,
+}
+CHANGE = "change"  # the shape of what a CRM's feed shows
+
+
+def _either(models: Iterable[type[BaseModel]]) -> Any:
+    """One of the models, told apart by `type`; a single one needs no telling."""
+    several = tuple(models)
+    return several[0] if len(several) == 1 else Annotated[Union[several], Field(discriminator="type")]  # noqa: UP007 - made at run time.
+
+
+CONFIG = config_model(_either(PROVIDERS), _either(CRMS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A config file that has been read."""
+
+    path: Path
+    settings: Settings
+
+    @property
+    def base(self) -> Path:
+        """Where the paths in it start."""
+        return self.path.parent
+
+    def resolve_path(self, path: str) -> Path:
+        """A path of the config."""
+        return (self.base / path).resolve()
+
+    @property
+    def providers(self) -> Mapping[str, Any]:
+        """The providers' settings by name."""
+        return entries(self.settings)[0]
+
+    @property
+    def crms(self) -> Mapping[str, Any]:
+        """The CRMs' settings by name."""
+        return entries(self.settings)[1]
+
+
+def load_config(path: Path) -> Loaded:
+    """Read and check a config file. Raises ProblemsFound with all its problems."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ProblemsFound([_whole(path, "there is no such file", "copy config.example.yaml and edit it")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProblemsFound([_whole(path, f"it cannot be read: {error}", "it must be a text file in UTF-8")]) from None
+    loaded = Loaded(path=path.resolve(), settings=load(yaml_document.parse(text, str(path)), CONFIG))
+    if twice := sorted(set(loaded.providers) & set(loaded.crms)):
+        message = f"`{twice[0]}` names a provider and a CRM, and so two things to write to"
+        raise ProblemsFound([_whole(path, message, "give one of them another name")])
+    return loaded
+
+
+def _whole(path: Path, message: str, hint: str) -> Problem:
+    return Problem(file=str(path), position=None, code="unreadable-file", message=message, hint=hint)
+
+
+def build_providers(loaded: Loaded) -> dict[str, Provider]:
+    """The configured providers, by name. Raises ConnectorError for a secret that is not there."""
+
+    def reveal(ref: SecretRef) -> Any:
+        return resolve(ref, loaded.base)
+
+    words = opt_out_words(loaded)
+    return {name: PROVIDERS[type(one)].build(name, one, reveal, words) for name, one in loaded.providers.items()}
+
+
+def opt_out_words(loaded: Loaded) -> OptOutWords:
+    """The stop words of all providers: the usual ones, and those of `consent:` in the config."""
+    ours = loaded.settings.consent
+    return STANDARD.with_more(stop=ours.stop_words, polite=ours.polite_words, everything=ours.all_words)
+
+
+def build_crms(loaded: Loaded) -> dict[str, Crm]:
+    """The configured CRMs, by name. Raises ConnectorError for a secret that is not there."""
+    numbers = number_reader(loaded)
+    return {name: CRMS[type(one)].build(name, one, loaded.base, numbers) for name, one in loaded.crms.items()}
+
+
+def number_reader(loaded: Loaded) -> NumberReader:
+    """What reads the phone fields of the CRMs: in use are `default_region` and the regions of all configured providers."""
+    default = loaded.settings.default_region
+    regions = dict.fromkeys(one.region for one in loaded.providers.values())
+    return NumberReader(default=default, others=tuple(region for region in regions if region != default))
+
+
+def cure_of_code(loaded: Loaded, sink: str, code: str) -> str:
+    """What a person does about an error code of a CRM; empty where that is told by its reason alone."""
+    settings = loaded.crms.get(sink)
+    cure: str = CRMS[type(settings)].cure_of(code) if settings is not None else ""
+    return cure
+
+
+def read_schemas(loaded: Loaded) -> dict[str, CrmSchema]:
+    """What the CRMs have told of their objects, of those that have a lock file. Raises ProblemsFound for one that is broken."""
+    directory = loaded.resolve_path(loaded.settings.schemas)
+    locks = {name: read_lock(lock_path(directory, name), name) for name in loaded.crms}
+    return {name: lock for name, lock in locks.items() if lock is not None}
+
+
+def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = None) -> Context:
+    """What mappings may speak of. Needs no secrets, so that a config is checked on any machine.
+
+    With `schemas` the mappings are held against these too.
+    """
+    sources: list[str] = []
+    commands: dict[str, frozenset[str]] = {}
+    words: dict[str, Words] = {}
+    for name, one in loaded.providers.items():
+        adapter = PROVIDERS[type(one)]
+        sources += [f"{name}.{shape}" for shape in adapter.SHAPES]
+        words[name] = adapter.WORDS
+        if taken := adapter.commands(one):
+            commands[name] = taken
+    return Context(
+        sources=(*sources, *(f"{name}.{CHANGE}" for name in loaded.crms)),
+        words=words,
+        crms=tuple(loaded.crms),
+        commands=commands,
+        consent_fields={name: one.consent for name, one in loaded.crms.items()},
+        one_way=frozenset(name for name, one in loaded.crms.items() if one.direction == "one_way"),
+        schemas=schemas or {},
+        timezone=loaded.settings.timezone,
+        clock_tolerance=loaded.settings.consent.clock_tolerance,
+        numbers=number_reader(loaded),
+        regions={name: one.region for name, one in loaded.providers.items()},
+    )
+
+
+def opt_outs(loaded: Loaded) -> OptOuts:
+    """The opt-outs that the mappings must not lose. Needs no secrets."""
+    adapters = [(name, one, PROVIDERS[type(one)]) for name, one in loaded.providers.items()]
+    return OptOuts(
+        samples=[sample for name, one, adapter in adapters for sample in adapter.opt_out_samples(name, one)],
+        subscriptions=[each for name, one, adapter in adapters for each in adapter.subscriptions(name, one)],
+        ways_back={name: adapter.WAY_BACK for name, one, adapter in adapters if adapter.commands(one)},
+    )
+
+
+def read_mappings(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = None) -> Ruleset:
+    """The mappings of a config, with `schemas` held against these. Raises ProblemsFound."""
+    return load_mappings(loaded.resolve_path(loaded.settings.mappings), mapping_context(loaded, schemas))
+
+
+def load_rules(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = None) -> Ruleset:
+    """The same as they may be used: raises ProblemsFound for mappings that would lose an opt-out too."""
+    rules = read_mappings(loaded, schemas)
+    refuse_lost_opt_outs(rules, opt_outs(loaded))
+    return rules

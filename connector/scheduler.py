@@ -1,0 +1,74 @@
+"""Calendar jobs: what belongs to a time of day. What must never stall runs in loops on the monotonic clock, not here.
+
+APScheduler does nothing for as long as the clock is set back (measured: a jump of an hour stops it for an hour), so every job
+also runs when it has not for `MAX_GAP` by the monotonic clock.
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from connector.model.errors import StoreUnavailable
+from connector.telemetry.log_events import Emit, WorkerFailed
+
+MAX_GAP = timedelta(hours=26)  # a daily job, and daylight saving time
+GRACE = 3600  # seconds that a job may start late, after a suspend
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """One job and the time of day at which it runs."""
+
+    name: str
+    hour: int
+    minute: int
+    work: Callable[[], Awaitable[None]]
+    ran_at: float = field(default=0.0)  # monotonic seconds
+
+
+class Scheduler:
+    """Runs the jobs; made inside the event loop, and stopped before the rooms that the jobs use."""
+
+    def __init__(self, jobs: list[Job], *, timezone: str, monotonic: Callable[[], float], emit: Emit) -> None:
+        self._jobs = jobs
+        self._monotonic = monotonic
+        self._emit = emit
+        self._scheduler = AsyncIOScheduler(timezone=ZoneInfo(timezone))
+        for job in jobs:
+            job.ran_at = monotonic()
+            trigger = CronTrigger(hour=job.hour, minute=job.minute, timezone=ZoneInfo(timezone))
+            self._scheduler.add_job(
+                self.run, trigger, args=[job], coalesce=True, max_instances=1, misfire_grace_time=GRACE
+            )
+
+    def start(self) -> None:
+        """Begin to wait for the times of day."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    async def run_missed(self) -> int:
+        """Run what the calendar has missed; how many jobs that were."""
+        now = self._monotonic()
+        late = [job for job in self._jobs if now - job.ran_at > MAX_GAP.total_seconds()]
+        for job in late:
+            await self.run(job)
+        return len(late)
+
+    async def run(self, job: Job) -> None:
+        """Run one job now; a bug in it is told and stops nothing else."""
+        job.ran_at = self._monotonic()
+        try:
+            await job.work()
+        except StoreUnavailable:
+            job.ran_at = -math.inf  # the store has told why; catch_up() runs it again
+        except Exception as error:  # noqa: BLE001 - the scheduler would only log it.
+            self._emit(WorkerFailed(worker=job.name, error=type(error).__name__, seconds=0.0))

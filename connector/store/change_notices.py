@@ -1,0 +1,83 @@
+"""Pointers: records that a feed is to look at now. They say only where to look; what is seen there is judged like any page."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from connector.ports import Notice
+from connector.store.inbox import used_nonces
+from connector.store.sql import as_list, execute_rows
+from connector.store.timestamps import micros
+from connector.store.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A record that is to be looked at."""
+
+    id: int
+    record_id: str
+
+
+INSERT = "INSERT INTO pointers (crm, object, record_id) VALUES {rows}"
+
+
+class Pointers:
+    """The room's face."""
+
+    def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def take(self, crm: str, notices: Sequence[Notice], *, expires: datetime) -> int:
+        """Keep pointers for the notices that are new; how many that were. They are safe on disk when this returns.
+
+        A notice is known again until `expires`. Raises StoreUnavailable.
+        """
+
+        def work(connection: sqlite3.Connection) -> int:
+            nonces = {f"{crm}:{one.id}": one for one in notices}
+            known = set(used_nonces(connection, list(nonces)))
+            fresh = [(nonce, one) for nonce, one in nonces.items() if nonce not in known]
+            execute_rows(
+                connection,
+                "INSERT INTO nonces (nonce, expires_at) VALUES {rows}",
+                [(nonce, micros(expires)) for nonce, _ in fresh],
+            )
+            execute_rows(connection, INSERT, [(crm, one.object, one.record_id) for _, one in fresh])
+            return len(fresh)
+
+        return await self._writer.run(work, new=True)
+
+    async def drop(self, several: Sequence[Pointer]) -> None:
+        """Give these up."""
+        await self._writer.run(lambda connection: looked(connection, several))
+
+    def waiting(self, crm: str, name: str, limit: int) -> list[Pointer]:
+        """The oldest pointers to records of the object."""
+        rows = self._reader.execute(
+            "SELECT id, record_id FROM pointers WHERE crm = ? AND object = ? ORDER BY id LIMIT ?", (crm, name, limit)
+        )
+        return [Pointer(*row) for row in rows.fetchall()]
+
+
+def point(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> None:
+    """Have records looked at. Runs inside the writer."""
+    execute_rows(connection, INSERT, [(crm, name, record_id) for record_id in record_ids])
+
+
+def pointed(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> frozenset[str]:
+    """Those of the records that are to be looked at. Runs inside the writer."""
+    rows = connection.execute(
+        "SELECT record_id FROM pointers WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))",
+        (crm, name, as_list(record_ids)),
+    )
+    return frozenset(row[0] for row in rows.fetchall())
+
+
+def looked(connection: sqlite3.Connection, several: Sequence[Pointer]) -> None:
+    """These were followed. One that came for the same record meanwhile has another id, and stays. Runs inside the writer."""
+    connection.execute(
+        "DELETE FROM pointers WHERE id IN (SELECT value FROM json_each(?))", (as_list([one.id for one in several]),)
+    )

@@ -1,0 +1,30 @@
+"""The model's tables of transitions, turned into a guard that no statement gets past. The only place where they are enforced."""
+
+import sqlite3
+from collections.abc import Mapping
+from typing import TypeVar
+
+from connector.model.states import EVENT_TRANSITIONS, UNIT_TRANSITIONS, EventState, UnitState
+
+State = TypeVar("State", EventState, UnitState)
+
+
+def guard(connection: sqlite3.Connection) -> None:
+    """Make this connection refuse (sqlite3.IntegrityError) every change of state that the model does not know.
+
+    The guard lives as long as the connection and not in the file, so that it is always that of the running model.
+    """
+    for table, legal in (("inbox", _legal(EVENT_TRANSITIONS)), ("units", _legal(UNIT_TRANSITIONS))):
+        connection.execute(
+            f"CREATE TEMP TRIGGER {table}_guard BEFORE UPDATE OF state ON main.{table} "
+            f"WHEN old.state <> new.state AND NOT {legal} "
+            f"BEGIN SELECT RAISE(ABORT, 'not a transition of {table}'); END"
+        )
+
+
+def _legal(transitions: Mapping[State, frozenset[State]]) -> str:
+    cases = " ".join(
+        f"WHEN '{old!s}' THEN instr(' {' '.join(sorted(map(str, new)))} ', ' ' || new.state || ' ')"
+        for old, new in transitions.items()
+    )
+    return f"coalesce(CASE old.state {cases} END, 0)"

@@ -1,0 +1,96 @@
+"""Mappings that are stopped, as they outlast the process; and the units that rest for their sake."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from connector.delivery.suspended_rules import Suspension, SuspensionChanges
+from connector.model.outcome import Reason
+from connector.store.sql import execute_rows
+from connector.store.timestamps import micros, moment
+from connector.store.writer import Writer
+
+FIELDS = "sink, rule, object, field, detail, since, probe_at"
+PUT = (
+    f"INSERT INTO stops ({FIELDS}) VALUES {{rows}} ON CONFLICT (sink, rule, object, field) "  # noqa: S608 - constants.
+    "DO UPDATE SET detail = excluded.detail, probe_at = excluded.probe_at"
+)
+WAITING = (Reason.CONFIGURATION.value, Reason.PARENT_WAITING.value)
+MAKE_DUE = (
+    "UPDATE units SET due_at = :now WHERE sink = :sink AND state IN ('resting', 'waiting') AND open = 1 "
+    "AND reason IN (:stopped, :behind) AND due_at > :now"
+)
+
+
+class Stops:
+    """The room's face."""
+
+    def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    def of(self, sink: str) -> list[Suspension]:
+        """The stops of one sink, oldest first."""
+        return [one for one in self.all() if one.sink == sink]
+
+    def all(self) -> list[Suspension]:
+        """All of them, oldest first."""
+        rows = self._reader.execute(f"SELECT {FIELDS} FROM stops ORDER BY since, rule, field").fetchall()  # noqa: S608 - constants.
+        return [
+            Suspension(
+                sink=sink,
+                rule=rule,
+                object=name,
+                field=field,
+                detail=detail,
+                since=moment(since),
+                probe_at=moment(probe_at),
+            )
+            for sink, rule, name, field, detail, since, probe_at in rows
+        ]
+
+    def held(self, sink: str) -> int:
+        """How many units rest or wait for the sake of what is stopped."""
+        (n,) = self._reader.execute(
+            "SELECT count(*) FROM units INDEXED BY units_age WHERE sink = ? AND open = 1 AND reason = ?",
+            (sink, Reason.CONFIGURATION.value),
+        ).fetchone()
+        return int(n)
+
+    async def change(self, changes: SuspensionChanges, *, now: datetime) -> None:
+        """Keep what began or lasts, drop what has ended, and let go out what rests for the sake of that."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            execute_rows(connection, PUT, [_row(stop) for stop in (*changes.began, *changes.again)])
+            for stop in changes.ended:
+                connection.execute(
+                    "DELETE FROM stops WHERE sink = ? AND rule = ? AND object = ? AND field = ?",
+                    (stop.sink, *stop.key),
+                )
+            make_due(connection, {stop.sink for stop in changes.ended}, now)
+
+        await self._writer.run(work)
+
+    async def try_again(self, stops: Sequence[Suspension], *, now: datetime) -> None:
+        """Try these at once, with the units that rest for their sake."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for stop in stops:
+                connection.execute(
+                    "UPDATE stops SET probe_at = ? WHERE sink = ? AND rule = ? AND object = ? AND field = ?",
+                    (micros(now), stop.sink, *stop.key),
+                )
+            make_due(connection, {stop.sink for stop in stops}, now)
+
+        await self._writer.run(work)
+
+
+def make_due(connection: sqlite3.Connection, sinks: Iterable[str], now: datetime) -> None:
+    """Make due what rests for the sake of a stop. Runs inside the writer."""
+    stopped, behind = WAITING
+    for sink in sinks:
+        connection.execute(MAKE_DUE, {"sink": sink, "now": micros(now), "stopped": stopped, "behind": behind})
+
+
+def _row(stop: Suspension) -> tuple[str | int, ...]:
+    return (stop.sink, *stop.key, stop.detail, micros(stop.since), micros(stop.probe_at))

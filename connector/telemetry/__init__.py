@@ -1,0 +1,1 @@
+"""Log events become log lines and metrics. Nothing here decides anything."""

@@ -1,0 +1,133 @@
+"""Facts in words: how loud, which sentence, which details. The form of a line is made in logs.py."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from connector.telemetry.log_events import (
+    NOT_HTTP,
+    NOT_STORED,
+    OUT_OF_DESCRIPTORS,
+    TOO_MANY_CONNECTIONS,
+    Alarm,
+    BatchSent,
+    CallbackReceived,
+    ChannelPaused,
+    ChannelResumed,
+    Cleared,
+    EnricherCalled,
+    Fact,
+    FeedPolled,
+    Level,
+    Lifecycle,
+    Planned,
+    Reloaded,
+    RequestRejected,
+    Settled,
+    WorkerFailed,
+)
+
+Detail = str | int | float | bool | None
+DEAD = "dead"  # the state of an event or unit that needs a person
+NOT_FOUND = 404  # nobody's door
+OUR_FAULT = 500  # statuses from here on say that it was not the caller
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A fact in words. Details that are None are left out."""
+
+    level: Level
+    sentence: str
+    details: Mapping[str, Detail] = field(default_factory=dict)
+
+
+# What happens with every callback is quiet, for a line costs as much as a tenth of it.
+FIXED: Mapping[type, Level] = {
+    Planned: Level.DEBUG,
+    Settled: Level.INFO,
+    BatchSent: Level.DEBUG,
+    FeedPolled: Level.DEBUG,
+    EnricherCalled: Level.DEBUG,
+    ChannelPaused: Level.WARNING,
+    ChannelResumed: Level.INFO,
+    Cleared: Level.INFO,
+    Alarm: Level.ERROR,
+    WorkerFailed: Level.ERROR,
+}
+
+
+def level_of(fact: Fact) -> Level:
+    """How loud a fact is."""
+    match fact:
+        case CallbackReceived():
+            return Level.WARNING if fact.unreadable else Level.DEBUG
+        case Planned() | Settled() if fact.state == DEAD:
+            return Level.ERROR
+        case Planned() if fact.left_out:
+            return Level.INFO
+        case RequestRejected():
+            return _of_refusal(fact)
+        case Reloaded():
+            return Level.INFO if fact.accepted else Level.ERROR
+        case Lifecycle():
+            return fact.level
+        case _:
+            return FIXED[type(fact)]
+
+
+def _of_refusal(fact: RequestRejected) -> Level:
+    if fact.why in {NOT_STORED, TOO_MANY_CONNECTIONS, OUT_OF_DESCRIPTORS}:
+        return Level.DEBUG  # an alarm, or one line a minute, has told why: one line for each callback would bury it
+    if fact.status >= OUR_FAULT:
+        return Level.ERROR
+    # Scanners ask for addresses that are not served, and speak TLS or nothing known.
+    noise = not fact.provider and (fact.status == NOT_FOUND or fact.why == NOT_HTTP)
+    return Level.DEBUG if noise else Level.WARNING
+
+
+def message_of(fact: Fact) -> Message:  # noqa: C901, PLR0911, PLR0912 - one line for each kind of fact, and nothing else.
+    """The fact in words."""
+    level = level_of(fact)
+    match fact:
+        case CallbackReceived(provider=provider, shape=shape):
+            sentence = "could not read" if fact.unreadable else "received again" if fact.known else "received"
+            details: dict[str, Detail] = {"event": fact.event, "why": fact.unreadable}
+            return Message(level, f"{sentence} {provider}.{shape}", details)
+        case RequestRejected(why=why):
+            details = {"provider": fact.provider or None, "door": fact.endpoint or None, "status": fact.status}
+            return Message(level, f"turned away a callback: {why}", details)
+        case Planned(state=state):
+            details = {"event": fact.event, "operations": fact.operations, "reason": fact.reason, "detail": fact.detail}
+            details |= {"fields_left_out": fact.left_out or None}
+            return Message(level, f"planned: {state}", details)
+        case Settled(sink=sink, state=state):
+            details = {"event": fact.event, "reason": fact.reason, "detail": fact.detail}
+            details |= {"attempts": fact.attempts, "seconds": round(fact.seconds, 3)}
+            return Message(level, f"{sink}: {state}", details)
+        case BatchSent(sink=sink):
+            details = {"operations": fact.operations, "calls": fact.calls, "seconds": round(fact.seconds, 3)}
+            details |= {"next_batch": fact.batch or None}
+            return Message(level, f"wrote to {sink}", details)
+        case FeedPolled(feed=feed):
+            sentence = f"looked at {feed} for the first time" if fact.baseline else f"followed {feed}"
+            return Message(level, sentence, {"rows": fact.rows, "changes": fact.changes})
+        case EnricherCalled(provider=provider):
+            details = {"event": fact.event, "outcome": fact.outcome, "reason": fact.reason}
+            return Message(level, f"asked {provider}", details)
+        case ChannelPaused(name=name):
+            details = {"reason": fact.reason, "detail": fact.detail, "seconds": round(fact.seconds, 1)}
+            return Message(level, f"{name} is left alone for a while", details)
+        case ChannelResumed(name=name):
+            return Message(level, f"{name} works again")
+        case Alarm(message=message):
+            return Message(level, f"ALARM: {message}", {"alarm": fact.kind, "about": fact.about, "cure": fact.cure})
+        case Cleared(kind=kind):
+            return Message(level, "the cause of an alarm is gone", {"alarm": kind, "about": fact.about})
+        case Reloaded(accepted=accepted):
+            sentence = "reloaded the mappings" if accepted else "kept the old mappings: the new ones have problems"
+            return Message(level, sentence, {"version": fact.version, "problems": fact.problems or None})
+        case WorkerFailed(worker=worker):
+            details = {"error": fact.error, "again_in_seconds": round(fact.seconds, 1)}
+            return Message(level, f"a bug in {worker}", details)
+        case Lifecycle(message=message):
+            return Message(level, message, dict(fact.details))

@@ -1,0 +1,199 @@
+"""Facts as Prometheus metrics in a registry of our own, and gauges that are read when they are asked for. docs/metrics.md lists them.
+
+Labels are names from the config and words from closed lists, never anything that a caller or the CRM has written.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import assert_never
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from connector.telemetry.log_events import (
+    Alarm,
+    BatchSent,
+    CallbackReceived,
+    ChannelPaused,
+    ChannelResumed,
+    Cleared,
+    EnricherCalled,
+    Fact,
+    FeedPolled,
+    Lifecycle,
+    Planned,
+    Reloaded,
+    RequestRejected,
+    Settled,
+    WorkerFailed,
+)
+
+DELIVERY_BUCKETS = (
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    30,
+    60,
+    300,
+    3600,
+    86400,
+)  # seconds; 300 is the deadline of an opt-out
+WRITE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # seconds; 60 is the time-out of a call
+
+Values = Mapping[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A gauge whose values are read when the metrics are asked for; by label values, in the order of `labels`."""
+
+    name: str
+    help: str
+    read: Callable[[], Values]
+    labels: tuple[str, ...] = ()
+
+
+class Metrics:
+    """Counts facts. It is a Tell."""
+
+    def __init__(self, readings: Iterable[Reading] = ()) -> None:
+        self.registry = CollectorRegistry()
+        self._received = self._counter(
+            "received", "Callbacks that were kept or known", "provider", "shape", "outcome"
+        )  # outcome: new, known, unreadable, id_reused
+        self._refused = self._counter(
+            "turned_away", "Callbacks that were not kept", "provider", "door", "status", "why"
+        )
+        self._planned = self._counter(
+            "planned", "Events that were planned, by their state then", "provider", "state", "reason"
+        )
+        self._left_out = self._counter("fields_left_out", "Fields whose value could not be made", "provider")
+        self._settled = self._counter("settled", "Units that came back from their sink", "sink", "state", "reason")
+        self._delivery = Histogram(
+            "connector_delivery_seconds",
+            "From a callback's arrival to its delivery",
+            ("sink",),
+            buckets=DELIVERY_BUCKETS,
+            registry=self.registry,
+        )
+        self._operations = self._counter("written_operations", "Operations that were sent", "sink")
+        self._calls = self._counter("calls", "Calls that writing took", "sink")
+        self._batch = self._gauge("batch_size", "Operations that the next batch may hold", "sink")
+        self._writes = Histogram(
+            "connector_write_seconds", "Time of one batch", ("sink",), buckets=WRITE_BUCKETS, registry=self.registry
+        )
+        self._rows = self._counter("feed_rows", "Rows that a feed showed", "feed")
+        self._changes = self._counter("feed_changes", "Changes among them", "feed")
+        self._asked = self._counter("asked", "Questions that were put to a provider", "provider", "outcome", "reason")
+        self._pauses = self._counter("pauses", "Times that a sink or feed was left alone", "name", "reason")
+        self._paused = self._gauge("paused", "Whether a sink or feed is left alone now", "name")
+        self._raised = self._counter("alarms_raised", "Alarms", "kind")
+        self._alarm = self._gauge("alarms", "Alarms whose cause lasts", "kind")
+        self._lasting: set[tuple[str, str]] = set()
+        self._reloads = self._counter("reloads", "Times that the mappings were read again", "accepted")
+        self._mappings = self._gauge("mappings_info", "The mappings in use", "version")
+        self._failures = self._counter("loop_failures", "Bugs in a step of a loop", "loop")
+        self.read(readings)
+
+    def read(
+        self, readings: Iterable[Reading], *, together: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """Add gauges that are read when the metrics are asked for, all of them inside of `together`."""
+        self.registry.register(_Readings(tuple(readings), together))
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(f"connector_{name}", documentation, labels, registry=self.registry)
+
+    def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
+        return Gauge(f"connector_{name}", documentation, labels, registry=self.registry)
+
+    def render(self) -> tuple[bytes, str]:
+        """The text for a scrape, and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def __call__(self, fact: Fact) -> None:  # noqa: C901, PLR0912 - one line for each kind of fact, and nothing else.
+        """Count the fact."""
+        match fact:
+            case CallbackReceived():
+                outcome = "unreadable" if fact.unreadable else "known" if fact.known else "new"
+                outcome = "id_reused" if fact.id_reused else outcome
+                self._received.labels(fact.provider, fact.shape, outcome).inc()
+            case RequestRejected():
+                self._refused.labels(fact.provider, fact.endpoint, fact.status, fact.why).inc()
+            case Planned():
+                self._planned.labels(fact.provider, fact.state, fact.reason or "").inc()
+                if fact.left_out:
+                    self._left_out.labels(fact.provider).inc(fact.left_out)
+            case Settled():
+                self._settled.labels(fact.sink, fact.state, fact.reason or "").inc()
+                if fact.state == "delivered":
+                    self._delivery.labels(fact.sink).observe(fact.seconds)
+            case BatchSent():
+                self._operations.labels(fact.sink).inc(fact.operations)
+                self._calls.labels(fact.sink).inc(fact.calls)
+                self._writes.labels(fact.sink).observe(fact.seconds)
+                self._batch.labels(fact.sink).set(fact.batch)
+            case FeedPolled():
+                self._rows.labels(fact.feed).inc(fact.rows)
+                self._changes.labels(fact.feed).inc(fact.changes)
+            case EnricherCalled():
+                self._asked.labels(fact.provider, fact.outcome, fact.reason or "").inc()
+            case ChannelPaused():
+                self._pauses.labels(fact.name, fact.reason).inc()
+                self._paused.labels(fact.name).set(1)
+            case ChannelResumed():
+                self._paused.labels(fact.name).set(0)
+            case Alarm():
+                self._raised.labels(fact.kind).inc()
+                self._last(fact.kind, fact.about, lasts=fact.lasts)
+            case Cleared():
+                self._last(fact.kind, fact.about, lasts=False)
+            case Reloaded():
+                self._reloads.labels(str(fact.accepted).lower()).inc()
+                if fact.accepted:
+                    self._mappings.clear()
+                    self._mappings.labels(fact.version).set(1)
+            case WorkerFailed():
+                self._failures.labels(fact.worker).inc()
+            case Lifecycle():
+                pass
+            case _:
+                assert_never(fact)
+
+    def _last(self, kind: str, about: str, *, lasts: bool) -> None:
+        if lasts:
+            self._lasting.add((kind, about))
+        else:
+            self._lasting.discard((kind, about))
+        self._alarm.labels(kind).set(sum(one == kind for one, _ in self._lasting))
+
+
+class _Readings(Collector):
+    def __init__(self, readings: tuple[Reading, ...], together: Callable[[], AbstractContextManager[None]]) -> None:
+        self._readings = readings
+        self._together = together
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Names only: at registration nothing is read."""
+        return [GaugeMetricFamily(one.name, one.help, labels=one.labels) for one in self._readings]
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """The values as they are now. A gauge that cannot be read is left out, so that the others are still seen."""
+        families = []
+        with self._together():
+            for one in self._readings:
+                family = GaugeMetricFamily(one.name, one.help, labels=one.labels)
+                try:
+                    values = one.read()
+                except Exception:  # noqa: BLE001, S112 - a missing series is what the operator's alerts look for.
+                    continue
+                for labels, value in values.items():
+                    family.add_metric(labels, value)
+                families.append(family)
+        return families

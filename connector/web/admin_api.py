@@ -1,0 +1,167 @@
+"""The operator's listener: health, metrics, and the commands by which the CLI speaks to the running daemon. Loopback only.
+
+`GET /healthz` (the process works), `GET /readyz` (it can take callbacks), `GET /metrics`, `POST /admin/{command}` with a JSON object.
+Every answer but the metrics is a JSON object; an error has `error`, and `cure` where there is one.
+"""
+
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from aiohttp import hdrs, web
+
+from connector.config.secrets import is_one_of
+from connector.model.errors import ConnectorError
+from connector.model.problem import ProblemsFound
+from connector.telemetry.error_location import place
+from connector.telemetry.log_events import Emit, WorkerFailed
+
+TOKEN_BYTES = 32  # of randomness
+BODY_LIMIT = 1024 * 1024  # bytes of a command's object
+HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+HEADERS = {hdrs.CACHE_CONTROL: "no-store", "X-Content-Type-Options": "nosniff"}
+
+Command = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+Reasons = Callable[[], Iterable[str]]  # why not; none means: well
+
+
+class Denied(ConnectorError):  # noqa: N818 - it reads as what happened.
+    """A request to the admin listener that is not answered as asked."""
+
+    def __init__(self, status: int, error: str, cure: str = "") -> None:
+        super().__init__(error)
+        self.status = status
+        self.cure = cure
+
+
+class Admin:
+    """The handler of the admin listener.
+
+    `unhealthy` and `not_ready` give the reasons in plain words. `metrics` gives the text and its content type. A command takes the
+    posted object and returns one; it raises ConnectorError for what a person can mend.
+    """
+
+    def __init__(
+        self,
+        commands: Mapping[str, Command],
+        *,
+        token: str,
+        unhealthy: Reasons,
+        not_ready: Reasons,
+        metrics: Callable[[], tuple[bytes, str]],
+        emit: Emit,
+        hosts: Iterable[str] = (),
+    ) -> None:
+        self._commands = commands
+        self._token = token.encode()
+        self._unhealthy = unhealthy
+        self._not_ready = not_ready
+        self._metrics = metrics
+        self._emit = emit
+        self._hosts = HOSTS | {host.lower() for host in hosts}
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request. It raises nothing but cancellation."""
+        try:
+            self._check_host(request)
+            return await self._route(request)
+        except Denied as denied:
+            return _json(denied.status, {"error": str(denied), "cure": denied.cure})
+        except ProblemsFound as found:
+            problems = [str(problem) for problem in found.problems]
+            return _json(HTTPStatus.UNPROCESSABLE_ENTITY, {"error": "the files have problems", "problems": problems})
+        except ConnectorError as error:
+            return _json(HTTPStatus.CONFLICT, {"error": str(error)})
+        except Exception as error:  # noqa: BLE001 - the listener outlives a bug in a command.
+            where = place(error)
+            self._emit(WorkerFailed(worker="admin", error=where, seconds=0.0))
+            cure = "this is a bug: report it with this line; nothing else is affected"
+            return _json(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": where, "cure": cure})
+
+    def _check_host(self, request: web.BaseRequest) -> None:
+        """A web page that has its own name point to this address would come with that name (DNS rebinding)."""
+        try:
+            name = urlsplit(f"//{request.headers.get(hdrs.HOST, '')}").hostname
+        except ValueError:
+            name = None
+        if name not in self._hosts:
+            raise Denied(HTTPStatus.MISDIRECTED_REQUEST, "unknown Host", "call it as 127.0.0.1 or localhost")
+
+    async def _route(self, request: web.BaseRequest) -> web.Response:
+        path = request.raw_path.partition("?")[0]
+        if path.startswith("/admin/"):
+            _only(request, "POST")
+            return await self._command(request, path.removeprefix("/admin/"))
+        match path:
+            case "/healthz":
+                _only(request, "GET", "HEAD")
+                return _state(self._unhealthy())
+            case "/readyz":
+                _only(request, "GET", "HEAD")
+                return _state(self._not_ready())
+            case "/metrics":
+                _only(request, "GET", "HEAD")
+                text, content_type = self._metrics()
+                return web.Response(body=text, headers={**HEADERS, hdrs.CONTENT_TYPE: content_type})
+            case _:
+                raise Denied(HTTPStatus.NOT_FOUND, "no such page", "there are /healthz, /readyz and /metrics")
+
+    async def _command(self, request: web.BaseRequest, name: str) -> web.Response:
+        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        if scheme.lower() != "bearer" or not is_one_of(given.strip(), (self._token,)):
+            cure = "send `Authorization: Bearer` with the token in the state directory; it is new at each start"
+            raise Denied(HTTPStatus.UNAUTHORIZED, "no valid token", cure)
+        command = self._commands.get(name)
+        if command is None:
+            known = ", ".join(sorted(self._commands))
+            raise Denied(HTTPStatus.NOT_FOUND, "no such command", f"known: {known}")
+        return _json(HTTPStatus.OK, await command(await _object(request)))
+
+
+async def _object(request: web.BaseRequest) -> Mapping[str, Any]:
+    body = bytearray()
+    async for part in request.content.iter_any():
+        body += part
+        if len(body) > BODY_LIMIT:
+            raise Denied(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the object is too large")
+    try:
+        value = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise Denied(HTTPStatus.BAD_REQUEST, "the body is no JSON object", "send {} where a command needs nothing")
+    return value
+
+
+def _only(request: web.BaseRequest, *methods: str) -> None:
+    if request.method not in methods:
+        raise Denied(HTTPStatus.METHOD_NOT_ALLOWED, "wrong method", f"use {methods[0]}")
+
+
+def _state(reasons: Iterable[str]) -> web.Response:
+    found = list(reasons)
+    if found:
+        return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "failing", "reasons": found})
+    return _json(HTTPStatus.OK, {"status": "ok"})
+
+
+def _json(status: int, value: Mapping[str, Any]) -> web.Response:
+    body = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str)
+    return web.Response(status=status, body=body, headers={**HEADERS, hdrs.CONTENT_TYPE: "application/json"})
+
+
+def write_token(path: Path) -> str:
+    """A new token for this start, in a file that only the service's user can read. It replaces the file as a whole."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+        stream.write(f"{token}\n")
+    fresh.replace(path)
+    return token

@@ -1,0 +1,45 @@
+"""What the connector stands on: judged from figures that are handed in."""
+
+import pytest
+from admin.scene import make_home
+
+from connector.checks.environment import MIB, surroundings
+from connector.model.finding import Level
+from connector.registry import load_config
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    config = make_home(tmp_path)
+    config.write_text(
+        config.read_text().replace("ballast: 0B, free_space_floor: 0B", "ballast: 10MiB, free_space_floor: 100MiB")
+    )
+    return load_config(config)
+
+
+def of(found, area):
+    return next(one for one in found if one.area == area)
+
+
+@pytest.mark.parametrize(("free", "level"), [(99, Level.FAIL), (119, Level.WARN), (121, Level.OK)])
+def test_the_disk_is_judged_by_what_the_config_holds_back(loaded, free, level):
+    finding = of(surroundings(loaded, free=lambda _: free * MIB), "disk")
+    assert (finding.level, bool(finding.cure)) == (level, level is not Level.OK)
+    assert finding.text.startswith(f"{free} MiB are free")
+
+
+def test_a_directory_that_is_not_there_is_told(loaded, tmp_path):
+    config = loaded.path
+    config.write_text(config.read_text().replace("path: connector.db", "path: elsewhere/connector.db"))
+    finding = of(surroundings(load_config(config)), "disk")
+    assert (finding.level, finding.cure.startswith("make the directory")) == (Level.FAIL, True)
+
+
+@pytest.mark.parametrize(
+    ("version", "level", "care"),
+    [((3, 37, 2), Level.FAIL, False), ((3, 40, 1), Level.OK, True), ((3, 51, 3), Level.OK, False)],
+)
+def test_an_old_sqlite_is_told(loaded, version, level, care):
+    finding = of(surroundings(loaded, sqlite=version), "SQLite")
+    assert finding.level is level
+    assert ("let no other program write" in finding.text) is care

@@ -1,0 +1,639 @@
+import asyncio
+import contextlib
+import socket
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+from aioresponses import aioresponses
+from delivery.mocked import MockedResponse
+
+from connector.delivery.http_client import TRIES, FixedCredentials, Transport
+from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
+from connector.model.http import CallFailed, Failure, HttpCall, HttpReply
+
+GET = HttpCall(method="GET", path="/a", timeout=timedelta(seconds=20))
+AGAIN = HttpCall(method="GET", path="/a", timeout=timedelta(seconds=20), repeatable=True)
+
+
+def ask(*calls):
+    """An exchange of one step, whose result are the replies."""
+    return (yield calls)
+
+
+class Pauses:
+    """Stands in for the clock: notes how long it was to sleep, and wakes at once."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+class Tokens:
+    """Credentials whose token gets a new number with every refresh."""
+
+    def __init__(self, base: str, *, moved_to: str | None = None) -> None:
+        self.base = base
+        self.moved_to = moved_to
+        self.number = 1
+        self.stale: list[Mapping[str, str]] = []
+
+    async def authorization(self) -> tuple[str, Mapping[str, str]]:
+        return self.base, {"Authorization": f"Bearer {self.number}"}
+
+    async def refresh(self, stale: Mapping[str, str]) -> None:
+        self.stale.append(stale)
+        self.number += 1
+        self.base = self.moved_to or self.base
+
+
+class Broken:
+    """Credentials that cannot be had: at once, or when they are to be renewed."""
+
+    def __init__(self, error: Exception, base: str | None = None) -> None:
+        self.error = error
+        self.base = base
+
+    async def authorization(self) -> tuple[str, Mapping[str, str]]:
+        if self.base is None:
+            raise self.error
+        return self.base, {}
+
+    async def refresh(self, stale: Mapping[str, str]) -> None:
+        raise self.error
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def pauses() -> Pauses:
+    return Pauses()
+
+
+@pytest.fixture
+async def transport(stack, pauses) -> Transport:
+    return await stack.enter_async_context(Transport(sleep=pauses))
+
+
+@pytest.fixture
+def serve(stack) -> Callable:
+    """Serve one handler for every path; gives the address."""
+
+    async def start(handler) -> str:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            return await handler(request)
+
+        runner = web.ServerRunner(web.Server(handle), shutdown_timeout=0.1)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    return start
+
+
+@pytest.fixture
+def raw(stack) -> Callable:
+    """Answer every request with these bytes as they are, and hang up; gives the address and the requests so far."""
+
+    async def start(*answers: bytes) -> tuple[str, list[bytes]]:
+        seen: list[bytes] = []
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(answers[min(len(seen), len(answers) - 1)])
+            seen.append(head)
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        await stack.enter_async_context(server)
+        return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", seen
+
+    return start
+
+
+@pytest.fixture
+def refused_address(stack) -> str:
+    """Bound and not listening, so that nobody else can open it meanwhile."""
+    bound = stack.enter_context(socket.socket())
+    bound.bind(("127.0.0.1", 0))
+    return f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+async def ok(request: web.BaseRequest) -> web.Response:
+    return web.Response(body=b"ok")
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+NOTHING = b""
+TRUNCATED = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"
+
+
+async def test_a_call_goes_out_whole_and_its_answer_comes_back_whole(transport, serve):
+    seen = []
+
+    async def handler(request):
+        seen.append((request.method, request.path_qs, dict(request.headers), await request.read()))
+        return web.Response(status=207, body=b"answer", headers={"Sforce-Limit-Info": "api-usage=1/2"})
+
+    client = transport.client(FixedCredentials(f"{await serve(handler)}/base/", {"Authorization": "key"}))
+    call = HttpCall(method="PATCH", path="/x?q=%2B47", body=b"{}", headers={"Content-Type": "application/json"})
+    (reply,) = await client.run(ask(call))
+    assert (reply.status, reply.body, reply.headers["sforce-limit-info"]) == (207, b"answer", "api-usage=1/2")
+    ((method, path, headers, body),) = seen
+    assert (method, path, body) == ("PATCH", "/base/x?q=%2B47", b"{}")
+    assert (headers["Authorization"], headers["Content-Type"]) == ("key", "application/json")
+    assert client.calls == 1
+
+
+async def test_several_steps_and_a_step_without_calls(transport, serve):
+    def steps():
+        (first,) = yield [GET]
+        nothing = yield []
+        (second,) = yield [GET]
+        return first.status, list(nothing), second.status
+
+    client = transport.client(FixedCredentials(await serve(ok)))
+    assert await client.run(steps()) == (200, [], 200)
+
+
+async def test_a_body_of_a_thousand_records_goes_out_without_a_warning(transport, serve):
+    sizes = []
+
+    async def handler(request):
+        sizes.append((len(await request.content.read()), request.headers.get("Content-Length")))
+        return web.Response()
+
+    client = transport.client(FixedCredentials(await serve(handler)))
+    big = 3 * 2**20
+    (reply,) = await client.run(ask(HttpCall(method="POST", path="/", body=b"x" * big)))
+    assert reply.status == 200
+    assert sizes == [(big, str(big))]
+
+
+async def test_a_refused_token_is_renewed_once_and_the_call_sent_again(transport, serve):
+    seen = []
+
+    async def handler(request):
+        seen.append((request.headers["Authorization"], await request.read()))
+        return web.Response(status=200 if seen[-1][0] == "Bearer 2" else 401)
+
+    tokens = Tokens(await serve(handler))
+    (reply,) = await transport.client(tokens).run(ask(HttpCall(method="POST", path="/", body=b"once")))
+    assert reply.status == 200
+    assert seen == [("Bearer 1", b"once"), ("Bearer 2", b"once")]
+    assert tokens.stale == [{"Authorization": "Bearer 1"}]
+
+
+async def test_a_renewed_token_may_belong_to_another_address(transport, serve):
+    async def gone(request):
+        return web.Response(status=401)
+
+    tokens = Tokens(await serve(gone), moved_to=await serve(ok))
+    (reply,) = await transport.client(tokens).run(ask(GET))
+    assert reply.body == b"ok"
+
+
+async def test_a_401_that_lasts_stands_after_one_repeat(transport, serve):
+    seen = []
+
+    async def handler(request):
+        seen.append(request.headers["Authorization"])
+        return web.Response(status=401, body=b"no")
+
+    (reply,) = await transport.client(Tokens(await serve(handler))).run(ask(AGAIN))
+    assert (reply.status, reply.body) == (401, b"no")
+    assert seen == ["Bearer 1", "Bearer 2"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_is_followed_by_signing_in_anew_which_names_the_new_address(transport, serve, status):
+    seen = []
+
+    async def moved(request):
+        return web.Response(status=status, headers={"Location": "http://127.0.0.1:9/elsewhere"})
+
+    async def here(request):
+        seen.append(request.headers["Authorization"])
+        return web.Response(body=b"ok")
+
+    tokens = Tokens(await serve(moved), moved_to=await serve(here))
+    (reply,) = await transport.client(tokens).run(ask(GET))
+    assert reply.body == b"ok"
+    assert seen == ["Bearer 2"]
+
+
+async def test_a_redirect_that_no_sign_in_mends_stands_and_costs_one_sign_in(transport, serve):
+    seen = []
+
+    async def moved(request):
+        seen.append(request.path)
+        return web.Response(status=301, headers={"Location": "/elsewhere"})
+
+    tokens = Tokens(await serve(moved))
+    (reply,) = await transport.client(tokens).run(ask(GET))
+    assert (reply.status, len(seen), len(tokens.stale)) == (301, 1, 1)
+
+
+async def test_a_sign_in_that_is_elsewhere_is_a_wrong_address(transport):
+    (reply,) = await transport.client(Broken(PeerMoved("write another url"))).run(ask(GET))
+    assert reply == CallFailed(failure=Failure.MOVED, detail="write another url")
+
+
+async def test_a_401_for_a_fixed_key_is_not_repeated(transport, serve):
+    seen = []
+
+    async def handler(request):
+        seen.append(request.path)
+        return web.Response(status=401)
+
+    (reply,) = await transport.client(FixedCredentials(await serve(handler), {"K": "v"})).run(ask(AGAIN))
+    assert reply.status == 401
+    assert seen == ["/a"]
+
+
+@pytest.mark.parametrize("renewing", [False, True])
+async def test_a_failed_sign_in_is_a_reply_and_no_exception(transport, serve, renewing):
+    async def handler(request):
+        return web.Response(status=401)
+
+    base = await serve(handler) if renewing else None
+    client = transport.client(Broken(ConnectorError("the password is wrong: set another"), base))
+    (reply,) = await client.run(ask(AGAIN))
+    assert reply == CallFailed(failure=Failure.CREDENTIALS, detail="the password is wrong: set another")
+    assert client.calls == int(renewing)
+
+
+async def test_a_sign_in_that_cannot_be_reached_is_no_fault_of_the_credentials(transport):
+    (reply,) = await transport.client(Broken(PeerUnavailable("the token service is out of order"))).run(ask(GET))
+    assert reply.failure is Failure.REFUSED
+
+
+async def test_a_bug_while_signing_in_is_no_fault_of_the_operations(transport):
+    (reply,) = await transport.client(Broken(KeyError("+4790000001"))).run(ask(GET))
+    assert reply.failure is Failure.CREDENTIALS
+    assert "KeyError" in reply.detail
+    assert "+47" not in reply.detail
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "two\rlines", "nul\0"])
+def test_a_secret_of_two_lines_is_refused_before_anything_is_sent(value):
+    with pytest.raises(ConnectorError, match="X-Key holds a line break"):
+        FixedCredentials("http://127.0.0.1", {"X-Key": value})
+
+
+async def test_a_port_where_nobody_listens_has_refused(transport, refused_address, pauses):
+    (reply,) = await transport.client(FixedCredentials(refused_address)).run(ask(GET))
+    assert reply.failure is Failure.REFUSED
+    assert pauses.seconds == []
+
+
+async def test_an_address_that_is_none_was_never_reached(transport):
+    (reply,) = await transport.client(FixedCredentials("http://")).run(ask(GET))
+    assert reply.failure is Failure.REFUSED
+
+
+async def test_a_failure_is_told_without_the_address_and_its_query(transport, refused_address):
+    call = HttpCall(method="GET", path="/hooks/s3cret?msisdn=4790000001")
+    for base in (refused_address, "http://", "ftp://127.0.0.1"):
+        (reply,) = await transport.client(FixedCredentials(base)).run(ask(call))
+        assert reply.detail
+        assert "s3cret" not in reply.detail
+        assert "4790000001" not in reply.detail
+        assert "None" not in reply.detail
+
+
+async def test_a_connection_closed_without_an_answer_is_lost(transport, raw):
+    base, seen = await raw(NOTHING)
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    assert reply == CallFailed(failure=Failure.LOST, detail="the connection was closed without an answer")
+    assert len(seen) == 1
+
+
+async def test_half_an_answer_is_lost(transport, raw):
+    base, _ = await raw(TRUNCATED)
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    assert reply.failure is Failure.LOST
+
+
+TLS_ALERT = b"\x15\x03\x01\r\n\r\n"
+FLOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        TLS_ALERT,
+        b"HTTP/1.1 banana\r\n\r\n",
+        FLOOD + b"X-Long: " + b"x" * 200_000 + b"\r\n\r\nok",
+        FLOOD + b"".join(b"X-%d: y\r\n" % number for number in range(5_000)) + b"\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 9\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nok",
+    ],
+)
+async def test_what_is_no_proper_http_is_unreadable_and_not_asked_for_again(transport, raw, answer):
+    base, seen = await raw(answer)
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(AGAIN))
+    assert reply.failure is Failure.UNREADABLE, reply
+    assert len(seen) == 1
+
+
+async def test_a_thousand_interim_answers_are_passed_over(transport, raw):
+    base, _ = await raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + OK)
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    assert reply.body == b"ok"
+
+
+def zipped(size: int, filling: bytes = b"x", wbits: int = 31) -> bytes:
+    """So many bytes, compressed; 31 makes gzip, 15 deflate with its frame, -15 without."""
+    pack = zlib.compressobj(9, zlib.DEFLATED, wbits)
+    block = filling * (2**20 // len(filling))
+    return b"".join([pack.compress(block) for _ in range(size // 2**20)] + [pack.flush()])
+
+
+def zipped_answer(body: bytes, coding: str = "gzip") -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n"
+    return head % (coding.encode(), len(body)) + body
+
+
+@pytest.mark.parametrize(("coding", "wbits"), [("gzip", 31), ("x-gzip", 31), ("deflate", 15), ("deflate", -15)])
+async def test_each_way_of_compressing_is_read(transport, raw, coding, wbits):
+    base, _ = await raw(zipped_answer(zipped(2 * 2**20, wbits=wbits), coding))
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    assert reply.body == b"x" * 2 * 2**20
+
+
+async def test_a_second_member_of_a_gzip_answer_is_read_too(transport, raw):
+    base, _ = await raw(zipped_answer(zipped(2**20) + zipped(2**20)))
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    assert len(reply.body) == 2 * 2**20
+
+
+async def test_half_a_compressed_answer_is_unreadable(transport, raw):
+    base, _ = await raw(zipped_answer(zipped(2**20)[:-9]))
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    assert reply == CallFailed(failure=Failure.UNREADABLE, detail="the answer's compression is broken")
+
+
+@pytest.mark.parametrize(("coding", "wbits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
+async def test_bombs_are_refused_while_they_are_decompressed(transport, raw, coding, wbits):
+    bomb = zipped(200 * 2**20, wbits=wbits)
+    assert len(bomb) < 250_000
+    base, _ = await raw(zipped_answer(bomb, coding))
+    tracemalloc.start()
+    try:
+        replies = await transport.client(FixedCredentials(base)).run(ask(*[GET] * 4))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert {reply.detail for reply in replies} == {"the answer is larger than 32 MiB"}
+    assert {reply.failure for reply in replies} == {Failure.UNREADABLE}
+    assert peak < 100 * 2**20
+
+
+async def test_a_limit_of_a_call_or_of_the_config_goes_before_the_usual_one(stack, raw):
+    base, _ = await raw(zipped_answer(zipped(2**20)))
+    transport = await stack.enter_async_context(Transport(answer_limit=1000))
+    client = transport.client(FixedCredentials(base))
+    (refused,) = await client.run(ask(GET))
+    (taken,) = await client.run(ask(HttpCall(method="GET", path="/", answer_limit=2**20)))
+    assert (refused.failure, len(taken.body)) == (Failure.UNREADABLE, 2**20)
+
+
+async def test_json_of_too_many_small_values_is_refused_and_a_table_is_not(transport, raw):
+    base, _ = await raw(zipped_answer(zipped(3 * 2**20, b"[],")))
+    client = transport.client(FixedCredentials(base))
+    (refused,) = await client.run(ask(GET))
+    (taken,) = await client.run(ask(HttpCall(method="GET", path="/", table=True)))
+    assert refused == CallFailed(failure=Failure.UNREADABLE, detail="the answer holds more than 500000 values")
+    assert len(taken.body) > 3_000_000
+
+
+async def test_an_answer_that_never_ends_is_a_timeout(transport, serve):
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b"x")
+                await asyncio.sleep(0)
+        return response
+
+    client = transport.client(FixedCredentials(await serve(handler)))
+    (reply,) = await client.run(ask(HttpCall(method="GET", path="/", timeout=timedelta(milliseconds=200))))
+    assert reply == CallFailed(failure=Failure.TIMEOUT, detail="no whole answer within 0.2 seconds")
+
+
+async def test_the_fault_on_the_way_is_named(transport, refused_address, serve):
+    async def emitted(base):
+        (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+        return reply.failure, reply.detail
+
+    failure, detail = await emitted("http://no-such-host.invalid")
+    assert failure is Failure.REFUSED
+    assert detail.startswith("the host name cannot be resolved (DNS: ")
+    assert await emitted(refused_address) == (Failure.REFUSED, "no connection (connection refused)")
+    failure, detail = await emitted((await serve(ok)).replace("http:", "https:"))
+    assert failure is Failure.REFUSED
+    assert detail.startswith("TLS failed (")
+
+
+@pytest.mark.parametrize("repeatable", [False, True])
+async def test_a_slow_answer_is_a_timeout_and_not_repeated(transport, serve, repeatable):
+    over = asyncio.Event()
+
+    async def handler(request):
+        await over.wait()
+        return web.Response()
+
+    client = transport.client(FixedCredentials(await serve(handler)))
+    call = HttpCall(method="GET", path="/", timeout=timedelta(milliseconds=30), repeatable=repeatable)
+    (reply,) = await client.run(ask(call))
+    over.set()
+    assert reply.failure is Failure.TIMEOUT
+    assert client.calls == 1
+
+
+async def test_redirects_are_answers_and_nobody_follows_them(transport, serve):
+    strangers = []
+
+    async def stranger(request):
+        strangers.append(request.headers)
+        return web.Response()
+
+    elsewhere = await serve(stranger)
+
+    async def handler(request):
+        return web.Response(status=307, headers={"Location": elsewhere})
+
+    (reply,) = await transport.client(FixedCredentials(await serve(handler), {"K": "secret"})).run(ask(GET))
+    assert (reply.status, reply.headers["location"]) == (307, elsewhere)
+    assert strangers == []
+
+
+async def test_a_repeatable_call_is_repeated_after_growing_pauses(transport, raw, pauses):
+    base, seen = await raw(NOTHING, TRUNCATED, OK)
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(AGAIN))
+    assert isinstance(reply, HttpReply)
+    assert reply.body == b"ok"
+    assert len(seen) == len(pauses.seconds) + 1 == 3
+    assert all(0 < seconds <= 2 for seconds in pauses.seconds)
+
+
+async def test_a_repeatable_call_is_given_up_after_a_few_tries(transport, raw, refused_address, pauses):
+    base, seen = await raw(NOTHING)
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(AGAIN))
+    assert reply.failure is Failure.LOST
+    assert len(seen) == TRIES
+    client = transport.client(FixedCredentials(refused_address))
+    (reply,) = await client.run(ask(AGAIN))
+    assert reply.failure is Failure.REFUSED
+    assert client.calls == TRIES
+    assert len(pauses.seconds) == 2 * (TRIES - 1)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST", "PATCH"])
+async def test_a_call_that_is_not_repeatable_is_sent_once(transport, raw, pauses, method):
+    base, seen = await raw(NOTHING, OK)
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(HttpCall(method=method, path="/a")))
+    assert reply.failure is Failure.LOST
+    assert len(seen) == 1
+    assert pauses.seconds == []
+
+
+async def test_an_answer_is_never_repeated_however_bad(transport, raw):
+    base, seen = await raw(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    (reply,) = await transport.client(FixedCredentials(base)).run(ask(AGAIN))
+    assert reply.status == 503
+    assert len(seen) == 1
+
+
+async def test_calls_of_one_step_go_out_together_and_their_answers_keep_the_order(transport, serve):
+    answered = {name: asyncio.Event() for name in ("/0", "/1", "/2")}
+    after = {"/0": "/1", "/1": "/2"}
+
+    async def handler(request):
+        if request.path in after:
+            await answered[after[request.path]].wait()
+        answered[request.path].set()
+        return web.Response(text=request.path)
+
+    calls = [HttpCall(method="GET", path=path, timeout=timedelta(seconds=5)) for path in answered]
+    replies = await transport.client(FixedCredentials(await serve(handler))).run(ask(*calls))
+    assert [reply.body for reply in replies] == [b"/0", b"/1", b"/2"]
+
+
+async def test_no_more_calls_are_under_way_than_allowed(transport, serve):
+    arrived, go = asyncio.Semaphore(0), asyncio.Event()
+
+    async def handler(request):
+        arrived.release()
+        await go.wait()
+        return web.Response()
+
+    client = transport.client(FixedCredentials(await serve(handler)), parallel=2)
+    running = asyncio.create_task(client.run(ask(*[GET] * 5)))
+    await arrived.acquire()
+    assert client.calls == 2
+    go.set()
+    assert [reply.status for reply in await running] == [200] * 5
+    assert client.calls == 5
+
+
+async def test_one_failed_call_leaves_the_others_their_answers(transport, serve):
+    async def handler(request):
+        if request.path == "/drop":
+            request.transport.abort()
+        return web.Response()
+
+    client = transport.client(FixedCredentials(await serve(handler)))
+    lost, fine = await client.run(ask(HttpCall(method="GET", path="/drop"), GET))
+    assert lost.failure is Failure.LOST
+    assert fine.status == 200
+
+
+async def test_a_bug_in_one_call_is_raised_when_the_others_have_ended(transport, serve):
+    arrived, go = asyncio.Event(), asyncio.Event()
+
+    async def handler(request):
+        arrived.set()
+        await go.wait()
+        return web.Response()
+
+    client = transport.client(FixedCredentials(await serve(handler)))
+    running = asyncio.create_task(client.run(ask(HttpCall(method="NO METHOD", path="/"), GET)))
+    await arrived.wait()
+    assert not running.done()
+    go.set()
+    with pytest.raises(ValueError, match="Method"):
+        await running
+
+
+async def test_a_proxy_of_the_environment_is_not_used(transport, serve, monkeypatch):
+    proxied = []
+
+    async def proxy(request):
+        proxied.append(request.path)
+        return web.Response(body=b"proxy")
+
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, await serve(proxy))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    (reply,) = await transport.client(FixedCredentials(await serve(ok))).run(ask(GET))
+    assert reply.body == b"ok"
+    assert proxied == []
+
+
+async def test_cookies_are_not_kept(transport, serve):
+    seen = []
+
+    async def handler(request):
+        seen.append(request.headers.get("Cookie"))
+        return web.Response(headers={"Set-Cookie": "session=1"})
+
+    client = transport.client(FixedCredentials((await serve(handler)).replace("127.0.0.1", "localhost")))
+    await client.run(ask(GET))
+    await client.run(ask(GET))
+    assert seen == [None, None]
+
+
+async def test_after_the_end_a_call_is_refused_and_no_bug():
+    async with Transport() as transport:
+        client = transport.client(FixedCredentials("http://127.0.0.1:1"))
+    (reply,) = await client.run(ask(GET))
+    assert reply.failure is Failure.REFUSED
+    assert client.calls == 0
+
+
+async def test_a_client_belongs_into_an_open_transport():
+    with pytest.raises(AssertionError, match="async with"):
+        Transport().client(FixedCredentials("http://127.0.0.1:1"))
+
+
+async def test_a_single_outgoing_call_as_the_session_sees_it(transport):
+    with aioresponses() as peer:
+        peer.post("http://sms.example/api/ping", status=200, body="pong", response_class=MockedResponse)
+        client = transport.client(FixedCredentials("http://sms.example", {"Authorization": "key"}))
+        (reply,) = await client.run(ask(HttpCall(method="POST", path="/api/ping", headers={"Accept": "text/plain"})))
+    assert (reply.status, reply.body) == (200, b"pong")
+    ((made,),) = peer.requests.values()
+    assert made.kwargs["headers"] == {
+        "Accept-Encoding": "gzip, deflate",
+        "Accept": "text/plain",
+        "Authorization": "key",
+    }
+    assert made.kwargs["allow_redirects"] is False

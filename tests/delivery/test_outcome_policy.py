@@ -1,0 +1,245 @@
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from connector.delivery.outcome_policy import Attempt, conclude, not_counted, sink_outage, suspected
+from connector.delivery.retry import NOT_COUNTED, OUTAGE_REASONS, POLICIES
+from connector.model.operation import RecordWrite, Repeat, ServiceCommand
+from connector.model.outcome import Delivered, Reason, Rejected, Retry
+from connector.model.phone import Phone
+from connector.model.states import UnitState
+
+WRITE = RecordWrite(sink="sf", object="Contact", key_field="K__c", key="a")
+DONE = Delivered()
+BAD = Rejected(reason=Reason.VALIDATION, detail="too young")
+ORPHAN = Rejected(reason=Reason.PARENT_FAILED, detail="its parent was refused")
+LOCKED = Retry(reason=Reason.ROW_LOCKED, detail="locked")
+BEHIND = Retry(reason=Reason.PARENT_WAITING, detail="its parent waits")
+HALTED = Retry(reason=Reason.HALTED)
+BUSY = Retry(reason=Reason.UNAVAILABLE, detail="503")
+SLOW = Retry(reason=Reason.TIMEOUT, in_doubt=True)
+
+
+class Charge(RecordWrite):
+    """An operation that must not be done twice."""
+
+    repeat = Repeat.NEVER
+
+
+CHARGE = Charge(sink="sf", object="Charge", key_field="K__c", key="c")
+
+
+def attempts(*outcomes):
+    return [Attempt(index, WRITE, outcome) for index, outcome in enumerate(outcomes)]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "state", "reason", "done"),
+    [
+        ((), UnitState.DELIVERED, None, ()),
+        ((DONE,), UnitState.DELIVERED, None, (0,)),
+        ((DONE, DONE), UnitState.DELIVERED, None, (0, 1)),
+        ((BAD,), UnitState.DEAD, Reason.VALIDATION, ()),
+        ((DONE, BAD), UnitState.DEAD, Reason.VALIDATION, (0,)),
+        ((BAD, DONE), UnitState.DEAD, Reason.VALIDATION, (1,)),
+        ((BAD, ORPHAN), UnitState.DEAD, Reason.VALIDATION, ()),
+        ((ORPHAN, BAD), UnitState.DEAD, Reason.VALIDATION, ()),
+        ((DONE, ORPHAN), UnitState.DEAD, Reason.PARENT_FAILED, (0,)),
+        ((LOCKED,), UnitState.RESTING, Reason.ROW_LOCKED, ()),
+        ((DONE, LOCKED), UnitState.RESTING, Reason.ROW_LOCKED, (0,)),
+        ((BEHIND, LOCKED), UnitState.RESTING, Reason.ROW_LOCKED, ()),
+        ((HALTED, BEHIND, LOCKED), UnitState.RESTING, Reason.ROW_LOCKED, ()),
+        ((BEHIND,), UnitState.RESTING, Reason.PARENT_WAITING, ()),
+        ((BAD, LOCKED), UnitState.RESTING, Reason.ROW_LOCKED, ()),
+        ((DONE, BAD, BEHIND), UnitState.RESTING, Reason.PARENT_WAITING, (0,)),
+    ],
+)
+def test_a_unit_is_judged_by_its_worst_operation(outcomes, state, reason, done):
+    end = conclude(attempts(*outcomes), 0)
+    assert (end.state, end.reason, end.done) == (state, reason, done)
+
+
+def test_the_detail_is_that_of_the_telling_operation():
+    assert conclude(attempts(ORPHAN, BAD), 0).detail == "too young"
+    assert conclude(attempts(BEHIND, LOCKED), 0).detail == "locked"
+    assert conclude(attempts(HALTED), 0).detail is None
+
+
+def test_places_of_what_is_done_are_those_in_the_unit():
+    later = [Attempt(2, WRITE, DONE), Attempt(5, WRITE, LOCKED), Attempt(7, WRITE, DONE)]
+    assert conclude(later, 0).done == (2, 7)
+
+
+def test_a_void_operation_is_done_whatever_stands_beside_it():
+    superseded = Attempt(0, None, DONE)
+    assert conclude([superseded], 0).state is UnitState.DELIVERED
+    assert conclude([superseded, Attempt(1, WRITE, LOCKED)], 0).done == (0,)
+    assert conclude([Attempt(0, None, BAD)], 0).state is UnitState.DELIVERED
+
+
+def test_what_is_worth_telling_of_a_delivery_is_kept():
+    end = conclude(attempts(Delivered(detail="was not active"), DONE, Delivered(detail="flag left")), 0)
+    assert end.detail == "was not active; flag left"
+    assert conclude(attempts(DONE), 0).detail is None
+
+
+def test_a_unit_rests_as_long_as_its_most_patient_operation():
+    end = conclude(attempts(LOCKED, Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(hours=1)), BEHIND), 0)
+    assert end.delay == timedelta(hours=1)
+
+
+def test_what_waits_for_the_set_up_holds_up_nothing_that_is_likely_to_go_through_soon():
+    held = Retry(reason=Reason.CONFIGURATION, not_before=timedelta(hours=1))
+    end = conclude(attempts(held, LOCKED), 0)
+    assert (end.state, end.reason, end.counts_attempt) == (UnitState.RESTING, Reason.ROW_LOCKED, True)
+    assert end.delay < timedelta(minutes=1)
+    alone = conclude(attempts(held, BEHIND, DONE), 0)
+    assert (alone.reason, alone.delay, alone.counts_attempt, alone.done) == (
+        Reason.CONFIGURATION,
+        timedelta(hours=1),
+        False,
+        (2,),
+    )
+
+
+def test_a_fault_of_the_set_up_rests_however_often_it_was_tried_and_a_command_is_dead():
+    refused = Rejected(reason=Reason.CONFIGURATION, detail="No such column", field="X__c")
+    assert conclude(attempts(refused), 1000).state is UnitState.RESTING
+    command = ServiceCommand(sink="x", action="stop", phone=Phone("+4790000001"), short_number="2002", keyword="KATT")
+    assert conclude([Attempt(0, command, refused)], 0).state is UnitState.DEAD
+
+
+def test_a_dead_letter_names_its_rule_and_the_code():
+    writes = [replace(WRITE, rule="a.yaml: a"), replace(WRITE, rule="b.yaml: b")]
+    bad = replace(BAD, code="FIELD_CUSTOM_VALIDATION_EXCEPTION")
+    end = conclude([Attempt(0, writes[0], ORPHAN), Attempt(1, writes[1], bad)], 0)
+    assert (end.rule, end.code) == ("b.yaml: b", "FIELD_CUSTOM_VALIDATION_EXCEPTION")
+
+
+def test_the_gaps_grow_with_the_attempts():
+    delays = [conclude(attempts(LOCKED), spent).delay for spent in range(5)]
+    assert delays == [timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16)]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "counts_attempt"),
+    [
+        ((LOCKED,), True),
+        ((LOCKED, BEHIND), True),
+        ((BEHIND,), False),
+        ((HALTED, BEHIND), False),
+        ((BUSY,), False),
+        ((BUSY, BEHIND), False),
+    ],
+)
+def test_waiting_for_the_sink_or_for_another_spends_no_attempt(outcomes, counts_attempt):
+    assert conclude(attempts(*outcomes), 0).counts_attempt is counts_attempt
+
+
+def test_a_unit_is_in_doubt_where_one_of_its_operations_is():
+    assert conclude(attempts(LOCKED, SLOW), 0).in_doubt
+    assert not conclude(attempts(LOCKED, DONE), 0).in_doubt
+
+
+def test_a_unit_is_dead_after_the_last_attempt():
+    last = POLICIES[Reason.ROW_LOCKED].attempts - 1
+    assert conclude(attempts(LOCKED), last - 1).state is UnitState.RESTING
+    end = conclude(attempts(DONE, LOCKED, ORPHAN), last)
+    assert (end.state, end.reason, end.done) == (UnitState.DEAD, Reason.ROW_LOCKED, (0,))
+
+
+@pytest.mark.parametrize("beside", [LOCKED, BUSY, BAD, DONE, BEHIND])
+def test_what_may_be_done_already_and_must_not_be_twice_waits_for_a_person(beside):
+    end = conclude([*attempts(beside), Attempt(1, CHARGE, SLOW)], 0)
+    assert (end.state, end.reason) == (UnitState.DEAD, Reason.NEEDS_PERSON)
+
+
+TROUBLED = sorted(OUTAGE_REASONS)
+UNKNOWN = Retry(reason=Reason.UNKNOWN_CODE, code="NEW_CODE", cure="do this")
+
+
+def writes(*keys):
+    return [replace(WRITE, key=key) for key in keys]
+
+
+def fault_of(*outcomes, **more):
+    return sink_outage(writes(*map(str, range(len(outcomes)))), outcomes, **more)
+
+
+@pytest.mark.parametrize("reason", TROUBLED)
+def test_a_batch_in_which_all_failed_for_the_sinks_sake_is_trouble(reason):
+    one = Retry(reason=reason, detail="words")
+    assert fault_of(one, one, one) == one
+
+
+@pytest.mark.parametrize("fine", [DONE, BAD, LOCKED, ORPHAN])
+def test_one_operation_that_got_its_answer_proves_the_sink_well(fine):
+    assert fault_of(BUSY, fine) is None
+    assert fault_of(fine, BUSY) is None
+
+
+@pytest.mark.parametrize("reason", sorted(NOT_COUNTED))
+def test_operations_that_only_wait_for_others_prove_nothing(reason):
+    waiting = Retry(reason=reason)
+    assert fault_of(BUSY, waiting) == BUSY
+    assert fault_of(waiting, BUSY, waiting) == BUSY
+    assert fault_of(waiting) is None
+
+
+def test_an_empty_batch_is_no_trouble():
+    assert fault_of() is None
+
+
+def test_of_several_faults_the_longest_pause_counts_wherever_it_stands():
+    patient = Retry(reason=Reason.RATE_LIMITED, detail="slow down", not_before=timedelta(minutes=10))
+    for batch in ([patient, BUSY], [BUSY, patient], [BUSY, patient, BUSY]):
+        assert fault_of(*batch) == patient
+
+
+def test_an_unknown_code_is_the_sinks_when_two_records_are_refused_with_it():
+    fault = fault_of(UNKNOWN, BEHIND, UNKNOWN)
+    assert (fault.reason, fault.code, fault.cure) == (Reason.SINK_REFUSES, "NEW_CODE", "do this")
+
+
+def test_an_unknown_code_of_one_record_says_nothing_of_the_sink():
+    assert fault_of(UNKNOWN) is None
+    assert fault_of(UNKNOWN, BEHIND) is None
+    assert sink_outage(writes("a", "a"), [UNKNOWN, UNKNOWN]) is None
+    assert fault_of(UNKNOWN, DONE) is None
+    assert fault_of(UNKNOWN, UNKNOWN, BAD) is None
+
+
+def test_different_unknown_codes_are_the_faults_of_their_records():
+    assert fault_of(UNKNOWN, replace(UNKNOWN, code="ANOTHER_CODE")) is None
+
+
+def test_a_second_record_that_meets_the_code_of_the_last_one_makes_it_the_sinks():
+    (suspect,) = suspected(writes("a"), [UNKNOWN])
+    assert sink_outage(writes("b"), [UNKNOWN], suspect=suspect).reason is Reason.SINK_REFUSES
+    assert sink_outage(writes("a"), [UNKNOWN], suspect=suspect) is None
+    assert sink_outage(writes("b"), [replace(UNKNOWN, code="ANOTHER_CODE")], suspect=suspect) is None
+
+
+def test_the_probe_of_a_sink_that_is_in_trouble_for_a_code_needs_no_second_record():
+    cause = fault_of(UNKNOWN, UNKNOWN)
+    assert fault_of(UNKNOWN, cause=cause).reason is Reason.SINK_REFUSES
+    assert fault_of(replace(UNKNOWN, code="ANOTHER_CODE"), cause=cause) is None
+
+
+def test_what_is_the_whole_sinks_fault_spends_no_attempt_and_never_ends():
+    for fault, cause in ((UNKNOWN, None), (BUSY, None), (SLOW, BUSY), (Retry(reason=Reason.SERVER_ERROR), SLOW)):
+        end = conclude(attempts(fault), 10_000, not_counted=not_counted(fault, cause))
+        assert (end.state, end.counts_attempt) == (UnitState.RESTING, False), fault
+        assert end.delay <= timedelta(minutes=1)
+
+
+def test_the_first_time_that_a_whole_batch_fails_one_of_its_records_may_be_to_blame():
+    assert conclude(attempts(SLOW), 0, not_counted=not_counted(SLOW, None)).counts_attempt
+    assert conclude(attempts(SLOW), 0, not_counted=not_counted(None, BUSY)).counts_attempt
+
+
+def test_an_opt_out_is_not_kept_waiting_because_the_sink_asks_for_patience():
+    asked = Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(minutes=15))
+    assert conclude(attempts(asked), 0, urgent=True).delay == timedelta(minutes=1)
+    assert conclude(attempts(asked), 0).delay == timedelta(minutes=15)

@@ -1,0 +1,219 @@
+"""Stopped mappings as a table: who is held back, who is not, and what begins and ends a stop."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from connector.delivery.retry import PROBE_EVERY
+from connector.delivery.send import AlsoUpdated, Sent, Written
+from connector.delivery.suspended_rules import Filtered, Suspension, filter_suspended, learn
+from connector.model.operation import Parent, RecordWrite, ServiceCommand
+from connector.model.outcome import Delivered, Reason, Rejected, Retry
+from connector.model.phone import Phone
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+STOP = Suspension(
+    sink="crm",
+    rule="log.yaml: all",
+    object="SMS_Event__c",
+    field="Missing__c",
+    detail="No such column",
+    since=NOW,
+    probe_at=NOW + PROBE_EVERY,
+)
+DUE = replace(STOP, probe_at=NOW)
+COMMAND = ServiceCommand(sink="crm", action="stop", phone=Phone("+4790000001"), short_number="2002", keyword="KATT")
+
+
+def event(key="e", *, parent=None, rule="log.yaml: all", **fields):
+    link = {"Contact__r": Parent("SMS_Key__c", parent)} if parent else {}
+    return RecordWrite(
+        sink="crm", object="SMS_Event__c", key_field="Event_Key__c", key=key, set={**fields, **link}, rule=rule
+    )
+
+
+def contact(key="k", **more):
+    return RecordWrite(
+        sink="crm", object="Contact", key_field="SMS_Key__c", key=key, set={"LastName": "x"}, rule="c.yaml: c", **more
+    )
+
+
+BAD = event(missing__C="x")
+
+
+@pytest.mark.parametrize(
+    ("operation", "held"),
+    [
+        (BAD, True),
+        (event(Other__c="x"), False),
+        (event(Missing__c="x", rule="log.yaml: another"), False),
+        (replace(event(Missing__c="x"), object="Task"), False),
+        (replace(event(), create={"Missing__c": "x"}), True),
+        (replace(event(Missing__c="x"), key_field="Missing__c", set={}), True),
+        (replace(BAD, consent=("missing__C",)), False),
+        (replace(BAD, consent=("missing__C",), clears_flag=True), True),
+        (COMMAND, False),
+    ],
+)
+def test_only_what_would_meet_the_same_fault_is_held_and_no_opt_out(operation, held):
+    batch = filter_suspended([operation], [STOP], NOW)
+    assert bool(batch.held) is held
+    assert list(batch.going) == ([] if held else [operation])
+
+
+def test_an_object_that_is_missing_holds_the_whole_rule():
+    batch = filter_suspended([event(), contact()], [replace(STOP, field="")], NOW)
+    assert set(batch.held) == {0}
+
+
+def test_a_field_of_a_parent_is_told_apart_from_an_own_one():
+    stop = replace(STOP, field="Contact__r.SMS_Key__c")
+    batch = filter_suspended([event("a", parent="k"), event("b", SMS_Key__c="x")], [stop], NOW)
+    assert set(batch.held) == {0}
+
+
+def test_one_operation_tries_a_stop_that_is_due():
+    batch = filter_suspended([event(str(n), Missing__c="x") for n in range(5)], [DUE], NOW)
+    assert set(batch.held) == {1, 2, 3, 4}
+
+
+def test_a_clock_that_was_set_back_keeps_nobody_waiting():
+    assert not filter_suspended([BAD], [replace(STOP, probe_at=NOW + timedelta(days=1))], NOW).held
+
+
+def test_a_child_of_what_is_held_waits_with_it():
+    parent = replace(contact("K"), rule=STOP.rule, set={"Missing__c": 1})
+    stop = replace(STOP, object="Contact")
+    child, other = event(parent="k"), event("other", parent="z")
+    batch = filter_suspended([parent, child, other], [stop], NOW)
+    assert {place: one.reason for place, one in batch.held.items()} == {
+        0: Reason.CONFIGURATION,
+        1: Reason.PARENT_WAITING,
+    }
+
+
+def test_the_outcomes_of_a_batch_come_together_in_its_order():
+    batch = filter_suspended([BAD, contact("a"), event(Missing__c="y"), contact("b")], [STOP], NOW)
+    done = Delivered(record_id="003")
+    sent = batch.with_suspended(
+        Sent(
+            [done, Retry(reason=Reason.ROW_LOCKED)],
+            [Written(0, contact("a"), done)],
+            [AlsoUpdated(1, contact("b"), ())],
+        )
+    )
+    assert [getattr(one, "reason", None) for one in sent.outcomes] == [
+        Reason.CONFIGURATION,
+        None,
+        Reason.CONFIGURATION,
+        Reason.ROW_LOCKED,
+    ]
+    assert [one.index for one in sent.written] == [1]
+    assert [one.index for one in sent.also_updated] == [3]
+
+
+def refused(field="Missing__c"):
+    return Rejected(reason=Reason.CONFIGURATION, detail="No such column", code="INVALID_FIELD", field=field)
+
+
+def news(operations, outcomes, stops=()):
+    return learn("crm", Filtered(operations, {}), outcomes, stops, NOW)
+
+
+def test_a_thousand_refusals_begin_one_stop():
+    (stop,) = news([BAD] * 1000, [refused()] * 1000).began
+    assert stop == STOP
+
+
+@pytest.mark.parametrize(
+    ("operation", "field", "named"),
+    [
+        (BAD, "Missing__c", "Missing__c"),
+        (BAD, "Foreign__c", ""),
+        (BAD, "", ""),
+        (event(parent="k"), "Contact__c", "Contact__c"),
+        (event(parent="k"), "SMS_Key__c", "Contact__r.SMS_Key__c"),
+    ],
+)
+def test_a_stop_names_its_field_as_the_rule_writes_it(operation, field, named):
+    (stop,) = news([operation], [refused(field)]).began
+    assert stop.field == named
+    assert stop.concerns(operation)
+
+
+def test_a_stop_lasts_while_it_is_tried_in_vain_and_ends_with_a_success():
+    again = news([BAD], [refused()], [DUE])
+    assert (again.began, again.again, again.ended) == ((), (STOP,), ())
+    assert news([BAD], [Delivered()], [STOP]).ended == (STOP,)
+    assert not news([event(Other__c=1)], [Delivered()], [STOP])
+    assert not news([BAD], [Retry(reason=Reason.UNAVAILABLE)], [STOP])
+    assert not news([BAD, BAD], [Delivered(), refused()], [STOP]).ended
+
+
+def test_a_command_stops_no_mapping():
+    assert not news([COMMAND], [refused()])
+
+
+def test_an_alarm_names_rule_and_field_and_the_cure_but_no_words_of_the_crm():
+    alarm = STOP.alarm()
+    assert "log.yaml: all" in alarm.message
+    assert "SMS_Event__c.Missing__c" in alarm.message
+    assert STOP.detail not in alarm.message
+    assert "connector reload" in alarm.cure
+    assert (alarm.kind, alarm.about) == (STOP.cleared().kind, STOP.cleared().about)
+
+
+def opt_out(rule=STOP.rule, **fields):
+    return RecordWrite(
+        sink="crm",
+        object="SMS_Event__c",
+        key_field="Event_Key__c",
+        key="e",
+        set={"Out__c": True, "Out_At__c": "now", **fields},
+        consent=("Out__c", "Out_At__c"),
+        rule=rule,
+    )
+
+
+@pytest.mark.parametrize("clears", [False, True])
+def test_the_consent_fields_of_what_is_held_go_out_alone(clears):
+    write = replace(opt_out(Missing__c="x"), clears_flag=clears)
+    batch = filter_suspended([BAD, write], [STOP], NOW)
+    (alone,) = batch.going
+    assert (alone.set, alone.consent_only, alone.clears_flag) == ({"Out__c": True, "Out_At__c": "now"}, True, clears)
+    done = Delivered(record_id="a0S")
+    sent = batch.with_suspended(Sent([done], [Written(0, alone, done)]))
+    assert [one.reason for one in sent.outcomes] == [Reason.CONFIGURATION, Reason.CONFIGURATION]
+    assert [(one.index, one.write) for one in sent.consent_sent_alone] == [(1, alone)]
+    assert [one.index for one in sent.written] == [1]
+
+
+def test_where_a_field_beside_the_flag_is_stopped_the_flag_goes_out_by_itself():
+    (alone,) = filter_suspended([opt_out(Other__c="x")], [replace(STOP, field="Out_At__c")], NOW).going
+    assert alone.set == {"Out__c": True}
+
+
+def test_consent_fields_that_are_refused_alone_say_so():
+    batch = filter_suspended([opt_out(Missing__c="x")], [STOP], NOW)
+    (outcome,) = batch.with_suspended(Sent([Rejected(reason=Reason.VALIDATION, detail="never")], [])).outcomes
+    assert outcome.detail == "No such column; the consent fields alone were refused too: never"
+    assert batch.with_suspended(Sent([Retry(reason=Reason.ROW_LOCKED)], [])).outcomes == [
+        Retry(reason=Reason.ROW_LOCKED)
+    ]
+
+
+def test_a_child_that_bears_consent_does_not_wait_for_its_stopped_parent():
+    parent = replace(contact("K"), rule=STOP.rule, set={"Missing__c": 1})
+    child = replace(opt_out(rule="c.yaml: c"), set={"Out__c": True, "Contact__r": Parent("SMS_Key__c", "K")})
+    batch = filter_suspended([parent, child], [replace(STOP, object="Contact")], NOW)
+    assert [one.set for one in batch.going] == [{"Out__c": True}]
+
+
+def test_a_write_of_the_consent_fields_alone_is_not_stopped_by_what_it_can_do_without():
+    alone = replace(opt_out(), create={"Missing__c": "x"}, consent_only=True)
+    batch = filter_suspended([alone], [STOP], NOW)
+    assert list(batch.going) == [alone]
+    # It names the field all the same where the CRM refuses it.
+    (stop,) = news([alone], [refused()]).began
+    assert stop.field == "Missing__c"

@@ -1,0 +1,94 @@
+"""Where a feed is after its fields or consent fields changed: what is compared, and what is only taken note of."""
+
+from types import SimpleNamespace
+
+import orjson
+import pytest
+
+from connector.model.consent_fields import ConsentFields
+from connector.pipeline.follow import Cursor
+from connector.ports import Page
+
+CONSENT = ConsentFields(object="Contact", flag="Out", phone="Mobile")
+
+
+def feed(*fields, keys=("Key",)):
+    return SimpleNamespace(fields=fields or ("Mobile", "Out"), key_fields=keys)
+
+
+def followed(*fields, last=True, before=None, consent=CONSENT, keys=("Key",)):
+    """The stored cursor after a page of such a feed."""
+    cursor = Cursor.read(before, feed(*fields, keys=keys), consent)
+    return cursor.after(Page(position="p", last=last))
+
+
+def test_a_new_feed_takes_its_first_look_and_compares_nothing():
+    cursor = Cursor.read(None, feed(), CONSENT)
+    assert (cursor.first, cursor.baseline, cursor.position) == (True, True, None)
+    assert cursor.compared(feed(), {"Out": True}) == ()
+
+
+def test_a_first_look_that_was_not_finished_goes_on():
+    cursor = Cursor.read(followed(last=False), feed(), CONSENT)
+    assert (cursor.first, cursor.position) == (True, "p")
+
+
+def test_after_it_all_fields_are_compared():
+    cursor = Cursor.read(followed(), feed(), CONSENT)
+    assert (cursor.first, cursor.baseline, cursor.position) == (False, False, "p")
+    assert cursor.compared(feed(), None) == ("Mobile", "Out")
+
+
+def test_a_further_field_has_all_records_read_and_is_alone_not_compared():
+    watched = feed("Mobile", "Out", "Amount")
+    cursor = Cursor.read(followed(), watched, CONSENT)
+    assert (cursor.first, cursor.baseline, cursor.position) == (False, True, None)
+    assert cursor.compared(watched, {"Amount": 1}) == ("Mobile", "Out")
+    # The same holds in the middle of it, and when a field more is added then.
+    middle = followed("Mobile", "Out", "Amount", before=followed(), last=False)
+    assert Cursor.read(middle, watched, CONSENT).compared(watched, None) == ("Mobile", "Out")
+    more = feed("Mobile", "Out", "Amount", "Name")
+    assert Cursor.read(middle, more, CONSENT).compared(more, None) == ("Mobile", "Out")
+    done = followed("Mobile", "Out", "Amount", before=middle)
+    assert Cursor.read(done, watched, CONSENT).compared(watched, None) == ("Mobile", "Out", "Amount")
+
+
+def test_a_further_field_during_a_first_look_makes_it_no_later_look():
+    watched = feed("Mobile", "Out", "Amount")
+    assert Cursor.read(followed(last=False), watched, CONSENT).first
+
+
+def test_fewer_fields_go_on_where_they_are():
+    cursor = Cursor.read(followed("Mobile", "Out", "Amount"), feed(), CONSENT)
+    assert (cursor.baseline, cursor.position) == (False, "p")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ConsentFields(object="Contact", flag="Other", phone="Mobile"),
+        ConsentFields(object="Contact", flag="Out", opted_out="yes", phone="Mobile"),
+        ConsentFields(object="Contact", flag="Out", phone="Home"),
+        ConsentFields(object="Contact", flag="Out", phone="Mobile", country="Land"),
+    ],
+)
+def test_other_consent_fields_have_all_records_read_and_all_fields_compared(other):
+    cursor = Cursor.read(followed(), feed(), other)
+    assert (cursor.first, cursor.baseline) == (False, True)
+    assert cursor.compared(feed(), None) == ("Mobile", "Out")
+
+
+def test_a_cursor_of_an_earlier_version_is_followed_on():
+    old = orjson.dumps({"fields": ["Key", "Mobile", "Out"], "position": "p", "baseline": False}).decode()
+    cursor = Cursor.read(old, feed(), CONSENT)
+    assert (cursor.baseline, cursor.position) == (False, "p")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"fields": 7}', '{"fields": ["Out"]}'])
+def test_of_a_cursor_that_cannot_be_read_whatever_the_shadows_hold_is_compared(text):
+    cursor = Cursor.read(text, feed(), CONSENT)
+    assert (cursor.first, cursor.baseline, cursor.position) == (False, True, None)
+    assert cursor.compared(feed(), {"Out": True}) == ("Out",)
+    assert cursor.compared(feed(), None) == ()
+    middle = Cursor.read(cursor.after(Page(position="p", last=False)), feed(), CONSENT)
+    assert (middle.first, middle.position, middle.compared(feed(), {"Out": True})) == (False, "p", ("Out",))

@@ -1,0 +1,134 @@
+"""Stops in the store, the units that rest for their sake, and dead letters by their causes."""
+
+from datetime import timedelta
+
+from msgspec.structs import replace
+from store.conftest import ANNA, BERIT, CARL, CRM
+
+from connector.delivery.suspended_rules import Suspension, SuspensionChanges
+from connector.model.consent import Phase
+from connector.model.outcome import Reason
+from connector.model.states import UnitState
+from connector.store.units import Confirmation
+
+HOUR = timedelta(hours=1)
+
+
+def stop(scene, rule="log.yaml: all", field="Missing__c"):
+    return Suspension(
+        sink=CRM,
+        rule=rule,
+        object="Contact",
+        field=field,
+        detail="No such column",
+        since=scene.now,
+        probe_at=scene.now + HOUR,
+    )
+
+
+async def rest(scene, key, lane, reason=Reason.CONFIGURATION):
+    await scene.unit(key, lane=lane)
+    (unit,) = await scene.claim()
+    await scene.settle(unit, UnitState.RESTING, reason=reason, delay=HOUR, counts_attempt=False)
+
+
+async def test_a_stop_is_remembered_and_tried_in_vain_and_forgotten(scene):
+    one, two = stop(scene), stop(scene, field="Other__c")
+    await scene.store.stops.change(SuspensionChanges(began=(one, two)), now=scene.now)
+    assert scene.store.stops.of(CRM) == [one, two]
+    assert scene.store.stops.of("other") == []
+    await scene.later(minutes=3)
+    later = replace(one, probe_at=scene.now + HOUR, detail="still")
+    await scene.store.stops.change(SuspensionChanges(again=(later,), ended=(two,)), now=scene.now)
+    assert scene.store.stops.all() == [later]
+
+
+async def test_the_end_of_a_stop_wakes_what_rested_for_its_sake_alone(scene):
+    await rest(scene, "a", ANNA)
+    await rest(scene, "b", BERIT, Reason.PARENT_WAITING)
+    await rest(scene, "c", CARL, Reason.ROW_LOCKED)
+    assert scene.store.stops.held(CRM) == 1
+    await scene.store.stops.change(SuspensionChanges(ended=(stop(scene),)), now=scene.now)
+    assert await scene.claimed() == ["a", "b"]
+
+
+async def test_what_is_tried_again_is_due_at_once(scene):
+    one = stop(scene)
+    await scene.store.stops.change(SuspensionChanges(began=(one,)), now=scene.now)
+    await rest(scene, "a", ANNA)
+    assert await scene.claimed() == []
+    await scene.store.stops.try_again([one], now=scene.now)
+    assert scene.store.stops.all()[0].due(scene.now)
+    (unit,) = await scene.claim()
+    assert unit.stopped
+
+
+async def test_a_unit_behind_an_opt_out_is_woken_too(scene):
+    await rest(scene, "a", ANNA)
+    await scene.unit("out", lane=ANNA, urgent=True)
+    await scene.store.stops.change(SuspensionChanges(ended=(stop(scene),)), now=scene.now)
+    assert await scene.claimed() == ["out", "a"]
+
+
+async def test_what_is_left_of_a_unit_is_put_anew_and_what_is_done_stays_done(scene):
+    old, new = scene.write("old", A__c=1), scene.write("new", B__c=2)
+    await scene.unit("a", operations=(scene.write("done"), old))
+    (unit,) = await scene.claim()
+    await scene.settle(unit, UnitState.RESTING, reason=Reason.CONFIGURATION, delay=timedelta(), done=(0,))
+    (unit,) = await scene.claim()
+    assert unit.operations == (old,)
+    made = await scene.store.outbox.replace(unit, [new, new], "v2")
+    assert (made.operations, made.indexes) == ((new, new), (1, 2))
+    assert scene.store.inbox.get(unit.event_id).mapping == "v2"
+    await scene.settle(made, UnitState.RESTING, reason=Reason.ROW_LOCKED, delay=timedelta(), done=(1,))
+    (unit,) = await scene.claim()
+    assert (unit.operations, unit.indexes, unit.stopped) == ((new,), (2,), False)
+
+
+async def test_what_is_left_of_a_confirmed_opt_out_lets_the_next_one_pass(scene):
+    await scene.unit("out", urgent=True, operations=(scene.write("flag"), scene.write("log")))
+    (unit,) = await scene.claim()
+    emitted = (Confirmation(phase=Phase.CONFIRMED),)
+    await scene.settle(
+        unit, UnitState.RESTING, reason=Reason.CONFIGURATION, delay=HOUR, done=(0,), confirmations=emitted
+    )
+    await scene.unit("again", urgent=True)
+    assert await scene.claimed() == ["again"]
+
+
+async def dead(scene, key, lane, rule, code, reason=Reason.TOO_LONG):
+    event = await scene.unit(key, lane=lane)
+    (unit,) = await scene.claim()
+    await scene.settle(unit, UnitState.DEAD, reason=reason, detail=f"{code}: x", rule=rule, code=code)
+    return event
+
+
+async def test_dead_letters_are_counted_by_their_causes(scene):
+    await dead(scene, "a", ANNA, "log.yaml: all", "STRING_TOO_LONG")
+    first = await dead(scene, "b", BERIT, "sub.yaml: gift", "STRING_TOO_LONG")
+    await dead(scene, "c", CARL, "sub.yaml: gift", "STRING_TOO_LONG")
+    await scene.unit("parked", lane=CARL, parked=True)
+    found = scene.store.dead_letters.causes()
+    assert [(one.rule, one.code, one.count) for one in found] == [
+        ("sub.yaml: gift", "STRING_TOO_LONG", 2),
+        ("log.yaml: all", "STRING_TOO_LONG", 1),
+    ]
+    assert found[0].first == first
+
+
+async def test_dead_letters_of_one_cause_try_again_together_and_no_others(scene):
+    await dead(scene, "a", ANNA, "log.yaml: all", "STRING_TOO_LONG")
+    await dead(scene, "b", BERIT, "sub.yaml: gift", "STRING_TOO_LONG")
+    await dead(scene, "c", CARL, "sub.yaml: gift", "MALFORMED_ID", Reason.BAD_VALUE)
+    letters = scene.store.dead_letters
+    assert await letters.retry(rule="sub.yam", now=scene.now) == 0
+    assert await letters.retry(rule="sub.yaml: gift", code="MALFORMED_ID", sink=CRM, now=scene.now) == 1
+    assert await letters.retry(rule="sub.yaml", now=scene.now) == 1
+    assert [one.rule for one in letters.causes()] == ["log.yaml: all"]
+    assert sorted(await scene.claimed()) == ["b", "c"]
+
+
+async def test_a_cause_goes_with_its_unit(scene):
+    await dead(scene, "a", ANNA, "log.yaml: all", "STRING_TOO_LONG")
+    await scene.rows("DELETE FROM units")
+    assert await scene.rows("SELECT * FROM causes") == []

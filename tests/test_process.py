@@ -1,0 +1,224 @@
+import asyncio
+import configparser
+import gc
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import weakref
+from pathlib import Path
+
+import pytest
+
+from connector.process import Notifier, Signals, keep_fed, passed_sockets, tune_garbage_collector, watchdog_interval
+
+UNIT = Path(__file__).parent.parent / "systemd" / "connector.service"
+
+
+@pytest.fixture
+def systemd(tmp_path):
+    """A socket as systemd listens on it, by path."""
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(5)
+        yield path, listener
+
+
+def test_systemd_hears_how_we_are(systemd):
+    path, listener = systemd
+    environ = {"NOTIFY_SOCKET": str(path)}
+    notifier = Notifier.from_environment(environ)
+    assert environ == {}
+    for say, on_reply in (
+        (notifier.ready, b"READY=1"),
+        (notifier.stopping, b"STOPPING=1"),
+        (notifier.feed, b"WATCHDOG=1"),
+        (lambda: notifier.status("two\nlines"), b"STATUS=two lines"),
+    ):
+        say()
+        assert listener.recv(1000) == on_reply
+
+
+def test_a_reload_bears_the_time(systemd):
+    path, listener = systemd
+    Notifier(str(path), monotonic=lambda: 1.5).reloading()
+    assert listener.recv(1000) == b"RELOADING=1\nMONOTONIC_USEC=1500000"
+
+
+def test_an_abstract_address_is_spoken_to_as_well():
+    name = f"connector-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(f"\0{name}")
+        listener.settimeout(5)
+        Notifier(f"@{name}").ready()
+        assert listener.recv(1000) == b"READY=1"
+
+
+@pytest.mark.parametrize("address", [None, "", "/nowhere/at/all", "x" * 500])
+def test_without_systemd_nothing_happens(address):
+    Notifier(address).ready()
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({"WATCHDOG_USEC": "30000000"}, 10.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 10.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_the_watchdog_is_fed_three_times_as_often_as_it_asks(environ, seconds):
+    assert watchdog_interval(environ) == seconds
+    assert environ == {}
+
+
+async def test_the_watchdog_is_fed_only_while_we_are_alive(systemd):
+    path, listener = systemd
+    listener.setblocking(False)
+    rounds = []
+    on_reply = []
+
+    async def sleep(seconds):
+        rounds.append(seconds)
+        try:
+            on_reply.append(listener.recv(1000))
+        except BlockingIOError:
+            on_reply.append(None)
+        if len(rounds) == 3:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await keep_fed(Notifier(str(path)), 10.0, lambda: len(rounds) != 1, sleep=sleep)
+    assert rounds == [10.0, 10.0, 10.0]
+    assert on_reply == [b"WATCHDOG=1", None, b"WATCHDOG=1"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_is_a_wish_to_stop(number):
+    before = signal.getsignal(number)
+    with Signals() as signals:
+        os.kill(os.getpid(), number)
+        async with asyncio.timeout(5):
+            await signals.stop.wait()
+        # The next one would do what it always does.
+        assert signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}
+    signal.signal(number, before)
+
+
+async def test_a_hangup_is_a_wish_to_reload_each_time():
+    with Signals() as signals:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+            async with asyncio.timeout(5):
+                await signals.reload.wait()
+            signals.reload.clear()
+        assert not signals.stop.is_set()
+
+
+def test_passed_sockets_are_taken_as_they_come():
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        names = [one.getsockname(), two.getsockname()]
+        first = 200
+        os.dup2(one.fileno(), first)
+        os.dup2(two.fileno(), first + 1)
+    environ = {"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid()), "LISTEN_FDNAMES": "a:b", "OTHER": "x"}
+    passed = passed_sockets(environ, first=first)
+    assert [sock.getsockname() for sock in passed] == names
+    assert not any(os.get_inheritable(sock.fileno()) for sock in passed)
+    assert environ == {"OTHER": "x"}
+    for sock in passed:
+        sock.close()
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"LISTEN_FDS": "1"},
+        {"LISTEN_FDS": "1", "LISTEN_PID": "1"},
+        {"LISTEN_FDS": "x", "LISTEN_PID": str(os.getpid())},
+    ],
+)
+def test_what_was_passed_to_others_is_left_alone(environ):
+    assert passed_sockets(environ) == []
+
+
+class Unit(configparser.RawConfigParser):
+    optionxform = staticmethod(str)
+
+
+@pytest.fixture(scope="module")
+def unit():
+    """The unit file; of a key that stands several times, the values joined."""
+    text = UNIT.read_text()
+    parser = Unit(strict=False, delimiters=("=",), comment_prefixes=("#",), interpolation=None)
+    parser.read_string(text)
+    return {name: dict(parser[name]) for name in parser.sections()}
+
+
+def test_the_unit_says_what_the_promises_need(unit):
+    service = unit["Service"]
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    for key, value in {
+        "Type": "notify",
+        "NotifyAccess": "main",
+        "Restart": "always",
+        "RestartSec": "2",
+        "WatchdogSec": "30",
+        "ExecReload": "/bin/kill -HUP $MAINPID",
+        "DynamicUser": "yes",
+        "StateDirectory": "connector",
+        "StateDirectoryMode": "0700",
+        "UMask": "0077",
+        "ProtectSystem": "strict",
+        "NoNewPrivileges": "yes",
+        "CapabilityBoundingSet": "",
+    }.items():
+        assert service[key] == value, key
+    assert "LoadCredential=" in UNIT.read_text()
+    # A type that systemd 252 of Debian 12 does not know yet.
+    assert "notify-reload" not in UNIT.read_text()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_finds_the_unit_sound_and_tight():
+    verdict = subprocess.run(
+        ["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, check=False, timeout=60
+    )
+    lines = [line for line in (verdict.stdout + verdict.stderr).splitlines() if "is not executable" not in line]
+    assert lines == []
+    subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=12", str(UNIT)],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def collector():
+    """Python's own settings, given back afterwards."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+def test_cycles_are_still_found_among_what_is_made_later(collector):
+    tune_garbage_collector()
+
+    class Node:
+        pass
+
+    gone = []
+    node = Node()
+    node.itself = node
+    weakref.finalize(node, gone.append, "node")
+    del node
+    kept = [[] for _ in range(2 * gc.get_threshold()[0])]
+    assert gone == ["node"], len(kept)
