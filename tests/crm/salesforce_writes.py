@@ -33,7 +33,7 @@ def event(key, parent=None, **fields):
         object="SMS_Event__c",
         key_field="Event_Key__c",
         key=key,
-        set={"Action__c": "Suspension"} | link | fields,
+        set={"Action__c": "Stop"} | link | fields,
     )
 
 

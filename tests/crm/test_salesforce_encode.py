@@ -16,10 +16,10 @@ def body(fields, **how):
 
 
 def test_a_record_has_its_type_its_key_and_its_fields():
-    assert body({"Action__c": "Suspension", "Amount__c": 2.5, "Flag__c": False, "Text__c": None}) == {
+    assert body({"Action__c": "Stop", "Amount__c": 2.5, "Flag__c": False, "Text__c": None}) == {
         "attributes": {"type": "SMS_Event__c"},
         "Event_Key__c": "k",
-        "Action__c": "Suspension",
+        "Action__c": "Stop",
         "Amount__c": 2.5,
         "Flag__c": False,
         "Text__c": None,

@@ -162,7 +162,7 @@ async def test_stop_opts_out_and_start_opts_in_again_by_every_way_that_brings_te
     await callbacks.send("crm", msg="SOMEKEY")
     assert (await world.contact(DONOR))["SMS_Keywords__c"] == "SOMEKEY"
     own = {"smsid": "2"} if endpoint == "mo" else {}
-    await callbacks.send(endpoint, msg="Suspension", **own)
+    await callbacks.send(endpoint, msg="Stop", **own)
     contact = await world.contact(DONOR)
     assert contact["SMS_Opt_Out__c"] is True
     assert contact["SMS_Opt_Out_Source__c"].startswith("Sumotext ")

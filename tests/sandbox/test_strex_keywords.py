@@ -172,7 +172,7 @@ async def adapter(url):
 
 async def test_the_adapter_makes_changes_and_deletes_a_keyword(adapter):
     run, api = adapter
-    keywords = StrexKeywords(api=api, door="mo", secret="s3cret")
+    keywords = StrexKeywords(api=api, endpoint="mo", secret="s3cret")
     hook = "https://sms.example.org/hooks/strex/mo"
     found = await run(keywords.reserve("2002", "HELLO", None, hook))
     await run(keywords.deactivate(found.id))

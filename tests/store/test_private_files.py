@@ -108,8 +108,8 @@ async def test_what_is_deleted_is_overwritten(tmp_path):
 
 def test_directories_that_are_made_are_private_and_others_are_left_alone(tmp_path):
     above = tmp_path / "there"
-    above.mkdir(0o755)
     with umask(0o000):
+        above.mkdir(0o755)
         create_private_directory(above / "backups" / "old")
     assert [oct(mode(one)) for one in (above, above / "backups", above / "backups" / "old")] == [
         "0o755",
