@@ -4,7 +4,7 @@ Run, explain, test and replay call the same function. Nothing here reads a clock
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -221,24 +221,23 @@ def _not_reached(
 ) -> Sequence[str]:
     """The CRMs and providers that this opt-out has to reach and that the mappings do not tell of it."""
     context = rules.context
-
-    def providers_of(names: Iterable[str]) -> Sequence[str]:
-        can_end = [
-            (name, any(one.active for one in found))
-            for name in names
-            if (found := to_whom(name, ledger_state, known.configured))
-        ]
-        return providers_not_notified(ruling, operations, providers=can_end)
-
+    crms: Sequence[str] = ()
     if event.object is None:
-        not_notified = crms_not_notified(ruling, operations, crms=rules.flags, consent_of=context.consent_of)
-        # The provider goes on charging where it took the opt-out for an ordinary message.
-        return (
-            not_notified if event.known_to_provider is not False else (*not_notified, *providers_of((event.provider,)))
-        )
-    if event.provider in context.one_way:
+        crms = crms_not_notified(ruling, operations, crms=rules.flags, consent_of=context.consent_of)
+        if event.known_to_provider is not False:
+            return crms
+        # The provider took the opt-out for an ordinary message, and goes on charging.
+        names = [event.provider]
+    elif event.provider in context.one_way:
         return ()
-    return providers_of(name for name, commands in context.commands.items() if ends_subscriptions(commands))
+    else:
+        names = [name for name, commands in context.commands.items() if ends_subscriptions(commands)]
+    can_end = [
+        (name, any(one.active for one in found))
+        for name in names
+        if (found := to_whom(name, ledger_state, known.configured))
+    ]
+    return (*crms, *providers_not_notified(ruling, operations, providers=can_end))
 
 
 def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> Plan:

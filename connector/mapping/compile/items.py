@@ -142,7 +142,8 @@ class WriteItem:
         if consent_fields:
             consent = tuple([name for name in (*written, *created) if name in consent_fields])
             if flag is not None and flag in consent:
-                clears = fold(text(written[flag] if flag in written else created[flag])) != self.opted_out
+                value = written[flag] if flag in written else created[flag]
+                clears = self.opted_out != ("true" if value is True else fold(text(value)))
                 if flag != consent[0]:
                     consent = (flag, *(name for name in consent if name != flag))
         return (
