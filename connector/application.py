@@ -14,6 +14,7 @@ from connector.delivery.api_budget import ApiBudget
 from connector.delivery.channels import FeedChannel, SinkChannel
 from connector.delivery.http_client import Client, Transport
 from connector.mapping.compile.ruleset import Ruleset
+from connector.model.crm_traits import PLAIN
 from connector.model.errors import StoreUnavailable
 from connector.model.problem import ProblemsFound
 from connector.pipeline.deliver import keep_counts
@@ -267,7 +268,10 @@ class Application:
     async def sweep(self) -> None:
         """Delete what is settled long ago."""
         keep = self.loaded.settings.store.retention.delivered
-        await self.store.retention.sweep(self.clock.now(), keep_delivered=keep, keep_raw=keep)
+        deleted_kept = max((crm.traits.deleted_kept for crm in self.crms.values()), default=PLAIN.deleted_kept)
+        await self.store.retention.sweep(
+            self.clock.now(), keep_delivered=keep, keep_raw=keep, deleted_kept=deleted_kept
+        )
 
     def not_ready(self) -> list[str]:
         """Why no callbacks can be taken, in plain words."""

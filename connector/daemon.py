@@ -94,6 +94,7 @@ async def start_application(
                 max_people=settings.consent.people_per_poll,
                 numbers=number_reader(loaded),
                 consent={name: crm.consent_fields for name, crm in app.crms.items()},
+                notices_repeat={name: crm.traits.notices_repeat for name, crm in app.crms.items()},
                 enrichers={name: one.enricher for name, one in providers.items() if one.enricher is not None},
             ),
             Runtime(emit=emit, now=clock.now, monotonic=clock.monotonic, wake=app.wake),

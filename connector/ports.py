@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct, field
 
+from connector.model.crm_traits import CrmTraits
 from connector.model.event import Event, Part
 from connector.model.http import Exchange, HttpRequest, HttpResponse
 from connector.model.keyword import Keyword
@@ -15,8 +16,6 @@ from connector.model.remembered import NOTHING, Remembered
 
 # The CRM's fields of one record as last written by us or seen by a feed; None where nothing is known.
 Shadow = Mapping[str, Any] | None
-
-LOOKUP_LIMIT = 200  # records that a feed is asked for by name at once: an address of 16 KB holds twice as many Ids
 
 
 class Notice(Struct, frozen=True, kw_only=True):
@@ -132,6 +131,10 @@ class Sink(Protocol):
     def batch(self) -> int:
         """How many operations one write() should be given at the most."""
 
+    @property
+    def traits(self) -> CrmTraits:
+        """How the CRM behaves; the defaults for a provider."""
+
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
         """Do them, in order where one is the parent of another; exactly one outcome for each, in the same order.
 
@@ -181,6 +184,10 @@ class Feed(Protocol):
         """The CRM's name in the config."""
 
     @property
+    def traits(self) -> CrmTraits:
+        """How the CRM behaves."""
+
+    @property
     def object(self) -> str:
         """The CRM object."""
 
@@ -206,7 +213,7 @@ class Feed(Protocol):
         """
 
     def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
-        """These records as they are now, at most LOOK of them, and what was merged into them.
+        """These records as they are now, at most `traits.lookup_limit` of them, and what was merged into them.
 
         What is not there at all is left out; the page has no position.
         """

@@ -8,6 +8,7 @@ from connector.delivery.api_quota import Quota, Usage
 from connector.delivery.http_client import Credentials
 from connector.model.consent_fields import ConsentFields
 from connector.model.crm_schema import ObjectSchema
+from connector.model.crm_traits import CrmTraits
 from connector.model.finding import Finding
 from connector.model.http import Exchange
 from connector.model.outcome import Retry
@@ -49,6 +50,7 @@ class Crm:
     name: str
     credentials: Credentials
     sink: Sink
+    traits: CrmTraits
     prepare: Callable[
         [Sequence[Needs]], Exchange[None]
     ]  # the sink learns beforehand what its first batch would have to ask

@@ -176,7 +176,7 @@ class SinkChannel:
 
     def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """A batch has ended so: the next one is as large as that, and the time that its calls took, allow."""
-        self.batch_size = self.batch_size.after(outcomes, self.client.longest())
+        self.batch_size = self.batch_size.after(outcomes, self.client.longest(), self.sink.traits.slow_request)
 
     def allowance(self, now: float) -> SendAllowance | None:
         """What may go out now. A sink in trouble is probed with one unit, and with an opt-out before anything else."""

@@ -9,10 +9,7 @@ from msgspec.structs import replace
 
 from connector.model.outcome import Delivered, Outcome, Reason, Retry
 
-# Salesforce lets few requests of 20 seconds and more run at once, and an opt-out waits for the batch before it.
-SLOW = timedelta(seconds=10)
-# Salesforce runs triggers for 200 records at once: their limits strike all of these, and a locked household several of them. A single
-# record that somebody else holds is no reason to send the others in small batches.
+# A single record that somebody else holds is no reason to send the others in small batches.
 LOCKED_SHARE = 20  # one in so many
 MIN_BATCH = 10  # operations: smaller batches are slow for other reasons than their size
 STEPS = 20  # batches that lead back from nothing to the most
@@ -29,15 +26,15 @@ class BatchSize(Struct, frozen=True):
         """The pace at the start."""
         return cls(most, most)
 
-    def after(self, outcomes: Sequence[Outcome], took: timedelta) -> "BatchSize":
-        """The pace after a batch, whose longest call took so long.
+    def after(self, outcomes: Sequence[Outcome], took: timedelta, slow: timedelta) -> "BatchSize":
+        """The pace after a batch, whose longest call `took` so long; `slow` is what is too long (CrmTraits.slow_request).
 
         It is half where that was slow or met locks or limits of triggers, and a little more where it was good and full.
         """
         if len(outcomes) <= MIN_BATCH:
             return self
         crowded = sum(_crowded(one) for one in outcomes)
-        if took > SLOW or crowded * LOCKED_SHARE >= len(outcomes):
+        if took > slow or crowded * LOCKED_SHARE >= len(outcomes):
             return replace(self, size=min(self.size, max(MIN_BATCH, self.size // 2)))
         if 2 * len(outcomes) >= self.size:
             return replace(self, size=min(self.most, self.size + max(1, self.most // STEPS)))

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+CHOICE_SEPARATOR = ";"  # as mappings join several choices; an adapter whose CRM wants another form makes it
+
 
 class FieldKind(StrEnum):
     """What a field holds."""
@@ -19,7 +21,7 @@ class FieldKind(StrEnum):
     DATETIME = "datetime"
     TIME = "time"
     CHOICE = "choice"  # one of a list
-    CHOICES = "choices"  # several of a list, with `;` between them
+    CHOICES = "choices"  # several of a list, in mappings joined by CHOICE_SEPARATOR
     REFERENCE = "reference"  # the id of another record
     ID = "id"  # the record's own
     OTHER = "other"

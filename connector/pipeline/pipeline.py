@@ -32,18 +32,14 @@ from connector.pipeline.runtime import PipelineConfig, Runtime
 from connector.pipeline.settle import settle_units, settled_events
 from connector.pipeline.stop_questions import StopQuestions
 from connector.pipeline.suspended_rules import SendResult, record_suspensions, replan_suspended, send_operations
-from connector.ports import LOOKUP_LIMIT, Notice, Page, WebhookEndpoint
+from connector.ports import Notice, Page, WebhookEndpoint
 from connector.store.store import Store
 from connector.store.units import Unit
 from connector.telemetry import log_events
 from connector.telemetry.log_events import BatchSent, FeedPolled, Level, Lifecycle, RequestRejected
 
 PLAN_BATCH = 500  # events a transaction: one fsync for many, and a stop is still answered at once
-
-NOTICE_LIFE = timedelta(hours=25)  # Salesforce repeats a notice for 24 hours
-
 NONCE_LIFE = timedelta(days=1)  # far beyond any drift that a door may allow
-
 NOT_STORED = HttpResponse(status=503, body=b"not stored, please repeat", headers={"Retry-After": "30"})  # seconds
 
 
@@ -56,6 +52,7 @@ class Pipeline:
         self._store = store
         self._numbers = config.numbers
         self._consent = config.consent
+        self._notices_repeat = config.notices_repeat
         self._enrichers = config.enrichers
         self._configured = config.configured
         self._planner = Planner(store, configured=config.configured, max_people=config.max_people)
@@ -74,7 +71,7 @@ class Pipeline:
             expires = request.received_at + NONCE_LIFE if auth.nonce else None
             kept = await self._store.inbox.keep(brought, nonce=auth.nonce, nonce_expires=expires)
             if auth.notices:
-                await self._queue_notices(endpoint.provider, auth.notices, request.received_at + NOTICE_LIFE)
+                await self._queue_notices(endpoint.provider, auth.notices, request.received_at)
             if auth.hint and await self._store.questions.make_due(auth.hint, now=self._runtime.now()):
                 self._runtime.wake(enrich_worker(endpoint.provider))
         except StoreUnavailable:
@@ -145,7 +142,7 @@ class Pipeline:
             # What is known of the round is planned; what the CRM has pointed at is seen by the next round anyway.
             self.end_round(channel)
             await self._store.pointers.drop(
-                self._store.pointers.waiting(channel.feed.crm, channel.feed.object, LOOKUP_LIMIT)
+                self._store.pointers.waiting(channel.feed.crm, channel.feed.object, channel.feed.traits.lookup_limit)
             )
             raise
 
@@ -154,7 +151,8 @@ class Pipeline:
             return 0
         feed, pointers = channel.feed, self._store.pointers
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed, channel.consent)
-        named = [] if cursor.first or channel.poll else pointers.waiting(feed.crm, feed.object, LOOKUP_LIMIT)
+        limit = 0 if cursor.first or channel.poll else feed.traits.lookup_limit
+        named = pointers.waiting(feed.crm, feed.object, limit) if limit else []
         if not named and channel.poll is None and self._runtime.monotonic() < channel.idle_until:
             return 0
         if channel.wants_opted_out(self._runtime.monotonic()) and await self._follow_opted_out(channel, cursor) is None:
@@ -364,12 +362,13 @@ class Pipeline:
             channel.note_refused(result.answered.outcomes, self._store.overview.refused_for, self._emit)
         return len(units)
 
-    async def _queue_notices(self, crm: str, notices: Sequence[Notice], expires: datetime) -> None:
+    async def _queue_notices(self, crm: str, notices: Sequence[Notice], received_at: datetime) -> None:
         """Have the feeds look at what a CRM tells of. What nobody follows is nobody's news."""
         followed = {name.casefold(): name for name in self.rules.feeds.get(crm, {})}
         described = [
             replace(one, object=followed[key]) for one in notices if (key := one.object.casefold()) in followed
         ]
+        expires = received_at + self._notices_repeat[crm]
         if described and await self._store.pointers.take(crm, described, expires=expires):
             for name in {one.object for one in described}:
                 self._runtime.wake(f"{crm}.{name}")

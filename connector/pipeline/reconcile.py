@@ -24,7 +24,7 @@ from connector.model.outcome import Retry
 from connector.model.record_number import NumberReader
 from connector.pipeline.feed_alarms import flags_rewritten
 from connector.pipeline.follow import Cursor, FeedQuery, keep_page, read_page
-from connector.ports import LOOKUP_LIMIT, Page, Row
+from connector.ports import Page, Row
 from connector.store.records import KnownRecord
 from connector.store.store import Store
 from connector.store.timestamps import micros
@@ -209,6 +209,7 @@ class _Run:
         self._feed = channel.feed
         self._store = reconciler.store
         self._began = reconciler.now()
+        self._at_once = channel.feed.traits.lookup_limit
         self._differing: list[str] = []  # that are still to be looked at
         self._looked: set[str] = set()
         self._people: set[str] = set()
@@ -232,7 +233,7 @@ class _Run:
         crm, name = self._feed.crm, self._feed.object
         missing: list[str] = []
         after = ""
-        while ids := self._store.records.not_seen_since(crm, name, self._began, after=after, limit=LOOKUP_LIMIT):
+        while ids := self._store.records.not_seen_since(crm, name, self._began, after=after, limit=self._at_once):
             after = ids[-1]
             ids = [one for one in ids if one not in self._looked]
             if ids:
@@ -270,8 +271,8 @@ class _Run:
         await self._look()
 
     async def _look(self, *, all_of_them: bool = False) -> None:
-        while len(self._differing) >= (1 if all_of_them else LOOKUP_LIMIT):
-            ids, self._differing = self._differing[:LOOKUP_LIMIT], self._differing[LOOKUP_LIMIT:]
+        while len(self._differing) >= (1 if all_of_them else self._at_once):
+            ids, self._differing = self._differing[: self._at_once], self._differing[self._at_once :]
             await self._judge(ids)
             self._looked.update(ids)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from connector.model.consent import Subscription
 from connector.model.consent_fields import ConsentFields
@@ -19,6 +19,7 @@ class PipelineConfig:
     max_people: int = 50  # whom one poll of a CRM may concern without a person's word
     numbers: NumberReader = field(default_factory=NumberReader)  # of the CRMs' phone fields
     consent: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
+    notices_repeat: Mapping[str, timedelta] = field(default_factory=dict)  # by CRM: how long one comes again
     enrichers: Mapping[str, Enricher] = field(default_factory=dict)  # by provider
 
 

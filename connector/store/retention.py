@@ -11,7 +11,6 @@ from connector.store.timestamps import micros
 from connector.store.writer import Writer
 
 REPEATS = timedelta(hours=72)  # a provider's repeat is recognised for at least this long (DESIGN 2, promise 3)
-RECYCLE_BIN = timedelta(days=16)  # Salesforce Help, "Recycle Bin": a deleted record can come back for 15 days
 STEP = 1000  # events looked at in one transaction: callbacks wait behind it for a few tens of milliseconds at the most
 GONE = (
     EventState.DELIVERED, EventState.IGNORED, EventState.UNMATCHED, EventState.NO_CHANGE, EventState.SUPERSEDED,
@@ -42,10 +41,13 @@ class Retention:
         self._writer = writer
         self._reader = reader
 
-    async def sweep(self, now: datetime, *, keep_delivered: timedelta, keep_raw: timedelta) -> Swept:
+    async def sweep(
+        self, now: datetime, *, keep_delivered: timedelta, keep_raw: timedelta, deleted_kept: timedelta
+    ) -> Swept:
         """Delete settled events older than `keep_delivered` (at least 72 hours) and raw bodies older than `keep_raw`.
 
         The raw body of what is unreadable, dead or open stays. How many events went is kept by state (Inbox.swept).
+        What is known of deleted records goes after `deleted_kept`.
         """
         events_before = micros(now - max(keep_delivered, REPEATS))
         raw_before = micros(now - keep_raw)
@@ -61,7 +63,7 @@ class Retention:
         nonces = await self._writer.run(
             lambda connection: connection.execute("DELETE FROM nonces WHERE expires_at < ?", (micros(now),)).rowcount
         )
-        gone_before = micros(now - RECYCLE_BIN)
+        gone_before = micros(now - deleted_kept)
         await self._writer.run(
             lambda connection: connection.execute("DELETE FROM shadows WHERE gone_at < ?", (gone_before,))
         )

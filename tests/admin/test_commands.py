@@ -363,7 +363,10 @@ async def test_an_answer_can_be_changed_when_its_event_is_no_longer_kept(scene):
     await scene.plan()
     await scene.settle("salesforce")
     await scene.store.retention.sweep(
-        NOW + timedelta(days=100), keep_delivered=timedelta(days=90), keep_raw=timedelta(days=90)
+        NOW + timedelta(days=100),
+        keep_delivered=timedelta(days=90),
+        keep_raw=timedelta(days=90),
+        deleted_kept=timedelta(days=16),
     )
     assert scene.store.inbox.get(event_id) is None
     assert (await scene.ask("parked_answer", id=event_id, answer="was"))["answer"] == "was"

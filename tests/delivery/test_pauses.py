@@ -8,6 +8,7 @@ from connector.delivery.alarms import OpenAlarms
 from connector.delivery.channels import CircuitBreaker, FeedChannel, SendAllowance, SinkChannel
 from connector.delivery.retry import OUTAGE_REASONS, POLICIES
 from connector.model.consent_fields import ConsentFields
+from connector.model.crm_traits import PLAIN
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.telemetry.log_events import Alarm, ChannelPaused, ChannelResumed, Cleared
 
@@ -148,7 +149,7 @@ def test_a_feed_that_bears_consent_is_tried_every_minute_whatever_the_crm_asks_f
 
 
 class FakeSink:
-    name, batch = "sf", 3000
+    name, batch, traits = "sf", 3000, PLAIN
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pytest
 
 from connector.delivery.http_client import Client, FixedCredentials, Transport
 from connector.delivery.send import Sent, send
+from connector.model.crm_traits import PLAIN
 from connector.model.http import Exchange
 from connector.model.operation import Operation, Parent, RecordWrite, Repeat, ServiceCommand
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -36,6 +37,7 @@ class Peer:
 
     name = "sf"
     batch = 1000
+    traits = PLAIN
 
     def __init__(self, judge: Callable[[Operation], Outcome] = lambda _: DONE) -> None:
         self.judge = judge

@@ -6,6 +6,7 @@ import pytest
 
 from connector.delivery.http_client import FixedCredentials, Transport
 from connector.delivery.send import AlsoUpdated, send
+from connector.model.crm_traits import PLAIN
 from connector.model.http import Exchange
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -23,6 +24,7 @@ class Peer:
 
     name = "sf"
     batch = 1000
+    traits = PLAIN
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome

@@ -30,16 +30,16 @@ QUICK, SLOW = timedelta(seconds=10), timedelta(seconds=10.1)
     ],
 )
 def test_a_batch_teaches_the_size_of_the_next(size, outcomes, took, then):
-    assert BatchSize(1000, size).after(outcomes, took) == BatchSize(1000, then)
+    assert BatchSize(1000, size).after(outcomes, took, QUICK) == BatchSize(1000, then)
 
 
 def test_a_config_below_the_least_is_kept():
-    assert BatchSize.of(5).after([DONE] * 11, SLOW) == BatchSize(5, 5)
+    assert BatchSize.of(5).after([DONE] * 11, SLOW, QUICK) == BatchSize(5, 5)
 
 
 def test_it_takes_twenty_good_batches_to_come_back():
     pace, batches = BatchSize(3000, MIN_BATCH), 0
     while pace.size < pace.most:
-        pace = pace.after([DONE] * pace.size if pace.size > MIN_BATCH else [DONE] * (MIN_BATCH + 1), QUICK)
+        pace = pace.after([DONE] * pace.size if pace.size > MIN_BATCH else [DONE] * (MIN_BATCH + 1), QUICK, QUICK)
         batches += 1
     assert batches == 20

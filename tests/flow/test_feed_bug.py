@@ -7,6 +7,7 @@ import pytest
 
 from connector.delivery.channels import FeedChannel
 from connector.delivery.http_client import FixedCredentials, Transport
+from connector.model.crm_traits import PLAIN
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.runtime import PipelineConfig, Runtime
 from connector.ports import Notice, Page, Row
@@ -21,6 +22,7 @@ class Feed:
 
     crm, object, name = *OF_CONTACTS, "salesforce.Contact"
     fields, key_fields, every = ("A",), (), timedelta(0)
+    traits = PLAIN
 
     def ask(self, position):
         if position == "1":

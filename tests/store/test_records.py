@@ -94,7 +94,10 @@ async def test_a_record_that_comes_back_is_known_as_it_was_unless_it_was_long_go
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 4, "B": 2}
     await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A")], now=NOW)
     await store.retention.sweep(
-        NOW + timedelta(days=17), keep_delivered=timedelta(days=90), keep_raw=timedelta(days=90)
+        NOW + timedelta(days=17),
+        keep_delivered=timedelta(days=90),
+        keep_raw=timedelta(days=90),
+        deleted_kept=timedelta(days=16),
     )
     await store.records.write([seen(fields={"A": 4}, shown=True)], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 4}

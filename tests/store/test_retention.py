@@ -15,7 +15,7 @@ DAYS = timedelta(days=1)
 
 
 async def sweep(scene, *, keep=90 * DAYS, raw=30 * DAYS):
-    return await scene.store.retention.sweep(scene.now, keep_delivered=keep, keep_raw=raw)
+    return await scene.store.retention.sweep(scene.now, keep_delivered=keep, keep_raw=raw, deleted_kept=16 * DAYS)
 
 
 async def deliver(scene, key, **about):

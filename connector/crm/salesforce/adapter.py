@@ -14,6 +14,7 @@ from connector.crm.salesforce.read.feed import SalesforceFeed
 from connector.crm.salesforce.read.outbound import OutboundEndpoint
 from connector.crm.salesforce.read.preflight import Wanted, preflight
 from connector.crm.salesforce.settings import OutboundSettings, SalesforceSettings
+from connector.crm.salesforce.traits import TRAITS
 from connector.crm.salesforce.write.sink import SalesforceSink
 from connector.delivery.api_quota import Quota
 from connector.model.finding import Finding
@@ -79,6 +80,7 @@ def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberRe
         endpoints=endpoints,
         credentials=credentials,
         sink=sink,
+        traits=TRAITS,
         prepare=prepare,
         feed=feed,
         quota=Quota(share=settings.quota.share, reserve=settings.quota.reserve_for_opt_outs),

@@ -9,7 +9,7 @@ from connector.config.validation import did_you_mean
 from connector.mapping.checks.possible_values import Yield
 from connector.mapping.compile.context import Where
 from connector.mapping.values.values import fold, number, text
-from connector.model.crm_schema import PICKED, TEXTS, FieldKind, FieldSchema
+from connector.model.crm_schema import CHOICE_SEPARATOR, PICKED, TEXTS, FieldKind, FieldSchema
 from connector.model.problem import Severity
 from connector.model.text import length_of
 
@@ -117,7 +117,7 @@ def _reads_as(value: Any, kind: FieldKind) -> bool:
 def _choices(value: str, field: FieldSchema, name: str, where: Where) -> Iterator[Misfit]:
     """Lists are compared as the CRM does: without regard to case."""
     known = {choice.casefold() for choice in field.choices}
-    picked = [one.strip() for one in value.split(";")] if field.kind is FieldKind.CHOICES else [value]
+    picked = [one.strip() for one in value.split(CHOICE_SEPARATOR)] if field.kind is FieldKind.CHOICES else [value]
     for one in picked:
         if one.casefold() not in known:
             severity = Severity.ERROR if field.restricted else Severity.WARNING

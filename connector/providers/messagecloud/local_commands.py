@@ -7,6 +7,7 @@ is opted out is not charged again, and nothing need be told to anybody.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from connector.model.crm_traits import PLAIN, CrmTraits
 from connector.model.http import Exchange
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected
@@ -23,6 +24,7 @@ class LocalCommands:
 
     name: str
     batch: int = BATCH
+    traits: CrmTraits = PLAIN
 
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
         """One outcome for each; nobody is called."""

@@ -11,6 +11,7 @@ from http import HTTPStatus
 import orjson
 
 from connector.delivery.call_failures import outcome_of
+from connector.model.crm_traits import PLAIN, CrmTraits
 from connector.model.http import CallFailed, Exchange, HttpCall, HttpReply, Reply
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -40,6 +41,7 @@ class StrexCommands:
 
     name: str
     batch: int = BATCH
+    traits: CrmTraits = PLAIN
 
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
         """Send the commands together; those for one subscription one after another, in the order given."""

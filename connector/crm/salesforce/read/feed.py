@@ -11,6 +11,7 @@ from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.responses import Failed
 from connector.crm.salesforce.read import change_queries
 from connector.crm.salesforce.read.all_records import AllRecords
+from connector.crm.salesforce.traits import TRAITS
 from connector.model.consent_fields import ConsentFields
 from connector.model.http import Exchange, HttpCall, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
@@ -25,6 +26,8 @@ class SalesforceFeed:
 
     Raises BadName when the object or a field has a name that Salesforce cannot have.
     """
+
+    traits = TRAITS
 
     def __init__(
         self,

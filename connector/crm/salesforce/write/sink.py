@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from connector.crm.salesforce.client.api import RECORD_ID, Api, BadName, Unencodable, identifier, record
+from connector.crm.salesforce.traits import TRAITS
 from connector.crm.salesforce.write.batch import NOT_ASKED, Batch
 from connector.crm.salesforce.write.crash_isolation import KnownCrashers
 from connector.crm.salesforce.write.dependencies import find_dependencies
@@ -29,6 +30,8 @@ SAME_BUT_FOR_CASE = Retry(reason=Reason.HALTED, detail="a key that differs by le
 
 class SalesforceSink:
     """Writes to one Salesforce org. Sans I/O: whoever drives the exchanges sends the calls."""
+
+    traits = TRAITS
 
     def __init__(
         self,

@@ -1,0 +1,17 @@
+"""Salesforce's traits, and where each of them is told."""
+
+from datetime import timedelta
+
+from connector.model.crm_traits import CrmTraits
+
+TRAITS = CrmTraits(
+    # Salesforce Help, "Recycle Bin": a deleted record can come back for 15 days.
+    deleted_kept=timedelta(days=16),
+    # An outbound message that is not acknowledged is repeated for 24 hours.
+    notices_repeat=timedelta(hours=25),
+    # An address of 16 KB holds twice as many Ids.
+    lookup_limit=200,
+    # Few requests of 20 seconds and more run at once, and an opt-out waits for the batch before it. Triggers run for 200 records at
+    # once: their limits strike all of these, and a locked household several of them.
+    slow_request=timedelta(seconds=10),
+)

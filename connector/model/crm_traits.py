@@ -1,0 +1,17 @@
+"""How a CRM differs from others, as values. The defaults are the plainest CRM; each adapter gives its own."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrmTraits:
+    """What the neutral rooms must know of a CRM."""
+
+    deleted_kept: timedelta = timedelta(days=1)  # how long a deleted record may come back
+    notices_repeat: timedelta = timedelta(days=1)  # how long a CRM repeats a notice that it has sent
+    lookup_limit: int = 200  # records that a feed is asked for by id at once
+    slow_request: timedelta = timedelta(seconds=10)  # a batch whose requests take longer is made smaller
+
+
+PLAIN = CrmTraits()
