@@ -12,6 +12,7 @@ from typing import Any
 from connector.consent.changes import is_out
 from connector.model.consent_fields import ConsentFields
 from connector.model.event import Event, Verdict, joined_key
+from connector.model.operation import ID_FIELD
 from connector.model.phone import Phone
 from connector.ports import Row
 
@@ -94,6 +95,6 @@ def review_event(
         occurred_at=row.stamp,
         msisdn=msisdn,
         object=object_name,
-        record={**lost, "Id": merge.kept_id},
+        record={**lost, ID_FIELD: merge.kept_id},
         properties={"merged": row.record_id},
     )

@@ -48,7 +48,7 @@ POLICIES: dict[Reason, Policy] = {
     Reason.SERVER_ERROR: Policy(first=5 * SECOND, cap=HOUR, attempts=20),
     Reason.UNEXPECTED_ANSWER: Policy(first=5 * SECOND, cap=HOUR, attempts=20),
     Reason.ROW_LOCKED: Policy(first=SECOND, cap=MINUTE, attempts=30),
-    # It is sent again in smaller requests, and what fails alone is refused for good: see crm/salesforce/write/trigger_limits.py.
+    # It is sent again in smaller requests, and what fails alone is refused for good by the adapter.
     Reason.TRIGGER_LIMIT: Policy(first=5 * SECOND, cap=MINUTE, attempts=None),
     Reason.RACE: Policy(first=SECOND, cap=10 * SECOND, attempts=5),
     Reason.PARENT_MISSING: Policy(first=5 * SECOND, cap=5 * MINUTE, attempts=8),

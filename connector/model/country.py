@@ -5,7 +5,7 @@ from functools import cache
 
 from phonenumbers import SUPPORTED_REGIONS
 
-# Names in daily use that libphonenumber's table lacks, and the ISO codes of three letters that are met in Salesforce orgs.
+# Names in daily use that libphonenumber's table lacks, and the ISO codes of three letters that are met in CRMs.
 OTHER_NAMES = {
     "US": ("usa", "us of a", "united states of america", "the united states", "america"),
     "GB": (

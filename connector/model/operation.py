@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from connector.model.phone import Phone
 
-ID_FIELD = "Id"  # a write that names the record itself instead of an external ID
+# The word for a record's own id, in events, mappings and the writes that name a record by it. Databases hold it: it stays as it is.
+# A CRM whose own column has another name is given that one by its adapter.
+ID_FIELD = "Id"
 MATCHED_BY = "match:"  # begins the `key_field` of a write that names its record by a phone number alone
 
 LONG_ID, SHORT_ID = 18, 15  # characters of a Salesforce Id with its check digits, and without

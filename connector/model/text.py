@@ -1,6 +1,6 @@
 """How long a text is, and where it may be cut: as CRMs count, which is in UTF-16 units, and as people see letters.
 
-Source: Salesforce Help, article 005166849 (an emoji counts two); Microsoft Learn, "nchar and nvarchar (Transact-SQL)", in
+Sources: each CRM's traits, where an emoji counts two; Microsoft Learn, "nchar and nvarchar (Transact-SQL)", in
 which Dataverse keeps texts: byte-pairs, so the same. Unicode Standard Annex 29, "Grapheme Cluster Boundaries", as far as
 people write such clusters.
 """

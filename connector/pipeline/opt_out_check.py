@@ -17,7 +17,7 @@ from connector.mapping.values.values import fold
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.consent_fields import ConsentFields
 from connector.model.event import Event, Verdict
-from connector.model.operation import ENDING, RecordWrite
+from connector.model.operation import ENDING, ID_FIELD, RecordWrite
 from connector.model.phone import Phone
 from connector.model.plan import Known, Plan
 from connector.model.problem import Position, Problem, ProblemsFound, Severity
@@ -180,7 +180,7 @@ def _set_in_crm(crm: str, object_name: str, consent: ConsentFields, feed: FeedPl
         occurred_at=WHEN,
         msisdn=PERSON,
         object=object_name,
-        record={"Id": RECORD_ID, **record},
+        record={ID_FIELD: RECORD_ID, **record},
         changed=(flag,),
     )
 

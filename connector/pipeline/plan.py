@@ -97,7 +97,7 @@ class Planner:
             return False
         number = event.msisdn.e164
         return self._store.inbox.in_review(number, MERGED) or self._store.records.opted_out_with_phone(
-            event.provider, event.object, number, but=str(event.record.get("Id"))
+            event.provider, event.object, number, but=str(event.record.get(ID_FIELD))
         )
 
     def _plan_of(self, event_id: int, event: Event, done: Plan, version: str) -> Planned:

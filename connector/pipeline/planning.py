@@ -21,7 +21,7 @@ from connector.mapping.compile.items import Candidate
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.consent import LedgerEntry, Phase, Subscription
 from connector.model.event import Event, Result, Verdict
-from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand
+from connector.model.operation import ENDING, ID_FIELD, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
 from connector.model.plan import Intents, Known, Plan
 from connector.model.record_number import UNCLEAR_NUMBER
@@ -295,7 +295,7 @@ def lane_of(event: Event) -> str:
     """The lane that the event's operations go in: its person, else the record that it is about, else itself."""
     if event.msisdn is not None:
         return event.msisdn.e164
-    record = event.record.get("Id")
+    record = event.record.get(ID_FIELD)
     return f"record:{record}" if record else f"event:{event.key}"
 
 

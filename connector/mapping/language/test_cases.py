@@ -17,6 +17,7 @@ from connector.mapping.values.values import text
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.consent_fields import ConsentFields
 from connector.model.event import KEY_FORM, Event, Result, Verdict
+from connector.model.operation import ID_FIELD
 from connector.model.phone import Phone, parse_phone
 from connector.model.plan import Known
 
@@ -175,7 +176,7 @@ def _change(given: CaseEvent, frame: Frame) -> dict[str, Any]:
     made: dict[str, Any] = {
         "action": given.action or "change",
         "object": given.object or frame.object,
-        "record": {"Id": RECORD_ID, **given.record},
+        "record": {ID_FIELD: RECORD_ID, **given.record},
         "changed": changed,
     }
     consent = frame.consent

@@ -1,4 +1,4 @@
-"""The `date:` transform: patterns as spreadsheets and Salesforce write them (`dd.MM.yyyy`), and time zones."""
+"""The `date:` transform: patterns as spreadsheets write them (`dd.MM.yyyy`), and time zones."""
 
 import re
 from collections.abc import Callable

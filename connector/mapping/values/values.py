@@ -65,7 +65,7 @@ def _number_text(number: Decimal) -> str:
 
 
 def iso(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and Z: the form that Salesforce and Dynamics both read."""
+    """ISO 8601 in UTC with milliseconds and Z: a form that all CRMs read."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
