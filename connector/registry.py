@@ -166,6 +166,7 @@ def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = No
         consent_fields={name: one.consent for name, one in loaded.crms.items()},
         one_way=frozenset(name for name, one in loaded.crms.items() if one.direction == "one_way"),
         schemas=schemas or {},
+        traits={name: CRMS[type(one)].TRAITS for name, one in loaded.crms.items()},
         timezone=loaded.settings.timezone,
         clock_tolerance=loaded.settings.consent.clock_tolerance,
         numbers=number_reader(loaded),

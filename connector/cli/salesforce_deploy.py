@@ -15,6 +15,7 @@ from connector.crm.salesforce.setup import permissions
 from connector.crm.salesforce.setup.metadata import MetadataApi, Progress
 from connector.crm.salesforce.setup.package import Package, shipped
 from connector.crm.salesforce.setup.survey import Survey, survey
+from connector.crm.salesforce.traits import relationship_column
 from connector.delivery.http_client import Client, Credentials, FixedCredentials, Transport
 from connector.model.errors import ConnectorError
 from connector.registry import Loaded, build_crms
@@ -96,7 +97,11 @@ async def working(loaded: Loaded, crm: str | None, *, token: str | None) -> Asyn
     name, settings = chosen(loaded, crm)
     role = build_crms(loaded)[name]
     wanted = tuple(needs(load_rules(loaded)).get(name, ()))
-    used = {f"{one.object}.{_field(field)}" for one in wanted for field in (*one.key_fields, *one.written, *one.read)}
+    used = {
+        f"{one.object}.{relationship_column(field)}"
+        for one in wanted
+        for field in (*one.key_fields, *one.written, *one.read)
+    }
     administrator: Credentials = role.credentials
     if token is not None:
         administrator = FixedCredentials(settings.url, {"Authorization": f"Bearer {token}"})
@@ -127,10 +132,6 @@ def chosen(loaded: Loaded, crm: str | None) -> tuple[str, SalesforceSettings]:
         raise Misused(f"several Salesforce orgs are configured: say --crm {' or '.join(found)}")
     ((name, settings),) = found.items()
     return name, settings
-
-
-def _field(name: str) -> str:
-    return f"{name.removesuffix('__r')}__c" if name.endswith("__r") else name
 
 
 def _described(label: str, granted: permissions.Granted, *, new: bool) -> dict[str, Any]:

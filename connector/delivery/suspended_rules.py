@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from connector.delivery.retry import PROBE_EVERY
 from connector.delivery.send import ConsentSentAlone, Sent, together_with
+from connector.model.crm_traits import CrmTraits
 from connector.model.operation import Operation, Parent, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.telemetry.log_events import Alarm, Cleared
@@ -26,7 +27,7 @@ class Suspension(Struct, frozen=True, kw_only=True):
     sink: str
     rule: str  # file: rule
     object: str
-    field: str  # empty where it is the object as a whole; `Contact__r.SMS_Key__c` where it is one of a parent
+    field: str  # empty where it is the object as a whole; `relationship.key` where it is one of a parent
     detail: str  # the CRM's own words
     since: datetime
     probe_at: datetime
@@ -41,12 +42,12 @@ class Suspension(Struct, frozen=True, kw_only=True):
         """The same for people and alarms."""
         return f"{self.rule}: {self.object}{f'.{self.field}' if self.field else ''}"
 
-    def concerns(self, operation: Operation) -> bool:
-        """Whether the operation would meet the same fault."""
+    def concerns(self, operation: Operation, traits: CrmTraits) -> bool:
+        """Whether the operation would meet the same fault in a CRM with these traits."""
         if not isinstance(operation, RecordWrite) or operation.rule != self.rule:
             return False
         same = operation.object.casefold() == self.object.casefold()
-        return same and (not self.field or self.field.casefold() in _written(operation))
+        return same and (not self.field or self.field.casefold() in _written(operation, traits))
 
     def due(self, now: datetime) -> bool:
         """Whether it is to be tried; a clock that was set back does not keep it waiting."""
@@ -73,27 +74,27 @@ CURE = (
 )
 
 
-def names(write: RecordWrite) -> set[str]:
+def names(write: RecordWrite, traits: CrmTraits) -> set[str]:
     """All fields that a write names, its key and those of its parents among them, case-folded."""
     values = [*write.set.items(), *write.create.items()]
     own = {name.casefold() for name, _ in values} | {write.key_field.casefold()}
     # A relationship is written by its own name, but refused by that of the field behind it.
-    behind = {f"{name[:-1]}c" for name in own if name.endswith("__r")}
+    behind = {traits.relationship_column(name) for name in own}
     parents = [(name, way) for name, value in values if isinstance(value, Parent) for way in value.ways]
     return own | behind | {f"{name}.{way.key_field}".casefold() for name, way in parents}
 
 
-def _written(write: RecordWrite) -> set[str]:
+def _written(write: RecordWrite, traits: CrmTraits) -> set[str]:
     """The fields that a write names and does not do without."""
     if not write.consent_only:
-        return names(write)
+        return names(write, traits)
     consent_fields = {name: value for name, value in write.create.items() if name in write.consent}
-    return names(replace(write, create=consent_fields))
+    return names(replace(write, create=consent_fields), traits)
 
 
-def _named(write: RecordWrite, field: str) -> str:
+def _named(write: RecordWrite, field: str, traits: CrmTraits) -> str:
     """A field as the write names it; empty where it does not."""
-    known = names(write)
+    known = names(write, traits)
     if field.casefold() in known:
         return field
     values = [*write.set.items(), *write.create.items()]
@@ -141,7 +142,9 @@ class Filtered(Struct, frozen=True):
         )
 
 
-def filter_suspended(operations: Sequence[Operation], stops: Sequence[Suspension], now: datetime) -> Filtered:
+def filter_suspended(
+    operations: Sequence[Operation], stops: Sequence[Suspension], now: datetime, traits: CrmTraits
+) -> Filtered:
     """Hold back what is stopped, but for the fields that bear consent and one operation of each stop that is due to be tried.
 
     An opt-out whose own fields, key or object are stopped is always tried.
@@ -153,12 +156,12 @@ def filter_suspended(operations: Sequence[Operation], stops: Sequence[Suspension
     parents: set[tuple[str, str]] = set()
     tried: set[tuple[str, str, str]] = set()
     for place, operation in enumerate(operations):
-        met = [stop for stop in stops if stop.concerns(operation)]
+        met = [stop for stop in stops if stop.concerns(operation, traits)]
         probed = {stop.key for stop in met if stop.due(now)} - tried
         if not isinstance(operation, RecordWrite):
             continue
         consent = operation.narrowed()
-        while consent is not None and any(stop.concerns(consent) for stop in met):
+        while consent is not None and any(stop.concerns(consent, traits) for stop in met):
             consent = consent.narrowed()
         if met and not probed and (consent is not None or not operation.consent or operation.clears_flag):
             held[place] = _resting(Reason.CONFIGURATION, met[0].detail)
@@ -184,7 +187,12 @@ class SuspensionChanges(Struct, frozen=True, kw_only=True):
 
 
 def learn(
-    sink: str, batch: Filtered, outcomes: Iterable[Outcome], stops: Sequence[Suspension], now: datetime
+    sink: str,
+    batch: Filtered,
+    outcomes: Iterable[Outcome],
+    stops: Sequence[Suspension],
+    now: datetime,
+    traits: CrmTraits,
 ) -> SuspensionChanges:
     """What began, lasts or has ended, by the outcomes of the whole batch."""
     met: dict[tuple[str, str, str], Suspension] = {}
@@ -193,13 +201,13 @@ def learn(
         if place in batch.held or not isinstance(operation, RecordWrite):
             continue
         if isinstance(outcome, Delivered) and stops:
-            well |= {stop.key for stop in stops if stop.concerns(operation)}
+            well |= {stop.key for stop in stops if stop.concerns(operation, traits)}
         elif isinstance(outcome, Rejected) and outcome.reason is Reason.CONFIGURATION:
             stop = Suspension(
                 sink=sink,
                 rule=operation.rule,
                 object=operation.object,
-                field=_named(operation, outcome.field),
+                field=_named(operation, outcome.field, traits),
                 detail=outcome.detail,
                 since=now,
                 probe_at=now + PROBE_EVERY,

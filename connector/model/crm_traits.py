@@ -1,7 +1,13 @@
 """How a CRM differs from others, as values. The defaults are the plainest CRM; each adapter gives its own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+
+
+def unchanged(name: str) -> str:
+    """A name or an id as it is."""
+    return name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +18,7 @@ class CrmTraits:
     notices_repeat: timedelta = timedelta(days=1)  # how long a CRM repeats a notice that it has sent
     lookup_limit: int = 200  # records that a feed is asked for by id at once
     slow_request: timedelta = timedelta(seconds=10)  # a batch whose requests take longer is made smaller
+    relationship_column: Callable[[str], str] = unchanged  # relationship's name → the column that an error names
 
 
 PLAIN = CrmTraits()

@@ -72,7 +72,7 @@ async def send_operations(
 ) -> SendResult:
     """Send what is not stopped."""
     stops = store.stops.of(sink.name)
-    batch = filter_suspended(operations, stops, now)
+    batch = filter_suspended(operations, stops, now, sink.traits)
     going = batch.going
     known = known_shadow(going, store), merged_id(going, store), remembered_match(going, store), known_id(going, store)
     answered = await send(sink, client, going, *known)
@@ -83,7 +83,7 @@ async def record_suspensions(
     store: Store, sink: str, result: SendResult, rules: Ruleset, *, now: datetime
 ) -> list[Fact]:
     """Keep what the batch has taught about stops; what is to be told of it."""
-    changes = learn(sink, result.batch, result.sent.outcomes, result.stops, now)
+    changes = learn(sink, result.batch, result.sent.outcomes, result.stops, now, rules.context.traits_of(sink))
     if not changes:
         return []
     began = tuple(stop for stop in changes.began if _still_written(stop, rules))
@@ -119,8 +119,8 @@ def _still_written(stop: Suspension, rules: Ruleset) -> bool:
         return bool(items)
     named = {value.name.casefold() for item in items for value in item.values}
     named |= {name.casefold() for item in items if item.match is not None for name in item.match.phone}
-    field = stop.field.partition(".")[0].casefold()
-    return field in named or (field.endswith("__c") and f"{field[:-1]}r" in named)
+    column = rules.context.traits_of(stop.sink).relationship_column
+    return stop.field.partition(".")[0].casefold() in named | {column(name) for name in named}
 
 
 async def replan_suspended(

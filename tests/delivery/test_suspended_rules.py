@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from connector.crm.salesforce.traits import TRAITS
 from connector.delivery.retry import PROBE_EVERY
 from connector.delivery.send import AlsoUpdated, Sent, Written
 from connector.delivery.suspended_rules import Filtered, Suspension, filter_suspended, learn
@@ -57,36 +58,36 @@ BAD = event(missing__C="x")
     ],
 )
 def test_only_what_would_meet_the_same_fault_is_held_and_no_opt_out(operation, held):
-    batch = filter_suspended([operation], [STOP], NOW)
+    batch = filter_suspended([operation], [STOP], NOW, TRAITS)
     assert bool(batch.held) is held
     assert list(batch.going) == ([] if held else [operation])
 
 
 def test_an_object_that_is_missing_holds_the_whole_rule():
-    batch = filter_suspended([event(), contact()], [replace(STOP, field="")], NOW)
+    batch = filter_suspended([event(), contact()], [replace(STOP, field="")], NOW, TRAITS)
     assert set(batch.held) == {0}
 
 
 def test_a_field_of_a_parent_is_told_apart_from_an_own_one():
     stop = replace(STOP, field="Contact__r.SMS_Key__c")
-    batch = filter_suspended([event("a", parent="k"), event("b", SMS_Key__c="x")], [stop], NOW)
+    batch = filter_suspended([event("a", parent="k"), event("b", SMS_Key__c="x")], [stop], NOW, TRAITS)
     assert set(batch.held) == {0}
 
 
 def test_one_operation_tries_a_stop_that_is_due():
-    batch = filter_suspended([event(str(n), Missing__c="x") for n in range(5)], [DUE], NOW)
+    batch = filter_suspended([event(str(n), Missing__c="x") for n in range(5)], [DUE], NOW, TRAITS)
     assert set(batch.held) == {1, 2, 3, 4}
 
 
 def test_a_clock_that_was_set_back_keeps_nobody_waiting():
-    assert not filter_suspended([BAD], [replace(STOP, probe_at=NOW + timedelta(days=1))], NOW).held
+    assert not filter_suspended([BAD], [replace(STOP, probe_at=NOW + timedelta(days=1))], NOW, TRAITS).held
 
 
 def test_a_child_of_what_is_held_waits_with_it():
     parent = replace(contact("K"), rule=STOP.rule, set={"Missing__c": 1})
     stop = replace(STOP, object="Contact")
     child, other = event(parent="k"), event("other", parent="z")
-    batch = filter_suspended([parent, child, other], [stop], NOW)
+    batch = filter_suspended([parent, child, other], [stop], NOW, TRAITS)
     assert {place: one.reason for place, one in batch.held.items()} == {
         0: Reason.CONFIGURATION,
         1: Reason.PARENT_WAITING,
@@ -94,7 +95,7 @@ def test_a_child_of_what_is_held_waits_with_it():
 
 
 def test_the_outcomes_of_a_batch_come_together_in_its_order():
-    batch = filter_suspended([BAD, contact("a"), event(Missing__c="y"), contact("b")], [STOP], NOW)
+    batch = filter_suspended([BAD, contact("a"), event(Missing__c="y"), contact("b")], [STOP], NOW, TRAITS)
     done = Delivered(record_id="003")
     sent = batch.with_suspended(
         Sent(
@@ -118,7 +119,7 @@ def refused(field="Missing__c"):
 
 
 def news(operations, outcomes, stops=()):
-    return learn("crm", Filtered(operations, {}), outcomes, stops, NOW)
+    return learn("crm", Filtered(operations, {}), outcomes, stops, NOW, TRAITS)
 
 
 def test_a_thousand_refusals_begin_one_stop():
@@ -139,7 +140,7 @@ def test_a_thousand_refusals_begin_one_stop():
 def test_a_stop_names_its_field_as_the_rule_writes_it(operation, field, named):
     (stop,) = news([operation], [refused(field)]).began
     assert stop.field == named
-    assert stop.concerns(operation)
+    assert stop.concerns(operation, TRAITS)
 
 
 def test_a_stop_lasts_while_it_is_tried_in_vain_and_ends_with_a_success():
@@ -179,7 +180,7 @@ def opt_out(rule=STOP.rule, **fields):
 @pytest.mark.parametrize("clears", [False, True])
 def test_the_consent_fields_of_what_is_held_go_out_alone(clears):
     write = replace(opt_out(Missing__c="x"), clears_flag=clears)
-    batch = filter_suspended([BAD, write], [STOP], NOW)
+    batch = filter_suspended([BAD, write], [STOP], NOW, TRAITS)
     (alone,) = batch.going
     assert (alone.set, alone.consent_only, alone.clears_flag) == ({"Out__c": True, "Out_At__c": "now"}, True, clears)
     done = Delivered(record_id="a0S")
@@ -190,12 +191,12 @@ def test_the_consent_fields_of_what_is_held_go_out_alone(clears):
 
 
 def test_where_a_field_beside_the_flag_is_stopped_the_flag_goes_out_by_itself():
-    (alone,) = filter_suspended([opt_out(Other__c="x")], [replace(STOP, field="Out_At__c")], NOW).going
+    (alone,) = filter_suspended([opt_out(Other__c="x")], [replace(STOP, field="Out_At__c")], NOW, TRAITS).going
     assert alone.set == {"Out__c": True}
 
 
 def test_consent_fields_that_are_refused_alone_say_so():
-    batch = filter_suspended([opt_out(Missing__c="x")], [STOP], NOW)
+    batch = filter_suspended([opt_out(Missing__c="x")], [STOP], NOW, TRAITS)
     (outcome,) = batch.with_suspended(Sent([Rejected(reason=Reason.VALIDATION, detail="never")], [])).outcomes
     assert outcome.detail == "No such column; the consent fields alone were refused too: never"
     assert batch.with_suspended(Sent([Retry(reason=Reason.ROW_LOCKED)], [])).outcomes == [
@@ -206,13 +207,13 @@ def test_consent_fields_that_are_refused_alone_say_so():
 def test_a_child_that_bears_consent_does_not_wait_for_its_stopped_parent():
     parent = replace(contact("K"), rule=STOP.rule, set={"Missing__c": 1})
     child = replace(opt_out(rule="c.yaml: c"), set={"Out__c": True, "Contact__r": Parent("SMS_Key__c", "K")})
-    batch = filter_suspended([parent, child], [replace(STOP, object="Contact")], NOW)
+    batch = filter_suspended([parent, child], [replace(STOP, object="Contact")], NOW, TRAITS)
     assert [one.set for one in batch.going] == [{"Out__c": True}]
 
 
 def test_a_write_of_the_consent_fields_alone_is_not_stopped_by_what_it_can_do_without():
     alone = replace(opt_out(), create={"Missing__c": "x"}, consent_only=True)
-    batch = filter_suspended([alone], [STOP], NOW)
+    batch = filter_suspended([alone], [STOP], NOW, TRAITS)
     assert list(batch.going) == [alone]
     # It names the field all the same where the CRM refuses it.
     (stop,) = news([alone], [refused()]).began

@@ -8,6 +8,15 @@ from datetime import timedelta
 
 from connector.model.crm_traits import CrmTraits
 
+RELATIONSHIP, COLUMN = "__r", "__c"  # how the names of custom relationships and of their columns end
+
+
+def relationship_column(name: str) -> str:
+    """The column behind a custom relationship; letter case is kept. Any other name stays as it is."""
+    plain = name[: -len(RELATIONSHIP)]
+    return plain + COLUMN if name[len(plain) :].casefold() == RELATIONSHIP else name
+
+
 TRAITS = CrmTraits(
     # Salesforce Help, "Recycle Bin": a deleted record can come back for 15 days.
     deleted_kept=timedelta(days=16),
@@ -18,4 +27,5 @@ TRAITS = CrmTraits(
     # Few requests of 20 seconds and more run at once, and an opt-out waits for the batch before it. Triggers run for 200 records at
     # once: their limits strike all of these, and a locked household several of them.
     slow_request=timedelta(seconds=10),
+    relationship_column=relationship_column,
 )

@@ -12,6 +12,7 @@ from connector.mapping.values.numbers import EventNumbers
 from connector.model.consent import CLOCK_TOLERANCE
 from connector.model.consent_fields import ConsentFields
 from connector.model.crm_schema import CrmSchema
+from connector.model.crm_traits import PLAIN, CrmTraits
 from connector.model.problem import Problem, Severity
 from connector.model.record_number import NO_REGION, NumberReader
 
@@ -32,6 +33,7 @@ class Context:
     schemas: Mapping[str, CrmSchema] = field(
         default_factory=dict
     )  # CRM → what it has told of its objects, where it has
+    traits: Mapping[str, CrmTraits] = field(default_factory=dict)  # CRM → how it differs from others
     timezone: str = "UTC"  # of dates that name none
     clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
     numbers: NumberReader = NO_REGION  # of the CRMs' phone fields
@@ -40,6 +42,10 @@ class Context:
     def numbers_of(self, consent: ConsentFields | None) -> EventNumbers:
         """How numbers are read in the events of a file; `consent` is that of the object whose changes it sees."""
         return EventNumbers(reader=self.numbers, regions=self.regions, consent=consent)
+
+    def traits_of(self, sink: str) -> CrmTraits:
+        """How a sink differs from others; a provider does not."""
+        return self.traits.get(sink, PLAIN)
 
     @property
     def flags(self) -> tuple[str, ...]:
