@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from connector.model.consent_fields import ConsentFields
+from connector.model.crm_traits import PLAIN, CrmTraits
 from connector.model.event import Verdict
 from connector.model.last_write import LastWrite
-from connector.model.operation import ID_FIELD, LONG_ID, MATCHED_BY, SHORT_ID, RecordWrite
+from connector.model.operation import ID_FIELD, MATCHED_BY, RecordWrite
 from connector.model.record_number import NO_REGION, NumberReader, known_by_key
 from connector.ports import Feed, Row, Shadow
 
@@ -39,18 +40,19 @@ class Change:
         return NUMBER_CHANGED if self.number_changed and self.verdict is Verdict.NONE else CHANGED
 
 
-def alike(one: Any, other: Any) -> bool:
+def alike(one: Any, other: Any, traits: CrmTraits = PLAIN) -> bool:
     """Whether two values are one to the CRM: numbers by value, times by the second, blank text and null alike."""
     if isinstance(one, bool) or isinstance(other, bool):
         return bool(one) is bool(other) if _flaglike(one) and _flaglike(other) else False
     if isinstance(one, int | float | Decimal) and isinstance(other, int | float | Decimal):
         return Decimal(str(one)) == Decimal(str(other))
-    if isinstance(one, str) and isinstance(other, str) and (_same_time(one, other) or _same_id(one, other)):
+    texts = isinstance(one, str) and isinstance(other, str)
+    if texts and (_same_time(one, other) or traits.full_id(one) == traits.full_id(other)):
         return True
     return bool(_trimmed(one) == _trimmed(other))
 
 
-def may_differ(shown: Any, known: Any) -> bool:
+def may_differ(shown: Any, known: Any, traits: CrmTraits) -> bool:
     """Whether a value may be another than the one that is known. It may be told as a text, as tables have it."""
     if shown == known and type(shown) is type(known):
         return False
@@ -61,7 +63,7 @@ def may_differ(shown: Any, known: Any) -> bool:
             shown = Decimal(shown)
         except ArithmeticError:
             return True
-    return not alike(shown, known)
+    return not alike(shown, known, traits)
 
 
 def _trimmed(value: Any) -> Any:
@@ -78,14 +80,6 @@ def _same_time(one: str, other: str) -> bool:
     except ValueError:
         return False
     return all(time.tzinfo for time in times) and times[0].replace(microsecond=0) == times[1].replace(microsecond=0)
-
-
-def _same_id(one: str, other: str) -> bool:
-    """An Id may be written with its check digits or without."""
-    short, long = sorted((one, other), key=len)
-    return (
-        len(short) == SHORT_ID and len(long) == LONG_ID and long.startswith(short) and long.isascii() and long.isalnum()
-    )
 
 
 def kept_as(written: Any, shown: Any) -> bool:
@@ -126,6 +120,7 @@ def compare(
     by_us: bool | None = None,
     last_write: LastWrite = NO_WRITE,
     under_way: Collection[str] = (),
+    traits: CrmTraits = PLAIN,
 ) -> Change:
     """Hold a row against its shadow.
 
@@ -143,8 +138,8 @@ def compare(
     changed = tuple(
         name
         for name in fields
-        if not alike(row.get(name), before.get(name))
-        and not any(alike(row.get(name), value) for value in in_doubt.get(name, ()))
+        if not alike(row.get(name), before.get(name), traits)
+        and not any(alike(row.get(name), value, traits) for value in in_doubt.get(name, ()))
         and not (
             name in last_write.unseen and _formed(last_write.unseen[name], row.get(name), by_us=by_us is not False)
         )
@@ -269,8 +264,8 @@ def read_rows(
     by_record: dict[tuple[str, str], dict[str, list[Any]]] = {}
     matched: dict[str, None] = {}  # the fields in which numbers are looked for
     for write in under_way:
-        # An Id of 15 characters names the record too, and tells the cases of its letters apart.
-        shown = write.key[:SHORT_ID] if write.key_field == ID_FIELD else write.key.lower()
+        # The letter case of an id may tell records apart.
+        shown = feed.traits.full_id(write.key) if write.key_field == ID_FIELD else write.key.lower()
         places = [(write.key_field, shown)]
         if write.match is not None:
             matched.update(dict.fromkeys(write.match.fields))
@@ -288,7 +283,7 @@ def read_rows(
         phones = {known_by_key(numbers.read(row.fields.get(name), country), keys).phone for name in matched}
         matches = [(MATCHED_BY, phone.e164) for phone in phones if phone is not None]
         being_written: dict[str, None] = {}
-        for key in [*names, (ID_FIELD, row.record_id[:SHORT_ID]), *matches]:
+        for key in [*names, (ID_FIELD, feed.traits.full_id(row.record_id)), *matches]:
             for one, several in by_record.get(key, {}).items():
                 in_doubt.setdefault(one, []).extend(several)
                 being_written[one] = None
@@ -306,6 +301,7 @@ def read_rows(
             by_us=row.by_us,
             last_write=(last_writes or {}).get(row.record_id, NO_WRITE),
             under_way=being_written,
+            traits=feed.traits,
         )
         readings.append(Reading(row, change, is_out(row.fields, consent) if consent else None))
     return readings

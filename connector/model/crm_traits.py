@@ -18,6 +18,8 @@ class CrmTraits:
     notices_repeat: timedelta = timedelta(days=1)  # how long a CRM repeats a notice that it has sent
     lookup_limit: int = 200  # records that a feed is asked for by id at once
     slow_request: timedelta = timedelta(seconds=10)  # a batch whose requests take longer is made smaller
+    # One record may have ids of several forms: the form in which a feed shows them, and in which they are compared whole.
+    full_id: Callable[[str], str] = unchanged
     relationship_column: Callable[[str], str] = unchanged  # relationship's name → the column that an error names
 
 

@@ -13,13 +13,7 @@ from connector.model.phone import Phone
 ID_FIELD = "Id"
 MATCHED_BY = "match:"  # begins the `key_field` of a write that names its record by a phone number alone
 
-LONG_ID, SHORT_ID = 18, 15  # characters of a Salesforce Id with its check digits, and without
 Scalar = str | int | float | bool | None
-
-
-def key_of(key_field: str, key: str) -> str:
-    """A key as it tells records apart, letter case kept. The last three characters of an Id of 18 are its check digits."""
-    return key[:SHORT_ID] if key_field == ID_FIELD and len(key) == LONG_ID else key
 
 
 class Repeat(StrEnum):
@@ -111,7 +105,7 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
     @property
     def record(self) -> tuple[str, str, str]:
         """Which record: the same for two writes that must be folded. Whether case tells two keys apart, the CRM alone knows."""
-        return self.object, self.key_field, key_of(self.key_field, self.key)
+        return self.object, self.key_field, self.key
 
     def at(self, record_id: str, fields: Fields) -> "RecordWrite":
         """The same to a record that is there, by its Id, with these fields."""

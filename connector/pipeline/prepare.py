@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.consent.guard import as_sendable
-from connector.model.operation import ID_FIELD, Operation, RecordWrite, key_of
+from connector.model.operation import ID_FIELD, Operation, RecordWrite
 from connector.model.outcome import Delivered
 from connector.model.remembered import Remembered
 from connector.ports import Shadow
@@ -52,7 +52,7 @@ def known_shadow(operations: Sequence[Operation], store: Store) -> Callable[[Rec
         if isinstance(one, RecordWrite) and one.clears_flag:
             wanted.setdefault((one.sink, one.object, one.key_field), []).append(one.key)
     known = {group: store.records.shadows_by_key(*group, keys) for group, keys in wanted.items()}
-    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(key_of(one.key_field, one.key))
+    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key)
 
 
 def known_id(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], str | None]:
@@ -62,7 +62,7 @@ def known_id(operations: Sequence[Operation], store: Store) -> Callable[[RecordW
         if isinstance(one, RecordWrite) and one.match is None and (one.create or one.clears_flag):
             wanted.setdefault((one.sink, one.object, one.key_field), set()).add(one.key)
     known = {group: store.records.record_ids(*group, list(keys)) for group, keys in wanted.items()}
-    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(key_of(one.key_field, one.key))
+    return lambda one: known.get((one.sink, one.object, one.key_field), {}).get(one.key)
 
 
 def merged_id(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], str | None]:
@@ -72,7 +72,7 @@ def merged_id(operations: Sequence[Operation], store: Store) -> Callable[[Record
         if isinstance(one, RecordWrite) and one.key_field != ID_FIELD:
             wanted.setdefault((one.sink, one.object, one.key_field), []).append(one.key)
     moved = {group: found for group, keys in wanted.items() if (found := store.records.moved(*group, keys))}
-    return lambda one: moved.get((one.sink, one.object, one.key_field), {}).get(key_of(one.key_field, one.key))
+    return lambda one: moved.get((one.sink, one.object, one.key_field), {}).get(one.key)
 
 
 def remembered_match(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], Remembered]:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from connector.consent.changes import is_out, may_differ
 from connector.delivery.channels import FeedChannel
+from connector.model.crm_traits import CrmTraits
 from connector.model.errors import ConnectorError, PeerUnavailable, StoreUnavailable
 from connector.model.http import Exchange
 from connector.model.outcome import Retry
@@ -262,7 +263,7 @@ class _Run:
         differing = [
             row.record_id
             for row in rows
-            if row.record_id not in shown and _may_differ(row, known.get(row.record_id), fields)
+            if row.record_id not in shown and _may_differ(row, known.get(row.record_id), fields, self._feed.traits)
         ]
         same = known.keys() - set(differing)
         await self._store.records.mark_seen(crm, name, sorted(same), at=self._began)
@@ -350,12 +351,12 @@ def _shown_since(known: KnownRecord, began: int) -> bool:
     return known.seen_at > began and not (known.last_write and known.last_write.unseen)
 
 
-def _may_differ(row: Row, known: KnownRecord | None, fields: Sequence[str]) -> bool:
+def _may_differ(row: Row, known: KnownRecord | None, fields: Sequence[str], traits: CrmTraits) -> bool:
     if known is None:
         return not row.deleted
     if row.deleted or known.gone_at is not None:
         return row.deleted is (known.gone_at is None)
-    return any(may_differ(row.fields.get(name), known.fields.get(name)) for name in fields)
+    return any(may_differ(row.fields.get(name), known.fields.get(name), traits) for name in fields)
 
 
 def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

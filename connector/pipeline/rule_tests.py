@@ -26,7 +26,7 @@ def run_rule_tests(rules: Ruleset) -> Iterator[TestResult]:
         alone = rules.only(file.name)
         for number, case in enumerate(file.cases):
             event, known = build_case(case, file.frame)
-            differences = compare(case.expect, plan(event, alone, known, tracing=True))
+            differences = compare(case.expect, plan(event, alone, known, tracing=True), rules.context.traits)
             yield TestResult(file=file.name, name=case.name, number=number, differences=tuple(differences))
 
 

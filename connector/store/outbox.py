@@ -304,7 +304,7 @@ def _newer(connection: sqlite3.Connection, sink: str, rows: Sequence[Any]) -> di
 
 def _written(text: str, only: frozenset[int] | None) -> list[Written]:
     return [
-        Written(object=operation.object, key_field=operation.key_field, key=operation.record[2], field=field)
+        Written(object=operation.object, key_field=operation.key_field, key=operation.key, field=field)
         for index, operation in enumerate(operations_from_json(text))
         if isinstance(operation, RecordWrite) and (only is None or index in only)
         for field in operation.set

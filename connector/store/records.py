@@ -1,7 +1,7 @@
 """What we know of CRM records: the shadow (the feed's fields as last written or seen), and which keys name which record."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from connector.model.last_write import LastWrite
-from connector.model.operation import ID_FIELD, SHORT_ID, key_of
+from connector.model.operation import ID_FIELD
 from connector.store.documents import dumps, last_write_from_json
 from connector.store.links import links, moved
 from connector.store.sql import as_list, execute_rows, read_rows
@@ -109,8 +109,6 @@ OUT_BY_PHONE = (
     "SELECT json_group_array(json_array(phone, record_id, fields)) FROM shadows INDEXED BY shadows_out "
     "WHERE crm = ? AND object = ? AND opted_out = 1 AND gone_at IS NULL AND phone IN (SELECT value FROM json_each(?))"
 )
-# `~` comes behind every letter and digit.
-LONG_ID_OF = "SELECT record_id FROM shadows WHERE crm = ? AND object = ? AND record_id >= ? AND record_id < ? LIMIT 1"
 MARK_SEEN = (
     "UPDATE shadows SET seen_at = ? WHERE crm = ? AND object = ? AND seen_at < ? "
     "AND record_id IN (SELECT value FROM json_each(?))"
@@ -285,24 +283,15 @@ class Records:
 
     def shadow_by_key(self, crm: str, name: str, key_field: str, key: str) -> Mapping[str, Any] | None:
         """The shadow of the record that the key names."""
-        return self.shadows_by_key(crm, name, key_field, [key]).get(key_of(key_field, key))
+        return self.shadows_by_key(crm, name, key_field, [key]).get(key)
 
     def shadows_by_key(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """The shadows of many records, by key (key_of())."""
+        """The shadows of many records, by key."""
         if key_field == ID_FIELD:
-            found = self.shadows(crm, name, [*keys, *self._whole_ids(crm, name, keys)])
-            return {key_of(key_field, record_id): known for record_id, known in found.items()}
+            return self.shadows(crm, name, keys)
         named = links(self._reader, crm, name, key_field, keys)
         known = shadows(self._reader, crm, name, list(named.values()))
         return {key: known[record_id] for key, record_id in named.items() if record_id in known}
-
-    def _whole_ids(self, crm: str, name: str, keys: Sequence[str]) -> Iterator[str]:
-        """The known Ids that begin with those of the keys that lack their check digits."""
-        for key in keys:
-            if len(key) == SHORT_ID:
-                row = self._reader.execute(LONG_ID_OF, (crm, name, key, f"{key}~")).fetchone()
-                if row is not None:
-                    yield row[0]
 
     def record_ids(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
         """Record ids by key, of those keys that are known to exist in the CRM."""

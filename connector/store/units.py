@@ -54,7 +54,7 @@ class Written(Struct, frozen=True, kw_only=True):
 
     object: str
     key_field: str
-    key: str  # key_of()
+    key: str
     field: str
 
 

@@ -4,7 +4,9 @@ from types import SimpleNamespace
 import pytest
 
 from connector.consent.changes import CHANGED, alike, compare, may_differ, read_rows
+from connector.crm.salesforce.traits import TRAITS
 from connector.model.consent_fields import ConsentFields
+from connector.model.crm_traits import PLAIN
 from connector.model.event import Verdict
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.phone import Phone
@@ -91,7 +93,7 @@ def test_an_opt_out_of_ours_that_is_under_way_is_no_change_of_whoever_has_the_nu
     )
     row = Row(record_id="003A", stamp=datetime(2026, 1, 1, tzinfo=UTC), fields={"Mobile": number, "Out": True})
     shadows = {"003A": {"Mobile": number, "Out": False}}
-    feed = SimpleNamespace(fields=("Mobile", "Out"), key_fields=("Key__c",))
+    feed = SimpleNamespace(fields=("Mobile", "Out"), key_fields=("Key__c",), traits=TRAITS)
     (reading,) = read_rows(
         [row], feed=feed, consent=CONSENT, shadows=shadows, under_way=[write], numbers=NumberReader(default="NO")
     )
@@ -102,7 +104,7 @@ def test_the_key_of_a_record_tells_whether_an_opt_out_of_ours_is_for_its_unclear
     phone = Phone("+4590000001")
     match = Match(phone=phone, fields=("Mobile",), none=IfNone.SKIP, many=IfMany.PARK)
     write = RecordWrite(sink="crm", object="Contact", key_field="Other", key="x", set={"Out": True}, match=match)
-    feed = SimpleNamespace(fields=("Mobile", "Out"), key_fields=("Key__c",))
+    feed = SimpleNamespace(fields=("Mobile", "Out"), key_fields=("Key__c",), traits=TRAITS)
     both = NumberReader(default="NO", others=("DK",))
     for key, emitted in (("+4590000001", False), ("+4790000001", True), (None, True)):
         row = Row(record_id="003A", stamp=None, fields={"Mobile": "90 00 00 01", "Out": True, "Key__c": key})
@@ -112,7 +114,7 @@ def test_the_key_of_a_record_tells_whether_an_opt_out_of_ours_is_for_its_unclear
 
 
 def read(row_id, key, shadow, **values):
-    feed = SimpleNamespace(fields=FIELDS, key_fields=())
+    feed = SimpleNamespace(fields=FIELDS, key_fields=(), traits=TRAITS)
     row = Row(record_id=row_id, stamp=None, fields=values)
     write = RecordWrite(sink="crm", object="Contact", key_field="Id", key=key, set={"Amount": 5})
     (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows={row_id: shadow}, under_way=[write])
@@ -193,4 +195,4 @@ def test_making_clear_whose_number_it_is_is_no_change_of_number():
     ],
 )
 def test_a_value_of_a_table_is_held_against_the_known_one(emitted, known, differs):
-    assert may_differ(emitted, known) is differs
+    assert may_differ(emitted, known, PLAIN) is differs

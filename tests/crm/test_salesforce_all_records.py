@@ -6,6 +6,7 @@ from crm.conftest import an_org
 from connector.consent.changes import may_differ
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.read.feed import SalesforceFeed
+from connector.crm.salesforce.traits import TRAITS
 from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.outcome import Reason, Retry
 
@@ -71,9 +72,9 @@ async def test_what_is_shown_is_what_the_feed_shows_of_the_record(org, crowded):
     for record_id, one in known.items():
         shown = rows[record_id]
         assert (shown.deleted, shown.stamp, shown.merged_into) == (one.deleted, one.stamp, one.merged_into)
-        assert not any(may_differ(shown.fields[name], one.fields[name]) for name in FIELDS)
+        assert not any(may_differ(shown.fields[name], one.fields[name], TRAITS) for name in FIELDS)
     assert rows[deleted].deleted
-    assert all(may_differ(rows[filled].fields[name], known[empty].fields[name]) for name in FIELDS)
+    assert all(may_differ(rows[filled].fields[name], known[empty].fields[name], TRAITS) for name in FIELDS)
 
 
 async def test_a_merged_record_tells_where_it_went(org):

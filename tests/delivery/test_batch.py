@@ -1,3 +1,4 @@
+from connector.crm.salesforce.traits import TRAITS
 from connector.delivery.batch import fold, rounds
 from connector.model.operation import Parent, RecordWrite, ServiceCommand
 from connector.model.phone import Phone
@@ -34,7 +35,7 @@ def test_keys_that_differ_by_letter_case_alone_are_not_folded():
 
 def test_an_id_is_folded_with_and_without_its_check_digits_and_its_letters_keep_their_case():
     ids = ["0035f00000aBcDe", "0035f00000aBcDeAAK", "0035f00000AbCdE"]
-    writes = [RecordWrite(sink="s", object="Contact", key_field="Id", key=one) for one in ids]
+    writes = [RecordWrite(sink="s", object="Contact", key_field="Id", key=TRAITS.full_id(one)) for one in ids]
     assert [one.parts for one in fold(writes)] == [(0, 1), (2,)]
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 from decimal import Decimal
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from connector.mapping.apply import first_match, intents
 from connector.mapping.language.paths import Reading, getter, parse_path
 from connector.model.consent import Subscription
+from connector.model.crm_traits import CrmTraits
 from connector.model.event import Verdict
 from connector.model.operation import Parent, RecordWrite, ServiceCommand
 from connector.model.outcome import Reason
@@ -185,6 +187,14 @@ def test_a_record_can_be_named_by_its_id_and_is_then_never_created(ask):
         properties={"SfContactId": "003000000000001AAA"},
     ).operations
     assert (write.key_field, write.key, write.may_create) == ("Id", "003000000000001AAA", False)
+
+
+def test_an_id_is_written_in_the_form_in_which_the_crm_shows_it(ask, context):
+    text = 'on: strex.delivery_report\nrules:\n  - {name: a, do: [{update: Contact, id: "{properties.Id}", set: {A__c: 1}}]}'
+    upper = dataclasses.replace(context, traits={"sf": CrmTraits(full_id=str.upper)})
+    for known, key in ((context, "6f-b2"), (upper, "6F-B2")):
+        (write,) = ask(text, context=known, properties={"Id": "6f-b2"}).operations
+        assert write.key == key
 
 
 def test_an_update_never_creates(ask):

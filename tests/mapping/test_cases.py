@@ -104,7 +104,7 @@ def plan(*operations, **fields) -> Plan:
 
 
 def differences(made: Plan, **expected) -> list[str]:
-    return compare(Expect.model_validate(expected), made)
+    return compare(Expect.model_validate(expected), made, {})
 
 
 @pytest.mark.parametrize(

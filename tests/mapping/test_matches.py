@@ -105,7 +105,7 @@ def test_a_case_names_the_number_that_is_looked_for(ask):
     plan = Plan(state=EventState.DELIVERING, operations=made)
 
     def differences(**operation):
-        return compare(Expect(operations=[{"upsert": "Contact", **operation}]), plan)
+        return compare(Expect(operations=[{"upsert": "Contact", **operation}]), plan, {})
 
     assert differences(match=DONOR.e164, key={"Key__c": DONOR.e164}) == []
     assert differences(match="+4790000001") == ["operation 1: match: expected '+4790000001', got '+4798079008'"]

@@ -41,12 +41,13 @@ async def test_a_record_is_found_by_its_very_key(store):
     assert store.records.shadow_by_key(CRM, "Contact", "Id", "003A") == {"A": 1}
 
 
-async def test_an_id_without_its_check_digits_names_its_record_and_no_other(store):
+async def test_an_id_names_its_record_and_no_other(store):
     await store.records.write([seen("0035f00000aBcDeAAK", fields={"A": 1})], now=NOW)
     await store.records.write([seen("0035f00000AbCdEAA1", fields={"A": 2})], now=NOW)
-    assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000aBcDe") == {"A": 1}
+    assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000aBcDeAAK") == {"A": 1}
     assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000AbCdEAA1") == {"A": 2}
-    assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000abcde") is None
+    assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000abcdeAAA") is None
+    assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000aBcDe") is None
 
 
 async def test_a_write_that_names_only_the_key_finds_the_record(store):

@@ -40,6 +40,11 @@ def in_full(record_id: str) -> str:
     return record_id + checks
 
 
+def full_id(text: str) -> str:
+    """The Id in its 18 characters where the text has the form of one; any other text as it is."""
+    return in_full(text) if text.isascii() and text.isalnum() else text
+
+
 def last_in(text: str, object_name: str) -> str | None:
     """The last Id in a text that may be one of this object, in full; None where there is none."""
     name = object_name.casefold()

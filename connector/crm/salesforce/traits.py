@@ -6,6 +6,7 @@ A request in which a key stands twice fails in each of these rows: delivery/batc
 
 from datetime import timedelta
 
+from connector.crm.salesforce.record_ids import full_id
 from connector.model.crm_traits import CrmTraits
 
 RELATIONSHIP, COLUMN = "__r", "__c"  # how the names of custom relationships and of their columns end
@@ -27,5 +28,6 @@ TRAITS = CrmTraits(
     # Few requests of 20 seconds and more run at once, and an opt-out waits for the batch before it. Triggers run for 200 records at
     # once: their limits strike all of these, and a locked household several of them.
     slow_request=timedelta(seconds=10),
+    full_id=full_id,
     relationship_column=relationship_column,
 )

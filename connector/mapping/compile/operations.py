@@ -9,9 +9,11 @@ from connector.mapping.compile.exact_keys import is_exact
 from connector.mapping.compile.fields import FieldValue, compile_field, compile_fields, compile_single, required
 from connector.mapping.compile.items import CommandItem, CompiledItem, WriteItem
 from connector.mapping.language.field_forms import ways_of
+from connector.mapping.language.paths import Reading
 from connector.mapping.language.rules import Command, Rule, Update, Upsert
 from connector.mapping.values.values import fold, text
 from connector.model.consent_fields import ConsentFields
+from connector.model.crm_traits import CrmTraits
 from connector.model.operation import ID_FIELD, MATCHED_BY, IfNone
 
 CHANGES_PRICE = "changesubscriberprice"  # the command that needs a price (Strex Connect, "Service commands")
@@ -49,7 +51,7 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
     create = item.create if isinstance(item, Upsert) else {}
     context = findings.context
     sink = sink_of(item.crm, context.crms, "CRM", where, findings)
-    key = _key(item, where, findings)
+    key = _key(item, where, findings, context.traits_of(sink))
     for field in create:
         if field in item.set:
             findings.add(
@@ -129,10 +131,15 @@ def _consent(declared: ConsentFields | None, fields: tuple[str, ...]) -> tuple[f
     )
 
 
-def _key(item: Upsert | Update, where: Where, findings: Findings) -> FieldValue:
+def _key(item: Upsert | Update, where: Where, findings: Findings, traits: CrmTraits) -> FieldValue:
     if item.id is not None:
-        get = compile_single(item.id, (*where, "id"), findings)
-        return FieldValue(name=ID_FIELD, get=get, clear=False, source=item.id)
+        written = compile_single(item.id, (*where, "id"), findings)
+
+        def full(reading: Reading) -> str | None:
+            value = written(reading)
+            return None if value is None else traits.full_id(text(value))
+
+        return FieldValue(name=ID_FIELD, get=full, clear=False, source=item.id)
     if item.key is None and item.match is not None:
         get = compile_single("{msisdn}", (*where, "match"), findings)
         return FieldValue(name=MATCHED_BY + ",".join(item.match.phone), get=get, clear=False, source="{msisdn}")

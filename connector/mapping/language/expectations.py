@@ -7,6 +7,7 @@ from pydantic import Field
 
 from connector.config.validation import Strict
 from connector.mapping.values.values import number, text
+from connector.model.crm_traits import PLAIN, CrmTraits
 from connector.model.event import Verdict
 from connector.model.operation import ID_FIELD, Operation, Parent, RecordWrite, ServiceCommand
 from connector.model.plan import Plan
@@ -65,8 +66,11 @@ class Expect(Strict):
     """The state of the event behind it, such as delivering, ignored, superseded, no_change, dead."""
 
 
-def compare(expect: Expect, plan: Plan) -> list[str]:
-    """What differs, one sentence each; empty where all is as expected. The plan must have been made with its trace."""
+def compare(expect: Expect, plan: Plan, traits: Mapping[str, CrmTraits]) -> list[str]:
+    """What differs, one sentence each; empty where all is as expected. The plan must have been made with its trace.
+
+    `traits` are those of each CRM, by its name: an id may be written in several forms.
+    """
     differences: list[str] = []
     matched = [trace.rule for trace in plan.trace if trace.matched]
     if expect.rule is not None and expect.rule not in matched:
@@ -87,7 +91,7 @@ def compare(expect: Expect, plan: Plan) -> list[str]:
         if not any(expect.note.casefold() in note.casefold() for note in notes):
             differences.append(f"note: expected `{expect.note}`, got {'; '.join(notes) or 'none'}")
     if expect.operations is not None:
-        differences += _compare_all(expect.operations, plan)
+        differences += _compare_all(expect.operations, plan, traits)
     return differences
 
 
@@ -95,7 +99,7 @@ def _names(matched: list[str]) -> str:
     return "no rule matched" if not matched else "matched was " + ", ".join(f"`{name}`" for name in matched)
 
 
-def _compare_all(expected: list[ExpectedOperation], plan: Plan) -> list[str]:
+def _compare_all(expected: list[ExpectedOperation], plan: Plan, traits: Mapping[str, CrmTraits]) -> list[str]:
     if len(expected) != len(plan.operations):
         made = ", ".join(_label(operation) for operation in plan.operations) or "none"
         why = f"; {plan.state.value}: {plan.detail}" if plan.detail else ""
@@ -104,7 +108,9 @@ def _compare_all(expected: list[ExpectedOperation], plan: Plan) -> list[str]:
         f"operation {place}: {difference}"
         for place, (one, operation) in enumerate(zip(expected, plan.operations, strict=True), start=1)
         for difference in (
-            _compare_write(one, operation) if isinstance(operation, RecordWrite) else _compare_command(one, operation)
+            _compare_write(one, operation, traits.get(operation.sink, PLAIN))
+            if isinstance(operation, RecordWrite)
+            else _compare_command(one, operation)
         )
     ]
 
@@ -115,7 +121,7 @@ def _label(operation: Operation) -> str:
     return f"{'upsert' if operation.may_create else 'update'} {operation.object}"
 
 
-def _compare_write(expected: ExpectedOperation, got: RecordWrite) -> list[str]:
+def _compare_write(expected: ExpectedOperation, got: RecordWrite, traits: CrmTraits) -> list[str]:
     wanted = expected.upsert or expected.update
     # A write that names its record by Id creates none, whichever word it was written with; with a match `none` decides it.
     right_word = (
@@ -128,7 +134,7 @@ def _compare_write(expected: ExpectedOperation, got: RecordWrite) -> list[str]:
     if expected.key is not None:
         found += _fields("key", expected.key, {got.key_field: got.key})
     if expected.id is not None:
-        found += _fields("id", {ID_FIELD: expected.id}, {got.key_field: got.key})
+        found += _fields("id", {ID_FIELD: traits.full_id(expected.id)}, {got.key_field: got.key})
     found += _fields("set", expected.set, got.set) + _fields("create", expected.create, got.create)
     return found + [f"`{name}` is written" for name in expected.absent if name in got.set or name in got.create]
 

@@ -1,0 +1,45 @@
+"""What Salesforce tells the neutral rooms of itself, and that a CRM without these habits is not given them."""
+
+import pytest
+
+from connector.consent.changes import alike
+from connector.crm.salesforce.traits import TRAITS
+from connector.model.crm_traits import PLAIN
+
+GUID = "6fb2b4ae-0f4b-4f37-a1e9-0a9a4a6a7b11"
+
+
+@pytest.mark.parametrize(
+    ("written", "full"),
+    [
+        ("0035f00000aBcDe", "0035f00000aBcDeAAK"),
+        ("0035f00000AbCdE", "0035f00000AbCdEAAV"),
+        ("0035f00000aBcDeAAK", "0035f00000aBcDeAAK"),
+        ("fifteen letters", "fifteen letters"),
+        ("åååååååååååååååå"[:15], "ååååååååååååååå"),
+        ("", ""),
+        (GUID, GUID),
+    ],
+)
+def test_an_id_is_brought_to_its_18_characters_and_nothing_else_is_touched(written, full):
+    assert TRAITS.full_id(written) == full
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("Contact__r", "Contact__c"),
+        ("contact__R", "contact__c"),
+        ("Contact", "Contact"),
+        ("SMS_Key__c", "SMS_Key__c"),
+        ("", ""),
+    ],
+)
+def test_the_column_behind_a_relationship(name, column):
+    assert TRAITS.relationship_column(name) == column
+
+
+def test_ids_of_a_plain_crm_are_compared_whole():
+    assert alike("0035f0000000001", "0035f0000000001AAA", TRAITS)
+    assert not alike("0035f0000000001", "0035f0000000001AAA", PLAIN)
+    assert not alike(GUID, GUID[:-1] + "2", PLAIN)

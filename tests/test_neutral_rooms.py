@@ -1,0 +1,37 @@
+"""No neutral room knows a vendor: what one CRM alone has stands in its folder, and reaches the others as CrmTraits."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent / "connector"
+NEUTRAL = ("model", "pipeline", "delivery", "consent", "mapping", "store")
+VENDOR = re.compile(r"""(?i:salesforce)|(?<![\w"])"Id"|__[cr]\b""")
+# Lines that show a person what to write. A mapping names the fields of one CRM, and an example must be one that works.
+EXAMPLES = {
+    "mapping/checks/matches.py": "External_Id__c",
+    "mapping/checks/addresses.py": "Key__c",
+    "mapping/language/rules.py": "External_Id__c",
+    "mapping/compile/fields.py": "SMS_Key__c",
+}
+# The one place of the connector's own word for a record's id.
+ALLOWED = {("model/operation.py", 'ID_FIELD = "Id"')}
+
+
+def vendors_in(path: Path) -> list[str]:
+    """The lines of a neutral file in which a vendor is named."""
+    here = path.relative_to(ROOT).as_posix()
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        said = line.replace(EXAMPLES[here], "") if here in EXAMPLES else line
+        if VENDOR.search(said) and (here, line.strip()) not in ALLOWED:
+            found.append(f"{here}:{number}: {line.strip()}")
+    return found
+
+
+def test_no_neutral_room_knows_a_vendor():
+    files = [path for room in NEUTRAL for path in sorted((ROOT / room).rglob("*.py"))]
+    assert [line for path in files for line in vendors_in(path)] == []
+
+
+def test_every_allowed_example_is_still_shown():
+    assert [name for name, shown in EXAMPLES.items() if shown not in (ROOT / name).read_text()] == []
