@@ -302,7 +302,7 @@ class Pipeline:
                 return 0
             self._runtime.wake(channel.sink.name)
             units = await replan_suspended(units, self.rules, self._store, configured=self._configured)
-            tasks = pending_writes(units, self._store)
+            tasks = pending_writes(units, self._store, channel.sink.traits)
             result = await self._send(
                 channel, allowance, [task.operation for task in tasks if task.operation is not None]
             )

@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from connector.consent.guard import as_sendable
+from connector.model.crm_traits import CrmTraits
 from connector.model.operation import ID_FIELD, Operation, RecordWrite
 from connector.model.outcome import Delivered
 from connector.model.remembered import Remembered
@@ -24,8 +27,11 @@ class PendingWrite:
     operation: Operation | None
 
 
-def pending_writes(units: Sequence[Unit], store: Store) -> list[PendingWrite]:
-    """Ask consent again before anything goes out: the world has gone on since the plan was made."""
+def pending_writes(units: Sequence[Unit], store: Store, traits: CrmTraits) -> list[PendingWrite]:
+    """Ask consent again before anything goes out: the world has gone on since the plan was made.
+
+    A plan of an earlier version may name a record by another form of its id than the full one.
+    """
     people = sorted({unit.lane for unit in units if unit.lane.startswith("+")})
     ledgers = store.consents.of_many(people)
     return [
@@ -33,16 +39,30 @@ def pending_writes(units: Sequence[Unit], store: Store) -> list[PendingWrite]:
             place,
             index,
             as_sendable(
-                operation,
+                _by_full_id(operation, traits),
                 event_id=unit.event_id,
                 overtaken=unit.overtaken_by is not None,
-                newer=[(one.object, one.key_field, one.key, one.field) for one in unit.newer],
+                newer=[
+                    (one.object, one.key_field, _full_key(one.key_field, one.key, traits), one.field)
+                    for one in unit.newer
+                ],
                 ledger=ledgers.get(unit.lane, ()),
             ),
         )
         for place, unit in enumerate(units)
         for index, operation in zip(unit.indexes, unit.operations, strict=True)
     ]
+
+
+def _by_full_id(operation: Operation, traits: CrmTraits) -> Operation:
+    if not isinstance(operation, RecordWrite) or operation.key_field != ID_FIELD:
+        return operation
+    key = traits.full_id(operation.key)
+    return operation if key == operation.key else replace(operation, key=key)
+
+
+def _full_key(key_field: str, key: str, traits: CrmTraits) -> str:
+    return traits.full_id(key) if key_field == ID_FIELD else key
 
 
 def known_shadow(operations: Sequence[Operation], store: Store) -> Callable[[RecordWrite], Shadow]:

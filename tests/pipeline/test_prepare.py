@@ -1,0 +1,34 @@
+"""What goes out of claimed units, where a plan of an earlier version names a record by another form of its id."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from connector.crm.salesforce.traits import TRAITS
+from connector.model.crm_traits import PLAIN
+from connector.model.operation import RecordWrite
+from connector.pipeline.prepare import pending_writes
+from connector.store.units import Written
+
+STORE = SimpleNamespace(consents=SimpleNamespace(of_many=lambda _: {}))
+SHORT, FULL = "0035f00000aBcDe", "0035f00000aBcDeAAK"
+
+
+def pending(traits, *, key, newer_key, key_field="Id"):
+    write = RecordWrite(sink="crm", object="Contact", key_field=key_field, key=key, set={"A": 1, "B": 1})
+    newer = (Written(object="Contact", key_field=key_field, key=newer_key, field="A"),)
+    unit = SimpleNamespace(
+        lane="record:x", event_id=1, overtaken_by=None, newer=newer, indexes=(0,), operations=(write,)
+    )
+    (one,) = pending_writes([unit], STORE, traits)
+    return one.operation.key, dict(one.operation.set)
+
+
+@pytest.mark.parametrize(("key", "newer_key"), [(SHORT, FULL), (FULL, SHORT), (SHORT, SHORT), (FULL, FULL)])
+def test_a_newer_write_is_known_in_whichever_form_the_id_was_stored(key, newer_key):
+    assert pending(TRAITS, key=key, newer_key=newer_key) == (FULL, {"B": 1})
+
+
+def test_ids_of_a_plain_crm_and_keys_are_compared_as_they_are():
+    assert pending(PLAIN, key=SHORT, newer_key=FULL) == (SHORT, {"A": 1, "B": 1})
+    assert pending(TRAITS, key=SHORT, newer_key=FULL, key_field="Key__c") == (SHORT, {"A": 1, "B": 1})
