@@ -1,1 +1,1 @@
-"""SMS providers: their doors and sinks, written sans I/O. What one provider alone knows lives in a room of its own."""
+"""SMS providers: their webhook endpoints and sinks, written without I/O. Each provider has a folder of its own."""

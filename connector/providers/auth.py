@@ -1,6 +1,6 @@
-"""Locks of a door that any provider can have: a secret in the path, basic auth, an address list.
+"""Authenticators that any provider can use: a secret in the path, basic auth, an address list.
 
-A provider's own signature lives with the provider.
+A provider's own signature check is in the provider's folder.
 """
 
 import base64
@@ -19,14 +19,14 @@ Network = IPv4Network | IPv6Network
 
 
 class Authenticator(Protocol):
-    """One condition on a request. A door with several opens when all of them do."""
+    """One condition on a request. An endpoint with several authenticators accepts a request only if all of them do."""
 
     def check(self, request: HttpRequest) -> None:
-        """Raises Refused for a request that does not fit."""
+        """Raises HttpRejected if the request does not meet the condition."""
 
 
 def check_locks(authenticators: Sequence[Authenticator], request: HttpRequest) -> bool:
-    """Whether there are locks, all of which the request opens; raises Refused for the first that it does not open."""
+    """Tell whether there are authenticators, all of which accept the request; raises HttpRejected for the first that does not."""
     for lock in authenticators:
         lock.check(request)
     return bool(authenticators)
@@ -34,12 +34,12 @@ def check_locks(authenticators: Sequence[Authenticator], request: HttpRequest) -
 
 @dataclass(frozen=True, slots=True)
 class PathSecret:
-    """The last part of the path. Several may be live, so that it can be changed without a gap."""
+    """The last part of the path is a secret. Several secrets may be valid, so that one can be replaced without downtime."""
 
     secrets: Sequence[bytes] = field(repr=False)
 
     def check(self, request: HttpRequest) -> None:
-        """Compare with every live secret, in a time that tells nothing."""
+        """Compare with every valid secret, in constant time."""
         if not is_one_of(request.secret or "", self.secrets):
             raise HttpRejected(401, "wrong path secret" if request.secret else "no path secret")
 
@@ -52,7 +52,7 @@ class BasicAuth:
     password: bytes = field(repr=False)
 
     def check(self, request: HttpRequest) -> None:
-        """Compare name and password as one text, in a time that tells nothing."""
+        """Compare name and password as one text, in constant time."""
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "basic":
             raise HttpRejected(401, "no basic auth")
@@ -66,12 +66,12 @@ class BasicAuth:
 
 @dataclass(frozen=True, slots=True)
 class AddressList:
-    """The caller's address, behind the trusted proxies. Defence in depth: an address proves little."""
+    """The caller's address, behind the trusted proxies. Use it as defence in depth: an address alone proves little."""
 
     networks: Sequence[Network]
 
     def check(self, request: HttpRequest) -> None:
-        """Compare with each network; IPv4 in IPv6 clothes is IPv4."""
+        """Compare with each network. An IPv4 address mapped into IPv6 counts as IPv4."""
         try:
             peer = ip_address(request.peer)
         except ValueError:
@@ -83,5 +83,5 @@ class AddressList:
 
 
 def _bytes(text: str) -> bytes:
-    """A path or header may hold undecodable bytes; they must not raise here."""
+    """Encode a path or header. It may hold undecodable bytes; they must not raise here."""
     return text.encode("utf-8", "surrogatepass")

@@ -1,4 +1,7 @@
-"""What an operator writes about the locks of a provider's doors, and the locks that it leads to. No provider's words live here."""
+"""The settings for authentication at a provider's endpoints, and the authenticators built from them.
+
+Nothing here is specific to one provider.
+"""
 
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -10,7 +13,9 @@ from connector.config.secrets import SecretRef
 from connector.config.validation import Strict, wrong
 from connector.providers.auth import AddressList, Authenticator, BasicAuth, PathSecret
 
-Reveal = Callable[[SecretRef], SecretStr]  # reads a secret from its place; raises ConnectorError where it is not there
+Reveal = Callable[
+    [SecretRef], SecretStr
+]  # reads a secret from where it is stored; raises ConnectorError if it is missing
 
 
 def _network(text: str) -> str:
@@ -44,7 +49,7 @@ class AuthSettings(Strict):
 
     @property
     def own_authenticators(self) -> dict[str, bool]:
-        """The provider's own locks, as they are written in the config, and whether each is in use."""
+        """The provider's own authenticators, as they are named in the config, and whether each is in use."""
         return {}
 
     @model_validator(mode="after")
@@ -60,7 +65,7 @@ class AuthSettings(Strict):
 
 
 def build_authenticators(settings: AuthSettings, reveal: Reveal) -> tuple[Authenticator, ...]:
-    """The locks of the settings, the cheapest first; what `reveal` raises goes through."""
+    """Build the authenticators of the settings, the cheapest first; what `reveal` raises is passed on."""
     authenticators: list[Authenticator] = []
     if settings.addresses:
         authenticators.append(AddressList([ip_network(text, strict=False) for text in settings.addresses]))

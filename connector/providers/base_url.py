@@ -1,4 +1,4 @@
-"""The address of a provider's interface, as an operator writes it: https, or a stand-in on this machine."""
+"""The address of a provider's API, as an operator writes it: https, or a test server on this machine."""
 
 from ipaddress import ip_address
 from typing import Annotated

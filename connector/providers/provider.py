@@ -1,4 +1,4 @@
-"""What a provider brings to the house, whichever it is. How it is put together is the provider's own affair."""
+"""What every provider offers to the application. Each provider builds its own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ from connector.ports import Enricher, Keywords, Poller, Sink, WebhookEndpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """A configured provider: its doors, its sink where it takes commands, and what else it can be asked."""
+    """A configured provider: its endpoints, its sink if it takes commands, and what else it can be asked."""
 
     name: str
     endpoints: tuple[WebhookEndpoint, ...]
     shapes: Mapping[str, bool]  # shape of its events → whether an opt-out may come in it
-    credentials: Credentials  # for its sink, and for all that it is asked
+    credentials: Credentials  # for its sink, and for all other calls to it
     sink: Sink | None = None
-    enricher: Enricher | None = None  # where its events raise questions
+    enricher: Enricher | None = None  # set if its events need look-ups
     commands: frozenset[str] = field(default_factory=frozenset)  # actions that the sink takes
     subscriptions: tuple[Subscription, ...] = ()
-    pollers: tuple[Poller, ...] = ()  # what may have been missed at its doors
+    pollers: tuple[Poller, ...] = ()  # they read what its endpoints may have missed
     keywords: Keywords | None = None

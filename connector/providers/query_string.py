@@ -1,19 +1,20 @@
-"""A query or form → its pairs, whatever the sender's escaping is worth. No provider's words live here."""
+"""Splits a query or form into pairs, even if it is badly escaped. Nothing here is specific to one provider."""
 
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
 from connector.model.text_encoding import read_text
 
-ESCAPED_AMPERSAND = "amp;"  # what follows `&` where a sender wrote the address as HTML does
+ESCAPED_AMPERSAND = "amp;"  # follows `&` if the sender wrote the address as HTML does
 
 
 def pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
-    """The pairs in their order, without those that have no name (`&&`); none is too odd to be read.
+    """The pairs in their order, without those that have no name (`&&`). Every input can be read.
 
-    `&amp;` separates pairs as `&` does if a name and `=` follow; elsewhere it stays as it is.
+    `&amp;` separates pairs as `&` does if a name and `=` follow; elsewhere it is kept as it is.
     """
-    # Latin-1 gives each byte a character of its own, and back again in _decoded(): texts are split faster than bytes.
+    # Latin-1 maps each byte to one character, and _decoded() maps it back: splitting text is faster than splitting
+    # bytes.
     text = encoded.decode("latin-1").replace("+", " ")
     plain = _is_plain(text)
     escaped = ESCAPED_AMPERSAND in text
@@ -31,5 +32,5 @@ def _is_plain(text: str) -> bool:
 
 
 def _decoded(text: str) -> str:
-    """Escapes that are none stay as they are."""
+    """Decode the escapes; invalid escapes are kept as they are."""
     return text if _is_plain(text) else read_text(unquote_to_bytes(text.encode("latin-1")))

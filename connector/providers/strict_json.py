@@ -1,7 +1,7 @@
-"""JSON as it is let in from outside: nothing twice, nothing too deep, no odd characters. No provider's words live here.
+"""Parses JSON from outside: no name twice, no deep nesting, no odd characters. Nothing here is specific to one provider.
 
-Proper JSON is read at once. What is no proper JSON and still has one meaning only is read a second time, more leniently: one bad
-character must not cost a callback. What has no meaning, or two, is Unreadable.
+Proper JSON is read at once. Improper JSON with only one meaning is read a second time, more leniently: one bad
+character must not cost a callback. A body with no meaning, or with two, is Unreadable.
 """
 
 import json
@@ -16,23 +16,25 @@ import orjson
 from connector.model.errors import Unreadable
 from connector.model.text_encoding import half_pairs_joined, read_text, without_controls
 
-DEPTH = 32  # levels: no provider documents more than three
+DEPTH = 32  # levels; no provider documents more than three
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some .NET writers put it in front
-# Digits that a 64-bit integer holds in any case, and characters of a decimal number that a double holds without loss.
+# Digits that a 64-bit integer always holds, and characters of a decimal number that a double holds without loss.
 INTEGER_DIGITS, FLOAT_LENGTH = 18, 16
-NUL, BACKSLASH, DEL, C2 = 0x00, 0x5C, 0x7F, 0xC2  # as numbers: looking for a number in bytes costs an eighth
-# Only finds where an element ends: what the element is worth is judged when it is read by itself.
+NUL, BACKSLASH, DEL, C2 = 0x00, 0x5C, 0x7F, 0xC2  # as numbers: searching bytes for a number takes an eighth of the time
+# Only finds where an element ends. The element itself is judged when it is parsed.
 _SPLITTER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, strict=False)
 _BLANKS = " \t\r\n"
 _BETWEEN = re.compile(rf"[{_BLANKS}]*")
-# A string, or a comma with nothing behind it. A string without an end takes in all the rest, so that each character is read once.
+# A string, or a comma with nothing after it. A string without an end takes all the rest, so that each character is read
+# once.
 _STRING_OR_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+(?:"|\Z|\\\Z))|,(?=[ \t\r\n]*+[}\]])', re.DOTALL)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in the body, or the only one in an array; raises Unreadable for everything else.
 
-    Numbers keep their digits: integers beyond 64 bits, and decimal numbers that a double cannot hold, become the text as written.
+    Numbers keep their digits: integers beyond 64 bits, and decimal numbers that a double cannot hold, become the text
+    as written.
     """
     body = body.removeprefix(BYTE_ORDER_MARK)
     try:
@@ -43,12 +45,12 @@ def parse_object(body: bytes) -> dict[str, Any]:
             raise Unreadable("not a JSON object")
         if body.count(b"{") + body.count(b"[") > DEPTH:
             _refuse_depth(value, DEPTH)
-        # Each member brings one colon, and strings bring their own: where a member was dropped, the text has more colons than the
-        # value when it is written again. Only a colon that stands as an escape could hide one, so such texts are read the slow way.
-        # orjson refuses integers beyond 64 bits, and so finds them.
+        # Each member adds one colon, and strings may contain more. If a member was dropped, the text has more colons
+        # than the value when it is written again. Only a colon written as an escape could hide one, so such texts are
+        # read the slow way. orjson refuses integers beyond 64 bits, and so finds them.
         written = orjson.dumps(value)
         if body.count(b":") == written.count(b":") and (BACKSLASH not in body or b"\\u003" not in body):
-            # Written again, a control character is an escape, or DEL, or begins with C2.
+            # When written again, a control character is an escape, or DEL, or begins with C2.
             clean = BACKSLASH not in written and DEL not in written and C2 not in written
             return value if clean else _tidied(value)
     except RecursionError:
@@ -59,18 +61,18 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def parse_any(body: bytes) -> Any:
-    """Any JSON value, such as a list of which each element is judged by itself later; raises Unreadable where it is none.
+    """Any JSON value, such as a list whose elements are judged separately later; raises Unreadable if it is not JSON.
 
-    It is read as leniently as parse_object() reads. Names that come twice and odd characters in texts are not looked for.
+    It is as lenient as parse_object(). It does not look for names that come twice or for odd characters in texts.
     """
     return _decoded(_ANY, read_text(body))
 
 
 def as_map(value: Any) -> dict[str, Any]:
-    """The names and values that a value stands for; raises Unreadable where it stands for none.
+    """The names and values of a value; raises Unreadable if it is not a map in any form.
 
-    None, `[]`, `""` and `{}` are how various languages write an empty map. A map may also come as JSON text, or as a list of pairs
-    `{"name": …, "value": …}` (or `key`), if no name comes twice.
+    None, `[]`, `""` and `{}` are how various languages write an empty map. A map may also come as JSON text, or as a
+    list of pairs `{"name": …, "value": …}` (or `key`), if no name comes twice.
     """
     if type(value) is dict:
         return value
@@ -93,10 +95,10 @@ def _pair(one: Any) -> tuple[str, Any]:
 
 
 def elements(body: bytes) -> list[bytes]:
-    """The elements of the JSON array in the body, each as it came; a body that is no array is its own only one.
+    """The elements of the JSON array in the body, each as it came. A body that is not an array counts as one element.
 
-    Raises Unreadable for an array that is empty or not whole. What is wrong within an element is not seen here, so that one bad
-    element does not spoil the others.
+    Raises Unreadable for an array that is empty or incomplete. Errors within an element are not detected here, so that
+    one bad element does not spoil the others.
     """
     whole = body.removeprefix(BYTE_ORDER_MARK)
     text = whole.decode("utf-8", "surrogateescape").strip(_BLANKS)
@@ -134,7 +136,7 @@ def _skip(text: str, place: int) -> int:
 
 
 def _read_leniently(body: bytes) -> dict[str, Any]:
-    """What the strict reader refused, judged by a reader that takes more and looks at everything."""
+    """Parse what the strict reader refused, with a reader that accepts more and checks everything."""
     try:
         value = _tidied(_decoded(_LENIENT, read_text(body)))
     except RecursionError:
@@ -150,7 +152,8 @@ def _read_leniently(body: bytes) -> dict[str, Any]:
 def _decoded(decoder: json.JSONDecoder, text: str) -> Any:
     """The value of a JSON text.
 
-    Besides proper JSON: half a surrogate pair and control characters in strings, a comma behind the last member, NaN and infinity.
+    Accepts besides proper JSON: half a surrogate pair and control characters in strings, a comma after the last member,
+    NaN and infinity.
     """
     if not text.strip():
         raise Unreadable("empty")
@@ -173,9 +176,9 @@ def _without_trailing_commas(text: str) -> str:
 
 
 def _tidied(value: Any) -> Any:
-    """The value with clean texts: no control characters, no halves of characters. A name may not become another's by it."""
+    """The value with clean texts: no control characters, no half surrogate pairs. Raises if cleaning makes two names equal."""
     if type(value) is str:
-        if not value.isprintable():  # halves of characters are not printable either
+        if not value.isprintable():  # half surrogate pairs are not printable either
             value = without_controls(half_pairs_joined(value))
         return value
     if type(value) is dict:
@@ -205,12 +208,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _whole_number(written: str) -> int | str:
     if len(written) <= INTEGER_DIGITS:
         return int(written)
-    # Python refuses to read integers of thousands of digits at all.
+    # Python refuses to read integers of thousands of digits.
     return int(written) if len(written) <= INTEGER_DIGITS + 2 and -(2**63) <= int(written) < 2**64 else written
 
 
 def _decimal_number(written: str) -> float | str:
-    """A double where it holds the number without loss, else the text as it was written."""
+    """A double if it holds the number without loss, else the text as written."""
     if len(written) <= FLOAT_LENGTH and "e" not in written and "E" not in written:
         return float(written)
     number = float(written)
@@ -221,7 +224,7 @@ def _decimal_number(written: str) -> float | str:
 
 
 def _no_value(_written: str) -> None:
-    """NaN and infinity: their senders have no number."""
+    """NaN and infinity become None: their senders have no number."""
 
 
 _DECODER = msgspec.json.Decoder(float_hook=_decimal_number)

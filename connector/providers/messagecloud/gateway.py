@@ -1,7 +1,10 @@
-"""What the gateway sends us as events: messages from phones and delivery reports. The doors that donors use are in web_endpoints.py.
+"""Reads what the gateway sends (messages from phones and delivery reports) as events.
 
-Sources: docs.messagecloud.com, articles 16 (receiving a message), 19 (delivery reports) and 74 (STOP); "Strex Norway with One-click
-Subscriptions", Transaction Flow. Forms are documented, and queries are seen: both are taken, and together.
+The endpoints for donors are in web_endpoints.py.
+
+Sources: docs.messagecloud.com, articles 16 (receiving a message), 19 (delivery reports) and 74 (STOP); "Strex Norway
+with One-click Subscriptions", Transaction Flow. Forms are documented, but queries have been seen too: both are read,
+and merged.
 """
 
 from collections.abc import Mapping
@@ -20,12 +23,12 @@ from connector.providers.messagecloud.statuses import status_of
 from connector.providers.query_string import pairs
 
 MESSAGE, REPORT = "mpush_ir_message", "mp_report"  # article 16 and 19, `action`
-ENDPOINTS = {"mo": MESSAGE, "dlr": REPORT}  # what a callback is taken for that does not say it
-# The documented parameters that are read here. They are taken wherever they stand among the others.
+ENDPOINTS = {"mo": MESSAGE, "dlr": REPORT}  # the action that is assumed when a callback names none
+# The documented parameters that are read here, in any order among the others.
 NAMES = frozenset(
     {"action", "id", "message_id", "message", "keyword", "number", "country", "shortcode", "report", "reason_id"}
 )
-OTHERS = 200  # parameters that are kept besides: the documents have fewer than twenty in all
+OTHERS = 200  # further parameters that are kept; the documents name fewer than twenty in all
 ASK = "ask"  # article 74: `ask NAME stop`
 
 
@@ -34,16 +37,16 @@ class Reader:
     """Reads the callbacks of one configured account."""
 
     provider: str
-    keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones: keywords_by_form()
+    keywords: Mapping[str, str] = field(default_factory=dict)  # the configured keywords: keywords_by_form()
     words: OptOutWords = STANDARD
-    region: str = REGION  # of numbers without their country code
+    region: str = REGION  # region of numbers without a country code
 
     def read(self, endpoint: str, request: HttpRequest) -> Event:
-        """The event of a callback at one of DOORS; raises Unreadable."""
+        """The event of a callback at one of ENDPOINTS; raises Unreadable."""
         given = _parameters(request)
         known = {name.lower(): value.strip() for name, value in reversed(given.items()) if value.strip()}
         action = known.get("action", ENDPOINTS[endpoint])
-        # The documents give both names, with one value.
+        # The documents give both names for the same value.
         own_id = known.get("id") or known.get("message_id")
         if own_id is None:
             raise Unreadable("no id")
@@ -72,7 +75,8 @@ class Reader:
             short_number=known.get("shortcode"),
             text=text,
             transaction_id=own_id,
-            # The gateway gives no time. A message was sent before it came, so that in doubt an opt-out is taken for the later word.
+            # The gateway sends no time. A message was sent before it arrived, so in doubt an opt-out counts as the
+            # later one.
             occurred_at=received_at,
             time_from_arrival=True,
             properties=given,
@@ -88,7 +92,8 @@ class Reader:
         detail = known.get("reason_id")
         meaning = status_of(status)
         return Event(
-            # One message has several reports, in any order: each is an event of its own, and its repeats are known.
+            # One message has several reports, in any order. Each is an event of its own, and its repeats are
+            # recognised.
             key=event_key(self.provider, "dlr", own_id, status.upper()),
             provider=self.provider,
             shape="delivery_report",
@@ -106,10 +111,10 @@ class Reader:
         )
 
     def _stop(self, text: str | None, keyword: str | None) -> Reading:
-        """What the text says about consent.
+        """Read what the text says about consent.
 
-        `STOP KEYWORD` is the documented form, and counts whatever the word is: an opt-out too many is the lesser harm. `ask NAME stop`
-        is the general gateway's, which is for all short codes.
+        `STOP KEYWORD` is the documented form. It counts with any word after STOP, because one opt-out too many is less
+        harmful than a lost one. `ask NAME stop` comes from the general gateway, and applies to all short codes.
         """
         if text is None:
             return NOTHING
@@ -120,9 +125,9 @@ class Reader:
 
 
 def _parameters(request: HttpRequest) -> dict[str, str]:
-    """The parameters under their own names, the first of each; raises Unreadable where there is none."""
+    """The parameters under their own names, the first of each; raises Unreadable if there are none."""
     given: dict[str, str] = {}
-    # Query and body are bytes of the sender's choice; surrogates stand for those that are no UTF-8.
+    # The sender chooses the bytes of query and body; surrogates stand for those that are not UTF-8.
     for encoded in (request.query.encode("utf-8", "surrogatepass"), request.body.strip()):
         for name, value in pairs(encoded):
             if len(given) < OTHERS or name.lower() in NAMES:
@@ -133,9 +138,10 @@ def _parameters(request: HttpRequest) -> dict[str, str]:
 
 
 def _number(known: Mapping[str, str], region: str) -> Phone | None:
-    """The subscriber, with the country code and without a plus; `#…` is an alias, which some countries have for numbers.
+    """The subscriber, with the country code and without a plus. `#…` is an alias, which some countries use instead of numbers.
 
-    A number without its country code is one of the country that the callback names. Where we do not know that country, it is nobody's.
+    A number without a country code belongs to the country that the callback names. If that country is unknown, the
+    result is None.
     """
     country = known.get("country")
     return parse_phone(

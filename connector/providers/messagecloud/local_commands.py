@@ -1,7 +1,7 @@
-"""Commands for MessageCloud, which are settled in our own books: there is no call that ends a subscription in Norway.
+"""Commands for MessageCloud, which are settled locally: there is no call that ends a subscription in Norway.
 
-Source: "Strex Norway with One-click Subscriptions", Transaction Flow, 8: further charges are made by the merchant's own calls. Whoever
-is opted out is not charged again, and nothing need be told to anybody.
+Source: "Strex Norway with One-click Subscriptions", Transaction Flow, 8: further charges are made by the merchant's own
+calls. A subscriber who is opted out is not charged again, so MessageCloud need not be informed.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from connector.model.outcome import Delivered, Outcome, Reason, Rejected
 from connector.ports import Task
 
 ACTIONS = frozenset({"stop", "unsubscribe"})
-BATCH = 200  # nothing is sent; it only bounds a transaction
+BATCH = 200  # nothing is sent; this only limits the size of a transaction
 SETTLED = Delivered(detail="no call exists: the subscription is ended in our books, and is not charged again")
 
 
@@ -27,8 +27,8 @@ class LocalCommands:
     traits: CrmTraits = PLAIN
 
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
-        """One outcome for each; nobody is called."""
-        yield from ()  # An exchange is a generator, also where nobody is called.
+        """Return one outcome for each task, without a call."""
+        yield from ()  # An exchange is a generator, even when it makes no call.
         return [_outcome(task.operation) for task in tasks]
 
 

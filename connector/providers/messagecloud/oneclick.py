@@ -1,7 +1,7 @@
-"""MessageCloud's one-click interface: create a window, view a status, charge again. When to do so is decided elsewhere.
+"""MessageCloud's one-click API: create a window, view a status, charge again. Other modules decide when to call it.
 
-Source: "Strex Norway with One-click Subscriptions", section "Integration Details". All calls are GETs, and the key travels in
-their query: their paths must never be told or logged.
+Source: "Strex Norway with One-click Subscriptions", section "Integration Details". All calls are GETs with the key in
+the query, so their paths must never be emitted or logged.
 """
 
 import re
@@ -28,14 +28,14 @@ from connector.providers.messagecloud.statuses import Status, failure_of, status
 from connector.providers.strict_json import BYTE_ORDER_MARK, parse_object
 
 NEW, VIEW, SEND = "/no/one-click/new", "/no/status/view", "/no/dob/send"
-CURRENCY = "NOK"  # "Send DOB API": the tariff is in NOK; the interface is for Norway alone
-# Send DOB takes no id of ours, so that a second call is a second charge: in doubt a person decides.
+CURRENCY = "NOK"  # "Send DOB API": the tariff is in NOK; the API is for Norway only
+# Send DOB takes no id of ours, so a second call is a second charge. In doubt a person decides.
 CHARGE_REPEAT = Repeat.NEVER
 WINDOW_TIMEOUT = timedelta(seconds=10)  # a donor waits for it
 TIMEOUT = timedelta(seconds=20)
-ANSWER_LIMIT = 2**20  # bytes: an envelope is below a thousand
+ANSWER_LIMIT = 2**20  # bytes; an envelope is smaller than a thousand
 DETAIL_LENGTH = 200  # characters of the provider's words that are kept
-DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's words may be somebody's
+DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's words may be a person's
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CallFailure = Retry | Rejected
@@ -43,7 +43,7 @@ CallFailure = Retry | Rejected
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What every call bears."""
+    """The parameters that every call contains."""
 
     campaign_name: str
     api_key: str = field(repr=False)
@@ -51,7 +51,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Where a donor completes a subscription."""
+    """The web page on which a donor completes a subscription."""
 
     transaction_id: str
     url: str
@@ -59,7 +59,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """A transaction as View Status and Send DOB tell it."""
+    """A transaction, as returned by View Status and Send DOB."""
 
     transaction_id: str | None
     status: str
@@ -73,12 +73,12 @@ class Transaction:
 
 
 def new_window(account: Account, service_id: str, own_id: str) -> Exchange[Window | CallFailure]:
-    """Create a window; `own_id` comes back on the redirect. A window that nobody uses does no harm, so a call may be repeated."""
+    """Create a window; `own_id` comes back on the redirect. An unused window does no harm, so the call may be repeated."""
     answer = yield [_call(account, NEW, {"service_id": service_id, "id": own_id}, WINDOW_TIMEOUT, repeatable=True)]
     data = _data(answer[0])
     if not isinstance(data, Mapping):
         return data
-    # The document's table and its example name them differently.
+    # The table and the example in the document use different names.
     transaction_id = _text(data.get("transactionId", data.get("transaction_id")))
     url = _text(data.get("windowUrl", data.get("window_url")))
     if transaction_id is None or url is None or not _is_web_address(url):
@@ -87,7 +87,7 @@ def new_window(account: Account, service_id: str, own_id: str) -> Exchange[Windo
 
 
 def view_status(account: Account, service_id: str, transaction_id: str) -> Exchange[Transaction | CallFailure]:
-    """Ask how a transaction stands."""
+    """Ask for the status of a transaction."""
     query = {"service_id": service_id, "transaction_id": transaction_id}
     answer = yield [_call(account, VIEW, query, TIMEOUT, repeatable=True)]
     return _transaction(answer[0], transaction_id)
@@ -96,9 +96,9 @@ def view_status(account: Account, service_id: str, transaction_id: str) -> Excha
 def send_dob(
     account: Account, service_id: str, *, tariff: int, short_number: str, to: Phone
 ) -> Exchange[Transaction | CallFailure]:
-    """Charge a donor `tariff` (whole NOK) again. Never repeated by itself: see CHARGE_REPEAT.
+    """Charge a donor `tariff` (whole NOK) again. The call is never repeated automatically: see CHARGE_REPEAT.
 
-    What is acknowledged or unknown afterwards is not to be charged again, but asked for by view_status().
+    If the result is acknowledged or unknown, do not charge again; ask for it with view_status().
     """
     query = {"service_id": service_id, "tariff": str(tariff), "shortcode": short_number, "to": to.e164.lstrip("+")}
     answer = yield [_call(account, SEND, query, TIMEOUT, repeatable=False)]
@@ -137,14 +137,14 @@ def _transaction(reply: Reply, asked_for: str | None) -> Transaction | CallFailu
         price=read_amount(data.get("price")),
         short_number=_text(data.get("shortNumber")),
         msisdn=parse_phone(data.get("recipient"), number_format=NumberFormat.INTERNATIONAL, region=REGION),
-        # All times that the document shows bear an offset; one without it is taken for UTC.
+        # All times in the document have an offset; a time without one is read as UTC.
         created=read_time(data.get("created")),
         last_modified=read_time(data.get("lastModified")),
     )
 
 
 def _data(reply: Reply) -> Mapping[str, Any] | CallFailure:
-    """What the envelope holds. The document gives no HTTP status of errors: the envelope is believed before the status."""
+    """The content of the envelope. The document gives no HTTP status for errors, so the envelope goes before the status."""
     if isinstance(reply, CallFailed):
         return outcome_of(reply)
     try:
@@ -184,12 +184,12 @@ def _by_http(reply: HttpReply) -> CallFailure:
 
 
 def _unexpected(detail: str) -> Retry:
-    """What is not MessageCloud's answer; it may have done what it was asked."""
+    """An answer that is not MessageCloud's. The request may have been carried out."""
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, in_doubt=True, cure=SOMETHING_ELSE, network=detail)
 
 
 def _code(value: object) -> int | None:
-    """The documented type is integer; one that came as text counts too."""
+    """The documented type is integer; text is accepted too."""
     if type(value) is int:
         return value
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
@@ -203,7 +203,7 @@ def _text(value: object) -> str | None:
 
 
 def _is_web_address(text: str) -> bool:
-    """What a donor's browser is sent to. A line break in it would end the header."""
+    """Whether this is an address to which a donor's browser can be redirected. A line break in it would end the header."""
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -212,5 +212,5 @@ def _is_web_address(text: str) -> bool:
 
 
 def _words(value: object) -> str:
-    """The provider's own words; numbers are taken out."""
+    """The provider's own words, without the numbers in them."""
     return DIGITS.sub("…", " ".join(value.split()))[:DETAIL_LENGTH] if isinstance(value, str) else ""

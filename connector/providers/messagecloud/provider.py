@@ -1,4 +1,4 @@
-"""Settings of MessageCloud → a provider of the house."""
+"""Builds the MessageCloud provider from its settings."""
 
 from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.http_client import FixedCredentials
@@ -20,11 +20,11 @@ from connector.providers.samples import OptOutSample, Words
 
 SHAPES = {"message": True, "delivery_report": False, SHAPE: False}  # whether an opt-out may come in it
 WORDS: Words = {"action": (*ENDPOINTS.values(), ACTION), "status": tuple(STATUSES)}
-WAY_BACK = "salesforce-to-messagecloud.yaml"  # the shipped mapping that ends subscriptions for opt-outs of the CRM
+WAY_BACK = "salesforce-to-messagecloud.yaml"  # the shipped mapping that ends subscriptions after opt-outs in the CRM
 
 
 def build(name: str, settings: MessageCloudSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
-    """The provider of that name; `reveal` reads a secret, and what it raises goes through. `words` are those of all providers."""
+    """Build the provider of that name. `reveal` reads a secret, and what it raises is passed on; `words` apply to all providers."""
     offers = {
         key: Offer(
             name=key,
@@ -74,7 +74,7 @@ def _reader(name: str, settings: MessageCloudSettings, words: OptOutWords = STAN
 
 
 def subscriptions(name: str, settings: MessageCloudSettings) -> tuple[Subscription, ...]:
-    """Those of the offers."""
+    """The subscriptions of the offers."""
     return tuple(
         Subscription(provider=name, short_number=one.short_number, keyword=one.keyword, service_id=one.service_id)
         for one in settings.offers.values()
@@ -88,5 +88,5 @@ def opt_out_samples(name: str, settings: MessageCloudSettings) -> tuple[OptOutSa
 
 
 def commands(_settings: MessageCloudSettings) -> frozenset[str]:
-    """Those that end a subscription; they are settled without a call."""
+    """The commands that end a subscription; they are settled without a call."""
     return ACTIONS

@@ -1,4 +1,4 @@
-"""How often a public door may be used: it has no lock, and each use costs a call at the provider."""
+"""Limits the use of a public endpoint: it has no authentication, and each use costs a call to the provider."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from connector.model.errors import HttpRejected
 from connector.model.network_address import customer_of
 
 MINUTE = timedelta(minutes=1)
-MAX_PEERS = 10_000  # that are remembered: about a megabyte; whoever is forgotten first has waited longest
+MAX_PEERS = 10_000  # callers that are remembered, about a megabyte; the one that has waited longest is forgotten first
 
 
 @dataclass(slots=True, kw_only=True)
 class RateLimiter:
-    """Counts by the caller's address and minute, and what is under way."""
+    """Counts requests by the caller's address and minute, and requests that are running."""
 
     per_minute: int
     at_once: int
@@ -21,12 +21,15 @@ class RateLimiter:
     _peers: OrderedDict[str, tuple[datetime, int]] = field(default_factory=OrderedDict)
 
     def acquire(self, peer: str, now: datetime) -> None:
-        """Let one in; leave() follows. Raises Refused: 429 where this caller, 503 where all together want too much."""
+        """Let one request in; release() must follow.
+
+        Raises HttpRejected: 429 if this caller, 503 if all callers together ask too much.
+        """
         if self._inside >= self.at_once:
             raise HttpRejected(503, "too many at once")
         site = customer_of(peer)
         since, count = self._peers.pop(site, (now, 0))
-        # A minute that has begun in the future was begun before the clock was set back.
+        # A minute that starts in the future was started before the clock was set back.
         if not since <= now < since + MINUTE:
             since, count = now, 0
         self._peers[site] = (since, min(count + 1, self.per_minute + 1))
@@ -37,5 +40,5 @@ class RateLimiter:
         self._inside += 1
 
     def release(self) -> None:
-        """One is done."""
+        """One request has ended."""
         self._inside -= 1

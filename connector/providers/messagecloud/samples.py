@@ -1,4 +1,7 @@
-"""Opt-outs as MessageCloud sends them: forms like those of its articles 16 and 74, made events by the reader of the real ones."""
+"""Opt-outs as MessageCloud sends them: forms like those in articles 16 and 74.
+
+The reader for real callbacks turns them into events.
+"""
 
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlencode
@@ -7,7 +10,7 @@ from connector.providers.messagecloud.gateway import MESSAGE, Reader
 from connector.providers.samples import OptOutSample, sample_request
 
 COMMON = {"action": MESSAGE, "id": "1083545875", "billing": "MT", "country": "NO", "number": "4790000001"}
-EXAMPLE = ("2172", "KATT")  # where the config names no offer
+EXAMPLE = ("2172", "KATT")  # used if the config names no offer
 
 
 def opt_out_samples(reader: Reader, offers: Sequence[tuple[str, str]]) -> Iterator[OptOutSample]:

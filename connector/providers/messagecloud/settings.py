@@ -1,4 +1,4 @@
-"""What an operator writes under `providers:` for MessageCloud. What the settings lead to is put together in provider.py."""
+"""The settings under `providers:` for MessageCloud. provider.py builds the provider from them."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -14,8 +14,8 @@ from connector.providers.auth_settings import AuthSettings
 from connector.providers.base_url import BaseUrl
 
 URL = "https://client.txtnation.com"  # "Integration Details": the host of every call
-OFFER = r"^[a-z0-9][a-z0-9-]{0,31}$"  # it stands in the address of the donors' link
-REGION = "NO"  # the country that the provider serves
+OFFER = r"^[a-z0-9][a-z0-9-]{0,31}$"  # it is part of the address of the donors' link
+REGION = "NO"  # the country in which the provider works
 
 
 def _page(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What MessageCloud's status codes and error codes mean, as tables. How an answer is taken apart lives in oneclick.py.
+"""What MessageCloud's status codes and error codes mean, as tables. oneclick.py parses the answers.
 
 Source: "Strex Norway with One-click Subscriptions", sections "Status Codes" and "Error Codes".
 """
@@ -11,7 +11,7 @@ from connector.model.outcome import Reason, Rejected, Retry
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A status code: how it went, and whether that can still change."""
+    """A status code: the result, and whether it can still change."""
 
     result: Result
     final: bool
@@ -19,7 +19,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """An error code: why, what to do, and whether the same call may go through later."""
+    """An error code: the reason, what to do, and whether the same call may succeed later."""
 
     reason: Reason
     cure: str
@@ -27,7 +27,7 @@ class Error:
 
 
 STATUSES: dict[str, Status] = {
-    "DELIVERED": Status(Result.OK, final=True),  # completed, and billed where that was asked for
+    "DELIVERED": Status(Result.OK, final=True),  # completed, and billed if that was requested
     "REJECTED": Status(Result.FAILED, final=True),  # the subscriber is barred
     "VALIDITY_EXPIRED": Status(Result.FAILED, final=True),  # the request to charge has expired
     "INVALID_MSISDN": Status(Result.FAILED, final=True),  # no such number, or not registered with Strex
@@ -35,10 +35,10 @@ STATUSES: dict[str, Status] = {
     "FAILED": Status(Result.FAILED, final=True),
     "UNKNOWN": Status(Result.PENDING, final=False),
     "ACKNOWLEDGED": Status(Result.PENDING, final=False),  # "the final status … has not yet been received"
-    # Not in the document; seen in delivery reports that others have published. The message was taken over.
+    # Not in the document; seen in delivery reports that others have published. The message was accepted.
     "ACCEPTED": Status(Result.PENDING, final=False),
 }
-# A code that nobody has met yet promises nothing.
+# An unknown code: pending and not final.
 UNMET = Status(Result.PENDING, final=False)
 
 ERRORS: dict[int, Error] = {
@@ -56,7 +56,10 @@ def status_of(code: str | None) -> Status:
 
 
 def failure_of(code: int, words: str) -> Retry | Rejected:
-    """The meaning of an error code, with the provider's own words. A call that was refused so may have been done where Strex erred."""
+    """The meaning of an error code, with the provider's own words.
+
+    If the error is Strex's, the refused call may have been carried out.
+    """
     known = ERRORS.get(code, UNMET_ERROR)
     detail = f"error {code}: {words}; {known.cure}" if words else f"error {code}; {known.cure}"
     if not known.passes:

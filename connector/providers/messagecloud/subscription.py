@@ -1,7 +1,7 @@
-"""A one-click subscription as an event: begun when its window is created, and decided by View Status.
+"""A one-click subscription as an event: it begins when its window is created, and View Status decides it.
 
-Source: "Strex Norway with One-click Subscriptions", Transaction Flow. The redirect of the donor is only a hint, for anybody can
-call it, and donors close their browsers.
+Source: "Strex Norway with One-click Subscriptions", Transaction Flow. The donor's redirect is only a hint: anybody can
+call that address, and donors close their browsers.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ FIRST = timedelta(seconds=5)  # nobody completes a window sooner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What donors can subscribe to, and the pages that they are led to afterwards."""
+    """What donors can subscribe to, and the pages to which they are redirected afterwards."""
 
     name: str
     service_id: str
@@ -34,12 +34,12 @@ class Offer:
 
 
 def begun_key(provider: str, own_id: str) -> str:
-    """The key of the event of a window, by the id that we gave it."""
+    """The key of a window's event, made from the id that we gave the window."""
     return event_key(provider, "window", own_id)
 
 
 def begun(provider: str, offer: Offer, window: Window, own_id: str, received_at: datetime) -> Event:
-    """The event of a window that was created: nobody is known yet, and nothing is decided."""
+    """The event of a window that was created: the subscriber is not known yet, and nothing is decided."""
     return Event(
         key=begun_key(provider, own_id),
         provider=provider,
@@ -61,7 +61,7 @@ def begun(provider: str, offer: Offer, window: Window, own_id: str, received_at:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusEnricher:
-    """Asks how subscriptions stand (ports.py, Asker), until their status is final."""
+    """Asks for the status of subscriptions (ports.py, Enricher) until it is final."""
 
     provider: str
     account: Account
@@ -69,11 +69,11 @@ class StatusEnricher:
     first: timedelta = FIRST
 
     def wants(self, event: Event) -> bool:
-        """A subscription whose status can still change."""
+        """True for a subscription whose status can still change."""
         return event.shape == SHAPE and not event.final and event.transaction_id is not None
 
     def ask(self, event: Event) -> Exchange[Enriched | Pending]:
-        """View Status of the event's transaction."""
+        """Call View Status for the event's transaction."""
         answer = yield from view_status(self.account, event.service_id or "", event.transaction_id or "")
         if not isinstance(answer, Transaction):
             return Pending(problem=answer)
@@ -82,9 +82,10 @@ class StatusEnricher:
 
 
 def with_status(event: Event, transaction: Transaction) -> Event:
-    """The event with what View Status says. It is an opt-in once the transaction was completed, and never before.
+    """The event with the result of View Status. It becomes an opt-in only when the transaction is completed.
 
-    It occurred when the transaction was started: a status can be late by hours, and must not make an older wish newer than a STOP.
+    Its time is the start of the transaction: a status can be hours late, and must not make an older opt-in newer than a
+    STOP.
     """
     times = {"created": transaction.created, "lastModified": transaction.last_modified}
     joined = transaction.meaning.result is Result.OK

@@ -1,6 +1,8 @@
-"""The doors that donors use with their browsers: `subscribe/<offer>` and `return`. Nobody authenticates there, so nothing is believed.
+"""The endpoints for donors' browsers: `subscribe/<offer>` and `return`.
 
-A subscription is stored, with an open question, before the donor is sent to its window.
+They have no authentication, so nothing that they receive is trusted.
+
+A subscription is stored, with a pending status request, before the donor is redirected to its window.
 """
 
 import re
@@ -22,7 +24,7 @@ METHODS = frozenset({"GET"})
 SUCCESS = "success"  # Transaction Flow, 5 and 6: the other status is `cancelled`
 OWN_ID = re.compile(r"(?P<offer>[a-z0-9][a-z0-9-]{0,31})-[0-9a-f]{32}")
 PAGE = HttpResponse(status=200, body=b"Thank you. You can close this page.")
-# Each visit has a window of its own, and neither page is to learn the other's address.
+# Each visit has its own window. Neither page may learn the other's address.
 HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
@@ -32,13 +34,13 @@ def new_id() -> str:
 
 
 def redirect(address: str) -> HttpResponse:
-    """Lead the browser on."""
+    """Redirect the browser."""
     return HttpResponse(status=HTTPStatus.FOUND, headers={"Location": address, **HEADERS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscribeEndpoint:
-    """Creates a window for the offer that the path names, and sends the donor there. It has a turnstile in place of a lock."""
+    """Creates a window for the offer in the path, and redirects the donor there. It has a rate limit instead of authentication."""
 
     provider: str
     account: Account
@@ -49,12 +51,12 @@ class SubscribeEndpoint:
     methods: frozenset[str] = METHODS
 
     def check_head(self, head: HttpRequest) -> bool:
-        """Everybody is a stranger here; 404 where there is no such offer."""
+        """Callers are not authenticated; 404 if there is no such offer."""
         self._offered(head)
         return False
 
     def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
-        """Create the window. Raises Refused: 404 for no such offer, 429 or 503 where too much is wanted or there is no window."""
+        """Create the window. Raises HttpRejected: 404 for an unknown offer, 429 or 503 at the rate limit or without a window."""
         offer = self._offered(request)
         self.rate_limiter.acquire(request.peer, request.received_at)
         try:
@@ -67,7 +69,7 @@ class SubscribeEndpoint:
         return AuthResult(details={"offer": offer, "window": window, "own_id": own_id})
 
     def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event, ...]:
-        """The subscription that has begun; raises Unreadable where no window was created for the request."""
+        """The subscription that has begun; raises Unreadable if no window was created for the request."""
         described = auth.details
         if not described:
             raise Unreadable("a subscription is not read again: the donor begins anew")
@@ -75,8 +77,8 @@ class SubscribeEndpoint:
             begun(self.provider, described["offer"], described["window"], described["own_id"], request.received_at),
         )
 
-    def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - the window is the donor's own.
-        """To the window."""
+    def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - each donor has their own window.
+        """Redirect to the window."""
         return redirect(auth.details["window"].url)
 
     def _offered(self, request: HttpRequest) -> Offer:
@@ -88,29 +90,29 @@ class SubscribeEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnEndpoint:
-    """Takes the donor back from the window, with `id` and `status`: a hint that there may be an answer now."""
+    """Receives the donor from the window, with `id` and `status`: a hint that the final status may be available."""
 
     provider: str
     offers: Mapping[str, Offer]
     name: str = "return"
     methods: frozenset[str] = METHODS
 
-    def check_head(self, head: HttpRequest) -> bool:  # noqa: ARG002 - nobody shows who he is.
-        """Everybody is a stranger here."""
+    def check_head(self, head: HttpRequest) -> bool:  # noqa: ARG002 - callers are not authenticated.
+        """Callers are not authenticated."""
         return False
 
     def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
-        """Whoever comes may: an id that we did not give out hastens nothing."""
+        """Accept every caller: an unknown id has no effect."""
         own_id = _parameter(request, "id")
-        yield from ()  # An exchange is a generator, also where nobody is called.
+        yield from ()  # An exchange is a generator, even when it makes no call.
         return AuthResult(hint=begun_key(self.provider, own_id) if OWN_ID.fullmatch(own_id) else None)
 
     def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event, ...]:  # noqa: ARG002 - View Status decides.
-        """Nothing: what an unauthenticated address says is no event."""
+        """Return no events: a request without authentication is not trusted."""
         return ()
 
-    def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - all is in the request.
-        """To the offer's page. A status that is not documented is no success."""
+    def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - the request holds everything.
+        """Redirect to the offer's page. A status that is not documented does not count as success."""
         offer = self._offer(request)
         if offer is None:
             return PAGE
@@ -118,7 +120,7 @@ class ReturnEndpoint:
         return redirect(offer.thank_you if thanked else offer.cancelled)
 
     def _offer(self, request: HttpRequest) -> Offer | None:
-        """By the path where the return address names it, else by the id, else the only one that there is."""
+        """The offer named in the return address's path, else the offer of the id, else the only offer."""
         own_id = OWN_ID.fullmatch(_parameter(request, "id"))
         names = [
             request.secret or "",

@@ -1,1 +1,1 @@
-"""OnlineFundraising (Denmark): received messages in, the account's keywords, and what was missed. Nothing here does I/O."""
+"""OnlineFundraising (Denmark): received messages, the account's keywords, and missed messages. Nothing here does I/O."""

@@ -1,7 +1,7 @@
-"""Calls to OnlineFundraising's API, and what its answers mean. Which calls there are is told in keywords.py and poller.py.
+"""Calls to OnlineFundraising's API, and what its answers mean. keywords.py and poller.py say which calls there are.
 
-Source: SMS Inbound API, Authentication (the key goes into `Authorization` as it is; writes bear `Content-MD5`, the MD5 of the body in
-upper-case hex), and the tables of answers on each page.
+Source: SMS Inbound API, Authentication (the key goes into `Authorization` as it is; writes have `Content-MD5`, the MD5
+of the body in upper-case hex), and the tables of answers on each page.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ from connector.model.http import CallFailed, HttpCall, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
 from connector.providers.strict_json import BYTE_ORDER_MARK, parse_any
 
-TIMEOUT = timedelta(seconds=20)  # a page of a hundred messages; a stop of the daemon waits for it at the most
+TIMEOUT = timedelta(seconds=20)  # time for a page of a hundred messages; a shutdown waits at most this long for it
 CONTENT_TYPE = "application/json; charset=utf-8"
-MAX_RETRY_AFTER = timedelta(hours=1)  # a Retry-After beyond it is not believed
-READ_FOR_WORDS = 2**16  # bytes of an answer that are looked through for the provider's words
+MAX_RETRY_AFTER = timedelta(hours=1)  # a longer Retry-After is shortened to this
+READ_FOR_WORDS = 2**16  # bytes of an answer that are searched for the provider's words
 WORDS = 200  # characters of the provider's own words that are kept
 
 STATUSES = {
@@ -41,7 +41,7 @@ def reading(path: str) -> HttpCall:
 
 
 def writing(path: str, content: Mapping[str, Any] | None = None) -> HttpCall:
-    """A POST with its checksum; one without a body has the checksum of nothing. It is never repeated by itself."""
+    """A POST with its checksum; without a body it has the checksum of an empty text. It is never repeated automatically."""
     body = orjson.dumps(content) if content is not None else b""
     checksum = hashlib.md5(body, usedforsecurity=False).hexdigest().upper()
     headers = {"Content-MD5": checksum, "Content-Type": CONTENT_TYPE}
@@ -62,7 +62,7 @@ def failure_of(reply: Reply) -> Retry | None:
 
 
 def _not_theirs(reply: HttpReply) -> Retry | None:
-    """Why a 2xx is none of OnlineFundraising's; all that it documents are JSON, or tell nothing of a body."""
+    """Why a 2xx is not an answer of OnlineFundraising: its documented answers are JSON, or have no documented body."""
     kind = reply.headers.get("content-type", "").lower()
     body = reply.body.removeprefix(BYTE_ORDER_MARK).lstrip()
     if not body.startswith(b"<") and "html" not in kind:
@@ -72,9 +72,9 @@ def _not_theirs(reply: HttpReply) -> Retry | None:
 
 
 def content(reply: HttpReply) -> Any:
-    """The JSON of an answer; raises ValueError where it is none.
+    """The JSON of an answer; raises ValueError if it is not JSON.
 
-    It is read as leniently as a callback, so that one odd message in a list does not hide all the others.
+    It is parsed as leniently as a callback, so that one odd message in a list does not hide the others.
     """
     try:
         return parse_any(reply.body)
@@ -95,7 +95,7 @@ def said(reply: HttpReply) -> str:
 
 
 def _retry_after(reply: HttpReply) -> timedelta | None:
-    """Retry-After in either form (RFC 9110, 10.2.3); the date is held against the answer's own clock."""
+    """Retry-After in either form (RFC 9110, 10.2.3); a date is compared with the answer's own clock."""
     given = reply.headers.get("retry-after", "").strip()
     if not given:
         return None

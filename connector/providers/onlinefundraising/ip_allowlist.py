@@ -1,6 +1,8 @@
-"""The addresses from which webhooks come, as OnlineFundraising publishes them: read now and then, the last good list kept.
+"""The addresses from which webhooks come, as OnlineFundraising publishes them.
 
-Source: OnlineFundraising, SMS Inbound Webhooks, which asks to check the file daily and does not show what is in it.
+The list is refreshed regularly, and the last good one is kept.
+
+Source: OnlineFundraising, SMS Inbound Webhooks, which asks to check the file daily and does not show its content.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,15 +23,18 @@ from connector.providers.strict_json import BYTE_ORDER_MARK
 TIMEOUT = timedelta(seconds=5)  # a callback waits for it
 AGAIN = timedelta(
     minutes=1
-)  # between two tries while the list cannot be read; the provider's repeats come in longer gaps
-STALE = timedelta(minutes=10)  # a caller who is not on a list this old may be on the present one
-WIDEST = {4: 8, 6: 19}  # prefix: the largest blocks that registries give out; anything wider is no list of callers
+)  # between two tries while the list cannot be read; the provider repeats its calls less often than this
+STALE = timedelta(minutes=10)  # a caller who is missing from a list older than this may be on the current one
+WIDEST = {
+    4: 8,
+    6: 19,
+}  # prefix lengths of the largest blocks that registries assign; a wider network is not a list of callers
 MAX_LENGTH = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255/128")
 
 
 @dataclass(slots=True, kw_only=True)
 class PublishedAddresses:
-    """A lock that opens for the published addresses, and for some of the operator's own."""
+    """An authenticator that accepts the published addresses, and some of the operator's own."""
 
     url: str
     refresh: timedelta
@@ -39,7 +44,7 @@ class PublishedAddresses:
     _tried_at: datetime | None = field(default=None, repr=False)
 
     def holds(self, request: HttpRequest) -> bool:
-        """Whether the caller is on the list as it is now; raises Refused for one who is not, where the list is fresh."""
+        """Whether the caller is on the current list; raises HttpRejected if the caller is missing from a fresh list."""
         if _holds(self.besides, request) or _holds(self._listed, request):
             return True
         if self._listed and not self._older_than(min(STALE, self.refresh), request.received_at):
@@ -47,7 +52,7 @@ class PublishedAddresses:
         return False
 
     def authenticate(self, request: HttpRequest) -> Exchange[None]:
-        """Let the caller in, or raise Refused: 403 for one who is not listed, 503 while there is no list."""
+        """Accept the caller, or raise HttpRejected: 403 for one that is not listed, 503 while there is no list."""
         if _holds(self.besides, request):
             return
         now = request.received_at
@@ -58,7 +63,7 @@ class PublishedAddresses:
         if self._older_than(min(STALE, self.refresh), now):
             yield from self._ask(now)
         if not self._listed:
-            # Our trouble or the provider's, but not the caller's: it may come again.
+            # Our fault or the provider's, but not the caller's: it may try again.
             raise HttpRejected(503, "no address list")
         AddressList(self._listed).check(request)
 
@@ -68,7 +73,7 @@ class PublishedAddresses:
     def _ask(self, now: datetime) -> Exchange[None]:
         if self._tried_at is not None and now < self._tried_at + AGAIN:
             return
-        # Noted before the answer has come, so that many callbacks at once ask once.
+        # Recorded before the answer has come, so that many callbacks at once cause one request.
         self._tried_at = now
         parts = urlsplit(self.url)
         path = self.url[len(f"{parts.scheme}://{parts.netloc}") :] or "/"
@@ -80,7 +85,7 @@ class PublishedAddresses:
 
 
 def addresses(body: bytes) -> tuple[Network, ...]:
-    """Every text in the JSON that is an address or a network, wherever it stands: the form of the file is not documented."""
+    """Every text in the JSON that is an address or a network, at any depth: the form of the file is not documented."""
     try:
         value = orjson.loads(body.removeprefix(BYTE_ORDER_MARK))
     except orjson.JSONDecodeError:

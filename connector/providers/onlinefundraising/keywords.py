@@ -1,6 +1,7 @@
-"""The account's keywords (ports.py, Keywords): seen, reserved, put to sleep and woken.
+"""The account's keywords (ports.py, KeywordApi): listed, reserved, deactivated and reactivated.
 
-Source: SMS Inbound API, Keyword. No call is documented that sets a keyword's webhook: OnlineFundraising's support does.
+Source: SMS Inbound API, Keyword. No call is documented that sets a keyword's webhook; OnlineFundraising's support does
+it.
 """
 
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ RIGHT_CURE = "this account may not do it on this short number: ask OnlineFundrai
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnlineFundraisingKeywords:
-    """Exchanges with the keyword endpoints."""
+    """Calls to the keyword endpoints."""
 
     endpoint: str
     own: tuple[str, ...] = ()
@@ -102,7 +103,7 @@ class OnlineFundraisingKeywords:
 
 
 def as_keyword(members: Any) -> Keyword | None:
-    """A keyword as the API shows it; None for what is none."""
+    """Parse a keyword from the API; None if it is not one."""
     if not isinstance(members, Mapping):
         return None
     keyword_id, word = as_text(members.get("keywordGuid")), as_text(members.get("keyword"))
@@ -125,7 +126,7 @@ def as_keyword(members: Any) -> Keyword | None:
 
 
 def detail_call(keyword_id: str) -> HttpCall:
-    """The call for all about one keyword."""
+    """The call that reads one keyword in full."""
     return reading(_path(keyword_id))
 
 
@@ -151,7 +152,7 @@ def _order(call: HttpCall, keyword_id: str | None = None) -> Exchange[HttpReply]
     (reply,) = yield [call]
     bad = failure_of(reply)
     if bad is None and isinstance(reply, HttpReply):
-        # The answers to an order are shown without a body: nothing or JSON passes.
+        # The document shows the answers to an order without a body: an empty body or JSON is accepted.
         return reply if not reply.body.strip() or _is_json(reply) else _not_understood()
     if isinstance(reply, HttpReply) and reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return _not_understood()
@@ -167,7 +168,7 @@ def _is_json(reply: HttpReply) -> bool:
 
 
 def _refusal(reply: HttpReply | CallFailed, bad: Retry | None, keyword_id: str | None) -> ConnectorError:
-    """What went wrong, and the cure."""
+    """What went wrong, and how to fix it."""
     if isinstance(reply, HttpReply):
         words = f": {described}" if (described := said(reply)) else ""
         match reply.status:

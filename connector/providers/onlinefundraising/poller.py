@@ -1,6 +1,7 @@
-"""What the webhook missed (ports.py, CatchUp): messages from the API's list, and keywords that are new or changed.
+"""Polls for what the webhook missed (ports.py, Poller): messages from the API's list, and keywords that are new or changed.
 
-Source: SMS Inbound API, Inbound SMS (`GET /SmsMO?pageNumber&pageSize`) and Keyword. In which order the list stands is not documented.
+Source: SMS Inbound API, Inbound SMS (`GET /SmsMO?pageNumber&pageSize`) and Keyword. The order of the list is not
+documented.
 """
 
 import hashlib
@@ -26,9 +27,9 @@ from connector.providers.strict_json import parse_object
 KEYWORD = "keyword"
 ACTION = "Keyword"
 WEBHOOK = "webhookEndpointUrl"
-DETAILS = 40  # keywords a step: a stop of the daemon waits for one step
-TOGETHER = 8  # calls at once; no rate is documented
-DIGEST = 12  # hex digits: two states of one keyword, never of different ones, are told apart by it
+DETAILS = 40  # keywords in each step; a shutdown waits for one step
+TOGETHER = 8  # calls at once; no rate limit is documented
+DIGEST = 12  # hex digits; they distinguish two states of one keyword, never two keywords
 NOT_DOCUMENTED = Retry(
     reason=Reason.UNEXPECTED_ANSWER,
     detail="the answer is not what OnlineFundraising documents",
@@ -38,13 +39,13 @@ NOT_DOCUMENTED = Retry(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where a round is."""
+    """The position of a poll."""
 
     since: datetime  # messages older than this are known
     page: int = 1
-    newest: datetime | None = None  # of the messages of this round
-    rising: bool = False  # the list was seen to stand oldest first
-    before: str = ""  # digest of the page before
+    newest: datetime | None = None  # newest message of this poll
+    rising: bool = False  # the list has proved to be sorted oldest first
+    before: str = ""  # digest of the previous page
 
     @classmethod
     def read(cls, position: str) -> Self:
@@ -59,7 +60,7 @@ class _Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissedMessages:
-    """Reads the list of received messages back to where the round before began, a page at a step."""
+    """Reads the list of received messages back to the start of the previous poll, one page in each step."""
 
     reader: Reader
     endpoint: str
@@ -79,14 +80,14 @@ class MissedMessages:
         return self.reader.provider
 
     def ask(self, position: str | None, now: datetime) -> Exchange[PollPage | Retry]:
-        """The next page. The first time ever only notes the time: years of old messages are not this connector's to replay."""
+        """Read the next page. The first poll only records the time: the connector does not replay years of old messages."""
         if position is None:
             return PollPage(position=_Place(since=now).written())
         place = _Place.read(position)
         (reply,) = yield [reading(f"/SmsMO?pageNumber={place.page}&pageSize={self.page_size}")]
         bad = failure_of(reply)
         if bad is not None and place.page > 1 and bad.reason is Reason.WRONG_ADDRESS:
-            return PollPage(position=self._next_round(place, now))  # there is no such page: the list has ended
+            return PollPage(position=self._next_round(place, now))  # this page does not exist: the list has ended
         messages = _list(reply) if bad is None and isinstance(reply, HttpReply) else None
         if messages is None:
             return bad or NOT_DOCUMENTED
@@ -104,22 +105,23 @@ class MissedMessages:
             before=digest,
         )
         taken = tuple(part for part in parts if not _older(part, wanted))
-        # Only a list that stands newest first tells by an old page that all behind it is old too.
+        # Only in a list sorted newest first does an old page prove that all pages after it are old too.
         if times and max(times) < wanted and not place.rising:
             return PollPage(parts=taken, position=self._next_round(place, now))
         return PollPage(parts=taken, position=place.written(), last=False)
 
     @staticmethod
     def _next_round(place: _Place, now: datetime) -> str:
-        # A time in the future, by a wrong clock over there, must not hide what comes until then.
+        # A time in the future, from a wrong clock at the provider, must not hide later messages.
         return _Place(since=max(place.since, min(place.newest or place.since, now))).written()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedKeywords:
-    """Reads the keywords; each that is new or changed becomes an event, so that a mapping can mirror it in the CRM.
+    """Reads the keywords. Each that is new or changed becomes an event, so that a mapping can copy it to the CRM.
 
-    The list does not show everything, so that each keyword's own page is read too: when its entry has changed, and once a day.
+    The list does not show everything, so each keyword's own page is read too: when its entry has changed, and once a
+    day.
     """
 
     provider: str
@@ -133,8 +135,8 @@ class ChangedKeywords:
         return f"{self.provider}.keywords"
 
     def ask(self, position: str | None, now: datetime) -> Exchange[PollPage | Retry]:
-        """The next step: those of the list whose page is to be read, some at a time."""
-        # By keyword: how often it has changed, what it was then, and what its entry in the list was.
+        """Read the next step: some of the listed keywords whose pages are due."""
+        # For each keyword: how often it has changed, what it was then, and what its entry in the list was.
         known: dict[str, tuple[int, str, str]] = orjson.loads(position) if position else {}
         (reply,) = yield [reading(LIST)]
         bad = failure_of(reply)
@@ -154,13 +156,13 @@ class ChangedKeywords:
                     return failed
                 page = _object(detail) if isinstance(detail, HttpReply) and failed is None else {}
                 if failed is None and as_text(page.get("keywordGuid")) != one:
-                    return NOT_DOCUMENTED  # no keyword, or another one's page
+                    return NOT_DOCUMENTED  # not a keyword, or the page of another keyword
                 whole = entries[one] | page
                 changes, before, _ = known.get(one, (0, "", ""))
                 digest = _digest(whole)
                 if digest != before:
                     changes += 1
-                    # The webhook's address bears our secret, and is nothing that a CRM needs to know.
+                    # The webhook's address contains our secret, and a CRM does not need it.
                     shown = {name: value for name, value in whole.items() if name != WEBHOOK}
                     parts.append(self._part(_as_json(shown), f"{changes}-{digest}", now))
                 known[one] = (changes, digest, _digest(entries[one], today))
@@ -190,7 +192,7 @@ class ChangedKeywords:
 
 
 def _as_json(value: Any) -> bytes:
-    """JSON of a value as Python's reader took it: what is odd in it is judged by who reads it again."""
+    """JSON of a value as Python's reader parsed it. Whoever parses it again judges what is odd in it."""
     return json.dumps(value).encode()
 
 

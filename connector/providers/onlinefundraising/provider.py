@@ -1,4 +1,4 @@
-"""Settings of OnlineFundraising → a provider of the house."""
+"""Builds the OnlineFundraising provider from its settings."""
 
 from ipaddress import ip_network
 
@@ -22,11 +22,12 @@ WORDS: Words = {"action": (ACTION, KEYWORD_ACTION), "status": ("Received", "Proc
 
 
 def build(name: str, settings: OnlineFundraisingSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
-    """The provider of that name; `reveal` reads a secret, and what it raises goes through. `words` are those of all providers."""
+    """Build the provider of that name. `reveal` reads a secret, and what it raises is passed on; `words` apply to all providers."""
     reader = _reader(name, settings, words)
     published = None
     if settings.address_list is not None:
-        # Either list lets a caller in: as a lock of its own, `addresses` would shut out what is published.
+        # A caller on either list is accepted: as a separate authenticator, `addresses` would reject the published
+        # addresses.
         published = PublishedAddresses(
             url=settings.address_list.url,
             refresh=settings.address_list.refresh,

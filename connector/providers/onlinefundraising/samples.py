@@ -1,4 +1,7 @@
-"""Opt-outs as OnlineFundraising sends them, in the form of SMS Inbound Webhooks; the reader of the real ones makes events of them."""
+"""Opt-outs as OnlineFundraising sends them, in the form of SMS Inbound Webhooks.
+
+The reader for real messages turns them into events.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -7,7 +10,7 @@ from typing import Any
 from connector.providers.onlinefundraising.webhook import Reader
 from connector.providers.samples import WHEN, OptOutSample
 
-EXAMPLE = "STØT"  # the document's keyword, where the config names none
+EXAMPLE = "STØT"  # the document's keyword, used if the config names none
 
 
 def opt_out_samples(reader: Reader, keywords: Sequence[str]) -> Iterator[OptOutSample]:

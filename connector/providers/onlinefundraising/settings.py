@@ -1,4 +1,4 @@
-"""What an operator writes under `providers:` for OnlineFundraising. What the settings lead to is put together in provider.py."""
+"""The settings under `providers:` for OnlineFundraising. provider.py builds the provider from them."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -11,10 +11,10 @@ from connector.config.validation import Duration, Strict
 from connector.providers.auth_settings import AuthSettings
 from connector.providers.base_url import BaseUrl, Url
 
-# SMS Inbound Webhooks, the newer of the two places at which they publish the addresses that their webhooks come from.
+# SMS Inbound Webhooks: the newer of the two places at which they publish the addresses of their webhooks.
 ADDRESS_LIST = "https://info.onlinefundraising.dk/webhooks.json"
 PAGE_SIZE = 100  # messages: the size in their own example of GET /SmsMO
-REGION = "DK"  # the country that the provider serves
+REGION = "DK"  # the country in which the provider works
 
 
 class AddressListSettings(Strict):

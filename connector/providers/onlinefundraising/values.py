@@ -1,4 +1,4 @@
-"""Values as OnlineFundraising writes them, in webhooks and in its API alike: texts, times, flags. What they mean is told elsewhere."""
+"""Values as OnlineFundraising writes them, in webhooks and in its API: texts, times, flags. Other modules interpret them."""
 
 from datetime import datetime
 from typing import Any
@@ -6,24 +6,25 @@ from zoneinfo import ZoneInfo
 
 from connector.model.timestamp import read_time
 
-# SMS Inbound API, DATETIME: `2019-10-17 14:37:26 +0200`. One without an offset has not been seen; Danish time is meant then.
+# SMS Inbound API, DATETIME: `2019-10-17 14:37:26 +0200`. A time without an offset has not been seen; it would be read
+# as Danish time.
 DENMARK = ZoneInfo("Europe/Copenhagen")
 
 
 def as_text(value: Any) -> str | None:
-    """Ids and short numbers may come as numbers; a blank text is none."""
+    """Ids and short numbers may come as numbers; a blank text gives None."""
     if type(value) is str:
         return value if value and not value.isspace() else None
     return str(value) if type(value) is int else None
 
 
 def as_time(value: Any) -> datetime | None:
-    """`yyyy-MM-dd HH:mm:ss Z` as a time in UTC; None for what is none."""
+    """Parse `yyyy-MM-dd HH:mm:ss Z` as a time in UTC; None if it is not one."""
     return read_time(value, DENMARK)
 
 
 def as_flag(value: Any) -> bool | None:
-    """True or false, in either of their spellings."""
+    """Parse true or false, in either of their spellings."""
     if type(value) is str:
         value = {"true": True, "false": False}.get(value.strip().casefold())
     return value if type(value) is bool else None

@@ -1,4 +1,4 @@
-"""The webhook for received messages (SmsMO): who is let in, and what is read.
+"""The webhook endpoint for received messages (SmsMO): authentication and parsing.
 
 Source: OnlineFundraising, SMS Inbound Webhooks. The body is an array of one or more messages without an envelope.
 """
@@ -27,44 +27,46 @@ ACTION = "SmsMO"
 MESSAGE = "message"
 SUB_KEYWORD = "subKeyword"
 META_DATA = "metaData"
-AMOUNT = "amount"  # ours: the amount behind the keyword, for it need not be reserved as a sub keyword
-# “hjælp 100” (SMS Inbound API, Keyword, Examples), and how people write an amount of money: kr 25, 25 kr., 1.000,50 kroner, 25,-
+AMOUNT = "amount"  # our own name: the amount after the keyword, which need not be reserved as a sub keyword
+# “hjælp 100” (SMS Inbound API, Keyword, Examples), and how people write an amount of money: kr 25, 25 kr., 1.000,50
+# kroner, 25,-
 AMOUNT_ALONE = re.compile(
     r"(?:(?:kr|dkk)\.? ?)?((?:[1-9][0-9]{0,2}\.[0-9]{3}|[1-9][0-9]{0,4})(?:,[0-9]{1,2})?)(?: ?(?:kr|kroner|dkk|,-|\.-|:-))?[.!]*",
     re.IGNORECASE,
 )
-# What has a place of its own in an event; all else are its properties, under the names that it came with.
+# Members with a field of their own in an event. All others become its properties, under the names that they came with.
 PLACED = frozenset({"messageguid", "createdts", "channel", "keyword", "keywordguid", "receivedtext", "state", "msisdn"})
-# SMS Inbound Webhooks, `state`. One that nobody has met yet promises nothing.
+# SMS Inbound Webhooks, `state`. An unknown state is pending and not final.
 STATES = {
     "received": (Result.PENDING, False),
     "processed": (Result.OK, True),
     "error": (Result.FAILED, True),
 }
 UNKNOWN_STATE = (Result.PENDING, False)
-# The same page, "Responding to webhooks": 200 is success; any other status, 2xx or not, is repeated ten times over 22.5 hours.
+# The same page, "Responding to webhooks": 200 is success. Any other status, even another 2xx, is repeated ten times
+# over 22.5 hours.
 SUCCESS = HttpResponse(status=200, body=b"OK")
 METHODS = frozenset({"POST"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Reads the messages of one configured account, be they from the webhook or from the API's list."""
+    """Reads the messages of one configured account, from the webhook or from the API's list."""
 
     provider: str
-    keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones: keywords_by_form()
+    keywords: Mapping[str, str] = field(default_factory=dict)  # the configured keywords: keywords_by_form()
     words: OptOutWords = STANDARD
-    region: str = REGION  # of numbers without their country code
+    region: str = REGION  # region of numbers without a country code
 
     def parts(self, body: bytes, received_at: datetime) -> tuple[Part, ...]:
-        """The messages in the body, each for itself; raises Unreadable where there is none."""
+        """The messages in the body, each parsed separately; raises Unreadable if there are none."""
         read = tuple(self.part(raw, received_at) for raw in elements(body))
         if all(part.event is None for part in read):
             raise Unreadable(read[0].why)
         return read
 
     def part(self, raw: bytes, received_at: datetime) -> Part:
-        """One message, or why it is none."""
+        """Parse one message, or say why it is not one."""
         try:
             return Part(raw=raw, event=self._event(parse_object(raw), received_at))
         except Unreadable as unreadable:
@@ -86,7 +88,8 @@ class Reader:
             properties[SUB_KEYWORD] = sub_keyword
         keyword_id = as_text(named.get("keywordguid"))
         if sub_keyword is not None and keyword_id is not None:
-            # A sub keyword has an id of its own, and subscriptions are those of keywords: by this id a stop would miss its own.
+            # A sub keyword has an id of its own, but subscriptions belong to keywords. With this id a stop would miss
+            # its subscription.
             properties["keywordGuid"] = keyword_id
             keyword_id = None
         if type(meta := properties.get(META_DATA)) is str:
@@ -119,7 +122,7 @@ class Reader:
         )
 
     def _stop(self, text: str | None, keyword: str | None, sub_keyword: str | None) -> tuple[Reading, str | None]:
-        """What the message says about consent, and the keyword that it means where that is not the one that it was matched to.
+        """What the message says about consent, and the keyword that it means if that differs from the matched one.
 
         The provider's own match of `HEART STOP` to the sub keyword `stop` goes before the text.
         """
@@ -131,7 +134,7 @@ class Reader:
 
 
 def _words(keyword: str | None, sub_keyword: str | None) -> tuple[str | None, str | None]:
-    """Keyword and sub keyword: the document writes them as one text too, “hjælp 100”."""
+    """Keyword and sub keyword: the document also writes them as one text, “hjælp 100”."""
     if keyword is None or sub_keyword is not None:
         return keyword, sub_keyword
     first, _, second = keyword.strip().partition(" ")
@@ -139,9 +142,9 @@ def _words(keyword: str | None, sub_keyword: str | None) -> tuple[str | None, st
 
 
 def _amount(text: str | None, keyword: str | None, sub_keyword: str | None) -> str | None:
-    """The amount that is all that stands behind the keyword, as it is written there: in the sub keyword, else in the text.
+    """The amount, as it is written, if nothing else follows the keyword: in the sub keyword, else in the text.
 
-    A sentence with a number in it names no amount: the rest of “TIFO 25 people came” is no amount of money.
+    A sentence with a number in it names no amount: in “TIFO 25 people came” the 25 is not money.
     """
     behind = _plain(sub_keyword) if sub_keyword is not None else _behind(text, keyword)
     found = AMOUNT_ALONE.fullmatch(behind) if behind else None
@@ -149,7 +152,7 @@ def _amount(text: str | None, keyword: str | None, sub_keyword: str | None) -> s
 
 
 def _behind(text: str | None, keyword: str | None) -> str | None:
-    """What a text says behind its keyword; None where it does not begin with that."""
+    """The rest of a text after its keyword; None if it does not begin with the keyword."""
     if text is None or keyword is None:
         return None
     first, _, rest = _plain(text).partition(" ")
@@ -157,7 +160,7 @@ def _behind(text: str | None, keyword: str | None) -> str | None:
 
 
 def _opened(meta: str) -> Any:
-    """Meta data that was sent as JSON text, so that rules can name what is in it."""
+    """Meta data that was sent as JSON text, parsed so that rules can name its members."""
     try:
         return parse_object(meta.encode())
     except Unreadable:
@@ -166,7 +169,7 @@ def _opened(meta: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmsEndpoint:
-    """The door (ports.py) for received messages. All its locks must open."""
+    """The webhook endpoint (ports.py) for received messages. All its authenticators must accept."""
 
     reader: Reader
     authenticators: Sequence[Authenticator] = ()
@@ -180,23 +183,23 @@ class SmsEndpoint:
         return self.reader.provider
 
     def check_head(self, head: HttpRequest) -> bool:
-        """Look at the locks, and at the published addresses as far as they are known: nobody is asked here."""
+        """Check the authenticators, and the published addresses as far as they are known; no call is made here."""
         known = check_locks(self.authenticators, head)
         return known if self.published is None else self.published.holds(head) or known
 
     def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
-        """Authenticate the request; raises Refused. The published addresses come last, for they may cost a call."""
+        """Authenticate the request; raises HttpRejected. The published addresses come last, because they may cost a call."""
         check_locks(self.authenticators, request)
         if self.published is not None:
             yield from self.published.authenticate(request)
         return AuthResult()
 
-    def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Part, ...]:  # noqa: ARG002 - all is in the request.
+    def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Part, ...]:  # noqa: ARG002 - the request holds everything.
         """The messages; raises Unreadable."""
         return self.reader.parts(request.body, request.received_at)
 
-    def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - always the same.
-        """200 exactly."""
+    def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - the answer is always the same.
+        """Answer exactly 200."""
         return SUCCESS
 
 

@@ -1,1 +1,1 @@
-"""Strex Connect (Target365): forwarded messages and delivery reports in, service commands out. Nothing here does I/O."""
+"""Strex Connect (Target365): receives forwarded messages and delivery reports, sends service commands. Nothing here does I/O."""

@@ -1,4 +1,4 @@
-"""A forward of Strex Connect as an event: MasterMOForward and MasterDLRForward. Who may send one is decided in endpoints.py."""
+"""Reads a forward of Strex Connect (MasterMOForward, MasterDLRForward) as an event. endpoints.py authenticates the sender."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,14 +18,14 @@ class Reader:
     """Reads the forwards of one configured provider."""
 
     provider: str
-    keywords: Mapping[str, str] = field(default_factory=dict)  # the configured ones: keywords_by_form()
+    keywords: Mapping[str, str] = field(default_factory=dict)  # the configured keywords: keywords_by_form()
     words: OptOutWords = STANDARD
-    region: str = REGION  # of numbers without their country code
+    region: str = REGION  # region of numbers without a country code
 
     def message(self, body: bytes, received_at: datetime) -> Event:
         """The event of a MasterMOForward; raises Unreadable.
 
-        The provider's own verdict (`isStopMessage`) goes before ours; ours is asked only whether the whole text is a stop.
+        The provider's own verdict (`isStopMessage`) goes before ours. Ours only counts if the whole text is a stop.
         """
         forward = open_forward(body)
         transaction = forward.transaction_id
@@ -33,7 +33,7 @@ class Reader:
         keyword = forward.system("Keyword")
         keyword_id = forward.text("keywordId")
         action = forward.system("SystemAction")
-        # Of a word beside a stop word Strex knows whether it is a keyword: then the message was matched to one.
+        # Strex knows whether a word next to a stop word is a keyword: if it is, Strex matched the message to it.
         said = self.words.read(text, keywords=self.keywords, keyword=keyword, any_keyword=keyword_id is not None)
         verdict = said.verdict
         if verdict is not Verdict.OPT_OUT and _taken_for_stop(forward, action):
@@ -94,7 +94,7 @@ class Reader:
             status_detail=detail,
             result=result,
             final=final,
-            # A reversal is about the transaction that it takes back: both are one gift in the CRM.
+            # A reversal belongs to the transaction that it takes back: both are one gift in the CRM.
             transaction_id=transaction.removeprefix(REVERSAL) if result is Result.REVERSED else transaction,
             subscription_id=forward.system("SubscriberTransactionId"),
             occurred_at=as_time(forward.members.get("received")),
@@ -109,7 +109,7 @@ class Reader:
 
 
 def _taken_for_stop(forward: Forward, action: str | None) -> bool | None:
-    """Whether Strex took the message for an opt-out itself; None where it does not say."""
+    """Whether Strex itself took the message for an opt-out; None if it does not say."""
     flag = forward.members.get("isStopMessage")
     if as_flag(flag) or _opts_out(action):
         return True

@@ -1,7 +1,7 @@
-"""Service commands: how we ask Strex to stop, unsubscribe or charge differently. When to ask is decided elsewhere.
+"""Service commands: how to ask Strex to stop, unsubscribe or change a price. Other modules decide when.
 
-Source: "Use services in StrexConnect and get your CRM automatically updated", section "Service commands". It names the answers
-200, 204 and 404; the others are read as HTTP means them. It does not show the body of a 200.
+Source: "Use services in StrexConnect and get your CRM automatically updated", section "Service commands". It names the
+answers 200, 204 and 404; other answers are read as HTTP defines them. It does not show the body of a 200.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ from connector.providers.strex.responses import (
 PATH = "/api/services/command"
 PRICED = "changesubscriberprice"
 ACTIONS = frozenset({"stop", "unsubscribe", PRICED})
-BATCH = 8  # commands at once: each makes Strex send an SMS, and no rate is documented
+BATCH = 8  # commands at once; each makes Strex send an SMS, and no rate limit is documented
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class StrexCommands:
     traits: CrmTraits = PLAIN
 
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
-        """Send the commands together; those for one subscription one after another, in the order given."""
+        """Send the commands concurrently; those for one subscription one after another, in the order given."""
         outcomes: dict[int, Outcome] = {}
         valid: dict[int, ServiceCommand] = {}
         for place, task in enumerate(tasks):
@@ -75,7 +75,7 @@ def _fault(command: object) -> str:
 
 
 def _doubted(reply: Reply) -> bool:
-    """Whether something else than Strex may have answered so: it is believed only where Strex itself answers the ping."""
+    """Whether the answer may come from another server. It is trusted only if Strex itself answers the ping."""
     if not isinstance(reply, HttpReply):
         return False
     if reply.status == HTTPStatus.OK:
@@ -84,7 +84,7 @@ def _doubted(reply: Reply) -> bool:
 
 
 def _rounds(commands: dict[int, ServiceCommand]) -> Iterator[list[int]]:
-    """Places of commands that may go out together: none twice for one subscription."""
+    """Positions of commands that may be sent together: no subscription occurs twice."""
     left = list(commands)
     while left:
         seen = set()
@@ -177,5 +177,5 @@ def _unknown_to_strex(command: ServiceCommand, *, pong: bool) -> Outcome:
 
 
 def _price_not_changed(why: str) -> Rejected:
-    """What "Service commands" says of 204 and 404: there is no active subscriber, so that no price was changed."""
+    """What "Service commands" says of 204 and 404: there is no active subscriber, so no price was changed."""
     return Rejected(reason=Reason.PRICE_NOT_CHANGED, detail=f"{why}, so the price was not changed")

@@ -1,4 +1,4 @@
-"""Strex's two doors, `mo` and `dlr`: who is let in, and what is read."""
+"""Strex's two webhook endpoints, `mo` and `dlr`: authentication and parsing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,16 @@ from connector.providers.strex.callback import Reader
 from connector.providers.strex.signature import Signature
 
 METHODS = frozenset({"POST"})
-# USERGUIDE, "SMS forward" and "Delivery reports": 200 is success, any other status is repeated, other 2xx too.
+# USERGUIDE, "SMS forward" and "Delivery reports": 200 is success. Any other status is repeated, also other 2xx.
 SUCCESS = HttpResponse(status=200, body=b"OK")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrexEndpoint:
-    """A door (ports.py). All its locks must open; without any it stands open, which the settings allow only on demand."""
+    """A webhook endpoint (ports.py). All its authenticators must accept.
+
+    Without any it is open, which the settings must allow explicitly.
+    """
 
     reader: Reader
     authenticators: Sequence[Authenticator] = ()
@@ -30,22 +33,22 @@ class StrexEndpoint:
 
     @property
     def methods(self) -> frozenset[str]:
-        """Strex posts."""
+        """Strex uses POST."""
         return METHODS
 
     def check_head(self, head: HttpRequest) -> bool:
-        """Look at the locks but for the signature, which need no body."""
+        """Check all authenticators except the signature; they need no body."""
         return check_locks(self.authenticators, head)
 
     def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
-        """Authenticate the request; raises Refused. The signature comes last, for it may cost a call."""
+        """Authenticate the request; raises HttpRejected. The signature comes last, because it may cost a call."""
         check_locks(self.authenticators, request)
         if self.signature is None:
             return AuthResult()
         return (yield from self.signature.authenticate(request))
 
-    def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - always the same.
-        """200 exactly."""
+    def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - the answer is always the same.
+        """Answer exactly 200."""
         return SUCCESS
 
 
@@ -55,7 +58,7 @@ class MessageEndpoint(StrexEndpoint):
 
     name: str = "mo"
 
-    def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event, ...]:  # noqa: ARG002 - all is in the body.
+    def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event, ...]:  # noqa: ARG002 - the body holds everything.
         """The message; raises Unreadable."""
         return (self.reader.message(request.body, request.received_at),)
 
@@ -66,6 +69,6 @@ class ReportEndpoint(StrexEndpoint):
 
     name: str = "dlr"
 
-    def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event, ...]:  # noqa: ARG002 - all is in the body.
+    def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event, ...]:  # noqa: ARG002 - the body holds everything.
         """The delivery report; raises Unreadable."""
         return (self.reader.delivery_report(request.body, request.received_at),)

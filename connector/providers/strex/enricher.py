@@ -1,4 +1,4 @@
-"""Who a number belongs to: the look-up for events that bring none. Off by default, for each one may be billed."""
+"""Looks up the owner of a number, for events that do not name one. It is off by default, because each look-up may be billed."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from connector.model.phone import Phone
 from connector.ports import Enriched, Pending
 from connector.providers.strex.number_lookup import StrexLookups
 
-REMEMBERED = 10_000  # numbers: the newest of them; some megabytes at the most
+REMEMBERED = 10_000  # numbers, the newest; some megabytes at most
 
 
 @dataclass(slots=True, kw_only=True)
 class StrexEnricher:
-    """Asks once for each number (ports.py, Asker); the answers are remembered while the process runs, for `keep`.
+    """Looks each number up once (ports.py, Enricher). Answers are remembered in memory for `keep`.
 
-    A number that nobody has registered is remembered too. Without an answer at the deadline the event is planned as it came: a name
-    is worth waiting minutes for, and never an opt-out.
+    A number that nobody has registered is remembered too. Without an answer at the deadline the event is planned as it
+    came: a name is worth waiting minutes for, but an opt-out never waits.
     """
 
     provider: str
@@ -34,7 +34,7 @@ class StrexEnricher:
     _known: OrderedDict[str, tuple[datetime, Mapping[str, Any]]] = field(default_factory=OrderedDict)
 
     def wants(self, event: Event) -> bool:
-        """Whether the event may make a contact whose name is not known. What ends something never waits."""
+        """Whether the event may create a contact whose name is not known. An event that ends something never waits."""
         return (
             event.msisdn is not None
             and not event.lookup
@@ -45,8 +45,8 @@ class StrexEnricher:
         )
 
     def ask(self, event: Event) -> Exchange[Enriched | Pending]:
-        """Look the number up, unless another event of the person has had it looked up meanwhile."""
-        assert event.msisdn is not None  # noqa: S101 - wants() has seen to it.
+        """Look the number up, unless another event of the person has done so meanwhile."""
+        assert event.msisdn is not None  # noqa: S101 - wants() has checked it.
         found = self._remembered(event.msisdn, event.received_at)
         if found is None:
             answer = yield from self.lookups.look_up(event.msisdn)

@@ -1,7 +1,8 @@
-"""The envelope of Strex's forwards, opened: its members and properties by name. What they mean is read in callback.py.
+"""Parses the envelope of Strex's forwards: its members and properties by name. callback.py interprets them.
 
-The document shows only the properties; the envelope is that of Target365's InMessage and DeliveryReport models. Their names are
-camelCase, those of the properties PascalCase, and other casings have been seen: both are read without regard to case.
+The document shows only the properties; the envelope is that of Target365's InMessage and DeliveryReport models. Their
+names are camelCase, those of the properties PascalCase, and other casings have been seen: all are read without regard
+to case.
 """
 
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ from connector.model.timestamp import read_time
 from connector.providers.strex.subscriber import find_lookup, telling
 from connector.providers.strict_json import as_map, parse_object
 
-PRICE_LIMIT = Decimal(10**9)  # beyond it no price is meant
+PRICE_LIMIT = Decimal(10**9)  # a larger number is not a price
 MARK = "servicecommand"
 MARK_LENGTH = len(MARK)
 TRUE = frozenset({"true", "1"})
 NOT_MARKED = (None, False, "", "false", "False")
-# Names in the InMessage and DeliveryReport models of Target365's SDKs; the keywordId of a report is from the document's edition of
-# April 2023.
+# Names in the InMessage and DeliveryReport models of Target365's SDKs. The keywordId of a report is from the document's
+# edition of April 2023.
 ENVELOPE = frozenset(
     {
         "transactionId",
@@ -57,10 +58,11 @@ _ENVELOPE = {name.lower(): name for name in ENVELOPE}
 
 @dataclass(slots=True)
 class Forward:
-    """What a forward holds: the envelope by the models' names, the properties verbatim and with their names in lower case.
+    """What a forward holds: the envelope by the models' names, the properties verbatim and with lower-case names.
 
-    `by_command`: the mark of our own service commands. The document says "a property stating ServiceCommand", and not
-    whether that is its name or its value: both are taken. Values only of properties, for `content` is what a subscriber wrote.
+    `by_command` marks the result of our own service commands. The document says "a property stating ServiceCommand",
+    and not whether that is its name or its value: both are accepted. Values count only in properties, because `content`
+    is what a subscriber wrote.
     """
 
     members: dict[str, Any]
@@ -74,13 +76,13 @@ class Forward:
         return as_text(self.members.get(name))
 
     def system(self, name: str) -> str | None:
-        """A system property as text: by its documented name first, for a custom one may differ from it in case alone."""
+        """A system property as text. The documented name goes first, because a custom property may differ from it only in case."""
         value = self.properties.get(name)
         return as_text(self.lowered.get(name.lower()) if value is None else value)
 
     @property
     def transaction_id(self) -> str:
-        """Without it nothing can be told from its repeat; the document's bare Properties block has none."""
+        """Without this id a repeat cannot be recognised. The document's bare Properties block has none."""
         transaction = as_text(self.members.get("transactionId"))
         if transaction is None:
             raise Unreadable("no transactionId")
@@ -88,7 +90,7 @@ class Forward:
 
 
 def open_forward(body: bytes) -> Forward:
-    """Take the body apart; raises Unreadable. One pass over the properties, for every callback comes through here."""
+    """Parse the body; raises Unreadable. One pass over the properties, because every callback comes through here."""
     members = parse_object(body)
     foreign = not ENVELOPE.issuperset(members)
     if foreign:
@@ -124,27 +126,28 @@ def _by_models_names(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_text(value: Any) -> str | None:
-    """Ids are opaque, and some are sent as numbers; a blank one is none."""
+    """Ids are opaque, and some are sent as numbers; a blank id gives None."""
     if type(value) is str:
         return value if value and not value.isspace() else None
     return str(value) if type(value) is int else None
 
 
 def as_flag(value: Any) -> bool:
-    """True, however it is written: a text, or a number."""
+    """True in any form: a text, or a number."""
     return value is True or value == 1 or (type(value) is str and value.strip().casefold() in TRUE)
 
 
 def as_phone(value: Any, region: str) -> Phone | None:
     """A number as Strex writes it, with `+`; None for a short number or a name.
 
-    The country code without a plus and JSON numbers have been seen too; `region` is of numbers without their country code.
+    A country code without a plus and JSON numbers have been seen too. `region` applies to numbers without a country
+    code.
     """
     return parse_phone(value, number_format=NumberFormat.INTERNATIONAL, region=region)
 
 
 def read_price(value: Any) -> tuple[Decimal | None, str | None]:
-    """The amount, and the text of one that cannot be read or may mean two (model/amount.py); neither where none is named."""
+    """The amount, and the text of an amount that is unreadable or ambiguous (model/amount.py). Neither if none is named."""
     price = read_amount(value)
     if price is not None and abs(price) < PRICE_LIMIT:
         return price, None
@@ -153,5 +156,5 @@ def read_price(value: Any) -> tuple[Decimal | None, str | None]:
 
 
 def as_time(value: Any) -> datetime | None:
-    """ISO 8601 with up to seven fractional digits; without an offset it is UTC, as Target365's models say of their times."""
+    """Parse ISO 8601 with up to seven fractional digits. Without an offset it is UTC, as Target365's models say of their times."""
     return read_time(value)

@@ -1,6 +1,7 @@
-"""The account's keywords at Strex (ports.py, Keywords): seen, made, switched, deleted, and told where their messages go.
+"""The account's keywords at Strex (ports.py, KeywordApi): list, create, switch on and off, delete, and set where messages go.
 
-Source: Target365 REST USERGUIDE, "Keywords" and the list of errors; sdk-for-net, IKeywordClient, Model/Keyword and KeywordModes.
+Source: Target365 REST USERGUIDE, "Keywords" and the list of errors; sdk-for-net, IKeywordClient, Model/Keyword and
+KeywordModes.
 """
 
 from collections.abc import Mapping
@@ -19,9 +20,9 @@ from connector.providers.strex.responses import PING, SuccessForm, is_pong, succ
 from connector.providers.strex.rest import RestApi
 
 PATH = "/api/keywords"
-COUNTRY = "NO"  # of short numbers: the API calls 2002 NO-2002
+COUNTRY = "NO"  # country of short numbers: the API calls 2002 NO-2002
 MODE = (
-    "Startswith"  # what a text must do to the word; `Text` of the USERGUIDE's example is its older name (KeywordModes)
+    "Startswith"  # how a text must match the word; `Text` in the USERGUIDE's example is its older name (KeywordModes)
 )
 KEY_CURE = (
     "make a new one in Strex Connect (they expire after a year by default) and put it into api.key; the header "
@@ -34,7 +35,7 @@ CONFLICT_CURE = "it is there already, or a service in Strex Connect uses it: end
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrexKeywords:
-    """Exchanges with the keyword endpoints. The secret is the last part of the address that Strex is given."""
+    """Calls to the keyword endpoints. The secret is the last part of the address that is given to Strex."""
 
     api: RestApi
     endpoint: str
@@ -54,14 +55,14 @@ class StrexKeywords:
         return as_keyword((yield from self._whole(keyword_id))) or _not_understood()
 
     def subkeywords(self, keyword_id: str) -> Exchange[tuple[Keyword, ...]]:
-        """Not at Strex."""
+        """Not available at Strex."""
         raise ConnectorError(
             f"Strex has no sub keywords, of {keyword_id} neither: there a keyword is one word, perhaps with aliases; "
             f"see `connector keywords show {keyword_id}`"
         )
 
     def is_free(self, short_number: str, word: str) -> Exchange[bool]:
-        """Not at Strex."""
+        """Not available at Strex."""
         raise ConnectorError(
             f"Strex has no call that tells whether {word} is free on {short_number}: `connector keywords reserve "
             f"{word} --channel {short_number}` takes it, or says that it is taken"
@@ -111,11 +112,11 @@ class StrexKeywords:
         return f"{hook}/{quote(self.secret, safe='')}" if self.secret else hook
 
     def _change(self, keyword_id: str, name: str, value: object) -> Exchange[None]:
-        """Put the keyword back as it is but for one member: PUT replaces it whole, with what we do not know of too."""
+        """Write the keyword back with one member changed: PUT replaces the whole keyword, with members that we do not know."""
         whole = yield from self._whole(keyword_id)
         described = next((as_text(whole[key]) for key in whole if key.lower() == "keywordid"), None)
         if described is None or described.casefold() != keyword_id.casefold():
-            _not_understood()  # another keyword would be put in its place
+            _not_understood()  # another keyword would be overwritten
         own = next((key for key in whole if key.lower() == name.lower()), name)
         yield from self._order_about(keyword_id, "PUT", {**whole, own: value})
 
@@ -133,7 +134,7 @@ class StrexKeywords:
 
 
 def as_keyword(members: Any) -> Keyword | None:
-    """A keyword as the API shows it, under names of any casing; None for what is none."""
+    """Parse a keyword from the API, with names in any casing; None if it is not one."""
     if not isinstance(members, Mapping):
         return None
     lowered = {name.lower(): value for name, value in members.items()}
@@ -161,7 +162,7 @@ def _order(call: HttpCall, keyword_id: str | None = None) -> Exchange[HttpReply]
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return reply if success_form(reply) is SuccessForm.PLAIN else _not_understood(reply)
     if reply.status == HTTPStatus.NOT_FOUND and keyword_id is not None:
-        # A wrong address also says 404: it is believed only where Strex itself answers.
+        # A wrong address also answers 404: the answer is trusted only if Strex itself answers the ping.
         (answer,) = yield [PING]
         if is_pong(answer):
             raise ConnectorError(f"Strex has no keyword with the id {keyword_id} (404): see `connector keywords list`")
@@ -169,7 +170,7 @@ def _order(call: HttpCall, keyword_id: str | None = None) -> Exchange[HttpReply]
 
 
 def _refusal(reply: HttpReply, call: HttpCall) -> ConnectorError:
-    """What went wrong, and the cure."""
+    """What went wrong, and how to fix it."""
     said = words(reply)
     match reply.status:
         case HTTPStatus.BAD_REQUEST:

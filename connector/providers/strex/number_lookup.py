@@ -1,7 +1,7 @@
-"""The number look-up: who has a phone number, asked of Strex. It costs money: when to ask, and how often, is decided elsewhere.
+"""The number look-up: asks Strex who has a phone number. It costs money; other modules decide when and how often to ask.
 
-Source: Target365 REST USERGUIDE, "Address lookup for mobile number" (200, 400, 401 and 404); sdk-for-net, Model/Lookup. Where a
-look-up stands in a forward is read in subscriber.py.
+Source: Target365 REST USERGUIDE, "Address lookup for mobile number" (200, 400, 401 and 404); sdk-for-net, Model/Lookup.
+subscriber.py reads a look-up that came in a forward.
 """
 
 from collections.abc import Mapping
@@ -38,15 +38,15 @@ PATH = "/api/lookup"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrexLookups:
-    """Exchanges with the look-up."""
+    """Calls to the look-up."""
 
     api: RestApi
 
     def look_up(self, phone: Phone) -> Exchange[Mapping[str, Any] | Retry | Rejected | None]:
-        """The registered name and address under the names of Target365's Lookup model; None where nobody is registered.
+        """The registered name and address under the names of Target365's Lookup model; None if nobody is registered.
 
-        Rejected where Strex calls the number none: asking again cannot help. The call is never repeated by itself: each
-        one may be billed.
+        Rejected if Strex says that the number is invalid: asking again cannot help. The call is never repeated
+        automatically, because each one may be billed.
         """
         call = self.api.call("GET", f"{PATH}?msisdn={quote(phone.e164, safe='')}")
         (reply,) = yield [call]
@@ -54,7 +54,7 @@ class StrexLookups:
             return outcome_of(reply)
         if reply.status != HTTPStatus.NOT_FOUND:
             return _found(reply, phone) if reply.status == HTTPStatus.OK else _failure(reply)
-        # A wrong address also says 404: it is believed only where Strex itself answers.
+        # A wrong address also answers 404: the answer is trusted only if Strex itself answers the ping.
         (answer,) = yield [PING]
         if is_pong(answer):
             return None
@@ -73,7 +73,7 @@ def _found(reply: HttpReply, phone: Phone) -> Mapping[str, Any] | Retry:
     described = as_text(found.get("msisdn"))
     if not described and not telling({name.lower(): None for name in answer}):
         return _unexpected("the look-up's answer has none of the documented names")
-    # The document shows the number without its country code, the SDK's tests with it.
+    # The document shows the number without its country code, the SDK's tests show it with one.
     if described and not phone.e164.endswith("".join(filter(str.isdigit, described)) or "?"):
         return _unexpected("the look-up's answer is about another number")
     return found

@@ -1,4 +1,4 @@
-"""Settings of Strex Connect → a provider of the house."""
+"""Builds the Strex Connect provider from its settings."""
 
 from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.http_client import FixedCredentials
@@ -21,11 +21,11 @@ from connector.providers.strex.system_actions import NAMES, STATUS_CODES
 
 SHAPES = {"message": True, "delivery_report": True}  # both can bring an opt-out
 WORDS: Words = {"action": NAMES, "status": STATUS_CODES}
-WAY_BACK = "salesforce-to-strex.yaml"  # the shipped mapping that carries opt-outs of the CRM to Strex
+WAY_BACK = "salesforce-to-strex.yaml"  # the shipped mapping that carries the CRM's opt-outs to Strex
 
 
 def build(name: str, settings: StrexSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
-    """The provider of that name; `reveal` reads a secret, and what it raises goes through. `words` are those of all providers."""
+    """Build the provider of that name. `reveal` reads a secret, and what it raises is passed on; `words` apply to all providers."""
     reader = _reader(name, settings, words)
     authenticators = build_authenticators(settings, reveal)
     signature = None
@@ -68,7 +68,7 @@ def _reader(name: str, settings: StrexSettings, words: OptOutWords = STANDARD) -
 
 
 def subscriptions(name: str, settings: StrexSettings) -> tuple[Subscription, ...]:
-    """The configured ones."""
+    """The configured subscriptions."""
     return tuple(
         Subscription(
             provider=name,

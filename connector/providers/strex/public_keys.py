@@ -1,4 +1,4 @@
-"""Strex's public keys: asked for by name, kept until they expire. What they verify is in signature.py.
+"""Strex's public keys: requested by name, kept until they expire. signature.py verifies with them.
 
 Source: sdk-for-net, Target365Client and Model/PublicKey.
 """
@@ -24,11 +24,11 @@ PATHS = (
 )  # the second is the older one, still in the Java SDK
 ALGORITHM = "ECDsaP256"
 TIMEOUT = timedelta(seconds=5)  # a callback waits for it
-KEEP = timedelta(days=1)  # for a key without an expiry, so that a withdrawn one does not hold for ever
-UNKNOWN = timedelta(seconds=60)  # a name that Strex does not know is not asked for again so soon
-FAILED = timedelta(seconds=5)  # nor is a name for which no answer came
-MAX_KEYS = 16  # Strex names its keys by date and has a few alive
-MAX_UNKNOWN = 64  # names a minute that a stranger can make us ask for
+KEEP = timedelta(days=1)  # for a key without an expiry, so that a withdrawn key does not stay valid
+UNKNOWN = timedelta(seconds=60)  # a name that Strex does not know is not requested again sooner
+FAILED = timedelta(seconds=5)  # a name for which no answer came is not requested again sooner
+MAX_KEYS = 16  # Strex names its keys by date and has a few in use
+MAX_UNKNOWN = 64  # unknown names a minute that a caller can make us request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +36,18 @@ class _Key:
     public: EllipticCurvePublicKey
     usable_from: datetime | None
     expiry: datetime | None
-    until: datetime  # when to ask for it again
+    until: datetime  # when to request it again
 
 
 @dataclass(slots=True)
 class PublicKeys:
-    """The keys that have been asked for, and for a short while the names for which there is none."""
+    """The keys that have been requested, and for a short while the names for which there is no key."""
 
     _known: OrderedDict[str, _Key] = field(default_factory=OrderedDict)
     _refused: dict[str, tuple[datetime, HttpRejected]] = field(default_factory=dict)
 
     def find(self, name: str, now: datetime) -> Exchange[EllipticCurvePublicKey]:
-        """The key of that name; raises Refused, with 503 where Strex gave no answer and 401 where it has no such key.
+        """The key of that name; raises HttpRejected, with 503 if Strex gave no answer and 401 if it has no such key.
 
         The name goes into a URL: the caller has checked its characters.
         """
@@ -80,7 +80,7 @@ class PublicKeys:
                     self._known.popitem(last=False)
                 return key
             if not (isinstance(reply, HttpReply) and reply.status == HTTPStatus.NOT_FOUND):
-                # Our trouble or Strex's, but not the caller's: it may come again.
+                # Our fault or Strex's, but not the caller's: it may try again.
                 raise self._remember(name, now + FAILED, HttpRejected(503, "no answer about a signing key"))
         raise self._remember(name, now + UNKNOWN, HttpRejected(401, "unknown signing key"))
 
@@ -90,7 +90,7 @@ class PublicKeys:
 
 
 def _read(body: bytes, now: datetime) -> _Key | None:
-    """A key as Strex gives it, or None for one that must not be used."""
+    """A key as Strex gives it; None if it must not be used."""
     try:
         value = orjson.loads(body)
         if value["signAlgo"] != ALGORITHM:

@@ -1,4 +1,4 @@
-"""Strex's answers to calls of ours, whichever: its words, its patience, its pong. What an answer means stands with the call."""
+"""Parses Strex's answers to any of our calls: its words, its Retry-After, its pong. The module of each call interprets its answer."""
 
 import re
 from datetime import timedelta
@@ -13,31 +13,31 @@ from connector.model.http import HttpCall, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
 from connector.providers.strict_json import BYTE_ORDER_MARK
 
-ANSWER_LIMIT = 2**20  # bytes: what Strex answers to a command, a ping or a look-up is below a thousand
+ANSWER_LIMIT = 2**20  # bytes; Strex's answer to a command, a ping or a look-up is smaller than a thousand
 PING = HttpCall(
     method="GET", path="/api/ping", timeout=timedelta(seconds=10), repeatable=True, answer_limit=ANSWER_LIMIT
 )
 PONG = b"pong"  # as a JSON string, so in quotes
-MAX_RETRY_AFTER = timedelta(hours=1)  # a Retry-After beyond it is not believed: opt-outs have a deadline
-READ_FOR_WORDS = 2**16  # bytes of an answer that are looked through for the provider's words
+MAX_RETRY_AFTER = timedelta(hours=1)  # a longer Retry-After is shortened to this: opt-outs have a deadline
+READ_FOR_WORDS = 2**16  # bytes of an answer that are searched for the provider's words
 DETAIL_LENGTH = 200  # characters of the provider's words that are kept
-DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's words may be somebody's
+DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's words may be a person's
 PLAIN_KINDS = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 def is_pong(reply: Reply) -> bool:
-    """Whether it is Strex that answers there."""
+    """Whether the server that answers is Strex."""
     return isinstance(reply, HttpReply) and reply.status == HTTPStatus.OK and reply.body.strip().strip(b'"') == PONG
 
 
 class SuccessForm(StrEnum):
-    """What the body of a 200 or 201 is. Strex does not document that of its commands."""
+    """The form of a 200 or 201's body. Strex does not document that of its commands."""
 
-    PLAIN = "plain"  # nothing, or JSON
+    PLAIN = "plain"  # empty, or JSON
     PAGE = "page"  # a web page: never Strex's
-    OTHER = "other"  # anything else: believed where Strex answers the ping
+    OTHER = "other"  # anything else: trusted only if Strex answers the ping
 
 
 def success_form(reply: HttpReply) -> SuccessForm:
@@ -58,7 +58,7 @@ def success_form(reply: HttpReply) -> SuccessForm:
 
 
 def not_strex(reply: HttpReply, pong: Reply | None = None) -> Retry:
-    """A success that is not in Strex's form; `pong` is what the ping brought, where it was asked."""
+    """A success that is not in Strex's form; `pong` is the answer to the ping, if it was sent."""
     what = "a web page" if success_form(reply) is SuccessForm.PAGE else "something that Strex does not document"
     ping = "" if pong is None else ", and the ping is answered" if is_pong(pong) else ", and there is no pong"
     detail = f"the address answers with {what} (HTTP {reply.status}{ping})"
@@ -66,13 +66,13 @@ def not_strex(reply: HttpReply, pong: Reply | None = None) -> Retry:
 
 
 def redirected(reply: HttpReply) -> Retry:
-    """A redirect, which is never followed: the key would go elsewhere."""
+    """A redirect. It is never followed, because the key would be sent elsewhere."""
     detail = f"the address sends us elsewhere (HTTP {reply.status})"
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE, network=detail)
 
 
 def words(reply: HttpReply) -> str:
-    """What Strex says, from `Message` (sdk-for-net, Target365Client) or else the body's beginning; numbers are taken out."""
+    """The words of Strex, from `Message` (sdk-for-net, Target365Client) or else the start of the body, without numbers."""
     beginning = reply.body[:READ_FOR_WORDS]
     try:
         value = orjson.loads(beginning)
@@ -86,7 +86,7 @@ def words(reply: HttpReply) -> str:
 
 
 def retry_after(reply: HttpReply) -> timedelta | None:
-    """Retry-After as seconds or as a date (RFC 9110, 10.2.3); a date is held against the answer's own clock."""
+    """Retry-After as seconds or as a date (RFC 9110, 10.2.3); a date is compared with the answer's own clock."""
     header = reply.headers.get("retry-after", "").strip()
     if SECONDS.fullmatch(header):
         return timedelta(seconds=min(int(header), MAX_RETRY_AFTER.total_seconds()))

@@ -1,9 +1,7 @@
-"""Calls to Target365's REST API, with the key in the header that it wants.
+"""Calls to Target365's REST API, with the key in the header that it requires. keywords.py and number_lookup.py define the calls.
 
-Which calls there are stands in keywords.py and number_lookup.py.
-
-Source: Target365 REST USERGUIDE, "Authorization": a header `X-ApiKey` with the key. Service commands want it in another one (the
-CRM document), so that the credentials of the peer are theirs, and these calls bear their own.
+Source: Target365 REST USERGUIDE, "Authorization": a header `X-ApiKey` with the key. Service commands use another header
+(the CRM document). The channel's credentials are for them, and these calls have their own.
 """
 
 from collections.abc import Mapping
@@ -15,13 +13,13 @@ import orjson
 
 from connector.model.http import HttpCall
 
-TIMEOUT = timedelta(seconds=20)  # a person waits for it, or an event does
+TIMEOUT = timedelta(seconds=20)  # a person or an event waits for it
 CONTENT_TYPE = "application/json; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestApi:
-    """Where the API is, and what lets us in."""
+    """The address of the API, and the key for it."""
 
     url: str
     header: str
@@ -30,7 +28,7 @@ class RestApi:
     def call(
         self, method: str, path: str, content: Mapping[str, Any] | None = None, *, repeatable: bool = False
     ) -> HttpCall:
-        """A call; with a content it is JSON. The base is named, so that the client adds no other credentials."""
+        """A call; with a content it is JSON. It names the base address, so that the client adds no other credentials."""
         headers = {self.header: self.key}
         body = None
         if content is not None:

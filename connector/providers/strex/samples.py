@@ -1,7 +1,7 @@
-"""Opt-outs as Strex sends them: bodies of the document's form, made events by the reader that reads the real ones.
+"""Opt-outs as Strex sends them: bodies in the document's form. The reader for real callbacks turns them into events.
 
-Sources: "Use services in StrexConnect and get your CRM automatically updated", its block of properties; Target365's InMessage and
-DeliveryReport models for the envelope.
+Sources: "Use services in StrexConnect and get your CRM automatically updated", its block of properties; Target365's
+InMessage and DeliveryReport models for the envelope.
 """
 
 import json
@@ -12,10 +12,10 @@ from connector.model.consent import Subscription
 from connector.providers.samples import WHEN, OptOutSample
 from connector.providers.strex.callback import Reader
 
-NUMBER = "+4798079008"  # of the document's example
-# The subscription of the document's example, where the config names none.
+NUMBER = "+4798079008"  # from the document's example
+# The subscription of the document's example, used if the config names none.
 EXAMPLE = Subscription(provider="strex", short_number="2002", keyword="MYKEYWORD")
-# What became of the SMS that confirms the opt-out: statusCode and detailedStatusCode (Target365 USERGUIDE).
+# The result of the SMS that confirms the opt-out: statusCode and detailedStatusCode (Target365 USERGUIDE).
 CONFIRMATIONS = (
     ("a Strex report with SystemAction Unsubscribe", "Ok", "Delivered"),
     ("a Strex report with SystemAction Unsubscribe whose confirmation is under way", "Sent", "None"),

@@ -1,4 +1,4 @@
-"""What an operator writes under `providers:` for Strex Connect. What the settings lead to is put together in provider.py."""
+"""The settings under `providers:` for Strex Connect. provider.py builds the provider from them."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -12,8 +12,8 @@ from connector.providers.auth_settings import AuthSettings
 from connector.providers.base_url import BaseUrl
 from connector.providers.strex.signature import DRIFT
 
-URL = "https://shared.target365.io"  # USERGUIDE: production; some customers have a host of their own
-REGION = "NO"  # the country that the provider serves
+URL = "https://shared.target365.io"  # USERGUIDE: production; some customers have their own host
+REGION = "NO"  # the country in which the provider works
 
 
 def _form(text: str) -> str:
@@ -93,5 +93,5 @@ class StrexSettings(AuthSettings):
 
     @property
     def own_authenticators(self) -> dict[str, bool]:
-        """A signature that need not be there locks nothing."""
+        """A signature that is optional does not count as an authenticator."""
         return {"signature.mode: required": self.signature.mode == "required"}

@@ -1,7 +1,7 @@
-"""The signature on Strex's forwards: `X-ECDSA-Signature`, as the Target365 SDKs verify it. No other way to sign lives here.
+"""The signature on Strex's forwards: `X-ECDSA-Signature`, verified as the Target365 SDKs do. No other kind of signature is here.
 
-Source: sdk-for-net, Target365Client.VerifyRequestSignatureAsync; no user guide describes it. Replay protection and the keys'
-dates are ours: the SDKs look at neither.
+Source: sdk-for-net, Target365Client.VerifyRequestSignatureAsync; no user guide describes it. Replay protection and the
+check of the keys' dates are our additions: the SDKs have neither.
 """
 
 import base64
@@ -22,9 +22,10 @@ from connector.ports import AuthResult
 from connector.providers.strex.public_keys import PublicKeys
 
 HEADER = "x-ecdsa-signature"
-# keyName:timestamp:nonce:signature, as the Java and Node SDKs match it; the lengths are ours, several times what is in use.
+# keyName:timestamp:nonce:signature, as the Java and Node SDKs match it. The length limits are ours, several times what
+# is in use.
 FORM = re.compile(r"([A-Za-z0-9_-]{1,64}):([0-9]{1,12}):([A-Za-z0-9_-]{1,128}):([A-Za-z0-9+/]{86}==)")
-HALF = 32  # bytes: r and s of P-256 stand one behind the other (P1363), not in DER
+HALF = 32  # bytes; r and s of P-256 follow each other (P1363), not in DER
 DRIFT = timedelta(seconds=300)  # the SDKs' own tolerance
 
 
@@ -33,11 +34,11 @@ class Signature:
     """Verifies the signature of a request."""
 
     keys: PublicKeys
-    required: bool  # otherwise a request without one is let in by this lock
+    required: bool  # if false, a request without a signature is accepted
     drift: timedelta = DRIFT
 
     def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
-        """Let the request in, or raise Refused; asks the provider for a public key that is not known yet."""
+        """Accept the request, or raise HttpRejected; asks the provider for a public key that is not known yet."""
         header = request.headers.get(HEADER)
         if header is None:
             if self.required:
@@ -61,6 +62,6 @@ class Signature:
 
 
 def signed_text(request: HttpRequest, timestamp: str, nonce: str) -> bytes:
-    """What is signed: method and public URL in lower case (percent-escapes too), timestamp, nonce, hash of the body."""
+    """The text that is signed: method and public URL in lower case (percent-escapes too), timestamp, nonce, hash of the body."""
     digest = base64.b64encode(hashlib.sha256(request.body).digest()).decode() if request.body else ""
     return f"{request.method.lower()}{request.url.lower()}{timestamp}{nonce}{digest}".encode("utf-8", "surrogatepass")

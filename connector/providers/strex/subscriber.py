@@ -1,4 +1,4 @@
-"""The subscriber's registered name and address, wherever Strex puts them: the document does not say where they are in a forward."""
+"""Finds the subscriber's registered name and address in a forward: the document does not say where Strex puts them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,16 +27,16 @@ TELLING = (
 )
 _TELLING = {name.lower(): name for name in TELLING}
 _NAMES = _TELLING | {"msisdn": "msisdn", "created": "created"}
-ENOUGH = 2  # telling fields: one alone may be a custom property that happens to be called `city`
+ENOUGH = 2  # this many such fields: a single one may be a custom property that happens to be called `city`
 
 
 def telling(names: Mapping[str, Any]) -> bool:
-    """Whether a field of a lookup is among the names, which are in lower case."""
+    """Whether a field of a look-up is among the names, which are in lower case."""
     return not _TELLING.keys().isdisjoint(names)
 
 
 def find_lookup(envelope: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The lookup result under Target365's names; empty where there is none.
+    """The look-up result under Target365's names; empty if there is none.
 
     A nested object goes before JSON text in a property, and that before flat keys.
     """
@@ -48,19 +48,19 @@ def find_lookup(envelope: Mapping[str, Any], properties: Mapping[str, Any]) -> d
         elif type(value) is str and value.startswith("{"):
             texts.append(value)
     for value in envelope.values():
-        # Text is left alone here: `content` is what a subscriber wrote, and it names nobody.
+        # Text is not parsed here: `content` is what a subscriber wrote, and it does not name the subscriber.
         if type(value) is dict and value is not properties and (found := _as_lookup(value)):
             return found
     for text in texts:
         if found := _from_text(text):
             return found
-    # A flat `msisdn` or `created` is no part of it: it may as well be a property of the service.
+    # A flat `msisdn` or `created` is left out: it may be a property of the service.
     flat = _canonical(properties, _TELLING)
     return flat if len(flat) >= ENOUGH else {}
 
 
 def by_models_names(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A look-up's fields under the names of Target365's model, whatever their casing; those that it leaves out as null are out."""
+    """A look-up's fields under the names of Target365's model, read without regard to case. Fields that are null are left out."""
     return {name: member for name, member in _canonical(value, _NAMES).items() if member is not None}
 
 

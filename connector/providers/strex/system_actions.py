@@ -1,4 +1,4 @@
-"""What Strex's SystemActions and status codes mean, as tables. How a callback is taken apart lives in callback.py."""
+"""What Strex's SystemActions and status codes mean, as tables. callback.py parses the callbacks."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from connector.model.event import Result, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A SystemAction: its word on consent, whether that needs a success, and whether the action itself tells of a failure."""
+    """A SystemAction: what it says about consent, whether that needs a success, and whether the action itself reports a failure."""
 
     verdict: Verdict = Verdict.NONE
     only_when_ok: bool = False
@@ -19,7 +19,7 @@ class Action:
 ACTIONS: dict[str, Action] = {
     "subscribe": Action(Verdict.OPT_IN, only_when_ok=True),
     "signup": Action(Verdict.OPT_IN, only_when_ok=True),
-    "unsubscribe": Action(Verdict.OPT_OUT),  # it holds whatever became of the SMS that confirms it
+    "unsubscribe": Action(Verdict.OPT_OUT),  # it counts whatever happened to the SMS that confirms it
     "recurring": Action(),
     "alterprice": Action(),
     "alterpriceinvalid": Action(failed=True),
@@ -31,7 +31,7 @@ ACTIONS: dict[str, Action] = {
     "sfmcsms": Action(),
 }
 NO_ACTION = Action()
-# As the document writes them.
+# Spelled as in the document.
 NAMES = (
     "Subscribe",
     "Signup",
@@ -47,8 +47,8 @@ NAMES = (
     "SfMcSMS",
 )
 
-# Target365 USERGUIDE, statusCode, and Docs/Statuscodes.md for Rebilled (failed first, billed later). Sent can still become any
-# of the final ones. A code that nobody has met yet promises nothing: it is kept as it is, pending and not final.
+# Target365 USERGUIDE, statusCode, and Docs/Statuscodes.md for Rebilled (failed first, billed later). Sent can still
+# become any of the final ones. An unknown code is kept as it is, pending and not final.
 RESULTS: dict[str, tuple[Result, bool]] = {
     "queued": (Result.PENDING, False),
     "sent": (Result.PENDING, False),
@@ -57,7 +57,7 @@ RESULTS: dict[str, tuple[Result, bool]] = {
     "failed": (Result.FAILED, True),
     "reversed": (Result.REVERSED, True),
 }
-STATUS_CODES = ("Queued", "Sent", "Ok", "Rebilled", "Failed", "Reversed")  # as USERGUIDE writes them
+STATUS_CODES = ("Queued", "Sent", "Ok", "Rebilled", "Failed", "Reversed")  # spelled as in the USERGUIDE
 UNKNOWN_STATUS = (Result.PENDING, False)
 REVERSAL = "-"  # first character of the id of a transaction that takes another one back (USERGUIDE, reversing)
 
@@ -65,8 +65,8 @@ REVERSAL = "-"  # first character of the id of a transaction that takes another 
 def meaning(action: str | None, status: str | None, *, transaction_id: str) -> tuple[Verdict, Result, bool]:
     """Verdict, result and whether the status is final, of a delivery report.
 
-    An action that tells of a failure has failed, though the SMS that says so to the subscriber was delivered. A reversal that
-    went through is `reversed`. An opt-in counts once its SMS or charge has gone through, and never before.
+    An action that reports a failure has failed, even if the SMS that tells the subscriber was delivered. A reversal
+    that succeeded is `reversed`. An opt-in counts only after its SMS or charge has succeeded.
     """
     known = ACTIONS.get(action.casefold(), NO_ACTION) if action else NO_ACTION
     result, final = RESULTS.get(status.casefold(), UNKNOWN_STATUS) if status else UNKNOWN_STATUS

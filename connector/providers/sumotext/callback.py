@@ -1,7 +1,9 @@
-"""A callback of Sumotext as an event: web form, poll, Text-4-Info, full MO forward, delivery report. Who may send one: form_door.py.
+"""Reads a callback of Sumotext as an event: web form, poll, Text-4-Info, full MO forward, delivery report.
 
-Sources: "CRM API Callback"; SUMOTEXT/Sumotext-API-Guide-Legacy, receiving-post-data.md and receiving-mo.md, for `msg` and the full MO
-forward; sumotext.github.io, api-docs, for delivery reports.
+form_endpoint.py authenticates the sender.
+
+Sources: "CRM API Callback"; SUMOTEXT/Sumotext-API-Guide-Legacy, receiving-post-data.md and receiving-mo.md, for `msg`
+and the full MO forward; sumotext.github.io, api-docs, for delivery reports.
 """
 
 import re
@@ -23,7 +25,7 @@ from connector.providers.sumotext.settings import COUNTRIES, REGION
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One kind of callback: the shape of its events, Sumotext's word for it, and the names it has besides those of all."""
+    """One kind of callback: the shape of its events, Sumotext's word for it, and the names that only it has."""
 
     shape: str
     action: str
@@ -44,10 +46,11 @@ EXTRA_PARAMETERS = (
     "reply",
     "label",
 )  # documented parameters for which an event has no field of its own
-# sumotext.github.io, delivery reports: mtcode. A code that nobody has met yet promises nothing.
+# sumotext.github.io, delivery reports: mtcode. An unknown code is pending and not final.
 RESULTS = {"4": (Result.OK, True), "5": (Result.FAILED, True)}
 UNKNOWN_CODE = (Result.PENDING, False)
-# Nearly all numbers are written as in the document's examples: the general reader of numbers costs as much as all the rest here.
+# Nearly all numbers are written as in the document's examples. The general parser of numbers costs as much as all the
+# rest here.
 NORTH_AMERICA = frozenset({"US", "CA"})
 TEN_DIGITS = re.compile(r"1?([2-9][0-9]{2}[2-9][0-9]{6})")
 
@@ -59,14 +62,14 @@ class Reader:
     provider: str
     deduplicator: Deduplicator
     words: OptOutWords = STANDARD
-    keywords: Mapping[str, str] = field(default_factory=dict)  # those by which people join: keywords_by_form()
+    keywords: Mapping[str, str] = field(default_factory=dict)  # the keywords by which people join: keywords_by_form()
     start_words: Collection[str] = START_WORDS  # in the form of normalized()
     short_number: str | None = None  # of callbacks that name none
-    region: str = REGION  # the same
+    region: str = REGION  # region of callbacks that name none
     countries: Mapping[str, str] = field(default_factory=lambda: COUNTRIES)  # Sumotext's name in capitals → region
 
     def read(self, endpoint: str, request: HttpRequest) -> Event:
-        """The event of a request at that door; raises Unreadable."""
+        """The event of a request at that endpoint; raises Unreadable."""
         callback = CALLBACKS[endpoint]
         parameters = read_parameters(request, (*NAMES, *callback.names))
         return (
@@ -76,7 +79,7 @@ class Reader:
         )
 
     def _from_a_phone(self, endpoint: str, request: HttpRequest, parameters: Parameters) -> Event:
-        """Sumotext tells no time: that of arrival stands for it, so that joining anew counts after an earlier stop."""
+        """Sumotext sends no time. The time of arrival is used, so that joining again counts after an earlier stop."""
         callback, known = CALLBACKS[endpoint], parameters.known
         if "mobile" not in known:
             raise Unreadable("no mobile")
@@ -141,7 +144,7 @@ class Reader:
         return self.deduplicator.key(self.provider, endpoint, person=person, content=content, verdict=verdict, now=now)
 
     def _phone(self, known: Mapping[str, str]) -> Phone | None:
-        """A national number by its country. One of a country that the config does not know is nobody's: it is never guessed.
+        """A national number, read by its country. If the config does not know the country, the result is None: it is never guessed.
 
         The plus of a number that was not escaped has been decoded to a blank.
         """
@@ -157,7 +160,10 @@ class Reader:
         return at_home if abroad is None else None if contradicted else abroad
 
     def _read(self, endpoint: str, known: Mapping[str, str], keyword: str | None) -> Reading:
-        """What the subscriber's text says about consent. A word of joining counts as a whole message, and is a vote in a poll."""
+        """What the subscriber's text says about consent.
+
+        A word that means joining counts only as a whole message; in a poll it is a vote.
+        """
         text = known.get("msg")
         if endpoint != "poll":
             if text and normalized(text) in self.start_words:
@@ -165,11 +171,11 @@ class Reader:
             return self._stop(text, keyword)
         reply, message = self._stop(known.get("reply"), keyword), self._stop(text, keyword)
         first = message if message.verdict is Verdict.OPT_OUT or reply.verdict is Verdict.NONE else reply
-        # A poll is nobody's subscription: a stop in it is for the short number.
+        # A poll belongs to no subscription: a stop in it is for the short number.
         return _widely(reply if reply.verdict is Verdict.OPT_OUT else first)
 
     def _in_a_field(self, parameters: Parameters, keyword: str | None) -> tuple[str, Reading] | None:
-        """A field of a web form or sticky session whose whole value is a stop, such as Email=STOP; None where there is none."""
+        """A field of a web form or sticky session whose whole value is a stop, such as Email=STOP; None if there is none."""
         for given in parameters.custom.values():
             for value in given if type(given) is list else (given,):
                 if type(value) is str and (said := self._stop(value, keyword)).verdict is Verdict.OPT_OUT:
@@ -181,7 +187,7 @@ class Reader:
 
 
 def _widely(said: Reading) -> Reading:
-    """The same, for the short number where the text does not say how far it reaches."""
+    """The same reading, for the whole short number if the text does not say how far it reaches."""
     if said.verdict is Verdict.NONE or said.scope is not None:
         return said
     return Reading(said.verdict, Scope.SHORT_NUMBER)
@@ -191,5 +197,5 @@ def _properties(parameters: Parameters, phone: Phone | None) -> dict[str, Any]:
     known = parameters.known
     described = {name: known[name] for name in EXTRA_PARAMETERS if name in known}
     if phone is None and "mobile" in known:
-        described["mobile"] = known["mobile"]  # so that a person sees what could not be read
+        described["mobile"] = known["mobile"]  # so that a person sees what was unreadable
     return {**parameters.custom, **described}

@@ -1,4 +1,4 @@
-"""Repeats of callbacks that bear no id, told by their content within a window. Keys of events that have an id are made without it."""
+"""Recognises repeats of callbacks that have no id, by their content within a window. Events with an id get their keys without it."""
 
 import hashlib
 import hmac
@@ -12,7 +12,7 @@ import orjson
 
 from connector.model.event import Verdict, event_key
 
-MAX = 10_000  # callbacks and people that are remembered: far more than come within a window, in a few MiB
+MAX = 10_000  # callbacks and people that are remembered: far more than arrive within a window, in a few MiB
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -26,17 +26,18 @@ class _Seen:
 
 @dataclass(slots=True, kw_only=True)
 class Deduplicator:
-    """What came lately.
+    """Remembers the latest callbacks.
 
-    The same content is a repeat while the window lasts and nothing else has come from that person in between: who votes A, B and A
-    again wants A, and who writes STOP, START and STOP again wants out. An opt-in is a repeat even then, so that one that is sent again
-    late never takes back an opt-out. In doubt an opt-out is news: one too many is the lesser harm.
+    The same content is a repeat while the window lasts and nothing else has come from that person in between. Whoever
+    votes A, B and A again wants A; whoever writes STOP, START and STOP again wants out. An opt-in is a repeat even
+    then, so that one that is sent again late never takes back an opt-out. In doubt an opt-out is new: one too many is
+    less harmful than a lost one.
 
-    The memory ends with the process. Behind a restart the same content still has the same key in the same section of time, unless it
-    is an opt-out or something else had come just before it.
+    The memory ends with the process. After a restart the same content still has the same key in the same section of
+    time, unless it is an opt-out or something else had come just before it.
 
-    Keys stand in logs and in the CRM, and a number is quickly guessed where all else in a callback is known: the digests in them
-    are made with the secret of the doors.
+    Keys are visible in logs and in the CRM. A number is quickly guessed if all else in a callback is known, so the
+    digests in keys are made with the secret of the endpoints.
     """
 
     window: timedelta
@@ -47,7 +48,7 @@ class Deduplicator:
     def key(
         self, provider: str, endpoint: str, *, person: str, content: Mapping[str, Any], verdict: Verdict, now: datetime
     ) -> str:
-        """The key of the event with that content: the same for a repeat, a new one for news."""
+        """The key of the event with that content: the same for a repeat, a new one for new content."""
         digest = self._digest([endpoint, person, content])
         seen, last = self._recent(self._seen.get(digest), now), self._recent(self._last.get(person), now)
         if seen is not None and (verdict is Verdict.OPT_IN or (last is not None and last.content == digest)):
@@ -75,7 +76,7 @@ class Deduplicator:
                 memory.popitem(last=False)
 
     def _digest(self, content: Any) -> str:
-        # Numbers beyond 64 bits cannot come here: the reader of JSON makes texts of them.
+        # Numbers beyond 64 bits cannot occur here: the JSON reader turns them into text.
         return hmac.new(self.secret, orjson.dumps(content, option=orjson.OPT_SORT_KEYS), hashlib.sha256).hexdigest()[
             :32
         ]

@@ -1,6 +1,6 @@
-"""The parameters of a callback: query, form and JSON body merged, decoded and told apart. What they mean is read in callback.py.
+"""The parameters of a callback: query, form and JSON body merged and decoded. callback.py interprets them.
 
-"Receiving Post Data" speaks of posting and shows GET requests; editions differ. All three are taken, and together.
+"Receiving Post Data" speaks of posting and shows GET requests; editions differ. All three are read, and merged.
 """
 
 from collections.abc import Collection, Iterator
@@ -12,25 +12,25 @@ from connector.model.http import HttpRequest
 from connector.providers.query_string import pairs
 from connector.providers.strict_json import BYTE_ORDER_MARK, parse_object
 
-# Of these the names in the documents; other casings and a blank, as in the document's "short code", are taken where the documented
-# name is not there. The web form sends carrierId, all others carrier.
+# The documents' names. Other casings and a blank, as in the document's "short code", are accepted if the documented
+# name is missing. The web form sends carrierId, all others carrier.
 SPELLINGS = {"carrier": ("carrier", "carrierId")}
 NUMBER = "mobile"  # the parameter with the phone number
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """`known` by the documents' names, without blank ones; `custom` verbatim: a list where a name came with several values."""
+    """`known`: by the documents' names, without blank values. `custom`: verbatim, a list if a name came with several values."""
 
     known: dict[str, str]
     custom: dict[str, Any]
 
 
 def read_parameters(request: HttpRequest, names: Collection[str]) -> Parameters:
-    """Take the request apart; raises Unreadable. `names` are those that the callback has by the documents.
+    """Parse the request; raises Unreadable. `names` are those that the documents give for the callback.
 
-    A customer's own field may be called like one of them but for its case: where both are there, the documented one is known and the
-    other custom.
+    A customer's own field may differ from one of them only in case. If both are there, the documented one is known and
+    the other custom.
     """
     given: dict[str, list[Any]] = {}
     for name, value in _all(request):
@@ -52,7 +52,7 @@ def read_parameters(request: HttpRequest, names: Collection[str]) -> Parameters:
 
 
 def _spelled(name: str, given: Collection[str]) -> str | None:
-    """The documented spelling that is there, else the only other one."""
+    """The documented spelling if it is there, else the only other one."""
     documented = SPELLINGS.get(name, (name,))
     for spelling in documented:
         if spelling in given:
@@ -65,7 +65,7 @@ def _spelled(name: str, given: Collection[str]) -> str | None:
 
 
 def _all(request: HttpRequest) -> Iterator[tuple[str, Any]]:
-    # Query and body are bytes of the sender's choice; surrogates stand for those that are no UTF-8.
+    # The sender chooses the bytes of query and body; surrogates stand for those that are not UTF-8.
     yield from pairs(request.query.encode("utf-8", "surrogatepass"))
     body = request.body.removeprefix(BYTE_ORDER_MARK).strip()
     if body.startswith((b"{", b"[")):
@@ -77,13 +77,13 @@ def _all(request: HttpRequest) -> Iterator[tuple[str, Any]]:
 
 
 def _number(value: Any) -> str:
-    """A number as text. A blank before it stays: it is what an unescaped plus is decoded to."""
+    """A number as text. A leading blank is kept: an unescaped plus is decoded to it."""
     text = _text(value)
     return f" {text}" if text and type(value) is str and value.startswith(" ") else text
 
 
 def _text(value: Any) -> str:
-    """A value as text without blanks around it; JSON may hold a number as a number. Empty where it is none."""
+    """A value as text without blanks around it; JSON may hold a number. Empty if it is neither."""
     if type(value) is str:
         return value.strip()
     return str(value) if type(value) is int else ""

@@ -1,4 +1,4 @@
-"""Settings of Sumotext → a provider of the house."""
+"""Builds the Sumotext provider from its settings."""
 
 from connector.consent.opt_out_table import START_WORDS
 from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
@@ -13,14 +13,14 @@ from connector.providers.sumotext.deduplicate import Deduplicator
 from connector.providers.sumotext.samples import opt_out_samples as samples_of
 from connector.providers.sumotext.settings import COUNTRIES, SumotextSettings
 
-# Whatever a donor writes may be an opt-out, the answer to a poll too.
+# Any text of a donor may be an opt-out, even the answer to a poll.
 SHAPES = {"form": True, "message": True, "poll_reply": True, "delivery_report": False}
 WORDS: Words = {"action": tuple(one.action for one in CALLBACKS.values())}
-NOWHERE = "https://sumotext.com"  # nothing is ever called: no API takes an opt-out
+NOWHERE = "https://sumotext.com"  # it is never called: no API takes an opt-out
 
 
 def build(name: str, settings: SumotextSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
-    """The provider of that name; `reveal` reads a secret, and what it raises goes through. `words` are those of all providers."""
+    """Build the provider of that name. `reveal` reads a secret, and what it raises is passed on; `words` apply to all providers."""
     secret = reveal(settings.path_secrets[0]).get_secret_value().encode() if settings.path_secrets else b""
     reader = _reader(name, settings, secret, words)
     authenticators = build_authenticators(settings, reveal)

@@ -1,4 +1,4 @@
-"""Opt-outs as Sumotext sends them: parameters like those of its documents, made events by the reader that reads the real ones.
+"""Opt-outs as Sumotext sends them: parameters like those in its documents. The reader for real callbacks turns them into events.
 
 Sources: "CRM API Callback"; Sumotext-API-Guide-Legacy, receiving-post-data.md and receiving-mo.md.
 """
@@ -10,7 +10,7 @@ from connector.model.event import Verdict
 from connector.providers.samples import OptOutSample, sample_request
 from connector.providers.sumotext.callback import Reader
 
-# The subscriber of the document's example, and what each callback says of it.
+# The subscriber of the document's example, and what each callback says about it.
 COMMON = {"country": "USA", "shortcode": "84700", "mobile": "2125551212", "carrier": "VERIZONUS"}
 KEYWORD = "SOMEKEY"
 STOPS = (
@@ -24,7 +24,7 @@ STOPS = (
 
 
 def opt_out_samples(reader: Reader) -> Iterator[OptOutSample]:
-    """Every kind of opt-out that the reader takes for one."""
+    """Every kind of opt-out that the reader recognises."""
     for name, endpoint, parameters in STOPS:
         request = sample_request(reader.provider, endpoint, query=urlencode({**COMMON, **parameters}))
         event = reader.read(endpoint, request)

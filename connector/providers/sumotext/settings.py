@@ -1,4 +1,4 @@
-"""What an operator writes under `providers:` for Sumotext. What the settings lead to is put together in provider.py."""
+"""The settings under `providers:` for Sumotext. provider.py builds the provider from them."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -11,7 +11,8 @@ from connector.providers.auth_settings import AuthSettings
 
 Word = Annotated[str, Field(min_length=1)]
 REGION = "US"
-# "Receiving Post Data" shows USA alone; what is sent for Canada is not documented, and its carriers are in Sumotext's list.
+# "Receiving Post Data" shows only USA. What is sent for Canada is not documented, but its carriers are in Sumotext's
+# list.
 COUNTRIES = {"USA": "US", "US": "US", "CAN": "CA", "CA": "CA"}
 
 
