@@ -261,11 +261,12 @@ def read_rows(
     ids about whose flag a person is asked; `last_writes`: by record id, what we wrote last; `compared`: which fields are compared
     with a shadow, where that is not all of the feed's.
     """
+    traits = feed.traits
     by_record: dict[tuple[str, str], dict[str, list[Any]]] = {}
     matched: dict[str, None] = {}  # the fields in which numbers are looked for
     for write in under_way:
-        # The letter case of an id may tell records apart.
-        shown = feed.traits.full_id(write.key) if write.key_field == ID_FIELD else write.key.lower()
+        comparable = traits.full_id if write.key_field == ID_FIELD else traits.folded_key
+        shown = comparable(write.key)
         places = [(write.key_field, shown)]
         if write.match is not None:
             matched.update(dict.fromkeys(write.match.fields))
@@ -277,13 +278,13 @@ def read_rows(
     readings = []
     for row in rows:
         in_doubt = {name: list(values) for name, values in (no_news or {}).get(row.record_id, {}).items()}
-        names = [(name, str(row.fields.get(name) or "").lower()) for name in feed.key_fields]
+        names = [(name, traits.folded_key(str(row.fields.get(name) or ""))) for name in feed.key_fields]
         country = row.fields.get(consent.country) if consent and consent.country else None
         keys = [row.fields.get(name) for name in feed.key_fields]
         phones = {known_by_key(numbers.read(row.fields.get(name), country), keys).phone for name in matched}
         matches = [(MATCHED_BY, phone.e164) for phone in phones if phone is not None]
         being_written: dict[str, None] = {}
-        for key in [*names, (ID_FIELD, feed.traits.full_id(row.record_id)), *matches]:
+        for key in [*names, (ID_FIELD, traits.full_id(row.record_id)), *matches]:
             for one, several in by_record.get(key, {}).items():
                 in_doubt.setdefault(one, []).extend(several)
                 being_written[one] = None
@@ -301,7 +302,7 @@ def read_rows(
             by_us=row.by_us,
             last_write=(last_writes or {}).get(row.record_id, NO_WRITE),
             under_way=being_written,
-            traits=feed.traits,
+            traits=traits,
         )
         readings.append(Reading(row, change, is_out(row.fields, consent) if consent else None))
     return readings

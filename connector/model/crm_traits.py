@@ -20,6 +20,8 @@ class CrmTraits:
     slow_request: timedelta = timedelta(seconds=10)  # a batch whose requests take longer is made smaller
     # One record may have ids of several forms: the form in which a feed shows them, and in which they are compared whole.
     full_id: Callable[[str], str] = unchanged
+    # The same for two keys that may name one record of the CRM.
+    folded_key: Callable[[str], str] = unchanged
     relationship_column: Callable[[str], str] = unchanged  # relationship's name → the column that an error names
 
 

@@ -113,6 +113,15 @@ def test_the_key_of_a_record_tells_whether_an_opt_out_of_ours_is_for_its_unclear
         assert bool(reading.change) is emitted
 
 
+def test_a_crm_that_tells_the_cases_of_letters_apart_takes_no_other_keys_write_for_its_own():
+    write = RecordWrite(sink="crm", object="Contact", key_field="Key__c", key="Ab", set={"Out": True})
+    row = Row(record_id="003A", stamp=None, fields={"Out": True, "Key__c": "aB"})
+    for traits, emitted in ((TRAITS, False), (PLAIN, True)):
+        feed = SimpleNamespace(fields=("Out",), key_fields=("Key__c",), traits=traits)
+        (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows={"003A": {"Out": False}}, under_way=[write])
+        assert bool(reading.change) is emitted
+
+
 def read(row_id, key, shadow, **values):
     feed = SimpleNamespace(fields=FIELDS, key_fields=(), traits=TRAITS)
     row = Row(record_id=row_id, stamp=None, fields=values)

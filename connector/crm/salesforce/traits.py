@@ -29,5 +29,7 @@ TRAITS = CrmTraits(
     # once: their limits strike all of these, and a locked household several of them.
     slow_request=timedelta(seconds=10),
     full_id=full_id,
+    # An external ID field minds letter case only where it was made so, and no operation says whether its field was.
+    folded_key=str.lower,
     relationship_column=relationship_column,
 )
