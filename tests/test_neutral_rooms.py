@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent / "connector"
 NEUTRAL = ("model", "pipeline", "delivery", "consent", "mapping", "store")
-VENDOR = re.compile(r"""(?i:salesforce)|(?<![\w"])"Id"|__[cr]\b""")
+VENDOR = re.compile(r"""(?i:salesforce)|(["'])Id\1|__[cr]\b""")
 # Lines that show a person what to write. A mapping names the fields of one CRM, and an example must be one that works.
 EXAMPLES = {
     "mapping/checks/matches.py": "External_Id__c",
@@ -35,3 +37,17 @@ def test_no_neutral_room_knows_a_vendor():
 
 def test_every_allowed_example_is_still_shown():
     assert [name for name, shown in EXAMPLES.items() if shown not in (ROOT / name).read_text()] == []
+
+
+@pytest.mark.parametrize(
+    "line", ['record.get("Id")', "record['Id']", 'name.endswith("__r")', "# as SalesForce does", "A__c: 1"]
+)
+def test_a_vendor_is_found(line):
+    assert VENDOR.search(line)
+
+
+@pytest.mark.parametrize(
+    "line", ["key.__class__ is str", "__call__(self)", 'ID = "id"', "ID_FIELD", '"Idle"', "__repr__"]
+)
+def test_what_is_no_vendor_is_let_through(line):
+    assert not VENDOR.search(line)
