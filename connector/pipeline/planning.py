@@ -95,7 +95,7 @@ def _for_a_person(event: Event) -> Plan | None:
         return Plan(
             state=EventState.DEAD,
             reason=Reason.NEEDS_PERSON,
-            detail=f"record {event.properties.get('merged')} was merged into {event.record.get('Id')}, one of them was opted "
+            detail=f"record {event.properties.get('merged')} was merged into {event.record.get(ID_FIELD)}, one of them was opted "
             "out, and what is left is not: set the flag there if the opt-out holds, then discard this",
         )
     if event.unread_price is not None and event.verdict is Verdict.NONE and event.result is Result.OK:
@@ -155,8 +155,9 @@ def _of_deleted(event: Event, known: Known) -> Plan:
     return Plan(
         state=EventState.DEAD,
         reason=Reason.NEEDS_PERSON,
-        detail=f"{event.object} {event.record.get('Id')} was deleted while its donor subscribes to {running}, and the donor goes on "
-        "being charged: restore it from the recycle bin, and opt it out there if the subscription is to end; then discard this",
+        detail=f"{event.object} {event.record.get(ID_FIELD)} was deleted while its donor subscribes to {running}, and the donor "
+        "goes on being charged: restore it from the recycle bin, and opt it out there if the subscription is to end; "
+        "then discard this",
     )
 
 
