@@ -1,1 +1,1 @@
-"""The only room with the database: one SQLite file, one writer thread, readers that cannot write."""
+"""The only package that uses the database: one SQLite file, one writer thread, read-only readers."""

@@ -1,4 +1,4 @@
-"""How many calls were made to each CRM, hour by hour: its allowance outlasts a restart."""
+"""How many API calls were made to each CRM, hour by hour, so that the count survives a restart."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from connector.store.sql import execute_rows
 from connector.store.writer import Writer
 
-KEPT = 24  # hours; what is older counts for nothing
+KEPT = 24  # hours; older counts no longer matter
 ADD = """INSERT INTO calls (crm, hour, n) VALUES {rows}
     ON CONFLICT (crm, hour) DO UPDATE SET n = n + excluded.n"""
 
 
 class Calls:
-    """The room's face. Hours are counted since 1970."""
+    """Reads and writes the counts. Hours are counted since 1970."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
@@ -23,7 +23,7 @@ class Calls:
         return dict(self._reader.execute("SELECT hour, n FROM calls WHERE crm = ?", (crm,)).fetchall())
 
     async def add(self, crm: str, calls: Mapping[int, int]) -> None:
-        """Note calls, and forget those that are older than a day by then."""
+        """Add calls, and delete counts that are then older than a day."""
 
         def work(connection: sqlite3.Connection) -> None:
             execute_rows(connection, ADD, [(crm, hour, n) for hour, n in calls.items()])

@@ -1,4 +1,4 @@
-"""Backups: whole, checked copies of the database, made beside the daemon without holding its writer up."""
+"""Backups: complete, checked copies of the database, made while the daemon runs, without blocking its writer."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from connector.store.migrations import STEPS
 from connector.store.private_files import create_private, create_private_directory, give_to_owner_of
 from connector.store.timestamps import micros, moment
 
-STEP = 2000  # pages, 8 MiB: between two steps others have the disk
+STEP = 2000  # pages, 8 MiB: between two steps others can use the disk
 PAUSE = 0.005  # seconds between two steps
-TAKEN_AT = "backup"  # the name in `cursors` under which a copy says of what moment it is (microseconds)
-NEWEST = "SELECT received_at FROM inbox ORDER BY id DESC LIMIT 1000"  # what waits for one commit may have come in another order
+TAKEN_AT = "backup"  # the name in `cursors` under which a copy holds the time it was taken (microseconds)
+NEWEST = "SELECT received_at FROM inbox ORDER BY id DESC LIMIT 1000"  # entries of one commit may have arrived in another order
 STAMP = "%Y%m%dT%H%M%SZ"
-INTERRUPT = 100_000  # instructions of SQLite between two questions whether to go on
+INTERRUPT = 100_000  # instructions of SQLite between two checks whether to go on
 Progress = Callable[[int, int], None]  # pages that remain, pages in all
 Stopped = Callable[[], bool]
 INTERRUPTED = "the connector stops"
@@ -31,7 +31,7 @@ DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class BackupFailed(ConnectorError):  # noqa: N818 - reads as what happened.
-    """A backup could not be made; what was there before is as it was."""
+    """A backup could not be made; nothing that existed was changed."""
 
 
 class BackupDamaged(ConnectorError):  # noqa: N818 - the same.
@@ -39,12 +39,12 @@ class BackupDamaged(ConnectorError):  # noqa: N818 - the same.
 
 
 class NoBackup(ConnectorError):  # noqa: N818 - the same.
-    """A file is no backup that this program can restore."""
+    """A file is not a backup that this program can restore."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
-    """A backup among those that are kept."""
+    """One of the backups that are kept."""
 
     path: Path
     taken_at: datetime
@@ -55,7 +55,7 @@ class Backup:
 class Contents:
     """What a verified backup holds."""
 
-    taken_at: datetime | None  # None of a plain copy of the database, which does not tell
+    taken_at: datetime | None  # None for a plain copy of the database, which does not hold it
     last_event_id: int
     last_event_at: datetime | None  # when its newest event was received
     events: int
@@ -63,7 +63,7 @@ class Contents:
 
 
 def kept(directory: Path, name: str) -> list[Backup]:
-    """The nightly backups of the database of that name, the newest first. Other files in the directory are none of ours."""
+    """The nightly backups of the database of that name, the newest first. Other files in the directory are ignored."""
     pattern = re.compile(rf"{re.escape(name)}-(\d{{8}}T\d{{6}}Z)\.db")
     found = []
     for path in directory.iterdir() if directory.is_dir() else ():
@@ -74,7 +74,7 @@ def kept(directory: Path, name: str) -> list[Backup]:
 
 
 def backup_name(name: str, now: datetime) -> str:
-    """The file name of a nightly backup, which tells its moment in UTC."""
+    """The file name of a nightly backup; it contains the time in UTC."""
     return f"{name}-{now.astimezone(UTC):{STAMP}}.db"
 
 
@@ -90,11 +90,12 @@ def make_backup(
 ) -> Contents:
     """Write a copy of the database, as of now, to a new file; returns what it holds.
 
-    It is read through a connection of its own that cannot write, in steps, all of one moment: the writer goes on meanwhile, and its
-    write-ahead log grows until the copy is done. The target is there only when the copy is whole, has passed `integrity_check` and
-    is on disk. `reserve` in bytes is what must stay free on the target's disk. `stopped` is asked often, and ends it.
+    A separate read-only connection copies it in steps, all from one snapshot. The writer goes on meanwhile, and its
+    write-ahead log grows until the copy is done. The target appears only when the copy is complete, has passed
+    `integrity_check` and is on disk. `reserve` in bytes must stay free on the target's disk. `stopped` is asked often,
+    and ends the copy.
 
-    Raises BackupFailed, and BackupDamaged where the copy is damaged, for then the database most likely is.
+    Raises BackupFailed, or BackupDamaged if the copy is damaged: then the database is probably damaged too.
     """
     if target.exists():
         raise BackupFailed(f"{target} is there already: name a new file for the backup")
@@ -128,7 +129,10 @@ def make_backup(
 
 
 def _name(part: Path, target: Path) -> None:
-    """Give the copy its name. A link, unlike a rename, replaces no file that has come meanwhile; not every file system has them."""
+    """Give the copy its final name. Unlike a rename, a link does not replace a file that has appeared meanwhile.
+
+    Some file systems have no links.
+    """
     try:
         os.link(part, target)
     except FileExistsError:
@@ -161,9 +165,9 @@ def _copy(reader: sqlite3.Connection, part: Path, progress: Progress | None, sto
             time.sleep(PAUSE)
 
     with closing(sqlite3.connect(part, isolation_level=None)) as copy:
-        copy.execute("PRAGMA synchronous = OFF")  # the file is synced as a whole before it counts
+        copy.execute("PRAGMA synchronous = OFF")  # the whole file is synced before it counts
         copy.execute("PRAGMA journal_mode = OFF")
-        # One snapshot: without it each commit of the writer would start the copy over (sqlite.org/backup.html).
+        # One snapshot: without it each commit of the writer would restart the copy (sqlite.org/backup.html).
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         try:
@@ -173,7 +177,7 @@ def _copy(reader: sqlite3.Connection, part: Path, progress: Progress | None, sto
 
 
 def _finish(part: Path, now: datetime) -> None:
-    """Make the copy one file that needs no companions, and note its moment in it."""
+    """Make the copy one file without -wal and -shm files, and store in it when it was taken."""
     with closing(sqlite3.connect(part, isolation_level=None)) as copy:
         copy.execute("PRAGMA synchronous = OFF")
         copy.execute("PRAGMA journal_mode = DELETE")
@@ -197,9 +201,9 @@ def _sync(path: Path) -> None:
 
 
 def verify(path: Path, *, stopped: Stopped = lambda: False) -> Contents:
-    """Read a backup through and tell what it holds. Nothing beside it is written.
+    """Read a backup completely and return what it holds. It writes no other files.
 
-    Raises BackupDamaged, and NoBackup where it is no database of the connector, or one of a newer program.
+    Raises BackupDamaged, or NoBackup if the file is not a database of the connector, or one of a newer program.
     """
     if not path.is_file():
         raise NoBackup(f"there is no file {path}: `connector status` shows the backups that are kept")
@@ -228,7 +232,10 @@ def verify(path: Path, *, stopped: Stopped = lambda: False) -> Contents:
 
 @contextmanager
 def _reading(path: Path, stopped: Stopped = lambda: False) -> Iterator[sqlite3.Connection]:
-    """A connection to a file that nobody writes: no lock is taken and no companion made. One with a WAL of its own is read with it."""
+    """A connection to a file that nobody writes: it takes no lock and creates no other file.
+
+    If the file has a WAL, that is read too.
+    """
     log = Path(f"{path}-wal")
     mode = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)) as connection:
@@ -251,7 +258,7 @@ def _contents(connection: sqlite3.Connection) -> Contents:
 
 
 def still_sound(path: Path, *, stopped: Stopped = lambda: False) -> str | None:
-    """Why a kept backup is of no use any more, by SQLite's quick_check; None where it is well."""
+    """Why a kept backup is unusable, by SQLite's quick_check; None if it is sound."""
     try:
         with _reading(path, stopped) as connection:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()

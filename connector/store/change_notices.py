@@ -1,4 +1,4 @@
-"""Pointers: records that a feed is to look at now. They say only where to look; what is seen there is judged like any page."""
+"""Change notices: records that a feed must read soon. They say only where to look; the feed judges the record like any page."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from connector.store.writer import Writer
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A record that is to be looked at."""
+    """A record that must be read."""
 
     id: int
     record_id: str
@@ -24,16 +24,16 @@ INSERT = "INSERT INTO pointers (crm, object, record_id) VALUES {rows}"
 
 
 class Pointers:
-    """The room's face."""
+    """Reads and writes the change notices."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
         self._reader = reader
 
     async def take(self, crm: str, notices: Sequence[Notice], *, expires: datetime) -> int:
-        """Keep pointers for the notices that are new; how many that were. They are safe on disk when this returns.
+        """Store pointers for the notices that are new; returns how many. They are on disk when this returns.
 
-        A notice is known again until `expires`. Raises StoreUnavailable.
+        A repeated notice is recognised until `expires`. Raises StoreUnavailable.
         """
 
         def work(connection: sqlite3.Connection) -> int:
@@ -51,7 +51,7 @@ class Pointers:
         return await self._writer.run(work, new=True)
 
     async def drop(self, several: Sequence[Pointer]) -> None:
-        """Give these up."""
+        """Delete these pointers."""
         await self._writer.run(lambda connection: looked(connection, several))
 
     def waiting(self, crm: str, name: str, limit: int) -> list[Pointer]:
@@ -63,12 +63,12 @@ class Pointers:
 
 
 def point(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> None:
-    """Have records looked at. Runs inside the writer."""
+    """Store pointers to records that must be read. Runs inside the writer."""
     execute_rows(connection, INSERT, [(crm, name, record_id) for record_id in record_ids])
 
 
 def pointed(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> frozenset[str]:
-    """Those of the records that are to be looked at. Runs inside the writer."""
+    """Those of the records that must be read. Runs inside the writer."""
     rows = connection.execute(
         "SELECT record_id FROM pointers WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))",
         (crm, name, as_list(record_ids)),
@@ -77,7 +77,10 @@ def pointed(connection: sqlite3.Connection, crm: str, name: str, record_ids: Seq
 
 
 def looked(connection: sqlite3.Connection, several: Sequence[Pointer]) -> None:
-    """These were followed. One that came for the same record meanwhile has another id, and stays. Runs inside the writer."""
+    """Delete the pointers that a page has handled. A newer pointer to the same record has another id, and stays.
+
+    Runs inside the writer.
+    """
     connection.execute(
         "DELETE FROM pointers WHERE id IN (SELECT value FROM json_each(?))", (as_list([one.id for one in several]),)
     )

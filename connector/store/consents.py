@@ -1,4 +1,4 @@
-"""The consent ledger: append-only, what was decided for whom and what the sinks answered; and the opt-outs still to be confirmed."""
+"""The consent ledger (append-only: decisions and the sinks' answers), and the opt-outs that are not confirmed yet."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,9 @@ from connector.store.writer import Writer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOptOut:
-    """An opt-out that a sink has not confirmed yet. `failed` is what the sink said when it refused.
+    """An opt-out that a sink has not confirmed yet. `failed` is the sink's reason for refusing it.
 
-    Where no rule tells the CRM or provider of it, NO_RULE stands behind the sink's name.
+    If no rule sends it to the CRM or provider, NO_RULE follows the sink's name.
     """
 
     event_id: int
@@ -29,12 +29,12 @@ class OpenOptOut:
 
     @property
     def system(self) -> str:
-        """The CRM or provider that is to hear of it."""
+        """The CRM or provider that must receive it."""
         return self.sink.removesuffix(NO_RULE)
 
     @property
     def without_rule(self) -> bool:
-        """Whether no rule tells it: no waiting will help."""
+        """Whether no rule sends it: waiting cannot help."""
         return self.sink.endswith(NO_RULE)
 
 
@@ -64,7 +64,7 @@ CLOSE_ALL = (
 )
 FORGET = "DELETE FROM obligations WHERE event_id IN (SELECT value FROM json_each(?))"
 
-# Begins the failure of an opt-out whose flag the CRM showed unset after we had set it; the record is named behind it.
+# Marks the failure of an opt-out whose flag the CRM showed unset after we had set it; the record's name follows.
 TAKEN_BACK = "automation of the CRM has taken the flag back"
 LAST_DECIDED = """SELECT entry.msisdn, entry.event_id, entry.event_key, entry.recorded_at FROM json_each(?) AS number
     CROSS JOIN ledger AS entry ON entry.id = (SELECT id FROM ledger INDEXED BY ledger_phone WHERE msisdn = number.value
@@ -76,7 +76,7 @@ ARE_TAKEN_BACK = f"""SELECT DISTINCT obligation.event_id, obligation.sink
     CROSS JOIN ledger ON ledger.event_id = obligation.event_id AND ledger.phase = 'decided'
     WHERE obligation.closed_at IS NULL AND substr(obligation.failed, 1, {len(TAKEN_BACK)}) = '{TAKEN_BACK}'
     AND ledger.msisdn IN (SELECT value FROM json_each(:numbers)) AND (:sink IS NULL OR obligation.sink = :sink)"""  # noqa: S608 - a constant.
-# People who are opted out in a CRM, and whose last word in the ledger is none or another one.
+# People who are opted out in a CRM, and whose latest entry in the ledger is missing or different.
 NOT_HELD = """SELECT count(DISTINCT shadow.phone) FROM shadows AS shadow INDEXED BY shadows_out
     WHERE shadow.crm = ? AND shadow.object = ? AND shadow.opted_out = 1 AND shadow.gone_at IS NULL AND shadow.phone <> ''
     AND coalesce((SELECT json_extract(decision, '$.word') FROM ledger INDEXED BY ledger_phone WHERE msisdn = shadow.phone
@@ -89,7 +89,7 @@ def decide(connection: sqlite3.Connection, entries: Sequence[tuple[int, str, str
 
 
 def open_obligation(connection: sqlite3.Connection, duties: Sequence[Duty]) -> None:
-    """Note opt-outs that the sinks have yet to confirm. Runs inside the writer."""
+    """Store opt-outs that the sinks have not confirmed yet. Runs inside the writer."""
     execute_rows(connection, OPEN_OBLIGATION, duties)
 
 
@@ -105,24 +105,25 @@ def answer(connection: sqlite3.Connection, answers: Sequence[Answer]) -> None:
 
 
 def close(connection: sqlite3.Connection, done: Sequence[tuple[int, str, int]]) -> None:
-    """Nothing more is owed: event id, sink, time. Runs inside the writer."""
+    """Close obligations: event id, sink, time. Runs inside the writer."""
     execute_rows(connection, CLOSE, done)
 
 
 def plan_again(connection: sqlite3.Connection, event_ids: Sequence[int]) -> None:
-    """The events are to be planned again: what is owed for them is what the new plan owes. Runs inside the writer."""
+    """The events are to be planned again: the new plan decides which obligations are open. Runs inside the writer."""
     connection.execute(FORGET, (as_list(list(event_ids)),))
 
 
 def close_all(connection: sqlite3.Connection, event_ids: Sequence[int], now: datetime) -> None:
-    """A person has decided that nothing more is owed for the events. Runs inside the writer."""
+    """Close all obligations of the events, because a person has decided so. Runs inside the writer."""
     connection.execute(CLOSE_ALL, (micros(now), as_list(list(event_ids))))
 
 
 def take_back(connection: sqlite3.Connection, crm: str, records: Mapping[str, str], now: datetime) -> None:
-    """The CRM's automation has unset the flag of these people, number → record. Where their last word is an opt-out, it is owed again.
+    """Reopen opt-outs of people (number → record) whose flag the CRM's automation has unset.
 
-    It stays open until the record says "out", or the donor opts in: see restored() and opted_in(). Runs inside the writer.
+    Only people whose latest entry is an opt-out are affected. It stays open until the record says "out", or the donor
+    opts in: see restored() and opted_in(). Runs inside the writer.
     """
     if not records:
         return
@@ -133,13 +134,13 @@ def take_back(connection: sqlite3.Connection, crm: str, records: Mapping[str, st
 
 
 def restored(connection: sqlite3.Connection, crm: str, numbers: Sequence[str], detail: str, now: datetime) -> None:
-    """What automation took back from these people in the CRM is mended, or has no place any more. Runs inside the writer."""
+    """Close what take_back() opened for these people: the CRM shows the flag again, or the record is gone. Runs inside the writer."""
     rows = _taken_back(connection, crm, numbers)
     answer(connection, [(event_id, sink, Phase.CONFIRMED.value, detail, micros(now)) for event_id, sink in rows])
 
 
 def opted_in(connection: sqlite3.Connection, numbers: Sequence[str], now: datetime) -> None:
-    """These people have opted in since: what automation took back from them is owed no more. Runs inside the writer."""
+    """These people have opted in since: close what take_back() opened for them. Runs inside the writer."""
     close(connection, [(event_id, sink, micros(now)) for event_id, sink in _taken_back(connection, None, numbers)])
 
 
@@ -150,7 +151,7 @@ def _taken_back(connection: sqlite3.Connection, crm: str | None, numbers: Sequen
 
 
 class Consents:
-    """The room's face."""
+    """Reads and writes the ledger."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
@@ -162,7 +163,7 @@ class Consents:
         return tuple(_entry(row) for row in rows.fetchall())
 
     def of_many(self, numbers: Sequence[str]) -> dict[str, tuple[LedgerEntry, ...]]:
-        """The ledgers of many numbers; each number has one, if an empty one."""
+        """The ledgers of many numbers; a number without entries has an empty one."""
         found: dict[str, list[LedgerEntry]] = {number: [] for number in numbers}
         rows = self._reader.execute(
             f"{ENTRIES} WHERE entry.msisdn IN (SELECT value FROM json_each(?)) ORDER BY entry.event_id, entry.id",  # noqa: S608 - a constant of this file.
@@ -175,7 +176,7 @@ class Consents:
     def open_opt_outs(
         self, now: datetime, *, older_than: timedelta = timedelta(0), limit: int = 1000
     ) -> list[OpenOptOut]:
-        """Opt-outs that a sink has not confirmed, oldest first; those of at least this age, and all that no rule carries."""
+        """Opt-outs that a sink has not confirmed, oldest first: those of at least this age, and all that no rule sends."""
         chosen = {"latest": micros(now - older_than), "no_rule": NO_RULE, "limit": limit}
         rows = self._reader.execute(UNCONFIRMED, chosen).fetchall()
         return [
@@ -186,14 +187,14 @@ class Consents:
         ]
 
     def not_held(self, crm: str, name: str) -> int:
-        """How many people are opted out in records of the object, and not by their last word in the ledger."""
+        """How many people are opted out in records of the object, but not by their latest entry in the ledger."""
         (count,) = self._reader.execute(NOT_HELD, (crm, name)).fetchone()
         return int(count)
 
     async def confirm(
         self, event_id: int, sink: str, phase: Phase, detail: str | None = None, *, now: datetime
     ) -> None:
-        """Append what a side says that needs no unit, such as the provider where a person opted out."""
+        """Append the answer of a system that needs no unit, such as the provider where a person opted out."""
         row = (event_id, sink, phase.value, detail, micros(now))
         await self._writer.run(lambda connection: answer(connection, [row]))
 

@@ -1,4 +1,4 @@
-"""The file: its lock, its connections and what is demanded of them. No tables here, and no waiting."""
+"""The database file: its lock, its connections and their settings. No tables, and no waiting."""
 
 import fcntl
 import os
@@ -10,22 +10,22 @@ from typing import TextIO
 from connector.model.errors import AlreadyRunning, StoreUnavailable
 from connector.store.private_files import OTHERS, create_private, tighten
 
-# Each is set and read back: a pragma that SQLite does not take is silently left as it was. FULL alone keeps every
-# commit through a power cut in WAL mode (sqlite.org/pragma.html#pragma_synchronous).
+# Each setting is written and read back, because SQLite silently ignores a pragma that it does not know. Only FULL keeps
+# every commit through a power cut in WAL mode (sqlite.org/pragma.html#pragma_synchronous).
 PRAGMAS: dict[str, str | int] = {
     "journal_mode": "wal",
     "synchronous": 2,  # FULL
     "foreign_keys": 1,
-    "secure_delete": 1,  # ON: what is deleted is overwritten with zeros, also where SQLite was built without it
-    "temp_store": 2,  # memory: what a savepoint may have to put back never leaves it
+    "secure_delete": 1,  # ON: deleted data is overwritten with zeros, even if SQLite was built without it
+    "temp_store": 2,  # memory: data for undoing a savepoint never leaves it
     "cache_size": -16000,  # KiB: holds the inner pages of all indexes at a million events
-    "wal_autocheckpoint": 4000,  # pages, 16 MiB: a page that many commits touch is moved once
+    "wal_autocheckpoint": 4000,  # pages, 16 MiB: a page that many commits change is moved once
     "journal_size_limit": 67108864,  # bytes: the WAL shrinks to this after a burst
 }
-BUSY_TIMEOUT = timedelta(seconds=5)  # for a person's sqlite3 shell: nobody else writes
+BUSY_TIMEOUT = timedelta(seconds=5)  # for a person's sqlite3 shell: no other program writes
 READER_PRAGMAS: dict[str, str | int] = {"busy_timeout": 5000, "query_only": 1}
-SQLITE = sqlite3.sqlite_version_info  # of the library that this Python brings
-STATEMENTS = 256  # prepared statements kept: more than there are in this room
+SQLITE = sqlite3.sqlite_version_info  # version of the library that this Python uses
+STATEMENTS = 256  # prepared statements that are kept: more than this package has
 STRANGER = (
     ". If no such process runs, another user holds {name}, which others could open: `fuser -v {name}` shows who; "
     "remove the file once no connector runs, and start again"
@@ -33,7 +33,7 @@ STRANGER = (
 
 
 def lock_of(path: Path) -> Path:
-    """The file that is locked for a database; it stays when the database is gone."""
+    """The lock file of a database; it stays when the database is deleted."""
     return Path(f"{path}.lock")
 
 
@@ -41,10 +41,10 @@ RESTORE = "`connector restore FILE` puts a backup in its place, and keeps this f
 
 
 class FileLock:
-    """The lock beside the database: one process holds it for as long as it lives."""
+    """The lock beside the database: one process holds it until it ends."""
 
     def __init__(self, path: Path) -> None:
-        """Raises AlreadyRunning, and StoreUnavailable where the file cannot be made."""
+        """Raises AlreadyRunning, or StoreUnavailable if the file cannot be created."""
         name = lock_of(path)
         try:
             self._files = [self._take(path, name)]
@@ -61,7 +61,7 @@ class FileLock:
 
     @classmethod
     def _take(cls, path: Path, name: Path) -> TextIO:
-        """The lock file, locked, of those that had the name one after the other the present one."""
+        """The locked lock file; tried again until it is the file that has the name now."""
         while True:
             create_private(name)
             file = name.open("a+", encoding="ascii")
@@ -84,9 +84,9 @@ class FileLock:
 
     @classmethod
     def _take_anew(cls, path: Path, name: Path) -> TextIO:
-        """The lock in a file of its own in place of one that other users can open: who has that open already could lock it.
+        """Lock a new file that replaces one that other users can open: whoever has that open could lock it.
 
-        The old one is held as well, so that nobody else comes here with it.
+        The old file is locked as well, so that no other process replaces it at the same time.
         """
         fresh = name.with_name(f"{name.name}.new")
         fresh.unlink(missing_ok=True)
@@ -95,15 +95,16 @@ class FileLock:
         return file
 
     def release(self) -> None:
-        """Let go. The file stays: removing it would let two processes lock two files of one name."""
+        """Release the lock. The file stays: without it two processes could lock two files of one name."""
         for file in self._files:
             file.close()
 
 
 def keep_private(path: Path) -> tuple[Path, ...]:
-    """Make the database file 0600 if it is new, and take the rights of others away from it and its companions if it is not.
+    """Create the database file with mode 0600, or remove other users' rights to it and its companion files.
 
-    SQLite gives its `-wal` and `-shm` the rights of the database. Returns what others could read until now. Raises StoreUnavailable.
+    SQLite gives its `-wal` and `-shm` the rights of the database. Returns what others could read until now. Raises
+    StoreUnavailable.
     """
     try:
         create_private(path)
@@ -115,7 +116,7 @@ def keep_private(path: Path) -> tuple[Path, ...]:
 
 
 def left_behind(path: Path) -> bool:
-    """Whether the last process left without closing: an orderly end takes the write-ahead log with it."""
+    """Whether the last process ended without closing: a proper end removes the write-ahead log."""
     log = Path(f"{path}-wal")
     return log.exists() and log.stat().st_size > 0
 
@@ -123,9 +124,9 @@ def left_behind(path: Path) -> bool:
 def open_writer(
     path: Path, *, factory: type[sqlite3.Connection] = sqlite3.Connection, busy_timeout: timedelta = BUSY_TIMEOUT
 ) -> sqlite3.Connection:
-    """The one connection that writes, made by `factory`; it waits `busy_timeout` for another program's lock.
+    """The only connection that writes, made by `factory`; it waits `busy_timeout` for another program's lock.
 
-    Raises StoreUnavailable where the file or the file system does not do.
+    Raises StoreUnavailable if the file or the file system is unsuitable.
     """
     unclean = left_behind(path)
     pragmas = PRAGMAS | {"busy_timeout": busy_timeout // timedelta(milliseconds=1)}
@@ -139,7 +140,7 @@ def open_writer(
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. Raises StoreUnavailable where there is nothing to read."""
+    """A connection that cannot write. Raises StoreUnavailable if there is nothing to read."""
     try:
         return _connect(f"{path.absolute().as_uri()}?mode=ro", READER_PRAGMAS)
     except sqlite3.Error as error:

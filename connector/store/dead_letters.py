@@ -1,6 +1,6 @@
-"""Dead letters: what could not be delivered or planned, until a person lets it try again.
+"""Dead letters: what could not be delivered or planned, until a person retries it.
 
-Those with the reason needs_person are parked: nothing failed, but a person decides first.
+Those with the reason needs_person are parked: nothing failed, but a person must decide first.
 """
 
 import sqlite3
@@ -26,7 +26,7 @@ DISCARDED = "discarded by a person"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """One dead letter; without a unit where the event could not be planned. People name it by its event."""
+    """One dead letter; it has no unit if the event could not be planned. People name it by its event."""
 
     event_id: int
     event_key: str
@@ -38,7 +38,7 @@ class DeadLetter:
     detail: str | None
     attempts: int
     in_doubt: bool
-    operations: tuple[Operation, ...]  # all of the unit, those delivered too
+    operations: tuple[Operation, ...]  # all of the unit, including those delivered
 
 
 LETTERS = """SELECT inbox.id, inbox.key, inbox.provider, inbox.received_at, units.id, units.sink, units.reason, units.detail,
@@ -48,12 +48,12 @@ PLANLESS = """SELECT id, key, provider, received_at, NULL, NULL, reason, detail,
     WHERE state = 'dead' AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)"""
 PARKED = "units.reason = 'needs_person'"
 PARKED_PLANLESS = "inbox.reason = 'needs_person'"
-NO_QUESTION = "inbox.verdict <> 'maybe_stop'"  # that one is answered: see stop_answers.py
-# The conditions by which dead letters are chosen; a parameter that is NULL chooses all.
+NO_QUESTION = "inbox.verdict <> 'maybe_stop'"  # those are answered instead: see stop_answers.py
+# The conditions that select dead letters; a parameter that is NULL selects all.
 CHOSEN = (
     "(:ids IS NULL OR {event} IN (SELECT value FROM json_each(:ids))) AND (:reason IS NULL OR {reason} = :reason) "
     "AND (:sink IS NULL OR {sink} = :sink) AND (:code IS NULL OR {code} = :code) "
-    # A rule is named as a whole, or by its file alone.
+    # A rule is named in full, or by its file only.
     "AND (:rule IS NULL OR {rule} = :rule OR substr({rule}, 1, length(:rule) + 2) = :rule || ': ')"
 )
 CAUSE = "coalesce((SELECT {} FROM causes WHERE causes.unit_id = units.id), '')"
@@ -78,13 +78,13 @@ UNITS = f"""SELECT json_group_array(json_array(id, event_id, sink, lane, urgent)
 REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0, reason = NULL, detail = NULL,
     started_at = NULL, due_at = NULL, first_try_at = NULL, settled_at = NULL
     WHERE id IN (SELECT value FROM json_each(?))"""
-# What is planned again makes its own notes.
+# What is planned again writes its own notes.
 FORGET_NOTES = f"""DELETE FROM notes WHERE event_id IN (SELECT id FROM inbox WHERE state = 'dead' AND NOT {PARKED_PLANLESS}
     AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS})"""  # noqa: S608 - constants of this file.
 DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead'
     AND ({PARKED_PLANLESS}) = :parked AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) RETURNING id"""  # noqa: S608 - constants of this file.
-# What a person has released belongs to no poll any more: it is not parked once more for the number of those beside it.
+# What a person has released belongs to no poll any more, so that it is not parked again because of its poll's size.
 REPLAN_PARKED = f"""UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL,
     event = json_remove(event, '$.batch') WHERE state = 'dead' AND {PARKED_PLANLESS}
     AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
@@ -98,23 +98,23 @@ class Cause:
 
     sink: str
     reason: Reason
-    rule: str  # file: rule; empty where nobody knows
-    code: str  # the sink's own word; empty where it has none
+    rule: str  # file: rule; empty if unknown
+    code: str  # the sink's own code; empty if it has none
     count: int
     first: int  # the oldest event
 
 
 class DeadLetters:
-    """The room's face."""
+    """Reads and changes dead letters."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
         self._reader = reader
 
     def listing(self, reason: Reason | None = None, *, limit: int = 100, parked: bool = False) -> list[DeadLetter]:
-        """Dead letters, oldest first: those that failed, or with `parked` those that wait for a person's word.
+        """Dead letters, oldest first: those that failed, or with `parked` those that wait for a person's decision.
 
-        What may be a stop waits for an answer, and is listed by stop_answers.py.
+        Texts that may be a stop wait for an answer, and are listed by stop_answers.py.
         """
         queries = [
             f"{LETTERS} AND ({PARKED}) = :parked AND (:reason IS NULL OR units.reason = :reason)",
@@ -130,7 +130,7 @@ class DeadLetters:
         return [_letter(row) for row in rows]
 
     def show(self, event: int | str) -> list[DeadLetter]:
-        """The dead letters of one event, by its id or key, parked ones too."""
+        """The dead letters of one event, by its id or key, including parked ones."""
         name = "id" if isinstance(event, int) else "key"
         rows = self._reader.execute(
             f"{LETTERS} AND inbox.{name} = :event UNION ALL {PLANLESS} AND {name} = :event", {"event": event}
@@ -146,7 +146,7 @@ class DeadLetters:
         return {Reason(reason): n for reason, n in rows}
 
     def causes(self) -> list[Cause]:
-        """What failed, by its cause; the most frequent first. What is parked has not failed."""
+        """Failures grouped by cause, the most frequent first. Parked dead letters are not failures."""
         rows = self._reader.execute(f"{CAUSES} UNION ALL {CAUSES_PLANLESS}").fetchall()
         found = [
             Cause(sink=sink, reason=Reason(reason), rule=rule, code=code, count=count, first=first)
@@ -164,9 +164,9 @@ class DeadLetters:
         code: str | None = None,
         now: datetime,
     ) -> int:
-        """Let dead letters try again, in their place by age: those that all of this holds for, or all that are not parked.
+        """Retry dead letters, in their order by age: those that meet all conditions, or all that are not parked.
 
-        `rule` may be a file. What could not be planned is planned again. Answers how many dead letters that were.
+        `rule` may be a file. What could not be planned is planned again. Returns how many dead letters there were.
         """
         chosen = {**_chosen(event_ids, reason), "sink": sink, "rule": rule, "code": code}
 
@@ -185,9 +185,9 @@ class DeadLetters:
         return await self._writer.run(work)
 
     async def release(self, event_ids: Sequence[int] | None = None, *, now: datetime) -> int:
-        """Send what is parked: of these events, or all; what could not be planned is planned again.
+        """Send what is parked: of these events, or all. What could not be planned is planned again.
 
-        Answers how many dead letters that were.
+        Returns how many dead letters there were.
         """
         chosen = {**_chosen(event_ids, None), "parked": 1}
 
@@ -198,17 +198,17 @@ class DeadLetters:
         return await self._writer.run(work)
 
     async def discard(self, event_ids: Sequence[int] | None = None, *, now: datetime) -> int:
-        """Never send what is parked: of these events, or all. The ledger hears that it failed, and nothing more is owed.
+        """Discard what is parked: of these events, or all. The ledger records a failure, and no obligation stays open.
 
-        Answers how many dead letters that were, those that had nothing to send yet among them.
+        Returns how many dead letters there were, including those that had nothing to send yet.
         """
         chosen = {**_chosen(event_ids, None), "parked": 1}
         return await self._writer.run(lambda connection: _discard(connection, chosen, now))
 
     async def give_up(self, event_ids: Sequence[int], *, now: datetime) -> int:
-        """Never send what failed of these events, for a person has put it right otherwise. The ledger hears that it failed.
+        """Discard what failed of these events, because a person has fixed it otherwise. The ledger records a failure.
 
-        What is parked is left alone. Answers how many dead letters that were.
+        Parked dead letters are not changed. Returns how many dead letters there were.
         """
         chosen = {**_chosen(event_ids, None), "parked": 0}
         return await self._writer.run(lambda connection: _discard(connection, chosen, now))

@@ -1,7 +1,7 @@
-"""Room on the disk.
+"""Free space on the disk.
 
-A full disk wedges a WAL database: not even the checkpoint that would shrink it has room. So nothing new is taken below a
-floor, and a ballast file is there to be thrown off.
+On a full disk a WAL database is stuck: even the checkpoint that would shrink it needs space. So nothing new is accepted
+below a minimum, and a ballast file can be deleted to free space.
 """
 
 import os
@@ -14,7 +14,7 @@ from connector.store.private_files import create_private
 
 
 def free_bytes(path: Path) -> int:
-    """What the file system of this path has left for us; nothing where it does not answer."""
+    """The bytes that the file system of this path has free for us; 0 if it does not answer."""
     try:
         return shutil.disk_usage(path).free
     except OSError:
@@ -27,7 +27,7 @@ class Disk:
     def __init__(
         self, path: Path, *, ballast: int = 0, floor: int = 0, free: Callable[[Path], int] = free_bytes
     ) -> None:
-        """`ballast` and `floor` in bytes; `free` measures what is left."""
+        """`ballast` and `floor` in bytes; `free` measures the free space."""
         self.path = path
         self._directory = path.absolute().parent
         self._file = Path(f"{path}.ballast")
@@ -38,17 +38,17 @@ class Disk:
         self.load()
 
     def has_room(self) -> bool:
-        """Whether something new may be taken."""
+        """Whether something new may be accepted."""
         return not self._floor or self._free(self._directory) >= self._floor
 
     def release_ballast(self) -> None:
-        """Give the ballast's room to what is already ours."""
+        """Delete the ballast, so that accepted data can use its space."""
         with suppress(OSError):
             self._file.unlink(missing_ok=True)
             self._loaded = False
 
     def load(self) -> None:
-        """Take the ballast in (again), where there is room for it twice over."""
+        """Create the ballast (again), if twice its size is free."""
         if self._loaded or not self._ballast:
             return
         if self._free(self._directory) < self._floor + 2 * self._ballast:

@@ -1,4 +1,4 @@
-"""Values of the model as JSON text and back, as msgspec writes them: what has its default is left out, so that rows stay small."""
+"""Values of the model as JSON text and back, written by msgspec. Default values are left out, so that rows stay small."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from connector.model.plan import Unplanned
 
 
 def _plain(value: Any) -> Any:
-    """What msgspec does not know by itself."""
+    """Converts the types that msgspec does not support."""
     if isinstance(value, Phone):
         return value.e164
     raise TypeError(f"a {type(value).__name__} is no JSON")
@@ -47,7 +47,7 @@ def dumps(value: Any) -> str:
 
 
 def event_to_json(event: Event) -> str:
-    """An event; raises Unreadable where it holds what cannot be stored."""
+    """An event; raises Unreadable if it cannot be stored."""
     return dumps(event)
 
 
@@ -80,27 +80,27 @@ def _operation(part: msgspec.Raw) -> Operation:
 
 
 def done_to_json(done: Collection[int]) -> str | None:
-    """The places of a unit's delivered operations; None where there are none."""
+    """The positions of a unit's delivered operations; None if there are none."""
     return dumps(sorted(done)) if done else None
 
 
 def done_from_json(text: str | None) -> frozenset[int]:
-    """The places that done_to_json() wrote."""
+    """The positions that done_to_json() wrote."""
     return _DONE.decode(text) if text else frozenset()
 
 
 def unplanned_to_json(unplanned: Unplanned) -> str:
-    """What of an event could not be planned."""
+    """The parts of an event that could not be planned."""
     return dumps(unplanned)
 
 
 def unplanned_from_json(text: str | None) -> Unplanned | None:
-    """What unmade_to_json() wrote; None where there is nothing."""
+    """What unplanned_to_json() wrote; None if there is nothing."""
     return _UNPLANNED.decode(text) if text else None
 
 
 def decision_to_json(decision: Decision) -> str:
-    """A decision; its phone number too, so that the document stands for itself."""
+    """A decision, including its phone number, so that the document is complete."""
     return dumps(decision)
 
 

@@ -1,6 +1,6 @@
-"""Questions: what outside must still answer before an event can be planned. Who asks, and what, is not known here.
+"""The queue of look-ups that an event needs before it is planned. What is asked, and by whom, is not known here.
 
-A question is a row while it is open, and its event is pending all the while; with the answer the row goes.
+A question has a row while it is open, and its event is pending all the while. The answer deletes the row.
 """
 
 import sqlite3
@@ -14,11 +14,11 @@ from connector.store.sql import as_list, execute_rows
 from connector.store.timestamps import micros
 from connector.store.writer import Writer
 
-MIN_GAP = timedelta(seconds=5)  # between two times of asking, however often a hint says that the answer is there
+MIN_GAP = timedelta(seconds=5)  # between two look-ups, however often a hint says that the answer is available
 
 OPEN = """INSERT INTO questions (event_id, provider, msisdn, asked, started_at, due_at, deadline_at) VALUES {rows}"""
 MARK = "UPDATE inbox SET asks = 1 WHERE id IN (SELECT value FROM json_each(?))"
-# A wait that has begun in the future was begun before the clock was set back: it is over.
+# A delay that starts in the future was started before the clock was set back: it is over.
 DUE = """SELECT question.event_id, question.asked, question.deadline_at <= :now, inbox.event FROM (
         SELECT * FROM (SELECT event_id, asked, due_at, deadline_at FROM questions INDEXED BY questions_due
             WHERE provider = :provider AND due_at <= :now ORDER BY due_at LIMIT :limit)
@@ -36,7 +36,7 @@ Row = tuple[int, str, str | None, int, int, int, int]  # as in OPEN, times in mi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """That an event must wait for an answer: at first so long, and at the most until the deadline, both from its arrival."""
+    """An event must wait for an answer: at first this long, and at most until the deadline, both counted from its arrival."""
 
     first: timedelta
     deadline: timedelta
@@ -48,8 +48,8 @@ class OpenQuestion:
 
     event_id: int
     event: Event
-    asked: int  # times, until now
-    overdue: bool  # the deadline is over: this is the last time
+    asked: int  # times so far
+    overdue: bool  # the deadline has passed: this is the last time
 
 
 def row_of(question: Question, event_id: int, provider: str, msisdn: str | None, since: int) -> Row:
@@ -59,20 +59,20 @@ def row_of(question: Question, event_id: int, provider: str, msisdn: str | None,
 
 
 def open_questions(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Open questions of events that are pending. Runs inside the writer."""
+    """Store open questions of events that are pending. Runs inside the writer."""
     execute_rows(connection, OPEN, rows)
     connection.execute(MARK, (as_list([row[0] for row in rows]),))
 
 
 class Questions:
-    """The room's face."""
+    """Reads and writes the queue."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
         self._reader = reader
 
     def due(self, provider: str, limit: int, now: datetime) -> list[OpenQuestion]:
-        """Questions that are to be asked now, those first that wait longest."""
+        """Questions that are due, the longest waiting first."""
         rows = self._reader.execute(DUE, {"provider": provider, "limit": limit, "now": micros(now)}).fetchall()
         return [
             OpenQuestion(event_id=event_id, event=event_from_json(event), asked=asked, overdue=bool(overdue))
@@ -80,10 +80,10 @@ class Questions:
         ]
 
     async def answer(self, event_id: int, event: Event) -> bool:
-        """Put the event that the answer makes in the place of the one that waited for it, and let it be planned.
+        """Replace the waiting event with the answered one, and let it be planned.
 
-        False where the question is no longer open, and nothing was changed. Raises ValueError for another event's answer, and
-        Unreadable for one that cannot be stored.
+        False if the question is no longer open; then nothing is changed. Raises ValueError for another event's answer,
+        and Unreadable for one that cannot be stored.
         """
         document = event_to_json(event)
         msisdn = event.msisdn.e164 if event.msisdn else None
@@ -99,14 +99,14 @@ class Questions:
         return await self._writer.run(work)
 
     async def again(self, event_id: int, delay: timedelta, *, now: datetime) -> None:
-        """Ask once more, after the delay."""
+        """Ask again after the delay."""
         row = (micros(now), micros(now + delay), event_id)
         await self._writer.run(lambda connection: connection.execute(AGAIN, row).rowcount)
 
     async def make_due(self, key: str, *, now: datetime) -> bool:
-        """A hint came that the event of that key may have its answer: ask as soon as the least gap allows.
+        """A hint says that the answer for the event of that key may be available: ask as soon as MIN_GAP allows.
 
-        False, and nothing is written, where that makes no difference: hints may come from anybody.
+        False, and nothing is written, if that changes nothing: anybody can send hints.
         """
         row = self._reader.execute(HINTED, (key,)).fetchone()
         if row is None:

@@ -1,4 +1,4 @@
-"""Following a feed: one page's events, shadows and cursor are one transaction, and what is compared is read inside of it."""
+"""Following a feed: one transaction reads what a page is compared with, and stores its events, shadows and cursor."""
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -19,30 +19,32 @@ from connector.store.writer import Writer
 class Seen:
     """What is known when a page is judged."""
 
-    records: Mapping[str, KnownRecord]  # by record id, of those of which anything is known
-    pointed: frozenset[str]  # record ids that are to be looked at by themselves
-    in_doubt: tuple[RecordWrite, ...]  # writes of ours that are under way, or may have been done
+    records: Mapping[str, KnownRecord]  # by record id; only records of which something is known
+    pointed: frozenset[str]  # record ids of which a change notice has come
+    in_doubt: tuple[RecordWrite, ...]  # our writes that are under way, or may have been done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowStep:
-    """What a page leads to. Rows that are no change have a shadow at the most."""
+    """The result of a page. Rows that are no change have at most a shadow."""
 
     entries: tuple[Entry, ...] = ()
     shadows: tuple[ShadowWrite, ...] = ()
-    unlink: tuple[str, ...] = ()  # ids of records with another number: only what is told anew still names them
+    unlink: tuple[
+        str, ...
+    ] = ()  # ids of records with another number: only keys that are confirmed again still name them
     gone: tuple[Gone, ...] = ()
     look_again: tuple[str, ...] = ()  # record ids of rows that could not be judged
     taken_back: Mapping[str, str] = field(
         default_factory=dict
     )  # numbers (E.164) of opt-outs whose flag the CRM's automation has unset, and their records
     out: tuple[str, ...] = ()  # numbers whose records say "out"
-    deleted: tuple[str, ...] = ()  # numbers whose records are gone
-    cursor: str | None = None  # None leaves it as it is
+    deleted: tuple[str, ...] = ()  # numbers whose records are deleted
+    cursor: str | None = None  # None leaves it unchanged
 
 
 class Following:
-    """Where feeds are followed, and where they are in them."""
+    """Stores what follows from feed pages, and the position in each feed."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
@@ -59,10 +61,9 @@ class Following:
         pointers: Sequence[Pointer] = (),
         now: datetime,
     ) -> tuple[Kept, ...]:
-        """Let `decide` judge a page of these records, and store all that follows and the cursor of `feed`, or nothing.
+        """Let `decide` judge a page of these records, and store all results and the cursor of `feed`, or nothing.
 
-        The page answers to `pointers`: they are done with.
-        `decide` runs in the writer's thread: it computes, and does nothing else.
+        The page handles `pointers`; they are deleted. `decide` runs in the writer's thread: it only computes.
         """
 
         def work(connection: sqlite3.Connection) -> tuple[Kept, ...]:
@@ -83,16 +84,16 @@ class Following:
         return await self._writer.run(work, new=True)
 
     def seen(self, crm: str, name: str, record_ids: Sequence[str]) -> Seen:
-        """What is known now, for one who judges a page of these records and keeps nothing of it."""
+        """What is known now, for judging a page of these records without storing the result."""
         return _seen(self._reader, crm, name, record_ids)
 
     def cursor(self, name: str) -> str | None:
-        """Where a feed (or anything else that has a place) was left."""
+        """The stored position of a feed, or of anything else that has one."""
         row = self._reader.execute("SELECT value FROM cursors WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
     async def set_cursor(self, name: str, value: str | None) -> None:
-        """Note a place; None forgets it."""
+        """Store a position; None deletes it."""
 
         def work(connection: sqlite3.Connection) -> None:
             if value is None:
@@ -112,7 +113,7 @@ def _seen(connection: sqlite3.Connection, crm: str, name: str, record_ids: Seque
 
 
 def put_cursor(connection: sqlite3.Connection, name: str, value: str) -> None:
-    """Note a place. Runs inside the writer."""
+    """Store a position. Runs inside the writer."""
     connection.execute(
         "INSERT INTO cursors (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (name, value),

@@ -1,4 +1,4 @@
-"""The inbox: every event that was let in, in the order of its id. What becomes of an event is written by plans.py and settle.py."""
+"""The inbox: every accepted event, in the order of its id. plans.py and settle.py write what becomes of an event."""
 
 import sqlite3
 from collections import Counter
@@ -24,7 +24,7 @@ NONCE_USED = "nonce used"
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """Something to keep: an event, or a body that was not understood, with the reason in `unreadable`."""
+    """Something to store: an event, or a body that was not understood, with the reason in `unreadable`."""
 
     key: str
     provider: str
@@ -38,9 +38,10 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Kept(Struct, frozen=True):
-    """Where an entry is; `known`: it was there before, and nothing was changed.
+    """Where an entry is stored. `known`: it was there before, and nothing was changed.
 
-    `reused`: its sender had used the id before for another person or another meaning, so that it was kept under this key of its own.
+    `reused`: its sender had used the id before for another person or another meaning, so it was stored under a key of
+    its own.
     """
 
     id: int
@@ -49,7 +50,7 @@ class Kept(Struct, frozen=True):
 
 
 class StoredEvent(Struct, frozen=True, kw_only=True):
-    """An event of the inbox. `event` is None for one that is unreadable."""
+    """An event of the inbox. `event` is None if it is unreadable."""
 
     id: int
     key: str
@@ -64,7 +65,7 @@ class StoredEvent(Struct, frozen=True, kw_only=True):
 
 
 class Arrival(Struct, frozen=True):
-    """What one request brings, made ready outside of the writer."""
+    """The rows of one request, prepared outside of the writer."""
 
     keys: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -72,7 +73,7 @@ class Arrival(Struct, frozen=True):
     questions: Mapping[str, Question] = field(default_factory=dict)  # by key; mostly none
 
 
-PROVIDER, PHONE, RECEIVED, STATE = 2, 5, 6, 7  # their places in a row that is inserted
+PROVIDER, PHONE, RECEIVED, STATE = 2, 5, 6, 7  # their positions in a row that is inserted
 VERDICT, EVENT, MEANING = 3, 8, 10  # the same, in a row that has no id yet
 MASK = 2**64 - 1
 KNOWN = """SELECT json_group_array(json_array(key, id, meaning, msisdn, verdict)) FROM inbox
@@ -80,7 +81,7 @@ KNOWN = """SELECT json_group_array(json_array(key, id, meaning, msisdn, verdict)
 STORED = "id, key, provider, shape, received_at, state, detail, reason, mapping, event"
 PLANNABLE = "state = 'pending' AND asks = 0"
 URGENT_VERDICTS = "verdict IN ('opt_out', 'maybe_stop')"
-# Behind an open question of the same person everything waits but an opt-out, and what may be one, which wait for nothing (DESIGN 5).
+# While a question of a person is open, that person's later events wait. Opt-outs, and what may be one, never wait.
 UNHINDERED = f"""({URGENT_VERDICTS} OR NOT EXISTS (SELECT 1 FROM questions INDEXED BY questions_phone
     WHERE questions.msisdn = inbox.msisdn AND questions.event_id < inbox.id))"""  # noqa: S608 - a constant of this file.
 PENDING = f"WHERE {PLANNABLE} AND {UNHINDERED} ORDER BY id LIMIT ?"
@@ -123,9 +124,11 @@ def _row(entry: Entry) -> tuple[Any, ...]:
 
 
 def _meaning(event: Event) -> int:
-    """A digest of who says what. The same id with another one is no repeat: a counter began anew, or the id is a filler.
+    """A digest of the person and the meaning.
 
-    What a provider's repeat may change is left out: times, counts of attempts, look-ups, properties.
+    The same id with another digest is not a repeat: a counter restarted, or the id is a filler.
+
+    It leaves out what may differ in a provider's repeat: times, counts of attempts, look-ups, properties.
     """
     phone = event.msisdn.e164 if event.msisdn else ""
     said = (phone, event.verdict.value, event.action or "", (event.text or "").strip(), str(event.price or ""))
@@ -134,7 +137,7 @@ def _meaning(event: Event) -> int:
 
 
 class _Known(NamedTuple):
-    """What is stored under a key. `meaning` is None for rows of earlier versions and for what was not understood."""
+    """What is stored under a key. `meaning` is None for rows of earlier versions and for unreadable entries."""
 
     id: int
     meaning: int | None
@@ -148,15 +151,15 @@ class _Known(NamedTuple):
             return True
         if self.meaning is not None:
             return False
-        # Of an earlier version only the person and the opt-out can be compared.
+        # Rows of an earlier version allow comparing only the person and the opt-out.
         said_stop = row[VERDICT] == Verdict.OPT_OUT.value and self.verdict != Verdict.OPT_OUT.value
         return self.msisdn == row[PHONE - 1] and not said_stop
 
 
 def _under_own_key(row: tuple[Any, ...], known: _Known) -> tuple[Any, ...]:
-    """The row of an event whose id was used before, under a key of its own, and so with an event record of its own in the CRM.
+    """The row of an event whose id was used before. It gets a key of its own, and so its own event record in the CRM.
 
-    Another person's transaction gets an id of its own too: by the old one it would overwrite the first person's gift.
+    Another person's transaction gets an id of its own too: with the old one it would overwrite the first person's gift.
     """
     event = event_from_json(row[EVENT])
     digest = f"{row[MEANING] & MASK:016x}"
@@ -168,7 +171,7 @@ def _under_own_key(row: tuple[Any, ...], known: _Known) -> tuple[Any, ...]:
 
 
 def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tuple[Kept, ...] | Exception]:
-    """Keep what is new of the arrivals; one answer for each. Runs inside the writer."""
+    """Store what is new of the arrivals; returns one answer for each. Runs inside the writer."""
     keys = [key for each in arrivals for key in each.keys]
     known = _known(connection, keys)
     nonces = [each.nonce[0] for each in arrivals if each.nonce]
@@ -204,7 +207,7 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
     execute_rows(connection, INSERT, fresh)
     if opened:
         open_questions(connection, opened)
-    # Counted here and not by a trigger, which would cost a fifth of the hot path.
+    # Counted here and not by a trigger, which would take a fifth of the time of this frequent path.
     states = Counter(row[STATE] for row in fresh)
     for state, n in (*states.items(), ("received", len(fresh))):
         connection.execute("UPDATE event_totals SET n = n + ? WHERE state = ?", (n, state))
@@ -215,7 +218,7 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
 def _as_known(
     connection: sqlite3.Connection, known: Mapping[str, _Known], key: str, row: tuple[Any, ...]
 ) -> tuple[tuple[Any, ...], _Known | None]:
-    """The row as it is to be kept, and what is stored of it already."""
+    """The row as it will be stored, and what is stored of it already."""
     before = known.get(key)
     if before is None or before.is_repeated_by(row):
         return row, before
@@ -237,7 +240,7 @@ def used_nonces(connection: sqlite3.Connection, nonces: list[str]) -> list[str]:
 
 
 class Inbox:
-    """The room's face. Its reads are short and go through the reader, at once."""
+    """Reads and writes the inbox. Its reads are short and use the reader directly."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
@@ -246,24 +249,25 @@ class Inbox:
     async def keep(
         self, entries: Sequence[Entry], *, nonce: str | None = None, nonce_expires: datetime | None = None
     ) -> tuple[Kept, ...]:
-        """Keep what one request brought, all of it or nothing; it is safe on disk when this returns.
+        """Store what one request brought, all of it or nothing; it is on disk when this returns.
 
-        Raises Refused where the nonce was used for something else, Unreadable where an event cannot be stored, and StoreUnavailable.
+        Raises HttpRejected if the nonce was used for something else, Unreadable if an event cannot be stored, and
+        StoreUnavailable.
         """
         if not entries and nonce is None:
             return ()  # a request that was only a hint
         return await self._writer.run_together(add, arrival(entries, nonce, nonce_expires))
 
     def pending(self, limit: int) -> list[StoredEvent]:
-        """Events that wait for their plan and for nothing else, oldest first."""
+        """Events that wait only for their plan, oldest first."""
         return self._read(PENDING, limit)
 
     def urgent(self, limit: int) -> list[StoredEvent]:
-        """Those of them that the provider calls opt-outs, and those that may be."""
+        """The pending events that the provider calls opt-outs, and those that may be."""
         return self._read(URGENT, limit)
 
     def pending_of(self, numbers: Sequence[str]) -> list[StoredEvent]:
-        """All events of these numbers (E.164) that wait for their plan and for nothing else, oldest first."""
+        """All events of these numbers (E.164) that wait only for their plan, oldest first."""
         return self._read(PENDING_OF, as_list(numbers))
 
     def get(self, event: int | str) -> StoredEvent | None:
@@ -272,7 +276,7 @@ class Inbox:
         return found[0] if found else None
 
     def raw(self, event_id: int) -> bytes | None:
-        """The body as it came; None where it is unknown or was swept."""
+        """The original body; None if it is unknown or was deleted."""
         row = self._reader.execute("SELECT raw FROM inbox WHERE id = ?", (event_id,)).fetchone()
         return row[0] if row else None
 
@@ -289,12 +293,12 @@ class Inbox:
         return row is not None
 
     def counts(self) -> dict[EventState, int]:
-        """All events that ever came, by their state now; those that were swept count in the state that they had."""
+        """All events ever received, by their current state; deleted events count in their last state."""
         rows = self._reader.execute("SELECT state, n FROM event_totals WHERE state <> 'received'").fetchall()
         return {EventState(state): n for state, n in rows}
 
     def received(self) -> int:
-        """How many events ever came; always the sum of counts()."""
+        """How many events were ever received; always the sum of counts()."""
         (n,) = self._reader.execute("SELECT n FROM event_totals WHERE state = 'received'").fetchone()
         return int(n)
 
@@ -317,9 +321,9 @@ class Inbox:
         question: Question | None = None,
         now: datetime | None = None,
     ) -> None:
-        """Let an event be planned again, as `event` where a mended reader now understands it; after the answer to `question`.
+        """Let an event be planned again, as `event` if a corrected reader now understands it; after the answer to `question`.
 
-        Raises LookupError where there is no such event, and ValueError where its state, its units or its twin forbid it.
+        Raises LookupError if there is no such event, and ValueError if its state, its units or a duplicate forbid it.
         """
         document = event_to_json(event) if event else None
         if question is not None and now is None:

@@ -1,6 +1,7 @@
-"""Lanes: units of one sink and one person, in order. An opt-out first, then by event id; one head, nothing waits for time but it.
+"""Lanes: units of one sink and one person, in order. Opt-outs first, then by event id. Only the head of a lane is sent.
 
-Everything here runs inside the writer, for many lanes in one statement, and costs the same however many units wait.
+Everything here runs inside the writer, for many lanes in one statement. The cost does not grow with the number of
+waiting units.
 """
 
 import sqlite3
@@ -13,12 +14,12 @@ from connector.store.timestamps import micros
 Lane = tuple[str, str]  # sink, lane
 
 LANES = "WITH lane (sink, name) AS (SELECT value ->> 0, value ->> 1 FROM json_each(:lanes))"
-# Who comes first in the lane, whatever its state is now.
+# The first unit of the lane, whatever its state is now.
 FIRST = (
     "(SELECT first.id FROM units AS first WHERE first.sink = lane.sink AND first.lane = lane.name AND first.open = 1 "
     "ORDER BY first.urgent DESC, first.event_id LIMIT 1)"
 )
-# The index is named where SQLite, knowing no statistics, could take one that walks through all that waits.
+# The index is named because SQLite, without statistics, could choose one that reads all waiting units.
 DEMOTE = f"""{LANES}
     UPDATE units SET state = 'waiting' WHERE id IN (
         SELECT head.id FROM lane CROSS JOIN units AS head INDEXED BY units_head
@@ -34,13 +35,13 @@ PROMOTE = f"""{LANES}
             WHERE held.sink = lane.sink AND held.lane = lane.name AND held.state = 'claimed'))"""  # noqa: S608 - constants of this file.
 OCCUPIED = f"""{LANES}
     SELECT json_group_array(json_array(sink, name)) FROM lane WHERE {FIRST} IS NOT NULL"""  # noqa: S608 - constants of this file.
-# A unit that comes in behind its time: something newer of its lane has gone out, or may have, or is going out.
+# A unit that is late: a newer one of its lane was sent, may have been sent, or is being sent.
 MARK_LATE = """
     UPDATE units SET late = 1 WHERE id IN (SELECT value FROM json_each(:ids)) AND EXISTS (
         SELECT 1 FROM units AS newer INDEXED BY units_lane
         WHERE newer.sink = units.sink AND newer.lane = units.lane AND newer.event_id > units.event_id
         AND (newer.wrote = 1 OR newer.in_doubt = 1 OR newer.state = 'claimed'))"""
-# It may be planned, or come back from the dead, only after the opt-out that overtakes it.
+# It may be planned, or be retried as a dead letter, only after the opt-out that overtakes it.
 MARK_OVERTAKEN = """
     UPDATE units SET overtaken_by = opt_out.event_id FROM (
         SELECT mine.id, min(newer.event_id) AS event_id
@@ -63,7 +64,7 @@ OVERTAKE = """
 def enqueue(
     connection: sqlite3.Connection, unit_ids: Sequence[int], lanes: Iterable[Lane], now: datetime, *, urgent: bool
 ) -> None:
-    """Seat units that were just put into these lanes as waiting; `urgent` says whether one of them is."""
+    """Add units that were just stored as waiting to their lanes; `urgent` says whether one of them is."""
     ids = {"ids": as_list(unit_ids)}
     connection.execute(MARK_LATE, ids)
     connection.execute(MARK_OVERTAKEN, ids)
@@ -75,10 +76,10 @@ def enqueue(
 
 
 def promote(connection: sqlite3.Connection, lanes: Iterable[Lane], now: datetime) -> None:
-    """Give each lane that has none a head: its first unit, ready, or resting while its own delay is not over.
+    """Give each lane without a head one: its first unit, ready, or resting until its own delay is over.
 
-    While a unit of a lane is claimed the lane has no head, so that what is in hand stays ahead of everything else. A clock that
-    was set back before the start of a delay ends it.
+    While a unit of a lane is claimed the lane has no head, so that the claimed unit stays ahead of everything else. If
+    the clock was set back before the start of a delay, the delay ends.
     """
     connection.execute(PROMOTE, _parameters(lanes, now))
 

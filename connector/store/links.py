@@ -1,4 +1,4 @@
-"""Which keys name which record of the CRM: asked, and forgotten. They are written together with what is known of the record."""
+"""Which keys name which record of the CRM. They are written together with what is known of the record."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ MOVED_OF = (
 
 
 def links(connection: sqlite3.Connection, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-    """Record ids by key, of those that are known."""
+    """Record ids by key, for the known keys."""
     return dict(read_rows(connection, LINKS_OF, (crm, name, key_field, as_list(list(keys)))))
 
 
 def moved(connection: sqlite3.Connection, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-    """Of keys whose record was merged into another: the Id that it had."""
+    """For keys whose record was merged into another: the Id that it had."""
     return dict(read_rows(connection, MOVED_OF, (crm, name, key_field, as_list(list(keys)))))
 
 
 def unlink_records(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> None:
-    """Forget by what these records were known. Runs inside the writer."""
+    """Forget which keys name these records. Runs inside the writer."""
     if record_ids:
         connection.execute(
             "DELETE FROM links WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))",

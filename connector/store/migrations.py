@@ -1,7 +1,7 @@
-"""The tables, as steps from an empty file to the newest form. A step that was released is never changed; a new one follows it.
+"""The tables, as steps from an empty file to the newest version. A released step is never changed; a new one is added.
 
-Times are integer microseconds (timestamps.py). Which transitions are legal is not written here: state_guard.py takes it from the
-model.
+Times are integer microseconds (timestamps.py). The legal transitions are not defined here: state_guard.py takes them
+from the model.
 """
 
 import sqlite3
@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 FIRST = (
-    # One row for every event that was ever let in and is not yet swept. `asks`: it has an open question, and is not to be planned;
-    # the indexes of what is to be planned leave it out, so that a thousand open questions cost the planner nothing.
+    # One row for every accepted event that is not yet deleted. `asks`: it has an open question, and is not to be
+    # planned. The indexes of what is to be planned leave it out, so that a thousand open questions cost the planner
+    # nothing.
     """CREATE TABLE inbox (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         key TEXT NOT NULL UNIQUE,
@@ -31,7 +32,8 @@ FIRST = (
     "CREATE INDEX inbox_pending ON inbox (id) WHERE state = 'pending' AND asks = 0",
     "CREATE INDEX inbox_urgent ON inbox (id) WHERE state = 'pending' AND asks = 0 AND verdict = 'opt_out'",
     "CREATE INDEX inbox_dead ON inbox (reason, id) WHERE state = 'dead'",
-    # All events that ever were, by their state now; `received` beside them is counted by itself, so that the books can be balanced.
+    # All events ever received, by their current state; `received` is counted separately, so that the totals can be
+    # compared.
     "CREATE TABLE event_totals (state TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE swept_totals (state TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID",
     """INSERT INTO event_totals (state, n) VALUES ('received', 0), ('pending', 0), ('delivering', 0), ('delivered', 0),
@@ -43,8 +45,8 @@ FIRST = (
     """CREATE TRIGGER inbox_swept AFTER DELETE ON inbox BEGIN
         INSERT INTO swept_totals (state, n) VALUES (old.state, 1) ON CONFLICT (state) DO UPDATE SET n = n + 1;
     END""",
-    # What outside must still answer before an event can be planned; only open ones. A wait is kept as its start and its end, so that
-    # a clock that is set back ends it.
+    # Look-ups that are needed before an event can be planned; only open ones. A delay is stored as its start and its
+    # end, so that a clock that is set back ends it.
     """CREATE TABLE questions (
         event_id INTEGER PRIMARY KEY REFERENCES inbox (id),
         provider TEXT NOT NULL,
@@ -59,8 +61,8 @@ FIRST = (
     "CREATE INDEX questions_phone ON questions (msisdn, event_id) WHERE msisdn IS NOT NULL",
     "CREATE TABLE nonces (nonce TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX nonces_expiry ON nonces (expires_at)",
-    # `open` says the same as the state does, in a column that changes seldom: the indexes on it stay untouched while a unit
-    # goes from hand to hand. `wrote`: something of it has reached the sink. `alone`: its event has no other unit.
+    # `open` says the same as the state does, in a column that seldom changes, so that the indexes on it stay untouched
+    # while a unit changes state. `wrote`: something of it has reached the sink. `alone`: its event has no other unit.
     """CREATE TABLE units (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         event_id INTEGER NOT NULL REFERENCES inbox (id),
@@ -109,7 +111,7 @@ FIRST = (
     """CREATE TRIGGER units_swept AFTER DELETE ON units BEGIN
         UPDATE unit_totals SET n = n - 1 WHERE sink = old.sink AND state = old.state;
     END""",
-    # Append-only: no statement of this room changes or removes a row. It outlives the events.
+    # Append-only: no statement of this package changes or removes a row. It outlives the events.
     """CREATE TABLE ledger (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         event_id INTEGER NOT NULL,
@@ -124,7 +126,7 @@ FIRST = (
     )""",
     "CREATE INDEX ledger_phone ON ledger (msisdn, event_id, id)",
     "CREATE INDEX ledger_decided ON ledger (event_id) WHERE phase = 'decided'",
-    # An opt-out that a sink has yet to confirm. Closed when it did, or when a person decided against it.
+    # An opt-out that a sink has not confirmed yet. Closed when it did, or when a person decided so.
     """CREATE TABLE obligations (
         event_id INTEGER NOT NULL,
         event_key TEXT NOT NULL,
@@ -159,11 +161,12 @@ FIRST = (
 )
 
 GONE = (
-    # A record that a feed has shown deleted, and the one that it was merged into. What it bore is kept until it cannot come back.
+    # A record that a feed has shown deleted, and the one that it was merged into. What it held is kept until it cannot
+    # come back.
     "ALTER TABLE shadows ADD COLUMN gone_at INTEGER",
     "ALTER TABLE shadows ADD COLUMN merged_into TEXT",
     "CREATE INDEX shadows_gone ON shadows (gone_at) WHERE gone_at IS NOT NULL",
-    # Records that a feed is to look at now, without waiting for its next round.
+    # Records that a feed must read now, without waiting for its next poll.
     """CREATE TABLE pointers (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         crm TEXT NOT NULL,
@@ -174,7 +177,7 @@ GONE = (
 )
 
 STOPS_AND_CAUSES = (
-    # Mappings whose units rest until the CRM's set-up is mended.
+    # Mappings whose units rest until the CRM's set-up is corrected.
     """CREATE TABLE stops (
         sink TEXT NOT NULL,
         rule TEXT NOT NULL,
@@ -185,20 +188,20 @@ STOPS_AND_CAUSES = (
         probe_at INTEGER NOT NULL,
         PRIMARY KEY (sink, rule, object, field)
     ) WITHOUT ROWID""",
-    # Whose record a key named before a merge, as long as nobody knows whether the survivor bears the key.
+    # Whose record a key named before a merge, until it is known whether the kept record has the key.
     "ALTER TABLE links ADD COLUMN moved_from TEXT",
     "CREATE INDEX links_moved ON links (crm, object, key_field, key) WHERE moved_from IS NOT NULL",
-    # Of dead letters: whose operation failed, and the sink's own word for it.
+    # For dead letters: whose operation failed, and the sink's own code.
     "CREATE TABLE causes (unit_id INTEGER PRIMARY KEY REFERENCES units (id), rule TEXT NOT NULL, code TEXT NOT NULL)",
     "CREATE TRIGGER units_forgotten BEFORE DELETE ON units BEGIN DELETE FROM causes WHERE unit_id = old.id; END",
 )
 
 
-# Calls to a CRM, by hour since 1970: a CRM allows so many in 24 hours, whether we were restarted or not.
+# Calls to a CRM, by hour since 1970: a CRM limits the calls in 24 hours, also across our restarts.
 CALLS = "CREATE TABLE calls (crm TEXT, hour INTEGER, n INTEGER NOT NULL, PRIMARY KEY (crm, hour)) WITHOUT ROWID"
 
 STOP_ANSWERS = (
-    # What people have answered about texts that may be stops.
+    # People's answers about texts that may be stops.
     """CREATE TABLE stop_answers (
         provider TEXT NOT NULL,
         keyword TEXT NOT NULL,
@@ -216,20 +219,22 @@ STOP_ANSWERS = (
 )
 
 LAST_WRITES = (
-    # What we wrote last to a record (LastWrite as JSON): what the org's automation makes of it is no person's change.
+    # What we last wrote to a record (LastWrite as JSON): changes that the org's automation makes to it are not a
+    # person's.
     "ALTER TABLE shadows ADD COLUMN last_write TEXT",
-    # Whether somebody else with the number is left when a record is deleted.
+    # Whether another record with the number is left when a record is deleted.
     "CREATE INDEX shadows_phone ON shadows (crm, object, phone) WHERE gone_at IS NULL AND phone <> ''",
-    # Opt-outs whose flag the CRM's automation has taken back; there are few, and every opt-in asks for them.
+    # Opt-outs whose flag the CRM's automation has unset; there are few, and every opt-in reads them.
     """CREATE INDEX obligations_taken_back ON obligations (sink)
         WHERE closed_at IS NULL AND substr(failed, 1, 45) = 'automation of the CRM has taken the flag back'""",
 )
 
 
 UNMADE_AND_NOTES = (
-    # What of a unit's event could not be planned for its sink: a dead letter, when all else of the unit is delivered.
+    # What of a unit's event could not be planned for its sink: a dead letter, when all the rest of the unit is
+    # delivered.
     "ALTER TABLE units ADD COLUMN unmade TEXT",
-    # Fields that were left out because their values could not be made; the first of an event has the number 0.
+    # Fields that were left out because their values could not be computed; the first of an event has the number 0.
     """CREATE TABLE notes (
         event_id INTEGER NOT NULL REFERENCES inbox (id) ON DELETE CASCADE,
         number INTEGER NOT NULL,
@@ -242,7 +247,7 @@ UNMADE_AND_NOTES = (
 )
 
 
-# Who says what in an event, as a digest: the same id with another one is no repeat (inbox.py).
+# Person and meaning of an event, as a digest: the same id with another digest is not a repeat (inbox.py).
 MEANING = ("ALTER TABLE inbox ADD COLUMN meaning INTEGER",)
 
 STEPS: Mapping[str, Sequence[str]] = {
@@ -258,8 +263,8 @@ STEPS: Mapping[str, Sequence[str]] = {
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to the newest form; each step is one transaction together with the note that it was done."""
-    # It costs ten megabytes and a tenth of a second, and only a start needs it.
+    """Bring the file to the newest version. Each step is one transaction, which also records that it was done."""
+    # It takes ten megabytes and a tenth of a second, and only a start needs it.
     from sqlite_utils import Database, Migrations  # noqa: PLC0415 - see the line above.
 
     migrations = Migrations("connector")
@@ -273,5 +278,5 @@ def _step(name: str, statements: Sequence[str]) -> Callable[[Any], None]:
         for statement in statements:
             db.conn.execute(statement)
 
-    step.__name__ = name  # by which the file remembers that it was done
+    step.__name__ = name  # the file records by this name that it was done
     return step

@@ -1,4 +1,4 @@
-"""Notes: fields that were left out of what an event led to, because their values could not be made. They hold no data of the event."""
+"""Notes: fields that were left out because their values could not be computed. They hold no data of the event."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class StoredNote:
 
 
 def put_notes(connection: sqlite3.Connection, notes: Mapping[int, Sequence[Note]]) -> None:
-    """Keep the notes of events, by their ids. Runs inside the writer."""
+    """Store the notes of events, by their ids. Runs inside the writer."""
     rows = [
         (event_id, number, note.rule, note.operation, note.field, note.why)
         for event_id, several in notes.items()
@@ -38,12 +38,12 @@ def put_notes(connection: sqlite3.Connection, notes: Mapping[int, Sequence[Note]
 
 
 def drop_notes(connection: sqlite3.Connection, event_id: int) -> None:
-    """Forget the notes of an event that is planned once more. Runs inside the writer."""
+    """Delete the notes of an event that is planned again. Runs inside the writer."""
     connection.execute("DELETE FROM notes WHERE event_id = ?", (event_id,))
 
 
 class Notes:
-    """The room's face."""
+    """Reads the notes."""
 
     def __init__(self, reader: sqlite3.Connection) -> None:
         self._reader = reader

@@ -1,4 +1,4 @@
-"""Whether the paths of the database still name the files that are open."""
+"""Checks whether the paths of the database still name the open files."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ BESIDE = ("", "-wal", "-shm")  # the database, its write-ahead log and the log's
 
 
 class OpenFiles:
-    """The files of a database that is open. Made right after it was opened."""
+    """The files of an open database. Create it right after opening."""
 
     def __init__(self, path: Path) -> None:
         self._opened: dict[str, tuple[int, int]] = {}
@@ -16,13 +16,13 @@ class OpenFiles:
                 self._opened[name] = identity
 
     def lost(self) -> str | None:
-        """What became of a file whose path names it no more; None while all is well. It costs about a microsecond a file.
+        """What happened to a file whose path no longer names it; None if all is well. It takes about a microsecond for each file.
 
-        What is written into such a file is gone with this process. A file system that does not answer proves nothing.
+        Data written to such a file is lost when this process ends. A file system that does not answer proves nothing.
         """
         for name, opened in self._opened.items():
             try:
-                status = os.stat(name)  # noqa: PTH116 - each commit asks: a Path costs more than the question.
+                status = os.stat(name)  # noqa: PTH116 - each commit asks: creating a Path takes longer than the check.
             except (FileNotFoundError, NotADirectoryError):
                 return f"{name} was deleted or moved away"
             except OSError:

@@ -1,11 +1,11 @@
-"""Why nothing can be stored, in words for a person: which file, what SQLite says of it, what to do."""
+"""Why nothing can be stored, in words for a person: which file, what SQLite says about it, what to do."""
 
 import sqlite3
 from pathlib import Path
 
 from msgspec import Struct
 
-# Primary result codes that condemn the whole group, not the work that met them (sqlite.org/rescode.html).
+# Primary result codes that concern the whole group, not only the job that met them (sqlite.org/rescode.html).
 BUSY, NO_MEMORY, READ_ONLY, IO_ERROR, CORRUPT, FULL, CANNOT_OPEN, NOT_A_DATABASE = 5, 7, 8, 10, 11, 13, 14, 26
 UNAVAILABLE = frozenset({BUSY, NO_MEMORY, READ_ONLY, IO_ERROR, CORRUPT, FULL, CANNOT_OPEN, NOT_A_DATABASE})
 BROKEN = frozenset({CORRUPT, NOT_A_DATABASE})  # nothing that this process holds can be trusted any more
@@ -15,7 +15,7 @@ NO_ROOM = "the disk is too full to take anything new: free some space, it goes o
 
 
 class Outage(Struct, frozen=True, kw_only=True):
-    """A fault of the database file that passes. `kind` is of a closed list: see docs/operations.md."""
+    """A temporary fault of the database file. `kind` is from a fixed list: see docs/operations.md."""
 
     kind: str
     message: str
@@ -28,7 +28,7 @@ class Outage(Struct, frozen=True, kw_only=True):
 
 
 def nearly_full(path: Path) -> Outage:
-    """The disk has less room than the config wants to keep free."""
+    """The disk has less free space than the config reserves."""
     return Outage(
         kind="disk_full",
         message=f"the disk of {path} has less free space than `store: free_space_floor`, so that nothing new is taken",
@@ -37,12 +37,12 @@ def nearly_full(path: Path) -> Outage:
 
 
 def code_of(error: BaseException) -> int:
-    """SQLite's primary result code; 0 for what is no error of SQLite."""
+    """SQLite's primary result code; 0 if it is not an error of SQLite."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def outage(error: sqlite3.Error, path: Path) -> Outage | None:
-    """The error as an outage; None for one that is not about the file."""
+    """The error as an outage; None if it is not about the file."""
     says = f'SQLite says "{error}"'
     match code_of(error):
         case 13:  # FULL

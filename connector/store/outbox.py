@@ -28,7 +28,8 @@ from connector.store.timestamps import micros, moment
 from connector.store.units import Settlement, Unit, Written
 from connector.store.writer import Writer
 
-# Due: the delay is over, or the clock was set back before its start. All opt-outs at once, of the others as many as one claim takes.
+# Due: the delay is over, or the clock was set back before its start. It selects all opt-outs, and of the others as many
+# as one claim takes.
 WAKE = """UPDATE units SET state = 'ready' WHERE id IN (
     SELECT id FROM units INDEXED BY units_due WHERE sink = :sink AND state = 'resting' AND urgent = 1 AND due_at <= :now
     UNION ALL
@@ -50,7 +51,7 @@ BEHIND = """SELECT json_group_array(json_array(
         WHERE next.sink = :sink AND next.lane = head.value AND next.open = 1 AND next.state = 'waiting'
         AND next.urgent >= :least
         ORDER BY next.urgent DESC, next.event_id LIMIT :each)"""
-# What may have been done together goes out together again: the older part alone could undo the newer. Opt-outs apart.
+# Units in doubt together are sent together again: the older one alone could undo the newer. Opt-outs are separate.
 BOUND = """WITH doubt (lane, urgent, last) AS (
         SELECT lane, urgent, max(event_id) FROM units INDEXED BY units_doubt
         WHERE sink = :sink AND in_doubt = 1 AND state = 'waiting' GROUP BY lane, urgent)
@@ -91,17 +92,18 @@ NEXT_DUE = """SELECT min(due_at), max(started_at) FROM (
 
 
 class Outbox:
-    """The room's face."""
+    """Claims and settles units, and reads the outbox."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
         self._reader = reader
 
     async def claim(self, sink: str, limit: int, claim: str, now: datetime, *, only_urgent: bool = False) -> list[Unit]:
-        """Take up to `limit` operations' worth of units, opt-outs first (or alone), then the oldest; those of one lane in its order.
+        """Claim units with up to `limit` operations, opt-outs first (or alone), then the oldest; within a lane in its order.
 
-        A unit with more operations than that comes alone, and so does a run that is in doubt together. `claim` names who
-        takes them, and begins with the id of this start of the process: what another start holds is free (free_claims).
+        A unit with more operations than that comes alone, and so does a run of units in doubt together. `claim` names
+        who takes them, and begins with the id of this start of the process: claims of another start are free
+        (free_claims).
         """
 
         def work(connection: sqlite3.Connection) -> tuple[list[Any], dict[int, tuple[Written, ...]]]:
@@ -114,23 +116,23 @@ class Outbox:
         return sorted(units, key=lambda unit: (not unit.urgent, unit.event_id))
 
     async def free_claims(self, start_id: str, now: datetime) -> int:
-        """Put back what earlier starts left claimed, in doubt; how many units that were."""
+        """Put back, in doubt, what earlier starts left claimed; returns how many units there were."""
         return await self._put_back(FREE, start_id, now)
 
     async def release(self, claim: str, now: datetime) -> int:
-        """Put back what is claimed in this name, in doubt; how many units that were."""
+        """Put back, in doubt, what is claimed under this name; returns how many units there were."""
         return await self._put_back(RELEASE, claim, now)
 
     def claims(self) -> dict[str, int]:
-        """In whose names units are claimed, and how many."""
+        """The names under which units are claimed, and how many units each has."""
         return dict(self._reader.execute(CLAIMS).fetchall())
 
     def claimed_by(self, claim: str) -> list[int]:
-        """The ids of the units that are claimed in this name, in their order."""
+        """The ids of the units that are claimed under this name, in their order."""
         return [unit_id for (unit_id,) in self._reader.execute(CLAIMED_BY, (claim,))]
 
     async def give_back(self, units: Sequence[Unit], now: datetime) -> None:
-        """Put back what was claimed and has not gone out."""
+        """Put back what was claimed and has not been sent."""
         await self._put_back(GIVE_BACK, as_list([unit.id for unit in units]), now)
 
     async def _put_back(self, statement: str, which: str, now: datetime) -> int:
@@ -154,9 +156,9 @@ class Outbox:
         unplanned: Unplanned | None = None,
         left_out: Sequence[Note] = (),
     ) -> Unit:
-        """Put these operations in the place of what is left of a claimed unit, as this version of the mappings makes them.
+        """Replace what is left of a claimed unit with these operations, as this version of the mappings plans them.
 
-        `unplanned` is what still cannot be made of its event, `left_out` what of all its operations is left out.
+        `unplanned` is what still cannot be planned of its event, `left_out` the fields left out of all its operations.
         """
 
         def work(connection: sqlite3.Connection) -> list[Operation]:
@@ -205,7 +207,7 @@ class Outbox:
         return moment(row[0]) if row else None
 
     def next_due(self, sink: str, now: datetime) -> timedelta | None:
-        """How long until a unit of the sink can be claimed: zero for at once, None where none is ready or resting."""
+        """How long until a unit of the sink can be claimed: zero for now, None if none is ready or resting."""
         ready = self._reader.execute(
             "SELECT 1 FROM units INDEXED BY units_ready WHERE sink = ? AND state = 'ready' LIMIT 1", (sink,)
         ).fetchone()
@@ -220,7 +222,7 @@ class Outbox:
 
 
 def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tuple[RecordWrite, ...]:
-    """The same for one who reads inside the writer."""
+    """The same, for callers inside the writer."""
     return tuple(
         operation
         for text, done in connection.execute(DOUBTFUL, {"sink": crm}).fetchall()
@@ -244,7 +246,7 @@ def _take(connection: sqlite3.Connection, sink: str, limit: int, start: str, now
             break
         ids += [each for each, _ in several]
         room -= whole
-        # Behind an opt-out no part of a run that is in doubt is taken.
+        # A run in doubt that follows an opt-out is not claimed in part.
         if not urgent or (lane, 0) not in bound:
             lanes.append(lane)
     _claim(connection, ids, start, now)
@@ -257,7 +259,7 @@ def _take(connection: sqlite3.Connection, sink: str, limit: int, start: str, now
 
 
 def _bound(connection: sqlite3.Connection, sink: str) -> dict[tuple[str, int], list[tuple[int, int]]]:
-    """The units (id, size) that go out with the head of their lane in any case, by lane and urgency."""
+    """The units (id, size) that are sent with the head of their lane in any case, by lane and urgency."""
     bound: dict[tuple[str, int], list[tuple[int, int]]] = {}
     for unit_id, lane, urgent, size in read_rows(connection, BOUND, {"sink": sink}):
         bound.setdefault((lane, urgent), []).append((unit_id, size))
@@ -270,10 +272,10 @@ def _claim(connection: sqlite3.Connection, ids: Sequence[int], start_id: str, no
 
 
 def _fitting(behind: Iterable[list[Any]], room: int) -> list[int]:
-    """Units behind taken heads, as long as there is room; none behind one of its lane that does not fit, or has to rest."""
+    """Units after claimed heads, while there is room; none after one of its lane that does not fit, or has to rest."""
     ids: list[int] = []
     full: set[str] = set()
-    # An aggregate does not promise an order, so that it is made here: by head, then the order of the lane.
+    # An aggregate guarantees no order, so it is sorted here: by head, then the order of the lane.
     for *_, unit_id, lane, size, rests in sorted(behind):
         if lane in full or rests or size > room:
             full.add(lane)
@@ -312,9 +314,9 @@ def _written(text: str, only: frozenset[int] | None) -> list[Written]:
 
 
 def _along(planned: Sequence[Operation], delivered: Iterable[int]) -> Iterator[tuple[int, Operation]]:
-    """Delivered matches, which go along once more with what is left of their unit: a child may know its parent by that alone.
+    """Delivered matches that are sent again with the rest of their unit: a child may know its parent only through them.
 
-    What they have said about consent is not said again, as a newer word may stand.
+    What they said about consent is not sent again, because a newer decision may apply.
     """
     for index in delivered:
         one = planned[index]

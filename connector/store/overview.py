@@ -1,4 +1,4 @@
-"""What is asked of the store beside claiming and settling: read only."""
+"""Read-only queries of the store, besides claiming and settling."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from connector.store.timestamps import micros, moment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitNow:
-    """A unit as it stands: what an event leads to at one sink."""
+    """The current state of a unit: what an event leads to at one sink."""
 
     sink: str
     state: UnitState
@@ -24,7 +24,7 @@ class UnitNow:
     due_at: datetime | None  # of one that rests
     settled_at: datetime | None
     operations: tuple[Operation, ...]
-    done: frozenset[int]  # places of those operations that are delivered though the unit is not
+    done: frozenset[int]  # positions of its delivered operations, if the unit itself is not delivered
 
 
 UNITS = """SELECT sink, state, reason, detail, attempts, in_doubt, due_at, settled_at, operations, done
@@ -41,13 +41,13 @@ REFUSED = "SELECT 1 FROM units INDEXED BY units_age WHERE sink = ? AND open = 1 
 
 
 class Overview:
-    """The room's face."""
+    """Read-only queries about units and sinks."""
 
     def __init__(self, reader: sqlite3.Connection) -> None:
         self._reader = reader
 
     def sinks(self) -> list[str]:
-        """All sinks that ever had a unit, be they configured or not."""
+        """All sinks that ever had a unit, configured or not."""
         rows = self._reader.execute("SELECT DISTINCT sink FROM unit_totals ORDER BY sink").fetchall()
         return [row[0] for row in rows]
 

@@ -1,4 +1,4 @@
-"""The end of planning: what many events lead to, stored in one transaction. Which units go first is the affair of lanes.py."""
+"""Stores what many events lead to, in one transaction. lanes.py decides which units go first."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -31,13 +31,13 @@ UNPLANNED = "UPDATE units SET unmade = ?, detail = CASE WHEN state = 'dead' THEN
 
 
 class Plans:
-    """Where plans are committed."""
+    """Stores plans."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
     async def commit(self, plans: Sequence[Planned], *, now: datetime) -> None:
-        """Store the plans, all or none. Raises ValueError where an event is not pending, Unreadable where an operation is no JSON."""
+        """Store the plans, all or none. Raises ValueError if an event is not pending, Unreadable if an operation cannot be JSON."""
         documents = [tuple(operations_to_json(unit.operations) for unit in plan.units) for plan in plans]
         decisions = [tuple(decision_to_json(decision) for decision in plan.decisions) for plan in plans]
 
@@ -65,7 +65,7 @@ def _first_state(unit: NewUnit) -> UnitState:
 
 
 def _first_reason(unit: NewUnit) -> Reason | None:
-    """Why it is a dead letter from the start; None where it is none."""
+    """Why it is a dead letter from the start; None if it is not."""
     if unit.parked:
         return Reason.NEEDS_PERSON
     return unit.unplanned.reason if unit.unplanned and not unit.operations else None
@@ -131,7 +131,7 @@ def _put_units(
 
 
 def _lane_heads(connection: sqlite3.Connection, queued: Sequence[tuple[Planned, NewUnit]]) -> dict[Lane, int]:
-    """The events whose units come first in lanes that were empty: they are ready at once, which spares them a second write."""
+    """The events whose units come first in lanes that were empty: they are ready at once, which saves a second write."""
     first: dict[Lane, tuple[bool, int]] = {}
     for plan, unit in queued:
         lane, place = (unit.sink, unit.lane), (not unit.urgent, plan.event_id)

@@ -1,4 +1,4 @@
-"""Files that the service's user alone can read: 0600, whatever the umask. They hold phone numbers and texts."""
+"""Files that only the service's user can read: 0600, whatever the umask. They hold phone numbers and texts."""
 
 import os
 import stat
@@ -11,19 +11,19 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def create_private(path: Path) -> None:
-    """Make an empty file that only its owner can use; a file that is there is left as it is. Raises OSError."""
+    """Create an empty file that only its owner can use; an existing file is left as it is. Raises OSError."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
     except FileExistsError:
         return
     try:
-        os.fchmod(descriptor, PRIVATE)  # a umask may have taken even more away
+        os.fchmod(descriptor, PRIVATE)  # a umask may have removed even more
     finally:
         os.close(descriptor)
 
 
 def create_private_directory(path: Path) -> None:
-    """Make a directory, and what is missing above it, that only its owner can use; one that is there is left as it is."""
+    """Create a directory and its missing parents, which only the owner can use; an existing one is left as it is."""
     if path.is_dir():
         return
     create_private_directory(path.parent)
@@ -31,7 +31,7 @@ def create_private_directory(path: Path) -> None:
 
 
 def is_open_to_others(path: Path) -> bool:
-    """Whether anybody but the owner has a right to the file; not where there is none."""
+    """Whether anybody but the owner has a right to the file; False if there is no file."""
     try:
         return bool(path.stat().st_mode & OTHERS)
     except OSError:
@@ -39,7 +39,7 @@ def is_open_to_others(path: Path) -> bool:
 
 
 def tighten(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Take the rights of others away from those files that give any; which they were. Raises OSError where we may not."""
+    """Remove other users' rights from these files; returns the files that had any. Raises OSError without permission."""
     loose = tuple(path for path in paths if is_open_to_others(path))
     for path in loose:
         path.chmod(PRIVATE)
@@ -47,7 +47,7 @@ def tighten(paths: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def give_to_owner_of(reference: Path, *paths: Path) -> None:
-    """Where root has made these files, make them those of the user whose the reference is: the service could not open them else."""
+    """Give files that root has created to the owner of the reference; otherwise the service could not open them."""
     if os.geteuid() != 0:
         return
     owner = reference.stat()

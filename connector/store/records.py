@@ -1,4 +1,4 @@
-"""What we know of CRM records: the shadow (the feed's fields as last written or seen), and which keys name which record."""
+"""What is known of CRM records: the shadow (the feed's fields as last written or seen), and which keys name which record."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +19,9 @@ from connector.store.writer import Writer
 
 
 class ShadowWrite(Struct, frozen=True, kw_only=True):
-    """What is now known of one record. The fields are merged into the shadow; `phone` and `opted_out` are kept where None.
+    """What is now known of one record. The fields are merged into the shadow; `phone` and `opted_out` stay unchanged if None.
 
-    Without a `record_id` the record is found by its key; where that is not linked yet, nothing is known of it and nothing kept.
+    Without a `record_id` the record is found by its key. If the key is not linked yet, nothing is stored.
     """
 
     crm: str
@@ -33,15 +33,13 @@ class ShadowWrite(Struct, frozen=True, kw_only=True):
     phone: str | None = None  # E.164
     opted_out: bool | None = None
     otherwise: Mapping[str, Any] = field(default_factory=dict)  # for fields of which nothing was known so far
-    shown: bool = False  # by the CRM itself just now: the record is there
-    written: bool = False  # by us just now; `fields` are those of the write
-    person: str | None = (
-        None  # of a write of ours: E.164 of whoever it was about, where the record is found by their number
-    )
+    shown: bool = False  # the CRM has just shown it: the record exists
+    written: bool = False  # we have just written it; `fields` are those of the write
+    person: str | None = None  # of our write: the person's E.164 number, if the record is found by it
 
 
 class Gone(Struct, frozen=True, kw_only=True):
-    """A record that the CRM has shown deleted; `merged_into` is the one that was kept in its stead."""
+    """A record that the CRM has shown deleted; `merged_into` is the record that was kept."""
 
     record_id: str
     merged_into: str | None = None
@@ -51,7 +49,7 @@ class KnownRecord(Struct, frozen=True, kw_only=True):
     """What is known of one record."""
 
     fields: Mapping[str, Any] = field(default_factory=dict)
-    phone: str | None = None  # E.164; empty where the record has none that is understood
+    phone: str | None = None  # E.164; empty if the record has none that is understood
     opted_out: bool = False
     seen_at: int = 0  # microseconds; when it was last written or shown
     gone_at: int | None = None
@@ -70,13 +68,13 @@ class Link(Struct, frozen=True, kw_only=True):
 
 
 class OptedOut(Struct, frozen=True, kw_only=True):
-    """A record whose flag says: out."""
+    """A record whose flag says that the person is opted out."""
 
     crm: str
     object: str
     record_id: str
     fields: Mapping[str, Any]
-    phone: str | None  # E.164; None where the record has none that is understood
+    phone: str | None  # E.164; None if the record has none that is understood
 
 
 WRITE_SHADOWS = (
@@ -94,7 +92,7 @@ SHADOWS_OF = (
     "SELECT json_group_array(json_array(record_id, fields, phone, opted_out, seen_at, gone_at, merged_into, last_write)) FROM shadows "
     "WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))"
 )
-# A record that is known to be gone stays as it is: its feed shows it again and again for a while.
+# A record that is known to be deleted stays so: its feed shows it repeatedly for a while.
 MARK_DELETED = (
     "WITH gone (crm, object, record_id, at, merged_into) AS (VALUES {rows}) "
     "UPDATE shadows SET gone_at = gone.at, merged_into = gone.merged_into FROM gone WHERE shadows.crm = gone.crm "
@@ -159,7 +157,7 @@ def write_shadows(connection: sqlite3.Connection, writes: Iterable[ShadowWrite],
 
 
 def write_links(connection: sqlite3.Connection, links: Iterable[Link]) -> None:
-    """Keep which keys name which records, the later word over the earlier. Runs inside the writer."""
+    """Store which keys name which records; the later one wins. Runs inside the writer."""
     rows = {(one.crm, one.object, one.key_field, one.key): one.record_id for one in links}
     execute_rows(connection, WRITE_LINKS, [(*named, record_id) for named, record_id in rows.items()])
 
@@ -204,7 +202,7 @@ def _last_write(known: LastWrite | None, write: ShadowWrite) -> LastWrite | None
 def records_of(
     connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]
 ) -> dict[str, KnownRecord]:
-    """What is known of those records of which anything is; also of such as are gone."""
+    """What is known of these records, including deleted ones."""
     rows = read_rows(connection, SHADOWS_OF, (crm, name, as_list(record_ids)))
     return {
         record_id: KnownRecord(
@@ -223,13 +221,13 @@ def records_of(
 def shadows(
     connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]
 ) -> dict[str, Mapping[str, Any]]:
-    """The shadows of those records that have one and are not gone."""
+    """The shadows of those records that have one and are not deleted."""
     found = records_of(connection, crm, name, record_ids)
     return {record_id: known.fields for record_id, known in found.items() if known.gone_at is None}
 
 
 def mark_deleted(connection: sqlite3.Connection, crm: str, name: str, several: Sequence[Gone], now: datetime) -> None:
-    """Note that records are gone. Their keys lead to the survivor of a merge, or nowhere. Runs inside the writer."""
+    """Record that records are deleted. Their keys then name the kept record of a merge, or none. Runs inside the writer."""
     execute_rows(
         connection,
         MARK_DELETED,
@@ -245,18 +243,18 @@ def mark_deleted(connection: sqlite3.Connection, crm: str, name: str, several: S
 
 
 class Records:
-    """The room's face."""
+    """Reads and writes what is known of records."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
         self._reader = reader
 
     def known(self, crm: str, name: str, record_ids: Sequence[str]) -> dict[str, KnownRecord]:
-        """What is known of those records of which anything is; also of such as are gone."""
+        """What is known of these records, including deleted ones."""
         return records_of(self._reader, crm, name, record_ids)
 
     async def mark_seen(self, crm: str, name: str, record_ids: Sequence[str], *, at: datetime) -> None:
-        """Note that the CRM has shown these records as they are known; what was seen later stays so."""
+        """Record that the CRM has shown these records unchanged; a later time is kept."""
         values = (micros(at), crm, name, micros(at), as_list(record_ids))
 
         def work(connection: sqlite3.Connection) -> None:
@@ -265,16 +263,16 @@ class Records:
         await self._writer.run(work)
 
     def not_seen_since(self, crm: str, name: str, since: datetime, *, after: str, limit: int) -> list[str]:
-        """Ids behind `after`, in order, of records that are not known to be gone and were neither shown nor written since."""
+        """Ids after `after`, in order, of records that are not known to be deleted and were neither shown nor written since."""
         rows = self._reader.execute(NOT_SEEN, (crm, name, after, micros(since), limit))
         return [row[0] for row in rows.fetchall()]
 
     def shadow(self, crm: str, name: str, record_id: str) -> Mapping[str, Any] | None:
-        """The shadow of one record of the object; None where nothing is known of it."""
+        """The shadow of one record of the object; None if nothing is known of it."""
         return shadows(self._reader, crm, name, [record_id]).get(record_id)
 
     def number(self, crm: str, name: str, record_id: str) -> str | None:
-        """The number of one record in E.164; None where it has none that is understood."""
+        """The number of one record in E.164; None if it has none that is understood."""
         return records_of(self._reader, crm, name, [record_id]).get(record_id, NOTHING).phone or None
 
     def shadows(self, crm: str, name: str, record_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
@@ -294,17 +292,17 @@ class Records:
         return {key: known[record_id] for key, record_id in named.items() if record_id in known}
 
     def record_ids(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-        """Record ids by key, of those keys that are known to exist in the CRM."""
+        """Record ids by key, for keys that are known to exist in the CRM."""
         found = links(self._reader, crm, name, key_field, keys)
         elsewhere = self.moved(crm, name, key_field, keys)
         return {key: record_id for key, record_id in found.items() if key not in elsewhere} if elsewhere else found
 
     def moved(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-        """Of keys whose record was merged into another: the Id that it had. Nobody knows who bears the key now."""
+        """For keys whose record was merged into another: the Id that it had. It is unknown who has the key now."""
         return moved(self._reader, crm, name, key_field, keys)
 
     def opted_out_with_phone(self, crm: str, name: str, e164: str, *, but: str | None = None) -> bool:
-        """Whether a record with this number bears an opt-out, leaving aside the record `but`."""
+        """Whether a record with this number, other than the record `but`, has an opt-out."""
         row = self._reader.execute(
             "SELECT 1 FROM shadows WHERE crm = ? AND object = ? AND phone = ? AND opted_out = 1 AND gone_at IS NULL "
             "AND record_id IS NOT ? LIMIT 1",
@@ -313,7 +311,7 @@ class Records:
         return row is not None
 
     def has_phone(self, crm: str, name: str, e164: str, *, but: str) -> bool:
-        """Whether a record that is there has this number, leaving aside the record `but`."""
+        """Whether an existing record other than `but` has this number."""
         row = self._reader.execute(
             "SELECT 1 FROM shadows INDEXED BY shadows_phone WHERE crm = ? AND object = ? AND phone = ? AND phone <> '' "
             "AND gone_at IS NULL AND record_id <> ? LIMIT 1",
@@ -322,14 +320,14 @@ class Records:
         return row is not None
 
     def opted_out_by_phone(self, crm: str, name: str, numbers: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
-        """The shadows of the records that bear an opt-out and have one of these numbers (E.164): by number, then by record id."""
+        """The shadows of the records with an opt-out and one of these numbers (E.164): by number, then by record id."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
         for phone, record_id, fields in read_rows(self._reader, OUT_BY_PHONE, (crm, name, as_list(numbers))):
             found.setdefault(phone, {})[record_id] = orjson.loads(fields)
         return found
 
     def opted_out(self) -> list[OptedOut]:
-        """All records that are known to bear an opt-out, in the order of their ids."""
+        """All records that are known to have an opt-out, in the order of their ids."""
         rows = self._reader.execute(
             "SELECT crm, object, record_id, fields, phone FROM shadows WHERE opted_out = 1 AND gone_at IS NULL ORDER BY 1, 2, 3"
         ).fetchall()
@@ -339,9 +337,9 @@ class Records:
         ]
 
     async def write(self, writes: Sequence[ShadowWrite], *, now: datetime) -> None:
-        """Merge what is known, as a first look does."""
+        """Merge what is known, as the first poll does."""
         await self._writer.run(lambda connection: write_shadows(connection, writes, now))
 
     async def mark_deleted(self, crm: str, name: str, several: Sequence[Gone], *, now: datetime) -> None:
-        """Note that records were deleted, or merged into others."""
+        """Record that records were deleted, or merged into others."""
         await self._writer.run(lambda connection: mark_deleted(connection, crm, name, several, now))

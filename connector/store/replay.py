@@ -1,6 +1,6 @@
-"""Replaying: an event that led to nothing, or whose opt-out no rule has told to others, is planned once more.
+"""Replaying: plan an event again that led to nothing, or whose opt-out no rule has sent.
 
-Reading it again is the affair of its provider's door.
+The provider's endpoint parses it again.
 """
 
 import sqlite3
@@ -13,7 +13,8 @@ from connector.store.enrichment_queue import Question, open_questions, row_of
 from connector.store.notes import drop_notes
 
 REPLAYABLE = {EventState.UNREADABLE, EventState.UNMATCHED, EventState.IGNORED, EventState.DEAD}
-# An opt-out that no rule has told to a CRM or provider: once the rule is mended, it is planned again whatever else was delivered.
+# An opt-out that no rule has sent to a CRM or provider: after the rule is corrected it is planned again, whatever else
+# was delivered.
 NOT_NOTIFIED = "SELECT 1 FROM obligations WHERE event_id = ? AND closed_at IS NULL AND sink LIKE '%' || ?"
 READ_AGAIN = "UPDATE inbox SET key = ?, shape = ?, verdict = ?, msisdn = ?, event = ? WHERE id = ?"
 
@@ -26,7 +27,7 @@ def replay(
     question: Question | None,
     now: int,
 ) -> None:
-    """Let an event be planned again, after the answer to its question where it has one. Runs inside the writer.
+    """Let an event be planned again, after the answer to its question if it has one. Runs inside the writer.
 
     `document` is the event as JSON, `now` in microseconds. Raises what Inbox.replay() raises.
     """
@@ -64,7 +65,7 @@ def replay(
 
 
 def _take_back_units(connection: sqlite3.Connection, event_id: int) -> None:
-    """Make room for the units of the new plan. What they wrote is written again, which changes nothing: see Repeat."""
+    """Remove the old units for the new plan. What they wrote is written again, which changes nothing: see Repeat."""
     if connection.execute("SELECT 1 FROM units WHERE event_id = ? AND open = 1", (event_id,)).fetchone():
         raise ValueError(f"event {event_id} is still being delivered: replay it when it is delivered")
     connection.execute("DELETE FROM units WHERE event_id = ?", (event_id,))

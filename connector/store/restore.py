@@ -1,7 +1,8 @@
-"""Putting a backup in the place of the database, and what the store knows afterwards of having been restored.
+"""Replacing the database with a backup, and how the store knows later that it was restored.
 
-Between the backup and the restore the connector went on: what waited in the backup may be delivered since, events came that the backup
-has not, and people changed records. So nothing of that time is repeated blindly: docs/backup.md says what becomes of it.
+Between the backup and the restore the connector went on. What waited in the backup may have been delivered, events came
+that the backup does not hold, and people changed records. So nothing of that time is repeated blindly: see
+docs/backup.md.
 """
 
 import json
@@ -29,10 +30,10 @@ from connector.store.sql import as_list
 from connector.store.timestamps import micros, moment
 
 NAME = "restored"  # in `cursors`
-# It may have been delivered since the backup, and newer events of its person too.
+# It may have been delivered since the backup, and newer events of the person too.
 DOUBT = "UPDATE units SET in_doubt = 1, late = 1 WHERE open = 1"
 OPEN = "SELECT id, event_id, sink, lane, operations FROM units WHERE open = 1 AND urgent = 0"
-# The donor may have sent STOP since: the flag stays as the CRM has it.
+# The donor may have sent STOP since: the flag stays as it is in the CRM.
 KEEP_FLAG = (
     "UPDATE units SET overtaken_by = event_id WHERE id IN (SELECT value FROM json_each(?)) AND overtaken_by IS NULL"
 )
@@ -45,24 +46,24 @@ MAY_BE_DONE = (
 
 
 class Restored(Struct, frozen=True, kw_only=True):
-    """That, and from when, the database was restored."""
+    """When and from which backup the database was restored."""
 
-    taken_at: datetime  # the moment of the backup
+    taken_at: datetime  # when the backup was made
     restored_at: datetime
-    last_event_id: int  # the newest that the backup holds
+    last_event_id: int  # the newest event that the backup holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """What a restore leaves out."""
+    """What a restore loses."""
 
-    since: datetime | None  # the moment of the backup, or of its newest event; None where it holds none
-    until: datetime  # of the newest event of the present database; now, where that cannot be read
-    events: int | None  # that the present database has beyond the backup; None where it cannot be read
+    since: datetime | None  # the time of the backup, or of its newest event; None if it holds none
+    until: datetime  # of the newest event of the current database; now, if that cannot be read
+    events: int | None  # events of the current database that the backup lacks; None if unreadable
 
 
 def missing(found: Contents, database: Path, now: datetime) -> Missing:
-    """What the present database has beyond the backup. It may be damaged or gone."""
+    """What the current database has and the backup lacks. The database may be damaged or missing."""
     since = found.taken_at or found.last_event_at
     with suppress(sqlite3.Error, StoreUnavailable, OSError):
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
@@ -76,10 +77,10 @@ def missing(found: Contents, database: Path, now: datetime) -> Missing:
 
 
 def restore(backup: Path, database: Path, *, now: datetime) -> Path | None:
-    """Put the backup in the place of the database, which is kept aside; returns where, None where there was none.
+    """Replace the database with the backup and keep the old one under another name; returns that name, None if there was none.
 
-    The caller holds the lock of the database and has verified the backup. At every moment a whole database is there. Raises
-    StoreUnavailable where it cannot be done; the present database is untouched then.
+    The caller holds the lock of the database and has verified the backup. A complete database exists at every moment.
+    Raises StoreUnavailable if it cannot be done; then the current database is unchanged.
     """
     staged = Path(f"{database}.restoring")
     try:
@@ -112,7 +113,7 @@ def _copy(backup: Path, staged: Path) -> None:
 
 
 def _mark(staged: Path, now: datetime) -> None:
-    """Bring the copy to the newest form, and note in it that, and what of it, may have been done already."""
+    """Migrate the copy to the newest version, and record in it that its open units may have been done already."""
     with closing(open_writer(staged)) as connection:
         migrate(connection)
         taken = connection.execute("SELECT value FROM cursors WHERE name = ?", (TAKEN_AT,)).fetchone()
@@ -126,13 +127,13 @@ def _mark(staged: Path, now: datetime) -> None:
             "INSERT INTO cursors (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (NAME, json.dumps(document)),
         )
-        connection.execute("DELETE FROM cursors WHERE name = ?", (TAKEN_AT,))  # it is no backup any more
+        connection.execute("DELETE FROM cursors WHERE name = ?", (TAKEN_AT,))  # it is no longer a backup
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def _hold_back(connection: sqlite3.Connection, now: datetime) -> None:
-    """Park the commands among what is open, and keep its opt-ins from clearing a flag. Opt-outs go out again: that does no harm."""
+    """Park open commands, and keep open opt-ins from clearing a flag. Opt-outs are sent again: that does no harm."""
     flags: list[int] = []
     commands: list[tuple[int, int, str, str]] = []
     for unit_id, event_id, sink, lane, operations in connection.execute(OPEN).fetchall():
@@ -148,16 +149,16 @@ def _hold_back(connection: sqlite3.Connection, now: datetime) -> None:
 
 
 def is_unrepeatable(operation: Operation) -> bool:
-    """Whether it must not be done once more after a restore without a person's word: a command that ends no subscription."""
+    """Whether a restore must not repeat it without a person's decision: a command that ends no subscription."""
     return isinstance(operation, ServiceCommand) and operation.action not in ENDING
 
 
 def _set_aside(database: Path, now: datetime) -> Path | None:
-    """Give the present database a second name, under which it stays, and take its write-ahead log from the first one."""
+    """Keep the current database under a second name, and move its write-ahead log there."""
     if not database.exists():
         return None
     with suppress(sqlite3.Error, StoreUnavailable):
-        # What is in its log goes into the file, where that can still be done: it is one file then.
+        # Its log is merged into the file if possible: then it is a single file.
         keep_private(database)
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -185,7 +186,7 @@ def _sync(path: Path) -> None:
 
 
 def restored(reader: sqlite3.Connection) -> Restored | None:
-    """Whether the database was restored; of several times the last one."""
+    """Whether the database was restored; after several restores the last one."""
     row: Sequence[str] | None = reader.execute("SELECT value FROM cursors WHERE name = ?", (NAME,)).fetchone()
     if row is None:
         return None

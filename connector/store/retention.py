@@ -1,4 +1,4 @@
-"""Retention: what is settled long ago goes, in small steps. Never the ledger, a dead letter or anything open."""
+"""Retention: deletes what was settled long ago, in small steps. It never deletes the ledger, a dead letter or anything open."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from connector.store.sql import as_list
 from connector.store.timestamps import micros
 from connector.store.writer import Writer
 
-REPEATS = timedelta(hours=72)  # a provider's repeat is recognised for at least this long (DESIGN 2, promise 3)
-STEP = 1000  # events looked at in one transaction: callbacks wait behind it for a few tens of milliseconds at the most
+REPEATS = timedelta(hours=72)  # a provider's repeat is recognised for at least this long
+STEP = 1000  # events in one transaction: callbacks wait a few tens of milliseconds for it at most
 GONE = (
     EventState.DELIVERED, EventState.IGNORED, EventState.UNMATCHED, EventState.NO_CHANGE, EventState.SUPERSEDED,
 )  # fmt: skip
 SETTLED = ", ".join(f"'{state.value}'" for state in GONE)
-# Ids are given in the order of arrival, so that a walk by id is a walk through time and needs no index.
+# Ids are assigned in the order of arrival, so a walk by id follows time and needs no index.
 OLD = f"""SELECT id, received_at, state IN ({SETTLED}), raw IS NOT NULL FROM inbox
     WHERE id > ? AND received_at < ? ORDER BY id LIMIT ?"""  # noqa: S608 - the states above.
-# An opt-out that has yet to reach somebody: its event is kept, so that it can be replayed.
+# An opt-out that some system has not received yet: its event is kept, so that it can be replayed.
 WITH_OPEN_OBLIGATION = (
     "SELECT event_id FROM obligations WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NULL"
 )
@@ -35,7 +35,7 @@ class Swept:
 
 
 class Retention:
-    """The room's face."""
+    """Deletes old data."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
@@ -71,7 +71,7 @@ class Retention:
 
 
 def _delete(connection: sqlite3.Connection, event_ids: list[int]) -> int:
-    """Events and all that hangs on them. Asks for their state again: a person may have replayed one meanwhile."""
+    """Delete events and all rows that belong to them. Checks their state again: a person may have replayed one meanwhile."""
     with_open_obligation = {row[0] for row in connection.execute(WITH_OPEN_OBLIGATION, (as_list(event_ids),))}
     ids = as_list([one for one in event_ids if one not in with_open_obligation])
     connection.execute(

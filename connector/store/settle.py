@@ -1,4 +1,4 @@
-"""Settling: what a sink answered becomes the state of units, lanes, events, shadows and the ledger, in one transaction."""
+"""Settling: a sink's answers become the state of units, lanes, events, shadows and the ledger, in one transaction."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -69,7 +69,7 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
 
 
 def _part(connection: sqlite3.Connection, settlement: Settlement) -> None:
-    """Keep that of some operations the consent fields are delivered: the rest takes their places, and what was done comes last."""
+    """Record that the consent fields of some operations are delivered. The rest replaces the operations; what was done comes last."""
     text, done_text = connection.execute(
         "SELECT operations, done FROM units WHERE id = ?", (settlement.unit_id,)
     ).fetchone()
@@ -80,7 +80,7 @@ def _part(connection: sqlite3.Connection, settlement: Settlement) -> None:
             continue
         operations[one.index] = one.rest
         done.add(len(operations))
-        # It is done, and nothing of it is looked for again.
+        # It is done, and no known records are looked up for it again.
         operations.append(replace(one.done, match=None))
     connection.execute(
         "UPDATE units SET operations = ?, done = ?, wrote = 1 WHERE id = ?",
@@ -89,20 +89,20 @@ def _part(connection: sqlite3.Connection, settlement: Settlement) -> None:
 
 
 def _record_cause(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
-    """Keep whose operation a dead letter is, and the sink's own word for it: by them dead letters are grouped."""
+    """Store whose operation a dead letter is, and the sink's own code: dead letters are grouped by them."""
     dead = [(each.unit_id, each.rule, each.code) for each in settlements if each.state is UnitState.DEAD]
     execute_rows(connection, "INSERT OR REPLACE INTO causes (unit_id, rule, code) VALUES {rows}", dead)
 
 
 def _drop_priority(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
-    """What remains of an opt-out when all of it that bears consent is done hurries no more: a newer opt-out must get past it."""
+    """Make the rest of an opt-out normal when its consent part is done: a newer opt-out must be able to pass it."""
     calm = [each.unit_id for each in settlements if each.state is UnitState.RESTING and each.confirmations]
     if calm:
         connection.execute("UPDATE units SET urgent = 0 WHERE id IN (SELECT value FROM json_each(?))", (as_list(calm),))
 
 
 def event_states(connection: sqlite3.Connection, event_ids: Iterable[int]) -> dict[int, EventStateChange]:
-    """The states that follow for events from those of all their units."""
+    """The states of events that follow from the states of all their units."""
     states: dict[int, list[UnitState]] = {}
     worst: dict[int, tuple[str | None, str | None]] = {}
     wanted = list(event_ids)
@@ -137,7 +137,7 @@ def _row(settlement: Settlement, unit: Sequence[Any], now: datetime) -> tuple[An
     is_open = state in OPEN_UNITS
     return (
         unit_id,
-        # Who is the lane's head is decided afterwards, for the whole lane.
+        # The lane's head is chosen afterwards, for the whole lane.
         UnitState.WAITING.value if is_open else state.value,
         int(is_open),
         settlement.reason.value if settlement.reason else None,

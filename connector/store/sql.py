@@ -1,7 +1,7 @@
 """Many rows in few statements.
 
-Every step of a statement gives up the interpreter's lock, and a busy event loop hands it back only after its switch
-interval: what is written row by row waits row by row, and what is read as one row waits once.
+Every step of a statement releases the interpreter's lock, and a busy event loop returns it only after its switch
+interval. So rows written one by one wait once each, and rows read as one wait once.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-# Rows a statement: few sizes, so that the connection keeps them all prepared.
+# Rows in a statement: few sizes, so that the connection keeps all of them prepared.
 SIZES = (256, 64, 16, 4, 1)
 
 

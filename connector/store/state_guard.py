@@ -1,4 +1,4 @@
-"""The model's tables of transitions, turned into a guard that no statement gets past. The only place where they are enforced."""
+"""Enforces the model's tables of transitions in the database. The only place where they are enforced."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ State = TypeVar("State", EventState, UnitState)
 def guard(connection: sqlite3.Connection) -> None:
     """Make this connection refuse (sqlite3.IntegrityError) every change of state that the model does not know.
 
-    The guard lives as long as the connection and not in the file, so that it is always that of the running model.
+    The guard belongs to the connection and not to the file, so that it is always that of the running model.
     """
     for table, legal in (("inbox", _legal(EVENT_TRANSITIONS)), ("units", _legal(UNIT_TRANSITIONS))):
         connection.execute(

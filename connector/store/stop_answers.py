@@ -1,6 +1,6 @@
-"""What people have answered about texts that may be stops, and the events that wait for such an answer.
+"""People's answers about texts that may be stops, and the events that wait for such an answer.
 
-An event waits as a dead letter without units. Which texts are equal is decided in consent/stop_questions.py.
+An event waits as a dead letter without units. consent/stop_questions.py decides which texts are equal.
 """
 
 import sqlite3
@@ -24,7 +24,7 @@ WAITING = """FROM inbox INDEXED BY inbox_maybe_stop WHERE verdict = 'maybe_stop'
     AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)"""
 MAYBE_STOPS = """SELECT id, state, event, EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     FROM inbox INDEXED BY inbox_maybe_stop WHERE verdict = 'maybe_stop' ORDER BY id"""
-# What led to nothing can be planned again by another answer; what was done stays done.
+# What led to nothing can be planned again after another answer; what was done stays done.
 LED_TO_NOTHING = {EventState.DEAD, EventState.IGNORED, EventState.UNMATCHED}
 REPLAN = """UPDATE inbox SET state = 'pending', detail = NULL, reason = NULL, mapping = NULL
     WHERE id IN (SELECT value FROM json_each(?))"""
@@ -32,7 +32,7 @@ REPLAN = """UPDATE inbox SET state = 'pending', detail = NULL, reason = NULL, ma
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopAnswer:
-    """What a person has answered: `opt_out`, or `none`. `event_id`: an event with the text."""
+    """A person's answer: `opt_out`, or `none`. `event_id`: an event with the text."""
 
     question: StopQuestion
     answer: Verdict
@@ -42,7 +42,7 @@ class StopAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What an answer has led to: the events that are planned again, and those that were done with by another answer before."""
+    """The result of an answer: the events that are planned again, and those that an earlier answer had finished."""
 
     planned: tuple[int, ...]
     done_before: tuple[int, ...]
@@ -56,7 +56,7 @@ class StopAnswers:
         self._reader = reader
 
     def of(self, event: Event) -> StopAnswer | None:
-        """The answer about the text of an event with the verdict `maybe_stop`, where there is one."""
+        """The answer about the text of an event with the verdict `maybe_stop`, if there is one."""
         asked = question_of(event)
         return self._read(f"WHERE {SAME}", asked.provider, asked.keyword, asked.text)
 
@@ -65,7 +65,7 @@ class StopAnswers:
         return self._read("WHERE event_id = ?", event_id)
 
     def verdict_of(self, event: Event) -> Verdict | None:
-        """What a person said that the event means; None where nobody did, or where nothing was asked."""
+        """A person's verdict about the event; None if nobody gave one, or nothing was asked."""
         if event.verdict is not Verdict.MAYBE_STOP or (found := self.of(event)) is None:
             return None
         return found.answer
@@ -89,9 +89,9 @@ class StopAnswers:
         return int(count)
 
     async def answer(self, question: StopQuestion, verdict: Verdict, event_id: int, *, now: datetime) -> Answered:
-        """Keep the answer, in the place of an earlier one, and let all events with such a text be planned by it.
+        """Store the answer, replacing an earlier one, and let all events with such a text be planned with it.
 
-        `event_id`: of an event with the text, by which people name the question.
+        `event_id`: an event with the text, by which people name the question.
         """
         row = (question.provider, question.keyword, question.text, verdict.value, event_id, micros(now))
 

@@ -1,4 +1,4 @@
-"""The store as a whole: opens the file, starts the writer and holds the rooms. No SQL here."""
+"""The store as a whole: opens the file, starts the writer and holds the tables' classes. No SQL here."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -35,15 +35,15 @@ from connector.store.writer import Writer
 
 
 class Made(StrEnum):
-    """When the database was made."""
+    """When the database was created."""
 
-    BEFORE = "before"  # this start found it
+    BEFORE = "before"  # it existed before this start
     FIRST = "first"  # by this start, the first one here
-    ANEW = "anew"  # by this start, though an earlier one had a database here
+    ANEW = "anew"  # by this start, although an earlier one had a database here
 
 
 class Store:
-    """Everything that is remembered. Open it in the event loop that uses it."""
+    """All stored data. Open it in the event loop that uses it."""
 
     def __init__(self, path: Path, writer: Writer, lock: FileLock | None = None, made: Made = Made.BEFORE) -> None:
         self.path = path
@@ -70,7 +70,7 @@ class Store:
 
     @cached_property
     def restored(self) -> Restored | None:
-        """Whether the database was restored from a backup, and from when."""
+        """Whether the database was restored from a backup, and which one."""
         return restored(self._reader)
 
     @classmethod
@@ -86,11 +86,12 @@ class Store:
         factory: type[sqlite3.Connection] = sqlite3.Connection,
         busy_timeout: timedelta = BUSY_TIMEOUT,
     ) -> Self:
-        """Open the file for this process alone, and bring its tables to the newest form.
+        """Open the file for this process alone, and migrate its tables to the newest version.
 
-        `ballast` and `floor` in bytes (disk.py); `on_broken` is called once when the file cannot be trusted any more, and the
-        process must end then; `on_outage` when writes begin to fail (writer.py). The connection that writes is made by `factory`,
-        and waits `busy_timeout` for another program's lock. Raises AlreadyRunning, and StoreUnavailable where the file does not do.
+        `ballast` and `floor` in bytes (disk.py). `on_broken` is called once when the file cannot be trusted any more,
+        and the process must end then; `on_outage` when writes begin to fail (writer.py). `factory` makes the connection
+        that writes, which waits `busy_timeout` for another program's lock. Raises AlreadyRunning, or StoreUnavailable
+        if the file is unsuitable.
         """
         made = Made.BEFORE if path.exists() else Made.ANEW if lock_of(path).exists() else Made.FIRST
         with ExitStack() as undo:
@@ -111,12 +112,12 @@ class Store:
 
     @classmethod
     def open_to_read(cls, path: Path) -> Self:
-        """Open the file beside the process that holds it, if one does; whatever would write raises StoreUnavailable."""
+        """Open the file read-only, even while another process holds it; every write raises StoreUnavailable."""
         return cls(path, Writer(open_reader(path), Disk(path)))
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """All that is read in the block is of one moment, though the writer goes on. Nothing may be awaited in it."""
+        """Everything that is read in the block comes from one snapshot, while the writer goes on. Await nothing in it."""
         self._reader.execute("BEGIN")
         try:
             yield
@@ -124,7 +125,7 @@ class Store:
             self._reader.execute("COMMIT")
 
     async def close(self) -> None:
-        """Finish what was given to the writer, and let go of the file. Closing twice does no harm."""
+        """Finish what was given to the writer, and close the file. Closing twice does no harm."""
         self._reader.close()
         await self.writer.close()
         if self._lock:

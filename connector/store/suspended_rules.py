@@ -1,4 +1,4 @@
-"""Mappings that are stopped, as they outlast the process; and the units that rest for their sake."""
+"""Suspended mappings, stored across restarts, and the units that rest because of them."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -23,18 +23,18 @@ MAKE_DUE = (
 
 
 class Stops:
-    """The room's face."""
+    """Reads and writes the suspensions."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
         self._reader = reader
 
     def of(self, sink: str) -> list[Suspension]:
-        """The stops of one sink, oldest first."""
+        """The suspensions of one sink, oldest first."""
         return [one for one in self.all() if one.sink == sink]
 
     def all(self) -> list[Suspension]:
-        """All of them, oldest first."""
+        """All suspensions, oldest first."""
         rows = self._reader.execute(f"SELECT {FIELDS} FROM stops ORDER BY since, rule, field").fetchall()  # noqa: S608 - constants.
         return [
             Suspension(
@@ -50,7 +50,7 @@ class Stops:
         ]
 
     def held(self, sink: str) -> int:
-        """How many units rest or wait for the sake of what is stopped."""
+        """How many units rest or wait because of suspensions."""
         (n,) = self._reader.execute(
             "SELECT count(*) FROM units INDEXED BY units_age WHERE sink = ? AND open = 1 AND reason = ?",
             (sink, Reason.CONFIGURATION.value),
@@ -58,7 +58,7 @@ class Stops:
         return int(n)
 
     async def change(self, changes: SuspensionChanges, *, now: datetime) -> None:
-        """Keep what began or lasts, drop what has ended, and let go out what rests for the sake of that."""
+        """Store suspensions that began or last, delete those that ended, and make their resting units due."""
 
         def work(connection: sqlite3.Connection) -> None:
             execute_rows(connection, PUT, [_row(stop) for stop in (*changes.began, *changes.again)])
@@ -72,7 +72,7 @@ class Stops:
         await self._writer.run(work)
 
     async def try_again(self, stops: Sequence[Suspension], *, now: datetime) -> None:
-        """Try these at once, with the units that rest for their sake."""
+        """Make these suspensions and their resting units due at once."""
 
         def work(connection: sqlite3.Connection) -> None:
             for stop in stops:
@@ -86,7 +86,7 @@ class Stops:
 
 
 def make_due(connection: sqlite3.Connection, sinks: Iterable[str], now: datetime) -> None:
-    """Make due what rests for the sake of a stop. Runs inside the writer."""
+    """Make due what rests because of a suspension. Runs inside the writer."""
     stopped, behind = WAITING
     for sink in sinks:
         connection.execute(MAKE_DUE, {"sink": sink, "now": micros(now), "stopped": stopped, "behind": behind})

@@ -1,4 +1,4 @@
-"""Points in time as the database keeps them: whole microseconds since 1970, UTC. Nothing else may live here."""
+"""Points in time as the database stores them: whole microseconds since 1970, UTC. Nothing else belongs here."""
 
 from datetime import UTC, datetime, timedelta
 

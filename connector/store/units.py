@@ -1,4 +1,4 @@
-"""Plans and their units as values: on their way in, in hand and on their way back. A unit is one event's operations for one sink."""
+"""Plans and their units as values: new, claimed and settled. A unit is one event's operations for one sink."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -14,12 +14,12 @@ from connector.store.records import Link, ShadowWrite
 
 
 class NewUnit(Struct, frozen=True, kw_only=True):
-    """A unit as the planner makes it. `lane`: whose events it must stay in order with."""
+    """A unit as the planner makes it. `lane`: the events with which it must stay in order."""
 
     sink: str
     lane: str
     operations: tuple[Operation, ...]
-    urgent: bool = False  # it carries an opt-out: to the head of its lane and its sink
+    urgent: bool = False  # it holds an opt-out, and goes to the head of its lane and its sink
     parked: bool = False  # a person decides first: a dead letter with the reason needs_person
     unplanned: Unplanned | None = (
         None  # what of its event could not be planned; without operations it is a dead letter at once
@@ -27,7 +27,7 @@ class NewUnit(Struct, frozen=True, kw_only=True):
 
 
 class SideAnswer(Struct, frozen=True, kw_only=True):
-    """A side that needs no unit, such as the provider where the person opted out, holds the decision already (or refuses it)."""
+    """A system that needs no unit, such as the provider where the person opted out, has the decision already (or refuses it)."""
 
     sink: str
     phase: Phase
@@ -35,7 +35,7 @@ class SideAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Planned(Struct, frozen=True, kw_only=True):
-    """What one pending event leads to. With units its state follows from theirs, and `state` is not asked."""
+    """The result of one pending event. With units its state follows from theirs, and `state` is ignored."""
 
     event_id: int
     state: EventState
@@ -45,7 +45,7 @@ class Planned(Struct, frozen=True, kw_only=True):
     units: tuple[NewUnit, ...] = ()
     decisions: tuple[Decision, ...] = ()
     answers: tuple[SideAnswer, ...] = ()
-    not_reached: tuple[str, ...] = ()  # CRMs and providers that the opt-out must reach, and that no unit tells of it
+    not_reached: tuple[str, ...] = ()  # CRMs and providers that the opt-out must reach, but for which no unit exists
     left_out: tuple[Note, ...] = ()
 
 
@@ -59,7 +59,7 @@ class Written(Struct, frozen=True, kw_only=True):
 
 
 class Unit(Struct, frozen=True, kw_only=True):
-    """A unit in hand. `operations` are those not yet delivered, `indexes` their places in the unit as it was planned."""
+    """A claimed unit. `operations` are those not yet delivered, `indexes` their positions in the unit as it was planned."""
 
     id: int
     event_id: int
@@ -70,28 +70,30 @@ class Unit(Struct, frozen=True, kw_only=True):
     indexes: tuple[int, ...]
     attempts: int
     urgent: bool
-    overtaken_by: int | None  # the event whose opt-out went ahead of it
-    late: bool  # newer events of its lane may have gone before it
-    in_doubt: bool  # an earlier try may have been done
+    overtaken_by: int | None  # the event whose opt-out was sent before it
+    late: bool  # newer events of its lane may have been sent before it
+    in_doubt: bool  # an earlier attempt may have been done
     received_at: datetime
     first_try_at: datetime
     newer: tuple[Written, ...] = ()  # looked up for units that are overtaken or late
-    stopped: bool = False  # it has waited for the set-up to be mended
+    stopped: bool = False  # it has waited for the set-up to be corrected
     unplanned: Unplanned | None = (
         None  # what of its event could not be planned: a dead letter when the rest is delivered
     )
-    before: Mapping[int, Operation] = field(default_factory=dict)  # delivered, by place: where it may be planned anew
+    before: Mapping[int, Operation] = field(
+        default_factory=dict
+    )  # delivered, by position: used if it may be planned again
 
 
 class Confirmation(Struct, frozen=True, kw_only=True):
-    """What a sink answers to the decisions of an event: CONFIRMED or FAILED, for the ledger."""
+    """A sink's answer to the decisions of an event: CONFIRMED or FAILED, for the ledger."""
 
     phase: Phase
     detail: str | None = None
 
 
 class Unlinked(Struct, frozen=True, kw_only=True):
-    """A key that names no record any more."""
+    """A key that no longer names a record."""
 
     crm: str
     object: str
@@ -100,7 +102,7 @@ class Unlinked(Struct, frozen=True, kw_only=True):
 
 
 class PartlyDelivered(Struct, frozen=True, kw_only=True):
-    """An operation of which only the consent fields were delivered. The rest, if there is any, takes its place in the unit."""
+    """An operation of which only the consent fields were delivered. The rest, if any, replaces it in the unit."""
 
     index: int
     done: RecordWrite
@@ -108,7 +110,7 @@ class PartlyDelivered(Struct, frozen=True, kw_only=True):
 
 
 class Settlement(Struct, frozen=True, kw_only=True):
-    """What becomes of a claimed unit: DELIVERED, DEAD, RESTING (with a delay) or READY."""
+    """The new state of a claimed unit: DELIVERED, DEAD, RESTING (with a delay) or READY."""
 
     unit_id: int
     state: UnitState
@@ -116,12 +118,12 @@ class Settlement(Struct, frozen=True, kw_only=True):
     detail: str | None = None
     delay: timedelta | None = None
     counts_attempt: bool = True
-    done: tuple[int, ...] = ()  # indexes of operations delivered by this try
+    done: tuple[int, ...] = ()  # indexes of operations delivered by this attempt
     in_doubt: bool = False
     shadows: tuple[ShadowWrite, ...] = ()
     links: tuple[Link, ...] = ()
     unlinked: tuple[Unlinked, ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
     rule: str = ""  # of a dead letter: whose operation it is
-    code: str = ""  # of a dead letter: the sink's own word
+    code: str = ""  # of a dead letter: the sink's own code
     partly_delivered: tuple[PartlyDelivered, ...] = ()

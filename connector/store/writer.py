@@ -1,9 +1,10 @@
-"""The writer: one thread, the only one that writes and checkpoints.
+"""The writer: one thread, the only one that writes and runs checkpoints. It knows nothing of tables.
 
-Everything that waits shares one commit, each in its own savepoint. It knows nothing of tables.
+All waiting jobs share one commit, each in its own savepoint.
 
-A disk that is full or fails, or a lock, is an outage: what is given is refused until a write goes through again. What cannot be mended
-from within breaks the store for good: a damaged file, a path that names another file, a disk that has failed for too long.
+A full or failing disk, or a lock, is an outage: new jobs are refused until a write succeeds again. A fault that cannot
+be repaired from within breaks the store for good: a damaged file, a path that names another file, a disk that has
+failed for too long.
 """
 
 import asyncio
@@ -24,11 +25,11 @@ from connector.store.outage import BROKEN, FULL, IO_ERROR, NO_ROOM, UNAVAILABLE,
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-GROUP = 512  # works a commit: bounds what one of them waits for, far above what waits in practice
-# Seconds that a disk may fail: then the process ends. A new one opens the files anew, and looks through them first.
+GROUP = 512  # jobs in a commit: limits the wait of one of them, far above what waits in practice
+# Seconds that a disk may fail: then the process ends. A new process opens the files again, and checks them first.
 LONGEST_IO_ERROR = 30.0
 
-CHECKPOINT = 1000  # pages that are moved at once: bounds what callbacks wait for it
+CHECKPOINT = 1000  # pages that are moved at once: limits how long callbacks wait for it
 ROLLBACK_ONE = ("ROLLBACK TO piece", "RELEASE piece")
 BEGIN_NEW = ("ROLLBACK", "BEGIN IMMEDIATE")
 
@@ -41,41 +42,44 @@ class _Job:
     work: Callable[[sqlite3.Connection], Any] | None
     together: Callable[[sqlite3.Connection, list[Any]], Sequence[Any]] | None = None
     item: Any = None
-    new: bool = False  # brings something new, so that it needs room
-    tries: bool = False  # only to see whether anything can be written
+    new: bool = False  # adds something new, so it needs free space
+    tries: bool = False  # only tests whether anything can be written
     result: Any = None
     error: BaseException | None = None
 
 
 class Checkpoints:
-    """When the next one is due. How many pages are in the log only a checkpoint tells, so the works between two are counted."""
+    """Decides when the next checkpoint is due.
+
+    Only a checkpoint reveals how many pages are in the log, so jobs are counted in between.
+    """
 
     def __init__(self) -> None:
         self._works = 0  # since the last one
-        self._each = 4.0  # pages a work, as of late; a callback writes about so many
-        self._moved = 0  # pages of the present log that are in the database already
+        self._each = 4.0  # recent pages for each job; a callback writes about so many
+        self._moved = 0  # pages of the current log that are in the database already
 
     def due(self, jobs: int) -> bool:
-        """Count these works, and answer whether enough pages are in the log."""
+        """Count these jobs, and return whether enough pages are in the log."""
         self._works += jobs
         return self._works * self._each >= CHECKPOINT
 
     def put_off(self) -> None:
-        """Wait for as many works again."""
+        """Wait for as many jobs again."""
         self._works = 0
 
     def done(self, frames: int, moved: int) -> None:
-        """Learn from a checkpoint: of the `frames` pages in the log so many are in the database now."""
+        """Learn from a checkpoint: so many of the `frames` pages in the log are in the database now."""
         new = moved - self._moved
         if new > 0:
             self._each = new / self._works
-        # Once all of it is moved, the log begins anew.
+        # Once all of it is moved, the log starts again.
         self._moved = 0 if moved == frames else moved
         self._works = 0
 
 
 class Writer:
-    """Runs works in transactions. Made and closed by the event loop that awaits its works."""
+    """Runs jobs in transactions. Created and closed by the event loop that awaits its jobs."""
 
     def __init__(
         self,
@@ -89,7 +93,7 @@ class Writer:
     ) -> None:
         """`on_broken` is called in the loop, once, when the file cannot be trusted any more: the process must end.
 
-        `on_outage` is called in the loop when writes begin to fail, and when they come to fail for another reason.
+        `on_outage` is called in the loop when writes begin to fail, and when the reason for their failure changes.
         """
         self._connection = connection
         self._disk = disk
@@ -106,15 +110,15 @@ class Writer:
         self._thread = Thread(target=self._work, name="store-writer", daemon=True)
 
     def start(self) -> None:
-        """Begin to take works. A writer that was never started refuses them: the file was opened to be read."""
+        """Begin to accept jobs. A writer that was never started refuses them: the file was opened to be read."""
         self._closed = False
         self._thread.start()
 
     async def run(self, work: Callable[[sqlite3.Connection], T], *, new: bool = False) -> T:
-        """Run one work and answer after the commit; its own exception rolls back itself alone.
+        """Run one job and return its result after the commit; its exception rolls back only itself.
 
-        `new` says that it brings something new, which is refused where the disk is nearly full. Raises StoreUnavailable
-        when it could not be committed.
+        `new` says that it adds something new, which is refused if the disk is nearly full. Raises StoreUnavailable if
+        it could not be committed.
         """
         result: T = await self._put(_Job(self._future(), work, new=new))
         return result
@@ -122,22 +126,22 @@ class Writer:
     async def run_together(
         self, jobs: Callable[[sqlite3.Connection, list[Item]], Sequence[T | Exception]], item: Item
     ) -> T:
-        """Run one work for the items of all callers who wait, each getting its own answer.
+        """Run one job for the items of all callers who wait; each gets its own answer.
 
-        An exception among the answers is raised to its caller. Where the work raises, it runs again for each item by itself, so
-        that only the guilty caller meets it. The items are always something new.
+        An exception among the answers is raised to its caller. If the job itself raises, it runs again for each item
+        separately, so that only the caller at fault gets the exception. The items are always something new.
         """
         result: T = await self._put(_Job(self._future(), None, jobs, item, new=True))
         return result
 
     def has_room(self) -> bool:
-        """Whether the disk has room for something new."""
+        """Whether the disk has space for something new."""
         return self._disk.has_room()
 
     async def alive(self) -> bool:
-        """Whether the thread takes works and the file can be trusted; waits behind what is being done.
+        """Whether the thread accepts jobs and the file can be trusted; waits for the jobs before it.
 
-        It tries a write, so that the beginning and the end of an outage are seen though nothing else is written.
+        It tries a write, so that the start and the end of an outage are noticed even if nothing else is written.
         """
         if self.broken or self._closed:
             return False
@@ -146,7 +150,7 @@ class Writer:
         return not self.broken
 
     async def close(self) -> None:
-        """Finish what was given, then end the thread and its connection. Closing twice does no harm."""
+        """Finish the accepted jobs, then end the thread and its connection. Closing twice does no harm."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
@@ -169,9 +173,9 @@ class Writer:
             try:
                 self._commit(group)
                 self._look_at_files(group)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the thread must live on.
+            except Exception as error:  # noqa: BLE001 - the thread must survive every error.
                 _fail(group, f"nothing was stored: {type(error).__name__}")
-            # A loop that is closed has nobody left who waits.
+            # After the loop is closed nobody waits for the answer.
             with suppress(RuntimeError):
                 group[0].future.get_loop().call_soon_threadsafe(
                     self._answer, group, before != (self.broken, self.outage)
@@ -187,29 +191,29 @@ class Writer:
         _answer(group)
 
     def _look_at_files(self, jobs: list[_Job]) -> None:
-        """What was committed to a file that its path names no more is not stored, and nobody may be told that it is."""
+        """Check the open files: a commit to a file that its path no longer names is not stored, and must not be confirmed."""
         if self._files is not None and not self.broken and (lost := self._files.lost()):
             self.broken = f"{lost} while the connector ran: what is written now would be lost, so that it ends and is started anew"
             _fail(jobs, self.broken)
 
     def _checkpoint(self, jobs: int) -> None:
-        """Move pages from the write-ahead log into the database, where enough are there: when all are answered, nobody waits for it.
+        """Move pages from the write-ahead log into the database, if there are enough. It runs after all answers, so that nobody waits.
 
-        No second connection may do it: before SQLite 3.51.3 one that checkpoints while another writes can damage the file
-        (sqlite.org/wal.html, "The WAL-Reset Bug").
+        No second connection may do it: before SQLite 3.51.3 one that checkpoints while another writes can damage the
+        file (sqlite.org/wal.html, "The WAL-Reset Bug").
         """
         if self.broken or self.outage or not self._checkpoints.due(jobs):
             return
         try:
             _, frames, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error:
-            # What is wrong is met and told by a commit; `wal_autocheckpoint` bounds the log where none succeeds here.
+            # A commit meets and reports the fault; `wal_autocheckpoint` limits the log if no checkpoint succeeds here.
             self._checkpoints.put_off()
         else:
             self._checkpoints.done(frames, moved)
 
     def _next_group(self) -> list[_Job]:
-        """Wait for a job and take all that wait behind it; nothing is waited for to fill a group. Empty at the end."""
+        """Wait for a job and take all that wait after it, without waiting to fill a group. Empty at the end."""
         group: list[_Job] = []
         job = self._queue.get()
         with suppress(Empty):
@@ -258,12 +262,12 @@ class Writer:
             self._run(piece, alone=len(pieces) == 1)
 
     def _run(self, piece: list[_Job], *, alone: bool) -> None:
-        """Run jobs that share a work. Alone in its transaction it needs no savepoint, which costs as much as a small work."""
+        """Run jobs that share a function. A single job in its transaction needs no savepoint, which costs as much as a small job."""
         if not alone:
             self._connection.execute("SAVEPOINT piece")
         try:
             _work_for(self._connection, piece)
-        except BaseException as error:  # noqa: BLE001 - it belongs to the caller, whatever it is; the thread must live on.
+        except BaseException as error:  # noqa: BLE001 - the error belongs to the caller; the thread must survive it.
             _raise_if_group_is_lost(error)
             for statement in BEGIN_NEW if alone else ROLLBACK_ONE:
                 self._connection.execute(statement)
@@ -286,7 +290,7 @@ class Writer:
             with suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if code == IO_ERROR:
-            # In WAL mode what was not synced is written once more by the next commit, so that an error may pass.
+            # In WAL mode the next commit writes again what was not synced, so the error may pass.
             self._failed_at = self._monotonic() if self._failed_at is None else self._failed_at
             if self._monotonic() - self._failed_at >= LONGEST_IO_ERROR:
                 self.broken = (
@@ -302,7 +306,7 @@ class Writer:
 
 
 def _write_nothing(connection: sqlite3.Connection) -> None:
-    """A write that changes nothing: the first page is written as it was."""
+    """A write that changes nothing: it writes the first page again unchanged."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     connection.execute(f"PRAGMA user_version = {version}")
 
@@ -332,7 +336,7 @@ def _fail(jobs: list[_Job], why: str) -> None:
 def _answer(jobs: list[_Job]) -> None:
     for job in jobs:
         if job.future.done():
-            continue  # the caller has gone away; what it gave is stored all the same.
+            continue  # the caller has left; its data is stored all the same.
         if job.error is not None:
             job.future.set_exception(job.error)
         else:
