@@ -1,4 +1,4 @@
-"""What a person can ask of the store, or do to it: one room for the admin listener and for the commands when the daemon is down."""
+"""Commands on the store, for the admin listener and for the CLI when the daemon does not run."""
 
 from connector.admin.commands import Control
 

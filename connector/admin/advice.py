@@ -1,4 +1,4 @@
-"""What to do about a dead letter: one sentence for each reason. The only table of its kind for people; nothing else may live here."""
+"""What to do about a dead letter: one sentence for each reason. The only table of advice for people; nothing else belongs here."""
 
 from connector.model.outcome import Reason
 
@@ -57,5 +57,5 @@ CURES: dict[Reason, str] = {
 
 
 def cure(reason: Reason | str | None) -> str | None:
-    """The cure; None where there is no reason."""
+    """The advice; None if there is no reason."""
     return None if reason is None else CURES[Reason(reason)]

@@ -1,6 +1,6 @@
-"""The opt-outs that the CRM held before the connector came: what they would send, and, on a person's word, sending it.
+"""The opt-outs that the CRM held before the connector was installed: what they would send, and sending it on request.
 
-A first look at a feed sends nothing (DESIGN 5). Here a person decides otherwise, once, and for all of them.
+The first poll of a feed sends nothing. Here a person can decide otherwise, once, and for all of them.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from connector.pipeline.planning import plan_in_order
 from connector.pipeline.receive import entry
 from connector.store.records import OptedOut
 
-KEPT_AT_ONCE = 500  # events a transaction: callbacks are stored in between
+KEPT_AT_ONCE = 500  # events in a transaction: callbacks are stored in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class _Found:
 
 
 async def baseline(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What the existing opt-outs would send; with `send` they are kept as events, and planned by the road as usual."""
+    """What the existing opt-outs would send. With `send` they are stored as events and planned as usual."""
     reject_unknown(payload, "send", "limit", "reveal")
     send, limit = get_field(payload, "send", bool, False), get_limit(payload)
     masked = Masked(reveal=bool(get_field(payload, "reveal", bool, False)))
@@ -70,9 +70,9 @@ async def _keep(context: AdminContext, events: Sequence[Event]) -> int:
 
 
 def _find(context: AdminContext) -> _Found:
-    """One event for each number: the provider knows numbers, and no records."""
+    """One event for each number: the provider knows numbers, not records."""
     flags = {(crm, name): one.flag for crm, objects in context.consent.items() for name, one in objects.items()}
-    # What the config no longer takes for consent is nobody's opt-out any more.
+    # A field that the config no longer lists as consent is not an opt-out any more.
     records = [one for one in context.store.records.opted_out() if (one.crm, one.object) in flags]
     ledgers = context.store.consents.of_many(sorted({one.phone for one in records if one.phone}))
     events: dict[str, Event] = {}
@@ -92,7 +92,7 @@ def _find(context: AdminContext) -> _Found:
 
 
 def _event(context: AdminContext, one: OptedOut, phone: Phone, flag: str) -> Event:
-    """As if a person had set the flag just now. It belongs to no poll, for a person's own order is not parked."""
+    """As if a person had set the flag just now. It belongs to no poll, because a person's own order is not parked."""
     digest = hashlib.sha256(f"{phone.e164}={one.fields.get(flag)!r}".encode()).hexdigest()[:16]
     return Event(
         key=joined_key(one.crm, "baseline", one.record_id, digest),

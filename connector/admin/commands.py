@@ -1,6 +1,7 @@
-"""The questions and orders by their names: what the admin listener serves, and what commands run by themselves when no daemon runs.
+"""All commands by name: the admin listener serves them, and the CLI runs them itself if no daemon runs.
 
-Each takes an object and returns one, both fit for JSON. What a person can mend is raised as ConnectorError, with the cure.
+Each takes an object and returns one, both fit for JSON. What a person can fix is raised as ConnectorError, with the
+advice.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -50,7 +51,7 @@ COMMANDS: dict[str, Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[s
 
 
 class Control:
-    """Serves one store. `rules` gives the mappings in use, and may raise ProblemsFound where there are none."""
+    """Serves one store. `rules` returns the mappings in use, and may raise ProblemsFound if there are none."""
 
     def __init__(
         self,
@@ -63,9 +64,9 @@ class Control:
         feed_channels: Mapping[str, FeedChannel] | None = None,
         faults: Callable[[], Sequence[str]] = list,
     ) -> None:
-        """`sink_channels` are the sinks at work and `feed_channels` the feeds, where the daemon runs; both change with the mappings.
+        """`sink_channels` and `feed_channels` are those of the running daemon; both change with the mappings.
 
-        `faults` tells in plain words what is wrong with the daemon itself.
+        `faults` returns in plain words what is wrong with the daemon itself.
         """
         self._context = AdminContext.of(
             store,
@@ -78,5 +79,5 @@ class Control:
         )
 
     def commands(self) -> dict[str, Command]:
-        """All of them, by name."""
+        """All commands, by name."""
         return {name: partial(command, self._context) for name, command in COMMANDS.items()}

@@ -1,4 +1,4 @@
-"""What every question to the store may need beside it, read once from the config."""
+"""What a command on the store may need besides the store, read once from the config."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from connector.store.inbox import StoredEvent
 from connector.store.store import Store
 from connector.telemetry.mask import mask
 
-MAX = 1000  # lines of an answer: more is nothing that a person reads
+MAX = 1000  # lines of an answer: nobody reads more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,15 +27,15 @@ class AdminContext:
     """The store, the mappings in use and the config."""
 
     store: Store
-    rules: Callable[[], Ruleset]  # may raise ProblemsFound where nobody holds a good one
+    rules: Callable[[], Ruleset]  # may raise ProblemsFound if there is no valid ruleset
     now: Callable[[], datetime]
     loaded: Loaded
-    providers: Mapping[str, Provider]  # without locks and secrets
+    providers: Mapping[str, Provider]  # without authentication and secrets
     consent: Mapping[str, Mapping[str, ConsentFields]]  # by CRM and object
     configured: tuple[Subscription, ...]
     sinks: tuple[str, ...] = field(default=())
-    sink_channels: Mapping[str, SinkChannel] = field(default_factory=dict)  # the sinks at work, where the daemon runs
-    feed_channels: Mapping[str, FeedChannel] = field(default_factory=dict)  # the feeds that it follows
+    sink_channels: Mapping[str, SinkChannel] = field(default_factory=dict)  # the sinks in use, if the daemon runs
+    feed_channels: Mapping[str, FeedChannel] = field(default_factory=dict)  # the feeds that the daemon follows
     faults: Callable[[], Sequence[str]] = list  # what is wrong with the daemon itself
 
     @classmethod
@@ -50,7 +50,7 @@ class AdminContext:
         feed_channels: Mapping[str, FeedChannel] | None = None,
         faults: Callable[[], Sequence[str]] = list,
     ) -> Self:
-        """From the config alone; needs no secrets."""
+        """Build it from the config alone, without secrets."""
         providers = unlocked(loaded)
         takers = [name for name, one in loaded.providers.items() if PROVIDERS[type(one)].commands(one)]
         return cls(
@@ -68,7 +68,7 @@ class AdminContext:
         )
 
     def event(self, named: object) -> StoredEvent:
-        """A stored event by its id or key. Raises ConnectorError where there is none."""
+        """A stored event by its id or key. Raises ConnectorError if there is none."""
         if isinstance(named, str) and named.isascii() and named.isdigit():
             named = int(named)
         if isinstance(named, bool) or not isinstance(named, int | str):
@@ -92,7 +92,7 @@ class AdminContext:
 
 
 def get_field(payload: Mapping[str, Any], name: str, kind: type[Any], default: Any = None) -> Any:
-    """One part of what was asked. Raises ConnectorError for one of another kind."""
+    """One field of the request. Raises ConnectorError if it has another type."""
     value = payload.get(name, default)
     if value is None or (isinstance(value, kind) and not (kind is int and isinstance(value, bool))):
         return value
@@ -100,7 +100,7 @@ def get_field(payload: Mapping[str, Any], name: str, kind: type[Any], default: A
 
 
 def reject_unknown(payload: Mapping[str, Any], *names: str) -> None:
-    """Raises ConnectorError for a part that nobody reads: a misspelled `ids` must not come to mean all."""
+    """Raises ConnectorError for an unknown field: a misspelled `ids` must not come to mean all."""
     for name in payload:
         if name not in names:
             raise ConnectorError(

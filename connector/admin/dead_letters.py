@@ -1,4 +1,4 @@
-"""Dead letters and what is parked: seen, tried again, released, discarded; and events that are planned once more."""
+"""Dead letters and parked units: list, retry, release, discard; and events that are planned again."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -54,7 +54,7 @@ async def dead_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[s
 
 
 async def dead_retry(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Let dead letters try again: those of the events, of a reason, a rule or file, a group, or all; and what is stopped with them."""
+    """Retry dead letters: those of the events, of a reason, a rule or file, a group, or all; and the suspensions that concern them."""
     chosen = dict(payload)
     rule, group = get_field(chosen, "rule", str), get_field(chosen, "group", str)
     chosen.pop("rule", None)
@@ -79,7 +79,7 @@ async def dead_retry(context: AdminContext, payload: Mapping[str, Any]) -> dict[
 
 
 async def dead_discard(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Never send what failed of these events, for a person has put it right otherwise; the ledger hears of it."""
+    """Discard what failed of these events, because a person has fixed it otherwise; the ledger records it."""
     reject_unknown(payload, "ids")
     ids, _ = _chosen(context, payload)
     count = await context.store.dead_letters.give_up(ids or (), now=context.now())
@@ -91,7 +91,7 @@ async def dead_discard(context: AdminContext, payload: Mapping[str, Any]) -> dic
 
 
 async def parked_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What waits for a person's word, oldest first; and the texts that may be opt-outs."""
+    """What waits for a person's decision, oldest first; and the texts that may be opt-outs."""
     reject_unknown(payload, "limit")
     limit = get_limit(payload)
     letters = context.store.dead_letters.listing(limit=limit, parked=True)
@@ -113,14 +113,14 @@ async def parked_release(context: AdminContext, payload: Mapping[str, Any]) -> d
 
 
 async def parked_discard(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Never send what is parked; the ledger hears of it. A text that may be an opt-out is not done with so."""
+    """Discard what is parked; the ledger records it. A text that may be an opt-out cannot be discarded."""
     ids, _ = _chosen(context, payload)
     _no_questions(context, ids)
     return {"discarded": _some(await context.store.dead_letters.discard(ids, now=context.now()))}
 
 
 async def replay(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Plan an event once more; one that was not understood is read again first."""
+    """Plan an event again; one that was not understood is parsed again first."""
     reject_unknown(payload, "id")
     stored = context.event(payload.get("id"))
     event = await _read_again(context, stored) if stored.state is EventState.UNREADABLE else None
@@ -165,7 +165,7 @@ async def _read_again(context: AdminContext, stored: StoredEvent) -> Event:
 
 
 def _understood(read: Sequence[Event | Part], raw: bytes) -> tuple[Event, list[Part]]:
-    """The first event, and all else that came with it. Raises Unreadable where there is none, and ValueError for nothing at all."""
+    """The first event, and everything else in the body. Raises Unreadable if there is none, and ValueError for an empty result."""
     parts = [one if isinstance(one, Part) else Part(raw=raw, event=one) for one in read]
     first, *others = sorted(parts, key=lambda one: one.event is None)
     if first.event is None:
@@ -174,7 +174,7 @@ def _understood(read: Sequence[Event | Part], raw: bytes) -> tuple[Event, list[P
 
 
 def _no_questions(context: AdminContext, ids: Sequence[int] | None) -> None:
-    """Raises ConnectorError where one of the events waits for an answer: neither sending nor discarding is one."""
+    """Raises ConnectorError if one of the events waits for an answer: neither sending nor discarding is one."""
     waiting = dict(context.store.stop_answers.waiting()) if ids else {}
     for one in ids or ():
         if one in waiting:
@@ -218,7 +218,7 @@ def _reason(payload: Mapping[str, Any]) -> Reason | None:
 def _chosen(
     context: AdminContext, payload: Mapping[str, Any], *others: str
 ) -> tuple[Sequence[int] | None, Reason | None]:
-    """The events, or all: exactly one way to say it, so that nothing is ever sent by an oversight."""
+    """The events, or all. Exactly one of the two must be given, so that nothing is ever sent by mistake."""
     reject_unknown(payload, "ids", "all", *others)
     ids, every, reason = get_field(payload, "ids", list), get_field(payload, "all", bool, False), _reason(payload)
     if (ids is not None) + bool(every) + (reason is not None) != 1:

@@ -1,4 +1,4 @@
-"""One person or one event, explained: what came, which rules were asked, what became of it, and what the ledger holds."""
+"""Explains one person or one event: what came, which rules were checked, the result, and the ledger."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from connector.pipeline.plan import made_clear
 from connector.pipeline.planning import plan
 from connector.store.inbox import StoredEvent
 
-ALL = 1_000_000  # open opt-outs: the person's may be any of them
+ALL = 1_000_000  # open opt-outs; any of them may be the person's
 
 
 async def explain(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ async def consents_show(context: AdminContext, payload: Mapping[str, Any]) -> di
 
 
 def draft(event: Event, rules: Ruleset, configured: Sequence[Subscription], *, reveal: bool) -> dict[str, Any]:
-    """An event that is not stored, such as one of a file: what would come of it for somebody of whom nothing is known."""
+    """An event that is not stored, such as one of a file: what it would lead to for an unknown person."""
     masked = Masked(reveal=reveal, person=event.msisdn)
     done = plan(event, rules, Known(configured=tuple(configured)), tracing=True)
     return {
@@ -68,7 +68,7 @@ def _event(context: AdminContext, stored: StoredEvent, *, reveal: bool) -> dict[
 
 
 def _plan_again(context: AdminContext, event_id: int, event: Event, rules: Ruleset) -> Plan:
-    """With the ledger as it was before the event; how sinks answered meanwhile plays no part in a plan."""
+    """With the ledger as it was before the event; the sinks' later answers do not affect a plan."""
     ledger: tuple[LedgerEntry, ...] = ()
     others = False
     if event.msisdn is not None:
@@ -120,7 +120,7 @@ def _person(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, A
                 "ledger": entries.pop(stored.id, []),
             }
         )
-    # Events are swept after a while; what they decided is kept.
+    # Events are deleted after a while; their decisions are kept.
     history += [
         {"id": event_id, "key": several[0]["key"], "received_at": several[0]["at"], "event": None, "ledger": several}
         for event_id, several in entries.items()

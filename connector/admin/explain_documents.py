@@ -1,4 +1,4 @@
-"""Why an event became what it became, as a document that a command can put into words. Reads values only; asks no store."""
+"""Explains the result of an event, as a document that a command can put into words. Reads only values, never the store."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ EVENT_FIELDS = (
 
 
 def event_document(event: Event, masked: Masked) -> dict[str, Any]:
-    """What came: what a mapping sees, without what is empty."""
+    """What came, as a mapping sees it, without empty values."""
     fields = {name: getattr(event, name) for name in EVENT_FIELDS}
     phone = masked.phone(event.msisdn)
     return {
@@ -41,14 +41,14 @@ def event_document(event: Event, masked: Masked) -> dict[str, Any]:
 
 
 def plan_document(done: Plan, masked: Masked, *, version: str) -> dict[str, Any]:
-    """What the present mappings make of it, rule by rule."""
+    """What the current mappings plan for it, rule by rule."""
     return {
         "mapping": version,
         "state": done.state.value,
         "words": labels.PLAN_STATES[done.state],
         "detail": masked.text(done.detail) if done.detail else None,
         "reason": done.reason.value if done.reason else None,
-        "cure": None if done.detail == MAY_BE_A_STOP else cure(done.reason),  # the detail is the cure
+        "cure": None if done.detail == MAY_BE_A_STOP else cure(done.reason),  # the detail is the advice
         "rules": [_rule(one, masked) for one in done.trace],
         "consent": [*(labels.decision(one) for one in done.decisions), *(masked.text(note) for note in done.notes)],
         "notes": [masked.text(str(note)) for note in done.left_out],
@@ -86,7 +86,7 @@ def became_document(
     now: datetime,
     notes: Sequence[Note] = (),
 ) -> dict[str, Any]:
-    """What became of a stored event, sink by sink, which mappings decided it, and what it went out without."""
+    """What became of a stored event, sink by sink, which mappings decided it, and which fields were left out."""
     return {
         "id": stored.id,
         "state": stored.state.value,

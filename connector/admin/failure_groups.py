@@ -1,4 +1,4 @@
-"""Dead letters by their causes, and mappings that are stopped, each with its place in the files and its cure."""
+"""Dead letters grouped by cause, and suspended mappings, each with its place in the files and advice."""
 
 import hashlib
 from typing import Any
@@ -14,7 +14,7 @@ from connector.registry import cure_of_code
 from connector.store.dead_letters import Cause
 from connector.telemetry.mask import mask
 
-NAME_LENGTH = 6  # hex digits of a group's name: enough for the few causes that there are at a time
+NAME_LENGTH = 6  # hex digits of a group's name: enough for the few causes at one time
 
 
 def groups(context: AdminContext) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def cause_of(context: AdminContext, name: str) -> dict[str, Any]:
 
 
 def stopped(context: AdminContext) -> list[dict[str, Any]]:
-    """The mappings that are stopped."""
+    """The suspended mappings."""
     lines = places(context)
     return [
         {
@@ -51,7 +51,7 @@ def stopped(context: AdminContext) -> list[dict[str, Any]]:
 
 
 def suspended_by(context: AdminContext, reason: Reason | None, rule: str | None) -> list[Suspension]:
-    """The stops that a person means who lets dead letters of this reason or rule (or file), or all, try again."""
+    """The suspensions that are meant when a person retries dead letters of this reason or rule (or file), or all."""
     if reason not in {None, Reason.CONFIGURATION}:
         return []
     return [
@@ -62,7 +62,7 @@ def suspended_by(context: AdminContext, reason: Reason | None, rule: str | None)
 
 
 def places(context: AdminContext) -> dict[str, str]:
-    """Where each rule of the present mappings stands: file and line."""
+    """File and line of each rule of the current mappings."""
     try:
         rules = context.rules()
     except ProblemsFound:

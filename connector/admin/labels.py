@@ -1,4 +1,4 @@
-"""What states and decisions are called towards people. Nothing is looked up or decided here."""
+"""Names of states and decisions as people see them. Nothing is looked up or decided here."""
 
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Event, Verdict
@@ -46,7 +46,7 @@ VERDICTS = {
 
 
 def came(event: Event, phone: str | None) -> str:
-    """What an event is, in one sentence; `phone` is its number as it may be shown."""
+    """What an event is, in one sentence; `phone` is its number, masked if necessary."""
     about = [SHAPES.get(event.shape, event.shape), f"from {event.provider}"]
     if event.action and event.action != event.shape:
         about.append(f"({event.action})")
@@ -61,7 +61,7 @@ def came(event: Event, phone: str | None) -> str:
 
 
 def named(event: Event) -> Subscription:
-    """The subscription that an event names, without whose it is."""
+    """The subscription that an event names, without the person."""
     return Subscription(provider="", keyword=event.keyword, short_number=event.short_number)
 
 

@@ -1,4 +1,4 @@
-"""Values of the house as a person may see them, ready for JSON: phone numbers are masked unless they are to be revealed."""
+"""Values as a person may see them, ready for JSON: phone numbers are masked unless they are to be revealed."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 class Masked:
-    """Shows values. `person` is whom they are about: that number is masked in its other spellings too."""
+    """Formats values. `person` is the person they are about: that number is masked in its other spellings too."""
 
     def __init__(self, *, reveal: bool = False, person: Phone | None = None) -> None:
         self._reveal = reveal
@@ -21,7 +21,7 @@ class Masked:
         self._person = re.compile("|".join(sorted(spellings, key=len, reverse=True))) if spellings else None
 
     def phone(self, phone: Phone | str | None) -> str | None:
-        """A number, whole or masked."""
+        """A number, complete or masked."""
         if phone is None:
             return None
         one = phone if isinstance(phone, Phone) else Phone(phone)

@@ -1,4 +1,4 @@
-"""The nightly backup: made, checked, kept for a while, and an alarm where there is none to rely on."""
+"""The nightly backup: made, checked, kept for a while; raises an alarm if no reliable one exists."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -21,19 +21,19 @@ RESTORE = (
 
 
 def backup_directory(loaded: Loaded) -> Path:
-    """Where the nightly backups are kept: by the config, seen from the database's directory."""
+    """The directory of the nightly backups, from the config, relative to the database's directory."""
     return loaded.resolve_path(loaded.settings.store.path).parent / loaded.settings.store.backup.directory
 
 
 def kept_backups(loaded: Loaded) -> list[Backup]:
-    """The nightly backups that are there, the newest first; none where their directory cannot be read."""
+    """The existing nightly backups, the newest first; none if their directory cannot be read."""
     with suppress(OSError):
         return kept(backup_directory(loaded), loaded.resolve_path(loaded.settings.store.path).stem)
     return []
 
 
 class NightlyBackup:
-    """Makes the backups of one daemon. Never two at a time."""
+    """Makes the backups of one daemon, never two at a time."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class NightlyBackup:
         alarms: OpenAlarms,
         free: Callable[[Path], int] = free_bytes,
     ) -> None:
-        """`free` measures what a file system has left, in bytes."""
+        """`free` measures the free space of a file system, in bytes."""
         self._settings = loaded.settings.store.backup
         self._database = loaded.resolve_path(loaded.settings.store.path)
         self._directory = backup_directory(loaded)
@@ -53,7 +53,7 @@ class NightlyBackup:
         self._now = now
         self._alarms = alarms
         self._free = free
-        self.kept: Sequence[Backup] = ()  # as of the last look, the newest first
+        self.kept: Sequence[Backup] = ()  # as of the last check, the newest first
         self._known: set[Path] = set()  # the same, and what has been made since
         self._since = now()
         self._making = asyncio.Lock()
@@ -61,11 +61,11 @@ class NightlyBackup:
         self._stopped = False
 
     def stop(self) -> None:
-        """End a backup that is under way; nothing of it stays."""
+        """End a backup that is being made; nothing of it stays."""
         self._stopped = True
 
     async def make(self) -> None:
-        """Make a backup, look through those that are kept, and delete what is too old."""
+        """Make a backup, check those that are kept, and delete what is too old."""
         if not self._settings.enabled:
             return
         async with self._making:
@@ -109,7 +109,7 @@ class NightlyBackup:
                 self._raise("backup_damaged", f"the backup {one.path.name} is damaged ({why})", cure)
 
     async def look(self) -> int:
-        """See whether the backups are there and young enough, and make one that was missed; always 0."""
+        """Check that the backups exist and are recent, and make one that was missed; always 0."""
         if not self._settings.enabled:
             return 0
         if not self._making.locked():

@@ -1,4 +1,4 @@
-"""Notes: what events were delivered without, because a value could not be made."""
+"""Notes: fields that events were delivered without, because a value could not be computed."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The providers' readers without their locks and secrets: for a body that is already ours, or that a person holds in hand."""
+"""The providers' readers without authentication and secrets: for a stored body, or one that a person has."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +17,7 @@ NO_SECRET = SecretStr("not-needed-to-read")
 
 
 def unlocked(loaded: Loaded) -> dict[str, Provider]:
-    """The configured providers, built without their secrets: their locks would let nobody in, and are not asked."""
+    """The configured providers, built without their secrets. Their authenticators would reject everybody, and are not used."""
     words = opt_out_words(loaded)
     return {
         name: PROVIDERS[type(one)].build(name, one, lambda _ref: NO_SECRET, words)
@@ -26,7 +26,7 @@ def unlocked(loaded: Loaded) -> dict[str, Provider]:
 
 
 def find_endpoint(providers: Mapping[str, Provider], name: str) -> WebhookEndpoint:
-    """The door `provider/door`; raises ConnectorError with those that there are."""
+    """The endpoint `provider/endpoint`; raises ConnectorError with the existing ones."""
     endpoints = {
         f"{provider}/{endpoint.name}": endpoint for provider, one in providers.items() for endpoint in one.endpoints
     }
@@ -38,7 +38,7 @@ def find_endpoint(providers: Mapping[str, Provider], name: str) -> WebhookEndpoi
 
 
 def read_body(endpoint: WebhookEndpoint, body: bytes, received_at: datetime) -> tuple[Event | Part, ...]:
-    """What the door makes of a body (or of a query, where it takes no body); raises Unreadable."""
+    """What the endpoint reads from a body (or from a query, if it takes no body); raises Unreadable."""
     request = HttpRequest(
         method="POST" if "POST" in endpoint.methods else "GET",
         instance=endpoint.provider,

@@ -1,4 +1,4 @@
-"""How things stand: the books, the sinks, the feeds, and what a person should look at."""
+"""The current state: totals, sinks, feeds, and what a person should look at."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ LISTED = 100  # open opt-outs that are listed one by one
 
 
 async def status(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """`received` is the sum of `states`; `balanced` says whether it is so."""
+    """`received` is the sum of `states`; `balanced` says whether that is so."""
     reject_unknown(payload)
     backups = await asyncio.to_thread(
         kept_backups, context.loaded
@@ -74,7 +74,7 @@ def _sink(context: AdminContext, name: str, now: datetime) -> dict[str, Any]:
 
 
 def _failure(breaker: CircuitBreaker, now: datetime) -> dict[str, Any] | None:
-    """Why a sink or feed is in trouble now; None while it is well."""
+    """The current fault of a sink or feed; None if there is none."""
     cause = breaker.cause
     if cause is None:
         return None
@@ -93,7 +93,7 @@ def _batch(channel: SinkChannel | None) -> dict[str, int] | None:
 
 
 def _calls(context: AdminContext, now: datetime) -> list[dict[str, Any]]:
-    """The API calls of the CRMs, which the running daemon counts."""
+    """The API calls to the CRMs, which the running daemon counts."""
     budgets = [one.budget for one in context.sink_channels.values() if one.budget is not None]
     return [_budget(budget.crm, budget.standing(), now) for budget in budgets]
 
@@ -151,7 +151,7 @@ def _feeds(context: AdminContext, now: datetime) -> list[dict[str, Any]]:
 
 
 def _reconciled(context: AdminContext, feed: str, now: datetime) -> dict[str, Any] | None:
-    """The last comparison of all records of a feed; None where there was none."""
+    """The last comparison of all records of a feed; None if there was none."""
     last = last_run(context.store, feed)
     if not last:
         return None
@@ -168,7 +168,7 @@ def _reconciled(context: AdminContext, feed: str, now: datetime) -> dict[str, An
 
 
 def cursor_shown(text: str | None) -> dict[str, Any]:
-    """Where a feed is, as its cursor tells; as if it had not begun where that cannot be read."""
+    """The position of a feed, from its cursor; shown as not started if that cannot be read."""
     try:
         stored = orjson.loads(text or "")
         over, position = not stored.get("baseline", True), stored.get("position")

@@ -1,6 +1,6 @@
-"""Texts that may be opt-outs: the questions that they put to a person, the answer to one, and the answers that were given.
+"""Texts that may be opt-outs: the open questions, answering one, and the answers that were given.
 
-A console asks the same functions as the commands do.
+A console uses the same functions as the commands.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ WORDS = {verdict: answer for answer, verdict in ANSWERS.items()}
 
 
 def stop_questions(context: AdminContext) -> list[dict[str, Any]]:
-    """The questions that wait for an answer, oldest first: each with an example, and how often it was asked."""
+    """The open questions, oldest first: each with an example, and how often it was asked."""
     asked: dict[StopQuestion, list[tuple[int, Event]]] = {}
     for event_id, event in context.store.stop_answers.waiting():
         asked.setdefault(question_of(event), []).append((event_id, event))
@@ -29,7 +29,7 @@ def stop_questions(context: AdminContext) -> list[dict[str, Any]]:
 async def answer_stop(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Answer the question of an event, for all events with such a text: those that wait, and later ones.
 
-    The answer `was` makes opt-outs of them, `was-not` ordinary messages. A later answer takes the place of an earlier one.
+    The answer `was` makes them opt-outs, `was-not` ordinary messages. A later answer replaces an earlier one.
     """
     reject_unknown(payload, "id", "answer")
     answer = get_field(payload, "answer", str)
@@ -93,11 +93,11 @@ def _question(several: list[tuple[int, Event]]) -> dict[str, Any]:
 
 
 def _asked(context: AdminContext, named: object) -> tuple[int, StopQuestion, str]:
-    """The question that is meant by an event, with an example of its text. Raises ConnectorError where it puts none."""
+    """The question of an event, with an example of its text. Raises ConnectorError if it has none."""
     if isinstance(named, str) and named.isascii() and named.isdigit():
         named = int(named)
     given = context.store.stop_answers.named_by(named) if isinstance(named, int) and 0 <= named < 2**63 else None
-    if given is not None:  # its event may have been swept since
+    if given is not None:  # its event may have been deleted since
         return given.event_id, given.question, Masked().text(given.question.text)
     stored = context.event(named)
     if stored.event is None or stored.event.verdict is not Verdict.MAYBE_STOP:

@@ -1,1 +1,1 @@
-"""Config and mappings held against the CRM, the disk and the provider."""
+"""Checks of config and mappings against the CRM, the disk and the provider."""

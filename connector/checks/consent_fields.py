@@ -1,4 +1,4 @@
-"""`consent_fields:` of the config, held against what the CRM has told of its objects."""
+"""Checks `consent_fields:` of the config against the CRM's description of its objects."""
 
 from collections.abc import Iterator, Mapping
 
@@ -33,7 +33,7 @@ def consent_problems(
 def unclear_numbers(
     document: Document, consent: Mapping[str, Mapping[str, ConsentFields]], numbers: NumberReader
 ) -> list[Problem]:
-    """The phone fields in which a number without its country code may mean two people, with their places in the config."""
+    """The phone fields in which a number without a country code may mean two people, with their places in the config."""
     regions = " or ".join(numbers.alike)
     if not regions:
         return []

@@ -1,4 +1,4 @@
-"""What the mappings need of each CRM: objects, key fields, fields written and read. Asked wherever a CRM is held against them."""
+"""What the mappings need of each CRM: objects, key fields, fields written and read. Used by all checks against a CRM."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from connector.mapping.compile.ruleset import Ruleset
 
 
 def needs(rules: Ruleset) -> dict[str, list[Needs]]:
-    """The needs by CRM; of one object all together. CRMs do not mind case, so the first spelling stands for all."""
+    """The needs by CRM, merged for each object. CRMs ignore case, so the first spelling is used."""
     found: dict[str, dict[str, _Object]] = {}
 
     def of(crm: str, name: str) -> "_Object":
@@ -34,7 +34,7 @@ def needs(rules: Ruleset) -> dict[str, list[Needs]]:
 
 
 class _Object:
-    """Names are kept as keys of dicts: in their order, once."""
+    """Names are kept as keys of dicts: in their order, without repeats."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Asking a CRM for what it tells of the objects that the mappings and the config use, and of the parents that these name."""
+"""Asks a CRM to describe the objects that the mappings and the config use, and the parents that these name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ CURE = "try again later; the address is `url` in the config"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
-    """What a CRM has told."""
+    """What a CRM has described."""
 
     schema: CrmSchema
-    absent: tuple[str, ...] = ()  # objects that it does not have, or hides
+    absent: tuple[str, ...] = ()  # objects that it lacks or hides
 
 
 def pull(crm: Crm, needs: Sequence[Needs]) -> Exchange[Pulled]:
-    """Describe what is used: one API call an object. Raises ConnectorError with the cure where the CRM does not answer."""
+    """Describe what is used, with one API call for each object. Raises ConnectorError with advice if the CRM does not answer."""
     first = _once([*(one.object for one in needs), *crm.consent_fields], known=())
     found = yield from _described(crm, first)
     parents = _once(_parents(needs, found), known=first)
@@ -33,7 +33,7 @@ def pull(crm: Crm, needs: Sequence[Needs]) -> Exchange[Pulled]:
 
 
 def _once(names: Sequence[str], *, known: Sequence[str]) -> list[str]:
-    """The names without repeats and without those that are known; CRMs do not mind case."""
+    """The names without repeats and without known ones; CRMs ignore case."""
     kept: dict[str, str] = {}
     for name in names:
         kept.setdefault(name.casefold(), name)
@@ -53,7 +53,7 @@ def _described(crm: Crm, names: Sequence[str]) -> Exchange[dict[str, ObjectSchem
 
 
 def _parents(needs: Sequence[Needs], found: Mapping[str, ObjectSchema | None]) -> list[str]:
-    """The objects of the parents that are written. Of a field that takes several types only the one that is named is asked for."""
+    """The objects of the parents that are written. For a field with several types only the named type is described."""
     names: list[str] = []
     for one in needs:
         known = found[one.object.casefold()]

@@ -1,4 +1,4 @@
-"""What the connector stands on here: the public address, the disk, SQLite. The CRMs tell of themselves."""
+"""Checks the machine: the public address, the disk, SQLite. The CRMs are checked elsewhere."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +10,8 @@ from connector.store.database import SQLITE
 from connector.store.disk import free_bytes
 
 OLDEST_SQLITE = (3, 38, 0)  # the first with the operator ->> for JSON
-# Earlier ones can damage a file that two programs checkpoint (sqlite.org/wal.html, "The WAL-Reset Bug"); we are one.
+# Earlier ones can damage a file that two programs checkpoint (sqlite.org/wal.html, "The WAL-Reset Bug"); we are one of
+# them.
 SAFE_SQLITE = (3, 51, 3)
 MIB = 1024 * 1024
 
@@ -18,7 +19,7 @@ MIB = 1024 * 1024
 def surroundings(
     loaded: Loaded, *, free: Callable[[Path], int] = free_bytes, sqlite: tuple[int, int, int] = SQLITE
 ) -> Sequence[Finding]:
-    """One finding for each; `free` measures what a file system has left, in bytes."""
+    """One finding for each; `free` measures the free space of a file system, in bytes."""
     return [_public_url(loaded), _disk(loaded, free), _sqlite(sqlite)]
 
 

@@ -1,4 +1,4 @@
-"""The keywords that mappings and the config name, held against those that the account has. Asked by `check --live`."""
+"""Checks the keywords in mappings and config against those of the account. Used by `check --live`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ HOOKS = "hooks"
 
 @dataclass(frozen=True, slots=True)
 class NamedKeyword:
-    """A keyword, and where somebody wrote it."""
+    """A keyword, and the place where it is written."""
 
     word: str
     document: Document
@@ -31,7 +31,7 @@ class NamedKeyword:
 
 
 def named_in_mappings(directory: Path, provider: str) -> list[NamedKeyword]:
-    """The keywords that the rules for a provider's events ask for. Patterns, and what stands under `not`, name none."""
+    """The keywords that the rules for a provider's events name. Patterns, and what is under `not`, name none."""
     found: list[NamedKeyword] = []
     for path in mapping_files(directory):
         document = read(path, path.name)
@@ -67,7 +67,7 @@ def _asked_for(when: When | None, where: Where) -> Iterator[tuple[str, Where]]:
 
 
 def look_up(keywords: Keywords, words: Sequence[str]) -> Exchange[Mapping[str, Sequence[Keyword]]]:
-    """All keywords of the account by their folded word; all about those that are named. Raises ConnectorError."""
+    """All keywords of the account by their folded word; the named ones in full. Raises ConnectorError."""
     by_word: dict[str, list[Keyword]] = {}
     for one in (yield from keywords.listing()):
         for word in {fold(word) for word in (one.word, *one.aliases)}:
@@ -78,7 +78,7 @@ def look_up(keywords: Keywords, words: Sequence[str]) -> Exchange[Mapping[str, S
 
 
 def _shown(keywords: Keywords, listed: Sequence[Keyword]) -> Exchange[list[Keyword]]:
-    """All about each of them: the list does not tell when one ends."""
+    """Each of them in full: the list does not say when one ends."""
     for place, one in enumerate(listed):
         known = yield from keywords.show(one.id)
         listed = [*listed[:place], known, *listed[place + 1 :]]
@@ -93,9 +93,9 @@ def warnings(
     now: datetime,
     addressed: bool = True,
 ) -> list[Problem]:
-    """What is wrong with the keywords that are named. `hook` is the address of their door; None where it is not known.
+    """What is wrong with the named keywords. `hook` is the address of their endpoint; None if it is not known.
 
-    It matters only where each keyword is `addressed`.
+    The address matters only if each keyword is `addressed`.
     """
     found: list[Problem] = []
     for one in named:
@@ -110,7 +110,7 @@ def warnings(
 
 
 def _lack(word: str, known: Sequence[Keyword], all_words: tuple[str, ...], now: datetime) -> tuple[str, str] | None:
-    """Why no message can come by the keyword."""
+    """Why the keyword can bring no message."""
     if not known:
         close = did_you_mean(word, all_words)
         cure = close if close.startswith("did") else f"reserve it: `connector keywords reserve {word}`"
@@ -128,7 +128,7 @@ def _lack(word: str, known: Sequence[Keyword], all_words: tuple[str, ...], now: 
 
 
 def _stray(word: str, known: Sequence[Keyword], hook: str | None) -> tuple[str, str] | None:
-    """Why its messages do not come here. The address is not told: it may bear a secret."""
+    """Why its messages do not come here. The address is left out: it may contain a secret."""
     if hook is None:
         return (
             f"it cannot be told whether the messages of `{word}` are sent here",
@@ -144,10 +144,10 @@ def _stray(word: str, known: Sequence[Keyword], hook: str | None) -> tuple[str, 
 
 
 def points_at(hook: str, address: str) -> bool:
-    """Whether an address is that of the door, whatever secret stands behind it."""
+    """Whether an address is that of the endpoint, with any secret after it."""
     return f"{address.rstrip('/')}/".casefold().startswith(f"{hook}/".casefold())
 
 
 def hook_of(public_url: str | None, provider: str, endpoint: str) -> str | None:
-    """The address of a door as the provider was given it, without the secret."""
+    """The address of an endpoint as given to the provider, without the secret."""
     return f"{public_url}/{HOOKS}/{provider}/{endpoint}" if public_url else None

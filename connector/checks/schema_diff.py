@@ -1,4 +1,4 @@
-"""Two schemas of one CRM → what has changed between them, in plain words, and which of it can make writes fail."""
+"""Compares two schemas of one CRM: what has changed, in plain words, and which changes can make writes fail."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ MARKS = {"unique": "unique", "external_id": "an external ID", "id_lookup": "a ke
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One thing that is not as it was."""
+    """One difference."""
 
     object: str
     field: str | None  # None: the object as a whole
     text: str  # `Contact.FirstName holds 20 characters, and held 40`
-    narrows: bool = False  # whether what was written before may now be refused
+    narrows: bool = False  # whether a write that succeeded before may now be refused
 
 
 def changes(before: CrmSchema | None, now: CrmSchema) -> list[Change]:
-    """What is different now; all is new where there was nothing before."""
+    """What is different now; everything is new if there was nothing before."""
     old = {one.name.casefold(): one for one in (before.objects if before else ())}
     new = {one.name.casefold(): one for one in now.objects}
     found: list[Change] = []

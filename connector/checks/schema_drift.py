@@ -1,7 +1,7 @@
-"""Whether the CRMs still have what the mappings in use need: looked at daily, after a reload and after a pull.
+"""Checks that the CRMs still have what the mappings in use need: daily, after a reload and after a pull.
 
-At the start of the daemon nothing is refused: a lock file that no longer fits the mappings must not keep callbacks out. The CRM is
-asked then, and where it does not answer either the lock is believed.
+The start of the daemon refuses nothing: a lock file that no longer fits the mappings must not keep callbacks out. The
+CRM is asked then, and if it does not answer either, the lock file is used.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ from connector.telemetry.log_events import Alarm, Cleared, Emit, Level, Lifecycl
 KIND = "schema_drift"
 COMPARED = "compared with what the CRM tells of its objects"
 NOT_COMPARED = "the CRM could not be asked about its objects"
-SHOWN = 3  # findings that an alarm names; the commands tell them all
+SHOWN = 3  # findings that an alarm names; the commands show all
 CURE = (
     "`connector check --live` tells all of it: mend the field in the CRM or the rule in the mapping, then run "
     "`connector schema pull` and `connector reload`"
@@ -51,11 +51,11 @@ class Drift:
         self._emit = emit
         self._raised: set[str] = set()
         self._config = read(loaded.path)
-        # What decided the last look: the mappings' version and the lock files' times; nothing when no CRM answered.
+        # What decided the last check: the mappings' version and the lock files' times; nothing when no CRM answered.
         self._seen: tuple[object, ...] | None = None
 
     async def follow(self) -> int:
-        """The step of its loop: at the start the CRMs are asked only where the lock files do not fit, later after a reload or pull."""
+        """The step of its worker. At the start the CRMs are asked only if the lock files do not fit, later after a reload or pull."""
         if self._seen is None and not any(self._by_locks().values()):
             self._seen = self._state()
         if self._seen != self._state():
@@ -63,7 +63,7 @@ class Drift:
         return 0
 
     async def look(self) -> None:
-        """Ask every CRM now. One that does not answer keeps the alarm that it has, and is asked again within the hour."""
+        """Ask every CRM now. One that does not answer keeps its alarm, and is asked again within the hour."""
         rules = self._rules()
         self._seen = self._state()
         wanted = needs(rules)
@@ -91,7 +91,7 @@ class Drift:
         return (self._rules().version, *(path.stat().st_mtime_ns if path.is_file() else None for path in paths))
 
     def _by_locks(self) -> Mapping[str, Sequence[str]]:
-        """What would fail of each CRM, by what it told when the lock was written."""
+        """What would fail at each CRM, by its description in the lock file."""
         locks, broken = self._locks()
         rules = self._rules()
         return {name: [*(self._misfits(rules, locks[name]) if name in locks else ()), *broken] for name in self._crms}
@@ -103,7 +103,7 @@ class Drift:
             return {}, [str(one) for one in found.problems]
 
     def _misfits(self, rules: Ruleset, schema: CrmSchema) -> list[str]:
-        """What would fail; warnings are for who edits, and not for who is on call."""
+        """What would fail; warnings are for people who edit, not for those on call."""
         consent = {schema.crm: self._crms[schema.crm].consent_fields}
         found = rules.misfits({schema.crm: schema})
         found += consent_problems(self._config, consent, {schema.crm: schema})
@@ -121,7 +121,7 @@ class Drift:
 
 
 def narrowing(found: Sequence[Change], wanted: Sequence[Needs]) -> list[Change]:
-    """Of the changes those that can make what is written or read fail: of objects and fields that are used."""
+    """The changes that can make reads or writes fail: of objects and fields that are used."""
     used: dict[str, set[str]] = {}
     for one in wanted:
         fields = used.setdefault(one.object.casefold(), set())

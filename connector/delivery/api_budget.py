@@ -1,4 +1,4 @@
-"""The API calls of one CRM as the house counts them, and what a person is told when they come to their end."""
+"""Counts the API calls to one CRM, and alerts a person when the budget runs low."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from connector.model.http import CallFailed, Failure, HttpReply, Reply
 from connector.model.outcome import Reason
 from connector.telemetry.log_events import Alarm, Cleared, Emit
 
-SECONDS = 3600  # of an hour
+SECONDS = 3600  # in an hour
 UNSENT = frozenset({Failure.REFUSED, Failure.CREDENTIALS, Failure.MOVED})  # such a call has not reached the CRM
 CURE = (
     "opt-outs go on from the reserve and all else waits, nothing is lost; see `connector status`, which integration uses the org's "
@@ -18,13 +18,13 @@ CURE = (
 
 
 class ApiBudget:
-    """Hears every answer of one CRM. `read` finds the org's own count in the headers of an answer."""
+    """Counts every answer of one CRM. `read` finds the org's own count in the headers of an answer."""
 
     def __init__(
         self, crm: str, quota: Quota, read: Callable[[Mapping[str, str]], Usage | None], now: Callable[[], datetime]
     ) -> None:
         self.crm = crm
-        self.spent = False  # a person has been told
+        self.spent = False  # a person has been alerted
         self._quota = quota
         self._read = read
         self._now = now
@@ -43,31 +43,31 @@ class ApiBudget:
             self._usage = self._read(reply.headers) or self._usage
 
     def remember(self, calls: Mapping[int, int]) -> None:
-        """Calls of an earlier start, by hour since 1970."""
+        """Add the calls of an earlier start, by hour since 1970."""
         self._calls.update(calls)
 
     def unsaved(self) -> Mapping[int, int]:
-        """Calls since this was asked the last time, by hour since 1970."""
+        """Calls since the last call of this method, by hour since 1970."""
         unsaved, self._unsaved = self._unsaved, Counter()
         return unsaved
 
     def not_saved(self, calls: Mapping[int, int]) -> None:
-        """They could not be noted: they come again with the next ones."""
+        """These counts could not be stored: they are returned again next time."""
         self._unsaved.update(calls)
 
     def standing(self) -> BudgetState:
-        """How it stands now."""
+        """The current state of the budget."""
         now = self._hour()
         for hour in [one for one in self._calls if one <= now - DAY_HOURS]:
             del self._calls[hour]
-        # An hour that lies ahead is of a clock that was set back since.
+        # An hour in the future was counted before the clock was set back.
         hours: Counter[int] = Counter()
         for hour, n in self._calls.items():
             hours[max(0, now - hour)] += n
         return BudgetState(quota=self._quota, usage=self._usage, hours=hours)
 
     def terms(self, emit: Emit) -> UsageLimits:
-        """How the CRM may be used now. Tells a person once when all but the reserve is used, and when it is over."""
+        """The limits for calls to the CRM now. Alerts a person once when only the reserve is left, and reports when that ends."""
         terms = self.standing().terms
         if terms.only_opt_outs and not self.spent:
             message = f"{self.crm}: the API calls of the last 24 hours are used up but for the reserve"

@@ -1,7 +1,7 @@
-"""Pure: a budget of API calls, and what follows from how much of it is left.
+"""Pure: a budget of API calls, and the limits that follow from what is left of it.
 
-A CRM counts the calls of all its users over the last 24 hours. The connector takes its share of them at the most, and keeps some
-of it for opt-outs.
+A CRM counts the calls of all its users over the last 24 hours. The connector uses at most its share of them, and
+reserves some of it for opt-outs.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from datetime import timedelta
 HOUR = timedelta(hours=1)
 DAY_HOURS = 24
 DAY = DAY_HOURS * HOUR
-EASY = 0.5  # of the budget: while so much is left nothing waits
-CALLS = 2  # of a batch, as a rule
+EASY = 0.5  # of the budget: while this much is left, nothing waits
+CALLS = 2  # of a batch, usually
 MAX_GAP = timedelta(minutes=15)
-MAX_POLL = timedelta(minutes=5)  # the deadline of an opt-out, and people make opt-outs in the CRM
-MAX_RESERVE = 5  # at the most a fifth of the budget: in a small org something must be left for the rest
+MAX_POLL = timedelta(minutes=5)  # the deadline of an opt-out, because people make opt-outs in the CRM
+MAX_RESERVE = 5  # at most a fifth of the budget, so that a small org has something left for everything else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """API calls of the whole org in the last 24 hours, ours and everyone else's, as the CRM has told."""
+    """API calls of the whole org in the last 24 hours, ours and everyone else's, as the CRM reported them."""
 
     used: int
     maximum: int
@@ -28,7 +28,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """What the config says: which part of the org's calls the connector may use, and how many of these are for opt-outs alone."""
+    """From the config: the share of the org's calls that the connector may use, and how many of these are only for opt-outs."""
 
     share: float
     reserve: int
@@ -36,22 +36,22 @@ class Quota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageLimits:
-    """How the CRM may be used now."""
+    """The limits for calls to the CRM now."""
 
     gap: timedelta = timedelta()  # between two batches that are not full
     only_opt_outs: bool = False
 
     def poll(self, every: timedelta) -> timedelta:
-        """The pause between two rounds of a feed."""
+        """The pause between two polls of a feed."""
         return max(every, min(self.gap, MAX_POLL))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetState:
-    """How a budget stands. `hours`: our calls by how many hours ago they were made (0: this hour)."""
+    """The state of a budget. `hours`: our calls by how many hours ago they were made (0: this hour)."""
 
     quota: Quota
-    usage: Usage | None  # None: the CRM has not told yet
+    usage: Usage | None  # None: the CRM has not reported it yet
     hours: Mapping[int, int]
 
     @property
@@ -61,7 +61,7 @@ class BudgetState:
 
     @property
     def budget(self) -> int | None:
-        """How many calls of 24 hours are ours, the reserve among them."""
+        """How many calls in 24 hours are ours, including the reserve."""
         return int(self.quota.share * self.usage.maximum) if self.usage else None
 
     @property
@@ -71,12 +71,12 @@ class BudgetState:
 
     @property
     def left(self) -> int | None:
-        """Calls that are left for all but opt-outs: of our budget, or of the org's where others have used more than their part."""
+        """Calls left for everything except opt-outs: of our budget, or of the org's if others have used more than their share."""
         return self._left_after(0, 0.0)
 
     @property
     def terms(self) -> UsageLimits:
-        """What follows."""
+        """The limits that follow from the state."""
         left, budget = self.left, self.budget
         if left is None or budget is None:
             return UsageLimits()
@@ -84,17 +84,17 @@ class BudgetState:
             return UsageLimits(gap=MAX_GAP, only_opt_outs=True)
         if left >= EASY * (budget - self.reserve):
             return UsageLimits()
-        # So that what is left would do for a day: a call comes back only when it is a day old.
+        # So that the rest is enough for a day: a call becomes available again only when it is a day old.
         return UsageLimits(gap=min(MAX_GAP, DAY * CALLS / left))
 
     @property
     def pace(self) -> float:
-        """Our calls an hour, as of late."""
+        """Our recent calls per hour."""
         return max(self.hours.get(0, 0), self.hours.get(1, 0))
 
     @property
     def lasts(self) -> timedelta | None:
-        """How long the budget lasts at this pace; None where it does not end within a day, or is not known."""
+        """How long the budget lasts at this pace; None if it lasts for a day, or is not known."""
         if self.left is None:
             return None
         before = self.left
@@ -110,7 +110,7 @@ class BudgetState:
         if self.usage is None or self.budget is None:
             return None
         ours = self._ours_after(hours)
-        others = max(0, self.usage.used - self.ours)  # for all that is known they go on as they do
+        others = max(0, self.usage.used - self.ours)  # assume that they continue as they do now
         ends = min(self.budget - ours, self.usage.maximum - others - ours)
         return int(ends - more) - self.reserve
 

@@ -41,8 +41,8 @@ def fold(operations: Sequence[Operation]) -> list[Fold]:
 def together(earlier: RecordWrite, later: RecordWrite) -> RecordWrite:
     """Two writes of one record as one.
 
-    A field that the earlier one sets always and the later one only at creation stays set always: on a new record the
-    two writes one after the other would end so.
+    A field that the earlier write sets always and the later one only at creation stays set always: on a new record the
+    two writes, sent one after the other, would have this result.
     """
     values = {**earlier.set, **later.set}
     flags = [write for write in (earlier, later) if write.consent]
@@ -59,9 +59,9 @@ def together(earlier: RecordWrite, later: RecordWrite) -> RecordWrite:
 
 
 def rounds(broken: Iterable[Fold]) -> list[list[tuple[Fold, int]]]:
-    """The parts of rejected folds, to be sent again singly so that only the guilty one is dead.
+    """The parts of rejected folds, to be sent again singly so that only the part at fault becomes a dead letter.
 
-    Round by round: the first parts of all, then the second ones, so that no round holds a record twice and each record keeps
+    First the first parts of all folds, then the second parts. So no round holds a record twice and each record keeps
     its order.
     """
     several = [one for one in broken if len(one.parts) > 1]

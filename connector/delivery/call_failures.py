@@ -1,4 +1,4 @@
-"""What a call without a usable answer means, whoever was called."""
+"""The meaning of a call without a usable answer, for all peers."""
 
 from msgspec.structs import replace
 

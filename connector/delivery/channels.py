@@ -1,4 +1,4 @@
-"""Sinks, feeds and askers as the road holds them: how each is reached, and how it has fared lately."""
+"""The channels to sinks, feeds and enrichers: how each is reached, and its recent failures."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ from connector.ports import Enricher, Feed, Sink
 from connector.telemetry.log_events import Alarm, ChannelPaused, ChannelResumed, Emit
 
 LOST = "nothing is lost meanwhile, and it goes on by itself when that is mended"
-# Faults that a person is called for at once, though the sink's own word does not tell the cure.
+# Faults that alert a person at once, although the sink's own code suggests no remedy.
 CURES = {
     Reason.CREDENTIALS: "check the credentials in the config and the rights of the account; `connector status` shows what it says",
     Reason.WRONG_ADDRESS: "check the address (`url`) in the config",
@@ -29,7 +29,7 @@ CURES = {
     Reason.QUOTA_EXHAUSTED: "the day's API calls are used up: see which integration used them",
     Reason.STORAGE_FULL: "the CRM has no room for new records: make some, or buy more",
 }
-# A person is called for these when they last.
+# These alert a person when they last.
 CURES_LATER = {
     Reason.UNEXPECTED_ANSWER: "something else answers at this address, such as a proxy: check `url` in the config",
     Reason.CONFIGURATION: "see in `connector status` what is missing",
@@ -40,19 +40,19 @@ OF_ALL = frozenset({reason for reason, policy in POLICIES.items() if policy.wait
 FEED_FAILING = "feed_failing"
 FULL_PAGES = timedelta(
     seconds=5
-)  # between two rounds behind a backlog: half-filled pages would cost as many calls as full ones
+)  # between two polls of a backlog: half-filled pages would cost as many calls as full ones
 
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Whether a peer is left alone for a while: why, since when, and how often in a row for this reason."""
+    """Whether calls to a peer are paused: why, since when, and how often in a row for this reason."""
 
     name: str
-    about: str = ""  # whose fault it is where the fault concerns all that talk to it: the CRM of a feed
+    about: str = ""  # who has the fault, if it concerns all that talk to it: the CRM of a feed
     alarms: OpenAlarms = field(default_factory=OpenAlarms)
-    deadline: timedelta = 5 * MINUTE  # a person is called for a fault that lasts longer
-    longest: timedelta = MAX_PAUSE  # that is waited where the peer asks for it
-    cause: Retry | None = None  # None while the peer is well
+    deadline: timedelta = 5 * MINUTE  # a person is alerted to a fault that lasts longer
+    longest: timedelta = MAX_PAUSE  # longest pause that a peer may ask for
+    cause: Retry | None = None  # None while the peer works
     failures: int = 0  # in a row, for this reason
     since: datetime | None = None
     began: float = 0.0  # the same in monotonic seconds
@@ -60,10 +60,11 @@ class CircuitBreaker:
     failed_at: float = 0.0  # monotonic seconds
 
     def open(self, answer: Retry, *, now: float, at: datetime, emit: Emit, known: bool = False) -> None:
-        """Leave it alone; `now` is monotonic, `at` the same by the clock.
+        """Pause calls to the peer; `now` is monotonic, `at` the same time by the clock.
 
-        The pauses grow for one reason at a time, up to a minute, or as long as the peer asks for. A person is called at once
-        where waiting alone does not mend it, unless somebody else has (`known`), and for any fault that lasts.
+        The pauses grow while the reason stays the same, up to a minute, or to what the peer asks for. A person is
+        alerted at once if waiting alone does not help and nobody else has alerted one (`known`), and for any fault that
+        lasts.
         """
         if self.cause is None:
             self.began, self.since = now, at
@@ -81,7 +82,7 @@ class CircuitBreaker:
             self.raise_alarm(emit)
 
     def close(self, emit: Emit) -> None:
-        """It works again."""
+        """The peer works again."""
         if self.cause is not None:
             emit(ChannelResumed(name=self.name))
         self.alarms.clear(self.name, emit)
@@ -89,11 +90,11 @@ class CircuitBreaker:
 
     @property
     def cure(self) -> str:
-        """What a person does about the fault; empty while all is well."""
+        """What a person can do about the fault; empty while there is none."""
         return cure_of(self.cause) if self.cause is not None else ""
 
     def raise_alarm(self, emit: Emit) -> None:
-        """Call a person for the fault, unless one has been called for it."""
+        """Alert a person to the fault, unless that was done."""
         answer = self.cause
         if answer is not None:
             of_all = answer.reason in OF_ALL or not self.about
@@ -112,7 +113,7 @@ class CircuitBreaker:
 
 
 def cure_of(answer: Retry) -> str:
-    """What a person does about a fault: by the sink's own word, else by its reason."""
+    """What a person can do about a fault: by the sink's own code, else by its reason."""
     return answer.cure or CURES.get(answer.reason) or CURES_LATER.get(answer.reason) or SEE_NETWORK
 
 
@@ -123,12 +124,12 @@ def fault_alarm(answer: Retry, about: str) -> Alarm:
 
 
 def _calls(answer: Retry) -> bool:
-    """Whether a person is called at the first such answer."""
+    """Whether the first such answer alerts a person."""
     return bool(answer.cure) or answer.reason in CURES
 
 
 def _named(answer: Retry) -> str:
-    """The reason, with the peer's own code or what failed on the way to it: nothing that a person wrote."""
+    """The reason, with the peer's own code or what failed in the connection: nothing that a person wrote."""
     code = answer.code if answer.code.isascii() and answer.code.isidentifier() else ""
     more = code or answer.network
     return f"{answer.reason} ({more})" if more else str(answer.reason)
@@ -136,7 +137,7 @@ def _named(answer: Retry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SendAllowance:
-    """What may go out now: so many operations, or opt-outs alone. With `opt_out_first` an opt-out that waits goes out by itself."""
+    """What may be sent now: so many operations, or only opt-outs. With `opt_out_first` a waiting opt-out is sent alone."""
 
     size: int
     only_opt_outs: bool = False
@@ -145,22 +146,22 @@ class SendAllowance:
 
 @dataclass(slots=True)
 class SinkChannel:
-    """A sink."""
+    """A sink with its client, limits and state."""
 
     sink: Sink
     client: Client
-    budget: ApiBudget | None = None  # of API calls, where they are counted
-    warm_up: Callable[[], Exchange[None]] | None = None  # what the sink wants to learn before its first batch
+    budget: ApiBudget | None = None  # of API calls, if they are counted
+    warm_up: Callable[[], Exchange[None]] | None = None  # what the sink prepares before its first batch
     alarms: OpenAlarms = field(default_factory=OpenAlarms)
-    deadline: timedelta = 5 * MINUTE  # a person is called for a fault that lasts longer
-    closing: bool = False  # the daemon stops: nothing more goes out
+    deadline: timedelta = 5 * MINUTE  # a person is alerted to a fault that lasts longer
+    closing: bool = False  # the daemon stops: nothing more is sent
     sent: float = -math.inf  # when the last batch went out, monotonic seconds
     send_lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the batch that is being sent
-    suspect: Suspect | None = None  # the last record that was refused with a code that nobody knows
+    suspect: Suspect | None = None  # the last record that was refused with an unknown code
     probed: bool = False  # one record has been tried since the last pause, and failed too
     refused: set[Reason] = field(
         default_factory=set
-    )  # reasons that single records are refused for, and a person was called
+    )  # reasons for which single records are refused and a person was alerted
     batch_size: BatchSize = field(init=False)
     breaker: CircuitBreaker = field(init=False)
 
@@ -169,40 +170,41 @@ class SinkChannel:
         self.breaker = CircuitBreaker(self.sink.name, alarms=self.alarms, deadline=self.deadline)
 
     async def prepare(self) -> None:
-        """Once, while there is nothing to do: let the sink learn what its first batch would have to ask."""
+        """Once, while idle: let the sink look up what its first batch would have to ask."""
         if self.warm_up is not None:
             warm_up, self.warm_up = self.warm_up, None
             await self.client.run(warm_up())
 
     def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
-        """A batch has ended so: the next one is as large as that, and the time that its calls took, allow."""
+        """Adapt the size of the next batch to these outcomes and to the time that the calls took."""
         self.batch_size = self.batch_size.after(outcomes, self.client.longest(), self.sink.traits.slow_request)
 
     def allowance(self, now: float) -> SendAllowance | None:
-        """What may go out now. A sink in trouble is probed with one unit, and with an opt-out before anything else."""
+        """What may be sent now. A sink with a fault is tested with one unit, an opt-out if there is one."""
         if self.closing:
             return None
         if self.breaker.cause is None:
             return SendAllowance(self.batch_size.size)
         if now < self.breaker.open_until:
-            # It has asked for more than a minute: an opt-out does not wait so long.
+            # It has asked for more than a minute: an opt-out does not wait that long.
             return (
                 SendAllowance(1, only_opt_outs=True) if now >= self.breaker.failed_at + MINUTE.total_seconds() else None
             )
         if self.breaker.cause.reason is Reason.UNAVAILABLE:
-            # Nothing of a batch is done where nothing reaches the sink, and a batch costs no more calls than a single record.
+            # If nothing reaches the sink, nothing of a batch is done, and a batch costs no more calls than a single
+            # record.
             return SendAllowance(self.batch_size.size, opt_out_first=True)
         return SendAllowance(self.batch_size.size if self.probed else 1)
 
     def accepts(self, operations: int, now: float) -> bool:
-        """Whether a batch of so many may still go out, as it fared with the one before."""
+        """Whether a batch of this size may still be sent, after the result of the previous one."""
         allowance = self.allowance(now)
         return allowance is not None and not allowance.only_opt_outs and operations <= allowance.size
 
     def mark_failed(self, fault: Retry, allowance: SendAllowance, *, now: float, at: datetime, emit: Emit) -> None:
-        """A whole batch came back for the sink's own sake: leave it alone for a while.
+        """A whole batch came back because of a fault of the sink: pause it.
 
-        Where the record of a probe may be to blame itself, the others are tried before the next pause.
+        If the record of a test may itself be the cause, the others are tried before the next pause.
         """
         if self.breaker.cause is not None and allowance.size == 1 and not self.probed and fault.reason in DOUBTFUL:
             self.probed = True
@@ -213,7 +215,7 @@ class SinkChannel:
         self.breaker.open(fault, now=now, at=at, emit=emit, known=known)
 
     def note_refused(self, outcomes: Sequence[Outcome], refused_for: Callable[[str, Reason], bool], emit: Emit) -> None:
-        """Call a person for records that are refused for a reason which no record is to blame for, though others go through.
+        """Alert a person to records that are refused for a reason that is no record's fault, although others succeed.
 
         `refused_for` tells whether anything that was refused for a reason is still open.
         """
@@ -234,44 +236,44 @@ class SinkChannel:
         self.breaker.close(emit)
 
     def quota_exhausted(self, emit: Emit) -> bool:
-        """Whether the budget is used up, of which a person is told then."""
+        """Whether the budget is used up; alerts a person in that case."""
         return self.budget is not None and self.budget.terms(emit).only_opt_outs
 
 
 @dataclass(slots=True)
 class FeedChannel:
-    """A feed, and which of its fields bear consent."""
+    """A feed, and which of its fields hold consent."""
 
     feed: Feed
     client: Client
     consent: ConsentFields | None = None
-    budget: ApiBudget | None = None  # of API calls, where they are counted
+    budget: ApiBudget | None = None  # of API calls, if they are counted
     alarms: OpenAlarms = field(default_factory=OpenAlarms)
-    deadline: timedelta = 5 * MINUTE  # from when a round is due until it must have come to its end
-    idle_until: float = -math.inf  # until when, between two rounds; monotonic seconds
-    poll: str | None = None  # of the round that is under way
+    deadline: timedelta = 5 * MINUTE  # from when a poll is due until it must have ended
+    idle_until: float = -math.inf  # idle until then, between two polls; monotonic seconds
+    poll: str | None = None  # id of the poll that is under way
     between: str = field(
         default_factory=lambda: uuid4().hex
-    )  # stands for a poll, of all that is looked at until the next one
-    due: float = 0.0  # when the next round is, monotonic seconds
+    )  # names the poll of everything that is read until the next one
+    due: float = 0.0  # when the next poll is due, monotonic seconds
     started: float = math.inf  # when the feed was begun, monotonic seconds
-    opted_out_at: float = -math.inf  # when what says "out" was last asked for, monotonic seconds
-    backlog: bool = False  # the last round took more than a page
-    pages_at: float = -math.inf  # until when only what says "out" is asked for, between two rounds; monotonic seconds
+    opted_out_at: float = -math.inf  # when opted-out records were last asked for, monotonic seconds
+    backlog: bool = False  # the last poll took more than a page
+    pages_at: float = -math.inf  # until then only opted-out records are asked for, between two polls; monotonic seconds
     breaker: CircuitBreaker = field(init=False)
 
     def __post_init__(self) -> None:
-        # Where it bears consent a minute is the longest pause, whatever the CRM asks for.
+        # For a feed with consent fields a minute is the longest pause, whatever the CRM asks for.
         longest = MINUTE if self.consent else MAX_PAUSE
         feed = self.feed
         self.breaker = CircuitBreaker(feed.name, feed.crm, self.alarms, self.deadline, longest)
 
     def wants_opted_out(self, now: float) -> bool:
-        """Whether what says "out" is asked for by itself: before a round that is probably long, and again and again while one is."""
+        """Whether opted-out records are asked for separately: before a poll that is probably long, and repeatedly during one."""
         return (self.poll is not None or self.backlog) and now >= self.opted_out_at + self.feed.every.total_seconds()
 
     def finish_round(self, now: float, emit: Emit) -> None:
-        """A round has ended: the next one comes in its time, or later where the budget is short."""
+        """A poll has ended: the next one comes on time, or later if the budget is short."""
         every = self.feed.every
         pause = every if self.budget is None else self.budget.terms(emit).poll(every)
         self.due = now + pause.total_seconds()
@@ -280,7 +282,7 @@ class FeedChannel:
         self.alarms.clear(self._late, emit)
 
     def check(self, now: float, emit: Emit) -> None:
-        """Call a person when a round has not come to its end in time, unless one has been called for its fault."""
+        """Alert a person when a poll has not ended in time, unless its fault has alerted one."""
         if now - max(self.due, self.started) <= self.deadline.total_seconds() or self.alarms.holds(self.breaker.name):
             return
         if self.breaker.cause is not None:
@@ -295,7 +297,7 @@ class FeedChannel:
             )
 
     def end(self, emit: Emit) -> None:
-        """Nothing follows it any more."""
+        """The feed is no longer followed."""
         self.breaker.close(emit)
         self.alarms.clear(self._late, emit)
 
@@ -306,7 +308,7 @@ class FeedChannel:
 
 @dataclass(slots=True)
 class EnricherChannel:
-    """An asker."""
+    """An enricher with its client and state."""
 
     enricher: Enricher
     client: Client

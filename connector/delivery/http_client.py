@@ -1,4 +1,4 @@
-"""The one HTTP client: runs exchanges, signs in where a peer wants it, and repeats within seconds what is safe to repeat."""
+"""The one HTTP client: runs exchanges, signs in if a peer requires it, and repeats within seconds what is safe to repeat."""
 
 import asyncio
 import os
@@ -25,13 +25,13 @@ Sleep = Callable[[float], Awaitable[None]]  # seconds
 TIMEOUT = timedelta(seconds=60)  # 200 records with the triggers of a nonprofit package take tens of seconds
 CONNECT_TIMEOUT = 5.0  # seconds
 ANSWER_LIMIT = 32 * 2**20  # bytes of an answer, decompressed: a page of 2,000 wide records is a tenth of it
-LARGE = 4 * 2**20  # bytes of an answer from which on no other of that size is read beside it
+LARGE = 4 * 2**20  # bytes of an answer; larger answers are read one at a time
 PIECE = 64 * 2**10  # bytes that are read at once
 HEADER_LENGTH = 16 * 2**10  # bytes of the status line or of one header; there may be 128 headers
 UNAUTHORIZED = 401
-# What a new sign-in may mend: a session that is over, and an address that the peer has left (the sign-in names the new one).
+# What a new sign-in may fix: an expired session, and an address that the peer has left (the sign-in names the new one).
 RENEWING = frozenset({UNAUTHORIZED, 301, 302, 307, 308})
-TRIES = 3  # of a call that is safe to repeat: what takes longer than seconds belongs to the outbox
+TRIES = 3  # of a call that is safe to repeat; longer waits belong to the outbox
 FAULTS: Mapping[type[BaseException], str] = {
     aiohttp.ServerDisconnectedError: "the connection was closed without an answer",
     aiohttp.ClientPayloadError: "the connection was closed in the middle of the answer",
@@ -40,13 +40,13 @@ FAULTS: Mapping[type[BaseException], str] = {
 
 
 class Credentials(Protocol):
-    """Where a peer is, and what lets us in."""
+    """The address of a peer, and the credentials for it."""
 
     async def authorization(self) -> tuple[str, Mapping[str, str]]:
-        """The base address and the headers to add; raises ConnectorError where signing in fails."""
+        """The base address and the headers to add; raises ConnectorError if signing in fails."""
 
     async def refresh(self, stale: Mapping[str, str]) -> None:
-        """The peer has refused these headers: sign in anew, unless somebody has done so since."""
+        """The peer has refused these headers: sign in again, unless that has been done since."""
 
 
 class FixedCredentials:
@@ -62,11 +62,11 @@ class FixedCredentials:
                 )
 
     async def authorization(self) -> tuple[str, Mapping[str, str]]:
-        """What was given."""
+        """The given address and headers."""
         return self._base, self._headers
 
     async def refresh(self, stale: Mapping[str, str]) -> None:
-        """There is nothing to renew: the caller's 401 stands."""
+        """Nothing can be renewed: the caller keeps the 401."""
 
 
 class Client:
@@ -83,7 +83,7 @@ class Client:
         answer_limit: int = ANSWER_LIMIT,
         large: asyncio.Lock | None = None,
     ) -> None:
-        """`on_reply` is told of every call that has ended, with its reply; `answer_limit` is in bytes, decompressed.
+        """`on_reply` is called with the reply of every call that has ended; `answer_limit` is in bytes, decompressed.
 
         `large` is held while a large answer is read.
         """
@@ -98,7 +98,7 @@ class Client:
         self._longest = 0.0  # seconds
 
     async def run(self, exchange: Exchange[T]) -> T:
-        """Drive an exchange to its end. Failed calls are replies too, so this raises only what the exchange itself raises."""
+        """Run an exchange to its end. Failed calls are replies too, so this raises only what the exchange itself raises."""
         try:
             calls = next(exchange)
             while True:
@@ -108,14 +108,15 @@ class Client:
             return result
 
     def longest(self) -> timedelta:
-        """How long the longest of the calls that change something took, since this was asked the last time."""
+        """Duration of the longest call that changes something, since the last call of this method."""
         longest, self._longest = self._longest, 0.0
         return timedelta(seconds=longest)
 
     async def _all(self, calls: Sequence[HttpCall]) -> Sequence[Reply]:
         if len(calls) == 1:
             return [await self._call(calls[0])]
-        # All of them have ended before a bug in one is raised: whoever sends anew then meets no call still on its way.
+        # All of them have ended before an error in one is raised, so that a new sending meets no call that is still
+        # under way.
         replies: list[Reply] = []
         for reply in await asyncio.gather(*(self._call(call) for call in calls), return_exceptions=True):
             if isinstance(reply, BaseException):
@@ -172,7 +173,7 @@ class Client:
             async with self._session.request(
                 call.method,
                 base + call.path,
-                # From a file: aiohttp warns of bytes beyond 1 MiB, and a thousand records may be as much.
+                # From a file: aiohttp warns of bytes beyond 1 MiB, and a thousand records may be that large.
                 data=None if call.body is None else BytesIO(call.body),
                 headers={"Accept-Encoding": ACCEPTED, **call.headers, **headers},
                 timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT),
@@ -198,7 +199,7 @@ class Client:
             return CallFailed(failure=Failure.LOST, detail=_words(lost))
 
     async def _body(self, call: HttpCall, response: aiohttp.ClientResponse) -> bytes:
-        """The body, decompressed. Raises BodyRefused; the connection is closed then and not used again."""
+        """The body, decompressed. Raises BodyRefused; then the connection is closed and not used again."""
         limit = self._answer_limit if call.answer_limit is None else call.answer_limit
         async with AsyncExitStack() as alone:
             try:
@@ -220,7 +221,7 @@ class _Lost(aiohttp.ClientError):
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a GET, PUT or DELETE again by itself after a lost connection: `repeatable` alone decides."""
+    """Keep aiohttp from resending a GET, PUT or DELETE after a lost connection: only `repeatable` decides that."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -230,7 +231,7 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 
 async def _signing_in(step: Awaitable[T]) -> T:
-    """A bug there is a fault of the sign-in, and never that of the operations: they wait, and none dies of it."""
+    """Sign in. A bug there counts as a fault of the sign-in, never of the operations: they wait, and none becomes a dead letter."""
     try:
         return await step
     except ConnectorError:
@@ -265,7 +266,7 @@ def _words(error: BaseException) -> str:
 
 
 def _system(error: BaseException) -> str:
-    """The system's word for a fault; none of several addresses that were tried is named."""
+    """The system's word for a fault; if several addresses were tried, none is named."""
     cause = getattr(error, "os_error", error)
     number = getattr(cause, "errno", None)
     if isinstance(cause, socket.gaierror):
@@ -274,7 +275,7 @@ def _system(error: BaseException) -> str:
 
 
 class Transport:
-    """The connections of the house; every Client is made from it."""
+    """The connections of the application; every Client is made from it."""
 
     def __init__(self, *, sleep: Sleep = asyncio.sleep, answer_limit: int = ANSWER_LIMIT) -> None:
         self._sleep = sleep
@@ -283,7 +284,7 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        # Proxies of the environment are not used: a donor's data goes where the config says and nowhere else.
+        # Proxies of the environment are not used: a donor's data is sent only where the config says.
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=32),
             trust_env=False,
@@ -304,7 +305,7 @@ class Transport:
     def client(
         self, credentials: Credentials, *, parallel: int = 8, on_reply: Callable[[Reply], None] = lambda _: None
     ) -> Client:
-        """A client for one peer. `on_reply` is told of every call that has ended, with its reply."""
+        """A client for one peer. `on_reply` is called with the reply of every call that has ended."""
         assert self._session is not None, "the transport is used inside its `async with`"  # noqa: S101
         return Client(
             self._session,

@@ -1,4 +1,4 @@
-"""Pure: the outcomes of a unit's operations → what becomes of the unit."""
+"""Pure: decides what becomes of a unit from the outcomes of its operations."""
 
 from collections.abc import Collection, Hashable, Sequence
 from datetime import timedelta
@@ -22,10 +22,11 @@ from connector.model.operation import Operation, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.states import UnitState
 
-# A child is rejected for its parent's sake: the parent's own reason tells more.
+# A child is rejected because of its parent: the parent's own reason says more.
 DERIVED = frozenset({Reason.PARENT_FAILED, Reason.PARENT_WAITING, Reason.HALTED})
 
-# When a whole batch comes back with one of these, one of its records may still be to blame. The others are answers of the whole.
+# When a whole batch comes back with one of these, one of its records may still be at fault. The other reasons concern
+# the whole batch.
 DOUBTFUL = frozenset(
     {
         Reason.TIMEOUT,
@@ -37,15 +38,15 @@ DOUBTFUL = frozenset(
         Reason.SINK_REFUSES,
     }
 )
-# Of a whole batch, these spend no attempt.
+# For a whole batch, these count no attempt.
 SINK_WIDE = frozenset({Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN_CODE})
 SINK_WIDE_DURING_OUTAGE = (
     SINK_WIDE | OUTAGE_REASONS
-)  # when the sink was in trouble before: what fails then is no record's fault
+)  # if the sink already had a fault: what fails then is no record's fault
 
 
 class Attempt(Struct, frozen=True):
-    """One operation of a unit, by its place there, and its outcome; no operation where it had become void."""
+    """One operation of a unit, by its position there, and its outcome; no operation if it was superseded."""
 
     index: int
     operation: Operation | None
@@ -69,10 +70,10 @@ class Conclusion(Struct, frozen=True, kw_only=True):
 def conclude(
     attempts: Sequence[Attempt], spent: int, *, not_counted: Collection[Reason] = (), urgent: bool = False
 ) -> Conclusion:
-    """Judge a unit by its worst. While one of its operations is to be repeated, the unit is, though another is refused already.
+    """Decide a unit by its worst outcome. It is retried while one of its operations must be, even if another is refused already.
 
-    `not_counted` are the reasons that are the whole sink's fault just now; an `urgent` unit waits a minute at the most because a sink
-    asks for it.
+    `not_counted` are the reasons that are the whole sink's fault now. An `urgent` unit waits at most a minute when a
+    sink asks for a pause.
     """
     longest_wait = MINUTE if urgent else MAX_RETRY_AFTER
     done: list[int] = []
@@ -95,10 +96,10 @@ def conclude(
                 again.append(one)
             case GiveUp() as one:
                 dead.append((one, attempt.operation.rule))
-    # What only a person may decide is not sent once more for the sake of the others.
+    # What only a person may decide is not sent again because of the others.
     parked = any(one.reason is Reason.NEEDS_PERSON for one, _ in dead)
     if again and not parked:
-        # What waits for something else must not hold up what is likely to go through soon.
+        # What waits for something else must not delay what will probably succeed soon.
         pressing = [one for one in again if one.reason not in NOT_COUNTED] or again
         telling = next((one for one in pressing if one.reason not in DERIVED), pressing[0])
         return Conclusion(
@@ -111,7 +112,7 @@ def conclude(
             done=tuple(done),
         )
     if dead:
-        # A person who sends the unit anew must know first what may then be done twice.
+        # Before a person sends the unit again, they must know what may then be done twice.
         end, rule = max(dead, key=lambda one: (one[0].reason is Reason.NEEDS_PERSON, one[0].reason not in DERIVED))
         return Conclusion(
             state=UnitState.DEAD,
@@ -126,7 +127,7 @@ def conclude(
 
 
 def _waiting(attempt: Attempt) -> Outcome:
-    """The outcome; a fault of the set-up of a CRM concerns no single record, and waits until it is mended."""
+    """The outcome; a fault of a CRM's set-up concerns no single record, and waits until it is corrected."""
     outcome = attempt.outcome
     if not isinstance(outcome, Rejected) or outcome.reason is not Reason.CONFIGURATION:
         return outcome
@@ -136,14 +137,14 @@ def _waiting(attempt: Attempt) -> Outcome:
 
 
 class Suspect(Struct, frozen=True):
-    """A record that was refused with a code that our tables lack."""
+    """A record that was refused with a code that is not in our tables."""
 
     code: str
     record: Hashable
 
 
 def suspected(operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> Sequence[Suspect]:
-    """The records of a batch that was refused as a whole with one unknown code; none where anything else came of it."""
+    """The records of a batch that was refused as a whole with one unknown code; none if there was any other outcome."""
     if not all(isinstance(one, Retry) for one in outcomes):
         return []
     judged = [
@@ -163,11 +164,11 @@ def sink_outage(
     cause: Retry | None = None,
     suspect: Suspect | None = None,
 ) -> Retry | None:
-    """Why the sink as a whole is in trouble, by what became of a batch; None while it is well.
+    """Why the sink as a whole has a fault, from the outcomes of a batch; None if it has none.
 
-    An unknown code that two different records are refused with is the sink's, and one that a single record is refused with is
-    too while the sink is in trouble for it. `cause` is the trouble that it was in before, `suspect` the last record that was
-    refused with an unknown code.
+    An unknown code is the sink's fault if two different records are refused with it, or a single record while the sink
+    has that fault already. `cause` is its earlier fault, `suspect` the last record that was refused with an unknown
+    code.
     """
     known_crashers = suspected(operations, outcomes)
     if known_crashers:
@@ -193,7 +194,7 @@ def sink_outage(
 
 
 def not_counted(fault: Retry | None, cause: Retry | None) -> frozenset[Reason]:
-    """Which reasons spend no attempt, by the trouble that a batch has shown and the one that the sink was in before."""
+    """Which reasons count no attempt, by the fault that a batch has shown and the earlier fault of the sink."""
     if fault is None:
         return frozenset()
     return SINK_WIDE if cause is None else SINK_WIDE_DURING_OUTAGE

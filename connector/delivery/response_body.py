@@ -1,18 +1,18 @@
-"""The body of an answer as it comes in, decompressed piece by piece and never beyond its limit.
+"""Reads the body of an answer, decompressed piece by piece and never beyond its limit.
 
-Source: RFC 9110, 8.4.1 (content codings). Many servers write `deflate` without the zlib frame that the RFC asks for.
+Source: RFC 9110, 8.4.1 (content codings). Many servers write `deflate` without the zlib frame that the RFC requires.
 """
 
 import zlib
 from io import BytesIO
 
-GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib finds out which
+GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib detects which
 NO_FRAME = -zlib.MAX_WBITS
 ZLIB_METHOD = 8  # the low half of the first byte of a zlib frame
-ACCEPTED = "gzip, deflate"  # for Accept-Encoding: what is read here, and nothing else
-# An empty list of two bytes takes sixty when it is read: beyond so many bytes the values are counted.
+ACCEPTED = "gzip, deflate"  # for Accept-Encoding: only these are decoded here
+# An empty list of two bytes takes sixty when it is parsed: in larger bodies the values are counted.
 COUNTED_FROM = 2**20
-MOST_VALUES = 500_000  # a page of 2,000 records with 50 fields has a fifth
+MOST_VALUES = 500_000  # a page of 2,000 records with 50 fields has a fifth of it
 
 
 class BodyRefused(Exception):  # noqa: N818 - it says what became of the body.
@@ -20,10 +20,10 @@ class BodyRefused(Exception):  # noqa: N818 - it says what became of the body.
 
 
 class AnswerBody:
-    """Collects one body. `limit` is in bytes, decompressed; `counted` refuses JSON of too many values too."""
+    """Collects one body. `limit` is in bytes, decompressed; `counted` also refuses JSON with too many values."""
 
     def __init__(self, coding: str, limit: int, *, counted: bool = True) -> None:
-        """`coding` is the answer's Content-Encoding. Raises BodyRefused for one that we have not asked for."""
+        """`coding` is the answer's Content-Encoding. Raises BodyRefused for one that was not asked for."""
         named = [one.strip() for one in coding.lower().split(",") if one.strip() not in {"", "identity"}]
         if len(named) > 1 or not set(named) <= {"gzip", "x-gzip", "deflate"}:
             raise BodyRefused("the answer is compressed in a way that was not asked for")
@@ -36,7 +36,7 @@ class AnswerBody:
         self.size = 0  # bytes so far, decompressed
 
     def take(self, piece: bytes) -> None:
-        """The next bytes from the wire. Raises BodyRefused; memory never holds more than the limit."""
+        """Add the next bytes from the network. Raises BodyRefused; memory never holds more than the limit."""
         if self._inflate is None:
             self._keep(piece)
             return
@@ -55,7 +55,7 @@ class AnswerBody:
             raise BodyRefused("the answer's compression is broken") from None
 
     def whole(self) -> bytes:
-        """All of it, at the end. Raises BodyRefused where compressed data ends too early, or holds too many values."""
+        """The complete body, at the end. Raises BodyRefused if compressed data ends too early, or holds too many values."""
         if self._inflate is not None and self._begun and not self._inflate.eof:
             raise BodyRefused("the answer's compression is broken")
         body = self._whole.getvalue()

@@ -1,4 +1,4 @@
-"""Pure: what an outcome leads to. The one table of repeats: minutes to days, across restarts."""
+"""Pure: what an outcome leads to. The only table of retries: minutes to days, across restarts."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from connector.model.outcome import Outcome, Reason, Rejected, Retry
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-# A shorter wish of a sink is honoured as it is; a longer one would look like a lost event to the people who wait for it.
+# A shorter pause that a sink asks for is used as it is; a longer one would look like a lost event to the people who
+# wait for it.
 MAX_RETRY_AFTER = 6 * HOUR
-# The longest pause of a whole sink is a minute: a CRM that is well again is in use within one. It may ask for more, up to this.
+# The longest pause of a whole sink is a minute, so that a CRM that works again is used within one. It may ask for more,
+# up to this.
 MAX_PAUSE = 15 * MINUTE
-PROBE_EVERY = (
-    3 * MINUTE
-)  # the pause before a mapping that is stopped is tried again: one call, as long as it is not mended
+PROBE_EVERY = 3 * MINUTE  # the pause before a suspended mapping is tried again: one call, while it is not fixed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a reason is repeated: `first`, doubled each time up to `cap`, at most `attempts` times (None: for ever).
+    """How a reason is retried: `first`, doubled each time up to `cap`, at most `attempts` times (None: for ever).
 
-    `waits`: the fault is the sink's and not the operation's, so that waiting spends no attempt and the whole sink pauses.
+    `waits`: the fault is the sink's and not the operation's, so waiting counts no attempt and the whole sink pauses.
     """
 
     first: timedelta
@@ -35,14 +35,14 @@ class Policy:
 POLICIES: dict[Reason, Policy] = {
     Reason.UNAVAILABLE: Policy(first=2 * SECOND, cap=MINUTE, attempts=None, waits=True),
     Reason.RATE_LIMITED: Policy(first=5 * SECOND, cap=MINUTE, attempts=None, waits=True),
-    # One call a minute is less than what a feed asks; while the budget is used up only opt-outs are sent at all.
+    # One call a minute is less than what a feed uses; while the budget is used up only opt-outs are sent.
     Reason.QUOTA_EXHAUSTED: Policy(first=30 * SECOND, cap=MINUTE, attempts=None, waits=True),
     Reason.STORAGE_FULL: Policy(first=30 * SECOND, cap=MINUTE, attempts=None, waits=True),
     Reason.CREDENTIALS: Policy(first=15 * SECOND, cap=MINUTE, attempts=None, waits=True),
     Reason.WRONG_ADDRESS: Policy(first=15 * SECOND, cap=MINUTE, attempts=None, waits=True),
     Reason.MAINTENANCE: Policy(first=15 * SECOND, cap=MINUTE, attempts=None, waits=True),
     Reason.SINK_REFUSES: Policy(first=15 * SECOND, cap=MINUTE, attempts=None, waits=True),
-    # A slow sink may have done the work; three days of growing gaps outlast a weekend.
+    # A slow sink may have done the work; three days with growing pauses outlast a weekend.
     Reason.TIMEOUT: Policy(first=5 * SECOND, cap=HOUR, attempts=80),
     Reason.CONNECTION_LOST: Policy(first=2 * SECOND, cap=HOUR, attempts=80),
     Reason.SERVER_ERROR: Policy(first=5 * SECOND, cap=HOUR, attempts=20),
@@ -54,15 +54,15 @@ POLICIES: dict[Reason, Policy] = {
     Reason.PARENT_MISSING: Policy(first=5 * SECOND, cap=5 * MINUTE, attempts=8),
     Reason.PARENT_WAITING: Policy(first=SECOND, cap=MINUTE, attempts=None),
     Reason.HALTED: Policy(first=SECOND, cap=MINUTE, attempts=None),
-    # What a whole mapping meets waits until its set-up is mended: see suspended_rules.py.
+    # What affects a whole mapping waits until the CRM's set-up is corrected: see suspended_rules.py.
     Reason.CONFIGURATION: Policy(first=PROBE_EVERY, cap=HOUR, attempts=None),
     Reason.UNKNOWN: Policy(first=10 * SECOND, cap=10 * MINUTE, attempts=5),
-    # Nobody knows what such a code is about: a day is long enough for a person, who is called at the first one.
+    # The meaning of such a code is unknown: a day gives time to a person, who is alerted at the first one.
     Reason.UNKNOWN_CODE: Policy(first=10 * SECOND, cap=MINUTE, attempts=24 * 60),
 }
-# These wait for another operation or for a person's set-up, or were sent with too many others: they spend none of their attempts.
+# These wait for another operation or for a person's set-up, or were sent with too many others: they count no attempts.
 NOT_COUNTED = frozenset({Reason.PARENT_WAITING, Reason.HALTED, Reason.CONFIGURATION, Reason.TRIGGER_LIMIT})
-# When a whole batch comes back with one of these the sink itself is in trouble, and is left alone for a while.
+# When a whole batch comes back with one of these the sink itself has a fault, and is paused.
 OUTAGE_REASONS = frozenset(
     {reason for reason, policy in POLICIES.items() if policy.waits}
     | {Reason.TIMEOUT, Reason.CONNECTION_LOST, Reason.SERVER_ERROR, Reason.UNEXPECTED_ANSWER}
@@ -76,11 +76,11 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryLater:
-    """To be tried again after `delay`."""
+    """To be retried after `delay`."""
 
     reason: Reason
     delay: timedelta
-    counts_attempt: bool  # an attempt
+    counts_attempt: bool  # as an attempt
     in_doubt: bool
     detail: str = ""
 
@@ -91,7 +91,7 @@ class GiveUp:
 
     reason: Reason
     detail: str = ""
-    code: str = ""  # the sink's own word for it
+    code: str = ""  # the sink's own code for it
 
 
 RetryDecision = Deliver | RetryLater | GiveUp
@@ -105,11 +105,10 @@ def decide(
     not_counted: Collection[Reason] = (),
     longest_wait: timedelta = MAX_RETRY_AFTER,
 ) -> RetryDecision:
-    """What follows from one outcome, after so many spent attempts (this one not counted).
+    """Decide what follows from one outcome, after so many counted attempts (without this one).
 
-    `not_counted` are the reasons that are the whole sink's fault just now and spend no attempt; `longest_wait` is the longest
-    wait that
-    a sink may ask for.
+    `not_counted` are the reasons that are the whole sink's fault now and count no attempt. `longest_wait` is the
+    longest pause that a sink may ask for.
     """
     if isinstance(outcome, Rejected):
         return GiveUp(reason=outcome.reason, detail=outcome.detail, code=outcome.code)

@@ -1,4 +1,4 @@
-"""One batch to one sink: fold, send, send the parts of refused folds singly, and one outcome for each operation."""
+"""Sends one batch to one sink: folds it, sends the parts of refused folds singly, and returns one outcome for each operation."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from connector.ports import Shadow, Sink, Task
 
 
 class Written(Struct, frozen=True):
-    """A record as it was written, by the operation (its index) that is the last part of it."""
+    """A record as it was written, by the index of the operation that is its last part."""
 
     index: int
     write: RecordWrite
@@ -23,7 +23,7 @@ class Written(Struct, frozen=True):
 
 
 class AlsoUpdated(Struct, frozen=True):
-    """Other records that were given an opt-out, by the operation (its index) that brought it."""
+    """Other records that received an opt-out, by the index of the operation that brought it."""
 
     index: int
     write: RecordWrite
@@ -31,14 +31,14 @@ class AlsoUpdated(Struct, frozen=True):
 
 
 class ConsentSentAlone(Struct, frozen=True):
-    """The consent fields of an operation (its index) went out without the rest, whose outcome is that of the operation."""
+    """The consent fields of an operation (its index) were sent without the rest; the operation's outcome is that of the rest."""
 
     index: int
     write: RecordWrite
     outcome: Delivered
 
 
-# What may be the fault of a field, or of a parent, that has nothing to do with consent.
+# Reasons that may come from a field or a parent that has nothing to do with consent.
 PERHAPS_ANOTHER_FIELD = frozenset(
     {
         Reason.FIELD_REQUIRED,
@@ -62,7 +62,7 @@ PERHAPS_ANOTHER_FIELD = frozenset(
 
 
 class Sent(Struct, frozen=True):
-    """What became of a batch: an outcome for each operation, in order, and the records that were written."""
+    """The result of a batch: an outcome for each operation, in order, and the records that were written."""
 
     outcomes: Sequence[Outcome]
     written: Sequence[Written]
@@ -81,8 +81,8 @@ async def send(
 ) -> Sent:
     """Send the operations, given in their order.
 
-    Of a write's key `merged_id` tells which merged record it named, and `known_id` which record it is known to name;
-    `remembered_match` what is known of those that a match may mean.
+    For a write's key, `merged_id` tells which merged record it named, and `known_id` which record it is known to name.
+    `remembered_match` tells what is known of the records that a match may mean.
     """
     batch = _Batch(sink, client, operations, known_shadow, merged_id, remembered_match, known_id)
     await batch.send()
@@ -95,7 +95,7 @@ async def send(
 
 
 class _Batch:
-    """One batch on its way."""
+    """One batch while it is sent."""
 
     def __init__(
         self,
@@ -110,9 +110,7 @@ class _Batch:
         self.outcomes: list[Outcome | None] = [None] * len(operations)
         self.written: list[Written] = []
         self.consent_sent_alone: list[ConsentSentAlone] = []
-        self._whole: dict[
-            int, Delivered
-        ] = {}  # of operations that bear consent alone, folded with one that was not done
+        self._whole: dict[int, Delivered] = {}  # operations with only consent fields, folded with one that was not done
         self.also_updated: list[AlsoUpdated] = []
         self._sink = sink
         self._client = client
@@ -128,7 +126,7 @@ class _Batch:
         broken: list[Fold] = []
         orphans: list[Fold] = []
         for one, outcome in zip(folds, await self._write_with_consent_first(folds), strict=True):
-            # What a person must decide of the record concerns all its parts.
+            # What a person must decide about the record concerns all its parts.
             to_blame = isinstance(outcome, Rejected) and outcome.reason is not Reason.NEEDS_PERSON
             if to_blame and len(one.parts) > 1:
                 broken.append(one)
@@ -142,7 +140,7 @@ class _Batch:
 
     async def _send_parts(self, turns: Sequence[Sequence[tuple[Fold, int]]], orphans: Sequence[Fold]) -> None:
         children = _children(turns, orphans)
-        stuck: set[int] = set()  # folds of which a part is to be repeated: no later part may take effect before it
+        stuck: set[int] = set()  # folds with a part to retry: no later part may take effect before it
         held: set[int] = set()  # operations that wait for another one
         for number, turn in enumerate(turns):
             held.update(part for whole, part in turn if id(whole) in stuck)
@@ -162,9 +160,9 @@ class _Batch:
                     stuck.add(id(whole))
 
     async def _write_with_consent_first(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
-        """Write them; what bears consent and fails, perhaps for another field, goes out at once with the consent fields alone.
+        """Write them; if one with consent fields fails, perhaps for another field, send its consent fields alone at once.
 
-        Where one of these is to blame, the opt-out flag goes out by itself.
+        If one of these is at fault, the opt-out flag is sent alone.
         """
         outcomes = list(await self._write(folds))
         alone: dict[int, Outcome] = {}
@@ -186,7 +184,7 @@ class _Batch:
         return outcomes
 
     def _note_consent_alone(self, one: Fold, answer: Delivered) -> None:
-        """These consent fields of all parts of a write are delivered."""
+        """Record that these consent fields of all parts of a write are delivered."""
         assert isinstance(one.operation, RecordWrite)  # noqa: S101 - nothing else bears consent.
         done = set(one.operation.consent)
         for part in one.parts:
@@ -223,7 +221,7 @@ class _Batch:
         remembered = NOTHING if operation.match is None else self._remembered_match(operation)
         if not operation.clears_flag:
             return Task(operation, remembered=remembered, gone=gone, record_id=record_id)
-        # What an earlier part has just written must not be taken for somebody else's word.
+        # What an earlier part has just written must not be taken for another person's change.
         ours = self._ours.get(operation.record)
         shadow = self._known_shadow(operation)
         seen = shadow if ours is None else {**(shadow or {}), **ours}
@@ -235,14 +233,14 @@ class _Batch:
         tasks = [self._task(one.operation) for one in folds]
         try:
             outcomes = await self._client.run(self._sink.write(tasks))
-        except Exception as error:  # noqa: BLE001 - a bug of an adapter must kill one operation, not the whole road.
+        except Exception as error:  # noqa: BLE001 - a bug of an adapter may cost one operation, not the whole pipeline.
             return await self._bisect(folds, type(error).__name__)
         if len(outcomes) != len(tasks):
             return await self._bisect(folds, f"{len(outcomes)} outcomes for {len(tasks)} operations")
         return outcomes
 
     async def _bisect(self, folds: Sequence[Fold], bug: str) -> Sequence[Outcome]:
-        """An adapter has failed on these: halve them until the operation that it cannot bear is alone."""
+        """An adapter has failed on these: halve them until the operation that makes it fail is alone."""
         detail = f"{bug} in the adapter of {self._sink.name}: please report this bug"
         answers: dict[int, Outcome] = {}
         again: list[int] = []
@@ -260,7 +258,7 @@ class _Batch:
 
 
 def _narrowed(answered: Iterable[tuple[int, tuple[Fold, Outcome]]]) -> dict[int, Fold]:
-    """Of refused writes (by place), what goes out without the rest."""
+    """Of refused writes (by position), the consent fields that are sent without the rest."""
     narrowed: dict[int, Fold] = {}
     for place, (one, outcome) in answered:
         if not isinstance(outcome, Rejected | Retry) or outcome.reason not in PERHAPS_ANOTHER_FIELD:
@@ -278,7 +276,7 @@ def together_with(outcome: Outcome, alone: Outcome) -> Outcome:
     if isinstance(alone, Retry):
         return alone
     if outcome.reason is Reason.CONFIGURATION and isinstance(alone, Delivered):
-        return outcome  # its words are those of a stop, which is not about this operation alone
+        return outcome  # its words belong to a suspension, which concerns more than this operation
     described = (
         f"{outcome.field}: {outcome.detail}" if isinstance(outcome, Rejected) and outcome.field else outcome.detail
     )
@@ -292,7 +290,7 @@ def _children(
 ) -> Mapping[int, Sequence[tuple[Fold, int]]]:
     """For each turn the children to send with it, each with its parent's part (an index).
 
-    They were rejected for the sake of a fold, of which perhaps only another event's part is guilty.
+    They were rejected because of a fold, of which perhaps only another event's part is at fault.
     """
     parents: dict[tuple[str, str], list[tuple[int, int]]] = {}  # key → the parts of it: index, turn
 

@@ -1,7 +1,8 @@
-"""Pure: mappings that are stopped because the CRM lacks a field or forbids it, and what waits for their sake.
+"""Pure: mappings that are suspended because the CRM lacks a field or forbids it, and what waits because of them.
 
-No single record is to blame for a fault of the set-up: the operations of the rule that meets it rest, spend no attempts and are
-not dead. One of them is tried every few minutes, so that the rule goes on by itself when the fault is mended.
+A fault of the set-up is no single record's fault. The operations of the affected rule rest, count no attempts and are
+not dead letters. One of them is tried every few minutes, so that the rule resumes by itself when the fault is
+corrected.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from connector.model.operation import Operation, Parent, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.telemetry.log_events import Alarm, Cleared
 
-HELD_FOR = timedelta(hours=1)  # of what is not tried: it is woken when the stop ends
+HELD_FOR = timedelta(hours=1)  # for what is not tried; it becomes due when the suspension ends
 KIND = "mapping_stopped"
 
 
@@ -34,12 +35,12 @@ class Suspension(Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What it is about."""
+        """The object or field that it is about."""
         return self.rule, self.object, self.field
 
     @property
     def about(self) -> str:
-        """The same for people and alarms."""
+        """The same, in a form for people and alarms."""
         return f"{self.rule}: {self.object}{f'.{self.field}' if self.field else ''}"
 
     def concerns(self, operation: Operation, traits: CrmTraits) -> bool:
@@ -50,11 +51,11 @@ class Suspension(Struct, frozen=True, kw_only=True):
         return same and (not self.field or self.field.casefold() in _written(operation, traits))
 
     def due(self, now: datetime) -> bool:
-        """Whether it is to be tried; a clock that was set back does not keep it waiting."""
+        """Whether it is to be tried; a clock that was set back does not delay it."""
         return self.probe_at <= now or self.probe_at > now + PROBE_EVERY
 
     def alarm(self) -> Alarm:
-        """What a person is told. The CRM's words stay out of it: `connector status` has them."""
+        """The alarm for a person. It leaves out the CRM's words: `connector status` shows them."""
         what = f"the field {self.object}.{self.field}" if self.field else f"the object {self.object}"
         return Alarm(
             kind=KIND,
@@ -64,7 +65,7 @@ class Suspension(Struct, frozen=True, kw_only=True):
         )
 
     def cleared(self) -> Cleared:
-        """That it is over."""
+        """The message that the suspension has ended."""
         return Cleared(kind=KIND, about=self.about)
 
 
@@ -75,17 +76,17 @@ CURE = (
 
 
 def names(write: RecordWrite, traits: CrmTraits) -> set[str]:
-    """All fields that a write names, its key and those of its parents among them, case-folded."""
+    """All fields that a write names, including its key and those of its parents, case-folded."""
     values = [*write.set.items(), *write.create.items()]
     own = {name.casefold() for name, _ in values} | {write.key_field.casefold()}
-    # A relationship is written by its own name, but refused by that of the field behind it.
+    # A relationship is written by its own name, but refused by the name of the field behind it.
     behind = {traits.relationship_column(name) for name in own}
     parents = [(name, way) for name, value in values if isinstance(value, Parent) for way in value.ways]
     return own | behind | {f"{name}.{way.key_field}".casefold() for name, way in parents}
 
 
 def _written(write: RecordWrite, traits: CrmTraits) -> set[str]:
-    """The fields that a write names and does not do without."""
+    """The fields that a write names and cannot omit."""
     if not write.consent_only:
         return names(write, traits)
     consent_fields = {name: value for name, value in write.create.items() if name in write.consent}
@@ -93,7 +94,7 @@ def _written(write: RecordWrite, traits: CrmTraits) -> set[str]:
 
 
 def _named(write: RecordWrite, field: str, traits: CrmTraits) -> str:
-    """A field as the write names it; empty where it does not."""
+    """A field as the write names it; empty if it does not."""
     known = names(write, traits)
     if field.casefold() in known:
         return field
@@ -103,9 +104,9 @@ def _named(write: RecordWrite, field: str, traits: CrmTraits) -> str:
 
 
 class Filtered(Struct, frozen=True):
-    """A batch without what is stopped. `held`: the outcomes of what does not go out, by its place in the batch.
+    """A batch without what is suspended. `held`: the outcomes of what is not sent, by its position in the batch.
 
-    `alone`: of what is held, the consent fields that go out all the same.
+    `alone`: of what is held, the consent fields that are sent anyway.
     """
 
     operations: Sequence[Operation]
@@ -114,7 +115,7 @@ class Filtered(Struct, frozen=True):
 
     @property
     def going(self) -> Sequence[Operation]:
-        """What goes out."""
+        """The operations that are sent."""
         if not self.held:
             return self.operations
         return [self.alone.get(place, one) for place, one in enumerate(self.operations) if self._goes(place)]
@@ -123,7 +124,7 @@ class Filtered(Struct, frozen=True):
         return place not in self.held or place in self.alone
 
     def with_suspended(self, sent: Sent) -> Sent:
-        """What became of the whole batch, from what became of that which went out."""
+        """The outcomes of the whole batch, from the outcomes of what was sent."""
         if not self.held:
             return sent
         places = [place for place in range(len(self.operations)) if self._goes(place)]
@@ -145,9 +146,9 @@ class Filtered(Struct, frozen=True):
 def filter_suspended(
     operations: Sequence[Operation], stops: Sequence[Suspension], now: datetime, traits: CrmTraits
 ) -> Filtered:
-    """Hold back what is stopped, but for the fields that bear consent and one operation of each stop that is due to be tried.
+    """Hold back what is suspended, except consent fields and one operation of each suspension that is due to be tried.
 
-    An opt-out whose own fields, key or object are stopped is always tried.
+    An opt-out whose own fields, key or object are suspended is always tried.
     """
     if not stops:
         return Filtered(operations, {})
@@ -176,10 +177,10 @@ def filter_suspended(
 
 
 class SuspensionChanges(Struct, frozen=True, kw_only=True):
-    """What a batch has taught about stops."""
+    """What a batch has shown about suspensions."""
 
     began: tuple[Suspension, ...] = ()
-    again: tuple[Suspension, ...] = ()  # tried in vain
+    again: tuple[Suspension, ...] = ()  # tried without success
     ended: tuple[Suspension, ...] = ()
 
     def __bool__(self) -> bool:

@@ -1,4 +1,4 @@
-"""Pure: how many operations go out together. It follows what the last batches have shown."""
+"""Pure: how many operations are sent together. It follows what the last batches have shown."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,19 +11,19 @@ from connector.model.outcome import Delivered, Outcome, Reason, Retry
 
 # A single record that somebody else holds is no reason to send the others in small batches.
 LOCKED_SHARE = 20  # one in so many
-MIN_BATCH = 10  # operations: smaller batches are slow for other reasons than their size
-STEPS = 20  # batches that lead back from nothing to the most
+MIN_BATCH = 10  # operations: smaller batches are slow for reasons other than their size
+STEPS = 20  # batches from the minimum to the maximum
 
 
 class BatchSize(Struct, frozen=True):
-    """The size of the next batch, in operations, and the most that the config allows."""
+    """The size of the next batch, in operations, and the largest size that the config allows."""
 
     most: int
     size: int
 
     @classmethod
     def of(cls, most: int) -> Self:
-        """The pace at the start."""
+        """The size at the start."""
         return cls(most, most)
 
     def after(self, outcomes: Sequence[Outcome], took: timedelta, slow: timedelta) -> "BatchSize":
@@ -42,7 +42,7 @@ class BatchSize(Struct, frozen=True):
 
 
 def _crowded(outcome: Outcome) -> bool:
-    """Whether it would have fared better with fewer others."""
+    """Whether the batch would have done better with fewer operations."""
     if isinstance(outcome, Retry):
         return outcome.reason is Reason.ROW_LOCKED or outcome.reason is Reason.TRIGGER_LIMIT
     return isinstance(outcome, Delivered) and outcome.divided

@@ -80,7 +80,7 @@ def _part(connection: sqlite3.Connection, settlement: Settlement) -> None:
             continue
         operations[one.index] = one.rest
         done.add(len(operations))
-        # It is done, and no known records are looked up for it again.
+        # It is done: no match is searched for it again.
         operations.append(replace(one.done, match=None))
     connection.execute(
         "UPDATE units SET operations = ?, done = ?, wrote = 1 WHERE id = ?",

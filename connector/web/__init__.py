@@ -1,1 +1,1 @@
-"""The two listeners: hooks for providers, admin for the operator. The only servers in the house."""
+"""The two HTTP listeners: webhooks for providers, admin for the operator. The application has no other servers."""

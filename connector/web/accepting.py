@@ -1,6 +1,7 @@
-"""Takes connections from listening sockets.
+"""Accepts connections from listening sockets.
 
-asyncio's own way tries to accept as often as the backlog is long when descriptors run out, logs each time, and knows no limits.
+When descriptors run out, asyncio's own way tries to accept as often as the backlog is long, logs each time, and has no
+limits.
 """
 
 import asyncio
@@ -11,21 +12,21 @@ from typing import cast
 
 from connector.web.connections import SHORTAGE, UNIX, Connections, SpareDescriptors
 
-AT_ONCE = 64  # connections that are taken before the loop does something else
-SILENCE = 1.0  # seconds that a connection may be silent before it may have to give way to another one
-PAUSE = 1.0  # seconds without a new connection after descriptors ran out, if none is closed meanwhile
+AT_ONCE = 64  # connections that are accepted before the loop does something else
+SILENCE = 1.0  # seconds that a connection may be silent before it may be closed for another one
+PAUSE = 1.0  # seconds without a new connection after descriptors ran out, unless one is closed meanwhile
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 30\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class Connection:
-    """What a protocol of asyncio tells beside: whether it is in use, and when it is over."""
+    """What a protocol of asyncio reports in addition: whether it is in use, and when it has ended."""
 
-    busy = False  # whether a request is under way
+    busy = False  # whether a request is being handled
     used = False  # whether there has ever been one
-    silent_since = 0.0  # seconds of the loop's clock: when it was taken, or when its last request was answered
+    silent_since = 0.0  # seconds of the loop's clock: when it was accepted, or when its last request was answered
 
     def lost(self) -> None:
-        """Called once the connection is closed; the acceptor puts a method of its own in its place."""
+        """Called once the connection is closed; the acceptor replaces it with a method of its own."""
 
     def abort(self) -> None:
         """Close it at once."""
@@ -33,10 +34,10 @@ class Connection:
 
 
 class Acceptor:
-    """Takes connections, as many as the limits allow.
+    """Accepts connections, as many as the limits allow.
 
-    Where all places are taken, the oldest silent connection that has sent no request gives way to the new one, else the oldest one on
-    which no request is under way: silent strangers keep nobody out.
+    If all places are taken, the oldest silent connection that has sent no request is closed for the new one, else the
+    oldest one on which no request is handled. So silent strangers keep nobody out.
     """
 
     def __init__(
@@ -64,12 +65,12 @@ class Acceptor:
         return len(self._open)
 
     def start(self) -> None:
-        """Begin to take connections."""
+        """Begin to accept connections."""
         for listening in self._sockets:
             self._resume(listening)
 
     def stop(self) -> None:
-        """Take no more connections, and close the listening sockets. Open connections stay."""
+        """Accept no more connections, and close the listening sockets. Open connections stay."""
         for listening in self._sockets:
             if (pause := self._pauses.pop(listening, None)) is not None:
                 pause.cancel()
@@ -106,7 +107,7 @@ class Acceptor:
         try:
             return listening.accept()
         finally:
-            # It succeeds where nobody waited: Linux looks for a free descriptor first.
+            # It succeeds even if nobody waits: Linux looks for a free descriptor first.
             self._spare.refill()
 
     def _serve(self, taken: socket.socket, address: str) -> None:
@@ -140,12 +141,12 @@ class Acceptor:
         if self._spare is not None:
             self._spare.refill()
         for listening, pause in [*self._pauses.items()]:
-            # Its descriptor is free when the loop comes round.
+            # Its descriptor is free in the next round of the loop.
             pause.cancel()
             self._resume(listening)
 
     def _make_room(self) -> bool:
-        """Close a connection that nobody would miss; false where there is none."""
+        """Close a connection that is not needed; False if there is none."""
         before = self._loop.time() - self._silence
         idle = [protocol for protocol in self._open if not protocol.busy and protocol.silent_since <= before]
         if not idle:

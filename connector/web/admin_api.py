@@ -1,7 +1,7 @@
-"""The operator's listener: health, metrics, and the commands by which the CLI speaks to the running daemon. Loopback only.
+"""The operator's listener: health, metrics, and the commands that the CLI sends to the running daemon. Loopback only.
 
-`GET /healthz` (the process works), `GET /readyz` (it can take callbacks), `GET /metrics`, `POST /admin/{command}` with a JSON object.
-Every answer but the metrics is a JSON object; an error has `error`, and `cure` where there is one.
+`GET /healthz` (the process works), `GET /readyz` (it can accept callbacks), `GET /metrics`, `POST /admin/{command}`
+with a JSON object. Every answer except the metrics is a JSON object; an error has `error`, and `cure` if there is one.
 """
 
 import os
@@ -21,17 +21,17 @@ from connector.model.problem import ProblemsFound
 from connector.telemetry.error_location import place
 from connector.telemetry.log_events import Emit, WorkerFailed
 
-TOKEN_BYTES = 32  # of randomness
+TOKEN_BYTES = 32  # random bytes
 BODY_LIMIT = 1024 * 1024  # bytes of a command's object
 HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 HEADERS = {hdrs.CACHE_CONTROL: "no-store", "X-Content-Type-Options": "nosniff"}
 
 Command = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
-Reasons = Callable[[], Iterable[str]]  # why not; none means: well
+Reasons = Callable[[], Iterable[str]]  # reasons for a failure; none means that all is well
 
 
 class Denied(ConnectorError):  # noqa: N818 - it reads as what happened.
-    """A request to the admin listener that is not answered as asked."""
+    """A request to the admin listener that is refused."""
 
     def __init__(self, status: int, error: str, cure: str = "") -> None:
         super().__init__(error)
@@ -42,8 +42,8 @@ class Denied(ConnectorError):  # noqa: N818 - it reads as what happened.
 class Admin:
     """The handler of the admin listener.
 
-    `unhealthy` and `not_ready` give the reasons in plain words. `metrics` gives the text and its content type. A command takes the
-    posted object and returns one; it raises ConnectorError for what a person can mend.
+    `unhealthy` and `not_ready` return the reasons in plain words. `metrics` returns the text and its content type. A
+    command takes the posted object and returns one; it raises ConnectorError for what a person can fix.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Admin:
         self._hosts = HOSTS | {host.lower() for host in hosts}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request. It raises nothing but cancellation."""
+        """Answer one request. It raises nothing except cancellation."""
         try:
             self._check_host(request)
             return await self._route(request)
@@ -77,14 +77,14 @@ class Admin:
             return _json(HTTPStatus.UNPROCESSABLE_ENTITY, {"error": "the files have problems", "problems": problems})
         except ConnectorError as error:
             return _json(HTTPStatus.CONFLICT, {"error": str(error)})
-        except Exception as error:  # noqa: BLE001 - the listener outlives a bug in a command.
+        except Exception as error:  # noqa: BLE001 - the listener must survive a bug in a command.
             where = place(error)
             self._emit(WorkerFailed(worker="admin", error=where, seconds=0.0))
             cure = "this is a bug: report it with this line; nothing else is affected"
             return _json(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": where, "cure": cure})
 
     def _check_host(self, request: web.BaseRequest) -> None:
-        """A web page that has its own name point to this address would come with that name (DNS rebinding)."""
+        """A web page whose own name resolves to this address would send that name (DNS rebinding)."""
         try:
             name = urlsplit(f"//{request.headers.get(hdrs.HOST, '')}").hostname
         except ValueError:
@@ -156,7 +156,7 @@ def _json(status: int, value: Mapping[str, Any]) -> web.Response:
 
 
 def write_token(path: Path) -> str:
-    """A new token for this start, in a file that only the service's user can read. It replaces the file as a whole."""
+    """A new token for this start, in a file that only the service's user can read. The whole file is replaced."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""`Content-Encoding` of a callback: which words are none, which compressions are undone, and within which bound. Pure.
+"""`Content-Encoding` of a callback: which words mean no coding, which compressions are decoded, and the size limit. Pure.
 
 No provider documents a compressed body. Gateways in between may compress, and some write a charset into this header.
 """
@@ -7,7 +7,8 @@ import zlib
 
 from connector.model.errors import HttpRejected
 
-# IANA, HTTP Content Coding Registry. Any other word is no coding (`utf-8`, `none`, `binary`) and says nothing about the body.
+# IANA, HTTP Content Coding Registry. Any other word is not a coding (`utf-8`, `none`, `binary`) and says nothing about
+# the body.
 CODINGS = frozenset(
     {
         "gzip",
@@ -31,7 +32,7 @@ GZIP_BITS, ZLIB_BITS, RAW_BITS = 31, 15, -15  # zlib, `wbits`
 
 
 def body_coding(header: str) -> str | None:
-    """The one compression that the header names; None for none. Raises Refused (415) for one that is not undone here."""
+    """The one compression that the header names; None for none. Raises HttpRejected (415) for one that is not supported."""
     named = [word for each in header.split(",") if (word := each.strip().lower()) in CODINGS]
     if not named:
         return None
@@ -41,9 +42,9 @@ def body_coding(header: str) -> str | None:
 
 
 def decompress(body: bytes, coding: str, limit: int) -> bytes:
-    """The body without its compression; raises Refused, 413 beyond `limit` bytes and 400 where it is broken.
+    """The body without its compression; raises HttpRejected, 413 beyond `limit` bytes and 400 if it is broken.
 
-    A body that does not look compressed is taken as it is: a proxy has unpacked it and left the header.
+    A body that does not look compressed is used as it is: a proxy has decompressed it and kept the header.
     """
     if coding in GZIP:
         return _inflate(body, GZIP_BITS, limit) if body.startswith(GZIP_MAGIC) else body

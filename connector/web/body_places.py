@@ -1,4 +1,4 @@
-"""Places for callbacks whose body is still to come. Pure."""
+"""Limits on callbacks whose body has not arrived yet. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ SHARE = 4  # one address of strangers has at most this part of their places: a f
 
 
 class BodyPlaces:
-    """Callers who have shown who they are have places of their own, and so have all strangers together.
+    """Authenticated callers have places of their own, and all strangers together have others.
 
     So strangers that send slowly keep no known caller out, and one address of strangers does not keep out the others.
     """
@@ -25,12 +25,12 @@ class BodyPlaces:
 
     @property
     def taken(self) -> int:
-        """How many are taken now."""
+        """How many places are taken now."""
         return self._known + self._strangers
 
     @contextmanager
     def known(self) -> Iterator[None]:
-        """A place of a known caller while the block lasts. Raises Refused (503) where there is none."""
+        """Take a place of a known caller for the block. Raises HttpRejected (503) if there is none."""
         if self._known >= self._most:
             raise HttpRejected(503, "too many at once")
         self._known += 1
@@ -41,9 +41,10 @@ class BodyPlaces:
 
     @contextmanager
     def stranger(self, address: str | None) -> Iterator[None]:
-        """A place of a stranger while the block lasts. Raises Refused (503) where there is none.
+        """Take a place of a stranger for the block. Raises HttpRejected (503) if there is none.
 
-        The address is None where many callers come from it, such as a proxy's: they count together with all strangers alone.
+        The address is None if many callers come from it, such as a proxy's: then only the limit of all strangers
+        applies.
         """
         one = customer_of(address) if address is not None else None
         if self._strangers >= self._most:

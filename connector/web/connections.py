@@ -1,4 +1,4 @@
-"""How many connections a listener holds, in all and of one address, so that strangers take no file descriptor that is needed."""
+"""Limits a listener's connections, in total and for each address, so that strangers cannot use up the file descriptors."""
 
 import errno
 import os
@@ -19,15 +19,15 @@ from connector.telemetry.log_events import (
 from connector.web.proxies import Network, is_shared
 
 RESERVED_DESCRIPTORS = 128  # for the database, the calls that we make, and the health checks
-LEAST_CONNECTIONS = 16  # where the limit on descriptors is very low
+LEAST_CONNECTIONS = 16  # used even if the limit on descriptors is very low
 SILENCE = 60.0  # seconds between two log lines that say the same
-UNIX = ""  # the address of who comes by a Unix socket: a proxy on this machine
-# accept(2): what is short is descriptors or memory, and it is not this connection's fault.
+UNIX = ""  # the address of a caller on a Unix socket: a proxy on this machine
+# accept(2): descriptors or memory are missing, which is not this connection's fault.
 SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Connections:
-    """How many connections a listener holds, in all and of one address. What is refused is counted, and told once a minute."""
+    """Counts a listener's connections, in total and for each address. Refused ones are counted, and reported once a minute."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Connections:
         monotonic: Callable[[], float],
         proxies: Sequence[Network] = (),
     ) -> None:
-        """`most` is lowered where the process may not open so many files."""
+        """`most` is lowered if the process may not open that many files."""
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.most = most if files < 0 else max(min(most, files - RESERVED_DESCRIPTORS), LEAST_CONNECTIONS)
         self._of_one = of_one_address
@@ -51,9 +51,9 @@ class Connections:
         self._untold: Counter[str] = Counter()
 
     def enter(self, address: str, make_room: Callable[[], bool] = lambda: False) -> bool:
-        """Count a new connection; False where there is no room for it.
+        """Count a new connection; False if the limit is reached.
 
-        Where all places are taken, `make_room` closes another connection, or returns False.
+        If all places are taken, `make_room` closes another connection, or returns False.
         """
         one = customer_of(address)
         many = self._open[one] >= self._of_one and not (address == UNIX or is_shared(address, self._proxies))
@@ -77,7 +77,7 @@ class Connections:
             del self._open[one]
 
     def not_accepted(self, error: BaseException | None) -> bool:
-        """Tell of a connection that could not be taken; False where that had another cause than missing file descriptors."""
+        """Report a connection that could not be accepted; False if the cause was not missing file descriptors."""
         if not isinstance(error, OSError) or error.errno not in SHORTAGE:
             return False
         self._refused(
@@ -98,7 +98,7 @@ class Connections:
 
 
 class SpareDescriptors:
-    """Descriptors that are held open so that some can be freed when the process may open no more."""
+    """Descriptors that are held open, so that some can be released when the process may open no more."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -109,20 +109,20 @@ class SpareDescriptors:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give all of them back."""
+        """Release all of them."""
         self._count = 0
         while self.free_one():
             pass
 
     def free_one(self) -> bool:
-        """Close one, so that something else may be opened; false where none is left."""
+        """Close one, so that something else may be opened; False if none is left."""
         if not self._held:
             return False
         os.close(self._held.pop())
         return True
 
     def refill(self) -> None:
-        """Hold as many as before, or as many as can be had."""
+        """Open as many as before, or as many as possible."""
         while len(self._held) < self._count:
             try:
                 self._held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

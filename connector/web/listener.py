@@ -1,4 +1,4 @@
-"""A listener: a socket, aiohttp's protocol behind it, and a stop that loses no request. What is served is passed in."""
+"""A listener: a socket, aiohttp's protocol, and a shutdown that loses no request. The handler is passed in."""
 
 import asyncio
 import socket
@@ -13,24 +13,24 @@ from connector.telemetry.log_events import NOT_HTTP
 from connector.web.accepting import SILENCE, Acceptor, Connection
 from connector.web.connections import Connections, SpareDescriptors
 
-# Seconds from a connection's beginning, or from its last answer, until the next request's headers must be there as a whole. aiohttp's
-# own 3630 would let half-sent headers stay open for an hour.
+# Seconds from a connection's start, or from its last answer, until the next request's headers must be complete.
+# aiohttp's own 3630 would keep half-sent headers open for an hour.
 KEEPALIVE = 20.0
 LINGER = timedelta(seconds=1)  # measured: 0.3 s lost 2 connections in 8 restarts under load, 1 s none
-GRACE = 10.0  # seconds that requests under way have to end
-UNREAD = 1.0  # seconds that the rest of a refused body is swallowed, so that the refusal reaches the caller
-LINE = 8190  # bytes of an address, as aiohttp has it
-BACKLOG = 1024  # connections that wait while the loop is busy: a provider that repeats comes in bursts
+GRACE = 10.0  # seconds that running requests have to end
+UNREAD = 1.0  # seconds for which the rest of a refused body is read, so that the refusal reaches the caller
+LINE = 8190  # bytes of an address, the same limit as aiohttp's
+BACKLOG = 1024  # connections that wait while the loop is busy: repeats of a provider come in bursts
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-NotHttp = Callable[[int, str], None]  # told the status, and why in a few constant words
+NotHttp = Callable[[int, str], None]  # called with the status, and the reason in a few constant words
 
 
 class Listener:
     """Serves one handler on one address.
 
-    The handler gets the bare request: a router, middlewares and error pages would cost half of the time of a callback. It
-    closes its connections by itself once `draining` is told.
+    The handler gets the bare request: a router, middlewares and error pages would cost half of the time of a callback.
+    It closes its connections itself after `draining` is called.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class Listener:
         spare: SpareDescriptors | None = None,
         silence: float = SILENCE,
     ) -> None:
-        """`connections` limits and counts them; without it there is no limit. `spare` descriptors are used where others are missing.
+        """`connections` limits and counts them; without it there is no limit. `spare` descriptors are used if others are missing.
 
-        `silence` is how many seconds a connection may be silent before it may have to give way to another one.
+        `silence` is how many seconds a connection may be silent before it may be closed for another one.
         """
         self._handle = handle
         self._connections = connections
@@ -71,7 +71,7 @@ class Listener:
         """Listen, on the socket that systemd passed if there is one; returns the base address."""
         server = _Server(
             self._serve,
-            # A caller that hangs up does not stop what it began: the event is stored all the same.
+            # A caller that disconnects does not stop what it began: the event is stored anyway.
             handler_cancellation=False,
             access_log=None,
             auto_decompress=False,
@@ -99,7 +99,7 @@ class Listener:
         return self._acceptor.open if self._acceptor is not None else 0
 
     async def stop(self) -> None:
-        """Answer what is under way and what comes in the next second, with `Connection: close`; then hang up."""
+        """Answer running requests and those that come in the next second, with `Connection: close`; then close."""
         if self._runner is None:
             return
         self._draining = True
@@ -124,7 +124,7 @@ class Listener:
 
 
 class _Protocol(web.RequestHandler, Connection):
-    """aiohttp's own, but for its answer to what is no request: that quoted the bytes it could not read, and could be a 500."""
+    """aiohttp's own, except for its answer to what is not a request: that quoted the unreadable bytes, and could be a 500."""
 
     not_http: NotHttp | None = None
 
@@ -143,9 +143,9 @@ class _Protocol(web.RequestHandler, Connection):
         request: web.BaseRequest,
         status: int = HTTPStatus.SERVICE_UNAVAILABLE,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - it is what must not be repeated.
+        message: str | None = None,  # noqa: ARG002 - it must not be repeated.
     ) -> web.StreamResponse:
-        """The answer. What the parser refuses is told to `not_http`, anything else in the library's own record."""
+        """The answer. `not_http` is called for what the parser refuses; the library logs everything else itself."""
         if self.not_http is not None and isinstance(exc, HttpProcessingError):
             self.not_http(status, _why(exc))
             response = web.Response(status=status, text="not understood")
@@ -157,7 +157,7 @@ class _Protocol(web.RequestHandler, Connection):
 
 
 class _Server(web.Server):
-    """Makes our protocol for each connection; aiohttp has no other way to name one."""
+    """Creates our protocol for each connection; aiohttp has no other way to set it."""
 
     not_http: NotHttp | None = None
 
@@ -188,7 +188,7 @@ def _base(address: object) -> str:
 
 
 async def _bound(host: str, port: int) -> list[socket.socket]:
-    """Sockets at all addresses of the host, or at all of this machine where it is blank; raises OSError."""
+    """Sockets at all addresses of the host, or at all of this machine if it is blank; raises OSError."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []

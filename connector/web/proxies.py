@@ -1,4 +1,4 @@
-"""Who a caller is, and at which address he called, behind the proxies that the operator trusts. Pure."""
+"""The address of a caller, and the address that it called, behind the proxies that the operator trusts. Pure."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -10,10 +10,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def caller(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:
-    """The caller's address: the right-most of `X-Forwarded-For` that is no trusted proxy, and never one further left.
+    """The caller's address: the right-most of `X-Forwarded-For` that is not a trusted proxy, and never one further left.
 
-    `forwarded` are the header's values as they came: several are one list (RFC 9110, 5.3). An entry that is no address ends
-    the walk, for whatever stands left of it was written by somebody unknown.
+    `forwarded` are the header's values as they came: several are one list (RFC 9110, 5.3). The search ends at an entry
+    that is not an address, because an unknown sender wrote what is left of it.
     """
     if not trusted or not within(peer, trusted):
         return peer
@@ -28,12 +28,12 @@ def caller(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> s
 
 
 def is_shared(peer: str, trusted: Sequence[Network]) -> bool:
-    """Whether many callers may come from this address: a trusted proxy's, or this machine's, on which a proxy may stand."""
+    """Whether many callers may come from this address: a trusted proxy's, or this machine's, on which a proxy may run."""
     return within(peer, LOOPBACK) or within(peer, trusted)
 
 
 def public_base(url: str) -> str:
-    """The public address as signatures know it: without the scheme's own port and without a slash at its end."""
+    """The public address as signatures contain it: without the scheme's default port and without a slash at its end."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
@@ -42,7 +42,7 @@ def public_base(url: str) -> str:
 
 
 def within(text: str, networks: Sequence[Network]) -> bool:
-    """Whether the text is an address in one of the networks; IPv4 in an IPv6 address is IPv4."""
+    """Whether the text is an address in one of the networks. An IPv4 address mapped into IPv6 counts as IPv4."""
     try:
         address = ip_address(text)
     except ValueError:

@@ -1,10 +1,10 @@
-"""What stands behind the method of an HTTP request: its address, as gateways and proxies write it. Pure."""
+"""The request target of an HTTP request, as gateways and proxies write it. Pure."""
 
 SCHEMES = ("http://", "https://")
 
 
 def origin_form(target: str) -> str:
-    """The path and query of a request target; the absolute form too is to be taken (RFC 9112, 3.2.2). Its host is not looked at."""
+    """The path and query of a request target. The absolute form is accepted too (RFC 9112, 3.2.2); its host is ignored."""
     if target.startswith("/"):
         return target
     for scheme in SCHEMES:
@@ -15,5 +15,5 @@ def origin_form(target: str) -> str:
 
 
 def without_empty_segments(path: str) -> str:
-    """The path without slashes at its end and without doubled ones, which senders get from joining a base and a path."""
+    """The path without trailing and doubled slashes, which come from joining a base and a path."""
     return "/" + "/".join(segment for segment in path.split("/") if segment)

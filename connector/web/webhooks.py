@@ -1,7 +1,8 @@
-"""Where providers call: an HTTP request → a request of the model → receive → its answer. No provider's words live here.
+"""The public webhook listener: an HTTP request becomes a request of the model, is received and answered.
 
-`POST /hooks/{provider}/{door}`, and the same with a secret behind it. Doubled slashes and one at the end do not matter; capitals do.
-Every answer is 2xx, 4xx or 503: a provider repeats a 500 for days, and an error page would show what it must not.
+Nothing here is specific to one provider. `POST /hooks/{provider}/{endpoint}`, and the same with a secret after it.
+Doubled slashes and one at the end do not matter; capitals do. Every answer is 2xx, 4xx or 503: a provider repeats a 500
+for days, and an error page could show internal data.
 """
 
 import asyncio
@@ -26,12 +27,13 @@ from connector.web.request_target import origin_form, without_empty_segments
 
 BODY_TIME = 10.0  # seconds for a body to arrive; aiohttp itself would wait for ever
 BODY_LIMIT = 64 * 1024  # bytes; what providers send is below 4 KiB
-QUERY_LIMIT = 64 * 1024  # bytes: a form may come as a query, and a web form has long fields
-# Bytes of an address, for the listener: its path too. They are held before anybody is let in, and the headers may be 128 times 8 KiB.
+QUERY_LIMIT = 64 * 1024  # bytes; a form may come as a query, and a web form has long fields
+# Bytes of an address with its path, for the listener. They are held before authentication, and the headers may be 128
+# times 8 KiB.
 MAX_LINE = QUERY_LIMIT + 1024
 IN_FLIGHT = 256
 COME_AGAIN = "30"  # seconds, in Retry-After
-# RFC 9110, 15.5.2: a 401 names a way to authenticate. It is the same for every door, so that it tells nothing.
+# RFC 9110, 15.5.2: a 401 names a way to authenticate. It is the same for every endpoint, so that it reveals nothing.
 CHALLENGE = 'Basic realm="hooks", charset="UTF-8"'
 
 Receive = Callable[[WebhookEndpoint, HttpRequest], Awaitable[HttpResponse]]
@@ -62,15 +64,15 @@ class Hooks:
         self._body_limit = body_limit
         self._body_time = body_time
         self._in_flight = in_flight
-        self._received = 0  # under way in `receive`
+        self._received = 0  # requests in `receive`
         self._places = BodyPlaces(in_flight)
 
     def reached_at(self, base: str) -> None:
-        """Where the listener is: what callers use when the config names no public address. Never what their Host header says."""
+        """The listener's address, used if the config names no public address. It never comes from a caller's Host header."""
         self._base = self._base or public_base(base)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request. It raises nothing but cancellation."""
+        """Answer one request. It raises nothing except cancellation."""
         target = origin_form(request.raw_path)
         path, _, query = target.partition("?")
         parts = path.split("/", 5)
@@ -84,7 +86,7 @@ class Hooks:
             answer = await self._answer(request, endpoint, target, query, parts[4] if parts[4:] else None)
         except HttpRejected as refused:
             return self._reject(request, endpoint, refused)
-        except Exception as error:  # noqa: BLE001 - our bug is not the caller's fault: he is asked to come again.
+        except Exception as error:  # noqa: BLE001 - our bug is not the caller's fault: it is asked to try again.
             self._emit(
                 WorkerFailed(worker=f"hooks {endpoint.provider}/{endpoint.name}", error=place(error), seconds=0.0)
             )
@@ -93,11 +95,11 @@ class Hooks:
 
     @property
     def bodies_awaited(self) -> int:
-        """How many callbacks there are whose body is still to come."""
+        """How many callbacks there are whose body has not arrived yet."""
         return self._places.taken
 
     def not_http(self, status: int, why: str) -> None:
-        """Tell of what the HTTP parser has refused: `why` is a short constant, and the caller's bytes are repeated nowhere."""
+        """Report what the HTTP parser has refused: `why` is a short constant, and the caller's bytes are never repeated."""
         self._emit(RequestRejected(provider="", endpoint="", status=status, why=why))
 
     def _endpoint_at(self, parts: Sequence[str]) -> WebhookEndpoint | None:
@@ -121,7 +123,7 @@ class Hooks:
             peer = caller(peer, request.headers.getall(hdrs.X_FORWARDED_FOR, ()), self.trusted)
         if secret and "%" in secret:
             secret = unquote(secret)
-        # Nearly always the whole body has come with the headers, and there is nothing to wait for.
+        # Nearly always the complete body has come with the headers, and there is nothing to wait for.
         come = coding is None and request.content.is_eof()
         asked = HttpRequest(
             method=request.method,
@@ -151,7 +153,7 @@ class Hooks:
     async def _awaited(
         self, request: web.BaseRequest, endpoint: WebhookEndpoint, head: HttpRequest, coding: str | None
     ) -> bytes:
-        """The body of a request that its head does not turn away."""
+        """The body of a request that its head does not reject."""
         if endpoint.check_head(head):
             place = self._places.known()
         else:
@@ -191,13 +193,14 @@ class Hooks:
         if refused.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
             response.headers[hdrs.ACCEPT_ENCODING] = ACCEPTED
         if not request.content.is_eof():
-            # What is left of the body must not be taken for the next request. The listener swallows it for a moment, and hangs up.
+            # The rest of the body must not be taken for the next request. The listener reads it for a moment, and
+            # closes.
             response.force_close()
         return response
 
 
 async def _invite(request: web.BaseRequest) -> None:
-    """A caller that asks first (`Expect: 100-continue`, as .NET's older clients do) is told to send its body."""
+    """A caller that asks first (`Expect: 100-continue`, as .NET's older clients do) is invited to send its body."""
     expected = request.headers.get(hdrs.EXPECT)
     if expected is None:
         return
