@@ -1,6 +1,6 @@
-"""Pure: operations on one record fold into one write, and its outcome fans out to all of them.
+"""Pure: operations on one record fold into one write, and its outcome is given to all of them.
 
-A CRM may refuse every row of a request whose key stands in it twice, so a batch never holds a record twice.
+A CRM may refuse every row of a request whose key occurs in it twice, so a batch never holds a record twice.
 """
 
 from collections.abc import Iterable, Sequence

@@ -25,7 +25,7 @@ Sleep = Callable[[float], Awaitable[None]]  # seconds
 TIMEOUT = timedelta(seconds=60)  # 200 records with the triggers of a nonprofit package take tens of seconds
 CONNECT_TIMEOUT = 5.0  # seconds
 ANSWER_LIMIT = 32 * 2**20  # bytes of an answer, decompressed: a page of 2,000 wide records is a tenth of it
-LARGE = 4 * 2**20  # bytes of an answer; larger answers are read one at a time
+LARGE = 4 * 2**20  # bytes; answers larger than this are read one at a time
 PIECE = 64 * 2**10  # bytes that are read at once
 HEADER_LENGTH = 16 * 2**10  # bytes of the status line or of one header; there may be 128 headers
 UNAUTHORIZED = 401

@@ -185,7 +185,7 @@ class _Batch:
 
     def _note_consent_alone(self, one: Fold, answer: Delivered) -> None:
         """Record that these consent fields of all parts of a write are delivered."""
-        assert isinstance(one.operation, RecordWrite)  # noqa: S101 - nothing else bears consent.
+        assert isinstance(one.operation, RecordWrite)  # noqa: S101 - nothing else holds consent.
         done = set(one.operation.consent)
         for part in one.parts:
             operation = self._operations[part]
@@ -272,7 +272,7 @@ def _narrowed(answered: Iterable[tuple[int, tuple[Fold, Outcome]]]) -> dict[int,
 
 def together_with(outcome: Outcome, alone: Outcome) -> Outcome:
     """The outcome of an operation that was refused, when its consent fields were sent alone."""
-    assert isinstance(outcome, Rejected | Retry)  # noqa: S101 - nothing else is sent once more.
+    assert isinstance(outcome, Rejected | Retry)  # noqa: S101 - nothing else is sent again.
     if isinstance(alone, Retry):
         return alone
     if outcome.reason is Reason.CONFIGURATION and isinstance(alone, Delivered):

@@ -28,7 +28,7 @@ class Suspension(Struct, frozen=True, kw_only=True):
     sink: str
     rule: str  # file: rule
     object: str
-    field: str  # empty where it is the object as a whole; `relationship.key` where it is one of a parent
+    field: str  # empty for the object as a whole; `relationship.key` for a field of a parent
     detail: str  # the CRM's own words
     since: datetime
     probe_at: datetime

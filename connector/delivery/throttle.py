@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from connector.model.outcome import Delivered, Outcome, Reason, Retry
 
-# A single record that somebody else holds is no reason to send the others in small batches.
+# A single record that somebody else has locked is no reason for small batches.
 LOCKED_SHARE = 20  # one in so many
 MIN_BATCH = 10  # operations: smaller batches are slow for reasons other than their size
 STEPS = 20  # batches from the minimum to the maximum
@@ -27,9 +27,9 @@ class BatchSize(Struct, frozen=True):
         return cls(most, most)
 
     def after(self, outcomes: Sequence[Outcome], took: timedelta, slow: timedelta) -> "BatchSize":
-        """The pace after a batch, whose longest call `took` so long; `slow` is what is too long (CrmTraits.slow_request).
+        """The size after a batch whose longest call `took` this long; a call of `slow` is too long (CrmTraits.slow_request).
 
-        It is half where that was slow or met locks or limits of triggers, and a little more where it was good and full.
+        It is halved if that was slow or met locks or limits of triggers, and grows a little if it was good and full.
         """
         if len(outcomes) <= MIN_BATCH:
             return self

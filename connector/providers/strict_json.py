@@ -176,7 +176,7 @@ def _without_trailing_commas(text: str) -> str:
 
 
 def _tidied(value: Any) -> Any:
-    """The value with clean texts: no control characters, no half surrogate pairs. Raises if cleaning makes two names equal."""
+    """The value with clean texts: no control characters, no half surrogate pairs. Raises Unreadable if two names become equal."""
     if type(value) is str:
         if not value.isprintable():  # half surrogate pairs are not printable either
             value = without_controls(half_pairs_joined(value))

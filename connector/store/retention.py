@@ -46,8 +46,8 @@ class Retention:
     ) -> Swept:
         """Delete settled events older than `keep_delivered` (at least 72 hours) and raw bodies older than `keep_raw`.
 
-        The raw body of what is unreadable, dead or open stays. How many events went is kept by state (Inbox.swept).
-        What is known of deleted records goes after `deleted_kept`.
+        The raw body of what is unreadable, dead or open stays. The number of deleted events is kept by state (Inbox.swept).
+        What is known of deleted records is deleted after `deleted_kept`.
         """
         events_before = micros(now - max(keep_delivered, REPEATS))
         raw_before = micros(now - keep_raw)
