@@ -108,14 +108,14 @@ async def parked_list(context: AdminContext, payload: Mapping[str, Any]) -> dict
 async def parked_release(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Send what is parked."""
     ids, _ = _chosen(context, payload)
-    _no_questions(context, ids)
+    _reject_open_questions(context, ids)
     return {"released": _some(await context.store.dead_letters.release(ids, now=context.now()))}
 
 
 async def parked_discard(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Discard what is parked; the ledger records it. A text that may be an opt-out cannot be discarded."""
     ids, _ = _chosen(context, payload)
-    _no_questions(context, ids)
+    _reject_open_questions(context, ids)
     return {"discarded": _some(await context.store.dead_letters.discard(ids, now=context.now()))}
 
 
@@ -173,7 +173,7 @@ def _understood(read: Sequence[Event | Part], raw: bytes) -> tuple[Event, list[P
     return first.event, others
 
 
-def _no_questions(context: AdminContext, ids: Sequence[int] | None) -> None:
+def _reject_open_questions(context: AdminContext, ids: Sequence[int] | None) -> None:
     """Raises ConnectorError if one of the events waits for an answer: neither sending nor discarding is one."""
     waiting = dict(context.store.stop_answers.waiting()) if ids else {}
     for one in ids or ():

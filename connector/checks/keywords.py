@@ -100,7 +100,9 @@ def warnings(
     found: list[Problem] = []
     for one in named:
         known = there.get(fold(one.word), ())
-        warning: Any = _lack(one.word, known, tuple(there), now) or (addressed and _stray(one.word, known, hook))
+        warning: Any = _why_no_messages(one.word, known, tuple(there), now) or (
+            addressed and _why_messages_go_elsewhere(one.word, known, hook)
+        )
         if warning:
             message, cure = warning
             problem = one.document.problem(one.where, CODE, message, cure, severity=Severity.WARNING)
@@ -109,7 +111,9 @@ def warnings(
     return found
 
 
-def _lack(word: str, known: Sequence[Keyword], all_words: tuple[str, ...], now: datetime) -> tuple[str, str] | None:
+def _why_no_messages(
+    word: str, known: Sequence[Keyword], all_words: tuple[str, ...], now: datetime
+) -> tuple[str, str] | None:
     """Why the keyword can bring no message."""
     if not known:
         close = did_you_mean(word, all_words)
@@ -127,7 +131,7 @@ def _lack(word: str, known: Sequence[Keyword], all_words: tuple[str, ...], now: 
     return None
 
 
-def _stray(word: str, known: Sequence[Keyword], hook: str | None) -> tuple[str, str] | None:
+def _why_messages_go_elsewhere(word: str, known: Sequence[Keyword], hook: str | None) -> tuple[str, str] | None:
     """Why its messages do not come here. The address is left out: it may contain a secret."""
     if hook is None:
         return (

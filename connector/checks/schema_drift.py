@@ -56,7 +56,7 @@ class Drift:
 
     async def follow(self) -> int:
         """The step of its worker. At the start the CRMs are asked only if the lock files do not fit, later after a reload or pull."""
-        if self._seen is None and not any(self._by_locks().values()):
+        if self._seen is None and not any(self._compare_with_locks().values()):
             self._seen = self._state()
         if self._seen != self._state():
             await self.look()
@@ -73,13 +73,13 @@ class Drift:
                 pulled = await self._clients[name].run(pull(crm, wanted.get(name, [])))
             except ConnectorError as error:
                 self._seen = ()
-                if known := self._by_locks()[name]:
+                if known := self._compare_with_locks()[name]:
                     self._judge(name, known)
                 self._emit(
                     Lifecycle(message=NOT_COMPARED, level=Level.WARNING, details={"crm": name, "why": str(error)})
                 )
                 continue
-            lacks = self._misfits(rules, pulled.schema)
+            lacks = self._mismatches(rules, pulled.schema)
             changed = changes(locks[name], pulled.schema) if name in locks else []
             narrowed = [] if lacks else [one.text for one in narrowing(changed, wanted.get(name, []))]
             self._judge(name, [*lacks, *narrowed, *broken])
@@ -90,11 +90,13 @@ class Drift:
         paths = (lock_path(self._loaded.resolve_path(self._loaded.settings.schemas), name) for name in self._crms)
         return (self._rules().version, *(path.stat().st_mtime_ns if path.is_file() else None for path in paths))
 
-    def _by_locks(self) -> Mapping[str, Sequence[str]]:
+    def _compare_with_locks(self) -> Mapping[str, Sequence[str]]:
         """What would fail at each CRM, by its description in the lock file."""
         locks, broken = self._locks()
         rules = self._rules()
-        return {name: [*(self._misfits(rules, locks[name]) if name in locks else ()), *broken] for name in self._crms}
+        return {
+            name: [*(self._mismatches(rules, locks[name]) if name in locks else ()), *broken] for name in self._crms
+        }
 
     def _locks(self) -> tuple[Mapping[str, CrmSchema], list[str]]:
         try:
@@ -102,7 +104,7 @@ class Drift:
         except ProblemsFound as found:
             return {}, [str(one) for one in found.problems]
 
-    def _misfits(self, rules: Ruleset, schema: CrmSchema) -> list[str]:
+    def _mismatches(self, rules: Ruleset, schema: CrmSchema) -> list[str]:
         """What would fail; warnings are for people who edit, not for those on call."""
         consent = {schema.crm: self._crms[schema.crm].consent_fields}
         found = rules.misfits({schema.crm: schema})

@@ -195,7 +195,7 @@ class Client:
         except aiohttp.ClientResponseError:
             return CallFailed(failure=Failure.UNREADABLE, detail="what answers is no HTTP, or has too large headers")
         except (aiohttp.ClientError, OSError) as error:
-            lost = error.args[0] if isinstance(error, _Lost) else error
+            lost = error.args[0] if isinstance(error, _ConnectionLost) else error
             return CallFailed(failure=Failure.LOST, detail=_words(lost))
 
     async def _body(self, call: HttpCall, response: aiohttp.ClientResponse) -> bytes:
@@ -216,7 +216,7 @@ class Client:
                 raise
 
 
-class _Lost(aiohttp.ClientError):
+class _ConnectionLost(aiohttp.ClientError):
     """A connection was lost; its argument is aiohttp's own error."""
 
 
@@ -227,7 +227,7 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _Lost(error) from error
+        raise _ConnectionLost(error) from error
 
 
 async def _signing_in(step: Awaitable[T]) -> T:

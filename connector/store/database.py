@@ -49,7 +49,7 @@ class FileLock:
         try:
             self._files = [self._take(path, name)]
             if os.fstat(self._files[0].fileno()).st_mode & OTHERS:
-                self._files.append(self._take_anew(path, name))
+                self._files.append(self._replace_lock_file(path, name))
         except OSError as error:
             raise StoreUnavailable(
                 f"cannot lock {path}: {error}. Is its directory there, and ours to write?"
@@ -83,7 +83,7 @@ class FileLock:
             file.close()
 
     @classmethod
-    def _take_anew(cls, path: Path, name: Path) -> TextIO:
+    def _replace_lock_file(cls, path: Path, name: Path) -> TextIO:
         """Lock a new file that replaces one that other users can open: whoever has that open could lock it.
 
         The old file is locked as well, so that no other process replaces it at the same time.

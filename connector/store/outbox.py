@@ -183,7 +183,7 @@ class Outbox:
             return kept
 
         kept = await self._writer.run(work)
-        left = [*_along(kept, range(len(kept))), *enumerate(operations, len(kept))]
+        left = [*_delivered_matches(kept, range(len(kept))), *enumerate(operations, len(kept))]
         return structs.replace(
             unit,
             operations=tuple(one for _, one in left),
@@ -235,7 +235,7 @@ def _take(connection: sqlite3.Connection, sink: str, limit: int, start: str, now
     parameters = {"sink": sink, "limit": limit, "now": micros(now), "least": least}
     connection.execute(WAKE, parameters)
     heads = read_rows(connection, LANE_HEADS, parameters)
-    bound = _bound(connection, sink) if heads else {}
+    bound = _sent_with_head(connection, sink) if heads else {}
     room = limit
     lanes: list[str] = []
     ids: list[int] = []
@@ -252,13 +252,13 @@ def _take(connection: sqlite3.Connection, sink: str, limit: int, start: str, now
     _claim(connection, ids, start, now)
     if lanes and room > 0:
         behind = read_rows(connection, BEHIND, parameters | {"lanes": as_list(lanes), "each": -(-room // len(lanes))})
-        fitting = _fitting(behind, room)
+        fitting = _next_in_lanes(behind, room)
         _claim(connection, fitting, start, now)
         ids += fitting
     return ids
 
 
-def _bound(connection: sqlite3.Connection, sink: str) -> dict[tuple[str, int], list[tuple[int, int]]]:
+def _sent_with_head(connection: sqlite3.Connection, sink: str) -> dict[tuple[str, int], list[tuple[int, int]]]:
     """The units (id, size) that are sent with the head of their lane in any case, by lane and urgency."""
     bound: dict[tuple[str, int], list[tuple[int, int]]] = {}
     for unit_id, lane, urgent, size in read_rows(connection, BOUND, {"sink": sink}):
@@ -271,7 +271,7 @@ def _claim(connection: sqlite3.Connection, ids: Sequence[int], start_id: str, no
         connection.execute(TAKE, {"start": start_id, "now": micros(now), "ids": as_list(list(ids))})
 
 
-def _fitting(behind: Iterable[list[Any]], room: int) -> list[int]:
+def _next_in_lanes(behind: Iterable[list[Any]], room: int) -> list[int]:
     """Units after claimed heads, while there is room; none after one of its lane that does not fit, or has to rest."""
     ids: list[int] = []
     full: set[str] = set()
@@ -313,7 +313,7 @@ def _written(text: str, only: frozenset[int] | None) -> list[Written]:
     ]
 
 
-def _along(planned: Sequence[Operation], delivered: Iterable[int]) -> Iterator[tuple[int, Operation]]:
+def _delivered_matches(planned: Sequence[Operation], delivered: Iterable[int]) -> Iterator[tuple[int, Operation]]:
     """Delivered matches that are sent again with the rest of their unit: a child may know its parent only through them.
 
     What they said about consent is not sent again, because a newer decision may apply.
@@ -333,7 +333,7 @@ def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
     planned = operations_from_json(operations)
     left = [(index, each) for index, each in enumerate(planned) if index not in delivered]
     if delivered:
-        left = sorted([*left, *_along(planned, delivered)], key=itemgetter(0))
+        left = sorted([*left, *_delivered_matches(planned, delivered)], key=itemgetter(0))
     return Unit(
         id=unit_id,
         event_id=event_id,

@@ -138,7 +138,7 @@ class Hooks:
             received_at=self._now(),
         )
         if not come:
-            body = await self._awaited(request, endpoint, asked, coding)
+            body = await self._wait_for_body(request, endpoint, asked, coding)
             asked = replace(asked, body=body, received_at=self._now())
         elif len(asked.body) > self._body_limit:
             raise HttpRejected(413, "body too large")
@@ -150,7 +150,7 @@ class Hooks:
         finally:
             self._received -= 1
 
-    async def _awaited(
+    async def _wait_for_body(
         self, request: web.BaseRequest, endpoint: WebhookEndpoint, head: HttpRequest, coding: str | None
     ) -> bytes:
         """The body of a request that its head does not reject."""

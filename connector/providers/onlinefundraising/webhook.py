@@ -93,7 +93,7 @@ class Reader:
             properties["keywordGuid"] = keyword_id
             keyword_id = None
         if type(meta := properties.get(META_DATA)) is str:
-            properties[META_DATA] = _opened(meta)
+            properties[META_DATA] = _parse_meta(meta)
         text = as_text(named.get("receivedtext"))
         if AMOUNT not in properties and (amount := _amount(text, keyword, sub_keyword)) is not None:
             properties[AMOUNT] = amount
@@ -146,12 +146,12 @@ def _amount(text: str | None, keyword: str | None, sub_keyword: str | None) -> s
 
     A sentence with a number in it names no amount: in “TIFO 25 people came” the 25 is not money.
     """
-    behind = _plain(sub_keyword) if sub_keyword is not None else _behind(text, keyword)
+    behind = _plain(sub_keyword) if sub_keyword is not None else _text_after(text, keyword)
     found = AMOUNT_ALONE.fullmatch(behind) if behind else None
     return found[1] if found else None
 
 
-def _behind(text: str | None, keyword: str | None) -> str | None:
+def _text_after(text: str | None, keyword: str | None) -> str | None:
     """The rest of a text after its keyword; None if it does not begin with the keyword."""
     if text is None or keyword is None:
         return None
@@ -159,7 +159,7 @@ def _behind(text: str | None, keyword: str | None) -> str | None:
     return rest if first == _plain(keyword) else None
 
 
-def _opened(meta: str) -> Any:
+def _parse_meta(meta: str) -> Any:
     """Meta data that was sent as JSON text, parsed so that rules can name its members."""
     try:
         return parse_object(meta.encode())

@@ -36,9 +36,9 @@ class Reader:
         # Strex knows whether a word next to a stop word is a keyword: if it is, Strex matched the message to it.
         said = self.words.read(text, keywords=self.keywords, keyword=keyword, any_keyword=keyword_id is not None)
         verdict = said.verdict
-        if verdict is not Verdict.OPT_OUT and _taken_for_stop(forward, action):
+        if verdict is not Verdict.OPT_OUT and _strex_says_stop(forward, action):
             verdict, said = Verdict.OPT_OUT, NOTHING
-        meant = self._meant(said)
+        meant = self._named_keyword(said)
         if meant is not None and keyword is not None and normalized(meant) != normalized(keyword):
             keyword, keyword_id = None, None
         return Event(
@@ -63,7 +63,7 @@ class Reader:
             properties=forward.properties,
             lookup=forward.lookup,
             opt_out_scope=said.scope,
-            known_to_provider=None if verdict is Verdict.NONE else _taken_for_stop(forward, action),
+            known_to_provider=None if verdict is Verdict.NONE else _strex_says_stop(forward, action),
         )
 
     def delivery_report(self, body: bytes, received_at: datetime) -> Event:
@@ -103,12 +103,12 @@ class Reader:
             lookup=forward.lookup,
         )
 
-    def _meant(self, said: Reading) -> str | None:
+    def _named_keyword(self, said: Reading) -> str | None:
         """The configured keyword that a text names."""
         return None if said.keyword is None else self.keywords.get(normalized(said.keyword))
 
 
-def _taken_for_stop(forward: Forward, action: str | None) -> bool | None:
+def _strex_says_stop(forward: Forward, action: str | None) -> bool | None:
     """Whether Strex itself took the message for an opt-out; None if it does not say."""
     flag = forward.members.get("isStopMessage")
     if as_flag(flag) or _opts_out(action):

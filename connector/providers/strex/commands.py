@@ -57,7 +57,7 @@ class StrexCommands:
         pong: Reply | None = None
         for places in _rounds(valid):
             replies = yield [_call(valid[place]) for place in places]
-            if pong is None and any(_doubted(reply) for reply in replies):
+            if pong is None and any(_is_doubtful(reply) for reply in replies):
                 (pong,) = yield [PING]
             for place, reply in zip(places, replies, strict=True):
                 outcomes[place] = _outcome(valid[place], reply, pong)
@@ -74,7 +74,7 @@ def _fault(command: object) -> str:
     return ""
 
 
-def _doubted(reply: Reply) -> bool:
+def _is_doubtful(reply: Reply) -> bool:
     """Whether the answer may come from another server. It is trusted only if Strex itself answers the ping."""
     if not isinstance(reply, HttpReply):
         return False

@@ -172,21 +172,21 @@ class Reader:
         reply, message = self._stop(known.get("reply"), keyword), self._stop(text, keyword)
         first = message if message.verdict is Verdict.OPT_OUT or reply.verdict is Verdict.NONE else reply
         # A poll belongs to no subscription: a stop in it is for the short number.
-        return _widely(reply if reply.verdict is Verdict.OPT_OUT else first)
+        return _for_short_number(reply if reply.verdict is Verdict.OPT_OUT else first)
 
     def _in_a_field(self, parameters: Parameters, keyword: str | None) -> tuple[str, Reading] | None:
         """A field of a web form or sticky session whose whole value is a stop, such as Email=STOP; None if there is none."""
         for given in parameters.custom.values():
             for value in given if type(given) is list else (given,):
                 if type(value) is str and (said := self._stop(value, keyword)).verdict is Verdict.OPT_OUT:
-                    return parameters.known.get("msg", value), _widely(said)
+                    return parameters.known.get("msg", value), _for_short_number(said)
         return None
 
     def _stop(self, text: str | None, keyword: str | None) -> Reading:
         return self.words.read(text, keywords=self.keywords, keyword=keyword)
 
 
-def _widely(said: Reading) -> Reading:
+def _for_short_number(said: Reading) -> Reading:
     """The same reading, for the whole short number if the text does not say how far it reaches."""
     if said.verdict is Verdict.NONE or said.scope is not None:
         return said
