@@ -48,7 +48,7 @@ class Connections:
         self._open: Counter[str] = Counter()
         self._total = 0
         self._said: dict[str, float] = {}
-        self._untold: Counter[str] = Counter()
+        self._unreported: Counter[str] = Counter()
 
     def enter(self, address: str, make_room: Callable[[], bool] = lambda: False) -> bool:
         """Count a new connection; False if the limit is reached.
@@ -89,11 +89,11 @@ class Connections:
 
     def _refused(self, why: str, message: str, cure: str) -> None:
         self._emit(RequestRejected(provider="", endpoint="", status=503, why=why))
-        self._untold[why] += 1
+        self._unreported[why] += 1
         now = self._monotonic()
         if now - self._said.get(why, -SILENCE) >= SILENCE:
             self._said[why] = now
-            details = {"times": str(self._untold.pop(why)), "cure": cure}
+            details = {"times": str(self._unreported.pop(why)), "cure": cure}
             self._emit(Lifecycle(message=message, level=Level.WARNING, details=details))
 
 
