@@ -36,12 +36,12 @@ class BasicAuthSettings(Strict):
 
 
 class AuthSettings(Strict):
-    """The locks that any provider can have; its own settings build upon them."""
+    """The authentication settings of every provider; each provider adds its own."""
 
     open: bool = False
-    """Lets everybody in. Only for trying things out, or behind a proxy that authenticates."""
+    """Accepts every request. Only for trials, or behind a proxy that authenticates."""
     path_secrets: Annotated[tuple[SecretRef, ...], Field(max_length=2)] = ()
-    """Secrets of which one must be the last part of the address that the provider calls; two, while one is being replaced."""
+    """The provider's address must end with one of these secrets. Set two only while one is being replaced."""
     basic_auth: BasicAuthSettings | None = None
     """Name and password that must come with every request."""
     addresses: tuple[Annotated[str, AfterValidator(_network)], ...] = ()

@@ -50,40 +50,40 @@ class OfferSettings(Strict):
     keyword: Word
     """The keyword of STOP KEYWORD."""
     price: Annotated[Decimal, Field(gt=0)]
-    """What a donor gives each time, in NOK; View Status has the last word."""
+    """What a donor gives each time, in NOK; if View Status shows another price, that one counts."""
     thank_you: Page
-    """The page that a donor sees who has completed the window."""
+    """The page for a donor who has completed the window."""
     cancelled: Page
-    """The page that a donor sees who has turned back."""
+    """The page for a donor who has cancelled."""
 
 
 class SubscribeSettings(Strict):
-    """How donors begin and how long their transactions are followed."""
+    """How donors subscribe, and how long their transactions are checked."""
 
     per_minute: Annotated[int, Field(ge=1, le=10_000)] = 30
     """Windows a minute for one address. Behind a proxy the addresses are known only with listen: trusted_proxies."""
     at_once: Annotated[int, Field(ge=1, le=1000)] = 16
-    """Windows that are created at the same time; more donors are asked to come again."""
+    """Windows that are created at the same time; further donors are asked to try again."""
     deadline: Annotated[Duration, Field(ge=timedelta(minutes=10), le=timedelta(days=30))] = timedelta(hours=48)
     """How long a transaction without a final status is asked about."""
 
 
 class MessageCloudSettings(AuthSettings):
-    """A MessageCloud account. MessageCloud does not sign its callbacks: a path secret is the lock to use."""
+    """A MessageCloud account. MessageCloud does not sign its callbacks: use a path secret."""
 
     type: Literal["messagecloud"] = "messagecloud"
     """The kind of provider."""
     region: Region = REGION
     """The country of your subscribers. MessageCloud writes numbers with their country code.
-    One that comes without, in a callback that names no country, is read in this one."""
+    A number without one, in a callback that names no country, is read in this country."""
     api: ApiSettings | None = None
     """How MessageCloud is called. Needed for offers."""
     offers: dict[Annotated[str, Field(pattern=OFFER)], OfferSettings] = Field(default_factory=dict)
     """What donors can subscribe to, by a name of your choice: /hooks/<provider>/subscribe/<name>."""
     subscribe: SubscribeSettings = SubscribeSettings()
-    """How donors begin and how long their transactions are followed."""
+    """How donors subscribe, and how long their transactions are checked."""
     keywords: tuple[Word, ...] = ()
-    """Your other keywords: so that `KEYWORD STOP` is understood. Those of the offers are known."""
+    """Your other keywords, so that `KEYWORD STOP` is understood. Those of the offers are included already."""
     stop_words: tuple[Word, ...] = ()
     """Words that mean stop at this provider, besides the usual ones and those of `consent:`."""
 

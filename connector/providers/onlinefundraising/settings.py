@@ -27,27 +27,27 @@ class AddressListSettings(Strict):
 
 
 class ApiSettings(Strict):
-    """How OnlineFundraising is called: for keywords, and for messages that were missed."""
+    """How OnlineFundraising is called: for keywords, and for missed messages."""
 
     url: BaseUrl
-    """The base address: under Settings in OnlineFundraising. It is your own."""
+    """The base address of your account, found under Settings in OnlineFundraising."""
     key: SecretRef
     """Where the API key is. It works only from the addresses that were named for it at OnlineFundraising."""
 
 
 class CatchUpSettings(Strict):
-    """Taking in what the webhook missed, after downtime of either side. Needs `api`."""
+    """Fetches messages that the webhook missed, after downtime of either side. Needs `api`."""
 
     enabled: bool = True
-    """`false`: only the webhook counts."""
+    """`false`: use only the webhook."""
     every: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(minutes=15)
-    """The pause between two looks at the list of received messages; the first is at the start."""
+    """The pause between two polls of the received messages; the first poll is at the start."""
     overlap: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(hours=1)
-    """How far a look goes back behind the newest message of the look before: a message may enter the list late."""
+    """How far a poll goes back before the newest message of the previous poll: a message may enter the list late."""
     page_size: Annotated[int, Field(ge=1, le=1000)] = PAGE_SIZE
     """Messages a page."""
     keywords_every: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(hours=1)
-    """The pause between two looks at the keywords; only where a mapping has `on: <name>.keyword`."""
+    """The pause between two polls of the keywords; used only if a mapping has `on: <name>.keyword`."""
 
 
 class OnlineFundraisingSettings(AuthSettings):
@@ -57,15 +57,15 @@ class OnlineFundraisingSettings(AuthSettings):
     """The kind of provider."""
     region: Region = REGION
     """The country of your subscribers. OnlineFundraising writes numbers with their country code.
-    One that comes without is read in this country."""
+    A number without one is read in this country."""
     address_list: AddressListSettings | None = None
-    """Lets in requests from the published addresses alone, and from those in `addresses`. `{}` takes the usual list."""
+    """Accepts only requests from the published addresses and from `addresses`. `{}` uses the usual list."""
     api: ApiSettings | None = None
-    """How OnlineFundraising is called. Without it there are no keyword commands, and nothing that was missed is taken in."""
+    """How OnlineFundraising is called. Without it there are no keyword commands, and missed messages are not fetched."""
     catch_up: CatchUpSettings = CatchUpSettings()
-    """Taking in what the webhook missed."""
+    """Fetches messages that the webhook missed."""
     keywords: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Your keywords: so that `STOP HJÆLP` is understood as well as `HJÆLP STOP`, and `check --live` looks at them."""
+    """Your keywords, so that `STOP HJÆLP` is understood as well as `HJÆLP STOP`. `check --live` checks them."""
     stop_words: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Words that mean stop at this provider, besides the usual ones and those of `consent:`."""
 

@@ -28,7 +28,7 @@ class SignatureSettings(Strict):
     """The signature `X-ECDSA-Signature` on forwards."""
 
     mode: Literal["off", "if_present", "required"] = "off"
-    """`if_present` lets requests without one in, so it is no lock by itself; `required` is one."""
+    """`if_present` accepts requests without a signature, so it needs other authentication too; `required` does not."""
     drift: Duration = DRIFT
     """How far the signature's time may be from ours."""
 
@@ -41,15 +41,15 @@ class ApiSettings(Strict):
     key: SecretRef | None = None
     """Where the API key is. Without it no service commands can be sent."""
     header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "Authorization"
-    """The header that bears the key in service commands."""
+    """The header for the key in service commands."""
     form: Annotated[str, AfterValidator(_form)] = "{key}"
     """How the key is written into the header; `{key}` stands for it."""
     rest_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "X-ApiKey"
-    """The header that bears the key, as it is, in calls for keywords and look-ups."""
+    """The header for the unchanged key in calls for keywords and look-ups."""
 
 
 class LookUpSettings(Strict):
-    """The number look-up, for events that do not bring one. Each look-up may be billed by Strex."""
+    """The number look-up, for events without name and address. Strex may bill each look-up."""
 
     enabled: bool = False
     """`true`: ask once for each number. Needs `api.key`."""
@@ -60,16 +60,16 @@ class LookUpSettings(Strict):
 
 
 class SubscriptionSettings(Strict):
-    """A subscription service: where a person may be a member of whom nothing has been heard yet."""
+    """A subscription service. People may be members although the connector has no event of them."""
 
     short_number: str
     """The short number, such as 2002."""
     keyword: str
     """The keyword."""
     keyword_id: str | None = None
-    """Strex's id of the keyword, where known."""
+    """Strex's id of the keyword, if known."""
     service_id: str | None = None
-    """Strex's id of the service, where known."""
+    """Strex's id of the service, if known."""
 
 
 class StrexSettings(AuthSettings):
@@ -79,15 +79,15 @@ class StrexSettings(AuthSettings):
     """The kind of provider."""
     region: Region = REGION
     """The country of your subscribers. Strex writes numbers with `+` and their country code.
-    One that comes without is read in this country."""
+    A number without one is read in this country."""
     signature: SignatureSettings = SignatureSettings()
     """Whether requests must be signed."""
     api: ApiSettings = ApiSettings()
     """How Strex is called."""
     look_up: LookUpSettings = LookUpSettings()
-    """Whether the owners of numbers are asked for."""
+    """Whether the owners of numbers are looked up."""
     subscriptions: tuple[SubscriptionSettings, ...] = ()
-    """The subscription services. An opt-out in the CRM goes to all of them for a person of whom the ledger knows none."""
+    """The subscription services. An opt-out in the CRM goes to all of them if the ledger has none for the person."""
     stop_words: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Words that mean stop at this provider, besides the usual ones and those of `consent:`."""
 

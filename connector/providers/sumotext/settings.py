@@ -17,14 +17,14 @@ COUNTRIES = {"USA": "US", "US": "US", "CAN": "CA", "CA": "CA"}
 
 
 class SumotextSettings(AuthSettings):
-    """A Sumotext account. Sumotext neither signs its callbacks nor publishes its addresses: a path secret is the lock to use."""
+    """A Sumotext account. Sumotext neither signs its callbacks nor publishes its addresses: use a path secret."""
 
     type: Literal["sumotext"] = "sumotext"
     """The kind of provider."""
     short_number: str | None = None
-    """The short code of callbacks that name none: Text-4-Info does not."""
+    """The short code for callbacks that name none, such as Text-4-Info."""
     region: Region = REGION
-    """The country of numbers in callbacks that name none, such as US."""
+    """The country for callbacks that name none, such as US."""
     countries: dict[Word, Region] = Field(default_factory=dict)
     """What Sumotext writes as `country`, and the country that it means, besides USA, US, CAN and CA."""
     stop_words: tuple[Word, ...] = ()
@@ -32,4 +32,4 @@ class SumotextSettings(AuthSettings):
     start_words: tuple[Word, ...] = ()
     """Words that mean joining, besides START, YES and UNSTOP; for example the keywords by which people join."""
     repeat_window: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=3))] = timedelta(minutes=10)
-    """How long the same callback once more is taken for a repeat: most callbacks bear no id."""
+    """How long the same callback counts as a repeat: most callbacks have no id."""
