@@ -1,15 +1,23 @@
-"""What the budget of API calls lets a sink take now, and how its counts outlast a restart."""
+"""Deliver: claim units, send what may go out, and settle every outcome; also keeps the counts of API calls."""
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from connector.delivery.api_budget import ApiBudget
 from connector.delivery.channels import SendAllowance, SinkChannel
+from connector.delivery.outcome_policy import not_counted, sink_outage, suspected
+from connector.mapping.compile.ruleset import Ruleset
 from connector.model.errors import StoreUnavailable
+from connector.model.operation import Operation
 from connector.pipeline.delivery_worker import DeliveryWorker
+from connector.pipeline.prepare import PendingWrite, pending_writes
+from connector.pipeline.runtime import PipelineConfig, Runtime
+from connector.pipeline.settle import settle_units, settled_events
+from connector.pipeline.suspended_rules import SendResult, record_suspensions, replan_suspended, send_operations
 from connector.store.store import Store
 from connector.store.units import Unit
-from connector.telemetry.log_events import Emit
+from connector.telemetry.log_events import BatchSent, Emit
 
 
 async def claim(
@@ -57,3 +65,113 @@ async def keep_counts(budgets: Iterable[ApiBudget], store: Store) -> int:
                 budget.not_saved(calls)
                 raise
     return 0
+
+
+class Deliverer:
+    """The stage that sends claimed units to the sinks."""
+
+    def __init__(self, store: Store, config: PipelineConfig, runtime: Runtime, rules: Callable[[], Ruleset]) -> None:
+        """`rules` returns the rules in force: a reload may replace them during a step."""
+        self._store = store
+        self._rules = rules
+        self._runtime = runtime
+        self._emit = runtime.emit
+        self._numbers = config.numbers
+        self._consent = config.consent
+        self._configured = config.configured
+
+    async def deliver(self, channel: SinkChannel, worker: DeliveryWorker) -> int:
+        """Claim a batch, send it, decide on every outcome, and settle all in one transaction. An error leaves no claim behind.
+
+        Each CRM has two workers. While one sends, the other settles what was delivered, and claims if a whole batch waits.
+        """
+        async with worker.at_work(self._store.outbox, self._emit, self._runtime.now):
+            return await self._deliver(channel, worker)
+
+    async def _deliver(self, channel: SinkChannel, worker: DeliveryWorker) -> int:
+        units = await self._claim_ahead(channel, worker) if channel.send_lock.locked() else []
+        async with channel.send_lock:
+            if units and not channel.accepts(sum(len(unit.operations) for unit in units), self._runtime.monotonic()):
+                await self._store.outbox.give_back(units, self._runtime.now())
+                units, worker.held = [], ()
+            allowance = channel.allowance(self._runtime.monotonic())
+            if allowance is None:
+                return 0
+            units = units or await self._claim(channel, allowance, worker)
+            if not units:
+                return 0
+            self._runtime.wake(channel.sink.name)
+            units = await replan_suspended(units, self._rules(), self._store, configured=self._configured)
+            tasks = pending_writes(units, self._store, channel.sink.traits)
+            result = await self._send(
+                channel, allowance, [task.operation for task in tasks if task.operation is not None]
+            )
+            if not result.well:
+                return await self._settle(channel, units, tasks, result)
+        return await self._settle(channel, units, tasks, result)
+
+    async def _claim_ahead(self, channel: SinkChannel, worker: DeliveryWorker) -> list[Unit]:
+        """Claim a whole batch while another one is being sent. Claim nothing while the sink fails: it is probed first."""
+        allowance = channel.allowance(self._runtime.monotonic())
+        if allowance is None or channel.breaker.cause is not None or worker.singly:
+            return []
+        return await self._claim(channel, allowance, worker, whole=True)
+
+    async def _claim(
+        self, channel: SinkChannel, allowance: SendAllowance, worker: DeliveryWorker, *, whole: bool = False
+    ) -> list[Unit]:
+        now, monotonic = self._runtime.now(), self._runtime.monotonic()
+        units = await claim(
+            channel, allowance, self._store, worker, now=now, monotonic=monotonic, emit=self._emit, whole=whole
+        )
+        if not units and not whole:
+            await channel.prepare()
+        return units
+
+    async def _send(
+        self, channel: SinkChannel, allowance: SendAllowance, operations: Sequence[Operation]
+    ) -> SendResult:
+        sink, client = channel.sink, channel.client
+        began, calls = self._runtime.monotonic(), client.calls
+        result = await send_operations(sink, client, operations, self._store, now=self._runtime.now())
+        channel.record_outcomes(result.answered.outcomes)
+        seconds, calls, size = self._runtime.monotonic() - began, client.calls - calls, channel.batch_size.size
+        self._emit(BatchSent(sink=sink.name, operations=len(operations), calls=calls, seconds=seconds, batch=size))
+        return self._update_breaker(channel, allowance, result)
+
+    def _update_breaker(self, channel: SinkChannel, allowance: SendAllowance, result: SendResult) -> SendResult:
+        """Pause the sink when a whole batch failed for a reason that concerns the sink itself."""
+        outcomes, cause = result.answered.outcomes, channel.breaker.cause
+        operations = result.batch.going
+        fault = sink_outage(operations, outcomes, cause=cause, suspect=channel.suspect)
+        if fault is not None:
+            channel.mark_failed(
+                fault, allowance, now=self._runtime.monotonic(), at=self._runtime.now(), emit=self._emit
+            )
+        elif outcomes:
+            channel.mark_healthy(self._emit)
+        channel.suspect = next(iter(suspected(operations, outcomes)), None) if outcomes else channel.suspect
+        return dataclasses.replace(result, not_counted=not_counted(fault, cause))
+
+    async def _settle(
+        self, channel: SinkChannel, units: Sequence[Unit], tasks: Sequence[PendingWrite], result: SendResult
+    ) -> int:
+        settled = settle_units(
+            units,
+            tasks,
+            result.sent,
+            feeds=self._rules().feeds,
+            consent=self._consent,
+            numbers=self._numbers,
+            not_counted=result.not_counted,
+        )
+        await self._store.outbox.settle(settled, now=self._runtime.now())
+        for fact in settled_events(units, settled, now=self._runtime.now()):
+            self._emit(fact)
+        for fact in await record_suspensions(
+            self._store, channel.sink.name, result, self._rules(), now=self._runtime.now()
+        ):
+            self._emit(fact)
+        if not result.well or channel.refused:
+            channel.note_refused(result.answered.outcomes, self._store.overview.refused_for, self._emit)
+        return len(units)

@@ -20,12 +20,16 @@ from connector.model.phone import Phone
 from connector.model.plan import Plan, Unplanned
 from connector.model.states import EventState
 from connector.pipeline.planning import lane_of, people_of, plan_in_order, takes_back, units_of
+from connector.pipeline.runtime import Runtime
+from connector.pipeline.stop_questions import StopQuestions
 from connector.store.inbox import StoredEvent
 from connector.store.restore import is_unrepeatable
 from connector.store.store import Store
 from connector.store.units import NewUnit, Planned, SideAnswer
+from connector.telemetry import log_events
 from connector.telemetry.log_events import Alarm
 
+PLAN_BATCH = 500  # events a transaction: one fsync for many, and a stop is still answered at once
 POLLS = 100  # whose people are remembered: changes of one poll come in few batches, one soon behind the other
 TAKES_BACK = "an opt-out that is taken back in the CRM, together with many others: release it if the donors agree, else discard it"
 
@@ -226,3 +230,45 @@ def asked(batch: Sequence[tuple[int, Event]], planned: Sequence[Planned]) -> Ite
             message=f"{count} change{'s' if count > 1 else ''} in {crm} wait{'' if count > 1 else 's'} for a person to decide",
             cure="see `connector parked list`: each says what is asked, and what to do",
         )
+
+
+async def plan_batch(
+    planner: Planner,
+    store: Store,
+    rules: Ruleset,
+    stop_questions: StopQuestions,
+    runtime: Runtime,
+    *,
+    open_polls: Collection[str],
+    max_people: int,
+) -> int:
+    """Oldest events → operations, decisions and what became of them, in one transaction.
+
+    Opt-outs are planned first, each behind what its own person has waiting.
+    """
+    batch = planner.waiting(PLAN_BATCH, open_polls)
+    if not batch:
+        return 0
+    planned, flooding = planner(batch, rules)
+    for poll in flooding:
+        runtime.emit(flood(poll, max_people))
+    await commit(planned, store, now=runtime.now())
+    for one, (_, event) in zip(planned, batch, strict=True):
+        runtime.emit(
+            log_events.Planned(
+                event=event.key,
+                provider=event.provider,
+                state=one.state,
+                operations=sum(len(unit.operations) for unit in one.units),
+                detail=one.detail,
+                reason=one.reason,
+                left_out=len(one.left_out),
+            )
+        )
+    for alarm in (*asked(batch, planned), *await stop_questions.after(batch, planned)):
+        runtime.emit(alarm)
+    for sink in {unit.sink for one in planned for unit in one.units}:
+        runtime.wake(sink)
+    if any(one.not_reached for one in planned):
+        runtime.wake("deadlines")
+    return len(batch)

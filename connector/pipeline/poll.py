@@ -7,10 +7,15 @@ from datetime import UTC, datetime
 from connector.delivery.channels import CircuitBreaker
 from connector.delivery.http_client import Client
 from connector.delivery.retry import MAX_RETRY_AFTER
+from connector.mapping.compile.ruleset import Ruleset
 from connector.model.event import Part
-from connector.pipeline.receive import part_entry
+from connector.model.outcome import Retry
+from connector.pipeline.receive import part_entry, received
+from connector.pipeline.runtime import Runtime, back_off
 from connector.ports import Poller, PollPage
 from connector.store.inbox import Entry
+from connector.store.store import Store
+from connector.telemetry.log_events import FeedPolled
 
 TOGETHER = (
     500  # entries a transaction: callbacks that come meanwhile are not kept waiting behind a whole day's messages
@@ -62,3 +67,32 @@ def portions(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
 
 def _time(part: Part) -> datetime:
     return (part.event.occurred_at if part.event else None) or NO_TIME
+
+
+async def poll(poll_state: PollState, store: Store, rules: Ruleset, runtime: Runtime) -> int:
+    """Ask a provider for its events, page by page. At the end of the round, store those that never came, oldest first."""
+    now, monotonic = runtime.now(), runtime.monotonic()
+    if monotonic < max(poll_state.due, poll_state.breaker.open_until) or poll_state.source not in rules.sources:
+        return 0
+    name = poll_state.poller.name
+    position = poll_state.position or store.following.cursor(name)
+    page = await poll_state.client.run(poll_state.poller.ask(position, now))
+    if isinstance(page, Retry):
+        back_off(runtime, poll_state.breaker, page)
+        return 0
+    poll_state.breaker.close(runtime.emit)
+    poll_state.take(page)
+    if not page.last:
+        return 1
+    brought, new = poll_state.end(now), 0
+    for some in portions(brought):
+        kept = [*zip(some, await store.inbox.keep(some), strict=True)]
+        fresh = [received(entry, one) for entry, one in kept if not one.known]
+        for fact in fresh:
+            runtime.emit(fact)
+        new += len(fresh)
+    await store.following.set_cursor(name, page.position)
+    poll_state.due = monotonic + poll_state.poller.every.total_seconds()
+    runtime.emit(FeedPolled(feed=name, rows=len(brought), changes=new))
+    runtime.wake("plan")
+    return 0

@@ -1,15 +1,27 @@
-"""What was let in, or asked for → the inbox entries that it becomes."""
+"""Receive: authenticates a webhook request and stores its events as inbox entries."""
 
 import hashlib
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
-from connector.model.errors import Unreadable
+from msgspec.structs import replace
+
+from connector.delivery.http_client import Client
+from connector.mapping.compile.ruleset import Ruleset
+from connector.model.errors import StoreUnavailable, Unreadable
 from connector.model.event import Event, Part, event_key
-from connector.model.http import HttpRequest
-from connector.ports import AuthResult, Enricher, WebhookEndpoint
+from connector.model.http import HttpRequest, HttpResponse
+from connector.pipeline.enrich import enrich_worker
+from connector.pipeline.runtime import PipelineConfig, Runtime
+from connector.ports import AuthResult, Enricher, Notice, WebhookEndpoint
 from connector.store.enrichment_queue import Question
 from connector.store.inbox import Entry, Kept
-from connector.telemetry.log_events import CallbackReceived
+from connector.store.store import Store
+from connector.telemetry import log_events
+from connector.telemetry.log_events import CallbackReceived, Level, Lifecycle, RequestRejected
+
+NONCE_LIFE = timedelta(days=1)  # far beyond any drift that a door may allow
+NOT_STORED = HttpResponse(status=503, body=b"not stored, please repeat", headers={"Retry-After": "30"})  # seconds
 
 # The same for every request that told nothing: most of them.
 NO_DETAILS = AuthResult()
@@ -87,3 +99,62 @@ def received(entry: Entry, kept: Kept) -> CallbackReceived:
         id_reused=kept.reused is not None,
         unreadable=entry.unreadable,
     )
+
+
+class Receiver:
+    """The stage that takes webhook requests."""
+
+    def __init__(self, store: Store, config: PipelineConfig, runtime: Runtime, rules: Callable[[], Ruleset]) -> None:
+        """`rules` returns the rules in force: a reload may replace them during a step."""
+        self._store = store
+        self._rules = rules
+        self._runtime = runtime
+        self._emit = runtime.emit
+        self._enrichers = config.enrichers
+        self._notices_repeat = config.notices_repeat
+        self._reused_ids: set[tuple[str, str]] = set()  # kinds of callbacks whose ids were found not to be unique
+
+    async def receive(self, endpoint: WebhookEndpoint, client: Client, request: HttpRequest) -> HttpResponse:
+        """Authenticate, parse, store, wake the planner, answer. Raises HttpRejected for a request that is not accepted."""
+        try:
+            auth = await client.run(endpoint.authenticate(request))
+            brought = entries(endpoint, request, auth, self._enrichers.get(endpoint.provider))
+            expires = request.received_at + NONCE_LIFE if auth.nonce else None
+            kept = await self._store.inbox.keep(brought, nonce=auth.nonce, nonce_expires=expires)
+            if auth.notices:
+                await self._queue_notices(endpoint.provider, auth.notices, request.received_at)
+            if auth.hint and await self._store.questions.make_due(auth.hint, now=self._runtime.now()):
+                self._runtime.wake(enrich_worker(endpoint.provider))
+        except StoreUnavailable:
+            self._emit(
+                RequestRejected(
+                    provider=endpoint.provider, endpoint=endpoint.name, status=503, why=log_events.NOT_STORED
+                )
+            )
+            return NOT_STORED
+        for entry, one in zip(brought, kept, strict=True):
+            self._emit(received(entry, one))
+            if one.reused is not None:
+                self._warn_of_reused_ids(entry.provider, entry.shape)
+        self._runtime.wake("plan")
+        return endpoint.answer(request, auth)
+
+    def _warn_of_reused_ids(self, provider: str, shape: str) -> None:
+        """Say once for each kind of callback that its ids are not unique. Nothing is lost by it."""
+        if (provider, shape) not in self._reused_ids:
+            self._reused_ids.add((provider, shape))
+            message = (
+                f"{provider}.{shape}: an id came again with another person or meaning; such events are kept as new ones"
+            )
+            self._emit(Lifecycle(message=message, level=Level.WARNING))
+
+    async def _queue_notices(self, crm: str, notices: Sequence[Notice], received_at: datetime) -> None:
+        """Queue the records named by a CRM notification; ignore objects that no feed watches."""
+        followed = {name.casefold(): name for name in self._rules().feeds.get(crm, {})}
+        described = [
+            replace(one, object=followed[key]) for one in notices if (key := one.object.casefold()) in followed
+        ]
+        expires = received_at + self._notices_repeat[crm]
+        if described and await self._store.pointers.take(crm, described, expires=expires):
+            for name in {one.object for one in described}:
+                self._runtime.wake(f"{crm}.{name}")

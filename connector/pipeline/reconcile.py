@@ -24,7 +24,7 @@ from connector.model.http import Exchange
 from connector.model.outcome import Retry
 from connector.model.record_number import NumberReader
 from connector.pipeline.feed_alarms import flags_rewritten
-from connector.pipeline.follow import Cursor, FeedQuery, keep_page, read_page
+from connector.pipeline.feed_page import Cursor, FeedQuery, keep_page, read_page
 from connector.ports import Page, Row
 from connector.store.records import KnownRecord
 from connector.store.store import Store

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from connector.delivery.channels import CircuitBreaker
 from connector.model.consent import Subscription
 from connector.model.consent_fields import ConsentFields
+from connector.model.outcome import Retry
 from connector.model.record_number import NumberReader
 from connector.ports import Enricher
 from connector.telemetry.log_events import Emit
@@ -13,7 +15,7 @@ from connector.telemetry.log_events import Emit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineConfig:
-    """What the config says about the road."""
+    """What the config says about the pipeline."""
 
     configured: tuple[Subscription, ...] = ()  # `subscriptions:` of all providers
     max_people: int = 50  # whom one poll of a CRM may concern without a person's word
@@ -25,9 +27,14 @@ class PipelineConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """What the road needs from outside; passed in, so that a test is its master."""
+    """What the pipeline needs from outside. It is passed in, so that a test can control it."""
 
     emit: Emit
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     wake: Callable[[str], None]  # the loop of that name: `plan`, `deadlines`, a sink, or ask_loop() of a provider
+
+
+def back_off(runtime: Runtime, breaker: CircuitBreaker, answer: Retry) -> None:
+    """Pause calls to a remote system for as long as its answer says."""
+    breaker.open(answer, now=runtime.monotonic(), at=runtime.now(), emit=runtime.emit)

@@ -1,0 +1,390 @@
+"""A page of a feed → what the store keeps of it: shadows, events and the cursor, all in one transaction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Self
+from uuid import uuid4
+
+import orjson
+from msgspec import structs
+
+from connector.consent.change_events import change_events, deletion_events, numbers_in_keys
+from connector.consent.changes import Reading, is_out, read_rows
+from connector.consent.merges import merges_of, review_event, taken_over
+from connector.delivery.channels import FeedChannel
+from connector.model.consent import CLOCK_TOLERANCE
+from connector.model.consent_fields import ConsentFields
+from connector.model.event import Event, Verdict
+from connector.model.last_write import LastWrite
+from connector.model.phone import Phone
+from connector.model.record_number import NO_NUMBER, NumberReader, RecordNumber
+from connector.pipeline.receive import entry
+from connector.ports import Feed, Page, Row, Shadow
+from connector.store.change_notices import Pointer
+from connector.store.feeds import FollowStep, Seen
+from connector.store.inbox import Entry
+from connector.store.records import Gone, ShadowWrite
+from connector.store.restore import Restored
+from connector.store.store import Store
+from connector.store.timestamps import micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where a feed is, and whether it still reads all records.
+
+    It does so at its first look, and again when it watches further fields: then only these are new, and what is known of the others
+    is compared as ever.
+    """
+
+    fields: tuple[str, ...]
+    consent: tuple[str, ...] = ()  # which fields say what about consent, as the config has it
+    position: str | None = None
+    baseline: bool = True  # all records are read
+    known: (
+        tuple[str, ...] | None
+    ) = ()  # of a baseline: fields that an earlier one has read; None: whatever the shadows hold
+
+    @classmethod
+    def read(cls, text: str | None, feed: Feed, consent: ConsentFields | None = None) -> Self:
+        """The stored cursor; one that reads all records where there is none, or where something is watched that never was."""
+        fields = tuple(sorted({*feed.fields, *feed.key_fields}))
+        declared = _declared(consent)
+        new = cls(fields=fields, consent=declared)
+        if text is None:
+            return new
+        try:
+            stored = orjson.loads(text)
+            before = tuple(stored["fields"])
+            position, baseline = stored["position"], bool(stored["baseline"])
+            known = stored.get("known", ()) if baseline else before
+            known = None if known is None else tuple(known)
+            same = tuple(stored.get("consent", declared)) == declared
+        except (ValueError, KeyError, TypeError):
+            return replace(new, known=None)
+        if before == fields and same:
+            return replace(new, position=position, baseline=baseline, known=known if baseline else ())
+        if not baseline and same and set(fields) <= set(before):
+            return replace(new, position=position, baseline=False)
+        return replace(new, known=known)
+
+    @property
+    def first(self) -> bool:
+        """Whether nothing was known before: a first look sends nothing."""
+        return self.baseline and self.known == ()
+
+    def compared(self, feed: Feed, shadow: Shadow) -> tuple[str, ...]:
+        """The fields of a row that are compared with its shadow; the others are only taken note of."""
+        if not self.baseline:
+            return feed.fields
+        known = (shadow or {}).keys() if self.known is None else self.known
+        return tuple(name for name in feed.fields if name in known)
+
+    def after(self, page: Page) -> str:
+        """The cursor to be stored behind a page."""
+        reads_on = self.baseline and not page.last
+        done = {"fields": self.fields, "consent": self.consent, "position": page.position, "baseline": reads_on}
+        return orjson.dumps(done | {"known": self.known} if reads_on else done).decode()
+
+
+def _declared(consent: ConsentFields | None) -> tuple[str, ...]:
+    """What decides what is known of a record's consent: when it changes, all records are read once more."""
+    if consent is None:
+        return ()
+    return tuple(str(one) for one in (consent.flag, consent.opted_out, consent.phone, consent.country))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedQuery:
+    """A question that was put to a feed."""
+
+    channel: FeedChannel
+    cursor: Cursor
+    asked: datetime  # by our clock
+    pointers: tuple[Pointer, ...] = ()  # it was about these records; else about what comes after the cursor
+    poll: str | None = (
+        None  # its changes are counted by themselves: it was about what says "out", or about what differs
+    )
+    only_known: bool = False  # a record of which nothing is known is only taken note of
+    numbers: NumberReader = field(default_factory=NumberReader)  # of the CRM's phone fields
+
+    @property
+    def moves_cursor(self) -> bool:
+        """Whether the cursor goes on behind the page."""
+        return not self.pointers and self.poll is None
+
+    def compared(self, shadow: Shadow) -> tuple[str, ...]:
+        """The fields of a row that are compared with its shadow; the others are only taken note of."""
+        return () if self.only_known and shadow is None else self.cursor.compared(self.channel.feed, shadow)
+
+
+Rewritten = Mapping[Verdict, Sequence[str]]  # what automation made of flags that we wrote: the Ids of their records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageKept:
+    """What a page has led to."""
+
+    entries: tuple[Entry, ...]  # the events that are new
+    rewritten: Rewritten
+
+    @property
+    def events(self) -> int:
+        """How many events are new."""
+        return len(self.entries)
+
+
+async def keep_page(store: Store, asked: FeedQuery, page: Page, *, now: datetime) -> PageKept:
+    """Judge the answer and keep what follows from it."""
+    feed = asked.channel.feed
+    rewritten: Rewritten = {}
+    entries: tuple[Entry, ...] = ()
+
+    def judge(seen: Seen) -> FollowStep:
+        nonlocal rewritten, entries
+        step, rewritten = read_page(asked, page, seen, now=now, restored=store.restored)
+        entries = step.entries
+        return step
+
+    kept = await store.following.follow(
+        feed.name,
+        judge,
+        crm=feed.crm,
+        object=feed.object,
+        record_ids=[record_id for row in page.rows for record_id in (row.record_id, row.merged_into) if record_id],
+        pointers=asked.pointers,
+        now=now,
+    )
+    new = (entry for entry, one in zip(entries, kept, strict=True) if not one.known)
+    return PageKept(entries=tuple(new), rewritten=rewritten)
+
+
+def read_page(
+    asked: FeedQuery, page: Page, seen: Seen, *, now: datetime, restored: Restored | None = None
+) -> tuple[FollowStep, Rewritten]:
+    """Hold each row against its shadow. Runs inside the transaction that keeps the result."""
+    cursor = asked.cursor
+    feed, consent = asked.channel.feed, asked.channel.consent
+    later = _later(asked, page, seen, now)
+    rows = [row for row in page.rows if row.record_id not in later]
+    living = [row for row in rows if not row.deleted]
+    known = {record_id: one.fields for record_id, one in seen.records.items()}
+    gone = [row for row in rows if row.deleted and not _known_gone(row, seen)]
+    deleted = [row for row in gone if row.merged_into is None and row.record_id in known]
+    merges = merges_of(gone, living, known)
+    lost = [(merge, party) for merge in merges if consent and (party := merge.lost_by(consent))]
+    found = _Found(asked, seen, now)
+    last_writes = {record_id: one.last_write for record_id, one in seen.records.items() if one.last_write}
+    forgotten = _forgotten_writes(rows, seen, restored) if restored else ()
+    last_writes |= {row.record_id: _all_but_flag(feed, consent) for row in forgotten}
+    for one in read_rows(
+        living + deleted,
+        feed=feed,
+        consent=consent,
+        shadows=known,
+        under_way=seen.in_doubt,
+        numbers=asked.numbers,
+        no_news=taken_over(merges, consent, found.number),
+        in_review={merge.kept_id for merge, _ in lost}
+        | {row.record_id for row in forgotten if consent and not is_out(row.fields, consent)},
+        last_writes=last_writes,
+        compared=asked.compared,
+    ):
+        if one.row.deleted:
+            found.take_deleted(one)
+        else:
+            found.take(one)
+    found.events += [
+        review_event(merge, party, crm=feed.crm, object_name=feed.object, msisdn=found.number(party), received_at=now)
+        for merge, party in lost
+    ]
+    if cursor.baseline:
+        # What we wrote meanwhile is newer; of that a look at all records adds only what nothing is known of.
+        found.shadows += [
+            _unknown_of(row, feed, cursor, known.get(row.record_id))
+            for row in page.rows
+            if row.record_id in later and not row.deleted
+        ]
+    if cursor.first:
+        found.events, later = [], {}
+    step = FollowStep(
+        entries=tuple(entry(event, b"") for event in found.events),
+        shadows=tuple(found.shadows),
+        unlink=tuple(found.moved),
+        gone=tuple(Gone(record_id=row.record_id, merged_into=row.merged_into) for row in gone),
+        look_again=tuple(sorted(set(later.values()) - (frozenset() if asked.pointers else seen.pointed))),
+        cursor=cursor.after(page) if asked.moves_cursor else None,
+        taken_back=found.taken_back,
+        out=_e164(found.out),
+        deleted=_e164(phone for row in deleted for phone in found.had(row)),
+    )
+    return step, found.rewritten
+
+
+def _forgotten_writes(rows: Iterable[Row], seen: Seen, restored: Restored) -> list[Row]:
+    """Rows that we wrote last, between the backup from which the database was restored and the restore: nothing is known of that.
+
+    They are no person's changes. An opt-out among them counts all the same: the donor's STOP may be what the backup has not.
+    """
+    first, last = restored.taken_at - CLOCK_TOLERANCE, restored.restored_at + CLOCK_TOLERANCE
+    return [
+        row
+        for row in rows
+        if row.by_us
+        and first <= row.stamp <= last
+        and not ((known := seen.records.get(row.record_id)) and known.seen_at > micros(restored.restored_at))
+    ]
+
+
+def _all_but_flag(feed: Feed, consent: ConsentFields | None) -> LastWrite:
+    return LastWrite(fields=tuple(name for name in feed.fields if not consent or name != consent.flag))
+
+
+class _Found:
+    """What the rows of a page lead to."""
+
+    def __init__(self, asked: FeedQuery, seen: Seen, now: datetime) -> None:
+        self.events: list[Event] = []
+        self.shadows: list[ShadowWrite] = []
+        self.moved: list[
+            str
+        ] = []  # records with another number than before: whoever calls by the old one is matched anew
+        self.out: list[Phone] = []
+        self.taken_back: dict[str, str] = {}
+        self.rewritten: dict[Verdict, list[str]] = {}
+        self._feed, self._consent = asked.channel.feed, asked.channel.consent
+        self._numbers = asked.numbers
+        self._records = seen.records
+        self._poll = asked.poll or (asked.channel.between if asked.pointers else asked.channel.poll) or ""
+        self._now = now
+
+    def take(self, one: Reading) -> None:
+        """A row that is there."""
+        row, change = one.row, one.change
+        number = self._whose(row.fields)
+        self.shadows += _known(one, self._feed, number.phone)
+        if self._consent and self._consent.phone in change.fields:
+            self.moved.append(row.record_id)
+        if one.out and number.phone:
+            self.out.append(number.phone)
+        if change.rewritten is not Verdict.NONE:
+            self.rewritten.setdefault(change.rewritten, []).append(row.record_id)
+            if change.rewritten is Verdict.OPT_IN:
+                name = f"{self._feed.object} {row.record_id}"
+                self.taken_back |= dict.fromkeys(_e164(self._all_numbers(row, number)), name)
+        if change:
+            self.events += self._change_events(one, number)
+
+    def take_deleted(self, one: Reading) -> None:
+        """A row that is deleted, and was there when it was last seen.
+
+        Who sets the flag and deletes the record at once has opted the donor out; nothing else of a deleted record counts.
+        """
+        row = one.row
+        number = self._whose(row.fields)
+        if one.change.verdict is Verdict.OPT_OUT:
+            self.events += self._change_events(one, number)
+        elif not self._records[row.record_id].opted_out:
+            self.events += deletion_events(
+                row,
+                self._all_numbers(row, number),
+                crm=self._feed.crm,
+                object_name=self._feed.object,
+                received_at=self._now,
+                unique=uuid4().hex,
+            )
+
+    def number(self, fields: Mapping[str, Any]) -> Phone | None:
+        """Whose record it is."""
+        return self._whose(fields).phone
+
+    def had(self, row: Row) -> list[Phone]:
+        """The numbers that a record had by its shadow, by whom our last write to it was about, and by its keys."""
+        before = self._records.get(row.record_id)
+        known = [] if before is None else [before.phone, before.last_write.person if before.last_write else None]
+        keys = numbers_in_keys(row.fields.get(name) for name in self._feed.key_fields)
+        return [*(Phone(one) for one in known if one), *keys]
+
+    def _all_numbers(self, row: Row, number: RecordNumber) -> list[Phone]:
+        return [*((number.phone,) if number.phone else ()), *self.had(row)]
+
+    def _whose(self, fields: Mapping[str, Any]) -> RecordNumber:
+        keys = [fields.get(name) for name in self._feed.key_fields]
+        return self._numbers.of(fields, self._consent, keys) if self._consent else NO_NUMBER
+
+    def _change_events(self, one: Reading, number: RecordNumber) -> list[Event]:
+        return change_events(
+            one,
+            crm=self._feed.crm,
+            object_name=self._feed.object,
+            consent=self._consent,
+            number=number,
+            others=self.had(one.row),
+            poll=self._poll,
+            unique=uuid4().hex,
+            received_at=self._now,
+        )
+
+
+def _e164(phones: Iterable[Phone]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(phone.e164 for phone in phones))
+
+
+def _unknown_of(row: Row, feed: Feed, cursor: Cursor, shadow: Shadow) -> ShadowWrite:
+    """Of a row that cannot be judged what nothing is known of yet."""
+    compared = cursor.compared(feed, shadow)
+    unseen = {name: value for name, value in _watched(row, feed).items() if name not in compared}
+    return ShadowWrite(crm=feed.crm, object=feed.object, record_id=row.record_id, otherwise=unseen)
+
+
+def _later(asked: FeedQuery, page: Page, seen: Seen, now: datetime) -> dict[str, str]:
+    """Rows that cannot be judged by this page: record id → whom to look at instead, by itself."""
+    # What we have written since we asked, the page may not show yet: it would look as if a person had taken it back.
+    here = {row.record_id for row in page.rows}
+    later = {
+        record_id: record_id
+        for record_id, one in seen.records.items()
+        if record_id in here and micros(asked.asked) <= one.seen_at <= micros(now)
+    }
+    if asked.cursor.first:
+        return later
+    if not asked.pointers:
+        # A look at a record shows with it what was merged into it; a page may show only one of them.
+        later |= {
+            row.record_id: row.merged_into
+            for row in page.rows
+            if row.merged_into and row.merged_into not in here and not _known_gone(row, seen)
+        }
+        later |= {record_id: record_id for record_id in seen.pointed & here}
+    # The parties of a merge are judged together.
+    for row in page.rows:
+        if row.merged_into and (row.record_id in later or row.merged_into in later):
+            later |= {row.record_id: row.merged_into, row.merged_into: row.merged_into}
+    return later
+
+
+def _known_gone(row: Row, seen: Seen) -> bool:
+    one = seen.records.get(row.record_id)
+    return one is not None and one.gone_at is not None
+
+
+def _watched(row: Row, feed: Feed) -> dict[str, Any]:
+    return {name: row.fields.get(name) for name in feed.fields}
+
+
+def _known(reading: Reading, feed: Feed, phone: Phone | None) -> list[ShadowWrite]:
+    """The row as its record's new shadow, linked with the keys by which we write it."""
+    row = reading.row
+    base = ShadowWrite(
+        crm=feed.crm,
+        object=feed.object,
+        record_id=row.record_id,
+        fields=_watched(row, feed),
+        phone=phone.e164 if phone else "",
+        opted_out=reading.out,
+        shown=True,
+    )
+    keys = [(name, row.fields.get(name)) for name in feed.key_fields]
+    linked = [structs.replace(base, key_field=name, key=str(key)) for name, key in keys if key]
+    return linked or [base]
