@@ -1,4 +1,4 @@
-"""The running daemon: its rooms, its loops and what may be asked of it as a whole. Built by daemon.py."""
+"""The running application: its workers, wake-ups, reload and health. Built by daemon.py."""
 
 import asyncio
 import time
@@ -31,38 +31,38 @@ from connector.store.store import Made, Store
 from connector.telemetry.log_events import Alarm, Emit, Level, Lifecycle, Reloaded
 from connector.worker import Step, Worker
 
-# A step that takes longer hangs. A batch to a slow CRM may rightly take minutes.
+# A step that takes longer than this hangs. A batch to a slow CRM may take minutes.
 LONG = timedelta(hours=6)  # a backup of a large database on a slow disk
 STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2), "backup": LONG, "calendar": LONG}
 STUCK_ELSE = timedelta(minutes=15)
-IDLE = timedelta(seconds=1)  # a loop that is not woken looks for itself: a retry may have come due
-FAILING = timedelta(minutes=5)  # a person is called for a loop that has met a bug at each step for so long
+IDLE = timedelta(seconds=1)  # the longest wait of a worker that nobody wakes: a retry may have become due
+FAILING = timedelta(minutes=5)  # an alarm is raised for a worker whose every step has failed with a bug for this long
 NOBODYS = timedelta(
     minutes=2
-)  # a claim that no worker has in hand for so long is lost: a worker puts it back within a minute
-STORE, CLAIMS = "the database", "claims"  # what alarms are about
-SCHEMA_DRIFT_WORKER = "drift"  # looks whether the CRMs have what new mappings need
+)  # a claim that no worker has held for this long is lost: a worker puts a claim back within a minute
+STORE, CLAIMS = "the database", "claims"  # the subjects of alarms
+SCHEMA_DRIFT_WORKER = "drift"  # checks whether the CRMs have what new mappings need
 
 
 def second_worker(name: str) -> str:
-    """The second loop of a sink: while the one sends, the other claims and settles."""
+    """The name of a sink's second worker, which claims and settles while the first one sends."""
     return f"{name} (2)"
 
 
 class Clock:
-    """Time as the house sees it. Loops and pauses go by `monotonic`, which no change of the wall clock stops."""
+    """The current time. Workers and pauses use `monotonic`, so that a change of the wall clock does not stop them."""
 
     def now(self) -> datetime:
         """The wall clock, UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds since some start."""
+        """Seconds since an arbitrary start."""
         return time.monotonic()
 
 
 class Application:
-    """The running daemon. Made by daemon.open_house()."""
+    """The running daemon. Made by daemon.start_application()."""
 
     def __init__(self, loaded: Loaded, emit: Emit, clock: Clock) -> None:
         self.loaded = loaded
@@ -70,7 +70,7 @@ class Application:
         self.clock = clock
         self.url = ""  # of the public listener
         self.admin_url = ""
-        self.broken = asyncio.Event()  # the database cannot be trusted any more: the process must end
+        self.broken = asyncio.Event()  # set when the database can no longer be trusted: the process must end
         self.store: Store
         self.pipeline: Pipeline
         self.reconciler: Reconciler
@@ -80,17 +80,17 @@ class Application:
         self.sink_channels: dict[str, SinkChannel] = {}
         self.feed_channels: dict[str, FeedChannel] = {}  # the feeds that are followed
         self.alarms = OpenAlarms()
-        self.delivery_workers: dict[str, DeliveryWorker] = {}  # by loop
-        self.stops_due = False  # the mappings were read again, and what was stopped could not be let try yet
+        self.delivery_workers: dict[str, DeliveryWorker] = {}  # by worker name
+        self.stops_due = False  # the mappings were reloaded, but the suspended rules could not be retried yet
         self.nobodys: dict[
             str, float
-        ] = {}  # names of claims that nobody works on, and when that was first seen, monotonic
+        ] = {}  # names of claims that no worker holds, and when this was first seen, in monotonic seconds
         self.workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._feeds: dict[str, FeedSpec] = {}
 
     def connect(self, transport: Transport, providers: Mapping[str, Provider]) -> None:
-        """Make the clients of all peers; the calls to the CRMs are counted."""
+        """Make the HTTP clients of all providers and CRMs. Calls to the CRMs are counted."""
         self.budgets = {name: ApiBudget(name, crm.quota, crm.usage, self.clock.now) for name, crm in self.crms.items()}
         for name, budget in self.budgets.items():
             budget.remember(self.store.calls.of(name))
@@ -100,7 +100,7 @@ class Application:
         }
 
     def open_reconciler(self) -> Reconciler:
-        """Make what compares all records of the feeds with what is known of them."""
+        """Make the reconciler, which compares all records of the feeds with what the store knows of them."""
         self.reconciler = Reconciler(
             store=self.store,
             feed_channels=self.feed_channels,
@@ -116,7 +116,7 @@ class Application:
         return self.reconciler
 
     def open_sink(self, name: str, sink: Sink, needs: Sequence[Needs]) -> None:
-        """Hold a sink; a CRM's learns beforehand what the mappings will need of it."""
+        """Register a sink. The sink of a CRM first learns what the mappings need of it."""
         crm = self.crms.get(name)
         warm_up = partial(crm.prepare, needs) if crm is not None else None
         self.sink_channels[name] = SinkChannel(
@@ -129,25 +129,25 @@ class Application:
         )
 
     def wake(self, name: str) -> None:
-        """Wake a loop; a name that has none, such as a sink that was taken out of the config, wakes nobody."""
+        """Wake a worker. An unknown name, such as a sink that was removed from the config, is ignored."""
         if name in self.workers:
             self.workers[name].wake()
         if name in self.crms and (second := self.workers.get(second_worker(name))) is not None:
             second.wake()
 
     def hire(self, sink: str, worker: str) -> None:
-        """Start a loop that delivers to a sink."""
+        """Start a worker that delivers to a sink."""
         delivery_worker = self.delivery_workers[worker] = DeliveryWorker(f"{self.pipeline.start} {worker}")
         self.start_worker(worker, partial(self.pipeline.deliver, self.sink_channels[sink], delivery_worker), idle=IDLE)
 
     def start_worker(self, name: str, step: Step, *, idle: timedelta) -> None:
-        """Start a loop."""
+        """Start a worker."""
         worker = Worker(name, step, idle=idle, emit=self.emit, monotonic=self.clock.monotonic)
         self.workers[name] = worker
         self._tasks[name] = asyncio.create_task(worker.run(), name=name)
 
     async def stop_workers(self, *names: str) -> None:
-        """Let loops finish what they hold, all at once, and end them; a sink's second one with its first."""
+        """Stop workers, all at once, after each has finished its step. A sink's second worker stops with its first."""
         names = tuple(
             dict.fromkeys(one for name in names for one in (name, second_worker(name)) if one in self.workers)
         )
@@ -159,13 +159,13 @@ class Application:
             self.alarms.clear(f"{name} fails", self.emit)
 
     async def shut_down(self) -> None:
-        """End all loops. What is on its way to a sink is finished; what is only in hand goes back, for the next start."""
+        """Stop all workers. Requests to a sink are finished; units that are only claimed are released for the next start."""
         for channel in self.sink_channels.values():
             channel.closing = True
         await self.stop_workers(*self.workers)
 
     async def follow(self, rules: Ruleset) -> None:
-        """Start the feeds that the rules ask for, and end those that they no longer do."""
+        """Start the feeds that the rules need, and stop those that they no longer need."""
         look_back = self.loaded.settings.consent.look_back
         wanted = {
             f"{crm}.{name}": (
@@ -189,7 +189,7 @@ class Application:
             channel.end(self.emit)
             self.pipeline.end_round(
                 channel
-            )  # else what it has brought would wait for the end of a round that never comes
+            )  # otherwise the changes of the open round would wait for an end that never comes
             self.alarms.clear(run_of(name), self.emit)
         for name in wanted.keys() - self._feeds.keys():
             crm, spec = wanted[name]
@@ -208,22 +208,22 @@ class Application:
             self.start_worker(name, partial(self.pipeline.follow, channel), idle=spec.every)
 
     def check_feeds(self) -> None:
-        """Call a person for each feed that has not come to its end in time."""
+        """Raise an alarm for each feed that has not finished a round in time."""
         for channel in self.feed_channels.values():
             channel.check(self.clock.monotonic(), self.emit)
         self.reconciler.check()
 
     async def keep_counts(self) -> int:
-        """Note the API calls that were made since the last time."""
+        """Store the number of API calls made since the last time."""
         return await keep_counts(self.budgets.values(), self.store)
 
     async def keep_last_counts(self) -> None:
-        """The same at the end; where they cannot be stored the calls of a minute are lost, as at a crash."""
+        """The same at shutdown. If it cannot be stored, the calls of the last minute are lost, as in a crash."""
         with suppress(StoreUnavailable):
             await self.keep_counts()
 
     async def reload(self) -> Ruleset:
-        """Read the mappings again: whole, or not at all. Raises ProblemsFound, and the present ones stay."""
+        """Reload the mappings, all or none. Raises ProblemsFound, and the current mappings stay in use."""
         try:
             rules = load_rules(self.loaded, read_schemas(self.loaded))
             refuse_failing(rules)
@@ -239,7 +239,7 @@ class Application:
         return rules
 
     async def recover_claims(self) -> None:
-        """Free what an earlier start held, and try the mappings that were stopped then; a person is told of them again."""
+        """Release the claims of an earlier start, retry the suspended rules, and repeat their alarms."""
         if self.store.tightened:
             files = ", ".join(path.name for path in self.store.tightened)
             message = "took the rights of other users away from files that they could read"
@@ -253,7 +253,7 @@ class Application:
             self.emit(alarm)
 
     async def retry_suspended(self) -> None:
-        """Try the mappings that are stopped."""
+        """Try the suspended rules again."""
         for fact in await retry_suspended(self.store, self.pipeline.rules, now=self.clock.now()):
             self.emit(fact)
         self.stops_due = False
@@ -261,12 +261,12 @@ class Application:
             self.wake(crm)
 
     async def reload_for_a_person(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The same, as a command of the admin listener."""
+        """The same, as a command of the admin API."""
         rules = await self.reload()
         return {"version": rules.version, "files": [file.name for file in rules.files]}
 
     async def sweep(self) -> None:
-        """Delete what is settled long ago."""
+        """Delete what was settled long ago."""
         keep = self.loaded.settings.store.retention.delivered
         deleted_kept = max((crm.traits.deleted_kept for crm in self.crms.values()), default=PLAIN.deleted_kept)
         await self.store.retention.sweep(
@@ -274,7 +274,7 @@ class Application:
         )
 
     def not_ready(self) -> list[str]:
-        """Why no callbacks can be taken, in plain words."""
+        """Why no callbacks can be accepted, in plain words."""
         outage = self._outage()
         return self.unhealthy() + ([outage.why] if outage else [])
 
@@ -288,7 +288,7 @@ class Application:
         return list(dict.fromkeys([*self.not_ready(), *failing]))
 
     def unhealthy(self) -> list[str]:
-        """Why the process does not work, in plain words; nothing when it does."""
+        """Why the process does not work, in plain words; empty when it works."""
         return [
             *(f"the loop {name} does not move" for name, one in self.workers.items() if not one.alive(_limit(name))),
             *(
@@ -301,7 +301,7 @@ class Application:
         ]
 
     def _claims_of_nobody(self) -> list[str]:
-        """Units that are claimed and that no worker has had in hand for a while. While nothing can be stored they cannot go back."""
+        """Claims that no worker has held for a while. None during a store outage: they cannot be put back then."""
         if self.store.writer.outage is not None:
             return []
         now = self.clock.monotonic()
@@ -309,9 +309,9 @@ class Application:
         return [f"units are claimed by {name.partition(' ')[2] or name}, which does not work on them" for name in lost]
 
     async def probe(self) -> int:
-        """See whether the writer lives and can write, and whether somebody works on what is claimed.
+        """Check that the writer answers and can write, and that workers hold all claims.
 
-        Where the writer does not answer, the loop that asks stands still, and is seen to.
+        If the writer does not answer, the worker that runs this step hangs, and the health check reports it.
         """
         await self.store.writer.alive()
         if (outage := self._outage()) is None:
@@ -330,20 +330,20 @@ class Application:
         return 0
 
     def tell_outage(self, outage: Outage) -> None:
-        """Call a person, once, because nothing can be stored; it is told again when that is over."""
+        """Raise one alarm because nothing can be stored. The end of the outage clears it."""
         if not self.broken.is_set():
             self.alarms.start(
                 Alarm(kind=outage.kind, about=STORE, message=outage.message, cure=outage.cure), STORE, self.emit
             )
 
     def break_off(self, why: str) -> None:
-        """The database cannot be used any more: the process must end, and is started anew."""
+        """Raise an alarm because the database is unusable, and make the process end, so that it is started again."""
         cure = "the process ends with exit code 3 and systemd starts it again; see docs/operations.md"
         self.alarms.start(Alarm(kind="database_unusable", about=STORE, message=why, cure=cure), STORE, self.emit)
         self.broken.set()
 
     def _look_at_claims(self) -> None:
-        """Note the claims that no worker has in hand. A worker that is in the middle of a step may take its time."""
+        """Record the claims that no worker holds. A worker in the middle of a step still holds its claim."""
         at_work = {
             one.claim
             for name, one in self.delivery_workers.items()
@@ -367,7 +367,7 @@ class Application:
 
 
 def tell_if_new(store: Store, emit: Emit) -> None:
-    """Say that the database was made by this start; loudly where an earlier start had one."""
+    """Report that this start created the database; raise an alarm if an earlier start had one."""
     if store.made is Made.FIRST:
         emit(Lifecycle(message="a new database was made", details={"path": str(store.path)}))
     elif store.made is Made.ANEW:

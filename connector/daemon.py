@@ -1,6 +1,6 @@
-"""Builds the house in the order in which data meets its rooms, runs it, and leaves in reverse. The only composition root.
+"""Composition root: starts the components in data-flow order and stops them in reverse.
 
-It is one straight line on purpose: nearly every step uses what the steps before it made.
+It is one straight sequence on purpose: nearly every step uses what the earlier steps made.
 """
 
 import asyncio
@@ -42,10 +42,10 @@ from connector.web.connections import Connections, SpareDescriptors
 from connector.web.listener import LINGER, Listener
 from connector.web.webhooks import MAX_LINE, Hooks
 
-WATCH_OVER = timedelta(seconds=15)  # between two looks at deadlines
-NOTE_CALLS = timedelta(minutes=1)  # what is not noted at a crash are the calls of a minute
-PROBE = timedelta(seconds=5)  # between two questions to the writer whether it lives
-SPARE = 8  # descriptors that are kept for the operator's listener, so that it answers when there are no others
+WATCH_OVER = timedelta(seconds=15)  # between two checks of the deadlines
+NOTE_CALLS = timedelta(minutes=1)  # a crash loses the count of at most one minute of calls
+PROBE = timedelta(seconds=5)  # between two checks whether the writer answers
+SPARE = 8  # file descriptors reserved for the admin listener, so that it answers when no others are free
 TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file beside the database, not a secret.
 
 
@@ -60,11 +60,11 @@ async def start_application(
     linger: timedelta = LINGER,
     open_store: Callable[..., Store] = Store.open,
 ) -> AsyncIterator[Application]:
-    """The daemon, up and answering inside the `async with`; what it holds is finished before that is left.
+    """Start the daemon; it serves inside the `async with` and finishes its work before that ends.
 
-    `passed` is the public socket where systemd made it; `linger` is how long the public listener still takes connections at a stop;
-    `open_store` opens the database as Store.open() does.
-    Raises ProblemsFound and ConnectorError for what an operator can mend.
+    `passed` is the public socket if systemd made it. `linger` is how long the public listener still accepts
+    connections during a stop. `open_store` opens the database as Store.open() does. Raises ProblemsFound and
+    ConnectorError for what an operator can fix.
     """
     clock = clock or Clock()
     app = Application(loaded, emit, clock)
@@ -203,7 +203,7 @@ async def start_application(
 
 
 def _begin_calendar(app: Application, stack: AsyncExitStack, drift: Drift) -> NightlyBackup:
-    """Begin what belongs to a time of day, and what looks whether it was done."""
+    """Start the calendar jobs and the workers that check whether the jobs were done."""
     settings, clock = app.loaded.settings, app.clock
     backup = NightlyBackup(app.loaded, emit=app.emit, now=clock.now, alarms=app.alarms)
     hour, minute = map(int, settings.store.backup.at.split(":"))
@@ -229,12 +229,15 @@ def _begin_calendar(app: Application, stack: AsyncExitStack, drift: Drift) -> Ni
 
 
 async def serve(loaded: Loaded) -> None:
-    """Run as a service until a signal ends it. Raises what open_house() raises, and StoreUnavailable when the database broke."""
+    """Run as a service until a signal ends it.
+
+    Raises what start_application() raises, and StoreUnavailable if the database broke.
+    """
     settings = loaded.settings
     metrics = Metrics()
     log = Log(level=settings.logs.level, form=settings.logs.format)
     emit = fan_out(log, metrics)
-    # By themselves the libraries write to the same stream, and aiohttp quotes whatever a caller has sent.
+    # By default the libraries write to the same stream, and aiohttp quotes whatever a caller has sent.
     take_over_libraries(log)
     notifier, sockets = Notifier.from_environment(), passed_sockets()
     with Signals() as signals:
@@ -260,7 +263,7 @@ async def _reload_on_signal(app: Application, signals: Signals, notifier: Notifi
     while await signals.reload.wait():
         signals.reload.clear()
         notifier.reloading()
-        # What was wrong has been told by reload(), or by the store; the service goes on with what it has.
+        # reload() or the store has already reported the error; the service continues with the current mappings.
         with suppress(ProblemsFound, StoreUnavailable):
             await app.reload()
         notifier.ready()
@@ -268,6 +271,6 @@ async def _reload_on_signal(app: Application, signals: Signals, notifier: Notifi
 
 def run(path: Path) -> int:
     """The process of `connector run`; returns its exit code. Raises what serve() and load_config() raise."""
-    os.umask(0o077)  # whatever this process makes is its user's alone
+    os.umask(0o077)  # only this process's user may read the files that it makes
     asyncio.run(serve(load_config(path)))
     return 0

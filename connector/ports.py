@@ -1,4 +1,4 @@
-"""The roles that providers and CRMs play. They do no I/O: what they need from outside, they ask for through an Exchange."""
+"""The interfaces of providers and CRMs. They do no I/O: they request it through an Exchange."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -14,12 +14,12 @@ from connector.model.operation import Operation
 from connector.model.outcome import Outcome, Rejected, Retry
 from connector.model.remembered import NOTHING, Remembered
 
-# The CRM's fields of one record as last written by us or seen by a feed; None where nothing is known.
+# The CRM's fields of one record, as last written by us or seen by a feed; None if nothing is known.
 Shadow = Mapping[str, Any] | None
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """What a CRM has sent by itself: look at this record. The same notice may come again."""
+    """A notification from a CRM that a record changed. The same notice may arrive again."""
 
     id: str  # unique in its CRM
     object: str
@@ -27,14 +27,14 @@ class Notice(Struct, frozen=True, kw_only=True):
 
 
 class AuthResult(Struct, frozen=True, kw_only=True):
-    """A request that was let in. The nonce, where it has one, is stored with the event so that it counts once."""
+    """An authenticated request. Its nonce, if it has one, is stored with the event so that it counts only once."""
 
     nonce: str | None = None
     details: Mapping[str, Any] = field(
         default_factory=dict
-    )  # what the door has learned from outside while it let it in
-    hint: str | None = None  # key of an event whose question may have its answer by now
-    notices: tuple[Notice, ...] = ()  # of a CRM's door: they are kept until its feed has looked
+    )  # what the endpoint looked up elsewhere during authentication
+    hint: str | None = None  # key of an event whose look-up may now have its answer
+    notices: tuple[Notice, ...] = ()  # of a CRM's endpoint: they are kept until its feed has read the records
 
 
 class WebhookEndpoint(Protocol):
@@ -46,82 +46,84 @@ class WebhookEndpoint(Protocol):
 
     @property
     def name(self) -> str:
-        """The door's name in the URL, such as mo or dlr."""
+        """The endpoint's name in the URL, such as mo or dlr."""
 
     @property
     def methods(self) -> frozenset[str]:
-        """The HTTP methods that it takes."""
+        """The HTTP methods that it accepts."""
 
     def check_head(self, head: HttpRequest) -> bool:
-        """Look at a request whose body has not come yet (it is blank here): true where the caller has shown who he is.
+        """Check a request before its body has arrived (it is blank here). True if the caller is already authenticated.
 
-        False is a stranger until his body has come, such as one who signs it. Raises Refused for one whom no body would let in.
-        It is asked only where the body has to be waited for; admit() checks everything, the head too.
+        False means that the caller stays unknown until the body arrives, for example because the body is signed.
+        Raises HttpRejected for a caller that no body could authenticate. It is called only if the body has to be
+        waited for; authenticate() checks everything, the head too.
         """
 
     def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
-        """Authenticate the whole request; raises Refused."""
+        """Authenticate the whole request. Raises HttpRejected."""
 
     def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event | Part, ...]:
-        """The events in the request; raises Unreadable where there is none and it was no mere hint.
+        """The events in the request. Raises Unreadable if it holds none and is not just a hint.
 
-        A request that brings several is read part by part: one that is not understood must not lose the others.
+        A request with several events is read part by part, so that one unreadable part does not lose the others.
         """
 
     def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:
-        """What the caller takes for success, be the events new or known; they are stored by now."""
+        """The response that the caller takes for success, for new and known events alike. They are stored by now."""
 
 
 class Enriched(Struct, frozen=True, kw_only=True):
-    """The answer to a question: the event as it is now known. Its key is that of the event that waited."""
+    """The answer of a look-up: the event with what is now known. It has the same key as the event that waited."""
 
     event: Event
 
 
 class Pending(Struct, frozen=True, kw_only=True):
-    """No final answer. After the deadline the event is planned as `event` tells it, or as it was where that is None."""
+    """No final answer. After the deadline `event` is planned, or the original event if that is None."""
 
     event: Event | None = None
-    problem: Retry | Rejected | None = None  # why asking itself did not work
+    problem: Retry | Rejected | None = None  # why the look-up itself failed
 
 
 class Enricher(Protocol):
-    """What asks outside about events that cannot be planned before. It only reads: a question may be asked twice."""
+    """Looks up what an event needs before planning. It only reads, so a look-up may be repeated."""
 
     @property
     def provider(self) -> str:
-        """The name in the config of the provider whose events it is for."""
+        """The configured name of the provider whose events it is for."""
 
     @property
     def first(self) -> timedelta:
-        """The pause between an event's arrival and the first time of asking."""
+        """The pause between an event's arrival and the first look-up."""
 
     @property
     def deadline(self) -> timedelta:
-        """How long an event waits at the most; its person's later events, but for opt-outs, wait with it."""
+        """The longest time that an event waits. The person's later events wait with it, except opt-outs."""
 
     def wants(self, event: Event) -> bool:
-        """Whether the event needs an answer. It must not want one for an event that has its answer."""
+        """Whether the event needs a look-up. Must be false for an event that already has its answer."""
 
     def ask(self, event: Event) -> Exchange[Enriched | Pending]:
-        """Ask once. The replies of the exchange may be failures; they become values, never exceptions.
+        """Look up once. The replies of the exchange may be failures; they become values, never exceptions.
 
-        The event of an answer tells when it occurred, where that can be known: what was decided meanwhile is held against it.
+        The event of an answer has the time at which it occurred, if known: it is compared with what was decided
+        meanwhile.
         """
 
 
 class Task(Struct, frozen=True):
-    """One operation for a sink, and what it may need to know beside it."""
+    """One operation for a sink, with what the sink may need to know about its record."""
 
     operation: Operation
     shadow: Shadow = None  # filled for writes that clear a flag
     remembered: Remembered = NOTHING  # filled for writes with a match
     gone: str | None = None  # Id of the record that the write's key named until the CRM showed it as deleted
-    record_id: str | None = None  # of the record that the write's key named when it was last met
+    record_id: str | None = None  # Id of the record that the write's key named when it was last seen
 
 
 class Sink(Protocol):
-    """Where operations go: a CRM, or a provider that takes commands."""
+    """The target of operations: a CRM, or a provider that accepts commands."""
 
     @property
     def name(self) -> str:
@@ -129,17 +131,17 @@ class Sink(Protocol):
 
     @property
     def batch(self) -> int:
-        """How many operations one write() should be given at the most."""
+        """The largest number of operations for one write()."""
 
     @property
     def traits(self) -> CrmTraits:
         """How the CRM behaves; the defaults for a provider."""
 
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
-        """Do them, in order where one is the parent of another; exactly one outcome for each, in the same order.
+        """Do the operations, parents before their children. Returns exactly one outcome for each, in the same order.
 
-        No two tasks concern the same record: the caller folds. The replies of the exchange may be failures; they become
-        outcomes, never exceptions.
+        No two tasks concern the same record: the caller folds them. The replies of the exchange may be failures;
+        they become outcomes, never exceptions.
         """
 
 
@@ -150,30 +152,30 @@ class Row(Struct, frozen=True, kw_only=True):
     stamp: datetime  # when it was last modified, by the CRM's clock
     fields: Mapping[str, Any]  # the feed's fields and key fields
     deleted: bool = False
-    merged_into: str | None = None  # of a deleted one: the record that was kept in its stead
-    by_us: bool | None = None  # whether our own user is the last who changed it; None where that is not known
+    merged_into: str | None = None  # of a deleted record: the record that the merge kept
+    by_us: bool | None = None  # whether our own user made the last change; None if unknown
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """One step of a feed."""
+    """One page of a feed."""
 
     rows: tuple[Row, ...] = ()
-    position: str = ""  # opaque to all but the feed; given back at the next call
+    position: str = ""  # opaque to all but the feed; passed to the next call
     last: bool = True  # nothing more for now
 
 
 class Records(Struct, frozen=True, kw_only=True):
-    """One step of reading all records of an object."""
+    """One page of all records of an object."""
 
-    rows: tuple[Row, ...] = ()  # values may be texts: they are good for finding differences, and not for judging them
-    position: str = ""  # opaque to all but the feed; given back at the next call
+    rows: tuple[Row, ...] = ()  # values may be texts: use them to find differences, and not to interpret them
+    position: str = ""  # opaque to all but the feed; passed to the next call
     last: bool = False
-    ready: bool = True  # False: the CRM still gathers them, and is asked again later
-    total: int | None = None  # how many records there are, where that is known
+    ready: bool = True  # False: the CRM is still preparing the records; ask again later
+    total: int | None = None  # how many records there are, if known
 
 
 class Feed(Protocol):
-    """Changes in a CRM, asked for again and again."""
+    """Changes in a CRM, polled repeatedly."""
 
     @property
     def name(self) -> str:
@@ -193,48 +195,49 @@ class Feed(Protocol):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields that are watched. When further ones are, all records are read once more."""
+        """The fields that are watched. If fields are added, all records are read once more."""
 
     @property
     def key_fields(self) -> tuple[str, ...]:
-        """External ID fields that are read along, so that a row is known again as a record of ours."""
+        """External ID fields that are also read, so that a row can be matched to a record of ours."""
 
     @property
     def every(self) -> timedelta:
         """The pause between two rounds."""
 
     def ask(self, position: str | None) -> Exchange[Page | Retry]:
-        """The next page after the position; from the beginning of everything with None."""
+        """The next page after the position; None starts at the beginning."""
 
     def ask_opted_out(self, position: str) -> Exchange[Page | Retry]:
-        """The records that say "out" and were modified shortly before the position or after it, the latest first, in one page.
+        """One page of the opted-out records modified after the position or shortly before it, latest first.
 
-        A feed of an object without consent fields has none. The page has no position: the rounds show these records once more.
+        A feed of an object without consent fields returns none. The page has no position: regular polls show these
+        records again.
         """
 
     def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
-        """These records as they are now, at most `traits.lookup_limit` of them, and what was merged into them.
+        """The current state of these records, at most `traits.lookup_limit` of them, and the records merged into them.
 
-        What is not there at all is left out; the page has no position.
+        Records that do not exist are left out; the page has no position.
         """
 
     def read_all(self, position: str | None) -> Exchange[Records | Retry]:
-        """All records of the object, deleted ones among them, step by step and in no particular order; None begins.
+        """All records of the object, including deleted ones, page by page and in no particular order; None starts.
 
-        Raises PeerUnavailable where waiting may mend it, ConnectorError with the cure where only beginning anew does.
+        Raises PeerUnavailable if waiting may help, and ConnectorError with the cure if only a new start helps.
         """
 
 
 class PollPage(Struct, frozen=True, kw_only=True):
-    """One step of a catch-up."""
+    """One page of a poller."""
 
     parts: tuple[Part, ...] = ()
-    position: str = ""  # opaque to all but the catch-up; given back at the next call
+    position: str = ""  # opaque to all but the poller; passed to the next call
     last: bool = True  # of this round
 
 
 class Poller(Protocol):
-    """What a provider says, when it is asked, that it has told us or should have: asked at the start and again and again."""
+    """Polls a provider, at the start and repeatedly, for events that a webhook should have brought."""
 
     @property
     def name(self) -> str:
@@ -246,46 +249,47 @@ class Poller(Protocol):
 
     @property
     def shape(self) -> str:
-        """The shape of its events. Nothing is asked while no mapping sees them."""
+        """The shape of its events. It is not polled while no mapping uses that shape."""
 
     @property
     def endpoint(self) -> str:
-        """The door at which a part that is not understood would have come: it is read again there."""
+        """The endpoint at which a part would have arrived: an unreadable part is read again there."""
 
     @property
     def every(self) -> timedelta:
         """The pause between two rounds."""
 
     def ask(self, position: str | None, now: datetime) -> Exchange[PollPage | Retry]:
-        """The next page after the position. Events have the keys that they would have at the door, so that none comes twice.
+        """The next page after the position. Events have the same keys as at the endpoint, so that none is taken twice.
 
-        None is the first time ever: what was before the connector is not taken in.
+        None is the very first poll: what happened before the connector was installed is not imported.
         """
 
 
 class Keywords(Protocol):
-    """An account's keywords at a provider, seen and changed by a person.
+    """An account's keywords at a provider, for a person to view and change.
 
-    Every exchange raises ConnectorError with the cure where the provider says no, and PeerUnavailable where it does not answer.
+    Every exchange raises ConnectorError with the cure if the provider refuses, and PeerUnavailable if it does not
+    answer.
     """
 
     @property
     def endpoint(self) -> str:
-        """The door to which their messages must be sent."""
+        """The endpoint to which their messages must be sent."""
 
     @property
     def own(self) -> tuple[str, ...]:
-        """Those that the config names."""
+        """The keywords that the config names."""
 
     @property
     def addressed(self) -> bool:
-        """Whether their messages come to the door only where each keyword bears its address."""
+        """Whether messages reach the endpoint only if each keyword has its address set."""
 
     def listing(self) -> Exchange[tuple[Keyword, ...]]:
-        """All keywords and sub keywords; perhaps without what only show() tells."""
+        """All keywords and sub keywords; details that only show() returns may be missing."""
 
     def show(self, keyword_id: str) -> Exchange[Keyword]:
-        """All about one of them."""
+        """Everything about one keyword."""
 
     def subkeywords(self, keyword_id: str) -> Exchange[tuple[Keyword, ...]]:
         """The sub keywords of a keyword."""
@@ -294,19 +298,19 @@ class Keywords(Protocol):
         """Whether a keyword can be reserved on a short number."""
 
     def reserve(self, short_number: str, word: str, sub_word: str | None, hook: str | None = None) -> Exchange[Keyword]:
-        """Reserve a keyword, or a sub keyword of one that is there.
+        """Reserve a keyword, or a sub keyword of an existing one.
 
-        The hook is the public address of the door, without a secret; None where it is not known.
+        The hook is the public address of the endpoint, without a secret; None if unknown.
         """
 
     def deactivate(self, keyword_id: str) -> Exchange[None]:
-        """Let a keyword take no more messages."""
+        """Stop a keyword from receiving messages."""
 
     def reactivate(self, keyword_id: str) -> Exchange[None]:
-        """Take that back."""
+        """Let a deactivated keyword receive messages again."""
 
     def send_to(self, keyword_id: str, hook: str) -> Exchange[None]:
-        """Have its messages sent to the door with this public address; the provider's secret is added to it."""
+        """Send its messages to the endpoint with this public address; the provider's secret is added to it."""
 
     def delete(self, keyword_id: str) -> Exchange[None]:
-        """Give a keyword up for good."""
+        """Delete a keyword for good."""

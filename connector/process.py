@@ -1,6 +1,6 @@
-"""The operating system's side of a service: signals as wishes, systemd's notifications and watchdog, passed sockets, memory.
+"""The operating system's side of a service: signals, systemd's notifications and watchdog, passed sockets, memory.
 
-sd_notify is ten lines, and the libraries for it bring more than they save. Sources: sd_notify(3), sd_listen_fds(3).
+sd_notify is ten lines; a library for it would add more than it saves. Sources: sd_notify(3), sd_listen_fds(3).
 """
 
 import asyncio
@@ -16,25 +16,25 @@ from typing import Self
 
 FIRST_PASSED = 3  # sd_listen_fds(3): the first descriptor that systemd passes
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-FEEDS_IN_TIME = 3  # times within WatchdogSec: one may be late
-# New objects between two searches for cycles. A batch on its way is some ten thousand, none of them in a cycle: with Python's 700
-# a quarter of the time of a delivery went into looking through it.
+FEEDS_IN_TIME = 3  # notifications within WatchdogSec: one may be late
+# New objects between two searches for cycles. A batch in progress has some ten thousand, none of them in a cycle. With
+# Python's 700 a quarter of a delivery's time went into searching it.
 SEARCH_EVERY = 20_000
 
 
 def tune_garbage_collector() -> None:
-    """Let Python look for cycles seldom, and never among what is there now: it lives as long as the process."""
+    """Make Python search for cycles rarely, and never among the objects that exist now: they live as long as the process."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(SEARCH_EVERY)
 
 
 class Signals:
-    """What the operator wants of the running service, as events. A second wish to stop is left to the system's default: it kills."""
+    """The operator's signals as events. A second stop signal gets the system's default action, which kills the process."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
-        self.reload = asyncio.Event()  # the one who reloads clears it first
+        self.reload = asyncio.Event()  # the code that reloads clears it first
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -56,28 +56,28 @@ class Signals:
 
 
 class Notifier:
-    """Tells systemd how we are. Without systemd it says nothing to nobody."""
+    """Tells systemd the state of the service. Without systemd it does nothing."""
 
     def __init__(self, address: str | None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        # A leading @ stands for the zero byte of an abstract address.
+        # A leading @ means the zero byte of an abstract address.
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
         self._monotonic = monotonic
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str] = os.environ) -> Self:
-        """The one that systemd named; taken out of the environment, so that no child speaks for us."""
+        """The notifier that systemd's environment names. It is removed there, so that no child process uses it."""
         return cls(environ.pop("NOTIFY_SOCKET", None))
 
     def ready(self) -> None:
-        """The doors are open, or open again with new mappings."""
+        """The endpoints are open, or open again with new mappings."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """The mappings are being read again. systemd wants the time on its own clock with it."""
+        """The mappings are being reloaded. systemd also wants the time by its own clock."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={int(self._monotonic() * 1_000_000)}")
 
     def stopping(self) -> None:
-        """We leave, and finish what we hold."""
+        """The service stops, and finishes its work."""
         self._send("STOPPING=1")
 
     def status(self, words: str) -> None:
@@ -85,13 +85,13 @@ class Notifier:
         self._send(f"STATUS={' '.join(words.split())}")
 
     def feed(self) -> None:
-        """We live."""
+        """Notify the watchdog that the process is alive."""
         self._send("WATCHDOG=1")
 
     def _send(self, message: str) -> None:
         if not self._address:
             return
-        # systemd being away or busy is no reason to fall over.
+        # If systemd is away or busy, the notification is lost and the service continues.
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as speaker:
             speaker.setblocking(False)
             speaker.connect(self._address)
@@ -99,7 +99,10 @@ class Notifier:
 
 
 def watchdog_interval(environ: MutableMapping[str, str] = os.environ) -> float | None:
-    """Seconds between two feeds, or None where nobody watches us: WATCHDOG_USEC, if meant for this process (WATCHDOG_PID)."""
+    """Seconds between two watchdog notifications, or None without a watchdog.
+
+    From WATCHDOG_USEC, if it is meant for this process (WATCHDOG_PID).
+    """
     limit, pid = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
     if not limit.isdigit() or int(limit) == 0 or (pid and pid != str(os.getpid())):
         return None
@@ -113,10 +116,10 @@ async def keep_fed(
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Feed the watchdog while `alive` says so; runs until it is cancelled.
+    """Notify the watchdog while `alive` returns true; runs until it is cancelled.
 
-    Fed from the event loop, so a blocked loop starves it; `alive` stands for the writer, the planner and the deliveries, so
-    that a hang of theirs does too.
+    It runs in the event loop, so a blocked loop stops it. `alive` covers the writer, the planner and the deliveries,
+    so a hang of these stops it too.
     """
     while True:
         if alive():
@@ -125,7 +128,7 @@ async def keep_fed(
 
 
 def passed_sockets(environ: MutableMapping[str, str] = os.environ, *, first: int = FIRST_PASSED) -> list[socket.socket]:
-    """The listening sockets that systemd passed to this process, in its order; none where it passed none."""
+    """The listening sockets that systemd passed to this process, in its order; empty if none."""
     count, pid = environ.pop("LISTEN_FDS", ""), environ.pop("LISTEN_PID", "")
     environ.pop("LISTEN_FDNAMES", None)
     if not count.isdigit() or pid != str(os.getpid()):

@@ -1,4 +1,4 @@
-"""The explicit list of providers and CRMs, and a config file → what they bring. A new one is a line in each of two tables."""
+"""The list of providers and CRMs: turns a config file into their adapters. A new one is one line in each of two tables."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -43,11 +43,11 @@ PROVIDERS: dict[type[BaseModel], ModuleType] = {
 CRMS = {
     SalesforceSettings: salesforce,
 }
-CHANGE = "change"  # the shape of what a CRM's feed shows
+CHANGE = "change"  # the shape of the events of a CRM's feed
 
 
 def _either(models: Iterable[type[BaseModel]]) -> Any:
-    """One of the models, told apart by `type`; a single one needs no telling."""
+    """A union of the models, discriminated by `type`; a single model needs no discriminator."""
     several = tuple(models)
     return several[0] if len(several) == 1 else Annotated[Union[several], Field(discriminator="type")]  # noqa: UP007 - made at run time.
 
@@ -64,11 +64,11 @@ class Loaded:
 
     @property
     def base(self) -> Path:
-        """Where the paths in it start."""
+        """The directory that relative paths of the config start from."""
         return self.path.parent
 
     def resolve_path(self, path: str) -> Path:
-        """A path of the config."""
+        """A path of the config, resolved against its directory."""
         return (self.base / path).resolve()
 
     @property
@@ -102,7 +102,7 @@ def _whole(path: Path, message: str, hint: str) -> Problem:
 
 
 def build_providers(loaded: Loaded) -> dict[str, Provider]:
-    """The configured providers, by name. Raises ConnectorError for a secret that is not there."""
+    """The configured providers, by name. Raises ConnectorError for a missing secret."""
 
     def reveal(ref: SecretRef) -> Any:
         return resolve(ref, loaded.base)
@@ -112,42 +112,42 @@ def build_providers(loaded: Loaded) -> dict[str, Provider]:
 
 
 def opt_out_words(loaded: Loaded) -> OptOutWords:
-    """The stop words of all providers: the usual ones, and those of `consent:` in the config."""
+    """The stop words of all providers: the built-in ones, and those under `consent:` in the config."""
     ours = loaded.settings.consent
     return STANDARD.with_more(stop=ours.stop_words, polite=ours.polite_words, everything=ours.all_words)
 
 
 def build_crms(loaded: Loaded) -> dict[str, Crm]:
-    """The configured CRMs, by name. Raises ConnectorError for a secret that is not there."""
+    """The configured CRMs, by name. Raises ConnectorError for a missing secret."""
     numbers = number_reader(loaded)
     return {name: CRMS[type(one)].build(name, one, loaded.base, numbers) for name, one in loaded.crms.items()}
 
 
 def number_reader(loaded: Loaded) -> NumberReader:
-    """What reads the phone fields of the CRMs: in use are `default_region` and the regions of all configured providers."""
+    """Makes the reader of CRM phone fields. It uses `default_region` and the regions of all configured providers."""
     default = loaded.settings.default_region
     regions = dict.fromkeys(one.region for one in loaded.providers.values())
     return NumberReader(default=default, others=tuple(region for region in regions if region != default))
 
 
 def cure_of_code(loaded: Loaded, sink: str, code: str) -> str:
-    """What a person does about an error code of a CRM; empty where that is told by its reason alone."""
+    """What a person does about an error code of a CRM; empty if the reason alone says it."""
     settings = loaded.crms.get(sink)
     cure: str = CRMS[type(settings)].cure_of(code) if settings is not None else ""
     return cure
 
 
 def read_schemas(loaded: Loaded) -> dict[str, CrmSchema]:
-    """What the CRMs have told of their objects, of those that have a lock file. Raises ProblemsFound for one that is broken."""
+    """The CRMs' schemas, for those that have a lock file. Raises ProblemsFound for a broken lock file."""
     directory = loaded.resolve_path(loaded.settings.schemas)
     locks = {name: read_lock(lock_path(directory, name), name) for name in loaded.crms}
     return {name: lock for name, lock in locks.items() if lock is not None}
 
 
 def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = None) -> Context:
-    """What mappings may speak of. Needs no secrets, so that a config is checked on any machine.
+    """What mappings may refer to. Needs no secrets, so that a config can be checked on any machine.
 
-    With `schemas` the mappings are held against these too.
+    With `schemas` the mappings are also checked against these.
     """
     sources: list[str] = []
     commands: dict[str, frozenset[str]] = {}
@@ -175,7 +175,7 @@ def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = No
 
 
 def opt_outs(loaded: Loaded) -> OptOuts:
-    """The opt-outs that the mappings must not lose. Needs no secrets."""
+    """The opt-outs that the mappings must deliver. Needs no secrets."""
     adapters = [(name, one, PROVIDERS[type(one)]) for name, one in loaded.providers.items()]
     return OptOuts(
         samples=[sample for name, one, adapter in adapters for sample in adapter.opt_out_samples(name, one)],
@@ -185,12 +185,12 @@ def opt_outs(loaded: Loaded) -> OptOuts:
 
 
 def read_mappings(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = None) -> Ruleset:
-    """The mappings of a config, with `schemas` held against these. Raises ProblemsFound."""
+    """The mappings of a config, checked against `schemas` if given. Raises ProblemsFound."""
     return load_mappings(loaded.resolve_path(loaded.settings.mappings), mapping_context(loaded, schemas))
 
 
 def load_rules(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = None) -> Ruleset:
-    """The same as they may be used: raises ProblemsFound for mappings that would lose an opt-out too."""
+    """The mappings, ready for use. Also raises ProblemsFound for mappings that would lose an opt-out."""
     rules = read_mappings(loaded, schemas)
     refuse_lost_opt_outs(rules, opt_outs(loaded))
     return rules

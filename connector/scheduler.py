@@ -1,7 +1,7 @@
-"""Calendar jobs: what belongs to a time of day. What must never stall runs in loops on the monotonic clock, not here.
+"""Calendar jobs, which run at a time of day. Work that must never stall runs in workers on the monotonic clock instead.
 
-APScheduler does nothing for as long as the clock is set back (measured: a jump of an hour stops it for an hour), so every job
-also runs when it has not for `MAX_GAP` by the monotonic clock.
+APScheduler does nothing for as long as the clock is set back (measured: a jump of an hour stops it for an hour). So
+every job also runs when it has not run for `MAX_GAP` by the monotonic clock.
 """
 
 import math
@@ -16,8 +16,8 @@ from apscheduler.triggers.cron import CronTrigger
 from connector.model.errors import StoreUnavailable
 from connector.telemetry.log_events import Emit, WorkerFailed
 
-MAX_GAP = timedelta(hours=26)  # a daily job, and daylight saving time
-GRACE = 3600  # seconds that a job may start late, after a suspend
+MAX_GAP = timedelta(hours=26)  # a day, with room for daylight saving time
+GRACE = 3600  # seconds that a job may start late, such as after a suspend
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Job:
 
 
 class Scheduler:
-    """Runs the jobs; made inside the event loop, and stopped before the rooms that the jobs use."""
+    """Runs the jobs. Made inside the event loop, and stopped before the components that the jobs use."""
 
     def __init__(self, jobs: list[Job], *, timezone: str, monotonic: Callable[[], float], emit: Emit) -> None:
         self._jobs = jobs
@@ -47,16 +47,16 @@ class Scheduler:
             )
 
     def start(self) -> None:
-        """Begin to wait for the times of day."""
+        """Start waiting for the times of day."""
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Start nothing more."""
+        """Start no more jobs."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
     async def run_missed(self) -> int:
-        """Run what the calendar has missed; how many jobs that were."""
+        """Run the jobs that the calendar has missed; returns how many."""
         now = self._monotonic()
         late = [job for job in self._jobs if now - job.ran_at > MAX_GAP.total_seconds()]
         for job in late:
@@ -64,11 +64,11 @@ class Scheduler:
         return len(late)
 
     async def run(self, job: Job) -> None:
-        """Run one job now; a bug in it is told and stops nothing else."""
+        """Run one job now. A bug in it is reported and stops nothing else."""
         job.ran_at = self._monotonic()
         try:
             await job.work()
         except StoreUnavailable:
-            job.ran_at = -math.inf  # the store has told why; catch_up() runs it again
+            job.ran_at = -math.inf  # the store has reported why; run_missed() runs the job again
         except Exception as error:  # noqa: BLE001 - the scheduler would only log it.
             self._emit(WorkerFailed(worker=job.name, error=type(error).__name__, seconds=0.0))

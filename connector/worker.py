@@ -1,7 +1,7 @@
-"""One step again and again: at once while there is work, else after a wake-up or the idle time.
+"""Runs one step repeatedly: at once while there is work, otherwise after a wake-up or the idle time.
 
-After a bug it pauses and goes on, and while nothing can be stored it tries again soon; a stop lets the step end. What a step does is
-none of its business.
+After a bug it pauses and continues. While nothing can be stored it retries soon. A stop lets the current step
+finish. The worker does not know what its step does.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from connector.telemetry.error_location import place
 from connector.telemetry.log_events import Emit, WorkerFailed
 
 FIRST_PAUSE = 1.0  # seconds after a bug; doubled each time up to the longest
-MAX_PAUSE = 60.0  # seconds: a fault that mends itself is not waited for longer than this
-# Seconds after a step that could not store anything: the store itself tells why, and goes on by itself.
+MAX_PAUSE = 60.0  # seconds: the longest pause, so that a fault that clears by itself does not delay work for longer
+# Seconds after a step that could not store anything. The store itself reports why, and recovers by itself.
 FIRST_STORE_PAUSE, LONGEST_STORE_PAUSE = 0.05, 5.0
 
 Step = Callable[[], Awaitable[int]]
@@ -23,7 +23,7 @@ Wait = Callable[[asyncio.Event, float], Awaitable[None]]
 
 
 class Worker:
-    """Runs `step` until it is told to stop. The step returns how many things it moved."""
+    """Runs `step` until it is stopped. The step returns how many items it processed."""
 
     def __init__(
         self,
@@ -47,38 +47,38 @@ class Worker:
         self._pause = 0.0
         self._waits_until: float | None = None
         self.ticked = monotonic()
-        self.bug: str | None = None  # type and place of the bug that the last step has met
-        self.bugs_since: float | None = None  # since when each step has met one, monotonic seconds
+        self.bug: str | None = None  # type and place of the bug in the last step
+        self.bugs_since: float | None = None  # since when every step has failed, in monotonic seconds
 
     def wake(self) -> None:
-        """There is work: do not wait for the idle time. A wake-up during a step counts for after it."""
+        """Signal new work: do not wait for the idle time. A wake-up during a step takes effect after it."""
         self._awake.set()
 
     @property
     def resting(self) -> bool:
-        """Whether no step is under way: the next one begins after this moment."""
+        """Whether no step is running: the next one begins after this moment."""
         return self._waits_until is not None
 
     def stop(self) -> None:
-        """Finish the step that is under way, and begin no other."""
+        """Finish the current step, and begin no other."""
         self._stopping = True
         self._stopped.set()
         self._awake.set()
 
     def fails(self, within: timedelta) -> bool:
-        """Whether each step has met a bug for so long."""
+        """Whether every step has failed with a bug for this long."""
         return self.bugs_since is not None and self._monotonic() - self.bugs_since > within.total_seconds()
 
     def alive(self, within: timedelta) -> bool:
-        """Whether a step has begun or ended lately, or the loop is waiting as it should."""
+        """Whether a step began or ended recently, or the worker is waiting as it should."""
         now = self._monotonic()
         return now - max(self.ticked, self._waits_until or self.ticked) <= within.total_seconds()
 
     async def run(self) -> None:
-        """Step until stop(). Raises nothing but cancellation: a step that raises is told, and tried again after a pause."""
+        """Run steps until stop(). A step that raises is reported, and retried after a pause; only cancellation is raised."""
         while not self._stopping:
             self.ticked = self._monotonic()
-            # Cleared before the step: what wakes us while it runs may have come too late for it to see.
+            # Cleared before the step: the step may not see work that arrives while it runs.
             self._awake.clear()
             try:
                 moved = await self._step()
@@ -95,7 +95,7 @@ class Worker:
                 continue
             self._pause, self.bug, self.bugs_since = 0.0, None, None
             if moved:
-                # Others get their turn, though the step may never have waited for anything.
+                # Let other tasks run, since the step may not have awaited anything.
                 await asyncio.sleep(0)
             else:
                 await self._rest(self._idle)
@@ -105,13 +105,13 @@ class Worker:
         if self._stopping:
             return
         self._waits_until = self._monotonic() + seconds
-        # A wake-up does not shorten the pause after a bug, or new events would make it spin.
+        # A wake-up does not shorten the pause after a bug; otherwise new events would make the worker spin.
         await self._wait(self._stopped if self._pause else self._awake, seconds)
         self._waits_until = None
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> None:
-    """Until the event is set or the time is over."""
+    """Wait until the event is set or the time is over."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()
