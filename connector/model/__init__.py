@@ -1,1 +1,1 @@
-"""The words of the house: frozen values and the protocols between rooms. Imports nothing else of ours."""
+"""Shared vocabulary of the packages: immutable values and pure functions on them. Imports no other package of the connector."""

@@ -1,20 +1,20 @@
-"""Numbers and amounts as people and programs write them, read. Pure; no provider's and no CRM's words live here.
+"""Reads numbers and amounts as people and programs write them. Pure; knows no provider and no CRM.
 
 The rule, for Norwegian, Danish and American writers alike:
 
 - Blanks and apostrophes only group thousands: `1 234`, `1 234,50`.
-- Where comma and point both occur, the last one stands before the decimals: `1.234,50`, `1,234.50`.
-- Where one of them occurs several times, it groups thousands: `1.234.567`.
-- Where one of them occurs once, it stands before the decimals: `199,50`, `12.5`, `1234.567`, `0,125`. With exactly three digits behind
-  it and one to three before it, it is a thousand to some and one to others. `1,234` is no number, and a person must say. `1.234` is a
-  number as programs write it, and no amount: nobody is charged thousandths, so that a thousand may be meant.
+- If both comma and point occur, the last one is the decimal mark: `1.234,50`, `1,234.50`.
+- If one of them occurs several times, it groups thousands: `1.234.567`.
+- If one of them occurs once, it is the decimal mark: `199,50`, `12.5`, `1234.567`, `0,125`. With one to three digits before it
+  and exactly three after it, it is ambiguous: some writers group thousands with it. `1,234` is then no number, and a person must
+  say. `1.234` is a number, as programs write it, but no amount: nobody is charged thousandths, so a thousand may be meant.
 """
 
 import re
 from decimal import Decimal
 from typing import Any
 
-# Beyond 18 digits before the decimals nobody means a number: it is an id.
+# More than 18 digits before the decimals are an id and no number.
 NUMBER = re.compile(
     r"(?P<sign>[+-]?)"
     r"(?:(?P<whole>[0-9]{1,18})|(?P<grouped>[0-9]{1,3}(?:(?P<group>[ '.,])[0-9]{3})(?:(?P=group)[0-9]{3}){0,4}))"
@@ -35,7 +35,7 @@ MAX_LENGTH = 64  # characters; more is no number
 
 
 def read_number(text: str) -> Decimal | None:
-    """The number that a text is written as, by the rule above; None for anything else, words of a currency included."""
+    """The number that a text is written as, by the rule above. None for anything else, also with a currency."""
     if len(text) > MAX_LENGTH:
         return None
     text = text.strip()
@@ -57,7 +57,7 @@ def read_number(text: str) -> Decimal | None:
 
 
 def read_amount(value: Any) -> Decimal | None:
-    """The amount that a value from outside is or is written as, also with a currency beside it or `,-` behind it; None in doubt."""
+    """The amount that an external value holds, with or without a currency or a final `,-`. None in doubt."""
     if type(value) is int:
         return Decimal(value)
     if type(value) is float:
@@ -69,7 +69,7 @@ def read_amount(value: Any) -> Decimal | None:
     if found is None:
         return None
     if found["dash"]:
-        # The dash stands for the decimals: what separates digits before it groups thousands, `1.234,-`.
+        # The dash stands for the decimals, so a separator before it groups thousands: `1.234,-`.
         return read_number(f"{found['number']}{'.' if ',' in found['number'] else ','}00")
     number = NUMBER.fullmatch(found["number"])
     return None if number is None or _thousand_or_one(number) else read_number(found["number"])

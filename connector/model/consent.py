@@ -1,4 +1,4 @@
-"""Consent: subscriptions, and the append-only ledger of what was decided and what became of it."""
+"""Consent: subscriptions, and the append-only ledger of decisions and their results."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,16 +10,18 @@ from connector.model.event import Scope as Scope  # noqa: PLC0414 - it is looked
 from connector.model.event import Verdict
 from connector.model.phone import Phone
 
-# How far the clocks of two senders may be apart before a later time proves a later word; the config can set another.
+# How far the clocks of two senders may differ. Only a larger time difference proves an order. The config can set
+# another value.
 CLOCK_TOLERANCE = timedelta(minutes=10)
 
 
-# Behind the name of a CRM or provider in an open opt-out: no rule of the mappings tells it. No configured name has a blank in it.
+# Follows the name of a CRM or provider in an open opt-out: no mapping rule tells it. No configured name contains a
+# blank.
 NO_RULE = " (no rule)"
 
 
 class Phase(StrEnum):
-    """What a ledger entry says: a decision, or what a sink answered to it."""
+    """What a ledger entry holds: a decision, or a sink's answer to it."""
 
     DECIDED = "decided"
     CONFIRMED = "confirmed"
@@ -34,7 +36,7 @@ class Subscription(Struct, omit_defaults=True, frozen=True, kw_only=True):
     keyword: str | None = None
     keyword_id: str | None = None
     service_id: str | None = None
-    subscription_id: str | None = None  # of this joining: changes when someone leaves and joins again
+    subscription_id: str | None = None  # of this period of membership: changes when someone leaves and joins again
 
 
 class Decision(Struct, omit_defaults=True, frozen=True, kw_only=True):
@@ -43,20 +45,20 @@ class Decision(Struct, omit_defaults=True, frozen=True, kw_only=True):
     phone: Phone
     word: Verdict  # opt_in or opt_out
     scope: Scope
-    subscription: Subscription  # as far as it is known; for a wide scope only what bounds it
-    origin: str  # the provider or CRM that said so
+    subscription: Subscription  # as far as it is known; for a wide scope only what limits the scope
+    origin: str  # the provider or CRM that sent it
     occurred_at: datetime | None
-    time_from_arrival: bool = False  # the sender told no time: `occurred_at` is by our own clock
+    time_from_arrival: bool = False  # the sender gave no time: `occurred_at` is by our own clock
     rule: str | None = None
-    mapping: str | None = None  # version of the mappings that decided
+    mapping: str | None = None  # version of the mappings that made the decision
 
     def by(self, rule: str | None, mapping: str) -> "Decision":
-        """The same, with the rule that said so."""
+        """The same decision, with the rule that made it."""
         return replace(self, rule=rule, mapping=mapping)
 
 
 class LedgerEntry(Struct, frozen=True, kw_only=True):
-    """A stored entry. `event_id` orders the ledger, as it orders everything."""
+    """A stored entry. The ledger, like everything else, is ordered by `event_id`."""
 
     id: int
     event_id: int

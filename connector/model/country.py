@@ -1,11 +1,11 @@
-"""Which country a field of a CRM names: by its ISO code, or by its name in English, in its own language or in a few others."""
+"""Reads a country field of a CRM: an ISO code, or a name in English, in the country's own language or in a few others."""
 
 import unicodedata
 from functools import cache
 
 from phonenumbers import SUPPORTED_REGIONS
 
-# Names in daily use that libphonenumber's table lacks, and the ISO codes of three letters that are met in CRMs.
+# Common names that libphonenumber's table lacks, and three-letter ISO codes found in CRMs.
 OTHER_NAMES = {
     "US": ("usa", "us of a", "united states of america", "the united states", "america"),
     "GB": (
@@ -31,7 +31,7 @@ OTHER_NAMES = {
 
 
 def region_of(value: object) -> str | None:
-    """The ISO code of two letters; None for what names no country that has phone numbers."""
+    """The ISO code of two letters; None if the value names no country that has phone numbers."""
     if not isinstance(value, str):
         return None
     code = value.strip().upper()
@@ -41,7 +41,7 @@ def region_of(value: object) -> str | None:
 
 
 def _folded(name: str) -> str:
-    """Without regard to case, accents, dots and blanks: `Türkiye`, `U.S.A.`."""
+    """The name without case, accents, dots and blanks: `Türkiye`, `U.S.A.`."""
     plain = unicodedata.normalize("NFKD", name.casefold())
     return "".join(one for one in plain if one.isalnum())
 
@@ -55,6 +55,6 @@ def _names() -> dict[str, str]:
     for code, by_language in LOCALE_DATA.items():
         if code in SUPPORTED_REGIONS:
             for name in by_language.values():
-                if not name.startswith("*"):  # a star says: as in that other language
+                if not name.startswith("*"):  # a star means: the same name as in that other language
                     names.setdefault(_folded(name), code)
     return names

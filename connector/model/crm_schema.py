@@ -1,10 +1,10 @@
-"""What a CRM tells of its objects and fields, in words that all CRMs share. Mappings are held against it. No records here."""
+"""A CRM's description of its objects and fields, in terms shared by all CRMs. Mappings are checked against it. Holds no records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-CHOICE_SEPARATOR = ";"  # as mappings join several choices; an adapter whose CRM wants another form makes it
+CHOICE_SEPARATOR = ";"  # joins several choices in mappings; an adapter converts it if its CRM uses another form
 
 
 class FieldKind(StrEnum):
@@ -21,9 +21,9 @@ class FieldKind(StrEnum):
     DATETIME = "datetime"
     TIME = "time"
     CHOICE = "choice"  # one of a list
-    CHOICES = "choices"  # several of a list, in mappings joined by CHOICE_SEPARATOR
+    CHOICES = "choices"  # several of a list; mappings join them with CHOICE_SEPARATOR
     REFERENCE = "reference"  # the id of another record
-    ID = "id"  # the record's own
+    ID = "id"  # the record's own id
     OTHER = "other"
 
 
@@ -38,38 +38,34 @@ class FieldSchema:
     name: str
     label: str = ""
     kind: FieldKind = FieldKind.TEXT
-    length: int = 0  # UTF-16 units that fit (text.py); 0: no limit is told
+    length: int = 0  # the most UTF-16 units that fit (text.py); 0: no limit given
     choices: tuple[str, ...] = ()
-    restricted: bool = False  # no other values than the choices
+    restricted: bool = False  # only the listed choices are allowed
     createable: bool = False  # can be set on a new record
     updateable: bool = False  # can be changed later
     required: bool = False  # a new record needs it
     unique: bool = False
     external_id: bool = False
-    case_sensitive: bool | None = (
-        None  # of a key: whether two values that differ by letter case alone are two; None: not told
-    )
-    id_lookup: bool = False  # stands for the record's id without being an external ID
+    case_sensitive: bool | None = None  # of a key: whether letter case alone makes two values different; None: unknown
+    id_lookup: bool = False  # identifies a record although it is no external ID
     money: bool = False  # an amount in the record's currency
-    relationship: str | None = None  # the name under which the parent is named by its key
+    relationship: str | None = None  # the name used to refer to the parent by its key
     parents: tuple[str, ...] = ()  # objects that it may point to
 
     @property
     def keyed(self) -> bool:
-        """Whether a record can be named by it."""
+        """Whether the field can identify a record."""
         return self.external_id or self.id_lookup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectSchema:
-    """One object. CRMs do not mind the case of names."""
+    """One object. CRMs ignore the case of names."""
 
     name: str
     label: str = ""
     fields: tuple[FieldSchema, ...] = ()
-    currency_field: str | None = (
-        None  # the field that says of which currency a record's amounts are, where records have their own
-    )
+    currency_field: str | None = None  # the field with the currency of a record's amounts, if records have their own
     _by_name: dict[str, FieldSchema] = field(default_factory=dict, init=False, repr=False, compare=False)
     _by_relationship: dict[str, FieldSchema] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -82,18 +78,18 @@ class ObjectSchema:
         return self._by_name.get(name.casefold())
 
     def related(self, name: str) -> FieldSchema | None:
-        """The field behind the relationship of that name."""
+        """The field of the relationship with that name."""
         return self._by_relationship.get(name.casefold())
 
     @property
     def required(self) -> Sequence[FieldSchema]:
-        """What a new record needs."""
+        """The fields that a new record must have."""
         return [one for one in self.fields if one.required]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrmSchema:
-    """The objects of one CRM that the mappings use, by their names."""
+    """The objects of one CRM that the mappings use, by name."""
 
     crm: str  # its name in the config
     objects: tuple[ObjectSchema, ...] = ()

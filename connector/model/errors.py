@@ -1,4 +1,4 @@
-"""Exceptions: broken rooms and refusals at the door. Each says the cure."""
+"""Exceptions: component failures and rejected requests. Each message says the cure."""
 
 from dataclasses import dataclass
 
@@ -8,26 +8,27 @@ class ConnectorError(Exception):
 
 
 class StoreUnavailable(ConnectorError):  # noqa: N818 - reads as the state it tells of.
-    """The store cannot take anything now (disk full, I/O error); the caller answers 503 and the sender repeats."""
+    """The store cannot accept anything now (disk full, I/O error). The caller answers 503 and the sender repeats."""
 
 
 class PeerUnavailable(ConnectorError):  # noqa: N818 - the same.
-    """A peer cannot be reached for now, not even to sign in; waiting mends it."""
+    """A peer cannot be reached now, not even to sign in. Waiting helps."""
 
 
 class PeerMoved(ConnectorError):  # noqa: N818 - the same.
-    """Where a peer's sign-in should be, every call is sent elsewhere; the message says where to."""
+    """A peer's sign-in address redirects every call elsewhere; the message says where to."""
 
 
 class AlreadyRunning(ConnectorError):  # noqa: N818 - the same.
-    """Another process holds the database."""
+    """Another process has the database open."""
 
 
 @dataclass(slots=True)
 class HttpRejected(Exception):  # noqa: N818 - the same.
-    """A request that is not let in. Nothing of it is stored.
+    """A request that is rejected. Nothing of it is stored.
 
-    `status` is 401, 403, 404, 405, 413, 414 or 415; `why` is a short constant for metrics and logs, never data of the request.
+    `status` is 401, 403, 404, 405, 413, 414 or 415; `why` is a short constant for metrics and logs, never data of
+    the request.
     """
 
     status: int
@@ -36,6 +37,6 @@ class HttpRejected(Exception):  # noqa: N818 - the same.
 
 @dataclass(slots=True)
 class Unreadable(Exception):  # noqa: N818 - the same.
-    """An authentic request that is not understood; it is kept raw. `why` never holds data of the request."""
+    """An authentic request that cannot be parsed. It is stored raw. `why` never holds data of the request."""
 
     why: str

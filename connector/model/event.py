@@ -1,4 +1,4 @@
-"""An event: something that a provider or the CRM has told us, in one form for all of them."""
+"""An event: something reported by a provider or the CRM, in one form for all of them."""
 
 import hashlib
 import re
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
     OPT_IN = "opt_in"
     OPT_OUT = "opt_out"
     NONE = "none"
-    MAYBE_STOP = "maybe_stop"  # the text may be an opt-out: a person says whether it was
+    MAYBE_STOP = "maybe_stop"  # the text may be an opt-out: a person decides
 
 
 class Scope(StrEnum):
@@ -37,7 +37,7 @@ class Scope(StrEnum):
 
 
 class Result(StrEnum):
-    """How the thing that is reported went."""
+    """The result of what is reported."""
 
     PENDING = "pending"
     OK = "ok"
@@ -46,9 +46,9 @@ class Result(StrEnum):
 
 
 class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
-    """One event. The names of its fields are the names that a mapping sees."""
+    """One event. Mappings use the same field names."""
 
-    key: str  # unique for ever; letters, digits, `_`, `-`, at most 80: see event_key()
+    key: str  # unique for all time; letters, digits, `_`, `-`, at most 80: see event_key()
     provider: str  # the name of the configured provider or CRM
     shape: str  # what arrived: message, delivery_report, change, …
     received_at: datetime  # aware, UTC
@@ -61,36 +61,38 @@ class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
     short_number: str | None = None
     text: str | None = None
     price: Decimal | None = None
-    unread_price: str | None = None  # the price as it came, where it cannot be read as one amount
+    unread_price: str | None = None  # the price as received, if it cannot be read as one amount
     currency: str | None = None
     status: str | None = None
     status_detail: str | None = None
     result: Result = Result.OK
-    final: bool = True  # whether the status can still change
-    transaction_id: str | None = None  # of a reversal: the transaction that it takes back
+    final: bool = True  # false if the status can still change
+    transaction_id: str | None = None  # of a reversal: the transaction that is reversed
     subscription_id: str | None = None
     occurred_at: datetime | None = None  # aware, UTC; by the sender's clock, and never after `received_at`
-    time_from_arrival: bool = False  # the sender tells no time: `occurred_at` is the time of arrival
+    time_from_arrival: bool = False  # the sender gives no time: `occurred_at` is the time of arrival
     service_command: bool = False  # caused by a command of ours
-    properties: Mapping[str, Any] = field(default_factory=dict)  # verbatim keys
+    properties: Mapping[str, Any] = field(default_factory=dict)  # keys as received
     lookup: Mapping[str, Any] = field(default_factory=dict)  # the subscriber's registered name and address
-    object: str | None = None  # of a change in the CRM: what kind of record
+    object: str | None = None  # of a change in the CRM: the type of record
     record: Mapping[str, Any] = field(
         default_factory=dict
-    )  # of a change in the CRM: Id and the feed's fields as they are now
+    )  # of a change in the CRM: the Id and the feed's fields as they are now
     changed: tuple[str, ...] = ()  # of a change in the CRM: which of these fields changed
     number_is_unclear: bool = (
         False  # of a change in the CRM: its phone field may mean several people, so that msisdn is None
     )
     batch: str | None = None  # of a change in the CRM: the poll that showed it
-    # Of an opt-out, or what may be one: how far the sender says that it reaches; None: as far as the subscription that is named.
+    # Of an opt-out or a possible one: the scope that the sender names; None: the scope of the subscription that is
+    # named.
     opt_out_scope: Scope | None = None
-    # Of an opt-out, or what may be one: whether the provider says that it has taken it for one itself; None: it does not say.
+    # Of an opt-out or a possible one: whether the provider treated it as an opt-out itself; None: it does not say.
     known_to_provider: bool | None = None
 
     def __post_init__(self) -> None:
-        # A sender's clock may run ahead, or name local time UTC: nothing can have occurred after it arrived. It is held here, so that
-        # it holds for every provider and CRM, for what decides about consent and for what is written to the CRM.
+        # A sender's clock may run ahead, or it may call local time UTC: nothing can occur after it arrived. The limit
+        # is set here so that it covers every provider and CRM, the decisions about consent and the values written to
+        # the CRM.
         if self.occurred_at is not None and self.occurred_at > self.received_at:
             force_setattr(self, "occurred_at", self.received_at)
 
@@ -101,7 +103,7 @@ class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """One of several things that came together: its own bytes, and its event, or why it is not understood."""
+    """One of several things in one request: its own bytes, and its event, or why it cannot be read."""
 
     raw: bytes
     event: Event | None = None
@@ -109,20 +111,20 @@ class Part(Struct, frozen=True, kw_only=True):
 
 
 def event_key(*parts: str) -> str:
-    """A key from what identifies the event at its sender: the provider's name, what arrived, the sender's id, and what else there is.
+    """A key from what identifies the event at its sender: the provider's name, what arrived, the sender's id, and more.
 
-    An id with capital letters makes the whole key a digest: two ids that differ by letter case alone are two events, and a CRM may
-    compare keys without it.
+    If an id has capital letters, the whole key becomes a digest: two ids that differ only by letter case are two
+    events, and a CRM may ignore case when it compares keys.
     """
     sender_id = parts[2] if len(parts) > 2 else ""  # noqa: PLR2004 - its place, as said above.
     return joined_key(*parts) if sender_id == sender_id.lower() else _hashed(parts)
 
 
 def joined_key(*parts: str) -> str:
-    """A key from parts that differ by more than letter case; hashed as a whole where it does not fit the form.
+    """A key from parts that differ by more than letter case; hashed as a whole if it does not fit the allowed form.
 
-    The parts are joined by `-`; a part with foreign characters makes the whole key a digest behind the first part, so that two
-    different events never get one key by having characters replaced.
+    The parts are joined by `-`. If a part has other characters, the key is the first part and a digest of all. So
+    two different events never get the same key because characters were replaced.
     """
     plain = "-".join(parts)
     return plain if KEY_FORM.fullmatch(plain) else _hashed(parts)

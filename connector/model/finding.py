@@ -1,24 +1,24 @@
-"""What a look at the whole installation finds: each finding with how bad it is, and the cure."""
+"""One result of checking the whole installation: its level and the cure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-SIGN_IN = "sign-in"  # an area of every CRM: where it fails, nothing else can be told of that CRM
+SIGN_IN = "sign-in"  # an area of every CRM: if sign-in fails, nothing else about that CRM can be checked
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """The severity."""
 
     OK = "ok"
-    WARN = "warn"  # it works, and will not for ever, or not as well as it could
-    FAIL = "fail"  # events will not reach where they should
+    WARN = "warn"  # it works, but will not for ever, or not as well as it could
+    FAIL = "fail"  # events will not reach their destination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One finding."""
 
-    area: str  # what was looked at, in a word or two: `clock`
+    area: str  # what was checked, in a word or two: `clock`
     level: Level
     text: str
-    cure: str = ""  # what a person does about it; empty where all is well
+    cure: str = ""  # what a person does about it; empty if all is well

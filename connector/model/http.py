@@ -1,4 +1,4 @@
-"""HTTP as values. Protocols are written as generators over these, so that they do no I/O and are tested without any."""
+"""HTTP as values. Protocols are generators over these values, so that they do no I/O and are tested without any."""
 
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 class HttpRequest(Struct, frozen=True, kw_only=True):
-    """A request that came to one of our doors, as it came."""
+    """A request to one of our endpoints, as received."""
 
     method: str
     instance: str  # the provider's name in the config
     endpoint: str  # mo, dlr, …
-    secret: str | None  # the last part of the path, where the caller gave one
+    secret: str | None  # the last part of the path, if the caller gave one
     url: str  # the absolute public URL that the caller used, with its query: signatures cover it
     query: str
     headers: Mapping[str, str]  # names in lower case
@@ -26,7 +26,7 @@ class HttpRequest(Struct, frozen=True, kw_only=True):
 
 
 class HttpResponse(Struct, frozen=True, kw_only=True):
-    """What a door answers."""
+    """The response of an endpoint."""
 
     status: int
     body: bytes = b""
@@ -35,24 +35,24 @@ class HttpResponse(Struct, frozen=True, kw_only=True):
 
 
 class HttpCall(Struct, frozen=True, kw_only=True):
-    """A request of ours. The path is joined to the base address of the peer; the client adds the credentials."""
+    """A request that we send. The path is joined to the peer's base address; the client adds the credentials."""
 
     method: str
-    path: str  # with its query, in which some peers want their key
-    base: str | None = None  # another address than the peer's: no credentials go there
+    path: str  # with its query, which holds the API key for some peers
+    base: str | None = None  # an address to use instead of the peer's: no credentials are sent there
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    timeout: timedelta | None = None  # of all of it, with its answer; None: the client's own
+    timeout: timedelta | None = None  # for the whole call including the answer; None: the client's default
     table: bool = False  # whether the answer is a table of many rows, which is read row by row
-    answer_limit: int | None = None  # bytes of the answer, decompressed; None: the client's own
-    repeatable: bool = False  # whether the client may send it again by itself after a lost connection
+    answer_limit: int | None = None  # bytes of the answer, decompressed; None: the client's default
+    repeatable: bool = False  # whether the client may repeat the call by itself after a lost connection
 
     def __repr__(self) -> str:
         return f"<call {self.method}>"
 
 
 class HttpReply(Struct, frozen=True, kw_only=True):
-    """The answer to a call of ours."""
+    """The reply to a request that we sent."""
 
     status: int
     headers: Mapping[str, str]  # names in lower case
@@ -60,18 +60,18 @@ class HttpReply(Struct, frozen=True, kw_only=True):
 
 
 class Failure(StrEnum):
-    """Why a call has no answer."""
+    """Why a call got no reply."""
 
     REFUSED = "refused"  # it never reached the peer
     TIMEOUT = "timeout"  # it may have been done
     LOST = "lost"  # it may have been done
-    UNREADABLE = "unreadable"  # what answers is no HTTP, or too large, or broken; it may have been done
+    UNREADABLE = "unreadable"  # the reply is no HTTP, or too large, or broken; it may have been done
     CREDENTIALS = "credentials"  # we could not sign in
-    MOVED = "moved"  # where we sign in, everything is sent elsewhere
+    MOVED = "moved"  # the sign-in address redirects every call
 
 
 class CallFailed(Struct, frozen=True, kw_only=True):
-    """A call without an answer."""
+    """A call that got no reply."""
 
     failure: Failure
     detail: str = ""
@@ -79,5 +79,6 @@ class CallFailed(Struct, frozen=True, kw_only=True):
 
 Reply = HttpReply | CallFailed
 
-# A protocol in steps: it yields calls that may go out together, is sent their replies in the same order, and returns its result.
+# A protocol in steps: it yields calls that may be sent together, gets their replies in the same order, and returns its
+# result.
 Exchange = Generator[Sequence[HttpCall], Sequence[Reply], T]

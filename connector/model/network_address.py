@@ -1,12 +1,12 @@
-"""Callers' addresses as they are counted."""
+"""Groups callers' addresses so that they can be counted by customer."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-CUSTOMER = 64  # bits of an IPv6 address that are one customer's: he has all addresses that begin so to himself
+CUSTOMER = 64  # bits of an IPv6 address that identify one customer, who has all addresses with this prefix
 
 
 def customer_of(address: str) -> str:
-    """What one customer of a network has: an IPv4 address, or an IPv6 network of 64 bits. A text that is no address is itself."""
+    """The address block of one customer: an IPv4 address, or an IPv6 network of 64 bits. Other text is returned unchanged."""
     try:
         parsed: IPv4Address | IPv6Address = ip_address(address)
     except ValueError:

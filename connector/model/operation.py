@@ -1,4 +1,4 @@
-"""An operation: one thing that a sink is asked to do. A unit is the operations of one event for one sink."""
+"""An operation: one write or command for a sink. A unit is the operations of one event for one sink."""
 
 from collections.abc import Container, Mapping
 from enum import StrEnum
@@ -8,27 +8,28 @@ from msgspec.structs import replace
 
 from connector.model.phone import Phone
 
-# The word for a record's own id, in events, mappings and the writes that name a record by it. Databases hold it: it stays as it is.
-# A CRM whose own column has another name is given that one by its adapter.
+# The name of a record's own id in events, mappings and writes. It is stored in databases, so it must not change. The
+# adapter of a CRM whose own column has another name translates it.
 ID_FIELD = "Id"
-MATCHED_BY = "match:"  # begins the `key_field` of a write that names its record by a phone number alone
+MATCHED_BY = "match:"  # prefix of the `key_field` of a write that identifies its record by a phone number alone
 
 Scalar = str | int | float | bool | None
 
 
 class Repeat(StrEnum):
-    """What doing it twice does."""
+    """The effect of doing it twice."""
 
     SAFE = "safe"  # the same as once: an upsert by key, `unsubscribe`
-    HARMLESS = "harmless"  # a second SMS, the lesser harm than a lost stop
+    HARMLESS = "harmless"  # a second SMS, which is less harmful than a lost stop
     NEVER = "never"  # a second charge: in doubt a person decides
 
 
 class Parent(Struct, omit_defaults=True, frozen=True):
-    """The value of a relationship field: the parent record by its external ID. `object` only where the field takes several types.
+    """The value of a relationship field: the parent record by its external ID.
 
-    `otherwise` are other ways of naming it, in order, for a CRM that has no record by the first; with `or_none` the field is left out
-    where the CRM has no record by any of them.
+    `object` is set only if the field allows several types. `otherwise` are other ways to identify the parent, in
+    order, used if the CRM has no record by the first. With `or_none` the field is left out if the CRM has no record
+    by any of them.
     """
 
     key_field: str
@@ -39,7 +40,7 @@ class Parent(Struct, omit_defaults=True, frozen=True):
 
     @property
     def ways(self) -> tuple["Parent", ...]:
-        """All the ways in which it is named, the first one first."""
+        """All the ways to identify the parent, in order."""
         return (self, *self.otherwise)
 
 
@@ -60,7 +61,7 @@ class IfMany(StrEnum):
 
 
 class Match(Struct, omit_defaults=True, frozen=True, kw_only=True):
-    """Find the record by a phone number. Which one it is, is known only when it is delivered."""
+    """Find the record by a phone number. The record is known only at delivery."""
 
     phone: Phone
     fields: tuple[str, ...]  # phone fields in order of preference; people write numbers in them in any form
@@ -76,45 +77,48 @@ Fields = Mapping[str, Value]
 class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """Upsert (or only update) one CRM record by a key field.
 
-    With a `match` the record that has the key is meant, else the one that has the number, which is then given the key.
+    With a `match`, the target is the record that has the key. If there is none, it is the record with the number,
+    which then gets the key.
     """
 
     sink: str
     object: str
     key_field: str
     key: str
-    exact: bool = False  # its key is an id of the sender: one that differs by letter case alone is another
+    exact: bool = False  # the key is an id of the sender: letter case alone makes two keys different
     set: Fields = field(default_factory=dict)
-    create: Fields = field(default_factory=dict)  # only when the record is new
+    create: Fields = field(default_factory=dict)  # only for a new record
     may_create: bool = True  # False for `update:`
-    consent: tuple[
-        str, ...
-    ] = ()  # those of its fields that bear consent (`consent_fields` in the config), the flag first
-    clears_flag: bool = False  # it takes back an opt-out flag: the sink reads the record again just before
+    consent: tuple[str, ...] = ()  # its fields that hold consent (`consent_fields` in the config), the flag first
+    clears_flag: bool = False  # it takes back an opt-out flag: the sink reads the record again just before the write
     match: Match | None = None
     rule: str = ""  # file: rule, for people
-    consent_only: bool = False  # of `create` only what the CRM requires of a new record goes out
+    consent_only: bool = False  # of `create`, only the fields that the CRM requires of a new record are sent
 
     repeat = Repeat.SAFE
 
     @property
     def keyed(self) -> bool:
-        """Whether its key is one that the CRM knows, and not the number alone."""
+        """Whether the write has a key that the CRM knows, and not the number alone."""
         return not self.key_field.startswith(MATCHED_BY)
 
     @property
     def record(self) -> tuple[str, str, str]:
-        """Which record: the same for two writes that must be folded. Whether case tells two keys apart, the CRM alone knows."""
+        """Identifies the record: equal for two writes that must be folded.
+
+        Only the CRM knows whether letter case makes two keys different.
+        """
         return self.object, self.key_field, self.key
 
     def at(self, record_id: str, fields: Fields) -> "RecordWrite":
-        """The same to a record that is there, by its Id, with these fields."""
+        """The same write to an existing record, by its Id, with these fields."""
         return replace(self, key_field=ID_FIELD, key=record_id, set=fields, create={}, match=None, may_create=False)
 
     def narrowed(self) -> "RecordWrite | None":
-        """The write with less beside the opt-out: the consent fields alone, or of these the first alone. None where there is no less.
+        """The write reduced to its consent fields, or from these to the first one; None if it cannot be reduced
+        further.
 
-        What the CRM requires of a new record goes along where the record must be made for it.
+        If the record must be created for it, the fields that the CRM requires of a new record are included.
         """
         written = {**self.create, **self.set}
         if self.consent and not self.consent_only and any(name not in self.consent for name in written):
@@ -132,14 +136,15 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
         return replace(self, set=always, create=at_creation if self.may_create else {}, consent=kept, consent_only=True)
 
     def as_done(self, *, created: bool, left_out: Container[str]) -> "RecordWrite":
-        """A write of the consent fields alone as it was done: `create` holds what was written to a record that it made."""
+        """A write of the consent fields alone as it was done: `create` holds what was written to a record that it created."""
         made = {name: value for name, value in self.create.items() if created and name not in left_out}
         return replace(self, create=made)
 
     def without(self, other: "RecordWrite") -> "RecordWrite":
-        """What is left of the write when the other one of the same record is done.
+        """What remains of the write after the other one of the same record is done.
 
-        Where the other one has made the record for the consent fields alone, what was only for a new record is written to it now.
+        If the other one created the record for the consent fields alone, the fields for a new record are written to
+        it now.
         """
         written = {*other.set, *other.create}
         create = {name: value for name, value in self.create.items() if name not in written}
@@ -173,12 +178,12 @@ class ServiceCommand(Struct, omit_defaults=True, frozen=True, kw_only=True):
     short_number: str
     keyword: str
     price: float | int | None = None
-    known_active: bool = False  # the ledger holds this subscription active: a 404 is then a disagreement
+    known_active: bool = False  # the ledger holds this subscription active, so that a 404 is a disagreement
     rule: str = ""
 
     @property
     def repeat(self) -> Repeat:
-        """`unsubscribe` and a price end in the same state; a second `stop` may send a second SMS."""
+        """`unsubscribe` and a price change have the same end state when repeated; a second `stop` may send a second SMS."""
         return Repeat.HARMLESS if self.action == "stop" else Repeat.SAFE
 
 

@@ -1,4 +1,4 @@
-"""A phone number that never shows itself by accident, and the one reader of numbers that providers, people and phones write."""
+"""A phone number that is never printed by accident, and the only reader of numbers from providers, people and phones."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,24 +11,26 @@ from phonenumbers import ValidationResult
 from connector.model.written_number import WrittenNumber, written_numbers
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-# Numbers that nearly all callbacks bear, in countries whose numbers have one length: these need no look at the number plans. Nor do
-# Norway's longer ones, such as the machine numbers of twelve digits, of which libphonenumber knows nothing.
+# Numbers of most callbacks, in countries whose numbers have one length. They need no check against the number plans.
+# Norway's longer numbers need none either, such as the machine numbers of twelve digits, which libphonenumber does not
+# know.
 USUAL = re.compile(r"\+(?:45[2-9][0-9]{7}|47[2-9][0-9]{7,11}|467[0-9]{8}|447[0-9]{9}|1[2-9][0-9]{2}[2-9][0-9]{6})")
-# The same without a plus. In Norway and Denmark no number without its country code has ten digits.
+# The same without a plus. No number in Norway or Denmark has ten digits without its country code.
 USUAL_AT_HOME = {region: re.compile(r"4[57][2-9][0-9]{7}") for region in ("NO", "DK")}
-MIN_DIGITS = 6  # digits of a person's number without its country code; what is shorter belongs to a service, such as 02800 in Norway
+# digits of a person's number without its country code; a shorter one is a service's, such as 02800 in Norway
+MIN_DIGITS = 6
 TOO_MANY_DIGITS = 10**16  # ITU-T E.164: a number has 15 digits at the most
-MIN_WITH_OTHERS = 7  # digits of what may be a second number in one field; fewer are a remark, such as a house number
-# How much of a number exists, from libphonenumber: of a length that its country has, or longer. Norway's machine numbers have twelve
-# digits, and libphonenumber knows eight.
+MIN_WITH_OTHERS = 7  # digits of a possible second number in one field; fewer are a remark, such as a house number
+# What libphonenumber says of the length of an existing number: possible in its country, or longer. Norway's machine
+# numbers have twelve digits, and libphonenumber knows only eight.
 EXISTS = frozenset({ValidationResult.IS_POSSIBLE, ValidationResult.TOO_LONG})
-# North America's plan, which libphonenumber knows by its area codes alone, and there are new ones each year.
+# The North American plan. libphonenumber knows it only by its area codes, and new ones are added each year.
 NORTH_AMERICA = 1
 AREA_AND_EXCHANGE = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}")
 
 
 class NumberFormat(StrEnum):
-    """How a source writes numbers. It is a setting and never guessed: a Danish number read as Norwegian is another person."""
+    """How a source writes numbers. A setting, never guessed: a Danish number read as Norwegian is another person's."""
 
     E164 = "e164"  # +4798079008
     INTERNATIONAL = "international"  # 4798079008: country code, no plus
@@ -36,9 +38,9 @@ class NumberFormat(StrEnum):
 
 
 class Phone:
-    """A number in E.164 form. Its text forms are masked; the digits are read through `e164` alone."""
+    """A number in E.164 form. Its text forms are masked; only `e164` gives the digits."""
 
-    # No dataclass and no Struct: libraries that write those by themselves would write the number.
+    # No dataclass and no Struct: libraries that serialise these automatically would print the number.
     __slots__ = ("e164",)
 
     def __init__(self, e164: str) -> None:
@@ -57,17 +59,18 @@ class Phone:
 
     @property
     def masked(self) -> str:
-        """Country code and last three digits, for a screen that a person asked for."""
+        """Country code and last three digits, for a screen that a person requested."""
         return f"{self.e164[:3]}…{self.e164[-3:]}"
 
 
 def parse_phone(
     text: object, *, number_format: NumberFormat = NumberFormat.E164, region: str | None = None
 ) -> Phone | None:
-    """Read a number as a source writes it; None where it is no phone number (a short number, an alias), or may mean several people.
+    """Read a number as a source writes it; None if it is none (a short number, an alias) or may be several people's.
 
-    A number with `+` or `00` is read as international whatever the format says. What cannot exist is None; what a program writes
-    with its country code and is longer than libphonenumber knows, such as Norway's machine numbers of twelve digits, is kept.
+    A number with `+` or `00` is read as international whatever the format says. A number that cannot exist is None.
+    A number that a program writes with its country code is kept even if it is longer than libphonenumber knows, such
+    as Norway's twelve-digit ones.
     """
     if type(text) is str and USUAL.fullmatch(text):
         return Phone(text)
@@ -78,10 +81,10 @@ def parse_phone(
 def possible_phones(
     text: object, regions: Sequence[str], *, number_format: NumberFormat = NumberFormat.NATIONAL
 ) -> tuple[Phone, ...]:
-    """Everybody whom a text may mean; one where it is clear, none where it is no number.
+    """All phone numbers that a text may mean: one if it is clear, none if it is no number.
 
-    `regions` are the countries that a number without its country code may be of, the likeliest first. Several numbers in one text
-    mean whoever all of them may mean; where that is nobody, any of them.
+    `regions` are the possible countries of a number without its country code, the likeliest first. Several numbers
+    in one text mean the phones that all of them may mean; if there is none, any phone that one of them may mean.
     """
     if isinstance(text, Phone):
         return (text,)
@@ -106,7 +109,7 @@ def possible_phones(
             # "47 (mobile) 90000001": digits before a number may be its country code.
             found += [means, *((phone,) for phone in _behind(before, one))]
         elif one.international or len(one.digits) >= MIN_WITH_OTHERS:
-            return ()  # it does not exist, or we cannot read it: what stands beside it may be no more than a remark
+            return ()  # it cannot exist or be read: what stands beside it may be only a remark
         before.append(one)
     return _in_all(found)
 
@@ -114,7 +117,7 @@ def possible_phones(
 def _read(
     written: Iterable[WrittenNumber], regions: Sequence[str], number_format: NumberFormat
 ) -> Iterator[tuple[WrittenNumber, tuple[Phone, ...]]]:
-    """Each number and everybody whom it may mean: "900/00 105" is one number, and "90000001/90000002" are two."""
+    """Each number and all phones that it may mean: "900/00 105" is one number, and "90000001/90000002" are two."""
     for one in written:
         means = _means(one, regions, number_format)
         if means or not one.halves:
@@ -128,20 +131,21 @@ def _only(possible: Sequence[Phone]) -> Phone | None:
 
 
 def _in_all(found: Sequence[tuple[Phone, ...]]) -> tuple[Phone, ...]:
-    """Whoever several numbers of one text may all mean, else everybody whom one of them means."""
+    """The phones that all numbers of one text may mean; otherwise all phones that any of them may mean."""
     common = [one for one in (found[0] if found else ()) if all(one in others for others in found)]
     return tuple(common or dict.fromkeys(one for several in found for one in several))
 
 
 def _means(one: WrittenNumber, regions: Sequence[str], number_format: NumberFormat) -> tuple[Phone, ...]:
-    """Everybody whom a single number may mean."""
+    """All phones that a single number may mean."""
     if one.international:
         phone = _with_country_code(one)
         return (phone,) if phone else ()
     abroad = _without_plus(one, regions) if number_format is NumberFormat.INTERNATIONAL else None
     if abroad is not None and abroad.e164.startswith(tuple(f"+{code}" for code in _codes(regions))):
         return (abroad,)
-    # libphonenumber does not know every number that is given out: at home, and where it knows none, a number of the plan will do.
+    # libphonenumber does not know every assigned number. In the first region, and if it knows the number nowhere, a
+    # number that fits the plan is enough.
     possible = dict.fromkeys(
         phone
         for place, region in enumerate(regions)
@@ -159,9 +163,10 @@ def _is_in_use(number: phonenumbers.PhoneNumber) -> bool:
 
 
 def _with_country_code(one: WrittenNumber) -> Phone | None:
-    """A number behind `+` or `00`: one that is in use, else one of a possible length.
+    """A number after `+` or `00`: one that is in use, otherwise one of a possible length.
 
-    The trunk zero stands before a number within its country and is left out behind a country code; some write it all the same.
+    The trunk zero precedes a number within its country and is left out after a country code; some people write it
+    nevertheless.
     """
     number = _parse("+" + one.digits, None)
     if number is None:
@@ -180,9 +185,10 @@ def _with_country_code(one: WrittenNumber) -> Phone | None:
 
 
 def _without_plus(one: WrittenNumber, regions: Iterable[str]) -> Phone | None:
-    """A number whose country code has no plus: one that is in use, or of a possible length in a country where it is expected.
+    """A number with a country code but no plus: one that is in use, or one of a possible length in an expected country.
 
-    The first digits of a number without its country code look like another country's code: 90001009 is not Turkey's +90001009.
+    The first digits of a number without its country code look like another country's code: 90001009 is not Turkey's
+    +90001009.
     """
     number = _parse("+" + one.digits, None)
     if number is None or one.digits.startswith("0"):
@@ -193,7 +199,7 @@ def _without_plus(one: WrittenNumber, regions: Iterable[str]) -> Phone | None:
 
 
 def _fits_its_plan(number: phonenumbers.PhoneNumber) -> bool:
-    """Whether a number is in use in its country, or may be given out there."""
+    """Whether a number is in use in its country, or may be assigned there."""
     national = phonenumbers.national_significant_number(number)
     if number.country_code == NORTH_AMERICA:
         return AREA_AND_EXCHANGE.fullmatch(national) is not None
@@ -204,7 +210,7 @@ def _fits_its_plan(number: phonenumbers.PhoneNumber) -> bool:
 
 
 def _of_country(one: WrittenNumber, region: str, in_use: Callable[[phonenumbers.PhoneNumber], bool]) -> Phone | None:
-    """A number without its country code, as one in use in that country."""
+    """A number without its country code, read as one in use in that country."""
     for digits in (one.digits, one.digits[1:]) if one.lone_zero else (one.digits,):
         number = _parse(digits, region)
         if number is not None and in_use(number):
@@ -218,7 +224,7 @@ def _codes(regions: Iterable[str]) -> set[int]:
 
 
 def _behind(before: Iterable[WrittenNumber], one: WrittenNumber) -> Iterable[Phone]:
-    """Whom a number means where one of the digit groups before it is its country code."""
+    """The phones that a number means if one of the digit groups before it is its country code."""
     for code in before:
         number = None if one.international else _parse(f"+{code.digits}{one.digits}", None)
         if number is not None and phonenumbers.is_valid_number(number):

@@ -1,4 +1,4 @@
-"""A plan: what one event leads to, and why. Made by planning.plan(), read by run, explain, test and replay."""
+"""A plan: the effect of one event, and why. Made by planning.plan(), used by run, explain, test and replay."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,18 +13,18 @@ from connector.model.states import EventState
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What is known about the event's person before planning. Everything that plan() may look at besides the event and the rules."""
+    """What is known about the event's person before planning: all that plan() may use besides the event and the rules."""
 
     ledger: tuple[LedgerEntry, ...] = ()  # of the event's phone number, oldest first
     configured: tuple[Subscription, ...] = ()  # `subscriptions:` of the config
-    others_opted_out: bool = False  # another CRM record with the same number bears an opt-out
-    event_id: int | None = None  # of a stored event: what the ledger holds of newer ones stands
-    answer: Verdict | None = None  # opt_out or none: what a person said of the text, where the event may be a stop
-    others_have_number: bool = False  # of a record that was deleted: another one with the same number is there
+    others_opted_out: bool = False  # another CRM record with the same number holds an opt-out
+    event_id: int | None = None  # of a stored event: ledger entries of newer events stay valid
+    answer: Verdict | None = None  # opt_out or none: a person's decision about a text that may be a stop
+    others_have_number: bool = False  # of a deleted record: another one has the same number
 
 
 class ValueTrace(Struct, frozen=True, kw_only=True):
-    """Where one value of an operation came from."""
+    """The origin of one value of an operation."""
 
     field: str
     source: str  # the path, template or literal, as written
@@ -40,7 +40,7 @@ class OperationTrace(Struct, frozen=True, kw_only=True):
 
 
 class RuleTrace(Struct, frozen=True, kw_only=True):
-    """One rule that was asked: matched, or the test that failed, in plain words."""
+    """One rule that was evaluated: it matched, or the test that failed, in plain words."""
 
     file: str
     line: int
@@ -51,7 +51,7 @@ class RuleTrace(Struct, frozen=True, kw_only=True):
 
 
 class Note(Struct, frozen=True, kw_only=True):
-    """A field that was left out of a write because its value could not be made. It never holds data of the event."""
+    """A field that was left out of a write because its value could not be computed. It never holds data of the event."""
 
     rule: str  # file: rule
     operation: str  # `upsert Contact`
@@ -69,13 +69,13 @@ class Unplanned(Struct, frozen=True, kw_only=True):
     rule: str  # file: rule
     reason: Reason
     detail: str  # the rule, the operation, and what is wrong
-    owes: bool = False  # it was to say something about consent that nothing says in its stead
+    owes: bool = False  # it was meant to say something about consent that no other operation says
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What the event leads to."""
+    """The effect of the event."""
 
-    state: EventState  # DELIVERING where there are operations
+    state: EventState  # DELIVERING if there are operations
     operations: tuple[Operation, ...] = ()
     decisions: tuple[Decision, ...] = ()
     overtakes: bool = False  # it carries an opt-out
@@ -85,21 +85,20 @@ class Plan(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()  # what the consent rules changed, in plain words
     not_reached: tuple[
         str, ...
-    ] = ()  # CRMs and providers that an opt-out must reach, and that no operation tells of it
-    left_out: tuple[Note, ...] = ()  # fields whose value could not be made
-    unplanned: tuple[Unplanned, ...] = ()  # what is a dead letter although other operations of the event go out
+    ] = ()  # CRMs and providers that the opt-out must reach, but that no operation tells of it
+    left_out: tuple[Note, ...] = ()  # fields whose value could not be computed
+    # these become dead letters although other operations of the event are delivered
+    unplanned: tuple[Unplanned, ...] = ()
 
 
 class Intents(Struct, frozen=True, kw_only=True):
-    """What the rules of the mappings want for one event, before consent has its say."""
+    """What the mapping rules want for one event, before the consent rules apply."""
 
     operations: tuple[Operation, ...] = ()
-    consent: Mapping[str, str] = field(default_factory=dict)  # word → the rule that says it
+    consent: Mapping[str, str] = field(default_factory=dict)  # word → the rule that sets it
     ignored_by: str | None = None
     matched: bool = False
-    possible: tuple[
-        Operation, ...
-    ] = ()  # where there is a problem: what can be made all the same, consent fields alone too
+    possible: tuple[Operation, ...] = ()  # if there is a problem: what can still be made, even the consent fields alone
     unplanned: tuple[Unplanned, ...] = ()
     left_out: tuple[Note, ...] = ()
     trace: tuple[RuleTrace, ...] = ()

@@ -1,4 +1,4 @@
-"""A problem in a file that a person wrote: where, what, and the cure. Problems are collected, never raised one by one."""
+"""A problem in a file that a person wrote: place, message and cure. Problems are collected, never raised one by one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """An error keeps the file from being used; a warning does not."""
+    """An error prevents the file from being used; a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -37,7 +37,7 @@ class Problem:
 
 
 class ProblemsFound(Exception):  # noqa: N818 - it is a finding about the user's files, not an error of ours.
-    """Files that cannot be used; holds all their problems at once."""
+    """Files that cannot be used, with all their problems."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))

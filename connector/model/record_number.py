@@ -1,4 +1,4 @@
-"""Whom the phone field of a CRM's record means, where numbers may be written without their country code."""
+"""Reads the phone field of a CRM record, whose number may have no country code."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,23 +12,23 @@ from connector.model.phone import Phone, possible_phones
 
 
 class RecordNumber(Struct, frozen=True):
-    """What a phone field says."""
+    """The content of a phone field."""
 
-    phone: Phone | None = None  # the one person whom it means
-    possible: tuple[Phone, ...] = ()  # everybody whom it may mean
+    phone: Phone | None = None  # the phone that it means, if it is clear
+    possible: tuple[Phone, ...] = ()  # all phones that it may mean
 
     @property
     def is_unclear(self) -> bool:
-        """Whether it is a number, and nobody can be chosen."""
+        """Whether it is a number, but could be several people's."""
         return self.phone is None and bool(self.possible)
 
     def same_as(self, other: "RecordNumber") -> bool:
-        """Whether both mean the same person, as far as they tell. What is no number is the same as nothing."""
+        """Whether both may mean the same person. A field without a number is never the same."""
         return any(one in other.possible for one in self.possible)
 
 
 NO_NUMBER = RecordNumber()
-# What a person is told. The record is looked at again by its feed, which may take as long as the feed's pause.
+# The text for a person. The feed reads the record again, which may take as long as the feed's pause.
 UNCLEAR_NUMBER = (
     "the number of the record may mean several people: write one number there, with its country code, or fill in the field "
     "that `country:` of consent_fields names, then release this"
@@ -36,15 +36,15 @@ UNCLEAR_NUMBER = (
 
 
 class NumberReader(Struct, frozen=True, kw_only=True):
-    """Reads the phone fields of CRM records: a number without its country code by the record's country, else by the installation's."""
+    """Reads the phone fields of CRM records. A number without country code gets the record's country, else the installation's."""
 
-    default: str | None = None  # `default_region`; without it they are not read where the record tells no country
+    default: str | None = None  # `default_region`; without it such numbers are not read if the record names no country
     others: tuple[str, ...] = ()  # the regions of the configured providers, which are in use too
 
     def read(self, written: object, country: object = None) -> RecordNumber:
-        """The number in a field, by what the record's country field holds.
+        """The number in a field, using the value of the record's country field.
 
-        A country that is told and not known leaves it open whose number it is.
+        If a country is given but not recognised, the number stays unclear.
         """
         described = isinstance(country, str) and bool(country.strip())
         region = region_of(country) if described else None
@@ -54,7 +54,7 @@ class NumberReader(Struct, frozen=True, kw_only=True):
         return RecordNumber(possible[0] if clear else None, possible) if possible else NO_NUMBER
 
     def of(self, fields: Mapping[str, Any], consent: ConsentFields, keys: Iterable[object] = ()) -> RecordNumber:
-        """The number in the consent phone field of a record. `keys` are its external IDs: one of them may tell which number it is."""
+        """The number in the consent phone field of a record. `keys` are its external IDs: one of them may show which number it is."""
         if consent.phone is None:
             return NO_NUMBER
         number = self.read(fields.get(consent.phone), fields.get(consent.country) if consent.country else None)
@@ -62,7 +62,7 @@ class NumberReader(Struct, frozen=True, kw_only=True):
 
     @property
     def alike(self) -> tuple[str, ...]:
-        """Of the regions in use those between which a mobile number without its country code does not tell, by its form."""
+        """The regions in use whose mobile numbers look the same without a country code."""
         found: dict[str, None] = {}
         for region in self._in_use:
             example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
@@ -78,7 +78,7 @@ class NumberReader(Struct, frozen=True, kw_only=True):
 
 
 def known_by_key(number: RecordNumber, keys: Iterable[object]) -> RecordNumber:
-    """The number as an external ID of its record tells it: one that holds the digits of somebody whom it may mean."""
+    """The number, resolved by an external ID of its record that contains the digits of one of its possible phones."""
     if number.is_unclear:
         for key in keys:
             named = [phone for phone in number.possible if phone.e164.removeprefix("+") in str(key)]
@@ -87,4 +87,4 @@ def known_by_key(number: RecordNumber, keys: Iterable[object]) -> RecordNumber:
     return number
 
 
-NO_REGION = NumberReader()  # reads what bears its country code
+NO_REGION = NumberReader()  # reads only numbers with a country code

@@ -1,4 +1,4 @@
-"""What is known, before a write with a match goes out, of the records that it may mean."""
+"""What is known, before a write with a match is sent, of the records that it may mean."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from typing import Any
 class Remembered:
     """Empty for all other operations."""
 
-    record_id: str | None = None  # the record that it meant before
+    record_id: str | None = None  # the record that it meant last time
     shadows: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict
-    )  # by record id: opted-out ones with its number
+    )  # by record id: opted-out records with its number
 
 
 NOTHING = Remembered()

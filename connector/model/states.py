@@ -1,29 +1,29 @@
-"""All states of events and units, and every transition between them, as tables. Nothing else may live here."""
+"""All states of events and units, and all transitions between them, as tables. Nothing else belongs here."""
 
 from enum import StrEnum
 
 
 class EventState(StrEnum):
-    """Every stored event is in exactly one of these (DESIGN 2, promise 2)."""
+    """Every stored event is in exactly one of these."""
 
     PENDING = "pending"
     DELIVERING = "delivering"
     DELIVERED = "delivered"
-    IGNORED = "ignored"  # a rule says so
-    UNMATCHED = "unmatched"  # no rule spoke
+    IGNORED = "ignored"  # by a rule
+    UNMATCHED = "unmatched"  # no rule matched
     NO_CHANGE = "no_change"  # an echo
-    SUPERSEDED = "superseded"  # a newer decision of the same person stands
-    UNREADABLE = "unreadable"  # authentic, but not understood; kept raw
+    SUPERSEDED = "superseded"  # a newer decision of the same person is valid
+    UNREADABLE = "unreadable"  # authentic, but cannot be parsed; stored raw
     DEAD = "dead"  # a dead letter, with a reason
 
 
 class UnitState(StrEnum):
     """A unit is the operations of one event for one sink."""
 
-    WAITING = "waiting"  # behind another unit of its lane
+    WAITING = "waiting"  # after another unit of its lane
     READY = "ready"  # head of its lane
-    RESTING = "resting"  # head of its lane, to be tried again later
-    CLAIMED = "claimed"  # in the hands of the sink
+    RESTING = "resting"  # head of its lane, to be retried later
+    CLAIMED = "claimed"  # claimed by a worker, which sends it
     DELIVERED = "delivered"
     DEAD = "dead"
     DISCARDED = "discarded"  # a person decided against it
@@ -48,7 +48,7 @@ EVENT_TRANSITIONS: dict[EventState, frozenset[EventState]] = {
     EventState.UNREADABLE: frozenset({EventState.PENDING}),
     EventState.DELIVERING: frozenset({EventState.DELIVERED, EventState.DEAD, EventState.IGNORED}),
     EventState.DEAD: frozenset({EventState.PENDING, EventState.DELIVERING, EventState.DELIVERED, EventState.IGNORED}),
-    EventState.DELIVERED: frozenset({EventState.PENDING}),  # its opt-out was told to nobody, and the rule is mended
+    EventState.DELIVERED: frozenset({EventState.PENDING}),  # nobody was told of its opt-out, and the rule is now fixed
     EventState.IGNORED: frozenset({EventState.PENDING}),
     EventState.UNMATCHED: frozenset({EventState.PENDING}),
     EventState.NO_CHANGE: frozenset(),
@@ -57,7 +57,7 @@ EVENT_TRANSITIONS: dict[EventState, frozenset[EventState]] = {
 
 
 def event_state(units: list[UnitState]) -> EventState:
-    """The state of an event that has units: that of its worst."""
+    """The state of an event that has units: that of its worst unit."""
     if any(unit is UnitState.DEAD for unit in units):
         return EventState.DEAD
     if any(unit in OPEN_UNITS for unit in units):

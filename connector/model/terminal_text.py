@@ -1,16 +1,16 @@
-"""Texts of strangers where a terminal shows them: it obeys nothing in them, and none of them can look like a line of ours."""
+"""Makes untrusted text safe for a terminal: it controls nothing, and cannot look like a line of ours."""
 
 import json
 import re
 
-LINE_END = "\u23ce"  # the return symbol, where a text went on in a new line
+LINE_END = "\u23ce"  # the return symbol, in place of a line break
 UNKNOWN = "\ufffd"  # in place of what cannot be seen: control characters, marks of writing direction, halves of emoji
 # The line ends that str.splitlines() knows.
 LINE_ENDS = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
 
 def on_one_line(value: object) -> str:
-    """The value as text that stands on one line and holds nothing that a terminal would obey."""
+    """The value as text on one line, without anything that a terminal would interpret."""
     text = str(value)
     if text.isprintable():
         return text
@@ -18,7 +18,7 @@ def on_one_line(value: object) -> str:
 
 
 def escaped(document: str) -> str:
-    r"""A JSON document with the same meaning, in which what a terminal would obey is written `\u009b`; its own line ends stay."""
+    r"""A JSON document with the same meaning, with terminal control characters escaped as `\u009b`; its own line ends stay."""
     if document.isprintable():
         return document
     return "".join(

@@ -1,30 +1,30 @@
-"""How long a text is, and where it may be cut: as CRMs count, which is in UTF-16 units, and as people see letters.
+"""Text length and cutting: CRMs count UTF-16 units, and people see letters.
 
-Sources: each CRM's traits, where an emoji counts two; Microsoft Learn, "nchar and nvarchar (Transact-SQL)", in
-which Dataverse keeps texts: byte-pairs, so the same. Unicode Standard Annex 29, "Grapheme Cluster Boundaries", as far as
+Sources: each CRM's traits, where an emoji counts two; Microsoft Learn, "nchar and nvarchar (Transact-SQL)", in which
+Dataverse keeps texts: byte-pairs, so the same. Unicode Standard Annex 29, "Grapheme Cluster Boundaries", as far as
 people write such clusters.
 """
 
 import unicodedata
 
-LAST_OF_ONE_UNIT = "\uffff"  # what lies behind it takes two UTF-16 units
+LAST_OF_ONE_UNIT = "\uffff"  # higher characters take two UTF-16 units
 JOINER = "\u200d"  # between the parts of one emoji
 SKIN_TONES = range(0x1F3FB, 0x1F400)
 FLAG_LETTERS = range(0x1F1E6, 0x1F200)  # two of them make one flag
-TAGS = range(0xE0020, 0xE0080)  # behind a flag: of a region
+TAGS = range(0xE0020, 0xE0080)  # after a flag: they name a region
 EXTENDING = frozenset({"Mn", "Me", "Mc"})  # accents, variation selectors
-JAMO = range(0x1160, 0x1200)  # vowels and last consonants of a Korean syllable that is written in its parts
+JAMO = range(0x1160, 0x1200)  # vowels and last consonants of a Korean syllable that is written in parts
 
 
 def length_of(text: str) -> int:
-    """How many UTF-16 units the text has."""
+    """The number of UTF-16 units of the text."""
     if text.isascii() or max(text) <= LAST_OF_ONE_UNIT:
         return len(text)
     return len(text) + sum(letter > LAST_OF_ONE_UNIT for letter in text)
 
 
 def cut(text: str, most: int) -> str:
-    """As much of the text's beginning as `most` UTF-16 units hold, without the half of what people see as one letter."""
+    """The longest beginning of the text that fits `most` UTF-16 units and splits nothing that people see as one letter."""
     if text.isascii():
         return text[:most]
     end = units = 0
@@ -39,7 +39,7 @@ def cut(text: str, most: int) -> str:
 
 
 def _belong_together(text: str, place: int) -> bool:
-    """Whether the letters before and behind the place are seen as one."""
+    """Whether the characters before and after the place are seen as one."""
     before, behind = text[place - 1], text[place]
     if JOINER in {before, behind} or unicodedata.category(behind) in EXTENDING:
         return True

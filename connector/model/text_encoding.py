@@ -1,30 +1,31 @@
-"""Bytes of unknown encoding as text, and texts without control characters. Pure; no provider's and no CRM's words live here.
+"""Decodes bytes of unknown encoding, and removes control characters. Pure; knows no provider and no CRM.
 
-All text from outside goes through here where it enters (forms, queries, JSON), and not where it leaves: stop words, keywords and ids
-are read from the same text that the CRM gets, the test is made once a callback and not once a field, and no sink can forget it.
-The raw body of a callback is kept as it came.
+All external text passes through here when it enters (forms, queries, JSON), and not when it leaves. Stop words,
+keywords and ids are read from the same text that the CRM gets; the check runs once a callback and not once a field;
+no sink can forget it. The raw body of a callback is stored as received.
 """
 
 import re
 
 NUL = b"\x00"
-# Byte order marks. That of UTF-8 is written by some .NET senders.
+# Byte order marks. Some .NET senders write the one of UTF-8.
 UTF_8_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = {b"\xfe\xff": "utf-16-be", b"\xff\xfe": "utf-16-le"}
 REPLACEMENT = "\ufffd"
-# WHATWG, Encoding, "windows-1252": what is called ISO 8859-1 is windows-1252. Five bytes have no character there.
+# WHATWG, Encoding, "windows-1252": text labelled ISO 8859-1 is windows-1252. Five bytes have no character there.
 _WINDOWS_1252 = "".join(bytes([byte]).decode("cp1252", "replace") for byte in range(256))
 
-# What UTF-8 looks like. Leads C2 and C3 (Latin letters and signs), E2 (quotes, dashes, the euro) and F0 (emoji) begin nothing that
-# people write in windows-1252: there they are Â, Ã, â and ð with a sign behind it. A sequence that is cut off is as telling, at the
-# end of a text and at its beginning, so that half an emoji does not spoil the rest. ED is a half of a character outside the basic
-# plane, as Java and older databases write it (CESU-8).
+# Evidence for UTF-8. The leads C2 and C3 (Latin letters and signs), E2 (quotes, dashes, the euro) and F0 (emoji) begin
+# nothing that people write in windows-1252: there they are Â, Ã, â and ð followed by a sign. A sequence that is cut
+# off, at the end or the beginning of a text, counts as much, so that half an emoji does not spoil the rest. ED starts
+# one half of a character outside the basic plane, as Java and older databases write it (CESU-8).
 _SEQUENCE = re.compile(
     rb"(?P<telling>[\xc2\xc3][\x80-\xbf]|\xe2[\x80-\xbf]{1,2}|\xf0[\x90-\xbf][\x80-\xbf]{0,2}|\xed[\xa0-\xbf][\x80-\xbf]"
     rb"|\A\x9f[\x80-\xbf]{2}|(?<![A-Za-z\x80-\xff])\xf0\Z)"
-    # Any other sequence that is well formed.
+    # Any other well-formed sequence.
     rb"|[\xc4-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf1-\xf4][\x80-\xbf]{3}"
-    # One place that is damaged: what one wrong byte can leave of a character, in a row or with an ASCII character in the middle.
+    # One damaged place: what one wrong byte can leave of a character, in a row or with an ASCII character in the
+    # middle.
     rb"|(?P<damaged>[\xe0-\xf4][\x80-\xbf]{0,2}[\x00-\x7f][\x80-\xbf]{1,2}"
     rb"|[\x80-\xff](?:(?![\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})[\x80-\xff]){0,3})"
 )
@@ -33,14 +34,14 @@ _CESU_8_PAIR = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf
 
 
 def read_text(data: bytes) -> str:
-    """The text of the bytes, whichever encoding their sender used; never raises, and holds no control characters.
+    """The text of the bytes, whichever encoding their sender used. Never raises; the result has no control characters.
 
-    What the bytes themselves show decides, for what senders declare is often wrong:
+    The bytes themselves decide, because the declared encoding is often wrong:
 
-    1. UTF-8, if all of it is well formed.
-    2. UTF-16 in either order, by its mark, or if every other byte is NUL (see `_utf_16`). Any other NUL is left out.
-    3. UTF-8 with damaged places, each of which becomes U+FFFD, if the sequences that are well formed outweigh them.
-    4. windows-1252. ISO 8859-1 is read as its part; the five bytes without a character become U+FFFD.
+    1. UTF-8, if all of it is well formed. 2. UTF-16 in either order, by its mark, or if every other byte is NUL (see
+    `_utf_16`). Any other NUL is removed. 3. UTF-8 with damaged places, each of which becomes U+FFFD, if the
+    well-formed sequences outweigh them. 4. windows-1252, which includes ISO 8859-1; the five bytes without a
+    character become U+FFFD.
     """
     try:
         text = data.decode()
@@ -74,12 +75,13 @@ def _odd_text(data: bytes) -> str:
 
 
 def _utf_16(data: bytes) -> str | None:
-    """The order of the bytes, if they are UTF-16 without a mark; None if they are not.
+    """The byte order, if the bytes are UTF-16 without a mark; None if they are not.
 
-    All NULs stand in the first bytes of the pairs, or all in the second, and in at least half of the pairs: European texts have NULs
-    there in nearly all of them, other letters and emoji have none. Where the bytes without their NULs are plain ASCII, three quarters
-    are wanted, for a few stray NULs in a plain text must not make two letters one; where they are UTF-8 beyond ASCII, it is that.
-    One NUL alone proves something only in a single pair, and those at the end fill a field.
+    All NULs must be the first bytes of the pairs, or all the second, and occur in at least half of the pairs.
+    European texts have NULs in nearly all pairs; other letters and emoji have none. If the bytes without their NULs
+    are plain ASCII, three quarters are required, so that a few stray NULs in a plain text do not make two letters
+    one. If they are UTF-8 beyond ASCII, the text is UTF-8. One NUL alone is evidence only in a single pair, and NULs
+    at the end only fill a field.
     """
     data = data.rstrip(NUL)
     pairs = (len(data) + 1) // 2
@@ -87,7 +89,7 @@ def _utf_16(data: bytes) -> str | None:
     if (first and second) or (first + second == 1 and pairs > 1):
         return None
     if len(data) % 2 and second:
-        second += 1  # the last pair's NUL has been taken for filling
+        second += 1  # the last pair's NUL was removed as filling
     found = max(first, second)
     plain = data.replace(NUL, b"")
     least = 3 * pairs if plain.isascii() else 2 * pairs
@@ -106,7 +108,7 @@ def _is_well_formed(data: bytes) -> bool:
 
 def _decode_16(data: bytes, order: str) -> str:
     if len(data) % 2:
-        # A NUL that was stripped from the end, or a character that was cut in two.
+        # The end was a NUL that was stripped, or a character that was cut in two.
         data = data + NUL if order == "utf-16-le" and data[-1] else data[:-1]
     return data.decode(order, "replace")
 
@@ -122,12 +124,13 @@ def _is_utf_8(data: bytes) -> bool:
 
 
 def half_pairs_joined(text: str) -> str:
-    """The text with each two halves of a surrogate pair as the character that they mean, and each lone half as U+FFFD."""
+    """The text with both halves of a surrogate pair joined to the character that they mean, and each lone half as U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-# U+0080 to U+009F are what windows-1252 looks like to a sender who took it for ISO 8859-1: as in HTML (WHATWG, "numeric character
-# reference end state"), the characters of windows-1252 are meant. All other control characters but tab and line breaks are left out.
+# U+0080 to U+009F appear when a sender took windows-1252 for ISO 8859-1. As in HTML (WHATWG, "numeric character
+# reference end state"), they are read as windows-1252. All other control characters except tab and line breaks are
+# removed.
 _HIGH_BYTES = {code: _WINDOWS_1252[code] for code in range(0x80, 0xA0)}
 _CONTROLS: dict[int, str | None] = {
     **{code: None for code in (*range(0x20), 0x7F) if chr(code) not in "\t\n\r"},

@@ -1,4 +1,4 @@
-"""Texts as they are compared: composed and decomposed letters are one, and so are capitals and small ones."""
+"""Normalises text for comparing: composed and decomposed letters are equal, and so are capitals and small letters."""
 
 import unicodedata
 
@@ -11,5 +11,5 @@ def fold(plain: str) -> str:
 
 
 def composed(plain: str) -> str:
-    """A text as it is written down: in NFC, so that what looks the same is the same."""
+    """A text for writing: in NFC, so that what looks the same is the same."""
     return plain if plain.isascii() else unicodedata.normalize("NFC", plain)

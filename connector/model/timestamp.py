@@ -1,12 +1,12 @@
-"""Times as other programs write them, read. Pure; no provider's words live here."""
+"""Reads times as other programs write them. Pure; knows no provider."""
 
 import re
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-FIRST_YEAR = 2000  # an earlier time was never set: .NET writes year 1 then
-MAX_LENGTH = 64  # characters of a time in any form; more is no time
-# What ISO 8601 does not allow, and senders write: a blank before the offset, several blanks behind the date.
+FIRST_YEAR = 2000  # an earlier time was never set: .NET then writes year 1
+MAX_LENGTH = 64  # characters of a time in any form; a longer text is no time
+# Not allowed by ISO 8601, but written by senders: a blank before the offset, several blanks after the date.
 _BEFORE_OFFSET = re.compile(r"\s+(?=(?:[+-]\d{2}(?::?\d{2})?|Z)$)")
 _BEHIND_DATE = re.compile(r"(?<=\d)\s+(?=\d)")
 
@@ -14,8 +14,9 @@ _BEHIND_DATE = re.compile(r"(?<=\d)\s+(?=\d)")
 def parse_iso(written: str) -> datetime:
     """A time in ISO 8601 or one of its usual variants; raises ValueError for anything else.
 
-    `T` or blanks before the hours; a fraction of any length behind a point or comma; the offset as `Z`, `UTC`, `GMT`, `+01`, `+0100`
-    or `+01:00`, with a blank before it or none. A time without an offset stays without one.
+    Allowed: `T` or blanks before the hours; a fraction of any length after a point or comma; the offset as `Z`,
+    `UTC`, `GMT`, `+01`, `+0100` or `+01:00`, with or without a blank before it. A time without an offset stays
+    without one.
     """
     try:
         return datetime.fromisoformat(written)
@@ -29,7 +30,7 @@ def parse_iso(written: str) -> datetime:
 
 
 def read_time(value: Any, zone: tzinfo = UTC) -> datetime | None:
-    """The time in UTC that a value from outside names; None for what is none. `zone` is of times without an offset."""
+    """The time in UTC that an external value names; None if it is none. `zone` applies to times without an offset."""
     if type(value) is not str:
         return None
     try:

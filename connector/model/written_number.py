@@ -1,15 +1,15 @@
-"""A text in which a phone number is written, taken apart: the numbers in it, without marks and remarks. Knows no country.
+"""Splits a text into the numbers written in it, without marks and remarks. Knows no country.
 
-People write remarks beside a number, phones paste invisible marks around it, and other alphabets have other digits and dashes. What
-a number means is read in phone.py.
+People write remarks beside a number, phones paste invisible marks around it, and other alphabets have other digits
+and dashes. phone.py reads what a number means.
 """
 
 import re
 import unicodedata
 from typing import NamedTuple
 
-MAX_LENGTH = 100  # characters of a text that is looked at: a phone field of a CRM has 40
-# What stands between the digits of one number. Letters and all other characters stand between a number and a remark.
+MAX_LENGTH = 100  # characters of a text that is read: a phone field of a CRM has 40
+# What may stand between the digits of one number. Letters and all other characters separate a number from a remark.
 RUN = re.compile(r"[0-9+()\-./ ]*[0-9][0-9+()\-./ ]*")
 DIGIT = re.compile("[0-9]")
 NO_DIGIT = re.compile("[^0-9]")
@@ -19,9 +19,9 @@ COUNT = re.compile(r"\(\s*[0-9]\s*\)[^0-9]*$")  # "90000001 (2)"
 DASHES = "-\u2212\u2043\u02d7\u30fb\u00b7\u2022\u2027_~"  # besides the category Pd: minus signs, dots and bullets
 SLASHES = "/\\\u2044\u2215\u29f8"
 BRACKETS = {"[": "(", "{": "(", "]": ")", "}": ")"}
-BLANKS = "\t\u2800\u115f\u1160"  # besides the category Zs: a tab, and letters that show nothing
+BLANKS = "\t\u2800\u115f\u1160"  # besides the category Zs: a tab, and invisible letters
 LINE_ENDS = "\n\r\v\f\x85\u2028\u2029"
-DROPPED = frozenset({"Cf", "Cc", "Mn", "Me", "Cs"})  # invisible marks, controls, and what stands upon other characters
+DROPPED = frozenset({"Cf", "Cc", "Mn", "Me", "Cs"})  # invisible marks, controls, and marks on other characters
 
 
 class WrittenNumber(NamedTuple):
@@ -29,16 +29,16 @@ class WrittenNumber(NamedTuple):
 
     digits: str  # without the `+` or `00` before them
     international: bool  # a `+` or `00` stands before them
-    plain: bool  # nothing but a plus and digits: as programs write it, and no person
-    lone_zero: bool  # the first digit is a zero that stands by itself: the trunk zero
-    halves: tuple["WrittenNumber", ...] = ()  # what stands before and behind slashes, where it may be several numbers
+    plain: bool  # nothing but a plus and digits: written by a program, not by a person
+    lone_zero: bool  # the first digit is a zero that stands alone: the trunk zero
+    halves: tuple["WrittenNumber", ...] = ()  # the parts between slashes, if they may be several numbers
 
 
 def written_numbers(text: str, *, glued: bool = True) -> list[WrittenNumber]:
-    """The numbers in a text, in their order; also such as are too short for a phone number.
+    """The numbers in a text, in their order, including those that are too short for a phone number.
 
-    `glued`: whether a number may follow a letter without a blank, as in `Mob90000001`. Providers write aliases in that way. What
-    follows `#` is always an alias or an extension.
+    `glued`: whether a number may follow a letter without a blank, as in `Mob90000001`. Providers write aliases like
+    this. What follows `#` is always an alias or an extension.
     """
     if len(text) > MAX_LENGTH:
         return []
@@ -53,7 +53,7 @@ def written_numbers(text: str, *, glued: bool = True) -> list[WrittenNumber]:
 
 
 def _plain(text: str) -> str:
-    """The text in ASCII digits, dashes, slashes, brackets and blanks, without what nobody sees."""
+    """The text in ASCII digits, dashes, slashes, brackets and blanks, without invisible characters."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     return "".join(PLAIN[one] if one in PLAIN else _character(one) for one in text)
