@@ -37,7 +37,7 @@ STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2), "backup"
 STUCK_ELSE = timedelta(minutes=15)
 IDLE = timedelta(seconds=1)  # the longest wait of a worker that nobody wakes: a retry may have become due
 FAILING = timedelta(minutes=5)  # an alarm is raised for a worker whose every step has failed with a bug for this long
-NOBODYS = timedelta(
+LOST_CLAIM_AFTER = timedelta(
     minutes=2
 )  # a claim that no worker has held for this long is lost: a worker puts a claim back within a minute
 STORE, CLAIMS = "the database", "claims"  # the subjects of alarms
@@ -244,7 +244,7 @@ class Application:
             files = ", ".join(path.name for path in self.store.tightened)
             message = "took the rights of other users away from files that they could read"
             self.emit(Lifecycle(message=message, level=Level.WARNING, details={"files": files}))
-        tell_if_new(self.store, self.emit)
+        _report_new_database(self.store, self.emit)
         await self.store.outbox.free_claims(self.pipeline.start, self.clock.now())
         await self.retry_suspended()
         for stop in self.store.stops.all():
@@ -305,7 +305,7 @@ class Application:
         if self.store.writer.outage is not None:
             return []
         now = self.clock.monotonic()
-        lost = [name for name, since in self.nobodys.items() if now - since >= NOBODYS.total_seconds()]
+        lost = [name for name, since in self.nobodys.items() if now - since >= LOST_CLAIM_AFTER.total_seconds()]
         return [f"units are claimed by {name.partition(' ')[2] or name}, which does not work on them" for name in lost]
 
     async def probe(self) -> int:
@@ -366,7 +366,7 @@ class Application:
             self.alarms.clear(CLAIMS, self.emit)
 
 
-def tell_if_new(store: Store, emit: Emit) -> None:
+def _report_new_database(store: Store, emit: Emit) -> None:
     """Report that this start created the database; raise an alarm if an earlier start had one."""
     if store.made is Made.FIRST:
         emit(Lifecycle(message="a new database was made", details={"path": str(store.path)}))

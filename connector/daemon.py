@@ -42,7 +42,7 @@ from connector.web.connections import Connections, SpareDescriptors
 from connector.web.listener import LINGER, Listener
 from connector.web.webhooks import MAX_LINE, Hooks
 
-WATCH_OVER = timedelta(seconds=15)  # between two checks of the deadlines
+DEADLINE_INTERVAL = timedelta(seconds=15)  # between two checks of the deadlines
 NOTE_CALLS = timedelta(minutes=1)  # a crash loses the count of at most one minute of calls
 PROBE = timedelta(seconds=5)  # between two checks whether the writer answers
 SPARE = 8  # file descriptors reserved for the admin listener, so that it answers when no others are free
@@ -125,7 +125,7 @@ async def start_application(
         )
         app.start_worker("writer", app.probe, idle=PROBE)
         app.start_worker("calls", app.keep_counts, idle=NOTE_CALLS)
-        app.start_worker("deadlines", deadlines.check, idle=WATCH_OVER)
+        app.start_worker("deadlines", deadlines.check, idle=DEADLINE_INTERVAL)
         backup = _begin_calendar(
             app, stack, Drift(loaded, app.crms, app.clients, rules=lambda: pipeline.rules, emit=emit)
         )

@@ -86,7 +86,7 @@ class Worker:
                 self._pause = min(max(FIRST_STORE_PAUSE, self._pause * 2), LONGEST_STORE_PAUSE)
                 await self._rest(self._pause)
                 continue
-            except Exception as error:  # noqa: BLE001 - a bug in one step must not end the road.
+            except Exception as error:  # noqa: BLE001 - a bug in one step must not end the worker.
                 self._pause = min(max(FIRST_PAUSE, self._pause * 2), MAX_PAUSE)
                 self.bug = place(error)
                 self.bugs_since = self.ticked if self.bugs_since is None else self.bugs_since

@@ -1,7 +1,7 @@
-"""The schema lock: what a CRM has told of its objects, as a file that is kept with the mappings. No secrets, no times.
+"""The schema lock: a CRM's description of its objects, in a file kept with the mappings. No secrets, no times.
 
-What was told alike is written alike, each field on a line of its own: a pull that found nothing new changes no byte, and a
-version control system shows a change as the field that it is.
+The same schema is always written the same way, each field on its own line. So a pull without news changes no byte,
+and a version control system shows a change as the field that changed.
 """
 
 import json
@@ -59,12 +59,12 @@ class _Lock(_Strict):
 
 
 def lock_path(directory: Path, crm: str) -> Path:
-    """Where the lock of a CRM is."""
+    """The path of a CRM's lock file."""
     return directory / f"{crm}{ENDING}"
 
 
 def lock_text(schema: CrmSchema) -> str:
-    """The lock's text: objects and fields in the order of their names; what is as usual is left out."""
+    """The text of the lock file: objects and fields sorted by name; default values are left out."""
     objects = sorted(schema.objects, key=lambda one: one.name)
     parts = [_object_text(one) for one in objects]
     head = f'{{\n  "version": {VERSION},\n  "note": {_json(NOTE)},\n  "crm": {_json(schema.crm)},\n  "objects": {{'
@@ -91,7 +91,7 @@ def _json(value: Any) -> str:
 
 
 def read_lock(path: Path, crm: str, file: str | None = None) -> CrmSchema | None:
-    """The lock of a CRM; None where there is none. Raises ProblemsFound for one that cannot be used; `file` is its name there."""
+    """The lock of a CRM; None if there is none. Raises ProblemsFound for an unusable one, in which `file` is its name."""
     name = file or path.name
     try:
         raw = path.read_bytes()
@@ -103,7 +103,7 @@ def read_lock(path: Path, crm: str, file: str | None = None) -> CrmSchema | None
 
 
 def parse_lock(raw: bytes, crm: str, file: str) -> CrmSchema:
-    """The same of a lock's text. Raises ProblemsFound."""
+    """The same from the text of a lock file. Raises ProblemsFound."""
     if len(raw) > MAX_BYTES:
         raise _unusable(file, f"this is larger than {MAX_BYTES // 1024 // 1024} MiB, and no schema lock", CURE)
     try:

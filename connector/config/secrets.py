@@ -1,4 +1,4 @@
-"""Secrets by reference: where a secret is, never what it is. Files are checked to be for our eyes only."""
+"""Secrets by reference: the config names where a secret is, never its value. Checks that only our user can read the files."""
 
 import hmac
 import os
@@ -19,7 +19,7 @@ FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class SecretMissing(ConnectorError):  # noqa: N818 - it reads as the state it tells of.
-    """A secret that cannot be had; the message says where it was looked for and what to do, never its value."""
+    """A secret that cannot be read. The message says where it was searched and what to do, never its value."""
 
 
 class SecretRef(Strict):
@@ -49,15 +49,15 @@ class SecretRef(Strict):
 
 
 def is_one_of(given: str, secrets: Iterable[bytes]) -> bool:
-    """Whether a caller knows one of the secrets, in a time that tells nothing."""
-    # A path or header may hold undecodable bytes; they must not raise here.
+    """Whether a caller knows one of the secrets. The time that it takes reveals nothing."""
+    # A path or header may contain bytes that cannot be decoded; they must not raise here.
     plain = given.encode("utf-8", "surrogatepass")
     matches = [hmac.compare_digest(plain, secret) for secret in secrets]
     return any(matches)
 
 
 def resolve(ref: SecretRef, base: Path, environ: Mapping[str, str] = os.environ) -> SecretStr:
-    """The secret, without one newline at its end; `base` is the directory of the config. Raises SecretMissing."""
+    """The secret, without one newline at its end. `base` is the directory of the config. Raises SecretMissing."""
     if ref.env is not None:
         value = environ.get(ref.env)
         if value is None:
@@ -69,7 +69,7 @@ def resolve(ref: SecretRef, base: Path, environ: Mapping[str, str] = os.environ)
                 f"the {ref} is not there, as ${CREDENTIALS} is not set: start the service by systemd with "
                 f"LoadCredential={ref.credential}:/path/to/it, or use file: instead"
             )
-        # systemd guards its directory itself, and shows the group bits of an access list.
+        # systemd protects its directory itself, and its files show the group bits of an access list.
         value = _read(Path(directory) / ref.credential, ref, private=False)
     else:
         value = _read(base / Path(ref.file or "").expanduser(), ref, private=True)
@@ -81,7 +81,7 @@ def resolve(ref: SecretRef, base: Path, environ: Mapping[str, str] = os.environ)
 
 def _read(path: Path, ref: SecretRef, *, private: bool) -> str:
     try:
-        # Without O_NONBLOCK a named pipe would hold up the start for ever.
+        # Without O_NONBLOCK a named pipe would block the start for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         cure = "check the path, and that the service's user may read it"

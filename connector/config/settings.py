@@ -1,4 +1,4 @@
-"""The settings that belong to no adapter, and the frame into which the adapters' own settings go."""
+"""The settings that belong to no adapter, and the model that joins them with the adapters' own settings."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from connector.model.consent import CLOCK_TOLERANCE
 KIB = 1024
 MIB = 1024 * KIB
 ALL_ADDRESSES = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, and never listened on.
-NAME = r"^[a-z][a-z0-9_]{0,31}$"  # of a provider or CRM: it stands in URLs, metrics and `on:`
+NAME = r"^[a-z][a-z0-9_]{0,31}$"  # of a provider or CRM; used in URLs, metrics and `on:`
 
 
 def _zone(name: str) -> str:
@@ -219,7 +219,7 @@ class ConsentSettings(Strict):
 
     @property
     def people_per_poll(self) -> int:
-        """The number, by whichever name it was given."""
+        """The limit, by its new or its old name."""
         return self.max_commands_per_poll or self.max_people_per_poll
 
 
@@ -233,12 +233,12 @@ class ReconcileSettings(Strict):
 
     @property
     def hour(self) -> int:
-        """Of the time of day."""
+        """The hour of the time of day."""
         return int(self.at[:2])
 
     @property
     def minute(self) -> int:
-        """Of the time of day."""
+        """The minute of the time of day."""
         return int(self.at[3:])
 
 
@@ -278,9 +278,9 @@ class Settings(Strict):
 
 
 def config_model(providers: Any, crms: Any) -> type[Settings]:
-    """The model of the whole config, of the adapters' settings: each a model, or a union discriminated by `type`.
+    """The model of the whole config, from the adapters' settings: each a model, or a union discriminated by `type`.
 
-    An entry without `type` has the type that it is named by.
+    An entry without `type` has its own name as type.
     """
     return create_model(
         "Config",
@@ -311,5 +311,5 @@ def _named_types(entries: object) -> object:
 
 
 def entries(config: BaseModel) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The providers' and the CRMs' settings of a config that config_model() made."""
+    """The providers' and the CRMs' settings of a config made with config_model()."""
     return config.providers, config.crm  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A document and the models that it must fit: every misfit becomes a Problem with its place. Knows no particular model."""
+"""Checks a document against a model: every violation becomes a Problem with its place. Knows no particular model."""
 
 import difflib
 import re
@@ -14,10 +14,10 @@ from connector.config.validation_errors import problems_of
 from connector.config.yaml_document import Document
 from connector.model.problem import Problem, ProblemsFound
 
-DRAFT = "http://json-schema.org/draft-07/schema#"  # the newest that the YAML language server reads
-SHOWN = 12  # known words that are listed when none is close
+DRAFT = "http://json-schema.org/draft-07/schema#"  # the newest draft that the YAML language server supports
+SHOWN = 12  # how many known words are listed if none is similar
 CHANNELS = ("sms", "mail", "fax", "call", "whatsapp")
-CLOSE = 0.6  # similarity from which a word is taken for a misspelling
+CLOSE = 0.6  # the similarity above which a word counts as misspelt
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 DURATION = re.compile(r"([0-9]{1,6})([smhd])")
@@ -28,9 +28,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Strict(BaseModel):
-    """Base of all models of what a person writes: unknown keys are refused, values are frozen, numbers may stand for text."""
+    """Base of all models of what a person writes: unknown keys are errors, values are frozen, a number is accepted as text."""
 
-    example: ClassVar[str] = ""  # how a person writes one, where a hint should show it
+    example: ClassVar[str] = ""  # how a person writes a value, for hints
 
     model_config = ConfigDict(
         extra="forbid",
@@ -43,7 +43,7 @@ class Strict(BaseModel):
 
 
 def wrong(code: str, message: str, hint: str = "") -> PydanticCustomError:
-    """What a validator raises: `code`, what is wrong and the cure reach the Problem as they are."""
+    """An error for a validator to raise: `code`, message and cure reach the Problem unchanged."""
     return PydanticCustomError("wrong", "{message}", {"code": code, "message": message, "hint": hint})
 
 
@@ -97,7 +97,7 @@ Size = Annotated[
 
 
 def load(document: Document, model: type[M]) -> M:
-    """The document as a model; raises ProblemsFound with all misfits at once, and the document's warnings."""
+    """The document as a model. Raises ProblemsFound with all problems at once, and the document's warnings."""
     if document.value is None:
         empty = Problem(
             file=document.file,
@@ -115,7 +115,7 @@ def load(document: Document, model: type[M]) -> M:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint for a word that is not known: the closest known one, or all of them where they are few; else empty."""
+    """A hint for an unknown word: the most similar known word, or all known words if they are few; otherwise empty."""
     words = list(dict.fromkeys(known))
     folded = {candidate.casefold(): candidate for candidate in words if not _another_channel(word, candidate)}
     close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=CLOSE)
@@ -127,7 +127,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _another_channel(word: str, candidate: str) -> bool:
-    """Whether both names speak of a channel, and not of the same: HasOptedOutOfSMS is no misspelling of HasOptedOutOfEmail."""
+    """Whether the names are about different channels: HasOptedOutOfSMS is no misspelling of HasOptedOutOfEmail."""
     mine, theirs = ({channel for channel in CHANNELS if channel in one.casefold()} for one in (word, candidate))
     return bool(mine and theirs) and mine.isdisjoint(theirs)
 
@@ -139,7 +139,7 @@ def schema(model: type[BaseModel], *, title: str) -> dict[str, Any]:
 
 
 class _Generator(GenerateJsonSchema):
-    """Shows defaults as a person writes them (`30s`, not `PT30S`), and numbers as allowed where they are read as text."""
+    """Shows defaults as a person writes them (`30s`, not `PT30S`), and allows numbers where they are accepted as text."""
 
     def str_schema(self, schema: core_schema.StringSchema) -> dict[str, Any]:
         made = super().str_schema(schema)
@@ -154,7 +154,7 @@ class _Generator(GenerateJsonSchema):
 
 
 def _draft7(node: Any) -> Any:
-    """In draft 7 a `$ref` makes its neighbours void: they are kept by wrapping it. A pattern for keys holds for all keys."""
+    """Adapts to draft 7, in which a `$ref` disables its neighbours: it is wrapped to keep them. A key pattern holds for all keys."""
     if isinstance(node, list):
         return [_draft7(item) for item in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""What a model finds wrong with a document, in plain words and at its place. Values are never repeated: one may be a secret."""
+"""Validation errors of a document in plain words and with their place. Values are never repeated: one may be a secret."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,13 +12,13 @@ from connector.config.yaml_document import Document
 from connector.model.problem import Problem
 
 KEYS = "lines of the form `key: value`"
-# Forms of texts, in words. Patterns are for programs.
+# Text formats in words, because patterns are for programs.
 NAME = r"^[a-z][a-z0-9_]{0,31}$"
 FORMS = {
     NAME: "use small letters, digits and _, such as strex",
     r"^[A-Za-z][A-Za-z0-9_]{0,79}$": "write the API name, of letters, digits and _, such as SMS_Opt_Out__c",
 }
-# What pydantic calls the misfit → what is expected instead.
+# pydantic's name of an error → what is expected instead.
 EXPECTED = {
     "string_type": "a text",
     "int_type": "a whole number",
@@ -55,7 +55,7 @@ Loc = tuple[str | int, ...]
 
 
 def problems_of(document: Document, model: type[BaseModel], error: ValidationError, hint: Hint) -> list[Problem]:
-    """One problem for each place: several complaints of one value (a union's branches) are told as one."""
+    """One problem for each place: several errors of one value (the branches of a union) become one."""
     found: dict[tuple[Loc, bool], Problem] = {}
     expected: dict[tuple[Loc, bool], list[str]] = {}
     for one in error.errors(include_url=False, include_input=True):
@@ -76,14 +76,14 @@ def problems_of(document: Document, model: type[BaseModel], error: ValidationErr
         found[place] = document.problem(path, code, message, cure, key=at_key)
     for (path, at_key), problem in [*found.items()]:
         if at_key and problem.code == "wrong-form":
-            found.pop((path, False), None)  # What such a key holds cannot be judged.
+            found.pop((path, False), None)  # The value of such a key cannot be judged.
     return sorted(found.values(), key=lambda problem: (problem.position is not None, problem.position))
 
 
 def _words(
     kind: str, context: Mapping[str, Any], error: Any, model: type[BaseModel], hint: Hint
 ) -> tuple[str, str, str]:
-    """Code, message and cure of one misfit."""
+    """Code, message and cure of one error."""
     last = error["loc"][-1] if error["loc"] else ""
     if kind == "wrong":
         return context["code"], context["message"], context["hint"]
@@ -106,7 +106,7 @@ def _words(
 
 
 def _form(pattern: str, loc: Loc) -> tuple[str, str]:
-    """Message and cure for a text of the wrong form. A key is repeated, for no secret is a key."""
+    """Message and cure for a text of the wrong form. A key is repeated, because no key is a secret."""
     key = str(loc[-2]) if loc[-1:] == ("[key]",) and len(loc) > 1 else ""
     message = (
         f"`{key}` does not have the form that is expected"
@@ -121,7 +121,7 @@ def _form(pattern: str, loc: Loc) -> tuple[str, str]:
 
 
 def _example(kind: str, error: Any, model: type[BaseModel]) -> str:
-    """How what is expected is written, where the model has an example."""
+    """An example of the expected value, if the model has one."""
     here = _at(model, error["loc"])
     if kind in {"list_type", "tuple_type"}:
         inner = [one for annotation in here for found in _items(annotation) for one in _models(found)]
@@ -143,7 +143,7 @@ def _items(annotation: Any) -> Iterator[Any]:
 
 
 def _path(value: Any, loc: Loc) -> tuple[Loc, str | None]:
-    """The part of pydantic's location that is there in the document, and the key that is not: the rest names types."""
+    """The part of pydantic's location that exists in the document, and the key that does not. The rest are type names."""
     path: list[str | int] = []
     missing: str | None = None
     for step in loc:
@@ -158,12 +158,12 @@ def _path(value: Any, loc: Loc) -> tuple[Loc, str | None]:
 
 
 def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
-    """The keys that the models at this location know."""
+    """The keys that the models at this location allow."""
     return [key for annotation in _at(model, loc) for made in _models(annotation) for key in _aliases(made)]
 
 
 def _at(model: type[BaseModel], loc: Loc) -> list[Any]:
-    """The types at this location; those above it where it leads nowhere."""
+    """The types at this location; the nearest types above it if it leads nowhere."""
     here: list[Any] = [model]
     for step in loc:
         below = [found for annotation in here for found in _below(annotation, step)]
@@ -184,7 +184,7 @@ def _aliases(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def _below(annotation: Any, step: str | int) -> Iterator[Any]:
-    """What stands below a type at a key, an index, or a union's tag."""
+    """The types below a type at a key, an index, or a union's tag."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield from _below_model(annotation, str(step))

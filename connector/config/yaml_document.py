@@ -1,7 +1,7 @@
-"""YAML text to plain values with positions. The only import of yaml; nothing here knows what the values mean.
+"""YAML text to plain values with positions. The only module that imports yaml; it does not know what the values mean.
 
-PyYAML reads YAML 1.1, in which `NO` is false and `+4790000001` a number. Here only what a person means as a number or a
-truth value becomes one; everything else stays the text that was written.
+PyYAML reads YAML 1.1, in which `NO` is false and `+4790000001` a number. Here only what a person means as a number
+or a truth value becomes one; everything else stays the text that was written.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ MAX_DEPTH = 30  # levels of nesting: the grammar needs fewer than ten
 # Single, double, low and angle quotation marks.
 QUOTATION_MARKS = frozenset("\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a")
 CURLY_CURE = "write straight quotes, \" or '"
-# A comment has a blank behind its `#`; `Gift #1` is a text that YAML would cut.
+# A comment has a blank after its `#`. YAML would cut a text such as `Gift #1`.
 CUT_TEXT = re.compile(r"[ \t]+#[^\s#!]")
 
 Path_ = tuple[str | int, ...]
@@ -30,19 +30,19 @@ Path_ = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A YAML file as plain dicts, lists and scalars, with the place of each."""
+    """A YAML file as plain dicts, lists and scalars, with the position of each."""
 
     file: str
     value: Any
     digest: str = ""  # of its text, SHA-256 in hex
     warnings: tuple[Problem, ...] = ()
-    blanks: frozenset[Path_] = frozenset()  # keys with nothing behind the colon, unlike an explicit null
-    curly: frozenset[Path_] = frozenset()  # keys, and values, in quotes that are none to YAML
+    blanks: frozenset[Path_] = frozenset()  # keys with nothing after the colon, unlike an explicit null
+    curly: frozenset[Path_] = frozenset()  # keys and values in quotes that YAML does not recognise
     _values: Mapping[Path_, Position] = field(default_factory=dict, repr=False)
     _keys: Mapping[Path_, Position] = field(default_factory=dict, repr=False)
 
     def at(self, path: Path_, *, key: bool = False) -> Position:
-        """Where the value at the path stands, or with `key` the key before it; the nearest parent for what is not there."""
+        """The position of the value at the path, or with `key` of its key. For a missing one, the position of its nearest parent."""
         for length in range(len(path), -1, -1):
             here = path[:length]
             if key and here in self._keys:
@@ -68,7 +68,7 @@ class Document:
 
 
 def read(path: Path, name: str | None = None) -> Document:
-    """Read and parse a file; `name` is what problems call it. Raises ProblemsFound, also when it cannot be read."""
+    """Read and parse a file; `name` is its name in problems. Raises ProblemsFound, also if it cannot be read."""
     shown = name or str(path)
     try:
         with path.open("rb") as stream:
@@ -86,7 +86,7 @@ def read(path: Path, name: str | None = None) -> Document:
 
 
 def parse(text: str | bytes, file: str) -> Document:
-    """Parse one YAML document; raises ProblemsFound with everything that is wrong with it."""
+    """Parse one YAML document. Raises ProblemsFound with all its problems."""
     reader = _Reader(file)
     decoded = reader.decode(text)
     if (begin := merge_marks(decoded)) is not None:
@@ -105,7 +105,7 @@ def parse(text: str | bytes, file: str) -> Document:
             _mark(decoded[: error.position]), "syntax", f"a character that YAML does not allow: {what}", "remove it"
         )
     except (ValueError, OverflowError):
-        # The scanner gives an escape to chr() unchecked.
+        # The scanner passes an escape to chr() unchecked.
         reader.add(
             loader.get_mark(), "syntax", "an escape sequence that names no character", "write the character itself"
         )
@@ -124,7 +124,7 @@ def parse(text: str | bytes, file: str) -> Document:
 
 
 class _TooDeep(yaml.MarkedYAMLError):
-    """Nesting beyond the limit: the one thing behind which there is no reading on."""
+    """Nesting beyond the limit: the only error after which reading stops."""
 
 
 class _Reader:
@@ -165,7 +165,7 @@ class _Reader:
             raise ProblemsFound(self.problems) from error
 
     def build(self, node: yaml.Node, path: Path_, text: str) -> Any:
-        """The plain value of a node; its depth was bounded when it was composed."""
+        """The plain value of a node. The loader has already limited its depth."""
         self.values[path] = Position(node.start_mark.line + 1, node.start_mark.column + 1)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, text)
@@ -243,7 +243,7 @@ class _Reader:
         return plain(written)
 
     def _check_quotes(self, node: yaml.ScalarNode, path: Path_) -> None:
-        """Word processors and phones make such quotes of the straight ones; to YAML they are a part of the text."""
+        """Warn about curly quotes, which word processors and phones make of straight ones. YAML takes them as part of the text."""
         text = node.value
         if node.style is None and not text.isascii() and text[0] in QUOTATION_MARKS:
             self.curly.add(path)
@@ -260,7 +260,7 @@ class _Reader:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes without anchors, tags, deep nesting or a second document; never constructs."""
+    """Composes nodes without anchors, tags, deep nesting or a second document. It never constructs objects."""
 
     def __init__(self, text: str, reader: _Reader) -> None:
         super().__init__(text)
@@ -311,7 +311,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _open_quote(text: str, error: yaml.MarkedYAMLError) -> yaml.Mark | None:
-    """Where a quote begins that was closed only by the next one, lines further down, where the parser then gave up."""
+    """Where an unclosed quote begins, which ended only at the next quote lines further down, where the parser gave up."""
     mark = error.problem_mark
     found: yaml.Mark | None = None
     if mark is None:
@@ -331,12 +331,12 @@ def _is_bare_template(node: yaml.MappingNode, text: str) -> bool:
         return False
     key, value = node.value[0]
     empty = isinstance(value, yaml.ScalarNode) and not value.value and value.style is None
-    # `{a: }` has a colon behind its key; `{a}` and `{ a }` have not.
+    # `{a: }` has a colon after its key; `{a}` and `{ a }` have none.
     return empty and isinstance(key, yaml.ScalarNode) and ":" not in text[key.end_mark.index : value.start_mark.index]
 
 
 def _doubled_template(node: yaml.MappingNode, text: str) -> str | None:
-    """The name in `{{ name }}`, which YAML takes for a key that is itself keys with values."""
+    """The name in `{{ name }}`, which YAML reads as a mapping used as a key."""
     if not node.flow_style or len(node.value) != 1:
         return None
     key = node.value[0][0]

@@ -5,7 +5,8 @@ from typing import NamedTuple, Protocol
 
 from connector.model.problem import Position, Problem
 
-# Blanks that look like one and are none to YAML: web pages, Word and chat programs put them where a space was.
+# Characters that look like a blank but are none to YAML. Web pages, Word and chat programs insert them in place of
+# spaces.
 ODD_BLANKS = "\u00a0\u2000-\u200b\u202f\u205f\u3000\ufeff"
 ODD_BLANK = re.compile(rf"^[ \t-]*([{ODD_BLANKS}])|^[ \t-]*[^\s:#{ODD_BLANKS}]+:([{ODD_BLANKS}])")
 GLUED = re.compile(r"[ -]*([A-Za-z_]\w*:)[^\s:/]")
@@ -13,28 +14,28 @@ MERGE_MARK = re.compile(r"^(?:<{7}|>{7})(?: |$)", re.MULTILINE)
 
 
 class Mark(Protocol):
-    """A place as the parser tells it, counted from 0."""
+    """A position as the parser gives it, counted from 0."""
 
     line: int
     column: int
 
 
 class SyntaxFinding(Protocol):
-    """What the parser says about a syntax error."""
+    """The parser's description of a syntax error."""
 
     context: str | None
     problem: str | None
 
     @property
     def context_mark(self) -> Mark | None:
-        """Where the thing began that is wrong."""
+        """Where the faulty construct begins."""
 
     @property
     def problem_mark(self) -> Mark | None:
         """Where the parser gave up."""
 
 
-# The beginning of the parser's words → ours, and the cure. The first that fits.
+# The beginning of the parser's message → our message and the cure. The first match counts.
 WORDS = (
     ("nested deeper", "the nesting is too deep", "at most 30 levels are read"),
     (
@@ -103,7 +104,7 @@ WORDS = (
 
 
 class Finding(NamedTuple):
-    """What is wrong, where (line and column from 0), and the cure."""
+    """Message, position (line and column from 0) and cure."""
 
     line: int
     column: int
@@ -112,13 +113,13 @@ class Finding(NamedTuple):
 
 
 def merge_marks(text: str) -> Position | None:
-    """Where an unsolved merge of git begins, if there is one."""
+    """Where an unresolved git merge begins, if there is one."""
     found = MERGE_MARK.search(text)
     return Position(text.count("\n", 0, found.start()) + 1, 1) if found else None
 
 
 def odd_blank(line: str) -> tuple[int, str] | None:
-    """Column (from 0) and name of a blank in a line's indentation, or behind its key, that is none to YAML."""
+    """Column (from 0) and name of a non-YAML blank in a line's indentation or after its key."""
     found = None if line.isascii() else ODD_BLANK.match(line)
     if found is None:
         return None
@@ -132,7 +133,7 @@ def odd_blank_words(code: str) -> tuple[str, str]:
 
 
 def syntax_problem(file: str, error: SyntaxFinding, text: str, *, open_quote: Mark | None = None) -> Problem:
-    """The parser's finding as a Problem. `open_quote`: where a quote begins that ends only where the parser gave up."""
+    """The parser's error as a Problem. `open_quote`: where a quote begins that ends only where the parser gave up."""
     found = _explained(error, text.splitlines(), open_quote)
     position = None if found.line < 0 else Position(found.line + 1, found.column + 1)
     return Problem(file=file, position=position, code="syntax", message=found.message, hint=found.hint)
@@ -159,16 +160,16 @@ def _explained(error: SyntaxFinding, lines: list[str], open_quote: Mark | None) 
 
 
 def _at_its_cause(error: SyntaxFinding, mark: Mark, lines: list[str], words: tuple[str, str]) -> Finding:
-    """The finding at the place of what causes it, which is often above the place where the parser gave up."""
+    """The error at the place of its cause, which is often above the place where the parser gave up."""
     said, begun = error.problem or "", error.context_mark
     better: Finding | None = None
     if said.startswith("mapping values are not allowed"):
         better = _line_above(lines, mark)
     elif begun is not None and said.startswith("found unexpected"):
-        better = Finding(begun.line, begun.column, *words)  # the quote that is open, and not the end of the file
+        better = Finding(begun.line, begun.column, *words)  # the open quote, and not the end of the file
     elif begun is not None and begun.line < mark.line:
         if said.startswith(("expected ',' or", "could not find expected ':'")):
-            better = Finding(begun.line, begun.column, *words)  # the brace that is open, or the key that has no colon
+            better = Finding(begun.line, begun.column, *words)  # the open brace, or the key without a colon
         elif said.startswith("expected <block end>") and (wrong := _indentation(lines, mark)):
             better = Finding(mark.line, mark.column, *wrong)
     return better or Finding(mark.line, mark.column, *words)
@@ -184,7 +185,7 @@ def _words(said: str) -> tuple[str, str]:
 
 
 def _line_above(lines: list[str], mark: Mark) -> Finding | None:
-    """Of a `:` where none can be: the line above that made this one a part of its text, or this one's indentation."""
+    """The cause of an unexpected `:`: the line above, which made this line part of its text, or this line's indentation."""
     blanks, key = _key(lines[mark.line])
     above = next((number for number in range(mark.line - 1, -1, -1) if lines[number].strip()), None)
     if above is None or mark.column != blanks + len(key) - 1:
@@ -197,7 +198,7 @@ def _line_above(lines: list[str], mark: Mark) -> Finding | None:
 
 
 def _indentation(lines: list[str], mark: Mark) -> tuple[str, str] | None:
-    """What is wrong with a line that begins at no block's indentation; None where that is not the fault."""
+    """Message and cure for a line whose indentation fits no block; None if indentation is not the problem."""
     line = lines[mark.line] if mark.line < len(lines) else ""
     blanks, key = _key(line)
     if mark.column not in {blanks, blanks + len(key) - 1} or key[:1] in {'"', "'", "{", "[", ""}:
@@ -217,7 +218,7 @@ def _indentation(lines: list[str], mark: Mark) -> tuple[str, str] | None:
 
 
 def _key(line: str) -> tuple[int, str]:
-    """The blanks before a line, and what it begins with: its key with the dash before it, where it has them."""
+    """The number of blanks before a line, and its beginning: its key with the dash before it, if it has them."""
     stripped = line.lstrip(" ")
     before, colon, _ = stripped.partition(":")
     return len(line) - len(stripped), before + colon

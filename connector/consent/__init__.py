@@ -1,1 +1,1 @@
-"""Consent, pure: what a person has agreed to, which word counts, and what may be written or sent because of it."""
+"""Consent, pure: what a person has agreed to, which decision counts, and what may be written or sent because of it."""

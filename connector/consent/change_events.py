@@ -1,7 +1,7 @@
-"""Whose opt-out a change in the CRM is, and who is asked about it: a record may have had other numbers than the one it has now. Pure.
+"""Turns a change in the CRM into events: opt-outs for the record's current and earlier numbers, and questions. Pure.
 
-An opt-out reaches every number that the record had: by its shadow, by its external ID, and by whom our last write to it was about. A
-subscription runs on at the provider under the number by which it was joined, whatever the CRM says later.
+An opt-out reaches every number that the record had: by its shadow, by its external ID, and by the person of our last
+write to it. A subscription continues at the provider under the number that joined, whatever the CRM says later.
 """
 
 import hashlib
@@ -19,15 +19,13 @@ from connector.model.phone import Phone, possible_phones
 from connector.model.record_number import RecordNumber
 from connector.ports import Row
 
-DELETED = "deletion"  # the shape, and the action, of a record that was deleted
-FLAG = "flag"  # a property of a question about a number: the field that says "out"
-CARRIED_OUT = (
-    "opted_out_numbers"  # a property of the question about a number: for how many numbers the opt-out went out
-)
+DELETED = "deletion"  # the shape and the action of the event of a deleted record
+FLAG = "flag"  # a property of a question about a number: the field that means opted out
+CARRIED_OUT = "opted_out_numbers"  # a property of a question about a number: how many numbers the opt-out was sent for
 
 
 def numbers_in_keys(keys: Iterable[object]) -> tuple[Phone, ...]:
-    """The numbers in external IDs, of those that bear their country code: other digits may be anything."""
+    """The numbers in external IDs that have their country code: other digits may be anything."""
     found = (possible_phones(key, ()) for key in keys if isinstance(key, str))
     return tuple(phones[0] for phones in found if len(phones) == 1)
 
@@ -44,12 +42,13 @@ def change_events(
     unique: str,
     received_at: datetime,
 ) -> list[Event]:
-    """The events that a change becomes: one for the record's number, and of an opt-out one for each of the others that it had.
+    """The events of a change: one for the record's number, and for an opt-out one for each of its earlier numbers.
 
-    What only a person can tell becomes a question, which is an event too.
+    What only a person can decide becomes a question, which is an event too.
 
-    `unique` sets them apart from all others: a record can change to and fro within one second, which is all that stamps tell. The
-    shadow moves in the transaction that keeps the events, so that no change becomes two.
+    `unique` distinguishes them from all others: a record can change back and forth within one second, the precision
+    of its timestamp. The shadow is updated in the transaction that stores the events, so that no change is taken
+    twice.
     """
     row, change = reading.row, reading.change
     earlier = list(dict.fromkeys(others))
@@ -83,7 +82,7 @@ def change_events(
     earlier = [phone for phone in earlier if phone != number.phone]
     first = event
     if not number.possible and earlier:
-        # The number was emptied: the opt-out is of the one that was there.
+        # The number was removed: the opt-out applies to the earlier number.
         first = replace(event, msisdn=earlier[0], record=_with_number(event, consent.phone, earlier[0]))
     rest = earlier if first is event else earlier[1:]
     events = [
@@ -106,12 +105,12 @@ def change_events(
 
 
 def _with_number(event: Event, field: str, phone: Phone) -> dict[str, Any]:
-    """The record as it was while it had this number, for rules that read the number from it."""
+    """The record as it was when it had this number, for rules that read the number from it."""
     return {**event.record, field: phone.e164}
 
 
 def _question(event: Event, earlier: Sequence[Phone], *, unique: str) -> Event:
-    """The event by which a person is asked for which number the opt-out is; without `unique` they are asked once of these numbers."""
+    """The event that asks a person which number the opt-out applies to. Without `unique` it is asked once for these numbers."""
     mine = event.msisdn.e164 if event.msisdn else ""
     digest = hashlib.sha256(" ".join([mine, *(phone.e164 for phone in earlier)]).encode()).hexdigest()[:16]
     record = str(event.record[ID_FIELD])
@@ -126,7 +125,7 @@ def _question(event: Event, earlier: Sequence[Phone], *, unique: str) -> Event:
 
 
 def number_question(event: Event) -> str:
-    """What a person is asked about the number of an opted-out record."""
+    """The question for a person about the number of an opted-out record."""
     carried_out = event.properties.get(CARRIED_OUT)
     if carried_out is None:
         return (
@@ -140,7 +139,7 @@ def number_question(event: Event) -> str:
 
 
 def author_question(event: Event) -> str:
-    """What a person is asked about fields of which nobody can tell who changed them."""
+    """The question for a person about fields whose author is unknown."""
     what = f"{', '.join(event.changed)} of {event.object} {event.record.get(ID_FIELD)}"
     return (
         f"{what} differs from what we wrote just before another write of ours: release this if a person changed it, "
@@ -149,7 +148,7 @@ def author_question(event: Event) -> str:
 
 
 def as_released(event: Event) -> Event:
-    """The event as it is planned once a person has released it: it belongs to no poll any more, and is no question."""
+    """The event as it is planned after a person released it: it belongs to no poll any more, and is no question."""
     if event.action == UNCLEAR_AUTHOR:
         return replace(event, action=CHANGED)
     if event.action == NUMBER_CHANGED and FLAG in event.properties:
@@ -160,7 +159,7 @@ def as_released(event: Event) -> Event:
 def deletion_events(
     row: Row, phones: Iterable[Phone], *, crm: str, object_name: str, received_at: datetime, unique: str
 ) -> list[Event]:
-    """The events of a record that was deleted: nobody can stop the subscriptions of its numbers in the CRM any more."""
+    """The events of a deleted record: the subscriptions of its numbers can no longer be stopped in the CRM."""
     return [
         Event(
             key=joined_key(crm, DELETED, row.record_id, unique, str(place)),

@@ -1,4 +1,4 @@
-"""What a row of a feed means beside the shadow: nothing new, an echo of ours, the CRM's automation, or a change that a person made."""
+"""Compares a feed's row with its shadow: nothing new, an echo of our write, the CRM's automation, or a person's change."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,26 +22,28 @@ NO_WRITE = LastWrite()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """How a row differs from its shadow."""
+    """The differences between a row and its shadow."""
 
-    fields: tuple[str, ...] = ()  # that changed
+    fields: tuple[str, ...] = ()  # the fields that changed
     verdict: Verdict = Verdict.NONE
-    number_changed: bool = False  # of a record that is opted out: a person must look
-    # What the CRM's automation made of a flag that we wrote: OPT_IN where it took back an opt-out, OPT_OUT where it set the flag.
+    number_changed: bool = False  # of an opted-out record: a person must look at it
+    # What the CRM's automation made of a flag that we wrote: OPT_IN if it took back an opt-out, OPT_OUT if it set the
+    # flag.
     rewritten: Verdict = Verdict.NONE
-    unclear: tuple[str, ...] = ()  # fields that changed too, by a person or by automation: nobody can tell
+    # more changed fields, of which nobody can say whether a person or automation changed them
+    unclear: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.fields or self.unclear)
 
     @property
     def action(self) -> str:
-        """The action of the event that the change becomes. Who opts somebody out is not kept waiting for the question of a number."""
+        """The action of the event of this change. A new opt-out is not delayed by a question about the number."""
         return NUMBER_CHANGED if self.number_changed and self.verdict is Verdict.NONE else CHANGED
 
 
 def alike(one: Any, other: Any, traits: CrmTraits = PLAIN) -> bool:
-    """Whether two values are one to the CRM: numbers by value, times by the second, blank text and null alike."""
+    """Whether two values are equal to the CRM: numbers by value, times by the second, blank text and null alike."""
     if isinstance(one, bool) or isinstance(other, bool):
         return bool(one) is bool(other) if _flaglike(one) and _flaglike(other) else False
     if isinstance(one, int | float | Decimal) and isinstance(other, int | float | Decimal):
@@ -53,7 +55,7 @@ def alike(one: Any, other: Any, traits: CrmTraits = PLAIN) -> bool:
 
 
 def may_differ(shown: Any, known: Any, traits: CrmTraits) -> bool:
-    """Whether a value may be another than the one that is known. It may be told as a text, as tables have it."""
+    """Whether a value may differ from the known one. It may be given as text, as in tables."""
     if shown == known and type(shown) is type(known):
         return False
     if isinstance(shown, str) and isinstance(known, bool):
@@ -67,12 +69,12 @@ def may_differ(shown: Any, known: Any, traits: CrmTraits) -> bool:
 
 
 def _trimmed(value: Any) -> Any:
-    """CRMs cut the blanks around a text, and keep nothing where nothing is left."""
+    """The value as CRMs store it: without surrounding blanks, and null if nothing is left."""
     return value.strip() or None if isinstance(value, str) else value
 
 
 def _same_time(one: str, other: str) -> bool:
-    """CRMs keep times to the second, and write them in their own way."""
+    """Whether two times are equal. CRMs keep times to the second, and write them in their own way."""
     if "T" not in one or "T" not in other:
         return False
     try:
@@ -83,7 +85,7 @@ def _same_time(one: str, other: str) -> bool:
 
 
 def kept_as(written: Any, shown: Any) -> bool:
-    """Whether the value that a CRM shows is what its field keeps of the written one: a number rounded to fewer digits."""
+    """Whether the shown value is the written number, rounded to fewer digits by the CRM."""
     numbers = (int, float, Decimal)
     if isinstance(written, bool) or isinstance(shown, bool):
         return False
@@ -91,7 +93,7 @@ def kept_as(written: Any, shown: Any) -> bool:
         return False
     given, kept = (Decimal(str(one)).normalize() for one in (written, shown))
     step = int(kept.as_tuple().exponent)
-    # 100 may be 99.5 in whole numbers, but no 60 in hundreds: what is left out stood behind the point.
+    # 99.5 may be kept as 100 in whole numbers, but 60 never as 100: only digits after the decimal point are dropped.
     return int(given.as_tuple().exponent) < min(step, 0) and abs(given - kept) < Decimal(1).scaleb(min(step, 0))
 
 
@@ -122,17 +124,17 @@ def compare(
     under_way: Collection[str] = (),
     traits: CrmTraits = PLAIN,
 ) -> Change:
-    """Hold a row against its shadow.
+    """Compare a row with its shadow.
 
-    `fields` are those that are compared; `in_doubt` holds, for fields of this record, the values of writes of ours that are under
-    way or may have been done: they are no change either. A field that the shadow has never held counts as blank before, so that
-    a new record with the flag set is a change and one without is not.
+    `fields` are the compared fields. `in_doubt` holds, by field of this record, the values of our writes that are
+    being done or may have been done: these values are no change. A field that the shadow never held counts as blank
+    before, so a new record with the flag set is a change, and one without it is not.
 
-    Where our own user has changed the record last (`by_us`), what differs in a field that our last write wrote is the CRM's automation
-    (rounding, flows, triggers), and so is what differs in a field that a write `under_way` writes, but for an opt-out: in doubt a
-    person has made it. All other fields were changed by a person before our write; but of what we wrote a moment before it, and the
-    CRM has not shown since, nobody can tell: a person is asked. An opt-out of ours that the CRM has never shown holds, whoever changed
-    the record since.
+    If our own user made the last change of the record (`by_us`), a difference in a field of our last write comes
+    from the CRM's automation (rounding, flows, triggers). So does a difference in a field of a write `under_way`.
+    The exception is an opt-out: in doubt a person made it. All other fields were changed by a person before our
+    write. A field that we wrote a moment earlier, and that the CRM has not shown since, is unclear: a person is
+    asked. An opt-out of ours that the CRM has never shown stays valid, whoever changed the record since.
     """
     before = shadow or {}
     changed = tuple(
@@ -175,15 +177,15 @@ def compare(
 
 
 def _rewritten(flag: str, last_write: LastWrite, *, out: bool, by_us: bool | None) -> Verdict:
-    """What automation made of a flag that we wrote: OPT_IN where it took back an opt-out. In doubt whoever says "out" is a person."""
+    """What automation made of a flag that we wrote: OPT_IN if it took back an opt-out. In doubt an opt-out is a person's."""
     if by_us and flag in last_write.fields:
         return Verdict.OPT_OUT if out else Verdict.OPT_IN
-    # An opt-out that the CRM has never shown is none that a person there can be known to have decided about.
+    # A person in the CRM cannot have decided about an opt-out that the CRM has never shown.
     return Verdict.OPT_IN if flag in last_write.unseen and not out else Verdict.NONE
 
 
 def _formed(written: Any, shown: Any, *, by_us: bool) -> bool:
-    """Whether the CRM keeps what we wrote in another form. Who changed the record since may have changed another field of it."""
+    """Whether the CRM keeps our value in another form. After another user's change, a cut text may be that user's."""
     return kept_as(written, shown) or (by_us and cut_from(written, shown))
 
 
@@ -194,7 +196,7 @@ def _other_number(
     consent: ConsentFields,
     verdict: Verdict,
 ) -> bool:
-    """Whether the record has another number now. One that is emptied is nobody's; one that is filled in with the flag is plain."""
+    """Whether the record has another number now. A removed number is none, and a number set together with the flag is clear."""
     phone = consent.phone
     if phone is None or phone not in changed or _trimmed(now.get(phone)) is None:
         return False
@@ -212,12 +214,12 @@ def compare_number(
 ) -> tuple[str, ...]:
     """The changed fields, with the phone field compared as a number and not as a text.
 
-    The same number in another form is no change, and another country makes another number of one without its country code.
+    The same number in another form is no change. Another country changes a number that has no country code.
     """
     phone, country = consent.phone, consent.country
     if phone is None or not {phone, country} & set(changed):
         return changed
-    # What was never looked at was no other country.
+    # A country that was never read has not changed.
     where = {country: before.get(country, row.get(country))} if country else {}
     now, known = numbers.of(row, consent), numbers.of({phone: before.get(phone), **where}, consent)
     ours = (numbers.of({**row, phone: value}, consent) for value in in_doubt.get(phone, ()))
@@ -228,18 +230,18 @@ def compare_number(
 
 
 def is_out(fields: Mapping[str, Any], consent: ConsentFields) -> bool:
-    """Whether the record's flag says: out."""
+    """Whether the record's flag means opted out."""
     value = fields.get(consent.flag)
     return value is not None and alike(value, consent.opted_out)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A row of a feed, held against what is known of its record."""
+    """A row of a feed, compared with what is known of its record."""
 
     row: Row
     change: Change
-    out: bool | None  # what its flag says; None where no field of the object bears consent
+    out: bool | None  # whether its flag means opted out; None if no field of the object holds consent
 
 
 def read_rows(
@@ -255,15 +257,15 @@ def read_rows(
     last_writes: Mapping[str, LastWrite] | None = None,
     compared: Callable[[Shadow], Collection[str]] | None = None,
 ) -> list[Reading]:
-    """Read a page. `under_way` are writes of ours that are being done or may have been done.
+    """Read a page. `under_way` are our writes that are being done or may have been done.
 
-    `numbers` reads whom a match means. `no_news`: by record id and field, values that are no change there; `in_review`: record
-    ids about whose flag a person is asked; `last_writes`: by record id, what we wrote last; `compared`: which fields are compared
-    with a shadow, where that is not all of the feed's.
+    `numbers` reads the numbers that a match looks for. `no_news`: by record id and field, values that are no change
+    there. `in_review`: record ids about whose flag a person is asked. `last_writes`: by record id, our last write.
+    `compared`: gives the fields to compare with a shadow, if these are not all of the feed's.
     """
     traits = feed.traits
     by_record: dict[tuple[str, str], dict[str, list[Any]]] = {}
-    matched: dict[str, None] = {}  # the fields in which numbers are looked for
+    matched: dict[str, None] = {}  # the fields that are searched for numbers
     for write in under_way:
         comparable = traits.full_id if write.key_field == ID_FIELD else traits.folded_key
         shown = comparable(write.key)

@@ -1,4 +1,4 @@
-"""Which word counts: one event about consent, held against what the ledger says (DESIGN 5)."""
+"""Which decision counts: one event about consent, compared with the ledger."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,27 +11,27 @@ from connector.consent.opt_out_words import NOTHING, STANDARD
 from connector.model.consent import CLOCK_TOLERANCE, Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Event, Verdict
 
-# Strex gives the time of a delivery report in whole minutes: two times closer than that cannot be ordered.
+# Strex gives the time of a delivery report in whole minutes: two closer times cannot be ordered.
 CLOCK_GRAIN = timedelta(minutes=1)
 
 
 class Ruling(Struct, frozen=True, kw_only=True):
-    """What an event decides."""
+    """The decision of an event."""
 
     decision: Decision | None = None
-    superseded_by: str | None = None  # key of the event whose word stands
-    news: bool = False  # it changes the standing
+    superseded_by: str | None = None  # key of the event whose decision stays valid
+    news: bool = False  # it changes the person's consent
     remaining: int = 0  # active subscriptions of the person afterwards
     note: str | None = None
 
     @property
     def scope(self) -> Scope | None:
-        """How far the decision reaches."""
+        """The scope of the decision."""
         return self.decision.scope if self.decision else None
 
     @property
     def ends_all(self) -> bool:
-        """Whether the person's flag may say: out. A keyword's opt-out says so only when no other subscription runs."""
+        """Whether the person's flag may be set. A keyword's opt-out sets it only if no other subscription runs."""
         if self.decision is None or self.decision.word is not Verdict.OPT_OUT:
             return False
         return self.remaining == 0 or self.decision.scope in {Scope.PROVIDER, Scope.EVERYTHING}
@@ -55,12 +55,12 @@ def decide(
     event_id: int | None = None,
     unseen: bool = False,
 ) -> Ruling:
-    """Rule on the event, whose word (the provider's own, or a mapping's) is given.
+    """Decide about the event, given its verdict `word` (the provider's own, or a mapping's).
 
-    `ledger` holds the person's decisions, oldest first. An event without a number decides nothing: nobody is known to
-    whom it could apply. `others_out`: another CRM record with the same number bears an opt-out. `tolerance`: how far the clocks of
-    senders may be apart. `event_id`: of an event that is planned again, so that what came after it stands. `unseen`: see
-    not_seen_by().
+    `ledger` holds the person's decisions, oldest first. An event without a number decides nothing, because it names
+    no person. `others_out`: another CRM record with the same number holds an opt-out. `tolerance`: how far the
+    clocks of senders may differ. `event_id`: of an event that is planned again, so that later decisions stay valid.
+    `unseen`: see not_seen_by().
     """
     if word is Verdict.NONE or event.msisdn is None:
         return Ruling(remaining=len(ledger_state.active))
@@ -72,7 +72,7 @@ def decide(
 
 
 def named(event: Event) -> Subscription:
-    """The subscription as the event names it."""
+    """The subscription that the event names."""
     return Subscription(
         provider=event.provider,
         short_number=event.short_number,
@@ -84,7 +84,7 @@ def named(event: Event) -> Subscription:
 
 
 def _by_the_crm(event: Event, word: Verdict, ledger_state: LedgerState, *, others_out: bool, unseen: bool) -> Ruling:
-    """A person set or took back the flag: it is for everything."""
+    """A person set or cleared the flag in the CRM: this applies to everything."""
     if word is Verdict.OPT_IN and others_out:
         return Ruling(
             remaining=len(ledger_state.active),
@@ -99,10 +99,10 @@ def _by_the_crm(event: Event, word: Verdict, ledger_state: LedgerState, *, other
 
 
 def not_seen_by(event: Event, ledger: Sequence[LedgerEntry]) -> bool:
-    """Whether the CRM did not hold the person's last opt-out yet when it showed the change.
+    """Whether the CRM had not received the person's last opt-out when it showed the change.
 
-    The flag that was taken back was an older one then: an opt-out that is still on its way is nothing that a person in the CRM can
-    have decided about. `ledger` holds what the sinks answered too.
+    The cleared flag was then an older one: a person in the CRM cannot have decided about an opt-out that is still on
+    its way. `ledger` holds the sinks' answers too.
     """
     last = next((one for one in reversed(ledger) if one.phase is Phase.DECIDED), None)
     if last is None or last.decision.word is not Verdict.OPT_OUT or last.decision.origin == event.provider:
@@ -117,7 +117,7 @@ def not_seen_by(event: Event, ledger: Sequence[LedgerEntry]) -> bool:
 
 
 def _came_after(decision: Decision, event: Event) -> bool:
-    """Whether the donor's own opt-out came after a change that the CRM shows only now. CRMs tell times by the second."""
+    """Whether the donor's own opt-out is later than a change that the CRM shows only now. CRMs give times to the second."""
     if decision.word is not Verdict.OPT_OUT or decision.origin == event.provider:
         return False
     decided_at, changed = decision.occurred_at, event.occurred_at
@@ -129,7 +129,7 @@ def _opt_out(
 ) -> Ruling:
     scope, subscription = _resolve(event, ledger_state)
     member = ledger_state.find(subscription) if scope is Scope.SUBSCRIPTION else None
-    # An opt-out that a person has confirmed days later does not end what the donor has joined since.
+    # An opt-out that a person confirms days later does not end subscriptions that the donor joined since.
     since = (
         []
         if event_id is None
@@ -139,7 +139,8 @@ def _opt_out(
         newer = _rejoined(event, member, ledger, tolerance)
         if newer is not None:
             return Ruling(superseded_by=newer.event_key, remaining=len(ledger_state.active))
-        # The opt-out ends this joining, by whatever name it came: a late opt-in of the same joining is then known as old.
+        # The opt-out ends this subscription, whatever its name here: a late opt-in with the same id is then recognised
+        # as old.
         joined = member.subscription.subscription_id
         subscription = replace(subscription, subscription_id=event.subscription_id or joined)
     decision = _decision(event, Verdict.OPT_OUT, scope, subscription)
@@ -156,9 +157,9 @@ def _opt_out(
 
 
 def _resolve(event: Event, ledger_state: LedgerState) -> tuple[Scope, Subscription]:
-    """How far the opt-out reaches. In doubt further: an opt-out too many is the lesser harm."""
+    """How far the opt-out reaches. The wider scope in doubt: one opt-out too many is less harmful."""
     subscription = named(event)
-    # An opt-out that a mapping makes of a text has been read by no provider.
+    # No provider has read the text, if a mapping makes it an opt-out.
     read = STANDARD.read(event.text, any_keyword=True) if event.shape == "message" else NOTHING
     said = read if read.verdict is Verdict.OPT_OUT else NOTHING
     if event.opt_out_scope is Scope.PROVIDER or said.scope is Scope.PROVIDER:
@@ -176,7 +177,7 @@ def _resolve(event: Event, ledger_state: LedgerState) -> tuple[Scope, Subscripti
 
 
 def _widely(event: Event) -> tuple[Scope, Subscription]:
-    """The short number of the event; where it names none, the provider."""
+    """The scope of the event's short number, or of the provider if it names none."""
     wide = Subscription(provider=event.provider, short_number=event.short_number)
     return (Scope.SHORT_NUMBER if event.short_number else Scope.PROVIDER), wide
 
@@ -194,7 +195,7 @@ def _has_identity(subscription: Subscription) -> bool:
 
 
 def _provably_other(one: Subscription, other: Subscription) -> bool:
-    """A different keyword text may be an alias; a different id is another subscription."""
+    """Whether two subscriptions surely differ. Another keyword text may be an alias; another id is another subscription."""
     for mine, theirs in ((one.keyword_id, other.keyword_id), (one.service_id, other.service_id)):
         if mine and theirs:
             return mine != theirs
@@ -204,10 +205,10 @@ def _provably_other(one: Subscription, other: Subscription) -> bool:
 def _rejoined(
     event: Event, member: Membership, ledger: Sequence[LedgerEntry], tolerance: timedelta
 ) -> LedgerEntry | None:
-    """The opt-in that the opt-out is too old to end, where there is one.
+    """The opt-in that the opt-out is too old to end, if there is one.
 
-    A time alone proves it only against a joining with an id of its own: senders' clocks may be hours wrong, and without such an id
-    the opt-out that arrived last holds.
+    A time alone proves it only against a subscription with an id of its own. Senders' clocks may be hours wrong, so
+    without such an id the opt-out that arrived last is valid.
     """
     joined = member.entry.decision
     mine, theirs = event.subscription_id, member.subscription.subscription_id
@@ -239,7 +240,7 @@ def _opt_in(event: Event, ledger_state: LedgerState, ledger: Sequence[LedgerEntr
 def _standing_opt_out(
     event: Event, subscription: Subscription, ledger: Sequence[LedgerEntry], tolerance: timedelta
 ) -> LedgerEntry | None:
-    """The opt-out that stands against the opt-in."""
+    """The valid opt-out that prevents the opt-in."""
     mine = event.subscription_id
     joined_before = False
     against: LedgerEntry | None = None
@@ -260,7 +261,7 @@ def _standing_opt_out(
         return None
     decided_at, now = against.decision.occurred_at, event.occurred_at
     if mine:
-        # A subscription id that nobody has seen is a new joining, unless the clock says that it came before the opt-out.
+        # An unknown subscription id is a new subscription, unless its time is before the opt-out.
         return against if _earlier(now, decided_at, by=CLOCK_GRAIN) else None
     if event.time_from_arrival and against.decision.time_from_arrival:
         tolerance = timedelta()  # both times are by our own clock
@@ -275,12 +276,12 @@ def _already_out(decision: Decision, ledger: Sequence[LedgerEntry]) -> bool:
 
 
 def _earlier(one: datetime | None, other: datetime | None, *, by: timedelta) -> bool:
-    """Whether the one time lies before the other by at least so much."""
+    """Whether the first time is earlier than the other by at least `by`."""
     return one is not None and other is not None and one + by <= other
 
 
 def _decision(event: Event, word: Verdict, scope: Scope, subscription: Subscription) -> Decision:
-    assert event.msisdn is not None  # noqa: S101 - decide() has turned away events without a number.
+    assert event.msisdn is not None  # noqa: S101 - decide() handles events without a number.
     return Decision(
         phone=event.msisdn,
         word=word,

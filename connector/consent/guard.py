@@ -1,4 +1,4 @@
-"""What may go out of what was planned: consent has the last word on every operation, when it is planned and again when it is sent."""
+"""Limits planned operations to what consent allows. It is applied when they are planned and again when they are sent."""
 
 from collections.abc import Collection, Sequence
 
@@ -12,7 +12,7 @@ from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCom
 
 
 def without_consent(write: RecordWrite) -> RecordWrite:
-    """The write without the fields that bear consent."""
+    """The write without its consent fields."""
     return replace(
         write,
         set={name: value for name, value in write.set.items() if name not in write.consent},
@@ -23,7 +23,7 @@ def without_consent(write: RecordWrite) -> RecordWrite:
 
 
 def permit(write: RecordWrite, ruling: Ruling, word: Verdict) -> tuple[RecordWrite, str | None]:
-    """A write that bears consent as the ruling lets it through when it is planned, and what was taken from it, in plain words."""
+    """A consent write as the ruling allows it at planning, and what was removed from it, in plain words."""
     if write.clears_flag:
         if word is Verdict.OPT_IN and ruling.decision is not None:
             return write, None
@@ -37,7 +37,7 @@ def permit(write: RecordWrite, ruling: Ruling, word: Verdict) -> tuple[RecordWri
 
 
 def carries_opt_out(operation: Operation, word: Verdict) -> bool:
-    """Whether the operation is why an opt-out overtakes."""
+    """Whether the operation makes its event overtake others, because it carries an opt-out."""
     if word is not Verdict.OPT_OUT:
         return False
     if isinstance(operation, ServiceCommand):
@@ -53,12 +53,12 @@ def as_sendable(
     newer: Collection[tuple[str, str, str, str]],
     ledger: Sequence[LedgerEntry],
 ) -> Operation | None:
-    """The operation as it may go out now; None where nothing is left of it.
+    """The operation as it may be sent now; None if nothing of it is left.
 
-    `ledger` is the person's. A flag is cleared only while the last word is opt-in, an overtaken write goes out without what bears
-    consent, no flag is set that was taken back in the CRM since, and no write carries a field that a newer event of the person
-    has written (`newer`: object, key field, key, field).
-    A command that ends a subscription is void when the person has joined it anew since.
+    `ledger` is the person's. A flag is cleared only while the last decision is an opt-in. An overtaken write is sent
+    without its consent fields. A flag is not set if it was cleared in the CRM since. No write carries a field that a
+    newer event of the person has written (`newer`: object, key field, key, field). A command that ends a
+    subscription is dropped if the person has joined it again since.
     """
     decided = [entry for entry in ledger if entry.phase is Phase.DECIDED]
     if isinstance(operation, ServiceCommand):
@@ -81,7 +81,7 @@ def as_sendable(
 
 
 def _taken_back(event_id: int, decided: Sequence[LedgerEntry]) -> bool:
-    """Whether a newer word than the event's, of the CRM itself, is an opt-in."""
+    """Whether the CRM's latest decision after the event is an opt-in."""
     newer = [one.decision for one in decided if one.event_id > event_id and one.decision.scope is Scope.EVERYTHING]
     return bool(newer) and newer[-1].word is Verdict.OPT_IN
 

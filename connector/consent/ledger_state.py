@@ -1,4 +1,4 @@
-"""What the ledger says about one person today: its decisions folded, oldest first."""
+"""A person's current consent: the ledger's decisions folded, oldest first."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +11,7 @@ from connector.model.text_folding import fold
 
 
 class Membership(Struct, frozen=True):
-    """One subscription of the person, and the entry that spoke about it last."""
+    """One subscription of the person, and the last entry about it."""
 
     subscription: Subscription
     active: bool
@@ -19,25 +19,26 @@ class Membership(Struct, frozen=True):
 
 
 class LedgerState(Struct, frozen=True):
-    """A person's subscriptions and the last word on their consent."""
+    """A person's subscriptions and their last decision about consent."""
 
     memberships: tuple[Membership, ...] = ()
     last: LedgerEntry | None = None
 
     @property
     def active(self) -> tuple[Subscription, ...]:
-        """The subscriptions that are running."""
+        """The active subscriptions."""
         return tuple(one.subscription for one in self.memberships if one.active)
 
     def find(self, subscription: Subscription) -> Membership | None:
-        """The membership that the subscription's identity resolves to."""
+        """The membership with the subscription's identity."""
         return next((one for one in self.memberships if same(one.subscription, subscription)), None)
 
 
 def same(one: Subscription, other: Subscription) -> bool:
     """Whether both are one subscription: by subscription id, keyword id, service id, then the keyword (fold()).
 
-    The first identity that both have decides; but different subscription ids prove nothing, since joining anew changes them.
+    The first identity that both have decides. But different subscription ids prove nothing, because joining again
+    changes them.
     """
     if one.provider != other.provider:
         return False
@@ -55,7 +56,7 @@ def same(one: Subscription, other: Subscription) -> bool:
 
 
 def covers(decision: Decision, subscription: Subscription) -> bool:
-    """Whether a decision reaches the subscription."""
+    """Whether a decision applies to the subscription."""
     bound = decision.subscription
     match decision.scope:
         case Scope.EVERYTHING:
@@ -69,7 +70,7 @@ def covers(decision: Decision, subscription: Subscription) -> bool:
 
 
 def decisions(ledger: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """The entries that decide, without those that tell how a decision fared."""
+    """The entries that decide, without those that report the result of a decision."""
     return [entry for entry in ledger if entry.phase is Phase.DECIDED]
 
 
@@ -103,7 +104,7 @@ def _fold(members: list[Membership], entry: LedgerEntry) -> None:
 
 
 def _merged(known: Subscription, news: Subscription) -> Subscription:
-    """The identity with what the news adds; an alias does not replace the keyword under which it is known."""
+    """The identity extended by the newer one; an alias does not replace the keyword that is known."""
     return replace(
         known,
         short_number=known.short_number or news.short_number,

@@ -1,7 +1,8 @@
-"""What it means for consent that records were merged: whose opt-out went where. Pure.
+"""How a merge of records affects consent: which opt-outs it would lose. Pure.
 
-An administrator who merges two contacts chooses a value for every field, often without a look at the small box of the opt-out. So
-a merge takes back nobody's opt-out (DESIGN 5: any opt-out holds), and what the kept record takes over is no news.
+An administrator who merges two contacts chooses a value for every field, often without noticing the small box of the
+opt-out. So a merge takes back nobody's opt-out: any opt-out stays valid. What the kept record takes over is no
+change.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,21 +17,21 @@ from connector.model.operation import ID_FIELD
 from connector.model.phone import Phone
 from connector.ports import Row
 
-MERGED = "merge"  # the shape, and the action, of an opt-out that a merge would undo
+MERGED = "merge"  # the shape and the action of an opt-out that a merge would undo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merge:
-    """A record that went into another, and what was known of both before."""
+    """A record that was merged into another, and what was known of both before."""
 
     loser: Row
     kept_id: str
-    kept: Mapping[str, Any] | None  # as it is now; None where nothing is known of it
-    before: Mapping[str, Any] | None  # the loser's shadow
+    kept: Mapping[str, Any] | None  # as it is now; None if nothing is known of it
+    before: Mapping[str, Any] | None  # the shadow of the record that was merged away
     kept_before: Mapping[str, Any] | None
 
     def lost_by(self, consent: ConsentFields) -> Mapping[str, Any] | None:
-        """The fields of the party whose opt-out is gone now; None where none was, or the kept record says: out."""
+        """The fields of the record whose opt-out the merge lost; None if none was lost or the kept record is opted out."""
         if self.kept is not None and is_out(self.kept, consent):
             return None
         parties = (self.before, self.loser.fields, self.kept_before)
@@ -40,7 +41,7 @@ class Merge:
 def merges_of(
     gone: Iterable[Row], living: Iterable[Row], shadows: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Merge, ...]:
-    """The merges that a page shows. `gone` are its rows that are newly deleted; a survivor may itself have been merged since."""
+    """The merges that a page shows. `gone` are its newly deleted rows; a kept record may itself have been merged since."""
     now = {row.record_id: row.fields for row in living}
     losers = [row for row in gone if row.merged_into]
     onward = {row.record_id: row.merged_into for row in losers}
@@ -66,7 +67,7 @@ def merges_of(
 def taken_over(
     merges: Iterable[Merge], consent: ConsentFields | None, number: Callable[[Mapping[str, Any]], Phone | None]
 ) -> dict[str, dict[str, list[Any]]]:
-    """By surviving record and field: the values that are no news there, because a loser with the same number had them."""
+    """By kept record and field: values that are no change there, because a merged record with the same number had them."""
     known: dict[str, dict[str, list[Any]]] = {}
     for merge in merges:
         if merge.kept is None or merge.before is None:
@@ -83,7 +84,7 @@ def taken_over(
 def review_event(
     merge: Merge, lost: Mapping[str, Any], *, crm: str, object_name: str, msisdn: Phone | None, received_at: datetime
 ) -> Event:
-    """The event by which a person is asked. Its key is that of the merge: the feed shows it several times."""
+    """The event that asks a person about the merge. Its key is the merge's, because the feed shows a merge several times."""
     row = merge.loser
     return Event(
         key=joined_key(crm, MERGED, row.record_id, f"{row.stamp:%Y%m%dT%H%M%S}"),

@@ -1,11 +1,12 @@
-"""The words that opt_out_words.py knows, by language: what means stop, what adds nothing, what means all, what negates.
+"""The words that opt_out_words.py knows, by language: stop words, polite words, words for everything, negations.
 
-Words stand here without case and accents, and so without the ring of å: `na` is nå, `sag upp` is säg upp. What a donor writes is
-compared in the same form. A config adds words of its own under `consent:` and under a provider.
+Words are written here without case and accents, and so without the ring of å: `na` is nå, `sag upp` is säg upp. What
+a donor writes is compared in the same form. A config adds its own words under `consent:` and under a provider.
 """
 
-# What means stop wherever it stands. English: the list of 47 CFR 64.1200(a)(10) (stop, quit, end, revoke, opt out, cancel,
-# unsubscribe) and STOPALL, which Twilio takes by default and subscribers have learnt. Norway and Denmark require STOP and STOPP.
+# Words that mean stop anywhere in a text. English: the list of 47 CFR 64.1200(a)(10) (stop, quit, end, revoke, opt out,
+# cancel, unsubscribe) and STOPALL, which Twilio accepts by default and subscribers know. Norway and Denmark require
+# STOP and STOPP.
 STOP_WORDS = {
     "en": (
         "stop, stopall, stopping, quit, revoke, cancel, cancell, unsubscribe, unsubcribe, unsuscribe, unsub, opt out, optout, "
@@ -25,7 +26,7 @@ STOP_WORDS = {
         "saga upp, sager upp, uppsagning, ta bort mig"
     ),
 }
-# What means stop by itself or at the head of a text, and is too common to mean it behind other words: `the end`.
+# Words that mean stop alone or at the beginning of a text, but are too common to mean it after other words: `the end`.
 WEAK_STOP_WORDS = {"en": "end", "no": "slutt", "da": "slut", "sv": "slut"}
 ALL_WORDS = {
     "en": "all, everything",
@@ -33,7 +34,7 @@ ALL_WORDS = {
     "da": "alle, alt, alting",
     "sv": "alla, allt, allting",
 }
-# What adds nothing, wherever it stands: courtesies and times.
+# Words that add nothing anywhere: courtesies and times.
 POLITE_WORDS = {
     "en": (
         "please, pls, plz, pleas, thanks, thank you, thank u, thankyou, thank, thx, tnx, ty, hi, hello, hey, dear, sir, madam, sorry, "
@@ -54,7 +55,8 @@ POLITE_WORDS = {
         "i dag, idag, mer, mera, fler, flera, langre, ursakta, tyvarr"
     ),
 }
-# What a stop is about: the messages, the subscription, the money, the donor. It adds nothing to a stop, and is more than a courtesy.
+# What is to be stopped: the messages, the subscription, the money, the donor. Adds nothing to a stop, but is no mere
+# courtesy.
 SUBJECT_WORDS = {
     "en": (
         "it, this, that, these, those, me, mine, my, myself, us, our, sms, smses, text, texts, texting, txt, txts, message, messages, "
@@ -82,7 +84,7 @@ SUBJECT_WORDS = {
         "gava, gavan, gavor, bidrag, bidraget, stod, avtal, avtalet, nyhetsbrev, nyhetsbrevet, nummer, numret"
     ),
 }
-# What holds a sentence together: `I would like to stop`.
+# Words that connect a sentence: `I would like to stop`.
 FILLER_WORDS = {
     "en": (
         "i, im, id, want, wants, wanna, to, would, like, will, you, u, can, could, for, from, with, of, and, "
@@ -106,7 +108,7 @@ NEGATIONS = {
     "da": "ikke, ej, aldrig, uden, ingen, intet",
     "sv": "inte, icke, ej, aldrig, utan, ingen, inget",
 }
-# Behind a stop word these make another verb of it: stop by, stopp innom, stop forbi.
+# After a stop word they make another verb: stop by, stopp innom, stop forbi.
 VISITS = frozenset({"by", "innom", "forbi"})
-# Twilio's, to come back after a stop; they count as a whole message alone.
+# Twilio's words to return after a stop; they count only as a whole message.
 START_WORDS = frozenset({"start", "yes", "unstop"})

@@ -1,8 +1,8 @@
-"""The reader of stop words: whether a text asks to stop, may ask to, or does not. The words themselves are in opt_out_table.py.
+"""Reads stop words: whether a text asks to stop, may ask to, or does not. The words themselves are in opt_out_table.py.
 
-It sees what a person sees: invisible characters, emoji, punctuation, case and accents do not matter, and neither do courtesies.
-A text that only asks to stop is an opt-out. One that begins or ends with a stop word and is short, but says something else too, is
-put before a person. All else is none.
+It reads as a person does: invisible characters, emoji, punctuation, case, accents and courtesies do not matter. A
+text that only asks to stop is an opt-out. A short text that begins or ends with a stop word, but says something else
+too, is shown to a person. Any other text is none.
 """
 
 import re
@@ -17,9 +17,9 @@ from connector.consent import opt_out_table as table
 from connector.model.consent import Scope
 from connector.model.event import Verdict
 
-SHORT = 6  # words: the longest text that is put before a person
+SHORT = 6  # words: the longest text that is shown to a person
 MAX_KEYWORD = 5  # words
-MAX_WORDS = 24  # of a text that is looked at in other spellings too: a word of single letters has many
+MAX_WORDS = 24  # of a text that is read in other spellings too: a word of single letters has many
 NO_KEYWORDS: Mapping[str, str] = {}
 
 
@@ -27,9 +27,9 @@ NO_KEYWORDS: Mapping[str, str] = {}
 class Reading:
     """What a text says about consent.
 
-    `scope`: how far it says that a stop reaches; None where it does not say, and then the keyword of the message does. What may be a
-    stop reaches as far as the text says, and in doubt as far as the short number. `keyword`: the one that the text names, as the
-    config writes it.
+    `scope`: the scope that the text gives a stop. None if it gives none; then the message's keyword decides. A
+    possible stop has the scope that the text gives, and in doubt the short number. `keyword`: the keyword that the
+    text names, as the config writes it.
     """
 
     verdict: Verdict = Verdict.NONE
@@ -57,7 +57,7 @@ EMPTY = frozenset({_Role.POLITE, _Role.SUBJECT, _Role.FILLER})
 
 
 class _Part(NamedTuple):
-    """A word or phrase of a text, and the sentence that it stands in."""
+    """A word or phrase of a text, and the number of its sentence."""
 
     role: _Role
     word: str
@@ -65,25 +65,25 @@ class _Part(NamedTuple):
 
 
 class _Spelling(NamedTuple):
-    """A text as words: as keywords are compared, and without accents as the table is."""
+    """A text as words: in the form for comparing keywords, and without accents as in the table."""
 
     words: list[str]
     plain: list[str]
-    text: str  # the words as they were split: a line for each sentence
+    text: str  # the split words: a line for each sentence
 
     def sentences(self) -> list[int]:
-        """The number of the sentence that each word stands in."""
+        """The sentence number of each word."""
         return [number for number, line in enumerate(self.text.split("\n")) for _ in line.split()]
 
 
 class _Characters(dict[int, str | None]):
-    """What becomes of each character of a text, worked out once."""
+    """What replaces each character of a text, computed once."""
 
-    MAX = 5000  # characters that are remembered: whoever sends all of Unicode fills no memory
+    MAX = 5000  # how many characters are cached: a sender of all of Unicode cannot fill the memory
 
     def __init__(self, *, joining: str) -> None:
         super().__init__()
-        self._joining = joining  # what stands between two letters without parting their word
+        self._joining = joining  # characters between two letters that do not separate the word
 
     def __missing__(self, code: int) -> str | None:
         made = self._make(chr(code))
@@ -102,20 +102,20 @@ class _Characters(dict[int, str | None]):
         return char if category[0] in "LNM" else " "
 
 
-BORDERS = frozenset(".!?…;:,\n\r\u2028\u2029")  # between sentences, or parts of one
+BORDERS = frozenset(".!?…;:,\n\r\u2028\u2029")  # between sentences, or parts of a sentence
 APOSTROPHES = "'`\u00b4\u2018\u2019\u201b\u02b9\u02bb\u02bc\u02bd\u2032\uff07"
 HYPHENS = "-_\u2010\u2011"
 VARIATION_SELECTORS = frozenset(map(chr, chain(range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))))
-# Marks that are drawn over any letter, where no letter is composed with them: strokes, circles, accents.
+# Marks drawn over any letter, if no composed letter exists with them: strokes, circles, accents.
 MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
 JOINED = _Characters(joining=APOSTROPHES + HYPHENS)
-PARTED = _Characters(joining=APOSTROPHES)
+SEPARATED = _Characters(joining=APOSTROPHES)
 DRAWN_OUT = re.compile(r"(.)\1{2,}")  # STOOOP
-PARTED_WORD = re.compile(r"\w[^\w\s]+\w|_")  # S.T.O.P, KATT-STOP
+SEPARATED_WORD = re.compile(r"\w[^\w\s]+\w|_")  # S.T.O.P, KATT-STOP
 
 
 def normalized(text: str) -> str:
-    """A keyword or word as it is compared: its letters and digits alone, without case, single blanks between its words."""
+    """A keyword or word in the form for comparing: only letters and digits, without case, single blanks between words."""
     return " ".join(_spell(text, JOINED).words)
 
 
@@ -133,11 +133,11 @@ def _words(shown: str) -> _Spelling:
 
 
 def _other_spellings(text: str, seen: _Spelling) -> Iterator[_Spelling]:
-    """What else a person may see in a text: `KATT-STOP`, `S.T.O.P`, `S T O P`, `STOOOP`, and STOP in circled letters."""
+    """Other readings of a text that a person may see: `KATT-STOP`, `S.T.O.P`, `S T O P`, `STOOOP`, and STOP in circled letters."""
     if not text.isascii() and (compatible := unicodedata.normalize("NFKC", text)) != text:
         yield _spell(compatible, JOINED)
-    if PARTED_WORD.search(text):
-        yield _spell(text, PARTED)
+    if SEPARATED_WORD.search(text):
+        yield _spell(text, SEPARATED)
         yield _words(" ".join("".join(token.translate(JOINED).split()) for token in text.split()))
     if len(seen.words) <= SHORT and DRAWN_OUT.search(seen.text):
         yield _words(DRAWN_OUT.sub(r"\1", seen.text))
@@ -149,7 +149,7 @@ Phrases = dict[str, list[tuple[tuple[str, ...], _Role]]]
 
 
 def _phrases(*several: tuple[_Role, Iterable[str]]) -> Phrases:
-    """Phrases by their first word, the longest first; of equal ones the first that is named counts."""
+    """Phrases by their first word, the longest first; of equal phrases the first one counts."""
     found: dict[tuple[str, ...], _Role] = {}
     for role, written in several:
         for one in written:
@@ -167,7 +167,7 @@ def _of(languages: Mapping[str, str]) -> list[str]:
 
 
 def leading_keyword(text: str | None, keywords: Mapping[str, str]) -> str | None:
-    """The keyword that a text begins with, as the config writes it; of several the longest."""
+    """The keyword that a text begins with, as the config writes it; the longest of several."""
     words = _spell(text, JOINED).words[:MAX_KEYWORD] if text else []
     for many in range(len(words), 0, -1):
         if (found := keywords.get(" ".join(words[:many]))) is not None:
@@ -176,13 +176,13 @@ def leading_keyword(text: str | None, keywords: Mapping[str, str]) -> str | None
 
 
 def keywords_by_form(keywords: Iterable[str]) -> dict[str, str]:
-    """Configured keywords by the form in which they are compared; those without a letter or digit are left out."""
+    """Configured keywords by their form for comparing; those without a letter or digit are left out."""
     return {form: word for word in keywords if (form := normalized(word))}
 
 
 @dataclass(frozen=True, slots=True)
 class OptOutWords:
-    """The words of the table and those of the config besides."""
+    """The words of the table and those of the config."""
 
     more_stop_words: frozenset[str] = frozenset()
     more_polite_words: frozenset[str] = frozenset()
@@ -210,7 +210,7 @@ class OptOutWords:
     def with_more(
         self, *, stop: Collection[str] = (), polite: Collection[str] = (), everything: Collection[str] = ()
     ) -> Self:
-        """The same, and these words besides."""
+        """The same with these words added."""
         return type(self)(
             self.more_stop_words | frozenset(stop),
             self.more_polite_words | frozenset(polite),
@@ -228,9 +228,10 @@ class OptOutWords:
     ) -> Reading:
         """What a text says about consent.
 
-        `keywords` are the configured ones, as keywords_by_form() gives them; `keyword` is the one that the provider matched the
-        message to. With `any_keyword` an unknown word beside a stop word is taken for a keyword, with `any_keyword_behind` one
-        behind it. Otherwise such a text is put before a person: `hunger stop` may be a keyword, and may be a sentence.
+        `keywords` are the configured ones, from keywords_by_form(). `keyword` is the one to which the provider
+        matched the message. With `any_keyword` an unknown word beside a stop word counts as a keyword, with
+        `any_keyword_behind` an unknown word after it. Otherwise such a text is shown to a person: `hunger stop` may
+        be a keyword, and may be a sentence.
         """
         if not text:
             return NOTHING
@@ -246,7 +247,7 @@ class OptOutWords:
         return reading if len(shown.words) != 1 else _glued(shown.words[0], asked) or reading
 
     def question(self, text: str) -> str:
-        """A text as two of them are compared for being one question to a person: without what adds nothing."""
+        """A text in the form that decides whether two texts are the same question to a person: without words that add nothing."""
         parts = self._parts(_spell(text, JOINED), NO_KEYWORDS)
         return " ".join(part.word for part in parts if part.role is not _Role.POLITE)
 
@@ -272,7 +273,7 @@ class OptOutWords:
         return parts
 
     def _next(self, shown: _Spelling, place: int, known: Mapping[str, str]) -> tuple[int, _Role, str]:
-        """How many words come next as one part, and which; the longest counts, and a stop word before a keyword like it."""
+        """The next part: its number of words, its role and its word. The longest counts, and a stop word before an equal keyword."""
         length, role = 1, _Role.POLITE if shown.words[place].isdigit() else _Role.OTHER
         for phrase, of in self._phrases.get(shown.plain[place], ()):
             if tuple(shown.plain[place : place + len(phrase)]) == phrase:
@@ -290,7 +291,7 @@ STANDARD = OptOutWords()
 
 
 class _Asked(NamedTuple):
-    """What a text is held against besides the words."""
+    """What a text is compared with besides the words."""
 
     keywords: Mapping[str, str]
     keyword: str | None
@@ -298,13 +299,13 @@ class _Asked(NamedTuple):
     any_behind: bool
 
     def known(self) -> Mapping[str, str]:
-        """The keywords, and the one of the message before them, by the form in which they are compared."""
+        """The keywords, preceded by the message's own, by their form for comparing."""
         form = normalized(self.keyword) if self.keyword else ""
         return {**self.keywords, form: self.keyword} if form and self.keyword else self.keywords
 
 
 def _glued(word: str, asked: _Asked) -> Reading | None:
-    """`KATTSTOP` and `STOPPKATT` may be a stop of KATT; `busstop` where BUS is a keyword may not."""
+    """A stop word and a keyword in one: `KATTSTOP` and `STOPPKATT` may stop KATT; `busstop` with the keyword BUS may not."""
     if "stop" not in word:
         return None
     for form, keyword in asked.known().items():
@@ -314,7 +315,7 @@ def _glued(word: str, asked: _Asked) -> Reading | None:
 
 
 def _without_negated(parts: Sequence[_Part]) -> list[_Part]:
-    """The parts, and the stop words that mean none (don't stop, stopp ikke, stop by) among the others."""
+    """The parts, in which negated stop words (don't stop, stopp ikke, stop by) count as other words."""
     return [
         part._replace(role=_Role.OTHER)
         if part.role in STOPS and (_negated_before(parts, place) or _negated_behind(parts, place))
@@ -345,7 +346,7 @@ def _negated_behind(parts: Sequence[_Part], place: int) -> bool:
 
 
 def _whole(parts: Sequence[_Part], asked: _Asked) -> Reading | None:
-    """The reading of parts that ask to stop, and say nothing else; None for all others."""
+    """The reading of parts that ask to stop and say nothing else; None for all others."""
     core = [part for part in parts if part.role is not _Role.POLITE]
     if not any(part.role in STOPS for part in core):
         return None
@@ -361,7 +362,7 @@ def _whole(parts: Sequence[_Part], asked: _Asked) -> Reading | None:
 
 
 def _reach(parts: Sequence[_Part]) -> tuple[Scope | None, str | None]:
-    """How far a stop with these parts says that it reaches, and the keyword that it names; several are more than can be said."""
+    """The scope and the keyword that a stop with these parts names; several keywords are too many to name one."""
     if any(part.role is _Role.ALL for part in parts):
         return Scope.PROVIDER, None
     named = {part.word for part in parts if part.role is _Role.KEYWORD}

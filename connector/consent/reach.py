@@ -1,4 +1,4 @@
-"""Whom an opt-out has to reach: the CRM that holds the person's flag, or the providers that charge them. Pure."""
+"""Whom an opt-out must reach: the CRM with the person's flag, or the providers that charge them. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
@@ -8,15 +8,15 @@ from connector.model.consent_fields import ConsentFields
 from connector.model.event import Verdict
 from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand
 
-ConsentOf = Callable[[str, str], ConsentFields | None]  # CRM, object → the fields that bear consent
+ConsentOf = Callable[[str, str], ConsentFields | None]  # CRM, object → its consent fields
 
 
 def crms_not_notified(
     ruling: Ruling, operations: Sequence[Operation], *, crms: Sequence[str], consent_of: ConsentOf
 ) -> Sequence[str]:
-    """The CRM whose flag a provider's opt-out has to set and that no operation sets; one of several CRMs is enough.
+    """The CRM whose flag a provider's opt-out must set, but no operation sets; one of several CRMs is enough.
 
-    `crms` are those that hold a flag. It is due as soon as no other subscription of the person runs.
+    `crms` are those that have a flag. The flag must be set as soon as no other subscription of the person runs.
     """
     if not crms or not ruling.ends_all:
         return ()
@@ -29,10 +29,10 @@ def crms_not_notified(
 def providers_not_notified(
     ruling: Ruling, operations: Sequence[Operation], *, providers: Iterable[tuple[str, bool]]
 ) -> Sequence[str]:
-    """The providers that a CRM's opt-out has to reach and that no operation tells to end a subscription.
+    """The providers that a CRM's opt-out must reach, but that get no command to end a subscription.
 
-    `providers` are those that can end one of this person's, each with whether the ledger knows one that runs. Where one runs, its
-    provider must be told; where none is known to run, it is enough that any provider is told.
+    `providers` are those that can end one of this person's, each with whether the ledger knows a running one. A
+    provider with a running subscription must be told. If none is known to run, it is enough to tell any provider.
     """
     if ruling.decision is None or ruling.decision.word is not Verdict.OPT_OUT:
         return ()
@@ -41,9 +41,9 @@ def providers_not_notified(
 
 
 def sets_flag(operation: Operation, consent_of: ConsentOf) -> bool:
-    """Whether the operation sets the opt-out flag of a record, new or known.
+    """Whether the operation sets the opt-out flag of a record, new or existing.
 
-    A flag under `create:` alone is not enough: the record of somebody who is known would keep its own.
+    A flag under `create:` alone is not enough: an existing record would keep its own value.
     """
     if not isinstance(operation, RecordWrite) or not operation.consent:
         return False
@@ -62,5 +62,5 @@ def ends_subscriptions(commands: Collection[str]) -> bool:
 
 
 def _word(value: Any) -> str:
-    """A flag's value as it is compared: a mapping may write `true` or `"true"`."""
+    """A flag's value in the form for comparing: a mapping may write `true` or `"true"`."""
     return str(value).casefold()

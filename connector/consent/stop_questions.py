@@ -1,4 +1,4 @@
-"""What a person is asked about texts that may be stops: equal texts are one question."""
+"""Questions to a person about texts that may be stops: equal texts are one question."""
 
 from msgspec import Struct
 
@@ -7,15 +7,15 @@ from connector.model.event import Event
 
 
 class StopQuestion(Struct, frozen=True, kw_only=True):
-    """Whether a text is an opt-out. Equal are texts that read the same, sent to the same provider about the same keyword."""
+    """Whether a text is an opt-out. Texts are equal if they read the same and went to one provider about one keyword."""
 
     provider: str
-    keyword: str  # as keywords are compared; empty where the event has none
-    text: str  # its words as they are compared, without those that add nothing
+    keyword: str  # in the form for comparing keywords; empty if the event has none
+    text: str  # its words in the form for comparing, without those that add nothing
 
 
 def question_of(event: Event) -> StopQuestion:
-    """The question that an event with the verdict `maybe_stop` puts."""
+    """The question of an event with the verdict `maybe_stop`."""
     return StopQuestion(
         provider=event.provider, keyword=normalized(event.keyword or ""), text=STANDARD.question(event.text or "")
     )

@@ -1,4 +1,4 @@
-"""One event and the rules: what the mappings want, before consent has its say. Pure; the rules are compiled elsewhere."""
+"""Applies the compiled rules to one event: what the mappings want, before the consent rules apply. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,10 +19,13 @@ def intents(
 ) -> Intents:
     """What the rules want for the event.
 
-    In each file that sees it the first rule that matches is followed. `consent` holds what a mapping reads as `consent.remaining`,
-    `consent.verdict` and `consent.scope`; `active` gives a provider's subscriptions of the event's person that run. When an
-    operation cannot be made, `problem` says why and there are no operations: an event takes effect as a whole or waits
-    for a person. What is `possible` all the same goes out where consent is at stake, and what the rules say about consent stands.
+    Each file that sees the event follows its first rule that matches. `consent` holds what a mapping reads as
+    `consent.remaining`, `consent.verdict` and `consent.scope`; `active` gives a provider's running subscriptions of
+    the event's person.
+
+    If an operation cannot be made, `problem` says why and there are no operations: an event takes effect as a whole
+    or waits for a person. If consent is affected, the `possible` operations are still sent, and what the rules say
+    about consent applies.
     """
     reading = Reading(event, consent)
     changed = frozenset(fold(name) for name in event.changed) if event.shape == CHANGE else None
@@ -73,10 +76,10 @@ def intents(
 
 
 def first_match(file: CompiledFile, reading: Reading, changed: frozenset[str] | None) -> CompiledRule | None:
-    """The first rule of the file that the event meets.
+    """The first rule of the file that matches the event.
 
-    Of a change in the CRM, a rule that looks at fields of the record is asked only when one of them changed: otherwise
-    every later change of a record would repeat what an earlier one has caused.
+    For a change in the CRM, a rule that reads fields of the record is evaluated only if one of them changed.
+    Otherwise every later change of a record would repeat what an earlier one has caused.
     """
     for rule in file.rules_for(reading.event):
         when = rule.when

@@ -1,4 +1,4 @@
-"""Why a rule matched or not, and where each value came from, in plain words. Made only when a person asks."""
+"""Explains why a rule matched or not, and where each value came from, in plain words. Made only on request."""
 
 from connector.mapping.compile.fields import BadValue, FieldValue
 from connector.mapping.compile.items import CompiledItem
@@ -11,7 +11,7 @@ from connector.model.plan import OperationTrace, RuleTrace, ValueTrace
 def trace_file(
     file: CompiledFile, followed: CompiledRule | None, reading: Reading, changed: frozenset[str] | None
 ) -> list[RuleTrace]:
-    """The rules of the file that were asked, up to the one that was followed."""
+    """The rules of the file that were evaluated, up to the one that was followed."""
     traces: list[RuleTrace] = []
     for rule in file.rules:
         matched = rule is followed

@@ -115,8 +115,7 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
         return replace(self, key_field=ID_FIELD, key=record_id, set=fields, create={}, match=None, may_create=False)
 
     def narrowed(self) -> "RecordWrite | None":
-        """The write reduced to its consent fields, or from these to the first one; None if it cannot be reduced
-        further.
+        """The write reduced to its consent fields, or from these to the first one; None if no smaller write exists.
 
         If the record must be created for it, the fields that the CRM requires of a new record are included.
         """

@@ -1,1 +1,1 @@
-"""Log events become log lines and metrics. Nothing here decides anything."""
+"""Turns log events into log lines and metrics. Decides nothing."""

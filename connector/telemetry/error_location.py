@@ -1,16 +1,16 @@
-"""An error in words that may be logged: its type and place, never its message."""
+"""Describes an error by its type and place, which may be logged, and never by its message."""
 
 import traceback
 from types import TracebackType
 
 
 def place(error: BaseException) -> str:
-    """Type and place of an error: its message may hold a donor's data, and so may the lines of a traceback."""
+    """Type and place of an error. Its message and the lines of a traceback may hold a donor's data."""
     return place_in(type(error), error.__traceback__)
 
 
 def place_in(kind: type[BaseException], trace: TracebackType | None) -> str:
-    """The same for an error that was taken apart already. The place is the innermost one in our own code, where there is one."""
+    """The same for an error given as type and traceback. The place is the innermost one in our own code, if there is one."""
     frames = traceback.extract_tb(trace)
     if not frames:
         return kind.__name__

@@ -1,4 +1,4 @@
-"""One fact to all who listen."""
+"""Passes each log event to several listeners."""
 
 import sys
 
@@ -7,13 +7,13 @@ from connector.telemetry.log_events import Emit, Fact
 
 
 def fan_out(*listeners: Emit) -> Emit:
-    """A Tell that passes each fact to every listener, in the order given. One that raises hinders neither the others nor the work."""
+    """An Emit that passes each event to every listener, in order. A listener that raises stops neither the others nor the caller."""
 
     def emit(fact: Fact) -> None:
         for listener in listeners:
             try:
                 listener(fact)
-            except Exception as error:  # noqa: BLE001 - what is told must never hold up what is done.
+            except Exception as error:  # noqa: BLE001 - a failing listener must never stop the work.
                 print(f"a fact could not be told: {place(error)}", file=sys.stderr)  # noqa: T201 - the log itself may be at fault.
 
     return emit

@@ -1,4 +1,4 @@
-"""What is worth telling, as values. Code tells facts; observe/ turns them into log lines and metrics. No phone numbers, no texts."""
+"""Telemetry events. Code emits them; telemetry/ turns them into log lines and metrics. No phone numbers, no texts."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 
 class Level(StrEnum):
-    """How loud."""
+    """The severity of a log line."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -16,26 +16,26 @@ class Level(StrEnum):
 
 
 class CallbackReceived(Struct, frozen=True, kw_only=True):
-    """A callback was kept (or recognised as a repeat)."""
+    """A callback was stored, or recognised as a repeat."""
 
     provider: str
     shape: str
-    event: str  # key
+    event: str  # the event's key
     known: bool = False
     id_reused: bool = False  # the sender used its id before, for another person or another meaning
     unreadable: str | None = None
 
 
-NOT_HTTP = "not HTTP"  # `why` of a TurnedAway, where a caller spoke TLS or nothing known
-# The same, where a connection was not taken at all: counted each time, and told in the log once a minute.
+NOT_HTTP = "not HTTP"  # `why` of a RequestRejected, if a caller spoke TLS or an unknown protocol
+# The same, if a connection was not accepted at all: counted each time, and logged once a minute.
 TOO_MANY_CONNECTIONS = "too many connections"
 OUT_OF_DESCRIPTORS = "no file descriptor left"
 
-NOT_STORED = "not stored"  # `why` of a TurnedAway, where an alarm tells what is the matter with the database
+NOT_STORED = "not stored"  # `why` of a RequestRejected, if an alarm says what is wrong with the database
 
 
 class RequestRejected(Struct, frozen=True, kw_only=True):
-    """A callback was not kept: refused, or there was no room for it. Provider and door are blank where it named none."""
+    """A callback was not stored: rejected, or there was no room for it. Provider and endpoint are blank if it named none."""
 
     provider: str
     endpoint: str
@@ -52,11 +52,11 @@ class Planned(Struct, frozen=True, kw_only=True):
     operations: int
     detail: str | None = None
     reason: str | None = None
-    left_out: int = 0  # fields whose value could not be made
+    left_out: int = 0  # fields whose value could not be computed
 
 
 class Settled(Struct, frozen=True, kw_only=True):
-    """A unit came back from its sink."""
+    """A unit was settled after its sink's answer."""
 
     event: str
     sink: str
@@ -68,17 +68,17 @@ class Settled(Struct, frozen=True, kw_only=True):
 
 
 class BatchSent(Struct, frozen=True, kw_only=True):
-    """One batch went to a sink."""
+    """One batch was sent to a sink."""
 
     sink: str
     operations: int
     calls: int
     seconds: float
-    batch: int = 0  # operations that the next one may hold
+    batch: int = 0  # the number of operations that the next batch may hold
 
 
 class FeedPolled(Struct, frozen=True, kw_only=True):
-    """One page of a feed."""
+    """One page of a feed was read."""
 
     feed: str
     rows: int
@@ -88,16 +88,16 @@ class FeedPolled(Struct, frozen=True, kw_only=True):
 
 
 class EnricherCalled(Struct, frozen=True, kw_only=True):
-    """A question about an event was put to its provider."""
+    """A look-up for an event was made at its provider."""
 
     provider: str
-    event: str  # key
+    event: str  # the event's key
     outcome: str  # answered, not_yet, gave_up
-    reason: str | None = None  # why asking itself did not work
+    reason: str | None = None  # why the look-up itself failed
 
 
 class ChannelPaused(Struct, frozen=True, kw_only=True):
-    """A sink, feed or asker is left alone for a while."""
+    """A sink, feed or enricher is paused."""
 
     name: str
     reason: str
@@ -106,35 +106,35 @@ class ChannelPaused(Struct, frozen=True, kw_only=True):
 
 
 class ChannelResumed(Struct, frozen=True, kw_only=True):
-    """It works again."""
+    """A paused sink, feed or enricher works again."""
 
     name: str
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
-    """A person should look. Raised once; `cure` says what to do."""
+    """Something that a person should look at. Raised once; `cure` says what to do."""
 
-    # closed, for metrics: opt_out_late, opt_out_without_rule, commands_parked, needs_person, mapping_stopped, maybe_stop,
-    # disk_full, disk_error, no_memory, database_locked, database_read_only, database_unusable, database_missing,
-    # claimed_by_nobody, loop_failing, provider_disagrees, price_not_changed, unanswered, schema_drift, feed_failing,
-    # flag_rewritten, opt_outs_not_sent, reconcile_failed, backup_failed, backup_damaged, backup_missing, backup_overdue,
-    # and the sink's reasons
+    # A closed list, for metrics: opt_out_late, opt_out_without_rule, commands_parked, needs_person, mapping_stopped,
+    # maybe_stop, disk_full, disk_error, no_memory, database_locked, database_read_only, database_unusable,
+    # database_missing, claimed_by_nobody, loop_failing, provider_disagrees, price_not_changed, unanswered,
+    # schema_drift, feed_failing, flag_rewritten, opt_outs_not_sent, reconcile_failed, backup_failed, backup_damaged,
+    # backup_missing, backup_overdue, and the sink's reasons.
     kind: str
-    about: str  # which one: a sink, an event
+    about: str  # the subject: a sink, an event
     message: str
     cure: str
     lasts: bool = True  # whether a Cleared will follow
 
 
 class Cleared(Struct, frozen=True, kw_only=True):
-    """The cause of an alarm is gone."""
+    """The cause of an alarm no longer exists."""
 
     kind: str
     about: str
 
 
 class Reloaded(Struct, frozen=True, kw_only=True):
-    """Mappings were read again."""
+    """The mappings were reloaded, or the reload was refused."""
 
     accepted: bool
     version: str
@@ -142,10 +142,10 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 
 
 class WorkerFailed(Struct, frozen=True, kw_only=True):
-    """A bug in a step of a loop; it goes on after a pause."""
+    """A worker's step failed with a bug; the worker continues after a pause."""
 
     worker: str
-    error: str  # type and place, never the message: it may hold data
+    error: str  # type and place, never the message, which may hold data
     seconds: float
 
 

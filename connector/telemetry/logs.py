@@ -1,4 +1,4 @@
-"""Facts as log lines, one each, as text or JSON. What is said is in messages.py; phone numbers are caught in mask.py."""
+"""Writes each log event as one line, text or JSON. The sentences are in messages.py; mask.py removes phone numbers."""
 
 import logging
 import os
@@ -18,13 +18,13 @@ from connector.telemetry.messages import Detail, Message, level_of, message_of
 
 Form = Literal["auto", "text", "json"]
 LEVEL_ORDER = {Level.DEBUG: 0, Level.INFO: 1, Level.WARNING: 2, Level.ERROR: 3}
-# sd-daemon(3): a line that begins so has this syslog priority in the journal.
+# sd-daemon(3): a line with this prefix has this syslog priority in the journal.
 PRIORITIES = {Level.DEBUG: "<7>", Level.INFO: "<6>", Level.WARNING: "<4>", Level.ERROR: "<3>"}
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/@+…,")
 
 
 class Log:
-    """Writes facts to a stream. It is a Tell."""
+    """Writes log events to a stream. It is an Emit."""
 
     def __init__(
         self,
@@ -42,12 +42,12 @@ class Log:
         self._now = now
 
     def __call__(self, fact: Fact) -> None:
-        """Write the fact, if it is loud enough."""
+        """Write the event, if its level is high enough."""
         if LEVEL_ORDER[level_of(fact)] >= self._least:
             self.write(type(fact).__name__, message_of(fact))
 
     def write(self, kind: str, said: Message) -> None:
-        """Write one line. A stream that is gone must not stop the road: the line is lost, and nothing else."""
+        """Write one line. If the stream is closed, only the line is lost: nothing else may stop."""
         details = {name: mask(value) if isinstance(value, str) else value for name, value in said.details.items()}
         sentence = mask(said.sentence)
         line = (
@@ -66,7 +66,7 @@ class Log:
         return prefix + escaped(orjson.dumps(line, default=str).decode())
 
     def _as_text(self, level: Level, sentence: str, details: Mapping[str, Detail]) -> str:
-        # The journal has its own time and level.
+        # The journal adds its own time and level.
         prefix = PRIORITIES[level] if self._journal else f"{self._time()} {level.value.upper():<7} "
         described = "".join(f" {name}={_quoted(value)}" for name, value in details.items() if value is not None)
         return f"{prefix}{on_one_line(' '.join(sentence.split()))}{described}"
@@ -76,9 +76,10 @@ class Log:
 
 
 class LibraryLog(logging.Handler):
-    """Records of libraries as lines of ours: the logger's name and its words, an error by type and place alone.
+    """Log records of libraries as our lines: the logger's name and its message; of an error only type and place.
 
-    aiohttp's server quotes the bytes of bad requests, which are a caller's: of its records only the error is told.
+    aiohttp's server quotes the bytes of bad requests, which come from a caller, so only the error of its records is
+    logged.
     """
 
     SILENT = ("aiohttp.server", "aiohttp.access", "asyncio")
@@ -99,7 +100,7 @@ class LibraryLog(logging.Handler):
 
 
 def take_over_libraries(log: Log) -> LibraryLog:
-    """Let the libraries' records come through the log, and by no other way. Returns the handler, to be removed at the end."""
+    """Send the libraries' log records through this log only. Returns the handler, to be removed at the end."""
     handler = LibraryLog(log)
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -1,4 +1,4 @@
-"""Facts in words: how loud, which sentence, which details. The form of a line is made in logs.py."""
+"""The sentence, level and details of each log event. logs.py formats the line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,20 +28,20 @@ from connector.telemetry.log_events import (
 
 Detail = str | int | float | bool | None
 DEAD = "dead"  # the state of an event or unit that needs a person
-NOT_FOUND = 404  # nobody's door
-OUR_FAULT = 500  # statuses from here on say that it was not the caller
+NOT_FOUND = 404  # the request named no endpoint of ours
+OUR_FAULT = 500  # the lowest status for which the caller is not at fault
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A fact in words. Details that are None are left out."""
+    """A log event in words. Details that are None are left out."""
 
     level: Level
     sentence: str
     details: Mapping[str, Detail] = field(default_factory=dict)
 
 
-# What happens with every callback is quiet, for a line costs as much as a tenth of it.
+# The events of every callback have a low level, because a log line costs up to a tenth of a callback's time.
 FIXED: Mapping[type, Level] = {
     Planned: Level.DEBUG,
     Settled: Level.INFO,
@@ -57,7 +57,7 @@ FIXED: Mapping[type, Level] = {
 
 
 def level_of(fact: Fact) -> Level:
-    """How loud a fact is."""
+    """The level of a log event."""
     match fact:
         case CallbackReceived():
             return Level.WARNING if fact.unreadable else Level.DEBUG
@@ -77,16 +77,16 @@ def level_of(fact: Fact) -> Level:
 
 def _of_refusal(fact: RequestRejected) -> Level:
     if fact.why in {NOT_STORED, TOO_MANY_CONNECTIONS, OUT_OF_DESCRIPTORS}:
-        return Level.DEBUG  # an alarm, or one line a minute, has told why: one line for each callback would bury it
+        return Level.DEBUG  # an alarm, or one line a minute, has said why: one line for each callback would hide it
     if fact.status >= OUR_FAULT:
         return Level.ERROR
-    # Scanners ask for addresses that are not served, and speak TLS or nothing known.
+    # Scanners request addresses that do not exist, and speak TLS or unknown protocols.
     noise = not fact.provider and (fact.status == NOT_FOUND or fact.why == NOT_HTTP)
     return Level.DEBUG if noise else Level.WARNING
 
 
 def message_of(fact: Fact) -> Message:  # noqa: C901, PLR0911, PLR0912 - one line for each kind of fact, and nothing else.
-    """The fact in words."""
+    """The log event in words."""
     level = level_of(fact)
     match fact:
         case CallbackReceived(provider=provider, shape=shape):

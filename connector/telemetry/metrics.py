@@ -1,6 +1,7 @@
-"""Facts as Prometheus metrics in a registry of our own, and gauges that are read when they are asked for. docs/metrics.md lists them.
+"""Log events as Prometheus metrics in a registry of our own, and gauges that are read on request.
 
-Labels are names from the config and words from closed lists, never anything that a caller or the CRM has written.
+docs/metrics.md lists them. Labels are names from the config and words from closed lists, never anything that a
+caller or the CRM has written.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -51,7 +52,7 @@ Values = Mapping[tuple[str, ...], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A gauge whose values are read when the metrics are asked for; by label values, in the order of `labels`."""
+    """A gauge whose values are read on request, by label values in the order of `labels`."""
 
     name: str
     help: str
@@ -60,7 +61,7 @@ class Reading:
 
 
 class Metrics:
-    """Counts facts. It is a Tell."""
+    """Counts log events. It is an Emit."""
 
     def __init__(self, readings: Iterable[Reading] = ()) -> None:
         self.registry = CollectorRegistry()
@@ -104,7 +105,7 @@ class Metrics:
     def read(
         self, readings: Iterable[Reading], *, together: Callable[[], AbstractContextManager[None]] = nullcontext
     ) -> None:
-        """Add gauges that are read when the metrics are asked for, all of them inside of `together`."""
+        """Add gauges that are read on request, all of them inside `together`."""
         self.registry.register(_Readings(tuple(readings), together))
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
@@ -114,11 +115,11 @@ class Metrics:
         return Gauge(f"connector_{name}", documentation, labels, registry=self.registry)
 
     def render(self) -> tuple[bytes, str]:
-        """The text for a scrape, and its content type."""
+        """The text of a scrape, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
     def __call__(self, fact: Fact) -> None:  # noqa: C901, PLR0912 - one line for each kind of fact, and nothing else.
-        """Count the fact."""
+        """Count the log event."""
         match fact:
             case CallbackReceived():
                 outcome = "unreadable" if fact.unreadable else "known" if fact.known else "new"
@@ -180,11 +181,11 @@ class _Readings(Collector):
         self._together = together
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Names only: at registration nothing is read."""
+        """Names only: nothing is read at registration."""
         return [GaugeMetricFamily(one.name, one.help, labels=one.labels) for one in self._readings]
 
     def collect(self) -> list[GaugeMetricFamily]:
-        """The values as they are now. A gauge that cannot be read is left out, so that the others are still seen."""
+        """The current values. A gauge that cannot be read is left out, so that the others are still shown."""
         families = []
         with self._together():
             for one in self._readings:

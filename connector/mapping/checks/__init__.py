@@ -1,1 +1,1 @@
-"""What is wrong with a mapping file that can be read."""
+"""Checks for mapping files that can be parsed."""

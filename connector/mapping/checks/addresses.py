@@ -1,4 +1,4 @@
-"""Values for phone, e-mail and Id fields of the CRM that can never be one, as far as looking can tell."""
+"""Finds values for phone, e-mail and Id fields of the CRM that can never be one, as far as a static check can tell."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ CALLED[FieldKind.REFERENCE] = "the Id of a record"
 
 
 def check_addresses(model: MappingFile, findings: Findings, schemas: Mapping[str, CrmSchema]) -> None:
-    """The fields of one file against the schemas of the CRMs that it writes to; a CRM without a schema is left alone."""
+    """Check the fields of one file against the schemas of the CRMs that it writes to. A CRM without a schema is skipped."""
     crms = findings.context.crms
     for number, rule in enumerate(model.rules):
         for place, item in enumerate(rule.do):
@@ -86,7 +86,7 @@ def _complete(literal: str, kind: FieldKind) -> bool:
         return any(character.isdigit() for character in literal)
     if kind is FieldKind.EMAIL:
         return ADDRESS.fullmatch(literal) is not None
-    return True  # An Id has a length that only its CRM knows.
+    return True  # Only the CRM knows the length of an Id.
 
 
 def _cure(kind: FieldKind) -> str:

@@ -1,6 +1,6 @@
-"""What rules want of the CRM's objects, held against what the CRM has told of them: names, rights, keys, parents, values.
+"""Checks rules against the CRM's description of its objects: names, rights, keys, parents, values.
 
-The words are those of all CRMs; where the schema comes from (a lock file, or the CRM itself a moment ago) is no matter here.
+It works for all CRMs, and does not know whether the schema comes from a lock file or directly from the CRM.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ KEY_KINDS = TEXTS | PICKED | {FieldKind.ID}
 
 
 def check_schemas(model: MappingFile, findings: Findings, schemas: Schemas) -> None:
-    """One file against the schemas of the CRMs that it writes to and watches; a CRM without a schema is left alone."""
+    """Check one file against the schemas of the CRMs that it writes to and watches. A CRM without a schema is skipped."""
     crms = findings.context.crms
     if model.feed is not None:
         for source in model.on if isinstance(model.on, list) else [model.on]:
@@ -75,7 +75,7 @@ class _Checks:
         self._findings = findings
 
     def object(self, name: str, where: Where) -> ObjectSchema | None:
-        """The object, or None with a problem at the place."""
+        """The object, or None after reporting a problem at the place."""
         known = self._schema.object(name)
         if known is None:
             close = did_you_mean(name, [one.name for one in self._schema.objects])
@@ -85,7 +85,7 @@ class _Checks:
         return known
 
     def write(self, item: Upsert | Update, where: Where) -> None:
-        """All of an upsert or update."""
+        """Check a whole upsert or update."""
         is_upsert = isinstance(item, Upsert)
         name = item.upsert if isinstance(item, Upsert) else item.update
         known = self.object(name, (*where, "upsert" if is_upsert else "update"))
@@ -107,7 +107,10 @@ class _Checks:
             self._required(known, (*(item.key or ()), *item.set, *create), (*where, "upsert"))
 
     def _currency(self, known: ObjectSchema, written: Mapping[Where, str]) -> None:
-        """In an org with several currencies an amount is of its record's, and a record's is that of whoever makes it."""
+        """Check the currency of amounts, in an org with several currencies.
+
+        An amount is in its record's currency, and a new record has the currency of the user who creates it.
+        """
         name = known.currency_field
         if name is None or name.casefold() in {field.casefold() for field in written.values()}:
             return
@@ -123,7 +126,7 @@ class _Checks:
                 return
 
     def _match(self, known: ObjectSchema, item: Upsert | Update, match: MatchForm, where: Where) -> None:
-        """The fields that numbers are looked for in, and the key that is given to the record that has one."""
+        """Check the fields that are searched for numbers, and the key that the found record gets."""
         for place, name in enumerate(match.phone):
             if known.field(name) is None:
                 _no_field(known, name, (*where, "match", "phone", place), self._findings, key=False)
@@ -216,7 +219,7 @@ class _Checks:
         self._add(where, "no-parent", f"`{known.name}.{name}` takes no parent", hint)
 
     def _parent(self, known: ObjectSchema, behind: FieldSchema, value: dict[str, Any], where: Where) -> None:
-        """A parent, named by one of its keys; what is no such form is told of elsewhere."""
+        """Check a parent that is named by one of its keys. Other forms are reported elsewhere."""
         described = value.get("type")
         keys = [name for name in value if name != "type"]
         full = f"{known.name}.{behind.relationship}"
@@ -283,7 +286,7 @@ def _numbered(ways: Sequence[dict[str, Any] | None], where: Where) -> list[tuple
 
 
 def _key_yield(known: Yield) -> Yield:
-    """Of a key nothing is cut off: two records could become one."""
+    """The possible values of a key. They are never cut, because two records could become one."""
     return Yield(values=known.values, kind=known.kind)
 
 

@@ -1,4 +1,4 @@
-"""Files that do the same twice: a copy beside its original, and two files that send one command for one event."""
+"""Finds files that do the same thing twice: a copy beside its original, and two files that send one command for one event."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ Models = Sequence[tuple[MappingFile, Findings]]
 
 
 def check_copies(models: Models) -> None:
-    """A copy that only writes is a warning: a record is written twice as it is once. A command would be sent twice: an error."""
+    """Report copies. One that only writes is a warning, as a second write changes nothing. A command would be sent twice: an error."""
     for number, (model, findings) in enumerate(models):
         for earlier, before in models[:number]:
             if not _see_the_same(model, earlier):
@@ -60,5 +60,5 @@ def _commands(rule: Rule, number: int) -> Iterator[tuple[Command, Where]]:
 
 
 def _same(command: Command) -> str:
-    """What two commands have in common that ask for the same."""
+    """What two commands have in common if they ask for the same."""
     return command.model_dump_json(exclude={"if_missing"})

@@ -1,4 +1,4 @@
-"""The words that conditions compare with, held against those that can come: of closed lists, and those that a provider sends."""
+"""Checks the words in conditions against the possible ones: those of closed lists, and those that a provider sends."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,16 +31,16 @@ BETWEEN = re.compile(r"\s*[,;|/]\s*|\s+(?:or|and)\s+|\s+")
 
 
 class Known(NamedTuple):
-    """The words that a path can have: anywhere, and in the events that the file sees."""
+    """The possible words of a path: in any event, and in the events that the file sees."""
 
     words: tuple[str, ...]
     here: tuple[str, ...]
     what: str  # as in: `success` is no result
-    closed: bool = True  # a provider may send an action that is not public
+    closed: bool = True  # false: a provider may send an action that is not public
 
 
 def check_words(model: MappingFile, findings: Findings) -> None:
-    """Every word that a condition names must be one that can come."""
+    """Check that every word in a condition is a possible one."""
     for path, wanted, where in conditions_of(model):
         _check_comparison(wanted, where, findings)
         known = _known(path, model, findings)
@@ -57,7 +57,7 @@ def check_words(model: MappingFile, findings: Findings) -> None:
 
 
 def _check_comparison(wanted: Any, where: Where, findings: Findings) -> None:
-    """`<500` is a text like any other, and no amount is written so."""
+    """Report `<500` in a condition: it is compared as text, and no amount is written so."""
     if isinstance(wanted, str) and (found := COMPARISON.fullmatch(wanted)):
         word = "above" if found[1].startswith(">") else "below"
         findings.add(
@@ -119,7 +119,7 @@ def _check_word(literal: Plain, known: Known, where: Where, findings: Findings) 
 
 
 def _several(word: str, known: Sequence[str]) -> list[str]:
-    """The known words of which the text consists, where they are several."""
+    """The known words that the text consists of, if there are several."""
     by_fold = {fold(one): one for one in known}
     parts = [fold(part) for part in BETWEEN.split(word.strip()) if part]
     return [by_fold[part] for part in parts] if len(parts) > 1 and all(part in by_fold for part in parts) else []

@@ -1,4 +1,4 @@
-"""What is wrong with a `match:`: by itself, and beside what other rules and files do with the same object."""
+"""Checks each `match:` by itself, and against what other rules and files do with the same object."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ from connector.model.operation import IfNone
 
 
 def check_match(item: Upsert | Update, match: MatchForm, where: Where, findings: Findings) -> None:
-    """One operation with a match."""
+    """Check one operation with a match."""
     place = (*where, "match", "none")
     if match.none is IfNone.CREATE:
         if isinstance(item, Update):
@@ -31,10 +31,10 @@ def check_match(item: Upsert | Update, match: MatchForm, where: Where, findings:
 
 
 def check_matches_agree(models: Sequence[tuple[MappingFile, Findings]]) -> None:
-    """All writes to an object that is matched anywhere name its records in the same way.
+    """Check that all writes to an object that is matched anywhere identify its records in the same way.
 
-    A write by key alone would make a second record of somebody whom another file finds by the number, and two ways of matching
-    could mean two records.
+    A write by key alone would create a second record of a person whom another file finds by the number. Two ways of
+    matching could find two records.
     """
     first: dict[tuple[str, str], tuple[Upsert | Update, str]] = {}
     for item, where, findings in _writes(models):
@@ -82,7 +82,7 @@ def _object(item: Upsert | Update, findings: Findings) -> tuple[str, str]:
 
 
 def _way(item: Upsert | Update) -> tuple[list[str], str, str]:
-    """By what a match names its record."""
+    """How a match identifies its record."""
     match = item.match
     return (match.phone, match.many, _key_field(item)) if match is not None else ([], "", "")
 

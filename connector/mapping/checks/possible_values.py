@@ -1,4 +1,4 @@
-"""What a field's form can yield, as far as looking can tell: the values that are written there, and what is known of others."""
+"""The possible values of a field's form, as far as a static check can tell: the values written there, and facts about others."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from connector.mapping.values.values import present, scalar
 from connector.model.crm_schema import FieldKind
 from connector.model.text import length_of
 
-# What a donor or a sender writes as they like. Everything else is a word of the provider's or of ours, and short.
+# Free text of a donor or sender. Everything else is a short word of the provider's or ours.
 MESSAGE = "text"
 FREE = frozenset({MESSAGE, "properties", "lookup"})
 KINDS = {
@@ -27,21 +27,21 @@ KINDS = {
     "final": FieldKind.BOOLEAN,
 }
 DATES = {"date": FieldKind.DATE, "datetime": FieldKind.DATETIME}
-NOBODY = object()  # stands for the reading of a template without paths
+NOBODY = object()  # the reading given to a template without paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yield:
-    """What can come of a form."""
+    """The possible results of a form."""
 
-    values: tuple[tuple[Any, Where], ...] = ()  # those that are written in the file, as they go out
+    values: tuple[tuple[Any, Where], ...] = ()  # the values written in the file, as they are sent
     free: bool = False  # whether it can be a text that somebody else has written
-    longest: int | None = None  # characters that such a text has at the most; None: nobody knows
-    kind: FieldKind | None = None  # of all that is not among the values, where it can be told
+    longest: int | None = None  # the most characters of such a text; None: unknown
+    kind: FieldKind | None = None  # the kind of all other values, if it is known
 
 
 def yields(form: Plain | Transform, where: Where) -> Yield:
-    """Of a template, a literal, or a chain of transforms; nothing for a form that cannot be read, which is told of elsewhere."""
+    """The possible values of a template, a literal, or a chain of transforms. Empty for an invalid form, reported elsewhere."""
     try:
         return _chain(form, where) if isinstance(form, Transform) else _plain(form, where)
     except BadPath:
@@ -57,7 +57,7 @@ def _plain(form: Plain, where: Where) -> Yield:
     match template.parts:
         case (Part(path=path),):
             return Yield(free=path.root in FREE, kind=_kind([path]))
-    # Into a sentence people put names and numbers. A whole message is another matter.
+    # People put names and numbers into a sentence. A whole message is different.
     return Yield(free=any(path.root == MESSAGE for path in template.paths))
 
 
@@ -101,7 +101,7 @@ def _chain(form: Transform, where: Where) -> Yield:
 
 
 def _kind_behind(word: str, argument: Any, kind: FieldKind | None) -> FieldKind | None:
-    """The kind of a value behind a step. A text is of no kind: it may well hold a number or a date."""
+    """The kind of a value after a step. A text has no kind: it may hold a number or a date."""
     if word in {"round", "multiply"} or (word == "extract" and argument == "amount"):
         return FieldKind.NUMBER
     if word == "date":
@@ -110,7 +110,7 @@ def _kind_behind(word: str, argument: Any, kind: FieldKind | None) -> FieldKind 
 
 
 def _stepped(values: Sequence[tuple[Any, Where]], word: str, argument: Any) -> Iterator[tuple[Any, Where]]:
-    """The values behind a step; without those of which only the running program knows what becomes of them."""
+    """The values after a step, without those whose result is known only at run time."""
     if word not in STEPS:
         return
     step = STEPS[word](argument)

@@ -1,4 +1,4 @@
-"""What is wrong with rules as a whole: never reached, without effect, reading what is not there."""
+"""Checks rules as a whole: unreachable, without effect, or reading a field that is not there."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ KeyFields = Mapping[str, Mapping[str, Sequence[str]]]  # CRM → watched object 
 
 
 def check_rules(model: MappingFile, findings: Findings) -> None:
-    """Each rule by itself, and beside the rules before it."""
+    """Check each rule by itself, and against the rules before it."""
     lines: dict[str, int] = {}
     for number, rule in enumerate(model.rules):
         where = ("rules", number)
@@ -54,7 +54,7 @@ def check_rules(model: MappingFile, findings: Findings) -> None:
 
 
 def _asked_with(earlier: Rule, later: Rule, model: MappingFile) -> bool:
-    """Whether the earlier rule is asked about every change that the later one is asked about: see apply.first_match()."""
+    """Whether the earlier rule is evaluated for every change for which the later one is: see apply.first_match()."""
     if model.feed is None:
         return True
     first, second = (_record_fields(rule.when) for rule in (earlier, later))
@@ -66,7 +66,7 @@ def _record_fields(when: When | None) -> set[str]:
 
 
 def check_record_paths(models: Sequence[tuple[MappingFile, Findings]], keys: KeyFields) -> None:
-    """A field of the record can be read only where a feed reads it; `keys` are those that are read along for all files."""
+    """Check that a feed reads every record field that a rule reads. `keys` are the fields read for all files."""
     for model, findings in models:
         if model.feed is not None:
             _check_record_paths(model, model.feed, findings, keys)
@@ -89,7 +89,7 @@ def _check_record_paths(model: MappingFile, feed: FeedSettings, findings: Findin
 
 
 def _paths(model: MappingFile) -> Iterator[tuple[Where, Path]]:
-    """All paths of a file and where they stand; those that are no paths are told of elsewhere."""
+    """All paths of a file with their places. Invalid paths are reported elsewhere."""
     for number, rule in enumerate(model.rules):
         where: Where = ("rules", number)
         yield from _when_paths(rule.when, (*where, "when"))
@@ -134,7 +134,7 @@ def _value_paths(value: Any, where: Where) -> Iterator[tuple[Where, Path]]:
 
 
 def asked(model: MappingFile) -> Iterator[tuple[Path, Any, Where]]:
-    """The values that conditions ask for by name, each with its path and its place."""
+    """The values that conditions name, each with its path and its place."""
     for path, wanted, where in conditions_of(model):
         literals = wanted if isinstance(wanted, list) else [] if isinstance(wanted, Test) else [wanted]
         yield from ((path, value, where) for value in literals)

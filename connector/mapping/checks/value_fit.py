@@ -1,4 +1,4 @@
-"""Whether a value fits a field of the CRM: its kind, its length, the list that it is picked from. Knows no rules."""
+"""Checks whether a value fits a field of the CRM: its kind, its length, its list of choices. Knows no rules."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from connector.model.crm_schema import CHOICE_SEPARATOR, PICKED, TEXTS, FieldKin
 from connector.model.problem import Severity
 from connector.model.text import length_of
 
-SHORT = 255  # characters: into a longer field a text message goes whole
+SHORT = 255  # characters: a longer field takes a whole text message
 TRUTHS = frozenset({"true", "false"})
-# What each kind of field takes beside its own kind.
+# What each kind of field accepts besides its own kind.
 TAKEN = {
     FieldKind.NUMBER: {FieldKind.NUMBER},
     FieldKind.BOOLEAN: {FieldKind.BOOLEAN},
@@ -52,7 +52,7 @@ class Misfit:
 
 
 def misfits(can_be: Yield, field: FieldSchema, name: str, where: Where) -> Iterator[Misfit]:
-    """What does not fit among all that a form can yield; `name` is the field as people read it."""
+    """The problems of all possible values of a form; `name` is the field's name for people."""
     for value, place in can_be.values:
         yield from misfits_of(value, field, name, place)
     if can_be.kind is not None:
@@ -62,7 +62,7 @@ def misfits(can_be: Yield, field: FieldSchema, name: str, where: Where) -> Itera
 
 
 def misfits_of(value: Any, field: FieldSchema, name: str, where: Where) -> Iterator[Misfit]:
-    """What does not fit of one value that is known beforehand."""
+    """The problems of one value that is known beforehand."""
     if value is None or field.kind in {FieldKind.REFERENCE, FieldKind.ID, FieldKind.TIME, FieldKind.OTHER}:
         return
     if field.kind in TAKEN:
@@ -115,7 +115,7 @@ def _reads_as(value: Any, kind: FieldKind) -> bool:
 
 
 def _choices(value: str, field: FieldSchema, name: str, where: Where) -> Iterator[Misfit]:
-    """Lists are compared as the CRM does: without regard to case."""
+    """The problems of a list's values. They are compared as in the CRM, without case."""
     known = {choice.casefold() for choice in field.choices}
     picked = [one.strip() for one in value.split(CHOICE_SEPARATOR)] if field.kind is FieldKind.CHOICES else [value]
     for one in picked:
@@ -132,7 +132,7 @@ def _choices(value: str, field: FieldSchema, name: str, where: Where) -> Iterato
 
 
 def can_never_be(value: Any, field: FieldSchema) -> bool:
-    """Whether no record can have this value, as conditions compare it: as text, without regard to case."""
+    """Whether no record can have this value, as conditions compare it: as text, without case."""
     if value is None:
         return False
     if field.kind is FieldKind.BOOLEAN:

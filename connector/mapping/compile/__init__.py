@@ -1,1 +1,1 @@
-"""What is written in a mapping file, as functions of an event."""
+"""Compiles a mapping file into functions of an event."""

@@ -1,4 +1,4 @@
-"""`when:` compiled: whether an event meets the conditions, and in plain words why not."""
+"""Compiles `when:`: whether an event meets the conditions, and in plain words why not."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -21,15 +21,15 @@ class Condition:
     """A group of conditions, compiled."""
 
     holds: Holds
-    why: Why  # what fails, in plain words; meant for events that do not meet it
-    record_fields: frozenset[str] = frozenset()  # folded names of the `record.` fields that it looks at
+    why: Why  # what fails, in plain words; meant for events that do not meet the conditions
+    record_fields: frozenset[str] = frozenset()  # folded names of the `record.` fields that it reads
     actions: frozenset[str] | None = (
-        None  # folded; no event with another action meets it; None: the action does not decide
+        None  # the folded actions that an event must have one of; None: the action does not decide
     )
 
 
 def compile_when(when: When, where: Where, findings: Findings) -> Condition:
-    """The conditions of a `when:`, all of which must hold."""
+    """Compile the conditions of a `when:`, all of which must hold."""
     tests: list[Condition] = []
     for written, wanted in (when.model_extra or {}).items():
         try:
@@ -169,8 +169,8 @@ def _like(path: Path, patterns: Sequence[str]) -> Condition:
 def matcher(pattern: str) -> Callable[[str], bool]:
     """Whether a folded text fits a shell pattern of `*` and `?`.
 
-    Between the stars each piece has a fixed length and is sought once, from the left: no text makes it slow, as a
-    regular expression with several stars can be.
+    Each piece between the stars has a fixed length and is searched for once, from the left. So no text makes it
+    slow, as it can make a regular expression with several stars.
     """
     first, *others = (_piece(piece) for piece in fold(pattern).split("*"))
     if not others:
@@ -216,7 +216,7 @@ def _beyond(get: Get, name: str, limit: Decimal, *, above: bool) -> Condition:
 
 
 def signature(when: When | None) -> dict[str, frozenset[str] | str]:
-    """What the conditions demand, in a form that can be compared: path → the texts that are allowed, or the test."""
+    """The conditions in a form that can be compared: path → the allowed texts, or the test."""
     if when is None:
         return {}
     made: dict[str, frozenset[str] | str] = {}
@@ -239,14 +239,14 @@ def _in_order(when: When) -> list[tuple[str, Any]]:
 
 
 def covers(earlier: When | None, later: When | None) -> bool:
-    """Whether every event that meets the later conditions meets the earlier ones too, as far as can be told by looking."""
+    """Whether every event that meets the later conditions surely meets the earlier ones too, by a static check."""
     wide, narrow = signature(earlier), signature(later)
     for path, allowed in wide.items():
         demanded = narrow.get(path)
         if demanded is None:
             return False
         if isinstance(allowed, frozenset) and isinstance(demanded, frozenset):
-            # A list in the event matches by any element; it may meet both, so the narrower set decides.
+            # A list in the event matches by any element. It may match both, so the narrower set decides.
             if not demanded <= allowed:
                 return False
         elif allowed != demanded:

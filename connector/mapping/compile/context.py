@@ -1,4 +1,4 @@
-"""What a mapping file is checked against, and the list in which what is wrong with it is collected."""
+"""What a mapping file is checked against, and the list that collects its problems."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,39 +21,37 @@ Where = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What the config says that mappings must fit."""
+    """What the config allows mappings to refer to."""
 
     sources: Collection[str]  # what `on:` may name
     crms: tuple[str, ...]  # names of the configured CRMs
-    commands: Mapping[str, frozenset[str]] = field(default_factory=dict)  # provider → the commands that it takes
+    commands: Mapping[str, frozenset[str]] = field(default_factory=dict)  # provider → the commands that it accepts
     consent_fields: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
     # Provider → path → the words that it is known to send there.
     words: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
-    one_way: frozenset[str] = frozenset()  # CRMs whose own opt-outs are told to no provider (`consent: one_way`)
-    schemas: Mapping[str, CrmSchema] = field(
-        default_factory=dict
-    )  # CRM → what it has told of its objects, where it has
+    one_way: frozenset[str] = frozenset()  # CRMs whose own opt-outs are sent to no provider (`consent: one_way`)
+    schemas: Mapping[str, CrmSchema] = field(default_factory=dict)  # CRM → its schema, if known
     traits: Mapping[str, CrmTraits] = field(default_factory=dict)  # CRM → how it differs from others
-    timezone: str = "UTC"  # of dates that name none
-    clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
+    timezone: str = "UTC"  # of dates without a time zone
+    clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may differ
     numbers: NumberReader = NO_REGION  # of the CRMs' phone fields
     regions: Mapping[str, str] = field(default_factory=dict)  # provider → the country of its numbers
 
     def numbers_of(self, consent: ConsentFields | None) -> EventNumbers:
-        """How numbers are read in the events of a file; `consent` is that of the object whose changes it sees."""
+        """How numbers are read in the events of a file; `consent` is for the object whose changes it sees."""
         return EventNumbers(reader=self.numbers, regions=self.regions, consent=consent)
 
     def traits_of(self, sink: str) -> CrmTraits:
-        """How a sink differs from others; a provider does not."""
+        """The traits of a sink; a provider has the defaults."""
         return self.traits.get(sink, PLAIN)
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The CRMs that hold an opt-out flag."""
+        """The CRMs that have an opt-out flag."""
         return tuple(name for name, objects in self.consent_fields.items() if objects)
 
     def consent_of(self, crm: str | None, object_name: str) -> ConsentFields | None:
-        """Which fields of an object bear consent; CRMs do not mind case."""
+        """The consent fields of an object; CRMs ignore case."""
         declared = self.consent_fields.get(crm or "", {})
         if (exact := declared.get(object_name)) is not None:
             return exact
@@ -63,7 +61,7 @@ class Context:
 
 @dataclass(slots=True)
 class Findings:
-    """One file under examination: its problems so far."""
+    """The problems found so far in one file."""
 
     document: Document
     context: Context
@@ -71,23 +69,23 @@ class Findings:
     numbers: EventNumbers = field(default_factory=EventNumbers)  # how it reads phone numbers
 
     def add(self, where: Where, code: str, message: str, hint: str = "", *, key: bool = False) -> None:
-        """An error at a place of the file."""
+        """Add an error at a place of the file."""
         self.problems.append(self.document.problem(where, code, message, hint, key=key))
 
     def warn(self, where: Where, code: str, message: str, hint: str = "") -> None:
-        """A warning at a key of the file."""
+        """Add a warning at a key of the file."""
         self.problems.append(self.document.problem(where, code, message, hint, key=True, severity=Severity.WARNING))
 
     def unknown(self, where: Where, what: str, word: str, known: Iterable[str]) -> None:
-        """A word that the config does not know."""
+        """Add an error for a word that the config does not know."""
         self.add(where, f"unknown-{what.split(maxsplit=1)[0]}", f"`{word}` is no {what}", did_you_mean(word, known))
 
     def bad_path(self, where: Where, bad: BadPath, *, key: bool = False) -> None:
-        """A path or template that cannot be read."""
+        """Add an error for a path or template that cannot be read."""
         self.add(where, "bad-path", str(bad), bad.hint, key=key)
 
     def zone(self, name: str, where: Where) -> ZoneInfo:
-        """The time zone, or UTC with a problem where there is none of that name."""
+        """The time zone; UTC after reporting a problem if no zone has that name."""
         try:
             return ZoneInfo(name)
         except (OSError, ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""Which keys are ids that the sender gave: in these every letter counts as it is written."""
+"""Finds keys that are ids from the sender, in which letter case matters."""
 
 from typing import Any
 
@@ -6,13 +6,14 @@ from connector.mapping.language.field_forms import Transform
 from connector.mapping.language.paths import BadPath, parse_path
 from connector.mapping.language.templates import parse_template
 
-# What the sender gives as an id of one gift or joining: a text in which every letter counts as it is.
+# The sender's ids of one gift or subscription: texts in which letter case matters.
 SENDER_IDS = frozenset({"transaction_id", "subscription_id"})
-AS_WRITTEN = frozenset({"from", "prefix", "truncate", "required"})  # words of a form that keep an id's letters
+# words of a form that leave an id's letters unchanged
+AS_WRITTEN = frozenset({"from", "prefix", "truncate", "required"})
 
 
 def is_exact(value: Any) -> bool:
-    """Whether a key is made of an id of the sender, and of nothing that may be written in capitals or not."""
+    """Whether a key consists only of a sender's id, with no part in which letter case may vary."""
     try:
         if isinstance(value, Transform):
             paths = [parse_path(path) for path in ([value.source] if isinstance(value.source, str) else value.source)]

@@ -1,4 +1,4 @@
-"""The value of a field, compiled: a template, a literal, a chain of transforms, or a parent record."""
+"""Compiles the value of a field: a template, a literal, a chain of transforms, or a parent record."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -25,31 +25,31 @@ NOTHING: Get = lambda _reading: None  # noqa: E731 - a value that stands for one
 
 
 class FieldValue(NamedTuple):
-    """One field of a write and where its value comes from. A tuple, as taking it apart is what the planner does most."""
+    """One field of a write and the source of its value. A tuple, because the planner unpacks it more than anything else."""
 
     name: str
-    get: Get  # gives a CRM value, or None where it is missing; raises TransformFailed
+    get: Get  # gives a CRM value, or None if it is missing; raises TransformFailed
     clear: bool  # whether a missing value empties the field
     source: str  # as written, for people
 
 
 class Made(NamedTuple):
-    """What gives a value, before it is made fit for a CRM."""
+    """The source of a value, before it is converted for a CRM."""
 
     get: Get
-    is_text: bool = False  # wherever it is there: then it is fit as it is
-    literal: Plain = None  # where it is always the same and no text
+    is_text: bool = False  # true if a value that is present is always text, which needs no conversion
+    literal: Plain = None  # the value, if it is always the same and no text
 
 
 class BadValue(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
-    """A field that must not be left out, and whose value cannot be made from this event; never holds the value."""
+    """A required field whose value cannot be computed from this event. The message never holds the value."""
 
 
-LeftOut = list[tuple[str, str]]  # fields whose value could not be made, and why
+LeftOut = list[tuple[str, str]]  # fields whose value could not be computed, and why
 
 
 def fill(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> dict[str, Any]:
-    """The fields that have a value for this event. A value that cannot be made goes to `left_out`; raises BadValue."""
+    """The fields that have a value for this event. A value that cannot be computed goes to `left_out`; raises BadValue."""
     made: dict[str, Any] = {}
     try:
         for name, get, clear, _ in fields:
@@ -64,7 +64,7 @@ def fill(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> d
 def compile_fields(
     values: dict[str, Any], where: Where, findings: Findings, known: ObjectSchema | None = None
 ) -> tuple[FieldValue, ...]:
-    """The fields of a `set:` or `create:`; what is given to a field that is `known` to hold text goes out as text."""
+    """Compile the fields of a `set:` or `create:`. Values of a field that is `known` to hold text are sent as text."""
     texts = {name for name in values if known and (field := known.field(name)) and field.kind in TEXTS | PICKED}
     return tuple(
         compile_field(name, value, (*where, name), findings, as_text=name in texts) for name, value in values.items()
@@ -72,7 +72,7 @@ def compile_fields(
 
 
 def _fill_singly(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> dict[str, Any]:
-    """The same where the value of a field cannot be made: its own fault costs no other field."""
+    """The same after a value could not be computed: the failing field affects no other field."""
     made: dict[str, Any] = {}
     for name, get, clear, _ in fields:
         try:
@@ -86,7 +86,7 @@ def _fill_singly(fields: Sequence[FieldValue], reading: Reading, left_out: LeftO
 
 
 def can_be_made(one: FieldValue, reading: Reading) -> bool:
-    """Whether the field's value can be made from this event, or is missing and may be."""
+    """Whether the field's value can be computed from this event, or may be missing and is."""
     try:
         one.get(reading)
     except (TransformFailed, BadValue):
@@ -95,7 +95,7 @@ def can_be_made(one: FieldValue, reading: Reading) -> bool:
 
 
 def required(one: FieldValue, *, may_be_missing: bool = False) -> FieldValue:
-    """The field, so that BadValue is raised where its value cannot be made, or is not there."""
+    """The field, changed to raise BadValue if its value is missing or cannot be computed."""
     return one._replace(get=_required(one.name, one.get, may_be_missing=may_be_missing))
 
 
@@ -113,7 +113,7 @@ def _required(name: str, get: Get, *, may_be_missing: bool = False) -> Get:
 
 
 def compile_field(name: str, value: Any, where: Where, findings: Findings, *, as_text: bool = False) -> FieldValue:
-    """One field; a problem makes it one that is always missing, so that all others are still looked at."""
+    """Compile one field. After a problem it is a field that is always missing, so that all others are still checked."""
     if isinstance(value, dict):
         return FieldValue(
             name=name, get=_parent(name, value, where, findings), clear=False, source=_parent_source(value)
@@ -134,7 +134,7 @@ def compile_field(name: str, value: Any, where: Where, findings: Findings, *, as
 
 
 def compile_single(value: Any, where: Where, findings: Findings) -> Get:
-    """A value that is no parent: of a key or a price."""
+    """Compile a value that is no parent: of a key or a price."""
     if isinstance(value, dict | list):
         findings.add(where, "bad-value", "a parent record cannot stand here", 'write a value such as "{msisdn}"')
         return NOTHING
@@ -144,7 +144,7 @@ def compile_single(value: Any, where: Where, findings: Findings) -> Get:
 
 
 def constant_or_template(value: Plain, where: Where, findings: Findings) -> Made:
-    """A literal, or a text with paths in it."""
+    """Compile a literal, or a text with paths in it."""
     if not isinstance(value, str):
         return Made(lambda _reading: value, literal=value)
     try:
@@ -183,7 +183,7 @@ def _text_or_none(value: Any) -> str | None:
 
 
 def _parents(field: str, values: list[dict[str, Any] | None], where: Where, findings: Findings) -> Get:
-    """The first way of naming the parent that has a value, with those behind it that have one too."""
+    """The first way to identify the parent that has a value, followed by the others that have one."""
     or_none = values[-1] is None
     for number, value in enumerate(values[:-1]):
         if value is None:
@@ -241,7 +241,7 @@ def _source(value: Transform) -> str:
 
 
 def _chain(form: Transform, where: Where, findings: Findings) -> Made:
-    """The paths, then the steps in the order written. What is missing passes by every step but `default`."""
+    """Read the paths, then apply the steps in the order written. A missing value skips every step but `default`."""
     made = _first_of(form, where, findings)
     for word in form.order:
         if word == "default":
@@ -258,7 +258,7 @@ def _chain(form: Transform, where: Where, findings: Findings) -> Made:
 
 
 def _or(made: Made, instead: Made) -> Made:
-    """The one value, or where it is missing the other."""
+    """The first value, or the other if it is missing."""
     get, default = made.get, instead.get
 
     def either(reading: Reading) -> Any:
@@ -269,8 +269,8 @@ def _or(made: Made, instead: Made) -> Made:
 
 
 def _cut(get: Get, length: int) -> Get:
-    """The first characters of what is a text already: the most frequent step of all, and so one of its own."""
-    surely = length // 2  # so many letters fit, whatever they are
+    """The first characters of a text. This is the most frequent step of all, so it has its own function."""
+    surely = length // 2  # so many letters always fit
 
     def first(reading: Reading) -> Any:
         value = get(reading)
@@ -282,7 +282,7 @@ def _cut(get: Get, length: int) -> Get:
 
 
 def _phone(get: Get, form: Transform, written: PhoneForm, numbers: EventNumbers) -> Get:
-    """The number that the value means, in one of its forms: that of the event's own person where it names that one."""
+    """The number that the value means, in one of its forms; the event's own number, if the value names that one."""
     own = numbers.names_own(form)
 
     def read(reading: Reading) -> str | None:
@@ -338,7 +338,7 @@ def _first_of(form: Transform, where: Where, findings: Findings) -> Made:
 
 
 def _step(form: Transform, word: str, where: Where, findings: Findings) -> Step | None:
-    """The transform that a word names, with its argument; None where nothing was written behind it."""
+    """The transform that a word names, with its argument; None if nothing follows the word."""
     argument = getattr(form, word)
     if argument is None:
         findings.add(
@@ -352,9 +352,9 @@ def _step(form: Transform, word: str, where: Where, findings: Findings) -> Step 
     return STEPS[word](argument)
 
 
-# The words of a form that change no value.
+# The words of a form that do not change the value.
 SETTINGS = frozenset({"from", "otherwise", "when_empty", "required"})
-# The transforms that make a text of whatever they are given.
+# The transforms that make a text of any value.
 MAKE_TEXT = frozenset({"truncate", "case", "phone", "date", "prefix", "text"})
 STEPS: dict[str, Callable[[Any], Step]] = {
     "truncate": transforms.truncate,

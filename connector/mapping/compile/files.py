@@ -1,23 +1,23 @@
-"""The files of the mappings' directory: which are read, and which a person may believe to be."""
+"""The files of the mappings' directory: which are read, and which a person may think are read."""
 
 from pathlib import Path
 
 from connector.model.problem import Problem, ProblemsFound, Severity
 
 ENDINGS = frozenset({".yaml", ".yml"})
-# The folders of the shipped sets, from which files are copied: `cp -r mappings` brings them along.
+# The folders of the shipped sets, from which files are copied. `cp -r mappings` copies them too.
 SETS = frozenset({"more", "npsp", "nonprofit-cloud"})
-# What editors, mail and word processors make of a mapping. Anything else, such as a README, is nobody's mistake.
+# Endings that editors, mail and word processors give to a mapping. Other files, such as a README, are no mistake.
 MISTAKEN = frozenset({".txt", ".json", ".doc", ".docx", ".rtf", ".bak", ".old", ".orig"})
 
 
 def mapping_files(directory: Path) -> list[Path]:
-    """The files of a directory that are mappings; raises ProblemsFound where it cannot be read."""
+    """The mapping files of a directory. Raises ProblemsFound if it cannot be read."""
     return [path for path in _entries(directory) if path.suffix in ENDINGS]
 
 
 def unread_files(directory: Path) -> list[Problem]:
-    """A warning for each file that stands among the mappings and is none; raises ProblemsFound where the directory cannot be read."""
+    """A warning for each file in the directory that is not read. Raises ProblemsFound if the directory cannot be read."""
     return [_unread(path) for path in _entries(directory) if _looks_used(path)]
 
 
@@ -64,7 +64,7 @@ def _unread(path: Path) -> Problem:
 
 
 def _meant(name: str) -> str:
-    """The name without what an editor or a mail program has put behind it: `x.yaml.txt`, `x.yaml~`, `x.YAML`."""
+    """The name without the ending that an editor or a mail program added: `x.yaml.txt`, `x.yaml~`, `x.YAML`."""
     folded = name.casefold()
     for ending in ENDINGS:
         before, found, _ = folded.partition(ending)

@@ -1,4 +1,4 @@
-"""The items of a `do:`, compiled: for one event, the operations that each of them leads to."""
+"""The compiled items of a `do:`: each makes the operations for one event."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -24,22 +24,22 @@ from connector.model.text_folding import composed
 
 
 class Candidate(NamedTuple):
-    """A subscription to which a command of the event's person may go."""
+    """A subscription that a command of the event's person may apply to."""
 
     subscription: Subscription
     active: bool = False  # the ledger holds it active
     ended: bool = False  # the ledger holds it ended
 
 
-# The candidates at a provider: those that the ledger holds active, or where it holds none, those that may run all the same.
+# The candidates at a provider: those that the ledger holds active; if there are none, those that may still run.
 Active = Callable[[str], Sequence[Candidate]]
 
 
 class Unfit(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
-    """An operation that cannot be made from this event; the message never holds its data."""
+    """An operation that cannot be made from this event. The message never holds the event's data."""
 
     def __init__(self, reason: Reason, why: str, possible: Sequence[Operation] = ()) -> None:
-        """`possible`: what of the operation can be made, and must not wait for the rest."""
+        """`possible`: the parts of the operation that can be made, and must not wait for the rest."""
         super().__init__(why)
         self.reason = reason
         self.possible = possible
@@ -54,7 +54,7 @@ class CompiledItem(Protocol):
 
     @property
     def label(self) -> str:
-        """`upsert Contact`."""
+        """The operation and its object: `upsert Contact`."""
 
     @property
     def sink(self) -> str:
@@ -69,12 +69,12 @@ class CompiledItem(Protocol):
         """All its values, for people."""
 
     def concerns_consent(self, possible: Sequence[Operation]) -> bool:
-        """Whether it says something about consent that what is possible of it does not say."""
+        """Whether it says something about consent that its `possible` operations do not say."""
 
     def make(self, reading: Reading, active: Active, left_out: list[Note]) -> Sequence[Operation]:
         """The operations for an event that meets the conditions; raises Unfit or Skipped.
 
-        A field that may be left out, and whose value cannot be made, is noted in `left_out`.
+        An optional field whose value cannot be computed is noted in `left_out`.
         """
 
 
@@ -92,15 +92,13 @@ class WriteItem:
     create: tuple[FieldValue, ...]
     may_create: bool
     skip_missing: bool
-    consent: frozenset[str] = frozenset()  # of the fields written, those that bear consent
-    flag: str | None = None  # of the fields written, the opt-out flag
-    opted_out: str = ""  # the flag's value that means out, folded
-    parents: tuple[
-        tuple[str, str | None], ...
-    ] = ()  # relationships that it writes, with the parent's type where it is told
+    consent: frozenset[str] = frozenset()  # the consent fields among the fields written
+    flag: str | None = None  # the opt-out flag, if it is among the fields written
+    opted_out: str = ""  # the flag's value that means opted out, folded
+    parents: tuple[tuple[str, str | None], ...] = ()  # relationships that it writes, with the parent's type if given
     match: MatchForm | None = None
-    country: str | None = None  # of a match: the field with the record's country, which a number may lack
-    exact: bool = False  # its key is an id of the sender, which letter case alone may tell from another
+    country: str | None = None  # of a match: the field with the record's country, for a number without a country code
+    exact: bool = False  # its key is an id of the sender: letter case alone makes two keys different
 
     @property
     def values(self) -> tuple[FieldValue, ...]:
@@ -109,16 +107,16 @@ class WriteItem:
 
     @property
     def key_field(self) -> str | None:
-        """The external ID field by which it names its record; None where it names it otherwise."""
+        """The external ID field that identifies its record; None if another way identifies it."""
         name = self.key.name
         return None if name == ID_FIELD or name.startswith(MATCHED_BY) else name
 
     def concerns_consent(self, possible: Sequence[Operation]) -> bool:
-        """Where it bears consent, and not even these fields can be written."""
+        """True if it has consent fields and not even these can be written."""
         return bool(self.consent) and not possible
 
     def make(self, reading: Reading, active: Active, left_out: list[Note]) -> tuple[RecordWrite]:
-        """One write."""
+        """Make one write."""
         try:
             key = self.key.get(reading)
         except TransformFailed as failed:
@@ -164,7 +162,7 @@ class WriteItem:
         )
 
     def _consent_alone(self, reading: Reading, active: Active) -> Sequence[RecordWrite]:
-        """The consent fields of a write that cannot be made; none where the opt-out flag itself cannot be."""
+        """The consent fields of a write that cannot be made; empty if the opt-out flag itself cannot be made."""
         made = [tuple(one for one in fields if can_be_made(one, reading)) for fields in (self.set, self.create)]
         (write,) = dataclasses.replace(self, set=made[0], create=made[1]).make(reading, active, [])
         if not write.consent or self.flag not in {None, *write.consent}:
@@ -173,7 +171,7 @@ class WriteItem:
         return () if alone is None else (replace(alone, consent_only=True),)
 
     def _match(self, form: MatchForm, reading: Reading) -> Match:
-        """An event without a number matches nothing, so that an empty field is never taken for the same."""
+        """The match. An event without a number matches nothing, so that an empty field never counts as equal."""
         phone = reading.event.msisdn
         if phone is None:
             if self.skip_missing:
@@ -192,7 +190,7 @@ class CommandItem:
     sink: str
     action: str
     phone: FieldValue
-    only: bool  # to the only subscription that runs, else a person is asked
+    only: bool  # sent only if exactly one subscription runs; otherwise a person is asked
     short_number: FieldValue | None  # None: to all active subscriptions, or to the only one
     keyword: FieldValue | None
     price: FieldValue | None
@@ -202,20 +200,20 @@ class CommandItem:
 
     @property
     def values(self) -> tuple[FieldValue, ...]:
-        """What the command says."""
+        """The values of the command."""
         return tuple(one for one in (self.phone, self.short_number, self.keyword, self.price) if one is not None)
 
     def concerns_consent(self, _possible: Sequence[Operation]) -> bool:
-        """Where it ends a subscription."""
+        """True if it ends a subscription."""
         return self.action in ENDING
 
     def make(self, reading: Reading, active: Active, _left_out: list[Note]) -> Sequence[Operation]:
-        """A command for each subscription that is meant."""
+        """A command for each target subscription."""
         phone, price, running = self._phone(reading), self._price(reading), active(self.sink)
         try:
             return self._to(phone, price, self._targets(reading, running))
         except Unfit as unfit:
-            # One subscription that cannot be named holds up no command that ends another.
+            # A subscription that cannot be named must not delay commands that end others.
             if self.action in ENDING and self.short_number is None:
                 unfit.possible = self._to(
                     phone, price, [(*_target(one), one.active) for one in running if all(_target(one))]
@@ -256,7 +254,7 @@ class CommandItem:
         return [(*target, known)]
 
     def _the_only(self, running: Sequence[Candidate]) -> Sequence[Candidate]:
-        """The one subscription that is meant; raises Unfit where that is none, or could be another one too."""
+        """The only target subscription; raises Unfit if there is none or more than one is possible."""
         distinct = {_named(one.subscription.short_number, one.subscription.keyword): one for one in running}
         if len(distinct) == 1 and not any(one.ended for one in running):
             return list(distinct.values())
@@ -321,10 +319,10 @@ class CommandItem:
 
 
 def _target(one: Candidate) -> tuple[str, str]:
-    """The short number and keyword by which a provider is told of a subscription; blank where they are not known."""
+    """The short number and keyword that identify a subscription to a provider; blank if unknown."""
     return one.subscription.short_number or "", one.subscription.keyword or ""
 
 
 def _named(short_number: str | None, keyword: str | None) -> tuple[str, str]:
-    """A subscription's name for comparing."""
+    """A subscription's name in the form for comparing."""
     return fold(short_number or ""), fold(keyword or "")

@@ -1,4 +1,4 @@
-"""`do:` compiled: its writes and commands are checked against the config and become items that make operations."""
+"""Compiles `do:`: checks its writes and commands against the config and makes them items that make operations."""
 
 from typing import Any
 
@@ -107,19 +107,19 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
 
 
 def _with_flag(fields: tuple[FieldValue, ...], flag: str | None) -> tuple[FieldValue, ...]:
-    """The fields; a flag whose value cannot be made is never left out with a note alone."""
+    """The fields. A flag whose value cannot be computed is never just left out with a note."""
     if flag is None:
         return fields
     return tuple(required(one, may_be_missing=True) if one.name == flag else one for one in fields)
 
 
 def _parents(fields: dict[str, Any]) -> tuple[tuple[str, str | None], ...]:
-    """The relationships among fields, and the parent's type where it is told."""
+    """The relationships among the fields, with the parent's type if given."""
     return tuple((name, way.get("type")) for name, value in fields.items() for way in ways_of(value))
 
 
 def _consent(declared: ConsentFields | None, fields: tuple[str, ...]) -> tuple[frozenset[str], str | None, str]:
-    """Of these fields those that bear consent, the flag among them, and its value that means out."""
+    """The consent fields among these fields, the flag if it is one of them, and its value that means opted out."""
     if declared is None:
         return frozenset(), None, ""
     consent_fields = {field.casefold() for field in declared.all}
@@ -152,7 +152,7 @@ def _key(item: Upsert | Update, where: Where, findings: Findings, traits: CrmTra
 
 
 def _single(name: str, value: Any, where: Where, findings: Findings) -> FieldValue:
-    """A value that must be there and is no parent."""
+    """A required value that is no parent."""
     shown = compile_field(name, value, where, Findings(findings.document, findings.context)).source
     return FieldValue(name=name, get=compile_single(value, where, findings), clear=False, source=shown)
 

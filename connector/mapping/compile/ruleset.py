@@ -1,4 +1,4 @@
-"""A directory of mapping files becomes a Ruleset: as a whole, or with all problems of all files."""
+"""Compiles a directory of mapping files into a Ruleset, or reports all problems of all files."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -29,12 +29,12 @@ from connector.model.event import Event
 from connector.model.problem import Problem, ProblemsFound, Severity
 
 CURLY = "curly-quotes"
-VERSION_LENGTH = 12  # hex digits: enough to tell two versions of one installation apart
+VERSION_LENGTH = 12  # hex digits: enough to distinguish two versions of one installation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledRule:
-    """A rule, ready to be asked."""
+    """A rule, ready to be evaluated."""
 
     name: str
     label: str  # `file.yaml: rule name`
@@ -47,24 +47,24 @@ class CompiledRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledFile:
-    """A mapping file, ready to be asked."""
+    """A mapping file, ready to be evaluated."""
 
     name: str
     sources: tuple[str, ...]
     feed: FeedSettings | None
     rules: tuple[CompiledRule, ...]
     cases: tuple[Case, ...]
-    frame: Frame  # what build_case() needs to know of the file
-    _by_action: Mapping[str | None, tuple[CompiledRule, ...]]  # of each action that a rule names; None: of all others
+    frame: Frame  # what build_case() must know of the file
+    _by_action: Mapping[str | None, tuple[CompiledRule, ...]]  # by action that a rule names; None: any other action
 
     def rules_for(self, event: Event) -> tuple[CompiledRule, ...]:
-        """The rules that the event may meet, in their order: without those that wait for another action."""
+        """The rules that may match the event, in order: without those for another action."""
         action = event.action
         known = self._by_action.get(fold(action)) if action else None
         return self._by_action[None] if known is None else known
 
     def sees(self, event: Event) -> bool:
-        """Whether an event of one of its sources is for it: changes are only of the object that it watches."""
+        """Whether an event of one of its sources is for this file: it sees only changes of the object that it watches."""
         if self.feed is None or event.object is None:
             return True
         return self.feed.object.casefold() == event.object.casefold()
@@ -75,7 +75,7 @@ class FeedPlan:
     """What must be read of one CRM object for all files together."""
 
     fields: tuple[str, ...]
-    key_fields: tuple[str, ...]  # external IDs by which writes of ours name records of this object
+    key_fields: tuple[str, ...]  # external IDs by which our writes identify records of this object
     every: timedelta
 
 
@@ -86,10 +86,10 @@ class Ruleset:
     version: str  # of the files' text
     files: tuple[CompiledFile, ...]
     feeds: Mapping[str, Mapping[str, FeedPlan]]  # CRM → object → what to read
-    context: Context  # what the config said when they were compiled
-    flags: tuple[str, ...] = ()  # the CRMs that hold an opt-out flag
+    context: Context  # the config when they were compiled
+    flags: tuple[str, ...] = ()  # the CRMs that have an opt-out flag
     warnings: tuple[Problem, ...] = ()
-    clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may be apart
+    clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may differ
     _read: tuple[tuple[MappingFile, Findings], ...] = field(default=(), repr=False)
     _by_source: Mapping[str, tuple[CompiledFile, ...]] = field(default_factory=dict, repr=False)
 
@@ -99,12 +99,12 @@ class Ruleset:
         return frozenset(self._by_source)
 
     def asked(self, event: Event) -> Sequence[CompiledFile]:
-        """The files that see the event, in the order of their names."""
+        """The files that see the event, sorted by name."""
         files = self._by_source.get(event.source, ())
         return files if event.object is None else [file for file in files if file.sees(event)]
 
     def misfits(self, schemas: Mapping[str, CrmSchema]) -> list[Problem]:
-        """What in the files does not fit the CRMs, by what these have told of their objects."""
+        """The problems of the files when checked against these CRM schemas."""
         found: list[Problem] = []
         for model, before in self._read:
             findings = Findings(before.document, before.context)
@@ -114,13 +114,13 @@ class Ruleset:
         return sorted(found, key=_place)
 
     def only(self, name: str) -> "Ruleset":
-        """The same with one file alone: what its tests are run against."""
+        """The same with one file only, to run its tests."""
         files = tuple(file for file in self.files if file.name == name)
         return replace(self, files=files, _by_source=_index(files))
 
 
 def load_mappings(directory: Path, context: Context) -> Ruleset:
-    """All mapping files of a directory; raises ProblemsFound with the problems of all of them."""
+    """Compile all mapping files of a directory. Raises ProblemsFound with the problems of all of them."""
     problems = unread_files(directory)
     documents: list[Document] = []
     for path in mapping_files(directory):
@@ -132,7 +132,7 @@ def load_mappings(directory: Path, context: Context) -> Ruleset:
 
 
 def compile_mappings(documents: Sequence[Document], context: Context, *, problems: Sequence[Problem] = ()) -> Ruleset:
-    """Documents as a Ruleset; raises ProblemsFound. `problems` are those that came before."""
+    """Compile documents into a Ruleset. Raises ProblemsFound. `problems` are those found earlier."""
     found = list(problems)
     models: list[tuple[MappingFile, Findings]] = []
     files: list[CompiledFile] = []
@@ -215,7 +215,7 @@ def _compile_file(model: MappingFile, findings: Findings) -> CompiledFile:
 
 
 def _by_action(rules: Sequence[CompiledRule]) -> dict[str | None, tuple[CompiledRule, ...]]:
-    """For each action that a rule names, the rules that an event with it may meet; under None those for any other event."""
+    """For each action that a rule names, the rules that may match it; under None those for any other action."""
     demanded = [rule.when.actions if rule.when else None for rule in rules]
     named = {None}.union(*(actions for actions in demanded if actions is not None))
     return {
@@ -227,13 +227,13 @@ def _by_action(rules: Sequence[CompiledRule]) -> dict[str | None, tuple[Compiled
 
 
 def _worst(found: Sequence[Problem]) -> list[Problem]:
-    """Without the warnings of what is an error at the same place."""
+    """The problems without warnings that have an error at the same place."""
     errors = {(one.file, one.position, one.code) for one in found if one.severity is Severity.ERROR}
     return [one for one in found if one.severity is Severity.ERROR or (one.file, one.position, one.code) not in errors]
 
 
 def _check_quotes(findings: Findings) -> None:
-    """Quotes that are none make a condition that no event meets: an error there, and elsewhere a warning."""
+    """Report curly quotes: an error in a condition, which no event would meet, and elsewhere a warning."""
     for path in findings.document.curly:
         if "when" in path:
             warned = findings.document.at(path), findings.document.at(path, key=True)
@@ -256,9 +256,9 @@ def _compile_rule(rule: Rule, number: int, findings: Findings) -> CompiledRule:
 
 
 def _feeds(files: Sequence[CompiledFile], context: Context) -> dict[str, dict[str, FeedPlan]]:
-    """What to read of each object: the fields of all files, as often as the most impatient of them wants.
+    """What to read of each object: the fields of all files, at the shortest interval that one of them wants.
 
-    The country of a record tells whose its number is, and so it is read with the number.
+    A record's country is read with its number, because it decides whose number it is.
     """
     feeds: dict[str, dict[str, FeedPlan]] = {}
     keys: dict[tuple[str, str], dict[str, None]] = {}
@@ -286,7 +286,7 @@ def _feeds(files: Sequence[CompiledFile], context: Context) -> dict[str, dict[st
 
 
 def _union(names: Sequence[str]) -> tuple[str, ...]:
-    """The names without repeats, each as it was written first; CRMs do not mind case."""
+    """The names without repeats, in their first spelling; CRMs ignore case."""
     kept: dict[str, str] = {}
     for name in names:
         kept.setdefault(name.casefold(), name)

@@ -1,4 +1,4 @@
-"""`on:` and `feed:` checked: which events a file sees."""
+"""Checks `on:` and `feed:`, which say which events a file sees."""
 
 from connector.mapping.compile.context import Findings
 from connector.mapping.language.rules import MappingFile
@@ -7,12 +7,12 @@ CHANGE = "change"  # the shape of events that come from a CRM
 
 
 def sources_of(model: MappingFile) -> tuple[str, ...]:
-    """What `on:` names."""
+    """The sources that `on:` names."""
     return tuple(model.on) if isinstance(model.on, list) else (model.on,)
 
 
 def check_sources(model: MappingFile, findings: Findings) -> tuple[str, ...]:
-    """The sources of a file; what is unknown or does not go together becomes a problem."""
+    """The sources of a file. Unknown or incompatible ones are reported as problems."""
     several = isinstance(model.on, list)
     sources = sources_of(model)
     for number, source in enumerate(sources):

@@ -1,1 +1,1 @@
-"""What may be written in a mapping file."""
+"""The language of mapping files: what may be written in one."""

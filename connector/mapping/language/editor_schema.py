@@ -1,4 +1,4 @@
-"""The JSON Schema of mapping files with a CRM's own objects and fields in it: editors complete and check by them."""
+"""The JSON Schema of mapping files with a CRM's own objects and fields, for completion and checks in editors."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ GROUPS = {"key": "keyed", "set": "updateable", "create": "createable"}
 
 
 def own_schema(schemas: Sequence[CrmSchema]) -> dict[str, Any]:
-    """The schema (draft 7) in which the names of these CRMs stand. Of objects that are in none of them nothing is said."""
+    """The schema (draft 7) with the names of these CRMs. It does not restrict objects that none of them has."""
     made = mapping_schema()
     definitions = made["$defs"]
     objects = [one for schema in schemas for one in schema.objects]
@@ -37,7 +37,7 @@ def _reference(one: ObjectSchema, group: str) -> dict[str, str]:
 
 
 def _completed(written: dict[str, Any], objects: Sequence[ObjectSchema]) -> dict[str, Any]:
-    """A place for an object's name: it completes those that are known, and takes others."""
+    """The schema of an object's name: it completes the known names, and accepts others."""
     rest = {word: value for word, value in written.items() if word not in {"description", "title"}}
     return {**written, "anyOf": [{"enum": [one.name for one in objects]}, rest]}
 
@@ -54,7 +54,7 @@ def _groups(definition: dict[str, Any], one: ObjectSchema) -> dict[str, Any]:
 
 
 def _fields(one: ObjectSchema, right: str, objects: Sequence[ObjectSchema]) -> dict[str, Any]:
-    """The fields that may stand in one place, and no others."""
+    """The fields allowed in one place, and no others."""
     properties: dict[str, Any] = {}
     for field in one.fields:
         if not getattr(field, right):
@@ -83,7 +83,7 @@ def _described(field: FieldSchema) -> str:
 
 
 def _parent(field: FieldSchema, objects: Iterable[ObjectSchema]) -> dict[str, Any]:
-    """A parent, named by one of its keys."""
+    """The schema of a parent that is named by one of its keys."""
     keys = [key for one in objects if one.name in field.parents for key in one.fields if key.keyed]
     properties: dict[str, Any] = {key.name: {"description": _described(key)} for key in keys}
     if len(field.parents) > 1:

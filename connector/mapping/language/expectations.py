@@ -1,4 +1,4 @@
-"""What a case expects of a plan, and how a plan falls short of it, in plain words."""
+"""The expectations of a test case, and how a plan differs from them, in plain words."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -67,7 +67,7 @@ class Expect(Strict):
 
 
 def compare(expect: Expect, plan: Plan, traits: Mapping[str, CrmTraits]) -> list[str]:
-    """What differs, one sentence each; empty where all is as expected. The plan must have been made with its trace.
+    """The differences, one sentence each; empty if all is as expected. The plan must have been made with its trace.
 
     `traits` are those of each CRM, by its name: an id may be written in several forms.
     """
@@ -123,7 +123,7 @@ def _label(operation: Operation) -> str:
 
 def _compare_write(expected: ExpectedOperation, got: RecordWrite, traits: CrmTraits) -> list[str]:
     wanted = expected.upsert or expected.update
-    # A write that names its record by Id creates none, whichever word it was written with; with a match `none` decides it.
+    # A write by Id never creates, whichever word it was written with. With a match, `none` decides whether it creates.
     right_word = (
         got.key_field == ID_FIELD or got.match is not None or (expected.update is not None) is not got.may_create
     )
@@ -184,7 +184,7 @@ def _shown(value: Any) -> str:
 def same(expected: Any, got: Any) -> bool:
     """Whether a value is the expected one: numbers by value, text exactly, a parent by its key.
 
-    Of a parent that is named in several ways the first is compared, or all of them with a list.
+    If a parent is named in several ways, the first one is compared, or all of them with a list.
     """
     if isinstance(got, Parent) and isinstance(expected, list):
         ways = [*got.ways, None] if got.or_none else got.ways

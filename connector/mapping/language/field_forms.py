@@ -1,4 +1,4 @@
-"""How a value of a field can be written: plain, as a transform of something in the event, or as the parent record that it names."""
+"""The forms of a field's value: plain, a transform of something in the event, or the parent record that it names."""
 
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
@@ -9,7 +9,7 @@ from connector.config.validation import Strict, wrong
 from connector.mapping.values.transforms import Case, Kind, PhoneForm, Piece
 
 Plain = str | int | float | bool | None
-# Object and field names go into URLs and queries; this is what the CRMs allow in them.
+# Object and field names are used in URLs and queries; this is what the CRMs allow in them.
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 
@@ -99,7 +99,7 @@ class Transform(Strict):
 TRANSFORM_WORDS = frozenset(field.alias or name for name, field in Transform.model_fields.items())
 
 
-# Tags of unions stand in angle brackets: no key of a file can look like one, so that a problem finds its place.
+# Tags of unions are in angle brackets. No key of a file can look like one, so a problem finds its place.
 def _kind(value: Any) -> str:
     if isinstance(value, Transform):
         return "<transform>"
@@ -140,6 +140,6 @@ Value = Annotated[
 
 
 def ways_of(value: Any) -> list[dict[str, Any]]:
-    """The ways in which a value names a parent record; none where it is another kind of value."""
+    """The ways in which a value names a parent record; empty if it is another kind of value."""
     several = value if isinstance(value, list) else [value]
     return [way for way in several if isinstance(way, dict)]

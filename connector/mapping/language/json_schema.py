@@ -1,4 +1,4 @@
-"""The JSON Schema of mapping files, made of the same models that read them: editors complete and check by it."""
+"""The JSON Schema of mapping files, made from the models that read them, for completion and checks in editors."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ CONSENT_TEXT = {
 
 
 def mapping_schema() -> dict[str, Any]:
-    """The schema (draft 7), with the fields of an event by name wherever a path can stand."""
+    """The schema (draft 7), which lists the event's fields by name wherever a path is allowed."""
     made = schema(MappingFile, title="Mapping file of the connector")
     definitions = made["$defs"]
     when = definitions["When"]

@@ -1,4 +1,4 @@
-"""Paths: how a mapping names a value of an event, `properties.myproperty`, and the reading of it. Knows no templates."""
+"""Paths: how a mapping names a value of an event, as in `properties.myproperty`, and how it is read. Knows no templates."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -17,11 +17,11 @@ SEGMENT = r'(?:\.[\w-]+|\["[^"\]]*"\]|\[[0-9]{1,4}\])'
 PATH = re.compile(rf"([^\W\d]\w*)({SEGMENT}*)")
 STEP = re.compile(r'\.([\w-]+)|\["([^"\]]*)"\]|\[([0-9]+)\]')
 
-OPEN_FIELDS = frozenset({"properties", "lookup", "record"})  # what is below them, the sender decides
+OPEN_FIELDS = frozenset({"properties", "lookup", "record"})  # the sender decides what is below them
 CONSENT = ("remaining", "verdict", "scope")  # what the ledger adds to the event
-# A member's `_value_` is its plain value, at a third of the cost of asking for `value`.
+# A member's `_value_` is its plain value, and costs a third of reading `value`.
 VALUES = {"verdict": "verdict._value_", "result": "result._value_"}
-# What people call these fields elsewhere. A property of such a name would be written properties.phone.
+# Common other names of these fields. A property with such a name would be written properties.phone.
 OTHER_NAMES = {
     **dict.fromkeys(("phone", "mobile", "mobilephone", "number", "phonenumber", "phone_number", "sender"), "msisdn"),
     **dict.fromkeys(("message", "body", "content", "sms", "msg"), "text"),
@@ -32,7 +32,7 @@ OTHER_NAMES = {
 }
 HIDDEN = frozenset(
     {"batch", "unread_price", "opt_out_scope", "number_is_unclear"}
-)  # how it was read, and nothing that a rule could use
+)  # they say how the event was read, which no rule needs
 EVENT_FIELDS = tuple(one.name for one in fields(Event) if one.name not in HIDDEN)
 TEXTS = frozenset(one.name for one in fields(Event) if one.type in {str, str | None}) | {*VALUES, "msisdn"}
 
@@ -52,16 +52,16 @@ class Path:
     """A checked path."""
 
     root: str
-    steps: tuple[str | int, ...] = ()  # keys, and places in lists, from 0
+    steps: tuple[str | int, ...] = ()  # keys, and list positions, from 0
 
     @property
     def is_text(self) -> bool:
-        """Whether its value is a text wherever it is there."""
+        """Whether its value, if present, is always text."""
         return self.root in TEXTS
 
     @property
     def key(self) -> str:
-        """The first step, which is always a key; of a path that has one."""
+        """The first step, which is always a key. Only for a path that has steps."""
         return str(self.steps[0])
 
     def __str__(self) -> str:
@@ -110,7 +110,7 @@ def _root(written: str) -> str:
 
 
 class Reading(Struct):
-    """One event as the rules read it: remembers what was looked up, as many rules ask for the same."""
+    """One event as the rules read it. It caches what was looked up, because many rules ask for the same."""
 
     event: Event
     consent: Mapping[str, Any]
@@ -119,21 +119,21 @@ class Reading(Struct):
     indexes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def find(self, root: str, folded: str) -> Any:
-        """The value of a key of an open field without regard to case; of two that differ only in case, the first."""
+        """The value of a key of an open field, ignoring case; of two keys that differ only in case, the first one's."""
         index = self.indexes.get(root)
         if index is None:
             values = getattr(self.event, root)
             names = self.names.get(root)
             if names is None:
                 names = self.names[root] = fold("\0".join(values))
-            if folded not in names:  # as nearly always: an index would cost twice as much
+            if folded not in names:  # nearly always: an index would cost twice as much
                 return None
             index = self.indexes[root] = {fold(key): value for key, value in reversed(values.items())}
         return index.get(folded)
 
 
 def getter(path: Path) -> Get:
-    """A function that reads the path; None where the value is missing. Never raises, whatever the sender sent."""
+    """A function that reads the path; None if the value is missing. Never raises, whatever the sender sent."""
     if path.root == "consent":
         name = path.key
         return lambda reading: present(reading.consent.get(name))
@@ -200,7 +200,7 @@ def _below(value: Any, step: str | int) -> Any:
 
 
 def folded_getter(path: Path) -> Callable[[Reading], str | tuple[str, ...] | None]:
-    """A function that reads the path for comparing: folded text, several for a list, None where it is missing."""
+    """A function that reads the path for comparing: folded text, several for a list, None if it is missing."""
     get, name = getter(path), str(path)
 
     def read(reading: Reading) -> str | tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""What can be written in a mapping file: its models, from which its JSON Schema is made. What they mean is compiled elsewhere."""
+"""The models of a mapping file, from which its JSON Schema is made. Other modules compile them."""
 
 from datetime import timedelta
 from decimal import Decimal

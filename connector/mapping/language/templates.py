@@ -7,10 +7,11 @@ from typing import Any
 from connector.mapping.language.paths import BadPath, Get, Path, Reading, getter, parse_path
 from connector.mapping.values.values import present, text
 
-# As Ansible, Jinja, GitHub Actions and shells write them.
+# The notations of Ansible, Jinja, GitHub Actions and shells.
 DOUBLED = re.compile(r"\$?(?<!\{)\{\{\s*([^{}]*?)\s*\}\}(?!\})")
 DOLLAR = re.compile(r"\$\{\s*([^{}]*?)\s*\}")
-AMOUNTS = frozenset({"price", "properties", "lookup", "record", "consent"})  # before these a `$` may be meant
+# a `$` before these may be meant as a currency sign
+AMOUNTS = frozenset({"price", "properties", "lookup", "record", "consent"})
 PIECE = re.compile(r'\{\{|\}\}|\{((?:[^{}"]|"[^"]*")*)\}|[{}]')
 
 
@@ -24,7 +25,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A checked template: its literal texts and paths in order."""
+    """A checked template: its literal texts and paths, in order."""
 
     parts: tuple[str | Part, ...]
 
@@ -35,7 +36,7 @@ class Template:
 
     @property
     def is_text(self) -> bool:
-        """Whether its value is a text wherever it is there: a path alone keeps the type of what it names."""
+        """Whether its value, if present, is always text. A path alone keeps the type of its value."""
         match self.parts:
             case (Part(path=path),):
                 return path.is_text
@@ -73,7 +74,7 @@ def parse_template(written: str) -> Template:
 
 
 def _refuse_other_languages(written: str) -> None:
-    """Raises BadPath for a field of an event that stands in the braces of another tool: it would go out as it is written."""
+    """Raise BadPath for a field of an event in the braces of another tool, because it would be sent as written."""
     for found in (*DOUBLED.finditer(written), *DOLLAR.finditer(written)):
         path = _path_or_none(found[1])
         doubled = found[0].endswith("}}")
@@ -83,7 +84,7 @@ def _refuse_other_languages(written: str) -> None:
 
 
 def odd_braces(written: str) -> str | None:
-    """What in a template may be meant for another tool, and goes out as it is written."""
+    """The part of a template that may be meant for another tool, and is sent as written."""
     for found in (*DOUBLED.finditer(written), *DOLLAR.finditer(written)):
         return found[0]
     return None
@@ -97,9 +98,9 @@ def _path_or_none(written: str) -> Path | None:
 
 
 def render(template: Template) -> Get:
-    """A function that fills the template in; None where a part is missing that may not be, and where all of it is blank.
+    """A function that fills in the template; None if a required part is missing, or if the whole is blank.
 
-    A path alone keeps the type of its value; with text around it the whole is text.
+    A path alone keeps the type of its value. With text around it the result is text.
     """
     match template.parts:
         case ():
@@ -127,7 +128,7 @@ def render(template: Template) -> Get:
             else:
                 return None
         whole = "".join(made)
-        # `{first?} {last?}` leaves a blank at one end where one of them is missing.
+        # `{first?} {last?}` leaves a blank at one end if one of them is missing.
         return present(whole.strip() if left_out else whole)
 
     return fill

@@ -1,4 +1,4 @@
-"""The `tests:` of a mapping file: their models, the event and what is known that a case is made of, and what a plan lacks."""
+"""The `tests:` of a mapping file: their models, and the event and the known facts that a case describes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from connector.model.phone import Phone, parse_phone
 from connector.model.plan import Known
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)  # a case's result must not depend on the day
-EARLIER = timedelta(days=30)  # when the given subscriptions began
+EARLIER = timedelta(days=30)  # how long before the event the given subscriptions began
 RECORD_ID = "003000000000001AAA"
 
 
@@ -117,7 +117,7 @@ class CaseEvent(Strict):
     """Of a change in the CRM: which fields changed; all of `record` where left out."""
 
     def model_post_init(self, _context: Any) -> None:
-        """Refuse a number that would silently be none."""
+        """Reject a number that would silently be ignored."""
         if self.msisdn is not None and parse_phone(self.msisdn) is None:
             raise wrong("bad-phone", "`msisdn` is no phone number", 'write it with its country code: "+4790000001"')
 
@@ -137,11 +137,11 @@ class Case(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What a file says about all its cases: the events it sees, the object it watches, who takes commands."""
+    """What a file says about all its cases: the events it sees, the object it watches, the provider of commands."""
 
     sources: Sequence[str]
     object: str | None = None
-    provider: str | None = None  # the only one that takes commands
+    provider: str | None = None  # the only one that accepts commands
     consent: ConsentFields | None = None  # of the watched object
     numbers: EventNumbers = field(default_factory=EventNumbers)  # how numbers in the events are read
 

@@ -1,1 +1,1 @@
-"""Values of an event, and what is made of them for a CRM."""
+"""Values of an event, and their conversion for a CRM."""

@@ -15,15 +15,15 @@ TOKEN = re.compile("|".join(TOKENS) + r"|[A-Za-z]|%|[^A-Za-z%]+")
 ISO = "iso"
 DATE = "date"
 DATETIME = "datetime"
-MAX_LENGTH = 64  # characters of a date in any form; more is no date
+MAX_LENGTH = 64  # characters of a date in any form; a longer text is no date
 
 
 class BadPattern(ValueError):  # noqa: N818 - a finding about the user's file; it becomes a Problem.
-    """A date pattern with letters that mean nothing."""
+    """A date pattern with unknown letters."""
 
 
 def directives(pattern: str) -> str:
-    """The pattern in the terms of strptime; `T` and `Z` stand for themselves. Raises BadPattern."""
+    """The pattern in the terms of strptime; `T` and `Z` mean themselves. Raises BadPattern."""
     made = ""
     for piece in TOKEN.findall(pattern):
         if piece in TOKENS:
@@ -42,8 +42,9 @@ def directives(pattern: str) -> str:
 def convert(source: str, target: str, zone: ZoneInfo) -> Callable[[Any], str]:
     """A function from a date in one form to another.
 
-    `iso` reads any ISO 8601 date or time; `date` writes 2026-01-31, `datetime` the UTC time with Z; all else is a pattern.
-    A time without an offset is of the zone, and dates are written in it. A date alone is never moved to another day.
+    `iso` reads any ISO 8601 date or time; `date` writes 2026-01-31, `datetime` the UTC time with Z; anything else is
+    a pattern. A time without an offset is in the zone, and dates are written in the zone. A date without a time is
+    never moved to another day.
     """
     read = parse_iso if source == ISO else _by_pattern(directives(source))
     write = None if target in {DATE, DATETIME} else directives(target)

@@ -1,4 +1,4 @@
-"""How a mapping file reads phone numbers: in the country of its provider, of the record, else of the installation."""
+"""How a mapping file reads phone numbers: in the country of its provider, else of the record, else of the installation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class EventNumbers:
     consent: ConsentFields | None = None  # of the records whose changes the file sees
 
     def read(self, value: Any, event: Event) -> RecordNumber:
-        """A value of the event, as a number. One that may mean the event's own person does."""
+        """A value of the event, as a number. If it may mean the event's own person, it does."""
         country = event.record.get(self.consent.country) if self.consent and self.consent.country else None
         region = self.regions.get(event.provider)
         reader = self.reader if region is None else NumberReader(default=region)
@@ -34,9 +34,9 @@ class EventNumbers:
         return self.reader.of(record, self.consent) if self.consent else RecordNumber()
 
     def names_own(self, written: Any) -> bool:
-        """Whether a value names the number of the event's own person: `{msisdn}`, or the consent phone field of its record.
+        """Whether a value is the own person's number: `{msisdn}`, or the consent phone field of the event's record.
 
-        The event's number was read from that field, or stands for it: a second reading could be another person's.
+        The event's number was read from that field or replaces it. A second reading could give another person.
         """
         paths = _paths(written)
         return len(paths) == 1 and self._is_own(paths[0])
@@ -49,7 +49,7 @@ class EventNumbers:
 
 
 def _paths(written: Any) -> Sequence[Path]:
-    """The paths of a template or of a transform; none where they cannot be read, which is told elsewhere."""
+    """The paths of a template or a transform; empty if it is invalid, which is reported elsewhere."""
     try:
         if isinstance(written, Transform):
             sources = written.source if isinstance(written.source, list) else [written.source]

@@ -1,4 +1,4 @@
-"""The transforms of values, in the words of a mapping file. Each is a pure function of a value that is there; no dates, no paths."""
+"""The transforms of values, by their names in a mapping file. Each is a pure function of a value; no dates, no paths."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from connector.mapping.values.values import fold, number, present, text
 from connector.model.phone import Phone, national_part
 from connector.model.text import cut, length_of
 
-# One thousand may be written 1000, 1 000, 1.000 or 1 000,50; two digits behind a comma or point are cents.
+# One thousand may be written 1000, 1 000, 1.000 or 1 000,50; two digits after a comma or point are cents.
 AMOUNT = re.compile(r"(?<![\d.,])(\d{1,3}(?:[ .\u00a0]\d{3})+|\d{1,18})(?:[.,](\d{1,2}))?(?!\d)")
 EMAIL = re.compile(r"[\w.+-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}", re.IGNORECASE | re.ASCII)
 DIGITS = re.compile(r"\d+", re.ASCII)
@@ -24,7 +24,7 @@ PhoneForm = Literal["e164", "national", "digits"]
 
 
 class TransformFailed(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
-    """A value that a transform cannot take; the message tells what was expected and never the value."""
+    """A value that a transform cannot use. The message says what was expected and never the value."""
 
 
 def truncate(length: int) -> Step:
@@ -38,16 +38,17 @@ def truncate(length: int) -> Step:
 
 
 def case(form: Case) -> Step:
-    """The text in capitals, small letters, or each word with a capital."""
+    """The text in capitals, in small letters, or with a capital for each word."""
     if form == "title":
         return lambda value: NAME_PART.sub(lambda found: found.group().capitalize(), text(value))
     return (lambda value: text(value).upper()) if form == "upper" else (lambda value: text(value).lower())
 
 
 def part(pieces: Piece | Sequence[Piece]) -> Step:
-    """The first word, all words but the first, or the last word; of several pieces each of what the one before has left.
+    """The first word, all words but the first, or the last word.
 
-    The rest of a single word is missing. A list has its items for words.
+    With several pieces, each is taken from the result of the one before. The rest of a single word is missing. In a
+    list, the items count as words.
     """
     steps = [_piece(pieces)] if isinstance(pieces, str) else [_piece(one) for one in pieces]
     if len(steps) == 1:
@@ -76,7 +77,7 @@ def _piece(piece: Piece) -> Step:
 
 
 def extract(kind: Kind) -> Step:
-    """The first amount, e-mail address, run of digits or run of letters in the text; missing where there is none."""
+    """The first amount, e-mail address, run of digits or run of letters in the text; missing if there is none."""
     if kind == "amount":
         return _amount
     pattern = {"email": EMAIL, "number": DIGITS, "word": WORD}[kind]
@@ -104,7 +105,7 @@ def written(made: Phone, form: PhoneForm) -> str:
 
 
 def round_to(places: int) -> Step:
-    """The number with so many decimals, half away from zero, as banks and people do."""
+    """The number rounded to so many decimals, half away from zero, as banks and people do."""
     unit = Decimal(1).scaleb(-places)
 
     def do(value: Any) -> Decimal:
@@ -136,7 +137,7 @@ def _number(value: Any) -> Decimal:
 
 
 def join(separator: str) -> Step:
-    """A list as one text; what is no list stays as it is."""
+    """A list as one text; other values stay as they are."""
 
     def do(value: Any) -> Any:
         if not isinstance(value, list | tuple):
@@ -147,17 +148,17 @@ def join(separator: str) -> Step:
 
 
 def split(separator: str) -> Step:
-    """The text as a list, without blanks around its items and without empty ones."""
+    """The text as a list, without blanks around its items and without empty items."""
     return lambda value: [piece.strip() for piece in text(value).split(separator) if piece.strip()]
 
 
 def prefix(start: str) -> Step:
-    """The text with another before it."""
+    """The text with another text before it."""
     return lambda value: start + text(value)
 
 
 def translate(table: dict[str, Any], otherwise: Any) -> Step:
-    """The value that the table has for the text, compared without regard to case; `otherwise` for all others."""
+    """The value in the table for the text, ignoring case; `otherwise` for all others."""
     folded = {fold(key): present(value) for key, value in table.items()}
     other = present(otherwise)
     return lambda value: folded.get(fold(text(value)), other)

@@ -1,6 +1,6 @@
-"""Values as a mapping sees them: what is missing, how a value reads as text or number, what a CRM is sent. Knows no paths.
+"""Values in a mapping: when one is missing, how it reads as text or number, and what a CRM is sent. Knows no paths.
 
-None stands for missing throughout: absent, null and blank are the same to a mapping.
+None always means missing: absent, null and blank are the same to a mapping.
 """
 
 import json
@@ -16,13 +16,13 @@ from connector.model.operation import Scalar
 from connector.model.phone import Phone
 from connector.model.text_folding import fold as fold  # noqa: PLC0414 - it is looked for here.
 
-LARGEST_INTEGER = 2**63  # beyond it JSON readers differ; such a number goes out as text
+LARGEST_INTEGER = 2**63  # JSON readers differ from here on; such a number is sent as text
 ALWAYS_PRESENT = frozenset({bool, int, Decimal, date, datetime})
-WRITTEN_OUT = 30  # digits up to which a decimal number is written without an exponent
+WRITTEN_OUT = 30  # the most digits of a decimal number that are written without an exponent
 
 
 def present(value: Any) -> Any:
-    """The value, or None where it counts as missing: null, blank, empty, or no number at all (NaN)."""
+    """The value, or None if it counts as missing: null, blank, empty, or no number at all (NaN)."""
     kind = value.__class__
     if kind is str:
         return value if value and not value.isspace() else None
@@ -40,7 +40,7 @@ def present(value: Any) -> Any:
 
 
 def text(value: Any) -> str:
-    """How a value reads as text: `true`, `2002`, `12.5`, an ISO time in UTC; a list is joined by commas."""
+    """The value as text: `true`, `2002`, `12.5`, an ISO time in UTC; a list is joined by commas."""
     write = TEXTS.get(value.__class__)
     if write is not None:
         return write(value)
@@ -65,7 +65,7 @@ def _number_text(number: Decimal) -> str:
 
 
 def iso(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and Z: a form that all CRMs read."""
+    """ISO 8601 in UTC with milliseconds and Z, a form that all CRMs read."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
@@ -84,7 +84,7 @@ TEXTS: dict[type, Callable[[Any], str]] = {
 
 
 def number(value: Any) -> Decimal | None:
-    """The number that a value is or is written as (`100`, `12.50`, `1 234,5`, see model/amount.py); None for all else, True too."""
+    """The number that a value is or is written as (`100`, `12.50`, `1 234,5`, see model/amount.py); None for others, and for True."""
     kind = value.__class__
     if kind is Decimal:
         return value if value.is_finite() else None
@@ -96,7 +96,7 @@ def number(value: Any) -> Decimal | None:
 
 
 def scalar(value: Any) -> Scalar:
-    """The value as it goes into the CRM's JSON; None where it is missing."""
+    """The value as it is sent in the CRM's JSON; None if it is missing."""
     make = SCALARS.get(value.__class__)
     if make is not None:
         return make(value)
