@@ -37,7 +37,7 @@ class Scope(StrEnum):
 
 
 class Result(StrEnum):
-    """The result of what is reported."""
+    """How the thing that is reported went."""
 
     PENDING = "pending"
     OK = "ok"

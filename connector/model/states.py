@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class EventState(StrEnum):
-    """Every stored event is in exactly one of these."""
+    """Every stored event is in exactly one of these (DESIGN 2, promise 2)."""
 
     PENDING = "pending"
     DELIVERING = "delivering"
