@@ -22,7 +22,7 @@ from connector.model.phone import Phone, parse_phone
 from connector.model.plan import Known
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)  # a case's result must not depend on the day
-EARLIER = timedelta(days=30)  # how long before the event the given subscriptions began
+EARLIER = timedelta(days=30)  # how long before NOW the given subscriptions began
 RECORD_ID = "003000000000001AAA"
 
 
