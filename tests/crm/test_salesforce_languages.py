@@ -6,7 +6,7 @@ from crm.salesforce_writes import contact, deliver, event, reasons, sink
 from msgspec.structs import replace
 
 from connector.crm.salesforce.client.error_codes import classify
-from connector.crm.salesforce.record_ids import comparable, in_full, last_in
+from connector.crm.salesforce.client.record_ids import comparable, in_full, last_in
 from connector.crm.salesforce.write.duplicate_values import holder, unclear
 from connector.model.operation import ID_FIELD
 from connector.model.outcome import Delivered, Reason, Rejected

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from connector.crm.salesforce.client import responses
+from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import Answer, Failed
 from connector.crm.salesforce.read.preflight import read_field
-from connector.crm.salesforce.record_ids import comparable
 from connector.crm.salesforce.setup import backfill
 from connector.crm.salesforce.write import duplicate_values, duplicates
 from connector.crm.salesforce.write.existence import WrongAssumptions

@@ -6,7 +6,7 @@ A request in which a key stands twice fails in each of these rows: delivery/batc
 
 from datetime import timedelta
 
-from connector.crm.salesforce.record_ids import full_id
+from connector.crm.salesforce.client.record_ids import full_id
 from connector.model.crm_traits import CrmTraits
 
 RELATIONSHIP, COLUMN = "__r", "__c"  # how the names of custom relationships and of their columns end

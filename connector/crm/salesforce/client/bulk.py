@@ -18,8 +18,8 @@ import orjson
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.error_codes import BAD_REQUEST, known
+from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import Failed
-from connector.crm.salesforce.record_ids import comparable
 from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.http import Exchange, HttpCall, HttpReply, Reply
 from connector.model.outcome import Retry

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from connector.crm.salesforce.client.api import QUERY_BATCH, identifier, literal
+from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import value_of
-from connector.crm.salesforce.record_ids import comparable
 from connector.model.operation import ID_FIELD
 from connector.ports import Row
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import value_of
-from connector.crm.salesforce.record_ids import comparable
 from connector.crm.salesforce.write.merged_records import find_kept, read, soql
 from connector.model.consent_fields import ConsentFields
 from connector.model.http import Exchange

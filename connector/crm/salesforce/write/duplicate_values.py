@@ -11,7 +11,7 @@ Source: Object Reference, "StatusCode" (DUPLICATE_VALUE).
 import re
 from collections.abc import Sequence
 
-from connector.crm.salesforce.record_ids import in_full, last_in
+from connector.crm.salesforce.client.record_ids import in_full, last_in
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
 CODE = "DUPLICATE_VALUE"

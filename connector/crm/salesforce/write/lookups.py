@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.api import RECORD_ID, Api, identifier, literal
+from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import Failed, value_of
-from connector.crm.salesforce.record_ids import comparable
 from connector.crm.salesforce.write.merged_records import is_deleted, master, mergeable, soql
 from connector.model.http import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite

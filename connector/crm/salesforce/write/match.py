@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import Failed
-from connector.crm.salesforce.record_ids import comparable
 from connector.crm.salesforce.write.dependencies import Dependencies, with_parents
 from connector.crm.salesforce.write.lookups import Found, LookUp, Wanted
 from connector.crm.salesforce.write.match_candidates import (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec.structs import replace
 
 from connector.crm.salesforce.client.api import RECORD_ID, Api
-from connector.crm.salesforce.record_ids import comparable
+from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.write.merged_records import (
     MERGEABLE,
     KeptRecord,

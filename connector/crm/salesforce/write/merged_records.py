@@ -9,8 +9,8 @@ from typing import Any
 
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.api import Api, identifier, literal
+from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import Failed, value_of
-from connector.crm.salesforce.record_ids import comparable
 from connector.model.http import Exchange
 from connector.model.operation import ID_FIELD
 from connector.model.outcome import Retry

@@ -13,7 +13,7 @@ from dataclasses import replace as replace_dataclass
 from msgspec.structs import replace
 
 from connector.crm.salesforce.client.api import Api, Single
-from connector.crm.salesforce.record_ids import comparable
+from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.write import (
     converted_leads,
     duplicate_values,

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from msgspec import Struct
 
 from connector.crm.salesforce.client.api import REFERENCE, Collection
-from connector.crm.salesforce.record_ids import comparable
+from connector.crm.salesforce.client.record_ids import comparable
 from connector.model.operation import Parent, Value
 
 RECORDS = 200  # of one collection

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.error_codes import missing_column, words
+from connector.crm.salesforce.client.record_ids import PREFIXES, comparable
 from connector.crm.salesforce.client.responses import Failed
-from connector.crm.salesforce.record_ids import PREFIXES, comparable
 from connector.crm.salesforce.write import missing_parents, trigger_limits
 from connector.crm.salesforce.write.crash_isolation import IN_A_ROW, CrashBisection
 from connector.crm.salesforce.write.dependencies import Dependencies
