@@ -1,1 +1,1 @@
-"""The CRMs that we write to and follow, one room each. They do no I/O but for signing in."""
+"""The supported CRMs, one folder each. They do no I/O except for signing in."""

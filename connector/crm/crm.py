@@ -1,4 +1,4 @@
-"""What a CRM brings to the house, whichever it is. How it is put together is the CRM's own affair."""
+"""The parts of a configured CRM, whichever it is. Each CRM's own folder decides how they are built."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from connector.model.http import Exchange
 from connector.model.outcome import Retry
 from connector.ports import Feed, Sink, WebhookEndpoint
 
-# An object as the CRM tells of it, why it could not be asked, or None: it has no such object, or none that we may see.
+# The described object, the reason why it could not be read, or None: no such object, or none that we may see.
 DescribeResult = ObjectSchema | Retry | None
 
 
@@ -23,24 +23,24 @@ class Needs:
     """What the mappings need of one object of a CRM."""
 
     object: str
-    key_fields: tuple[str, ...] = ()  # by which records are written
-    insert_keys: tuple[str, ...] = ()  # those of them by which a record is written otherwise when it is new
+    key_fields: tuple[str, ...] = ()  # fields by which records are written
+    insert_keys: tuple[str, ...] = ()  # those key fields that are sent in another way when the record is new
     written: tuple[str, ...] = ()
-    read: tuple[str, ...] = ()  # by a feed
+    read: tuple[str, ...] = ()  # fields that a feed reads
     parents: tuple[
         tuple[str, str | None], ...
-    ] = ()  # relationships that are written, and the parent's type where it is told
+    ] = ()  # relationships that are written, with the parent's type where it is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedSpec:
-    """What a feed is to show."""
+    """What a feed must read."""
 
     object: str
     fields: tuple[str, ...]
     key_fields: tuple[str, ...]
     every: timedelta
-    look_back: timedelta = timedelta(minutes=15)  # how late a change that says "out" may become visible
+    look_back: timedelta = timedelta(minutes=15)  # how late an opted-out change may become visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +53,13 @@ class Crm:
     traits: CrmTraits
     prepare: Callable[
         [Sequence[Needs]], Exchange[None]
-    ]  # the sink learns beforehand what its first batch would have to ask
+    ]  # asks beforehand what the sink's first batch would have to ask
     feed: Callable[[FeedSpec], Feed]
-    quota: Quota  # of API calls
-    usage: Callable[[Mapping[str, str]], Usage | None]  # the org's own count of them, from the headers of an answer
-    describe: Callable[[Sequence[str]], Exchange[Mapping[str, DescribeResult]]]  # objects, by the names asked for
-    preflight: Callable[[Sequence[Needs]], Exchange[list[str]]]  # what it lacks of them, one sentence each
-    # A look at it and at our way to it; the function tells our own time, aware.
+    quota: Quota  # limit of API calls
+    usage: Callable[[Mapping[str, str]], Usage | None]  # the org's own count, from a response's headers
+    describe: Callable[[Sequence[str]], Exchange[Mapping[str, DescribeResult]]]  # objects, by the requested names
+    preflight: Callable[[Sequence[Needs]], Exchange[list[str]]]  # what the org lacks, one sentence each
+    # Checks the CRM and our access to it. The function returns our own time, timezone-aware.
     checkup: Callable[[Sequence[Needs], Callable[[], datetime]], Exchange[list[Finding]]]
-    endpoints: tuple[WebhookEndpoint, ...] = ()  # at which it tells of changes by itself
+    endpoints: tuple[WebhookEndpoint, ...] = ()  # where the CRM sends notifications of changes
     consent_fields: Mapping[str, ConsentFields] = field(default_factory=dict)  # by object

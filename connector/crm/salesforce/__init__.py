@@ -1,1 +1,1 @@
-"""Salesforce: writes go out in collections, changes are polled by SOQL. Sans I/O but for login."""
+"""Salesforce: writes go out in collections, changes are polled by SOQL. No I/O except for signing in."""

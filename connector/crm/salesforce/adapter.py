@@ -1,4 +1,4 @@
-"""Settings of one Salesforce org → a CRM of the house."""
+"""Builds a `Crm` from the settings of one Salesforce org."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -24,12 +24,12 @@ from connector.ports import Feed
 
 
 def cure_of(code: str) -> str:
-    """What a person does about an error code; empty where the cure of its reason says all."""
+    """What a person does about an error code; empty if the advice for its reason is enough."""
     return error_catalogue.cure_of(code)
 
 
 def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberReader) -> Crm:
-    """The CRM of that name. Raises SecretMissing.
+    """Build the CRM of that name. Raises SecretMissing.
 
     `base` is the directory of the config; `numbers` reads the org's phone fields.
     """

@@ -1,4 +1,4 @@
-"""What a config says of one Salesforce org (`crm:` with `type: salesforce`), and what the other files make of it."""
+"""Settings of one Salesforce org (`crm:` with `type: salesforce`), and the objects built from them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ from connector.model.consent_fields import ConsentFields
 
 OLDEST_VERSION = 46  # the first with upserts of collections by external ID
 DOMAIN = ".salesforce.com"
-COMMON = frozenset({"login.salesforce.com", "test.salesforce.com"})  # where people of all orgs sign in
+COMMON = frozenset({"login.salesforce.com", "test.salesforce.com"})  # shared sign-in addresses of all orgs
 MY_DOMAIN = "write the org's own address, from Setup, My Domain: https://acme.my.salesforce.com"
 KINDS = {"auto": Composite.UNTRIED, "on": Composite.WORKS, "off": Composite.REFUSED}
 
@@ -49,10 +49,10 @@ class SignInSettings(Strict):
         return self
 
     def resolve(self, base: Path) -> ClientCredentials | JwtBearer:
-        """With the secrets themselves; `base` is the directory of the config. Raises SecretMissing."""
+        """The sign-in with its secrets; `base` is the directory of the config. Raises SecretMissing."""
         if self.client_secret is not None:
             return ClientCredentials(client_id=self.client_id, client_secret=resolve(self.client_secret, base))
-        assert self.username is not None  # noqa: S101 - the validator has seen to it.
+        assert self.username is not None  # noqa: S101 - checked by the validator.
         assert self.private_key is not None  # noqa: S101 - the same.
         return JwtBearer(client_id=self.client_id, username=self.username, private_key=resolve(self.private_key, base))
 
@@ -104,8 +104,8 @@ class SalesforceSettings(Strict):
     """By object: the fields that bear consent."""
     direction: Annotated[Literal["two_way", "one_way"], Field(alias="consent")] = "two_way"
     """`one_way`: opt-outs come from the providers alone, and what people change in the CRM is told to no provider."""
-    # The shipped mappings write the contact twice and an event record for one callback: of a thousand such callbacks two full calls
-    # are left when the same records are folded.
+    # The shipped mappings write the contact twice and an event record for each callback. After folding writes to the
+    # same record, a thousand callbacks need two full API calls.
     batch: Annotated[int, Field(ge=1, le=5000)] = 3000
     """How many operations go out together at the most; fewer by itself while the org is slow or its records are locked."""
     quota: QuotaSettings = QuotaSettings()
@@ -151,12 +151,12 @@ class SalesforceSettings(Strict):
 
     @property
     def api(self) -> Api:
-        """The API as these settings want it."""
+        """The API client for these settings."""
         return Api(version=self.api_version, client=self.client)
 
     @property
     def composites(self) -> Composite:
-        """What is taken to be known of composites."""
+        """Whether composites are known to work."""
         return KINDS[self.composite]
 
     @property

@@ -1,7 +1,7 @@
-"""Salesforce's traits, and where each of them is told.
+"""Salesforce's traits, with their sources.
 
-Lengths of texts are counted in UTF-16 units, as model/text.py counts them: an emoji is two (Salesforce Help, article 005166849).
-A request in which a key stands twice fails in each of these rows: delivery/batch.py folds the writes of one record.
+Text lengths are counted in UTF-16 units, as in model/text.py: an emoji counts as two (Salesforce Help, article
+005166849). Each record whose key occurs twice in a request fails; delivery/batch.py folds the writes of one record.
 """
 
 from datetime import timedelta
@@ -9,11 +9,11 @@ from datetime import timedelta
 from connector.crm.salesforce.client.record_ids import full_id
 from connector.model.crm_traits import CrmTraits
 
-RELATIONSHIP, COLUMN = "__r", "__c"  # how the names of custom relationships and of their columns end
+RELATIONSHIP, COLUMN = "__r", "__c"  # suffixes of custom relationships and of their columns
 
 
 def relationship_column(name: str) -> str:
-    """The column behind a custom relationship; letter case is kept. Any other name stays as it is."""
+    """The column of a custom relationship; letter case is kept. Any other name is returned unchanged."""
     plain = name[: -len(RELATIONSHIP)]
     return plain + COLUMN if name[len(plain) :].casefold() == RELATIONSHIP else name
 
@@ -23,13 +23,13 @@ TRAITS = CrmTraits(
     deleted_kept=timedelta(days=16),
     # An outbound message that is not acknowledged is repeated for 24 hours.
     notices_repeat=timedelta(hours=25),
-    # An address of 16 KB holds twice as many Ids.
+    # An address of 16 KB could hold twice as many Ids.
     lookup_limit=200,
-    # Few requests of 20 seconds and more run at once, and an opt-out waits for the batch before it. Triggers run for 200 records at
-    # once: their limits strike all of these, and a locked household several of them.
+    # Requests may take 20 seconds and more, few run at once, and an opt-out waits for the batch before it. Triggers run
+    # for 200 records at once: a limit fails all of these, and a locked household fails several of them.
     slow_request=timedelta(seconds=10),
     full_id=full_id,
-    # An external ID field minds letter case only where it was made so, and no operation says whether its field was.
+    # An external ID field is case-sensitive only if it was created so, and no operation says whether its field was.
     folded_key=str.lower,
     relationship_column=relationship_column,
 )

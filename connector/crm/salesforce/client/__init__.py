@@ -1,1 +1,1 @@
-"""Salesforce's interfaces: requests, answers, error codes, sign-in."""
+"""Salesforce's interfaces: requests, responses, error codes, sign-in."""

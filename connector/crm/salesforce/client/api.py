@@ -1,6 +1,7 @@
-"""Our writes and questions as Salesforce's JSON, SOQL and paths. Nothing is decided or decoded here.
+"""Builds Salesforce's JSON, SOQL and paths for writes and queries. Decides and decodes nothing.
 
-Source: REST API Developer Guide, "sObject Collections", "Composite", "Query"; SOQL Reference, "Quoted String Escape Sequences".
+Source: REST API Developer Guide, "sObject Collections", "Composite", "Query"; SOQL Reference, "Quoted String Escape
+Sequences".
 """
 
 import math
@@ -18,36 +19,36 @@ import msgspec
 from connector.model.http import HttpCall
 from connector.model.operation import ID_FIELD, Parent, Value
 
-WRITE_TIMEOUT = timedelta(minutes=2)  # a thousand records with triggers take a minute and more
+WRITE_TIMEOUT = timedelta(minutes=2)  # a thousand records with triggers take more than a minute
 QUERY_TIMEOUT = timedelta(seconds=60)
-QUERY_BATCH = 2000  # rows: the most that one answer to a query holds
+QUERY_BATCH = 2000  # rows: the maximum in one query response
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 RECORD_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 SOQL_ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 )
-PLAIN = frozenset({str, bool})  # types that need no second look
-BEYOND = 2**64  # the first number that JSON readers no longer agree on
+PLAIN = frozenset({str, bool})  # types that are encoded without further checks
+BEYOND = 2**64  # from this number on, JSON readers disagree
 # Source: REST API Developer Guide, "Duplicate Rule Header".
 ALLOWED = {"Sforce-Duplicate-Rule-Header": "allowSave=true"}
-# In a composite request this begins a reference to another subrequest's answer, even inside a donor's message.
+# In a composite request this starts a reference to another subrequest's response, even inside a donor's message.
 REFERENCE = b"@{"
 
 
-class Unencodable(ValueError):  # noqa: N818 - it is a finding about a value, not a fault of ours.
-    """A name or value that Salesforce cannot be told; the message names the field, never the value."""
+class Unencodable(ValueError):  # noqa: N818 - it describes a value, not a fault in our code.
+    """A name or value that cannot be sent to Salesforce; the message names the field, never the value."""
 
 
 class BadName(Unencodable):
-    """An object or field name that Salesforce cannot have."""
+    """An object or field name that Salesforce does not allow."""
 
 
 @lru_cache(maxsize=4096)
 def identifier(name: str) -> str:
-    """The API name of an object or field, unchanged.
+    """Return the API name of an object or field unchanged.
 
     Raises:
-        BadName: it is none, and would let a mapping write into paths and queries.
+        BadName: it is not an API name, and would let a mapping change paths and queries.
     """
     if not IDENTIFIER.fullmatch(name):
         raise BadName(f"{name!r} is no API name: letters, digits and `_`, beginning with a letter")
@@ -55,12 +56,12 @@ def identifier(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A string in SOQL, quoted."""
+    """A quoted SOQL string."""
     return f"'{text.translate(SOQL_ESCAPES)}'"
 
 
 def record(object_name: str, key_field: str, key: str, fields: Mapping[str, Value]) -> bytes:
-    """One record of a collections request, as JSON. The key stands in the body there, unlike in a single upsert.
+    """One record of a collections request, as JSON. Unlike in a single upsert, the key is in the body.
 
     Raises:
         Unencodable: a name or value cannot be sent.
@@ -69,7 +70,7 @@ def record(object_name: str, key_field: str, key: str, fields: Mapping[str, Valu
     body["id" if key_field == ID_FIELD else identifier(key_field)] = key
     try:
         return msgspec.json.encode(body)
-    except (TypeError, UnicodeEncodeError) as error:  # half a surrogate pair
+    except (TypeError, UnicodeEncodeError) as error:  # e.g. half of a surrogate pair
         raise Unencodable(f"{object_name} cannot be written as JSON: {error}") from error
 
 
@@ -82,7 +83,7 @@ def _values(fields: Mapping[str, Value]) -> dict[str, Any]:
         elif type(value) is Parent:
             _put_parent(body, name, value)
         elif value is None and name.endswith("__r"):
-            # A relationship cannot be set to null, only the field that holds the parent's id.
+            # A relationship cannot be set to null; only the field that holds the parent's id can.
             body[f"{name[:-1]}c"] = None
         elif isinstance(value, float | int) and not (math.isfinite(value) and abs(value) < BEYOND):
             raise Unencodable(f"{name} is no number that JSON can hold")
@@ -108,18 +109,18 @@ class Collection:
     records: Sequence[bytes]
     object: str | None = None
     key_field: str | None = None
-    allow: bool = False  # records that a duplicate rule only warns of are saved all the same
+    allow: bool = False  # save records even if a duplicate rule warns about them
     insert: bool = False
 
     @property
     def method(self) -> str:
-        """How it is sent."""
+        """The HTTP method."""
         return "POST" if self.insert else "PATCH"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Single:
-    """One record that is written by a request of its own, which alone tells what a duplicate rule has found."""
+    """One record in a request of its own: only then does Salesforce report what a duplicate rule has found."""
 
     object: str
     fields: Mapping[str, Value]
@@ -129,24 +130,24 @@ class Single:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """The REST API of one version: makes the calls. `client` is told to Salesforce, which names it in change events."""
+    """Builds calls to one version of the REST API. Salesforce names `client` in change events."""
 
     version: str
     client: str
 
     @property
     def root(self) -> str:
-        """Where the paths of this version begin."""
+        """The path prefix of this version."""
         return f"/services/data/v{self.version}"
 
     def collection(self, collection: Collection) -> HttpCall:
-        """One collections request on its own."""
+        """One collections request."""
         headers = ALLOWED if collection.allow else {}
         path = self._collection_path(collection)
         return self._write(collection.method, path, _collection_body(collection), headers)
 
     def collections(self, collections: Sequence[Collection]) -> HttpCall:
-        """Up to five collections in one composite request: one API call, done in this order, each independent."""
+        """Up to five collections in one composite request: one API call, processed in this order, each independent."""
         return self._write(
             "POST",
             f"{self.root}/composite",
@@ -164,7 +165,7 @@ class Api:
         )
 
     def singles(self, singles: Sequence[Single]) -> HttpCall:
-        """Up to 25 records, each in a subrequest of its own of one composite, so that no URL shows a phone number.
+        """Up to 25 records in one composite, each in its own subrequest, so that no URL contains a phone number.
 
         Raises:
             Unencodable: a name or value cannot be sent.
@@ -185,9 +186,9 @@ class Api:
         )
 
     def queries(self, queries: Sequence[str], *, deleted: Places[int] = ()) -> HttpCall:
-        """Up to five SOQL queries in one composite request. Their texts are in the body, so no URL shows a phone number.
+        """Up to five SOQL queries in one composite request. They are in the body, so no URL contains a phone number.
 
-        Those at the places in `deleted` see the recycle bin too.
+        Queries whose positions are in `deleted` also read the recycle bin.
         """
         return HttpCall(
             method="POST",
@@ -206,16 +207,16 @@ class Api:
         )
 
     def query_all(self, soql: str) -> HttpCall:
-        """One query that also sees deleted records."""
+        """One query that also reads deleted records."""
         return self.read(self._query_path("queryAll", soql), {"Sforce-Query-Options": f"batchSize={QUERY_BATCH}"})
 
     def describe(self, object_name: str, *, since: str | None = None) -> HttpCall:
-        """What the org says of an object and its fields; `since` is a `Last-Modified` behind which only changes are wanted."""
+        """Describe an object and its fields; with `since`, a `Last-Modified` value, only if it has changed after that."""
         path = f"{self.root}/sobjects/{identifier(object_name)}/describe"
         return self.read(path, None if since is None else {"If-Modified-Since": since})
 
     def read(self, path: str, headers: Mapping[str, str] | None = None) -> HttpCall:
-        """Any question by its path."""
+        """A GET request for any path."""
         return HttpCall(
             method="GET",
             path=path,
@@ -259,7 +260,7 @@ def _collection_body(collection: Collection) -> dict[str, Any]:
 
 
 def _composite_body(requests: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The subrequests with their ids, by position: an answer names the id of its question."""
+    """The subrequests with their positions as ids: a response carries the id of its request."""
     return {
         "allOrNone": False,
         "collateSubrequests": False,

@@ -1,8 +1,8 @@
-"""Bulk API 2.0: jobs that read or change hundreds of thousands of records, each job a handful of calls.
+"""Bulk API 2.0: jobs that read or change hundreds of thousands of records with a few calls each.
 
-Sans I/O. Who waits between two looks at a job, and how long, is the caller's affair.
-Source: Bulk API 2.0 Developer Guide, "Bulk API 2.0 Ingest", "Bulk API 2.0 Query". simple-salesforce has the same calls, but its
-bulk client never signs in again.
+No I/O. The caller decides how long to wait between two status checks of a job. Source: Bulk API 2.0 Developer Guide,
+"Bulk API 2.0 Ingest", "Bulk API 2.0 Query". simple-salesforce has the same calls, but its bulk client never signs in
+again.
 """
 
 import csv
@@ -24,12 +24,12 @@ from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.http import Exchange, HttpCall, HttpReply, Reply
 from connector.model.outcome import Retry
 
-TRANSFER = timedelta(minutes=10)  # for an upload or a page of results: megabytes over a nonprofit's line
-NO_LOCATOR = "null"  # what Salesforce says where no further page is
+TRANSFER = timedelta(minutes=10)  # for an upload or a page of results: megabytes over a slow connection
+NO_LOCATOR = "null"  # Salesforce's value when there is no further page
 NOT_FOUND = 404
 JOB = "the job cannot be used: see in Setup, Bulk Data Load Jobs, what became of it, then run the command anew with --restart"
-# Refusals of the whole job that waiting does not mend. Source: Bulk API Developer Guide, "Errors"; REST answers write these names in
-# capital letters, without or with `_`.
+# Rejections of the whole job that do not go away by waiting. Source: Bulk API Developer Guide, "Errors". REST responses
+# write these names in capital letters, with or without `_`.
 CURES = {
     **dict.fromkeys(
         ("INVALIDJOB", "INVALID_JOB"),
@@ -53,12 +53,12 @@ CURES = {
 }
 
 
-class Gone(ConnectorError):  # noqa: N818 - it reads as the state it tells of.
-    """The org knows no such job: jobs are deleted after seven days."""
+class Gone(ConnectorError):  # noqa: N818 - named after the state that it reports.
+    """The org has no such job: jobs are deleted after seven days."""
 
 
 class State(StrEnum):
-    """The states of a job, in Salesforce's words."""
+    """The states of a job, named as Salesforce names them."""
 
     OPEN = "Open"
     UPLOAD_COMPLETE = "UploadComplete"
@@ -69,34 +69,34 @@ class State(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to the job."""
+        """Whether the job is finished."""
         return self in {State.JOB_COMPLETE, State.FAILED, State.ABORTED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as Salesforce tells of it."""
+    """A job as Salesforce describes it."""
 
     id: str
     state: State
     created: datetime  # by Salesforce's clock
-    processed: int = 0  # rows that have their result
-    failed: int = 0  # of these, the refused ones
-    error: str = ""  # why it failed as a whole
+    processed: int = 0  # rows that have a result
+    failed: int = 0  # those of them that were rejected
+    error: str = ""  # why the whole job failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows as CSV. Read it once: the rows are taken apart one by one, so that their text is in memory only once."""
+    """Rows as CSV. Can be read only once: rows are parsed one by one, so that the text is in memory only once."""
 
     body: bytes
     locator: str | None = None  # of the next page
-    expected: int | None = None  # how many rows Salesforce says there are
+    expected: int | None = None  # number of rows announced by Salesforce
 
     def rows(self, *needed: str) -> Iterator[Mapping[str, str]]:
-        """Each row by the names of its columns, among which are those needed. An empty field is an empty text.
+        """Each row by column name; the columns include those needed. An empty field is an empty string.
 
-        Raises PeerUnavailable where it is another table, or not all of it.
+        Raises PeerUnavailable if it is a different table or is incomplete.
         """
         reader = csv.DictReader(
             io.TextIOWrapper(io.BytesIO(self.body), encoding="utf-8-sig", errors="replace", newline=""), restval=""
@@ -104,7 +104,7 @@ class Table:
         if self.body and not set(needed) <= set(reader.fieldnames or ()):
             raise PeerUnavailable("Salesforce sent other results than were asked for")
         count = 0
-        for count, row in enumerate(reader, 1):  # noqa: B007 - it is looked at behind the loop.
+        for count, row in enumerate(reader, 1):  # noqa: B007 - it is used after the loop.
             yield row
         if self.expected not in {None, count}:
             raise PeerUnavailable(f"Salesforce sent {count} of {self.expected} results")
@@ -112,26 +112,26 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """Makes the calls of one org.
+    """Makes the Bulk API calls of one org.
 
-    Everything here raises PeerUnavailable where waiting mends it, else ConnectorError with Salesforce's own words.
+    Every method raises PeerUnavailable if a retry may help, else ConnectorError with Salesforce's own message.
     """
 
     api: Api
 
     def query(self, soql: str, *, deleted: bool = False) -> Exchange[Job]:
-        """Have a query answered; with `deleted` for records in the Recycle Bin too."""
+        """Start a query job; with `deleted` it also reads the Recycle Bin."""
         call = self._json("POST", "query", {"operation": "queryAll" if deleted else "query", "query": soql})
         return (yield from self._asked(call, "the query", new=True))
 
     def update(self, object_name: str) -> Exchange[Job]:
-        """Open a job that changes records by their Id."""
+        """Open a job that updates records by their Id."""
         wish = {"object": object_name, "operation": "update", "contentType": "CSV", "lineEnding": "LF"}
         call = self._json("POST", "ingest", wish)
         return (yield from self._asked(call, "a job that changes records", new=True))
 
     def upload(self, job_id: str, columns: Sequence[str], rows: Iterator[Sequence[str]]) -> Exchange[None]:
-        """Give an open job its rows and close it, so that the work begins. A job can be given rows only once."""
+        """Upload the rows of an open job and close it, so that it starts. Rows can be uploaded only once per job."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)
@@ -154,11 +154,11 @@ class Bulk:
             raise PeerUnavailable("what answers in place of Salesforce for the upload tells of another job: check url:")
 
     def abort(self, job_id: str) -> Exchange[Job]:
-        """Stop a job that has not ended; what it has done stays done."""
+        """Stop an unfinished job; rows that are already written stay written."""
         return (yield from self._asked(self._json("PATCH", f"ingest/{job_id}", {"state": State.ABORTED}), "the job"))
 
     def look(self, job_id: str, *, query: bool = False) -> Exchange[Job]:
-        """How far a job is. Raises Gone."""
+        """The current state of a job. Raises Gone."""
         path = f"{self._root}/{'query' if query else 'ingest'}/{job_id}"
         job = yield from self._asked(self.api.read(path), "the job")
         if comparable(job.id) != comparable(job_id):
@@ -166,7 +166,7 @@ class Bulk:
         return job
 
     def page(self, job_id: str, locator: str | None, most: int) -> Exchange[Table]:
-        """A page of a query's answer: the first, or that of a locator."""
+        """A page of a query's result: the first one, or the one at a locator."""
         path = f"{self._root}/query/{job_id}/results?maxRecords={most}"
         table = yield from self._table(path if locator is None else f"{path}&locator={locator}")
         if table.expected is None:
@@ -174,17 +174,17 @@ class Bulk:
         return table
 
     def failed(self, job: Job) -> Exchange[Table]:
-        """The rows that were refused, each with sf__Id and sf__Error."""
+        """The rejected rows, each with sf__Id and sf__Error."""
         table = yield from self._table(f"{self._root}/ingest/{job.id}/failedResults")
         return replace(table, expected=job.failed)
 
     def succeeded(self, job: Job) -> Exchange[Table]:
-        """The rows that were written, each with sf__Id. Those of neither kind the job did not come to."""
+        """The written rows, each with sf__Id. Rows in neither table were not processed."""
         table = yield from self._table(f"{self._root}/ingest/{job.id}/successfulResults")
         return replace(table, expected=job.processed - job.failed)
 
     def forget(self, job_id: str) -> Exchange[None]:
-        """Delete a query job that has ended, with its results; that it cannot be deleted does no harm."""
+        """Delete a finished query job and its results. It does no harm if it cannot be deleted."""
         yield [HttpCall(method="DELETE", path=f"{self._root}/query/{job_id}")]
 
     @property
@@ -217,7 +217,7 @@ class Bulk:
 
 
 def _reply(reply: Reply, what: str, *, new: bool = False) -> HttpReply:
-    """The reply, where it is none of refusal; of a job that is not `new`, NOT_FOUND tells that it is gone."""
+    """The reply if it is not a rejection. Unless the job is `new`, NOT_FOUND means that it was deleted."""
     if isinstance(reply, HttpReply) and reply.status in responses.OK:
         return reply
     whole = responses.answer(reply)
@@ -227,7 +227,7 @@ def _reply(reply: Reply, what: str, *, new: bool = False) -> HttpReply:
         raise Gone(f"Salesforce knows no such job ({what}): jobs are kept for seven days; start anew with --restart")
     if failure.code in CURES:
         raise ConnectorError(f"Salesforce refuses {what} ({detail}): {CURES[failure.code]}")
-    # What waiting may mend has a code that is known for it; of a bad request with any other code nothing will change.
+    # A retry can help only for known codes; a bad request with any other code will fail again.
     if isinstance(failure.outcome, Retry) and not (failure.status == BAD_REQUEST and not known(failure.code)):
         raise PeerUnavailable(f"Salesforce did not take {what} ({detail})")
     raise ConnectorError(

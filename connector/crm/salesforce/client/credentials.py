@@ -1,6 +1,6 @@
-"""Signing in: one token for everyone, one sign-in at a time. The only file of this room that does I/O.
+"""Sign-in: one shared token, one sign-in at a time. The only file in this folder that does I/O.
 
-simple-salesforce knows the flows; it is asked in a thread, because it blocks.
+simple-salesforce implements the OAuth flows. It blocks, and therefore runs in a thread.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ from connector.crm.salesforce.client.oauth import (
     trusted_base,
 )
 
-TRIES = 3  # of a sign-in service that does not answer: what takes longer than seconds belongs to the outbox
-# Seconds that a failure stands before anybody tries again: Salesforce counts the sign-ins of a user and locks it out.
+TRIES = 3  # attempts to reach the sign-in service; longer outages are left to the outbox
+# How many seconds a failure is reused before the next attempt: Salesforce counts sign-ins and locks the user out.
 FIRST_PAUSE = 2.0
-MAX_PAUSE = 30.0  # half of what a sink pauses, so that no probe of it meets an old failure
+MAX_PAUSE = 30.0  # half of a sink's pause, so that its probe never gets an old failure
 DOMAIN = ".salesforce.com"
 
 
 class SalesforceCredentials:
-    """The base address of an org and the token that lets us in.
+    """The base address of an org and its access token.
 
-    `clock` gives monotonic seconds; `sleep` waits between the tries of one sign-in.
+    `clock` gives monotonic seconds; `sleep` waits between the attempts of one sign-in.
     """
 
     def __init__(
@@ -55,17 +55,17 @@ class SalesforceCredentials:
         self._failure: SignInFailed | None = None
         self._pause = 0.0
         self._not_before = 0.0
-        self.user_id: str | None = None  # the user that we are signed in as; None as long as Salesforce has not told it
+        self.user_id: str | None = None  # the signed-in user; None until Salesforce has returned it
         self.logins = 0  # since the start, for the metrics
 
     async def authorization(self) -> tuple[str, Mapping[str, str]]:
-        """The base address and the headers to add; signs in where nobody has yet. Raises SignInFailed."""
+        """The base address and the headers to add; signs in if needed. Raises SignInFailed."""
         if not self._headers:
             await self._renew({})
         return self._base, self._headers
 
     async def refresh(self, stale: Mapping[str, str]) -> None:
-        """Salesforce has refused these headers: sign in anew, unless somebody has done so since. Raises SignInFailed."""
+        """Salesforce has rejected these headers: sign in again, unless that has happened meanwhile. Raises SignInFailed."""
         await self._renew(stale)
 
     async def _renew(self, stale: Mapping[str, str]) -> None:
@@ -100,7 +100,7 @@ class SalesforceCredentials:
 def token(url: str, sign_in: ClientCredentials | JwtBearer) -> tuple[str, str, str | None]:
     """Sign in, blocking; returns the access token, the base address and the user's Id. Raises SignInFailed."""
     host = urlsplit(url).hostname or ""
-    # simple-salesforce puts `.salesforce.com` behind it; on this machine the session replaces all of it.
+    # simple-salesforce appends `.salesforce.com`; for an org on this machine the session replaces the whole address.
     domain = "sandbox.my" if is_loopback(host) else host.removesuffix(DOMAIN)
     try:
         with TokenSession(url) as session:
@@ -116,7 +116,7 @@ def token(url: str, sign_in: ClientCredentials | JwtBearer) -> tuple[str, str, s
                     username=sign_in.username,
                     consumer_key=sign_in.client_id,
                     privatekey=sign_in.private_key.get_secret_value(),
-                    # An assertion is addressed to the login server of all orgs of its kind, and posted to its own org.
+                    # The assertion's audience is the shared login server, but it is posted to the org's own address.
                     domain="test" if ".sandbox." in host or ".scratch." in host else "login",
                     instance_url=domain,
                     session=session,

@@ -1,4 +1,4 @@
-"""What Salesforce's refusals mean for us, by the table of codes. Nothing is decoded or sent here.
+"""Classifies Salesforce's rejections by the table of codes. Decodes and sends nothing.
 
 Source: REST API Developer Guide, "Status Codes and Error Responses"; Object Reference, "StatusCode".
 """
@@ -12,14 +12,14 @@ from connector.crm.salesforce.write import duplicate_values
 from connector.model.outcome import Reason, Rejected, Retry
 
 OF_THE_ORG = frozenset(row.reason for row in ORG_ERRORS)
-DETAIL_LENGTH = 1000  # characters of Salesforce's own words that are kept; validation rules are far shorter
+DETAIL_LENGTH = 1000  # characters kept of Salesforce's message; those of validation rules are far shorter
 
-# Status codes of whole requests whose body names no code that we know.
+# HTTP status codes of whole requests whose body has no known code.
 STATUSES: dict[int, Retry] = {
     401: Retry(reason=Reason.CREDENTIALS),
     404: Retry(reason=Reason.WRONG_ADDRESS),
     408: Retry(reason=Reason.TIMEOUT, in_doubt=True),
-    410: Retry(reason=Reason.WRONG_ADDRESS),  # API versions that were retired answer so
+    410: Retry(reason=Reason.WRONG_ADDRESS),  # the response of retired API versions
     429: Retry(reason=Reason.RATE_LIMITED, in_doubt=True),
     500: Retry(reason=Reason.SERVER_ERROR, in_doubt=True),
     502: Retry(reason=Reason.SERVER_ERROR, in_doubt=True),
@@ -27,7 +27,7 @@ STATUSES: dict[int, Retry] = {
     504: Retry(reason=Reason.SERVER_ERROR, in_doubt=True),
 }
 
-TOO_LONG = frozenset({413, 414, 431})  # a request, its address or its headers: only a shorter one helps
+TOO_LONG = frozenset({413, 414, 431})  # request, address or headers too long: only a shorter request helps
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN = 400, 401, 403
 NOT_ALLOWED = frozenset({UNAUTHORIZED, FORBIDDEN})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -37,10 +37,10 @@ REFUSED = (
     "org's status at status.salesforce.com"
 )
 
-# Fields that the integration user may not write, as INVALID_FIELD_FOR_INSERT_UPDATE names them.
+# Fields that the integration user may not write, as listed by INVALID_FIELD_FOR_INSERT_UPDATE.
 UNWRITABLE = re.compile(r"Unable to create/update fields: (\w+)")
 MISSING_COLUMN = re.compile(r"No such column '([^']+)' on (?:sobject of type|entity) '?(\w+)")
-# The names of custom fields, which stand in the texts of every language.
+# Names of custom fields, which are the same in texts of every language.
 CUSTOM = re.compile(r"\b\w+__(?:c|pc)\b", re.IGNORECASE)
 WORD = re.compile(r"[A-Za-z]\w{3,}", re.ASCII)
 
@@ -51,11 +51,9 @@ def known(code: str) -> bool:
 
 
 def classify(code: str, message: str, *, key_field: str = "", fields: Sequence[str] = ()) -> Retry | Rejected:
-    """The outcome of one record, or of a whole request, that Salesforce refused with this code.
+    """The outcome of one record, or of a whole request, that Salesforce rejected with this code.
 
-    The message decides where one code stands for several things; `key_field` is the external ID of an upsert, `fields` are
-    those that Salesforce names.
-    An unknown code is repeated as long as the retry table says; the caller decides whether it concerns the whole org.
+    An unknown code is retried as long as the retry table says; the caller decides whether it concerns the whole org.
     """
     detail = f"{code}: {message}"[:DETAIL_LENGTH]
     row = find(code, message, key_field)
@@ -64,15 +62,15 @@ def classify(code: str, message: str, *, key_field: str = "", fields: Sequence[s
     if code == duplicate_values.CODE and duplicate_values.of_others(message, key_field, fields):
         return Rejected(reason=Reason.DUPLICATE_RECORD, detail=detail, code=code, field=fields[0])
     if row.outcome is Retry:
-        # A cure calls a person at once: what is about a single record is tried a few times first.
+        # Advice alerts a person at once; errors of a single record are retried a few times first.
         cure = row.cure if row.reason in OF_THE_ORG else ""
         return Retry(reason=row.reason, detail=detail, code=code, cure=cure)
     reason = row.reason
     if reason is Reason.NO_ACCESS and fields:
-        # It is not the record that the integration user may not touch, but a field of all records.
+        # The integration user may not write a field of all records; the record itself is not the problem.
         reason = Reason.CONFIGURATION
     if reason is Reason.RECORD_MISSING and fields:
-        # It is not the record itself that is missing, but the one to which the field points.
+        # Not the record itself is missing, but the one that the field references.
         reason = Reason.PARENT_MISSING
     field = _field_to_blame(message, fields) if reason is Reason.CONFIGURATION else next(iter(fields), "")
     return Rejected(reason=reason, detail=detail, code=code, field=field)
@@ -92,5 +90,5 @@ def missing_column(message: str) -> tuple[str, str] | None:
 
 
 def words(message: str) -> frozenset[str]:
-    """The words of a text of any language that may be names of fields, which stand in it as they are."""
+    """The words of a text of any language that may be field names, which are never translated."""
     return frozenset(WORD.findall(message))

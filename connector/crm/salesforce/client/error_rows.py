@@ -1,4 +1,4 @@
-"""A row of the table of Salesforce's error codes, and where Salesforce tells of them. Rows are in org_errors and record_errors."""
+"""A row of the table of Salesforce's error codes, with its source. The rows are in org_errors and record_errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from connector.model.outcome import Reason, Rejected, Retry
 
 DOCS = "https://developer.salesforce.com/docs/atlas.en-us"
 REST = f"{DOCS}.api_rest.meta/api_rest"
-ERRORS = f"{REST}/errorcodes.htm"  # "Status Codes and Error Responses": of whole requests
+ERRORS = f"{REST}/errorcodes.htm"  # "Status Codes and Error Responses": for whole requests
 STATUS = f"{DOCS}.api.meta/api/sforce_api_calls_concepts_core_data_objects.htm"  # "StatusCode", "ExceptionCode"
 LIMITS = f"{REST}/headers_api_usage.htm"  # "Limit Info Header"
 TOGETHER = f"{REST}/resources_composite_sobjects_collections.htm"  # "sObject Collections"
@@ -16,12 +16,12 @@ UPSERT = f"{REST}/dome_upsert.htm"  # "Insert or Update (Upsert) a Record Using 
 DUPLICATES = f"{REST}/headers_duplicaterules.htm"  # "Duplicate Rule Header"
 QUERY = f"{REST}/resources_query.htm"  # "Query"
 
-Test = Callable[[str, str], bool]  # message, the external ID of an upsert → whether the row is meant
+Test = Callable[[str, str], bool]  # message, the external ID of an upsert → whether the row applies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One code, or one thing that a code of several meanings stands for: then `test` tells by the message, and `saying` how."""
+    """One code, or one meaning of a code with several: then `test` checks the message, and `saying` describes the check."""
 
     code: str
     outcome: type[Retry] | type[Rejected]
@@ -30,11 +30,11 @@ class Row:
     source: str
     saying: str = ""
     test: Test | None = None
-    cure: str = ""  # what a person does in the org, where the cure of the reason does not say it
+    cure: str = ""  # what a person does in the org, if the advice for the reason does not say it
 
 
 def says(part: str) -> Test:
-    """A test whether the message has this part, given in lower case."""
+    """A test whether the message contains this lower-case text."""
     return lambda message, _: part in message.lower()
 
 
@@ -48,7 +48,7 @@ def again(
     *,
     cure: str = "",
 ) -> Row:
-    """A row of a refusal that is repeated."""
+    """A row for a rejection that is retried."""
     return Row(code=code, outcome=Retry, reason=reason, means=means, source=source, saying=saying, test=test, cure=cure)
 
 
@@ -62,7 +62,7 @@ def refused(
     *,
     cure: str = "",
 ) -> Row:
-    """A row of a refusal that repeating cannot help."""
+    """A row for a rejection that no retry can help."""
     return Row(
         code=code, outcome=Rejected, reason=reason, means=means, source=source, saying=saying, test=test, cure=cure
     )

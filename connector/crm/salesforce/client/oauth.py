@@ -1,7 +1,7 @@
-"""Salesforce's token service over requests: the session that simple-salesforce signs in with, and what its refusals mean.
+"""Salesforce's token service over requests: the session used by simple-salesforce, and the meaning of rejections.
 
-Source: Salesforce Help, "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bearer Flow", "Identity URLs", "OAuth Authorization
-Errors".
+Source: Salesforce Help, "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bearer Flow", "Identity URLs", "OAuth
+Authorization Errors".
 """
 
 import time
@@ -20,26 +20,26 @@ from connector.crm.salesforce.client.sign_in_errors import find
 from connector.delivery.response_body import AnswerBody, BodyRefused
 from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
 
-TIMEOUTS = (5.0, 30.0)  # seconds to connect and between two bytes: requests has none of its own
-TRUSTED = (".salesforce.com", ".force.com")  # where an org's data may live
-LONGEST_ANSWER = 120.0  # seconds for the whole of an answer
-ANSWER_LIMIT = 4 * 2**20  # bytes of an answer, decompressed: the state of a deployment may be some hundred thousand
+TIMEOUTS = (5.0, 30.0)  # seconds to connect and between two bytes: requests has no default
+TRUSTED = (".salesforce.com", ".force.com")  # domains where an org's data may be
+LONGEST_ANSWER = 120.0  # seconds for a whole response
+ANSWER_LIMIT = 4 * 2**20  # bytes of a decompressed response: a deployment's state may have several hundred thousand
 TOO_MANY = 429
 SERVER_ERRORS = 500
 HTML = "text/html"
 MOVED_ELSEWHERE = "write the org's My Domain address as url:"
 
 
-class SignInFailed(ConnectorError):  # noqa: N818 - it reads as the state it tells of.
-    """Salesforce does not let us in; the message says the cure."""
+class SignInFailed(ConnectorError):  # noqa: N818 - named after the state that it reports.
+    """Salesforce rejects the sign-in; the message says what to do."""
 
 
 class SignInUnavailable(SignInFailed, PeerUnavailable):
-    """The token service cannot be reached or is out of order: nothing is wrong with the credentials."""
+    """The token service is unreachable or out of order; the credentials are not the problem."""
 
 
 class SignInMoved(SignInFailed, PeerMoved):
-    """The org's sign-in is at another address now."""
+    """The org's sign-in address has changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +60,9 @@ class JwtBearer:
 
 
 class OrgSession(requests.Session):
-    """A session for one org alone, `url` being its address: with time limits (seconds), without redirects or proxies.
+    """A session for one org at the address `url`: with time limits (seconds), without redirects or proxies.
 
-    On this machine it speaks plain HTTP, which simple-salesforce cannot be told.
+    For an org on this machine it uses plain HTTP, which simple-salesforce does not support.
     """
 
     def __init__(self, url: str, *, timeouts: tuple[float, float] = TIMEOUTS) -> None:
@@ -72,9 +72,9 @@ class OrgSession(requests.Session):
         self._sandbox = urlsplit(url) if is_loopback(urlsplit(url).hostname) else None
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
-        """Send it; a redirect would carry the secret elsewhere, and is an answer like any other."""
+        """Send a request; a redirect is not followed, because it would send the secret elsewhere."""
         if self._sandbox is not None:
-            # simple-salesforce writes https:// and .salesforce.com before everything; a sandbox here has neither.
+            # simple-salesforce adds https:// and .salesforce.com to every address; a local sandbox has neither.
             path = urlsplit(url)
             url = urlunsplit((self._sandbox.scheme, self._sandbox.netloc, path.path, path.query, ""))
         options.setdefault("timeout", self._timeouts)
@@ -88,7 +88,7 @@ class OrgSession(requests.Session):
 
 
 def _read(response: requests.Response, until: float) -> bytes:
-    """The body. Raises requests.RequestException where it is too large, broken, or not whole in time."""
+    """Read the body. Raises requests.RequestException if it is too large, broken, or incomplete when the time is up."""
     try:
         body = AnswerBody(response.headers.get("Content-Encoding", ""), ANSWER_LIMIT)
         for piece in response.raw.stream(2**16, decode_content=False):
@@ -103,15 +103,15 @@ def _read(response: requests.Response, until: float) -> bytes:
 
 
 class TokenSession(OrgSession):
-    """A session for token requests alone.
+    """A session for token requests only.
 
-    Raises SignInFailed for whatever is no token, so that simple-salesforce sees good answers only.
+    Raises SignInFailed unless the response is a token, so that simple-salesforce receives only valid responses.
     """
 
-    user_id: str | None = None  # of the user that we are signed in as; None where Salesforce has not told it
+    user_id: str | None = None  # the signed-in user; None if Salesforce has not returned it
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
-        """Send it, and look at the answer."""
+        """Send a request and check the response."""
         try:
             response = super().request(method, url, *args, **options)
         except requests.exceptions.SSLError as error:
@@ -128,7 +128,7 @@ class TokenSession(OrgSession):
 
 
 def check(response: requests.Response) -> None:
-    """Raise SignInFailed unless the answer is a token."""
+    """Raise SignInFailed unless the response is a token."""
     status = response.status_code
     if status >= SERVER_ERRORS or status == TOO_MANY:
         raise SignInUnavailable(
@@ -158,20 +158,20 @@ def check(response: requests.Response) -> None:
 
 
 def user_of(identity: object) -> str | None:
-    """The user's Id in the identity URL of a token answer: `https://login.salesforce.com/id/<organization>/<user>`."""
+    """The user's Id from the identity URL of a token response: `https://login.salesforce.com/id/<organization>/<user>`."""
     last = identity.rpartition("/")[2] if isinstance(identity, str) else ""
     return last if RECORD_ID.fullmatch(last) else None
 
 
 def refusal(error: str, description: str) -> SignInFailed:
-    """A refusal in words, with the cure; SignInUnavailable where it passes by itself."""
+    """A rejection as an error with advice; SignInUnavailable if it goes away by itself."""
     row = find(error, description)
     words = f"Salesforce refuses the sign-in ({error}: {description}): {row.cure}"
     return SignInUnavailable(words) if row.passes else SignInFailed(words)
 
 
 def trusted_host(location: str) -> str:
-    """The host that a redirect names, where it is one of Salesforce's; else empty."""
+    """The host of a redirect if it belongs to Salesforce; else empty."""
     try:
         host = urlsplit(location).hostname or ""
     except ValueError:
@@ -180,10 +180,10 @@ def trusted_host(location: str) -> str:
 
 
 def trusted_base(instance: str, url: str) -> str:
-    """The base address of the org's data, from what the token service said and the configured address.
+    """The base address of the org's data, from the token service's response and the configured address.
 
     Raises:
-        SignInFailed: it is not Salesforce's, so that donors' data and the token would go to somebody else.
+        SignInFailed: the address is not Salesforce's, and would receive donors' data and the token.
     """
     configured = urlsplit(url)
     try:
@@ -200,7 +200,7 @@ def trusted_base(instance: str, url: str) -> str:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether a host is this machine: plain HTTP is for sandboxes here and nowhere else."""
+    """Whether a host is this machine. Plain HTTP is allowed only for local sandboxes."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Codes that concern the org, its sign-in or the whole request, and no single record: everything waits, and a person is called."""
+"""Error codes that concern the org, its sign-in or the whole request: all writes wait, and a person is alerted."""
 
 from connector.crm.salesforce.client.error_rows import LIMITS, QUERY, STATUS, Row, again, says
 from connector.model.outcome import Reason

@@ -1,4 +1,4 @@
-"""Codes that Salesforce refuses single records with."""
+"""Error codes of single records."""
 
 import re
 
@@ -19,10 +19,10 @@ from connector.crm.salesforce.write import duplicate_values
 from connector.crm.salesforce.write.duplicate_values import of_the_key, unclear
 from connector.model.outcome import Reason
 
-# The code of a lock stands in the text of the trigger or flow that met it, whatever the language of the text is.
+# A lock's code is in the text of the trigger or flow that failed on it, in every language.
 LOCK = "UNABLE_TO_LOCK_ROW"
 BUSY = re.compile(rf"{LOCK}|unable to obtain exclusive access", re.IGNORECASE)
-# So do the names of Apex's exceptions, which are translated nowhere. The words of the limits are told without them by some flows.
+# The names of Apex exceptions are never translated either. Some flows report limits without them.
 LIMIT = re.compile(
     r"\b(?:Limit|Async)Exception\b|\b\d+ chunks\b|\bApex (?:CPU time|heap size)|"
     r"\bToo many (?:SOQL|SOSL|DML|query rows|queueable|future|callouts|retrieved)",
@@ -31,7 +31,7 @@ LIMIT = re.compile(
 
 
 def in_triggers(code: str, means: str) -> tuple[Row, ...]:
-    """A trigger, flow or process that failed: because of a lock, of a governor limit, or for a reason of its own."""
+    """Rows for a failed trigger, flow or process: because of a lock, a governor limit, or a reason of its own."""
     return (
         again(
             code,

@@ -1,16 +1,17 @@
-"""Salesforce's record Ids: 15 characters, or 18 with a checksum that tells capitals from small letters; both name one record.
+"""Salesforce's record Ids: 15 characters, or 18 with a checksum of the letter case. Both name the same record.
 
 Source: Salesforce Help, "How to convert a 15-character Id to an 18-character Id".
 """
 
 import re
 
-SHORT = 15  # characters that tell two records apart; the last three of an 18-character Id are a checksum
+SHORT = 15  # characters that identify a record; the last three of an 18-character Id are a checksum
 CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
-# In a sentence of any language. The first three characters are the object's key prefix: custom objects have an `a` and a digit
-# or letter, standard ones begin with a digit, so that no word is taken for an Id.
+# Finds an Id in a sentence of any language. The first three characters are the object's key prefix. Those of custom
+# objects start with an `a` and a digit or letter, those of standard objects with a digit, so that no word is taken for
+# an Id.
 IN_TEXT = re.compile(r"(?<![0-9A-Za-z])(?=[0-9]|a[0-9])[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?(?![0-9A-Za-z])")
-# The key prefixes of the standard objects that are written most; those of custom objects begin with an `a`.
+# The key prefixes of the standard objects that are written most often. Those of custom objects start with an `a`.
 PREFIXES = {
     "account": "001",
     "contact": "003",
@@ -25,12 +26,12 @@ PREFIXES = {
 
 
 def comparable(record_id: str) -> str:
-    """An Id in the form that tells records apart."""
+    """The form in which two Ids of the same record are equal."""
     return record_id[:SHORT]
 
 
 def in_full(record_id: str) -> str:
-    """The 18 characters of an Id of either length."""
+    """The 18-character form of an Id of either length."""
     if len(record_id) != SHORT:
         return record_id
     checks = ""
@@ -41,12 +42,12 @@ def in_full(record_id: str) -> str:
 
 
 def full_id(text: str) -> str:
-    """The Id in its 18 characters where the text has the form of one; any other text as it is."""
+    """The 18-character Id if the text looks like an Id; any other text unchanged."""
     return in_full(text) if text.isascii() and text.isalnum() else text
 
 
 def last_in(text: str, object_name: str) -> str | None:
-    """The last Id in a text that may be one of this object, in full; None where there is none."""
+    """The last Id in a text that may be of this object, as 18 characters; None if there is none."""
     name = object_name.casefold()
     prefix = PREFIXES.get(name, "a" if name.endswith("__c") else "")
     found = [one for one in IN_TEXT.findall(text) if one.startswith(prefix)]

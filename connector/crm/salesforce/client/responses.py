@@ -1,7 +1,7 @@
-"""Salesforce's answers as outcomes. What an error code means stands in errors; nothing is sent from here.
+"""Converts Salesforce's responses to outcomes. error_codes has the meaning of each code; nothing is sent here.
 
-Source: REST API Developer Guide, "sObject Collections", "Composite", "Status Codes and Error Responses",
-"Limit Info Header".
+Source: REST API Developer Guide, "sObject Collections", "Composite", "Status Codes and Error Responses", "Limit Info
+Header".
 """
 
 import html
@@ -46,38 +46,38 @@ TOO_WIDE = (
 )
 NOT_FOUND_OR_NOT_ALLOWED = frozenset({404, 405})
 USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")
-# A request with status 400 may be refused with these for the sake of one record.
+# Codes of requests with status 400 that one record can cause.
 SPOILING = frozenset(
     {Reason.UNKNOWN, Reason.UNKNOWN_CODE, Reason.PARENT_MISSING, Reason.TRIGGER_LIMIT, Reason.SINK_REFUSES}
 )
 JSON = "application/json"
 CHARSET = re.compile(r'(?:charset="?utf-8"?)?')
-UNREADABLE = object()  # what a body is that is no JSON
+UNREADABLE = object()  # stands for a body that is not JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back for one request or subrequest, read as JSON but not yet understood."""
+    """The response to one request or subrequest, parsed as JSON but not interpreted."""
 
     status: int
     body: Any
-    escaped: bool = False  # messages inside a composite come HTML-escaped
+    escaped: bool = False  # messages inside a composite are HTML-escaped
     retry_after: timedelta | None = None
-    location: str = ""  # where a redirect leads
+    location: str = ""  # target of a redirect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """A request that failed as a whole, and what that means for each of its records."""
+    """A request that failed as a whole, and the outcome of each of its records."""
 
     outcome: Retry | Rejected
-    status: int | None = None  # None: there was no answer
+    status: int | None = None  # None: there was no response
     code: str = ""
     message: str = ""
 
     @property
     def spoiled(self) -> bool:
-        """Whether one record may have spoiled it for the others, or fewer of them would have been taken."""
+        """Whether one record may have made the others fail, or a smaller request would have been accepted."""
         if self.too_long:
             return True
         if self.status != BAD_REQUEST or self.code == "INVALID_TYPE":
@@ -91,23 +91,23 @@ class Failed:
 
     @property
     def crashed(self) -> bool:
-        """Whether Salesforce itself failed at it, which one record can be the cause of."""
+        """Whether Salesforce itself failed, which one record can cause."""
         return self.status == 500 and self.code == "UNKNOWN_EXCEPTION"  # noqa: PLR2004 - the HTTP status.
 
     @property
     def no_such_path(self) -> bool:
-        """Whether the org does not know this way of asking (or the object, or the external ID)."""
+        """Whether the org does not support this path (or has no such object or external ID)."""
         return self.status in NOT_FOUND_OR_NOT_ALLOWED and self.code in {"NOT_FOUND", "METHOD_NOT_ALLOWED"}
 
 
 def usage(headers: Mapping[str, str]) -> Usage | None:
-    """The org's use of its allowance, from `Sforce-Limit-Info: api-usage=18/5000`; None where it is not told."""
+    """The org's API usage, from `Sforce-Limit-Info: api-usage=18/5000`; None if the header is missing."""
     raw = USAGE.search(headers.get("sforce-limit-info", ""))
     return Usage(used=int(raw[1]), maximum=int(raw[2])) if raw else None
 
 
 def answer(reply: Reply) -> Answer | Failed:
-    """The answer to a call, as far as there is one."""
+    """The response to a call, if there is a usable one."""
     if isinstance(reply, CallFailed):
         return Failed(outcome=outcome_of(reply))
     return Answer(
@@ -119,9 +119,9 @@ def answer(reply: Reply) -> Answer | Failed:
 
 
 def subanswers(whole: Answer, count: int) -> Sequence[Answer | Failed] | Failed:
-    """The answers inside a composite, in the order of the questions; Failed where the composite itself failed.
+    """The responses inside a composite, in the order of the requests; Failed if the whole composite failed.
 
-    They are found by their ids; a missing one is Failed alone, in doubt.
+    They are matched by their ids. Only a missing one is Failed, and its outcome is unknown.
     """
     if whole.status not in OK:
         return failed(whole)
@@ -143,10 +143,11 @@ def _subanswer(part: Mapping[str, Any] | None) -> Answer | Failed:
 def records(
     part: Answer, count: int, *, key_field: str = "", beginnings: Sequence[str] = ()
 ) -> Sequence[Outcome] | Failed:
-    """One outcome for each record of a collections request; Failed where the request failed as a whole.
+    """One outcome per record of a collections request; Failed if the request failed as a whole.
 
-    The answer is 200 even where every record failed. A wrong number of results cannot be tied back to the records. The Id
-    of each record begins as `beginnings` say: with its object's letters, or with all of the Id that it was written by.
+    The status is 200 even if every record failed. If the number of results is wrong, they cannot be assigned to the
+    records. The Id of each record must start with its entry in `beginnings`: its object's key prefix, or the whole Id
+    of an update.
     """
     if part.status not in OK:
         return failed(part)
@@ -167,9 +168,9 @@ def records(
 
 
 def rows(part: Answer, *, before: int | None = 0) -> Mapping[str, Any] | Failed:
-    """The body of a query's answer, with its `records` as a list of objects.
+    """The body of a query's response, with its `records` as a list of objects.
 
-    `before` is how many rows of the same query came in earlier pages; None where that is not known.
+    `before` is the number of rows on earlier pages of the same query; None if it is not known.
     """
     if part.status not in OK:
         return failed(part)
@@ -183,11 +184,11 @@ def rows(part: Answer, *, before: int | None = 0) -> Mapping[str, Any] | Failed:
         return _unexpected(part.status, "a query's answer that does not tell whether it is whole")
     if done and before is not None and "totalSize" in body and before + len(found) != total:
         return _unexpected(part.status, f"{before + len(found)} rows of {total}")
-    return body  # type: ignore[no-any-return]  # it is the JSON object whose records were just looked at.
+    return body  # type: ignore[no-any-return]  # it is the JSON object whose records were checked above.
 
 
 def value_of(row: Mapping[str, Any], field: str) -> Any:
-    """A field of a row, however its name is written: Salesforce answers with the org's own spelling."""
+    """A field of a row, in any letter case: Salesforce uses the org's own spelling."""
     if field in row:
         return row[field]
     wanted = field.casefold()
@@ -195,7 +196,7 @@ def value_of(row: Mapping[str, Any], field: str) -> Any:
 
 
 def failed(part: Answer) -> Failed:
-    """What a request that failed as a whole means: by its code where that is known, else by its status."""
+    """Classify a request that failed as a whole: by its code if that is known, else by its status."""
     errors = part.body if isinstance(part.body, list) else [part.body]
     error = errors[0] if errors and isinstance(errors[0], dict) else {}
     code, message = _words(error, escaped=part.escaped)
@@ -217,7 +218,7 @@ def failed(part: Answer) -> Failed:
     else:
         outcome = not_theirs(detail)
     if part.status in NOT_ALLOWED and isinstance(outcome, Rejected) and outcome.reason is Reason.NO_ACCESS:
-        # What the integration user may not do with one record is told beside that record, in an answer with status 200.
+        # Missing rights on one record are reported for that record, in a response with status 200.
         outcome = Retry(reason=Reason.SINK_REFUSES, detail=detail, code=code, cure=REFUSED)
     if isinstance(outcome, Retry) and outcome.reason is Reason.SERVER_ERROR:
         outcome = replace(outcome, in_doubt=True)
@@ -227,9 +228,9 @@ def failed(part: Answer) -> Failed:
 
 
 def read_failure(failure: Failed) -> Retry:
-    """A failed question: it is asked again, and nothing is in doubt because nothing was to be changed.
+    """The outcome of a failed query: it is retried, and since it changes nothing its effect is not in doubt.
 
-    What is refused for good, such as a column that is missing, can be mended in the org: it too is asked again.
+    Permanent rejections, such as a missing column, can be fixed in the org, and are retried too.
     """
     outcome = failure.outcome
     if failure.too_long:
@@ -240,12 +241,12 @@ def read_failure(failure: Failed) -> Retry:
 
 
 def too_long_at_all(failure: Failed) -> Retry:
-    """A short request that is refused as too long: no record is to blame for that."""
+    """The outcome of a short request that is rejected as too long: no record causes that."""
     return Retry(reason=Reason.SINK_REFUSES, detail=failure.outcome.detail, code=failure.code, cure=SHORT_ALREADY)
 
 
 def feed_failure(failure: Failed) -> Retry:
-    """The same for a feed. What is refused for good is mended in the org or in the mapping, and a person is called."""
+    """The same for a feed. Permanent rejections are fixed in the org or in the mapping, and a person is alerted."""
     if isinstance(failure.outcome, Retry):
         return read_failure(failure)
     cure = TOO_WIDE if failure.too_long else HIDDEN
@@ -253,7 +254,7 @@ def feed_failure(failure: Failed) -> Retry:
 
 
 def _moved(part: Answer) -> Retry:
-    """A redirect: where it leads is told where that is Salesforce's, and no call follows it."""
+    """The outcome of a redirect: its target is reported if it is Salesforce's. Redirects are not followed."""
     place = trusted_host(part.location)
     cure = f"write https://{place} as `url` in the config" if place else MOVED
     return Retry(reason=Reason.WRONG_ADDRESS, detail=f"HTTP {part.status}{f' to {place}' if place else ''}", cure=cure)
@@ -272,25 +273,25 @@ def _record(result: Mapping[str, Any], key_field: str, *, escaped: bool) -> Outc
     if not errors:
         return Retry(reason=Reason.UNKNOWN, detail="Salesforce refused the record without saying why")
     judged = [classify(*_words(error, escaped=escaped), key_field=key_field, fields=_fields(error)) for error in errors]
-    # What cannot be helped by repeating decides over what can.
+    # A permanent error takes precedence over errors that a retry may fix.
     return next((one for one in judged if isinstance(one, Rejected)), judged[0])
 
 
 def _words(error: Mapping[str, Any], *, escaped: bool) -> tuple[str, str]:
-    """Code and message: whole requests say `errorCode`, records say `statusCode`."""
+    """Code and message: whole requests use `errorCode`, records use `statusCode`."""
     code = error.get("errorCode") or error.get("statusCode") or ""
     message = str(error.get("message") or "")
     return str(code), html.unescape(message) if escaped else message
 
 
 def _fields(error: Mapping[str, Any]) -> Sequence[str]:
-    """The fields that an error names."""
+    """The fields named by an error."""
     named = error.get("fields")
     return [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
 
 
 def not_theirs(what: str) -> Retry:
-    """What Salesforce does not answer: it may have done what it was asked, or something else has answered."""
+    """A response that is not from Salesforce: the request may have been processed, or something else has replied."""
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=what, in_doubt=True, cure=SOMETHING_ELSE)
 
 
@@ -299,7 +300,7 @@ def _unexpected(status: int, what: str) -> Failed:
 
 
 def _json(reply: HttpReply) -> Any:
-    """The JSON of an answer. A success that calls itself something else is none, whatever its body looks like."""
+    """The JSON of a response. A success with another content type is not JSON, whatever its body looks like."""
     kind, _, more = reply.headers.get("content-type", JSON).lower().partition(";")
     if reply.status in OK and (kind.strip() != JSON or not CHARSET.fullmatch(more.strip())):
         return UNREADABLE

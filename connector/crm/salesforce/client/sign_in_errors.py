@@ -1,9 +1,10 @@
-"""What Salesforce's token service refuses a sign-in with, what each refusal means, and the cure: one table, and nothing that acts.
+"""Sign-in errors of Salesforce's token service, with meaning and advice. A table without logic.
 
-docs/salesforce-sign-in.md is this table for people, and a test holds the two equal.
-Source: Salesforce Help, "OAuth 2.0 Authorization Errors", "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bearer Flow"; wordings
-that the Help does not list are from public issue threads. Those of a locked-out user, an expired password, a blocked app, an expired
-certificate and a flow that is not enabled are assumed: nobody's answer was found, so they are read by their plainest words.
+docs/salesforce-sign-in.md shows this table to people; a test keeps the two equal. Source: Salesforce Help, "OAuth 2.0
+Authorization Errors", "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bearer Flow". Wordings that the Help does not
+list are from public issue threads. The wordings for a locked-out user, an expired password, a blocked app, an expired
+certificate and a flow that is not enabled are assumptions: no real response was found, so they are matched by their
+most likely words.
 """
 
 from dataclasses import dataclass
@@ -22,12 +23,12 @@ LOGIN_HISTORY = "look at the integration user's Login History in Setup: it says 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInError:
-    """One refusal: `says` is a part of `error: description`, in lower case."""
+    """One error: `says` is a part of `error: description`, in lower case."""
 
     says: str
     means: str
     cure: str
-    passes: bool = False  # it passes by itself: nothing is wrong with the credentials
+    passes: bool = False  # it goes away by itself: the credentials are not the problem
 
 
 def _passes(says: str, means: str) -> SignInError:
@@ -38,7 +39,7 @@ def _refused(says: str, means: str, cure: str) -> SignInError:
     return SignInError(says=says, means=means, cure=cure)
 
 
-# The first that fits counts: what a description says goes before what an error code says.
+# The first match is used: rows for a description stand before rows for an error code.
 SIGN_IN_ERRORS: tuple[SignInError, ...] = (
     _passes("token request is already being processed", "another sign-in of the same app is under way"),
     _passes("retry your request", "a fault inside Salesforce"),
@@ -181,6 +182,6 @@ UNKNOWN = SignInError(says="", means="a refusal that nobody has met yet", cure=L
 
 
 def find(error: str, description: str) -> SignInError:
-    """The row of a refusal; UNKNOWN where nobody has met it yet."""
+    """The row for an error; UNKNOWN if no row matches."""
     said = f"{error}: {description}".lower().replace("\u2019", "'")
     return next((row for row in SIGN_IN_ERRORS if row.says in said), UNKNOWN)

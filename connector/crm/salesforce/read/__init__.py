@@ -1,1 +1,1 @@
-"""What is read of an org: changes, notifications, descriptions, a look at its health."""
+"""Reading from an org: changes, notifications, descriptions, health checks."""

@@ -1,7 +1,7 @@
-"""All records of one object, step by step: by plain queries where there are few, else by a query job of the Bulk API.
+"""Reads all records of one object step by step: by plain queries if there are few, else by a Bulk API query job.
 
-Sans I/O. The values of a job are texts, as CSV has them. Source: Bulk API 2.0 Developer Guide, "Bulk API 2.0 Query"; SOQL Reference,
-"COUNT()".
+No I/O. The values of a job are text, because they come as CSV. Source: Bulk API 2.0 Developer Guide, "Bulk API 2.0
+Query"; SOQL Reference, "COUNT()".
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ from connector.model.operation import ID_FIELD
 from connector.model.outcome import Reason, Retry
 from connector.ports import Records, Row
 
-MOST_PLAIN = 10_000  # records that are read by plain queries: five calls, and a job takes at least four
-PAGE_ROWS = 10_000  # of a job's answer: a few megabytes
+MOST_PLAIN = 10_000  # up to this many, plain queries are used: five calls, while a job takes at least four
+PAGE_ROWS = 10_000  # per page of a job's result: a few megabytes
 
 
 @dataclass(frozen=True, slots=True)
 class AllRecords:
-    """Reads the records of one object. `fields` are checked names."""
+    """Reads the records of one object. `fields` are validated names."""
 
     api: Api
     object: str
@@ -66,7 +66,7 @@ class AllRecords:
                 rows += [change_queries.row(record, self.fields) for record in body["records"]]
             except ValueError as error:
                 return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=str(error))
-            # Wide rows come in several answers to one question.
+            # A result with wide rows comes on several pages.
             path = str(body.get("nextRecordsUrl"))
             if body.get("done") is False and not path.startswith(change_queries.DATA):
                 return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a next page without a proper address")
@@ -76,7 +76,7 @@ class AllRecords:
         return Records(rows=tuple(rows), position=following, last=last, total=total)
 
     def _of_job(self, job_id: str, locator: str | None, total: int, *, ready: bool) -> Exchange[Records | Retry]:
-        """Whether a job is done; when it is, the next page of its answer."""
+        """Check whether a job is finished; if it is, return the next page of its result."""
         bulk = Bulk(self.api)
         if not ready:
             job = yield from bulk.look(job_id, query=True)
@@ -105,7 +105,7 @@ def _ask(call: HttpCall, before: int | None = None) -> Exchange[Mapping[str, Any
 
 
 def _row(record: Mapping[str, str], fields: Sequence[str]) -> Row:
-    """A row of a job's CSV, whose empty texts are empty fields."""
+    """A row of a job's CSV, with empty strings as empty fields."""
     try:
         stamp = change_queries.moment(value_of(record, change_queries.STAMP))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Changes as SOQL: the question for the next page, where it left off, and the rows in an answer. Pure.
+"""Change queries in SOQL: the query for the next page, the position, and the rows of a response. Pure.
 
 Source: SOQL Reference; Object Reference, "System Fields" (SystemModstamp, IsDeleted, LastModifiedById).
 """
@@ -20,55 +20,55 @@ STAMP = "SystemModstamp"
 DELETED = "IsDeleted"
 CHANGED_BY = "LastModifiedById"
 MASTER = "MasterRecordId"
-# Object Reference: the objects whose records an administrator merges, and which tell where a merged one went.
+# Object Reference: the objects whose records can be merged, and whose merged records name the kept one.
 MERGEABLE = frozenset({"account", "contact", "lead"})
-DATA = "/services/data/"  # where the address of a next page must be
-PAGE = QUERY_BATCH  # rows: what Salesforce gives in one answer
-TIMES = ("since", "newest", "again", "asked")  # of a position between two rounds
+DATA = "/services/data/"  # the address of a next page must start with it
+PAGE = QUERY_BATCH  # rows: Salesforce's maximum per response
+TIMES = ("since", "newest", "again", "asked")  # the fields of a position between two polls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Between:
-    """Between two rounds.
+    """The position between two polls.
 
-    The next one looks back: it begins a little before the last one that did. Where that took more than a page, the rounds read until
-    `again` only what is as new as the newest row; all times are Salesforce's.
+    The next poll looks back: it starts slightly before the last poll that looked back. If looking back took more than a
+    page, the polls until `again` read only rows as new as the newest one. All times are by Salesforce's clock.
     """
 
-    since: datetime  # where the next look back begins
-    newest: datetime | None = None  # the stamp of the newest row, where the last look back took more than a page
+    since: datetime  # where the next poll that looks back starts
+    newest: datetime | None = None  # the timestamp of the newest row, if the last look-back took more than a page
     again: datetime | None = None  # when the feed looks back again
-    asked: datetime | None = None  # when the last round began
+    asked: datetime | None = None  # when the last poll started
 
     @property
     def looks_back(self) -> bool:
-        """Whether the next round reads again what was read lately."""
+        """Whether the next poll reads recent rows again."""
         return self.newest is None or self.again is None or self.asked is None or self.asked >= self.again
 
     @property
     def begins(self) -> datetime:
-        """The stamp at which the next round begins. It is read again with what bears it: Salesforce's stamps are whole seconds."""
+        """The timestamp at which the next poll starts. Its rows are read again: Salesforce's timestamps are whole seconds."""
         return self.since if self.newest is None or self.looks_back else self.newest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Within:
-    """Within a round: the last row that was read, when the round began by Salesforce's clock, and from where.
+    """The position within a poll: the last row read, the poll's start by Salesforce's clock, and the previous position.
 
-    Many rows may share one stamp, so that the stamp alone does not say where a page ended.
+    Many rows may have the same timestamp, so that a timestamp alone does not say where a page ended.
     """
 
     stamp: datetime
     record_id: str
     began: datetime
-    round: Between | None = None  # None: it reads everything
+    round: Between | None = None  # None: reading all records
 
 
-Position = Between | Within | None  # None: everything
+Position = Between | Within | None  # None: from the start
 
 
 def read_position(text: str | None) -> Position:
-    """A position as it was stored; one that cannot be read is a lost one, and the feed begins anew."""
+    """Parse a stored position. An unreadable one counts as lost, and the feed starts again from the beginning."""
     if not text:
         return None
     try:
@@ -91,7 +91,7 @@ def _read_between(stored: Mapping[str, Any]) -> Between:
 
 
 def write_position(position: Between | Within) -> str:
-    """A position to be stored."""
+    """Format a position for the store."""
     return orjson.dumps(_stored(position)).decode()
 
 
@@ -105,10 +105,10 @@ def _stored(position: Between | Within) -> dict[str, Any]:
 
 
 def columns(object_name: str, fields: Sequence[str]) -> tuple[str, ...]:
-    """What is selected: the fields, once each whatever their case, and what a row needs.
+    """The columns to select: the fields, each once in any letter case, and those that every row needs.
 
     Raises:
-        BadName: one of them is no field name.
+        BadName: one of them is not a field name.
     """
     chosen: dict[str, str] = {}
     merged = (MASTER,) if object_name.casefold() in MERGEABLE else ()
@@ -119,23 +119,24 @@ def columns(object_name: str, fields: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptedOut:
-    """How a record of the object says "out", and how long before a round its change may have been stamped."""
+    """How a record shows an opt-out, and how long before a poll its change may have been stamped."""
 
     flag: str
     value: Any
-    look_back: timedelta  # beyond the overlap of the rounds
+    look_back: timedelta  # in addition to the overlap of the polls
 
     @property
     def condition(self) -> str:
-        """In SOQL."""
+        """The SOQL condition for opted-out records."""
         value = str(self.value).lower() if isinstance(self.value, bool) else literal(str(self.value))
         return f"{identifier(self.flag)} = {value}"
 
 
 def question(object_name: str, fields: Sequence[str], position: Position, opted_out: OptedOut | None = None) -> str:
-    """The query for the next page after the position; in a round also for what says "out" from further back.
+    """The query for the next page after the position; in a poll also for opted-out records from further back.
 
-    A transaction may end many minutes after its stamp: no opt-out is lost by that, and the query is still one.
+    A transaction may end many minutes after its timestamp. So late opt-outs are not lost, and one query is still
+    enough.
     """
     where = ""
     if isinstance(position, Between):
@@ -148,13 +149,13 @@ def question(object_name: str, fields: Sequence[str], position: Position, opted_
         stamp, begun = soql_time(position.stamp), position.round
         where = f" WHERE ({STAMP} = {stamp} AND Id > {literal(position.record_id)}) OR {STAMP} > {stamp}"
         if opted_out is not None and begun is not None and position.stamp < begun.begins:
-            # What was stamped between there and here is read only where it says "out".
+            # Rows from this period are read only if they are opted out.
             where = f" WHERE ({where.removeprefix(' WHERE ')}) AND ({opted_out.condition} OR {STAMP} >= {soql_time(begun.begins)})"
     return f"{_select(object_name, fields)}{where} ORDER BY {STAMP}, Id LIMIT {PAGE}"
 
 
 def question_opted_out(object_name: str, fields: Sequence[str], position: Between | Within, opted_out: OptedOut) -> str:
-    """The query for what says "out" and was modified shortly before the round or since, the latest first."""
+    """The query for opted-out records modified shortly before the poll or since, newest first."""
     begun = position.round or Between(since=position.began) if isinstance(position, Within) else position
     first = soql_time(begun.since - opted_out.look_back)
     where = f"{opted_out.condition} AND {STAMP} >= {first}"
@@ -162,14 +163,14 @@ def question_opted_out(object_name: str, fields: Sequence[str], position: Betwee
 
 
 def question_by_id(object_name: str, fields: Sequence[str], record_ids: Sequence[str]) -> str:
-    """The query for these records as they are now, and for what was merged into them."""
+    """The query for these records as they are now, and for records that were merged into them."""
     listed = ",".join(literal(one) for one in record_ids)
     merged = f" OR {MASTER} IN ({listed})" if object_name.casefold() in MERGEABLE else ""
     return f"{_select(object_name, fields)} WHERE Id IN ({listed}){merged}"
 
 
 def question_all(object_name: str, fields: Sequence[str], *, after: str | None = None) -> str:
-    """The query for all records; with `after` for a page of those whose Ids are higher."""
+    """The query for all records; with `after`, for a page of those with higher Ids."""
     if after is None:
         return _select(object_name, fields)
     where = f" WHERE Id > {literal(after)}" if after else ""
@@ -177,7 +178,7 @@ def question_all(object_name: str, fields: Sequence[str], *, after: str | None =
 
 
 def question_count(object_name: str) -> str:
-    """The query for how many records there are."""
+    """The query for the number of records."""
     return f"SELECT COUNT() FROM {identifier(object_name)}"  # noqa: S608 - SOQL; the name is checked.
 
 
@@ -186,14 +187,14 @@ def _select(object_name: str, fields: Sequence[str]) -> str:
 
 
 def row(record: Mapping[str, Any], fields: Sequence[str], own_user: str | None = None) -> Row:
-    """A record of an answer. `own_user` is the Id of the user that we are signed in as.
+    """Parse a record of a response. `own_user` is the Id of the signed-in user.
 
     Raises:
-        ValueError: it lacks its Id or its stamp.
+        ValueError: the Id or the timestamp is missing.
     """
     record_id = value_of(record, ID_FIELD)
     if not isinstance(record_id, str):
-        raise ValueError("a row without its Id")  # noqa: TRY004 - the answer is wrong, not a type of ours.
+        raise ValueError("a row without its Id")  # noqa: TRY004 - the response is wrong, not a Python type.
     master, changed_by = value_of(record, MASTER), value_of(record, CHANGED_BY)
     known = isinstance(changed_by, str) and own_user is not None
     return Row(
@@ -207,7 +208,7 @@ def row(record: Mapping[str, Any], fields: Sequence[str], own_user: str | None =
 
 
 def after(start: Position, last: Row, began: datetime) -> Within:
-    """The position behind this row, of a page that was asked for at `start`."""
+    """The position after this row, of a page that was requested at `start`."""
     begun = start.round if isinstance(start, Within) else start
     return Within(stamp=last.stamp, record_id=last.record_id, began=began, round=begun)
 
@@ -215,11 +216,11 @@ def after(start: Position, last: Row, began: datetime) -> Within:
 def next_round(
     start: Position, rows: Sequence[Row], *, began: datetime, ended: datetime, overlap: timedelta
 ) -> Between:
-    """Where the round after this one begins, whose last page was asked for at `start` and brought these rows.
+    """Where the next poll starts; the last page of this poll was requested at `start` and returned these rows.
 
-    Rows become visible when their transaction ends, later than their stamp: what was stamped shortly before the round
-    began is read again. Where that takes more than a page, as behind thousands of writes of ours, it is done only as often as it
-    reaches back, so that a row is read three times at the most.
+    Rows become visible when their transaction ends, later than their timestamp. So rows stamped shortly before the poll
+    started are read again. If that takes more than a page, as after thousands of our own writes, it is done only once
+    per look-back period, so that a row is read at most three times.
     """
     begun = start.round if isinstance(start, Within) else start
     stamps = [rows[-1].stamp] if rows else []
@@ -233,9 +234,9 @@ def next_round(
 
 
 def moment(text: object) -> datetime:
-    """A time as Salesforce writes it, `2026-11-22T04:00:00.000+0000`, in UTC; raises ValueError."""
+    """Parse a time as Salesforce writes it, `2026-11-22T04:00:00.000+0000`, to UTC. Raises ValueError."""
     if not isinstance(text, str):
-        raise ValueError("no time")  # noqa: TRY004 - the answer is wrong, not a type of ours.
+        raise ValueError("no time")  # noqa: TRY004 - the response is wrong, not a Python type.
     read = datetime.fromisoformat(text)
     if read.tzinfo is None:
         raise ValueError("a time without its zone")
@@ -243,5 +244,5 @@ def moment(text: object) -> datetime:
 
 
 def soql_time(time: datetime) -> str:
-    """A time in SOQL, to the millisecond."""
+    """A time in SOQL, in milliseconds."""
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"

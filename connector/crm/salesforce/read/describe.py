@@ -1,6 +1,7 @@
-"""An org's objects in the words of the house: what sObject Describe tells, as schemas.
+"""Converts sObject Describe responses to object schemas.
 
-Source: REST API Developer Guide, "sObject Describe", "Conditional Request Headers"; SOAP API Developer Guide, "DescribeSObjectResult".
+Source: REST API Developer Guide, "sObject Describe", "Conditional Request Headers"; SOAP API Developer Guide,
+"DescribeSObjectResult".
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,12 +18,12 @@ from connector.model.http import Exchange, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
 
 NOT_MODIFIED = 304
-# Objects have it in orgs with several currencies. Source: Object Reference, "Currency Field Type".
+# Objects have this field in orgs with several currencies. Source: Object Reference, "Currency Field Type".
 CURRENCY = "CurrencyIsoCode"
 KINDS = {
     "string": FieldKind.TEXT,
     "encryptedstring": FieldKind.TEXT,
-    "combobox": FieldKind.TEXT,  # a picklist that also takes any other text
+    "combobox": FieldKind.TEXT,  # a picklist that also accepts any other text
     "textarea": FieldKind.LONG_TEXT,
     "email": FieldKind.EMAIL,
     "phone": FieldKind.PHONE,
@@ -44,14 +45,14 @@ KINDS = {
 
 
 class Describer:
-    """Describes objects; remembers what it was told, so that asking again costs a call, but no answer where nothing has changed."""
+    """Describes objects and remembers the responses: unchanged objects still cost a call, but are not transferred again."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._seen: dict[str, tuple[str, ObjectSchema]] = {}  # by name: Last-Modified, and what was told then
+        self._seen: dict[str, tuple[str, ObjectSchema]] = {}  # by name: Last-Modified and the schema
 
     def describe(self, names: Sequence[str]) -> Exchange[Mapping[str, DescribeResult]]:
-        """The objects by the names that were asked for; one API call each."""
+        """The objects, by requested name; one API call each."""
         if not names:
             return {}
         calls = [self._api.describe(name, since=self._seen[name][0] if name in self._seen else None) for name in names]
@@ -110,7 +111,7 @@ def _field(raw: FieldInfo) -> FieldSchema:
 
 
 def _demanded(name: str, fields: Sequence[FieldSchema]) -> Sequence[FieldSchema]:
-    """Where accounts can be persons, one without a Name is none that lacks it: a person brings LastName instead."""
+    """If accounts can be persons, Name is not required: a person account has LastName instead."""
     if name != "Account" or not any(one.name == "PersonEmail" for one in fields):
         return fields
     return [replace(one, required=False) if one.name in {"Name", "LastName"} else one for one in fields]

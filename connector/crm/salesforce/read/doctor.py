@@ -1,7 +1,7 @@
-"""A look at a Salesforce org and at our way to it: sign-in, version, clock, what is left of the day's calls, composites.
+"""Checks a Salesforce org and our access to it: sign-in, API version, clock, remaining API calls, composites.
 
-Nothing is changed. Whether the org has the fields that the mappings need is preflight.py's question.
-Source: REST API Developer Guide, "Versions", "Resources by Version", "Limit Info Header", "Composite".
+Changes nothing. preflight.py checks whether the org has the fields that the mappings need. Source: REST API Developer
+Guide, "Versions", "Resources by Version", "Limit Info Header", "Composite".
 """
 
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ from connector.model.http import Exchange, HttpReply, Reply
 from connector.model.outcome import Reason
 
 VERSIONS = "/services/data/"
-# Pollers go by the org's clock, so a small difference does no harm; a signed assertion must be right within three minutes.
+# Feeds use the org's clock, so a small difference does no harm; a signed assertion must be right within three minutes.
 CLOCK_WARNS, CLOCK_FAILS = timedelta(seconds=30), timedelta(minutes=3)
-SPENT_WARNS, SPENT_FAILS = 0.8, 0.98  # of the org's calls in 24 hours
+SPENT_WARNS, SPENT_FAILS = 0.8, 0.98  # share of the org's API calls in 24 hours
 API_LICENSE = "Salesforce Integration"  # Salesforce Help, "Give Integration Users API Only Access"
 ENGLISH = "en"  # Object Reference, "User" (LanguageLocaleKey): en_US, en_GB …
 CLOCK_CURE = "set this server's clock: let it follow a time server (timedatectl set-ntp true)"
@@ -30,7 +30,7 @@ CLOCK_CURE = "set this server's clock: let it follow a time server (timedatectl 
 def checkup(
     api: Api, needs: Sequence[Needs], composite: Composite, now: Callable[[], datetime]
 ) -> Exchange[list[Finding]]:
-    """Look at the org with five calls at the most. `now` tells our own time, aware."""
+    """Check the org with at most five calls. `now` returns our own time, timezone-aware."""
     (reply,) = yield [api.read(f"{api.root}/")]
     root = responses.answer(reply)
     (listed,) = yield [api.read(VERSIONS)]
@@ -49,7 +49,7 @@ def checkup(
 
 def _sign_in(root: Answer | Failed) -> Finding:
     whole = root if isinstance(root, Failed) or root.status in responses.OK else responses.failed(root)
-    if not isinstance(whole, Failed) or whole.status == 404:  # noqa: PLR2004 - the version is unknown, and we are known.
+    if not isinstance(whole, Failed) or whole.status == 404:  # noqa: PLR2004 - 404: the version is unknown, but the sign-in works.
         return Finding(area=SIGN_IN, level=Level.OK, text="the integration user is let in")
     cure = "see the words of Salesforce; docs/salesforce-setup.md says what to click"
     return Finding(area=SIGN_IN, level=Level.FAIL, text=whole.outcome.detail or str(whole.outcome.reason), cure=cure)
@@ -109,9 +109,10 @@ def _calls(reply: HttpReply) -> list[Finding]:
 
 
 def _user(api: Api, root: Answer) -> Exchange[list[Finding]]:
-    """What the integration user is: where a person may sign in as it, what they edit would be taken for our own doing.
+    """Check the integration user: if a person can sign in as it, that person's edits look like our own writes.
 
-    No finding where the org does not tell: without the right to see the set-up a user still sees their own profile.
+    Returns no finding if the org does not answer. Without the right to view setup, a user can still read its own
+    profile.
     """
     user = user_of(root.body.get("identity")) if isinstance(root.body, dict) else None
     if user is None:
@@ -125,7 +126,7 @@ def _user(api: Api, root: Answer) -> Exchange[list[Finding]]:
 
 
 def _language(key: object) -> list[Finding]:
-    """Whether Salesforce's words come in English. Nothing hangs on it but how well a cure can be read."""
+    """Check that Salesforce's messages are in English. It only matters for how well people can read them."""
     if not isinstance(key, str):
         return []
     if key.startswith(ENGLISH):
@@ -142,7 +143,7 @@ def _language(key: object) -> list[Finding]:
 
 
 def _license(profile: object) -> list[Finding]:
-    """Whether the integration user is nobody's own login."""
+    """Check that the integration user is not a person's login."""
     license_of = profile.get("UserLicense") if isinstance(profile, dict) else None
     if not isinstance(license_of, dict):
         return []
@@ -161,8 +162,8 @@ def _license(profile: object) -> list[Finding]:
 
 
 def _composite(api: Api, needs: Sequence[Needs], composite: Composite) -> Exchange[list[Finding]]:
-    """Upserts of collections inside a composite are documented nowhere; a record without its key tries it, and cannot be written."""
-    # A standard object first: its required fields, which are missing too, keep such a record out once more.
+    """Check upserts of collections inside a composite, which are undocumented, with a record without a key that cannot be saved."""
+    # Prefer a standard object: its missing required fields also prevent such a record from being saved.
     by_safety = sorted(needs, key=lambda one: one.object.endswith("__c"))
     keyed = next(((one.object, one.key_fields[0]) for one in by_safety if one.key_fields), None)
     if keyed is None or composite is Composite.REFUSED:
@@ -172,7 +173,7 @@ def _composite(api: Api, needs: Sequence[Needs], composite: Composite) -> Exchan
     (reply,) = yield [api.collections([probe])]
     works = _taken(reply)
     if works is False:
-        # An object or field that is missing answers in the same words.
+        # A missing object or field gives the same response.
         (reply,) = yield [api.collection(probe)]
         alone = responses.answer(reply)
         works = None if isinstance(alone, Failed) or alone.status not in responses.OK else False
@@ -192,7 +193,7 @@ def _composite(api: Api, needs: Sequence[Needs], composite: Composite) -> Exchan
 
 
 def _taken(reply: Reply) -> bool | None:
-    """None where the answer does not tell."""
+    """Whether the org supports it; None if the response does not say."""
     whole = responses.answer(reply)
     parts = whole if isinstance(whole, Failed) else responses.subanswers(whole, 1)
     if isinstance(parts, Failed):

@@ -1,4 +1,4 @@
-"""The feed: asks an org for the changes of one object, page by page and round by round."""
+"""The feed: queries an org for the changes of one object, page by page and poll by poll."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -17,14 +17,14 @@ from connector.model.http import Exchange, HttpCall, HttpReply, Reply
 from connector.model.outcome import Reason, Retry
 from connector.ports import Page, Records, Row
 
-OVERLAP = timedelta(minutes=3)  # longer than the transactions of an org with heavy triggers usually take
-LOOK_BACK = timedelta(minutes=15)  # and of those that say "out": connectors of others re-read 5 to 15 minutes
+OVERLAP = timedelta(minutes=3)  # longer than transactions usually take in an org with heavy triggers
+LOOK_BACK = timedelta(minutes=15)  # for opted-out records; other vendors' connectors re-read 5 to 15 minutes
 
 
 class SalesforceFeed:
-    """Changes of one object by SOQL, deletions among them. Sans I/O: whoever drives the exchanges sends the calls.
+    """Changes of one object by SOQL, including deletions. No I/O: the caller of the exchanges sends the requests.
 
-    Raises BadName when the object or a field has a name that Salesforce cannot have.
+    Raises BadName if the object or a field has a name that Salesforce does not allow.
     """
 
     traits = TRAITS
@@ -32,7 +32,7 @@ class SalesforceFeed:
     def __init__(
         self,
         crm: str,
-        object: str,  # noqa: A002 - Salesforce's own word, and the role's.
+        object: str,  # noqa: A002 - Salesforce's own word, as in ports.py.
         *,
         api: Api,
         fields: Sequence[str],
@@ -61,9 +61,9 @@ class SalesforceFeed:
         change_queries.question(object, self._read, None)
 
     def ask(self, position: str | None) -> Exchange[Page | Retry]:
-        """The next page after the position; from the beginning of everything with None.
+        """The next page after the position; with None from the very beginning.
 
-        A failed question changes nothing: it is asked again from the same position.
+        A failed query changes nothing: it is repeated from the same position.
         """
         start = change_queries.read_position(position)
         call = self._api.query_all(change_queries.question(self.object, self._read, start, self._opted_out))
@@ -82,7 +82,7 @@ class SalesforceFeed:
         )
 
     def ask_opted_out(self, position: str) -> Exchange[Page | Retry]:
-        """What says "out" and was modified shortly before the position or after it, the latest first; one API call."""
+        """Opted-out records modified shortly before the position or after it, newest first; one API call."""
         start = change_queries.read_position(position)
         if start is None or self._opted_out is None:
             return Page()
@@ -91,7 +91,7 @@ class SalesforceFeed:
         return Page(rows=found[0]) if isinstance(found, tuple) else _failure(found)
 
     def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
-        """These records as they are now, deleted ones among them; one API call, unless the question is too long for one."""
+        """These records as they are now, including deleted ones; one API call, or more if the query is too long for one."""
         found = yield from self._rows(
             self._api.query_all(change_queries.question_by_id(self.object, self._read, record_ids))
         )
@@ -106,21 +106,21 @@ class SalesforceFeed:
             return second if isinstance(second, Retry) else Page(rows=(*first.rows, *second.rows))
         failure = _failure(found)
         if failure.reason is Reason.CONFIGURATION:
-            # One of the records may be what the org cannot look at; whether the feed is refused as a whole, its next page shows.
+            # One of the records may not be readable. Whether the whole feed is rejected will show with its next page.
             return replace(failure, reason=Reason.UNEXPECTED_ANSWER, cure="")
         return failure
 
     def read_all(self, position: str | None) -> Exchange[Records | Retry]:
-        """All records, deleted ones among them, step by step: by plain queries, or above 10,000 by a job of the Bulk API."""
+        """All records, including deleted ones, step by step: by plain queries, or above 10,000 by a Bulk API job."""
         return (yield from AllRecords(self._api, self.object, self._read).read(position))
 
     def _rows(self, call: HttpCall) -> Exchange[tuple[tuple[Row, ...], datetime | None] | Failed | Retry]:
-        """The rows of a query's whole answer, and when it began by Salesforce's clock."""
+        """All rows of a query, and when it started by Salesforce's clock."""
         rows: list[Row] = []
         began: datetime | None = None
         while True:
             (reply,) = yield [call]
-            own_user = self._own_user()  # after the call: its sign-in may have been the first
+            own_user = self._own_user()  # read after the call, because the call may have been the first to sign in
             whole = responses.answer(reply)
             body = whole if isinstance(whole, Failed) else responses.rows(whole, before=len(rows))
             if isinstance(body, Failed):
@@ -132,7 +132,7 @@ class SalesforceFeed:
                 return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=str(error))
             if body.get("done") is not False:
                 return tuple(rows), began
-            # Wide rows come in several answers to one question.
+            # A result with wide rows comes on several pages.
             path = str(body.get("nextRecordsUrl"))
             if not path.startswith(change_queries.DATA):
                 return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a next page without a proper address")
@@ -144,7 +144,7 @@ def _failure(found: Failed | Retry) -> Retry:
 
 
 def _date(reply: Reply) -> datetime | None:
-    """Salesforce's clock: ours may be wrong, and then changes would be skipped."""
+    """The time by Salesforce's clock: ours may be wrong, and then changes would be skipped."""
     if not isinstance(reply, HttpReply):
         return None
     try:

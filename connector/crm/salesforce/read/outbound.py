@@ -1,9 +1,9 @@
-"""Outbound Messages: the door at which a Flow of the org tells that records were changed.
+"""Outbound Messages: the endpoint at which a Flow of the org reports changed records.
 
-Their values are not read. Messages come at least once and in any order, with the values of the moment at which they were sent, so
-that an old one could undo what a newer one has said. They are taken as pointers: the feed asks for these records at once, and holds
-what it gets against the shadow as it does with every page. So there is one truth and one order, and a false message can at most
-cost a query.
+The field values are not read. Messages arrive at least once and in any order, with the values of the time at which they
+were sent. An old message could therefore overwrite newer values. Messages are used only as pointers: the feed queries
+these records at once, and compares the result with the shadow as for every page. So there is one source of truth and
+one order, and a forged message costs at most a query.
 
 Source: SOAP API Developer Guide, "Outbound Messaging", "Understanding Notifications", "Building a Listener".
 """
@@ -23,11 +23,11 @@ from connector.ports import AuthResult, Notice
 
 NOTIFICATIONS = "http://soap.sforce.com/2005/09/outbound"
 TYPE = "http://www.w3.org/2001/XMLSchema-instance type"
-MAX = 100  # notifications in one message
-MAX_LENGTH = 255  # characters of an id or a name; longer ones are none
-SHORT_ID = 15  # characters of an id that tell it apart; the three behind them are check digits
+MAX = 100  # notifications per message
+MAX_LENGTH = 255  # characters of an id or a name; longer ones are invalid
+SHORT_ID = 15  # characters that identify a record; the other three are check digits
 METHODS = frozenset({"POST"})
-# What may keep a parser from the end of a message: characters that XML 1.0 has not, written as numbers.
+# Numeric references to characters that XML 1.0 does not allow, which may stop a parser early.
 CHARACTER_REFERENCE = re.compile(r"&#(?:[0-9]{1,7}|x[0-9A-Fa-f]{1,6});")
 ACK = HttpResponse(
     status=200,
@@ -42,28 +42,29 @@ ACK = HttpResponse(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What is read of an outbound message."""
+    """The parts of an outbound message that are read."""
 
     organization_id: str
     notices: tuple[Notice, ...]
 
 
-class NotAMessage(ValueError):  # noqa: N818 - it is a finding about a body, not an error of ours.
-    """A body that is no outbound message; the text is a short constant."""
+class NotAMessage(ValueError):  # noqa: N818 - it describes a body, not a fault in our code.
+    """A body that is not an outbound message; the text is a short constant."""
 
 
 class NotProperXml(NotAMessage):
-    """A body that the XML parser cannot follow to its end."""
+    """A body that the XML parser cannot read to its end."""
 
 
 def read_message(body: bytes) -> Message:
-    """The message in a body.
+    """Parse the message in a body.
 
-    A document type is refused as such, and with it every entity that could make a small body a large one, or read a file.
-    A field's text may hold what XML must not: bytes of another encoding, control characters. It is left out, for no text is read here.
+    A document type is rejected, and with it every entity that could make a small body large, or read a file. A field's
+    text may contain what XML does not allow: bytes in another encoding, control characters. It is dropped, because no
+    field text is read here.
 
     Raises:
-        NotAMessage: it is none.
+        NotAMessage: it is not an outbound message.
     """
     try:
         return _read(body)
@@ -90,22 +91,22 @@ def _read(body: bytes, encoding: str | None = None) -> Message:
 
 
 class _Reading:
-    """Follows the elements of a message, and keeps the few texts that count."""
+    """Collects the few required texts while the XML elements are parsed."""
 
     def __init__(self) -> None:
         self._path: list[str] = []
         self._text: list[str] = []
         self._organization = ""
-        self._of: dict[str, str] = {}  # what is known of the notification that is being read
+        self._of: dict[str, str] = {}  # the notification being read
         self._notices: list[Notice] = []
         self._seen = False
 
     def doctype(self, *_: object) -> None:
-        """A document type: no sender of these messages writes one."""
+        """Reject a document type: no sender of these messages uses one."""
         raise NotAMessage("a document type")
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
         self._path.append(name)
         self._text = []
         if name == f"{NOTIFICATIONS} notifications":
@@ -116,11 +117,11 @@ class _Reading:
             self._of["object"] = attributes.get(TYPE, "").rpartition(":")[2]
 
     def text(self, data: str) -> None:
-        """Text within the innermost element."""
+        """Handle text within the innermost element."""
         self._text.append(data)
 
     def end(self, name: str) -> None:
-        """An element ends."""
+        """Handle the end of an element."""
         self._path.pop()
         text, self._text = "".join(self._text).strip(), []
         parent = self._path[-1] if self._path else ""
@@ -136,7 +137,7 @@ class _Reading:
                 raise NotAMessage("too many notifications")
 
     def message(self) -> Message:
-        """What was read."""
+        """The parsed message."""
         if not self._seen or not self._organization:
             raise NotAMessage("no notifications")
         return Message(organization_id=self._organization, notices=tuple(self._notices))
@@ -153,7 +154,7 @@ def _notice(raw: dict[str, str]) -> Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundEndpoint:
-    """The door (ports.py). It takes no events: what has happened, the feed tells."""
+    """The endpoint (ports.py). It stores no events: the feed reads what has changed."""
 
     provider: str
     secrets: Sequence[bytes] = field(repr=False)
@@ -162,17 +163,17 @@ class OutboundEndpoint:
 
     @property
     def methods(self) -> frozenset[str]:
-        """Salesforce posts."""
+        """The HTTP methods: Salesforce uses POST."""
         return METHODS
 
     def check_head(self, head: HttpRequest) -> bool:
-        """Look at the secret, which needs no body."""
+        """Check the secret, which does not need the body."""
         if not is_one_of(head.secret or "", self.secrets):
             raise HttpRejected(401, "wrong path secret" if head.secret else "no path secret")
         return True
 
     def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
-        """Let in who knows a secret and speaks for our org; raises Refused, and Salesforce sends the message again."""
+        """Accept a request with a known secret from our org. Raises HttpRejected; Salesforce then repeats the message."""
         self.check_head(request)
         try:
             message = read_message(request.body)
@@ -180,13 +181,13 @@ class OutboundEndpoint:
             raise HttpRejected(400, f"no outbound message: {finding}") from None
         if message.organization_id[:SHORT_ID] != self.organization_id[:SHORT_ID]:
             raise HttpRejected(403, "another org")
-        yield from ()  # nothing is asked outside
+        yield from ()  # a generator without outside calls
         return AuthResult(notices=message.notices)
 
-    def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event, ...]:  # noqa: ARG002 - there are none.
-        """No event."""
+    def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event, ...]:  # noqa: ARG002 - there are no events.
+        """Return no events."""
         return ()
 
-    def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - always the same.
-        """Ack: the pointers are stored by now."""
+    def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - always the same response.
+        """Acknowledge: the pointers are stored by now."""
         return ACK

@@ -1,4 +1,4 @@
-"""What an org says of its objects, and whether it has what the mappings need. Asked by set-up and backfill.
+"""Checks whether an org has the objects and fields that the mappings need. Used by set-up and backfill.
 
 Source: REST API Developer Guide, "sObject Describe".
 """
@@ -27,17 +27,17 @@ class FieldInfo:
     type: str
     length: int
     external_id: bool
-    id_lookup: bool  # it can stand for the record's id, as Email does
+    id_lookup: bool  # can be used instead of the record's id, as Email can
     unique: bool
-    case_sensitive: bool  # two values that differ by letter case alone are two
+    case_sensitive: bool  # values that differ only in letter case are different
     createable: bool
     updateable: bool
-    calculated: bool  # a formula or a roll-up
-    required: bool  # on creation
+    calculated: bool  # a formula or a roll-up summary
+    required: bool  # for new records
     picklist: tuple[str, ...]  # active values
-    restricted: bool  # no other values than these
+    restricted: bool  # only these values are allowed
     relationship: str | None  # the name by which a parent is given
-    parents: tuple[str, ...]  # objects that it may point to
+    parents: tuple[str, ...]  # objects that it may reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +51,13 @@ class Wanted:
 
 
 def fields_of(api: Api, object_name: str) -> Exchange[Mapping[str, FieldInfo] | Retry]:
-    """The fields of an object, by name; Retry with the reason where the org does not say, its own words as the detail."""
+    """The fields of an object, by name. Returns Retry with the reason and the org's message if the org rejects the query."""
     (reply,) = yield [api.describe(object_name)]
     return _fields(reply)
 
 
 def preflight(api: Api, wanted: Sequence[Wanted]) -> Exchange[list[str]]:
-    """What the org lacks of what is wanted: one sentence each, with the cure. Costs one API call an object."""
+    """What the org lacks: one sentence each, with advice. Costs one API call per object."""
     if not wanted:
         return []
     replies = yield [api.describe(want.object) for want in wanted]
@@ -123,7 +123,7 @@ def _fields(reply: Reply) -> Mapping[str, FieldInfo] | Retry:
     if whole.status not in responses.OK:
         return responses.read_failure(responses.failed(whole))
     fields = whole.body.get("fields") if isinstance(whole.body, dict) else None
-    # Every object has an Id, of which each user may know.
+    # Every object has an Id, which every user may see.
     if (
         not isinstance(fields, list)
         or not fields
@@ -139,7 +139,7 @@ def _is_named(raw: Mapping[str, Any]) -> bool:
 
 
 def read_field(raw: Mapping[str, Any]) -> FieldInfo:
-    """One entry of `fields` in a description."""
+    """Parse one entry of `fields` in a description."""
     values, parents = raw.get("picklistValues"), raw.get("referenceTo")
     length = raw.get("length")
     return FieldInfo(

@@ -1,1 +1,1 @@
-"""One-off work in an org. The daemon imports none of it."""
+"""One-off work in an org. The daemon does not import it."""

@@ -1,4 +1,4 @@
-"""Which contacts are to be given their number as external ID, and what stands in the way of the others. Pure."""
+"""Decides which contacts get their number as external ID, and why the others do not. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,29 +15,30 @@ from connector.model.record_number import NumberReader, known_by_key
 from connector.ports import Task
 
 OBJECT = "Contact"
-SHOWN = 10  # ids of other contacts that are named beside one: a dummy number may be on hundreds
+SHOWN = 10  # ids of other contacts shown per contact: a dummy number may be on hundreds
 
-# Codes of a row that say what has happened since it was read; only the external ID is written, so that no other field is meant.
+# Codes of a row that report a change since it was read; only the external ID is written, so no other field can be
+# meant.
 TAKEN = frozenset({"DUPLICATE_VALUE", "DUPLICATE_EXTERNAL_ID"})
 GONE = frozenset({"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})
 
-Key = Callable[[Phone], str | None]  # the external ID of a number, as the mappings make it
+Key = Callable[[Phone], str | None]  # the external ID for a number, as the mappings build it
 
 
 class Many(StrEnum):
-    """Which contact is given a number that several have."""
+    """Which of several contacts with the same number gets it."""
 
-    SKIP = "skip"  # none
+    SKIP = "skip"  # none of them
     OLDEST = "oldest"
     NEWEST = "newest"
 
 
 class Verdict(StrEnum):
-    """What becomes of a contact."""
+    """The result for a contact."""
 
-    OPEN = "open"  # not known before all contacts are: others may have its number
+    OPEN = "open"  # not known until all contacts are read: others may have its number
     FILL = "fill"
-    FILLED = "filled"  # by us or somebody else, rightly
+    FILLED = "filled"  # correctly filled, by us or somebody else
     NO_PHONE = "no_phone"
     UNREADABLE = "unreadable"
     UNCLEAR = "unclear"
@@ -50,7 +51,7 @@ class Verdict(StrEnum):
     WRITTEN = "written"
 
 
-# What stands in the way, and what a person does about it.
+# The reason, and what a person does about it.
 CURES: dict[Verdict, str] = {
     Verdict.DIFFERENT: "its external ID is filled, and not with one of its numbers: mend the number or empty the external ID",
     Verdict.TAKEN: "another contact has this number as its external ID: merge the two, or take the number from one",
@@ -66,12 +67,12 @@ CURES: dict[Verdict, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """A contact as it was read, and what is known of it by itself."""
+    """A contact as it was read, and the result for it alone."""
 
     id: str
     verdict: Verdict
-    held: str  # its external ID, empty where it has none
-    wanted: str  # the external ID of its number, empty where it has none that can be read
+    held: str  # its current external ID; empty if it has none
+    wanted: str  # the external ID for its number; empty if the number is missing or unreadable
     shown: str  # its number, masked
     created: str
     account: str
@@ -82,10 +83,10 @@ class Contacts:
     """How contacts are read."""
 
     key_field: str
-    phone_fields: tuple[str, ...]  # the best one first
+    phone_fields: tuple[str, ...]  # the preferred one first
     numbers: NumberReader
     key: Key
-    country: str | None = None  # the field with the contact's country, which a number may lack
+    country: str | None = None  # the field with the contact's country, for numbers without a country code
 
     @property
     def soql(self) -> str:
@@ -93,7 +94,7 @@ class Contacts:
         return f"SELECT {', '.join((*self._fields, 'CreatedDate', 'AccountId'))} FROM {OBJECT}"  # noqa: S608 - names are checked.
 
     def changed_since(self, moment: str) -> str:
-        """The query for those that changed at or after a moment. Raises BadName."""
+        """The query for contacts changed at or after a time. Raises BadName."""
         return f"SELECT {', '.join(self._fields)} FROM {OBJECT} WHERE SystemModstamp >= {moment}"  # noqa: S608 - names are checked.
 
     @property
@@ -102,7 +103,7 @@ class Contacts:
         return tuple(dict.fromkeys(identifier(name) for name in names))
 
     def read(self, row: Mapping[str, str]) -> Contact:
-        """A row of the query, judged by itself."""
+        """Parse a row of the query, and decide on it alone."""
         texts = [text for name in self.phone_fields if (text := str(value_of(row, name) or "").strip())]
         held = str(value_of(row, self.key_field) or "")
         country = value_of(row, self.country) if self.country else None
@@ -130,7 +131,7 @@ class Contacts:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The verdict of a contact that was open, and the others that bear on it."""
+    """The final verdict for a contact that was open, and the other contacts that caused it."""
 
     id: str
     verdict: Verdict
@@ -138,7 +139,7 @@ class Settled:
 
 
 def settle(ids: Sequence[str], holder: str | None, many: Many) -> Iterator[Settled]:
-    """The contacts without external ID that have one number, oldest first; `holder` has the number as its external ID."""
+    """Decide for all contacts with one number and no external ID, oldest first; `holder` already has the number as external ID."""
     if holder is not None:
         yield from (Settled(one, Verdict.TAKEN, (holder,)) for one in ids)
         return
@@ -150,29 +151,29 @@ def settle(ids: Sequence[str], holder: str | None, many: Many) -> Iterator[Settl
 
 
 def refusal(error: str) -> tuple[Verdict, str, bool]:
-    """What `sf__Error` of a row means: the verdict, Salesforce's code, and whether it is worth another try.
+    """Classify a row's `sf__Error`: the verdict, Salesforce's code, and whether to try again.
 
-    It reads `CODE:message:fields --`. The message is not kept: it may hold the donor's data.
+    The text has the form `CODE:message:fields --`. The message is not stored: it may contain the donor's data.
     """
     code, _, message = error.partition(":")
     return _verdict(code, classify(code, message))
 
 
 def crowded(error: str) -> bool:
-    """Whether `sf__Error` of a row says that a trigger took fewer rows at once: a job always gives it 200."""
+    """Whether a row's `sf__Error` says that a trigger cannot handle this many rows: a job always uses 200."""
     code, _, message = error.partition(":")
     return too_many(classify(code, message))
 
 
 def written_alone(record_id: str, key_field: str, key: str) -> Task:
-    """The same change as that of a job's row, as a record of a request, which may be of any size."""
+    """The change of a job's row as a record of an ordinary request, which may have any size."""
     return Task(
         RecordWrite(sink="", object=OBJECT, key_field=ID_FIELD, key=record_id, set={key_field: key}, may_create=False)
     )
 
 
 def settled(outcome: Outcome) -> tuple[Verdict, str, bool]:
-    """What became of such a record: the same as refusal() tells of a row, or that it is written."""
+    """The result of such a record in the form of refusal(), or "written"."""
     if isinstance(outcome, Delivered):
         return Verdict.WRITTEN, "", False
     return _verdict(outcome.code or outcome.reason, outcome)

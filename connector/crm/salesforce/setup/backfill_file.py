@@ -1,7 +1,7 @@
-"""The book of one backfill: every contact with its verdict and the jobs that write them, in a file of its own beside the database.
+"""The state of one backfill: every contact, its verdict, and the jobs that write it, in a file beside the database.
 
-A kill leaves it as it was after the last commit, so that the next run goes on from there. It holds phone numbers, and is deleted when
-the backfill is done.
+After a kill, the next run continues from the last commit. The file contains phone numbers, and is deleted when the
+backfill is finished.
 """
 
 import json
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS contact (
 CREATE INDEX IF NOT EXISTS holder ON contact (held) WHERE held != '';
 CREATE INDEX IF NOT EXISTS work ON contact (verdict, job, account, id);
 """
-CACHE = -8000  # KiB: the file may be large, and the program must not be
+CACHE = -8000  # KiB: limits memory, because the file may be large
 
 
 class Line(NamedTuple):
@@ -33,7 +33,7 @@ class Line(NamedTuple):
 
     id: str
     verdict: str
-    held: str  # folded
+    held: str  # folded for comparison
     wanted: str
     shown: str
     created: str
@@ -41,14 +41,14 @@ class Line(NamedTuple):
 
 
 class Sharers(NamedTuple):
-    """The contacts that want one external ID, oldest first, and the contact that has it."""
+    """The contacts that need one external ID, oldest first, and the contact that has it."""
 
     ids: tuple[str, ...]
     holder: str | None
 
 
 class Finding(NamedTuple):
-    """A contact that a person must look at."""
+    """A contact that a person must check."""
 
     id: str
     verdict: str
@@ -58,7 +58,7 @@ class Finding(NamedTuple):
 
 
 class BackfillBook:
-    """One process holds it at a time."""
+    """The backfill's state. Only one process can open it at a time."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
@@ -66,7 +66,7 @@ class BackfillBook:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open or make it. Raises AlreadyRunning, and StoreUnavailable where its directory does not do."""
+        """Open or create the file. Raises AlreadyRunning, and StoreUnavailable if its directory is not usable."""
         try:
             create_private(path)
             tighten([path, Path(f"{path}-journal")])
@@ -90,43 +90,43 @@ class BackfillBook:
         return cls(path, connection)
 
     def close(self) -> None:
-        """Close it; what it holds stays for the next run."""
+        """Close the file; its content is kept for the next run."""
         self._connection.close()
 
     def discard(self) -> None:
-        """Delete it, with the numbers in it."""
+        """Delete the file with its phone numbers."""
         for path in (self._path, Path(f"{self._path}-journal")):
             path.unlink(missing_ok=True)
         self.close()
 
     def facts(self) -> Mapping[str, Any]:
-        """What is written down of the backfill as a whole."""
+        """General facts about the backfill."""
         return {name: json.loads(value) for name, value in self._execute("SELECT name, value FROM fact")}
 
     def note(self, **facts: Any) -> None:
-        """Write such things down."""
+        """Store general facts."""
         self._many(
             "INSERT INTO fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             [(name, json.dumps(value)) for name, value in facts.items()],
         )
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete the whole content."""
         with self._transaction():
             self._execute("DELETE FROM contact")
             self._execute("DELETE FROM fact")
 
     def add(self, lines: Iterable[Line]) -> None:
-        """Add contacts; one that is read twice stands as it was read last."""
+        """Add contacts; the last read version of a contact replaces earlier ones."""
         self._many(
             "INSERT OR REPLACE INTO contact (id, verdict, held, wanted, shown, created, account) VALUES (?, ?, ?, ?, ?, ?, ?)",
             lines,
         )
 
     def sharers(self, verdict: str) -> Iterator[Sharers]:
-        """The contacts of this verdict, by the external ID that they want. Their verdicts may be changed on the way."""
+        """Contacts with this verdict, grouped by required external ID. Their verdicts may be changed during iteration."""
         self._execute("DROP TABLE IF EXISTS temp.sharer")
-        # A table of its own, because rows that are changed while they are read may be met twice or never.
+        # A separate table, because rows that change during reading may be returned twice or never.
         self._execute(
             "CREATE TEMP TABLE sharer AS SELECT c.wanted, c.id, "
             "(SELECT min(h.id) FROM contact h WHERE h.held = lower(c.wanted) AND h.held != '') AS holder "
@@ -146,11 +146,11 @@ class BackfillBook:
         )
 
     def counts(self) -> dict[str, int]:
-        """How many contacts have each verdict."""
+        """The number of contacts per verdict."""
         return dict(self._execute("SELECT verdict, count(*) FROM contact GROUP BY verdict"))
 
     def findings(self, verdicts: Sequence[str], most: int = -1) -> Iterator[Finding]:
-        """The contacts of these verdicts, those with one number together."""
+        """The contacts with these verdicts, grouped by number."""
         marks = ", ".join("?" * len(verdicts))
         rows = self._execute(
             f"SELECT id, verdict, shown, others, detail FROM contact WHERE verdict IN ({marks}) "  # noqa: S608 - marks alone.
@@ -161,14 +161,14 @@ class BackfillBook:
             yield Finding(one, verdict, shown, tuple(others.split()), detail)
 
     def wanted(self, one: str) -> str | None:
-        """The external ID that a contact is still to be given; None where it is given none."""
+        """The external ID that a contact still needs; None if it needs none."""
         row = self._execute(
             "SELECT wanted FROM contact WHERE id = ? AND verdict = 'fill' AND job IS NULL", (one,)
         ).fetchone()
         return None if row is None else row[0]
 
     def take(self, job: str, most: int) -> int:
-        """Give a job the next contacts that are to be filled; how many. Those of one account stand together."""
+        """Assign the next contacts to a job, grouped by account; returns how many."""
         return self._execute(
             "UPDATE contact SET job = ? WHERE id IN "
             "(SELECT id FROM contact WHERE verdict = 'fill' AND job IS NULL ORDER BY account, id LIMIT ?)",
@@ -182,7 +182,7 @@ class BackfillBook:
         )
 
     def job(self) -> str | None:
-        """The job that is under way."""
+        """The current job."""
         row = self._execute("SELECT job FROM contact WHERE verdict = 'fill' AND job IS NOT NULL LIMIT 1")
         found = row.fetchone()
         return None if found is None else found[0]
@@ -190,9 +190,9 @@ class BackfillBook:
     def conclude(
         self, job: str, *, written: Iterable[str], refused: Iterable[tuple[str, str, str]], again: Iterable[str]
     ) -> int:
-        """A job has ended: the ids that it wrote, (id, verdict, detail) of what was refused, the ids worth another try.
+        """Finish a job: the ids that it wrote, (id, verdict, detail) of the rejected ones, and the ids to try again.
 
-        The others it did not come to: they are to be filled as before. Returns how many they are.
+        The others were not processed, and need to be filled as before. Returns how many they are.
         """
         with self._transaction():
             execute = self._executemany
@@ -211,11 +211,11 @@ class BackfillBook:
             return self._execute("UPDATE contact SET job = NULL WHERE verdict = 'fill' AND job = ?", (job,)).rowcount
 
     def release(self, job: str) -> None:
-        """A job was never begun: its contacts are to be filled as before."""
+        """Release the contacts of a job that never started: they need to be filled as before."""
         self._execute("UPDATE contact SET job = NULL WHERE verdict = 'fill' AND job = ?", (job,))
 
     def tries(self, one: str) -> int:
-        """How often a contact was tried in vain."""
+        """How often writing a contact has failed."""
         (count,) = self._execute("SELECT tries FROM contact WHERE id = ?", (one,)).fetchone() or (0,)
         return int(count)
 
@@ -250,6 +250,6 @@ class BackfillBook:
             yield
             self._execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:  # SQLite may have taken it back by itself.
+            if self._connection.in_transaction:  # SQLite may have rolled it back by itself.
                 self._connection.execute("ROLLBACK")
             raise

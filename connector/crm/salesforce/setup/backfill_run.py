@@ -1,4 +1,4 @@
-"""A backfill from the first question to the last result: reads all contacts, plans, writes in jobs; it can be interrupted anywhere."""
+"""Runs a backfill: reads all contacts, plans, and writes in jobs. Can be interrupted at any time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -32,18 +32,18 @@ from connector.model.outcome import Outcome
 
 T = TypeVar("T")
 
-PAGE_ROWS = 20_000  # of a query's answer: a few megabytes
-JOB_ROWS = 200_000  # of one job that writes: 7 MB; Salesforce takes 100
-TOGETHER = 1000  # contacts of one request beside the jobs
-ROUNDS = 3  # tries of a contact that was locked or the like
-TRIES = 6  # of a call in a row, before the command gives up for now
-FIRST_GAP, GROWTH, MAX_GAP = 0.25, 1.5, 30.0  # seconds between two looks at a job: small orgs are quick
-# A change bears the time at which its transaction began, and is seen when that ends: Salesforce lets Apex run for ten minutes.
+PAGE_ROWS = 20_000  # per page of a query's result: a few megabytes
+JOB_ROWS = 200_000  # per writing job: 7 MB; Salesforce accepts 100
+TOGETHER = 1000  # contacts per ordinary request outside the jobs
+ROUNDS = 3  # attempts for a contact with a temporary error such as a lock
+TRIES = 6  # consecutive attempts of a call, before the command stops for now
+FIRST_GAP, GROWTH, MAX_GAP = 0.25, 1.5, 30.0  # seconds between two status checks of a job: small orgs are fast
+# A change is stamped when its transaction starts and visible when it ends: Salesforce lets Apex run for ten minutes.
 OVERLAP = timedelta(minutes=10)
 
 
 class Backfilling:
-    """One backfill of one org. `report` is given a line for a person who waits, `sleep` waits for seconds."""
+    """One backfill of one org. `report` prints a progress line, `sleep` waits for seconds."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Backfilling:
         self._sink = SalesforceSink("salesforce", api=bulk.api)
 
     async def read(self) -> None:
-        """Read all contacts into the book, each judged by itself."""
+        """Read all contacts into the file, and decide on each alone."""
         job = await self._insist(partial(self._bulk.query, self._contacts.soql))
         self._book.note(since=f"{job.created.astimezone(UTC) - OVERLAP:%Y-%m-%dT%H:%M:%SZ}")
         self._report("Salesforce gathers the contacts")
@@ -86,7 +86,7 @@ class Backfilling:
         await self._client.run(self._bulk.forget(job.id))
 
     def plan(self, many: Many) -> None:
-        """Judge the contacts that others bear on."""
+        """Decide on contacts that depend on others."""
         self._report("comparing the numbers")
         self._book.set_verdicts(
             (one.verdict, one.others, one.id)
@@ -95,9 +95,9 @@ class Backfilling:
         )
 
     async def write(self) -> None:
-        """Write what is to be filled and not yet written.
+        """Write all contacts that still need to be filled.
 
-        Raises PeerUnavailable or ConnectorError; whatever it was, the next call goes on from there.
+        Raises PeerUnavailable or ConnectorError; in both cases the next call continues from there.
         """
         failures = count(1)
         while True:
@@ -110,7 +110,7 @@ class Backfilling:
                     self._report("uploading")
                     await self._client.run(self._bulk.upload(job_id, self._columns, self._book.rows(job_id)))
                 except PeerUnavailable:
-                    # Whether it was taken, the job itself knows.
+                    # Only the job itself knows whether its upload was accepted.
                     if (number := next(failures)) >= TRIES:
                         raise
                     await self._sleep(_pause(number))
@@ -121,7 +121,7 @@ class Backfilling:
                 await self._follow(job_id)
 
     async def give_up(self) -> None:
-        """Stop the job that is under way; what it has written stays."""
+        """Stop the current job; rows that are already written stay written."""
         job_id = self._book.job()
         if job_id is None:
             return
@@ -137,7 +137,7 @@ class Backfilling:
         return "Id", self._contacts.key_field
 
     async def _take(self) -> str | None:
-        """A new job with the next contacts in the book; None where there are none any more."""
+        """A new job with the next contacts of the file; None if none are left."""
         if not self._book.counts().get(Verdict.FILL):
             return None
         await self._drop_changed()
@@ -148,13 +148,13 @@ class Backfilling:
         return job.id
 
     async def _drop(self, job_id: str) -> None:
-        """A job that was never closed does nothing, and cannot be given its rows twice: another one takes them."""
+        """Discard a job that was never closed: it does nothing and cannot get its rows again, so a new job takes them."""
         with suppress(PeerUnavailable):
             await self._client.run(self._bulk.abort(job_id))
         self._book.release(job_id)
 
     async def _follow(self, job_id: str) -> None:
-        """Wait for a job and write its results into the book."""
+        """Wait for a job and store its results."""
         counts = self._book.counts()
         done, total = counts.get(Verdict.WRITTEN, 0), counts.get(Verdict.WRITTEN, 0) + counts.get(Verdict.FILL, 0)
         job = await self._ended(job_id, progress=lambda rows: f"writing: {done + rows:,} of {total:,}")
@@ -190,7 +190,7 @@ class Backfilling:
             )
 
     async def _in_small_requests(self, job_id: str, ids: list[str]) -> list[tuple[str, Outcome]]:
-        """Write contacts of a job that the org's triggers did not take in its 200 at once; what became of each."""
+        """Write a job's contacts that the org's triggers rejected in batches of 200; returns their outcomes."""
         if not ids:
             return []
         wanted = set(ids)
@@ -205,7 +205,7 @@ class Backfilling:
         return ended
 
     async def _drop_changed(self) -> None:
-        """Leave out the contacts that were changed since they were read: somebody may have filled them meanwhile."""
+        """Leave out contacts that were changed since they were read: somebody may have filled them."""
         self._report("looking for contacts that changed meanwhile")
         soql = self._contacts.changed_since(self._book.facts()["since"])
         call: HttpCall | None = self._bulk.api.query_all(soql)
@@ -238,7 +238,7 @@ class Backfilling:
             gap = min(gap * GROWTH, MAX_GAP)
 
     async def _insist(self, ask: Callable[[], Exchange[T]]) -> T:
-        """Ask again when waiting may mend it. For calls that may be repeated."""
+        """Repeat a call while waiting may help. Only for calls that may be repeated."""
         for number in count(1):
             try:
                 return await self._client.run(ask())
@@ -247,7 +247,7 @@ class Backfilling:
                     raise
                 self._report(f"waiting {_pause(number):.0f} s, then try {number + 1} of {TRIES}: {error}")
                 await self._sleep(_pause(number))
-        raise AssertionError  # the loop has no other end.
+        raise AssertionError  # the loop always returns or raises.
 
 
 def _pause(number: int) -> float:

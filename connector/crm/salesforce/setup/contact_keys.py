@@ -1,4 +1,4 @@
-"""The external ID of a phone number, as the mappings make it: a backfill must write what the rules will look for."""
+"""Builds the external ID of a phone number as the mappings do: a backfill must write what the rules will look up."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,9 +19,9 @@ Key = Callable[[Phone], str | None]
 
 
 def keys_by_number(rules: Ruleset, crm: str, object_name: str) -> dict[str, Key]:
-    """The external ID fields of an object that rules fill by the number alone, each with the way in which they do.
+    """The external ID fields of an object that rules fill from the number alone, each with its function.
 
-    Raises ConnectorError where two rules make different keys of one number.
+    Raises ConnectorError if two rules build different keys from one number.
     """
     found: dict[str, Key] = {}
     for item in (item for file in rules.files for rule in file.rules for item in rule.items):

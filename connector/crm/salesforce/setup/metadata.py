@@ -1,4 +1,4 @@
-"""Deploying a package through the Metadata API, with simple-salesforce. It blocks, and is asked in a thread.
+"""Deploys a package through the Metadata API with simple-salesforce. It blocks, and is called in a thread.
 
 Source: Metadata API Developer Guide, "deploy()", "checkDeployStatus()", "DeployResult".
 """
@@ -23,7 +23,7 @@ TIMEOUTS = (5.0, 60.0)  # seconds to connect and between two bytes
 ENDED = frozenset({"Succeeded", "SucceededPartial", "Failed", "Canceled"})
 FAULT = re.compile(r"<faultstring>([^<]*)</faultstring>")
 WARNING = "Warning"
-# What the org says of a whole deployment or of a component, in lower case, and what helps. The first that fits counts.
+# Messages about a deployment or a component, in lower case, with advice. The first match is used.
 ADMINISTRATOR = (
     "sign in as an administrator: give an administrator's access token with --token-env, as docs/salesforce-setup.md says, or deploy "
     "the directory salesforce/ with Salesforce's own command line"
@@ -54,7 +54,7 @@ LOOK = "look at Setup, Deployment Status, where the org says more"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentFailure:
-    """Why one part of a package was refused, with the cure."""
+    """Why one part of a package was rejected, with advice."""
 
     file: str
     message: str
@@ -63,7 +63,7 @@ class ComponentFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a deployment is."""
+    """The progress of a deployment."""
 
     state: str  # Salesforce's own word
     done: int
@@ -72,17 +72,17 @@ class Progress:
 
     @property
     def ended(self) -> bool:
-        """Whether it changes no more."""
+        """Whether it is finished."""
         return self.state in ENDED
 
     @property
     def succeeded(self) -> bool:
-        """Whether all of it is in the org."""
+        """Whether all of it was deployed."""
         return self.state == "Succeeded" and not self.failures
 
 
 class MetadataApi:
-    """One org's Metadata API. `base` is its address, `authorization` the headers that let us in. Raises ConnectorError throughout."""
+    """One org's Metadata API at the address `base`; `authorization` are the headers. Every method raises ConnectorError."""
 
     def __init__(self, base: str, authorization: Mapping[str, str], *, version: str, client: str) -> None:
         self._session = OrgSession(base, timeouts=TIMEOUTS)
@@ -103,9 +103,9 @@ class MetadataApi:
         self._session.close()
 
     def deploy(self, archive: bytes, *, check_only: bool) -> str:
-        """Start a deployment, all or nothing; returns its id. With `check_only` the org says only what would become of it."""
-        # simple-salesforce would write `None` into the request where testLevel and tests are left out. Its word `sandbox` means
-        # that a part may fail alone.
+        """Start a deployment, all or nothing; returns its id. With `check_only` the org only validates it."""
+        # simple-salesforce would send `None` for missing testLevel and tests. Its parameter `sandbox` means that a part
+        # may fail alone.
         deployment, _ = _asked(
             lambda: self._org.mdapi.deploy(
                 io.BytesIO(archive),
@@ -125,7 +125,7 @@ class MetadataApi:
         return deployment
 
     def progress(self, deployment: str) -> Progress:
-        """How far it is."""
+        """The progress of a deployment."""
         state, _, parts, _ = _asked(lambda: self._org.mdapi.check_deploy_status(deployment, client=self._client))
         raw = parts or {}
         return Progress(
@@ -156,7 +156,7 @@ def _refusal(status: int, content: str) -> str:
 
 
 def cure(said: str) -> str:
-    """What helps against what the org says."""
+    """Advice for an error message of the org."""
     lower = said.lower()
     return next((cure for needle, cure in CURES if needle in lower), LOOK)
 

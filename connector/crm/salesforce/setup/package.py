@@ -1,6 +1,6 @@
-"""The shipped package of fields, objects and permission sets: read from its source format, and packed as the Metadata API wants it.
+"""The shipped package of fields, objects and permission sets: read from source format, zipped for the Metadata API.
 
-Nothing is asked of an org here. Source: Salesforce DX Developer Guide, "Source Format"; Metadata API Developer Guide,
+Makes no calls to an org. Source: Salesforce DX Developer Guide, "Source Format"; Metadata API Developer Guide,
 "File-Based Calls", "CustomObject", "CustomField", "PermissionSet".
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-# The files come with the program, and no stranger has written them.
+# The files are part of the program, and therefore trusted.
 from xml.etree import ElementTree as ET
 
 from connector.model.errors import ConnectorError
@@ -21,9 +21,9 @@ NAMESPACE = "http://soap.sforce.com/2006/04/metadata"
 PLACES = (
     Path(__file__).parent.parent / "shipped",
     Path(__file__).parents[4] / "salesforce",
-)  # of a wheel, of a checkout
+)  # in a wheel, in a checkout
 PROJECT = "sfdx-project.json"
-WHEN = (1980, 1, 1, 0, 0, 0)  # what a zip file's oldest entries bear: the same parts make the same bytes
+WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip file, so that the same parts give the same bytes
 TRUE = "true"
 
 
@@ -33,7 +33,7 @@ class FieldPart:
 
     object: str
     name: str
-    type: str  # in the words of the Metadata API: Text, Checkbox, Lookup
+    type: str  # Metadata API type: Text, Checkbox, Lookup
     length: int | None
     external_id: bool
     unique: bool
@@ -42,21 +42,21 @@ class FieldPart:
 
     @property
     def full_name(self) -> str:
-        """As package.xml names it."""
+        """The name in package.xml."""
         return f"{self.object}.{self.name}"
 
     @property
     def shown_on(self) -> str:
-        """The object on which it is read and written: fields of tasks are made on an object that has no records of its own."""
+        """The object on which the field is used: fields of tasks are defined on an object that has no records."""
         return "Task" if self.object == "Activity" else self.object
 
     @property
     def shown_as(self) -> str:
-        """As mappings and field permissions name it."""
+        """The name in mappings and field permissions."""
         return f"{self.shown_on}.{self.name}"
 
     def as_long_as(self, length: int) -> "FieldPart":
-        """The same field, with room for this many characters at least."""
+        """The same field, with a length of at least this many characters."""
         if self.length is None or length <= self.length:
             return self
         element = copy.deepcopy(self.element)
@@ -67,7 +67,7 @@ class FieldPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """What a permission set allows with one object."""
+    """A permission set's rights on one object."""
 
     read: bool
     create: bool
@@ -80,7 +80,7 @@ class PermissionSetPart:
 
     name: str
     label: str
-    fields: Mapping[str, bool]  # full name → whether it may be edited too
+    fields: Mapping[str, bool]  # full name → whether it may also be edited
     objects: Mapping[str, Rights]
     element: ET.Element
 
@@ -89,13 +89,13 @@ class PermissionSetPart:
 class Package:
     """Parts that are deployed together."""
 
-    version: str  # of the API in whose words it is written
-    objects: Mapping[str, ET.Element]  # custom ones, by name
+    version: str  # API version of the metadata
+    objects: Mapping[str, ET.Element]  # custom objects, by name
     fields: tuple[FieldPart, ...]
     permission_sets: tuple[PermissionSetPart, ...]
 
     def only(self, names: Collection[str]) -> "Package":
-        """The parts with these full names."""
+        """The package with only the parts that have these full names."""
         return Package(
             version=self.version,
             objects={name: element for name, element in self.objects.items() if name in names},
@@ -104,11 +104,11 @@ class Package:
         )
 
     def with_fields(self, fields: tuple[FieldPart, ...]) -> "Package":
-        """The same with these fields."""
+        """The package with these fields instead."""
         return replace(self, fields=fields)
 
     def archive(self) -> bytes:
-        """The zip file that is deployed: one `.object` file with all its fields for each object, and package.xml."""
+        """The zip file for deployment: one `.object` file per object with all its fields, and package.xml."""
         held = io.BytesIO()
         with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as file:
             for name, element in self._files():
@@ -146,13 +146,13 @@ class Package:
 
 
 def shipped(used: Iterable[str] = (), places: Iterable[Path] = PLACES) -> Package:
-    """The package that comes with the program.
+    """The package that is part of the program.
 
-    Of its directories the default one is always taken, and of the others those that hold a field or object among `used`: full
-    names, such as those that the mappings write.
+    The default directory is always included. Other directories are included if they hold a field or object in `used`:
+    full names, for example those that the mappings write.
 
     Raises:
-        ConnectorError: it is not where it should be.
+        ConnectorError: the package is not found.
     """
     root = next((place for place in places if (place / PROJECT).is_file()), None)
     if root is None:

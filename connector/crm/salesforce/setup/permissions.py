@@ -1,7 +1,7 @@
-"""Permission sets of an org: what they allow, who has them, and giving one to somebody.
+"""Permission sets of an org: what they allow, who has them, and assigning them.
 
-Source: Object Reference, "PermissionSet", "FieldPermissions", "ObjectPermissions", "PermissionSetAssignment"; REST API Developer
-Guide, "Resources by Version", whose answer names the user.
+Source: Object Reference, "PermissionSet", "FieldPermissions", "ObjectPermissions", "PermissionSetAssignment"; REST API
+Developer Guide, "Resources by Version", whose response names the user.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,16 +32,16 @@ ASSIGN = "assign it by hand: Setup, Permission Sets, {name}, Manage Assignments"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
-    """What a permission set allows just now; without an id the org has none of that name."""
+    """What a permission set allows now; without an id, the org has no such permission set."""
 
     id: str | None
-    fields: Mapping[str, bool]  # full name → whether it may be edited too
+    fields: Mapping[str, bool]  # full name → whether it may also be edited
     objects: Mapping[str, Rights]
-    assigned: bool  # to the user in question
+    assigned: bool  # to the given user
 
 
 def user_id(api: Api) -> Exchange[str]:
-    """The id of the user who asks. Raises ConnectorError."""
+    """The id of the signed-in user. Raises ConnectorError."""
     (reply,) = yield [api.read(f"{api.root}/")]
     raw = _body(responses.answer(reply))
     identity = str(raw.get("identity", "")) if isinstance(raw, dict) else ""
@@ -52,7 +52,7 @@ def user_id(api: Api) -> Exchange[str]:
 
 
 def granted(api: Api, name: str, user: str) -> Exchange[Granted]:
-    """What the permission set of that name allows, and whether the user has it; one API call. Raises ConnectorError."""
+    """What the permission set allows, and whether the user has it; one API call. Raises ConnectorError."""
     values = {"name": literal(identifier(name)), "user": literal(user)}
     (reply,) = yield [api.queries([query.format(**values) for query in QUERIES])]
     whole = responses.answer(reply)
@@ -76,7 +76,7 @@ def granted(api: Api, name: str, user: str) -> Exchange[Granted]:
 
 
 def assign(api: Api, permission_set: str, user: str, *, label: str) -> Exchange[None]:
-    """Give the permission set with that id to the user. Raises ConnectorError, with the way to do it by hand."""
+    """Assign the permission set with that id to the user. Raises ConnectorError with instructions for doing it by hand."""
     body = orjson.dumps({"AssigneeId": user, "PermissionSetId": permission_set})
     (reply,) = yield [
         HttpCall(
@@ -95,7 +95,7 @@ def assign(api: Api, permission_set: str, user: str, *, label: str) -> Exchange[
 
 
 def refused(outcome: Retry) -> ConnectorError:
-    """A question that Salesforce does not answer, as the error that says so."""
+    """The error for a query that Salesforce rejected."""
     words = f"Salesforce does not answer ({outcome.reason}{f', {outcome.detail}' if outcome.detail else ''})"
     return PeerUnavailable(f"{words}: try again") if outcome.reason in PASSING else ConnectorError(words)
 

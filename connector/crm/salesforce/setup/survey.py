@@ -1,4 +1,4 @@
-"""What of the package an org has already, and what a deployment would add or change. Asks, and changes nothing."""
+"""Compares the package with the org: what exists, and what a deployment would add or change. Changes nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from connector.crm.salesforce.setup.permissions import Granted, granted, refused
 from connector.model.http import Exchange
 from connector.model.outcome import Retry
 
-# The Metadata API and a describe have two words for the same type.
+# The Metadata API and describe have different words for the same type.
 DESCRIBED = {
     "AutoNumber": "string",
     "Checkbox": "boolean",
@@ -32,18 +32,18 @@ DESCRIBED = {
 
 
 class PartState(StrEnum):
-    """How a part of the package stands in the org."""
+    """The state of a part of the package in the org."""
 
     THERE = "there"
-    HIDDEN = "hidden"  # it is there, and the user who asks may not see it
+    HIDDEN = "hidden"  # exists, but the signed-in user may not see it
     ADD = "add"
     CHANGE = "change"
-    IN_THE_WAY = "in_the_way"  # something else of that name, which only a person may replace
+    IN_THE_WAY = "in_the_way"  # another part has that name, and only a person may replace it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One part."""
+    """One part and its state."""
 
     name: str  # Contact.SMS_Key__c
     kind: str  # object, field, permission set
@@ -53,7 +53,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """All parts, and what is to be deployed of them: only what the org lacks, so that what people have changed there stays."""
+    """All parts, and what to deploy: only what the org lacks, so that changes by people are kept."""
 
     findings: tuple[Finding, ...]
     wanted: Package
@@ -61,17 +61,17 @@ class Survey:
 
     @property
     def in_the_way(self) -> tuple[Finding, ...]:
-        """What must be cleared away first."""
+        """Parts that a person must remove first."""
         return tuple(one for one in self.findings if one.standing is PartState.IN_THE_WAY)
 
     @property
     def to_do(self) -> tuple[Finding, ...]:
-        """What a deployment adds or changes."""
+        """Parts that a deployment adds or changes."""
         return tuple(one for one in self.findings if one.standing in {PartState.ADD, PartState.CHANGE})
 
 
 def survey(api: Api, package: Package, user: str) -> Exchange[Survey]:
-    """Compare the package with the org; one API call an object and a permission set. Raises ConnectorError."""
+    """Compare the package with the org; one API call per object and permission set. Raises ConnectorError."""
     described: dict[str, Mapping[str, FieldInfo] | None] = {}
     for name in sorted({*package.objects, *(one.shown_on for one in package.fields)}):
         described[name] = yield from _described(api, name)
@@ -84,7 +84,7 @@ def survey(api: Api, package: Package, user: str) -> Exchange[Survey]:
 
 
 def _described(api: Api, name: str) -> Exchange[Mapping[str, FieldInfo] | None]:
-    """None where there is no such object, or none that the user may see."""
+    """The fields of an object; None if it does not exist or the user may not see it."""
     known = yield from fields_of(api, name)
     if isinstance(known, Retry):
         if known.detail.startswith(("NOT_FOUND", "INVALID_TYPE")):
@@ -163,7 +163,7 @@ def _covers(now: Rights | None, wanted: Rights) -> bool:
 
 
 def _grown(package: Package, described: Mapping[str, Mapping[str, FieldInfo] | None]) -> Package:
-    """The same, where no field gets shorter than it is in the org."""
+    """The package, with no field shorter than in the org."""
     return package.with_fields(
         tuple(
             one.as_long_as(info.length) if (info := (described[one.shown_on] or {}).get(one.name.casefold())) else one

@@ -1,1 +1,1 @@
-"""The sink: a batch of writes becomes look-ups and requests, and each write gets its outcome."""
+"""The sink: turns a batch of writes into look-ups and requests, and returns one outcome per write."""

@@ -1,4 +1,4 @@
-"""One batch: what is to be written, what is assumed of each record, and what became of it so far."""
+"""One batch: what is to be written, what is assumed about each record, and the results so far."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,23 +10,23 @@ from connector.model.operation import RecordWrite
 from connector.model.outcome import Outcome, Reason, Retry
 from connector.ports import Task
 
-NOT_ASKED = Found(record_id="")  # stands for a record of which it makes no difference whether it exists
+NOT_ASKED = Found(record_id="")  # used if it does not matter whether the record exists
 
 
 @dataclass(slots=True)
 class Batch:
-    """It is sent, and then once more what was not as it was assumed to be."""
+    """Sent once; writes whose assumption (new or existing) was wrong are sent a second time."""
 
     tasks: Sequence[Task]
-    writes: Mapping[int, RecordWrite]  # by their places in the batch, as everything here
+    writes: Mapping[int, RecordWrite]  # by position in the batch, as everything here
     family: Dependencies
     outcomes: dict[int, Outcome]
-    owners: dict[int, Found | None]  # of keys and numbers, where they are known; None: there is no such record
+    owners: dict[int, Found | None]  # known records of keys and numbers; None: there is no such record
     assumptions: dict[int, Assumption] = field(default_factory=dict)
     found: dict[int, Found | None] = field(default_factory=dict)  # None: there is no such record
 
     def assume(self, assumptions: Mapping[int, Assumption], asked: Mapping[int, Found | None]) -> None:
-        """Take the records for what they seem to be; `asked` are those that were looked up."""
+        """Set the assumption of each record; `asked` are those that were looked up."""
         self.assumptions |= assumptions
         for index, assumption in assumptions.items():
             self.found[index] = self._found(index, assumption, asked)
@@ -46,7 +46,7 @@ class Batch:
                 return self.owners.get(index)
 
     def resend_plan(self, wrong_assumptions: WrongAssumptions) -> dict[int, Assumption]:
-        """What is sent once more, and what is assumed of it now."""
+        """The writes to send a second time, with their new assumptions."""
         self.owners |= {index: Found(record_id=record_id) for index, record_id in wrong_assumptions.existing.items()}
         again = {
             **{index: self.assumptions[index] for index in wrong_assumptions.orphans},
@@ -58,7 +58,7 @@ class Batch:
         }
         for index, outcome in list(self.outcomes.items()):
             if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
-                # Its parent was known and had nothing to change, so that it was not sent; and it is gone.
+                # Its parent was known and unchanged, so that it was not sent; but it no longer exists.
                 gone = [one for one in self.family.parents[index] if self.assumptions.get(one) is Assumption.KNOWN]
                 if gone:
                     again |= {**dict.fromkeys(gone, Assumption.ASK), index: self.assumptions[index]}

@@ -1,7 +1,7 @@
-"""Converted leads, which are read-only: an opt-out follows the person to the contact, or person account, that the lead became.
+"""Redirects opt-outs of converted, read-only leads to the contact or person account that the lead became.
 
-What else was to be written stays with the lead: a lead's other fields need not mean the same of a contact.
-Source: Object Reference, "Lead" (IsConverted, ConvertedContactId, ConvertedAccountId), "StatusCode" (CANNOT_UPDATE_CONVERTED_LEAD).
+Other fields are not redirected: they need not have the same meaning on a contact. Source: Object Reference, "Lead"
+(IsConverted, ConvertedContactId, ConvertedAccountId), "StatusCode" (CANNOT_UPDATE_CONVERTED_LEAD).
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Rejected, Retry
 
 CODE = "CANNOT_UPDATE_CONVERTED_LEAD"
-CONVERTED_TO = {"Contact": "ConvertedContactId", "Account": "ConvertedAccountId"}  # where a person may live on
-KEYS = 100  # of one query
+CONVERTED_TO = {"Contact": "ConvertedContactId", "Account": "ConvertedAccountId"}  # what a lead may have become
+KEYS = 100  # per query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Successor:
-    """The record that a converted lead became, as far as the org shows it."""
+    """The record that a converted lead became, as far as it is visible to us."""
 
     object: str
     record_id: str
@@ -34,9 +34,10 @@ class Successor:
 def successors(
     api: Api, writes: Mapping[int, RecordWrite], consent: Mapping[str, ConsentFields]
 ) -> Exchange[dict[int, Successor] | Retry]:
-    """Whom the leads of these writes (by place in the batch) became.
+    """Find the records that the leads of these writes (by position in the batch) became.
 
-    It is the contact, or the account where consent is declared of accounts alone (person accounts); a merge since is followed.
+    It is the contact, or the account if consent fields are declared for accounts only (person accounts). Later merges
+    are followed.
     """
     accounts = "account" in consent and "contact" not in consent
     name = "Account" if accounts else "Contact"
@@ -65,7 +66,7 @@ def successors(
 
 
 def opt_out_of(write: RecordWrite, successor: Successor, consent: Mapping[str, ConsentFields]) -> RecordWrite | None:
-    """The lead's opt-out as a write to its successor; None where the write says more than that, or consent is not declared there."""
+    """The lead's opt-out as a write to its successor; None if the write has other fields, or consent is not declared there."""
     theirs = consent.get(successor.object.casefold())
     if theirs is None or not write.consent or write.clears_flag or not set(write.set) <= set(write.consent):
         return None
@@ -76,7 +77,7 @@ def opt_out_of(write: RecordWrite, successor: Successor, consent: Mapping[str, C
 
 
 def explain_to_person(outcome: Rejected, successor: Successor) -> Rejected:
-    """The refusal with the record that the lead became."""
+    """The rejection, with the Id of the record that the lead became."""
     return replace(outcome, detail=f"{outcome.detail}; the lead became the {successor.object} {successor.record_id}")
 
 

@@ -1,7 +1,7 @@
-"""Records that make Salesforce itself fail, with a 500 for their whole request: found by halving, and then sent apart.
+"""Finds records that make Salesforce reply 500 to the whole request, by bisection, and then sends them separately.
 
-The first such answer may be an incident, and everything is sent again. The second time the request is divided. Nothing
-is sent or decoded here.
+The first such response may be an incident, and everything is sent again. After the second one the request is divided.
+Nothing is sent or decoded here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,31 +14,31 @@ from connector.model.outcome import Delivered, Outcome, Reason, Retry
 
 Record = tuple[str, str, str]
 
-# Failures in a row without an answer in between: halving a thousand records down to the first of them takes eleven, so that more
-# of them say that it is Salesforce and not a record.
+# Consecutive failures without a success. Bisecting a thousand records takes at most eleven; if there are more,
+# Salesforce itself is down.
 IN_A_ROW = 14
-IN_ALL = 60  # of one batch: what is worse than that is for a person, and costs calls that others need
-REMEMBERED = 1000  # suspects; far more than an org can have and still be of use
+IN_ALL = 60  # per batch: more failures need a person, and would use up API calls
+REMEMBERED = 1000  # suspects; a working org has far fewer
 
 
 class CrashBisection:
-    """The search through one batch. `dividing`: the batch before has failed in the same way."""
+    """The search in one batch. `dividing`: the previous batch failed in the same way."""
 
     def __init__(self, *, dividing: bool) -> None:
-        self.failed = False  # a request did, and was not divided
-        self.found: list[int] = []  # places of records that failed alone
+        self.failed = False  # a request failed and was not divided
+        self.found: list[int] = []  # positions of records that failed alone
         self._dividing = dividing
         self._answered = False
         self._in_a_row = 0
         self._in_all = 0
 
     def answered(self) -> None:
-        """A request was answered as it should be: Salesforce works."""
+        """Record that a request succeeded: Salesforce works."""
         self._answered = True
         self._in_a_row = 0
 
     def should_split(self, request: Request) -> bool:
-        """Whether what has failed is to be divided; a record that is alone is found."""
+        """Whether to divide a failed request. A single record in it is recorded as found."""
         items = [item for record_batch in request for item in record_batch.items]
         if not self._dividing and not all(item.alone for item in items):
             self.failed = True
@@ -52,7 +52,7 @@ class CrashBisection:
         return True
 
     def classify(self, outcome: Outcome) -> Outcome:
-        """What a record that failed alone hears: where Salesforce has taken others meanwhile, it is the record's own fault."""
+        """The outcome of a record that failed alone: its own fault if Salesforce has accepted others meanwhile."""
         if not self._answered or not isinstance(outcome, Retry):
             return outcome
         return replace(
@@ -61,22 +61,22 @@ class CrashBisection:
 
 
 class KnownCrashers:
-    """The records that were found, as long as the process lives, and whether the batch before has failed."""
+    """The records that were found since the process started, and whether the previous batch failed."""
 
     def __init__(self) -> None:
         self._records: dict[Record, None] = {}
         self._failed = False
 
     def start_bisection(self) -> CrashBisection:
-        """For the next batch."""
+        """Start the search for the next batch."""
         return CrashBisection(dividing=self._failed)
 
     def isolate(self, item: Item, write: RecordWrite) -> Item:
-        """The item, alone in its request where the record is a suspect."""
+        """Mark the item to be sent in a request of its own if its record is a suspect."""
         return replace(item, alone=True) if self._records and write.record in self._records else item
 
     def end(self, bisection: CrashBisection, outcomes: dict[int, Outcome], writes: Mapping[int, RecordWrite]) -> None:
-        """Judge those that were found, remember them, and forget those that went through."""
+        """Classify and remember the records that were found; forget those that were delivered."""
         for index in bisection.found:
             judged = outcomes[index] = bisection.classify(outcomes[index])
             if isinstance(judged, Retry) and judged.reason is Reason.UNKNOWN and len(self._records) < REMEMBERED:

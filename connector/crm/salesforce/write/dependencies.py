@@ -1,4 +1,4 @@
-"""Which writes of a batch are the parents of which: pure, and all that is known of it here is the batch itself."""
+"""Finds the parents of writes among the other writes of a batch. Pure: uses only the batch itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from msgspec.structs import replace
 
 from connector.model.operation import ID_FIELD, Fields, Parent, RecordWrite
 
-LEVELS = 10  # of parents and children: no mapping comes near it, and a circle of parents ends here
+LEVELS = 10  # of parents and children: mappings have far fewer; a cycle of parents ends here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """For each write, by its place in the batch: those that it must wait for, those whose fate it shares, and its stage."""
+    """For each write, by position in the batch: writes it must wait for, parents whose failure it shares, and its stage."""
 
     wait_for: Mapping[int, Sequence[int]]
-    parents: Mapping[int, Sequence[int]]  # a part of `before`: where the batch leaves no doubt which record is meant
+    parents: Mapping[int, Sequence[int]]  # the part of `before` for which it is certain which record is meant
     stages: Mapping[int, int]  # 0: no parent in the batch
-    fields: Mapping[int, Mapping[str, int]] = field(default_factory=dict)  # the relationship of each of `parents`
+    fields: Mapping[int, Mapping[str, int]] = field(default_factory=dict)  # the relationship to each of `parents`
 
 
 def find_dependencies(writes: Mapping[int, RecordWrite]) -> Dependencies:
@@ -46,7 +46,7 @@ def find_dependencies(writes: Mapping[int, RecordWrite]) -> Dependencies:
 
 
 def with_parents(write: RecordWrite, fields: Mapping[str, int], record_ids: Mapping[int, str]) -> RecordWrite:
-    """The write with those of its parents by their Ids whose Ids are known."""
+    """The write, with its parents named by Id if their Ids are known."""
 
     def named(values: Fields) -> Fields:
         return {
@@ -70,9 +70,9 @@ def _relations(write: RecordWrite) -> list[tuple[str, Parent]]:
 def _meant(
     name: str, parent: Parent, writes: Mapping[int, RecordWrite], places: Mapping[tuple[str, str], Sequence[int]]
 ) -> Sequence[int]:
-    """The writes that may be of the record to which a relationship points."""
+    """The writes that may be for the record to which a relationship points."""
     found = places.get((parent.key_field.casefold(), parent.key.lower()), ())
-    # Only a relationship of several types names the object; most others are called after it.
+    # A relationship names the object only if it can have several types; most others have the object's name.
     hint = _base(parent.object or name)
     named = [one for one in found if _base(writes[one].object) == hint]
     if parent.object is not None:

@@ -1,9 +1,9 @@
-"""DUPLICATE_VALUE: which field of which record holds the value already, by texts that Salesforce writes in the user's language.
+"""DUPLICATE_VALUE: finds the field and the record that already have the value, in texts of any language.
 
-In English it names pairs: `duplicate value found: A__c duplicates value on record with id: 003…, B__c duplicates value …`. The
-field is `<unknown>` where Salesforce will not say (the other record is hidden, or a trigger writes it), and some texts name none.
-Field names and Ids stand in every language; where neither tells, the record is sent once more: an upsert of a key that somebody
-has just created finds its record then.
+The English text names pairs: `duplicate value found: A__c duplicates value on record with id: 003…, B__c duplicates
+value …`. The field is `<unknown>` if Salesforce does not disclose it (the other record is hidden, or a trigger writes
+it), and some texts name no field. Field names and Ids are the same in every language. If the text has neither, the
+record is sent once more: an upsert then finds a record whose key was created meanwhile.
 
 Source: Object Reference, "StatusCode" (DUPLICATE_VALUE).
 """
@@ -19,12 +19,12 @@ PAIR = re.compile(r"(\S+) duplicates value(?: on record(?: with id: ([0-9A-Za-z]
 UNNAMED = "<unknown>"
 # The same key twice in one request.
 REPEATED = "duplicate external id specified"
-# English texts that tell of another record without naming field or Id.
+# English texts about another record without a field or Id.
 MEMBER = "already a campaign member"
 
 
 def of_the_key(message: str, key_field: str) -> bool:
-    """Whether the text names the external ID of the upsert: somebody else has created our key meanwhile."""
+    """Whether the text names the external ID of the upsert: a record with our key was created meanwhile."""
     folded = message.casefold()
     return REPEATED in folded or (
         bool(key_field) and re.search(rf"\b{re.escape(key_field.casefold())}\b", folded) is not None
@@ -32,7 +32,7 @@ def of_the_key(message: str, key_field: str) -> bool:
 
 
 def unclear(message: str, key_field: str) -> bool:
-    """Whether the text leaves open if it is our key that is taken."""
+    """Whether the text leaves open if our key is the duplicate value."""
     if not key_field or of_the_key(message, key_field) or MEMBER in message.casefold():
         return False
     fields = [field for field, _ in PAIR.findall(message)]
@@ -40,13 +40,13 @@ def unclear(message: str, key_field: str) -> bool:
 
 
 def of_others(message: str, key_field: str, fields: Sequence[str]) -> bool:
-    """Whether Salesforce names the fields besides, and our key is none of them."""
+    """Whether Salesforce names the other fields, and not our key."""
     folded = {field.casefold() for field in fields}
     return bool(folded) and key_field.casefold() not in folded and not of_the_key(message, key_field)
 
 
 def holder(message: str, key_field: str, object_name: str) -> str | None:
-    """The Id, in full, of the record that has this external ID, from the words with which a new record was refused."""
+    """The 18-character Id of the record that has this external ID, from the text that rejected a new record."""
     if not key_field or not of_the_key(message, key_field):
         return None
     pairs = PAIR.findall(message)
@@ -57,11 +57,11 @@ def holder(message: str, key_field: str, object_name: str) -> str | None:
 
 
 def is_unclear(outcome: Outcome, key_field: str | None) -> bool:
-    """Whether a record was refused with such a text."""
+    """Whether a record was rejected with a text that leaves the field open."""
     return isinstance(outcome, Retry) and outcome.code == CODE and unclear(outcome.detail, key_field or "")
 
 
 def settled(outcome: Retry) -> Rejected:
-    """What follows when sending it once more has changed nothing: another record holds the value."""
+    """The outcome if sending once more did not help: another record has the value."""
     detail = f"{outcome.detail} (sent twice; the integration user may not see the other record)"
     return Rejected(reason=Reason.DUPLICATE_RECORD, detail=detail, code=outcome.code)

@@ -1,4 +1,4 @@
-"""What a duplicate rule has found, and what is to be done about it.
+"""Duplicate rules: the records that they find, and the policy for them.
 
 Source: REST API Developer Guide, "Duplicate Rule Header"; Salesforce Help, "Duplicate Rules".
 """
@@ -16,27 +16,27 @@ from connector.model.outcome import Delivered, Outcome, Retry
 
 SINGLES = 25  # subrequests of one composite
 CODE = "DUPLICATES_DETECTED"
-RESULTS = ("duplicateResult", "duplicateResut")  # older versions of Salesforce misspell it
+RESULTS = ("duplicateResult", "duplicateResut")  # older versions of Salesforce misspell the name
 
 
 class Policy(StrEnum):
-    """What becomes of a record that a duplicate rule holds up."""
+    """What to do with a record that a duplicate rule blocks."""
 
-    ALLOW = "allow"  # saved, where the rule only warns
-    MATCH = "match"  # the one record that it matches is updated instead
-    PARK = "park"  # a person decides
+    ALLOW = "allow"  # save it if the rule only warns
+    MATCH = "match"  # update the one matching record instead
+    PARK = "park"  # leave it for a person to decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matches:
-    """What the rule has found: Ids of records of the same object."""
+    """The Ids of matching records of the same object."""
 
     rule: str
     record_ids: tuple[str, ...]
 
 
 def probe(api: Api, singles: Sequence[Single]) -> Exchange[list[Matches | Outcome]]:
-    """Send each record by itself, for only then Salesforce tells the matches. One that meets no rule any more is written so."""
+    """Send each record in a request of its own, so that Salesforce reports the matches. Records without a match are written."""
     found: list[Matches | Outcome] = []
     for start in range(0, len(singles), SINGLES):
         some = singles[start : start + SINGLES]
@@ -69,7 +69,7 @@ def _read(part: Answer | Failed, single: Single) -> Matches | Outcome:
 
 
 def matches(error: Mapping[str, Any], object_name: str) -> Matches:
-    """The matches in an error's body, without those of other objects."""
+    """The matches in an error, without those of other objects."""
     raw: Mapping[str, Any] = next((error[name] for name in RESULTS if isinstance(error.get(name), dict)), {})
     ids: dict[str, None] = {}
     for result in _objects(raw.get("matchResults")):

@@ -1,7 +1,7 @@
-"""Whether records exist, where it matters: what is assumed of each before it is sent, and what then proves to be otherwise.
+"""Decides what to assume about a record's existence before a write, and finds wrong assumptions afterwards.
 
-A field that is only for new records must not overwrite what people have written since. Asking first costs a call for every
-thousand records; a key that is unique in the org needs no question, for an insert of a record that exists is refused.
+A field that is only for new records must not overwrite later edits by people. Asking first costs one call per thousand
+records. If the key is unique in the org no question is needed, because inserting an existing record is rejected.
 
 Source: Object Reference, "StatusCode" (DUPLICATE_VALUE, REQUIRED_FIELD_MISSING).
 """
@@ -22,30 +22,28 @@ from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 from connector.ports import Task
 
-GONE = frozenset(
-    {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"}
-)  # the second one when the recycle bin was emptied
+GONE = frozenset({"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})  # the second one if the recycle bin was emptied
 SURE = frozenset(
     {Reason.CONFIGURATION, Reason.BAD_VALUE, Reason.NEEDS_PERSON, Reason.TRIGGER_LIMIT}
-)  # refusals that are the same for a record that exists
+)  # rejections that an existing record would get too
 
 
 class Assumption(Enum):
-    """What is assumed of a record before it is sent."""
+    """What is assumed about a record before it is sent."""
 
-    ANY = auto()  # it makes no difference whether it exists
-    ASK = auto()  # it is looked up first
-    NEW = auto()  # nobody has met it: an insert tells
-    KNOWN = auto()  # it once existed: an update by its Id tells where it is gone
-    FOUND = auto()  # it was looked for already
+    ANY = auto()  # it does not matter whether it exists
+    ASK = auto()  # look it up first
+    NEW = auto()  # never seen before: the result of an insert will show
+    KNOWN = auto()  # it existed before: an update by Id fails if it is gone
+    FOUND = auto()  # it was already looked up
 
 
 class Sent(Protocol):
-    """A record on its way."""
+    """A record that is being sent."""
 
     @property
     def index(self) -> int:
-        """Its place in the batch."""
+        """Its position in the batch."""
 
     @property
     def object(self) -> str:
@@ -53,31 +51,31 @@ class Sent(Protocol):
 
     @property
     def key_field(self) -> str | None:
-        """The external ID that names it."""
+        """The external ID field that identifies it."""
 
     @property
     def insert(self) -> bool:
-        """Whether it was taken for new."""
+        """Whether it was assumed to be new."""
 
     @property
     def assumed(self) -> bool:
-        """Whether it was taken to exist."""
+        """Whether it was assumed to exist."""
 
 
 class WrongAssumptions:
-    """Records of one batch that were not what they were taken for, or may not have been: they are sent once more."""
+    """Records of one batch whose assumption was wrong, or may have been: they are sent once more."""
 
     def __init__(self) -> None:
-        self.existing: dict[int, str] = {}  # taken for new; their Ids
-        self.doubted: set[int] = set()  # refused as new: perhaps for what does not count where they exist
-        self.absent: set[int] = set()  # taken to exist, and gone
-        self.orphans: set[int] = set()  # children of these
+        self.existing: dict[int, str] = {}  # assumed to be new, but existing; their Ids
+        self.doubted: set[int] = set()  # rejected as new, perhaps for a reason that does not apply to existing records
+        self.absent: set[int] = set()  # assumed to exist, but gone
+        self.orphans: set[int] = set()  # children of `absent` records
 
     def __iter__(self) -> Iterator[int]:
         return chain(self.existing, self.doubted, self.absent, self.orphans)
 
     def met(self, item: Sent, outcome: Outcome) -> bool:
-        """Whether the outcome shows that the record is not what it was taken for, or may not be."""
+        """Whether the outcome shows that the assumption was wrong, or may have been. Records it."""
         if item.insert:
             if isinstance(outcome, Rejected) and outcome.reason not in SURE:
                 self.doubted.add(item.index)
@@ -96,7 +94,7 @@ class WrongAssumptions:
         return False
 
     def orphaned(self, index: int, parents: Collection[int], *, missing: bool = False) -> bool:
-        """Whether a child must wait for a parent that is sent once more; `missing`: Salesforce has not found its parent."""
+        """Whether a child must wait for a parent that is sent once more; `missing`: Salesforce did not find its parent."""
         if not parents:
             return False
         late = self.doubted | self.orphans | (self.existing.keys() | self.absent if missing else set())
@@ -107,14 +105,14 @@ class WrongAssumptions:
 
 
 class KeyRegistry:
-    """Which keys an insert may be tried with: those that are unique in the org, and not of a record that was merged away.
+    """Knows which keys can be inserted without a look-up: those that are unique in the org and not of a merged record.
 
-    Each object is asked about once, when its first new record is to be made. What is merged later, of the records that are
-    known, is met when it is updated by its Id.
+    Each object is queried once, before its first new record is created. Later merges of known records are noticed when
+    the record is updated by its Id.
     """
 
     def __init__(self, api: Api, fields: OrgFields, *, inserts: bool) -> None:
-        """`inserts`: whether a record may be made although one with its key may lie in the recycle bin."""
+        """`inserts`: whether a record may be created although the recycle bin may have one with its key."""
         self._api = api
         self._fields = fields
         self._inserts = inserts
@@ -123,9 +121,9 @@ class KeyRegistry:
     def assumptions(
         self, writes: Mapping[int, RecordWrite], tasks: Sequence[Task], found: Container[int]
     ) -> Exchange[dict[int, Assumption] | Retry]:
-        """What to assume of each record, by its place in the batch, but for those that were found (or not found) already.
+        """The assumption for each record, by position in the batch, except those that were already looked up (found or not).
 
-        Retry where Salesforce cannot be worked with now.
+        Returns Retry if Salesforce is not available.
         """
         asked = {index: one for index, one in writes.items() if index not in found}
         failure = yield from self._fields.learn({one.object for one in asked.values() if one.exact and _cased(one.key)})
@@ -141,7 +139,7 @@ class KeyRegistry:
         }
 
     def learn(self, keys: Iterable[tuple[str, str]]) -> Exchange[Retry | None]:
-        """Ask about these keys (object, external ID), where they are not known. Retry where Salesforce cannot be worked with now."""
+        """Query these keys (object, external ID field) unless they are known. Returns Retry if Salesforce is not available."""
         wanted = sorted(set(keys)) if self._inserts else []
         failure = yield from self._fields.learn({name for name, _ in wanted})
         if failure is not None:
@@ -155,7 +153,7 @@ class KeyRegistry:
         return None
 
     def tells_case(self, write: RecordWrite) -> bool:
-        """Whether nothing is lost by letter case: the key has none, or may be written in any, or its field tells it apart."""
+        """Whether letter case does no harm: the key has no letters, may be in any case, or its field is case-sensitive."""
         if not write.exact or not _cased(write.key):
             return True
         return self._fields.tells_case(write.object, write.key_field)
@@ -176,7 +174,7 @@ class KeyRegistry:
         return Assumption.ASK if merged is None or write.key.lower() in merged else Assumption.NEW
 
     def _merged_away(self, name: str, key_field: str) -> Exchange[frozenset[str] | Retry | None]:
-        """The keys in the recycle bin whose records were merged into others; None where they are too many."""
+        """The keys of merged records in the recycle bin; None if there are too many."""
         if not mergeable(name):
             return frozenset()
         soql = (
@@ -194,10 +192,10 @@ class KeyRegistry:
 
 
 def _cased(key: str) -> bool:
-    """Whether it has letters."""
+    """Whether the key has letters."""
     return key.lower() != key.upper()
 
 
 def _matters(write: RecordWrite) -> bool:
-    """Whether it may make the record, and then writes otherwise than where it changes one."""
+    """Whether the write may create the record, and then has other fields than for an existing one."""
     return write.may_create and write.key_field != ID_FIELD and (bool(write.create) or write.clears_flag)

@@ -1,4 +1,4 @@
-"""Which records exist, and what their opt-out flag says, read just before they are written."""
+"""Looks up which records exist, and their opt-out flags, just before they are written."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,42 +18,43 @@ from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
 KEYS = 200  # of one query
 QUERIES = 5  # of one composite
-# Characters of the keys of one query, encoded: Salesforce takes URLs of 16,384 bytes, and the rest of the query has its room.
+# Characters of one query's encoded keys: Salesforce accepts URLs of 16,384 bytes, which must also hold the rest of the
+# query.
 KEYS_LENGTH = 14_000
-SHORT_KEY = 20  # characters of a key of which 200 fit in any case
-MAX_ENCODING = 3  # characters for one of ASCII: %2B
+SHORT_KEY = 20  # characters of a key; 200 keys of this length always fit
+MAX_ENCODING = 3  # encoded characters per ASCII character: %2B
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """A record to look for."""
+    """A record to look up."""
 
-    index: int  # in the batch
+    index: int  # position in the batch
     write: RecordWrite
-    flag: str | None = None  # the opt-out flag, where the write clears it
+    flag: str | None = None  # the opt-out flag, if the write clears it
 
 
 class Found(Struct, frozen=True, kw_only=True):
     """A record that exists."""
 
     record_id: str
-    flag: object = None  # the opt-out flag's value now, where it was asked for
-    key: str = ""  # as the record has it, where it was asked for by its key
+    flag: object = None  # the current value of the opt-out flag, if requested
+    key: str = ""  # the record's spelling of the key, if it was looked up by key
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """One query: its keys are of one external ID of one object."""
+    """One query for keys of one external ID field of one object."""
 
     wanted: Sequence[Wanted]
     flag: str | None
 
     @property
     def sees_bin(self) -> bool:
-        """Whether deleted records are read too: of objects that can be merged, where a key may lead to a survivor."""
+        """Whether deleted records are read too: for objects that can be merged, because a key may lead to the kept record."""
         return mergeable(self.wanted[0].write.object)
 
     @property
     def soql(self) -> str:
-        """Its text."""
+        """The query as SOQL."""
         write = self.wanted[0].write
         if self.sees_bin:
             read = [write.key_field, *([self.flag] if self.flag else ())]
@@ -65,17 +66,17 @@ class Query(Struct, frozen=True, kw_only=True):
 
 
 class LookUp:
-    """The look-ups of one batch. Afterwards each wanted record is in `found` (None: there is none) or in `failed`."""
+    """The look-ups of one batch. Afterwards each wanted record is in `found` (None: does not exist) or in `failed`."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
         self.found: dict[int, Found | None] = {}
-        self.gone: dict[int, str] = {}  # where no living record has the key: the Id that leads on from a deleted one
+        self.gone: dict[int, str] = {}  # keys that only a deleted record has: the Id by which to continue
         self.failed: dict[int, Outcome] = {}
-        self.stopped: Retry | None = None  # Salesforce cannot be worked with now: some are in neither
+        self.stopped: Retry | None = None  # Salesforce is not available: some records are in neither
 
     def run(self, wanted: Sequence[Wanted]) -> Exchange[None]:
-        """Ask for all of them: up to a thousand in one API call."""
+        """Look up all of them: up to a thousand in one API call."""
         batches = _batches(_queries(wanted))
         while batches:
             replies = yield [
@@ -102,12 +103,12 @@ class LookUp:
             batches = again
 
     def _take(self, query: Query, part: responses.Answer | Failed) -> list[Query]:
-        """Keep what a query found; returns the queries to ask instead where it failed."""
+        """Store the results of a query. Returns the smaller queries to send instead if it failed."""
         body = part if isinstance(part, Failed) else _rows(part)
         if isinstance(body, Failed):
             return self._take_failure(query, body)
         if body.get("done") is False:
-            # One record per key fits one page many times over: so many rows mean that the key field is not unique.
+            # With one record per key a page is never full; this many rows mean that the key field is not unique.
             self._fail(query, Rejected(reason=Reason.AMBIGUOUS_KEY, detail="several records have the same key"))
             return []
         by_key: dict[str, list[Found]] = {}
@@ -116,7 +117,7 @@ class LookUp:
         for row in body["records"]:
             if query.sees_bin and is_deleted(row):
                 key = _comparable(key_field, str(value_of(row, key_field)))
-                # A key may have had several records: what was merged leads on, what was deleted does not.
+                # A key may have had several records. Only merged ones lead to another record, deleted ones do not.
                 kept = master(row)
                 if kept is not None or key not in gone:
                     gone[key] = kept or str(row.get(ID_FIELD))
@@ -139,7 +140,7 @@ class LookUp:
 
     def _take_failure(self, query: Query, failed: Failed) -> list[Query]:
         if failed.code == "INVALID_FIELD" and query.flag:
-            # The flag may be what is wrong: that concerns only the writes that clear it.
+            # The flag may be the invalid column: that concerns only writes that clear it.
             self._fail(replace(query, wanted=[one for one in query.wanted if one.flag]), failed.outcome)
             rest = [one for one in query.wanted if not one.flag]
             return [Query(wanted=rest, flag=None)] if rest else []
@@ -156,7 +157,7 @@ class LookUp:
 
 
 def _rows(part: responses.Answer) -> Mapping[str, Any] | Failed:
-    """The rows, each of which names its record."""
+    """The rows of a response; each must name its record."""
     body = responses.rows(part)
     if isinstance(body, Failed) or all(RECORD_ID.fullmatch(str(row.get(ID_FIELD))) for row in body["records"]):
         return body
@@ -164,7 +165,7 @@ def _rows(part: responses.Answer) -> Mapping[str, Any] | Failed:
 
 
 def _other_case(write: RecordWrite, found: Found) -> Rejected:
-    """What a person is told where the org takes two ids of the sender for one key."""
+    """The rejection if the org treats two of the sender's ids as one key."""
     field = f"{write.object}.{write.key_field}"
     detail = (
         f"{found.record_id} has this key in other letters (capital or small), and {field} does not tell them apart: make the field "
@@ -184,7 +185,8 @@ def _queries(wanted: Iterable[Wanted]) -> list[Query]:
         lengths[group] = lengths.get(group, 0) + length
         key = _comparable(one.write.key_field, one.write.key)
         seen = asked.setdefault(group, set())
-        # Whether letter case tells two keys apart, the field decides: apart, each is answered with its own record.
+        # The field decides whether letter case distinguishes keys. If it does, each key is answered with its own
+        # record.
         if chunks[-1] and (len(chunks[-1]) == KEYS or lengths[group] > KEYS_LENGTH or key in seen):
             chunks.append([])
             lengths[group] = length
@@ -199,7 +201,7 @@ def _queries(wanted: Iterable[Wanted]) -> list[Query]:
 
 
 def _length(key: str) -> int:
-    """Characters of a key in the URL of its query, with its quotes and comma; more than that where counting costs more."""
+    """A key's characters in the URL of its query, with quotes and comma; an upper limit if counting would be slow."""
     if len(key) <= SHORT_KEY and key.isascii() and key[1:].isalnum():
         return MAX_ENCODING * (len(key) + len("'',"))
     return len(quote(f"{literal(key)},", safe=""))
@@ -210,5 +212,5 @@ def _batches(queries: Sequence[Query]) -> list[list[Query]]:
 
 
 def _comparable(key_field: str, key: str) -> str:
-    """External IDs compare without regard to case, Ids by their first 15 characters."""
+    """The form in which keys are compared: external IDs without letter case, Ids by their first 15 characters."""
     return comparable(key) if key_field == ID_FIELD else key.lower()

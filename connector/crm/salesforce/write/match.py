@@ -1,4 +1,4 @@
-"""Which record each write with a match means, found just before it is written: the one it meant before, or one with the number."""
+"""Finds the record for each write with a match, just before the write: the one used before, or one with the number."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,10 +29,10 @@ from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.record_number import NumberReader
 from connector.ports import Shadow, Task
 
-PEOPLE = 200  # of one query; fewer where that has proved to take the org too long
-FEWEST_PEOPLE = 10  # below this a smaller query is not quicker, as it looks at every record all the same
-SEARCH_TIMEOUT = timedelta(seconds=130)  # Salesforce itself gives up after 120 seconds, and says so
-TOO_MUCH = frozenset({"QUERY_TIMEOUT", "QUERY_TOO_COMPLICATED", "MALFORMED_QUERY"})  # the last where it is too long
+PEOPLE = 200  # per query; fewer after queries that took the org too long
+FEWEST_PEOPLE = 10  # smaller queries are not faster, because every record is read anyway
+SEARCH_TIMEOUT = timedelta(seconds=130)  # Salesforce itself stops after 120 seconds and reports it
+TOO_MUCH = frozenset({"QUERY_TIMEOUT", "QUERY_TOO_COMPLICATED", "MALFORMED_QUERY"})  # the last one if it is too long
 MAX_NAMED = 10  # Ids in one message to a person
 
 NOBODY = Delivered(detail="no record has this number, so it was left out", absent=True)
@@ -55,21 +55,19 @@ class Matching:
     ) -> None:
         """`consent` is by object (case-folded); `numbers` reads the org's phone fields."""
         self.people = people
-        self.writes: dict[int, RecordWrite] = {}  # by the Id of the record found, or by the key of one to be made
+        self.writes: dict[int, RecordWrite] = {}  # by the Id of the found record, or by the key of a new one
         self.found: dict[int, Found | None] = {}
         self.outcomes: dict[int, Outcome] = {}
-        self.same_number_records: dict[int, tuple[str, ...]] = {}  # records beside it that an opt-out is for as well
-        self.stopped: Retry | None = None  # Salesforce cannot be worked with now: some are in none of these
+        self.same_number_records: dict[int, tuple[str, ...]] = {}  # other records with the number, opted out too
+        self.stopped: Retry | None = None  # Salesforce is not available: some are in none of these
         self._asked: Mapping[int, RecordWrite] = {}
         self._api = api
         self._numbers = numbers
-        self._unclear: dict[
-            int, str
-        ] = {}  # records that an opt-out may be for as well: what a person is asked about them
+        self._unclear: dict[int, str] = {}  # records that may be meant by an opt-out: the question for a person
         self._consent = consent
 
     def run(self, tasks: Mapping[int, Task]) -> Exchange[None]:
-        """Look up what is remembered, then look for the rest: one query for up to 200 people."""
+        """Check the known records, then search for the rest: one query for up to 200 people."""
         writes = {index: one.operation for index, one in tasks.items() if isinstance(one.operation, RecordWrite)}
         self._asked = writes
         remembered = {index: one for index in writes if (one := tasks[index].remembered.record_id) is not None}
@@ -82,7 +80,7 @@ class Matching:
             parts = answer if isinstance(answer, Failed) else responses.subanswers(answer, 1)
             part = parts if isinstance(parts, Failed) else parts[0]
             searches.extendleft(reversed(self._take(search, part)))
-        # What was merged away under this key and has no number any more is the record that was kept.
+        # A record that was merged and no longer has the number: use the record that the merge kept.
         nobody = {None, NOBODY, NOT_FOUND}
         gone = {
             index: record_id
@@ -94,7 +92,7 @@ class Matching:
         self._serialize_duplicates()
 
     def link_children(self, family: Dependencies, writes: dict[int, RecordWrite], outcomes: dict[int, Outcome]) -> None:
-        """The children of what was matched name it by its Id, and are left out where there is nobody."""
+        """Name matched parents by Id in their children; leave out children whose parent does not exist."""
         if not self._asked:
             return
         record_ids = {index: found.record_id for index in self.writes if (found := self.found[index]) is not None}
@@ -105,7 +103,7 @@ class Matching:
                 outcomes.update((index, one) for one in parents if isinstance(one, Delivered) and one.absent)
 
     def conclude(self, outcomes: dict[int, Outcome], write: Write) -> Exchange[None]:
-        """Behind the writes: what went wrong only because the world had moved on is matched anew, and households are opted out.
+        """After the writes: match again what failed because of changes meanwhile, and opt out records with the same number.
 
         `write` writes to records by their Ids.
         """
@@ -129,14 +127,14 @@ class Matching:
                 outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=question, also_updated=beside)
 
     def _is_stale(self, index: int, outcome: Rejected) -> bool:
-        """Whether the record was deleted, or another one was given the key, since we looked."""
+        """Whether the record was deleted, or its key was given to another one, since the look-up."""
         write, asked = self.writes[index], self._asked[index]
         if outcome.reason is Reason.DUPLICATE_RECORD:
             return asked.key_field in write.set and asked.key_field.casefold() in outcome.detail.casefold()
         return outcome.reason is Reason.RECORD_DELETED and write.key_field == ID_FIELD
 
     def _verify(self, writes: Mapping[int, RecordWrite], remembered: Mapping[int, str]) -> Exchange[None]:
-        """A record that was deleted or merged away meanwhile is remembered no more."""
+        """Forget known records that were deleted or merged meanwhile."""
         if not remembered:
             return
         look_up = LookUp(self._api)
@@ -155,7 +153,7 @@ class Matching:
         yield from self._follow_merges(writes, look_up.gone)
 
     def _follow_merges(self, writes: Mapping[int, RecordWrite], gone: Mapping[int, str]) -> Exchange[None]:
-        """What was remembered and was merged into another record is that one now; what was deleted is looked for by its number."""
+        """Replace known records that were merged by the kept record; search deleted ones by number."""
         objects: dict[str, list[int]] = {}
         for index in gone:
             objects.setdefault(writes[index].object, []).append(index)
@@ -176,7 +174,8 @@ class Matching:
     def _searches(self, writes: Mapping[int, RecordWrite]) -> list[Search]:
         groups: dict[tuple[str, str, tuple[str, ...]], list[SearchTerm]] = {}
         for index, write in writes.items():
-            # An opt-out is for everybody with the number, and so asks even where its own record is known.
+            # An opt-out is for everybody with the number, and is therefore searched for even if its own record is
+            # known.
             known = index in self.outcomes or (index in self.writes and not self._opts_out(write))
             if write.match is not None and not known:
                 group = (write.object, write.key_field, write.match.fields)
@@ -193,7 +192,7 @@ class Matching:
         return Search(terms=terms, flag=flag, country=consent.country if consent else None)
 
     def _take(self, search: Search, part: responses.Answer | Failed) -> list[Search]:
-        """Settle the people of one query; returns the queries to ask instead."""
+        """Settle the people of one query. Returns the queries to send instead."""
         terms = search.terms
         body = part if isinstance(part, Failed) else responses.rows(part)
         if isinstance(body, Failed):
@@ -268,7 +267,7 @@ class Matching:
             self.outcomes[index] = NOBODY if term.match.none is IfNone.SKIP else NOT_FOUND
 
     def _serialize_duplicates(self) -> None:
-        """Two numbers of one record are two writes, and Salesforce takes one Id only once in a request."""
+        """Write a record with two numbers twice in sequence: Salesforce accepts an Id only once per request."""
         first: dict[tuple[str, str], int] = {}
         for index in sorted(self.writes):
             found = self.found.get(index)
@@ -279,7 +278,7 @@ class Matching:
                     self.outcomes[index] = SAME_RECORD
 
     def _perhaps_theirs(self, write: RecordWrite, found: Sequence[Candidate]) -> str:
-        """What a person is asked about records whose number may be the sought one, or another person's."""
+        """The question for a person about records that may have the number, or another person's."""
         consent = self._consent.get(write.object.casefold())
         country = f", or fill in {consent.country}" if consent and consent.country else ""
         return (
@@ -288,7 +287,7 @@ class Matching:
         )
 
     def _flag(self, writes: Iterable[RecordWrite]) -> str | None:
-        """The opt-out flag, where one of the writes bears consent."""
+        """The opt-out flag, if one of the writes has consent fields."""
         for write in writes:
             if write.consent and (consent := self._consent.get(write.object.casefold())):
                 return consent.flag
@@ -303,25 +302,25 @@ class Matching:
 
 
 def known_of(task: Task, record_id: str) -> Shadow:
-    """What is known of the record that the task is now for."""
+    """The known values of the record that the task is now for."""
     remembered, write = task.remembered, task.operation
     if not isinstance(write, RecordWrite) or write.match is None:
         return task.shadow
     shadow = remembered.shadows.get(record_id)
     if remembered.record_id is not None and comparable(remembered.record_id) != comparable(record_id):
-        return shadow  # the task's own is of the record that it meant before
+        return shadow  # the task's own values are of the record that was meant before
     return shadow if task.shadow is None else {**(shadow or {}), **task.shadow}
 
 
 def same(one: object, other: object) -> bool:
-    """Whether two values of a flag are the same: picklist values compare without regard to case."""
+    """Whether two values of a flag are equal: picklist values are compared without letter case."""
     if isinstance(one, str) and isinstance(other, str):
         return one.casefold() == other.casefold()
     return one == other
 
 
 def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> RecordWrite:
-    """The write to a record that is there; with `adopt` it gets the key, so that others can name it by that."""
+    """The write to an existing record; with `adopt` the record also gets the key, so that others can use it."""
     fields = {write.key_field: write.key, **write.set} if adopt else write.set
     return write.at(record_id, fields)
 

@@ -1,16 +1,16 @@
-"""Who may be meant by a phone number: the question, the rows that answer it, and the choice among them. Pure.
+"""Finds the records for a phone number: the query, its rows, and the choice among them. Pure.
 
-People write numbers in a CRM in every form, so that no list of spellings finds them all. The digits of the national number in
-their order do, whatever stands between them: LIKE '%9%0%0%0%0%0%0%1%'. Salesforce holds that against each record, as phone fields
-have no index; that is why up to 200 people share one query, and why a number is remembered with its record once it is found. What
-LIKE finds too many is sorted out here, where both sides are compared as E.164.
+People write numbers in many forms, so that no list of spellings finds them all. The digits of the national number in
+order do, whatever is between them: LIKE '%9%0%0%0%0%0%0%1%'. Salesforce compares that with each record, because phone
+fields have no index. Therefore up to 200 people share one query, and the record of a number is remembered once it is
+found. LIKE also finds wrong records; they are removed here by comparing both sides as E.164.
 
-SOSL would use the search index, but that index lags behind what was just written, ranks and cuts its results, and divides a
-formatted number into words as it pleases: a donor could be missed and made twice. A query of 200 people is longer than a URL
-may be and shorter than SOQL may be (100,000 characters), so that it goes in the body of a composite request.
+SOSL would use the search index. But that index lags behind recent writes, ranks and truncates its results, and splits
+formatted numbers unpredictably: a donor could be missed and created twice. A query for 200 people is longer than a URL
+may be and shorter than SOQL may be (100,000 characters), so it is sent in the body of a composite request.
 
-Source: SOQL and SOSL Reference, "LIKE", "SOSL Limits"; Salesforce Help 000386264, "Maximum number of rows returned by SOQL queries
-over the REST API" (a long query belongs in a composite request).
+Source: SOQL and SOSL Reference, "LIKE", "SOSL Limits"; Salesforce Help 000386264, "Maximum number of rows returned by
+SOQL queries over the REST API" (a long query belongs in a composite request).
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,29 +24,29 @@ from connector.model.phone import Phone, national_part
 from connector.model.record_number import NumberReader, RecordNumber, known_by_key
 
 CREATED = "CreatedDate"
-DIGITS = 8  # from the end of the number: with fewer, LIKE finds strangers by the hundred; with more, none better
+DIGITS = 8  # from the end of the number: fewer find hundreds of wrong records, more find none better
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchTerm:
-    """A person to look for."""
+    """A person to search for."""
 
-    index: int  # of the write in its batch
+    index: int  # position of the write in its batch
     write: RecordWrite
     match: Match
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """One query: its people are looked for in the same fields of one object."""
+    """One query: its people are searched in the same fields of one object."""
 
     terms: Sequence[SearchTerm]
-    flag: str | None  # the opt-out flag, which is read along
-    country: str | None = None  # the field with the record's country, which a number may lack
+    flag: str | None  # the opt-out flag, read with the record
+    country: str | None = None  # the field with the record's country, for numbers without a country code
 
     @property
     def soql(self) -> str:
-        """Its text."""
+        """The query as SOQL."""
         write, match = self.terms[0].write, self.terms[0].match
         fields = [identifier(name) for name in match.fields]
         keyed = [identifier(write.key_field)] if write.keyed else []
@@ -60,28 +60,28 @@ class Search:
 
 
 def pattern(phone: Phone) -> str:
-    """A number's last digits with anything before, between and behind them: remarks, and marks that nobody sees."""
+    """A number's last digits with anything before, between and after them, such as remarks and invisible characters."""
     return f"%{'%'.join(national_part(phone)[-DIGITS:])}%"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A record that a query has found."""
+    """A record found by a query."""
 
     record_id: str
     created: str  # ISO 8601 in UTC, so that text order is time order
-    key: str | None  # of the external ID, where the writes have one
+    key: str | None  # external ID, if the writes have one
     flag: object
-    phones: Sequence[RecordNumber]  # what the match's fields hold, in their order
+    phones: Sequence[RecordNumber]  # the values of the match's fields, in their order
 
     @property
     def age(self) -> tuple[str, str]:
-        """The older first; Ids decide between records of one second."""
+        """Sort key: older records first, then by Id for records of the same second."""
         return self.created, self.record_id
 
 
 def candidates(search: Search, rows: Sequence[Mapping[str, Any]], numbers: NumberReader) -> list[Candidate]:
-    """The rows of the answer; `numbers` reads their phone fields."""
+    """Parse the rows of a response; `numbers` reads their phone fields."""
     write, match = search.terms[0].write, search.terms[0].match
     found = []
     for row in rows:
@@ -117,22 +117,23 @@ class Candidates:
                     self._perhaps.setdefault(phone, []).append(one)
 
     def with_key(self, write: RecordWrite) -> Sequence[Candidate]:
-        """Those that have the write's key."""
+        """The candidates with the write's key."""
         return self._by_key.get(write.key.lower(), ()) if write.keyed else ()
 
     def with_number(self, match: Match) -> Sequence[Candidate]:
-        """Those that have the number in any of the fields, oldest first."""
+        """The candidates with the number in any of the fields, oldest first."""
         return sorted(self._by_phone.get(match.phone, ()), key=lambda one: one.age)
 
     def perhaps_with_number(self, match: Match) -> Sequence[Candidate]:
-        """Those that may have the number: theirs is written without its country, or is one of two, oldest first."""
+        """The candidates that may have the number (no country code, or ambiguous), oldest first."""
         return sorted(self._perhaps.get(match.phone, ()), key=lambda one: one.age)
 
 
 def choose(match: Match, same_number_records: Sequence[Candidate]) -> Candidate | Sequence[Candidate]:
-    """The one of those with the number, or all between whom a person must choose.
+    """The one candidate with the number, or all among which a person must choose.
 
-    The first field in which anybody has it decides: a mobile phone belongs to one person, a phone at home to several.
+    The first field in which any candidate has it decides: a mobile phone belongs to one person, a home phone to
+    several.
     """
     for place in range(len(match.fields)):
         having = [one for one in same_number_records if one.phones[place].phone == match.phone]

@@ -1,4 +1,4 @@
-"""Parents that were merged away: which records name one, and the same writes with the survivors in their places."""
+"""Rewrites references to merged parent records to the record that the merge kept."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -25,17 +25,17 @@ FOREIGN = re.compile(r"Foreign key external ID: .* not found for field (\w+) in 
 
 
 def missing_key(detail: str) -> str:
-    """The external ID field by which Salesforce has found no parent; empty where its words are of something else."""
+    """The external ID field by which Salesforce did not find a parent; empty if the text is about something else."""
     return _foreign(detail)[0]
 
 
 def parent_was_merged(outcome: Retry | Rejected) -> bool:
-    """Whether it was refused for a parent, named by an external ID, that may have been merged away."""
+    """Whether it was rejected for a parent, named by external ID, that may have been merged."""
     return outcome.reason is Reason.PARENT_MISSING and mergeable(_foreign(outcome.detail)[1])
 
 
 def follow_ids(api: Api, writes: Mapping[int, RecordWrite]) -> Exchange[dict[int, RecordWrite] | Retry]:
-    """Those of the writes that name a merged record by its Id, with its survivor instead."""
+    """The writes that name a merged record by Id, changed to name the kept record."""
     named = {one for write in writes.values() for one in _ids(write)}
     living: dict[str, KeptRecord] = {}
     for prefix, name in MERGEABLE.items():
@@ -59,13 +59,13 @@ def follow_ids(api: Api, writes: Mapping[int, RecordWrite]) -> Exchange[dict[int
 def follow_keys(
     api: Api, writes: Mapping[int, tuple[RecordWrite, Retry | Rejected]]
 ) -> Exchange[dict[int, RecordWrite] | Retry]:
-    """Those of the writes whose missing parent was merged away, with its survivor instead."""
+    """The writes whose missing parent was merged, changed to name the kept record."""
     wanted: dict[tuple[str, str], set[str]] = {}
     for write, outcome in writes.values():
         field, name = _foreign(outcome.detail)
         keys = {parent.key for parent in write.parents if parent.key_field.casefold() == field.casefold()}
         wanted.setdefault((name, field), set()).update(keys)
-    kept_by_key: dict[tuple[str, str], str] = {}  # external ID field and key → Id of the survivor
+    kept_by_key: dict[tuple[str, str], str] = {}  # external ID field and key → Id of the kept record
     for (name, field), keys in wanted.items():
         found = yield from _kept_by_key(api, name, field, sorted(keys))
         if isinstance(found, Retry):
@@ -82,7 +82,7 @@ def follow_keys(
 
 
 def _kept_by_key(api: Api, name: str, field: str, keys: Sequence[str]) -> Exchange[dict[str, str] | Retry]:
-    """The Ids of the survivors of deleted records that had these keys, by the key (case-folded)."""
+    """The Ids of the kept records for deleted records with these keys, by key (case-folded)."""
     queries = [soql(name, [field], field, keys[start : start + KEYS]) for start in range(0, len(keys), KEYS)]
     answers = yield from read(api, queries)
     if isinstance(answers, Retry):
@@ -100,13 +100,13 @@ def _kept_by_key(api: Api, name: str, field: str, keys: Sequence[str]) -> Exchan
 
 
 def _foreign(detail: str) -> tuple[str, str]:
-    """The external ID field and the object that a message about a missing parent names."""
+    """The external ID field and the object in a message about a missing parent."""
     named = FOREIGN.search(detail)
     return (named[1], named[2]) if named else ("", "")
 
 
 def _id(value: Value) -> str | None:
-    """The Id that a value is, if it is one of a record that can be merged."""
+    """The value if it is an Id of an object that can be merged; else None."""
     named = value.key if isinstance(value, Parent) and value.key_field == ID_FIELD else value
     if isinstance(named, str) and named[:3] in MERGEABLE and RECORD_ID.fullmatch(named):
         return named

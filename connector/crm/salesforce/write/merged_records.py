@@ -1,4 +1,4 @@
-"""Where a merged record's data lives now: the record that a merge has left over, found by the Ids of those that are gone.
+"""Finds the record that a merge kept, by the Ids of the merged records.
 
 Source: Object Reference, "Contact" (MasterRecordId), "System Fields" (IsDeleted); REST API Developer Guide, "QueryAll".
 """
@@ -15,24 +15,24 @@ from connector.model.http import Exchange
 from connector.model.operation import ID_FIELD
 from connector.model.outcome import Retry
 
-IDS = 200  # of one query
-QUERIES = 5  # of one composite
-GENERATIONS = 10  # merges of merges that are followed
+IDS = 200  # per query
+QUERIES = 5  # per composite
+GENERATIONS = 10  # of repeated merges that are followed
 DELETED = "IsDeleted"
 MASTER = "MasterRecordId"
-# The objects that can be merged, by the beginning of their Ids.
+# The objects that can be merged, by the key prefix of their Ids.
 MERGEABLE: Mapping[str, str] = {"001": "account", "003": "contact", "00Q": "lead", "500": "case"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptRecord:
-    """A living record."""
+    """A record that is not deleted."""
 
     record_id: str
     row: Mapping[str, Any]
 
     def value(self, field: str) -> Any:
-        """A field of it that was asked for."""
+        """The value of a field that was read."""
         return value_of(self.row, field)
 
 
@@ -42,7 +42,7 @@ def mergeable(object_name: str) -> bool:
 
 
 def soql(object_name: str, columns: Iterable[str], where: str, values: Iterable[str]) -> str:
-    """A query for records by the values of one field, that tells what became of them."""
+    """A query for records by the values of one field, with the columns that show deletion and merging."""
     wanted = [ID_FIELD, DELETED, *([MASTER] if mergeable(object_name) else ()), *columns]
     chosen = {name.casefold(): identifier(name) for name in wanted}
     listed = ",".join(literal(value) for value in values)
@@ -50,7 +50,7 @@ def soql(object_name: str, columns: Iterable[str], where: str, values: Iterable[
 
 
 def is_deleted(row: Mapping[str, Any]) -> bool:
-    """Whether the row lies in the recycle bin."""
+    """Whether the row is in the recycle bin."""
     return value_of(row, DELETED) is True
 
 
@@ -61,7 +61,7 @@ def master(row: Mapping[str, Any]) -> str | None:
 
 
 def read(api: Api, queries: Sequence[str]) -> Exchange[list[list[Mapping[str, Any]]] | Retry]:
-    """The rows of each query, the recycle bin's among them; what fails is asked again with the records it was asked for."""
+    """The rows of each query, including the recycle bin. Returns Retry if the queries must be repeated later."""
     answers: list[list[Mapping[str, Any]]] = []
     for start in range(0, len(queries), QUERIES):
         some = queries[start : start + QUERIES]
@@ -81,9 +81,9 @@ def read(api: Api, queries: Sequence[str]) -> Exchange[list[list[Mapping[str, An
 def find_kept(
     api: Api, object_name: str, record_ids: Iterable[str], columns: Iterable[str]
 ) -> Exchange[dict[str, KeptRecord] | Retry]:
-    """The living records behind these Ids (comparable), each itself or what it was merged into; none where it was deleted."""
+    """The existing record for each of these Ids (comparable): the record itself or the one it was merged into; none if deleted."""
     columns = tuple(columns)
-    names: dict[str, set[str]] = {one: {comparable(one)} for one in record_ids}  # asked now → who wants to know
+    names: dict[str, set[str]] = {one: {comparable(one)} for one in record_ids}  # Id to query now → Ids that lead to it
     found: dict[str, KeptRecord] = {}
     for _ in range(GENERATIONS):
         if not names:

@@ -1,7 +1,7 @@
-"""INVALID_FIELD on a record with a parent in it: whether the parent is not there, or the set-up is wrong.
+"""INVALID_FIELD on a record with a parent: finds out whether the parent is missing or the set-up is wrong.
 
-In English the text tells (`Foreign key external ID: … not found for field … in entity …`). In the other languages of an org the
-parents are asked for once, by their external IDs.
+The English text says it (`Foreign key external ID: … not found for field … in entity …`). For orgs in other languages
+the parents are queried once, by their external IDs.
 
 Source: REST API Developer Guide, "Insert or Update (Upsert) a Record Using an External ID".
 """
@@ -18,18 +18,18 @@ from connector.model.operation import ID_FIELD, Parent
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
 CODE = "INVALID_FIELD"
-KEYS = 100  # of one query
+KEYS = 100  # per query
 
 NamedKeyword = tuple[str, Parent]  # the object of a parent, and how it is named
 
 
 def in_words(parent: Parent, object_name: str) -> str:
-    """What Salesforce says in English of a parent that is not there."""
+    """Salesforce's English text for a missing parent."""
     return f"Foreign key external ID: {parent.key} not found for field {parent.key_field} in entity {object_name}"
 
 
 def unclear(outcome: Outcome, item: Item) -> bool:
-    """Whether a record was refused with the code, in words that do not tell whether for the sake of one of its parents."""
+    """Whether a record was rejected with this code in a text that does not say if one of its parents is the reason."""
     if not isinstance(outcome, Rejected) or outcome.code != CODE or missing_column(outcome.detail) is not None:
         return False
     parents = {parent.key_field.casefold() for _, parent in _by_key(item)}
@@ -41,9 +41,10 @@ def unclear(outcome: Outcome, item: Item) -> bool:
 def ask(
     api: Api, fields: OrgFields, refused: Sequence[tuple[Item, Retry | Rejected]]
 ) -> Exchange[dict[int, Item | Outcome]]:
-    """For each of these records, by its place: that a parent is not there, or the record to be sent once more.
+    """For each of these records, by position: the outcome "parent missing", or the record to be sent once more.
 
-    It is sent once more where all parents are there: one may have been written since. Where the org cannot tell, its outcome stays.
+    It is sent once more if all parents exist, because one may have been created meanwhile. If the query fails, its
+    outcome stays.
     """
     failure = yield from fields.learn({item.object for item, _ in refused})
     if failure is not None:
@@ -51,7 +52,7 @@ def ask(
     named = {item.index: _parents(item, fields) for item, _ in refused}
     there = yield from _there(api, [one for parents in named.values() for one in parents])
     if isinstance(there, Retry):
-        # Such as a key that the org has not: then the set-up is wrong.
+        # For example a key field that the org does not have: the set-up is wrong.
         unknown = there.reason is Reason.UNEXPECTED_ANSWER
         return {item.index: outcome if unknown else there for item, outcome in refused}
     ways: dict[int, Item | Outcome] = {}
@@ -66,7 +67,7 @@ def ask(
 
 
 def _by_key(item: Item) -> list[tuple[str, Parent]]:
-    """The parents that a record names by an external ID, by their relationships."""
+    """The parents that a record names by external ID, by relationship."""
     return [
         (name, value) for name, value in item.fields.items() if type(value) is Parent and value.key_field != ID_FIELD
     ]
@@ -82,7 +83,7 @@ def _parents(item: Item, fields: OrgFields) -> list[NamedKeyword]:
 
 
 def _there(api: Api, parents: Sequence[NamedKeyword]) -> Exchange[set[tuple[str, str, str]] | Retry]:
-    """Those that the org has, in the form of _key()."""
+    """The existing ones of these parents, in the form of _key()."""
     wanted: dict[tuple[str, str], dict[str, str]] = {}
     for name, parent in parents:
         wanted.setdefault((name, parent.key_field), {})[parent.key.lower()] = parent.key

@@ -1,7 +1,7 @@
-"""What an org says of the fields of its objects, asked once of each object: which are unique, and which hold text.
+"""Field properties of an org's objects, each object described once: unique fields, text fields and others.
 
-A text field refuses a JSON number, and the whole request with it, so that a number or flag goes to one as text: by what the org
-has said at the start, or at the latest by what it says when it has refused one.
+A text field rejects a JSON number, and the whole request fails. So numbers and flags for text fields are sent as text:
+known from the description at the start, or at the latest from the one that is read after a rejection.
 
 Source: REST API Developer Guide, "sObject Describe".
 """
@@ -16,11 +16,11 @@ from connector.model.http import Exchange
 from connector.model.operation import Fields, Value
 from connector.model.outcome import Reason, Rejected, Retry
 
-TRIES = 3  # of describing an object of which the org will not tell
-# A new account is a business with a Name or a person with a LastName, whatever a description says of the two.
+TRIES = 3  # of describing an object that the org does not describe
+# A new account is a business with a Name or a person with a LastName, whatever the description of these fields says.
 ACCOUNT, OF_A_PERSON = "account", frozenset({"name", "lastname", "recordtypeid", "recordtype"})
 UNREADABLE = "JSON_PARSER_ERROR"
-# Field types that take JSON text alone; a combobox is a picklist that takes any other text too.
+# Field types that accept only JSON text; a combobox is a picklist that also accepts any other text.
 TEXT_TYPES = frozenset(
     {"string", "encryptedstring", "textarea", "email", "phone", "url", "picklist", "multipicklist", "combobox"}
 )
@@ -28,19 +28,19 @@ NO_TEXT = frozenset({bool, int, float})
 
 
 class OrgFields:
-    """The fields of one org's objects, as far as they were asked for."""
+    """The fields of one org's objects, as far as they have been described."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
         self._unique: dict[str, frozenset[str]] = {}  # by object; case-folded
         self._texts: dict[str, frozenset[str]] = {}  # the same
-        self._exact: dict[str, frozenset[str]] = {}  # the same: those that tell letter case apart
-        self._required: dict[str, frozenset[str]] = {}  # the same: what a new record needs
-        self._parents: dict[str, dict[str, tuple[str, ...]]] = {}  # the same: by relationship, the objects it leads to
+        self._exact: dict[str, frozenset[str]] = {}  # the same: case-sensitive fields
+        self._required: dict[str, frozenset[str]] = {}  # the same: fields that a new record needs
+        self._parents: dict[str, dict[str, tuple[str, ...]]] = {}  # the same: by relationship, its possible objects
         self._unanswered: Counter[str] = Counter()
 
     def learn(self, names: Iterable[str]) -> Exchange[Retry | None]:
-        """Ask about these objects, where they are not known. Retry where Salesforce cannot be worked with now."""
+        """Describe these objects unless they are known. Returns Retry if Salesforce is not available."""
         for name in sorted(set(names) - self._unique.keys()):
             fields = yield from fields_of(self._api, name)
             if not isinstance(fields, Retry):
@@ -54,7 +54,7 @@ class OrgFields:
         return None
 
     def learn_required(self, names: Iterable[str]) -> Exchange[Retry | None]:
-        """Ask what new records of these objects need. Retry where Salesforce does not tell: nothing stands for its answer."""
+        """Describe what new records of these objects need. Returns Retry if Salesforce does not answer: there is no default."""
         for name in sorted(set(names) - self._required.keys()):
             fields = yield from fields_of(self._api, name)
             if isinstance(fields, Retry):
@@ -63,7 +63,7 @@ class OrgFields:
         return None
 
     def learn_again(self, names: Iterable[str]) -> Exchange[None]:
-        """Ask about these objects though they are known: a refusal shows that they may have changed."""
+        """Describe these objects again: a rejection shows that they may have changed."""
         for name in sorted(set(names)):
             fields = yield from fields_of(self._api, name)
             if not isinstance(fields, Retry):
@@ -74,7 +74,7 @@ class OrgFields:
         return field.casefold() in self._unique.get(name, ())
 
     def tells_case(self, name: str, field: str) -> bool:
-        """Whether a field is known to take values that differ by letter case alone for two."""
+        """Whether a field is known to be case-sensitive."""
         return field.casefold() in self._exact.get(name, ())
 
     def required(self, name: str, field: str) -> bool:
@@ -85,11 +85,11 @@ class OrgFields:
         return folded in self._required.get(name, ())
 
     def parents(self, name: str, relationship: str) -> tuple[str, ...]:
-        """The objects to which a relationship of an object is known to lead."""
+        """The objects that a relationship of an object is known to point to."""
         return self._parents.get(name, {}).get(relationship.casefold(), ())
 
     def fitted(self, name: str, fields: Fields) -> Fields:
-        """The fields of a record, with numbers and flags as text where the field is known to hold text."""
+        """The fields of a record, with numbers and flags as text for known text fields."""
         texts = self._texts.get(name)
         if not texts:
             return fields
@@ -121,5 +121,5 @@ def _folded(fields: Iterable[FieldInfo]) -> frozenset[str]:
 
 
 def may_hold_text(outcome: Retry | Rejected, fields: Fields) -> bool:
-    """Whether a record was refused for a value that cannot be read, and has a number or flag that may stand for a text."""
+    """Whether a record was rejected for an unreadable value, and has a number or flag that may belong in a text field."""
     return outcome.code == UNREADABLE and any(value.__class__ in NO_TEXT for value in fields.values())

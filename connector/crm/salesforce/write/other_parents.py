@@ -1,4 +1,4 @@
-"""Parents that can be named in several ways: where the org has no record by the first, the next one is named.
+"""Parents with several possible names: if the org has no record by the first one, the next one is used.
 
 Source: Object Reference, "StatusCode" (INVALID_CROSS_REFERENCE_KEY, MALFORMED_ID, ENTITY_IS_DELETED).
 """
@@ -9,12 +9,12 @@ from connector.crm.salesforce.write.merged_parents import missing_key
 from connector.model.operation import ID_FIELD, Fields, Parent, RecordWrite, Value
 from connector.model.outcome import Reason, Rejected, Retry
 
-# Refusals of a record because of an Id in it that leads nowhere.
+# Rejections of a record for an Id in it that does not exist.
 LEADS_NOWHERE = frozenset({"INVALID_CROSS_REFERENCE_KEY", "MALFORMED_ID", "INVALID_ID_FIELD", "ENTITY_IS_DELETED"})
 
 
 def missing(fields: Fields, outcome: Retry | Rejected) -> list[str]:
-    """The relationships for whose parent a record may have been refused, of those whose parent can be named otherwise."""
+    """The relationships with another possible name whose parent may be the reason for the rejection."""
     if outcome.reason is not Reason.PARENT_MISSING and outcome.code not in LEADS_NOWHERE:
         return []
     others = {name: value for name, value in fields.items() if type(value) is Parent and _has_another(value)}
@@ -24,23 +24,23 @@ def missing(fields: Fields, outcome: Retry | Rejected) -> list[str]:
     if key_field:
         return [name for name, parent in others.items() if parent.key_field.casefold() == key_field]
     by_id = [name for name, parent in others.items() if parent.key_field == ID_FIELD]
-    # Salesforce names the field of the lookup, or none.
+    # Salesforce names the lookup field, or no field.
     return [name for name in by_id if not outcome_field(outcome) or behind(name, outcome_field(outcome))]
 
 
 def outcome_field(outcome: Retry | Rejected) -> str:
-    """The field that Salesforce blames; empty where it names none."""
+    """The field named in the rejection; empty if there is none."""
     return outcome.field if isinstance(outcome, Rejected) else ""
 
 
 def behind(relationship: str, field: str) -> bool:
-    """Whether a relationship is that of a lookup field: `Contact__r` of `Contact__c`, `Who` of `WhoId`."""
+    """Whether a relationship belongs to a lookup field: `Contact__r` to `Contact__c`, `Who` to `WhoId`."""
     name = relationship.casefold()
     return field.casefold() in {f"{name}id", f"{name.removesuffix('__r')}__c"}
 
 
 def named_otherwise(write: RecordWrite, names: list[str]) -> RecordWrite:
-    """The write with the next way of naming the parents of these relationships, or without those that may be left out."""
+    """The write with the next name of the parents of these relationships, or without those that are optional."""
 
     def changed(values: Fields) -> Fields:
         made: dict[str, Value] = {}

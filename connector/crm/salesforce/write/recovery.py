@@ -1,9 +1,9 @@
-"""Records that cannot go the straight way, and the ways around.
+"""Recovers rejected writes whose cause is known.
 
-A duplicate rule holds them up, they or their parents were merged into others, the org has no such parent, or a text field was
-given a number.
+Causes: a duplicate rule blocks the record, it or its parents were merged, the org has no such parent, or a text field
+was given a number.
 
-Each is sent at most once more for each cause, to the record where it belongs, or waits for a person who is told the Ids.
+Each write is sent at most once more per cause, to the right record, or is left to a person with the Ids in the message.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,22 +33,22 @@ from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
 KEYS = 100  # of one query
 DELETED = "ENTITY_IS_DELETED"
-MISSING_FIELD = "INVALID_FIELD"  # the org does not show what a lead became
+MISSING_FIELD = "INVALID_FIELD"  # the integration user cannot see what a lead became
 
-# Makes the item of a write that was changed; with the record that it goes to now, where that is another one.
+# Builds the item of a changed write, with the record that it is for now if that is another one.
 Remake = Callable[[int, RecordWrite, KeptRecord | None], Item | Outcome]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedWrite:
-    """A record that was refused, and why."""
+    """A rejected record and the reason."""
 
     item: Item
     outcome: Retry | Rejected
 
 
 class Recovery:
-    """The ways around, for the writes of one batch."""
+    """Recoveries for the writes of one batch."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Recovery:
         fields: OrgFields,
         consent: Mapping[str, ConsentFields],
     ) -> None:
-        """`policy`: what is done about duplicates of an object; `columns`: what must be known of a record before it is written.
+        """`policy`: for duplicates of an object; `columns`: what must be read of a record before it is written.
 
         `consent` is by object (case-folded).
         """
@@ -72,11 +72,11 @@ class Recovery:
         self._columns = columns
         self._fields = fields
         self._consent = consent
-        self._asked: set[tuple[int, tuple[str, ...]]] = set()  # records, with their parents, that were asked for
-        self._renamed: dict[int, RecordWrite] = {}  # the writes whose parents are named in another way by now
+        self._asked: set[tuple[int, tuple[str, ...]]] = set()  # records, with their parents, that were queried
+        self._renamed: dict[int, RecordWrite] = {}  # writes whose parents now have another name
 
     def can_recover(self, outcome: Retry | Rejected, item: Item, *, again: bool) -> bool:
-        """Whether there may be a way around this outcome; `again` for a record that has gone one already."""
+        """Whether this outcome may be recoverable; `again` for a record that was already recovered once."""
         if other_parents.missing(item.fields, outcome):
             return True
         if missing_parents.unclear(outcome, item) and _named(item) not in self._asked:
@@ -94,8 +94,8 @@ class Recovery:
         )
 
     def recover(self, failed_writes: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
-        """For each of these records what is to be sent instead, or its outcome."""
-        # A key that somebody has just created is found when its upsert is sent once more.
+        """For each of these records: what to send instead, or its outcome."""
+        # If the key was created meanwhile, sending the upsert once more finds the record.
         ways: dict[int, Item | Outcome] = {
             one.item.index: one.item
             for one in failed_writes
@@ -104,7 +104,7 @@ class Recovery:
         unsure = [one for one in failed_writes if missing_parents.unclear(one.outcome, one.item)]
         if unsure:
             asked = yield from missing_parents.ask(self._api, self._fields, [(one.item, one.outcome) for one in unsure])
-            # One with all of its parents is sent once more, and not asked about again.
+            # A record whose parents all exist is sent once more, and they are not queried again.
             self._asked |= {_named(one.item) for one in unsure if isinstance(asked[one.item.index], Item)}
             ways |= asked
             failed_writes = [_answered(one, asked.get(one.item.index, one.outcome)) for one in failed_writes]
@@ -136,12 +136,12 @@ class Recovery:
         return self._renamed.get(place, self._writes[place])
 
     def _parents_otherwise(self, place: int, names: list[str]) -> Item | Outcome:
-        """The write with its parents named in the next way."""
+        """The write with the next name of its parents."""
         write = self._renamed[place] = other_parents.named_otherwise(self._write(place), names)
         return self._remake(place, write, None)
 
     def _as_text(self, unreadable: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
-        """What a text field may have refused: sent as text where the org says now that the field holds text."""
+        """Writes that a text field may have rejected: sent as text if the org now describes the field as text."""
         yield from self._fields.learn_again(one.item.object for one in unreadable)
         ways: dict[int, Item | Outcome] = {}
         for one in unreadable:
@@ -151,7 +151,7 @@ class Recovery:
         return ways
 
     def moved(self, records: Mapping[int, str]) -> Exchange[dict[int, KeptRecord | None] | Retry]:
-        """The survivors of records (by place in the batch) that are known to be gone under these Ids."""
+        """The kept records for records (by position in the batch) whose Ids no longer exist."""
         found: dict[int, KeptRecord | None] = {}
         for name, places in _by_object(records, self._writes).items():
             columns = {column for place in places for column in self._columns(self._writes[place])}
@@ -162,11 +162,11 @@ class Recovery:
         return found
 
     def redirect_to_kept(self, index: int, kept: KeptRecord) -> Item | Outcome:
-        """The write, to the survivor. It gets our external ID where it has none."""
+        """The write, redirected to the kept record, which gets our external ID if it has none."""
         return self._remake(index, at(self._writes[index], kept), kept)
 
     def _held_up(self, held: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
-        """What a duplicate rule has refused. A record that is there already is no new duplicate: it is saved."""
+        """Writes blocked by a duplicate rule. An existing record is not a new duplicate, and is saved."""
         there = yield from self._there([one.item for one in held])
         if isinstance(there, Retry):
             return {one.item.index: there for one in held}
@@ -198,7 +198,7 @@ class Recovery:
         return ways
 
     def _there(self, items: Sequence[Item]) -> Exchange[set[int] | Retry]:
-        """Those of the items whose record exists, by their places."""
+        """The positions of the items whose record exists."""
         keys: dict[tuple[str, str], dict[str, int]] = {}
         for item in items:
             write = self._writes[item.index]
@@ -217,7 +217,7 @@ class Recovery:
         return there
 
     def _matched(self, sure: Mapping[int, str]) -> Exchange[dict[int, Item | Outcome]]:
-        """What matches one record alone: that record is updated, unless it is known by another key."""
+        """Writes that match exactly one record: update that record, unless it has another key."""
         living = yield from self.moved(sure)
         if isinstance(living, Retry):
             return dict.fromkeys(sure, living)
@@ -233,7 +233,7 @@ class Recovery:
         return ways
 
     def _deleted(self, deleted: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
-        """What was updated by its Id, or names a parent by its Id, and one of them is gone."""
+        """Updates by Id, or writes with a parent named by Id, where one of these records is gone."""
         own = {one.item.index: one.item.record_id for one in deleted if one.item.record_id is not None}
         living = yield from self.moved(own)
         if isinstance(living, Retry):
@@ -252,7 +252,7 @@ class Recovery:
         return ways
 
     def _converted(self, converted: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
-        """What was to be written to a lead that is a contact now: an opt-out follows; of the rest a person is told the contact."""
+        """Writes to converted leads: opt-outs are redirected; for other writes the message to a person names the contact."""
         writes = {one.item.index: self._write(one.item.index) for one in converted}
         became = yield from converted_leads.successors(self._api, writes, self._consent)
         if isinstance(became, Retry) and became.code != MISSING_FIELD:
@@ -275,7 +275,7 @@ class Recovery:
     def _changed(
         self, outcomes: Mapping[int, Retry | Rejected], changed: Mapping[int, RecordWrite] | Retry
     ) -> dict[int, Item | Outcome]:
-        """The writes that were changed, and of the others what they have heard already."""
+        """The changed writes; for the others their existing outcomes."""
         if isinstance(changed, Retry):
             return dict.fromkeys(outcomes, changed)
         return {
@@ -285,17 +285,17 @@ class Recovery:
 
 
 def _named(item: Item) -> tuple[int, tuple[str, ...]]:
-    """The record's place in the batch, and how its parents are named."""
+    """The record's position in the batch, and the names of its parents."""
     return item.index, item.lock_group
 
 
 def _answered(one: FailedWrite, way: Item | Outcome) -> FailedWrite:
-    """The record with what was found out about it, where that is a refusal."""
+    """The failed write with its new outcome, if that is a rejection."""
     return replace_dataclass(one, outcome=way) if isinstance(way, Retry | Rejected) else one
 
 
 def at(write: RecordWrite, kept: KeptRecord) -> RecordWrite:
-    """The write by the survivor's Id, with our external ID where it has none."""
+    """The write by the kept record's Id, with our external ID if the record has none."""
     key = {}
     if write.key_field != ID_FIELD and kept.value(write.key_field) in {None, ""}:
         key = {write.key_field: write.key}

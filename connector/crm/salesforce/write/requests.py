@@ -1,6 +1,7 @@
-"""How records are packed into requests: pure, within Salesforce's limits.
+"""Packs records into requests within Salesforce's limits. Pure.
 
-Source: REST API Developer Guide, "sObject Collections" (200 records, 10 runs of one type) and "Composite" (5 collections).
+Source: REST API Developer Guide, "sObject Collections" (200 records, 10 runs of one type) and "Composite" (5
+collections).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,38 +13,38 @@ from connector.crm.salesforce.client.api import REFERENCE, Collection
 from connector.crm.salesforce.client.record_ids import comparable
 from connector.model.operation import Parent, Value
 
-RECORDS = 200  # of one collection
-OBJECTS = 10  # runs of one type in a collection of updates by Id
-COLLECTIONS = 5  # of one composite
+RECORDS = 200  # per collection
+OBJECTS = 10  # runs of one type per collection of updates by Id
+COLLECTIONS = 5  # per composite
 ACCOUNT = "AccountId"  # a contact's household, in the nonprofit packages too
 
 
 class Item(Struct, frozen=True, kw_only=True):
-    """A record that is ready to go. `index` is its place in the batch."""
+    """A record that is ready to be sent. `index` is its position in the batch."""
 
     index: int
     stage: int
     object: str
-    key_field: str | None  # None: it is updated by its Id
+    key_field: str | None  # None: it is updated by Id
     fields: Mapping[str, Value]  # as sent
     body: bytes
     left_out: tuple[str, ...] = ()
-    record_id: str | None = None  # by which it is updated
-    key: str = ""  # by which it is upserted or inserted
-    allow: bool = False  # though a duplicate rule may warn of it
-    alone: bool = False  # it has made whole requests fail
-    insert: bool = False  # it must be new: where its key is taken, it is refused
+    record_id: str | None = None  # for updates
+    key: str = ""  # for upserts or inserts
+    allow: bool = False  # save it even if a duplicate rule warns about it
+    alone: bool = False  # send it in a request of its own: it has made whole requests fail
+    insert: bool = False  # it must be new: rejected if its key exists
     elsewhere: bool = False  # it goes to a record of another object than its write names
-    assumed: bool = False  # it is taken to exist, because it once did
+    assumed: bool = False  # it is assumed to exist, because it existed before
 
     @property
     def plain(self) -> bool:
-        """Whether it must not travel in a composite, which would read a part of its text as a reference, or fail with it."""
+        """Whether it must not be sent in a composite, which would read part of its text as a reference, or fail because of it."""
         return self.alone or REFERENCE in self.body
 
     @property
     def lock_group(self) -> tuple[str, ...]:
-        """What Salesforce locks along with it, as far as it names it: its parents, its account among them."""
+        """The records that Salesforce locks with it, as far as it names them: its parents, including its account."""
         return tuple(
             [
                 value.key.casefold() if type(value) is Parent else str(value)
@@ -53,7 +54,7 @@ class Item(Struct, frozen=True, kw_only=True):
         )
 
     def uses(self, column: str, object_name: str) -> bool:
-        """Whether it names this field of this object, its own or a parent's."""
+        """Whether it contains this field of this object, its own or a parent's."""
         wanted = column.casefold()
         if self.object.casefold() == object_name.casefold():
             return wanted in {name.casefold() for name in (*self.fields, self.key_field or "")}
@@ -61,19 +62,19 @@ class Item(Struct, frozen=True, kw_only=True):
         return any(parent.key_field.casefold() == wanted for parent in parents)
 
     def named_in(self, words: AbstractSet[str]) -> str:
-        """The field, its own or a parent's key, that is one of these words; empty where none is."""
+        """The field, its own or a parent's key, that is one of these words; empty if none is."""
         parents = [value.key_field for value in self.fields.values() if isinstance(value, Parent)]
         return next((name for name in (*self.fields, self.key_field or "", *parents) if name in words), "")
 
 
 class RecordBatch(Struct, frozen=True):
-    """Items that go in one collection."""
+    """Items that are sent in one collection."""
 
     items: Sequence[Item]
 
     @property
     def key_field(self) -> str | None:
-        """The external ID that names all of them; None where they are updated by Id."""
+        """The external ID field of all items; None if they are updated by Id."""
         return self.items[0].key_field
 
     @property
@@ -83,12 +84,12 @@ class RecordBatch(Struct, frozen=True):
 
     @property
     def plain(self) -> bool:
-        """Whether it must go in a request of its own."""
+        """Whether it must be sent in a request of its own."""
         return self.items[0].plain
 
     @property
     def collection(self) -> Collection:
-        """What is sent."""
+        """The collection to send."""
         first = self.items[0]
         return Collection(
             records=[item.body for item in self.items],
@@ -99,18 +100,19 @@ class RecordBatch(Struct, frozen=True):
         )
 
 
-Request = Sequence[RecordBatch]  # the parcels of one request, in order
+Request = Sequence[RecordBatch]  # the record batches of one request, in order
 
 
 def to_batches(items: Iterable[Item]) -> list[RecordBatch]:
-    """Parcels of one kind each, those of earlier stages first.
+    """Record batches of one kind each, earlier stages first.
 
-    Records of one household stand side by side, so that few transactions of Salesforce hold its lock.
+    Records of one household are placed together, so that few transactions of Salesforce lock it.
     """
     kinds: dict[tuple[int, str, str, bool, bool, bool, int, int], list[Item]] = {}
     turns: dict[str, int] = {}
     for item in items:
-        # Two keys may lead to one record, which a request may hold but once; so may keys that differ by letter case alone.
+        # Two keys may be of one record, which a request may contain only once; so may keys that differ only in letter
+        # case.
         record = (item.record_id and comparable(item.record_id)) or (
             item.key and f"{item.object}.{item.key_field}.{item.key.lower()}"
         )
@@ -122,7 +124,7 @@ def to_batches(items: Iterable[Item]) -> list[RecordBatch]:
         kind = (item.stage, name, item.key_field or "", item.plain, item.allow, item.insert, turn, alone)
         kinds.setdefault(kind, []).append(item)
     record_batches: list[RecordBatch] = []
-    # A stable sort: within a stage in the order of the batch, but suspects last.
+    # A stable sort: in batch order within a stage, but suspects last.
     for kind in sorted(kinds, key=lambda kind: (kind[0], kind[-1] >= 0)):
         near = sorted(kinds[kind], key=lambda item: item.lock_group)
         record_batches += _cut(near) if kind[2] else _cut(sorted(near, key=lambda item: item.object))
@@ -142,7 +144,7 @@ def _cut(items: Sequence[Item]) -> list[RecordBatch]:
 
 
 def to_requests(record_batches: Iterable[RecordBatch], room: int) -> list[Request]:
-    """Up to `room` parcels a request, in their order: children ride behind their parents where there is room."""
+    """Up to `room` record batches per request, in order: children follow their parents in the same request if they fit."""
     requests: list[list[RecordBatch]] = []
     for record_batch in record_batches:
         last = requests[-1] if requests else []
@@ -154,6 +156,6 @@ def to_requests(record_batches: Iterable[RecordBatch], room: int) -> list[Reques
 
 
 def split(record_batch: RecordBatch, parts: int) -> list[RecordBatch]:
-    """About equal parts, each smaller than the whole."""
+    """Divide a record batch into about equal parts, each smaller than the whole."""
     size = -(-len(record_batch.items) // parts)
     return [RecordBatch(record_batch.items[start : start + size]) for start in range(0, len(record_batch.items), size)]

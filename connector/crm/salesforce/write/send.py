@@ -1,4 +1,4 @@
-"""Sending the ready records of one batch until each has its outcome: order, stopping, and isolating the guilty."""
+"""Sends a batch in dependency order, stops on outages, bisects requests to find the failing record."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -31,11 +31,11 @@ from connector.crm.salesforce.write.trigger_limits import TransactionSizes
 from connector.model.http import Exchange, HttpCall, Reply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
-SHORT = 16_384  # bytes of a record: whatever takes requests at all takes as much
+SHORT = 16_384  # bytes of a record: any service accepts requests of this size
 
 
 class Composite(StrEnum):
-    """What is known of upserts by external ID inside a composite: Salesforce's documents do not promise them."""
+    """Whether upserts by external ID work inside a composite: Salesforce's documentation does not promise it."""
 
     UNTRIED = "untried"
     WORKS = "works"
@@ -43,9 +43,9 @@ class Composite(StrEnum):
 
 
 class Sending:
-    """One batch on its way. `outcomes` may hold some from the start: of records that are not sent.
+    """Sends one batch. `outcomes` may already have those of records that are not sent.
 
-    What was taken for new or for known and proves to be otherwise has no outcome at the end: `wrong_assumptions` tells of it.
+    A record whose assumption was wrong has no outcome at the end: it is in `wrong_assumptions`.
     """
 
     def __init__(
@@ -67,21 +67,21 @@ class Sending:
         self._deferred: list[Item] = []  # children whose parents are still being isolated
         self._waited: set[int] = set()
         self._recovery = recovery
-        self._failed_writes: dict[int, FailedWrite] = {}  # for which a way around is to be found
+        self._failed_writes: dict[int, FailedWrite] = {}  # waiting for recovery
         self._failed_once: set[int] = set()
         self._bisection = bisection
         self._sizes = sizes
-        self._divided: set[int] = set()  # records whose request was divided for a limit of a trigger
-        self._waiting: dict[str, Retry] = {}  # objects of which no more is sent in this batch
-        self._fruitless = 0  # such requests since a record went through
+        self._divided: set[int] = set()  # records whose request was divided because of a trigger limit
+        self._waiting: dict[str, Retry] = {}  # objects of which this batch sends no more records
+        self._fruitless = 0  # such requests since a record was delivered
         self._locked_alone = 0  # the same: single records that a trigger could not lock
-        self._refused = 0  # requests in a row, with a code that may concern the whole org
+        self._refused = 0  # consecutive requests rejected with a code that may concern the whole org
         self.wrong_assumptions = WrongAssumptions()
-        self.stopped: Retry | Rejected | None = None  # Salesforce cannot be worked with now
+        self.stopped: Retry | Rejected | None = None  # Salesforce is not available
         self.composite = composite
 
     def run(self, items: Sequence[Item]) -> Exchange[None]:
-        """Send them. Afterwards each of them has an outcome, or is a surprise."""
+        """Send the items. Afterwards each of them has an outcome, or is in `wrong_assumptions`."""
         self._queue.extend(to_requests(to_batches(items), self._room))
         while self._queue or self._failed_writes or self._deferred:
             if not self._queue:
@@ -100,14 +100,14 @@ class Sending:
                 self._take(request, replies[0])
 
     def _runtime(self) -> Exchange[list[Item]]:
-        """The ways around for the records that went astray; what has none gets its outcome."""
+        """Recover failed writes: returns the items to send; the others get their outcomes."""
         failed_writes, self._failed_writes = self._failed_writes, {}
         ways = yield from self._recovery.recover(list(failed_writes.values()))
         again: list[Item] = []
         for place, one in failed_writes.items():
             way = ways.get(place, one.outcome)
             if isinstance(way, Retry) and way.reason is Reason.TRIGGER_LIMIT:
-                way = trigger_limits.alone(way)  # the way around was a request of its own
+                way = trigger_limits.alone(way)  # it was sent in a request of its own
             if isinstance(way, Item):
                 again.append(way)
             else:
@@ -115,7 +115,7 @@ class Sending:
         return again
 
     def take_wrong_assumptions(self) -> WrongAssumptions:
-        """The surprises so far. What is sent from now on is sent knowing them, and brings none."""
+        """Return and clear the wrong assumptions so far. What is sent afterwards takes them into account."""
         wrong_assumptions, self.wrong_assumptions = self.wrong_assumptions, WrongAssumptions()
         self._failed_once = set()
         return wrong_assumptions
@@ -135,7 +135,7 @@ class Sending:
                 self._take_failure(request, results)
                 return
             if self._room == 1 and self.composite is Composite.UNTRIED and request[0].upserted:
-                # Alone it goes and inside a composite it does not: the org refuses the way, not the records.
+                # It works alone but not inside a composite: the org rejects composites, not these records.
                 self.composite = Composite.REFUSED
             self._answered()
             self._first(to_requests(self._settle_results(request[0], results, alone=True), self._room))
@@ -171,7 +171,7 @@ class Sending:
         self._first(to_requests(first, self._room))
 
     def _take_failure(self, request: Request, failed: Failed) -> None:
-        """A whole request failed."""
+        """Handle a request that failed as a whole."""
         if self._one_record_may_be_to_blame(failed, request):
             self._first(self._bisect(request, failed))
         elif len(request) > 1 and failed.no_such_path:
@@ -183,7 +183,7 @@ class Sending:
                 self._settle_all(record_batch, [failed.outcome] * len(record_batch.items))
 
     def _one_record_may_be_to_blame(self, failed: Failed, request: Request) -> bool:
-        """Whether what failed is to be divided. So many refusals in a row say that it is the org and not a record."""
+        """Whether to divide a failed request. Many consecutive rejections mean that the org is the cause, not a record."""
         if not failed.spoiled:
             return failed.crashed and self._bisection.should_split(request)
         if failed.outcome.reason in {Reason.UNKNOWN_CODE, Reason.SINK_REFUSES}:
@@ -193,9 +193,9 @@ class Sending:
     def _settle_results(
         self, record_batch: RecordBatch, results: Sequence[Outcome], *, alone: bool
     ) -> list[RecordBatch]:
-        """Settle them, but for those that were too many for a trigger: these are sent again in smaller requests, which are given.
+        """Settle the results. Returns smaller batches for records that were too many for a trigger.
 
-        `alone`: nothing else was in the request.
+        `alone`: the request contained nothing else.
         """
         crowded: list[tuple[Item, Retry]] = []
         for item, outcome in zip(record_batch.items, results, strict=True):
@@ -228,7 +228,7 @@ class Sending:
         self._bisection.answered()
 
     def _bisect(self, record_batches: Request, failed: Failed) -> list[Request]:
-        """One record has spoiled these: settle it where it is known, and divide the rest until it is."""
+        """One record made these fail: settle it if it is known, and divide the rest until it is found."""
         to_blame = _to_blame(record_batches, failed)
         if to_blame:
             for item, outcome in to_blame:
@@ -250,7 +250,7 @@ class Sending:
         return to_requests(split(record_batches[0], max(self._room, 2)), self._room)
 
     def _stop(self, request: Request, outcome: Retry | Rejected) -> None:
-        """Salesforce cannot be worked with now: nothing more of the batch is sent, and what was not sent is not in doubt."""
+        """Salesforce is not available: send no more of the batch. Unsent records are not in doubt."""
         for record_batch in request:
             self._settle_all(record_batch, [outcome] * len(record_batch.items))
         unsent = replace(outcome, in_doubt=False) if isinstance(outcome, Retry) else outcome
@@ -267,7 +267,7 @@ class Sending:
         self._queue.extendleft(reversed(requests))
 
     def _drop_children_of_missing(self, request: Request) -> Request:
-        """The shipment without the children whose parents are known not to be there."""
+        """The request without children whose parents are known to be missing."""
         kept: list[RecordBatch] = []
         for record_batch in request:
             items: list[Item] = []
@@ -284,7 +284,7 @@ class Sending:
         return kept
 
     def _parent_outcome(self, item: Item) -> Retry | Rejected | None:
-        """What follows for a child from the outcomes of its parents in the batch; None where nothing does."""
+        """The outcome of a child that follows from its parents' outcomes in the batch; None if there is none."""
         changes = [self._outcomes.get(parent) for parent in self._dependencies.parents[item.index]]
         for parent_outcome in changes:
             if isinstance(parent_outcome, Rejected) and parent_outcome.reason is not Reason.CONFIGURATION:
@@ -292,7 +292,7 @@ class Sending:
                     reason=Reason.PARENT_FAILED, detail=f"its parent record was refused: {parent_outcome.reason}"
                 )
         for parent_outcome in changes:
-            # What the set-up forbids is written as soon as that is mended.
+            # A write that the set-up forbids is delivered as soon as the set-up is fixed.
             if isinstance(parent_outcome, Retry | Rejected):
                 return Retry(reason=Reason.PARENT_WAITING, detail=f"its parent record waits: {parent_outcome.reason}")
         return None
@@ -310,7 +310,7 @@ class Sending:
                 divided=item.index in self._divided,
             )
         if isinstance(outcome, Delivered) and item.elsewhere:
-            # The key of the write does not name this record.
+            # The key of the write does not identify this record.
             outcome = replace(outcome, record_id=None, detail=f"written to the {item.object} {item.record_id}")
         if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
             if self.wrong_assumptions.orphaned(item.index, self._dependencies.wait_for[item.index], missing=True):
@@ -343,7 +343,7 @@ def _records(part: responses.Answer, record_batch: RecordBatch) -> Sequence[Outc
 
 
 def _to_blame(record_batches: Request, failed: Failed) -> list[tuple[Item, Outcome]]:
-    """The records that name a column which the org has not, by the words with which the request was refused."""
+    """The records with a column that the org does not have, according to the text of the rejection."""
     items = [item for record_batch in record_batches for item in record_batch.items]
     column = missing_column(failed.message)
     if column is not None:

@@ -1,4 +1,4 @@
-"""An opt-out by a number that several records have: the flag is set on all of them, whichever of them the write was for."""
+"""Opt-outs for a number of several records: sets the flag on all of them, whichever record the write was for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ Write = Callable[[Sequence[Task]], Exchange[Sequence[Outcome]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marked:
-    """What became of the others."""
+    """The results for the other records."""
 
-    done: tuple[str, ...]  # their Ids
-    undone: tuple[str, Retry | Rejected] | None  # the first that did not take it
+    done: tuple[str, ...]  # Ids of the updated records
+    undone: tuple[str, Retry | Rejected] | None  # the first record that failed
 
 
 def mark(write: Write, wanted: Mapping[int, tuple[RecordWrite, Sequence[str]]]) -> Exchange[dict[int, Marked]]:
-    """Write the consent fields of each opt-out to the other records with its number; answers by the index of the opt-out."""
+    """Write the consent fields of each opt-out to the other records with its number. Results by the opt-out's index."""
     marks: dict[tuple[str, str], RecordWrite] = {}
     for opt_out, ids in wanted.values():
         fields = {name: value for name, value in opt_out.set.items() if name in opt_out.consent}
         for record_id in ids:
-            # Where two numbers of a record are opted out at once, either says it.
+            # If two numbers of a record are opted out together, one write is enough.
             marks[opt_out.object, record_id] = opt_out.at(record_id, fields)
     outcomes = yield from write([Task(one) for one in marks.values()])
     ends = dict(zip(marks, outcomes, strict=True))
@@ -42,7 +42,7 @@ def mark(write: Write, wanted: Mapping[int, tuple[RecordWrite, Sequence[str]]]) 
 
 
 def with_others(outcome: Outcome, marked: Marked) -> Outcome:
-    """The outcome of the opt-out as a whole. What was not done everywhere is not done."""
+    """The outcome of the whole opt-out. It is delivered only if all records were updated."""
     if isinstance(outcome, Retry):
         return outcome
     if marked.undone is None or isinstance(outcome, Rejected):

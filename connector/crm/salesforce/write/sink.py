@@ -1,4 +1,4 @@
-"""The sink: a batch of record writes becomes look-ups, then collections, then one outcome for each."""
+"""The sink: turns a batch of record writes into look-ups, then collections, then one outcome per write."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -29,7 +29,7 @@ SAME_BUT_FOR_CASE = Retry(reason=Reason.HALTED, detail="a key that differs by le
 
 
 class SalesforceSink:
-    """Writes to one Salesforce org. Sans I/O: whoever drives the exchanges sends the calls."""
+    """Writes to one Salesforce org. No I/O: the caller of the exchanges sends the requests."""
 
     traits = TRAITS
 
@@ -47,7 +47,8 @@ class SalesforceSink:
     ) -> None:
         """`numbers` reads the org's phone fields.
 
-        `duplicates`: what is done about new records that a duplicate rule holds up, by object; `recreate`: deleted ones.
+        `duplicates`: by object, the policy for new records blocked by a duplicate rule; `recreate`: create deleted
+        records again.
         """
         self.name = name
         self.batch = batch
@@ -55,7 +56,7 @@ class SalesforceSink:
         self._consent_fields = {entry.casefold(): fields for entry, fields in (consent_fields or {}).items()}
         self._composite = composite
         self._numbers = numbers
-        self._people = PEOPLE  # of one search; fewer once that has proved to take the org too long
+        self._people = PEOPLE  # per search; fewer after searches that took the org too long
         self._duplicates = {entry.casefold(): policy for entry, policy in (duplicates or {}).items()}
         self._recreate = recreate
         self._known_crashers = KnownCrashers()
@@ -64,9 +65,9 @@ class SalesforceSink:
         self._keys = KeyRegistry(api, self._fields, inserts=recreate)
 
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
-        """Write the batch: parents before children, up to a thousand records for one API call.
+        """Write the batch: parents before children, up to a thousand records per API call.
 
-        Failed calls and refused records become outcomes; nothing is raised for them.
+        Failed calls and rejected records become outcomes; nothing is raised for them.
         """
         outcomes: dict[int, Outcome] = {}
         writes: dict[int, RecordWrite] = {}
@@ -122,7 +123,7 @@ class SalesforceSink:
         return [outcomes[index] for index in range(len(tasks))]
 
     def _same_but_for_case(self, writes: Mapping[int, RecordWrite]) -> dict[int, Outcome]:
-        """Keys that differ by letter case alone, which the org may take for one: each is written when the one before is there."""
+        """Keys that differ only in letter case, which the org may treat as equal: they are written one after the other."""
         first: dict[tuple[str, str, str], int] = {}
         unsure = {index: one for index, one in writes.items() if one.exact and not self._keys.tells_case(one)}
         return {
@@ -132,14 +133,14 @@ class SalesforceSink:
         }
 
     def _learn_required(self, writes: Mapping[int, RecordWrite], outcomes: dict[int, Outcome]) -> Exchange[None]:
-        """Of writes that go out with the consent fields alone: what else they need where they make their record."""
+        """For writes with consent fields only: find out what else a new record would need."""
         least = {index: one for index, one in writes.items() if one.consent_only and one.create}
         failure = yield from self._fields.learn_required(one.object for one in least.values())
         if failure is not None:
             outcomes |= dict.fromkeys(least, failure)
 
     def prepare(self, keys: Sequence[tuple[str, str]], objects: Sequence[str] = ()) -> Exchange[None]:
-        """Learn of these keys (object, external ID) what the first batch would have to ask, and which fields of objects hold text."""
+        """Query for these keys (object, external ID field) what the first batch would ask, and the text fields of objects."""
         failure = yield from self._keys.learn(keys)
         if failure is None:
             yield from self._fields.learn(objects)
@@ -147,7 +148,7 @@ class SalesforceSink:
     def _send(
         self, batch: Batch, assumptions: Mapping[int, Assumption], sending: Sending, recovery: Recovery
     ) -> Exchange[None]:
-        """Send these of the batch. Each has an outcome then, or is a surprise."""
+        """Send these writes of the batch. Afterwards each has an outcome or a wrong assumption."""
         look_up = LookUp(self._api)
         wanted = [
             self._wanted(index, batch.writes[index]) for index, one in assumptions.items() if one is Assumption.ASK
@@ -172,18 +173,18 @@ class SalesforceSink:
         yield from sending.run(items)
 
     def _make(self, batch: Batch, index: int, write: RecordWrite, kept: KeptRecord | None = None) -> Item | Outcome:
-        """The record as it is to be sent, or its outcome; to the survivor where it has been merged into that."""
+        """The item to send, or its outcome; for the kept record if the record was merged."""
         task, found, assumption = batch.tasks[index], batch.found[index], batch.assumptions[index]
         if kept is not None:
             flag = kept.value(self._consent(write).flag) if write.clears_flag else None
-            # What our shadow says is not of this record: an opt-out that it bears counts as a person's.
+            # Our shadow is not of this record: an opt-out on it counts as set by a person.
             task, found = Task(write), Found(record_id=kept.record_id, flag=flag)
             assumption = Assumption.FOUND
         ready = self._ready(index, batch.family.stages[index], task, write, found, assumption)
         return self._known_crashers.isolate(ready, batch.writes[index]) if isinstance(ready, Item) else ready
 
     def _checked(self, task: Task) -> RecordWrite | Rejected:
-        """The task's write, if it can be asked for by its key."""
+        """The task's write, if its key can be used in a query."""
         write = task.operation
         if not isinstance(write, RecordWrite):
             return Rejected(reason=Reason.BAD_COMMAND, detail="Salesforce takes records, not service commands")
@@ -210,11 +211,11 @@ class SalesforceSink:
         return write
 
     def _wanted(self, index: int, write: RecordWrite) -> Wanted:
-        """What must be known before this write."""
+        """What must be read before this write."""
         return Wanted(index=index, write=write, flag=self._consent(write).flag if write.clears_flag else None)
 
     def _moved(self, recovery: Recovery, batch: Batch, look_up: LookUp) -> Exchange[dict[int, Item | Outcome]]:
-        """The writes whose key named a record that is gone: they follow it where it was merged into another."""
+        """Writes whose key belonged to a record that is gone: they are redirected if it was merged."""
         gone = {
             index: record_id
             for index, found in look_up.found.items()
@@ -237,7 +238,7 @@ class SalesforceSink:
         return self._duplicates.get(object_name.casefold(), Policy.ALLOW)
 
     def _columns(self, write: RecordWrite) -> Sequence[str]:
-        """What must be known of another record before this write goes to it."""
+        """The columns to read of another record before this write is redirected to it."""
         key = [write.key_field] if write.key_field != ID_FIELD else []
         return [*key, *([self._consent(write).flag] if write.clears_flag else ())]
 
@@ -247,7 +248,7 @@ class SalesforceSink:
     def _ready(
         self, index: int, stage: int, task: Task, write: RecordWrite, found: Found | None, assumption: Assumption
     ) -> Item | Outcome:
-        """The record as it is to be sent, or the outcome where nothing is."""
+        """The item to send, or the outcome if nothing is sent."""
         by_id = write.key_field == ID_FIELD
         if found is None and (by_id or not write.may_create):
             detail = f"{write.object} has no record with this {write.key_field}"
@@ -265,7 +266,7 @@ class SalesforceSink:
         known = found if found is not NOT_ASKED else None
         if known is not None and not fields:
             return Delivered(record_id=known.record_id, left_out=left_out)
-        # A record that may only be updated is written by its Id, so that not even a race can create it.
+        # A record that may only be updated is written by Id, so that even a race cannot create it.
         only_update = by_id or not write.may_create or assumption is Assumption.KNOWN
         key_field = ID_FIELD if only_update else write.key_field
         key = known.record_id if known is not None and only_update else write.key
@@ -291,11 +292,11 @@ class SalesforceSink:
         )
 
     def _needed(self, write: RecordWrite, name: str) -> bool:
-        """Whether a write of the consent fields alone makes its record with this field."""
+        """Whether a write with consent fields only needs this field to create its record."""
         return name in write.consent or self._fields.required(write.object, name)
 
     def _set_by_a_person(self, task: Task, write: RecordWrite, found: Found) -> bool:
-        """Whether the record says opted out now and the shadow does not: somebody has set it since we last looked."""
+        """Whether the record is opted out now but not in the shadow: a person has set it since our last read."""
         consent = self._consent(write)
         if not same(found.flag, consent.opted_out):
             return False

@@ -1,7 +1,7 @@
-"""Governor limits of the org's triggers and flows: how many records one transaction may hold, learnt from what was refused.
+"""Governor limits of the org's triggers and flows: learns from rejections how many records fit in one transaction.
 
-Salesforce runs the triggers of a request for up to 200 records of an object in one transaction, and refuses all of these where a
-trigger (often one of a package such as NPSP) needs more queries, rows or time than Salesforce allows. Fewer records need less.
+Salesforce runs the triggers of a request for up to 200 records of an object in one transaction. It rejects all of them
+if a trigger (often of a package such as NPSP) needs more queries, rows or time than allowed. Fewer records need less.
 
 Source: Apex Developer Guide, "Execution Governors and Limits"; SalesforceFoundation/NPSP issues 1268, 2095, 2381.
 """
@@ -16,34 +16,32 @@ from connector.crm.salesforce.write.requests import RECORDS, Item, RecordBatch
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
 TRIGGER = re.compile(r"\b(?:(\w+)\.)?([A-Za-z]\w*): (?:execution of|[\w.]*Exception\b)")
-GROWTH = 10  # after a batch that met no limit one more for so many: a limit may have been one of a busy day
-# Requests without a record that went through, after which the rest of the batch waits: halving 200 records down to the first takes
-# eight steps, and five such requests may travel together.
+GROWTH = 10  # a batch that met no limit adds one tenth, at least one record: the limit may have been temporary
+# Requests without a delivered record, after which the rest of the batch waits. Bisecting 200 records to the first one
+# takes eight steps, and five such requests may be sent together.
 FRUITLESS = 60
-LOCKED_ALONE = (
-    5  # records in a row that a trigger cannot lock: then the others wait too, and no more calls are spent on them
-)
+LOCKED_ALONE = 5  # consecutive records that a trigger cannot lock; then the others wait too, to save API calls
 
 
 class TransactionSizes:
-    """The most records of each object in one transaction, as long as the process lives."""
+    """The maximum number of records per transaction and object, since the process started."""
 
     def __init__(self) -> None:
         self._most: dict[str, int] = {}
         self._limited: set[str] = set()  # in this batch
-        self._full: set[str] = set()  # the same: as many as may be have gone through
+        self._full: set[str] = set()  # the same: the maximum number was delivered
 
     def of(self, object_name: str) -> int:
-        """How many records of an object."""
+        """The maximum number of records of an object."""
         return self._most.get(object_name, RECORDS)
 
     def refused(self, object_name: str, records: int) -> None:
-        """So many were too many for a trigger."""
+        """Record that this number was too many for a trigger."""
         self._limited.add(object_name)
         self._most[object_name] = max(1, min(self.of(object_name), records // 2))
 
     def taken(self, items: Iterable[Item]) -> None:
-        """These have gone through together."""
+        """Record that these were delivered together."""
         if not self._most:
             return
         for name, records in Counter(item.object for item in items).items():
@@ -52,7 +50,7 @@ class TransactionSizes:
                 self._full.add(name)
 
     def end(self) -> None:
-        """A batch has ended: where it met no limit, a little more goes together in the next one."""
+        """End a batch: if it met no limit, the next one may have slightly larger transactions."""
         for name in self._full - self._limited:
             self._most[name] += max(1, self._most[name] // GROWTH)
             if self._most[name] >= RECORDS:
@@ -60,7 +58,7 @@ class TransactionSizes:
         self._limited, self._full = set(), set()
 
     def fit(self, record_batches: Sequence[RecordBatch]) -> Sequence[RecordBatch]:
-        """The parcels, in pieces where they hold more than one transaction may."""
+        """The record batches, divided if they hold more than one transaction may."""
         if not self._most:
             return record_batches
         return [piece for record_batch in record_batches for piece in self._pieces(record_batch)]
@@ -78,7 +76,7 @@ class TransactionSizes:
 
 
 def too_many(outcome: Outcome) -> bool:
-    """Whether a record was refused for what others travelled with it: a limit of a trigger, or a lock that a trigger met."""
+    """Whether a record was rejected because of others in its request: a trigger limit, or a lock that a trigger met."""
     if not isinstance(outcome, Retry):
         return False
     return outcome.reason is Reason.TRIGGER_LIMIT or (
@@ -86,12 +84,12 @@ def too_many(outcome: Outcome) -> bool:
     )
 
 
-# Locks of the record itself, whoever travels with it.
+# Locks of the record itself, regardless of the others.
 OF_THE_RECORD = frozenset({"ENTITY_IS_LOCKED", "RECORD_IN_USE_BY_WORKFLOW", "ALREADY_IN_PROCESS", "COLLISION_DETECTED"})
 
 
 def alone(outcome: Outcome) -> Outcome:
-    """The outcome of a record that was alone in its request: its trigger takes not even this one, and no waiting helps."""
+    """The outcome of a record that was alone in its request: its trigger fails even then, and waiting does not help."""
     if not isinstance(outcome, Retry) or outcome.reason is not Reason.TRIGGER_LIMIT:
         return outcome
     return Rejected(reason=outcome.reason, detail=f"{_to_blame(outcome.detail)}: {outcome.detail}", code=outcome.code)
@@ -107,7 +105,7 @@ def _to_blame(detail: str) -> str:
 
 
 def divided(items: Sequence[tuple[Item, Retry]], sizes: TransactionSizes) -> list[RecordBatch]:
-    """These records of one request once more, in halves; what has no half goes alone."""
+    """The items of one request once more, in halves; single ones are sent alone."""
     by_object: dict[str, list[Item]] = {}
     for item, _ in items:
         by_object.setdefault(item.object, []).append(item)
