@@ -1,1 +1,1 @@
-"""The command line. Modules here import nothing heavy at their top: `connector --help` must answer at once."""
+"""The command line. Modules here import nothing heavy at the top, so that `connector --help` responds at once."""

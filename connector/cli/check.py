@@ -1,4 +1,4 @@
-"""`connector check`: everything that is wrong with config and mappings, at once."""
+"""`connector check`: reports all errors in config and mappings together."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ def check(ctx: click.Context, *, live: bool, strict: bool, as_json: bool) -> Non
 
 
 def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
-    """What the command answers; `doctor` asks the same."""
+    """The result of the command; `doctor` uses it too."""
     path = setup.path()
     loaded, found = _config(setup, path, strict=strict or live)
     rules: Ruleset | None = None
@@ -104,7 +104,7 @@ def _missing_secrets(loaded: "Loaded") -> Iterable[tuple[tuple[str | int, ...], 
 
 
 def _secrets(node: Any, where: tuple[str | int, ...]) -> Iterable[tuple[tuple[str | int, ...], Any]]:
-    """All secrets of the settings, and where they stand in the file: keys are called as the fields are."""
+    """All secrets of the settings, with their places in the file: keys have the names of the fields."""
     from pydantic import BaseModel  # noqa: PLC0415 - see the package's docstring.
 
     from connector.config.secrets import SecretRef  # noqa: PLC0415 - the same.
@@ -123,7 +123,7 @@ def _secrets(node: Any, where: tuple[str | int, ...]) -> Iterable[tuple[tuple[st
 
 
 async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
-    """Whether the CRMs have what the mappings and the config need, by what they tell of their objects now."""
+    """Compare the needs of mappings and config with the CRMs' current objects."""
     from connector.checks.consent_fields import consent_problems  # noqa: PLC0415 - the same.
     from connector.checks.crm_requirements import needs  # noqa: PLC0415 - the same.
     from connector.checks.describe_crm import pull  # noqa: PLC0415 - the same.
@@ -182,13 +182,13 @@ def _held_against_locks(loaded: "Loaded", locks: "Mapping[str, CrmSchema]") -> l
 
 
 def _bad_consent_fields(loaded: "Loaded", all_problems: Iterable[Problem]) -> bool:
-    """Whether `consent_fields` names what is not there: then no rule can set the flag, and that is told once, at its cause."""
+    """Whether `consent_fields` names a missing object or field. Then no rule can set the flag, and only the cause is reported."""
     config = str(short(loaded.path))
     return any(one.file == config and one.severity is Severity.ERROR for one in all_problems)
 
 
 async def _ask_providers(loaded: "Loaded") -> list[Problem]:
-    """Whether the keywords that are named are there, and send their messages here."""
+    """Check that the configured keywords exist and forward their messages to us."""
     from connector.checks import keywords as looking  # noqa: PLC0415 - the same.
     from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
     from connector.model.errors import ConnectorError  # noqa: PLC0415 - the same.
@@ -226,7 +226,7 @@ def _lack(crm: str, sentence: str) -> Problem:
 
 
 def _schema_of(loaded: "Loaded", crm: str, locks: "Mapping[str, CrmSchema]", *, live: bool) -> str | None:
-    """What the mappings were held against: the lock file, or the CRM itself; None: nothing."""
+    """What the mappings were checked against: the lock file, or the CRM itself; None: nothing."""
     return "live" if live else str(lock_file(loaded, crm)) if crm in locks else None
 
 

@@ -1,4 +1,4 @@
-"""A question or order to the running daemon, or, where none runs, to the store itself, whose lock is then held."""
+"""Sends a command to the running daemon or, if none runs, to the store itself, which is locked meanwhile."""
 
 import asyncio
 import http.client
@@ -21,13 +21,13 @@ from connector.model.errors import AlreadyRunning, ConnectorError
 if TYPE_CHECKING:
     from connector.registry import Loaded
 
-TIMEOUT = 120.0  # seconds: thousands of old opt-outs are planned in a few
-TOKEN_FILE = "admin-token"  # noqa: S105 - the name of the file in which the daemon puts its token, beside the database
+TIMEOUT = 120.0  # seconds: planning thousands of old opt-outs takes a few
+TOKEN_FILE = "admin-token"  # noqa: S105 - the file beside the database in which the daemon stores its token
 LATER = "The connector is not running: this takes effect when it is started."
 
 
-class Refusal(ConnectorError):  # noqa: N818 - it reads as what happened.
-    """The daemon's answer is no, for problems in the files."""
+class Refusal(ConnectorError):  # noqa: N818 - named after what happened.
+    """The daemon rejects the command because of problems in the files."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -35,9 +35,9 @@ class Refusal(ConnectorError):  # noqa: N818 - it reads as what happened.
 
 
 def ask(setup: Setup, command: str, payload: Mapping[str, Any] | None = None, *, order: bool = False) -> dict[str, Any]:
-    """The answer of the daemon, else of the store. An `order` to a daemon that does not run is told to take effect later.
+    """The reply of the daemon, or of the store. If no daemon runs, the result of an `order` says that it takes effect later.
 
-    Raises Unreachable, and ConnectorError for what the one who asks can mend.
+    Raises Unreachable, and ConnectorError for problems that the user can fix.
     """
     loaded = setup.config()
     with waiting("asking the connector"):
@@ -51,7 +51,7 @@ def ask(setup: Setup, command: str, payload: Mapping[str, Any] | None = None, *,
 
 
 def ask_daemon(loaded: "Loaded", command: str, payload: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The daemon's answer; None where nobody listens."""
+    """The daemon's reply; None if no daemon is listening."""
     token = _token(loaded.resolve_path(loaded.settings.store.path).with_name(TOKEN_FILE))
     admin = loaded.settings.admin
     if token is None or admin.port == 0:
@@ -117,7 +117,7 @@ async def _ask_store(loaded: "Loaded", command: str, payload: Mapping[str, Any])
     if not path.exists():
         raise Unreachable(f"no connector runs, and there is no store at {path} yet: start it with `connector run`")
     if os.geteuid() == 0 and path.stat().st_uid != 0:
-        # What root leaves beside the database, the service could not open.
+        # The service could not open files that root leaves beside the database.
         raise Unreachable(f"no connector runs, and {path} is not root's: run this {_as_owner(path)}")
     try:
         store = Store.open(path)

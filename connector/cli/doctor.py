@@ -1,4 +1,4 @@
-"""`connector doctor`: a look at everything that the connector needs, each finding with its cure."""
+"""`connector doctor`: checks everything that the connector needs; each finding has advice."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from connector.registry import Loaded
 
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
-LACKS = frozenset({"no-such-object", "no-such-field"})  # codes of what the CRM does not have, or hides
-LIVE = "live"  # the code of what only the outside could tell
-SHOWN = 3  # places of a problem; `check` names them all
+LACKS = frozenset({"no-such-object", "no-such-field"})  # codes for what is missing in the CRM, or hidden from us
+LIVE = "live"  # the code for findings that need a live check
+SHOWN = 3  # places shown per problem; `check` lists them all
 SET_UP = "`connector salesforce setup` gives the org what the shipped mappings need"
 
 
@@ -66,9 +66,9 @@ def _shuts_out(finding: Finding) -> bool:
 
 
 def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str]) -> list[Finding]:
-    """What `check --live` found, as findings: config, secrets, mappings, fields of the CRM, keywords of the providers.
+    """The results of `check --live` as findings: config, secrets, mappings, the CRM's fields, the providers' keywords.
 
-    Of a CRM that does not let us in it can tell nothing.
+    It cannot check a CRM at which the sign-in fails.
     """
     places: dict[tuple[str, ...], list[str]] = {}
     for one in checked["problems"]:
@@ -105,7 +105,7 @@ async def _of_crms(loaded: "Loaded") -> Mapping[str, Sequence[Finding]]:
 
     try:
         crms = build_crms(loaded)
-    except ConnectorError:  # a secret that is missing is among the problems of the files
+    except ConnectorError:  # a missing secret is reported among the problems of the files
         return {}
     try:
         wanted = needs(load_rules(loaded))

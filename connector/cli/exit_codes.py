@@ -1,4 +1,4 @@
-"""The exit codes, and every exception as one of them. They are a promise to scripts: a code never changes its meaning."""
+"""The exit codes, and the mapping from exceptions to them. Scripts rely on them: a code never changes its meaning."""
 
 import errno
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from connector.model.terminal_text import on_one_line
 
 
 class Exit(IntEnum):
-    """What a command's end means."""
+    """The meaning of a command's exit code."""
 
     OK = 0
-    NO = 1  # the command worked, and the answer is no: tests failed, problems were found, nothing matched
-    USAGE = 2  # wrong usage, or a config that cannot be used
+    NO = 1  # the command worked, and the result is negative: tests failed, problems were found, nothing matched
+    USAGE = 2  # wrong usage, or an unusable config
     UNREACHABLE = 3  # neither the daemon nor the store can be reached
     INTERNAL = 4  # a bug
 
@@ -26,23 +26,23 @@ HELP = """Exit codes: 0 done; 1 the answer is no (tests failed, problems found, 
 cannot be used; 3 the daemon or the store cannot be reached; 4 a fault of the connector."""
 
 
-OCCUPIED = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})  # of an address to listen on
+OCCUPIED = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})  # for an address to listen on
 
 
-class Unreachable(ConnectorError):  # noqa: N818 - it reads as the state it tells of.
+class Unreachable(ConnectorError):  # noqa: N818 - named after the state that it reports.
     """Neither the daemon nor the store can be reached."""
 
 
 class Misused(ConnectorError):  # noqa: N818 - the same.
-    """A command was given what it cannot work with, or the config does not hold what it needs."""
+    """A command has invalid input, or the config lacks what it needs."""
 
 
 class Broken(ConnectorError):  # noqa: N818 - the same.
-    """The running daemon met a bug while it answered."""
+    """The running daemon has failed on a bug."""
 
 
 class Ended(click.ClickException):
-    """The end of a command, with its message for standard error."""
+    """Ends a command, with a message for standard error."""
 
     def __init__(self, message: str, code: Exit) -> None:
         super().__init__("\n".join(on_one_line(line) for line in message.split("\n")))
@@ -51,7 +51,7 @@ class Ended(click.ClickException):
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turns what went wrong in the block into a message and an exit code."""
+    """Convert exceptions in the block to a message and an exit code."""
     try:
         yield
     except ProblemsFound as found:
@@ -63,7 +63,7 @@ def exit_on_error() -> Iterator[None]:
     except Broken as error:
         raise Ended(str(error), Exit.INTERNAL) from error
     except ConnectorError as error:
-        from connector.config.secrets import SecretMissing  # noqa: PLC0415 - pydantic is too much for `--help`.
+        from connector.config.secrets import SecretMissing  # noqa: PLC0415 - pydantic is too slow for `--help`.
 
         code = Exit.USAGE if isinstance(error, Misused | SecretMissing) else Exit.NO
         raise Ended(str(error), code) from error
@@ -79,7 +79,7 @@ def exit_on_error() -> Iterator[None]:
 
 
 def _bug(error: Exception) -> str:
-    """Where it happened, and never its message: that may hold a donor's data."""
-    from connector.telemetry.error_location import place  # noqa: PLC0415 - only where something is broken.
+    """The place of the bug, without its message, which may contain a donor's data."""
+    from connector.telemetry.error_location import place  # noqa: PLC0415 - only needed after a failure.
 
     return f"{place(error)}\nThis is a fault of the connector: please report it with this line."

@@ -1,4 +1,4 @@
-"""`connector explain`: an event, a file or a person, in plain words."""
+"""`connector explain`: shows an event, a file or a person in plain words."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from connector.cli.render import Paper, answer, as_json, revealing
 from connector.cli.setup import Setup, load_rules
 from connector.model.errors import ConnectorError, Unreadable
 
-LARGEST = 16 * 1024 * 1024  # bytes; no provider's body comes near
+LARGEST = 16 * 1024 * 1024  # bytes; providers' bodies are much smaller
 
 
 @click.command()
@@ -41,7 +41,7 @@ def explain(ctx: click.Context, *, what: str, door: str | None, reveal: bool, as
 
 
 def explain_file(setup: Setup, path: Path, endpoint_name: str, *, reveal: bool) -> dict[str, Any]:
-    """What would come of a body. The door's locks are not asked, no secret is needed, and nothing is stored."""
+    """Explain a body without storing anything. The endpoint's authentication is skipped, and no secret is needed."""
     from connector.admin.explain import draft  # noqa: PLC0415 - the same.
     from connector.admin.parse_stored import find_endpoint, read_body, unlocked  # noqa: PLC0415 - see the package's docstring.
     from connector.model.event import Event  # noqa: PLC0415 - the same.

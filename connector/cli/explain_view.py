@@ -1,4 +1,4 @@
-"""How explanations look on paper, top down: what came, which rules were asked, where each value came from, what became of it."""
+"""Prints explanations, top down: the input, the rules, the source of each value, the result."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from connector.cli.render import Paper, ago
 
 
 def show_event(paper: Paper, document: dict[str, Any]) -> None:
-    """One event."""
+    """Print one event."""
     event, planned, became = document["event"], document["plan"], document["became"]
     paper.heading("What came")
     paper.line(event["words"], indent=2)
@@ -77,7 +77,7 @@ def _state(one: dict[str, Any]) -> str:
 
 
 def describe(operation: dict[str, Any]) -> str:
-    """An operation on one line."""
+    """An operation in one line."""
     if "command" in operation:
         price = f", price {operation['price']}" if "price" in operation else ""
         return (
@@ -90,7 +90,7 @@ def describe(operation: dict[str, Any]) -> str:
 
 
 def _named(operation: dict[str, Any]) -> str:
-    """How a write names its record."""
+    """The record of a write, in words."""
     key = [_value(operation["key"])] if "key" in operation else []
     match = operation.get("match")
     if match is None:
@@ -100,7 +100,7 @@ def _named(operation: dict[str, Any]) -> str:
 
 
 def show_person(paper: Paper, document: dict[str, Any]) -> None:
-    """All that is known of one person."""
+    """Print everything known about a person."""
     show_consents(paper, document, with_ledger=False)
     paper.heading("What happened, oldest first")
     if not document["history"]:
@@ -115,7 +115,7 @@ def show_person(paper: Paper, document: dict[str, Any]) -> None:
 
 
 def show_consents(paper: Paper, document: dict[str, Any], *, with_ledger: bool = True) -> None:
-    """What the ledger holds."""
+    """Print the content of the ledger."""
     paper.heading(f"Consent of {document['phone']}")
     paper.line(f"last word: {document['last_word'] or 'none: the ledger knows nothing of this number'}", indent=2)
     for one in document["subscriptions"]:

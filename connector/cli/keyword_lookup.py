@@ -1,4 +1,4 @@
-"""An account's keywords at a provider, asked directly: which provider is meant, and which keyword. What is asked: keywords.py."""
+"""Queries an account's keywords at a provider: finds the provider and the keyword. The commands are in keywords.py."""
 
 import asyncio
 import re
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     Ask = Callable[[Keywords, str | None], Exchange[Any]]
 
-# Five groups between hyphens; not all of them are hexadecimal, not even in the provider's own document.
+# Five groups between hyphens; not all are hexadecimal, not even in the provider's own document.
 GUID = re.compile(r"\w{8}(-\w{4}){3}-\w{12}", re.ASCII)
 
 
 def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
-    """Ask the provider, with what it is asked through and the public address of its door, None where that is not known.
+    """Query the provider through its keyword API, with our endpoint's public address (None if it is not known).
 
-    Raises Misused where there is none such, Unreachable where it does not answer, else ConnectorError.
+    Raises Misused if there is no such provider, Unreachable if it does not respond, else ConnectorError.
     """
     from connector.checks.keywords import hook_of  # noqa: PLC0415 - the same.
     from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
@@ -56,7 +56,7 @@ def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
 
 
 def find_id(role: "Keywords", keyword: str, sub: str | None, channel: str | None) -> "Exchange[str]":
-    """The id of a keyword that is named by its word, an alias or its id. Raises ConnectorError where that is none, or several."""
+    """The id of a keyword, from its word, an alias or its id. Raises ConnectorError if there is none, or several."""
     if GUID.fullmatch(keyword):
         return keyword
     listed = yield from role.listing()

@@ -1,4 +1,4 @@
-"""`connector keywords`: the account's keywords at a provider, asked there directly; neither the daemon nor the store is needed."""
+"""`connector keywords`: queries an account's keywords directly at the provider, without the daemon or the store."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -23,7 +23,7 @@ by_sub = click.option("--sub", help="The sub keyword: the second word of a messa
 
 
 def of_keyword(command: Callable[..., None]) -> Callable[..., None]:
-    """The KEYWORD that a command is about, and what tells which one is meant and how to answer."""
+    """Add the KEYWORD argument, and the options that identify it and choose the output."""
     for part in (as_json, of_provider, on_number, by_sub, click.argument("keyword")):
         command = part(command)
     return command
@@ -217,12 +217,12 @@ def _document(one: "Keyword") -> dict[str, Any]:
 
 
 def _without_secret(webhook: str | None) -> str | None:
-    """A webhook's address; what stands behind the door is our secret."""
+    """A webhook's address without the part after the endpoint, which is our secret."""
     if webhook is None:
         return None
     before, hooks, behind = webhook.partition("/hooks/")
     parts = behind.split("/")
-    secret = 2  # place of the secret, behind provider and door
+    secret = 2  # position of the secret, after provider and endpoint
     return before + hooks + "/".join([*parts[:secret], *(["…"] if len(parts) > secret else [])])
 
 
@@ -254,5 +254,5 @@ def _show_one(paper: Paper, document: dict[str, Any]) -> None:
             paper.line(f"{name.replace('_', ' ')}: {_yes(value) if isinstance(value, bool) else value}")
 
 
-def _yes(value: bool | None) -> str | None:  # noqa: FBT001 - it is the value itself that is put into words.
+def _yes(value: bool | None) -> str | None:  # noqa: FBT001 - the value itself is shown in words.
     return None if value is None else "yes" if value else "no"

@@ -1,4 +1,4 @@
-"""The command `connector`: its subcommands by name, each loaded when it is called."""
+"""The command `connector`: its subcommands by name, each imported when it is called."""
 
 from importlib import import_module
 from pathlib import Path
@@ -8,7 +8,7 @@ import click
 from connector.cli import exit_codes
 from connector.cli.setup import Setup
 
-# Name → (module, one line of help). The help stands here, so that a list of commands loads none of them.
+# Name → (module, one line of help). The help is here, so that the list of commands imports none of them.
 COMMANDS = {
     "run": ("run", "Run the daemon until it is told to stop."),
     "check": ("check", "Check config and mappings, and on demand the CRM."),
@@ -34,14 +34,14 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group that loads a command only when it is called, and ends with the documented exit codes."""
+    """A group that imports a command only when it is called, and ends with the documented exit codes."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature.
-        """In the order in which a new user needs them."""
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature.
+        """The commands, in the order in which a new user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same.
-        """The command, loaded now."""
+        """The command, imported now."""
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
@@ -49,12 +49,12 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same.
-        """From the table, without loading them."""
+        """Print the commands from the table, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; whatever goes wrong gets its message and its exit code here, and only here."""
+        """Run the command. This is the only place where errors become messages and exit codes."""
         with exit_codes.exit_on_error():
             result: object = super().invoke(ctx)
             return result

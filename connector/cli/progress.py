@@ -1,4 +1,4 @@
-"""What a long command is doing, on standard error: one line that changes at a terminal, else a line now and then."""
+"""Progress of a long command on standard error: one changing line at a terminal, else a line now and then."""
 
 import sys
 import time
@@ -9,12 +9,12 @@ import click
 
 from connector.cli.render import SILENCE, waiting
 
-PAUSE = 10.0  # seconds between two lines where nobody's window can show one that changes
+PAUSE = 10.0  # seconds between two lines if the output is not a terminal
 
 
 @contextmanager
 def progress(*, clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[str], None]]:
-    """Gives what takes the words for what is done now. What is over within two seconds says nothing."""
+    """Yields a function that takes the current step. Nothing is printed within the first two seconds."""
     if sys.stderr.isatty():
         with waiting("working") as say:
             yield say

@@ -11,7 +11,7 @@ from connector.cli.progress import progress
 from connector.cli.render import Paper, answer, as_json
 from connector.cli.setup import Setup
 
-PAUSE = 0.5  # seconds between two questions how far it is
+PAUSE = 0.5  # seconds between two progress checks
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""How answers look: one JSON document, or plain lines and tables for people; and a sign of life while something takes long."""
+"""Output of results: one JSON document, or lines and tables for people; and a progress line if it takes long."""
 
 import json
 import sys
@@ -11,15 +11,15 @@ import click
 
 from connector.model.terminal_text import escaped, on_one_line
 
-PIPE_WIDTH = 160  # columns where nobody's window says how many there are
-SILENCE = 2.0  # seconds after which a person wants to know that something is going on
+PIPE_WIDTH = 160  # columns if the output is not a terminal
+SILENCE = 2.0  # seconds after which a person wants to see that something is happening
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 revealing = click.option("--reveal", is_flag=True, help="Show phone numbers whole.")
 
 
 class Paper:
-    """What an answer is written on. Nothing in an answer is taken for markup or sent to the terminal as a command to it."""
+    """Prints results. Their content is never interpreted as markup or as terminal commands."""
 
     def __init__(self) -> None:
         from rich.console import Console  # noqa: PLC0415 - see the package's docstring.
@@ -27,10 +27,10 @@ class Paper:
         self._console = Console(
             width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False, emoji=False
         )
-        self._begun = False  # whether anything stands on it yet
+        self._begun = False  # whether something was printed
 
     def line(self, text: object, *, indent: int = 0, style: str = "") -> None:
-        """One line; a person's window wraps it, and for another program it stays one."""
+        """Print one line. It is wrapped at a terminal, and stays one line for other programs."""
         from rich.padding import Padding  # noqa: PLC0415 - the same.
         from rich.text import Text  # noqa: PLC0415 - the same.
 
@@ -42,13 +42,13 @@ class Paper:
             self._console.print(Text(" " * indent) + line, soft_wrap=True)
 
     def heading(self, text: str) -> None:
-        """A line that opens a part."""
+        """Print the heading of a part."""
         if self._begun:
             self._console.print()
         self.line(text, style="bold")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Rows below their headings."""
+        """Print rows below their column headings."""
         from rich import box  # noqa: PLC0415 - the same.
         from rich.table import Table  # noqa: PLC0415 - the same.
         from rich.text import Text  # noqa: PLC0415 - the same.
@@ -62,14 +62,14 @@ class Paper:
 
 
 def _cell(value: object) -> str:
-    """A cell of a table; several texts stand below each other in it."""
+    """A table cell; several texts are placed below each other."""
     if isinstance(value, list | tuple):
         return "\n".join(on_one_line(one) for one in value)
     return on_one_line("" if value is None else value)
 
 
 def answer(document: Mapping[str, Any], show: Callable[[Paper, Any], None], *, json_wanted: bool) -> None:
-    """Print an answer, the one way or the other."""
+    """Print a result as JSON or as text."""
     if json_wanted:
         click.echo(escaped(json.dumps(document, ensure_ascii=False, indent=2)))
     else:
@@ -77,7 +77,7 @@ def answer(document: Mapping[str, Any], show: Callable[[Paper, Any], None], *, j
 
 
 def ago(seconds: float | None) -> str:
-    """A time span as people say it."""
+    """A time span in words."""
     if seconds is None:
         return ""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
@@ -88,7 +88,7 @@ def ago(seconds: float | None) -> str:
 
 @contextmanager
 def waiting(text: str) -> Iterator[Callable[[str], None]]:
-    """Says what is going on when it takes long, to a person at a terminal only; what is yielded says what goes on by now."""
+    """Show the current step if it takes long, at a terminal only. Yields a function that changes the step."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

@@ -1,4 +1,4 @@
-"""`connector salesforce …`: the group of what is done in the Salesforce org itself, outside the daemon's road."""
+"""`connector salesforce …`: commands for one-off work in the Salesforce org, separate from the daemon."""
 
 import click
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     AtWork = Callable[[Callable[[str], None]], Backfilling]
 
-BESIDE = ".backfill"  # the book's file, beside the database
+BESIDE = ".backfill"  # suffix of the backfill's file beside the database
 PHONE_FIELDS = ("MobilePhone", "HomePhone", "Phone")
 MANY = ("skip", "oldest", "newest")
-FIRST = 20  # findings that are shown; the file has all
+FIRST = 20  # findings that are printed; the file has all
 WORDS = {
     "fill": "to be filled",
     "written": "filled now",
@@ -48,7 +48,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillOptions:
-    """What the command line asks for."""
+    """The command's options."""
 
     write: bool
     yes: bool
@@ -185,7 +185,7 @@ async def _working(
         client = transport.client(credentials)
         if lacks := await client.run(preflight(settings.api, [wanted])):
             raise ConnectorError("\n".join(lacks))
-        # What is told while something is done must not go on while a person is asked: each part has its own progress.
+        # A progress line must not continue while a person is asked: each part has its own.
         yield lambda emit: Backfilling(client, Bulk(settings.api), contacts, book, report=emit)
 
 
@@ -213,7 +213,7 @@ async def _look(at_work: "AtWork", name: str, contacts: "Contacts", wanted: Back
 
 
 def _silent(_: str) -> None:
-    """Tells nothing."""
+    """Print nothing."""
 
 
 def _confirm(document: Mapping[str, Any], wanted: BackfillOptions) -> None:
@@ -260,7 +260,7 @@ def _finding(found: Any) -> dict[str, str]:
 
 
 def _write_findings(path: Path, findings: Iterable[Mapping[str, str]]) -> None:
-    """As CSV: ids and masked numbers, no names. Other users cannot read it."""
+    """Write the findings as CSV: ids and masked numbers, no names. Other users cannot read the file."""
     from connector.store.private_files import create_private, tighten  # noqa: PLC0415 - see the package's docstring.
 
     try:

@@ -1,4 +1,4 @@
-"""What `salesforce setup` does in the org, step by step: look, deploy, assign, look again as the integration user."""
+"""The steps of `salesforce setup` in the org: survey, deploy, assign, and survey again as the integration user."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -20,13 +20,13 @@ from connector.delivery.http_client import Client, Credentials, FixedCredentials
 from connector.model.errors import ConnectorError
 from connector.registry import Loaded, build_crms
 
-FIRST_PAUSE, MAX_PAUSE = 0.2, 5.0  # seconds between two questions how far a deployment is
-TIMEOUT = 900.0  # seconds: an org that is busy lets a deployment wait
+FIRST_PAUSE, MAX_PAUSE = 0.2, 5.0  # seconds between two status checks of a deployment
+TIMEOUT = 900.0  # seconds: a busy org queues deployments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrgSetup:
-    """One org that is being set up: by the administrator, for the integration user."""
+    """One org that is set up by the administrator for the integration user."""
 
     crm: str
     user: str  # the integration user's id
@@ -39,11 +39,11 @@ class OrgSetup:
     package: Package
 
     async def survey(self) -> Survey:
-        """What is there, and what is missing. Raises ConnectorError."""
+        """Find out what exists and what is missing. Raises ConnectorError."""
         return await self.as_administrator.run(survey(self.settings.api, self.package, self.user))
 
     async def deploy(self, package: Package, *, check_only: bool, on_progress: Callable[[int, int], None]) -> Progress:
-        """Deploy, and wait for the end; `described` hears how many parts are done, and of how many. Raises ConnectorError."""
+        """Deploy and wait for the end; `on_progress` gets the finished parts and their total. Raises ConnectorError."""
         base, headers = await self.administrator.authorization()
         api = self.settings.api
         with MetadataApi(base, headers, version=api.version, client=api.client) as metadata:
@@ -63,11 +63,11 @@ class OrgSetup:
         )
 
     async def assigned(self) -> list[dict[str, Any]]:
-        """Which permission sets the integration user has, with the cure where it lacks one. Raises ConnectorError."""
+        """The integration user's permission sets, with advice for missing ones. Raises ConnectorError."""
         return [_described(one.label, await self._granted(one.name), new=False) for one in self.package.permission_sets]
 
     async def assign(self) -> list[dict[str, Any]]:
-        """Give the integration user the permission sets that it lacks. Raises ConnectorError."""
+        """Assign missing permission sets to the integration user. Raises ConnectorError."""
         described = []
         for one in self.package.permission_sets:
             granted = await self._granted(one.name)
@@ -81,7 +81,7 @@ class OrgSetup:
         return described
 
     async def lacks(self) -> list[str]:
-        """What the mappings still lack in the org, seen as the integration user."""
+        """What the mappings still need in the org, seen as the integration user."""
         return await self.as_integration.run(self.role.preflight(self.needs))
 
     async def _granted(self, name: str) -> permissions.Granted:
@@ -90,9 +90,9 @@ class OrgSetup:
 
 @asynccontextmanager
 async def working(loaded: Loaded, crm: str | None, *, token: str | None) -> AsyncIterator[OrgSetup]:
-    """The org of that name, signed in; with a `token` its administrator does what the integration user may not.
+    """The org of that name, signed in; with a `token`, as its administrator for what the integration user may not do.
 
-    Raises Misused where it is not clear which org is meant, else ConnectorError.
+    Raises Misused if it is not clear which org is meant, else ConnectorError.
     """
     name, settings = chosen(loaded, crm)
     role = build_crms(loaded)[name]
@@ -121,7 +121,7 @@ async def working(loaded: Loaded, crm: str | None, *, token: str | None) -> Asyn
 
 
 def chosen(loaded: Loaded, crm: str | None) -> tuple[str, SalesforceSettings]:
-    """The Salesforce org that is meant. Raises Misused."""
+    """The selected Salesforce org. Raises Misused."""
     found = {
         name: one for name, one in loaded.crms.items() if isinstance(one, SalesforceSettings) and crm in {None, name}
     }

@@ -1,4 +1,4 @@
-"""`connector salesforce setup`: gives the org the fields, the object and the permission set of the shipped mappings."""
+"""`connector salesforce setup`: creates the fields, the object and the permission set of the shipped mappings."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""`connector sandbox <provider or CRM>`: stand-ins that speak the real protocols, on this machine alone."""
+"""`connector sandbox <provider or CRM>`: local stand-ins that use the real protocols."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""`connector schema write|print|pull`: the files by which editors and `check` know config, mappings and the CRMs' objects."""
+"""`connector schema write|print|pull`: files that describe config, mappings and CRM objects to editors and `check`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ from connector.cli.render import Paper, answer, as_json
 
 KINDS = ("config", "mapping")
 LOCK = ".lock.json"
-OWN = "own.mapping.schema.json"  # not mapping.schema.json, which is the same for everybody
+OWN = "own.mapping.schema.json"  # a different file from mapping.schema.json, which is the same for everybody
 
 
 def made(kind: str) -> dict[str, Any]:
-    """The JSON Schema of the kind of file."""
+    """The JSON Schema for this kind of file."""
     if kind == "mapping":
         from connector.mapping.language.json_schema import mapping_schema  # noqa: PLC0415 - see the package's docstring.
 
@@ -28,12 +28,12 @@ def made(kind: str) -> dict[str, Any]:
 
 
 def written(kind: str) -> str:
-    """The same as the text of its file."""
+    """The JSON Schema for this kind of file, as text."""
     return as_text(made(kind))
 
 
 def as_text(made_schema: dict[str, Any]) -> str:
-    """A JSON Schema as the text of its file."""
+    """A JSON Schema as text."""
     return json.dumps(made_schema, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -45,7 +45,7 @@ def schema() -> None:
 @schema.command("print")
 @click.argument("kind", type=click.Choice(KINDS))
 @as_json
-def print_(*, kind: str, as_json: bool) -> None:  # noqa: ARG001 - it is JSON in any case.
+def print_(*, kind: str, as_json: bool) -> None:  # noqa: ARG001 - the output is always JSON.
     """Print one of them."""
     click.echo(written(kind), nl=False)
 
@@ -66,7 +66,7 @@ def write(*, directory: Path, as_json: bool) -> None:
 
 
 def own_text(locks: Sequence[Path]) -> str | None:
-    """The text of the mappings' schema with the names in these lock files; None without any. Raises ProblemsFound."""
+    """The mappings' schema with the names in these lock files, as text; None without lock files. Raises ProblemsFound."""
     from connector.config.schema_lock import read_lock  # noqa: PLC0415 - see the package's docstring.
     from connector.mapping.language.editor_schema import own_schema  # noqa: PLC0415 - the same.
 
@@ -76,7 +76,7 @@ def own_text(locks: Sequence[Path]) -> str | None:
 
 
 def put(files: Mapping[Path, str]) -> None:
-    """Write the files, each whole or not at all. Raises Misused where that cannot be."""
+    """Write the files, each completely or not at all. Raises Misused if that is not possible."""
     for path, text in files.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What `connector schema pull` does: asks each CRM, keeps what it tells, and says what has changed."""
+"""The work of `connector schema pull`: describes each CRM, stores the result, and shows the changes."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def pulled(setup: Setup) -> dict[str, Any]:
-    """Ask all CRMs, and then write: where one does not answer, nothing is written. Raises ConnectorError and ProblemsFound."""
+    """Describe all CRMs, then write. If one does not respond, nothing is written. Raises ConnectorError and ProblemsFound."""
     loaded = setup.config()
     before = _before(loaded)
     described = asyncio.run(_ask(loaded, load_rules(loaded)))
@@ -40,7 +40,7 @@ def pulled(setup: Setup) -> dict[str, Any]:
 
 
 def _before(loaded: "Loaded") -> "dict[str, CrmSchema]":
-    """What is there already; a broken lock is replaced as if there were none."""
+    """The existing lock files; a broken one counts as missing and is replaced."""
     try:
         return read_locks(loaded)
     except ProblemsFound:

@@ -1,4 +1,4 @@
-"""Which config a command works with, and how it and its mappings are read. Loads nothing before it is asked."""
+"""Finds and reads a command's config and mappings. Imports nothing heavy until it is needed."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -21,12 +21,12 @@ PLACES = (Path("config.yaml"), Path("/etc/connector/config.yaml"))
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What every command starts from."""
+    """The start of every command: where its config is."""
 
     given: Path | None = None
 
     def path(self, environ: Mapping[str, str] = os.environ) -> Path:
-        """The config file. Raises Misused where none is named and none is in its usual places."""
+        """The config file. Raises Misused if none is given and none is in its usual places."""
         if self.given is not None:
             return self.given
         if named := environ.get(VARIABLE):
@@ -47,12 +47,12 @@ class Setup:
 
 
 def mappings_directory(loaded: "Loaded") -> Path:
-    """Where the mapping files are, as short as it can be told from here."""
+    """The directory of the mapping files, as a short path."""
     return short(loaded.resolve_path(loaded.settings.mappings))
 
 
 def short(path: Path) -> Path:
-    """A path as short as it can be told from here."""
+    """A path in its shortest form from the current directory."""
     try:
         return path.relative_to(Path.cwd())
     except ValueError:
@@ -60,14 +60,14 @@ def short(path: Path) -> Path:
 
 
 def lock_file(loaded: "Loaded", crm: str) -> Path:
-    """Where the lock file of a CRM is, or would be, as short as it can be told from here."""
+    """The path of a CRM's lock file, which need not exist, as a short path."""
     from connector.config.schema_lock import lock_path  # noqa: PLC0415 - heavy.
 
     return short(lock_path(loaded.resolve_path(loaded.settings.schemas), crm))
 
 
 def read_locks(loaded: "Loaded") -> "dict[str, CrmSchema]":
-    """The schemas of the CRMs that have a lock file. Raises ProblemsFound, with the way to a broken one."""
+    """The schemas of the CRMs with a lock file. Raises ProblemsFound with the path of a broken one."""
     from connector.registry import read_schemas  # noqa: PLC0415 - heavy.
 
     try:
@@ -78,9 +78,9 @@ def read_locks(loaded: "Loaded") -> "dict[str, CrmSchema]":
 
 
 def load_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = None) -> "Ruleset":
-    """The mappings of a config as they may be used; with `schemas` held against these.
+    """The usable mappings of a config; with `schemas`, checked against these.
 
-    Raises ProblemsFound, whose files are named so that they can be opened from here.
+    Raises ProblemsFound, whose paths can be opened from the current directory.
     """
     rules = read_rules(loaded, schemas)
     lost = lost_opt_outs(loaded, rules)
@@ -90,7 +90,7 @@ def load_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = Non
 
 
 def read_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = None) -> "Ruleset":
-    """The same, without a look at the opt-outs that they would lose."""
+    """The same, without checking for opt-outs that the mappings would lose."""
     from connector.registry import read_mappings  # noqa: PLC0415 - heavy.
 
     try:
@@ -100,7 +100,7 @@ def read_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = Non
 
 
 def lost_opt_outs(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
-    """The opt-outs that the mappings would lose, with the way to the files."""
+    """The opt-outs that the mappings would lose, with file paths."""
     from connector import registry  # noqa: PLC0415 - heavy.
     from connector.pipeline import opt_out_check  # noqa: PLC0415 - heavy.
 
@@ -108,7 +108,7 @@ def lost_opt_outs(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
 
 
 def placed(loaded: "Loaded", problems: tuple[Problem, ...] | list[Problem]) -> list[Problem]:
-    """The problems of mapping files with the way to the files."""
+    """The problems of mapping files, with file paths."""
     directory = mappings_directory(loaded)
     files = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
     return [
@@ -118,5 +118,5 @@ def placed(loaded: "Loaded", problems: tuple[Problem, ...] | list[Problem]) -> l
 
 
 def rules_once(loaded: "Loaded") -> "Callable[[], Ruleset]":
-    """Reads the mappings when they are first asked for, and not at all for what does not need them."""
+    """Reads the mappings when they are first needed, or never."""
     return cache(lambda: load_rules(loaded))

@@ -149,14 +149,14 @@ def _lasts(one: dict[str, Any]) -> str:
 
 
 def _fault(trouble: dict[str, Any]) -> str:
-    """`configuration (INVALID_FIELD) since 2026-…, 3 min ago: Salesforce's words`."""
+    """One fault: `configuration (INVALID_FIELD) since 2026-…, 3 min ago:` and Salesforce's message."""
     code = f" ({trouble['code']})" if trouble["code"] else ""
     detail = f": {trouble['detail']}" if trouble["detail"] else ""
     return f"{trouble['reason']}{code} since {trouble['since']}, {ago(trouble['since_seconds'])} ago{detail}"
 
 
 def _show_reconciled(paper: Paper, document: dict[str, Any]) -> None:
-    """When all records of each feed were last compared with what is known of them."""
+    """Print when all records of each feed were last compared with the stored state."""
     for feed, last in [(one["feed"], one["reconciled"]) for one in document["feeds"] if one["reconciled"]]:
         since = ago(last["ended_seconds"])
         if last["why"]:

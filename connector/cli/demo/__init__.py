@@ -1,4 +1,4 @@
-"""`connector demo`: a donor's story on this machine alone, with a real daemon and both sandboxes, each a process of its own."""
+"""`connector demo`: a donor's story on this machine, with a real daemon and both sandboxes as separate processes."""
 
 import json
 import os
@@ -22,10 +22,10 @@ PLACE = Path(".demo")
 @click.pass_context
 def demo(context: click.Context, *, keep: bool, directory: Path, as_json: bool) -> None:
     """Play a donor's story: SMS to Salesforce, an opt-out in Salesforce back to Strex, and no echo."""
-    # Whoever ends the demo, and however, its processes end with it; a shell may have started it with Ctrl-C turned off.
+    # However the demo is ended, its processes end with it. The shell that started it may have turned Ctrl-C off.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    os.umask(0o077)  # what a person tries out here is theirs alone
+    os.umask(0o077)  # only the current user can read the demo's files
     with Environment(directory) as environment:
         report = play(environment, quiet=as_json)
         if as_json:

@@ -1,4 +1,4 @@
-"""The demo's processes: two sandboxes and the daemon, in a scratch directory, on free ports of the loopback address."""
+"""The demo's processes: two sandboxes and the daemon, in a temporary directory, on free ports of the loopback address."""
 
 import json
 import os
@@ -20,14 +20,14 @@ from urllib.request import Request, urlopen
 from connector.model.errors import ConnectorError
 
 HERE = "127.0.0.1"
-TIMEOUT = 60.0  # seconds: a machine under load starts three interpreters slowly
-LOOK = 0.05  # seconds between two looks
+TIMEOUT = 60.0  # seconds: a busy machine starts three interpreters slowly
+LOOK = 0.05  # seconds between two checks
 OTHERS = (
     "sumotext",
     "onlinefundraising",
     "messagecloud",
-)  # providers whose mappings are to be copied by those who have them
-EVERY = "every: 1s"  # the feed's pace in the demo; the shipped mapping looks twice a minute
+)  # optional providers: users copy their mappings
+EVERY = "every: 1s"  # the feed's interval in the demo; the shipped mapping polls twice a minute
 SHIPPED = Path(__file__).parents[3] / "mappings"
 
 CONFIG = """\
@@ -81,12 +81,12 @@ DOCUMENT = (
 )
 
 
-class DemoFailed(ConnectorError):  # noqa: N818 - it reads as what happened.
-    """The demo could not be played."""
+class DemoFailed(ConnectorError):  # noqa: N818 - named after what happened.
+    """The demo failed."""
 
 
 class Environment:
-    """Everything that the demo starts; what it started it ends."""
+    """Starts the demo's processes, and ends them."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
@@ -104,10 +104,10 @@ class Environment:
             self.onlinefundraising = self._sandbox("onlinefundraising", *key)
             self.messagecloud = self._sandbox("messagecloud", *key[:2])
             self._daemon()
-            # This one calls and is never called: it wants to know where from the start.
+            # This one calls others and is never called: it needs its target at the start.
             endpoints = ("--hooks", f"{self.hooks}/sumotext", "--secret", self.secret)
             self.sumotext = self._sandbox("sumotext", *endpoints)
-            # Only what was started whole stays: leaving early would have ended it.
+            # Keep the processes only if all have started; an earlier exit ends them.
             self._undo = self._undo.pop_all()
         return self
 
@@ -140,7 +140,7 @@ class Environment:
 
     def _sandbox(self, name: str, *options: str) -> str:
         process = self._start(name, "-m", "connector", "sandbox", name, "--port", "0", *options)
-        assert process.stdout is not None  # noqa: S101 - it was asked for two lines above.
+        assert process.stdout is not None  # noqa: S101 - requested two lines above.
         line = process.stdout.readline()
         if "listening on " not in line:
             raise DemoFailed(f"the {name} sandbox did not start: see {self.directory}/{name}.log")
@@ -192,7 +192,7 @@ class Environment:
     @staticmethod
     def _answers(url: str) -> bool:
         try:
-            with urlopen(url, timeout=5) as answer:  # noqa: S310 - an address of the loopback interface.
+            with urlopen(url, timeout=5) as answer:  # noqa: S310 - a loopback address.
                 return bool(answer.status == 200)  # noqa: PLR2004 - OK.
         except (URLError, OSError):
             return False
@@ -211,7 +211,7 @@ class Environment:
         return json.loads(text) if text[:1] in {b"{", b"["} else text.decode()
 
     def ask(self, command: str, **payload: Any) -> Any:
-        """A command of the daemon's admin listener."""
+        """Send a command to the daemon's admin listener."""
         token = (self.directory / "admin-token").read_text(encoding="ascii").strip()
         request = Request(  # noqa: S310 - loopback.
             f"{self.admin}/admin/{command}",
@@ -222,7 +222,7 @@ class Environment:
             return json.loads(answer.read())
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
-        """Wait for something to come true; returns it. Raises DemoFailed where it does not."""
+        """Wait until the condition is true; returns its value. Raises DemoFailed at the timeout."""
         deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             if answer := condition():
@@ -231,7 +231,7 @@ class Environment:
         raise DemoFailed(f"waited {TIMEOUT:.0f} seconds for {what}: see the logs in {self.directory}")
 
     def wait(self, say: Callable[[list[str]], None]) -> None:
-        """Tell how to try things by hand, and wait for Ctrl-C."""
+        """Explain how to try things by hand, and wait for Ctrl-C."""
         say(
             [
                 "Everything is still running. Try, in another terminal:",
@@ -257,7 +257,7 @@ class Environment:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now. Held together, so that they are different ones."""
+    """Free ports. All are opened together, so that they differ."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

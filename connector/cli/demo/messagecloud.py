@@ -1,4 +1,4 @@
-"""MessageCloud's scenes: a subscription on the web, which is believed when View Status says so, and its end."""
+"""MessageCloud's part of the demo: a web subscription, confirmed by View Status, and its end."""
 
 from connector.cli.demo.scenario import Scenario
 
@@ -6,11 +6,11 @@ NORA = "+4790000004"
 
 
 def prepare(_: Scenario) -> None:
-    """Nothing is there before."""
+    """Prepare nothing."""
 
 
 def play(scenario: Scenario) -> None:
-    """All of them."""
+    """Run this part."""
     environment = scenario.environment
     scenario.scene("Nora follows the link to TIGER on the charity's web site, and completes the one-click window")
     environment.call(f"{environment.hooks}/messagecloud/subscribe/tiger")

@@ -1,4 +1,4 @@
-"""OnlineFundraising's scenes: a gift by SMS, and a stop."""
+"""OnlineFundraising's part of the demo: a gift by SMS, and a STOP."""
 
 from connector.cli.demo.scenario import Scenario
 
@@ -6,13 +6,13 @@ METTE = "+4790000003"
 
 
 def prepare(scenario: Scenario) -> None:
-    """The keyword is there."""
+    """Create the keyword."""
     keyword = {"channel": "1217", "keyword": "tifo", "active": True}
     scenario.environment.call(f"{scenario.environment.onlinefundraising}/_sandbox/keywords", [keyword], method="PUT")
 
 
 def play(scenario: Scenario) -> None:
-    """All of them."""
+    """Run this part."""
     scenario.scene("Mette texts TIFO 100 to 1217, and later TIFO STOP")
     for text in ("TIFO 100", "TIFO STOP"):
         body = {"from": METTE, "to": "1217", "text": text}

@@ -1,4 +1,4 @@
-"""What the scenes of the demo have in hand: the stage, what is seen on it, and what is said to the audience."""
+"""Helpers for the parts of the demo: actions, queries and output."""
 
 from typing import Any
 
@@ -15,29 +15,29 @@ COLUMNS = {
     "SMS_Opt_Out_Source__c": "by",
     "SMS_Monthly_Amount__c": "monthly",
 }
-QUIET_LOOKS = 2  # rounds of the feed that must bring nothing, before we say that nothing echoed
+QUIET_LOOKS = 2  # polls of the feed without a change, after which the demo reports that there is no echo
 
 
 class Scenario:
-    """Shows the scenes, and keeps book of what was promised."""
+    """Runs the actions, and records which expectations were met."""
 
     def __init__(self, environment: Environment, *, quiet: bool) -> None:
         self.environment = environment
         self.console = Console(quiet=quiet, highlight=False)
         self.promises: list[tuple[str, bool]] = []
 
-    # What is seen and done on the stage.
+    # Actions and queries.
 
     def phone(self, number: str, text: str) -> None:
         """A donor sends a text message to Strex's short number."""
         self.strex("phone", **{"from": number, "to": "2002", "text": text})
 
     def strex(self, what: str, **body: Any) -> None:
-        """Let the Strex stand-in do something."""
+        """Send a control request to the Strex sandbox."""
         self.environment.call(f"{self.environment.strex}/_sandbox/{what}", body)
 
     def person(self, **fields: Any) -> None:
-        """A person makes or edits a contact in Salesforce."""
+        """Create or edit a contact in Salesforce as a person would."""
         body = {"records": [fields], "by": "person"}
         self.environment.call(f"{self.environment.salesforce}/_sandbox/records/Contact", body)
 
@@ -48,7 +48,7 @@ class Scenario:
         return records
 
     def contacts(self) -> list[dict[str, Any]]:
-        """All contacts, with the fields that the audience is shown."""
+        """All contacts, with the fields that the demo shows."""
         return [{name: one[name] for name in ("Id", "SMS_Key__c", *COLUMNS)} for one in self.records("Contact")]
 
     def contact(self, number: str) -> dict[str, Any]:
@@ -56,17 +56,17 @@ class Scenario:
         return next(one for one in self.contacts() if one["SMS_Key__c"] == number)
 
     def commands(self) -> list[dict[str, Any]]:
-        """The service commands that Strex was given, and how it answered."""
+        """The service commands that Strex received, and its responses."""
         answer = self.environment.call(f"{self.environment.strex}/_sandbox/commands")
         return [{**one["command"], "answer": one["status"]} for one in answer]
 
     def states(self) -> dict[str, int]:
-        """How many events are in which state."""
+        """The number of events per state."""
         states = self.environment.ask("status")["states"]
         return {state: count for state, count in states.items() if count}
 
     def settled(self) -> None:
-        """Wait until nothing is on its way. What is delivered can cause a report again, so it is looked at until nothing new came."""
+        """Wait until all events are settled. A delivery can cause a new report, so it is checked until no new event has come."""
         environment, seen = self.environment, -1
         while seen != (now := sum(self.states().values())):
             seen = now
@@ -77,35 +77,35 @@ class Scenario:
             environment.call(f"{environment.onlinefundraising}/_sandbox/webhooks?wait=1")
 
     def looks(self) -> int:
-        """How often Salesforce was asked for changes."""
+        """How often the feed has polled Salesforce."""
         routes = self.environment.call(f"{self.environment.salesforce}/_sandbox/stats")["requests"]
         return sum(count for route, count in routes.items() if "query" in route.lower())
 
     def quiet(self) -> None:
-        """Wait for two more looks at Salesforce, and for what they lead to."""
+        """Wait for two more polls of Salesforce, and for their results."""
         asked = self.looks()
         self.environment.until(lambda: self.looks() >= asked + QUIET_LOOKS, "two more looks at Salesforce")
         self.settled()
 
-    # What is said.
+    # Output.
 
     def say(self, words: str) -> None:
-        """One line."""
+        """Print one line."""
         self.console.print(words)
 
     def scene(self, words: str) -> None:
-        """What happens now."""
+        """Announce the next step."""
         self.say(f"[bold cyan]▸[/] {words}")
 
-    def promise(self, words: str, held: bool) -> None:  # noqa: FBT001 - what is promised, and whether it held.
-        """What was promised, and whether it held."""
+    def promise(self, words: str, held: bool) -> None:  # noqa: FBT001 - an expectation and whether it was met.
+        """Record an expectation, and whether it was met."""
         self.promises.append((words, held))
         self.say(f"  {'[green]✓[/]' if held else '[red]✗[/]'} {words}")
 
     def show_contacts(
         self, title: str, contacts: list[dict[str, Any]], before: list[dict[str, Any]] | None = None
     ) -> None:
-        """A table of contacts; what is not as it was before stands out."""
+        """Print a table of contacts, with changes since `before` highlighted."""
         known = {one["Id"]: one for one in before or ()}
         table = Table(*COLUMNS.values(), title=f"\n{title}", title_justify="left")
         for one in contacts:

@@ -1,4 +1,4 @@
-"""The story that the demo tells, and what must be true at its end. The scenes of each provider stand in their own file."""
+"""The demo's story and its expected results. Each provider's part is in its own file."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from connector.cli.demo import messagecloud, onlinefundraising, strex, sumotext
 from connector.cli.demo.environment import Environment
 from connector.cli.demo.scenario import Scenario
 
-SCENES = (strex, sumotext, onlinefundraising, messagecloud)  # each has prepare(theatre) and play(theatre)
+SCENES = (strex, sumotext, onlinefundraising, messagecloud)  # each has prepare(scenario) and play(scenario)
 
 
 def play(environment: Environment, *, quiet: bool) -> dict[str, Any]:
-    """All scenes; returns what was seen and whether it is as promised."""
+    """Run all parts; returns the results and whether all expectations were met."""
     scenario = Scenario(environment, quiet=quiet)
     scenario.say(
         "\n[bold]A donor's story[/]: phones → provider stand-ins → this connector → Salesforce stand-in, and back.\n"

@@ -1,4 +1,4 @@
-"""Strex Connect's scenes: joining, giving and leaving by SMS, leaving in Salesforce, and the example of the document."""
+"""Strex Connect's part of the demo: joining, giving and leaving by SMS, leaving in Salesforce, and the document's example."""
 
 from connector.cli.demo.scenario import Scenario
 
@@ -9,7 +9,7 @@ PEOPLE = {
     DOCUMENT: {"firstName": "Nina", "lastName": "Dahl"},
 }
 CHARGES = 2
-# The block that the Strex document prints, as its page shows it: no JSON, and without an envelope.
+# The example in the Strex document, as printed there: not JSON, and without an envelope.
 BARE_BLOCK = (
     'Properties: { "ServiceType": "Subscription", "ServiceId": "d2455b83-f471-4f8e-9332-2387b23adbhd", '
     '"Keyword": "MYKEYWORD", "SystemAction": "Unsubscribe", "myproperty": "custom value" }'
@@ -17,13 +17,13 @@ BARE_BLOCK = (
 
 
 def prepare(scenario: Scenario) -> None:
-    """Who lives in the number register, and who is in Salesforce already."""
+    """Set up the people in the number register and in Salesforce."""
     scenario.environment.call(f"{scenario.environment.strex}/_sandbox/config", {"people": PEOPLE}, method="PUT")
     scenario.person(FirstName="Ola", LastName="Bø", SMS_Key__c=OLA, MobilePhone=OLA)
 
 
 def play(scenario: Scenario) -> None:
-    """All of them."""
+    """Run this part."""
     _joining(scenario)
     _giving(scenario)
     _leaving(scenario)
@@ -47,7 +47,7 @@ def _joining(scenario: Scenario) -> None:
 
 def _giving(scenario: Scenario) -> None:
     scenario.scene("Strex charges Kari 100 kr and Ola 100 kr; Ola's operator takes it back")
-    # The stand-in makes the charge and then takes it back, where it is asked for a reversal.
+    # The sandbox makes the charge, and reverses it if asked to.
     for number, status in ((KARI, "Ok"), (OLA, "Reversed")):
         scenario.strex("charge", phone=number, keyword="KATT", status=status)
     scenario.settled()

@@ -1,4 +1,4 @@
-"""Sumotext's scenes: the callbacks of its document, with its numbers."""
+"""Sumotext's part of the demo: the callbacks of its document, with its numbers."""
 
 from connector.cli.demo.scenario import Scenario
 
@@ -8,11 +8,11 @@ POLL = {"mobile": NUMBER, "carrier": "VERIZONUS", "shortcode": "84700", "key": "
 
 
 def prepare(_: Scenario) -> None:
-    """Nothing is there before."""
+    """Prepare nothing."""
 
 
 def play(scenario: Scenario) -> None:
-    """All of them."""
+    """Run this part."""
     scenario.scene("Bill in the USA fills in a Sumotext form, and votes A (Tampa) in a poll")
     _send(scenario, "crm", FORM | {"Name": "Bill Gray", "DOB": "1/1/2000", "Zip": "10024"})
     _send(scenario, "poll", POLL)

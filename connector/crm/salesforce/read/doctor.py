@@ -49,7 +49,7 @@ def checkup(
 
 def _sign_in(root: Answer | Failed) -> Finding:
     whole = root if isinstance(root, Failed) or root.status in responses.OK else responses.failed(root)
-    if not isinstance(whole, Failed) or whole.status == 404:  # noqa: PLR2004 - 404: the version is unknown, but the sign-in works.
+    if not isinstance(whole, Failed) or whole.status == 404:  # noqa: PLR2004 - 404: unknown version, but the sign-in works.
         return Finding(area=SIGN_IN, level=Level.OK, text="the integration user is let in")
     cure = "see the words of Salesforce; docs/salesforce-setup.md says what to click"
     return Finding(area=SIGN_IN, level=Level.FAIL, text=whole.outcome.detail or str(whole.outcome.reason), cure=cure)
