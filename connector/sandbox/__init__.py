@@ -1,1 +1,1 @@
-"""An island: stand-ins that speak the real protocols over HTTP. It imports nothing else of ours."""
+"""Stand-ins that use the real protocols over HTTP. They import nothing from the rest of the connector."""

@@ -1,4 +1,4 @@
-"""Puts a sandbox on a port: for a test as a context manager, for a command until it is told to stop."""
+"""Serves a sandbox on a port: for a test as a context manager, for a command until it is stopped."""
 
 import asyncio
 import signal
@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-LONGEST_LINE = 65_536  # bytes of a request line or header; what a real server takes less of, its sandbox refuses itself
-STOP_GRACE = 1.0  # seconds that open requests get when a sandbox stops
+LONGEST_LINE = (
+    65_536  # bytes of a request line or header; a sandbox rejects shorter ones itself if the real server does
+)
+STOP_GRACE = 1.0  # seconds for open requests when a sandbox stops
 
 
 @asynccontextmanager
 async def serving(app: web.Application, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve `app` while the block runs, and yield its base URL; port 0 takes a free one."""
+    """Serve `app` during the block, and yield its base URL; port 0 uses a free one."""
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -31,7 +33,7 @@ async def serving(app: web.Application, host: str = "127.0.0.1", port: int = 0) 
 
 
 async def serve_until_stopped(app: web.Application, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve `app` until SIGTERM or SIGINT; `announce` is told the base URL once it listens."""
+    """Serve `app` until SIGTERM or SIGINT; `announce` gets the base URL once it listens."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

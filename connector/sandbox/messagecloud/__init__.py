@@ -1,4 +1,4 @@
-"""A stand-in for MessageCloud that speaks its real protocol over HTTP; shares no code with the adapter it checks."""
+"""A stand-in for MessageCloud that uses its real protocol over HTTP; shares no code with the adapter that it tests."""
 
 from connector.sandbox.messagecloud.app import build
 

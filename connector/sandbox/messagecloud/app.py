@@ -1,4 +1,4 @@
-"""Puts the sandbox together as one web application."""
+"""Builds the sandbox as one web application."""
 
 import time
 from collections.abc import Callable
@@ -21,19 +21,19 @@ def build(
     short_number: str = "2172",
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
-    """A sandbox that plays MessageCloud.
+    """A MessageCloud sandbox.
 
     Args:
         campaign_name: the account that calls must name.
-        api_key: the key that they must bring.
-        hooks: where the doors are, such as http://127.0.0.1:8080/hooks/messagecloud; None until it is set.
-        secret: the path secret of the doors `mo` and `dlr`.
+        api_key: the key that calls must have.
+        hooks: the base address of the endpoints, such as http://127.0.0.1:8080/hooks/messagecloud; None until it is set.
+        secret: the path secret of the endpoints `mo` and `dlr`.
         price: of every subscription, in NOK.
-        short_number: on which everything is billed.
+        short_number: to which everything is billed.
         clock: Unix time in seconds.
 
     Raises:
-        RefusedError: `hooks` is no address.
+        RefusedError: `hooks` is not an address.
     """
     gateway = Gateway(campaign_name, api_key, price, short_number, clock)
     stage = Stage(gateway, hooks=hooks, secret=secret)

@@ -1,4 +1,4 @@
-"""MessageCloud's one-click interface: windows, their status, and further charges, by the document's tables and examples.
+"""MessageCloud's one-click interface: windows, their status, and further charges, as in the document's tables and examples.
 
 Source: "Strex Norway with One-click Subscriptions".
 """
@@ -44,7 +44,7 @@ class Transaction:
 
 @dataclass(slots=True, kw_only=True)
 class Spoiled:
-    """What a call answers instead of what it should: an error code, or an HTTP status alone."""
+    """The error response to a call instead of the normal one: an error code, or only an HTTP status."""
 
     code: int | None
     http: int | None
@@ -53,11 +53,11 @@ class Spoiled:
 
 @dataclass(slots=True)
 class Gateway:
-    """The interface, and all that happened in it.
+    """The interface and its history.
 
     Attributes:
-        as_numbers: shortNumber and recipient are integers, as the document's tables say, and not strings, as its examples show.
-        table_names: the answer names its window as the document's table does, and not as its example does.
+        as_numbers: shortNumber and recipient are integers, as in the document's tables, and not strings, as in its examples.
+        table_names: the response names its window as in the document's table, and not as in its example.
     """
 
     campaign_name: str
@@ -72,7 +72,7 @@ class Gateway:
     calls: list[dict[str, Any]] = field(default_factory=list)
 
     def routes(self) -> list[web.RouteDef]:
-        """What is served."""
+        """The HTTP routes."""
         return [
             web.get(CALLS["new"], self._new),
             web.get(CALLS["view"], self._view),
@@ -81,19 +81,19 @@ class Gateway:
         ]
 
     def find(self, transaction_id: str) -> Transaction:
-        """A transaction; RefusedError for one that there is not."""
+        """A transaction; RefusedError if there is no such one."""
         if transaction_id not in self.transactions:
             raise RefusedError(f"there is no transaction {transaction_id!r}")
         return self.transactions[transaction_id]
 
     def set_status(self, transaction: Transaction, status: str, detail: str) -> None:
-        """Give a transaction its status; RefusedError for one that the document does not know."""
+        """Set the status of a transaction; RefusedError if the document does not define it."""
         if status not in STATUSES:
             raise RefusedError(f"status must be one of {', '.join(STATUSES)}")
         transaction.status, transaction.detail, transaction.last_modified = status, detail, self.now()
 
     def now(self) -> datetime:
-        """The time that is written into things: whole seconds, as in the examples."""
+        """The current time in whole seconds, as in the examples."""
         return datetime.fromtimestamp(int(self.clock()), UTC)
 
     async def _new(self, request: web.Request) -> web.Response:
@@ -105,7 +105,7 @@ class Gateway:
             data = {"transaction_id": transaction.transaction_id, "window_url": window}
         else:
             data = {"transactionId": transaction.transaction_id, "windowUrl": window}
-        # In the document's example the request's id is the transaction's.
+        # In the document's example the request's id is equal to the transaction's.
         return _envelope(0, "Success", data, request_id=transaction.transaction_id)
 
     async def _view(self, request: web.Request) -> web.Response:

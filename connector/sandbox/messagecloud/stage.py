@@ -1,4 +1,4 @@
-"""The control interface under /_sandbox/: donors at their windows and phones, reports, errors, and what has happened so far."""
+"""The control interface under /_sandbox/: donors' windows and text messages, reports, errors, and the history."""
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -13,12 +13,12 @@ from yarl import URL
 from connector.sandbox.messagecloud.gateway import CALLS, Gateway, Spoiled, Transaction
 from connector.sandbox.strex.body import Body, RefusedError, read_json
 
-SECONDS = 30  # that a callback waits for its answer; the real time-out is not documented
-TRIES = 5  # of a callback that is not answered with 200 and OK; the real schedule is not documented
+SECONDS = 30  # timeout of a callback; the real one is not documented
+TRIES = 5  # attempts for a callback without 200 and OK; the real schedule is not documented
 
 
 class Stage:
-    """The end points that make something happen, turn dials and show lists."""
+    """The control endpoints that play donors, change settings and show lists."""
 
     def __init__(self, gateway: Gateway, *, hooks: str | None, secret: str | None) -> None:
         self._gateway = gateway
@@ -29,12 +29,12 @@ class Stage:
         self._http: aiohttp.ClientSession | None = None
 
     async def session(self, _: web.Application) -> AsyncIterator[None]:
-        """The connection to the doors, while the application runs."""
+        """The HTTP session for callbacks while the application runs."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as self._http:
             yield
 
     def routes(self) -> list[web.RouteDef]:
-        """What is served."""
+        """The HTTP routes."""
         return [
             web.put("/_sandbox/config", self._configure),
             web.get("/_sandbox/transactions", self._transactions),
@@ -64,14 +64,14 @@ class Stage:
         return web.json_response(self._gateway.calls)
 
     async def _page(self, _: web.Request) -> web.Response:
-        """A page of the merchant's, for offers that have none yet."""
+        """A merchant's page, for offers that have none yet."""
         return web.Response(text="Back on the merchant's web site.")
 
     async def _list_sent(self, _: web.Request) -> web.Response:
         return web.json_response(self._sent)
 
     async def _finish(self, request: web.Request) -> web.Response:
-        """A donor completes a window or turns back; answers with the address that the browser is sent to."""
+        """A donor completes a window or goes back; returns the address to which the browser is sent."""
         body = Body.of(await read_json(request)).only("transaction_id", "outcome", "phone", "status", "detail")
         one = self._gateway.find(body.text("transaction_id"))
         outcome = body.text("outcome", "success")
@@ -109,7 +109,7 @@ class Stage:
         return web.json_response(await self._call("mo", fields, body.text("method", "POST")))
 
     async def _report(self, request: web.Request) -> web.Response:
-        """A delivery report of a message with that id."""
+        """A delivery report for a message with that id."""
         body = Body.of(await read_json(request)).only("id", "phone", "report", "reason_id", "method")
         fields = {
             "action": "mp_report",
@@ -122,7 +122,7 @@ class Stage:
         return web.json_response(await self._call("dlr", fields, body.text("method", "POST")))
 
     async def _spoil(self, request: web.Request) -> web.Response:
-        """The next calls of a kind are answered with an error code, or with an HTTP status."""
+        """Make the next calls of a kind fail with an error code or an HTTP status."""
         body = Body.of(await read_json(request)).only("call", "code", "http", "times")
         call, times = body.text("call"), body.number("times")
         code, http = body.number("code"), body.number("http")
@@ -137,8 +137,8 @@ class Stage:
         return web.json_response({})
 
     async def _call(self, door: str, fields: dict[str, str], method: str) -> dict[str, Any]:
-        """Call a door until it answers 200 and OK."""
-        assert self._http is not None  # noqa: S101 - it is there while the application runs.
+        """Call an endpoint until it responds with 200 and OK."""
+        assert self._http is not None  # noqa: S101 - set while the application runs.
         if method not in {"GET", "POST"}:
             raise RefusedError("method must be GET or POST")
         url, form = self._door(door, secret=True), None

@@ -1,4 +1,4 @@
-"""A stand-in for OnlineFundraising that speaks its documented protocol over HTTP; shares no code with the adapter that it checks."""
+"""A stand-in for OnlineFundraising that uses its documented protocol over HTTP; shares no code with the adapter that it tests."""
 
 from connector.sandbox.onlinefundraising.app import build
 

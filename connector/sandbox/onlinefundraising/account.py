@@ -1,4 +1,4 @@
-"""What the account holds: keywords and received messages, kept in memory; pure, but for the clock that it is given.
+"""The account's keywords and received messages, kept in memory. Pure, except for the given clock.
 
 Names and forms are those of OnlineFundraising's SMS Inbound API (Keyword, Inbound SMS, SMS Inbound Webhooks).
 """
@@ -13,14 +13,14 @@ CHANNEL = "1217"  # the default short number of the document
 MERCHANT = "sandbox"
 DENMARK = ZoneInfo("Europe/Copenhagen")
 LONGEST_URL = 255  # characters of a webhookEndpointUrl
-# The document's example of GET /keywords shows these; GET /keyword/{guid} shows all that a keyword has.
+# The document's example of GET /keywords shows these fields; GET /keyword/{guid} shows all fields of a keyword.
 LISTED = (
     "keywordGuid", "createdTs", "channel", "keyword", "subKeyword", "active", "webhookEndpointUrl",
 )  # fmt: skip
 
 
 class RefusedError(ValueError):
-    """A request that cannot be met: the status, and the provider's error code and description."""
+    """A rejected request: the status, and the provider's error code and description."""
 
     def __init__(self, status: int, code: str, description: str) -> None:
         super().__init__(description)
@@ -34,28 +34,28 @@ class Account:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.keywords: dict[str, dict[str, Any]] = {}
-        self.messages: list[dict[str, Any]] = []  # in the order in which they came
-        self.taken: set[tuple[str, str]] = set()  # keywords of other accounts: short number and folded word
-        self.forbidden: set[str] = set()  # short numbers on which this account may reserve nothing
-        self.subscribed: set[str] = set()  # ids of keywords with running subscriptions
+        self.messages: list[dict[str, Any]] = []  # in order of arrival
+        self.taken: set[tuple[str, str]] = set()  # keywords of other accounts: short number and case-folded word
+        self.forbidden: set[str] = set()  # short numbers on which this account may not reserve keywords
+        self.subscribed: set[str] = set()  # ids of keywords with active subscriptions
 
     def time(self) -> str:
-        """Now, as the provider writes times."""
+        """The current time in the provider's format."""
         return datetime.fromtimestamp(self._clock(), DENMARK).strftime("%Y-%m-%d %H:%M:%S %z")
 
     def find(self, channel: str, word: str, sub: str | None = None) -> dict[str, Any] | None:
-        """The keyword on a short number, without regard to case; with `sub`, its sub keyword."""
+        """The keyword on a short number, ignoring letter case; with `sub`, its sub keyword."""
         wanted = (channel, word.casefold(), (sub or "").casefold())
         return next((one for one in self.keywords.values() if _place(one) == wanted), None)
 
     def get(self, guid: str) -> dict[str, Any]:
-        """A keyword by its id; RefusedError with 404 where there is none."""
+        """A keyword by its id; RefusedError with 404 if there is none."""
         if guid not in self.keywords:
             raise RefusedError(404, "10404", "Keyword not found")
         return self.keywords[guid]
 
     def add(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Set a keyword as given; what it must have and lacks is made."""
+        """Set a keyword as given; missing required fields are filled in."""
         url = fields.get("webhookEndpointUrl")
         if url is not None and len(url) > LONGEST_URL:
             raise RefusedError(400, "10005", f"webhookEndpointUrl is longer than {LONGEST_URL} characters")
@@ -90,7 +90,7 @@ class Account:
         return self.find(channel, word) is None and (channel, word.casefold()) not in self.taken
 
     def switch(self, guid: str, *, active: bool) -> None:
-        """Deactivate or Reactivate; running subscriptions hold a keyword."""
+        """Deactivate or Reactivate; a keyword with active subscriptions cannot be deactivated."""
         if not active and guid in self.subscribed:
             raise RefusedError(400, "10004", "The keyword has active subscriptions")
         self.get(guid)["active"] = active
@@ -105,7 +105,7 @@ class Account:
         return [one for one in self.keywords.values() if _place(one)[:2] == of and one.get("subKeyword")]
 
     def receive(self, *, msisdn: str, text: str, channel: str, more: Mapping[str, Any]) -> dict[str, Any]:
-        """A text message from a phone: matched to its sub keyword, else to its keyword."""
+        """Receive a text message: assigned to its sub keyword, else to its keyword."""
         words = text.split()
         first, second = (words[0] if words else ""), (words[1] if len(words) > 1 else None)
         keyword = (self.find(channel, first, second) if second else None) or self.find(channel, first)
@@ -113,7 +113,7 @@ class Account:
         sub = keyword.get("subKeyword") if keyword else None
         matched = {
             "keyword": keyword["keyword"] if keyword else first,
-            # "KEYWORD STOP" always works, though nobody has reserved it.
+            # "KEYWORD STOP" always works, even if nobody has reserved it.
             "subKeyword": sub or ("stop" if stopped else None),
             "keywordGuid": keyword["keywordGuid"] if keyword else None,
             "campaignGuid": keyword.get("campaignGuid") if keyword else None,
@@ -141,7 +141,7 @@ class Account:
         return {"pageNumber": number, "pageSize": size, "list": ordered[start : start + size]}
 
     def webhook_of(self, message: Mapping[str, Any]) -> str | None:
-        """Where the message is sent to: its keyword's own address."""
+        """The address to which the message is sent: that of its keyword."""
         guid = message.get("keywordGuid")
         keyword = self.keywords.get(guid) if isinstance(guid, str) else None
         return keyword.get("webhookEndpointUrl") if keyword else None

@@ -18,26 +18,26 @@ MOST_PER_PAGE = 1000
 
 @dataclass(slots=True, kw_only=True)
 class Dials:
-    """What can be turned while the sandbox runs."""
+    """Settings that can be changed while the sandbox runs."""
 
     api_key: str = "sandbox-key"
-    webhook_url: str | None = None  # given to keywords that are reserved; no call of the provider sets it
-    compress: float = 1.0  # divides every wait before a repeat
+    webhook_url: str | None = None  # for newly reserved keywords; no call of the provider sets it
+    compress: float = 1.0  # divides every wait before a retry
     newest_first: bool = True  # the order of GET /SmsMO, which is not documented
-    silent: bool = False  # no webhooks go out, as when the receiver's network is down for days
+    silent: bool = False  # send no webhooks, as if the receiver's network were down for days
     address_list: Any = field(default_factory=lambda: {"webhooks": ["127.0.0.1/32"]})  # its form is not documented
 
 
 class Api:
-    """The end points of the provider."""
+    """The provider's endpoints."""
 
     def __init__(self, account: Account, dials: Dials) -> None:
         self._account = account
         self._dials = dials
-        self.calls: list[str] = []  # method, path and status, in the order of their answers
+        self.calls: list[str] = []  # method, path and status, in order of the responses
 
     def routes(self) -> list[web.RouteDef]:
-        """What is served."""
+        """The HTTP routes."""
         return [
             web.get("/keywords", self._keywords),
             web.get("/keyword/Check", self._check),
@@ -53,7 +53,7 @@ class Api:
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """The API key and the checksum, before anything else; refusals in the provider's form."""
+        """Check the API key and the checksum first; errors have the provider's form."""
         if request.path.startswith(CONTROL):
             return await handler(request)
         try:

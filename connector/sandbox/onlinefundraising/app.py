@@ -1,4 +1,4 @@
-"""Puts the sandbox together as one web application."""
+"""Builds the sandbox as one web application."""
 
 import time
 from collections.abc import Callable
@@ -20,13 +20,13 @@ def build(
     compress: float = 1.0,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
-    """A sandbox that plays OnlineFundraising.
+    """An OnlineFundraising sandbox.
 
     Args:
-        api_key: what calls must bring in their `Authorization` header.
-        webhook_url: where received messages are sent to, where their keyword has no address of its own; None sends none.
-        compress: every wait before a repeat is divided by this.
-        clock: Unix time in seconds, for every time that is written into something.
+        api_key: the required `Authorization` header of calls.
+        webhook_url: where messages are sent if their keyword has no address of its own; None sends none.
+        compress: divides every wait before a retry.
+        clock: Unix time in seconds, for all timestamps.
     """
     account = Account(clock)
     dials = Dials(api_key=api_key, webhook_url=webhook_url, compress=compress)
@@ -43,6 +43,6 @@ def build(
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[control.faults, api.guard])
     app.add_routes([*api.routes(), *control.routes()])
     app.on_startup.append(start)
-    # On shutdown, not on cleanup: somebody waiting for the webhooks would hold up the server otherwise.
+    # On shutdown, not on cleanup: otherwise a client that waits for the webhooks would delay the server's stop.
     app.on_shutdown.append(stop)
     return app

@@ -1,4 +1,4 @@
-"""The control interface under /_sandbox/: phones, keywords, dials, faults, and what has happened so far."""
+"""The control interface under /_sandbox/: phones, keywords, settings, faults, and the history."""
 
 import asyncio
 import json
@@ -12,12 +12,12 @@ from connector.sandbox.onlinefundraising.account import CHANNEL, Account, Refuse
 from connector.sandbox.onlinefundraising.api import CONTROL, Api, Dials
 from connector.sandbox.onlinefundraising.sender import Sender
 
-STATUSES = frozenset({400, 401, 403, 404, 405, 429, 500, 503})  # that a fault can answer with
+STATUSES = frozenset({400, 401, 403, 404, 405, 429, 500, 503})  # statuses that a fault can respond with
 OTHERS = frozenset({"slow", "dropped", "garbage"})
 
 
 class Control:
-    """The end points that make something happen, turn dials and show lists."""
+    """The control endpoints that play donors, change settings and show lists."""
 
     def __init__(self, account: Account, dials: Dials, api: Api, sender: Sender) -> None:
         self._account = account
@@ -27,7 +27,7 @@ class Control:
         self._faults: list[dict[str, Any]] = []
 
     def routes(self) -> list[web.RouteDef]:
-        """What is served."""
+        """The HTTP routes."""
         return [
             web.post("/_sandbox/phone", self._phone),
             web.post("/_sandbox/webhook", self._webhook),
@@ -45,7 +45,7 @@ class Control:
 
     @web.middleware
     async def faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Spoils the provider's calls while a fault is switched on; tells callers of this interface what is wrong."""
+        """Make the provider's calls fail while a fault is on; report errors to callers of the control interface."""
         if request.path.startswith(CONTROL):
             try:
                 return await handler(request)
@@ -70,7 +70,7 @@ class Control:
                 return web.json_response(told, status=status)
 
     async def _phone(self, request: web.Request) -> web.Response:
-        """A donor sends a text: {"from", "text", "to"} and any field of a message; the keyword's webhook hears of it."""
+        """A donor sends a text: {"from", "text", "to"} and any field of a message; it is sent to the keyword's webhook."""
         body = await _object(request)
         sender, text = body.pop("from", None), body.pop("text", None)
         if not isinstance(sender, str) or not isinstance(text, str):
@@ -83,7 +83,7 @@ class Control:
         return web.json_response(message)
 
     async def _webhook(self, request: web.Request) -> web.Response:
-        """Send any text as a webhook, as it is: {"raw": "[…]"}."""
+        """Send any text unchanged as a webhook: {"raw": "[…]"}."""
         raw = (await _object(request)).get("raw")
         if not isinstance(raw, str) or self._dials.webhook_url is None:
             raise RefusedError(400, "", "raw, a text, is needed, and a webhook_url in the config")
@@ -99,7 +99,7 @@ class Control:
         return web.json_response(list(self._account.keywords.values()))
 
     async def _set_keywords(self, request: web.Request) -> web.Response:
-        """Set keywords as given, by their keywordGuid; others stay."""
+        """Set keywords as given, by keywordGuid; others are kept."""
         given = await _json(request)
         if not isinstance(given, list) or not all(isinstance(one, dict) and one.get("keyword") for one in given):
             raise RefusedError(400, "", 'a list is needed, like [{"keyword": "TIFO", "channel": "1217"}]')
@@ -107,7 +107,7 @@ class Control:
         return web.json_response(made)
 
     async def _rules(self, request: web.Request) -> web.Response:
-        """What is refused: {"taken": [[channel, word]], "forbidden": [channel], "subscribed": [keywordGuid]}."""
+        """Set what is rejected: {"taken": [[channel, word]], "forbidden": [channel], "subscribed": [keywordGuid]}."""
         body = await _object(request)
         self._account.taken = {(str(channel), str(word).casefold()) for channel, word in body.get("taken", [])}
         self._account.forbidden = set(body.get("forbidden", []))
@@ -134,7 +134,7 @@ class Control:
         return web.json_response(self._api.calls)
 
     async def _add_fault(self, request: web.Request) -> web.Response:
-        """Spoil calls: {"fault": a status or a name, "path": how their path begins, "times", "seconds"}."""
+        """Make calls fail: {"fault": a status or a name, "path": start of their path, "times", "seconds"}."""
         body = await _object(request)
         if body.get("fault") not in STATUSES | OTHERS:
             known = ", ".join([*(str(one) for one in sorted(STATUSES)), *sorted(OTHERS)])

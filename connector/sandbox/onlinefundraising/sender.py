@@ -1,4 +1,4 @@
-"""Sends webhooks in the background until the receiver answers 200, as often as the provider documents."""
+"""Sends webhooks in the background until the receiver responds with 200, as often as the provider documents."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,24 +7,24 @@ from typing import Any
 
 import aiohttp
 
-# SMS Inbound Webhooks: ten repeats, so many seconds after the attempt before; about 22.5 hours in sum.
+# SMS Inbound Webhooks: ten retries, with these waits in seconds after the previous attempt; about 22.5 hours in total.
 WAITS = (10, 1800, 3600, 5400, 7200, 9000, 10800, 12600, 14400, 16200)
-ATTEMPT_SECONDS = 30  # how long an attempt waits for its answer; the real time-out is not documented
-SUCCESS = 200  # alone: another 2xx is repeated like a failure
+ATTEMPT_SECONDS = 30  # timeout of an attempt; the real one is not documented
+SUCCESS = 200  # only this: another 2xx is retried like a failure
 
 
 @dataclass(slots=True, kw_only=True)
 class Webhook:
-    """One webhook, and how its attempts went; `state` is under_way, delivered, given_up or stopped."""
+    """One webhook and its attempts; `state` is under_way, delivered, given_up or stopped."""
 
     url: str
     body: str
     state: str = "under_way"
-    statuses: list[int | None] = field(default_factory=list)  # None for an attempt without an answer
+    statuses: list[int | None] = field(default_factory=list)  # None for an attempt without a response
 
 
 class Sender:
-    """All webhooks since the start. `start` before the first, `stop` at the end."""
+    """All webhooks since the start. Call `start` before the first one and `stop` at the end."""
 
     def __init__(self, compress: Callable[[], float]) -> None:
         self._compress = compress
@@ -37,7 +37,7 @@ class Sender:
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ATTEMPT_SECONDS))
 
     async def stop(self) -> None:
-        """Break off what is under way and close the HTTP client."""
+        """Cancel running webhooks and close the HTTP client."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -58,7 +58,7 @@ class Sender:
         task.add_done_callback(self._tasks.discard)
 
     async def wait(self) -> None:
-        """Until no webhook is under way; a wait before a repeat counts as under way."""
+        """Wait until no webhook is running; one that waits for a retry is running."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 

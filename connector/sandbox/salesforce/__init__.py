@@ -1,4 +1,4 @@
-"""A Salesforce org to work against: the real REST protocol over plain HTTP, with an org's rules and an org's faults."""
+"""A Salesforce org for tests: the real REST protocol over plain HTTP, with an org's rules and faults."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ def build(
     session_seconds: float = 7200,
     clock: Callable[[], float] = time.time,
     client_id: str = "sandbox",
-    client_secret: str = "sandbox",  # noqa: S107 - it guards made-up records on a loopback address
+    client_secret: str = "sandbox",  # noqa: S107 - it protects invented records on a loopback address
     public_key: str | None = None,
     bare: bool = False,
     currencies: Sequence[str] = (),

@@ -1,4 +1,4 @@
-"""`python -m connector.sandbox.salesforce`: the org on a port of this machine."""
+"""`python -m connector.sandbox.salesforce`: serves the org on a local port."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ from connector.sandbox.serve import serve_until_stopped
 
 
 def announce(url: str) -> None:
-    """Tell where the org listens."""
+    """Print the org's address."""
     sys.stdout.write(f"listening on {url}\n")
     sys.stdout.flush()
 

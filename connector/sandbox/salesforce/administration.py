@@ -1,7 +1,7 @@
-"""What an administrator deploys to the org, and whom it is shown to.
+"""What an administrator deploys to the org, and which users can see it.
 
-A field that nobody is allowed to see is as good as none for the API: it is kept here, and comes into the schema when a
-permission set that shows it is assigned to the integration user.
+For the API, a field that nobody may see does not exist. It is kept here, and added to the schema when a permission set
+that shows it is assigned to the integration user.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from connector.sandbox.salesforce.soap import METADATA, word
 from connector.sandbox.salesforce.values import as_moment
 from connector.sandbox.salesforce.writing import Writer
 
-# Whoever may touch the one must be allowed to see the other.
+# Write permission on one requires read permission on the other.
 DEPENDS = {"Contact": "Account", "Opportunity": "Account"}
 ASSIGNED = """
 SELECT f."Field", max(f."PermissionsEdit") FROM "FieldPermissions" f
@@ -31,7 +31,7 @@ WHERE o."IsDeleted" = 0 AND o."PermissionsRead" = 1 AND a."AssigneeId" = ?
 
 
 class Administration:
-    """Checks components against the org, and puts them into it."""
+    """Checks components against the org, and deploys them."""
 
     def __init__(self, database: Database, writer: Writer, clock: Callable[[], float]) -> None:
         self._database = database
@@ -42,7 +42,7 @@ class Administration:
         self._prefixes = 0
 
     def check(self, components: Sequence[Component]) -> list[Failure]:
-        """What cannot be deployed, one failure a component."""
+        """The components that cannot be deployed, one failure each."""
         coming = {component.shown_as for component in components if component.kind != "PermissionSet"}
         failures = []
         for component in components:
@@ -55,7 +55,7 @@ class Administration:
         return failures
 
     def deploy(self, components: Sequence[Component]) -> None:
-        """Put checked components into the org; the caller holds the transaction."""
+        """Deploy checked components; the caller holds the transaction."""
         for component in components:
             if component.kind == "PermissionSet":
                 self._allow(component)
@@ -69,7 +69,7 @@ class Administration:
         self.reveal()
 
     def reveal(self) -> None:
-        """Show the integration user what its permission sets allow by now."""
+        """Show the integration user what its permission sets now allow."""
         run = self._database.connection.execute
         for (name,) in run(SEEN, (org.INTEGRATION_USER,)).fetchall():
             if name in self._unseen_objects:
@@ -140,7 +140,7 @@ class Administration:
         self._database.put(replace(known, fields=tuple(changed if one is old else one for one in known.fields)))
 
     def _allow(self, component: Component) -> None:
-        """Permission sets are records too; one that is deployed again says all that it allows from now on."""
+        """Permission sets are records too; deploying one again replaces all its permissions."""
         now = self._clock()
         author = Author(user=org.PERSON_USER, time=now, stamp=as_moment(now))
         objects = self._database.schema.objects

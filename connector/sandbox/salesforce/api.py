@@ -1,4 +1,4 @@
-"""The data API's map: which path and method leads to which answer. It knows no web framework and no faults."""
+"""Routes the data API: finds the response for each path and method. Knows no web framework and no faults."""
 
 from collections.abc import Callable
 from email.utils import formatdate, parsedate_to_datetime
@@ -38,10 +38,10 @@ class Api:
         self._shown = shown
 
     def dispatch(self, call: Call) -> Answer:
-        """The answer to one call.
+        """The response to one call.
 
         Raises:
-            RequestRefusedError: the call as a whole is refused.
+            RequestRefusedError: the whole call is rejected.
         """
         self._check_version(call)
         try:
@@ -126,7 +126,7 @@ class Api:
     def _describe(self, call: Call, name: str) -> Answer:
         known = an_object(self._schema, name)
         since = {key.lower(): value for key, value in call.headers.items()}.get("if-modified-since")
-        # Headers know whole seconds: every change counts as one, so that two within a second are told apart.
+        # Headers have whole seconds: every change counts as one second, so that two changes within a second differ.
         modified = self._started + self._schema.changes
         headers = {"Last-Modified": formatdate(modified, usegmt=True)}
         try:

@@ -1,6 +1,7 @@
-"""An org's automation that changes a record in the transaction that saves it, as before-save flows and triggers do.
+"""Automation that changes a record in the transaction that saves it, as before-save flows and triggers do.
 
-Salesforce Help, "Triggers and Order of Execution": such a change is part of the save, and the record bears the name of who saved it.
+Salesforce Help, "Triggers and Order of Execution": such a change is part of the save, and the record names the user who
+saved it.
 """
 
 import re
@@ -21,15 +22,15 @@ PATTERN = "digits"
 
 
 class AutomationError(ValueError):
-    """The wish for an automation cannot be met; the text says why and what to do."""
+    """An automation request is invalid; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewrite:
-    """Fields that the org sets by itself whenever a record of an object is saved.
+    """Fields that the org sets whenever a record of an object is saved.
 
-    `when` are values that the save itself must write; `of` is whose saves are meant: integration, person or any. The record bears
-    the name of `by` afterwards (integration or person), and of whoever saved it where that is None.
+    `when` are values that the save itself must write; `of` selects whose saves: integration, person or any. Afterwards
+    the record names `by` (integration or person), or the user who saved it if that is None.
     """
 
     object: str
@@ -39,23 +40,23 @@ class Rewrite:
     by: str | None
 
     def shown(self) -> dict[str, Any]:
-        """For the control interface."""
+        """The JSON for the control interface."""
         return {"rewrite": {self.object: dict(self.fields)}, "when": dict(self.when), "of": self.of, "by": self.by}
 
 
 class Automation:
-    """All rewrites that are switched on, in the order in which they came."""
+    """All active rewrites, oldest first."""
 
     def __init__(self) -> None:
         self.all: list[Rewrite] = []
 
     def add(self, schema: Schema, document: Mapping[str, Any]) -> list[Rewrite]:
-        """Switch rewrites on: `{"rewrite": {"Contact": {"SMS_Opt_Out__c": false}}, "when": {"SMS_Opt_Out__c": true}}`.
+        """Add rewrites: `{"rewrite": {"Contact": {"SMS_Opt_Out__c": false}}, "when": {"SMS_Opt_Out__c": true}}`.
 
-        A value may be `{"digits": "+## ### ## ###"}`: the written text in this form. `of` is integration where it is not told.
+        A value may be `{"digits": "+## ### ## ###"}`: the written text in this format. `of` defaults to integration.
 
         Raises:
-            AutomationError: an object, a field or a word is not there.
+            AutomationError: an object, a field or a word is unknown.
         """
         objects, when = document.get("rewrite"), document.get("when", {})
         of, by = document.get("of", "integration"), document.get("by")
@@ -123,7 +124,7 @@ def _put(draft: Draft, field: Field, value: Stored) -> None:
 
 
 def _formed(text: str, pattern: str) -> str:
-    """The digits of a text in the places of a pattern; the text itself where their numbers differ."""
+    """The digits of a text in the places of a pattern; the unchanged text if their numbers differ."""
     digits = re.sub(r"[^0-9]", "", text)
     if len(digits) != pattern.count("#"):
         return text

@@ -1,6 +1,6 @@
-"""Bulk API 2.0 as paths: ingest and query jobs are made, filled, closed, asked for, aborted and deleted.
+"""Routes of Bulk API 2.0: ingest and query jobs are created, filled, closed, queried, aborted and deleted.
 
-Bulk API 2.0 Developer Guide, "Bulk API 2.0 Ingest", "Bulk API 2.0 Query". The work itself is done in bulk_work.py.
+Bulk API 2.0 Developer Guide, "Bulk API 2.0 Ingest", "Bulk API 2.0 Query". bulk_work.py does the work.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -21,12 +21,12 @@ from connector.sandbox.salesforce.soql_sql import Statement, compile_query
 INGESTS = frozenset({"insert", "update", "upsert", "delete"})
 QUERIES = frozenset({"query", "queryAll"})
 LARGEST_UPLOAD = 150_000_000  # bytes of one job's data
-MOST_ROWS = 50_000  # of one answer to a query; a question for more gets as many
+MOST_ROWS = 50_000  # per response of a query, even if more are requested
 NO_LOCATOR = "null"
 
 
 class Bulk:
-    """Every job of the org."""
+    """All jobs of the org."""
 
     def __init__(self, database: Database, workers: Workers) -> None:
         self._database = database
@@ -40,7 +40,7 @@ class Bulk:
         self._jobs.clear()
 
     def answer(self, call: Call, rest: Sequence[str]) -> Answer:
-        """Everything below /jobs."""
+        """Answer calls below /jobs."""
         match call.method, rest:
             case "POST", ["ingest" | "query" as kind]:
                 return Answer(body=(self._new_ingest(call) if kind == "ingest" else self._new_query(call)).shown())
@@ -153,10 +153,10 @@ def _page(job: Job, call: Call) -> Answer:
     return Answer(csv=table(job, job.columns, rows), headers=headers)
 
 
-def _cell(value: Any, boolean: bool) -> Any:  # noqa: FBT001 - it comes from a list of them.
+def _cell(value: Any, boolean: bool) -> Any:  # noqa: FBT001 - it is used in a comprehension.
     if boolean:
         return "true" if value else "false"
-    # A bulk query writes the zone of a time as Z, and the REST API as +0000.
+    # A bulk query writes a time's zone as Z, the REST API as +0000.
     return f"{value[:-5]}Z" if isinstance(value, str) and value.endswith(".000+0000") else value
 
 

@@ -1,4 +1,4 @@
-"""A bulk job: what it was asked for, how far it is, and its results as CSV."""
+"""A bulk job: its request, its state, and its results as CSV."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
 
 
 class JobState(StrEnum):
-    """The states of a job, in Salesforce's words."""
+    """The states of a job, named as Salesforce names them."""
 
     OPEN = "Open"
     UPLOAD_COMPLETE = "UploadComplete"
@@ -29,7 +29,7 @@ ENDED = frozenset({JobState.JOB_COMPLETE, JobState.FAILED, JobState.ABORTED})
 
 @dataclass(slots=True, kw_only=True)
 class Job:
-    """One ingest or query job; of an ingest the rows that succeeded and failed, the rest is unprocessed."""
+    """One ingest or query job; for an ingest, the succeeded and failed rows. All other rows are unprocessed."""
 
     kind: str
     operation: str
@@ -47,15 +47,15 @@ class Job:
     columns: list[str] = field(default_factory=list)
     rows: Sequence[Sequence[Any]] = ()
     succeeded: list[tuple[int, str, bool]] = field(default_factory=list)  # row, id, whether it was created
-    failed: list[tuple[int, str, str]] = field(default_factory=list)  # row, id where known, error
+    failed: list[tuple[int, str, str]] = field(default_factory=list)  # row, id if known, error
 
     @property
     def processed(self) -> int:
-        """How many rows have their result."""
+        """The number of rows that have a result."""
         return len(self.rows) if self.kind == "query" else len(self.succeeded) + len(self.failed)
 
     def shown(self) -> dict[str, Any]:
-        """As the API tells of it."""
+        """The JSON that the API returns."""
         told: dict[str, Any] = {
             "id": self.id,
             "operation": self.operation,
@@ -88,7 +88,7 @@ class Job:
         return told | ({"errorMessage": self.error} if self.error else {})
 
     def results(self, part: str) -> bytes:
-        """An ingest job's results of one kind; nothing at all where there are none."""
+        """One kind of results of an ingest job; empty without results."""
         rows: Iterable[Sequence[Any]]
         if part == "successfulresults":
             columns = ["sf__Id", "sf__Created", *self.columns]
@@ -103,7 +103,7 @@ class Job:
         return table(self, columns, rows)
 
     def read(self) -> None:
-        """Take the uploaded data apart. Raises ValueError with the job's error message."""
+        """Parse the uploaded data. Raises ValueError with the job's error message."""
         try:
             text = (self.data or b"").decode("utf-8-sig")
         except UnicodeDecodeError:
@@ -124,7 +124,7 @@ def _is_column(known: SObject, name: str) -> bool:
 
 
 def table(job: Job, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """Rows below their header, every value in quotes as Salesforce writes them."""
+    """Rows below their header, every value quoted as Salesforce does."""
     text = io.StringIO()
     writer = csv.writer(
         text, delimiter=DELIMITERS[job.delimiter], lineterminator=ENDINGS[job.ending], quoting=csv.QUOTE_ALL

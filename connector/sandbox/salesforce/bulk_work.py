@@ -1,4 +1,4 @@
-"""The work of bulk jobs: done in the background, piece by piece, each row with its own result."""
+"""The work of bulk jobs: done in the background in pieces, with a result for each row."""
 
 import asyncio
 import csv
@@ -13,16 +13,16 @@ from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRef
 from connector.sandbox.salesforce.values import as_moment
 from connector.sandbox.salesforce.writing import Outcome, Writer
 
-PIECE = 1000  # rows between two looks at the faults, so that other requests are answered in between
-HOLD_SECONDS = 0.02  # between two looks at whether a held job may go on
-NULL = "#N/A"  # clears a field; an empty value leaves it as it is
+PIECE = 1000  # rows between two checks for faults; other requests are answered in between
+HOLD_SECONDS = 0.02  # between two checks whether a held job may continue
+NULL = "#N/A"  # clears a field; an empty value leaves it unchanged
 INTERNAL = "InternalServerError : An unexpected error occurred. Please include this ErrorId if you contact support"
 
 Rows = Callable[[], tuple[list[str], list[tuple[Any, ...]]]]
 
 
 class Workers:
-    """A task for each job that is not done."""
+    """A task for each unfinished job."""
 
     def __init__(self, database: Database, faults: Faults, clock: Callable[[], float]) -> None:
         self._database = database
@@ -32,15 +32,15 @@ class Workers:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def query(self, job: Job, rows: Rows) -> None:
-        """Do a query job."""
+        """Run a query job."""
         self._begin(self._query(job, rows))
 
     def ingest(self, job: Job) -> None:
-        """Do an ingest job."""
+        """Run an ingest job."""
         self._begin(self._ingest(job))
 
     async def stop(self) -> None:
-        """Leave everything as it is."""
+        """Stop all work as it is."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -70,7 +70,7 @@ class Workers:
 
     async def _may_go_on(self, job: Job) -> bool:
         await asyncio.sleep(0)
-        # A hold ends when the fault is cleared or the job is aborted: no one event tells of both.
+        # A hold ends when the fault is cleared or the job is aborted: no single event reports both.
         while job.state not in ENDED and self._faults.strike_job("job_held"):  # noqa: ASYNC110 - see above.
             await asyncio.sleep(HOLD_SECONDS)
         if job.state in ENDED:
@@ -104,7 +104,7 @@ class Workers:
         try:
             return self._write(job, records, author)
         except RequestRefusedError:
-            # A value of the wrong type spoils a whole request of the REST API, and one row here.
+            # A value of the wrong type makes a whole request of the REST API fail, but only one row here.
             return [self._alone(job, record, author) for record in records]
 
     def _alone(self, job: Job, record: Record, author: Author) -> Outcome:
@@ -128,7 +128,7 @@ class Workers:
 
 
 def _record(columns: Sequence[str], values: Sequence[str]) -> Record:
-    """A row as a record of the REST API; a parent's key is given as `Account.Key__c`, of several types as `Contact:Who.Key__c`."""
+    """A row as a record of the REST API; a parent's key is `Account.Key__c`, or `Contact:Who.Key__c` with several types."""
     record: dict[str, Any] = {}
     for name, text in zip(columns, values, strict=True):
         if text == "":

@@ -1,6 +1,7 @@
-"""What a deployed zip file holds: components, each a part of the org's schema, as far as that can be read without the org.
+"""Reads the components of a deployed zip file, as far as possible without the org.
 
-Metadata API Developer Guide, "CustomField", "CustomObject", "PermissionSet", "package.xml". Problems have the Metadata API's words.
+Metadata API Developer Guide, "CustomField", "CustomObject", "PermissionSet", "package.xml". Problems have the Metadata
+API's wording.
 """
 
 import io
@@ -49,20 +50,20 @@ class Component:
 
     @property
     def object(self) -> str:
-        """The object whose part it is: fields of tasks are made on the object Activity, which has no records."""
+        """The object that it belongs to: fields of tasks are defined on the object Activity, which has no records."""
         name = self.name.partition(".")[0]
         return "Task" if name == "Activity" else name
 
     @property
     def shown_as(self) -> str:
-        """The name under which it is read and written."""
+        """The name used for reading and writing."""
         own = self.name.partition(".")[2]
         return f"{self.object}.{own}" if own else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a component, or the whole package, is refused."""
+    """Why a component, or the whole package, is rejected."""
 
     kind: str
     name: str
@@ -71,7 +72,7 @@ class Failure:
 
 
 def unpack(archive: bytes) -> tuple[list[Component], list[Failure]]:
-    """The components that package.xml names, and what is wrong with the files."""
+    """The components that package.xml names, and the problems of the files."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as file:
             texts = {name: file.read(name) for name in file.namelist()}
@@ -127,7 +128,7 @@ def _components(file: str, element: Element) -> Mapping[tuple[str, str], Compone
 
 
 def check_object(component: Component) -> None:
-    """Raises ComponentError where a custom object is not told whole."""
+    """Raise ComponentError if a custom object is incomplete."""
     if not component.name.endswith("__c"):
         raise ComponentError(f"{component.name} is a standard object: only its fields can be deployed here")
     for name in OF_AN_OBJECT:
@@ -136,7 +137,7 @@ def check_object(component: Component) -> None:
 
 
 def field(component: Component) -> Field:
-    """A custom field. Raises ComponentError where it cannot be one."""
+    """A custom field. Raises ComponentError if it is invalid."""
     told, name = component.element, component.name.partition(".")[2]
     said = word(told, "type")
     kind = KINDS.get(said)

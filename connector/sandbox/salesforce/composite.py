@@ -1,4 +1,4 @@
-"""The composite call: up to 25 calls in one, in order, each with its own answer, later ones may refer to earlier ones."""
+"""The composite call: up to 25 calls in one, in order, each with its own response; later ones may refer to earlier ones."""
 
 import html
 import re
@@ -12,7 +12,7 @@ from connector.sandbox.salesforce.exchange import DATA, Answer, Call
 from connector.sandbox.salesforce.refusals import RequestRefusedError
 
 MOST_CALLS = 25
-MOST_HEAVY_CALLS = 5  # of them collections or queries
+MOST_HEAVY_CALLS = 5  # of collections or queries
 REFERENCE = re.compile(r"@\{([A-Za-z]\w*)((?:\.\w+|\[\d+\])*)\}")
 REFERENCE_ID = re.compile(r"[A-Za-z]\w*")
 STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
@@ -22,14 +22,14 @@ Dispatch = Callable[[Call], Answer]
 
 
 class Composite:
-    """Answers POST /composite by giving each inner call to `dispatch`."""
+    """Answers POST /composite by passing each inner call to `dispatch`."""
 
     def __init__(self, database: Database, dispatch: Dispatch) -> None:
         self._database = database
         self._dispatch = dispatch
 
     def answer(self, call: Call) -> Answer:
-        """All the inner calls, one after another, each of them independent unless `allOrNone` is set."""
+        """Process all inner calls in order, each independently unless `allOrNone` is set."""
         parts = _parts(call)
         together = call.fields.get("allOrNone") is True
         answers: list[dict[str, Any]] = []
@@ -59,7 +59,7 @@ class Composite:
             inner = replace(
                 call, method=part["method"].upper(), target=target, headers=part.get("httpHeaders") or {}, raw=b""
             )
-            # The body is parsed already; parsing it again for every inner call would only cost time.
+            # The body is already parsed; parsing it again for every inner call would take time.
             inner.__dict__["document"] = body
             with self._database.attempt():
                 answer = self._dispatch(inner)
@@ -110,7 +110,7 @@ def _parts(call: Call) -> list[dict[str, Any]]:
 
 
 def _resolve(value: Any, earlier: dict[str, Any]) -> Any:
-    """The value with every `@{name.field}` replaced by what that earlier call answered."""
+    """The value, with every `@{name.field}` replaced from that earlier call's response."""
     if isinstance(value, str):
         whole = REFERENCE.fullmatch(value)
         if whole:
@@ -157,7 +157,7 @@ def _rendered(name: str, status: int, body: list[dict[str, Any]]) -> dict[str, A
 
 
 def _escaped_results(body: Any) -> Any:
-    """The body of a collection with its error texts escaped; other bodies as they are."""
+    """The body of a collection with its error texts escaped; other bodies unchanged."""
     if not isinstance(body, list):
         return body
     for row in body:
@@ -167,5 +167,5 @@ def _escaped_results(body: Any) -> Any:
 
 
 def _escaped(error: dict[str, Any]) -> dict[str, Any]:
-    """Composite answers carry messages as HTML, unlike all others."""
+    """Composite responses have messages as HTML, unlike all others."""
     return {**error, "message": html.escape(error["message"]).replace("&#x27;", "&#39;")}

@@ -1,4 +1,4 @@
-"""The sandbox's own interface under /_sandbox/: faults, a person's edits, deletions and merges, statistics and history."""
+"""The sandbox's control interface under /_sandbox/: faults, a person's edits, deletions and merges, statistics and history."""
 
 from collections.abc import Callable
 from sqlite3 import IntegrityError
@@ -28,11 +28,11 @@ from connector.sandbox.salesforce.writing import Outcome, Writer
 
 
 class ControlError(Exception):
-    """The wish cannot be met; the text says why and what to do."""
+    """A control request is invalid; the text says why and what to do."""
 
 
 class Control:
-    """Answers everything below /_sandbox/."""
+    """Answers calls below /_sandbox/."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Control:
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
-        """For the application's router."""
+        """The routes for the application's router."""
         return [
             web.get("/_sandbox/faults", self.list_faults),
             web.post("/_sandbox/faults", self.add_fault),
@@ -86,33 +86,33 @@ class Control:
         ]
 
     async def list_faults(self, _: web.Request) -> web.Response:
-        """Which faults are on, and how often each fired."""
+        """The active faults, and how often each occurred."""
         return _json({"faults": [fault.shown() for fault in self._faults.all]})
 
     async def add_fault(self, request: web.Request) -> web.Response:
-        """Switch a fault on."""
+        """Add a fault."""
         try:
             fault = read_fault(await _document(request))
         except FaultError as error:
             raise ControlError(str(error)) from error
         self._faults.all.append(fault)
         if fault.name == "expired_session" and fault.after == 0 and fault.every is None:
-            # Without a delay the tokens die now; that is the first of its times.
+            # Without a delay the tokens expire now, which counts as the first time.
             self._sessions.end_all()
             fault.fired += 1
         return _json(fault.shown())
 
     async def clear_faults(self, request: web.Request) -> web.Response:
-        """Switch all faults off, or with ?fault=NAME those of one name."""
+        """Remove all faults, or with ?fault=NAME those of one name."""
         self._faults.clear(request.query.get("fault"))
         return _json({"faults": [fault.shown() for fault in self._faults.all]})
 
     async def list_automation(self, _: web.Request) -> web.Response:
-        """What the org rewrites by itself."""
+        """The active automation."""
         return _json({"automation": [one.shown() for one in self._writer.automation.all]})
 
     async def add_automation(self, request: web.Request) -> web.Response:
-        """Have the org rewrite fields in the transaction that saves a record; see Automation.add()."""
+        """Add automation that rewrites fields in the transaction that saves a record; see Automation.add()."""
         try:
             new = self._writer.automation.add(self._database.schema, await _document(request))
         except AutomationError as error:
@@ -120,16 +120,16 @@ class Control:
         return _json({"automation": [one.shown() for one in new]})
 
     async def clear_automation(self, _: web.Request) -> web.Response:
-        """Let the org rewrite nothing any more."""
+        """Remove all automation."""
         self._writer.automation.all.clear()
         return _json({"automation": []})
 
     async def stats(self, _: web.Request) -> web.Response:
-        """How much was asked of the org, and how much it holds."""
+        """The number of calls to the org, and of its records."""
         return _json({**self._usage.shown(), "records": self._database.counts()})
 
     async def allow(self, request: web.Request) -> web.Response:
-        """Set the daily limit and how much of it is used up: {"limit": 1000, "used": 990}."""
+        """Set the daily limit and its used part: {"limit": 1000, "used": 990}."""
         body = await _document(request)
         limit, used = body.get("limit", self._usage.limit), body.get("used", self._usage.used)
         if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in (limit, used)):
@@ -138,7 +138,7 @@ class Control:
         return _json({"limit": limit, "used": used})
 
     async def word(self, request: web.Request) -> web.Response:
-        """Set the language of refusals and the form of DUPLICATE_VALUE: {"language": "fr", "duplicates": "short_id"}."""
+        """Set the language of rejections and the form of DUPLICATE_VALUE: {"language": "fr", "duplicates": "short_id"}."""
         body = await _document(request)
         wording = self._database.wording
         language, form = body.get("language"), body.get("duplicates", wording.duplicates)
@@ -149,7 +149,7 @@ class Control:
         return _json({"language": wording.language.code, "duplicates": wording.duplicates})
 
     async def reset(self, _: web.Request) -> web.Response:
-        """Forget records, history, faults, statistics, bulk jobs and outbound targets; sessions live on."""
+        """Delete records, history, faults, statistics, bulk jobs and outbound targets; sessions are kept."""
         self._database.reset()
         self._faults.clear()
         self._writer.duplicate_rules.all.clear()
@@ -160,7 +160,7 @@ class Control:
         return _json({"reset": True})
 
     async def add_duplicate_rule(self, request: web.Request) -> web.Response:
-        """Have a duplicate rule from now on: records with equal `fields` are duplicates; `action` is alert or block."""
+        """Add a duplicate rule: records with equal `fields` are duplicates; `action` is alert or block."""
         body = await _document(request)
         rule = self._writer.duplicate_rules.add(self._object(str(body.get("object"))), body)
         return _json(rule.shown())
@@ -170,7 +170,7 @@ class Control:
         return _json({"records": self._reader.every(self._object(request.match_info["object"]))})
 
     async def edit_records(self, request: web.Request) -> web.Response:
-        """A person's edit or a mass load: by Id, by the external ID field named as `key`, or as new records; all or none."""
+        """A person's edit or a mass load: by Id, by the external ID field `key`, or as new records; all or none."""
         known = self._object(request.match_info["object"])
         body = await _document(request)
         records = body.get("records")
@@ -197,7 +197,7 @@ class Control:
         return _json({"ids": ids})
 
     async def seed(self, request: web.Request) -> web.Response:
-        """Many records at once: {"count": 200000, "fields": {"LastName": "Donor ######"}}; patterns are told in seeding.py."""
+        """Create many records: {"count": 200000, "fields": {"LastName": "Donor ######"}}; seeding.py explains patterns."""
         known = self._object(request.match_info["object"])
         body = await _document(request)
         count, first, fields = body.get("count"), body.get("first", 0), body.get("fields")
@@ -224,7 +224,7 @@ class Control:
         return [next(changed) if "Id" in record else next(new) for record in records]
 
     async def merge(self, request: web.Request) -> web.Response:
-        """Merge the record `loser`, or up to two `losers`, into `winner`; `fields` are the values that the person chose for it."""
+        """Merge the record `loser`, or up to two `losers`, into `winner`; `fields` are the values chosen by the person."""
         body = await _document(request)
         known = self._object(str(body.get("object")))
         losers = body.get("losers", [body.get("loser")])
@@ -254,13 +254,13 @@ class Control:
         return _json({"contact": made})
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Move the records `ids` to the recycle bin, as a person does."""
+        """Move the records `ids` to the recycle bin, as a person would."""
         known, ids = await self._named(request)
         with self._database.transaction():
             return _json({"ids": self._recycling.delete(known, ids, self._author("person"))})
 
     async def undelete(self, request: web.Request) -> web.Response:
-        """Bring the records `ids` back from the recycle bin."""
+        """Restore the records `ids` from the recycle bin."""
         known, ids = await self._named(request)
         with self._database.transaction():
             back = self._recycling.undelete(known, ids, self._author("person"))
@@ -268,7 +268,7 @@ class Control:
         return _json({"ids": back})
 
     async def erase(self, request: web.Request) -> web.Response:
-        """Delete the records `ids` for good, be they in the recycle bin or not."""
+        """Delete the records `ids` permanently, whether they are in the recycle bin or not."""
         known, ids = await self._named(request)
         with self._database.transaction():
             return _json({"ids": self._recycling.erase(known, ids)})
@@ -281,18 +281,18 @@ class Control:
         return self._object(str(body.get("object"))), [str(one) for one in ids]
 
     async def history(self, request: web.Request) -> web.Response:
-        """Every accepted write in order, of one object and after one sequence number if asked."""
+        """Every accepted write in order; optionally of one object and after a sequence number."""
         since = request.query.get("since", "0")
         if not since.isdigit():
             raise ControlError("since must be the sequence number after which to begin: ?since=0.")
         return _json({"history": self._database.history(request.query.get("object"), int(since))})
 
     async def list_outbound(self, _: web.Request) -> web.Response:
-        """Where outbound messages go, and how many wait for their Ack."""
+        """The targets of outbound messages, and how many messages are not acknowledged."""
         return _json({"outbound": self._outbound.shown()})
 
     async def add_outbound(self, request: web.Request) -> web.Response:
-        """Send outbound messages about an object to a URL from now on."""
+        """Start sending outbound messages about an object to a URL."""
         body = await _document(request)
         known = self._object(str(body.get("object")))
         url, fields = body.get("url"), body.get("fields")
@@ -317,14 +317,14 @@ class Control:
         if name not in USERS:
             raise ControlError(f"by must be one of {', '.join(USERS)}.")
         now = self._clock()
-        # A person's edit strikes no fault but that of the late commit, which is made for it.
+        # Only the late-commit fault affects a person's edit; it is made for this.
         late = self._faults.strike_commit()
         return Author(user=USERS[name], time=now, stamp=as_moment(now - late), allow_save=True)
 
 
 @web.middleware
 async def refusing(request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
-    """Turns a control call's refusal into a 400 that says what to do."""
+    """Convert a control call's error to a 400 that says what to do."""
     try:
         response: web.StreamResponse = await handler(request)
     except ControlError as error:

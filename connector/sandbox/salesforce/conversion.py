@@ -1,6 +1,7 @@
-"""A lead that a person converts: its person goes on as a contact, and the lead is read-only from then on.
+"""Lead conversion by a person: the lead becomes a contact, and is read-only afterwards.
 
-Source: SOAP API Developer Guide, "convertLead()"; Object Reference, Lead (IsConverted, ConvertedContactId, ConvertedAccountId).
+Source: SOAP API Developer Guide, "convertLead()"; Object Reference, Lead (IsConverted, ConvertedContactId,
+ConvertedAccountId).
 """
 
 from connector.sandbox.salesforce.database import Database
@@ -16,7 +17,7 @@ def convert(database: Database, writer: Writer, lead: str, contact: str | None, 
     """Convert the lead to this contact, or to a new one; returns the contact's Id. The caller holds the transaction.
 
     Raises:
-        RecyclingError: there is no such lead, or it was converted before.
+        RecyclingError: there is no such lead, or it is already converted.
     """
     columns = ", ".join(f'"{name}"' for name in TAKEN_OVER)
     sql = f'SELECT {columns} FROM "Lead" WHERE "Id" = ? AND "IsDeleted" = 0 AND "IsConverted" = 0'  # noqa: S608 - names are ours

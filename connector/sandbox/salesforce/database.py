@@ -1,6 +1,6 @@
-"""The org's records in SQLite: one table per object with real columns, and the history of every accepted write.
+"""The org's records in SQLite: one table per object with real columns, and the history of all accepted writes.
 
-It knows tables and transactions; what may be written is decided in writing.py.
+It handles tables and transactions; writing.py decides what may be written.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ from connector.sandbox.salesforce.triggers import Triggers
 from connector.sandbox.salesforce.values import as_moment
 from connector.sandbox.salesforce.wording import Wording
 
-MOST_PARAMETERS = 500  # values in one IN (…); well below SQLite's limit, and few distinct statements to prepare
+MOST_PARAMETERS = 500  # values in one IN (…); well below SQLite's limit, with few distinct statements to prepare
 CACHED_STATEMENTS = 512
 
 CASELESS = frozenset({Kind.TEXT, Kind.LONG_TEXT, Kind.EMAIL, Kind.PHONE, Kind.PICKLIST})
@@ -31,13 +31,13 @@ CREATE TABLE IF NOT EXISTS "~history" (
 
 
 def compare_without_case(left: str, right: str) -> int:
-    """Below, at or above zero, as SQLite wants it: Å is å."""
+    """Negative, zero or positive, as SQLite requires: Å equals å."""
     left, right = left.casefold(), right.casefold()
     return (left > right) - (left < right)
 
 
 def column(field: Field) -> str:
-    """The SQL that makes a field's column."""
+    """The SQL definition of a field's column."""
     parts = [f'"{field.name}"', SQL_TYPES.get(field.kind, "TEXT")]
     if field.kind in CASELESS:
         parts.append("COLLATE ANYCASE")
@@ -51,12 +51,12 @@ def column(field: Field) -> str:
 
 
 def folded(field: Field) -> str:
-    """The SQL that makes a keyed field's value as it is compared."""
+    """The SQL expression for a keyed field's value in its comparison form."""
     return f'"{field.name}"' if field.case_sensitive else f'lower("{field.name}")'
 
 
 def columns(known: SObject) -> Iterator[tuple[str, str]]:
-    """The columns of an object's table, by name; the number of the row comes before them."""
+    """The columns of an object's table, by name; the row number comes first."""
     for field in known.fields:
         yield field.name, column(field)
         if field.keyed and field.kind is not Kind.ID:
@@ -64,21 +64,21 @@ def columns(known: SObject) -> Iterator[tuple[str, str]]:
 
 
 def tables(known: SObject) -> Iterator[str]:
-    """The statements that make an object's table, then its indexes."""
+    """The statements that create an object's table, then its indexes."""
     definitions = ['"row" INTEGER PRIMARY KEY', *(definition for _, definition in columns(known))]
     yield f'CREATE TABLE IF NOT EXISTS "{known.name}" ({", ".join(definitions)})'
     yield f'CREATE UNIQUE INDEX IF NOT EXISTS "{known.name}~id" ON "{known.name}" ("Id")'
     yield f'CREATE INDEX IF NOT EXISTS "{known.name}~stamp" ON "{known.name}" ("SystemModstamp", "Id")'
     for field in known.fields:
         if field.keyed and field.kind is not Kind.ID:
-            # A deleted record gives its key free.
+            # A deleted record frees its key.
             unique, living = ("UNIQUE ", ' WHERE "IsDeleted" = 0') if field.unique else ("", "")
             name = f"{known.name}~{field.folded}"
             yield f'CREATE {unique}INDEX IF NOT EXISTS "{name}" ON "{known.name}" ("{field.folded}"){living}'
 
 
 class Attempt:
-    """Whether a part of a transaction shall be undone."""
+    """Lets a part of a transaction be undone."""
 
     def __init__(self) -> None:
         self.undone = False
@@ -89,7 +89,7 @@ class Attempt:
 
 
 class Database:
-    """One org's data in a file, or in memory, the schema that it follows, and the code that runs in it."""
+    """One org's data in a file or in memory, its schema, and its automation."""
 
     def __init__(self, path: str, schema: Schema | None = None, triggers: Triggers | None = None) -> None:
         self.schema = schema or Schema(org.OBJECTS)
@@ -98,9 +98,9 @@ class Database:
         self.connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=CACHED_STATEMENTS
         )
-        # SQLite's own NOCASE knows the case of the English letters only.
+        # SQLite's NOCASE only knows English letters.
         self.connection.create_collation("ANYCASE", compare_without_case)
-        # The sandbox's own data may be lost with the machine; it must not slow down what is measured against it.
+        # The sandbox's data may be lost with the machine; it must not slow down measurements of the connector.
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = OFF")
         self.connection.execute(HISTORY)
@@ -110,7 +110,7 @@ class Database:
         self._seed()
 
     def put(self, known: SObject) -> None:
-        """An object is new, or has changed: it gets its table, or its table the columns that it lacks."""
+        """Create the table of a new object, or add the missing columns of a changed one."""
         before = self.schema.objects.get(known.name)
         self._make(known)
         for field in known.fields if before else ():
@@ -127,7 +127,7 @@ class Database:
         for _, definition in lacking:
             self.connection.execute(f'ALTER TABLE "{known.name}" ADD COLUMN {definition}')
         for field in known.fields:
-            # A field that is an external ID from now on has values already.
+            # A field that becomes an external ID may already have values.
             if field.name in there and any(field.folded == name for name, _ in lacking):
                 self.connection.execute(f'UPDATE "{known.name}" SET "{field.folded}" = {folded(field)}')  # noqa: S608 - names are ours
         for index in indexes:
@@ -151,7 +151,7 @@ class Database:
         self.connection.close()
 
     def reset(self) -> None:
-        """Forget every record and the history; the counters go on, so that no id is ever given twice."""
+        """Delete all records and the history; the counters continue, so that no id is used twice."""
         with self.transaction():
             for name in (*self.schema.objects, "~history"):
                 self.connection.execute(f'DELETE FROM "{name}"')  # noqa: S608 - the name is ours
@@ -159,7 +159,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of the block, or after an exception nothing."""
+        """Commit the whole block, or nothing after an exception."""
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -170,7 +170,7 @@ class Database:
 
     @contextmanager
     def attempt(self) -> Iterator["Attempt"]:
-        """A part of a transaction that is undone alone when it raises or says so; attempts may nest."""
+        """A part of a transaction that is undone if it raises or requests it; attempts may be nested."""
         attempt = Attempt()
         self.connection.execute("SAVEPOINT attempt")
         try:
@@ -190,13 +190,13 @@ class Database:
         return number, record_id(known.prefix, number)
 
     def take_rows(self, known: SObject, count: int) -> range:
-        """The row numbers of so many new records."""
+        """Reserve the row numbers of this many new records."""
         first = self._rows[known.name] + 1
         self._rows[known.name] += count
         return range(first, first + count)
 
     def lookup(self, sql: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        """The rows of `sql`, in which `{}` stands for the values, asked in portions."""
+        """The rows of `sql`, in which `{}` stands for the values; queried in portions."""
         for start in range(0, len(values), MOST_PARAMETERS):
             portion = values[start : start + MOST_PARAMETERS]
             yield from self.connection.execute(sql.format(", ".join("?" * len(portion))), portion)
@@ -219,7 +219,7 @@ class Database:
         return [{**dict(zip(names, row, strict=False)), "fields": orjson.loads(row[6])} for row in rows]
 
     def counts(self) -> dict[str, int]:
-        """How many living records each object has."""
+        """The number of records of each object that are not deleted."""
         return {
             name: self.connection.execute(f'SELECT count(*) FROM "{name}" WHERE "IsDeleted" = 0').fetchone()[0]  # noqa: S608 - the name is ours
             for name in self.schema.objects

@@ -1,7 +1,7 @@
-"""The Metadata API: takes packages, and tells step by step what becomes of each.
+"""The Metadata API: accepts packages, and reports the progress of each deployment.
 
-Metadata API Developer Guide, "deploy()", "checkDeployStatus()", "DeployResult". A deployment is done at once; whoever asks
-hears of it as of one that takes its time.
+Metadata API Developer Guide, "deploy()", "checkDeployStatus()", "DeployResult". A deployment is done at once, but
+reported as if it took time.
 """
 
 import base64
@@ -16,12 +16,12 @@ from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.identifiers import record_id
 from connector.sandbox.salesforce.soap import ENVELOPE, METADATA, SoapError, elements, word
 
-CHECKS = 2  # questions after which a deployment is over
+CHECKS = 2  # status checks until a deployment is reported as finished
 
 
 @dataclass(slots=True)
 class Deployment:
-    """One package and what became of it."""
+    """One package and its result."""
 
     components: list[Component]
     failures: list[Failure]
@@ -39,7 +39,7 @@ class Deployments:
         self._numbers = count(1)
 
     def answer(self, envelope: Element) -> str:
-        """The body of the answer to a call. Raises SoapError."""
+        """The body of the response to a call. Raises SoapError."""
         body = envelope.find(f"{{{ENVELOPE}}}Body")
         call = body[0] if body is not None and len(body) else None
         match None if call is None else call.tag:

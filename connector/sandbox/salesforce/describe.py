@@ -1,4 +1,4 @@
-"""What the org tells about itself: versions, resources, objects and their fields, limits, the user."""
+"""The org's self-description: versions, resources, objects and their fields, limits, the user."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from connector.sandbox.salesforce.exchange import DATA
 from connector.sandbox.salesforce.fields import Field, Kind, SObject
 from connector.sandbox.salesforce.schema import Schema
 
-OLDEST, NEWEST = 31, 68  # API versions that are served; older ones are gone
+OLDEST, NEWEST = 31, 68  # API versions that are supported; older ones are retired
 BYTES_PER_CHARACTER = 3
 ALWAYS_FILLED = frozenset(
     {"OwnerId", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp"}

@@ -1,4 +1,4 @@
-"""A record on its way in: read from JSON, checked as far as it can be checked without looking at the other records."""
+"""A record to be written: parsed from JSON, checked as far as possible without other records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,20 +14,20 @@ SILENT = frozenset({"attributes"})
 
 
 class Limit(Protocol):
-    """Something that refuses a transaction as a whole."""
+    """Something that rejects a transaction as a whole."""
 
     def check(self, known: SObject, drafts: Sequence["Draft"]) -> None:
-        """Refuse these drafts, if they are too many together."""
+        """Reject these drafts if they are too many together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Author:
-    """Who writes and when, and what is wrong with the org just now.
+    """Who writes and when, and the faults that affect the write.
 
-    `stamp` is the SystemModstamp in the API's form, `time` the clock's seconds. `locked` tells which records another
-    transaction holds; `spoiling` tells which make the JSON reader give up, `overtaken` which somebody else creates just
-    before, and `refused` how a record is refused for a reason that a test has chosen. With `allow_save` duplicates are saved
-    that a rule only warns of. `limits` are what the org's triggers bear.
+    `stamp` is the SystemModstamp in the API's form, `time` the clock's seconds. The following are functions of a
+    record: `locked` whether another transaction holds it; `spoiling` whether it makes the JSON reader fail; `overtaken`
+    whether somebody else creates it just before; `refused` the rejection that a test has chosen. With `allow_save`,
+    duplicates that a rule only warns about are saved. `limits` are the limits of the org's triggers.
     """
 
     user: str
@@ -53,7 +53,7 @@ class ParentLink:
 
 @dataclass(slots=True)
 class Draft:
-    """One record of a request; `refusal` once it is known that it cannot be written."""
+    """One record of a request; `refusal` is set once it is known that it cannot be written."""
 
     record: Record
     values: dict[str, Stored] = field(default_factory=dict)
@@ -64,15 +64,15 @@ class Draft:
     id: str | None = None
     row: int = 0
     created: bool = False
-    signed: str | None = None  # the user whose name the record bears afterwards; None: whoever wrote it
+    signed: str | None = None  # the user named as last modifier; None: the one who wrote it
     refusal: RecordRefusedError | None = None
 
 
 def read(schema: Schema, known: SObject, record: Record, *, ignore: frozenset[str] = SILENT) -> Draft:
-    """Read one record's fields.
+    """Parse one record's fields.
 
     Raises:
-        RequestRefusedError: a field does not exist or a value has the wrong type; the request as a whole is spoilt.
+        RequestRefusedError: a field does not exist or a value has the wrong type; the whole request fails.
     """
     draft = Draft(record)
     by_name = known.by_name
@@ -88,7 +88,7 @@ def read(schema: Schema, known: SObject, record: Record, *, ignore: frozenset[st
             draft.refusal = draft.refusal or unwritable(found)
             continue
         try:
-            value = CONVERTERS[found.kind](found, value)  # noqa: PLW2901 - from here on only the stored form matters
+            value = CONVERTERS[found.kind](found, value)  # noqa: PLW2901 - from here on only the stored form is used
         except RecordRefusedError as refusal:
             draft.refusal = draft.refusal or refusal
             continue
@@ -112,12 +112,12 @@ def _refer(schema: Schema, draft: Draft, found: Field, value: str) -> None:
 
 
 def fold(field: Field, value: Stored) -> str | None:
-    """A key as it is compared; null stays null."""
+    """A key in its comparison form; null stays null."""
     return None if value is None else field.fold(str(value))
 
 
 def unwritable(found: Field) -> RecordRefusedError:
-    """A field that the API may not set."""
+    """The rejection of a field that the API may not set."""
     if found.kind is Kind.ID:
         return RecordRefusedError("INVALID_FIELD", "The Id field should not be specified in the sobject data.", "Id")
     return RecordRefusedError(

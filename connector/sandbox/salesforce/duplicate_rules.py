@@ -1,4 +1,4 @@
-"""Duplicate rules: which records look like others that are there, and what Salesforce then says.
+"""Duplicate rules: find similar existing records, and give Salesforce's response.
 
 Source: Salesforce Help, "Duplicate Rules"; REST API Developer Guide, "Duplicate Rule Header".
 """
@@ -18,16 +18,16 @@ ACTIONS = ("alert", "block")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DuplicateRule:
-    """Records are duplicates when all of these fields are equal and not empty; `block` lets nobody past."""
+    """Records are duplicates if all of these fields are equal and not empty; with `block` they can never be saved."""
 
     name: str
     object: str
     fields: tuple[str, ...]
     action: str
-    on_edit: bool = False  # not only when a record is created
+    on_edit: bool = False  # also for changed records, not only for new ones
 
     def shown(self) -> dict[str, Any]:
-        """For the control interface."""
+        """The JSON for the control interface."""
         return {
             "rule": self.name,
             "object": self.object,
@@ -45,7 +45,7 @@ class DuplicateRules:
         self._database = database
 
     def add(self, known: SObject, wish: Mapping[str, Any]) -> DuplicateRule:
-        """Have a rule from now on, as its JSON wants it; raises RequestRefusedError."""
+        """Add a rule from its JSON. Raises RequestRefusedError."""
         fields, action = wish.get("fields"), wish.get("action", "alert")
         if not isinstance(fields, list) or not fields or not all(known.find(str(name)) for name in fields):
             raise RequestRefusedError(400, "INVALID_INPUT", f"fields must be a list of fields of {known.name}.")
@@ -62,7 +62,7 @@ class DuplicateRules:
         return rule
 
     def check(self, known: SObject, drafts: Sequence[Draft], author: Author) -> None:
-        """Refuse the drafts that a rule holds up."""
+        """Reject the drafts that a rule blocks."""
         for rule in self.all:
             if rule.object != known.name or (author.allow_save and rule.action == "alert"):
                 continue

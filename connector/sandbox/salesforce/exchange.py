@@ -1,4 +1,4 @@
-"""One call to the data API and its answer, free of any web framework: a composite makes such calls too."""
+"""One call to the data API and its response, independent of any web framework: a composite makes such calls too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ DATA = "/services/data/"
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One request below /services/data, by its raw target (path and query as sent)."""
+    """One request below /services/data, with its raw target (path and query as sent)."""
 
     method: str
     target: str
@@ -24,11 +24,11 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     raw: bytes = b""
     collection_upserts: bool = True
-    base_url: str = ""  # where the org was reached: addresses in answers begin with it
+    base_url: str = ""  # the org's address: addresses in responses start with it
 
     @cached_property
     def writing(self) -> Author:
-        """Who writes, with what the headers of this call allow."""
+        """The author of the call's writes, with the options of its headers."""
         header = {name.lower(): value for name, value in self.headers.items()}.get("sforce-duplicate-rule-header", "")
         allowed = "allowsave=true" in header.lower().replace(" ", "")
         return replace(self.author, allow_save=True) if allowed else self.author
@@ -40,7 +40,7 @@ class Call:
 
     @cached_property
     def segments(self) -> list[str]:
-        """What follows the version in the path, each part decoded by itself: a key may hold a slash."""
+        """The path after the version, each part decoded separately: a key may contain a slash."""
         return [unquote(part) for part in self.path.removeprefix(DATA).split("/")[1:] if part]
 
     @cached_property
@@ -50,12 +50,12 @@ class Call:
 
     @property
     def base(self) -> str:
-        """The path that every address in the answer begins with."""
+        """The path prefix of addresses in the response."""
         return f"{DATA}{self.version}"
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The parameters behind the question mark."""
+        """The query parameters."""
         return dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
 
     @cached_property
@@ -63,7 +63,7 @@ class Call:
         """The body as JSON.
 
         Raises:
-            RequestRefusedError: it is none.
+            RequestRefusedError: it is not JSON.
         """
         try:
             return orjson.loads(self.raw)
@@ -82,7 +82,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A status, and a JSON body unless it is None; or CSV."""
+    """A status and a JSON body, unless it is None; or CSV."""
 
     status: int = 200
     body: Any = None

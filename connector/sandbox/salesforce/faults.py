@@ -1,4 +1,4 @@
-"""Faults that can be switched on: which there are, and which of them strike a request."""
+"""Faults that can be switched on: their definitions, and which of them affect a request."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ from connector.sandbox.salesforce.governor import QUERIES, GovernorLimit
 from connector.sandbox.salesforce.login_refusals import LOGIN_REFUSALS
 from connector.sandbox.salesforce.refusals import RecordRefusedError
 
-# Each of these ends the request in its own way, so one request meets at most one of them.
+# Each of these ends the request in its own way, so only one of them applies to a request.
 ENDINGS = frozenset(
     {
         "expired_session",
@@ -30,7 +30,7 @@ ENDINGS = frozenset(
         "garbage",
     }
 )
-# These are states of the org rather than incidents: they last until they are cleared, unless `times` is given.
+# These are states of the org, not incidents: they last until they are cleared, unless `times` is given.
 STATES = frozenset(
     {
         "bad_record",
@@ -45,10 +45,10 @@ STATES = frozenset(
         "limit",
     }
 )
-# These strike the work of bulk jobs, piece by piece, and no request.
+# These affect the work of bulk jobs piece by piece, and no requests.
 IN_JOBS = frozenset({"job_held", "job_fails", "job_row_lock"})
 NAMES = ENDINGS | STATES | IN_JOBS | {"row_lock", "slow", "held_answer", "login_refused"}
-# `held_answer`: the answer is made, and on its way until the fault is cleared.
+# `held_answer`: the response is ready, but held back until the fault is cleared.
 ONLY_WRITES = frozenset({"row_lock", "bad_record", "overtaken", "late_commit", "dropped", "limit"})
 FIELDS = frozenset(
     {
@@ -73,23 +73,23 @@ CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 class FaultError(ValueError):
-    """The wish for a fault cannot be met; the text says why and what to do."""
+    """A fault request is invalid; the text says why and what to do."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One fault that was switched on.
+    """One active fault.
 
-    `times` is how often it still strikes (None: until cleared), after `after` requests that it let pass; with `every` it strikes
-    each so many requests. `seconds` belongs to slow and late_commit; `records`, a fraction or keys, to row_lock, bad_record,
-    overtaken and refuse.
+    `times` is how often it still occurs (None: until cleared), after `after` unaffected requests; with `every` it
+    affects each n-th request. `seconds` is for slow and late_commit; `records`, a fraction or keys, for row_lock,
+    bad_record, overtaken and refuse.
 
-    `refuse` answers with any `code` and `message`: the whole request where it has a `status` (of 400 and more), else the records;
-    with an `object` only requests or records of that object. `redirect` sends every call to another address (`to`), with
-    `status` 301, 302, 303, 307 or 308; sign-ins name that address, unless `sign_in` is "old" (the one that was asked) or "moved"
-    (the sign-in is sent elsewhere too). With `limit` a transaction with more than so many `records` (of an `object`) is refused by the
-    org's triggers, each record with `code` and `message`.
-    `login_refused` refuses token requests with one of LOGIN_REFUSALS (`refusal`).
+    `refuse` responds with any `code` and `message`: for the whole request if it has a `status` (400 or more), else for
+    the records; with an `object` only for requests or records of that object. `redirect` sends every call to another
+    address (`to`), with `status` 301, 302, 303, 307 or 308; sign-ins return that address, unless `sign_in` is "old"
+    (the requested one) or "moved" (the sign-in is redirected too). With `limit`, the org's triggers reject a
+    transaction with more than this many `records` (of an `object`), each record with `code` and `message`.
+    `login_refused` rejects token requests with one of LOGIN_REFUSALS (`refusal`).
     """
 
     name: str
@@ -116,13 +116,13 @@ class Fault:
         return self.name in ENDINGS or self.name == "redirect" or (self.name == "refuse" and self.status is not None)
 
     def strikes(self) -> bool:
-        """Whether the request that comes now is one of those that it strikes."""
+        """Whether it affects the current request."""
         if self.every is not None:
             return self.seen % self.every == 0
         return self.seen > self.after and (self.times is None or self.fired < self.times)
 
     def shown(self) -> dict[str, Any]:
-        """For the control interface."""
+        """The JSON for the control interface."""
         return {
             "fault": self.name,
             "times": self.times,
@@ -140,10 +140,10 @@ class Fault:
 
 
 def read_fault(document: Any) -> Fault:
-    """A fault from the JSON that asks for it.
+    """A fault from its JSON.
 
     Raises:
-        FaultError: it does not exist or cannot be that way.
+        FaultError: it does not exist or has invalid options.
     """
     if not isinstance(document, dict) or document.get("fault") not in NAMES:
         raise FaultError(f"Name one of these as fault: {', '.join(sorted(NAMES))}.")
@@ -192,7 +192,7 @@ def _read_records(name: str, document: Mapping[str, Any]) -> float | tuple[str, 
 
 
 def _read_chosen(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """What belongs to `refuse`, `limit` and `redirect` alone."""
+    """The options of `refuse`, `limit` and `redirect`."""
     given = {key: document[key] for key in ("status", "code", "message", "object", "to", "sign_in") if key in document}
     status = given.get("status")
     if name == "redirect":
@@ -227,28 +227,28 @@ def _read_refusal(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Faults:
-    """All faults that are switched on, in the order in which they came."""
+    """All active faults, oldest first."""
 
     def __init__(self) -> None:
         self.all: list[Fault] = []
 
     def clear(self, name: str | None = None) -> None:
-        """Switch off all, or all of one name."""
+        """Remove all faults, or all of one name."""
         for fault in self.all:
             if name in {None, fault.name}:
                 fault.cleared.set()
         self.all = [fault for fault in self.all if not fault.cleared.is_set()]
 
     def strike_login(self) -> Fault | None:
-        """The fault that refuses a token request, if one does."""
+        """The fault that rejects a token request, if any."""
         return self.strike_job("login_refused")
 
     def redirect(self) -> Fault | None:
-        """The fault by which the org is at another address, if it is on."""
+        """The fault that moves the org to another address, if active."""
         return next((fault for fault in self.all if fault.name == "redirect"), None)
 
     def strike_job(self, name: str) -> Fault | None:
-        """The fault of that name, if it strikes the piece of a bulk job, or the sign-in, that comes now."""
+        """The fault of that name, if it affects the current piece of a bulk job, or the current sign-in."""
         for fault in self.all:
             if fault.name == name:
                 fault.seen += 1
@@ -258,7 +258,7 @@ class Faults:
         return None
 
     def strike_commit(self) -> float:
-        """The seconds by which a person's edit commits late."""
+        """The delay in seconds with which a person's edit is committed."""
         for fault in self.all:
             if fault.name == "late_commit":
                 fault.seen += 1
@@ -268,7 +268,7 @@ class Faults:
         return 0.0
 
     def strike(self, *, writes: bool, text: bytes, at: str = "") -> dict[str, Fault]:
-        """The faults that strike a data request with this text (target and body) to this address, by name; counts them as fired."""
+        """The faults, by name, that affect a data request with this text (target and body) to this address; counts them."""
         struck: dict[str, Fault] = {}
         ended = False
         folded = b""
@@ -287,7 +287,7 @@ class Faults:
             if not fault.strikes():
                 continue
             if (ended and fault.ends) or fault.name in struck:
-                # Its turn comes with the next request.
+                # It will apply to the next request.
                 fault.seen -= 1
                 continue
             ended = ended or fault.ends
@@ -297,7 +297,7 @@ class Faults:
 
 
 def hits(fault: Fault | None) -> Callable[[Record], bool] | None:
-    """A function that tells which records a fault hits: those with a named key, or an even share of them."""
+    """A function that says whether a fault affects a record: those with a given key, or an even share."""
     if fault is None:
         return None
     if isinstance(fault.records, tuple):
@@ -317,7 +317,7 @@ def hits(fault: Fault | None) -> Callable[[Record], bool] | None:
 
 
 def refusals(fault: Fault | None) -> Callable[[SObject, Record], RecordRefusedError | None] | None:
-    """A function that tells how a `refuse` fault refuses a record, if it does."""
+    """A function that returns the rejection of a record by a `refuse` fault, if any."""
     if fault is None or fault.status is not None:
         return None
     hit = hits(fault)

@@ -1,4 +1,4 @@
-"""The nouns of an org's schema: a field and an object. Which ones exist is told in org.py."""
+"""Schema elements: a field and an object. org.py defines which ones exist."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[a-z]+|\d+")
 
 
 class Kind(StrEnum):
-    """A field's type, by the word that a describe uses for it."""
+    """A field's type, named as in a describe response."""
 
     ID = "id"
     TEXT = "string"
@@ -31,12 +31,12 @@ class Kind(StrEnum):
 class Field:
     """One field of an object.
 
-    `targets` are the objects that a reference may point to and `relationship` is its name in SOQL and in nested
-    records. `formula` is an SQL expression over the row; such a field is read-only. `id_lookup` marks a standard field that
-    may serve as an upsert key although it is no external ID. `create_only` marks a field that is fixed once the
-    record is there, such as the master of a master-detail relationship. `case_sensitive` is for keyed ones: whether two values that
-    differ by letter case alone are two. `rule`: the words with which a validation rule refuses every value of the field. `scale` is
-    how many digits behind the point a number keeps.
+    `targets` are the objects that a reference may point to, and `relationship` is its name in SOQL and in nested
+    records. `formula` is an SQL expression over the row; such a field is read-only. `id_lookup` marks a standard field
+    that can be an upsert key although it is not an external ID. `create_only` marks a field that cannot change after
+    creation, such as the master of a master-detail relationship. `case_sensitive` is for keyed fields: whether values
+    that differ only in letter case are different. `rule`: the message of a validation rule that rejects every value of
+    the field. `scale` is the number of decimal places.
     """
 
     name: str
@@ -60,18 +60,18 @@ class Field:
 
     @property
     def label(self) -> str:
-        """What a person sees: `FirstName` is First Name, `SMS_Key__c` is SMS Key, `AccountId` is Account ID."""
+        """The label for people: `FirstName` is First Name, `SMS_Key__c` is SMS Key, `AccountId` is Account ID."""
         words = WORD.findall(self.name.removesuffix("__c"))
         return " ".join("ID" if word == "Id" else word for word in words)
 
     @property
     def custom(self) -> bool:
-        """Whether an admin made it."""
+        """Whether an administrator created it."""
         return self.name.endswith("__c")
 
     @property
     def is_long(self) -> bool:
-        """Whether it is a text that can neither be filtered nor sorted by; a textarea of 255, such as MailingStreet, can."""
+        """Whether it is a text that cannot be filtered or sorted by; a textarea of 255, such as MailingStreet, can."""
         return self.kind is Kind.LONG_TEXT and self.length > SHORT_TEXT
 
     @property
@@ -86,17 +86,17 @@ class Field:
 
     @property
     def folded(self) -> str:
-        """The column that holds a keyed field's value as it is compared."""
+        """The column with a keyed field's value in its comparison form."""
         return f"{self.name}~key"
 
     def fold(self, text: str) -> str:
-        """A value of a keyed field as it is compared: without its case, but for a field that minds it."""
+        """A keyed field's value in its comparison form: in lower case unless the field is case-sensitive."""
         return text if self.case_sensitive else text.lower()
 
 
-@dataclass(frozen=True)  # without slots: the indexes below are kept in the instance
+@dataclass(frozen=True)  # without slots: the indexes below are cached in the instance
 class SObject:
-    """One object (Salesforce says sObject): its name, the prefix of its ids, and its fields in order."""
+    """One object (Salesforce: sObject): its name, the prefix of its ids, and its fields in order."""
 
     name: str
     prefix: str
@@ -106,37 +106,37 @@ class SObject:
 
     @property
     def label(self) -> str:
-        """What a person sees."""
+        """The label for people."""
         return " ".join(WORD.findall(self.name.removesuffix("__c")))
 
     @property
     def custom(self) -> bool:
-        """Whether an admin made it."""
+        """Whether an administrator created it."""
         return self.name.endswith("__c")
 
     @cached_property
     def by_name(self) -> Mapping[str, Field]:
-        """The fields by their exact names; the hot path of a write looks each name up here."""
+        """The fields by exact name; writes use this for speed."""
         return {known.name: known for known in self.fields}
 
     @cached_property
     def any_case(self) -> Mapping[str, Field]:
-        """The fields by their names in lower case: the API reads names without regard to case."""
+        """The fields by lower-case name: the API ignores letter case in names."""
         return {known.name.lower(): known for known in self.fields}
 
     @cached_property
     def relationships(self) -> Mapping[str, Field]:
-        """The reference fields by their relationship's name in lower case."""
+        """The reference fields by lower-case relationship name."""
         return {known.relationship.lower(): known for known in self.fields if known.relationship}
 
     @cached_property
     def required(self) -> tuple[Field, ...]:
-        """The fields that a new record must bring."""
+        """The fields that a new record must have."""
         return tuple(known for known in self.fields if known.required and known.default is None)
 
     @cached_property
     def fixed(self) -> tuple[Field, ...]:
-        """The fields that can be set only while the record is made."""
+        """The fields that can only be set at creation."""
         return tuple(known for known in self.fields if known.create_only)
 
     @cached_property
@@ -146,9 +146,9 @@ class SObject:
 
     @cached_property
     def unique(self) -> tuple[Field, ...]:
-        """The fields whose value may stand in one living record only."""
+        """The fields whose value must be unique among records that are not deleted."""
         return tuple(known for known in self.fields if known.unique)
 
     def find(self, name: str) -> Field | None:
-        """The field of that name, without regard to case."""
+        """The field of that name, ignoring letter case."""
         return self.by_name.get(name) or self.any_case.get(name.lower())

@@ -1,6 +1,7 @@
-"""Governor limits: how many records of one transaction the org's triggers can bear. All of a larger one are refused.
+"""Governor limits: the maximum number of records in one transaction. All records of a larger one are rejected.
 
-Source: Apex Developer Guide, "Execution Governors and Limits"; texts as in SalesforceFoundation/NPSP issues 1268, 2095 and 2381.
+Source: Apex Developer Guide, "Execution Governors and Limits"; texts as in SalesforceFoundation/NPSP issues 1268, 2095
+and 2381.
 """
 
 from collections.abc import Sequence
@@ -10,14 +11,14 @@ from connector.sandbox.salesforce.drafts import Draft
 from connector.sandbox.salesforce.fields import SObject
 from connector.sandbox.salesforce.refusals import RecordRefusedError
 
-TRANSACTION = 200  # records for which triggers run at once; Bulk divides its jobs so too
+TRANSACTION = 200  # records for which triggers run at once; Bulk jobs are divided in the same way
 CODE = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"
 QUERIES = "npsp.TDTM_{object}: System.LimitException: npsp:Too many SOQL queries: 101"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GovernorLimit:
-    """More than `records` of one of the `objects` (none: of any) in a transaction are refused, each with the message."""
+    """Reject more than `records` of one of the `objects` (none: any) in a transaction, each with the message."""
 
     records: int
     message: str = QUERIES
@@ -25,7 +26,7 @@ class GovernorLimit:
     objects: frozenset[str] = frozenset()
 
     def check(self, known: SObject, drafts: Sequence[Draft]) -> None:
-        """Refuse those that would be saved, where they are too many for the triggers of their object."""
+        """Reject the drafts if they are too many for the triggers of their object."""
         if self.objects and known.name not in self.objects:
             return
         going = [draft for draft in drafts if draft.refusal is None]

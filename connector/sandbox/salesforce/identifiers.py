@@ -1,4 +1,4 @@
-"""Record ids as Salesforce makes them: 15 characters in base 62, and 3 more that tell upper from lower case."""
+"""Record ids in Salesforce's form: 15 characters in base 62, and 3 more that encode letter case."""
 
 import re
 
@@ -11,7 +11,7 @@ SHAPE = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
 
 
 def lengthen(short: str) -> str:
-    """The 18 characters of a 15-character id: each added one tells which of five letters are capitals."""
+    """The 18 characters of a 15-character id: each added character encodes which of five letters are capitals."""
     added = []
     for start in (0, 5, 10):
         bits = 0
@@ -32,9 +32,9 @@ def record_id(prefix: str, number: int) -> str:
 
 
 def canonical(value: object) -> str | None:
-    """The 18-character form of an id of either length; None when it is no id at all."""
+    """The 18-character form of an id of either length; None if it is not an id."""
     if not isinstance(value, str) or not SHAPE.fullmatch(value):
         return None
     full = lengthen(value[:SHORT])
-    # The added letters come back in any case from tools that fold it; the first 15 alone decide.
+    # Some tools change the case of the added characters; only the first 15 matter.
     return full if len(value) == SHORT or full.upper() == value.upper() else None

@@ -1,4 +1,4 @@
-"""What is special about leads: a converted one is read-only."""
+"""Rules for leads: a converted one is read-only."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from connector.sandbox.salesforce.refusals import RecordRefusedError
 
 
 def check_converted(database: Database, drafts: Sequence[Draft]) -> None:
-    """Refuse changes of leads that were converted."""
+    """Reject changes of converted leads."""
     sql = 'SELECT "Id" FROM "Lead" WHERE "Id" IN ({}) AND "IsConverted" = 1'
     converted = {row[0] for row in database.lookup(sql, [draft.id for draft in drafts if draft.id])}
     for draft in drafts:

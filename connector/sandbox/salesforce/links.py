@@ -1,4 +1,4 @@
-"""Links between records: a parent named by its external ID, and an id that must lead somewhere."""
+"""Links between records: parents named by external ID, and ids that must exist."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ def _key(link: ParentLink) -> str:
 
 
 def resolve_parents(database: Database, drafts: Sequence[Draft]) -> None:
-    """Put the parents' ids into the drafts; all of them are looked up before any record of the call is written."""
+    """Set the parents' ids in the drafts; all are looked up before any record of the call is written."""
     wanted: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for draft in drafts:
         for link in draft.parents or ():
@@ -51,7 +51,7 @@ def _unresolved(link: ParentLink, ids: list[str]) -> RecordRefusedError:
 
 
 def check_references(database: Database, drafts: Sequence[Draft]) -> None:
-    """Refuse the drafts with an id that leads nowhere."""
+    """Reject drafts with an id that does not exist."""
     deleted = _states(database, {value for draft in drafts for _, value in draft.references or ()})
     for draft in drafts:
         for field, value in draft.references or ():
@@ -66,7 +66,7 @@ def check_references(database: Database, drafts: Sequence[Draft]) -> None:
 
 
 def _states(database: Database, ids: Iterable[str]) -> dict[str, int]:
-    """Of the records that there are, whether each is deleted."""
+    """Whether each existing record is deleted."""
     wanted: defaultdict[str, list[str]] = defaultdict(list)
     for value in ids:
         target = database.schema.of_id(value)

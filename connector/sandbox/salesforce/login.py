@@ -1,6 +1,7 @@
-"""Signing in: client credentials and JWT bearer, and the sessions that they open.
+"""Sign-in by client credentials or JWT bearer, and the resulting sessions.
 
-Salesforce Help, "OAuth 2.0 Client Credentials Flow" and "OAuth 2.0 JWT Bearer Flow"; refusals have the form of RFC 6749, 5.2.
+Salesforce Help, "OAuth 2.0 Client Credentials Flow" and "OAuth 2.0 JWT Bearer Flow"; rejections have the form of RFC
+6749, 5.2.
 """
 
 import base64
@@ -20,13 +21,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from connector.sandbox.salesforce import org
 
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-LONGEST_JWT_LIFE = 300.0  # seconds into the future that `exp` may lie
-CLOCK_SKEW = 60.0  # seconds that `exp` may lie in the past
+LONGEST_JWT_LIFE = 300.0  # maximum seconds of `exp` in the future
+CLOCK_SKEW = 60.0  # maximum seconds of `exp` in the past
 JWT_PARTS = 3
 
 
 class LoginRefusedError(Exception):
-    """No session is opened; `error` is the code and `description` the text of the answer."""
+    """The sign-in is rejected; `error` is the code and `description` the text of the response."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         super().__init__(description)
@@ -35,7 +36,7 @@ class LoginRefusedError(Exception):
 
 
 class Sessions:
-    """The access tokens that are alive."""
+    """The valid access tokens."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class Sessions:
         self._open: dict[str, tuple[float, str]] = {}
 
     def user(self, authorization: str | None) -> str | None:
-        """The user of an `Authorization` header, or None when it holds no living token."""
+        """The user of an `Authorization` header, or None without a valid token."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme not in {"Bearer", "OAuth"}:
             return None
@@ -62,18 +63,18 @@ class Sessions:
         return user if end > self._clock() else None
 
     def end(self, token: str) -> bool:
-        """This token dies now; whether it lived."""
+        """End this token's session; returns whether it was valid."""
         return self._open.pop(token, None) is not None
 
     def end_all(self) -> None:
-        """Every token dies now."""
+        """End all sessions."""
         self._open.clear()
 
     def log_in(self, form: Mapping[str, str], authorization: str | None, url: str) -> dict[str, Any]:
-        """The answer to a token request that came to `url`.
+        """The response to a token request that was sent to `url`.
 
         Raises:
-            LoginRefusedError: with the error body that Salesforce would send.
+            LoginRefusedError: with Salesforce's error body.
         """
         grant = form.get("grant_type", "")
         user = org.INTEGRATION_USER
@@ -110,7 +111,7 @@ class Sessions:
             raise LoginRefusedError("invalid_client", "invalid client credentials")
 
     def _check_assertion(self, assertion: str, url: str) -> str:
-        """The user whom a signed assertion names; one that the org does not know is taken for the integration user."""
+        """The user named in a signed assertion; an unknown one counts as the integration user."""
         parts = assertion.split(".")
         try:
             header, claims = (orjson.loads(_decoded(part)) for part in parts[:2])
@@ -146,7 +147,7 @@ def _decoded(part: str) -> bytes:
 
 
 def _is_ours(audience: object, url: str) -> bool:
-    """Salesforce wants its login server or the org's own address as the audience."""
+    """Salesforce accepts its login server or the org's own address as the audience."""
     if not isinstance(audience, str):
         return False
     host = urlsplit(audience).hostname or ""

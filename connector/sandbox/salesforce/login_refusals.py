@@ -1,7 +1,8 @@
-"""Token refusals by a name of ours: HTTP status, `error` and `error_description`.
+"""Token errors by our own names: HTTP status, `error` and `error_description`.
 
-Source: Salesforce Help, "OAuth 2.0 Authorization Errors"; the rest is from public issue threads. The words of flow_not_enabled,
-blocked, locked_out, expired_password, expired_certificate, app_access_denied and flow_not_allowed are assumed.
+Source: Salesforce Help, "OAuth 2.0 Authorization Errors"; the rest is from public issue threads. The texts of
+flow_not_enabled, blocked, locked_out, expired_password, expired_certificate, app_access_denied and flow_not_allowed are
+assumptions.
 """
 
 LOGIN_REFUSALS: dict[str, tuple[int, str, str]] = {

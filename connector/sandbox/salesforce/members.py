@@ -1,4 +1,4 @@
-"""What is special about campaign members: each belongs to a contact or a lead, and to a campaign only once."""
+"""Rules for campaign members: each belongs to a contact or a lead, and to a campaign only once."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ WHERE "CampaignId" = ? AND ("ContactId" = ? OR "LeadId" = ?) AND "IsDeleted" = 0
 
 
 def check_members(database: Database, drafts: Sequence[Draft]) -> None:
-    """Refuse new members of nobody, and those who are members already."""
+    """Reject new members without a contact or lead, and existing members."""
     seen: set[tuple[object, ...]] = set()
     for draft in drafts:
         if draft.refusal is not None or draft.id is not None:

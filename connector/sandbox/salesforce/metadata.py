@@ -1,4 +1,4 @@
-"""The Metadata API on HTTP: lets in whom it may, and hands the call to the deployments."""
+"""The Metadata API over HTTP: checks the session, and passes the call to the deployments."""
 
 from collections.abc import Callable
 from xml.etree.ElementTree import Element
@@ -23,7 +23,7 @@ NO_METADATA = SoapError(
 
 
 class Metadata:
-    """Answers everything below /services/Soap/m."""
+    """Answers calls below /services/Soap/m."""
 
     def __init__(
         self, database: Database, *, sessions: Sessions, usage: Usage, faults: Faults, clock: Callable[[], float]

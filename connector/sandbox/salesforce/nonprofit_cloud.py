@@ -1,8 +1,8 @@
-"""Nonprofit Cloud in the org: donors are person accounts, gifts are commitments, schedules and transactions; and what it refuses.
+"""Nonprofit Cloud: donors are person accounts, gifts are commitments, schedules and transactions; and its validations.
 
-After the Nonprofit Cloud Developer Guide (GiftCommitment, GiftCommitmentSchedule, GiftTransaction) and the Agentforce Nonprofit
-Migration Guide, appendix B "Fundraising Validations". That guide describes the rules and does not print their messages: but for
-the one of overlapping schedules they are our own words here.
+Based on the Nonprofit Cloud Developer Guide (GiftCommitment, GiftCommitmentSchedule, GiftTransaction) and the
+Agentforce Nonprofit Migration Guide, appendix B "Fundraising Validations". That guide describes the rules without their
+messages: except for overlapping schedules, the messages are our own.
 """
 
 from connector.sandbox.salesforce.fields import Field
@@ -39,7 +39,7 @@ PAYMENT_METHODS = (
 )
 MOST_APART = 100  # periods between two transactions
 PAID, REFUNDED = "Paid", "Fully Refunded"
-# What cannot be changed while a transaction has one of these statuses.
+# Fields that cannot change while a transaction has one of these statuses.
 LOCKED = {
     "OriginalAmount": {PAID},
     "TransactionDate": {PAID},
@@ -180,7 +180,7 @@ def check_schedule(database: Records, one: Saving) -> RecordRefusedError | None:
 
 
 def check_commitment(database: Records, one: Saving) -> RecordRefusedError | None:
-    """Gift Commitment Validations: from Closed the only way is back to Active, once there are transactions."""
+    """Gift Commitment Validations: with transactions, Closed can only change to Active."""
     if one.before is None or one.before["Status"] != "Closed" or one.after["Status"] in {"Closed", "Active"}:
         return None
     if find(database, "GiftTransaction", '"GiftCommitmentId" = ?', one.after["Id"]):

@@ -1,7 +1,8 @@
-"""The Nonprofit Success Pack (NPSP) in the org: its objects, what its triggers refuse and what they make besides.
+"""The Nonprofit Success Pack (NPSP): its objects, what its triggers reject, and the records that they create.
 
-After the package's source: RD2_ValidationService, PMT_ValidationService, PMT_PaymentCreator, OPP_OpportunityContactRoles_TDTM and
-the field definitions (SalesforceFoundation/NPSP, force-app/main/default), with the words of its labels.
+Based on the package's source: RD2_ValidationService, PMT_ValidationService, PMT_PaymentCreator,
+OPP_OpportunityContactRoles_TDTM and the field definitions (SalesforceFoundation/NPSP, force-app/main/default), with the
+texts of its labels.
 """
 
 from connector.sandbox.salesforce.drafts import Author
@@ -26,9 +27,9 @@ from connector.sandbox.salesforce.triggers import Records, Saving, Triggers, Wri
 PERIODS = ("Monthly", "Yearly", "Weekly", "1st and 15th", "Daily", "Quarterly")
 DAYS = (*(str(day) for day in range(1, 32)), "Last_Day")
 MOST_FREQUENT = 20  # periods between two installments
-LATEST_DAY = 30  # of a month: the list has a 31 too, which the trigger refuses
+LATEST_DAY = 30  # of a month: the picklist also has 31, which the trigger rejects
 
-# Fields that the package adds to standard objects, and those that an administrator makes for the connector.
+# Fields that the package adds to standard objects, and those that an administrator creates for the connector.
 ADDED: dict[str, tuple[Field, ...]] = {
     "Contact": (checkbox("npsp__Do_Not_Contact__c"), checkbox("npsp__Deceased__c")),
     "Opportunity": (
@@ -86,7 +87,7 @@ def _refused(message: str) -> RecordRefusedError:
 
 
 def check_recurring_donation(database: Records, one: Saving) -> RecordRefusedError | None:
-    """What RD2_ValidationService refuses."""
+    """The rejections of RD2_ValidationService."""
     now = one.after
     message = None
     if now["npsp__Status__c"] != "Closed":
@@ -127,14 +128,14 @@ def _open_fault(one: Saving) -> str | None:
 
 
 def check_payment(_: Records, one: Saving) -> RecordRefusedError | None:
-    """What PMT_ValidationService refuses in every org."""
+    """The rejections of PMT_ValidationService that apply in every org."""
     if one.after["npe01__Paid__c"] and one.after["npe01__Written_Off__c"]:
         return _refused("A Payment can't be both paid and written off. You must deselect one or both checkboxes.")
     return None
 
 
 def household(database: Records, writes: Writes, one: Saving, author: Author) -> None:
-    """A new contact without an account gets a household of its own."""
+    """Create a household for a new contact without an account."""
     if one.before is None and one.after["AccountId"] is None:
         accounts = database.schema.objects["Account"]
         writes.insert(accounts, [{"Name": f"{one.after['LastName']} Household"}], author)
@@ -144,7 +145,7 @@ def household(database: Records, writes: Writes, one: Saving, author: Author) ->
 
 
 def first_installment(database: Records, writes: Writes, one: Saving, author: Author) -> None:
-    """A new recurring donation brings its first opportunity along, unless it says that it does not."""
+    """Create the first opportunity of a new recurring donation, unless it says not to."""
     now = one.after
     if one.before is not None or now["npsp__DisableFirstInstallment__c"] or now["npsp__Status__c"] == "Closed":
         return
@@ -160,7 +161,7 @@ def first_installment(database: Records, writes: Writes, one: Saving, author: Au
 
 
 def payments(database: Records, writes: Writes, one: Saving, author: Author) -> None:
-    """An opportunity gets the account of its contact, and its payment; what is unpaid of a lost one is written off."""
+    """Set an opportunity's account from its contact, and create its payment; write off unpaid amounts of a lost one."""
     now = one.after
     if now["AccountId"] is None and now["npsp__Primary_Contact__c"] is not None:
         (donor,) = find(database, "Contact", '"Id" = ?', now["npsp__Primary_Contact__c"])
@@ -180,8 +181,8 @@ def payments(database: Records, writes: Writes, one: Saving, author: Author) -> 
         writes.update(known, [{"Id": each["Id"], "npe01__Written_Off__c": True} for each in unpaid], author)
 
 
-# NPSP runs code of its own on these. Whose queries a large transaction uses up, no document tells; the maintainers' own cure is a
-# batch of 50 (SalesforceFoundation/NPSP issues 1268, 2240, 6757).
+# NPSP runs its own code on these. No document says whose queries a large transaction uses up; the maintainers recommend
+# batches of 50 (SalesforceFoundation/NPSP issues 1268, 2240, 6757).
 LIMIT = GovernorLimit(
     records=50,
     objects=frozenset({"Account", "Contact", "Opportunity", "npe03__Recurring_Donation__c", "npe01__OppPayment__c"}),

@@ -1,4 +1,4 @@
-"""The org that the sandbox plays when it is new: its objects with their fields, its users, its own id. Data, and nothing that acts."""
+"""The data of a new sandbox org: its objects with their fields, its users, its own id. No logic."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ USERS = {
         "ProfileId": PERSON_PROFILE,
     },
 }
-# What a new org holds, by object.
+# The initial records of a new org, by object.
 SEED = {
     "UserLicense": {API_LICENSE: {"Name": "Salesforce Integration"}, PERSON_LICENSE: {"Name": "Salesforce"}},
     "Profile": {
@@ -40,32 +40,32 @@ def text(name: str, length: int, **more: Any) -> Field:
 
 
 def key(name: str, length: int) -> Field:
-    """A text that is an external ID and unique, without regard to case."""
+    """A text that is a unique external ID, without letter case."""
     return Field(name=name, kind=Kind.TEXT, length=length, unique=True, external_id=True)
 
 
 def exact_key(name: str, length: int) -> Field:
-    """A text that is an external ID and unique, and minds the case of its letters."""
+    """A text that is a unique, case-sensitive external ID."""
     return Field(name=name, kind=Kind.TEXT, length=length, unique=True, external_id=True, case_sensitive=True)
 
 
 def long_text(name: str, length: int = 32_000) -> Field:
-    """A text that can be read, but neither filtered nor sorted by."""
+    """A text that can be read, but not filtered or sorted by."""
     return Field(name=name, kind=Kind.LONG_TEXT, length=length)
 
 
 def phone(name: str) -> Field:
-    """A phone number: 40 characters of anything."""
+    """A phone number: any 40 characters."""
     return Field(name=name, kind=Kind.PHONE, length=40)
 
 
 def email(name: str, **more: Any) -> Field:
-    """A mail address."""
+    """An email address."""
     return Field(name=name, kind=Kind.EMAIL, length=80, **more)
 
 
 def picklist(name: str, *values: str, **more: Any) -> Field:
-    """One value of a list; only a restricted list refuses others."""
+    """A picklist value; only a restricted picklist rejects other values."""
     return Field(name=name, kind=Kind.PICKLIST, values=values, **{"length": 255, **more})
 
 
@@ -85,7 +85,7 @@ def moment(name: str, **more: Any) -> Field:
 
 
 def money(name: str, **more: Any) -> Field:
-    """A number of 16 digits before and 2 after the point."""
+    """A number with 16 digits before and 2 after the decimal point."""
     return Field(name=name, kind=Kind.CURRENCY, **more)
 
 
@@ -95,13 +95,13 @@ def count(name: str) -> Field:
 
 
 def reference(name: str, *targets: str, **more: Any) -> Field:
-    """The id of another record; `AccountId` is reached as Account and `Contact__c` as Contact__r."""
+    """The id of another record; the relationship of `AccountId` is Account, that of `Contact__c` is Contact__r."""
     relationship = f"{name[:-3]}__r" if name.endswith("__c") else name.removesuffix("Id")
     return Field(name=name, kind=Kind.REFERENCE, length=18, targets=targets, relationship=relationship, **more)
 
 
 def full_name() -> Field:
-    """A person's name, put together from its parts."""
+    """A person's name, built from its parts."""
     return text("Name", 121, formula="""trim(coalesce("FirstName", '') || ' ' || coalesce("LastName", ''))""")
 
 

@@ -1,7 +1,7 @@
-"""Sends outbound messages as an org's Flow does: SOAP to a URL, again and again until the receiver says Ack.
+"""Sends outbound messages as an org's Flow does: SOAP to a URL, repeated until the receiver acknowledges.
 
-SOAP API Developer Guide, "Outbound Messaging": at least once, unordered, 1 to 100 notifications each, values as they are at
-the time of sending.
+SOAP API Developer Guide, "Outbound Messaging": at least once, unordered, 1 to 100 notifications each, with the values
+at the time of sending.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from connector.sandbox.salesforce import org
 from connector.sandbox.salesforce.fields import SObject
 from connector.sandbox.salesforce.identifiers import record_id
 
-MOST_NOTIFICATIONS = 100  # in one message
-ANSWER_SECONDS = 60.0  # after which a receiver counts as silent
+MOST_NOTIFICATIONS = 100  # per message
+ANSWER_SECONDS = 60.0  # timeout of a receiver's response
 LONGEST_GAP = 7200.0  # seconds between two attempts
-FIRST_GAP = 1.0  # seconds; Salesforce does not say, and a sandbox need not be slow
+FIRST_GAP = 1.0  # seconds; Salesforce does not document it, and a sandbox need not be slow
 
 NOTE = (
     '<Notification><Id>{id}</Id><sObject xsi:type="sf:{name}" xmlns:sf="urn:sobject.enterprise.soap.sforce.com">'
@@ -44,7 +44,7 @@ Read = Callable[[SObject, Sequence[str], Sequence[str]], list[dict[str, Any] | N
 
 @dataclass(slots=True, kw_only=True)
 class Target:
-    """Where the messages about one object go, and which wait to be acknowledged (notification id → record id)."""
+    """The receiver of messages about one object, and its unacknowledged ones (notification id → record id)."""
 
     url: str
     known: SObject
@@ -56,7 +56,7 @@ class Target:
     acknowledged: int = 0
 
     def shown(self) -> dict[str, Any]:
-        """For the control interface."""
+        """The JSON for the control interface."""
         return {
             "url": self.url,
             "object": self.known.name,
@@ -68,7 +68,7 @@ class Target:
 
 
 class Outbound:
-    """Every target with the task that serves it."""
+    """All targets, each with its task."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -76,14 +76,14 @@ class Outbound:
         self._numbers = count(1)
 
     def add(self, target: Target) -> None:
-        """Send changes of the target's object to it from now on."""
+        """Start sending changes of the target's object to it."""
         target.action = record_id("04k", next(self._numbers))
         wake = asyncio.Event()
         task = asyncio.get_running_loop().create_task(self._serve(target, wake))
         self._targets[target.action] = (target, wake, task)
 
     def changed(self, known: SObject, ids: Sequence[str]) -> None:
-        """A person has changed these records."""
+        """Queue messages: a person has changed these records."""
         for target, wake, _ in self._targets.values():
             if target.known is known:
                 for record in ids:
@@ -91,11 +91,11 @@ class Outbound:
                 wake.set()
 
     def shown(self) -> list[dict[str, Any]]:
-        """For the control interface."""
+        """The JSON for the control interface."""
         return [target.shown() for target, _, _ in self._targets.values()]
 
     async def stop(self) -> None:
-        """Forget every target; what was not acknowledged is lost, as after Salesforce's 24 hours."""
+        """Remove all targets; unacknowledged messages are lost, as after Salesforce's 24 hours."""
         tasks = [task for _, _, task in self._targets.values()]
         self._targets.clear()
         for task in tasks:
@@ -146,7 +146,7 @@ class Outbound:
 
 
 def _elements(values: dict[str, Any]) -> str:
-    """The fields of a record, null ones left out."""
+    """The fields of a record as XML, without null fields."""
     return "".join(
         f"<sf:{name}>{escape(str(value).lower() if isinstance(value, bool) else str(value))}</sf:{name}>"
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""The kinds of org that the sandbox can play besides a plain one: which objects each has, and what its code does."""
+"""The kinds of org besides a plain one: their objects and their automation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,16 +13,17 @@ from connector.sandbox.salesforce.triggers import Triggers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """What an org has more than a plain one."""
+    """The additions to a plain org."""
 
-    objects: tuple[SObject, ...]  # new ones, and those that take the place of a plain org's
-    added: Mapping[str, tuple[Field, ...]]  # fields of objects that a plain org has too
+    objects: tuple[SObject, ...]  # new ones, and replacements for a plain org's
+    added: Mapping[str, tuple[Field, ...]]  # fields added to objects of a plain org
     triggers: Triggers
 
     def schema(self, *, bare: bool = False, currencies: Sequence[str] = ()) -> Schema:
-        """The objects of such an org as an administrator has set it up, or `bare`: without what an administrator makes and shows.
+        """The objects of such an org as set up by an administrator, or `bare`: without what an administrator adds.
 
-        With `currencies` it is an org with several: each record has one, where none is given the first, the users' own.
+        With `currencies` the org has several: each record has one; the default is the first, which is that of the
+        users.
         """
         schema = Schema(org.OBJECTS)
         for known in self.objects:
@@ -42,7 +43,7 @@ class Preset:
         )
 
 
-# Field-level security shows these to nobody in a new org.
+# In a new org, field-level security hides these from everybody.
 HIDDEN = frozenset({"HasOptedOutOfEmail", "DoNotCall"})
 
 
@@ -51,7 +52,7 @@ def _hidden(name: str) -> bool:
 
 
 def _made_here(name: str) -> bool:
-    """Whether it is custom and of no package: what a package brings has its prefix before two underscores."""
+    """Whether it is custom and not from a package: names from a package have its prefix before two underscores."""
     return name.endswith("__c") and "__" not in name.removesuffix("__c")
 
 

@@ -1,4 +1,4 @@
-"""Reads records: queries in pages, single records, and what was updated or deleted in a window of time."""
+"""Reads records: query pages, single records, and records updated or deleted within a period."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +14,9 @@ from connector.sandbox.salesforce.soql import parse
 from connector.sandbox.salesforce.soql_sql import Statement, compile_query
 from connector.sandbox.salesforce.values import parse_moment
 
-SMALLEST_BATCH, LARGEST_BATCH = 200, 2000  # rows of one page; requests outside are moved to the nearest
-OPEN_CURSORS = 10  # query locators of one user; an older one is forgotten
-REPLICATION_DAYS = 30  # getUpdated and getDeleted look no further back
+SMALLEST_BATCH, LARGEST_BATCH = 200, 2000  # rows per page; other values are replaced by the nearest
+OPEN_CURSORS = 10  # query locators per user; the oldest is dropped
+REPLICATION_DAYS = 30  # maximum period of getUpdated and getDeleted
 
 Row = dict[str, Any]
 
@@ -30,7 +30,7 @@ class Reader:
         self._numbers = count(1)
 
     def query(self, text: str, base: str, *, deleted: bool, batch: int) -> Row:
-        """The first page of a query; `base` is the API version's path, `deleted` brings the recycle bin too."""
+        """The first page of a query; `base` is the API version's path, `deleted` includes the recycle bin."""
         statement = compile_query(self._database.schema, parse(text), deleted=deleted)
         rows = self._database.connection.execute(statement.sql, statement.parameters).fetchall()
         if statement.counting:
@@ -44,7 +44,7 @@ class Reader:
         return _page(statement, rows, base, locator, 0, batch)
 
     def more(self, locator: str, base: str) -> Row:
-        """A further page by the locator of `nextRecordsUrl`."""
+        """A further page, by the locator of `nextRecordsUrl`."""
         name, _, start = locator.partition("-")
         cursor = self._cursors.get(name)
         if cursor is None or not start.isdigit():
@@ -53,7 +53,7 @@ class Reader:
         return _page(statement, rows, base, name, int(start), batch)
 
     def one(self, known: SObject, key: Field, value: str, base: str, fields: Sequence[str] = ()) -> Row:
-        """One record with all or the named fields."""
+        """One record with all or the given fields."""
         if key.kind is Kind.ID:
             column, wanted = "Id", canonical(value) or ""
         else:
@@ -74,7 +74,7 @@ class Reader:
         return _record(known, chosen, rows[0][1], rows[0][2:], base)
 
     def several(self, known: SObject, ids: Sequence[str], fields: Sequence[str], base: str) -> list[Row | None]:
-        """Records by their ids, in the order asked; None where there is none."""
+        """Records by id, in the requested order; None for missing ones."""
         chosen = self._chosen(known, fields)
         names = ", ".join(f'"{field.name}"' for field in chosen)
         sql = f'SELECT "Id", {names} FROM "{known.name}" WHERE "Id" IN ({{}}) AND "IsDeleted" = 0'  # noqa: S608 - names are checked
@@ -89,7 +89,7 @@ class Reader:
         return [_values(known.fields, row) for row in rows]
 
     def updated(self, known: SObject, window: Mapping[str, str], now: float) -> Row:
-        """The ids of the records written in a window of time."""
+        """The ids of the records changed within a period."""
         start, end = _window(window, now)
         rows = self._database.connection.execute(
             f'SELECT "Id" FROM "{known.name}" WHERE "SystemModstamp" >= ? AND "SystemModstamp" < ? AND "IsDeleted" = 0 '  # noqa: S608 - names are ours
@@ -99,7 +99,7 @@ class Reader:
         return {"ids": [row[0] for row in rows], "latestDateCovered": end}
 
     def deleted(self, known: SObject, window: Mapping[str, str], now: float) -> Row:
-        """The records deleted in a window of time."""
+        """The records deleted within a period."""
         start, end = _window(window, now)
         rows = self._database.connection.execute(
             f'SELECT "Id", "SystemModstamp" FROM "{known.name}" WHERE "SystemModstamp" >= ? AND "SystemModstamp" < ? '  # noqa: S608 - names are ours
@@ -126,7 +126,7 @@ class Reader:
 
 
 class SeveralMatchError(Exception):
-    """A key that is not unique names several records; the API answers 300 with their addresses."""
+    """A non-unique key matches several records; the API responds with 300 and their addresses."""
 
     def __init__(self, urls: list[str]) -> None:
         super().__init__("several records match")
@@ -162,7 +162,7 @@ def _page(statement: Statement, rows: list[tuple[Any, ...]], base: str, locator:
 
 
 def _renderer(statement: Statement, base: str) -> Callable[[tuple[Any, ...]], Row]:
-    """A function that turns a row of the statement into a record with its parents nested."""
+    """A function that converts a row of the statement to a record with nested parents."""
     first = 1 + len(statement.parent_ids)
     name = statement.source.name
 
@@ -189,7 +189,7 @@ def _moment(seconds: float) -> str:
 
 
 def _window(window: Mapping[str, str], now: float) -> tuple[str, str]:
-    """The start and end of a replication request, whole seconds; `latestDateCovered` never runs ahead of the clock."""
+    """Start and end of a replication request, in whole seconds; `latestDateCovered` is never in the future."""
     ends = [parse_moment(window.get(name, "").replace(" ", "+")) for name in ("start", "end")]
     if ends[0] is None or ends[1] is None:
         raise RequestRefusedError(400, "MALFORMED_DATE", "start and end must be dates such as 2026-11-22T04:00:00Z")

@@ -13,11 +13,11 @@ from connector.sandbox.salesforce.refusals import RequestRefusedError, not_found
 from connector.sandbox.salesforce.schema import Schema
 from connector.sandbox.salesforce.writing import Outcome, Writer
 
-UPSERT_HAS_BODY = 46.0  # the first API version that answers an updating upsert with 200 and a body instead of 204
+UPSERT_HAS_BODY = 46.0  # the first API version that responds to an updating upsert with 200 and a body instead of 204
 
 
 def an_object(schema: Schema, name: str) -> SObject:
-    """The object of that name; NOT_FOUND when the org has none."""
+    """The object of that name; NOT_FOUND if the org has none."""
     known = schema.find(name)
     if known is None:
         raise not_found()
@@ -92,7 +92,7 @@ class Records:
         outcomes = self._writer.upsert(known, key, [whole], call.writing, create=create)
         refusal = outcomes[0].refusal
         if refusal is not None and refusal.code == "DUPLICATE_EXTERNAL_ID":
-            self._reader.one(known, key, value, call.base, ["Id"])  # raises with the addresses of all
+            self._reader.one(known, key, value, call.base, ["Id"])  # raises with the addresses of all records
         outcome = _accepted(outcomes)
         body: dict[str, Any] = {"id": outcome.id, "success": True, "errors": [], "created": outcome.created}
         if outcome.created:
@@ -102,10 +102,10 @@ class Records:
         return Answer(body=body)
 
     def _changed_since(self, call: Call, known: SObject, record: str) -> bool:
-        """Whether the record was changed after `If-Unmodified-Since`, which compares whole seconds.
+        """Whether the record was changed after `If-Unmodified-Since`, which has whole seconds.
 
-        Source: REST API Developer Guide, "Conditional Request Headers": 412 where it was, 400 for a value that is no date. It is
-        for one record alone; collections take no such header.
+        Source: REST API Developer Guide, "Conditional Request Headers": 412 if it was, 400 for an invalid date. It is
+        only for single records; collections do not support it.
         """
         since = {name.lower(): text for name, text in call.headers.items()}.get("if-unmodified-since")
         if since is None:
@@ -123,7 +123,7 @@ class Records:
 
 
 def several(error: SeveralMatchError) -> Answer:
-    """The answer when a key names more than one record: their addresses."""
+    """The response if a key matches several records: their addresses."""
     return Answer(status=300, body=error.urls)
 
 

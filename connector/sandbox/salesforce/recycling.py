@@ -1,6 +1,7 @@
-"""What a person does to whole records: delete, undelete and merge them. The recycle bin is a mark on the row.
+"""A person's changes to whole records: delete, undelete and merge. The recycle bin is a flag on the row.
 
-Sources: SOAP API Developer Guide, "merge()" and "undelete()"; Object Reference, "System Fields" and Contact (MasterRecordId).
+Sources: SOAP API Developer Guide, "merge()" and "undelete()"; Object Reference, "System Fields" and Contact
+(MasterRecordId).
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from connector.sandbox.salesforce.writing import Outcome, Writer
 
 
 class RecyclingError(Exception):
-    """It cannot be done; the text says why."""
+    """A request is not possible; the text says why."""
 
 
 class Recycling:
@@ -29,11 +30,11 @@ class Recycling:
         return [_done(outcome) for outcome in self._writer.delete(known, ids, author)]
 
     def undelete(self, known: SObject, ids: Sequence[str], author: Author) -> list[str]:
-        """Bring records back as they were; a merged one is a record of its own again, but what pointed to it stays where it is."""
+        """Restore records unchanged; a merged one is separate again, but records that referenced it still reference the winner."""
         return [_done(outcome) for outcome in self._writer.undelete(known, ids, author)]
 
     def erase(self, known: SObject, ids: Sequence[str]) -> list[str]:
-        """Delete records for good, as emptying the recycle bin or a hard deletion does: not even queryAll shows them."""
+        """Delete records permanently, like emptying the recycle bin or a hard delete: not even queryAll returns them."""
         wanted = [canonical(one) for one in ids]
         marks = ", ".join("?" * len(wanted))
         sql = f'SELECT "Id" FROM "{known.name}" WHERE "Id" IN ({marks})'  # noqa: S608 - names are ours
@@ -46,16 +47,16 @@ class Recycling:
     def merge(
         self, known: SObject, winner: str, losers: Sequence[str], fields: dict[str, Any], author: Author
     ) -> tuple[str, list[str]]:
-        """Merge one or two records into the winner, which bears the chosen `fields` then.
+        """Merge one or two records into the winner, which gets the chosen `fields`.
 
-        What is not chosen is the winner's own, blank or not. What pointed to a loser points to the winner.
+        Other fields keep the winner's value, even if it is empty. References to a loser are changed to the winner.
         """
         if not known.mergeable:
             raise RecyclingError(f"{known.name} records cannot be merged; Account, Contact and Lead can")
-        if not 1 <= len(losers) <= 2:  # noqa: PLR2004 - as many as the page in Salesforce takes.
+        if not 1 <= len(losers) <= 2:  # noqa: PLR2004 - the maximum on Salesforce's page.
             raise RecyclingError("one or two records are merged into another")
         master = _done(self._writer.update(known, [{"Id": winner}], author)[0])
-        # The losers go first: a key that is chosen from one of them must be free.
+        # Delete the losers first: a key that is taken from one of them must be free.
         gone = [_done(outcome) for outcome in self._writer.delete(known, losers, author, MasterRecordId=master)]
         if master in gone:
             raise RecyclingError("they are the same record")

@@ -1,32 +1,32 @@
-"""How the sandbox says no: to one record, or to a whole request. Codes and texts are those of the REST API."""
+"""Rejections of one record or of a whole request, with the codes and texts of the REST API."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class RecordRefusedError(Exception):
-    """One record cannot be written; in a collection the others still can."""
+    """One record cannot be written; others in its collection still can."""
 
     def __init__(self, code: str, message: str, *fields: str, more: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.fields = fields
-        self.more = more  # what only the answer to a request for this record alone tells
+        self.more = more  # details that only a request for this single record gets
 
     def in_collection(self) -> dict[str, Any]:
-        """The form inside a collection's answer, where the code is called `statusCode`."""
+        """The form in a collection's response, where the code is called `statusCode`."""
         return {"statusCode": self.code, "message": self.message, "fields": list(self.fields)}
 
     def as_request(self) -> "RequestRefusedError":
-        """The same refusal as the answer to a request for this record alone."""
+        """The same rejection as the response to a request for this single record."""
         gone = self.code == "ENTITY_IS_DELETED" or (self.code == "INVALID_CROSS_REFERENCE_KEY" and not self.fields)
         status = 404 if gone else 400
         return RequestRefusedError(status, self.code, self.message, *self.fields, more=self.more)
 
 
 class RequestRefusedError(Exception):
-    """The request as a whole is refused and nothing of it was done."""
+    """The whole request is rejected and had no effect."""
 
     def __init__(
         self, status: int, code: str, message: str, *fields: str, more: Mapping[str, Any] | None = None
@@ -39,7 +39,7 @@ class RequestRefusedError(Exception):
         self.more = more
 
     def body(self) -> list[dict[str, Any]]:
-        """The form of a whole request's refusal, where the code is called `errorCode`."""
+        """The form of a whole request's rejection, where the code is called `errorCode`."""
         refusal: dict[str, Any] = {**(self.more or {}), "message": self.message, "errorCode": self.code}
         if self.fields:
             refusal["fields"] = list(self.fields)
@@ -47,12 +47,12 @@ class RequestRefusedError(Exception):
 
 
 def not_found() -> RequestRefusedError:
-    """The path leads nowhere."""
+    """The path does not exist."""
     return RequestRefusedError(404, "NOT_FOUND", "The requested resource does not exist")
 
 
 def undecodable(wanted: str, value: object) -> RequestRefusedError:
-    """A value does not fit its field's type; Salesforce's JSON reader then gives up on the whole request."""
+    """A value does not fit its field's type; Salesforce's JSON reader then rejects the whole request."""
     kind, shown = "VALUE_STRING", str(value)
     match value:
         case None:

@@ -1,4 +1,4 @@
-"""An administrator's changes to fields that are there, under /_sandbox/: another name, a shorter length, a lost value, no rights."""
+"""An administrator's changes to existing fields, under /_sandbox/: rename, shorten, remove a value, remove permissions."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,10 +20,10 @@ class Remodelling:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._hidden: dict[tuple[str, str], tuple[int, Field]] = {}  # object, field in lower case → its place
+        self._hidden: dict[tuple[str, str], tuple[int, Field]] = {}  # object, lower-case field → its position
 
     def routes(self) -> list[web.RouteDef]:
-        """For the application's router."""
+        """The routes for the application's router."""
         return [
             web.patch("/_sandbox/fields/{object}/{field}", self.change),
             web.delete("/_sandbox/fields/{object}/{field}", self.remove),
@@ -33,9 +33,9 @@ class Remodelling:
     async def change(self, request: web.Request) -> web.Response:
         """Change a field: `{"name": "New__c"}`, `{"length": 20}`, `{"scale": 0}`, `{"values": ["A"], "restricted": true}`.
 
-        Field-level security: `{"read_only": true}` takes the right to write away, and `{"hidden": true}` the right to see it; false
-        gives the right back, and the values with it. `{"case_sensitive": true}` is for keys; `{"rule": "Not this."}` refuses every
-        value by a validation rule.
+        Field-level security: `{"read_only": true}` removes the write permission, and `{"hidden": true}` the read
+        permission; false restores it, with the values. `{"case_sensitive": true}` is for keys; `{"rule": "Not this."}`
+        rejects every value by a validation rule.
         """
         try:
             wishes = orjson.loads(await request.read())
@@ -56,13 +56,13 @@ class Remodelling:
         return web.json_response({"object": known.name, "field": new.name})
 
     async def remove(self, request: web.Request) -> web.Response:
-        """Delete a field, or hide it by field-level security: to the API that is the same."""
+        """Delete a field, or hide it by field-level security: for the API that is the same."""
         known, field = self._named(request)
         self._database.put(replace(known, fields=tuple(one for one in known.fields if one is not field)))
         return web.json_response({"object": known.name, "removed": field.name})
 
     async def hide(self, request: web.Request) -> web.Response:
-        """Take the rights to an object away."""
+        """Remove the permissions on an object."""
         known = self._object(request)
         self._database.schema.hide(known)
         return web.json_response({"removed": known.name})

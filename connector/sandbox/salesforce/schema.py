@@ -1,4 +1,4 @@
-"""The objects of one org, as they are just now: an administrator may add to them. What a new org has is told in org.py."""
+"""The current objects of one org, which an administrator may extend. org.py defines those of a new org."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from connector.sandbox.salesforce.fields import SObject
 
 
 class Schema:
-    """The objects by name and by the prefix of their ids; an object that changes is put anew as a whole."""
+    """The objects by name and by id prefix; a changed object is replaced as a whole."""
 
     def __init__(self, objects: Iterable[SObject]) -> None:
         self.objects: dict[str, SObject] = {}
@@ -17,21 +17,21 @@ class Schema:
             self.put(known)
 
     def put(self, known: SObject) -> None:
-        """Add an object, or take this for what it is from now on."""
+        """Add or replace an object."""
         self.objects[known.name] = known
         self._any_case[known.name.lower()] = known
         self._by_prefix[known.prefix] = known
         self.changes += 1
 
     def hide(self, known: SObject) -> None:
-        """Show an object to nobody any more."""
+        """Hide an object from everybody."""
         del self.objects[known.name], self._any_case[known.name.lower()], self._by_prefix[known.prefix]
         self.changes += 1
 
     def find(self, name: str) -> SObject | None:
-        """The object of that name, without regard to case."""
+        """The object of that name, ignoring letter case."""
         return self.objects.get(name) or self._any_case.get(name.lower())
 
     def of_id(self, record: str) -> SObject | None:
-        """The object whose ids begin as this one does."""
+        """The object whose id prefix this id has."""
         return self._by_prefix.get(record[:3])

@@ -1,4 +1,4 @@
-"""Makes a large org in seconds: many records of one object from a few patterns, past the API's checks and the history."""
+"""Creates a large org in seconds: many records of one object from patterns, without the API's checks and the history."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,18 +10,18 @@ from connector.sandbox.salesforce.identifiers import record_id
 from connector.sandbox.salesforce.refusals import RecordRefusedError, no_such_column
 from connector.sandbox.salesforce.values import Stored, stored
 
-MOST = 2_000_000  # records in one wish: more than the largest org that is tried, few enough for one transaction
+MOST = 2_000_000  # records per request: more than the largest tested org, few enough for one transaction
 SYSTEM = ("row", "Id", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp")
 
-Column = Callable[[int], Stored]  # the value of a field in the record of that number
+Column = Callable[[int], Stored]  # a field's value in the record of that number
 
 
 def seed(
     database: Database, known: SObject, patterns: Mapping[str, Any], numbers: range, author: Author
 ) -> tuple[str, str]:
-    """Make one record for each number; the ids of the first and the last. The caller holds the transaction.
+    """Create one record per number; returns the ids of the first and the last. The caller holds the transaction.
 
-    A field's pattern is a value, or a list of values that take turns. In a text each `#` becomes a digit of the record's
+    A field's pattern is a value, or a list of values used in turn. In a text each `#` becomes a digit of the record's
     number, the last `#` its last digit: `+47 9## ## ###` is `+47 900 00 042` in record 42.
 
     Raises:
@@ -35,7 +35,7 @@ def seed(
             raise no_such_column(name, known.name)
         if not field.writable:
             raise unwritable(field)
-        # A digit is as long as its `#`, so that the patterns are checked once in place of all their values.
+        # A digit is as long as its `#`, so checking the patterns once is enough.
         turns = [stored(field, value) for value in (pattern if isinstance(pattern, list) and pattern else [pattern])]
         columns[field.name] = _taking_turns(turns)
         if field.keyed:

@@ -1,4 +1,4 @@
-"""The org on HTTP: signs in, counts, lets the faults strike, and hands calls to the API inside one transaction each."""
+"""The org over HTTP: authenticates, counts, applies faults, and runs each API call in one transaction."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -28,7 +28,7 @@ from connector.sandbox.salesforce.usage import Usage
 from connector.sandbox.salesforce.values import as_moment
 
 LONGEST_URI = LARGEST_HEADERS = 16_384  # bytes
-LARGEST_BODY = LARGEST_UPLOAD + 1024  # bytes: a bulk job's data, with room to be refused by the job itself
+LARGEST_BODY = LARGEST_UPLOAD + 1024  # bytes: a bulk job's data, with a margin so that the job itself can reject it
 EXPIRED = RequestRefusedError(401, "INVALID_SESSION_ID", "Session expired or invalid")
 REFUSALS = {
     "limit_exceeded": RequestRefusedError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
@@ -58,7 +58,7 @@ PAGES = {
 
 
 class Server:
-    """One org and everything that serves it."""
+    """One org and its HTTP server."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Server:
         self._database.close()
 
     async def _date(self, _: web.Request, response: web.StreamResponse) -> None:
-        """The `Date` header by the sandbox's own clock: pollers set their cursor by it."""
+        """Set the `Date` header from the sandbox's clock: feeds use it for their positions."""
         response.headers["Date"] = formatdate(int(self._clock()), usegmt=True)
 
     async def log_in(self, request: web.Request) -> web.Response:
@@ -138,7 +138,7 @@ class Server:
         return _json(200, body)
 
     async def revoke(self, request: web.Request) -> web.Response:
-        """POST /services/oauth2/revoke: the token of the form is over."""
+        """POST /services/oauth2/revoke: ends the session of the form's token."""
         form = await request.post()
         return web.Response(status=200 if self._sessions.end(str(form.get("token", ""))) else 400)
 
@@ -150,15 +150,15 @@ class Server:
         return _json(200, describe.user_info(user, _url(request), self._database.wording.language.code))
 
     async def identity(self, request: web.Request) -> web.Response:
-        """GET /id/{org}/{user}: the same as userinfo, at the address that `identity` and the token's answer name."""
+        """GET /id/{org}/{user}: the same as userinfo, at the address in `identity` and in the token response."""
         return await self.user_info(request)
 
     async def versions(self, _: web.Request) -> web.Response:
-        """GET /services/data/, which needs no session and counts for nothing."""
+        """GET /services/data/, which needs no session and is not counted."""
         return _json(200, describe.versions())
 
     async def data(self, request: web.Request) -> web.Response:
-        """Everything below /services/data/vXX.0/."""
+        """Answer calls below /services/data/vXX.0/."""
         too_long = _too_long(request)
         if too_long is not None:
             return too_long
@@ -203,7 +203,7 @@ class Server:
         return self._faults.strike(writes=_writes(method, target, raw), text=text, at=_url(request))
 
     def _stopped(self, request: web.Request, struck: Mapping[str, Fault]) -> web.Response | None:
-        """The answer when a fault ends the request before anything is done."""
+        """The response if a fault ends the request before anything is done."""
         if "dropped_before" in struck:
             return _hang_up(request)
         if "expired_session" in struck:
@@ -221,7 +221,7 @@ class Server:
         return self._chosen(struck.get("refuse"))
 
     def _chosen(self, fault: Fault | None) -> web.Response | None:
-        """A refusal of the whole request that a test has chosen."""
+        """A rejection of the whole request that a test has chosen."""
         if fault is None or fault.status is None:
             return None
         self._usage.calls += 1
@@ -243,8 +243,8 @@ class Server:
         return Author(
             user=user,
             time=now,
-            # A transaction that commits late bears the stamp of its beginning; seen from outside, its rows
-            # appear now with a time that pollers have passed already.
+            # A transaction that commits late has the timestamp of its start; its rows become visible now with a time
+            # that pollers have already passed.
             stamp=as_moment(now - late),
             locked=hits(struck.get("row_lock")),
             spoiling=hits(struck.get("bad_record")),
@@ -277,7 +277,7 @@ def _json_bytes(status: int, body: bytes, headers: Mapping[str, str] | None = No
 
 
 def _too_long(request: web.Request) -> web.Response | None:
-    """What the server before the API answers, which reads no more than so much of an address or of headers.
+    """The response of the server in front of the API, which limits the length of addresses and headers.
 
     Source: simple-salesforce issue 271, jsforce issue 1134.
     """
@@ -294,14 +294,14 @@ def _bad_message(status: int, reason: str) -> web.Response:
 
 
 def _hang_up(request: web.Request) -> web.Response:
-    """Close the connection without a word; what is returned never leaves."""
+    """Close the connection without a response; the returned one is never sent."""
     if request.transport is not None:
         request.transport.close()
     return web.Response()
 
 
 def _moved(fault: Fault, request: web.Request) -> web.Response:
-    """What the old address of an org answers that has moved."""
+    """The response at the old address of a moved org."""
     location = fault.to.rstrip("/") + request.raw_path
     page = f'The URL has moved <a href="{location}">here</a>'
     return web.Response(status=fault.status or 301, headers={"Location": location}, text=page, content_type="text/html")
@@ -316,7 +316,7 @@ def _is_composite(target: str) -> bool:
 
 
 def _writes(method: str, target: str, raw: bytes) -> bool:
-    """Whether a request changes records; a composite does when one of its inner calls does."""
+    """Whether a request changes records; a composite does if one of its inner calls does."""
     if method == "GET":
         return False
     if not _is_composite(target):
@@ -329,7 +329,7 @@ def _writes(method: str, target: str, raw: bytes) -> bool:
 
 
 def _route(method: str, path: str) -> str:
-    """The route that the statistics count a request under: records and keys are left out."""
+    """The route for the statistics, without records and keys."""
     parts = [part for part in path.removeprefix(DATA).split("/")[1:] if part]
     match parts:
         case ["sobjects", _, "describe" | "updated" | "deleted" as what]:

@@ -1,4 +1,4 @@
-"""SOAP as the org speaks it: envelopes read without any trick that XML allows, and answers written.
+"""SOAP: parses envelopes without XML's dangerous features, and writes responses.
 
 SOAP 1.1, sections 4 and 4.4 (faults); Metadata API Developer Guide, "Error Handling".
 """
@@ -15,7 +15,7 @@ ANSWER = f"""<?xml version="1.0" encoding="UTF-8"?>
 
 
 class SoapError(Exception):
-    """A fault: `code` without its prefix, and the words."""
+    """A fault: `code` without its prefix, and the text."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -24,16 +24,16 @@ class SoapError(Exception):
 
 
 def parse(text: bytes) -> ET.Element:
-    """XML as a tree; a document type, and with it every entity, is refused before it is read any further.
+    """Parse XML; a document type, and with it every entity, is rejected first.
 
     Raises:
-        SoapError: it is no XML, or declares a document type.
+        SoapError: it is not XML, or declares a document type.
     """
     guard = ParserCreate()
     guard.StartDoctypeDeclHandler = _refuse
     try:
         guard.Parse(text, True)
-        return ET.fromstring(text)  # noqa: S314 - the guard has seen to it that nothing expands.
+        return ET.fromstring(text)  # noqa: S314 - the check above prevents entity expansion.
     except (ExpatError, ET.ParseError) as error:
         raise SoapError("UNKNOWN_EXCEPTION", f"Error parsing file: {error}") from None
 
@@ -43,18 +43,18 @@ def _refuse(*_: object) -> None:
 
 
 def word(element: ET.Element | None, name: str) -> str:
-    """The text of a child, or of nothing."""
+    """The text of a child element; empty if there is none."""
     found = None if element is None else element.find(f"{{{METADATA}}}{name}")
     return "" if found is None or found.text is None else found.text.strip()
 
 
 def answer(body: str) -> str:
-    """An answer; `body` is XML already."""
+    """A response; `body` is XML."""
     return ANSWER.format(body=body)
 
 
 def fault(error: SoapError) -> str:
-    """The answer that says no."""
+    """A fault response."""
     text = escape(f"{error.code}: {error.message}")
     return ANSWER.format(
         body=f"<soapenv:Fault><faultcode>sf:{error.code}</faultcode><faultstring>{text}</faultstring></soapenv:Fault>"
@@ -62,7 +62,7 @@ def fault(error: SoapError) -> str:
 
 
 def elements(**values: object) -> str:
-    """Children by their names, booleans in XML's own words."""
+    """Child elements by name, with XML's words for booleans."""
     return "".join(
         f"<{name}>{str(value).lower() if isinstance(value, bool) else escape(str(value))}</{name}>"
         for name, value in values.items()

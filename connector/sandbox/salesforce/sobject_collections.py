@@ -1,4 +1,4 @@
-"""The collection calls: up to 200 records at once, one result per record, 200 even if all of them failed."""
+"""The collection calls: up to 200 records at once, one result per record, status 200 even if all of them failed."""
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -14,16 +14,16 @@ from connector.sandbox.salesforce.records import a_key, an_object
 from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRefusedError
 from connector.sandbox.salesforce.writing import Outcome, Writer
 
-MOST_RECORDS = 200  # records of one writing call
-MOST_READS = 2000  # records of one reading call
-MOST_RUNS = 10  # runs of equal type in one call
+MOST_RECORDS = 200  # per writing call
+MOST_READS = 2000  # per reading call
+MOST_RUNS = 10  # runs of equal type per call
 ROLLED_BACK = "Record rolled back because not all records were valid and the request was using AllOrNone header"
 
 Write = Callable[[SObject, Sequence[Record]], list[Outcome]]
 
 
 class Collections:
-    """Answers the calls below /composite/sobjects."""
+    """Answers calls below /composite/sobjects."""
 
     def __init__(self, database: Database, reader: Reader, writer: Writer) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Reads SOQL: text to a tree. The subset that a connector needs; soql_sql.py turns the tree into SQL."""
+"""Parses the part of SOQL that a connector needs to a tree; soql_sql.py converts the tree to SQL."""
 
 import re
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ COMPARISONS = frozenset({"=", "!=", "<>", "<", ">", "<=", ">="})
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word of the query and the column (from 1) where it stands."""
+    """A word of the query and its column (from 1)."""
 
     kind: str
     text: str
@@ -36,7 +36,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A field, or one of a parent: `Contact__r.SMS_Key__c`."""
+    """A field, or a parent's field: `Contact__r.SMS_Key__c`."""
 
     names: tuple[str, ...]
     column: int
@@ -44,7 +44,7 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value: its kind is string, datetime, date, number, boolean or null. Strings keep their backslashes for LIKE."""
+    """A value of kind string, datetime, date, number, boolean or null. Strings keep their backslashes for LIKE."""
 
     kind: str
     text: str
@@ -67,7 +67,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The opposite."""
+    """Negation of a condition."""
 
     condition: "Condition"
 
@@ -85,7 +85,7 @@ Condition = Comparison | Not | Group
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One column of ORDER BY; nulls come first unless the query says otherwise."""
+    """One column of ORDER BY; nulls are first unless the query says otherwise."""
 
     path: Path
     descending: bool
@@ -106,19 +106,19 @@ class Query:
 
 
 def pointed(text: str, column: int, message: str) -> str:
-    """A message with the place in the query, in Salesforce's own form."""
+    """A message with the place in the query, in Salesforce's form."""
     excerpt = text[max(0, column - 40) : column + 40].replace("\n", " ")
     mark = " " * min(column - 1, 40) + "^"
     return f"\n{excerpt}\n{mark}\nERROR at Row:1:Column:{column}\n{message}"
 
 
 def malformed(text: str, column: int, message: str) -> RequestRefusedError:
-    """The query cannot be read."""
+    """The error for an invalid query."""
     return RequestRefusedError(400, "MALFORMED_QUERY", pointed(text, column, message))
 
 
 class _Parser:
-    """Reads one query from left to right."""
+    """Parses one query from left to right."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -141,7 +141,7 @@ class _Parser:
         )
 
     def take(self, *words: str) -> bool:
-        """Pass over these words if they come next."""
+        """Skip these words if they come next; returns whether they did."""
         if self.peek(*words):
             self.at += len(words)
             return True
@@ -226,7 +226,7 @@ class _Parser:
                 while self.take(word):
                     conditions.append(self.factor())
                 if self.peek(other):
-                    # SOQL has no precedence between AND and OR: a mixture needs parentheses.
+                    # SOQL has no precedence between AND and OR: mixing them needs parentheses.
                     self.fail()
                 return Group(word, tuple(conditions))
         return first
@@ -274,10 +274,10 @@ class _Parser:
 
 
 def parse(text: str) -> Query:
-    """Read a query.
+    """Parse a query.
 
     Raises:
-        RequestRefusedError: it is not SOQL, or not of the subset; MALFORMED_QUERY with the place.
+        RequestRefusedError: it is not SOQL, or not in the supported part; MALFORMED_QUERY with the place.
     """
     if len(text) > LONGEST_QUERY:
         raise RequestRefusedError(

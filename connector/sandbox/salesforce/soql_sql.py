@@ -1,4 +1,4 @@
-"""Turns a parsed query into SQL over the object tables, and checks it against the schema on the way."""
+"""Converts a parsed query to SQL over the object tables, and checks it against the schema."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One selected field: the path of its answer and how SQLite's value becomes a JSON value."""
+    """One selected field: its path in the response, and the conversion from SQLite's value to JSON."""
 
     names: tuple[str, ...]
     parents: tuple[str, ...]
@@ -39,7 +39,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """A query as SQL; the ids that say whether a parent exists come before the columns."""
+    """A query as SQL; the ids that show whether parents exist come before the columns."""
 
     source: SObject
     sql: str
@@ -61,7 +61,7 @@ class _Compiler:
         return RequestRefusedError(400, code, pointed(self.query.text, column, message))
 
     def resolve(self, path: Path) -> tuple[str, Field, tuple[str, ...]]:
-        """The SQL of a path, its field, and the relationships on the way by their right names."""
+        """The SQL of a path, its field, and its relationships with their exact names."""
         names = path.names
         if len(names) > 1 and names[0].lower() == self.source.name.lower():
             names = names[1:]
@@ -118,14 +118,14 @@ class _Compiler:
             return self.like(column, found, comparison)
         convert = self.plain
         if found.keyed and found.kind is not Kind.ID and operator in {"=", "!=", "IN", "NOT IN"}:
-            # The folded column is the indexed one.
+            # The folded column has the index.
             column = column.replace(f'"{found.name}"', f'"{found.folded}"')
             convert = found.fold
         if operator in {"IN", "NOT IN"}:
             values = [self.value(found, literal, convert) for literal in comparison.values]
             present = [value for value in values if value is not None]
             self.parameters += present
-            # SOQL has no unknown: a null row is not in the list, and so NOT IN finds it.
+            # SOQL has no "unknown": a row with null is not in the list, so NOT IN finds it.
             inside = f"({column} IN ({', '.join('?' * len(present))}) AND {column} IS NOT NULL)"
             if len(present) < len(values):
                 inside = f"({inside} OR {column} IS NULL)"
@@ -139,14 +139,14 @@ class _Compiler:
 
     @staticmethod
     def indexed(found: Field) -> bool:
-        """Never-null columns; a word about nulls would hide their index from SQLite."""
+        """Whether a column is never null; a condition on nulls would stop SQLite from using its index."""
         return found.name in {"Id", "SystemModstamp", "CreatedDate", "LastModifiedDate"}
 
     def like(self, column: str, found: Field, comparison: Comparison) -> str:
         literal = comparison.values[0]
         if literal.kind != "string" or found.kind in WORDS or found.kind in {Kind.ID, Kind.REFERENCE}:
             raise self.refuse("INVALID_QUERY_FILTER_OPERATOR", literal.column, "invalid operator on id field or value")
-        # SOQL escapes in LIKE with a backslash as SQLite can be told to; quotes lose theirs.
+        # SOQL escapes in LIKE with a backslash, which SQLite can do too; escaped quotes lose theirs.
         pattern = literal.text.replace("\\'", "'").replace('\\"', '"')
         self.parameters.append(pattern)
         return f"coalesce({column} LIKE ? ESCAPE '\\', 0)"
@@ -186,7 +186,7 @@ class _Compiler:
             if full is None:
                 raise self.refuse("INVALID_QUERY_FILTER_OPERATOR", literal.column, f"invalid ID field: {literal.plain}")
             return full or None
-        # An empty string and null are the same to Salesforce.
+        # Salesforce treats an empty string as null.
         return convert(literal.plain) or None
 
     def order(self) -> str:
@@ -203,10 +203,10 @@ class _Compiler:
 
 
 def compile_query(schema: Schema, query: Query, *, deleted: bool) -> Statement:
-    """A query as SQL; `deleted` brings the recycle bin too, as queryAll does.
+    """A query as SQL; `deleted` includes the recycle bin, as queryAll does.
 
     Raises:
-        RequestRefusedError: INVALID_TYPE, INVALID_FIELD and their like, with the place.
+        RequestRefusedError: INVALID_TYPE, INVALID_FIELD and similar, with the place.
     """
     source = schema.find(query.source.text)
     if source is None:

@@ -1,4 +1,4 @@
-"""What an org's own code does when a record is saved: refuse it, or make and change others. Packages such as NPSP are made of it."""
+"""The org's code that runs when a record is saved: it rejects, creates or changes records. Packages such as NPSP use it."""
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -16,35 +16,35 @@ Row = Mapping[str, Stored]
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """A record that is being saved: how it was, and how it is going to be with what was not written."""
+    """A record being saved: its old values, and all its new values."""
 
     before: Row | None  # None: it is new
-    after: Row  # of a new record the Id is there only after it was saved
+    after: Row  # a new record has its Id only after it was saved
 
     def became(self, name: str, value: Stored) -> bool:
-        """Whether the field has this value now and had not before."""
+        """Whether the field has this value now and did not before."""
         return self.after[name] == value and (self.before is None or self.before[name] != value)
 
     def changed(self, name: str) -> bool:
-        """Whether the field of a record that was there has another value now."""
+        """Whether a field of an existing record has a new value."""
         return self.before is not None and self.before[name] != self.after[name]
 
 
 class Records(Protocol):
-    """Where the org's records are, and what they are: its database."""
+    """The org's records and schema: its database."""
 
     connection: sqlite3.Connection
     schema: Schema
 
 
 class Writes(Protocol):
-    """How a trigger writes: by the same rules as everybody."""
+    """The writes of a trigger: under the same rules as all others."""
 
     def insert(self, known: SObject, records: Sequence[Record], author: Author) -> Sequence[object]:
         """Create records."""
 
     def update(self, known: SObject, records: Sequence[Record], author: Author) -> Sequence[object]:
-        """Change records that are named by `Id`."""
+        """Change records by `Id`."""
 
 
 Check = Callable[[Records, Saving], RecordRefusedError | None]
@@ -53,14 +53,14 @@ After = Callable[[Records, Writes, Saving, Author], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triggers:
-    """The org's code, by the name of the object that it is for."""
+    """The org's code, by object name."""
 
     checks: Mapping[str, Check] = field(default_factory=dict)
     afters: Mapping[str, After] = field(default_factory=dict)
     limits: tuple[Limit, ...] = ()
 
     def check(self, database: Records, known: SObject, drafts: Sequence[Draft]) -> None:
-        """Refuse the drafts that the org's code refuses."""
+        """Reject the drafts that the org's code rejects."""
         check = self.checks.get(known.name)
         if check is None:
             return
@@ -69,7 +69,7 @@ class Triggers:
                 draft.refusal = check(database, saving(database, known, draft))
 
     def before(self, database: Records, known: SObject, drafts: Sequence[Draft]) -> list[tuple[Saving, Draft]]:
-        """The accepted drafts as after() wants them: to be asked for before anything is written."""
+        """The accepted drafts in the form for after(); call it before anything is written."""
         if known.name not in self.afters:
             return []
         return [(saving(database, known, draft), draft) for draft in drafts if draft.refusal is None]
@@ -77,7 +77,7 @@ class Triggers:
     def after(
         self, database: Records, writes: Writes, known: SObject, saved: Sequence[tuple[Saving, Draft]], author: Author
     ) -> None:
-        """Do what the org's code does once records are saved. Faults strike the records of a call, and not what code makes of them."""
+        """Run the org's code after records are saved. Faults affect records of a call, not those written by the code."""
         if not saved:
             return
         author = replace(author, locked=None, spoiling=None, overtaken=None, refused=None, limits=())
@@ -95,7 +95,7 @@ def saving(database: Records, known: SObject, draft: Draft) -> Saving:
 
 
 def find(database: Records, name: str, where: str, *values: Stored) -> list[dict[str, Stored]]:
-    """The living records of an object that meet an SQL condition."""
+    """The records of an object that are not deleted and meet an SQL condition."""
     found = database.connection.execute(
         f'SELECT * FROM "{name}" WHERE {where} AND "IsDeleted" = 0',  # noqa: S608 - both are ours
         values,

@@ -1,4 +1,4 @@
-"""Counts what is asked of the org: API calls against the daily limit, logins, requests by route, and writes at once."""
+"""Counts the org's usage: API calls against the daily limit, sign-ins, requests by route, and concurrent writes."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,12 +9,12 @@ WINDOW = 86_400.0  # seconds; Salesforce counts API calls over the last 24 hours
 
 
 class Usage:
-    """The counters of one org; the limit's window starts anew when it is over."""
+    """The counters of one org; the limit's window restarts when it has ended."""
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self.limit = limit
         self._clock = clock
-        self._writes = 0  # under way now
+        self._writes = 0  # currently running
         self.reset()
 
     def reset(self) -> None:
@@ -28,20 +28,20 @@ class Usage:
 
     @property
     def used(self) -> int:
-        """How much of the limit is used up in this window."""
+        """The calls counted in this window."""
         if self._clock() - self._since >= WINDOW:
             self._used = 0
             self._since = self._clock()
         return self._used
 
     def allow(self, limit: int, used: int) -> None:
-        """Set the limit, and how much of it is used up: by others too, for all that the caller sees."""
+        """Set the limit and its used part, which may include other callers."""
         self.limit = limit
         self._used = used
         self._since = self._clock()
 
     def spend(self) -> bool:
-        """Count one API call; False when the limit is used up and the call must be refused."""
+        """Count one API call; False if the limit is used up and the call must be rejected."""
         self.calls += 1
         if self.used >= self.limit:
             return False
@@ -50,7 +50,7 @@ class Usage:
 
     @contextmanager
     def under_way(self, *, writes: bool) -> Iterator[None]:
-        """While a request is worked on."""
+        """Count a request as running during the block."""
         self._writes += writes
         self.most_writes = max(self.most_writes, self._writes)
         try:
@@ -59,7 +59,7 @@ class Usage:
             self._writes -= writes
 
     def shown(self) -> dict[str, Any]:
-        """For the control interface."""
+        """The JSON for the control interface."""
         return {
             "api_calls": self.calls,
             "logins": self.logins,

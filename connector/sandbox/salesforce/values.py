@@ -1,6 +1,6 @@
-"""From a JSON value to what the database keeps, field type by field type.
+"""Converts JSON values to stored values, by field type.
 
-Text is trimmed and an empty one is null; a datetime keeps whole seconds in UTC. Both are what Salesforce does.
+Text is trimmed and empty text becomes null; a datetime keeps whole seconds in UTC, as in Salesforce.
 """
 
 import math
@@ -18,16 +18,16 @@ Stored = str | int | float | None
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)")
 MAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+")
-LARGEST_AMOUNT = 1e16  # 16 digits before the point
+LARGEST_AMOUNT = 1e16  # 16 digits before the decimal point
 
 
 def as_moment(seconds: float) -> str:
-    """A point in time (seconds since 1970) the way the REST API writes it."""
+    """A time (seconds since 1970) in the REST API's format."""
     return datetime.fromtimestamp(math.floor(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
 
 def parse_moment(value: str) -> datetime | None:
-    """An ISO 8601 time with its zone; None when it is something else."""
+    """An ISO 8601 time with its zone; None if it is invalid."""
     if not MOMENT.fullmatch(value):
         return None
     try:
@@ -37,7 +37,7 @@ def parse_moment(value: str) -> datetime | None:
 
 
 def utf16_length(text: str) -> int:
-    """How long Salesforce takes a text to be: an emoji counts two.
+    """The length of a text as Salesforce counts it: an emoji counts as two.
 
     Source: Salesforce Help, article 005166849 (LEN in formulas, String.length in Apex).
     """
@@ -127,7 +127,7 @@ def _datetime(_: Field, value: Any) -> Stored:
 
 
 def wrong_target(field: Field, value: Any) -> RecordRefusedError:
-    """An id that is none, or that of a record to which the field may not point."""
+    """The rejection of an invalid id, or of one that the field may not reference."""
     return RecordRefusedError("MALFORMED_ID", f"{field.label}: id value of incorrect type: {value}", field.name)
 
 
@@ -159,10 +159,10 @@ CONVERTERS: dict[Kind, Callable[[Field, Any], Stored]] = {
 
 
 def stored(field: Field, value: Any) -> Stored:
-    """What the database keeps of a JSON value.
+    """The stored form of a JSON value.
 
     Raises:
         RecordRefusedError: the value has the right type and is not allowed here.
-        RequestRefusedError: the value has the wrong type, which spoils the whole request.
+        RequestRefusedError: the value has the wrong type, and the whole request fails.
     """
     return CONVERTERS[field.kind](field, value)

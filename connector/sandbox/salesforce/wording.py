@@ -1,7 +1,7 @@
-"""The words of refusals: Salesforce writes them in the user's language, and DUPLICATE_VALUE in several forms.
+"""The texts of rejections: Salesforce writes them in the user's language, and DUPLICATE_VALUE in several forms.
 
-Codes, names of fields, Ids and Apex's exceptions are the same everywhere. Where a text is known from a real org it is marked as
-recorded; the others are our own translations, which say the same in the order of that language.
+Codes, field names, Ids and names of Apex exceptions are the same in every language. Texts from a real org are marked as
+recorded; the others are our own translations in the word order of that language.
 """
 
 import re
@@ -15,7 +15,7 @@ from connector.sandbox.salesforce.identifiers import SHORT
 ENGLISH = "en"
 UNKNOWN = "<unknown>"
 
-# The English texts that are translated. The names of the groups are those of the templates below.
+# The English texts that are translated. The names of the groups are those in the templates below.
 TEXTS: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
         name: re.compile(pattern)
@@ -41,7 +41,7 @@ TEXTS: Mapping[str, re.Pattern[str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """A language: Salesforce's code for it, and the texts by the names of TEXTS; what is missing stays English."""
+    """A language: Salesforce's code for it, and the texts by the names in TEXTS; missing texts stay English."""
 
     code: str
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Language:
 FRENCH = Language(
     code="fr",
     texts={
-        # Recorded (without the accents' escapes), and the same form for the others.
+        # Recorded (without escapes of the accents); the others have the same form.
         "taken": "valeur en double trouvée : {field} duplique une valeur dans l'enregistrement ID : {id}",
         "repeated": "ID externe spécifié en double : {key}",
         "parent": "ID externe de clé étrangère : {key} introuvable pour le champ {field} dans l'entité {object}",
@@ -142,7 +142,7 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(
         "nb": NORWEGIAN,
     }
 )
-# How DUPLICATE_VALUE tells of field and record. All but the first were recorded.
+# The forms of DUPLICATE_VALUE with field and record. All but the first were recorded.
 FORMS = ("long_id", "short_id", "several", "unknown", "unnamed")
 
 
@@ -154,7 +154,7 @@ class Wording:
         self.duplicates = FORMS[0]
 
     def taken(self, field_name: str, other: str) -> str:
-        """What is said where a unique value is taken by another record."""
+        """The text if another record has a unique value."""
         short = other if other == UNKNOWN else other[:SHORT]
         pair = f"{field_name} duplicates value on record with id:"
         match self.duplicates:
@@ -172,5 +172,5 @@ class Wording:
                 return f"duplicate value found: {pair} {other}"
 
     def said(self, error: dict[str, Any]) -> dict[str, Any]:
-        """An error of an answer, in the language."""
+        """An error of a response, in the language."""
         return {**error, "message": self.language.translated(error["message"])}

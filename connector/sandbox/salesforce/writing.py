@@ -1,6 +1,6 @@
 """Writes records by the org's rules: every record of a call gets its own outcome, in the order of the call.
 
-Checks run over all records together, so that a collection of 200 costs a handful of statements.
+Checks run over all records together, so that a collection of 200 needs few statements.
 """
 
 from collections import Counter, defaultdict
@@ -26,7 +26,7 @@ WITHOUT_ID = SILENT | {"Id", "id"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one record; a refused one has no id."""
+    """The result for one record; a rejected one has no id."""
 
     id: str | None
     created: bool = False
@@ -45,7 +45,7 @@ class Writer:
     def upsert(
         self, known: SObject, key: Field, records: Sequence[Record], author: Author, *, create: bool = True
     ) -> list[Outcome]:
-        """Write records by an external ID: those that exist are updated, the others created unless `create` is off."""
+        """Write records by an external ID: existing ones are updated, others created unless `create` is off."""
         drafts = self._read(known, records, author)
         for draft in drafts:
             value = draft.values.get(key.name)
@@ -72,8 +72,8 @@ class Writer:
         return self._write(known, drafts, author)
 
     def _overtake(self, known: SObject, key: Field, drafts: list[Draft], author: Author) -> None:
-        """Somebody else creates the records of these drafts now, after they were looked for and before they are written."""
-        assert author.overtaken is not None  # noqa: S101 - the caller has seen to it.
+        """Let somebody else create the records of these drafts after they were looked up and before they are written."""
+        assert author.overtaken is not None  # noqa: S101 - ensured by the caller.
         others = [draft.record for draft in drafts if draft.refusal is None and author.overtaken(draft.record)]
         required = [field.name for field in known.required]
         self.insert(
@@ -87,7 +87,7 @@ class Writer:
         return self._write(known, self._read(known, records, author), author)
 
     def update(self, known: SObject, records: Sequence[Record], author: Author) -> list[Outcome]:
-        """Change records that are named by `Id`."""
+        """Change records by `Id`."""
         drafts = self._read(known, records, author, ignore=WITHOUT_ID)
         for draft in drafts:
             given = draft.record.get("Id", draft.record.get("id"))
@@ -100,7 +100,7 @@ class Writer:
         return self._write(known, drafts, author)
 
     def delete(self, known: SObject, ids: Sequence[str], author: Author, **also: Stored) -> list[Outcome]:
-        """Move records to the recycle bin; `also` sets further columns of theirs."""
+        """Move records to the recycle bin; `also` sets further columns."""
         drafts = [Draft({"Id": given}, id=canonical(given)) for given in ids]
         for draft, given in zip(drafts, ids, strict=True):
             if draft.id is None or not draft.id.startswith(known.prefix):
@@ -117,7 +117,7 @@ class Writer:
         return [Outcome(id=draft.id, refusal=draft.refusal) for draft in drafts]
 
     def undelete(self, known: SObject, ids: Sequence[str], author: Author) -> list[Outcome]:
-        """Bring records back from the recycle bin."""
+        """Restore records from the recycle bin."""
         drafts = [Draft({"Id": given}, id=canonical(given)) for given in ids]
         keys = ", ".join(f'"{field.folded}"' for field in known.unique)
         sql = f'SELECT "Id"{keys and f", {keys}"} FROM "{known.name}" WHERE "Id" IN ({{}}) AND "IsDeleted" = 1'  # noqa: S608 - names are ours
@@ -127,7 +127,7 @@ class Writer:
                 draft.refusal = RecordRefusedError("UNDELETE_FAILED", "Entity is not in the recycle bin")
                 continue
             draft.values = {field.folded: key for field, key in zip(known.unique, binned[draft.id], strict=True)}
-        # A key that another record bears by now cannot come back.
+        # A key that another record has now cannot be restored.
         self._refuse_taken(known, drafts)
         back = [draft for draft in drafts if draft.refusal is None]
         for draft in back:
@@ -310,7 +310,7 @@ def _fields(record: Record) -> dict[str, Any]:
 
 
 def _by_fields(drafts: Iterable[Draft]) -> Iterable[tuple[tuple[str, ...], list[Draft]]]:
-    """The drafts by the fields that they set, so that each group is one prepared statement."""
+    """The drafts grouped by the fields that they set, so that each group is one prepared statement."""
     groups: defaultdict[tuple[str, ...], list[Draft]] = defaultdict(list)
     for draft in drafts:
         groups[tuple(draft.values)].append(draft)

@@ -1,4 +1,4 @@
-"""A stand-in for Strex Connect that speaks its real protocol over HTTP; shares no code with the adapters it checks."""
+"""A stand-in for Strex Connect that uses its real protocol over HTTP; shares no code with the adapters that it tests."""
 
 from connector.sandbox.strex.app import build
 

@@ -1,4 +1,4 @@
-"""Runs the sandbox by itself: `python -m connector.sandbox.strex --port 8091 --mo-url … --dlr-url …`."""
+"""Runs the sandbox alone: `python -m connector.sandbox.strex --port 8091 --mo-url … --dlr-url …`."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""The provider's interface: service commands, the ping, and the public keys; and the list of commands received."""
+"""The provider's interface: service commands, the ping, the public keys; and the list of received commands."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ ACTIONS = ("stop", "unsubscribe", "changesubscriberprice")
 
 
 class Api:
-    """The end points under /api/."""
+    """The endpoints under /api/."""
 
     def __init__(self, service: Service, forwarder: Forwarder, keys: KeyRing) -> None:
         self._service = service
@@ -25,7 +25,7 @@ class Api:
         self._keys = keys
 
     def routes(self) -> list[web.RouteDef]:
-        """What is served."""
+        """The HTTP routes."""
         return [
             web.post(COMMAND_PATH, self._command),
             web.get("/api/ping", self._ping),
@@ -55,22 +55,22 @@ class Api:
 
 
 class CommandLog:
-    """Every command received, whatever came of it."""
+    """Every received command, whatever the result."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._all: list[dict[str, Any]] = []
 
     def clear(self) -> None:
-        """Forget all."""
+        """Delete all entries."""
         self._all.clear()
 
     def as_json(self) -> list[dict[str, Any]]:
-        """The commands in the order of their answers."""
+        """The commands in order of their responses."""
         return list(self._all)
 
     def middleware(self) -> Middleware:
-        """What writes them down; outside of the faults, so that spoilt commands are seen too."""
+        """The middleware that records commands; outside of the faults, so that failed commands are recorded too."""
 
         @web.middleware
         async def record(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Puts the sandbox together as one web application."""
+"""Builds the sandbox as one web application."""
 
 import time
 from collections.abc import Callable
@@ -30,19 +30,19 @@ def build(
     key_name: str = "2026-01-01",
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
-    """A sandbox that plays Strex Connect.
+    """A Strex Connect sandbox.
 
     Args:
-        api_key: what service commands must bring in their `Authorization` header, and the REST API in `X-ApiKey`.
+        api_key: the required `Authorization` header of service commands, and `X-ApiKey` header of the REST API.
         mo_url: where messages from phones are forwarded to; None forwards none until it is configured.
         dlr_url: the same for delivery reports.
-        compress: every wait before a retry is divided by this.
-        sign: whether forwards carry `X-ECDSA-Signature`.
+        compress: divides every wait before a retry.
+        sign: whether forwards have `X-ECDSA-Signature`.
         key_name: the name under which the signing key is published.
-        clock: Unix time in seconds, for every time that is written into something.
+        clock: Unix time in seconds, for all timestamps.
 
     Raises:
-        RefusedError: a URL or the compress factor makes no sense.
+        RefusedError: a URL or the compress factor is invalid.
     """
     settings = Settings(api_key=api_key).changed(
         {"mo_url": mo_url, "dlr_url": dlr_url, "compress": compress, "sign": sign}
@@ -68,7 +68,7 @@ def build(
     app.add_routes(Stage(service, forwarder).routes())
     app.add_routes(Control(service=service, forwarder=forwarder, keys=keys, faults=faults, commands=commands).routes())
     app.on_startup.append(start)
-    # On shutdown, not on cleanup: somebody waiting for the forwards would hold up the server otherwise.
+    # On shutdown, not on cleanup: otherwise a client that waits for the forwards would delay the server's stop.
     app.on_shutdown.append(stop)
     return app
 

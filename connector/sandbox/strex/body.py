@@ -1,4 +1,4 @@
-"""The JSON that a caller sends, read field by field; what does not fit is refused in a sentence with the cure."""
+"""Reads a caller's JSON field by field; errors say what to change."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from aiohttp import web
 
 
 class RefusedError(ValueError):
-    """The caller's request cannot be met; the message says why and is answered with 400."""
+    """The request is invalid; the message says why, and the response is 400."""
 
 
 async def read_json(request: web.Request) -> Any:
@@ -32,31 +32,31 @@ class Body:
 
     @staticmethod
     def of(value: object) -> "Body":
-        """Take a JSON value that must be an object; RefusedError otherwise."""
+        """Wrap a JSON value, which must be an object; else RefusedError."""
         if not isinstance(value, dict):
             raise RefusedError('a JSON object is expected, like {"phone": "+4790000001"}')
         return Body(value)
 
     def only(self, *names: str) -> "Body":
-        """The same object, RefusedError if it holds another name than these."""
+        """The same object; RefusedError if it has a name besides these."""
         for name in self.fields:
             if name not in names:
                 raise RefusedError(f"there is no field {name!r}; the fields are {', '.join(names)}")
         return self
 
     def text(self, name: str, default: str | None = None) -> str:
-        """A text that is not blank; without a default it must be there."""
+        """A text that is not blank; required unless there is a default."""
         value = self.fields.get(name, default)
         if not isinstance(value, str) or not value.strip():
             raise RefusedError(f"{name} is missing, or is not a text")
         return value
 
     def optional_text(self, name: str) -> str | None:
-        """A text, or None where the name is missing or null."""
+        """A text, or None if the name is missing or null."""
         return None if self.fields.get(name) is None else self.text(name)
 
     def number(self, name: str) -> float | None:
-        """A finite number, as JSON number or digits in a text; None where the name is missing or null."""
+        """A finite number, as a JSON number or digits in a text; None if the name is missing or null."""
         value = self.fields.get(name)
         if value is None:
             return None
@@ -76,7 +76,7 @@ class Body:
         return value
 
     def mapping(self, name: str) -> dict[str, Any]:
-        """A nested object, empty where the name is missing."""
+        """A nested object; empty if the name is missing."""
         value = self.fields.get(name, {})
         if not isinstance(value, dict):
             raise RefusedError(f"{name} must be a JSON object")

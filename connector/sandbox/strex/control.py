@@ -1,4 +1,4 @@
-"""The control interface under /_sandbox/: the dials, the faults, the keys, and what has happened so far."""
+"""The control interface under /_sandbox/: settings, faults, keys, and the history."""
 
 from aiohttp import web
 
@@ -13,7 +13,7 @@ from connector.sandbox.strex.subscribers import Subscriber
 
 
 class Control:
-    """The end points that turn dials and show lists."""
+    """The control endpoints that change settings and show lists."""
 
     def __init__(
         self, *, service: Service, forwarder: Forwarder, keys: KeyRing, faults: Faults, commands: CommandLog
@@ -25,7 +25,7 @@ class Control:
         self._commands = commands
 
     def routes(self) -> list[web.RouteDef]:
-        """What is served."""
+        """The HTTP routes."""
         return [
             web.get("/_sandbox/config", self._config),
             web.put("/_sandbox/config", self._configure),
@@ -102,7 +102,7 @@ class Control:
         return await self._list_faults(request)
 
     async def _reset(self, _: web.Request) -> web.Response:
-        """Subscribers, look-ups, forwards, commands and faults go; the dials, the keywords and the keys stay."""
+        """Delete subscribers, look-ups, forwards, commands and faults; settings, keywords and keys are kept."""
         await self._forwarder.clear()
         self._service.clear()
         self._commands.clear()

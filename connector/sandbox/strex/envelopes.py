@@ -1,7 +1,7 @@
-"""The JSON of a forwarded message and of a forwarded delivery report; shapes only, no state.
+"""The JSON of a forwarded message and of a forwarded delivery report. Formats only, no state.
 
 Sources: Target365 REST user guide ("SMS forward", "DLR forward"), sdk-for-net Model/InMessage.cs and
-Model/DeliveryReport.cs, and the Properties of the Strex CRM document. Nulls are written out, as in the guide's sample.
+Model/DeliveryReport.cs, and the Properties of the Strex CRM document. Nulls are written, as in the guide's sample.
 """
 
 import json
@@ -15,10 +15,10 @@ from connector.sandbox.strex.keywords import ACCOUNT_ID, Keyword
 from connector.sandbox.strex.schedule import Kind
 from connector.sandbox.strex.settings import Lookup, Settings
 
-# A lone surrogate has no UTF-8; written as its escape it is JSON all the same, and reaches the receiver.
+# A lone surrogate cannot be encoded as UTF-8; as an escape it is valid JSON, and reaches the receiver.
 LONE_SURROGATES = "backslashreplace"
 
-# The subscriber's registered data (Target365 Model/Lookup.cs), for a person who does not exist.
+# The subscriber's registered data (Target365 Model/Lookup.cs), for an invented person.
 PERSON: Mapping[str, Any] = {
     "created": "2026-01-02T03:04:05+00:00",
     "landline": None,
@@ -38,7 +38,7 @@ PERSON: Mapping[str, Any] = {
     "deceasedDate": None,
 }
 
-# Properties of an SMS sent from Salesforce; `AccontId` is spelled so in the document.
+# Properties of an SMS sent from Salesforce; `AccontId` is the document's spelling.
 SALESFORCE_PROPERTIES: Mapping[str, Any] = {
     "AccontId": ACCOUNT_ID,
     "SfContactId": "003000000000001AAA",
@@ -52,7 +52,7 @@ SALESFORCE_PROPERTIES: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What is to be forwarded; `raw`, where given, is sent instead of the body as it was handed in."""
+    """A message or report to forward; `raw`, if given, is sent instead of the body, unchanged."""
 
     kind: Kind
     phone: str | None
@@ -69,7 +69,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """A `statusCode` with what goes with it; `delivered` null means not known yet."""
+    """A `statusCode` and its details; `delivered` null means not known yet."""
 
     code: str
     detail: str
@@ -90,7 +90,7 @@ STATUSES = {
 
 
 def status_of(code: str, detail: str | None = None) -> Status:
-    """The status of this code, with another detail where one is given; codes never heard of are taken too."""
+    """The status for this code, with another detail if given; unknown codes are allowed."""
     known = STATUSES.get(code, Status(code=code, detail="None", delivered=None))
     return Status(code=code, detail=detail or known.detail, delivered=known.delivered)
 
@@ -138,7 +138,7 @@ def report(
     charged: bool = False,
     transaction_id: str | None = None,
 ) -> Draft:
-    """A delivery report (MasterDLRForward); the subscriber is its recipient. A charge says whether it was billed."""
+    """A delivery report (MasterDLRForward); the subscriber is its recipient. For a charge it says whether it was billed."""
     body = {
         "transactionId": transaction_id or str(uuid.uuid4()),
         "correlationId": None,
@@ -165,7 +165,7 @@ def report(
 def reversed_charge(made: Draft, status: Status, *, now: float) -> Draft:
     """The report of a charge's reversal.
 
-    Target365 REST user guide: reversing a transaction makes a new one, whose id is "-" and the id of the first.
+    Target365 REST user guide: reversing a transaction creates a new one, whose id is "-" and the id of the first.
     """
     body = {
         **made.body,
@@ -201,7 +201,7 @@ def _shown(keyword: Keyword, settings: Settings) -> str:
 
 
 def registered(phone: str, settings: Settings) -> dict[str, Any] | None:
-    """The look-up's answer for a phone; None for nobody."""
+    """The look-up's result for a phone; None for an unknown one."""
     own = settings.people.get(phone, {})
     return None if own is None else {"msisdn": phone, **PERSON, **own}
 
@@ -226,9 +226,9 @@ def _plain(price: float | None) -> float | None:
 
 
 def _received(now: float) -> str:
-    return _ticks(now // 60 * 60)  # The user guide's reports have the resolution of a minute.
+    return _ticks(now // 60 * 60)  # The user guide's reports have a resolution of one minute.
 
 
 def _ticks(seconds: float) -> str:
-    # .NET writes seven digits after the comma; a clock gives six.
+    # .NET writes seven decimal places; a clock gives six.
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0+00:00"

@@ -1,4 +1,4 @@
-"""Faults that can be switched on over HTTP; each spoils the calls to the provider's interface that it is meant for."""
+"""Faults that can be switched on over HTTP; each makes certain calls to the provider's interface fail."""
 
 import asyncio
 from dataclasses import asdict, dataclass
@@ -11,9 +11,9 @@ from connector.sandbox.strex.body import Body, RefusedError
 
 COMMAND_PATH = "/api/services/command"
 FAULT = web.RequestKey("fault", str)
-RETRY_AFTER_SECONDS = 1.0  # Unless the fault gives `seconds`.
+RETRY_AFTER_SECONDS = 1.0  # Unless the fault has `seconds`.
 
-# What the plain faults answer; the texts are ours, the document gives none.
+# The responses of the simple faults; the texts are ours, because the document has none.
 ANSWERS = {
     "unauthorized": (401, "Unauthorized"),
     "forbidden": (403, "Forbidden"),
@@ -27,7 +27,7 @@ NAMES = (*ANSWERS, "slow", "dropped", "wrong_address")
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One fault; `times` None means until it is removed, `path` is the beginning of the paths that it spoils."""
+    """One fault; `times` None means until it is removed, `path` is the start of the affected paths."""
 
     fault: str
     path: str
@@ -36,18 +36,18 @@ class Fault:
     fired: int = 0
 
     def meets(self, path: str) -> bool:
-        """Whether a call to this path is spoilt now."""
+        """Whether a call to this path fails now."""
         return path.startswith(self.path) and (self.times is None or self.fired < self.times)
 
 
 class Faults:
-    """The faults in the order in which they were switched on; the first that meets a call spoils it."""
+    """The active faults, oldest first; the first one that applies to a call is used."""
 
     def __init__(self) -> None:
         self._all: list[Fault] = []
 
     def add(self, body: Body) -> None:
-        """Switch on {"fault", "times", "seconds", "path"}; RefusedError where that makes no sense."""
+        """Add {"fault", "times", "seconds", "path"}; RefusedError if it is invalid."""
         body.only("fault", "times", "seconds", "path")
         name = body.text("fault")
         if name not in NAMES:
@@ -73,22 +73,22 @@ class Faults:
         )
 
     def clear(self) -> None:
-        """Switch all off."""
+        """Remove all faults."""
         self._all.clear()
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Every fault with how often it fired."""
+        """Every fault, with how often it occurred."""
         return [asdict(fault) for fault in self._all]
 
     def take(self, path: str) -> Fault | None:
-        """The fault that spoils this call, counted."""
+        """The fault for this call, which is counted."""
         fault = next((each for each in self._all if each.meets(path)), None)
         if fault:
             fault.fired += 1
         return fault
 
     def middleware(self) -> Middleware:
-        """What plays the faults."""
+        """The middleware that applies the faults."""
 
         @web.middleware
         async def play(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -99,7 +99,7 @@ class Faults:
             if fault.fault in ANSWERS:
                 return _plain(fault)
             if fault.fault == "wrong_address":
-                # Some other web server answers there, so this looks nothing like the provider.
+                # Another web server is at that address, so the response does not look like the provider's.
                 return web.Response(status=404, text="<html><h1>Not Found</h1></html>", content_type="text/html")
             if fault.fault == "slow":
                 await asyncio.sleep(fault.seconds)

@@ -1,6 +1,6 @@
-"""Sends forwards in the background until the receiver answers 200, as often as the schedule allows.
+"""Sends forwards in the background until the receiver responds with 200, as often as the schedule allows.
 
-Forwards of one phone make their first attempt one after the other; retries keep no order, as with the real service.
+The first attempts for one phone are made in order; retries are not ordered, as in the real service.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from connector.sandbox.strex.schedule import Kind, waits
 from connector.sandbox.strex.settings import Settings
 from connector.sandbox.strex.signing import HEADER, KeyRing
 
-ATTEMPT_SECONDS = 30  # How long one attempt waits for its answer; the real time-out is not documented.
-SUCCESS = 200  # Target365 REST user guide: 200 alone; another 2xx is retried like a failure.
+ATTEMPT_SECONDS = 30  # timeout of an attempt; the real one is not documented
+SUCCESS = 200  # Target365 REST user guide: only 200; another 2xx is retried like a failure
 
 
 class State(StrEnum):
-    """How far a forward has come."""
+    """The state of a forward."""
 
     UNDER_WAY = "under_way"
     DELIVERED = "delivered"
@@ -34,7 +34,7 @@ class State(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Forward:
-    """One forward and how its attempts went; `attempted_at` holds the Unix time of each."""
+    """One forward and its attempts; `attempted_at` holds the Unix time of each."""
 
     number: int
     draft: Draft
@@ -45,7 +45,7 @@ class Forward:
     tried: asyncio.Event = field(default_factory=asyncio.Event)
 
     def as_json(self) -> dict[str, Any]:
-        """What the control interface shows."""
+        """The JSON for the control interface."""
         body = self.draft.body
         return {
             "number": self.number,
@@ -62,7 +62,7 @@ class Forward:
 
 
 class Forwarder:
-    """All forwards since the start or the last reset. `start` before the first, `stop` at the end."""
+    """All forwards since the start or the last reset. Call `start` before the first one and `stop` at the end."""
 
     def __init__(self, settings: Callable[[], Settings], keys: KeyRing, clock: Callable[[], float]) -> None:
         self._settings = settings
@@ -81,14 +81,14 @@ class Forwarder:
         )
 
     async def stop(self) -> None:
-        """Break off what is under way and close the HTTP client; later forwards are only written down."""
+        """Cancel running forwards and close the HTTP client; later forwards are only recorded."""
         session, self._session = self._session, None
         await self._break_off()
         if session:
             await session.close()
 
     async def clear(self) -> None:
-        """Break off what is under way and forget everything."""
+        """Cancel running forwards and delete all records."""
         self._forwards.clear()
         self._last_of_phone.clear()
         await self._break_off()
@@ -98,7 +98,7 @@ class Forwarder:
         return [self._begin(draft).number for draft in drafts]
 
     async def wait(self) -> None:
-        """Wait until no forward is under way, a wait for the next attempt counting as under way."""
+        """Wait until no forward is running; one that waits for its next attempt is running."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
@@ -164,6 +164,6 @@ class Forwarder:
         for task, forward in tasks.items():
             task.cancel()
             forward.state = State.STOPPED
-            # A task that never ran cannot say so itself.
+            # A task that never ran cannot record this itself.
             forward.tried.set()
         await asyncio.gather(*tasks, return_exceptions=True)

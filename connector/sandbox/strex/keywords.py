@@ -1,4 +1,4 @@
-"""The keywords on the short number, and the service behind each; plain values, no state."""
+"""The keywords on the short number, and the service of each. Plain values, no state."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ class Keyword:
     """A keyword and its service, with the names of "Properties sample" in the Strex CRM document.
 
     Attributes:
-        name: the keyword as registered; texts match it without regard to case.
+        name: the keyword as registered; letter case is ignored.
         id: `keywordId` of the envelope, always that of the real keyword.
-        aliases: other words that reach the same service.
-        price: what a month costs unless the subscriber chose otherwise, in NOK.
-        properties: the custom properties that every forward of this keyword carries.
-        mode: how a text is held against the name (KeywordModes); kept and shown, the sandbox takes the first word.
-        forward_url: where the keyword's own messages go besides; kept and shown, the sandbox sends nothing there.
+        aliases: other words for the same service.
+        price: monthly price in NOK, unless the subscriber chose another.
+        properties: the custom properties of every forward of this keyword.
+        mode: how a text is compared with the name (KeywordModes); stored and shown, but the sandbox uses the first word.
+        forward_url: where the keyword's own messages also go; stored and shown, but the sandbox sends nothing there.
         enabled: whether texts reach it.
-        pre_auth: `preAuthSettings`, kept and shown.
+        pre_auth: `preAuthSettings`, stored and shown.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Keyword:
 DEFAULTS = (
     Keyword(name="KATT", id="12345678", service_id="6f0c6a52-5d0a-4a53-9d0e-0f4c2f2b8a11", aliases=("CAT",)),
     Keyword(name="HUND", id="12345679", service_id="0b8b6c1e-7f39-4a0c-8c54-93b1d7f0e722"),
-    # The document's own sample; its service id is no valid hexadecimal, which is why ids are opaque.
+    # The document's sample; its service id is not valid hexadecimal, which is why ids are opaque.
     Keyword(
         name="MYKEYWORD",
         id="12345680",
@@ -59,5 +59,5 @@ DEFAULTS = (
 
 
 def find(keywords: Iterable[Keyword], short_number: str, word: str) -> Keyword | None:
-    """The keyword that a word reaches on a short number, or None."""
+    """The keyword for a word on a short number, or None."""
     return next((each for each in keywords if each.short_number == short_number and each.answers_to(word)), None)

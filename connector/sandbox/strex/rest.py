@@ -1,7 +1,7 @@
-"""The part of Target365's REST API that concerns keywords and number look-ups; its key comes in a header of its own.
+"""The part of Target365's REST API for keywords and number look-ups; its key is in a separate header.
 
-Sources: Target365 REST USERGUIDE, "Authorization", "Keywords", "Lookup" and the errors (400, 401, 404, 409); sdk-for-net,
-Model/Keyword: a PUT replaces the keyword as a whole.
+Sources: Target365 REST USERGUIDE, "Authorization", "Keywords", "Lookup" and the errors (400, 401, 404, 409);
+sdk-for-net, Model/Keyword: a PUT replaces the whole keyword.
 """
 
 import re
@@ -21,7 +21,7 @@ from connector.sandbox.strex.service import Service
 COUNTRY = "NO-"
 MODES = ("Text", "Startswith", "Exact", "Wildcard", "Regex")
 MSISDN = re.compile(r"\+[1-9][0-9]{4,14}")
-OURS = ("keywordId", "created", "lastModified")  # a PUT may bear them, and they are not taken
+OURS = ("keywordId", "created", "lastModified")  # a PUT may contain them, and they are ignored
 GIVEN = (
     "shortNumberId",
     "keywordText",
@@ -37,13 +37,13 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class Rest:
-    """The end points, and the key that each of them wants."""
+    """The endpoints, and the key that each of them requires."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def routes(self) -> list[web.RouteDef]:
-        """What is served."""
+        """The HTTP routes."""
         one = "/api/keywords/{id}"
         return [
             web.get("/api/keywords", self._with_key(self._list)),
@@ -131,7 +131,7 @@ class Rest:
         self._service.settings = replace(self._service.settings, keywords=keywords)
 
     def _read(self, body: Body) -> dict[str, Any]:
-        """The fields of a Keyword: what Model/Keyword calls required must be there, and what is left out is empty."""
+        """The fields of a Keyword: those that Model/Keyword requires must be present, other missing ones are empty."""
         body.only(*GIVEN, *OURS)
         short_number = body.text("shortNumberId").removeprefix(COUNTRY)
         known = {SHORT_NUMBER, *(each.short_number for each in self._service.settings.keywords)}

@@ -1,13 +1,13 @@
-"""When a forward that was not answered with 200 is tried again; pure."""
+"""When a forward without a 200 response is retried. Pure."""
 
 from enum import StrEnum
 
-# Target365 REST user guide: a delivery report is retried 19 times, exponentially longer, over about 48 hours. It
-# gives no single wait: 10 s growing by 1.631 is what makes 19 of them sum to 48 hours.
+# Target365 REST user guide: a delivery report is retried 19 times, with exponentially growing waits, over about 48
+# hours. It gives no single wait: 19 waits from 10 s growing by 1.631 add up to 48 hours.
 FIRST_WAIT_SECONDS = 10.0
 GROWTH = 1.631
 REPORT_RETRIES = 19
-# The guide says only "several times" for a message; few and soon over is the harder case for a receiver.
+# The guide only says "several times" for a message; few retries within a short time are the harder case for a receiver.
 MESSAGE_RETRIES = 5
 
 

@@ -1,4 +1,4 @@
-"""The subscription service: what a text, a web sign-up, a charge or a service command does, and what it forwards."""
+"""The subscription service: what texts, web sign-ups, charges and service commands do, and what is forwarded for them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ OK = status_of("Ok")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A service command; `price` is NOK and there for `changesubscriberprice` alone."""
+    """A service command; `price` is in NOK and only used by `changesubscriberprice`."""
 
     phone: str
     short_number: str
@@ -41,12 +41,12 @@ class Service:
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.subscribers = Subscribers()
-        self.lookups: list[str] = []  # the numbers that were asked for, in order
+        self.lookups: list[str] = []  # the numbers that were looked up, in order
         self._charges: dict[str, Draft] = {}
         self._clock = clock
 
     def clear(self) -> None:
-        """Forget subscribers, charges and look-ups; the settings stay."""
+        """Delete subscribers, charges and look-ups; the settings are kept."""
         self.subscribers.clear()
         self.lookups.clear()
         self._charges.clear()
@@ -63,7 +63,7 @@ class Service:
         return keyword
 
     def text(self, *, phone: str, short_number: str, text: str) -> list[Draft]:
-        """A phone sends a text; the message is forwarded first, then the reports of what it did."""
+        """A phone sends a text; the message is forwarded first, then the reports of its effects."""
         enabled = [each for each in self.settings.keywords if each.enabled]
         wish = wishes.read(text, lambda word: find(enabled, short_number, word))
         forwarded = message(
@@ -78,13 +78,13 @@ class Service:
         return [forwarded, *self._grant(wish, phone, short_number)]
 
     def sign_up(self, *, phone: str, keyword: Keyword, price: float | None) -> list[Draft]:
-        """Somebody registers on the service's web page."""
+        """A person registers on the service's web page."""
         return self._join("Signup", phone, keyword, price)
 
     def charge(
         self, *, phone: str, keyword: Keyword, status: Status, price: float | None, transaction_id: str | None
     ) -> list[Draft]:
-        """The monthly charge comes to this status; `Reversed` first makes the charge, unless it is there already."""
+        """The monthly charge gets this status; `Reversed` first makes the charge, unless it exists."""
         made = self._charges.get(transaction_id) if transaction_id else None
         reversal = status.code == "Reversed"
         drafts: list[Draft] = []
@@ -116,7 +116,7 @@ class Service:
         transaction_id: str | None,
         properties: Mapping[str, Any],
     ) -> list[Draft]:
-        """The report of any SystemAction, with the given properties over its own; it changes no subscriber."""
+        """The report of any SystemAction, with the given properties replacing its own; changes no subscriber."""
         if keyword is None:
             own: Mapping[str, Any] = {**SALESFORCE_PROPERTIES, "SystemAction": action}
         else:
@@ -137,7 +137,7 @@ class Service:
         ]
 
     def command(self, command: Command) -> tuple[int, list[Draft]]:
-        """Do a service command: the status of section "Service commands" of the document, and what it forwards."""
+        """Run a service command: returns the status from the document's section "Service commands", and the forwards."""
         keyword = find(self.settings.keywords, command.short_number, command.keyword)
         subscriber = self.subscribers.get(command.phone, keyword) if keyword else None
         if command.action != "stop" and subscriber is None:
@@ -189,7 +189,7 @@ class Service:
         if subscriber is None or not subscriber.active:
             return self._join("Subscribe", phone, keyword, price)
         self.subscribers.reprice(subscriber, price)
-        # The document does not say where the new price stands; the envelope's price is our assumption.
+        # The document does not say where the new price is; the envelope's price is our assumption.
         return [self._report("AlterPrice", phone, keyword, price=price)]
 
     def _properties(self, action: str, phone: str, keyword: Keyword) -> dict[str, Any]:

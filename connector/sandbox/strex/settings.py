@@ -1,4 +1,4 @@
-"""The dials of the sandbox: where it forwards to, how it signs, and which of the undocumented forms it takes."""
+"""The sandbox's settings: forward addresses, signatures, and the variants of undocumented formats."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from connector.sandbox.strex.keywords import Keyword
 
 
 class Mark(StrEnum):
-    """How a report says that a service command caused its SMS; the document gives neither key nor value."""
+    """How a report shows that a service command caused its SMS; the document gives neither key nor value."""
 
     KEY = "key"
     VALUE = "value"
@@ -22,7 +22,7 @@ class Mark(StrEnum):
 
 
 class Lookup(StrEnum):
-    """Where number look-up data sits in a forward; the document says only that it can be included."""
+    """Where a forward has number look-up data; the document only says that it can be included."""
 
     OFF = "off"
     NESTED = "nested"
@@ -32,20 +32,20 @@ class Lookup(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One position of all the dials.
+    """The settings of the sandbox.
 
     Attributes:
         mo_url: where messages are forwarded to (MasterMOForward); None forwards none.
         dlr_url: the same for delivery reports (MasterDLRForward).
-        auth_header: the request header in which a service command brings the API key.
+        auth_header: the request header of a service command with the API key.
         auth_form: that header's value; `{key}` stands for the key.
-        rest_header: the request header that bears the key, as it is, in calls for keywords and look-ups.
+        rest_header: the request header with the plain key, in calls for keywords and look-ups.
         basic_auth: `user:password` for our forwards, or None.
-        compress: every wait between two attempts is divided by this.
+        compress: divides every wait between two attempts.
         null_keyword: `Keyword` is null in reports of an opt-out, as the 2023-05-03 edition of the document warns.
         alias_keyword: `Keyword` is the keyword's first alias, as the 2023-04-25 edition warns.
         confirm: whether a service command is confirmed by SMS ("if provided" in the keyword's setup).
-        people: number look-up data by phone, over the made-up person that everybody else is; null is nobody.
+        people: number look-up data by phone; all others get the same invented person; null is nobody.
     """
 
     api_key: str
@@ -66,14 +66,14 @@ class Settings:
     keywords: tuple[Keyword, ...] = keywords.DEFAULTS
 
     def as_json(self) -> dict[str, Any]:
-        """All dials, by name."""
+        """All settings, by name."""
         return asdict(self)
 
     def changed(self, given: Mapping[str, Any]) -> "Settings":
-        """These settings with the given ones over them.
+        """These settings, updated with the given ones.
 
         Raises:
-            RefusedError: a name is unknown or a value does not fit; nothing is changed then.
+            RefusedError: a name is unknown or a value is invalid; nothing is changed then.
         """
         names = [each.name for each in fields(self)]
         for name in given:

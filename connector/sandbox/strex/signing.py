@@ -1,4 +1,4 @@
-"""The `X-ECDSA-Signature` of a forward and the keys behind it, as the Target365 SDKs verify them.
+"""The `X-ECDSA-Signature` of a forward and its keys, as verified by the Target365 SDKs.
 
 Source: `VerifyRequestSignatureAsync` in Target365/sdk-for-net, Target365Client.cs.
 """
@@ -19,14 +19,14 @@ from yarl import URL
 from connector.sandbox.strex.keywords import ACCOUNT_ID
 
 HEADER = "X-ECDSA-Signature"
-SCALAR_BYTES = 32  # r and s of P-256; the wire form is both side by side, not DER.
-KEY_SECONDS = 365 * 86_400  # A year, like the default life of an API key.
-EARLY_SECONDS = 86_400  # A key is usable a day before it is made, so that clocks that differ do no harm.
+SCALAR_BYTES = 32  # r and s of P-256; sent one after the other, not as DER.
+KEY_SECONDS = 365 * 86_400  # A year, the default lifetime of an API key.
+EARLY_SECONDS = 86_400  # A key is valid a day before its creation, so that clock differences do no harm.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A P-256 key pair with the times between which it may be used, in Unix seconds."""
+    """A P-256 key pair and its validity period, in Unix seconds."""
 
     name: str
     private: ec.EllipticCurvePrivateKey
@@ -34,7 +34,7 @@ class Key:
     expires: float
 
     def as_json(self) -> dict[str, Any]:
-        """The public half, in the form of the public-key end point."""
+        """The public key, in the form of the public-key endpoint."""
         der = self.private.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -51,7 +51,7 @@ class Key:
         }
 
     def sign(self, method: str, url: URL, body: bytes, *, now: float) -> str:
-        """The header's value for one request, with a nonce of its own: `keyName:timestamp:nonce:signature`."""
+        """The header's value for one request, with a new nonce: `keyName:timestamp:nonce:signature`."""
         timestamp, nonce = int(now), uuid.uuid4()
         # An empty body is signed as an empty text, not as the hash of nothing.
         content = base64.b64encode(hashlib.sha256(body).digest()).decode() if body else ""
@@ -62,14 +62,14 @@ class Key:
 
 
 class KeyRing:
-    """All keys ever made, by name; the newest signs."""
+    """All keys ever created, by name; the newest one signs."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._keys: dict[str, Key] = {}
 
     def make(self, name: str, *, seconds: float = KEY_SECONDS) -> Key:
-        """Make a key that signs from now on and expires after so many seconds; the older ones stay published."""
+        """Create a key that signs from now on and expires after this many seconds; older keys stay published."""
         now = self._clock()
         self._keys.pop(name, None)
         self._keys[name] = Key(

@@ -1,4 +1,4 @@
-"""The control interface under /_sandbox/ that plays the subscribers' part: texts, sign-ups, charges, any report."""
+"""The control interface under /_sandbox/ that plays subscribers: texts, sign-ups, charges, any report."""
 
 import json
 
@@ -15,14 +15,14 @@ SALESFORCE_ACTION = "SfMcSMS"
 
 
 class Stage:
-    """The end points that make something happen; each answers {"forwards": [numbers]}."""
+    """The control endpoints that play subscribers; each returns {"forwards": [numbers]}."""
 
     def __init__(self, service: Service, forwarder: Forwarder) -> None:
         self._service = service
         self._forwarder = forwarder
 
     def routes(self) -> list[web.RouteDef]:
-        """What is served."""
+        """The HTTP routes."""
         return [
             web.post("/_sandbox/phone", self._phone),
             web.post("/_sandbox/signup", self._sign_up),
@@ -63,7 +63,7 @@ class Stage:
             "action", "phone", "short_number", "keyword", "status", "detail", "price", "transaction_id", "properties"
         )
         action = body.text("action")
-        # An SMS from Salesforce belongs to no keyword; every other action is a service's.
+        # An SMS from Salesforce has no keyword; every other action belongs to a service.
         name = None if action == SALESFORCE_ACTION else body.text("keyword")
         return self._send(
             self._service.act(
@@ -78,7 +78,7 @@ class Stage:
         )
 
     async def _emit(self, request: web.Request) -> web.Response:
-        """Forward any JSON as it is (`body`), or any text, JSON or not (`raw`)."""
+        """Forward any JSON (`body`) or any text (`raw`) unchanged."""
         body = Body.of(await read_json(request)).only("kind", "body", "raw")
         if ("body" in body.fields) == ("raw" in body.fields):
             raise RefusedError('give either "body", any JSON, or "raw", any text')

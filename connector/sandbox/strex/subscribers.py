@@ -1,4 +1,4 @@
-"""Who subscribes to what; kept in memory."""
+"""The subscriptions, kept in memory."""
 
 import uuid
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from connector.sandbox.strex.keywords import Keyword
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscriber:
-    """One phone's subscription to one keyword; the price is NOK a month."""
+    """One phone's subscription to one keyword; the price is in NOK per month."""
 
     phone: str
     short_number: str
@@ -28,7 +28,7 @@ class Subscriber:
         price: float | None = None,
         subscriber_transaction_id: str | None = None,
     ) -> "Subscriber":
-        """A subscription at the keyword's price and with a new transaction id, unless these are given."""
+        """A subscription with the keyword's price and a new transaction id, unless these are given."""
         return Subscriber(
             phone=phone,
             short_number=keyword.short_number,
@@ -53,11 +53,11 @@ class Subscribers:
         return iter(list(self._all.values()))
 
     def clear(self) -> None:
-        """Forget everybody."""
+        """Delete all subscriptions."""
         self._all.clear()
 
     def get(self, phone: str, keyword: Keyword) -> Subscriber | None:
-        """The subscription, active or not, or None for a phone that never had it."""
+        """The subscription, active or not; None for a phone that never had it."""
         return self._all.get((phone, keyword.short_number, keyword.name))
 
     def put(self, subscriber: Subscriber) -> Subscriber:
@@ -66,13 +66,13 @@ class Subscribers:
         return subscriber
 
     def join(self, phone: str, keyword: Keyword, price: float | None = None) -> Subscriber:
-        """Begin a subscription; its transaction id is new each time, as the document says of leaving and joining."""
+        """Start a subscription; its transaction id is always new, as the document says of leaving and joining."""
         return self.put(Subscriber.new(phone, keyword, price=price))
 
     def leave(self, subscriber: Subscriber) -> Subscriber:
-        """End a subscription; it stays known, with its transaction id."""
+        """End a subscription; it is kept with its transaction id."""
         return self.put(replace(subscriber, active=False))
 
     def reprice(self, subscriber: Subscriber, price: float) -> Subscriber:
-        """Change what a subscriber pays."""
+        """Change a subscriber's price."""
         return self.put(replace(subscriber, price=price))

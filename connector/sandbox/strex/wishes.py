@@ -1,4 +1,4 @@
-"""What a text from a phone asks of a subscription service; pure."""
+"""What a text message asks of a subscription service. Pure."""
 
 import re
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from connector.sandbox.strex.keywords import Keyword
 
 STOP_WORDS = frozenset({"stop", "stopp"})  # Norway requires both; users are told "KEYWORD STOPP" or STOPP alone.
 AMOUNT = re.compile(r"[0-9]{1,6}([.,][0-9]{1,2})?")
-LOWEST_PRICE, HIGHEST_PRICE = 1, 5000  # NOK a month; the real limits belong to each service, these are ours.
+LOWEST_PRICE, HIGHEST_PRICE = 1, 5000  # NOK per month; each real service has its own limits, these are ours.
 
 
 class Aim(StrEnum):
-    """What the sender wants."""
+    """What the sender asks for."""
 
     JOIN = "join"
     PRICE = "price"
@@ -24,7 +24,7 @@ class Aim(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """An aim, with the keyword it concerns; `price` is None where the amount in the text is not valid."""
+    """An aim and its keyword; `price` is None if the amount in the text is invalid."""
 
     aim: Aim
     keyword: Keyword | None = None
@@ -32,12 +32,12 @@ class Wish:
 
     @property
     def is_stop(self) -> bool:
-        """What the envelope says in `isStopMessage`."""
+        """The envelope's `isStopMessage`."""
         return self.aim in {Aim.LEAVE, Aim.LEAVE_ALL}
 
 
 def read(text: str, find: Callable[[str], Keyword | None]) -> Wish:
-    """Read a text: KEYWORD, KEYWORD STOP, STOP KEYWORD, KEYWORD 200, STOP, or something else."""
+    """Parse a text: KEYWORD, KEYWORD STOP, STOP KEYWORD, KEYWORD 200, STOP, or something else."""
     words = text.split()
     match words:
         case [only] if only.casefold() in STOP_WORDS:

@@ -1,4 +1,4 @@
-"""A stand-in for Sumotext: plays the callbacks of its documents at the daemon's doors; shares no code with the adapter it checks."""
+"""A stand-in for Sumotext: sends the callbacks of its documents to the daemon; shares no code with the adapter that it tests."""
 
 from connector.sandbox.sumotext.app import build
 

@@ -1,6 +1,7 @@
-"""The sandbox as a web application: POST /_sandbox/send plays a callback, GET /_sandbox/sent lists them.
+"""The sandbox as a web application: POST /_sandbox/send sends a callback, GET /_sandbox/sent lists them.
 
-Whether Sumotext repeats a callback, and upon which answer, is not documented: the sandbox sends each as often as it is told.
+Whether Sumotext repeats a callback, and after which response, is not documented: the sandbox sends each as often as
+requested.
 """
 
 import json
@@ -14,16 +15,16 @@ from yarl import URL
 
 from connector.sandbox.sumotext.callbacks import Method, RefusedError, parameters, query, target
 
-SECONDS = 30  # that a callback waits for its answer; the real time-out is not documented
-MOST = 1000  # repeats of one callback
+SECONDS = 30  # timeout of a callback; the real one is not documented
+MOST = 1000  # per callback
 FIELDS = ("kind", "fields", "method", "times")
 
 
 def build(*, hooks: str, secret: str | None = None) -> web.Application:
-    """A sandbox that calls the doors below `hooks`, such as http://127.0.0.1:8080/hooks/sumotext; `secret` ends their paths.
+    """A sandbox that calls the endpoints below `hooks`, such as http://127.0.0.1:8080/hooks/sumotext; `secret` ends their paths.
 
     Raises:
-        RefusedError: `hooks` is no address.
+        RefusedError: `hooks` is not an address.
     """
     target(hooks, "crm", secret)
     stage = _Stage(hooks, secret)
@@ -48,14 +49,14 @@ class _Stage:
         return web.json_response(self._sent)
 
     async def send(self, request: web.Request) -> web.Response:
-        """`kind` and optionally `fields`, `method` (get, form, json) and `times`; answers with the daemon's last answer."""
+        """`kind` and optionally `fields`, `method` (get, form, json) and `times`; returns the daemon's last response."""
         kind, given, method, times = _read(await request.read())
         for _ in range(times):
             self._sent.append(await self._call(kind, given, method))
         return web.json_response(self._sent[-1])
 
     async def _call(self, kind: str, given: dict[str, str], method: Method) -> dict[str, Any]:
-        assert self._http is not None  # noqa: S101 - it is there while the application runs.
+        assert self._http is not None  # noqa: S101 - set while the application runs.
         url = target(self._hooks, kind, self._secret)
         body: bytes | None = None
         headers = {}

@@ -1,4 +1,4 @@
-"""The callbacks of the documents, as Sumotext would write them: the parameters of each kind, and a request made of them."""
+"""The callbacks of Sumotext's documents: the parameters of each kind, and the request for them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,18 +9,19 @@ from yarl import URL
 
 
 class RefusedError(ValueError):
-    """The caller's request cannot be met; the message says why and is answered with 400."""
+    """The request is invalid; the message says why, and the response is 400."""
 
 
 class Method(StrEnum):
-    """How a callback goes out. The document shows GET and also says post: these are the ways that its editions allow for."""
+    """The HTTP form of a callback. The document shows GET and also mentions post: these are the possible variants."""
 
     GET = "get"
     FORM = "form"
     JSON = "json"
 
 
-# "CRM API Callback", its three examples; the full MO forward and delivery reports by the public API guides. In the documents' order.
+# "CRM API Callback", its three examples; the full MO forward and delivery reports from the public API guides. In the
+# documents' order.
 EXAMPLES: Mapping[str, Mapping[str, str]] = {
     "crm": {
         "country": "USA",
@@ -48,14 +49,14 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     },
     "dlr": {"sumoid": "1001", "mtcode": "4", "mtdescription": "Delivered"},
 }
-LEFT_ALONE = "/:@,"  # the document's example leaves the slashes of 1/1/2000 as they are
+LEFT_ALONE = "/:@,"  # the document's example does not escape the slashes of 1/1/2000
 
 
 def parameters(kind: str, fields: Mapping[str, Any]) -> dict[str, str]:
-    """The example's parameters with the given ones over them, and the customer's own fields behind; null takes one out.
+    """The example's parameters, updated with the given ones, then the customer's own fields; null removes one.
 
     Raises:
-        RefusedError: no such kind, or a value that is no text.
+        RefusedError: the kind is unknown, or a value is not a text.
     """
     if kind not in EXAMPLES:
         raise RefusedError(f"kind must be one of {', '.join(EXAMPLES)}")
@@ -66,16 +67,16 @@ def parameters(kind: str, fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def query(kind: str, given: Mapping[str, str]) -> str:
-    """The parameters as a query. Text-4-Info has an empty pair behind the first, as in its example."""
+    """The parameters as a query. Text-4-Info has an empty pair after the first, as in its example."""
     pairs = [f"{quote(name)}={quote(value, safe=LEFT_ALONE)}" for name, value in given.items()]
     return "&&".join((pairs[0], "&".join(pairs[1:]))) if kind == "text4info" and len(pairs) > 1 else "&".join(pairs)
 
 
 def target(hooks: str, kind: str, secret: str | None) -> str:
-    """The address that a customer has given Sumotext for this kind.
+    """The address that a customer has registered with Sumotext for this kind.
 
     Raises:
-        RefusedError: it is no address.
+        RefusedError: it is not an address.
     """
     try:
         url = URL(hooks)
