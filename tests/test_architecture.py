@@ -1,4 +1,4 @@
-"""The layers: imports go only downwards, and each third party is imported in its own packages alone."""
+"""Layers: imports only go downwards, and each third-party library is imported only in its own packages."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""No neutral room knows a vendor: what one CRM alone has stands in its folder, and reaches the others as CrmTraits."""
+"""No neutral folder knows a vendor: a CRM's specifics are in its folder, and reach others as CrmTraits."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The nightly backup: kept for a while, and a person is told where there is none to rely on."""
+"""The nightly backup: kept for a while, and a person is told if there is no reliable one."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that run the daemon as a process of its own."""
+"""Fixtures for tests that run the daemon as a separate process."""
 
 import pytest
 from acceptance.process import Service

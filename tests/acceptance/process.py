@@ -1,4 +1,4 @@
-"""The daemon as an operator has it: a process, known by its log lines, its exit code and its file."""
+"""Runs the daemon as an operator does: as a process, observed by its log lines, exit code and database file."""
 
 import asyncio
 import json

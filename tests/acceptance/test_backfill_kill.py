@@ -1,4 +1,4 @@
-"""kill -9 of `connector salesforce backfill` in the middle of 20,000 contacts: the same command goes on, and each is written once."""
+"""kill -9 of `connector salesforce backfill` during 20,000 contacts: the same command continues, and writes each once."""
 
 import asyncio
 import json

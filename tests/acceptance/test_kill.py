@@ -1,4 +1,4 @@
-"""Twenty times kill -9 in the middle of ten thousand callbacks: nothing that was answered is lost, twice, or out of order."""
+"""Twenty times kill -9 during ten thousand callbacks: no acknowledged callback is lost, repeated or out of order."""
 
 import asyncio
 import random

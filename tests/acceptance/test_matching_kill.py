@@ -1,4 +1,4 @@
-"""kill -9 again and again while donors are matched by phone: one contact for each of them, theirs where they had one."""
+"""Repeated kill -9 while donors are matched by phone: each donor has one contact, the existing one if there was one."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Canary numbers, words and secrets through every corner of the running daemon: none of them in its log, metrics or error answers."""
+"""Canary numbers, words and secrets in all parts of the running daemon: none appears in logs, metrics or error responses."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What an operator does to the running process: SIGTERM, SIGHUP, and a second start on the same file."""
+"""An operator's actions on the running process: SIGTERM, SIGHUP, and a second start on the same database."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Strangers that hold many connections: providers and the operator are answered all the same."""
+"""Strangers hold many connections: providers and the operator still get responses."""
 
 import asyncio
 import resource

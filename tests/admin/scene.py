@@ -1,4 +1,4 @@
-"""A config, the shipped mappings and a store in one directory, and the few steps of the road that control is about."""
+"""A config, the shipped mappings and a store in one directory, and the pipeline steps that admin commands need."""
 
 import shutil
 from datetime import UTC, datetime, timedelta

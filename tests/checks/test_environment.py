@@ -1,4 +1,4 @@
-"""What the connector stands on: judged from figures that are handed in."""
+"""Environment checks, with given figures."""
 
 import pytest
 from admin.scene import make_home

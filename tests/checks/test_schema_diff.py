@@ -1,4 +1,4 @@
-"""What has changed between two schemas, and what of it matters to what is written."""
+"""Differences between two schemas, and which of them affect writes."""
 
 from dataclasses import replace
 

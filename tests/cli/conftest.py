@@ -1,4 +1,4 @@
-"""A home with a config, and the command line in it."""
+"""A directory with a config, and the command line in it."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""`connector salesforce backfill` over HTTP: the preview, the confirmation, what is listed and what is refused."""
+"""`connector salesforce backfill` over HTTP: preview, confirmation, listed findings and rejections."""
 
 import csv
 import json

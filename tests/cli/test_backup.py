@@ -1,4 +1,4 @@
-"""`connector backup` and `connector restore`, as an operator follows the drill."""
+"""`connector backup` and `connector restore`, in the steps of the operator's guide."""
 
 import sqlite3
 import stat

@@ -1,4 +1,4 @@
-"""`connector doctor`: what is well, what is not, and what to do about it."""
+"""`connector doctor`: what is in order, what is not, and the advice."""
 
 import json
 import urllib.request

@@ -1,4 +1,4 @@
-"""Every keyword endpoint of OnlineFundraising through the command line, refusals included; and what `check --live` says."""
+"""Every keyword endpoint of OnlineFundraising through the command line, with rejections; and the result of `check --live`."""
 
 import json
 import shutil

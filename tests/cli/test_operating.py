@@ -1,4 +1,4 @@
-"""The commands of an operator, on the store itself and through the admin listener of a running daemon."""
+"""An operator's commands, on the store itself and through the admin listener of a running daemon."""
 
 import asyncio
 import os

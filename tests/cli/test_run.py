@@ -1,4 +1,4 @@
-"""The daemon as a process, and the commands beside it."""
+"""The daemon as a process, with commands running beside it."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`connector salesforce setup` in a new org: what it shows, deploys, assigns, and leaves alone."""
+"""`connector salesforce setup` in a new org: what it shows, deploys and assigns, and what it does not change."""
 
 import json
 import shutil

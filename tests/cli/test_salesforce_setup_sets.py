@@ -1,4 +1,4 @@
-"""`connector salesforce setup` for the mapping sets: their own fields come along, and nothing of a set that is not used."""
+"""`connector salesforce setup` for mapping sets: deploys the fields of used sets, and nothing of unused ones."""
 
 import shutil
 

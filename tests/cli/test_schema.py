@@ -1,4 +1,4 @@
-"""The committed JSON Schemas are those of the models, and the example config loads as it is."""
+"""The committed JSON Schemas match the models, and the example config loads unchanged."""
 
 import json
 from pathlib import Path

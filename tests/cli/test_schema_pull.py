@@ -1,4 +1,4 @@
-"""`connector schema pull`, and what `check` and `test` do with the lock file that it leaves."""
+"""`connector schema pull`, and how `check` and `test` use its lock file."""
 
 import json
 import urllib.request

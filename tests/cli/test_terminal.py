@@ -1,4 +1,4 @@
-"""Whatever a stranger wrote, no command lets it command the terminal or look like a line of the connector's own."""
+"""Text from strangers can neither control the terminal nor look like the connector's own output, in any command."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The lock file: what a CRM has told, as text and back."""
+"""The lock file: a CRM's schema as text, and back."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a row means that our own user changed last: the CRM's automation in what our last write wrote, people's changes in the rest."""
+"""Rows last changed by our own user: the CRM's automation in fields of our last write, people's changes in the others."""
 
 import pytest
 

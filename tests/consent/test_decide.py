@@ -1,4 +1,4 @@
-"""Which word counts. Each test tells a donor's story in events; `tell` keeps the ledger as the planner would."""
+"""Which event decides about consent. Each test is a donor's story in events; `tell` updates the ledger as the planner would."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What a merge means for consent, without a CRM."""
+"""The effect of a merge on consent, without a CRM."""
 
 from datetime import UTC, datetime
 

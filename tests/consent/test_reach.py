@@ -1,4 +1,4 @@
-"""Whom an opt-out has to reach, and which operations reach it."""
+"""Which providers and records an opt-out must reach, and which operations reach them."""
 
 import pytest
 

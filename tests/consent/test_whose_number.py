@@ -1,4 +1,4 @@
-"""The events of a change: one for each number that an opted-out record has or had, and the question about them."""
+"""Events of a change: one per number that an opted-out record has or had, and the question about them."""
 
 from datetime import UTC, datetime
 

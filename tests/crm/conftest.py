@@ -1,4 +1,4 @@
-"""A Salesforce org on this machine, and a few lines that drive exchanges against it.
+"""A local Salesforce org, and helpers that run exchanges against it.
 
 `ORG_LANGUAGE=fr pytest tests/crm` runs all of these tests against an org whose users do not speak English.
 """

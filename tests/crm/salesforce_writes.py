@@ -1,4 +1,4 @@
-"""Writes for an org, and what became of them."""
+"""Writes for an org, and their results."""
 
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.write.sink import SalesforceSink

@@ -1,4 +1,4 @@
-"""All records of an object, by plain queries and by a job of the Bulk API: each is shown once, deleted ones among them."""
+"""All records of an object, by plain queries and by a Bulk API job: each is returned once, including deleted ones."""
 
 import pytest
 from crm.conftest import an_org

@@ -1,4 +1,4 @@
-"""Whatever Salesforce (or something on the way) answers: one outcome for each task, no exception, and an end."""
+"""Any response of Salesforce or a proxy: one outcome per task, no exception, and it terminates."""
 
 import orjson
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Which contacts are given their number as external ID: by themselves, beside others, and after Salesforce's answer."""
+"""Which contacts get their number as external ID: considered alone, with others, and after Salesforce's response."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The book of a backfill: what it counts, what it gives to a job, and that a kill loses nothing."""
+"""A backfill's file: what it counts, what it gives to a job, and that a kill loses nothing."""
 
 import stat
 

@@ -1,4 +1,4 @@
-"""A backfill against the sandbox: what happens between reading and writing, and what goes wrong on the way."""
+"""A backfill against the sandbox: changes between reading and writing, and errors."""
 
 import asyncio
 from contextlib import asynccontextmanager

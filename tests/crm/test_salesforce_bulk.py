@@ -1,4 +1,4 @@
-"""The calls of Bulk API 2.0: what is raised for which answer, and one job over HTTP."""
+"""Calls of Bulk API 2.0: the errors raised for each response, and one job over HTTP."""
 
 import orjson
 import pytest

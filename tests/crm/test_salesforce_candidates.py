@@ -1,4 +1,4 @@
-"""Numbers as people write them, and the pattern that finds them: pure."""
+"""Numbers as people write them, and the pattern that finds them. Pure."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A look at the org: what its answers mean, handed in as values."""
+"""Checks of an org: the findings for given responses."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Writes of the consent fields alone: where their record is new, only what Salesforce requires of it goes along."""
+"""Writes of only the consent fields: for a new record, only the fields that Salesforce requires are added."""
 
 import pytest
 from crm.salesforce_writes import contact, deliver, sink

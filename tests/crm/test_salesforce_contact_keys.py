@@ -1,4 +1,4 @@
-"""Which external IDs the mappings make of a phone number."""
+"""The external IDs that mappings build from a phone number."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A lead that was converted is read-only: an opt-out follows the person to the contact, and of the rest the contact is named."""
+"""Converted leads are read-only: opt-outs are redirected to the contact; other writes are rejected and name it."""
 
 import pytest
 from crm.salesforce_writes import deliver

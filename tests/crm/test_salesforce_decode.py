@@ -1,4 +1,4 @@
-"""Answers as outcomes: exactly one for each record, whatever comes back."""
+"""Responses as outcomes: exactly one per record, for any response."""
 
 from datetime import timedelta
 

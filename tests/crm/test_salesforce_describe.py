@@ -1,4 +1,4 @@
-"""What an org says of itself, and what it lacks."""
+"""An org's description of its objects, and what it lacks."""
 
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.read.preflight import Wanted, fields_of, preflight

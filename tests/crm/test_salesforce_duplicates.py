@@ -1,4 +1,4 @@
-"""Duplicate rules: new records that look like others are allowed, matched or parked, as the config says."""
+"""Duplicate rules: new records that look like others are allowed, matched or parked, as configured."""
 
 import orjson
 import pytest

@@ -1,4 +1,4 @@
-"""Writes and questions as Salesforce's JSON, SOQL and paths."""
+"""Writes and queries as Salesforce's JSON, SOQL and paths."""
 
 import orjson
 import pytest

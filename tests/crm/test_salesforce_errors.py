@@ -1,4 +1,4 @@
-"""What Salesforce's error codes mean: the catalogue, code by code."""
+"""The meaning of Salesforce's error codes: the catalogue, code by code."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The feed against an org: every change is seen once or more, in pages, deletions among them."""
+"""The feed against an org: every change is returned at least once, in pages, including deletions."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

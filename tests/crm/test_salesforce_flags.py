@@ -1,4 +1,4 @@
-"""An opt-out flag is cleared only where nobody has set it since we last looked."""
+"""An opt-out flag is cleared only if nobody has set it since our last read."""
 
 import pytest
 from crm.salesforce_writes import CONSENT, contact, deliver, opt_in, reasons

@@ -1,4 +1,4 @@
-"""An org whose integration user does not speak English, and the forms in which orgs tell of a value that is taken."""
+"""Orgs whose integration user does not speak English, and the forms of DUPLICATE_VALUE."""
 
 import pytest
 from crm.conftest import an_org

@@ -1,4 +1,4 @@
-"""Keys compare as their field does: two ids of a sender that differ by letter case alone never become one record in silence."""
+"""Keys are compared as their field does: ids that differ only in letter case never silently become one record."""
 
 import pytest
 from crm.salesforce_writes import contact, deliver, reasons, sink

@@ -1,4 +1,4 @@
-"""Signing in: both flows, one sign-in for everyone, and refusals that say the cure."""
+"""Sign-in: both flows, one shared sign-in, and rejections with advice."""
 
 import asyncio
 import tracemalloc

@@ -1,4 +1,4 @@
-"""Matching by phone against the sandbox org: what is asked, who is chosen, what it costs."""
+"""Matching by phone against the sandbox org: the queries, the chosen record, the cost."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Answers to a search that are no list of contacts: too slow, too many, refused. No org is needed for these."""
+"""Failed searches: too slow, too many rows, rejected. These tests need no org."""
 
 import orjson
 import pytest

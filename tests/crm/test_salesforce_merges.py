@@ -1,4 +1,4 @@
-"""Merged and deleted records: what is for one of them goes to the record that is left."""
+"""Merged and deleted records: writes for them go to the kept record."""
 
 import pytest
 from crm.salesforce_writes import contact, deliver, event, opt_in, reasons, sink

@@ -1,4 +1,4 @@
-"""What the Metadata API says of a deployment that it refuses, and the cure."""
+"""The Metadata API's messages about a rejected deployment, and the advice for them."""
 
 import pytest
 

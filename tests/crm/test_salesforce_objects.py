@@ -1,4 +1,4 @@
-"""What an org tells of its objects, in the words of the house."""
+"""An org's objects as our schemas."""
 
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.read.describe import Describer

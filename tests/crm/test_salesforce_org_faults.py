@@ -1,4 +1,4 @@
-"""Requests that Salesforce refuses with a code that may concern one record or the whole org: divided, but not without end."""
+"""Rejections whose code may concern one record or the whole org: requests are divided, but not endlessly."""
 
 from crm.salesforce_writes import contact, deliver, reasons
 

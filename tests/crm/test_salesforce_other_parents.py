@@ -1,4 +1,4 @@
-"""A parent that can be named in several ways, a text field that is given a number: what the org refuses is sent as it can be taken."""
+"""Parents with several possible names, and numbers for text fields: rejected writes are sent in the form that the org accepts."""
 
 import pytest
 from crm.salesforce_writes import contact, deliver, event, reasons, sink

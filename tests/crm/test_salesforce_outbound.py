@@ -1,4 +1,4 @@
-"""The door for Outbound Messages: who is let in, what is read, and what is refused."""
+"""The endpoint for Outbound Messages: authentication, parsing and rejections."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The package that is deployed: it holds what the shipped mappings need, and nothing more; and it is packed as the org wants it."""
+"""The deployed package: it has exactly what the shipped mappings need, zipped in the form that the org requires."""
 
 import io
 import shutil

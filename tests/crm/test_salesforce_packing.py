@@ -1,4 +1,4 @@
-"""Which writes wait for which, and how records share requests."""
+"""Which writes wait for others, and how records share requests."""
 
 from connector.crm.salesforce.write.dependencies import find_dependencies
 from connector.crm.salesforce.write.requests import Item, split, to_batches, to_requests

@@ -1,4 +1,4 @@
-"""A record that makes Salesforce fail: found at its second time, and then no burden for the others."""
+"""A record that makes Salesforce fail: found at its second failure, and then isolated from the others."""
 
 import pytest
 from crm.salesforce_writes import contact, deliver, event, reasons, sink

@@ -1,4 +1,4 @@
-"""Records that may be new: what is only for new ones overwrites nothing, and asking first is not needed."""
+"""Records that may be new: fields only for new records overwrite nothing, without asking first."""
 
 import pytest
 from crm.salesforce_writes import contact, deliver, event, opt_in, reasons, sink

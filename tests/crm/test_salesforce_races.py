@@ -1,4 +1,4 @@
-"""Two writers of one record, and children that are quicker than their parents."""
+"""Two writers of one record, and children that arrive before their parents."""
 
 from crm.salesforce_writes import contact, deliver, event, reasons
 from msgspec.structs import replace

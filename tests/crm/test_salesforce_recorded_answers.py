@@ -1,4 +1,4 @@
-"""What real orgs have answered, put to our own decoders; recorded_answers.yaml has the bodies, and what each means."""
+"""Responses recorded from real orgs, decoded; recorded_answers.yaml has the bodies and their meaning."""
 
 import html
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a config may say of a Salesforce org."""
+"""Valid and invalid settings of a Salesforce org."""
 
 from pathlib import Path
 

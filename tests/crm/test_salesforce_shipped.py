@@ -1,4 +1,4 @@
-"""The shipped mapping files against what the sandbox org tells of its objects: names, rights, keys, kinds, lengths."""
+"""The shipped mapping files against the sandbox org's objects: names, permissions, keys, types, lengths."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The sink against an org: what arrives, what each task hears, and what it costs."""
+"""The sink against an org: the written records, each task's outcome, and the cost."""
 
 import orjson
 import pytest

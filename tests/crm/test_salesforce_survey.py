@@ -1,4 +1,4 @@
-"""What of the package an org has already, and what is in the way; asked of the sandbox, which is deployed to as an org is."""
+"""Which parts of the package an org already has, and what is in the way; run against the sandbox."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""A request that is too long (413, 414, 431) is divided; one that cannot be is a clear error, and not asked for ever."""
+"""A request that is too long (413, 414, 431) is divided; an indivisible one gives a clear error and is not retried forever."""
 
 import orjson
 import pytest

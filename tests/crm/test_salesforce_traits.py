@@ -1,4 +1,4 @@
-"""What Salesforce tells the neutral rooms of itself, and that a CRM without these habits is not given them."""
+"""Salesforce's traits as used by the neutral folders, and that a CRM without them does not get them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Triggers that take fewer records at once than a request holds: the request is divided at once, and alone they are final."""
+"""Triggers that accept fewer records than a request holds: the request is divided at once; a single record is rejected."""
 
 import pytest
 from crm.salesforce_writes import contact, deliver, event, reasons, sink

@@ -1,4 +1,4 @@
-"""What cannot be sent, and an org in trouble: every task hears of it, and nothing is in doubt without need."""
+"""Unsendable writes and failing orgs: every task gets an outcome, and none is in doubt without need."""
 
 import orjson
 import pytest

@@ -1,4 +1,4 @@
-"""A budget of API calls as a table: how much is left, what follows, and how long it lasts."""
+"""An API call budget as a table: what is left, the consequence, and how long it lasts."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Pauses of sinks and feeds: how long, of whom a person is told, and what is tried when they are over."""
+"""Pauses of sinks and feeds: their length, which are reported to a person, and what is tried afterwards."""
 
 from datetime import UTC, datetime, timedelta
 

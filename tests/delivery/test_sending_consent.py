@@ -1,4 +1,4 @@
-"""A write that bears consent is never refused because of another field of it, whatever else the batch holds."""
+"""A write with consent fields is never rejected because of another field, whatever else is in the batch."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Writes with a match in a batch: what the sink is told of them, and what is told on."""
+"""Writes with a match in a batch: what the sink receives, and what is passed on."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Stopped mappings as a table: who is held back, who is not, and what begins and ends a stop."""
+"""Suspended rules as a table: which writes are held back, which are not, and what starts and ends a suspension."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The size of batches as a table: what a batch has shown, and how large the next one may be."""
+"""The batch size as a table: results of a batch, and the size of the next one."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Every YAML block of README and docs is a mapping that compiles and passes its tests, rules that do, or a config that loads."""
+"""Every YAML block in README and docs is a mapping that compiles and passes its tests, valid rules, or a config that loads."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/salesforce-errors.md tells what the table of codes says, line by line and in its order."""
+"""docs/salesforce-errors.md equals the table of codes, line by line and in order."""
 
 from pathlib import Path
 

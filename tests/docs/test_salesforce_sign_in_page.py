@@ -1,4 +1,4 @@
-"""docs/salesforce-sign-in.md tells what the table of token refusals says, line by line and in its order."""
+"""docs/salesforce-sign-in.md equals the table of sign-in errors, line by line and in order."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A backlog: callbacks that are stored and planned while the daemon is down, so that it finds all of them at its start."""
+"""A backlog: callbacks that are stored and planned while the daemon is down, so that it finds them at its start."""
 
 import time
 from datetime import UTC, datetime

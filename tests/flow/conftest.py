@@ -1,4 +1,4 @@
-"""Fixtures of the whole-house tests."""
+"""Fixtures for flow tests."""
 
 import pytest
 from flow.world import SECRETS, a_world

@@ -1,4 +1,4 @@
-"""A thousand donors who change their monthly amount nine times each: what Strex sends of it, and what must be in Salesforce then."""
+"""A thousand donors who change their monthly amount nine times each: Strex's callbacks, and Salesforce's expected content."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""A connection whose disk fails when the test says so: what raises is SQLite's own error, with its text and its code."""
+"""A connection whose disk fails on request: it raises SQLite's own error, with its text and code."""
 
 import sqlite3
 from collections.abc import Callable

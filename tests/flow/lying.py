@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that stands before a sandbox: it passes calls on, or answers them itself with a lie."""
+"""A real HTTP server on loopback in front of a sandbox: it passes calls on, or answers them with a false response."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The shipped mapping sets as an administrator uses them, copied over the plain one; and an org that fits them."""
+"""The shipped mapping sets as an administrator uses them, copied over the plain one; and a suitable org."""
 
 import shutil
 from collections import Counter

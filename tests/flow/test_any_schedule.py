@@ -1,6 +1,7 @@
-"""Any schedule: callbacks, messages, people's edits, merges, mass updates and faults in random order, and what is true after it.
+"""Random schedules of callbacks, messages, people's edits, merges, mass updates and faults, and what must hold afterwards.
 
-`SCHEDULES=500 pytest tests/flow/test_any_schedule.py` runs more of them, `SEED=7` that one alone; a failure names its seed.
+`SCHEDULES=500 pytest tests/flow/test_any_schedule.py` runs more of them, `SEED=7` only that one; a failure names its
+seed.
 """
 
 import os

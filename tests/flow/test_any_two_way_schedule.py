@@ -1,6 +1,6 @@
-"""Any schedule of two-way edits, automation, imports and new forms of numbers: no command without a cause, and no lost opt-out.
+"""Random schedules of two-way edits, automation, imports and number formats: no command without a cause, no lost opt-out.
 
-As test_any_schedule.py, whose schedules these go beyond; `SCHEDULES=500` runs more of them, `SEED=7` that one alone.
+They extend those of test_any_schedule.py; `SCHEDULES=500` runs more of them, `SEED=7` only that one.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""docs/architecture.md names the files of one webhook's way to the CRM; this test sends one and follows it."""
+"""docs/architecture.md lists the files of one webhook's path to the CRM; this test sends one and records its path."""
 
 import re
 import sys

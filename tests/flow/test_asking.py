@@ -1,4 +1,4 @@
-"""The road's ask step with an asker of the test's own: what waits, what does not, and what becomes of trouble."""
+"""The pipeline's enrich stage with the test's own enricher: what waits, what does not, and how errors are handled."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a backlog costs of the org's daily allowance, as the org itself counts."""
+"""How many of the org's daily API calls a backlog uses, by the org's own count."""
 
 import pytest
 from flow.backlog import backlog

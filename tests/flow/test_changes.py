@@ -1,4 +1,4 @@
-"""What people do to whole contacts in Salesforce, over HTTP: nobody is opted in by it, and nothing is sent twice."""
+"""People's changes to whole contacts in Salesforce, over HTTP: nobody is opted in by them, and nothing is sent twice."""
 
 import pytest
 from flow.world import a_world

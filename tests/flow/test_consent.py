@@ -1,4 +1,4 @@
-"""Consent over HTTP with both sandboxes: each line of the promise, as donors and administrators live it."""
+"""Consent over HTTP with both sandboxes: each guarantee, from the view of donors and administrators."""
 
 from datetime import timedelta
 

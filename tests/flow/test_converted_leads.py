@@ -1,4 +1,4 @@
-"""An opt-out of somebody whose lead was converted is in force at the contact, and confirmed; the rest is a person's to decide."""
+"""The opt-out of a person whose lead was converted is written to the contact and confirmed; a person decides the rest."""
 
 import shutil
 

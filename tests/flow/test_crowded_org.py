@@ -1,6 +1,6 @@
-"""An NPSP org whose triggers take 50 records at once and whose integration user speaks French: what Strex tells arrives, once each.
+"""An NPSP org with triggers limited to 50 records and a French-speaking integration user: all data from Strex arrives once.
 
-1,000 events; `EVENTS=10000 pytest tests/flow/test_crowded_org.py` is the acceptance with ten thousand.
+1,000 events; `EVENTS=10000 pytest tests/flow/test_crowded_org.py` is the acceptance test with ten thousand.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The org changes under a running daemon: told once, before events fail, and taken back when it is well again."""
+"""The org changes while the daemon runs: reported once before events fail, and cleared when it is correct again."""
 
 import shutil
 from datetime import timedelta

@@ -1,6 +1,6 @@
-"""What the Strex document shows, posted as Strex posts it, becomes the CRM update that the shipped mappings say.
+"""The Strex document's examples, posted as Strex posts them, become the CRM updates of the shipped mappings.
 
-The document shows Properties alone; the envelope around them is that of Target365's DeliveryReport model.
+The document shows only Properties; the envelope is that of Target365's DeliveryReport model.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Ten thousand callbacks while Salesforce fails in every way that it knows: nothing lost, nothing twice, each person's in order."""
+"""Ten thousand callbacks during all kinds of Salesforce failures: nothing lost, nothing twice, each person's in order."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""A record that nobody can read, or judge, holds up neither the rest of its round nor what comes after it."""
+"""A record that cannot be parsed or decided blocks neither the rest of its poll nor later ones."""
 
 import time
 from datetime import UTC, datetime, timedelta

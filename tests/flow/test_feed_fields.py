@@ -1,4 +1,4 @@
-"""A feed that watches other fields than before: what was known of the others is compared as ever, and no opt-out is swallowed."""
+"""A feed that starts to watch other fields: the known fields are still compared, and no opt-out is lost."""
 
 import shutil
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What a feed does with many people at once, with changes that become visible late, and with contacts that are deleted."""
+"""A feed with changes of many people at once, changes that become visible late, and deleted contacts."""
 
 from datetime import timedelta
 

@@ -1,7 +1,7 @@
-"""Hostile requests at the doors of the running daemon: each gets 2xx, 4xx or 503, and nobody who is not let in leaves a byte.
+"""Hostile requests to the running daemon: each gets 2xx, 4xx or 503, and unauthenticated ones store nothing.
 
-Sources of the corpus: what makes plain handlers answer 500 (lone surrogates, deep nesting, odd charsets, NaN), OWASP's REST and
-webhook advice, and RFC 9112 on messages that are framed twice.
+Sources of the corpus: inputs that make simple handlers respond with 500 (lone surrogates, deep nesting, odd charsets,
+NaN), OWASP's REST and webhook advice, and RFC 9112 on messages with two framings.
 """
 
 import asyncio

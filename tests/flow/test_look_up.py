@@ -1,4 +1,4 @@
-"""The number look-up in the road's `ask` step: asked once, never for an opt-out, and never in the way of the answer."""
+"""The number look-up in the pipeline's enrich stage: once per number, never for an opt-out, without delaying the response."""
 
 from datetime import timedelta
 

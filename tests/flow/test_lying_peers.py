@@ -1,4 +1,4 @@
-"""A lying Salesforce, a lying Strex: nothing is confirmed that was not done, and all goes on within a minute of health."""
+"""False responses from Salesforce and Strex: no false confirmation, and recovery within a minute."""
 
 import json
 import tracemalloc

@@ -1,4 +1,4 @@
-"""An org whose contacts have no external IDs: who writes by SMS is found by phone, over HTTP with both sandboxes."""
+"""An org whose contacts have no external IDs: senders of SMS are found by phone, over HTTP with both sandboxes."""
 
 import shutil
 from datetime import timedelta

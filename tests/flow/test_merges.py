@@ -1,4 +1,4 @@
-"""Contacts that a person merges while their donors go on: no second contact comes into being, and the old one is left alone."""
+"""Contacts merged by a person while their donors continue: no second contact is created, and the old one is not written."""
 
 import pytest
 from flow.crowd import number, report

@@ -1,4 +1,4 @@
-"""MessageCloud from end to end: the daemon between its sandbox and a Salesforce sandbox, as donors and the document live it."""
+"""MessageCloud end to end: the daemon between its sandbox and a Salesforce sandbox, with the document's cases."""
 
 import io
 import shutil

@@ -1,4 +1,4 @@
-"""Nonprofit Cloud: what Strex tells becomes person accounts, commitments and transactions, once each; and the way back."""
+"""Nonprofit Cloud: Strex's reports become person accounts, commitments and transactions, once each; and the way back."""
 
 import pytest
 from flow.sets import DONOR, NO_EFFECT, SUBSCRIPTION, a_world_of, emitted, look, only, report, subscribed, told_at_once

@@ -1,4 +1,4 @@
-"""What a donor says about consent is never held up by another field of the same write, nor by another part of the same event."""
+"""A donor's consent change is never delayed by another field of its write or another part of its event."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""A value that cannot be made costs its own field alone, and the event says so wherever a person looks."""
+"""A value that cannot be computed only costs its own field, and the event says so wherever a person looks."""
 
 import shutil
 

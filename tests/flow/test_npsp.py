@@ -1,4 +1,4 @@
-"""An org with NPSP: what Strex tells becomes recurring donations, opportunities and payments, once each; and the way back."""
+"""An org with NPSP: Strex's reports become recurring donations, opportunities and payments, once each; and the way back."""
 
 import pytest
 from flow.sets import DONOR, NO_EFFECT, SUBSCRIPTION, a_world_of, emitted, look, only, report, subscribed, told_at_once

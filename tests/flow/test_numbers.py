@@ -1,4 +1,4 @@
-"""Whose a number is, over HTTP: one reader for callbacks and for CRM fields, with one country in use and with two."""
+"""The owner of a number, over HTTP: the same parser for callbacks and CRM fields, with one country and with two."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What odd bytes, numbers and amounts in callbacks come to in the CRM."""
+"""Unusual bytes, numbers and amounts in callbacks, and their values in the CRM."""
 
 import asyncio
 import json

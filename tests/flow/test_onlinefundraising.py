@@ -1,4 +1,4 @@
-"""OnlineFundraising, whole: its webhooks and its API against the daemon, with Salesforce's stand-in behind it."""
+"""OnlineFundraising end to end: its webhooks and its API, with a Salesforce sandbox."""
 
 import json
 import shutil

@@ -1,6 +1,6 @@
-"""An opt-out that no rule tells to the CRM or the provider: an alarm at once, an open opt-out, and a cure that works when followed.
+"""An opt-out that no rule sends to the CRM or the provider: immediate alarm, open opt-out, and advice that works.
 
-`check` sees this for the samples that it has. Here the mapping loses only what no sample shows.
+`check` finds this for its samples. Here the mapping only loses opt-outs that no sample covers.
 """
 
 import json

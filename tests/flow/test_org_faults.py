@@ -1,4 +1,4 @@
-"""Faults of the whole org: nothing dies, no attempt is spent, one alarm tells the cure, and all goes out within a minute of health."""
+"""Faults of the whole org: no dead letters, no attempts counted, one alarm with advice, and delivery within a minute of recovery."""
 
 from contextlib import asynccontextmanager
 from datetime import timedelta

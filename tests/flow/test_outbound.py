@@ -1,4 +1,4 @@
-"""Outbound Messages over HTTP with both sandboxes: opt-outs within seconds, and never another way of reading them than the feed's."""
+"""Outbound Messages over HTTP with both sandboxes: opt-outs within seconds, always evaluated by the feed."""
 
 from datetime import timedelta
 

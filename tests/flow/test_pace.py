@@ -1,4 +1,4 @@
-"""Batches against an org that is slow or locked, and a budget of API calls that comes to its end."""
+"""Batches against a slow or locked org, and an API call budget that runs out."""
 
 import asyncio
 from datetime import timedelta

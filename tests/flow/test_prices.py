@@ -1,4 +1,4 @@
-"""An amount that a person changes in Salesforce: it goes to one subscription and is really changed there, or a person is told."""
+"""An amount changed by a person in Salesforce: it changes one subscription, or a person is told why not."""
 
 import pytest
 from flow.test_examples import DONOR, action

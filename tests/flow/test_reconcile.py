@@ -1,4 +1,4 @@
-"""All records of a feed's object are compared with what is known of them: what no poll could see is found, and judged as ever."""
+"""All records of a feed's object are compared with the stored state: changes that polls missed are found and handled."""
 
 from datetime import timedelta
 

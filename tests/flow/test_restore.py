@@ -1,4 +1,4 @@
-"""A backup taken under load and restored loses nothing that it held, doubles nothing, and undoes nothing that came after it."""
+"""A backup taken under load and restored: loses nothing that it held, repeats nothing, and undoes no later change."""
 
 import asyncio
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""The example mapping for `SfEvent`: the event or task of the calendar that a sending names is told what became of it."""
+"""The example mapping for `SfEvent`: the calendar event or task named in a message gets its result."""
 
 import shutil
 

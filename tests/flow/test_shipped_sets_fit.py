@@ -1,4 +1,4 @@
-"""Each mapping set against the org that it is for, as `check --live` and `schema pull` see it."""
+"""Each mapping set against its org, by `check --live` and `schema pull`."""
 
 import pytest
 from flow.sets import CONFIGS, copied, report

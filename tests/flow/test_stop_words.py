@@ -1,4 +1,4 @@
-"""Stop words at every endpoint over HTTP, and the question that an unclear text puts to a person, answered by the admin commands."""
+"""Stop words at every endpoint over HTTP, and questions about unclear texts, answered by admin commands."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A mapping that the org cannot take is stopped: nobody else is, nothing dies, and it goes on by itself."""
+"""A rule that the org cannot accept is suspended: others continue, there are no dead letters, and it resumes by itself."""
 
 from datetime import timedelta
 

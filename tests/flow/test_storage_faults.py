@@ -1,4 +1,4 @@
-"""Whatever the disk refuses, and wherever: nothing is lost, nothing is done twice, nobody waits for a restart."""
+"""Disk errors anywhere: nothing is lost, nothing is done twice, and no restart is needed."""
 
 import asyncio
 import dataclasses

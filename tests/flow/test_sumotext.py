@@ -1,4 +1,4 @@
-"""Sumotext, whole: every example of its document against the daemon, with Salesforce's stand-in behind it."""
+"""Sumotext end to end: every example of its document, with a Salesforce sandbox."""
 
 import shutil
 

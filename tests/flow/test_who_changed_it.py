@@ -1,4 +1,4 @@
-"""What the org makes of our own writes is no person's change: rounding, formats, flows that take a flag back; and what is one."""
+"""What the org makes of our own writes (rounding, formats, flows that reset a flag) is not a person's change; and what is one."""
 
 from datetime import timedelta
 

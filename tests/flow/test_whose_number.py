@@ -1,4 +1,4 @@
-"""Opt-outs of contacts whose number is changed in Salesforce: they reach every number that the contact had, and a person is asked."""
+"""Opt-outs of contacts whose number was changed in Salesforce: they reach all numbers of the contact, and a person is asked."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A world for whole-house tests: both sandboxes on real sockets, and the daemon in this process, with a clock that can be moved."""
+"""The environment of flow tests: both sandboxes on real sockets, and the daemon in this process, with an adjustable clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

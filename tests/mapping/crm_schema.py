@@ -1,4 +1,4 @@
-"""A small CRM, for what is held against its objects."""
+"""A small CRM schema for checks of mappings."""
 
 from connector.model.crm_schema import CrmSchema, FieldKind, FieldSchema, ObjectSchema
 

@@ -1,4 +1,4 @@
-"""As much of JSON Schema draft 7 as our schemas use, read literally."""
+"""The parts of JSON Schema draft 7 that our schemas use, implemented literally."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The mapping schema with the CRM's own names in it."""
+"""The mapping schema with the CRM's own names."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Two files that do the same, files that are not read, and values that no phone, e-mail or Id field can hold."""
+"""Two files with the same rules, ignored files, and values that no phone, email or Id field can hold."""
 
 import pytest
 from mapping.crm_schema import CRM

@@ -1,4 +1,4 @@
-"""Words that no event can have, and comparisons that compare nothing, are told where they stand."""
+"""Words that no event can have, and comparisons without effect, are reported with their place."""
 
 import pytest
 

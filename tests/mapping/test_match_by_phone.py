@@ -1,4 +1,4 @@
-"""The mapping files for orgs without external IDs: they are the plain ones, but that every write of a contact matches by phone."""
+"""The mapping files for orgs without external IDs: equal to the plain ones, except that contacts are matched by phone."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`match:` as it is written: what it becomes, and what is refused before it could make somebody twice."""
+"""`match:` in a mapping: its compiled form, and what is rejected because it could create a person twice."""
 
 import pytest
 

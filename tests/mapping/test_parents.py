@@ -1,4 +1,4 @@
-"""A parent that can be named in several ways: what a mapping file may say, and what a plan makes of it."""
+"""Parents with several possible names: the mapping syntax, and the resulting plan."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""An event of which not everything can be planned: what goes out all the same where consent is at stake, and what is lacking then."""
+"""Events that can only be planned in part: what is still sent if consent is concerned, and what is missing then."""
 
 from datetime import UTC, datetime
 

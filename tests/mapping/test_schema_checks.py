@@ -1,4 +1,4 @@
-"""Mappings against what the CRM has told of its objects."""
+"""Mappings checked against a CRM's object schemas."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The mapping sets beside the plain one: each compiles over it without a warning, and its own examples hold."""
+"""The mapping sets besides the plain one: each compiles over it without a warning, and its examples pass."""
 
 import pytest
 from flow.sets import CONFIGS, NO_EFFECT, copied

@@ -1,4 +1,4 @@
-"""Lengths are those of the CRM, in UTF-16 units; a text is never cut inside of what people see as one letter."""
+"""Text lengths are the CRM's, in UTF-16 units; a text is never cut within a visible character."""
 
 import pytest
 from hypothesis import given

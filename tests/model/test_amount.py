@@ -1,4 +1,4 @@
-"""How numbers and amounts are written."""
+"""Parsing and formatting of numbers and amounts."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""What holds for every event, whoever sent it."""
+"""Rules that hold for every event, whoever sent it."""
 
 from datetime import UTC, datetime, timedelta
 

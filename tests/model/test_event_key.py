@@ -1,4 +1,4 @@
-"""Keys of events: the CRM may compare them without regard to letter case, and two events never get one."""
+"""Keys of events: the CRM may compare them without letter case, and two events never have the same key."""
 
 import string
 

@@ -1,4 +1,4 @@
-"""The one reader of numbers: what people, phones and providers write means its owner, or nobody."""
+"""The phone number parser: a number as people, phones and providers write it gives its owner, or nobody."""
 
 import phonenumbers
 import pytest

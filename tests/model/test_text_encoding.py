@@ -1,4 +1,4 @@
-"""Which text the bytes of an unknown encoding are."""
+"""Decoding of bytes with an unknown encoding."""
 
 import unicodedata
 from itertools import pairwise

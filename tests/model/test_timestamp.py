@@ -1,4 +1,4 @@
-"""How times are written."""
+"""Parsing and formatting of times."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""Where a feed is after its fields or consent fields changed: what is compared, and what is only taken note of."""
+"""A feed's position after its fields or consent fields changed: what is compared, and what is only recorded."""
 
 from types import SimpleNamespace
 

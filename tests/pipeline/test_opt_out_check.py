@@ -1,4 +1,4 @@
-"""Mappings that would lose an opt-out are refused, by the file and the rule that would swallow it; the shipped ones lose none."""
+"""Mappings that would lose an opt-out are rejected, with the file and the rule; the shipped ones lose none."""
 
 import shutil
 

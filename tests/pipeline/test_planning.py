@@ -1,4 +1,4 @@
-"""One event and what is known → the plan. The shipped mappings stand for an administrator's."""
+"""Planning: one event and the known state give the plan. The shipped mappings stand for an administrator's."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What goes out of claimed units, where a plan of an earlier version names a record by another form of its id."""
+"""What is sent of claimed units if a plan of an earlier version names a record by another form of its id."""
 
 from types import SimpleNamespace
 

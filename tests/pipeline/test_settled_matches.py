@@ -1,4 +1,4 @@
-"""What is remembered, and forgotten, of a write with a match once it has been settled."""
+"""What is stored and deleted about a write with a match when it is settled."""
 
 from dataclasses import replace as replace_fields
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""A person is called once for each question, and again after a restart."""
+"""A person is notified once per question, and again after a restart."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Requests as they come to MessageCloud's doors."""
+"""Requests to MessageCloud's endpoints."""
 
 from datetime import UTC, datetime
 

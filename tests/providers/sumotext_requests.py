@@ -1,4 +1,4 @@
-"""Requests as Sumotext makes them."""
+"""Requests as Sumotext sends them."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What each door knows of a caller before the body has come."""
+"""What each endpoint knows about a caller before the body arrives."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network

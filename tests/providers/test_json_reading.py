@@ -1,4 +1,4 @@
-"""What is read of JSON that is not quite JSON, and what stays unreadable."""
+"""Parsing of invalid JSON: what is still readable, and what is not."""
 
 import json
 from decimal import Decimal

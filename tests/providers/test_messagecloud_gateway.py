@@ -1,4 +1,4 @@
-"""Messages and delivery reports of MessageCloud's gateway, as events."""
+"""Messages and delivery reports from MessageCloud's gateway, as events."""
 
 from pathlib import Path
 from urllib.parse import urlencode

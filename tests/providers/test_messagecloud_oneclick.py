@@ -1,4 +1,4 @@
-"""MessageCloud's one-click interface: what is called, and what every answer means."""
+"""MessageCloud's one-click interface: its calls, and the meaning of every response."""
 
 import json
 from datetime import UTC, datetime

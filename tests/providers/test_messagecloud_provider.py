@@ -1,4 +1,4 @@
-"""What the settings of MessageCloud lead to; and its shipped mappings."""
+"""MessageCloud's settings and the resulting provider; and its shipped mappings."""
 
 import shutil
 import textwrap

@@ -1,4 +1,4 @@
-"""The doors that donors use: a window for an offer, and the way back from it; and the question that stays open."""
+"""The public endpoints for donors: a window for an offer, the return from it, and the status query."""
 
 import json
 from dataclasses import replace

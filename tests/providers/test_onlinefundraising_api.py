@@ -1,4 +1,4 @@
-"""The exchanges with OnlineFundraising's API, driven by hand: keywords as the document shows them, and lists in any order."""
+"""Exchanges with OnlineFundraising's API, run by hand: the document's keywords, and lists in any order."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The mapping file that ships for OnlineFundraising: it fits the config of its page, its tests pass, and the page names its fields."""
+"""The shipped mapping for OnlineFundraising: it fits its page's config, its tests pass, and the page names its fields."""
 
 import re
 from pathlib import Path

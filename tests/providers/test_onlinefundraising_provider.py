@@ -1,4 +1,4 @@
-"""Settings of OnlineFundraising as a provider: its locks, what it can be asked, and the mistakes that are told."""
+"""OnlineFundraising's settings: authenticators, queries, and reported mistakes."""
 
 import textwrap
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""OnlineFundraising's messages as events, whatever comes; and its published addresses, wherever they stand in the file."""
+"""OnlineFundraising's messages as events, for any input; and its published addresses, in any place of the file."""
 
 import json
 import unicodedata

@@ -1,4 +1,4 @@
-"""The words of `consent:` in the config count at every provider."""
+"""The words of `consent:` in the config apply to every provider."""
 
 import pytest
 

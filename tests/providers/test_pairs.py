@@ -1,4 +1,4 @@
-"""What is read of queries and forms."""
+"""Parsing of query strings and form bodies."""
 
 from urllib.parse import quote_from_bytes, quote_plus
 

@@ -1,4 +1,4 @@
-"""Strex's keywords and number look-ups as exchanges: what is asked, and what each answer means."""
+"""Strex's keywords and number look-ups as exchanges: the requests, and the meaning of each response."""
 
 import json
 from datetime import UTC, datetime, timedelta

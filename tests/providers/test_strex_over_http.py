@@ -1,4 +1,4 @@
-"""The Strex adapter against the stand-in that shares no code with it."""
+"""The Strex adapter against the sandbox, which shares no code with it."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What is read of Sumotext's callbacks: the documents' examples, and whatever else may come."""
+"""Parsing of Sumotext's callbacks: the documents' examples, and other input."""
 
 import json
 from datetime import timedelta

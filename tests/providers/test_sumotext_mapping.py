@@ -1,4 +1,4 @@
-"""The mapping files that ship for Sumotext: they fit a config that has it, their tests pass, and its page names what they need."""
+"""The shipped mappings for Sumotext: they fit a config with it, their tests pass, and its page names what they need."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sumotext's settings, doors and locks."""
+"""Sumotext's settings, endpoints and authenticators."""
 
 import textwrap
 

@@ -1,4 +1,4 @@
-"""Which callbacks without an id are taken for repeats."""
+"""Which callbacks without an id count as repeats."""
 
 from datetime import UTC, datetime, timedelta
 

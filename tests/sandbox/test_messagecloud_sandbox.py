@@ -1,4 +1,4 @@
-"""The stand-in of MessageCloud by itself, and the adapter's calls against it, which shares no code with it."""
+"""The MessageCloud sandbox alone, and calls of the adapter, which shares no code with it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The OnlineFundraising stand-in: its interface, its repeats, and the control interface."""
+"""The OnlineFundraising sandbox: its interface, its retries, and the control interface."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What the org makes of a save by itself: fields that its automation rewrites, numbers that are rounded, and whose name is on it."""
+"""The org's changes during a save: fields set by automation, rounded numbers, and the named user."""
 
 import pytest
 from sandbox.test_salesforce_signin import signed_in

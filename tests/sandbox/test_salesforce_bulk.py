@@ -1,4 +1,4 @@
-"""Bulk API 2.0 of the Salesforce sandbox: a client that was not written here, and what can go wrong."""
+"""Bulk API 2.0 of the Salesforce sandbox: with a third-party client, and with errors."""
 
 import asyncio
 import csv

@@ -1,4 +1,4 @@
-"""A client that was not written here works against the sandbox, and the sandbox runs as a program of its own."""
+"""A third-party client works against the sandbox, and the sandbox runs as a program."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""What the org accepts and refuses, record by record: the rules of collections and of single records."""
+"""What the org accepts and rejects, record by record: the rules for collections and for single records."""
 
 import pytest
 from sandbox.test_salesforce_signin import V, signed_in

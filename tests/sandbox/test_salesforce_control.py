@@ -1,4 +1,4 @@
-"""What a test does to the org behind the API: edits by a person, merges, history, outbound messages."""
+"""A test's changes to the org besides the API: edits by a person, merges, history, outbound messages."""
 
 import asyncio
 from xml.etree import ElementTree as ET

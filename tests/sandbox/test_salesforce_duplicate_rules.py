@@ -1,4 +1,4 @@
-"""Duplicate rules of the sandbox org, and a second writer who is a little quicker."""
+"""Duplicate rules of the sandbox org, and a second writer who is slightly faster."""
 
 import pytest
 from sandbox.test_salesforce_composite import upsert

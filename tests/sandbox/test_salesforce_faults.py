@@ -1,4 +1,4 @@
-"""Every fault that can be switched on, what it does, and whom it leaves alone."""
+"""Every fault that can be switched on, its effect, and what it does not affect."""
 
 import aiohttp
 import pytest

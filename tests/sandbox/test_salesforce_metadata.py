@@ -1,4 +1,4 @@
-"""The Metadata API of the sandbox: a client that was not written here deploys to it, and no trick of XML gets in."""
+"""The Metadata API of the sandbox: a third-party client deploys to it, and XML attacks are rejected."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Orgs with NPSP and with Nonprofit Cloud: what they require and refuse, in their own words, and what NPSP makes besides."""
+"""Orgs with NPSP and with Nonprofit Cloud: their required fields, their rejections, and the records that NPSP creates."""
 
 from datetime import date, timedelta
 

@@ -1,4 +1,4 @@
-"""Refusals and redirects that a test chooses, rights to fields, conditional requests, converted leads, and addresses in answers."""
+"""Rejections and redirects chosen by a test, field permissions, conditional requests, converted leads, and addresses."""
 
 from email.utils import formatdate
 

@@ -1,4 +1,4 @@
-"""What an administrator changes in the org: seen in describes, felt by writes."""
+"""An administrator's changes in the org: visible in describe responses, effective in writes."""
 
 import pytest
 from sandbox.test_salesforce_signin import signed_in

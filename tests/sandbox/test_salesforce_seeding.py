@@ -1,4 +1,4 @@
-"""A large org from a few patterns."""
+"""A large org created from patterns."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Signing in to the Salesforce sandbox; `signed_in` is what the other tests of the sandbox begin with."""
+"""Sign-in to the Salesforce sandbox; other tests of the sandbox start with `signed_in`."""
 
 import time
 from contextlib import asynccontextmanager

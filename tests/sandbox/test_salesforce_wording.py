@@ -1,4 +1,4 @@
-"""What the sandbox says as recorded orgs do: languages, forms, whole requests, descriptions."""
+"""The sandbox's texts match recorded orgs: languages, forms, whole requests, descriptions."""
 
 import re
 

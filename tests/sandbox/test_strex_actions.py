@@ -1,4 +1,4 @@
-"""What subscribers do, and the forwards that it causes; read from the sandbox's own list, without a receiver."""
+"""Subscribers' actions and the resulting forwards, read from the sandbox's own list without a receiver."""
 
 import uuid
 

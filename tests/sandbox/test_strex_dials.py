@@ -1,4 +1,4 @@
-"""The dials of the Strex sandbox over HTTP: forms of forwards that no document settles, lists, and refusals."""
+"""The Strex sandbox's settings over HTTP: undocumented forms of forwards, lists, and rejections."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Forwards on the wire: success by 200 alone, retries, order, orderly end; against a real receiver."""
+"""Forwards over HTTP: success only by 200, retries, order, clean stop; with a real receiver."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""The pure parts of the Strex sandbox: retry schedule, reading of texts, dials."""
+"""The pure parts of the Strex sandbox: retry schedule, parsing of texts, settings."""
 
 import itertools
 

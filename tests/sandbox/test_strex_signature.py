@@ -1,4 +1,4 @@
-"""The signature on forwards, checked by code that shares nothing with the sandbox, and the public-key end point."""
+"""The signature of forwards, checked by code that shares nothing with the sandbox, and the public-key endpoint."""
 
 import base64
 import hashlib

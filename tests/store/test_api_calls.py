@@ -1,4 +1,4 @@
-"""The calls to a CRM are kept for a day."""
+"""Calls to a CRM are stored for a day."""
 
 from connector.store.store import Store
 

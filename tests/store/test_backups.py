@@ -1,4 +1,4 @@
-"""A backup is whole, of one moment, checked and private; what is not is refused and leaves nothing."""
+"""A backup is complete, consistent, verified and private; an invalid one is rejected and leaves no files."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What a worker has claimed is settled or goes back, whatever its step raises."""
+"""A worker's claimed units are settled or released, whatever its step raises."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Questions: what waits for an answer from outside, and what does not wait with it."""
+"""The enrichment queue: what waits for an outside response, and what does not wait with it."""
 
 import signal
 import subprocess

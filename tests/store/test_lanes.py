@@ -1,4 +1,4 @@
-"""Lanes against a model that is a sorted list, through every way in which a unit comes, goes and comes back."""
+"""Lanes compared with a sorted list as model, for all ways in which a unit is added, taken and returned."""
 
 import asyncio
 import tempfile

@@ -1,4 +1,4 @@
-"""What is kept of our last write to a record, and of opt-outs whose flag the CRM's automation has taken back."""
+"""What is stored of our last write to a record, and of opt-outs whose flag the CRM's automation has reset."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Other users of the machine can neither read what is stored nor hold its lock."""
+"""Other users of the machine can neither read the stored data nor hold its lock."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""What the store remembers of records that were matched by a number, and when it forgets."""
+"""What the store remembers of records matched by number, and when it forgets."""
 
 from datetime import UTC, datetime
 

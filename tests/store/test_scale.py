@@ -1,4 +1,4 @@
-"""Claiming must cost the same however much waits: the plans of the queries say so, and the steps that SQLite takes."""
+"""The cost of claiming does not depend on the backlog: checked by query plans and SQLite's step counts."""
 
 from datetime import UTC, datetime, timedelta
 

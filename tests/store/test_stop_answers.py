@@ -1,4 +1,4 @@
-"""Answers about texts that may be stops: for whom they hold, and what is planned again."""
+"""Answers about texts that may be opt-outs: for whom they hold, and what is planned again."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""Stops in the store, the units that rest for their sake, and dead letters by their causes."""
+"""Suspended rules in the store, the units that wait because of them, and dead letters by cause."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""A real listener with one door."""
+"""A real listener with one endpoint."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

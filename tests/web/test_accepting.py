@@ -1,4 +1,4 @@
-"""Silent connections give way, half-sent headers are not waited for, and the operator is answered without a free descriptor."""
+"""Silent connections are closed, incomplete headers do not block, and the operator is served without a free descriptor."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Which words of Content-Encoding are compressions, and how far these are undone."""
+"""Which words in Content-Encoding are compressions, and how far they are decompressed."""
 
 import gzip
 import tracemalloc

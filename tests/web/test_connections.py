@@ -1,4 +1,4 @@
-"""No stranger takes a connection beyond the limits, or a file descriptor that is in reserve."""
+"""No stranger gets a connection beyond the limits, or a reserved file descriptor."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What strangers cost: they are known before their bodies are read, and take no place of a caller who has shown who he is."""
+"""The cost of strangers: rejected before their bodies are read, and without taking an authenticated caller's place."""
 
 import asyncio
 from contextlib import asynccontextmanager

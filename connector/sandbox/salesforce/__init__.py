@@ -27,14 +27,13 @@ def build(
     currencies: Sequence[str] = (),
     language: str = ENGLISH,
 ) -> web.Application:
-    """An org whose records live in `database`, a file or memory.
+    """A Salesforce org whose records are in `database`, a file or memory.
 
-    `preset` is the kind of org, one of PRESETS; a `bare` one has none of the fields and objects that an administrator makes.
-    `language` is that of its users, one of LANGUAGES, in which refusals are told.
-    With `currencies` it is an org with several currencies, of which the first is that of its users.
-    `api_limit` is the number of API calls in 24 hours, `session_seconds` the life of an access token, `clock` gives seconds since
-    1970. `public_key` is the RSA key in PEM form that signed assertions are verified with; without it every well-formed assertion
-    is accepted.
+    `preset` is the kind of org, one of PRESETS; a `bare` one has none of the fields and objects that an administrator
+    creates. `language` is that of its users, one of LANGUAGES, and is used for rejections. With `currencies` the org
+    has several currencies; the first is that of its users. `api_limit` is the number of API calls in 24 hours,
+    `session_seconds` the lifetime of an access token, `clock` gives seconds since 1970. `public_key` is the RSA key in
+    PEM form that verifies signed assertions; without it every well-formed assertion is accepted.
     """
     sessions = Sessions(
         clock=clock, seconds=session_seconds, client_id=client_id, client_secret=client_secret, public_key=public_key
