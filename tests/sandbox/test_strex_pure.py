@@ -8,7 +8,7 @@ from connector.sandbox.strex.body import RefusedError
 from connector.sandbox.strex.keywords import DEFAULTS, find
 from connector.sandbox.strex.schedule import Kind, waits
 from connector.sandbox.strex.settings import Lookup, Settings
-from connector.sandbox.strex.wishes import Aim, Wish, read
+from connector.sandbox.strex.text_requests import Aim, TextRequest, read
 
 HOUR = 3600
 
@@ -57,8 +57,8 @@ def test_a_message_is_retried_5_times_growing():
     ],
 )
 def test_a_text_is_read_as(text, aim, keyword, price):
-    wish = read(text, find_on_2002)
-    assert wish == Wish(aim=aim, keyword=find_on_2002(keyword) if keyword else None, price=price)
+    request = read(text, find_on_2002)
+    assert request == TextRequest(aim=aim, keyword=find_on_2002(keyword) if keyword else None, price=price)
 
 
 def test_only_an_opt_out_is_a_stop_message():

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from connector.sandbox.messagecloud.donor_actions import DonorActions
 from connector.sandbox.messagecloud.gateway import Gateway
-from connector.sandbox.messagecloud.stage import Stage
 from connector.sandbox.strex.body import RefusedError
 
 
@@ -36,11 +36,11 @@ def build(
         RefusedError: `hooks` is not an address.
     """
     gateway = Gateway(campaign_name, api_key, price, short_number, clock)
-    stage = Stage(gateway, hooks=hooks, secret=secret)
+    donor_actions = DonorActions(gateway, hooks=hooks, secret=secret)
     app = web.Application(middlewares=[_refuse])
     app.add_routes(gateway.routes())
-    app.add_routes(stage.routes())
-    app.cleanup_ctx.append(stage.session)
+    app.add_routes(donor_actions.routes())
+    app.cleanup_ctx.append(donor_actions.session)
     return app
 
 

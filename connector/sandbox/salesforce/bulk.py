@@ -81,14 +81,14 @@ class Bulk:
         return job
 
     def _new_ingest(self, call: Call) -> Job:
-        wish = call.fields
-        operation = wish.get("operation")
+        document = call.fields
+        operation = document.get("operation")
         if operation not in INGESTS:
             raise _invalid(f"operation must be one of {', '.join(sorted(INGESTS))}")
-        known = an_object(self._database.schema, str(wish.get("object")))
+        known = an_object(self._database.schema, str(document.get("object")))
         key = None
         if operation == "upsert":
-            key = a_key(known, str(wish.get("externalIdFieldName"))).name
+            key = a_key(known, str(document.get("externalIdFieldName"))).name
         return self._keep(call, Job(kind="ingest", operation=operation, known=known, key=key))
 
     def _new_query(self, call: Call) -> Job:

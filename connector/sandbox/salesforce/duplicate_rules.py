@@ -44,19 +44,19 @@ class DuplicateRules:
         self.all: list[DuplicateRule] = []
         self._database = database
 
-    def add(self, known: SObject, wish: Mapping[str, Any]) -> DuplicateRule:
+    def add(self, known: SObject, document: Mapping[str, Any]) -> DuplicateRule:
         """Add a rule from its JSON. Raises RequestRefusedError."""
-        fields, action = wish.get("fields"), wish.get("action", "alert")
+        fields, action = document.get("fields"), document.get("action", "alert")
         if not isinstance(fields, list) or not fields or not all(known.find(str(name)) for name in fields):
             raise RequestRefusedError(400, "INVALID_INPUT", f"fields must be a list of fields of {known.name}.")
         if action not in ACTIONS:
             raise RequestRefusedError(400, "INVALID_INPUT", f"action must be one of {', '.join(ACTIONS)}.")
         rule = DuplicateRule(
-            name=str(wish.get("rule", f"Standard_{known.name}_Duplicate_Rule")),
+            name=str(document.get("rule", f"Standard_{known.name}_Duplicate_Rule")),
             object=known.name,
             fields=tuple(fields),
             action=str(action),
-            on_edit=wish.get("on_edit") is True,
+            on_edit=document.get("on_edit") is True,
         )
         self.all.append(rule)
         return rule

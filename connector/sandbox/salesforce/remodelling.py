@@ -38,15 +38,15 @@ class Remodelling:
         rejects every value by a validation rule.
         """
         try:
-            wishes = orjson.loads(await request.read())
+            changes = orjson.loads(await request.read())
         except orjson.JSONDecodeError as error:
             raise ControlError(f"The body must be JSON: {error}") from error
-        if isinstance(wishes, Mapping) and wishes.get("hidden") is False:
+        if isinstance(changes, Mapping) and changes.get("hidden") is False:
             return self._show(request)
         known, field = self._named(request)
-        if isinstance(wishes, Mapping) and wishes.get("hidden") is True:
+        if isinstance(changes, Mapping) and changes.get("hidden") is True:
             return self._hide(known, field)
-        new = _changed(field, wishes)
+        new = _changed(field, changes)
         with self._database.transaction():
             if field.keyed:
                 self._database.connection.execute(f'DROP INDEX IF EXISTS "{known.name}~{field.folded}"')
@@ -101,17 +101,17 @@ class Remodelling:
             self._database.connection.execute(f'UPDATE "{known.name}" SET "{behind}" = "{before}"')  # noqa: S608 - names are ours
 
 
-def _changed(field: Field, wishes: Any) -> Field:
-    if not isinstance(wishes, Mapping) or not wishes or not set(wishes) <= set(WORDS):
+def _changed(field: Field, changes: Any) -> Field:
+    if not isinstance(changes, Mapping) or not changes or not set(changes) <= set(WORDS):
         raise ControlError(f"The body must be a JSON object with some of {', '.join(WORDS)}.")
     for name in FLAGS:
-        if not isinstance(wishes.get(name, False), bool):
+        if not isinstance(changes.get(name, False), bool):
             raise ControlError(f"{name} must be true or false.")
-    values = wishes.get("values", [])
+    values = changes.get("values", [])
     if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
         raise ControlError("values must be a list of texts.")
-    if not all(isinstance(wishes.get(name, 0), int) for name in ("length", "scale")):
+    if not all(isinstance(changes.get(name, 0), int) for name in ("length", "scale")):
         raise ControlError("length and scale must be numbers.")
-    if not all(isinstance(wishes.get(name, ""), str) for name in ("name", "rule")):
+    if not all(isinstance(changes.get(name, ""), str) for name in ("name", "rule")):
         raise ControlError("name and rule must be texts.")
-    return replace(field, **{**wishes, **({"values": tuple(values)} if "values" in wishes else {})})
+    return replace(field, **{**changes, **({"values": tuple(values)} if "values" in changes else {})})

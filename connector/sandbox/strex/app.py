@@ -9,13 +9,13 @@ from aiohttp.typedefs import Handler
 from connector.sandbox.strex.api import Api, CommandLog
 from connector.sandbox.strex.body import RefusedError
 from connector.sandbox.strex.control import Control
+from connector.sandbox.strex.donor_actions import DonorActions
 from connector.sandbox.strex.faults import Faults
 from connector.sandbox.strex.forwarder import Forwarder
 from connector.sandbox.strex.rest import Rest
 from connector.sandbox.strex.service import Service
 from connector.sandbox.strex.settings import Settings
 from connector.sandbox.strex.signing import KeyRing
-from connector.sandbox.strex.stage import Stage
 
 MAX_BODY_BYTES = 64 * 1024 * 1024  # Tests set thousands of subscribers in one call.
 
@@ -65,7 +65,7 @@ def build(
     )
     app.add_routes(Api(service, forwarder, keys).routes())
     app.add_routes(Rest(service).routes())
-    app.add_routes(Stage(service, forwarder).routes())
+    app.add_routes(DonorActions(service, forwarder).routes())
     app.add_routes(Control(service=service, forwarder=forwarder, keys=keys, faults=faults, commands=commands).routes())
     app.on_startup.append(start)
     # On shutdown, not on cleanup: otherwise a client that waits for the forwards would delay the server's stop.

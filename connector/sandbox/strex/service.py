@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connector.sandbox.strex import wishes
+from connector.sandbox.strex import text_requests
 from connector.sandbox.strex.body import RefusedError
 from connector.sandbox.strex.envelopes import (
     SALESFORCE_PROPERTIES,
@@ -19,7 +19,7 @@ from connector.sandbox.strex.envelopes import (
 from connector.sandbox.strex.keywords import SHORT_NUMBER, Keyword, find
 from connector.sandbox.strex.settings import Mark, Settings
 from connector.sandbox.strex.subscribers import Subscribers
-from connector.sandbox.strex.wishes import Aim
+from connector.sandbox.strex.text_requests import Aim
 
 OK = status_of("Ok")
 
@@ -65,17 +65,17 @@ class Service:
     def text(self, *, phone: str, short_number: str, text: str) -> list[Draft]:
         """A phone sends a text; the message is forwarded first, then the reports of its effects."""
         enabled = [each for each in self.settings.keywords if each.enabled]
-        wish = wishes.read(text, lambda word: find(enabled, short_number, word))
+        request = text_requests.read(text, lambda word: find(enabled, short_number, word))
         forwarded = message(
             self.settings,
             phone=phone,
             short_number=short_number,
             text=text,
-            keyword=wish.keyword,
-            stop=wish.is_stop,
+            keyword=request.keyword,
+            stop=request.is_stop,
             now=self._clock(),
         )
-        return [forwarded, *self._grant(wish, phone, short_number)]
+        return [forwarded, *self._grant(request, phone, short_number)]
 
     def sign_up(self, *, phone: str, keyword: Keyword, price: float | None) -> list[Draft]:
         """A person registers on the service's web page."""
@@ -154,17 +154,17 @@ class Service:
         action = "Unsubscribe" if command.price is None else "AlterPrice"
         return 200, [self._report(action, command.phone, keyword, price=command.price, marked=True)]
 
-    def _grant(self, wish: wishes.Wish, phone: str, short_number: str) -> list[Draft]:
-        match wish.aim:
+    def _grant(self, request: text_requests.TextRequest, phone: str, short_number: str) -> list[Draft]:
+        match request.aim:
             case Aim.LEAVE_ALL:
                 there = [each for each in self.settings.keywords if each.short_number == short_number]
                 return [draft for each in there for draft in self._leave(phone, each)]
-            case Aim.LEAVE if wish.keyword:
-                return self._leave(phone, wish.keyword)
-            case Aim.JOIN if wish.keyword:
-                return self._join("Subscribe", phone, wish.keyword, None)
-            case Aim.PRICE if wish.keyword:
-                return self._reprice(phone, wish.keyword, wish.price)
+            case Aim.LEAVE if request.keyword:
+                return self._leave(phone, request.keyword)
+            case Aim.JOIN if request.keyword:
+                return self._join("Subscribe", phone, request.keyword, None)
+            case Aim.PRICE if request.keyword:
+                return self._reprice(phone, request.keyword, request.price)
             case _:
                 return []
 

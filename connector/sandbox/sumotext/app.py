@@ -27,14 +27,14 @@ def build(*, hooks: str, secret: str | None = None) -> web.Application:
         RefusedError: `hooks` is not an address.
     """
     target(hooks, "crm", secret)
-    stage = _Stage(hooks, secret)
+    callbacks = _Callbacks(hooks, secret)
     app = web.Application(middlewares=[_refuse])
-    app.add_routes([web.post("/_sandbox/send", stage.send), web.get("/_sandbox/sent", stage.list_sent)])
-    app.cleanup_ctx.append(stage.session)
+    app.add_routes([web.post("/_sandbox/send", callbacks.send), web.get("/_sandbox/sent", callbacks.list_sent)])
+    app.cleanup_ctx.append(callbacks.session)
     return app
 
 
-class _Stage:
+class _Callbacks:
     def __init__(self, hooks: str, secret: str | None) -> None:
         self._hooks = hooks
         self._secret = secret

@@ -23,7 +23,7 @@ class Aim(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class TextRequest:
     """An aim and its keyword; `price` is None if the amount in the text is invalid."""
 
     aim: Aim
@@ -36,22 +36,22 @@ class Wish:
         return self.aim in {Aim.LEAVE, Aim.LEAVE_ALL}
 
 
-def read(text: str, find: Callable[[str], Keyword | None]) -> Wish:
+def read(text: str, find: Callable[[str], Keyword | None]) -> TextRequest:
     """Parse a text: KEYWORD, KEYWORD STOP, STOP KEYWORD, KEYWORD 200, STOP, or something else."""
     words = text.split()
     match words:
         case [only] if only.casefold() in STOP_WORDS:
-            return Wish(aim=Aim.LEAVE_ALL)
+            return TextRequest(aim=Aim.LEAVE_ALL)
         case [first, second] if first.casefold() in STOP_WORDS and (keyword := find(second)):
-            return Wish(aim=Aim.LEAVE, keyword=keyword)
+            return TextRequest(aim=Aim.LEAVE, keyword=keyword)
         case [first, second] if second.casefold() in STOP_WORDS and (keyword := find(first)):
-            return Wish(aim=Aim.LEAVE, keyword=keyword)
+            return TextRequest(aim=Aim.LEAVE, keyword=keyword)
         case [first, second, *_] if second[0] in "-+0123456789" and (keyword := find(first)):
-            return Wish(aim=Aim.PRICE, keyword=keyword, price=_amount(second))
+            return TextRequest(aim=Aim.PRICE, keyword=keyword, price=_amount(second))
         case [first, *_] if keyword := find(first):
-            return Wish(aim=Aim.JOIN, keyword=keyword)
+            return TextRequest(aim=Aim.JOIN, keyword=keyword)
         case _:
-            return Wish(aim=Aim.OTHER)
+            return TextRequest(aim=Aim.OTHER)
 
 
 def _amount(word: str) -> float | None:

@@ -17,7 +17,7 @@ SECONDS = 30  # timeout of a callback; the real one is not documented
 TRIES = 5  # attempts for a callback without 200 and OK; the real schedule is not documented
 
 
-class Stage:
+class DonorActions:
     """The control endpoints that play donors, change settings and show lists."""
 
     def __init__(self, gateway: Gateway, *, hooks: str | None, secret: str | None) -> None:

@@ -14,7 +14,7 @@ from connector.sandbox.strex.service import Service
 SALESFORCE_ACTION = "SfMcSMS"
 
 
-class Stage:
+class DonorActions:
     """The control endpoints that play subscribers; each returns {"forwards": [numbers]}."""
 
     def __init__(self, service: Service, forwarder: Forwarder) -> None:
