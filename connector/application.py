@@ -95,7 +95,7 @@ class Application:
         for name, budget in self.budgets.items():
             budget.remember(self.store.calls.of(name))
         self.clients = {name: transport.client(one.credentials) for name, one in providers.items()} | {
-            name: transport.client(crm.credentials, on_reply=self.budgets[name].record_reply)
+            name: transport.client(crm.credentials, on_end=self.budgets[name].record_call)
             for name, crm in self.crms.items()
         }
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from connector.delivery.api_quota import DAY_HOURS, BudgetState, Quota, Usage, UsageLimits
-from connector.model.http import CallFailed, Failure, HttpReply, Reply
+from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.outcome import Reason
 from connector.telemetry.log_events import Alarm, Cleared, Emit
 
@@ -32,15 +32,15 @@ class ApiBudget:
         self._calls: Counter[int] = Counter()  # by hour since 1970
         self._unsaved: Counter[int] = Counter()
 
-    def record_reply(self, reply: Reply) -> None:
+    def record_call(self, result: HttpReply | HttpError) -> None:
         """A call has ended."""
-        if isinstance(reply, CallFailed) and reply.failure in UNSENT:
+        if isinstance(result, HttpError) and result.failure in UNSENT:
             return
         hour = self._hour()
         self._calls[hour] += 1
         self._unsaved[hour] += 1
-        if isinstance(reply, HttpReply):
-            self._usage = self._read(reply.headers) or self._usage
+        if isinstance(result, HttpReply):
+            self._usage = self._read(result.headers) or self._usage
 
     def remember(self, calls: Mapping[int, int]) -> None:
         """Add the calls of an earlier start, by hour since 1970."""

@@ -1,4 +1,4 @@
-"""The one HTTP client: runs exchanges, signs in if a peer requires it, and repeats within seconds what is safe to repeat."""
+"""The one HTTP client: sends calls, signs in if a peer requires it, and repeats within seconds what is safe to repeat."""
 
 import asyncio
 import os
@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 import aiohttp
-from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from connector.delivery.response_body import ACCEPTED, AnswerBody, BodyRefused
 from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
-from connector.model.http import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
+from connector.model.http import Exchange, Failure, HttpCall, HttpError, HttpReply, run_exchange
 
 T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]  # seconds
@@ -79,16 +79,16 @@ class Client:
         *,
         parallel: int = 8,
         sleep: Sleep = asyncio.sleep,
-        on_reply: Callable[[Reply], None] = lambda _: None,
+        on_end: Callable[[HttpReply | HttpError], None] = lambda _: None,
         answer_limit: int = ANSWER_LIMIT,
         large: asyncio.Lock | None = None,
     ) -> None:
-        """`on_reply` is called with the reply of every call that has ended; `answer_limit` is in bytes, decompressed.
+        """`on_end` is called with the result of every call that has ended; `answer_limit` is in bytes, decompressed.
 
         `large` is held while a large answer is read.
         """
         self._session = session
-        self._on_reply = on_reply
+        self._on_end = on_end
         self._credentials = credentials
         self._free = asyncio.Semaphore(parallel)
         self._answer_limit = answer_limit
@@ -99,75 +99,80 @@ class Client:
 
     async def run(self, exchange: Exchange[T]) -> T:
         """Run an exchange to its end. Failed calls are replies too, so this raises only what the exchange itself raises."""
-        try:
-            calls = next(exchange)
-            while True:
-                calls = exchange.send(await self._all(calls))
-        except StopIteration as end:
-            result: T = end.value
-            return result
+        return await run_exchange(exchange, self)
 
-    def longest(self) -> timedelta:
-        """Duration of the longest call that changes something, since the last call of this method."""
-        longest, self._longest = self._longest, 0.0
-        return timedelta(seconds=longest)
-
-    async def _all(self, calls: Sequence[HttpCall]) -> Sequence[Reply]:
-        if len(calls) == 1:
-            return [await self._call(calls[0])]
-        # All of them have ended before an error in one is raised, so that a new sending meets no call that is still
-        # under way.
-        replies: list[Reply] = []
-        for reply in await asyncio.gather(*(self._call(call) for call in calls), return_exceptions=True):
-            if isinstance(reply, BaseException):
-                raise reply
-            replies.append(reply)
-        return replies
-
-    async def _call(self, call: HttpCall) -> Reply:
+    async def call(self, call: HttpCall) -> HttpReply:
+        """Send one call. Raises HttpError if it got no reply."""
         async with self._free:
             if call.base is not None:
                 return await self._patiently(call, call.base, {})
             try:
                 base, headers = await _signing_in(self._credentials.authorization())
                 reply = await self._patiently(call, base, headers)
-                if isinstance(reply, HttpReply) and reply.status in RENEWING:
+                if reply.status in RENEWING:
                     await _signing_in(self._credentials.refresh(headers))
                     there, renewed = await _signing_in(self._credentials.authorization())
                     if renewed != headers and (reply.status == UNAUTHORIZED or there != base):
                         reply = await self._patiently(call, there, renewed)
             except PeerUnavailable as error:
-                return CallFailed(failure=Failure.REFUSED, detail=str(error))
+                raise HttpError(Failure.REFUSED, str(error)) from error
             except PeerMoved as error:
-                return CallFailed(failure=Failure.MOVED, detail=str(error))
+                raise HttpError(Failure.MOVED, str(error)) from error
             except ConnectorError as error:
-                return CallFailed(failure=Failure.CREDENTIALS, detail=str(error))
+                raise HttpError(Failure.CREDENTIALS, str(error)) from error
             return reply
 
-    async def _patiently(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> Reply:
+    async def call_all(self, calls: Sequence[HttpCall]) -> Sequence[HttpReply | HttpError]:
+        """Send several calls together; their results in the same order. All of them have ended by then."""
+        if len(calls) == 1:
+            return [await self._result(calls[0])]
+        # All of them have ended before an error in one is raised, so that a new sending meets no call that is still
+        # under way.
+        results: list[HttpReply | HttpError] = []
+        for result in await asyncio.gather(*(self._result(call) for call in calls), return_exceptions=True):
+            if isinstance(result, BaseException) and not isinstance(result, HttpError):
+                raise result
+            results.append(result)
+        return results
+
+    async def _result(self, call: HttpCall) -> HttpReply | HttpError:
+        try:
+            return await self.call(call)
+        except HttpError as error:
+            return error
+
+    def longest(self) -> timedelta:
+        """Duration of the longest call that changes something, since the last call of this method."""
+        longest, self._longest = self._longest, 0.0
+        return timedelta(seconds=longest)
+
+    async def _patiently(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> HttpReply:
         if not call.repeatable:
             return await self._send(call, base, headers)
         repeat = AsyncRetrying(
-            retry=retry_if_result(_worth_repeating),
+            retry=retry_if_exception(_worth_repeating),
             stop=stop_after_attempt(TRIES),
             wait=wait_exponential_jitter(multiplier=0.1, max=2),
             sleep=self._sleep,
-            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+            reraise=True,
         )
         return await repeat(self._send, call, base, headers)
 
-    async def _send(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> Reply:
+    async def _send(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> HttpReply:
         if self._session.closed:
-            return CallFailed(failure=Failure.REFUSED, detail="the connector is stopping")
+            raise HttpError(Failure.REFUSED, "the connector is stopping")
         self.calls += 1
         began = time.monotonic()
-        reply = await self._exchange(call, base, headers)
+        result = await self._receive(call, base, headers)
         if not call.repeatable:
             self._longest = max(self._longest, time.monotonic() - began)
-        self._on_reply(reply)
-        return reply
+        self._on_end(result)
+        if isinstance(result, HttpError):
+            raise result
+        return result
 
-    async def _exchange(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> Reply:
+    async def _receive(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> HttpReply | HttpError:
+        """The reply. An error is not raised here: its traceback would keep the received part of a too large answer."""
         seconds = (call.timeout or TIMEOUT).total_seconds()
         try:
             async with self._session.request(
@@ -185,18 +190,18 @@ class Client:
                     body=await self._body(call, response),
                 )
         except BodyRefused as error:
-            return CallFailed(failure=Failure.UNREADABLE, detail=str(error))
+            return HttpError(Failure.UNREADABLE, str(error))
         except aiohttp.ConnectionTimeoutError:
-            return CallFailed(failure=Failure.REFUSED, detail=f"no connection within {CONNECT_TIMEOUT:.0f} seconds")
+            return HttpError(Failure.REFUSED, f"no connection within {CONNECT_TIMEOUT:.0f} seconds")
         except TimeoutError:
-            return CallFailed(failure=Failure.TIMEOUT, detail=f"no whole answer within {seconds:g} seconds")
+            return HttpError(Failure.TIMEOUT, f"no whole answer within {seconds:g} seconds")
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-            return CallFailed(failure=Failure.REFUSED, detail=_words(error))
+            return HttpError(Failure.REFUSED, _words(error))
         except aiohttp.ClientResponseError:
-            return CallFailed(failure=Failure.UNREADABLE, detail="what answers is no HTTP, or has too large headers")
+            return HttpError(Failure.UNREADABLE, "what answers is no HTTP, or has too large headers")
         except (aiohttp.ClientError, OSError) as error:
             lost = error.args[0] if isinstance(error, _ConnectionLost) else error
-            return CallFailed(failure=Failure.LOST, detail=_words(lost))
+            return HttpError(Failure.LOST, _words(lost))
 
     async def _body(self, call: HttpCall, response: aiohttp.ClientResponse) -> bytes:
         """The body, decompressed. Raises BodyRefused; then the connection is closed and not used again."""
@@ -240,8 +245,8 @@ async def _signing_in(step: Awaitable[T]) -> T:
         raise ConnectorError(f"signing in ended with {type(error).__name__}: please report this bug") from error
 
 
-def _worth_repeating(reply: Reply) -> bool:
-    return isinstance(reply, CallFailed) and reply.failure in {Failure.REFUSED, Failure.LOST}
+def _worth_repeating(error: BaseException) -> bool:
+    return isinstance(error, HttpError) and error.failure in {Failure.REFUSED, Failure.LOST}
 
 
 def _words(error: BaseException) -> str:
@@ -303,16 +308,20 @@ class Transport:
             await self._session.close()
 
     def client(
-        self, credentials: Credentials, *, parallel: int = 8, on_reply: Callable[[Reply], None] = lambda _: None
+        self,
+        credentials: Credentials,
+        *,
+        parallel: int = 8,
+        on_end: Callable[[HttpReply | HttpError], None] = lambda _: None,
     ) -> Client:
-        """A client for one peer. `on_reply` is called with the reply of every call that has ended."""
+        """A client for one peer. `on_end` is called with the result of every call that has ended."""
         assert self._session is not None, "the transport is used inside its `async with`"  # noqa: S101
         return Client(
             self._session,
             credentials,
             parallel=parallel,
             sleep=self._sleep,
-            on_reply=on_reply,
+            on_end=on_end,
             answer_limit=self._answer_limit,
             large=self._large,
         )

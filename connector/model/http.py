@@ -1,9 +1,10 @@
-"""HTTP as values. Protocols are generators over these values, so that they do no I/O and are tested without any."""
+"""HTTP as values, and the interface through which the clients of a peer make their calls."""
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from msgspec import Struct, field
 
@@ -70,6 +71,27 @@ class Failure(StrEnum):
     MOVED = "moved"  # the sign-in address redirects every call
 
 
+@dataclass(slots=True, eq=False)
+class HttpError(Exception):
+    """A call that got no reply. `detail` says in our own words what failed; it holds no data of the request."""
+
+    failure: Failure
+    detail: str = ""
+
+
+class Http(Protocol):
+    """Sends calls to one peer, signed in. A reply with an error status is a reply."""
+
+    async def call(self, call: HttpCall) -> HttpReply:
+        """Send one call. Raises HttpError if it got no reply."""
+
+    async def call_all(self, calls: Sequence[HttpCall]) -> Sequence[HttpReply | HttpError]:
+        """Send several calls together; their results in the same order. All of them have ended by then.
+
+        A call without a reply is an HttpError in its place, so that the replies of the others are not lost.
+        """
+
+
 class CallFailed(Struct, frozen=True, kw_only=True):
     """A call that got no reply."""
 
@@ -79,6 +101,22 @@ class CallFailed(Struct, frozen=True, kw_only=True):
 
 Reply = HttpReply | CallFailed
 
-# A protocol in steps: it yields calls that may be sent together, gets their replies in the same order, and returns its
-# result.
+# The older form of a client, being replaced by `async def` over Http: it yields calls that may be sent together, gets
+# their replies in the same order, and returns its result.
 Exchange = Generator[Sequence[HttpCall], Sequence[Reply], T]
+
+
+async def run_exchange(exchange: Exchange[T], http: Http) -> T:
+    """Run an exchange to its end. Raises only what the exchange itself raises."""
+    try:
+        calls = next(exchange)
+        while True:
+            calls = exchange.send([reply_of(reply) for reply in await http.call_all(calls)])
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def reply_of(reply: HttpReply | HttpError) -> Reply:
+    """A reply for an exchange."""
+    return CallFailed(failure=reply.failure, detail=reply.detail) if isinstance(reply, HttpError) else reply

@@ -6,7 +6,7 @@ import pytest
 
 from connector.delivery.api_budget import ApiBudget
 from connector.delivery.api_quota import MAX_GAP, MAX_POLL, BudgetState, Quota, Usage, UsageLimits
-from connector.model.http import CallFailed, Failure, HttpReply
+from connector.model.http import Failure, HttpError, HttpReply
 from connector.telemetry.log_events import Alarm, Cleared
 
 HALF = Quota(share=0.5, reserve=500)
@@ -87,7 +87,7 @@ class Scene:
         return Usage(used=int(headers["used"]), maximum=10) if "used" in headers else None
 
     def call(self, used=None):
-        self.budget.record_reply(HttpReply(status=200, headers={} if used is None else {"used": str(used)}, body=b""))
+        self.budget.record_call(HttpReply(status=200, headers={} if used is None else {"used": str(used)}, body=b""))
 
     def terms(self):
         return self.budget.terms(self.facts.append)
@@ -109,7 +109,7 @@ def test_a_person_is_told_once_when_it_ends_and_when_it_is_over():
 def test_what_has_not_reached_the_crm_is_not_counted():
     scene = Scene()
     for failure in Failure:
-        scene.budget.record_reply(CallFailed(failure=failure))
+        scene.budget.record_call(HttpError(failure))
     assert (
         scene.budget.standing().ours == 3
     )  # a time-out, a lost connection and an unreadable answer may have been calls

@@ -14,15 +14,10 @@ from delivery.mocked import MockedResponse
 
 from connector.delivery.http_client import TRIES, FixedCredentials, Transport
 from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
-from connector.model.http import CallFailed, Failure, HttpCall, HttpReply
+from connector.model.http import Failure, HttpCall, HttpError, HttpReply
 
 GET = HttpCall(method="GET", path="/a", timeout=timedelta(seconds=20))
 AGAIN = HttpCall(method="GET", path="/a", timeout=timedelta(seconds=20), repeatable=True)
-
-
-def ask(*calls):
-    """An exchange of one step, whose result are the replies."""
-    return (yield calls)
 
 
 class Pauses:
@@ -150,7 +145,7 @@ async def test_a_call_goes_out_whole_and_its_answer_comes_back_whole(transport, 
 
     client = transport.client(FixedCredentials(f"{await serve(handler)}/base/", {"Authorization": "key"}))
     call = HttpCall(method="PATCH", path="/x?q=%2B47", body=b"{}", headers={"Content-Type": "application/json"})
-    (reply,) = await client.run(ask(call))
+    (reply,) = await client.call_all([call])
     assert (reply.status, reply.body, reply.headers["sforce-limit-info"]) == (207, b"answer", "api-usage=1/2")
     ((method, path, headers, body),) = seen
     assert (method, path, body) == ("PATCH", "/base/x?q=%2B47", b"{}")
@@ -158,15 +153,16 @@ async def test_a_call_goes_out_whole_and_its_answer_comes_back_whole(transport, 
     assert client.calls == 1
 
 
-async def test_several_steps_and_a_step_without_calls(transport, serve):
-    def steps():
-        (first,) = yield [GET]
-        nothing = yield []
-        (second,) = yield [GET]
-        return first.status, list(nothing), second.status
-
+async def test_one_call_gives_its_reply_or_raises_what_failed(transport, serve):
     client = transport.client(FixedCredentials(await serve(ok)))
-    assert await client.run(steps()) == (200, [], 200)
+    assert (await client.call(GET)).status == 200
+    with pytest.raises(HttpError) as failed:
+        await transport.client(FixedCredentials("http://")).call(GET)
+    assert (failed.value.failure, failed.value.detail) == (Failure.REFUSED, "the address in the config is none")
+
+
+async def test_no_calls_have_no_replies(transport):
+    assert await transport.client(FixedCredentials("http://")).call_all([]) == []
 
 
 async def test_a_body_of_a_thousand_records_goes_out_without_a_warning(transport, serve):
@@ -178,7 +174,7 @@ async def test_a_body_of_a_thousand_records_goes_out_without_a_warning(transport
 
     client = transport.client(FixedCredentials(await serve(handler)))
     big = 3 * 2**20
-    (reply,) = await client.run(ask(HttpCall(method="POST", path="/", body=b"x" * big)))
+    (reply,) = await client.call_all([HttpCall(method="POST", path="/", body=b"x" * big)])
     assert reply.status == 200
     assert sizes == [(big, str(big))]
 
@@ -191,7 +187,7 @@ async def test_a_refused_token_is_renewed_once_and_the_call_sent_again(transport
         return web.Response(status=200 if seen[-1][0] == "Bearer 2" else 401)
 
     tokens = Tokens(await serve(handler))
-    (reply,) = await transport.client(tokens).run(ask(HttpCall(method="POST", path="/", body=b"once")))
+    (reply,) = await transport.client(tokens).call_all([HttpCall(method="POST", path="/", body=b"once")])
     assert reply.status == 200
     assert seen == [("Bearer 1", b"once"), ("Bearer 2", b"once")]
     assert tokens.stale == [{"Authorization": "Bearer 1"}]
@@ -202,7 +198,7 @@ async def test_a_renewed_token_may_belong_to_another_address(transport, serve):
         return web.Response(status=401)
 
     tokens = Tokens(await serve(gone), moved_to=await serve(ok))
-    (reply,) = await transport.client(tokens).run(ask(GET))
+    (reply,) = await transport.client(tokens).call_all([GET])
     assert reply.body == b"ok"
 
 
@@ -213,7 +209,7 @@ async def test_a_401_that_lasts_stands_after_one_repeat(transport, serve):
         seen.append(request.headers["Authorization"])
         return web.Response(status=401, body=b"no")
 
-    (reply,) = await transport.client(Tokens(await serve(handler))).run(ask(AGAIN))
+    (reply,) = await transport.client(Tokens(await serve(handler))).call_all([AGAIN])
     assert (reply.status, reply.body) == (401, b"no")
     assert seen == ["Bearer 1", "Bearer 2"]
 
@@ -230,7 +226,7 @@ async def test_a_redirect_is_followed_by_signing_in_anew_which_names_the_new_add
         return web.Response(body=b"ok")
 
     tokens = Tokens(await serve(moved), moved_to=await serve(here))
-    (reply,) = await transport.client(tokens).run(ask(GET))
+    (reply,) = await transport.client(tokens).call_all([GET])
     assert reply.body == b"ok"
     assert seen == ["Bearer 2"]
 
@@ -243,13 +239,13 @@ async def test_a_redirect_that_no_sign_in_mends_stands_and_costs_one_sign_in(tra
         return web.Response(status=301, headers={"Location": "/elsewhere"})
 
     tokens = Tokens(await serve(moved))
-    (reply,) = await transport.client(tokens).run(ask(GET))
+    (reply,) = await transport.client(tokens).call_all([GET])
     assert (reply.status, len(seen), len(tokens.stale)) == (301, 1, 1)
 
 
 async def test_a_sign_in_that_is_elsewhere_is_a_wrong_address(transport):
-    (reply,) = await transport.client(Broken(PeerMoved("write another url"))).run(ask(GET))
-    assert reply == CallFailed(failure=Failure.MOVED, detail="write another url")
+    (reply,) = await transport.client(Broken(PeerMoved("write another url"))).call_all([GET])
+    assert (reply.failure, reply.detail) == (Failure.MOVED, "write another url")
 
 
 async def test_a_401_for_a_fixed_key_is_not_repeated(transport, serve):
@@ -259,7 +255,7 @@ async def test_a_401_for_a_fixed_key_is_not_repeated(transport, serve):
         seen.append(request.path)
         return web.Response(status=401)
 
-    (reply,) = await transport.client(FixedCredentials(await serve(handler), {"K": "v"})).run(ask(AGAIN))
+    (reply,) = await transport.client(FixedCredentials(await serve(handler), {"K": "v"})).call_all([AGAIN])
     assert reply.status == 401
     assert seen == ["/a"]
 
@@ -271,18 +267,18 @@ async def test_a_failed_sign_in_is_a_reply_and_no_exception(transport, serve, re
 
     base = await serve(handler) if renewing else None
     client = transport.client(Broken(ConnectorError("the password is wrong: set another"), base))
-    (reply,) = await client.run(ask(AGAIN))
-    assert reply == CallFailed(failure=Failure.CREDENTIALS, detail="the password is wrong: set another")
+    (reply,) = await client.call_all([AGAIN])
+    assert (reply.failure, reply.detail) == (Failure.CREDENTIALS, "the password is wrong: set another")
     assert client.calls == int(renewing)
 
 
 async def test_a_sign_in_that_cannot_be_reached_is_no_fault_of_the_credentials(transport):
-    (reply,) = await transport.client(Broken(PeerUnavailable("the token service is out of order"))).run(ask(GET))
+    (reply,) = await transport.client(Broken(PeerUnavailable("the token service is out of order"))).call_all([GET])
     assert reply.failure is Failure.REFUSED
 
 
 async def test_a_bug_while_signing_in_is_no_fault_of_the_operations(transport):
-    (reply,) = await transport.client(Broken(KeyError("+4790000001"))).run(ask(GET))
+    (reply,) = await transport.client(Broken(KeyError("+4790000001"))).call_all([GET])
     assert reply.failure is Failure.CREDENTIALS
     assert "KeyError" in reply.detail
     assert "+47" not in reply.detail
@@ -295,20 +291,20 @@ def test_a_secret_of_two_lines_is_refused_before_anything_is_sent(value):
 
 
 async def test_a_port_where_nobody_listens_has_refused(transport, refused_address, pauses):
-    (reply,) = await transport.client(FixedCredentials(refused_address)).run(ask(GET))
+    (reply,) = await transport.client(FixedCredentials(refused_address)).call_all([GET])
     assert reply.failure is Failure.REFUSED
     assert pauses.seconds == []
 
 
 async def test_an_address_that_is_none_was_never_reached(transport):
-    (reply,) = await transport.client(FixedCredentials("http://")).run(ask(GET))
+    (reply,) = await transport.client(FixedCredentials("http://")).call_all([GET])
     assert reply.failure is Failure.REFUSED
 
 
 async def test_a_failure_is_told_without_the_address_and_its_query(transport, refused_address):
     call = HttpCall(method="GET", path="/hooks/s3cret?msisdn=4790000001")
     for base in (refused_address, "http://", "ftp://127.0.0.1"):
-        (reply,) = await transport.client(FixedCredentials(base)).run(ask(call))
+        (reply,) = await transport.client(FixedCredentials(base)).call_all([call])
         assert reply.detail
         assert "s3cret" not in reply.detail
         assert "4790000001" not in reply.detail
@@ -317,14 +313,14 @@ async def test_a_failure_is_told_without_the_address_and_its_query(transport, re
 
 async def test_a_connection_closed_without_an_answer_is_lost(transport, raw):
     base, seen = await raw(NOTHING)
-    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
-    assert reply == CallFailed(failure=Failure.LOST, detail="the connection was closed without an answer")
+    (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
+    assert (reply.failure, reply.detail) == (Failure.LOST, "the connection was closed without an answer")
     assert len(seen) == 1
 
 
 async def test_half_an_answer_is_lost(transport, raw):
     base, _ = await raw(TRUNCATED)
-    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
     assert reply.failure is Failure.LOST
 
 
@@ -346,14 +342,14 @@ FLOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 )
 async def test_what_is_no_proper_http_is_unreadable_and_not_asked_for_again(transport, raw, answer):
     base, seen = await raw(answer)
-    (reply,) = await transport.client(FixedCredentials(base)).run(ask(AGAIN))
+    (reply,) = await transport.client(FixedCredentials(base)).call_all([AGAIN])
     assert reply.failure is Failure.UNREADABLE, reply
     assert len(seen) == 1
 
 
 async def test_a_thousand_interim_answers_are_passed_over(transport, raw):
     base, _ = await raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + OK)
-    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
     assert reply.body == b"ok"
 
 
@@ -372,20 +368,20 @@ def zipped_answer(body: bytes, coding: str = "gzip") -> bytes:
 @pytest.mark.parametrize(("coding", "wbits"), [("gzip", 31), ("x-gzip", 31), ("deflate", 15), ("deflate", -15)])
 async def test_each_way_of_compressing_is_read(transport, raw, coding, wbits):
     base, _ = await raw(zipped_answer(zipped(2 * 2**20, wbits=wbits), coding))
-    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
     assert reply.body == b"x" * 2 * 2**20
 
 
 async def test_a_second_member_of_a_gzip_answer_is_read_too(transport, raw):
     base, _ = await raw(zipped_answer(zipped(2**20) + zipped(2**20)))
-    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+    (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
     assert len(reply.body) == 2 * 2**20
 
 
 async def test_half_a_compressed_answer_is_unreadable(transport, raw):
     base, _ = await raw(zipped_answer(zipped(2**20)[:-9]))
-    (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
-    assert reply == CallFailed(failure=Failure.UNREADABLE, detail="the answer's compression is broken")
+    (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
+    assert (reply.failure, reply.detail) == (Failure.UNREADABLE, "the answer's compression is broken")
 
 
 @pytest.mark.parametrize(("coding", "wbits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
@@ -395,7 +391,7 @@ async def test_bombs_are_refused_while_they_are_decompressed(transport, raw, cod
     base, _ = await raw(zipped_answer(bomb, coding))
     tracemalloc.start()
     try:
-        replies = await transport.client(FixedCredentials(base)).run(ask(*[GET] * 4))
+        replies = await transport.client(FixedCredentials(base)).call_all([GET] * 4)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -408,17 +404,17 @@ async def test_a_limit_of_a_call_or_of_the_config_goes_before_the_usual_one(stac
     base, _ = await raw(zipped_answer(zipped(2**20)))
     transport = await stack.enter_async_context(Transport(answer_limit=1000))
     client = transport.client(FixedCredentials(base))
-    (refused,) = await client.run(ask(GET))
-    (taken,) = await client.run(ask(HttpCall(method="GET", path="/", answer_limit=2**20)))
+    (refused,) = await client.call_all([GET])
+    (taken,) = await client.call_all([HttpCall(method="GET", path="/", answer_limit=2**20)])
     assert (refused.failure, len(taken.body)) == (Failure.UNREADABLE, 2**20)
 
 
 async def test_json_of_too_many_small_values_is_refused_and_a_table_is_not(transport, raw):
     base, _ = await raw(zipped_answer(zipped(3 * 2**20, b"[],")))
     client = transport.client(FixedCredentials(base))
-    (refused,) = await client.run(ask(GET))
-    (taken,) = await client.run(ask(HttpCall(method="GET", path="/", table=True)))
-    assert refused == CallFailed(failure=Failure.UNREADABLE, detail="the answer holds more than 500000 values")
+    (refused,) = await client.call_all([GET])
+    (taken,) = await client.call_all([HttpCall(method="GET", path="/", table=True)])
+    assert (refused.failure, refused.detail) == (Failure.UNREADABLE, "the answer holds more than 500000 values")
     assert len(taken.body) > 3_000_000
 
 
@@ -433,13 +429,13 @@ async def test_an_answer_that_never_ends_is_a_timeout(transport, serve):
         return response
 
     client = transport.client(FixedCredentials(await serve(handler)))
-    (reply,) = await client.run(ask(HttpCall(method="GET", path="/", timeout=timedelta(milliseconds=200))))
-    assert reply == CallFailed(failure=Failure.TIMEOUT, detail="no whole answer within 0.2 seconds")
+    (reply,) = await client.call_all([HttpCall(method="GET", path="/", timeout=timedelta(milliseconds=200))])
+    assert (reply.failure, reply.detail) == (Failure.TIMEOUT, "no whole answer within 0.2 seconds")
 
 
 async def test_the_fault_on_the_way_is_named(transport, refused_address, serve):
     async def emitted(base):
-        (reply,) = await transport.client(FixedCredentials(base)).run(ask(GET))
+        (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
         return reply.failure, reply.detail
 
     failure, detail = await emitted("http://no-such-host.invalid")
@@ -461,7 +457,7 @@ async def test_a_slow_answer_is_a_timeout_and_not_repeated(transport, serve, rep
 
     client = transport.client(FixedCredentials(await serve(handler)))
     call = HttpCall(method="GET", path="/", timeout=timedelta(milliseconds=30), repeatable=repeatable)
-    (reply,) = await client.run(ask(call))
+    (reply,) = await client.call_all([call])
     over.set()
     assert reply.failure is Failure.TIMEOUT
     assert client.calls == 1
@@ -479,14 +475,14 @@ async def test_redirects_are_answers_and_nobody_follows_them(transport, serve):
     async def handler(request):
         return web.Response(status=307, headers={"Location": elsewhere})
 
-    (reply,) = await transport.client(FixedCredentials(await serve(handler), {"K": "secret"})).run(ask(GET))
+    (reply,) = await transport.client(FixedCredentials(await serve(handler), {"K": "secret"})).call_all([GET])
     assert (reply.status, reply.headers["location"]) == (307, elsewhere)
     assert strangers == []
 
 
 async def test_a_repeatable_call_is_repeated_after_growing_pauses(transport, raw, pauses):
     base, seen = await raw(NOTHING, TRUNCATED, OK)
-    (reply,) = await transport.client(FixedCredentials(base)).run(ask(AGAIN))
+    (reply,) = await transport.client(FixedCredentials(base)).call_all([AGAIN])
     assert isinstance(reply, HttpReply)
     assert reply.body == b"ok"
     assert len(seen) == len(pauses.seconds) + 1 == 3
@@ -495,11 +491,11 @@ async def test_a_repeatable_call_is_repeated_after_growing_pauses(transport, raw
 
 async def test_a_repeatable_call_is_given_up_after_a_few_tries(transport, raw, refused_address, pauses):
     base, seen = await raw(NOTHING)
-    (reply,) = await transport.client(FixedCredentials(base)).run(ask(AGAIN))
+    (reply,) = await transport.client(FixedCredentials(base)).call_all([AGAIN])
     assert reply.failure is Failure.LOST
     assert len(seen) == TRIES
     client = transport.client(FixedCredentials(refused_address))
-    (reply,) = await client.run(ask(AGAIN))
+    (reply,) = await client.call_all([AGAIN])
     assert reply.failure is Failure.REFUSED
     assert client.calls == TRIES
     assert len(pauses.seconds) == 2 * (TRIES - 1)
@@ -508,7 +504,7 @@ async def test_a_repeatable_call_is_given_up_after_a_few_tries(transport, raw, r
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST", "PATCH"])
 async def test_a_call_that_is_not_repeatable_is_sent_once(transport, raw, pauses, method):
     base, seen = await raw(NOTHING, OK)
-    (reply,) = await transport.client(FixedCredentials(base)).run(ask(HttpCall(method=method, path="/a")))
+    (reply,) = await transport.client(FixedCredentials(base)).call_all([HttpCall(method=method, path="/a")])
     assert reply.failure is Failure.LOST
     assert len(seen) == 1
     assert pauses.seconds == []
@@ -516,7 +512,7 @@ async def test_a_call_that_is_not_repeatable_is_sent_once(transport, raw, pauses
 
 async def test_an_answer_is_never_repeated_however_bad(transport, raw):
     base, seen = await raw(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-    (reply,) = await transport.client(FixedCredentials(base)).run(ask(AGAIN))
+    (reply,) = await transport.client(FixedCredentials(base)).call_all([AGAIN])
     assert reply.status == 503
     assert len(seen) == 1
 
@@ -532,7 +528,7 @@ async def test_calls_of_one_step_go_out_together_and_their_answers_keep_the_orde
         return web.Response(text=request.path)
 
     calls = [HttpCall(method="GET", path=path, timeout=timedelta(seconds=5)) for path in answered]
-    replies = await transport.client(FixedCredentials(await serve(handler))).run(ask(*calls))
+    replies = await transport.client(FixedCredentials(await serve(handler))).call_all(calls)
     assert [reply.body for reply in replies] == [b"/0", b"/1", b"/2"]
 
 
@@ -545,7 +541,7 @@ async def test_no_more_calls_are_under_way_than_allowed(transport, serve):
         return web.Response()
 
     client = transport.client(FixedCredentials(await serve(handler)), parallel=2)
-    running = asyncio.create_task(client.run(ask(*[GET] * 5)))
+    running = asyncio.create_task(client.call_all([GET] * 5))
     await arrived.acquire()
     assert client.calls == 2
     go.set()
@@ -560,7 +556,7 @@ async def test_one_failed_call_leaves_the_others_their_answers(transport, serve)
         return web.Response()
 
     client = transport.client(FixedCredentials(await serve(handler)))
-    lost, fine = await client.run(ask(HttpCall(method="GET", path="/drop"), GET))
+    lost, fine = await client.call_all([HttpCall(method="GET", path="/drop"), GET])
     assert lost.failure is Failure.LOST
     assert fine.status == 200
 
@@ -574,7 +570,7 @@ async def test_a_bug_in_one_call_is_raised_when_the_others_have_ended(transport,
         return web.Response()
 
     client = transport.client(FixedCredentials(await serve(handler)))
-    running = asyncio.create_task(client.run(ask(HttpCall(method="NO METHOD", path="/"), GET)))
+    running = asyncio.create_task(client.call_all([HttpCall(method="NO METHOD", path="/"), GET]))
     await arrived.wait()
     assert not running.done()
     go.set()
@@ -593,7 +589,7 @@ async def test_a_proxy_of_the_environment_is_not_used(transport, serve, monkeypa
         monkeypatch.setenv(name, await serve(proxy))
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    (reply,) = await transport.client(FixedCredentials(await serve(ok))).run(ask(GET))
+    (reply,) = await transport.client(FixedCredentials(await serve(ok))).call_all([GET])
     assert reply.body == b"ok"
     assert proxied == []
 
@@ -606,15 +602,15 @@ async def test_cookies_are_not_kept(transport, serve):
         return web.Response(headers={"Set-Cookie": "session=1"})
 
     client = transport.client(FixedCredentials((await serve(handler)).replace("127.0.0.1", "localhost")))
-    await client.run(ask(GET))
-    await client.run(ask(GET))
+    await client.call_all([GET])
+    await client.call_all([GET])
     assert seen == [None, None]
 
 
 async def test_after_the_end_a_call_is_refused_and_no_bug():
     async with Transport() as transport:
         client = transport.client(FixedCredentials("http://127.0.0.1:1"))
-    (reply,) = await client.run(ask(GET))
+    (reply,) = await client.call_all([GET])
     assert reply.failure is Failure.REFUSED
     assert client.calls == 0
 
@@ -628,7 +624,7 @@ async def test_a_single_outgoing_call_as_the_session_sees_it(transport):
     with aioresponses() as peer:
         peer.post("http://sms.example/api/ping", status=200, body="pong", response_class=MockedResponse)
         client = transport.client(FixedCredentials("http://sms.example", {"Authorization": "key"}))
-        (reply,) = await client.run(ask(HttpCall(method="POST", path="/api/ping", headers={"Accept": "text/plain"})))
+        (reply,) = await client.call_all([HttpCall(method="POST", path="/api/ping", headers={"Accept": "text/plain"})])
     assert (reply.status, reply.body) == (200, b"pong")
     ((made,),) = peer.requests.values()
     assert made.kwargs["headers"] == {
