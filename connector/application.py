@@ -242,7 +242,7 @@ class Application:
         """Release the claims of an earlier start, retry the suspended rules, and repeat their alarms."""
         if self.store.tightened:
             files = ", ".join(path.name for path in self.store.tightened)
-            message = "took the rights of other users away from files that they could read"
+            message = "removed other users' access to files that they could read"
             self.emit(Lifecycle(message=message, level=Level.WARNING, details={"files": files}))
         _report_new_database(self.store, self.emit)
         await self.store.outbox.free_claims(self.pipeline.start, self.clock.now())
@@ -284,15 +284,17 @@ class Application:
 
     def faults(self) -> list[str]:
         """What is wrong with the process itself, in plain words."""
-        failing = [f"{name} makes no progress: {one.bug}" for name, one in self.workers.items() if one.fails(FAILING)]
+        failing = [
+            f"worker {name} makes no progress: {one.bug}" for name, one in self.workers.items() if one.fails(FAILING)
+        ]
         return list(dict.fromkeys([*self.not_ready(), *failing]))
 
     def unhealthy(self) -> list[str]:
         """Why the process does not work, in plain words; empty when it works."""
         return [
-            *(f"the loop {name} does not move" for name, one in self.workers.items() if not one.alive(_limit(name))),
+            *(f"worker {name} is stuck" for name, one in self.workers.items() if not one.alive(_limit(name))),
             *(
-                f"the loop {name} has met a bug at each step for {STUCK_ELSE}: {self.workers[name].bug}"
+                f"worker {name} has failed with a bug at each step for {STUCK_ELSE}: {self.workers[name].bug}"
                 for name in ("plan", *self.delivery_workers)
                 if name in self.workers and self.workers[name].fails(STUCK_ELSE)
             ),
@@ -306,7 +308,9 @@ class Application:
             return []
         now = self.clock.monotonic()
         lost = [name for name, since in self.nobodys.items() if now - since >= LOST_CLAIM_AFTER.total_seconds()]
-        return [f"units are claimed by {name.partition(' ')[2] or name}, which does not work on them" for name in lost]
+        return [
+            f"units are claimed by {name.partition(' ')[2] or name}, but no worker is sending them" for name in lost
+        ]
 
     async def probe(self) -> int:
         """Check that the writer answers and can write, and that workers hold all claims.
@@ -338,7 +342,7 @@ class Application:
 
     def break_off(self, why: str) -> None:
         """Raise an alarm because the database is unusable, and make the process end, so that it is started again."""
-        cure = "the process ends with exit code 3 and systemd starts it again; see docs/operations.md"
+        cure = "the process ends with exit code 3, and systemd restarts it; see docs/operations.md"
         self.alarms.start(Alarm(kind="database_unusable", about=STORE, message=why, cure=cure), STORE, self.emit)
         self.broken.set()
 
@@ -357,7 +361,7 @@ class Application:
                     kind="claimed_by_nobody",
                     about=CLAIMS,
                     message="; ".join(lost),
-                    cure="the watchdog of systemd starts the process anew, which frees them; without it, restart the connector",
+                    cure="systemd's watchdog restarts the process, which frees them; without the watchdog, restart the connector",
                 ),
                 CLAIMS,
                 self.emit,
@@ -369,15 +373,15 @@ class Application:
 def _report_new_database(store: Store, emit: Emit) -> None:
     """Report that this start created the database; raise an alarm if an earlier start had one."""
     if store.made is Made.FIRST:
-        emit(Lifecycle(message="a new database was made", details={"path": str(store.path)}))
+        emit(Lifecycle(message="created a new database", details={"path": str(store.path)}))
     elif store.made is Made.ANEW:
         emit(
             Alarm(
                 kind="database_missing",
                 about=STORE,
                 lasts=False,
-                message=f"{store.path} was gone, and a new, empty database was made: no earlier event or opt-out is known",
-                cure="if it was not removed on purpose, stop the connector and restore the last backup: `connector restore FILE`",
+                message=f"{store.path} was missing, so a new, empty database was created: no earlier event or opt-out is known",
+                cure="unless you removed it on purpose, stop the connector and restore the last backup: `connector restore FILE`",
             )
         )
 
@@ -390,6 +394,6 @@ def _loop_fails(name: str, worker: Worker) -> Alarm:
     return Alarm(
         kind="loop_failing",
         about=name,
-        message=f"{name} makes no progress: each step meets a bug ({worker.bug})",
-        cure="report this line; what it has not done waits, and nothing is lost",
+        message=f"worker {name} makes no progress: each step fails with a bug ({worker.bug})",
+        cure="please report this line; its work waits, and nothing is lost",
     )

@@ -15,9 +15,7 @@ from connector.telemetry.log_events import Alarm, Emit, Lifecycle
 KINDS = ("backup_failed", "backup_damaged", "backup_missing", "backup_overdue")
 OVERDUE = timedelta(hours=26)  # a day, and daylight saving time
 NOW = "`connector backup` makes one now"
-RESTORE = (
-    "stop the connector, and restore the last backup that is sound: `connector restore FILE`; docs/backup.md says how"
-)
+RESTORE = "stop the connector, and restore the last good backup: `connector restore FILE`; see docs/backup.md"
 
 
 def backup_directory(loaded: Loaded) -> Path:
@@ -83,20 +81,20 @@ class NightlyBackup:
                 )
             except BackupDamaged as error:
                 self._failed_at = now
-                self._raise("backup_damaged", f"no backup was made, for {error}", RESTORE)
+                self._raise("backup_damaged", f"no backup was made: {error}", RESTORE)
                 return
             except BackupFailed as error:
                 if self._stopped:
                     return
                 self._failed_at = now
-                self._raise("backup_failed", str(error), f"mend that; {NOW}")
+                self._raise("backup_failed", str(error), f"fix that; {NOW}")
                 return
             self._clear_all()
             self._known.add(target)
             await asyncio.to_thread(self._check_and_prune)
             await self._list()
             details = {"file": target.name, "events": str(found.events)}
-            self._emit(Lifecycle(message="made a backup, and checked it", details=details))
+            self._emit(Lifecycle(message="made and checked a backup", details=details))
 
     def _check_and_prune(self) -> None:
         backups = kept(self._directory, self._database.stem)
@@ -105,7 +103,7 @@ class NightlyBackup:
             self._known.discard(old.path)
         for one in backups[1 : self._settings.keep]:
             if why := still_sound(one.path, stopped=self._is_stopped):
-                cure = f"delete {one.path}: it cannot be restored; {backups[0].path.name} is sound"
+                cure = f"delete {one.path}: it cannot be restored; {backups[0].path.name} is good"
                 self._raise("backup_damaged", f"the backup {one.path.name} is damaged ({why})", cure)
 
     async def look(self) -> int:
@@ -118,8 +116,8 @@ class NightlyBackup:
             if gone := self._known - there:
                 self._failed_at = self._now()
                 names = ", ".join(sorted(path.name for path in gone))
-                cure = f"see who deletes them; {NOW}"
-                self._raise("backup_missing", f"backups are gone from {self._directory}: {names}", cure)
+                cure = f"find out what deletes them; {NOW}"
+                self._raise("backup_missing", f"backups are missing in {self._directory}: {names}", cure)
             self._known = there
             if self.kept and self._failed_at is not None and self.kept[0].taken_at > self._failed_at:
                 self._clear_all()  # a person has made one
@@ -136,9 +134,9 @@ class NightlyBackup:
         newest = max(self._since, self.kept[0].taken_at) if self.kept else self._since
         if self._now() - newest > OVERDUE:
             self._failed_at = self._failed_at or self._now()
-            which = f"the last one is of {self.kept[0].taken_at:%Y-%m-%d %H:%M} UTC" if self.kept else "there is none"
-            cure = f"see the log for why none is made at {self._settings.at}; {NOW}"
-            self._raise("backup_overdue", f"no backup was made for more than a day: {which}", cure)
+            which = f"the last one is from {self.kept[0].taken_at:%Y-%m-%d %H:%M} UTC" if self.kept else "there is none"
+            cure = f"the log says why none was made at {self._settings.at}; {NOW}"
+            self._raise("backup_overdue", f"no backup for more than a day: {which}", cure)
 
     def _raise(self, kind: str, message: str, cure: str) -> None:
         self._alarms.start(Alarm(kind=kind, about=str(self._directory), message=message, cure=cure), kind, self._emit)

@@ -23,11 +23,11 @@ from connector.registry import Loaded, read_schemas
 from connector.telemetry.log_events import Alarm, Cleared, Emit, Level, Lifecycle
 
 KIND = "schema_drift"
-COMPARED = "compared with what the CRM tells of its objects"
-NOT_COMPARED = "the CRM could not be asked about its objects"
+COMPARED = "compared the mappings with the CRM's schema"
+NOT_COMPARED = "could not read the CRM's schema"
 SHOWN = 3  # findings that an alarm names; the commands show all
 CURE = (
-    "`connector check --live` tells all of it: mend the field in the CRM or the rule in the mapping, then run "
+    "`connector check --live` shows all of it: correct the field in the CRM or the rule in the mapping, then run "
     "`connector schema pull` and `connector reload`"
 )
 

@@ -70,7 +70,7 @@ class ApiBudget:
         """The limits for calls to the CRM now. Alerts a person once when only the reserve is left, and reports when that ends."""
         terms = self.standing().terms
         if terms.only_opt_outs and not self.spent:
-            message = f"{self.crm}: the API calls of the last 24 hours are used up but for the reserve"
+            message = f"{self.crm}: the API calls of the last 24 hours are used up, except for the reserve"
             emit(Alarm(kind=Reason.QUOTA_EXHAUSTED, about=self.crm, message=message, cure=CURE))
         elif self.spent and not terms.only_opt_outs:
             emit(Cleared(kind=Reason.QUOTA_EXHAUSTED, about=self.crm))

@@ -19,22 +19,22 @@ from connector.model.outcome import Outcome, Reason, Retry
 from connector.ports import Enricher, Feed, Sink
 from connector.telemetry.log_events import Alarm, ChannelPaused, ChannelResumed, Emit
 
-LOST = "nothing is lost meanwhile, and it goes on by itself when that is mended"
+LOST = "nothing is lost; the connector continues automatically when this is fixed"
 # Faults that alert a person at once, although the sink's own code suggests no remedy.
 CURES = {
-    Reason.CREDENTIALS: "check the credentials in the config and the rights of the account; `connector status` shows what it says",
+    Reason.CREDENTIALS: "check the credentials in the config and the permissions of the account; `connector status` shows the error",
     Reason.WRONG_ADDRESS: "check the address (`url`) in the config",
-    Reason.MAINTENANCE: "nothing has to be done: it goes on by itself at the end of the maintenance",
-    Reason.SINK_REFUSES: "see in `connector status` what it says",
-    Reason.QUOTA_EXHAUSTED: "the day's API calls are used up: see which integration used them",
-    Reason.STORAGE_FULL: "the CRM has no room for new records: make some, or buy more",
+    Reason.MAINTENANCE: "no action is needed: the connector continues automatically after the maintenance",
+    Reason.SINK_REFUSES: "`connector status` shows the error",
+    Reason.QUOTA_EXHAUSTED: "the daily API calls are used up: find out which integration used them",
+    Reason.STORAGE_FULL: "the CRM has no storage left for new records: free some, or buy more",
 }
 # These alert a person when they last.
 CURES_LATER = {
     Reason.UNEXPECTED_ANSWER: "something else answers at this address, such as a proxy: check `url` in the config",
-    Reason.CONFIGURATION: "see in `connector status` what is missing",
+    Reason.CONFIGURATION: "`connector status` shows what is missing",
 }
-SEE_NETWORK = "see the network from here, and the status page of the other side"
+SEE_NETWORK = "check the network of this machine, and the status page of the remote system"
 # Faults of a CRM as a whole: its sink and its feeds meet the same one, and raise one alarm for it.
 OF_ALL = frozenset({reason for reason, policy in POLICIES.items() if policy.waits})
 FEED_FAILING = "feed_failing"
@@ -52,6 +52,7 @@ class CircuitBreaker:
     alarms: OpenAlarms = field(default_factory=OpenAlarms)
     deadline: timedelta = 5 * MINUTE  # a person is alerted to a fault that lasts longer
     longest: timedelta = MAX_PAUSE  # longest pause that a peer may ask for
+    calls: str = ""  # what it pauses, in words for the log: `deliveries to salesforce`
     cause: Retry | None = None  # None while the peer works
     failures: int = 0  # in a row, for this reason
     since: datetime | None = None
@@ -75,7 +76,10 @@ class CircuitBreaker:
         self.cause = answer
         self.failures += 1
         self.failed_at, self.open_until = now, now + pause.total_seconds()
-        emit(ChannelPaused(name=self.name, reason=answer.reason, detail=answer.detail, seconds=pause.total_seconds()))
+        seconds = pause.total_seconds()
+        emit(
+            ChannelPaused(name=self.name, reason=answer.reason, detail=answer.detail, seconds=seconds, calls=self.calls)
+        )
         lasts = now - self.began >= self.deadline.total_seconds()
         doubted = answer.reason in CURES_LATER and self.failures > 1
         if not known and (_calls(answer) or doubted or lasts):
@@ -84,7 +88,7 @@ class CircuitBreaker:
     def close(self, emit: Emit) -> None:
         """The peer works again."""
         if self.cause is not None:
-            emit(ChannelResumed(name=self.name))
+            emit(ChannelResumed(name=self.name, calls=self.calls))
         self.alarms.clear(self.name, emit)
         self.cause, self.failures, self.since, self.open_until = None, 0, None, 0.0
 
@@ -104,7 +108,7 @@ class CircuitBreaker:
                 else Alarm(
                     kind=FEED_FAILING,
                     about=self.name,
-                    message=f"{self.name} cannot be followed: {_named(answer)}",
+                    message=f"{self.name} cannot be polled: {_named(answer)}",
                     cure=f"{cure_of(answer)}; {LOST}",
                 ),
                 self.name,
@@ -167,7 +171,12 @@ class SinkChannel:
 
     def __post_init__(self) -> None:
         self.batch_size = BatchSize.of(self.sink.batch)
-        self.breaker = CircuitBreaker(self.sink.name, alarms=self.alarms, deadline=self.deadline)
+        self.breaker = CircuitBreaker(
+            self.sink.name,
+            alarms=self.alarms,
+            deadline=self.deadline,
+            calls=f"deliveries to {self.sink.name}",
+        )
 
     async def prepare(self) -> None:
         """Once, while idle: let the sink look up what its first batch would have to ask."""
@@ -266,7 +275,9 @@ class FeedChannel:
         # For a feed with consent fields a minute is the longest pause, whatever the CRM asks for.
         longest = MINUTE if self.consent else MAX_PAUSE
         feed = self.feed
-        self.breaker = CircuitBreaker(feed.name, feed.crm, self.alarms, self.deadline, longest)
+        self.breaker = CircuitBreaker(
+            feed.name, feed.crm, self.alarms, self.deadline, longest, calls=f"polls of {feed.name}"
+        )
 
     def wants_opted_out(self, now: float) -> bool:
         """Whether opted-out records are asked for separately: before a poll that is probably long, and repeatedly during one."""
@@ -290,8 +301,8 @@ class FeedChannel:
             self.breaker.raise_alarm(emit)
         else:
             minutes = round(self.deadline / MINUTE)
-            message = f"{self.feed.name} has not been followed to the end for {minutes} minutes"
-            cure = f"see `connector status`: a long backlog, or a slow CRM; {LOST}"
+            message = f"no poll of {self.feed.name} has finished for {minutes} minutes"
+            cure = f"see `connector status`: the backlog is long, or the CRM is slow; {LOST}"
             self.alarms.start(
                 Alarm(kind=FEED_FAILING, about=self.feed.name, message=message, cure=cure), self._late, emit
             )
@@ -315,4 +326,8 @@ class EnricherChannel:
     breaker: CircuitBreaker = field(init=False)
 
     def __post_init__(self) -> None:
-        self.breaker = CircuitBreaker(f"{self.enricher.provider} (questions)", longest=MAX_RETRY_AFTER)
+        self.breaker = CircuitBreaker(
+            f"{self.enricher.provider} (questions)",
+            longest=MAX_RETRY_AFTER,
+            calls=f"look-ups at {self.enricher.provider}",
+        )

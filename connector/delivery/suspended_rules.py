@@ -60,7 +60,7 @@ class Suspension(Struct, frozen=True, kw_only=True):
         return Alarm(
             kind=KIND,
             about=self.about,
-            message=f"{self.rule} is stopped: {self.sink} has not got {what}, or the integration user may not write it",
+            message=f"{self.rule} is stopped: {self.sink} does not have {what}, or the integration user may not write it",
             cure=CURE,
         )
 
@@ -70,8 +70,8 @@ class Suspension(Struct, frozen=True, kw_only=True):
 
 
 CURE = (
-    "see `connector status`; create the field, give the integration user the right to it, or mend the rule and run "
-    "`connector reload`; what waits goes out by itself then, and nothing is lost"
+    "see `connector status`; create the field, give the integration user access to it, or correct the rule and run "
+    "`connector reload`; what waits is sent automatically then, and nothing is lost"
 )
 
 

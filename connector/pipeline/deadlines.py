@@ -56,7 +56,7 @@ def _late(one: OpenOptOut, after: timedelta) -> Alarm:
     return Alarm(
         kind=LATE,
         about=_about(one),
-        message=f"an opt-out is not confirmed by {one.sink} after {after}",
+        message=f"{one.sink} has not confirmed an opt-out after {after}",
         cure=f"see `connector explain {one.event_key}`" + (f": {one.failed}" if one.failed else ""),
     )
 
@@ -65,8 +65,8 @@ def _without_rule(one: OpenOptOut) -> Alarm:
     return Alarm(
         kind=WITHOUT_RULE,
         about=_about(one),
-        message=f"no rule tells {one.system} of the opt-out of event {one.event_id}: it is in force in our ledger alone",
-        cure=f"see `connector explain {one.event_id}`, mend the rule, then `connector reload` and "
+        message=f"no rule sends the opt-out of event {one.event_id} to {one.system}: only our ledger has it",
+        cure=f"see `connector explain {one.event_id}`, correct the rule, then `connector reload` and "
         f"`connector replay {one.event_id}`",
     )
 

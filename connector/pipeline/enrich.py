@@ -108,8 +108,8 @@ async def _take(
                 kind="unanswered",
                 about=key,
                 lasts=False,
-                message=f"{provider} could not be asked about an event until its deadline: {reason}",
-                cure=f"see that {provider} can be reached, then `connector replay {key}`",
+                message=f"no answer from {provider} about an event before its deadline: {reason}",
+                cure=f"check that {provider} can be reached, then `connector replay {key}`",
             )
         )
     return closed

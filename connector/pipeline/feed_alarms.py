@@ -18,11 +18,13 @@ def flags_rewritten(channel: FeedChannel, kept: PageKept) -> list[Alarm]:
     for word, records in kept.rewritten.items():
         named = _named(feed.object, records)
         if word is Verdict.OPT_IN:
-            message = f"automation of {feed.crm} takes back opt-outs: {flag} of {named} was unset in our save, or right after it"
-            cure = f"find the flow, trigger or rule that unsets {flag}, then tick it again: `connector status` lists the records"
+            message = (
+                f"automation of {feed.crm} undoes opt-outs: it cleared {flag} of {named} in our save, or right after it"
+            )
+            cure = f"find the flow, trigger or rule that clears {flag}, then set {flag} again: `connector status` lists the records"
         else:
-            message = f"automation of {feed.crm} set {flag} of {named} when we cleared it for a donor who joined"
-            cure = f"find the flow, trigger or rule that sets {flag}, then clear it; to opt the donor out, clear and tick it"
+            message = f"automation of {feed.crm} set {flag} of {named} again when we cleared it for a donor who joined"
+            cure = f"find the flow, trigger or rule that sets {flag}, then clear {flag}; to opt the donor out, then set it again"
         alarms.append(Alarm(kind="flag_rewritten", about=feed.name, lasts=False, message=message, cure=cure))
     return alarms
 
@@ -44,7 +46,7 @@ def opt_outs_not_held(store: Store, channel: FeedChannel, cursor: Cursor) -> Ala
         kind="opt_outs_not_sent",
         about=feed.name,
         lasts=False,
-        message=f"the first look at {feed.name} met {people} people who are opted out there, and of whom no opt-out is known here; "
+        message=f"the first poll of {feed.name} found {people} people who are opted out there and not in our ledger; "
         "nothing was sent for them",
-        cure="see `connector consents baseline`, which shows what would be sent, and sends it with --send",
+        cure="`connector consents baseline` shows what would be sent; with --send it sends it",
     )

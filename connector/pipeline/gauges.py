@@ -21,25 +21,25 @@ def _of_calls(budgets: Iterable[ApiBudget]) -> list[Reading]:
     return [
         Reading(
             name="connector_api_calls",
-            help="Our API calls of the last 24 hours",
+            help="The connector's API calls in the last 24 hours",
             labels=("crm",),
             read=read(lambda one: one.ours),
         ),
         Reading(
             name="connector_api_budget",
-            help="How many we may make in 24 hours, the reserve for opt-outs among them",
+            help="API calls that the connector may make in 24 hours, with the reserve for opt-outs",
             labels=("crm",),
             read=read(lambda one: one.budget),
         ),
         Reading(
             name="connector_api_calls_left",
-            help="How many are left for all but opt-outs",
+            help="API calls that are left, without the reserve for opt-outs",
             labels=("crm",),
             read=read(lambda one: None if one.left is None else max(0, one.left)),
         ),
         Reading(
             name="connector_api_budget_lasts_seconds",
-            help="How long they last at the present pace; no series where that is a day or more",
+            help="How long the API calls last at the present rate; no series if that is a day or more",
             labels=("crm",),
             read=read(lambda one: None if one.lasts is None else one.lasts.total_seconds()),
         ),
@@ -81,24 +81,24 @@ def gauges(
     return [
         Reading(
             name="connector_events",
-            help="All events that ever came, by their state now; their sum is connector_events_received",
+            help="All events ever received, by their present state; their sum is connector_events_received",
             labels=("state",),
             read=lambda: {(state.value,): n for state, n in store.inbox.counts().items()},
         ),
         Reading(
             name="connector_events_received",
-            help="All events that ever came",
+            help="All events ever received",
             read=lambda: {(): store.inbox.received()},
         ),
         Reading(name="connector_units", help="Units by sink and state", labels=("sink", "state"), read=units),
         Reading(
             name="connector_oldest_pending_seconds",
-            help="Age of the oldest event that waits for its plan, and not for an answer",
+            help="Age of the oldest event that waits to be planned; events that wait for a provider's answer do not count",
             read=lambda: {(): age(store.inbox.oldest_pending())},
         ),
         Reading(
             name="connector_open_questions",
-            help="Events that wait for an answer from outside before they are planned",
+            help="Events that wait for an answer of a provider before they are planned",
             labels=("provider",),
             read=lambda: {(name,): n for name, n in store.questions.counts().items()},
         ),
@@ -115,30 +115,30 @@ def gauges(
         ),
         Reading(
             name="connector_oldest_open_opt_out_seconds",
-            help="Age of the oldest opt-out that a side has not confirmed",
+            help="Age of the oldest opt-out that the CRM or the provider has not confirmed",
             read=oldest_opt_out,
         ),
         Reading(
             name="connector_trouble_seconds",
-            help="Since when a sink or feed is in trouble; no series for one that is well",
+            help="How long a sink or feed has been failing; no series for one that works",
             labels=("name", "reason"),
             read=troubles,
         ),
         Reading(
             name="connector_reconciled_seconds",
-            help="Since when a feed was last compared with all records; no series where it never was",
+            help="Time since a feed was last compared with all records of the CRM; no series if it never was",
             labels=("feed",),
             read=reconciled,
         ),
         *_of_calls(tuple(budgets)),
         Reading(
             name="connector_last_backup_age_seconds",
-            help="Age of the newest nightly backup; no series where there is none",
+            help="Age of the newest nightly backup; no series if there is none",
             read=lambda: {(): age(kept[0].taken_at)} if (kept := backups()) else {},
         ),
         Reading(
             name="connector_last_backup_bytes",
-            help="Its size; no series where there is none",
+            help="Size of the newest nightly backup; no series if there is none",
             read=lambda: {(): float(kept[0].size)} if (kept := backups()) else {},
         ),
     ]

@@ -31,7 +31,9 @@ from connector.telemetry.log_events import Alarm
 
 PLAN_BATCH = 500  # events a transaction: one fsync for many, and a stop is still answered at once
 POLLS = 100  # whose people are remembered: changes of one poll come in few batches, one soon behind the other
-TAKES_BACK = "an opt-out that is taken back in the CRM, together with many others: release it if the donors agree, else discard it"
+TAKES_BACK = (
+    "an opt-out was undone in the CRM, together with many others: release this if the donors agree, else discard it"
+)
 
 
 class Planner:
@@ -209,8 +211,8 @@ def flood(poll: str, most: int) -> Alarm:
         kind="commands_parked",
         about=poll,
         lasts=False,
-        message=f"one poll of the CRM sends commands for more than {most} people, or takes back their opt-outs; all are parked",
-        cure="see `connector parked list`, then release or discard them; until then every opt-out holds",
+        message=f"one poll of the CRM would send commands for more than {most} people, or undo their opt-outs; all are parked",
+        cure="see `connector parked list`, then release or discard them; until then every opt-out stays in force",
     )
 
 
@@ -227,8 +229,8 @@ def asked(batch: Sequence[tuple[int, Event]], planned: Sequence[Planned]) -> Ite
             kind="needs_person",
             about=crm,
             lasts=False,
-            message=f"{count} change{'s' if count > 1 else ''} in {crm} wait{'' if count > 1 else 's'} for a person to decide",
-            cure="see `connector parked list`: each says what is asked, and what to do",
+            message=f"{count} change{'s' if count > 1 else ''} in {crm} need{'' if count > 1 else 's'} a person's decision",
+            cure="see `connector parked list`, which says for each what to decide and what to do",
         )
 
 

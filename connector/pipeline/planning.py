@@ -67,7 +67,7 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
     missed = [
         one for one in _not_reached(event, ruling, done.operations, rules, known, ledger_state) if one not in unplanned
     ]
-    notes = [f"no rule tells {system} of this opt-out" for system in missed]
+    notes = [f"no rule sends this opt-out to {system}" for system in missed]
     return replace(done, not_reached=tuple(missed), notes=(*done.notes, *notes)) if missed else done
 
 

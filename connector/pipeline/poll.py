@@ -35,7 +35,7 @@ class PollState:
     breaker: CircuitBreaker = field(init=False)
 
     def __post_init__(self) -> None:
-        self.breaker = CircuitBreaker(self.poller.name, longest=MAX_RETRY_AFTER)
+        self.breaker = CircuitBreaker(self.poller.name, longest=MAX_RETRY_AFTER, calls=f"polls of {self.poller.name}")
 
     @property
     def source(self) -> str:

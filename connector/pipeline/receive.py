@@ -143,9 +143,7 @@ class Receiver:
         """Say once for each kind of callback that its ids are not unique. Nothing is lost by it."""
         if (provider, shape) not in self._reused_ids:
             self._reused_ids.add((provider, shape))
-            message = (
-                f"{provider}.{shape}: an id came again with another person or meaning; such events are kept as new ones"
-            )
+            message = f"{provider}.{shape}: an id was sent again with another person or meaning; such events are stored as new ones"
             self._emit(Lifecycle(message=message, level=Level.WARNING))
 
     async def _queue_notices(self, crm: str, notices: Sequence[Notice], received_at: datetime) -> None:

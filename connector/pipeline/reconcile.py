@@ -128,7 +128,7 @@ class Reconciler:
         if payload.get("start"):
             wish = bool(payload.get("dry_run")), bool(payload.get("accept_missing"))
             if self.running and wish != (self.dry_run, self.accept_missing):
-                raise ConnectorError("another comparison is under way: try again when it is over")
+                raise ConnectorError("another comparison is running: try again when it has ended")
             self.start(dry_run=wish[0], accept_missing=wish[1])
         return {"running": self.running, "dry_run": self.dry_run, "feeds": [one.shown() for one in self.comparisons]}
 
@@ -153,7 +153,7 @@ class Reconciler:
             except ConnectorError as error:
                 one.why = mask(str(error))
             except Exception as error:  # noqa: BLE001 - a bug in it must not end the daemon, and is told.
-                one.why = "a fault of the connector itself, see its log"
+                one.why = "a bug in the connector: see its log"
                 self.emit(WorkerFailed(worker="reconcile", error=place(error), seconds=0.0))
             self._tell_of(channel, one)
             if not self.dry_run:
@@ -165,12 +165,12 @@ class Reconciler:
         """Tell how it went; why it did not come to its end is in the CRM's words, and only shown to who asks."""
         level = Level.WARNING if one.why else Level.INFO
         numbers = {key: str(value) for key, value in one.shown().items() if key != "why" and value}
-        done = "compared all records with what is known" if not one.why else "the comparison of all records failed"
+        done = "compared all records of the CRM with the stored ones" if not one.why else "comparing all records failed"
         self.emit(Lifecycle(message=done, level=level, details=numbers))
         if self.dry_run:
             return
         if one.why:
-            self._call(channel, f"{one.feed} could not be compared with all records of the CRM")
+            self._call(channel, f"{one.feed}: comparing all records of the CRM failed")
         else:
             channel.alarms.clear(run_of(one.feed), self.emit)
 
@@ -181,7 +181,7 @@ class Reconciler:
         await self.store.following.set_cursor(run_of(one.feed), orjson.dumps(kept).decode())
 
     def _call(self, channel: FeedChannel, message: str) -> None:
-        cure = "`connector status` says why; mend that, then run `connector reconcile`"
+        cure = "`connector status` says why; fix that, then run `connector reconcile`"
         alarm = Alarm(kind=FAILED, about=channel.feed.name, message=message, cure=cure)
         channel.alarms.start(alarm, run_of(channel.feed.name), self.emit)
 
@@ -244,8 +244,8 @@ class _Run:
         if len(missing) > self._of.max_people and not self._of.accept_missing:
             self.one.missing_untouched = True
             raise NotComparedError(
-                f"{len(missing)} known records of {name} are not in {crm} any more, or our user cannot see them, and nothing was made "
-                "of that: see the user's rights; if they were deleted for good, run `connector reconcile --accept-missing`"
+                f"{len(missing)} known records of {name} are no longer in {crm}, or the integration user cannot see them; nothing was "
+                "changed: check the user's permissions; if they were all deleted, run `connector reconcile --accept-missing`"
             )
         known = self._store.records.known(crm, name, missing)
         gone = [
@@ -321,7 +321,7 @@ class _Run:
         for number in range(TRIES):
             self._well()
             if self._watch.budget is not None and self._watch.budget.terms(self._of.emit).only_opt_outs:
-                raise NotComparedError(f"the API calls for {self._feed.crm} are used up but for the reserve")
+                raise NotComparedError(f"the API calls for {self._feed.crm} are used up, except for the reserve")
             try:
                 answer = await self._watch.client.run(make())
             except PeerUnavailable as error:
@@ -340,9 +340,9 @@ class _Run:
         feed, channel = self._feed, self._watch
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed, channel.consent)
         if cursor.baseline:
-            raise NotComparedError("the feed has not yet read all records for the first time: try again later")
+            raise NotComparedError("the first poll of the feed has not finished: try again later")
         if channel.breaker.cause is not None or self._of.monotonic() - channel.due > WELL.total_seconds():
-            raise NotComparedError("the feed itself is not well: see `connector status`")
+            raise NotComparedError("the feed does not work: see `connector status`")
         return cursor
 
 
@@ -385,6 +385,6 @@ def _not_sent(channel: FeedChannel, records: int) -> Alarm:
         kind="opt_outs_not_sent",
         about=channel.feed.name,
         lasts=False,
-        message=f"{records} records of {channel.feed.name} that were not known here are opted out; nothing was sent for them",
-        cure="see `connector consents baseline`, which shows what would be sent, and sends it with --send",
+        message=f"{records} new records of {channel.feed.name} are already opted out; nothing was sent for them",
+        cure="`connector consents baseline` shows what would be sent; with --send it sends it",
     )

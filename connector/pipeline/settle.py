@@ -225,8 +225,8 @@ def settled_events(units: Sequence[Unit], settled: Sequence[Settlement], *, now:
                 kind="provider_disagrees",
                 about=unit.event_key,
                 lasts=False,
-                message=f"{unit.sink} does not know a subscription that our ledger holds active",
-                cure="see `connector explain` of the event, and look the subscriber up at the provider",
+                message=f"{unit.sink} does not know a subscription that is active in our ledger",
+                cure="run `connector explain` for the event, and look up the subscriber at the provider",
             )
         if end.reason is Reason.PRICE_NOT_CHANGED:
             yield Alarm(

@@ -58,6 +58,6 @@ def _alarm(event_id: int, event: Event) -> Alarm:
         about=event.key,
         lasts=False,
         message=f"event {event_id} may be an opt-out: the donor is not opted out until a person says so",
-        cure=f"read it by `connector parked list`, then `connector parked answer {event_id} was` "
+        cure=f"read it with `connector parked list`, then `connector parked answer {event_id} was` "
         f"or `connector parked answer {event_id} was-not`",
     )

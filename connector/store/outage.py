@@ -10,8 +10,8 @@ BUSY, NO_MEMORY, READ_ONLY, IO_ERROR, CORRUPT, FULL, CANNOT_OPEN, NOT_A_DATABASE
 UNAVAILABLE = frozenset({BUSY, NO_MEMORY, READ_ONLY, IO_ERROR, CORRUPT, FULL, CANNOT_OPEN, NOT_A_DATABASE})
 BROKEN = frozenset({CORRUPT, NOT_A_DATABASE})  # nothing that this process holds can be trusted any more
 
-GOES_ON = "callbacks are answered 503 meanwhile, nothing that was confirmed is lost, and it goes on by itself"
-NO_ROOM = "the disk is too full to take anything new: free some space, it goes on by itself"
+GOES_ON = "until then callbacks are answered 503; nothing that was confirmed is lost, and no restart is needed"
+NO_ROOM = "the disk is too full to store anything new: free some space; no restart is needed"
 
 
 class Outage(Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ def nearly_full(path: Path) -> Outage:
     """The disk has less free space than the config reserves."""
     return Outage(
         kind="disk_full",
-        message=f"the disk of {path} has less free space than `store: free_space_floor`, so that nothing new is taken",
+        message=f"the disk of {path} has less free space than `store: free_space_floor`, so nothing new is stored",
         cure=f"free some space on it; {GOES_ON}",
     )
 
@@ -72,8 +72,8 @@ def outage(error: sqlite3.Error, path: Path) -> Outage | None:
         case 10 | 14:  # IO_ERROR, CANNOT_OPEN
             return Outage(
                 kind="disk_error",
-                message=f"the disk fails to read or write {path} ({says})",
-                cure=f"look at the disk and the system's log (`dmesg`); {GOES_ON}",
+                message=f"the disk failed to read or write {path} ({says})",
+                cure=f"check the disk and the system log (`dmesg`); {GOES_ON}",
             )
         case _:
             return None

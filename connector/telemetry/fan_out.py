@@ -14,6 +14,6 @@ def fan_out(*listeners: Emit) -> Emit:
             try:
                 listener(fact)
             except Exception as error:  # noqa: BLE001 - a failing listener must never stop the work.
-                print(f"a fact could not be told: {place(error)}", file=sys.stderr)  # noqa: T201 - the log itself may be at fault.
+                print(f"could not log or count an event: {place(error)}", file=sys.stderr)  # noqa: T201 - the log itself may be at fault.
 
     return emit

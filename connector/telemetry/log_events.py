@@ -103,12 +103,14 @@ class ChannelPaused(Struct, frozen=True, kw_only=True):
     reason: str
     detail: str
     seconds: float
+    calls: str = ""  # what is paused, in words: `deliveries to salesforce`
 
 
 class ChannelResumed(Struct, frozen=True, kw_only=True):
     """A paused sink, feed or enricher works again."""
 
     name: str
+    calls: str = ""  # what is resumed, in words
 
 
 class Alarm(Struct, frozen=True, kw_only=True):

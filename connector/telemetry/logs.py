@@ -95,7 +95,7 @@ class LibraryLog(logging.Handler):
         details: dict[str, str] = {}
         if record.exc_info and record.exc_info[0]:
             details["error"] = place_in(record.exc_info[0], record.exc_info[2])
-        words = "has trouble with a connection or task" if silent else _words(record)
+        words = "error in a connection or task" if silent else _words(record)
         self._log(Lifecycle(message=f"{record.name}: {words}", level=level, details=details))
 
 

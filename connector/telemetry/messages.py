@@ -28,6 +28,22 @@ from connector.telemetry.log_events import (
 
 Detail = str | int | float | bool | None
 DEAD = "dead"  # the state of an event or unit that needs a person
+# Why calls are paused, in words for the log. Other reasons are written as they are.
+REASONS = {
+    "unavailable": "not reachable",
+    "timeout": "no response in time",
+    "connection_lost": "the connection was lost",
+    "server_error": "server error",
+    "unexpected_answer": "unexpected response",
+    "rate_limited": "too many calls",
+    "quota_exhausted": "the daily API quota is used up",
+    "storage_full": "no storage left for new records",
+    "credentials": "sign-in failed",
+    "wrong_address": "wrong address",
+    "maintenance": "maintenance",
+    "sink_refuses": "all calls are refused",
+    "configuration": "an object or field is missing or not permitted",
+}
 NOT_FOUND = 404  # the request named no endpoint of ours
 OUR_FAULT = 500  # the lowest status for which the caller is not at fault
 
@@ -95,7 +111,7 @@ def message_of(fact: Fact) -> Message:  # noqa: C901, PLR0911, PLR0912 - one lin
             return Message(level, f"{sentence} {provider}.{shape}", details)
         case RequestRejected(why=why):
             details = {"provider": fact.provider or None, "door": fact.endpoint or None, "status": fact.status}
-            return Message(level, f"turned away a callback: {why}", details)
+            return Message(level, f"rejected a callback: {why}", details)
         case Planned(state=state):
             details = {"event": fact.event, "operations": fact.operations, "reason": fact.reason, "detail": fact.detail}
             details |= {"fields_left_out": fact.left_out or None}
@@ -107,27 +123,32 @@ def message_of(fact: Fact) -> Message:  # noqa: C901, PLR0911, PLR0912 - one lin
         case BatchSent(sink=sink):
             details = {"operations": fact.operations, "calls": fact.calls, "seconds": round(fact.seconds, 3)}
             details |= {"next_batch": fact.batch or None}
-            return Message(level, f"wrote to {sink}", details)
+            return Message(level, f"sent a batch to {sink}", details)
         case FeedPolled(feed=feed):
-            sentence = f"looked at {feed} for the first time" if fact.baseline else f"followed {feed}"
+            sentence = f"initial sync of {feed}" if fact.baseline else f"polled {feed}"
             return Message(level, sentence, {"rows": fact.rows, "changes": fact.changes})
         case EnricherCalled(provider=provider):
             details = {"event": fact.event, "outcome": fact.outcome, "reason": fact.reason}
             return Message(level, f"asked {provider}", details)
         case ChannelPaused(name=name):
             details = {"reason": fact.reason, "detail": fact.detail, "seconds": round(fact.seconds, 1)}
-            return Message(level, f"{name} is left alone for a while", details)
+            why = REASONS.get(fact.reason, fact.reason)
+            return Message(level, f"pausing {fact.calls or name} for {fact.seconds:.3g} s: {why}", details)
         case ChannelResumed(name=name):
-            return Message(level, f"{name} works again")
+            return Message(level, f"resuming {fact.calls or name}")
         case Alarm(message=message):
             return Message(level, f"ALARM: {message}", {"alarm": fact.kind, "about": fact.about, "cure": fact.cure})
         case Cleared(kind=kind):
-            return Message(level, "the cause of an alarm is gone", {"alarm": kind, "about": fact.about})
+            return Message(level, "alarm cleared", {"alarm": kind, "about": fact.about})
         case Reloaded(accepted=accepted):
-            sentence = "reloaded the mappings" if accepted else "kept the old mappings: the new ones have problems"
+            sentence = (
+                "reloaded the mappings"
+                if accepted
+                else "reload rejected: the new mappings have errors, so the old ones stay in use"
+            )
             return Message(level, sentence, {"version": fact.version, "problems": fact.problems or None})
         case WorkerFailed(worker=worker):
             details = {"error": fact.error, "again_in_seconds": round(fact.seconds, 1)}
-            return Message(level, f"a bug in {worker}", details)
+            return Message(level, f"bug in worker {worker}", details)
         case Lifecycle(message=message):
             return Message(level, message, dict(fact.details))

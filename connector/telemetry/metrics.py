@@ -66,16 +66,20 @@ class Metrics:
     def __init__(self, readings: Iterable[Reading] = ()) -> None:
         self.registry = CollectorRegistry()
         self._received = self._counter(
-            "received", "Callbacks that were kept or known", "provider", "shape", "outcome"
+            "received", "Callbacks that were stored, or were already known", "provider", "shape", "outcome"
         )  # outcome: new, known, unreadable, id_reused
         self._refused = self._counter(
-            "turned_away", "Callbacks that were not kept", "provider", "door", "status", "why"
+            "turned_away", "Callbacks that were rejected", "provider", "door", "status", "why"
         )
         self._planned = self._counter(
-            "planned", "Events that were planned, by their state then", "provider", "state", "reason"
+            "planned", "Events that were planned, by their state after planning", "provider", "state", "reason"
         )
-        self._left_out = self._counter("fields_left_out", "Fields whose value could not be made", "provider")
-        self._settled = self._counter("settled", "Units that came back from their sink", "sink", "state", "reason")
+        self._left_out = self._counter(
+            "fields_left_out", "Fields that were left out because their value could not be made", "provider"
+        )
+        self._settled = self._counter(
+            "settled", "Units that a sink has finished, by their new state", "sink", "state", "reason"
+        )
         self._delivery = Histogram(
             "connector_delivery_seconds",
             "From a callback's arrival to its delivery",
@@ -84,22 +88,24 @@ class Metrics:
             registry=self.registry,
         )
         self._operations = self._counter("written_operations", "Operations that were sent", "sink")
-        self._calls = self._counter("calls", "Calls that writing took", "sink")
-        self._batch = self._gauge("batch_size", "Operations that the next batch may hold", "sink")
+        self._calls = self._counter("calls", "API calls for writing", "sink")
+        self._batch = self._gauge("batch_size", "Largest number of operations in the next batch", "sink")
         self._writes = Histogram(
             "connector_write_seconds", "Time of one batch", ("sink",), buckets=WRITE_BUCKETS, registry=self.registry
         )
-        self._rows = self._counter("feed_rows", "Rows that a feed showed", "feed")
-        self._changes = self._counter("feed_changes", "Changes among them", "feed")
-        self._asked = self._counter("asked", "Questions that were put to a provider", "provider", "outcome", "reason")
-        self._pauses = self._counter("pauses", "Times that a sink or feed was left alone", "name", "reason")
-        self._paused = self._gauge("paused", "Whether a sink or feed is left alone now", "name")
-        self._raised = self._counter("alarms_raised", "Alarms", "kind")
-        self._alarm = self._gauge("alarms", "Alarms whose cause lasts", "kind")
+        self._rows = self._counter("feed_rows", "Rows that a feed returned", "feed")
+        self._changes = self._counter("feed_changes", "Changes among the rows of a feed", "feed")
+        self._asked = self._counter(
+            "asked", "Questions about an event to its provider", "provider", "outcome", "reason"
+        )
+        self._pauses = self._counter("pauses", "Pauses of a sink or feed", "name", "reason")
+        self._paused = self._gauge("paused", "1 while a sink or feed is paused", "name")
+        self._raised = self._counter("alarms_raised", "Alarms that were raised", "kind")
+        self._alarm = self._gauge("alarms", "Alarms that are raised now", "kind")
         self._lasting: set[tuple[str, str]] = set()
-        self._reloads = self._counter("reloads", "Times that the mappings were read again", "accepted")
+        self._reloads = self._counter("reloads", "Reloads of the mappings", "accepted")
         self._mappings = self._gauge("mappings_info", "The mappings in use", "version")
-        self._failures = self._counter("loop_failures", "Bugs in a step of a loop", "loop")
+        self._failures = self._counter("loop_failures", "Bugs in a step of a worker", "loop")
         self.read(readings)
 
     def read(

@@ -60,8 +60,8 @@ class Connections:
         if many or (self._total >= self.most and not make_room()):
             self._refused(
                 TOO_MANY_CONNECTIONS,
-                "connections were refused: too many are open, in all or of one address",
-                "`listen: connections` and `connections_per_address` set the limits; LimitNOFILE of the service bounds them",
+                "refused connections: too many are open, in total or from one address",
+                "`listen: connections` and `connections_per_address` set the limits; LimitNOFILE of the service caps them",
             )
             return False
         self._open[one] += 1
@@ -82,7 +82,7 @@ class Connections:
             return False
         self._refused(
             OUT_OF_DESCRIPTORS,
-            "no connection can be taken: the process has no file descriptor left",
+            "cannot accept connections: the process has no file descriptor left",
             "raise LimitNOFILE of the service (`ulimit -n` by hand)",
         )
         return True

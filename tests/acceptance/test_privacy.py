@@ -140,7 +140,7 @@ async def what_fails(world, service):
     await world.fault(world.strex, fault="unavailable", times=1)
     contact = await world.contact(DONOR)
     await world.person(Id=contact["Id"], SMS_Opt_Out__c=True, SMS_Opt_Out_Source__c=WORDS)
-    await world.until(lambda: b"strex is left alone" in service.said and b"strex: delivered" in service.said)
+    await world.until(lambda: b"pausing deliveries to strex" in service.said and b"strex: delivered" in service.said)
     await service.callback({"transactionId": "s", "sender": DONOR, "recipient": "2002", "content": "STOPP"}, "mo")
     await world.until(lambda: idle(service))
     return ""

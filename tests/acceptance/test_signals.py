@@ -96,7 +96,7 @@ async def test_sighup_takes_good_mappings_and_refuses_bad_ones_as_a_whole(world,
 
     (mappings / "second.yaml").write_text(BESIDES.format(name="Secondly", action="Second"))
     (mappings / "third.yaml").write_text(BESIDES.format(name="Thirdly", action="Third").replace("upsert", "upset"))
-    refused = await reload("kept the old mappings")
+    refused = await reload("reload rejected")
     assert (refused["level"], refused["version"]) == ("error", accepted["version"])
     assert await name_after("Second", 3) == "Firstly"
     assert await name_after("First", 4) == "Firstly"
@@ -119,7 +119,7 @@ async def test_a_database_that_is_deleted_underneath_ends_the_process_within_sec
         assert await service.ended() == 3
     assert b"c.db was deleted or moved away" in service.said.splitlines()[-1]
     await service.start()
-    await service.emitted("c.db was gone, and a new, empty database was made")
+    await service.emitted("c.db was missing, so a new, empty database was created")
     await service.callback(report(1, 2))
     assert service.asked("SELECT count(*) FROM inbox") == [(1,)]
     assert await service.stop() == 0

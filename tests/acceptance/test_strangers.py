@@ -59,7 +59,7 @@ async def test_out_of_descriptors_there_is_one_line_and_the_health_check_is_answ
     used = open_files(service.pid)
     resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (used + 50, used + 50))
     async with strangers(service.url):
-        line = await service.emitted("no connection can be taken")
+        line = await service.emitted("cannot accept connections")
         for _ in range(10):
             assert await healthy(world, service)
         async with world.http.get(f"{service.admin_url}/metrics") as answer:
@@ -67,4 +67,4 @@ async def test_out_of_descriptors_there_is_one_line_and_the_health_check_is_answ
     await service.callback(report(1, 1))
     assert line["level"] == "warning"
     assert "LimitNOFILE" in line["cure"]
-    assert len([one for one in service.lines if "no connection can be taken" in one["message"]]) == 1
+    assert len([one for one in service.lines if "cannot accept connections" in one["message"]]) == 1

@@ -99,7 +99,7 @@ async def test_a_stop_that_no_rule_writes_raises_an_alarm_and_is_written_once_th
         await world.settled()
         await world.until(lambda: "opt_out_without_rule" in world.alarms)
         (event_id,) = {one.event_id for one in open_opt_outs(world)}
-        assert f"no rule tells salesforce of the opt-out of event {event_id}" in alarm(world).message
+        assert f"no rule sends the opt-out of event {event_id} to salesforce" in alarm(world).message
         assert world.counts() == ({"delivered": 1} if log else {"ignored": 1})
         contact = await world.contact(DONOR)
         assert (contact is not None and contact["SMS_Opt_Out__c"] is False) if log else contact is None
@@ -108,7 +108,7 @@ async def test_a_stop_that_no_rule_writes_raises_an_alarm_and_is_written_once_th
         (late,) = (await commands(world)["status"]({}))["late_opt_outs"]
         assert late["sink"] == "salesforce (no rule)"
         shown = await commands(world)["explain"]({"event": event_id})
-        assert "no rule tells salesforce of this opt-out" in str(shown)
+        assert "no rule sends this opt-out to salesforce" in str(shown)
 
         edit(mappings, "strex-subscription.yaml", ", properties.ServiceSubType: Donation", "")
         await follow_the_cure(world, event_id)
@@ -171,7 +171,7 @@ async def test_a_box_ticked_in_the_crm_that_ends_no_subscription_raises_an_alarm
         await world.until(lambda: "opt_out_without_rule" in world.alarms)
         assert await world.orders() == []
         (event_id,) = {one.event_id for one in open_opt_outs(world)}
-        assert f"no rule tells strex of the opt-out of event {event_id}" in alarm(world).message
+        assert f"no rule sends the opt-out of event {event_id} to strex" in alarm(world).message
 
         edit(mappings, "salesforce-to-strex.yaml", ', record.MobilePhone: {like: "+47*"}', "")
         await follow_the_cure(world, event_id)
@@ -211,7 +211,7 @@ async def test_a_stop_that_strex_has_not_seen_and_no_rule_tells_it_raises_an_ala
         await world.until(lambda: "opt_out_without_rule" in world.alarms)
         await world.settled()
         (event_id,) = {one.event_id for one in open_opt_outs(world)}
-        assert f"no rule tells strex of the opt-out of event {event_id}" in alarm(world).message
+        assert f"no rule sends the opt-out of event {event_id} to strex" in alarm(world).message
 
         shutil.copy(ROOT / "mappings" / "strex-stops.yaml", mappings)
         await follow_the_cure(world, event_id)

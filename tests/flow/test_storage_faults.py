@@ -110,7 +110,7 @@ async def test_an_outage_is_told_once_as_what_it_is_and_once_when_it_is_over(wor
     assert alarm.kind == "disk_full"
     assert (await status_page(world))["faults"] == emitted["reasons"]
     assert 'SQLite says "database or disk is full"' in alarm.message
-    assert "goes on by itself" in alarm.cure
+    assert "no restart is needed" in alarm.cure
     disk.refusals = 0
     await well_again(world)
     assert (await health(world, "readyz"))[0] == 200
@@ -147,7 +147,7 @@ async def test_a_database_that_is_missing_at_a_start_is_made_anew_and_told_loudl
     async with a_world(tmp_path) as world:
         async with world.running():
             assert world.emitted(Alarm) == []
-            assert "a new database was made" in [one.message for one in world.emitted(Lifecycle)]
+            assert "created a new database" in [one.message for one in world.emitted(Lifecycle)]
         async with world.running():
             assert world.emitted(Alarm) == []
         (tmp_path / "c.db").unlink()
@@ -177,7 +177,7 @@ async def test_a_claim_that_no_worker_has_in_hand_is_noticed_and_one_of_a_slow_c
         assert lost() == []
         world.clock.ahead += timedelta(minutes=2)
         await app.probe()
-        assert lost() == [f"units are claimed by {claim.partition(' ')[2]} (gone), which does not work on them"]
+        assert lost() == [f"units are claimed by {claim.partition(' ')[2]} (gone), but no worker is sending them"]
         assert world.alarms == ["claimed_by_nobody"]
     finally:
         await world.no_faults(world.salesforce)

@@ -255,14 +255,14 @@ async def bench(tmp_path):
 
 async def test_a_disk_error_passes_and_one_that_lasts_for_half_a_minute_breaks_the_store_for_good(bench):
     torn = refuse("disk I/O error", sqlite3.SQLITE_IOERR_FSYNC)
-    with pytest.raises(StoreUnavailable, match=r"the disk fails to read or write .*w\.db"):
+    with pytest.raises(StoreUnavailable, match=r"the disk failed to read or write .*w\.db"):
         await bench.writer.run(torn)
     assert await bench.writer.run(put(1)) == 1
     bench.now += 29
-    with pytest.raises(StoreUnavailable, match="disk fails"):
+    with pytest.raises(StoreUnavailable, match="disk failed"):
         await bench.writer.run(torn)
     bench.now += 29
-    with pytest.raises(StoreUnavailable, match="disk fails"):
+    with pytest.raises(StoreUnavailable, match="disk failed"):
         await bench.writer.run(torn)
     assert bench.broken == []
     bench.now += 1

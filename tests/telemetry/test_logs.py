@@ -44,7 +44,9 @@ EXAMPLES = [
     Settled(event="a", sink="salesforce", state="dead", reason="validation"),
     BatchSent(sink="salesforce", operations=200, calls=1, seconds=0.3),
     FeedPolled(feed="salesforce.Contact", rows=3, changes=1),
-    ChannelPaused(name="salesforce", reason="credentials", detail="sign in", seconds=15.0),
+    ChannelPaused(
+        name="salesforce", reason="credentials", detail="sign in", seconds=15.0, calls="deliveries to salesforce"
+    ),
     ChannelResumed(name="salesforce"),
     Alarm(kind="opt_out_late", about="e1", message="an opt-out waits", cure="look at the sink"),
     Cleared(kind="opt_out_late", about="e1"),
@@ -80,7 +82,7 @@ def test_every_fact_is_one_line_in_every_form(fact):
 def test_a_line_is_a_sentence_and_its_details():
     assert written(EXAMPLES[7]).split(" ", 1)[1] == ("INFO    salesforce: delivered event=a attempts=1 seconds=0.25\n")
     assert written(EXAMPLES[11], journal=True) == (
-        '<4>salesforce is left alone for a while reason=credentials detail="sign in" seconds=15.0\n'
+        '<4>pausing deliveries to salesforce for 15 s: sign-in failed reason=credentials detail="sign in" seconds=15.0\n'
     )
 
 
@@ -178,7 +180,7 @@ def test_libraries_speak_through_the_log_and_quote_nobody(libraries):
         logging.getLogger("some.library").exception("it broke for %s", "+4790000003")
     logging.getLogger("some.library").info("chatter")
     server, library = libraries.getvalue().splitlines()
-    assert "aiohttp.server: has trouble" in server
+    assert "aiohttp.server: error in" in server
     assert "WARNING" in server
     assert "secret-bytes" not in server
     assert "some.library: it broke for …" in library
