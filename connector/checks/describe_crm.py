@@ -10,7 +10,7 @@ from connector.model.errors import ConnectorError
 from connector.model.http import Exchange
 from connector.model.outcome import Retry
 
-CURE = "try again later; the address is `url` in the config"
+CURE = "try again later, and check `url` in the config"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,9 @@ def _described(crm: Crm, names: Sequence[str]) -> Exchange[dict[str, ObjectSchem
     for name, one in described.items():
         if isinstance(one, Retry):
             why = f"{one.reason}: {one.detail}" if one.detail else str(one.reason)
-            raise ConnectorError(f"{crm.name} cannot be asked about {name} ({why}): {CURES.get(one.reason, CURE)}")
+            raise ConnectorError(
+                f"cannot read the schema of {name} from {crm.name} ({why}): {CURES.get(one.reason, CURE)}"
+            )
         found[name.casefold()] = one
     return found
 

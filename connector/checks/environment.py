@@ -29,15 +29,15 @@ def _public_url(loaded: Loaded) -> Finding:
         return Finding(
             area="public address",
             level=Level.WARN,
-            text="it is not known here under which address providers call",
-            cure="write listen: public_url: into the config; signatures and keywords need it",
+            text="`listen: public_url:` is not set",
+            cure="set it to the address that your providers call; signatures and keywords need it",
         )
     if urlsplit(url).scheme != "https":
         return Finding(
             area="public address",
             level=Level.FAIL,
-            text=f"providers call {url} without TLS: phone numbers and secrets travel in the open",
-            cure="put a proxy with TLS before the connector, and write https:// into listen: public_url:",
+            text=f"providers call {url} without TLS: phone numbers and secrets are sent unencrypted",
+            cure="put a TLS proxy in front of the connector, and use https:// in `listen: public_url:`",
         )
     return Finding(area="public address", level=Level.OK, text=f"providers call {url}")
 
@@ -45,20 +45,22 @@ def _public_url(loaded: Loaded) -> Finding:
 def _disk(loaded: Loaded, free: Callable[[Path], int]) -> Finding:
     store = loaded.settings.store
     path = loaded.resolve_path(store.path)
-    cure = "free some space, or put store: path: on another disk"
+    cure = "free some space, or move `store: path:` to another disk"
     if not path.parent.is_dir():
         return Finding(
             area="disk",
             level=Level.FAIL,
-            text=f"{path.parent} is not there",
-            cure="make the directory, and let the service's user own it",
+            text=f"{path.parent} does not exist",
+            cure="create the directory, and make the service's user its owner",
         )
     left = free(path.parent)
-    text = f"{left // MIB} MiB are free where events are kept"
+    text = f"{left // MIB} MiB are free for events"
     if left < store.free_space_floor:
-        return Finding(area="disk", level=Level.FAIL, text=f"{text}: too little to take anything new", cure=cure)
+        return Finding(area="disk", level=Level.FAIL, text=f"{text}: too little to store new ones", cure=cure)
     if left < store.free_space_floor + 2 * store.ballast:
-        return Finding(area="disk", level=Level.WARN, text=f"{text}: little more than what is held back", cure=cure)
+        return Finding(
+            area="disk", level=Level.WARN, text=f"{text}: little more than `store: free_space_floor`", cure=cure
+        )
     return Finding(area="disk", level=Level.OK, text=text)
 
 

@@ -120,13 +120,13 @@ def _why_no_messages(
         cure = close if close.startswith("did") else f"reserve it: `connector keywords reserve {word}`"
         return f"the account has no keyword `{word}`", cure
     if all(one.active is False for one in known):
-        return f"the keyword `{word}` is not active", f"wake it: `connector keywords reactivate {word}`"
+        return f"the keyword `{word}` is not active", f"reactivate it: `connector keywords reactivate {word}`"
     ends = [min((end for end in (one.ends, one.deleted) if end), default=None) for one in known]
     if all(end is not None and end <= now for end in ends):
         last = max(end for end in ends if end is not None)
         return (
-            f"the keyword `{word}` has ended on {last.date()}",
-            "set a later end at the provider, or take the rule out",
+            f"the keyword `{word}` ended on {last.date()}",
+            "set a later end at the provider, or remove the rule",
         )
     return None
 
@@ -135,15 +135,15 @@ def _why_messages_go_elsewhere(word: str, known: Sequence[Keyword], hook: str | 
     """Why its messages do not come here. The address is left out: it may contain a secret."""
     if hook is None:
         return (
-            f"it cannot be told whether the messages of `{word}` are sent here",
-            "write listen: public_url into the config, the address that the provider was given",
+            f"cannot check whether the messages of `{word}` are sent to this connector",
+            "set `listen: public_url:` in the config to the address that the provider was given",
         )
-    cure = f"have the provider set its webhook to {hook}/<your path secret>"
+    cure = f"ask the provider to set its webhook to {hook}/<your path secret>"
     for one in known:
         if one.webhook is None and one.sub_word is None:
-            return f"the messages of `{one.words}` are sent nowhere", cure
+            return f"the messages of `{one.words}` are not sent anywhere", cure
         if one.webhook is not None and not points_at(hook, one.webhook):
-            return f"the messages of `{one.words}` are sent elsewhere", cure
+            return f"the messages of `{one.words}` are sent to another address", cure
     return None
 
 

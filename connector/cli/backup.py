@@ -29,7 +29,7 @@ def backup(ctx: click.Context, /, *, file: Path | None, as_json: bool) -> None:
     loaded = setup.config()
     database = loaded.resolve_path(loaded.settings.store.path)
     if not database.exists():
-        raise Unreachable(f"there is no store at {database} yet: start it with `connector run`")
+        raise Unreachable(f"there is no database at {database} yet: start the connector with `connector run`")
     now = datetime.now(UTC)
     target = file or backup_directory(loaded) / backup_name(database.stem, now)
     with progress() as say:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--live", is_flag=True, help="Ask each CRM and provider whether it has what the mappings need.")
-@click.option("--strict", is_flag=True, help="A missing secret is an error, and not a warning.")
+@click.option("--strict", is_flag=True, help="Treat a missing secret as an error.")
 @as_json
 @click.pass_context
 def check(ctx: click.Context, *, live: bool, strict: bool, as_json: bool) -> None:
@@ -167,8 +167,8 @@ def _outdated(loaded: "Loaded", now: "CrmSchema") -> Iterable[Problem]:
             file=str(lock_file(loaded, now.crm)),
             position=None,
             code="lock-outdated",
-            message=f"{now.crm} is not as this says: {changed[0].text}{more}",
-            hint="bring it up to date with `connector schema pull`",
+            message=f"{now.crm} no longer matches this file: {changed[0].text}{more}",
+            hint="update it with `connector schema pull`",
             severity=Severity.WARNING,
         )
 
@@ -261,11 +261,11 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
             f"version {mapping['version']}"
         )
     elif not document["mappings_checked"]:
-        paper.line("the mappings were not checked: they need a config that can be read")
+        paper.line("the mappings were not checked, because the config has errors")
     for crm, held_against in document["schemas"].items():
         if held_against is None:
             paper.line(
-                f"{crm}: its objects are not known here, so that no field was checked; `connector schema pull` asks it"
+                f"{crm}: fields were not checked, because its objects are not known; run `connector schema pull`"
             )
     counts = f"{document['errors']} error(s), {document['warnings']} warning(s)"
-    paper.line(f"{document['config']}: {'fine' if document['ok'] else 'not usable'}; {counts}", style="bold")
+    paper.line(f"{document['config']}: {'ok' if document['ok'] else 'not usable'}; {counts}", style="bold")

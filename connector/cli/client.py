@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 120.0  # seconds: planning thousands of old opt-outs takes a few
 TOKEN_FILE = "admin-token"  # noqa: S105 - the file beside the database in which the daemon stores its token
-LATER = "The connector is not running: this takes effect when it is started."
+LATER = "The connector is not running: this takes effect when it starts."
 
 
 class Refusal(ConnectorError):  # noqa: N818 - named after what happened.
@@ -78,7 +78,7 @@ def _token(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise Unreachable(f"{path} cannot be read: run this as the service's user, {_as_owner(path.parent)}") from error
+        raise Unreachable(f"cannot read {path}: run this as the service's user, {_as_owner(path.parent)}") from error
 
 
 def _understand(status: int, body: bytes, place: str) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _understand(status: int, body: bytes, place: str) -> dict[str, Any]:
         said = json.loads(body)
         error = said.get("error", "") if status != HTTPStatus.OK else ""
     except (ValueError, AttributeError):
-        raise Unreachable(f"what answers at {place} is no connector: check `admin: port` in the config") from None
+        raise Unreachable(f"another program answers at {place}: check `admin: port` in the config") from None
     match status:
         case HTTPStatus.OK:
             answer: dict[str, Any] = said
@@ -98,13 +98,11 @@ def _understand(status: int, body: bytes, place: str) -> dict[str, Any]:
         case HTTPStatus.BAD_REQUEST | HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise Misused(error)
         case HTTPStatus.UNAUTHORIZED:
-            raise Unreachable(
-                f"the connector at {place} does not know our token: is it one with another `store: path`?"
-            )
+            raise Unreachable(f"the connector at {place} rejects our token: check that it uses the same `store: path`")
         case HTTPStatus.NOT_FOUND:
             raise Unreachable(f"the connector at {place} does not know this command: restart it after an update")
         case HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise Broken(f"{error}\nThis is a fault of the connector: please report it with this line.")
+            raise Broken(f"{error}\nThis is a bug in the connector: please report it with this line.")
         case _:
             raise Unreachable(f"the connector at {place} answers {status}: {error}")
 
@@ -115,17 +113,21 @@ async def _ask_store(loaded: "Loaded", command: str, payload: Mapping[str, Any])
 
     path = loaded.resolve_path(loaded.settings.store.path)
     if not path.exists():
-        raise Unreachable(f"no connector runs, and there is no store at {path} yet: start it with `connector run`")
+        raise Unreachable(
+            f"the connector is not running, and there is no database at {path} yet: start it with `connector run`"
+        )
     if os.geteuid() == 0 and path.stat().st_uid != 0:
         # The service could not open files that root leaves beside the database.
-        raise Unreachable(f"no connector runs, and {path} is not root's: run this {_as_owner(path)}")
+        raise Unreachable(
+            f"the connector is not running, and root does not own {path}: run this as its owner, {_as_owner(path)}"
+        )
     try:
         store = Store.open(path)
     except AlreadyRunning as held:
         admin = loaded.settings.admin
         raise Unreachable(
-            f"{held.args[0].partition(':')[0]}, but nobody answers at {admin.host}:{admin.port}: "
-            "it may be starting or stopping, so try again; else check `admin:` in the config, and its log"
+            f"{held.args[0].partition(':')[0]}, but does not answer at {admin.host}:{admin.port}: "
+            "it may be starting or stopping, so try again; otherwise check `admin:` in the config, and its log"
         ) from held
     try:
         control = Control(store, rules=rules_once(loaded), loaded=loaded, now=lambda: datetime.now(UTC))
@@ -138,4 +140,4 @@ def _as_owner(path: Path) -> str:
     try:
         return f"as in `sudo -u {pwd.getpwuid(path.stat().st_uid).pw_name} connector …`"
     except (OSError, KeyError):
-        return "by sudo -u"
+        return "with `sudo -u USER connector …`"

@@ -26,8 +26,8 @@ def show(ctx: click.Context, *, phone: str, reveal: bool, as_json: bool) -> None
 
 
 @consents.command()
-@click.option("--send", is_flag=True, help="Send it. Each command may send an SMS to a donor and cannot be taken back.")
-@click.option("--limit", type=LIMIT, default=100, show_default=True, help="Lines that are shown.")
+@click.option("--send", is_flag=True, help="Send the commands. Each may send an SMS to a donor and cannot be undone.")
+@click.option("--limit", type=LIMIT, default=100, show_default=True, help="Maximum number of lines.")
 @revealing
 @as_json
 @click.pass_context
@@ -43,13 +43,13 @@ def baseline(ctx: click.Context, *, send: bool, limit: int, reveal: bool, as_jso
 def _show_baseline(paper: Paper, document: dict[str, Any]) -> None:
     paper.line(f"{document['opted_out_records']} records of the CRM are opted out")
     for name, words in (
-        ("without_number", "have no number that is understood"),
-        ("already_out", "are known to be out already"),
-        ("same_number", "have a number that another of them has"),
-        ("send_nothing", "lead to no command by the present mappings"),
+        ("without_number", "have no valid phone number"),
+        ("already_out", "are already recorded as opted out"),
+        ("same_number", "have the same number as another of them"),
+        ("send_nothing", "lead to no command with the present mappings"),
     ):
         if document[name]:
-            paper.line(f"{document[name]} of them {words}", indent=2)
+            paper.line(f"{document[name]} {words}", indent=2)
     if document["lines"]:
         paper.table(
             ["record", "phone", "commands"],
@@ -58,4 +58,4 @@ def _show_baseline(paper: Paper, document: dict[str, Any]) -> None:
     if document["left_off"]:
         paper.line(f"and {document['left_off']} more")
     paper.line(f"{document['commands']} commands for {document['people']} people", style="bold")
-    paper.line(f"{document['sent']} new events are on their way" if document["sent"] else "nothing was sent")
+    paper.line(f"{document['sent']} new events will be sent" if document["sent"] else "nothing was sent")

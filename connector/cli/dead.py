@@ -41,7 +41,7 @@ def show(ctx: click.Context, *, event: str, reveal: bool, as_json: bool) -> None
 @click.argument("events", nargs=-1)
 @click.option("--reason", help="All with this reason.")
 @click.option("--rule", help="All of this rule (`file: rule`) or file.")
-@click.option("--group", help="All of this cause, by its name in `dead list`.")
+@click.option("--group", help="All of this group, by its name in `dead list`.")
 @click.option("--all", "every", is_flag=True, help="All that are not parked.")
 @as_json
 @click.pass_context
@@ -75,7 +75,7 @@ def chosen(events: tuple[str, ...], *, every: bool, **causes: str | None) -> dic
     named = {name: value for name, value in causes.items() if value is not None}
     if bool(events) + every + len(named) != 1:
         ways = ["one or more events", *(f"--{name}" for name in causes), "or --all"]
-        raise Misused(f"say which: {', '.join(ways)}")
+        raise Misused(f"choose one of: {', '.join(ways)}")
     if events:
         return {"ids": list(events)}
     return {"all": True} if every else dict(named)
@@ -85,7 +85,9 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
     rows = document["letters"]
     if not rows:
         paper.line(
-            "there are no dead letters" if not document["reasons"] else "there are none that fail; see what is parked"
+            "no dead letters"
+            if not document["reasons"]
+            else "no dead letters, but some events are parked: see `connector parked list`"
         )
     else:
         paper.table(
@@ -93,7 +95,7 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
             [(one["id"], one["key"], one["sink"], one["reason"], one["received_at"], one["detail"]) for one in rows],
         )
     if document["more"]:
-        paper.line("there may be more: ask with a larger --limit")
+        paper.line("there may be more: use a larger --limit")
     for group in document["groups"]:
         what = " ".join(filter(None, (group["reason"], group["code"])))
         where = " ".join(filter(None, (group["rule"], f"({group['place']})" if group["place"] else "")))
@@ -101,14 +103,14 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
         if group["detail"]:
             paper.line(group["detail"], indent=2)
         paper.line(f"cure: {group['cure']}", indent=2)
-        paper.line(f"when it is mended: connector dead retry --group {group['group']}", indent=2)
+        paper.line(f"when it is fixed: connector dead retry --group {group['group']}", indent=2)
     if "needs_person" in document["reasons"]:
         paper.line(f"{document['reasons']['needs_person']['count']} wait for a decision: see `connector parked list`")
 
 
 def _show_letters(paper: Paper, document: dict[str, Any]) -> None:
     for one in document["letters"]:
-        paper.heading(f"event {one['id']} ({one['key']}) to {one['sink'] or 'nowhere: it could not be planned'}")
+        paper.heading(f"event {one['id']} ({one['key']}) to {one['sink'] or 'no sink: it could not be planned'}")
         paper.line(f"{one['reason']}: {one['detail'] or ''}", indent=2)
         paper.line(f"received {one['received_at']}, {one['attempts']} attempts", indent=2)
         if one["may_have_been_done"]:
@@ -119,6 +121,6 @@ def _show_letters(paper: Paper, document: dict[str, Any]) -> None:
 
 
 def _show_retried(paper: Paper, document: dict[str, Any]) -> None:
-    paper.line(f"{document['retried']} dead letter(s) try again")
+    paper.line(f"{document['retried']} dead letter(s) will be retried")
     if document["stops_tried"]:
-        paper.line(f"{document['stops_tried']} stopped mapping(s) are tried again")
+        paper.line(f"{document['stops_tried']} stopped rule(s) will be retried")

@@ -22,7 +22,7 @@ STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 LACKS = frozenset({"no-such-object", "no-such-field"})  # codes for what is missing in the CRM, or hidden from us
 LIVE = "live"  # the code for findings that need a live check
 SHOWN = 3  # places shown per problem; `check` lists them all
-SET_UP = "`connector salesforce setup` gives the org what the shipped mappings need"
+SET_UP = "`connector salesforce setup` adds to the org what the shipped mappings need"
 
 
 @click.command()
@@ -42,7 +42,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     else:
         from connector.checks.environment import surroundings  # noqa: PLC0415 - see the package's docstring.
 
-        with waiting("looking at the CRM"):
+        with waiting("checking the CRM"):
             looked = asyncio.run(_of_crms(loaded))
         shut_out = frozenset(name for name, found in looked.items() if any(map(_shuts_out, found)))
         findings = [
@@ -87,7 +87,7 @@ def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str]) -> list[Find
     ]
     counts = checked["mapping"]
     if counts and not checked["errors"]:
-        text = f"config and {counts['rules']} rules in {counts['files']} mapping files fit each other and the CRM"
+        text = f"config and {counts['rules']} rules in {counts['files']} mapping files match each other and the CRM"
         findings.insert(0, Finding(area="files", level=Level.OK, text=text))
     return findings
 
@@ -126,4 +126,6 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
         if one["cure"]:
             paper.line(f"do: {one['cure']}", indent=6)
     counts = document["counts"]
-    paper.line(f"{counts['ok']} ok, {counts['warn']} to look at, {counts['fail']} to mend", style="bold")
+    warnings = f"{counts['warn']} warning{'' if counts['warn'] == 1 else 's'}"
+    errors = f"{counts['fail']} error{'' if counts['fail'] == 1 else 's'}"
+    paper.line(f"{counts['ok']} ok, {warnings}, {errors}", style="bold")

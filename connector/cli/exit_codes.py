@@ -22,8 +22,8 @@ class Exit(IntEnum):
     INTERNAL = 4  # a bug
 
 
-HELP = """Exit codes: 0 done; 1 the answer is no (tests failed, problems found, nothing such there); 2 wrong usage or a config that
-cannot be used; 3 the daemon or the store cannot be reached; 4 a fault of the connector."""
+HELP = """Exit codes: 0 done; 1 problems found, tests failed, or nothing matched; 2 wrong usage, or a config that cannot be used;
+3 the daemon or the store cannot be reached; 4 a bug in the connector."""
 
 
 OCCUPIED = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})  # for an address to listen on
@@ -72,7 +72,7 @@ def exit_on_error() -> Iterator[None]:
     except OSError as error:
         if error.errno not in OCCUPIED:
             raise Ended(_bug(error), Exit.INTERNAL) from error
-        cure = "another program listens there, or may alone: stop it, or write another `port` into the config"
+        cure = "the port is in use, or needs root: stop the other program, or set another `port` in the config"
         raise Ended(f"{error}: {cure}", Exit.USAGE) from error
     except Exception as error:
         raise Ended(_bug(error), Exit.INTERNAL) from error
@@ -82,4 +82,4 @@ def _bug(error: Exception) -> str:
     """The place of the bug, without its message, which may contain a donor's data."""
     from connector.telemetry.error_location import place  # noqa: PLC0415 - only needed after a failure.
 
-    return f"{place(error)}\nThis is a fault of the connector: please report it with this line."
+    return f"{place(error)}\nThis is a bug in the connector: please report it with this line."

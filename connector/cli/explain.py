@@ -18,7 +18,7 @@ LARGEST = 16 * 1024 * 1024  # bytes; providers' bodies are much smaller
 
 @click.command()
 @click.argument("what")
-@click.option("--door", help="WHAT is a file with a body as a provider sends it to this door, such as strex/dlr.")
+@click.option("--door", help="WHAT is a file with a body as a provider sends it to this endpoint, such as strex/dlr.")
 @revealing
 @as_json
 @click.pass_context
@@ -36,7 +36,7 @@ def explain(ctx: click.Context, *, what: str, door: str | None, reveal: bool, as
         answer(ask(setup, "explain", {"phone": what, "reveal": reveal}), show_person, json_wanted=as_json)
     else:
         if Path(what).is_file():
-            raise Misused(f"{what} is a file: say by --door how to read it, as in --door strex/dlr")
+            raise Misused(f"{what} is a file: name its endpoint with --door, as in --door strex/dlr")
         answer(ask(setup, "explain", {"event": what, "reveal": reveal}), show_event, json_wanted=as_json)
 
 
@@ -55,13 +55,13 @@ def explain_file(setup: Setup, path: Path, endpoint_name: str, *, reveal: bool) 
     except ConnectorError as error:
         raise Misused(str(error)) from error
     except OSError as error:
-        raise Misused(f"{path} cannot be read: {error.strerror}") from error
+        raise Misused(f"cannot read {path}: {error.strerror}") from error
     try:
         parts = read_body(door, body, datetime.now(UTC))
     except Unreadable as unreadable:
         raise ConnectorError(
-            f"{path} is not understood by {endpoint_name}: {unreadable.why}. "
-            "Such a callback would be kept as it came, and answered with success"
+            f"{endpoint_name} cannot read {path}: {unreadable.why}. "
+            "Such a callback would be stored as received, and answered with success"
         ) from unreadable
     rules = load_rules(loaded)
     configured = [one for provider in providers.values() for one in provider.subscriptions]
@@ -76,4 +76,4 @@ def _show_file(paper: Paper, document: dict[str, Any]) -> None:
     for one in document["events"]:
         show_event(paper, one)
     for why in document["unreadable"]:
-        paper.line(f"a part of it is not understood, and would be kept as it came: {why}", style="yellow")
+        paper.line(f"a part of it cannot be read, and would be stored as received: {why}", style="yellow")

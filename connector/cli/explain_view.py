@@ -19,27 +19,27 @@ def show_event(paper: Paper, document: dict[str, Any]) -> None:
     if planned is not None:
         _show_plan(paper, planned, stored=became is not None)
     if became is not None:
-        paper.heading("What became of it")
+        paper.heading("Result")
         _show_became(paper, became)
 
 
 def _show_plan(paper: Paper, planned: dict[str, Any], *, stored: bool) -> None:
-    paper.heading(f"The rules that were asked (mappings {planned['mapping']})")
+    paper.heading(f"Rules (mappings {planned['mapping']})")
     if not planned["rules"]:
-        paper.line("no file sees such an event, or it was settled before the rules were asked", indent=2)
+        paper.line("no mapping file takes such an event, or it was settled before any rule was applied", indent=2)
     for rule in planned["rules"]:
         mark, style = ("matched", "green") if rule["matched"] else ("no", "")
         paper.line(f"{mark:8}{rule['file']}:{rule['line']} {rule['rule']}: {rule['why']}", indent=2, style=style)
         for operation in rule["operations"]:
-            skipped = f": left out, as {operation['skipped']}" if operation["skipped"] else ""
+            skipped = f": left out, because {operation['skipped']}" if operation["skipped"] else ""
             paper.line(f"{operation['label']}{skipped}", indent=10)
             for value in operation["values"]:
                 shown = "nothing" if value["value"] is None else _value(value["value"])
                 paper.line(f"{value['field']} = {shown}   from {value['source']}", indent=12)
     paper.heading("Consent")
-    for sentence in planned["consent"] or ["it decides nothing"]:
+    for sentence in planned["consent"] or ["no decision"]:
         paper.line(sentence, indent=2)
-    paper.heading("What the present mappings make of it" if stored else "What would come of it")
+    paper.heading("Result with the present mappings" if stored else "Expected result")
     paper.line(_state(planned), indent=2)
     for operation in planned["operations"]:
         paper.line(describe(operation), indent=4)
@@ -52,9 +52,11 @@ def _show_plan(paper: Paper, planned: dict[str, Any], *, stored: bool) -> None:
 def _show_became(paper: Paper, became: dict[str, Any], *, indent: int = 2) -> None:
     paper.line(_state(became), indent=indent)
     for note in became["notes"]:
-        paper.line(f"with a note: {note}", indent=indent, style="yellow")
+        paper.line(f"note: {note}", indent=indent, style="yellow")
     if became["mapping_changed"]:
-        paper.line(f"the mappings were changed since: {became['mapping']} decided then", indent=indent, style="yellow")
+        paper.line(
+            f"the mappings have changed since; this was planned with {became['mapping']}", indent=indent, style="yellow"
+        )
     for sink in became["sinks"]:
         words = f"{sink['sink']}: {sink['words']}"
         if sink["reason"]:
@@ -104,9 +106,9 @@ def show_person(paper: Paper, document: dict[str, Any]) -> None:
     show_consents(paper, document, with_ledger=False)
     paper.heading("What happened, oldest first")
     if not document["history"]:
-        paper.line("nothing that is still kept", indent=2)
+        paper.line("no events are stored any more", indent=2)
     for one in document["history"]:
-        words = one["event"]["words"] if one["event"] else "an event that is no longer kept"
+        words = one["event"]["words"] if one["event"] else "an event that is no longer stored"
         paper.line(f"{one['received_at']}  event {one['id']}: {words}", indent=2, style="bold")
         if one["event"]:
             _show_became(paper, one, indent=6)
@@ -117,7 +119,7 @@ def show_person(paper: Paper, document: dict[str, Any]) -> None:
 def show_consents(paper: Paper, document: dict[str, Any], *, with_ledger: bool = True) -> None:
     """Print the content of the ledger."""
     paper.heading(f"Consent of {document['phone']}")
-    paper.line(f"last word: {document['last_word'] or 'none: the ledger knows nothing of this number'}", indent=2)
+    paper.line(f"last decision: {document['last_word'] or 'none: the ledger has no entry for this number'}", indent=2)
     for one in document["subscriptions"]:
         state = "active" if one["active"] else "ended"
         paper.line(f"{state}: {one['words']}, since {one['since']} (event {one['event']})", indent=2)

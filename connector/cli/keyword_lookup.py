@@ -35,9 +35,9 @@ def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
     }
     if not with_keywords:
         whose = f"the provider `{provider}`" if provider else "no provider"
-        raise Misused(f"{whose} has keywords to ask for: see its `api:` in the config")
+        raise Misused(f"{whose} has a keyword API: check its `api:` in the config")
     if len(with_keywords) > 1:
-        raise Misused(f"several providers have keywords: say --provider {' or '.join(with_keywords)}")
+        raise Misused(f"several providers have keywords: add --provider {' or '.join(with_keywords)}")
     (chosen,) = with_keywords.values()
     role = chosen.keywords
 
@@ -74,5 +74,5 @@ def find_id(role: "Keywords", keyword: str, sub: str | None, channel: str | None
         raise ConnectorError(f"the account has no keyword `{words}`: see `connector keywords list`")
     if len(found) > 1:
         numbers = " or ".join(one.short_number for one in found)
-        raise ConnectorError(f"`{words}` is there several times: say --channel {numbers}, or name it by its id")
+        raise ConnectorError(f"`{words}` exists several times: add --channel {numbers}, or use its id")
     return found[0].id

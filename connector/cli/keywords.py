@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from connector.model.keyword import Keyword
     from connector.ports import Keywords
 
-of_provider = click.option("--provider", help="Which provider, where several have keywords.")
-on_number = click.option("--channel", help="The short number, where the keyword is on several.")
+of_provider = click.option("--provider", help="Which provider, if several have keywords.")
+on_number = click.option("--channel", help="The short number, if the keyword is on several.")
 by_sub = click.option("--sub", help="The sub keyword: the second word of a message.")
 
 
@@ -144,18 +144,18 @@ def forward(
 
     def ask(role: "Keywords", hook: str | None) -> "Exchange[tuple[str, str]]":
         if hook is None:
-            raise Misused("our public address is not known: write listen: public_url into the config")
+            raise Misused("the public address is not known: set `listen: public_url:` in the config")
         keyword_id = yield from find_id(role, keyword, sub, channel)
         yield from role.send_to(keyword_id, hook)
         return keyword_id, hook
 
     keyword_id, hook = ask_account(ctx.obj, provider, ask)
     document = {"id": keyword_id, "webhook": hook}
-    answer(document, _say(f"the messages of {keyword_id} are sent to {hook} now"), json_wanted=as_json)
+    answer(document, _say(f"the messages of {keyword_id} are now sent to {hook}"), json_wanted=as_json)
 
 
 @keywords.command()
-@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @of_keyword
 @click.pass_context
 def delete(
@@ -170,7 +170,7 @@ def delete(
 ) -> None:
     """Give a KEYWORD up for good. `deactivate` can be taken back, and this cannot."""
     if not yes:
-        click.confirm(f"Give {keyword} up for good?", abort=True, err=True)
+        click.confirm(f"Delete {keyword} permanently?", abort=True, err=True)
 
     def ask(role: "Keywords", _: str | None) -> "Exchange[str]":
         keyword_id = yield from find_id(role, keyword, sub, channel)
@@ -191,7 +191,7 @@ def _switch(
 
     keyword_id = ask_account(setup, provider, switch)
     state = "active" if on else "inactive"
-    answer({"id": keyword_id, "active": on}, _say(f"{keyword_id} is {state} now"), json_wanted=json_wanted)
+    answer({"id": keyword_id, "active": on}, _say(f"{keyword_id} is now {state}"), json_wanted=json_wanted)
 
 
 def _shown(role: "Keywords", keyword: str, sub: str | None, channel: str | None) -> "Exchange[Keyword]":
@@ -232,7 +232,7 @@ def _say(sentence: str) -> Callable[[Paper, Any], None]:
 
 def _show_list(paper: Paper, document: dict[str, Any]) -> None:
     if not document["keywords"]:
-        paper.line("there are none")
+        paper.line("no keywords")
         return
     paper.table(
         ["short number", "keyword", "sub keyword", "active", "id", "messages go to"],

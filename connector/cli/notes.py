@@ -38,11 +38,11 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
                 f"{one['operation']}: {one['field']}",
                 one["why"],
                 one["rule"],
-                one["place"] or "no longer there",
+                one["place"] or "no longer in the file",
             )
             for one in document["notes"]
         ],
     )
     if document["more"]:
-        paper.line("there may be more: ask with a larger --limit")
+        paper.line("there may be more: use a larger --limit")
     paper.line(f"cure: {document['cure']}")

@@ -29,7 +29,7 @@ def list_(ctx: click.Context, *, limit: int, as_json: bool) -> None:
 
 @parked.command()
 @click.argument("events", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All that is parked.")
+@click.option("--all", "every", is_flag=True, help="Everything that is parked.")
 @as_json
 @click.pass_context
 def release(ctx: click.Context, *, events: tuple[str, ...], every: bool, as_json: bool) -> None:
@@ -40,7 +40,7 @@ def release(ctx: click.Context, *, events: tuple[str, ...], every: bool, as_json
 
 @parked.command()
 @click.argument("events", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All that is parked.")
+@click.option("--all", "every", is_flag=True, help="Everything that is parked.")
 @as_json
 @click.pass_context
 def discard(ctx: click.Context, *, events: tuple[str, ...], every: bool, as_json: bool) -> None:
@@ -75,24 +75,29 @@ def answers(ctx: click.Context, *, limit: int, as_json: bool) -> None:
 def _show_answered(paper: Paper, document: dict[str, Any]) -> None:
     out = document["answer"] == "was"
     kind = "opt-outs" if out else "ordinary messages"
-    paper.line(f"{len(document['planned'])} event(s) with this text are planned as {kind}; later ones too")
+    paper.line(f"{len(document['planned'])} event(s) with this text are now planned as {kind}, and so are later ones")
     if out and document["planned"]:
         paper.line(
-            f"{document['provider']} may not have taken the text for a stop: see that the subscription is ended there too",
+            f"{document['provider']} may not have treated the text as a stop: check that the subscription has ended there too",
             style="yellow",
         )
     if document["done_before"]:
         before = "ordinary messages" if out else "opt-outs"
-        cure = "set the opt-out of these donors in the CRM" if out else "their opt-outs stay until they join again"
+        cure = (
+            "set the opt-out of these donors in the CRM"
+            if out
+            else "their opt-outs stay in force until they join again"
+        )
         events = ", ".join(str(one) for one in document["done_before"])
         paper.line(
-            f"events that were done with as {before}: {events}; {cure} (`connector explain EVENT`)", style="yellow"
+            f"events that were already processed as {before}: {events}; {cure} (`connector explain EVENT`)",
+            style="yellow",
         )
 
 
 def _show_answers(paper: Paper, document: dict[str, Any]) -> None:
     if not document["answers"]:
-        paper.line("nothing was answered")
+        paper.line("no answers yet")
         return
     paper.table(
         ["event", "provider", "keyword", "text", "answer", "answered", "to change it"],
@@ -110,7 +115,7 @@ def _show_answers(paper: Paper, document: dict[str, Any]) -> None:
         ],
     )
     if document["more"]:
-        paper.line("there may be more: ask with a larger --limit")
+        paper.line("there may be more: use a larger --limit")
 
 
 def _show_questions(paper: Paper, questions: list[dict[str, Any]]) -> None:
@@ -144,4 +149,4 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
         ],
     )
     if document["more"]:
-        paper.line("there may be more: ask with a larger --limit")
+        paper.line("there may be more: use a larger --limit")

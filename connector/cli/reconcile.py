@@ -15,8 +15,8 @@ PAUSE = 0.5  # seconds between two progress checks
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Only tell what differs; nothing is made of it.")
-@click.option("--accept-missing", is_flag=True, help="Believe that known records which are not there were all deleted.")
+@click.option("--dry-run", is_flag=True, help="Only show what differs; change nothing.")
+@click.option("--accept-missing", is_flag=True, help="Treat all known records that are missing in the CRM as deleted.")
 @as_json
 @click.pass_context
 def reconcile(ctx: click.Context, *, dry_run: bool, accept_missing: bool, as_json: bool) -> None:
@@ -41,7 +41,9 @@ def reconcile(ctx: click.Context, *, dry_run: bool, accept_missing: bool, as_jso
 def _ask(setup: Setup, payload: dict[str, Any]) -> dict[str, Any]:
     said = ask_daemon(setup.config(), "reconcile", payload)
     if said is None:
-        raise Unreachable("no connector runs, and it is the daemon that compares: start it with `connector run`")
+        raise Unreachable(
+            "the connector is not running, and the daemon does the comparison: start it with `connector run`"
+        )
     return said
 
 
@@ -55,24 +57,20 @@ def _words(document: dict[str, Any]) -> str:
 
 def _show(paper: Paper, document: dict[str, Any]) -> None:
     if not document["feeds"]:
-        paper.line("no feed is followed: a mapping with `feed:` begins one")
+        paper.line("there are no feeds: a mapping with `feed:` adds one")
     for one in document["feeds"]:
         paper.heading(one["feed"])
         paper.line(f"{one['compared']:>9,} records compared")
-        paper.line(f"{one['differing']:>9,} of them looked at by themselves, for they may differ")
-        verb = "would be taken for changes" if document["dry_run"] else "taken for changes"
+        paper.line(f"{one['differing']:>9,} of them read one by one, because they may differ")
+        verb = "would be handled as changes" if document["dry_run"] else "handled as changes"
         paper.line(f"{one['changes']:>9,} {verb}, of {one['people']:,} people")
         if one["noted"]:
-            paper.line(
-                f"{one['noted']:>9,} were not known, {one['noted_out']:,} of them opted out; nothing is sent for them"
-            )
+            paper.line(f"{one['noted']:>9,} were new, {one['noted_out']:,} of them opted out; nothing is sent for them")
         if one["noted_out"]:
-            paper.line(
-                "see `connector consents baseline`, which shows what would be sent, and sends it with --send", indent=10
-            )
+            paper.line("`connector consents baseline` shows what would be sent; with --send it sends it", indent=10)
         if one["missing"]:
-            paper.line(f"{one['missing']:>9,} known ones are not in the CRM any more")
+            paper.line(f"{one['missing']:>9,} known records are no longer in the CRM")
         if one["many_people"]:
-            paper.line("so many people wait for your word: see `connector parked list`", indent=10)
+            paper.line("so many people need your decision: see `connector parked list`", indent=10)
         if one["why"]:
-            paper.line(f"not compared to the end: {one['why']}", style="red")
+            paper.line(f"not finished: {one['why']}", style="red")

@@ -15,13 +15,13 @@ def reload(ctx: click.Context, *, as_json: bool) -> None:
     """Let the running daemon read the mappings again: as a whole, or, where anything is wrong, not at all."""
     setup: Setup = ctx.obj
     try:
-        with waiting("reading the mappings again"):
+        with waiting("reloading the mappings"):
             said = ask_daemon(setup.config(), "reload", {})
     except Refusal as refused:
-        message = f"{refused}\nnothing was changed: the daemon goes on with the mappings that it has"
+        message = f"{refused}\nnothing was changed: the daemon keeps its present mappings"
         raise Ended(message, Exit.NO) from refused
     if said is None:
-        raise Unreachable("no connector runs: it reads the mappings when it is started")
+        raise Unreachable("the connector is not running: it reads the mappings when it starts")
     answer(
         said,
         lambda paper, document: paper.line(f"mappings {document.get('version', '')} are in use"),

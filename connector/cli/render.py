@@ -15,7 +15,7 @@ PIPE_WIDTH = 160  # columns if the output is not a terminal
 SILENCE = 2.0  # seconds after which a person wants to see that something is happening
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-revealing = click.option("--reveal", is_flag=True, help="Show phone numbers whole.")
+revealing = click.option("--reveal", is_flag=True, help="Show phone numbers unmasked.")
 
 
 class Paper:

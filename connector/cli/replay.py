@@ -17,4 +17,6 @@ def replay(ctx: click.Context, *, event: str, as_json: bool) -> None:
     provider.
     """
     said = ask(ctx.obj, "replay", {"id": event}, order=True)
-    answer(said, lambda paper, document: paper.line(f"event {document['id']} is planned anew"), json_wanted=as_json)
+    answer(
+        said, lambda paper, document: paper.line(f"event {document['id']} will be planned again"), json_wanted=as_json
+    )

@@ -12,14 +12,12 @@ from connector.cli.render import Paper, answer, as_json, waiting
 from connector.cli.setup import Setup
 from connector.model.errors import AlreadyRunning
 
-STOP = (
-    "the connector runs with this database: stop it first (`systemctl stop connector`), and start it after the restore"
-)
+STOP = "the connector is running with this database: stop it first (`systemctl stop connector`), and start it after the restore"
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @as_json
 @click.pass_context
 def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> None:
@@ -34,7 +32,7 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
     from connector.store.restore import restore as put_in_place  # noqa: PLC0415 - the same.
 
     if as_json and not yes:
-        raise Misused("nobody can be asked with --json: say --yes")
+        raise Misused("--json cannot ask for confirmation: add --yes")
     setup: Setup = ctx.obj
     loaded = setup.config()
     database = loaded.resolve_path(loaded.settings.store.path)
@@ -63,8 +61,8 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
         if not as_json:
             answer(document, _show, json_wanted=False)
         if not yes:
-            click.confirm(f"Put it in the place of {database}?", abort=True)
-        with waiting("putting it in place"):
+            click.confirm(f"Replace {database} with it?", abort=True)
+        with waiting("replacing the database"):
             aside = put_in_place(file, database, now=now)
     finally:
         lock.release()
@@ -73,28 +71,26 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
 
 
 def _show(paper: Paper, document: dict[str, Any]) -> None:
-    taken = document["taken_at"] or "a moment that it does not tell"
-    paper.heading(f"The backup is of {taken}: {document['events']:,} events, checked")
-    count = "it cannot be read how many" if document["missing_events"] is None else f"{document['missing_events']:,}"
+    taken = document["taken_at"] or "an unknown time"
+    paper.heading(f"The backup is from {taken}: {document['events']:,} events, checked")
+    count = "their number is not known" if document["missing_events"] is None else f"{document['missing_events']:,}"
     paper.line(
-        f"missing will be the events from {document['missing_since'] or 'the beginning'} to {document['missing_until']}: {count}"
+        f"these events will be missing: from {document['missing_since'] or 'the beginning'} to {document['missing_until']}: {count}"
     )
     paper.line(
-        "What came of them in Salesforce and at the providers stays as it is. The CRM may have records that the backup has not."
+        "What they changed in Salesforce and at the providers stays. The CRM may have records that the backup does not have."
     )
     paper.line(
-        "What waits in the backup goes out again: records are recognised by their external IDs, so that none is made twice."
+        "What waits in the backup is sent again. Records are recognised by their external IDs, so none is created twice."
     )
+    paper.line("Opt-outs in the CRM are read again. Other commands of that time wait in `connector parked list`.")
     paper.line(
-        "Opt-outs that the CRM shows are taken up again. Other commands of that time wait in `connector parked list`."
-    )
-    paper.line(
-        "Events that were stored and not delivered since the backup are only in the database that is kept aside."
+        "Events that were stored since the backup and not delivered are only in the old database, which is kept."
     )
 
 
 def _show_end(paper: Paper, document: dict[str, Any]) -> None:
     paper.line("restored")
     if document["kept_aside"]:
-        paper.line(f"the database as it was is kept: {document['kept_aside']}")
-    paper.line("start the connector now, then look at `connector status` and `connector parked list`")
+        paper.line(f"the old database is kept: {document['kept_aside']}")
+    paper.line("start the connector now, then see `connector status` and `connector parked list`")

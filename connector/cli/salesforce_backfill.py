@@ -35,11 +35,11 @@ WORDS = {
     "written": "filled now",
     "filled": "filled already",
     "no_phone": "without a phone number",
-    "unreadable": "with a number that cannot be read",
-    "unclear": "with a number that may mean several people",
-    "different": "filled, but not with their number",
-    "shared": "whose number several have",
-    "taken": "whose number is the external ID of another",
+    "unreadable": "with an invalid phone number",
+    "unclear": "with a number that may belong to several people",
+    "different": "filled, but with another value",
+    "shared": "that share their number",
+    "taken": "whose number is the external ID of another contact",
     "changed": "changed meanwhile",
     "gone": "deleted meanwhile",
     "refused": "refused by Salesforce",
@@ -62,16 +62,20 @@ class BackfillOptions:
 
 
 @click.command()
-@click.option("--write", is_flag=True, help="Fill them. Without it nothing is written.")
-@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
-@click.option("--many", type=click.Choice(MANY), default="skip", show_default=True, help="Who gets a shared number.")
+@click.option("--write", is_flag=True, help="Write the external IDs. Without it nothing is written.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
-    "--conflicts", type=click.Path(path_type=Path, dir_okay=False), help="A file for all that a person must look at."
+    "--many", type=click.Choice(MANY), default="skip", show_default=True, help="Which contact gets a shared number."
 )
-@click.option("--phone-field", "phone_fields", multiple=True, help="A phone field, the best first. May be repeated.")
-@click.option("--key-field", help="The external ID field, where the mappings do not tell.")
-@click.option("--restart", is_flag=True, help="Forget a backfill that was begun, and stop its job.")
-@click.option("--crm", help="Which one, where several Salesforce orgs are configured.")
+@click.option(
+    "--conflicts",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file for all contacts that a person must check.",
+)
+@click.option("--phone-field", "phone_fields", multiple=True, help="A phone field, the best first. Can be repeated.")
+@click.option("--key-field", help="The external ID field, if the mappings do not name it.")
+@click.option("--restart", is_flag=True, help="Discard an unfinished backfill, and stop its job.")
+@click.option("--crm", help="Which org, if several are configured.")
 @as_json
 @click.pass_context
 def backfill(ctx: click.Context, /, *, as_json: bool, **options: Any) -> None:
@@ -83,13 +87,13 @@ def backfill(ctx: click.Context, /, *, as_json: bool, **options: Any) -> None:
     options["phone_fields"] = options["phone_fields"] or PHONE_FIELDS
     wanted = BackfillOptions(**options, quiet=as_json)
     if wanted.quiet and wanted.write and not wanted.yes:
-        raise Misused("nobody can be asked with --json: say --yes")
+        raise Misused("--json cannot ask for confirmation: add --yes")
     try:
         document = asyncio.run(_backfill(ctx.obj, wanted))
     except PeerUnavailable as error:
         raise Unreachable(f"{error}: run the command again later") from error
     except KeyboardInterrupt:
-        click.echo("Interrupted; the same command goes on where it was.", err=True)
+        click.echo("Interrupted. The same command continues where it stopped.", err=True)
         raise click.Abort from None
     answer(document, _show_end if document["written"] else _show, json_wanted=as_json)
     if not document["ok"]:
@@ -155,7 +159,7 @@ def _contacts(loaded: "Loaded", crm: str, wanted: BackfillOptions) -> "Contacts"
 
     known = keys_by_number(load_rules(loaded), crm, OBJECT)
     if wanted.key_field is None and len(known) != 1:
-        what = f"several external IDs of the number ({', '.join(known)})" if known else "no external ID of the number"
+        what = f"several external IDs for the number ({', '.join(known)})" if known else "no external ID for the number"
         raise Misused(f"the mappings give contacts {what}: name one with --key-field")
     name = wanted.key_field or next(iter(known))
     consent = loaded.crms[crm].consent.get(OBJECT)
@@ -190,13 +194,13 @@ async def _working(
 
 
 def _may_go_on(facts: Mapping[str, Any], plan: Mapping[str, Any], wanted: BackfillOptions) -> None:
-    begun = f"a backfill was begun at {facts['started']} and is not done"
+    begun = f"the backfill of {facts['started']} is not finished"
     if not wanted.write:
-        raise ConnectorError(f"{begun}: go on with it by --write, or forget it by --restart")
+        raise ConnectorError(f"{begun}: continue it with --write, or discard it with --restart")
     if facts["plan"] != plan:
         differs = ", ".join(name for name in plan if facts["plan"].get(name) != plan[name])
-        raise ConnectorError(f"{begun}, with another {differs}: go on with the same, or forget it by --restart")
-    click.echo(f"Going on: {begun}.", err=True)
+        raise ConnectorError(f"{begun}, and it has another {differs}: use the same, or discard it with --restart")
+    click.echo(f"Continuing: {begun}.", err=True)
 
 
 async def _look(at_work: "AtWork", name: str, contacts: "Contacts", wanted: BackfillOptions) -> None:
@@ -204,7 +208,7 @@ async def _look(at_work: "AtWork", name: str, contacts: "Contacts", wanted: Back
 
     if contacts.numbers.default is None:
         click.echo(
-            f"The config has no default_region: numbers without a country code in {name} are not understood.", err=True
+            f"The config has no default_region: numbers without a country code in {name} cannot be read.", err=True
         )
     with progress() as emit:
         work = at_work(emit)
@@ -271,7 +275,7 @@ def _write_findings(path: Path, findings: Iterable[Mapping[str, str]]) -> None:
             writer.writeheader()
             writer.writerows(findings)
     except OSError as error:
-        raise Misused(f"{path} cannot be written: {error.strerror}") from error
+        raise Misused(f"cannot write {path}: {error.strerror}") from error
 
 
 def _show(paper: Paper, document: Mapping[str, Any]) -> None:
@@ -281,9 +285,7 @@ def _show(paper: Paper, document: Mapping[str, Any]) -> None:
         paper.line(f"{count:>9,} {WORDS[name]}")
     shown, found = document["findings"], document["findings_in_all"]
     if shown:
-        paper.heading(
-            "To be looked at by a person" + (f": the first {len(shown)} of {found:,}" if found > len(shown) else "")
-        )
+        paper.heading("A person must check" + (f": the first {len(shown)} of {found:,}" if found > len(shown) else ""))
         paper.table(
             ["contact", "problem", "number", "other contacts"],
             [(one["contact"], f"{one['problem']} {one['code']}", one["number"], one["others"]) for one in shown],
@@ -295,9 +297,9 @@ def _show(paper: Paper, document: Mapping[str, Any]) -> None:
     elif found > len(shown):
         paper.line("--conflicts FILE.csv lists all")
     if not document["written"] and document["counts"].get("fill"):
-        paper.line("nothing is written yet: --write does it")
+        paper.line("nothing is written yet: add --write")
 
 
 def _show_end(paper: Paper, document: Mapping[str, Any]) -> None:
     _show(paper, document)
-    paper.line(f"{document['counts'].get('written', 0):,} contacts have their external ID now", style="bold")
+    paper.line(f"{document['counts'].get('written', 0):,} contacts now have their external ID", style="bold")

@@ -59,7 +59,7 @@ class OrgSetup:
                 waited += pause
                 pause = min(pause * 1.5, MAX_PAUSE)
         raise ConnectorError(
-            f"the deployment {deployment} is still waiting in the org: see Setup, Deployment Status, and run this again afterwards"
+            f"deployment {deployment} is still waiting in the org: see Setup, Deployment Status, and run this again afterwards"
         )
 
     async def assigned(self) -> list[dict[str, Any]]:
@@ -129,7 +129,7 @@ def chosen(loaded: Loaded, crm: str | None) -> tuple[str, SalesforceSettings]:
         whose = f"no Salesforce org is called `{crm}`" if crm else "no Salesforce org"
         raise Misused(f"{whose} in the config: see its `crm:`")
     if len(found) > 1:
-        raise Misused(f"several Salesforce orgs are configured: say --crm {' or '.join(found)}")
+        raise Misused(f"several Salesforce orgs are configured: add --crm {' or '.join(found)}")
     ((name, settings),) = found.items()
     return name, settings
 

@@ -20,11 +20,11 @@ STYLES = {"add": "green", "change": "yellow", "in_the_way": "red"}
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Let the org check everything, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Let the org check everything, but change nothing.")
 @click.option("--assign", is_flag=True, help="Assign the permission set to the integration user too.")
-@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--token-env", metavar="NAME", help="The environment variable with an administrator's access token.")
-@click.option("--crm", help="Which one, where several Salesforce orgs are configured.")
+@click.option("--crm", help="Which org, if several are configured.")
 @as_json
 @click.pass_context
 def setup(
@@ -43,7 +43,7 @@ def setup(
     something was refused or is in the way.
     """
     if as_json and not (yes or dry_run):
-        raise Misused("nobody can be asked with --json: say --yes or --dry-run")
+        raise Misused("--json cannot ask for confirmation: add --yes or --dry-run")
     try:
         document = asyncio.run(
             _set_up(ctx.obj, (crm, token_env), assign=assign, dry_run=dry_run, yes=yes, quiet=as_json)
@@ -85,7 +85,7 @@ async def _set_up(
             assigned_now = any(one["new"] for one in document["permission_sets"])
             document["changed"] = bool(found.to_do) or assigned_now
             if all(one["assigned"] for one in document["permission_sets"]):
-                with waiting("asking as the integration user"):
+                with waiting("checking as the integration user"):
                     document["lacks"] = await work.lacks()
     return document
 
@@ -97,7 +97,7 @@ def _token(name: str | None) -> str | None:
     if not token:
         raise Misused(f"the environment variable {name} is empty: put an administrator's access token into it")
     if not token.isascii() or not token.isprintable():
-        raise ConnectorError(f"what is in {name} is no access token: it has characters that none has")
+        raise ConnectorError(f"{name} does not hold an access token: it has characters that no token has")
     return token
 
 
@@ -122,7 +122,7 @@ def _document(work: "OrgSetup", found: "Survey", *, dry_run: bool) -> dict[str, 
 def _preview(paper: Paper, crm: str, found: "Survey") -> None:
     todo = [one for one in found.findings if one.standing.value in STYLES]
     there = len(found.findings) - len(todo)
-    paper.line(f"{crm}: {there} of {len(found.findings)} parts are there already")
+    paper.line(f"{crm}: {there} of {len(found.findings)} parts exist already")
     for one in todo:
         detail = f": {one.detail}" if one.detail else ""
         paper.line(f"{MARKS[one.standing]} {one.kind} {one.name}{detail}", style=STYLES[one.standing])
@@ -130,7 +130,7 @@ def _preview(paper: Paper, crm: str, found: "Survey") -> None:
 
 def _show(paper: Paper, document: dict[str, Any]) -> None:
     if any(one["standing"] == "in_the_way" for one in document["parts"]):
-        paper.line("nothing was changed: clear away first what is in the way", style="red")
+        paper.line("nothing was changed: first remove what is in the way", style="red")
         return
     for one in document["failures"]:
         paper.line(f"{one['file']}: {one['message']}", style="red")
@@ -139,7 +139,7 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
         paper.line(f"nothing was changed: the org refused the package ({document['state']})", style="red")
         return
     if document["dry_run"]:
-        words = "the org would take it" if document["state"] else "there is nothing to deploy"
+        words = "the org would accept the package" if document["state"] else "there is nothing to deploy"
         paper.line(f"{words}; nothing was changed")
         return
     if document["state"]:
@@ -149,4 +149,4 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
     for sentence in document["lacks"]:
         paper.line(sentence, style="yellow")
     if not document["changed"]:
-        paper.line("everything is there already; nothing was changed")
+        paper.line("everything exists already; nothing was changed")

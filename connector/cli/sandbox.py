@@ -18,8 +18,8 @@ def sandbox() -> None:
 
 
 @sandbox.command()
-@click.option("--port", type=PORT, default=8090, show_default=True, help="0 takes a free one.")
-@click.option("--data", default=":memory:", help="A file that keeps the records; without it they are in memory.")
+@click.option("--port", type=PORT, default=8090, show_default=True, help="0 uses a free port.")
+@click.option("--data", default=":memory:", help="A file for the records; without it they are kept in memory.")
 @click.option(
     "--preset",
     type=click.Choice(["plain", "npsp", "nonprofit-cloud"]),
@@ -27,19 +27,19 @@ def sandbox() -> None:
     show_default=True,
     help="The kind of org: with NPSP, or with Nonprofit Cloud.",
 )
-@click.option("--bare", is_flag=True, help="Without custom fields and objects, as a new org is.")
+@click.option("--bare", is_flag=True, help="Without custom fields and objects, like a new org.")
 @click.option(
     "--currency",
     "currencies",
     multiple=True,
-    help="An org with several currencies: give each, such as NOK, the users' own first.",
+    help="An org with several currencies: name each, such as NOK, the users' own first.",
 )
 @click.option(
     "--language",
     type=click.Choice(["en", "fr", "pt", "ja", "no", "nb"]),
     default="en",
     show_default=True,
-    help="The language in which the org says no.",
+    help="The language of the org's error messages.",
 )
 @as_json
 def salesforce(
@@ -54,10 +54,10 @@ def salesforce(
 
 
 @sandbox.command()
-@click.option("--port", type=PORT, default=8091, show_default=True, help="0 takes a free one.")
-@click.option("--mo-url", help="Where messages are forwarded to (MasterMOForward).")
-@click.option("--dlr-url", help="Where delivery reports are forwarded to (MasterDLRForward).")
-@click.option("--api-key", default="sandbox-key", show_default=True, help="What service commands must bring.")
+@click.option("--port", type=PORT, default=8091, show_default=True, help="0 uses a free port.")
+@click.option("--mo-url", help="The address that messages are forwarded to (MasterMOForward).")
+@click.option("--dlr-url", help="The address that delivery reports are forwarded to (MasterDLRForward).")
+@click.option("--api-key", default="sandbox-key", show_default=True, help="The key that service commands must have.")
 @click.option("--compress", type=float, default=1.0, show_default=True, help="Divides every wait before a retry.")
 @click.option("--no-sign", is_flag=True, help="Forward without X-ECDSA-Signature.")
 @as_json
@@ -77,11 +77,14 @@ def strex(
 
 
 @sandbox.command()
-@click.option("--port", type=PORT, default=8092, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=PORT, default=8092, show_default=True, help="0 uses a free port.")
 @click.option(
-    "--hooks", default="http://127.0.0.1:8080/hooks/sumotext", show_default=True, help="Where Sumotext's doors are."
+    "--hooks",
+    default="http://127.0.0.1:8080/hooks/sumotext",
+    show_default=True,
+    help="The address of Sumotext's endpoints.",
 )
-@click.option("--secret", help="The path secret, the last part of the doors' addresses.")
+@click.option("--secret", help="The path secret, the last part of the endpoints' addresses.")
 @as_json
 def sumotext(*, port: int, hooks: str, secret: str | None, as_json: bool) -> None:
     """Sumotext: POST /_sandbox/send plays a web form, a poll reply or a text message."""
@@ -97,15 +100,15 @@ def sumotext(*, port: int, hooks: str, secret: str | None, as_json: bool) -> Non
 
 
 @sandbox.command()
-@click.option("--port", type=PORT, default=8093, show_default=True, help="0 takes a free one.")
-@click.option("--webhook-url", help="Where received messages are sent to, with the path secret.")
-@click.option("--api-key", default="sandbox-key", show_default=True, help="What calls must bring.")
+@click.option("--port", type=PORT, default=8093, show_default=True, help="0 uses a free port.")
+@click.option("--webhook-url", help="The address that received messages are sent to, with the path secret.")
+@click.option("--api-key", default="sandbox-key", show_default=True, help="The key that calls must have.")
 @click.option(
     "--compress",
     type=click.FloatRange(min=0, min_open=True),
     default=1.0,
     show_default=True,
-    help="Divides every wait before a repeat.",
+    help="Divides every wait before a retry.",
 )
 @as_json
 def onlinefundraising(*, port: int, webhook_url: str | None, api_key: str, compress: float, as_json: bool) -> None:
@@ -118,16 +121,16 @@ def onlinefundraising(*, port: int, webhook_url: str | None, api_key: str, compr
 
 
 @sandbox.command()
-@click.option("--port", type=PORT, default=8094, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=PORT, default=8094, show_default=True, help="0 uses a free port.")
 @click.option(
     "--hooks",
     default="http://127.0.0.1:8080/hooks/messagecloud",
     show_default=True,
-    help="Where MessageCloud's doors are.",
+    help="The address of MessageCloud's endpoints.",
 )
-@click.option("--secret", help="The path secret of the doors mo and dlr.")
+@click.option("--secret", help="The path secret of the endpoints mo and dlr.")
 @click.option("--campaign-name", default="sandbox", show_default=True, help="The account that calls must name.")
-@click.option("--api-key", default="sandbox-key", show_default=True, help="What calls must bring.")
+@click.option("--api-key", default="sandbox-key", show_default=True, help="The key that calls must have.")
 @as_json
 def messagecloud(*, port: int, hooks: str, secret: str | None, campaign_name: str, api_key: str, as_json: bool) -> None:
     """MessageCloud: creates one-click windows and tells their status; POST /_sandbox/window plays the donor."""

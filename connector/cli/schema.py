@@ -84,7 +84,7 @@ def put(files: Mapping[Path, str]) -> None:
             beside.write_text(text, encoding="utf-8")
             beside.replace(path)
         except OSError as error:
-            raise Misused(f"{path} cannot be written: {error.strerror}") from error
+            raise Misused(f"cannot write {path}: {error.strerror}") from error
 
 
 def _show(paper: Paper, document: dict[str, Any]) -> None:
@@ -113,12 +113,14 @@ def _show_pull(paper: Paper, document: dict[str, Any]) -> None:
         counts = f"{one['objects']} objects, {one['fields']} fields"
         paper.line(f"{one['crm']}: {counts} in {one['lock']}", style="bold")
         for name in one["absent"]:
-            paper.line(f"{name} is not there, or hidden from the connector's user", indent=2, style="red")
+            paper.line(f"{name} does not exist, or is hidden from the integration user", indent=2, style="red")
         if one["new"]:
             continue
         for text in one["changes"]:
             paper.line(text, indent=2)
         if not one["changes"]:
-            paper.line("nothing has changed", indent=2)
-    paper.line(f"editors complete your own names by {document['editor']}: in a mapping file, write at the top")
+            paper.line("no changes", indent=2)
+    paper.line(
+        f"for completion of your own names in editors, use {document['editor']}: write this at the top of a mapping file"
+    )
     paper.line(f"# yaml-language-server: $schema={document['header']}", indent=2)

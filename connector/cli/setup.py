@@ -36,7 +36,7 @@ class Setup:
                 return place
         places = ", ".join(str(place) for place in PLACES)
         raise Misused(
-            f"there is no config (looked for {places}): copy config.example.yaml, or name yours with --config"
+            f"there is no config (looked for {places}): copy config.example.yaml, or give yours with --config"
         )
 
     def config(self) -> "Loaded":

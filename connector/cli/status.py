@@ -25,9 +25,11 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
     paper.heading(f"Events: {document['received']} received")
     paper.table(["state", "events"], [(state, count) for state, count in document["states"].items() if count])
     if not document["balanced"]:
-        paper.line("the books do not balance: please report this", style="red")
+        paper.line("the counts of events do not add up: please report this", style="red")
     if document["oldest_pending"]:
-        paper.line(f"the oldest that waits to be planned came {ago(document['oldest_pending_seconds'])} ago")
+        paper.line(
+            f"the oldest event that waits to be planned was received {ago(document['oldest_pending_seconds'])} ago"
+        )
     paper.heading("Sinks")
     paper.table(
         ["sink", "open", "delivered", "dead", "oldest open"],
@@ -50,12 +52,12 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
         if one["batch"] and one["batch"]["size"] < one["batch"]["most"]:
             size, most = one["batch"]["size"], one["batch"]["most"]
             paper.line(
-                f"{one['sink']} is slow or locked: batches of {size} operations for now, of {most} when it is well"
+                f"{one['sink']} is slow or has locked records: batches of {size} operations for now, normally {most}"
             )
     if document["calls"]:
-        paper.heading("API calls of the last 24 hours")
+        paper.heading("API calls in the last 24 hours")
         paper.table(
-            ["crm", "ours", "our budget", "left", "whole org", "at this pace"],
+            ["crm", "ours", "our budget", "left", "whole org", "lasts"],
             [
                 (one["crm"], one["ours"], _known(one["budget"]), _known(one["left"]), _org(one), _lasts(one))
                 for one in document["calls"]
@@ -64,14 +66,14 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
     if document["feeds"]:
         paper.heading("Feeds")
         paper.table(
-            ["feed", "looks every", "state"],
+            ["feed", "polled every", "state"],
             [(one["feed"], ago(one["every_seconds"]), _feed(one)) for one in document["feeds"]],
         )
         _show_cures(paper, [(one["feed"], one["trouble"]) for one in document["feeds"]])
         _show_reconciled(paper, document)
     _show_cares(paper, document)
     if document["events_with_notes"]:
-        paper.line(f"{document['events_with_notes']} events went out without a field: see `connector notes list`")
+        paper.line(f"{document['events_with_notes']} events were sent without a field: see `connector notes list`")
     paper.line(f"last backup: {_backup(document['backup'])}")
     mapping = document["mapping"]
     problems = f"{mapping['problems']} problems: see `connector check`"
@@ -95,7 +97,7 @@ def _show_cares(paper: Paper, document: dict[str, Any]) -> None:
             [
                 (
                     one["rule"],
-                    one["place"] or "no longer there",
+                    one["place"] or "no longer in the file",
                     f"{one['sink']} {one['object']}{'.' + one['field'] if one['field'] else ''}: {one['detail']}",
                     one["since"],
                 )
@@ -103,9 +105,9 @@ def _show_cares(paper: Paper, document: dict[str, Any]) -> None:
             ],
         )
         held = sum(one["held_by_stops"] for one in document["sinks"])
-        paper.line(f"{held} wait for that; {document['stopped'][0]['cure']}")
+        paper.line(f"{held} events wait for this; {document['stopped'][0]['cure']}")
     if document["late_opt_outs"]:
-        paper.heading("Opt-outs that are refused, or not confirmed in time")
+        paper.heading("Opt-outs that were refused, or not confirmed in time")
         paper.table(
             ["event", "sink", "since", ""],
             [
@@ -123,7 +125,7 @@ def _show_cares(paper: Paper, document: dict[str, Any]) -> None:
 def _backup(backup: dict[str, Any]) -> str:
     if backup["file"]:
         return f"{ago(backup['seconds'])} ago, {backup['file']} in {backup['directory']} ({backup['kept']} kept)"
-    return "none yet" if backup["enabled"] else "none, and the nightly one is switched off"
+    return "none yet" if backup["enabled"] else "none, and the nightly backup is switched off"
 
 
 def _show_cures(paper: Paper, troubles: list[tuple[str, dict[str, Any] | None]]) -> None:
@@ -133,19 +135,19 @@ def _show_cures(paper: Paper, troubles: list[tuple[str, dict[str, Any] | None]])
 
 
 def _known(number: int | None) -> str:
-    return "not told yet" if number is None else str(number)
+    return "not known yet" if number is None else str(number)
 
 
 def _org(one: dict[str, Any]) -> str:
-    return "not told yet" if one["org_maximum"] is None else f"{one['org_used']} of {one['org_maximum']}"
+    return "not known yet" if one["org_maximum"] is None else f"{one['org_used']} of {one['org_maximum']}"
 
 
 def _lasts(one: dict[str, Any]) -> str:
     if one["only_opt_outs"]:
-        return f"used up: only opt-outs go out, from a reserve of {one['reserve']}"
+        return f"used up: only opt-outs are sent, from a reserve of {one['reserve']}"
     if one["lasts_seconds"] is None:
-        return "lasts" if one["left"] is not None else ""
-    return f"lasts until {one['lasts_until']}, {ago(one['lasts_seconds'])} from now"
+        return "enough for 24 h" if one["left"] is not None else ""
+    return f"until {one['lasts_until']}, {ago(one['lasts_seconds'])} from now"
 
 
 def _fault(trouble: dict[str, Any]) -> str:
@@ -160,7 +162,7 @@ def _show_reconciled(paper: Paper, document: dict[str, Any]) -> None:
     for feed, last in [(one["feed"], one["reconciled"]) for one in document["feeds"] if one["reconciled"]]:
         since = ago(last["ended_seconds"])
         if last["why"]:
-            paper.line(f"{feed} was not compared with all records {since} ago: {last['why']}", style="red")
+            paper.line(f"{feed}: comparing all records failed {since} ago: {last['why']}", style="red")
         else:
             changes = f"{last['changes']} changes were found"
             paper.line(f"{feed}: all {last['compared']} records were compared {since} ago, and {changes}")
@@ -170,5 +172,5 @@ def _feed(one: dict[str, Any]) -> str:
     if one["trouble"]:
         return f"fails: {_fault(one['trouble'])}"
     if not one["begun"]:
-        return "not begun"
-    return "is followed" if one["first_look_over"] else "takes its first look, which sends nothing"
+        return "not started"
+    return "works" if one["first_look_over"] else "initial sync, which sends nothing"

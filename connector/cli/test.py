@@ -69,7 +69,7 @@ def _wanted(rules: "Ruleset", files: Sequence[Path], directory: Path) -> list[st
     for path in files:
         there = path.resolve().parent == directory.resolve() or path.parent == Path()
         if path.name not in known or not there:
-            raise Misused(f"{path} is none of the mapping files in {directory}: there are {', '.join(known) or 'none'}")
+            raise Misused(f"{path} is not a mapping file in {directory}, which has {', '.join(known) or 'none'}")
     names = {path.name for path in files}
     return [name for name in known if not names or name in names]
 
@@ -82,7 +82,5 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
             for difference in case["differences"]:
                 paper.line(f"FAIL  {file['file']}:{case['line']}: {case['name']}: {difference}", style="red")
     for file in document["without_tests"]:
-        paper.line(
-            f"warning: {file} has no tests (add `tests:` with an event and what must come of it)", style="yellow"
-        )
+        paper.line(f"warning: {file} has no tests (add `tests:` with an event and the expected result)", style="yellow")
     paper.line(f"{document['passed']} passed, {document['failed']} failed", style="bold")

@@ -91,7 +91,7 @@ def test_without_write_nothing_is_written_and_nothing_kept(org):
     shown = org.run("salesforce", "backfill")
     assert shown.exit_code == 0, shown.output
     assert "2 to be filled" in shown.output
-    assert "nothing is written yet: --write does it" in shown.output
+    assert "nothing is written yet: add --write" in shown.output
     assert "+47…004" in shown.output
     assert "90000" not in shown.output
     assert org.keys() == before
@@ -171,13 +171,13 @@ def test_an_unfinished_backfill_is_gone_on_with_and_with_nothing_else(org):
     assert "run the command again to go on" in lost.output
     assert org.book.exists()
     preview = org.run("salesforce", "backfill")
-    assert (preview.exit_code, "go on with it by --write" in preview.output) == (1, True)
+    assert (preview.exit_code, "continue it with --write" in preview.output) == (1, True)
     other = org.run("salesforce", "backfill", "--write", "--yes", "--many", "oldest")
     assert (other.exit_code, "with another many" in other.output) == (1, True)
     done = org.run("salesforce", "backfill", "--write")  # it was confirmed when it was begun
     assert done.exit_code == 0, done.output
     assert "Going on" in done.output
-    assert "20 contacts have their external ID now" in done.output
+    assert "20 contacts now have their external ID" in done.output
     assert not org.book.exists()
 
 
@@ -214,7 +214,7 @@ def test_without_a_region_it_says_what_is_not_understood(org):
     org.load({"LastName": "a", "MobilePhone": "90000001"})
     shown = org.run("salesforce", "backfill")
     assert "no default_region" in shown.output
-    assert "1 with a number that cannot be read" in shown.output
+    assert "1 with an invalid phone number" in shown.output
 
 
 def test_which_org_must_be_plain(org):
@@ -225,7 +225,7 @@ def test_which_org_must_be_plain(org):
     org.configure(more=second)
     for file in org.home.mappings.glob("*.yaml"):
         file.unlink()
-    assert "say --crm salesforce or other" in org.run("salesforce", "backfill").output
+    assert "add --crm salesforce or other" in org.run("salesforce", "backfill").output
     assert org.run("salesforce", "backfill", "--crm", "third").exit_code == 2
 
 

@@ -66,7 +66,7 @@ def test_where_all_is_well_it_says_so(home, org):
     assert {one["cure"] for one in said["findings"]} == {""}
     done = home.run("doctor")
     assert done.exit_code == 0
-    assert "ok    salesforce composite: a thousand records go out in one API call" in done.stdout
+    assert "ok    salesforce composite: one API call can write a thousand records" in done.stdout
 
 
 def test_it_changes_nothing_in_the_org(home, org):
@@ -120,7 +120,7 @@ def test_a_version_that_is_not_offered_is_told(home, org):
     home.config.write_text(home.config.read_text() + '    api_version: "99.0"\n')
     said = home.json("doctor", code=1)
     finding = of(said, "salesforce version")
-    assert (finding["level"], finding["cure"].startswith("write api_version: from 31.0 to 68.0")) == ("fail", True)
+    assert (finding["level"], finding["cure"].startswith("set `api_version:` to a version from 31.0 to 68.0")) == ("fail", True)
     assert of(said, "salesforce sign-in")["level"] == "ok"
 
 
@@ -138,7 +138,7 @@ def test_an_org_that_refuses_composite_upserts_only_warns_unless_the_config_dema
     assert of(said, "salesforce composite")["level"] == "warn"
     home.config.write_text(home.config.read_text() + "    composite: on\n")
     finding = of(home.json("doctor", code=1), "salesforce composite")
-    assert (finding["level"], finding["cure"]) == ("fail", "write composite: auto into the config")
+    assert (finding["level"], finding["cure"]) == ("fail", "set `composite: auto` in the config")
 
 
 @pytest.mark.parametrize(("address", "level"), [("http://sms.example.org", "fail"), (None, "warn")])

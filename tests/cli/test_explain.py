@@ -61,7 +61,7 @@ def test_an_event_is_explained_by_id_and_by_key(home):
     event_id = home.on_the_road(opt_out)
     by_id, by_key = home.run("explain", event_id), home.run("explain", "strex-dlr-t-1-Ok-Delivered")
     assert by_id.stdout == by_key.stdout
-    assert "What became of it" in by_id.stdout
+    assert "Result" in by_id.stdout
     assert "salesforce: goes out next" in by_id.stdout
     assert "opted out of KATT on 2002 (strex)" in by_id.stdout
 

@@ -40,7 +40,7 @@ def test_help_loads_nothing_heavy(words):
 def test_help_documents_the_exit_codes_and_every_command():
     said = CliRunner().invoke(cli, ["--help"], prog_name="connector").output
     words = " ".join(said.split())
-    assert "Exit codes: 0 done; 1 the answer is no" in words
+    assert "Exit codes: 0 done; 1 problems found" in words
     for name, (_, line) in COMMANDS.items():
         assert f"{name} " in words
         assert line in words

@@ -211,7 +211,7 @@ def test_an_answer_that_is_not_the_providers_is_told(account, words):
 
 def test_a_word_on_two_short_numbers_must_be_told_apart(account):
     account.put("keywords", [{**sample("keyword"), "keywordGuid": NOBODY, "channel": "2020"}])
-    assert "say --channel 1217 or 2020, or name it by its id" in account.refused("show", "tifo")
+    assert "add --channel 1217 or 2020, or use its id" in account.refused("show", "tifo")
     assert account.json("keywords", "show", "tifo", "--channel", "2020")["id"] == NOBODY
 
 
@@ -227,9 +227,9 @@ def test_the_secret_in_a_webhooks_address_is_not_shown(account):
 def test_without_an_api_there_are_no_keywords_to_ask_for(account):
     text = account.home.config.read_text()
     account.home.config.write_text("\n".join(line for line in text.splitlines() if "api:" not in line))
-    assert "see its `api:` in the config" in account.refused("list", code=2)
+    assert "check its `api:` in the config" in account.refused("list", code=2)
     account.configure()
-    assert "see its `api:` in the config" in account.refused("list", "--provider", "other", code=2)
+    assert "check its `api:` in the config" in account.refused("list", "--provider", "other", code=2)
 
 
 # What `check --live` says.
@@ -289,11 +289,11 @@ def test_live_warns_of_a_keyword_that_the_account_does_not_have(live):
     ("more", "warning"),
     [
         ({"active": False}, "is not active (wake it: `connector keywords reactivate tifo`)"),
-        ({"keywordEndDate": "2019-10-31 14:37:26 +0200"}, "has ended on 2019-10-31"),
-        ({"deletedTs": "2019-10-31 14:37:26 +0200"}, "has ended on 2019-10-31"),
-        ({"webhookEndpointUrl": None}, "are sent nowhere"),
-        ({"webhookEndpointUrl": "https://sms.example.org/hooks/onlinefundraising/smsx/x"}, "are sent elsewhere"),
-        ({"webhookEndpointUrl": "https://enb64ilxmkaj8wr.org"}, "are sent elsewhere"),
+        ({"keywordEndDate": "2019-10-31 14:37:26 +0200"}, "ended on 2019-10-31"),
+        ({"deletedTs": "2019-10-31 14:37:26 +0200"}, "ended on 2019-10-31"),
+        ({"webhookEndpointUrl": None}, "are not sent anywhere"),
+        ({"webhookEndpointUrl": "https://sms.example.org/hooks/onlinefundraising/smsx/x"}, "are sent to another address"),
+        ({"webhookEndpointUrl": "https://enb64ilxmkaj8wr.org"}, "are sent to another address"),
     ],
 )
 def test_live_warns_of_a_keyword_by_which_nothing_comes(live, more, warning):
@@ -307,7 +307,7 @@ def test_live_warns_of_a_keyword_by_which_nothing_comes(live, more, warning):
 def test_live_warns_of_a_sub_keyword_whose_messages_go_elsewhere(live):
     live.put("keywords", [here()])
     (said,) = live.live("tifo")
-    assert "the messages of `tifo 100` are sent elsewhere" in said
+    assert "the messages of `tifo 100` are sent to another address" in said
 
 
 def test_live_says_that_it_cannot_tell_without_a_public_address(live):

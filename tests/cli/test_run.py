@@ -86,7 +86,7 @@ def test_a_port_that_is_taken_is_told_with_its_cure(ready):
             timeout=60,
         )
     assert done.returncode == 2
-    assert "another program listens there" in done.stderr
+    assert "the port is in use" in done.stderr
 
 
 def test_missing_secrets_keep_the_daemon_from_starting(home):

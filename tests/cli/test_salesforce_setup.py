@@ -76,7 +76,7 @@ def test_a_second_run_changes_nothing_and_says_so(home, org):
     assert len(org.records("PermissionSetAssignment")) == 1
     done = home.run("salesforce", "setup", "--assign")
     assert done.exit_code == 0
-    assert "everything is there already; nothing was changed" in done.stdout
+    assert "everything exists already; nothing was changed" in done.stdout
 
 
 def test_what_nobody_may_see_yet_is_not_deployed_twice(home, org):
@@ -154,7 +154,7 @@ def test_nothing_is_deployed_while_a_field_of_another_type_is_in_the_way(home, o
     done = home.run("salesforce", "setup", "--yes", "--assign")
     assert done.exit_code == 1
     assert "! field Contact.SMS_Opt_Out_Source__c: is of type textarea, and string is needed" in done.stdout
-    assert "nothing was changed: clear away first what is in the way" in done.stdout
+    assert "nothing was changed: first remove what is in the way" in done.stdout
     assert org.deployments() == before
 
 

@@ -57,7 +57,7 @@ def test_a_pull_keeps_what_is_used_and_nothing_secret(home, org):
 
 def test_a_second_pull_changes_no_byte_and_says_so(home, lock):
     before = lock.read_bytes()
-    assert "nothing has changed" in home.run("schema", "pull").stdout
+    assert "no changes" in home.run("schema", "pull").stdout
     assert lock.read_bytes() == before
 
 
@@ -98,7 +98,7 @@ def test_an_object_that_is_not_there_is_told_and_the_rest_is_kept(home, org):
     changed(org, "objects/SMS_Event__c")
     (one,) = home.json("schema", "pull", code=1)["crms"]
     assert (one["absent"], one["objects"]) == (["SMS_Event__c"], 2)
-    assert "hidden from the connector's user" in home.run("schema", "pull").stdout
+    assert "hidden from the integration user" in home.run("schema", "pull").stdout
     assert any("has no `SMS_Event__c`" in text for text in texts(home.json("check", code=1)))
 
 
@@ -107,7 +107,7 @@ def test_where_the_crm_does_not_answer_nothing_is_written(home, org, lock, monke
     monkeypatch.setenv("SCENE_SF_SECRET", "wrong-secret")
     done = home.run("schema", "pull")
     assert done.exit_code == 1
-    assert "salesforce cannot be asked about SMS_Event__c (credentials: " in done.stderr
+    assert "cannot read the schema of SMS_Event__c from salesforce (credentials: " in done.stderr
     assert "wrong-secret" not in done.output
     assert lock.read_bytes() == before
 
@@ -160,7 +160,7 @@ def test_live_asks_the_org_and_not_the_lock_and_tells_that_the_lock_is_old(home,
     assert said["schemas"] == {"salesforce": "live"}
     (error,), (warning,) = texts(said), texts(said, "warning")
     assert error.startswith("mappings/strex-subscription.yaml:44:11: `Contact` has no field `SMS_Keywords__c`")
-    assert "bring it up to date with `connector schema pull`" in warning
+    assert "update it with `connector schema pull`" in warning
 
 
 def test_schema_write_takes_the_lock_that_lies_there(home, lock):

@@ -194,7 +194,7 @@ async def test_many_records_that_are_gone_at_once_are_not_believed(world):
     await world.app.store.records.write(writes, now=world.clock.now())
     one = await reconcile(world)
     assert (one["missing"], one["missing_untouched"]) == (51, True)
-    assert "are not in salesforce any more" in one["why"]
+    assert "are no longer in salesforce" in one["why"]
     assert world.app.store.records.shadow("salesforce", "Contact", writes[0].record_id) is not None
     assert world.alarms.count(FAILED) == 1
     # The cure that it names.

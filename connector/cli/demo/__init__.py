@@ -14,7 +14,7 @@ PLACE = Path(".demo")
 
 
 @click.command()
-@click.option("--keep", is_flag=True, help="Leave everything running afterwards, to be tried with curl.")
+@click.option("--keep", is_flag=True, help="Leave everything running afterwards, to try with curl.")
 @click.option(
     "--directory", type=click.Path(path_type=Path, file_okay=False), default=PLACE, show_default=True, help="Scratch."
 )

@@ -118,12 +118,10 @@ class Environment:
 
     def _prepare(self) -> None:
         if not SHIPPED.is_dir():
-            raise DemoFailed(
-                "the demo needs the shipped mappings beside the program: run it from a clone of the project"
-            )
+            raise DemoFailed("the demo needs the shipped mappings: run it from a clone of the project")
         marker = self.directory / "this-is-scratch"
         if self.directory.exists() and any(self.directory.iterdir()) and not marker.exists():
-            raise DemoFailed(f"{self.directory} holds other things: name an empty --directory")
+            raise DemoFailed(f"{self.directory} is not empty: name an empty --directory")
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         marker.touch()
@@ -207,7 +205,7 @@ class Environment:
         except HTTPError as error:
             raise DemoFailed(f"{url.partition('?')[0]} answered {error.code}: {error.read().decode()[:200]}") from None
         except (URLError, OSError) as error:
-            raise DemoFailed(f"a process of the demo is gone ({error}): see the logs in {self.directory}") from None
+            raise DemoFailed(f"a process of the demo has ended ({error}): see the logs in {self.directory}") from None
         return json.loads(text) if text[:1] in {b"{", b"["} else text.decode()
 
     def ask(self, command: str, **payload: Any) -> Any:

@@ -16,7 +16,7 @@ def play(scenario: Scenario) -> None:
     environment.call(f"{environment.hooks}/messagecloud/subscribe/tiger")
     (window,) = environment.call(f"{environment.messagecloud}/_sandbox/transactions")
     begun = [one["SMS_Key__c"] for one in scenario.records("Contact")]
-    scenario.promise("as long as nothing is known of her, nothing is written", NORA not in begun)
+    scenario.promise("nothing is written while her status is not known", NORA not in begun)
     body = {"transaction_id": window["transaction_id"], "phone": NORA}
     environment.call(environment.call(f"{environment.messagecloud}/_sandbox/window", body)["redirect"])
     scenario.settled()

@@ -84,7 +84,7 @@ class Scenario:
     def quiet(self) -> None:
         """Wait for two more polls of Salesforce, and for their results."""
         asked = self.looks()
-        self.environment.until(lambda: self.looks() >= asked + QUIET_LOOKS, "two more looks at Salesforce")
+        self.environment.until(lambda: self.looks() >= asked + QUIET_LOOKS, "two more polls of Salesforce")
         self.settled()
 
     # Output.

@@ -19,7 +19,7 @@ def play(environment: Environment, *, quiet: bool) -> dict[str, Any]:
     )
     for scenes in SCENES:
         scenes.prepare(scenario)
-    environment.until(lambda: scenario.looks() > 0, "the first look at Salesforce")
+    environment.until(lambda: scenario.looks() > 0, "the first poll of Salesforce")
     before = scenario.contacts()
     scenario.show_contacts("Contacts in Salesforce before", before)
     for scenes in SCENES:
@@ -41,7 +41,7 @@ def play(environment: Environment, *, quiet: bool) -> dict[str, Any]:
 def _look_back(scenario: Scenario, before: list[dict[str, Any]]) -> None:
     scenario.show_contacts("Contacts in Salesforce after", scenario.contacts(), before)
     states = scenario.states()
-    table = Table(title="What became of the events", title_justify="left")
+    table = Table(title="Events by state", title_justify="left")
     for state in states:
         table.add_column(state, justify="right")
     table.add_row(*(str(count) for count in states.values()))
@@ -53,5 +53,5 @@ def _look_back(scenario: Scenario, before: list[dict[str, Any]]) -> None:
     scenario.console.print(sent)
     scenario.quiet()
     scenario.promise(
-        "nothing echoed: no further command, in two more looks at Salesforce", scenario.commands() == commands
+        "nothing was echoed: no further command in two more polls of Salesforce", scenario.commands() == commands
     )

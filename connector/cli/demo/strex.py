@@ -40,7 +40,7 @@ def _joining(scenario: Scenario) -> None:
         "Kari became a contact, with the name that the number lookup gave", scenario.contact(KARI)["LastName"] == "Ås"
     )
     scenario.promise(
-        "Ola's contact was found, not doubled",
+        "Ola's contact was found, and not created twice",
         [one["MobilePhone"] for one in scenario.contacts()].count(OLA) == 1,
     )
 
@@ -61,7 +61,7 @@ def _leaving(scenario: Scenario) -> None:
     scenario.phone(KARI, "KATT STOPP")
     scenario.settled()
     scenario.promise(
-        "her other subscription runs on, and the flag is not set", not scenario.contact(KARI)["SMS_Opt_Out__c"]
+        "her other subscription continues, and the flag is not set", not scenario.contact(KARI)["SMS_Opt_Out__c"]
     )
     scenario.scene("Kari texts HUND STOPP")
     scenario.phone(KARI, "HUND STOPP")
@@ -92,5 +92,5 @@ def _the_document(scenario: Scenario) -> None:
     scenario.settled()
     scenario.promise("the donor of the example is opted out", bool(scenario.contact(DOCUMENT)["SMS_Opt_Out__c"]))
     scenario.promise(
-        "the bare block is kept as unreadable, and was answered 200", scenario.states().get("unreadable") == 1
+        "the bare block is stored as unreadable, and was answered 200", scenario.states().get("unreadable") == 1
     )

@@ -24,7 +24,7 @@ CLOCK_WARNS, CLOCK_FAILS = timedelta(seconds=30), timedelta(minutes=3)
 SPENT_WARNS, SPENT_FAILS = 0.8, 0.98  # share of the org's API calls in 24 hours
 API_LICENSE = "Salesforce Integration"  # Salesforce Help, "Give Integration Users API Only Access"
 ENGLISH = "en"  # Object Reference, "User" (LanguageLocaleKey): en_US, en_GB …
-CLOCK_CURE = "set this server's clock: let it follow a time server (timedatectl set-ntp true)"
+CLOCK_CURE = "correct this server's clock: let it follow a time server (timedatectl set-ntp true)"
 
 
 def checkup(
@@ -50,8 +50,8 @@ def checkup(
 def _sign_in(root: Answer | Failed) -> Finding:
     whole = root if isinstance(root, Failed) or root.status in responses.OK else responses.failed(root)
     if not isinstance(whole, Failed) or whole.status == 404:  # noqa: PLR2004 - 404: unknown version, but the sign-in works.
-        return Finding(area=SIGN_IN, level=Level.OK, text="the integration user is let in")
-    cure = "see the words of Salesforce; docs/salesforce-setup.md says what to click"
+        return Finding(area=SIGN_IN, level=Level.OK, text="the integration user can sign in")
+    cure = "see Salesforce's message; docs/salesforce-setup.md shows the settings"
     return Finding(area=SIGN_IN, level=Level.FAIL, text=whole.outcome.detail or str(whole.outcome.reason), cure=cure)
 
 
@@ -63,7 +63,7 @@ def _version(api: Api, root: Answer | Failed, listed: Answer | Failed) -> Findin
         return Finding(
             area="version",
             level=Level.FAIL,
-            text="the org does not say which API versions it offers",
+            text="the org does not list its API versions",
             cure="check url: in the config, and trust.salesforce.com",
         )
     if api.version in offered:
@@ -76,7 +76,7 @@ def _version(api: Api, root: Answer | Failed, listed: Answer | Failed) -> Findin
         area="version",
         level=Level.FAIL,
         text=f"the org does not offer the API version {api.version}",
-        cure=f"write api_version: from {offered[0]} to {offered[-1]} into the config, or leave it out",
+        cure=f"set `api_version:` to a version from {offered[0]} to {offered[-1]}, or remove it",
     )
 
 
@@ -103,7 +103,7 @@ def _calls(reply: HttpReply) -> list[Finding]:
             area="calls",
             level=level,
             text=f"{left} of the org's {usage.maximum} API calls in 24 hours are left",
-            cure="" if level is Level.OK else "see in Setup, Company Information and API Usage, who spends them",
+            cure="" if level is Level.OK else "Setup, Company Information and API Usage shows who uses them",
         )
     ]
 
@@ -135,8 +135,8 @@ def _language(key: object) -> list[Finding]:
         Finding(
             area="language",
             level=Level.WARN,
-            text=f"the integration user's language is {key}: Salesforce's messages come in it, and the cures that are found by their "
-            "words are less exact",
+            text=f"the integration user's language is {key}: Salesforce's messages use it, and the advice for some errors is "
+            "less exact",
             cure="in Setup, Users, set the Language of the integration user to English",
         )
     ]
@@ -149,13 +149,19 @@ def _license(profile: object) -> list[Finding]:
         return []
     name = str(license_of.get("Name"))
     if name == API_LICENSE:
-        return [Finding(area="user", level=Level.OK, text="the integration user is nobody's own login")]
+        return [
+            Finding(
+                area="user",
+                level=Level.OK,
+                text="the integration user has an API-only licence, so nobody can sign in with it",
+            )
+        ]
     return [
         Finding(
             area="user",
             level=Level.WARN,
-            text=f"the integration user has the licence {name}: a person may sign in with it, and what they edit there can be taken "
-            "for the connector's own doing, so that an opt-out which they take back or an amount is not carried to the provider",
+            text=f"the integration user has the licence {name}: a person can sign in with it. The connector may mistake "
+            "their edits for its own, so that an undone opt-out or a changed amount is not sent to the provider",
             cure=f"give the connector a user of its own with the licence {API_LICENSE}: see docs/salesforce-setup.md",
         )
     ]
@@ -180,14 +186,14 @@ def _composite(api: Api, needs: Sequence[Needs], composite: Composite) -> Exchan
     if works is None:
         return []
     if works:
-        return [Finding(area="composite", level=Level.OK, text="a thousand records go out in one API call")]
+        return [Finding(area="composite", level=Level.OK, text="one API call can write a thousand records")]
     fails = composite is Composite.WORKS
     return [
         Finding(
             area="composite",
             level=Level.FAIL if fails else Level.WARN,
-            text="the org takes no upserts inside a composite: each 200 records are an API call",
-            cure="write composite: auto into the config" if fails else "nothing needs to be done while calls are left",
+            text="the org accepts no upserts inside a composite: one API call can write 200 records",
+            cure="set `composite: auto` in the config" if fails else "no action is needed while API calls are left",
         )
     ]
 
