@@ -120,7 +120,10 @@ def test_a_version_that_is_not_offered_is_told(home, org):
     home.config.write_text(home.config.read_text() + '    api_version: "99.0"\n')
     said = home.json("doctor", code=1)
     finding = of(said, "salesforce version")
-    assert (finding["level"], finding["cure"].startswith("set `api_version:` to a version from 31.0 to 68.0")) == ("fail", True)
+    assert (finding["level"], finding["cure"].startswith("set `api_version:` to a version from 31.0 to 68.0")) == (
+        "fail",
+        True,
+    )
     assert of(said, "salesforce sign-in")["level"] == "ok"
 
 

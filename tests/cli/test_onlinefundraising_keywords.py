@@ -292,7 +292,10 @@ def test_live_warns_of_a_keyword_that_the_account_does_not_have(live):
         ({"keywordEndDate": "2019-10-31 14:37:26 +0200"}, "ended on 2019-10-31"),
         ({"deletedTs": "2019-10-31 14:37:26 +0200"}, "ended on 2019-10-31"),
         ({"webhookEndpointUrl": None}, "are not sent anywhere"),
-        ({"webhookEndpointUrl": "https://sms.example.org/hooks/onlinefundraising/smsx/x"}, "are sent to another address"),
+        (
+            {"webhookEndpointUrl": "https://sms.example.org/hooks/onlinefundraising/smsx/x"},
+            "are sent to another address",
+        ),
         ({"webhookEndpointUrl": "https://enb64ilxmkaj8wr.org"}, "are sent to another address"),
     ],
 )

@@ -39,7 +39,14 @@ def test_status_shows_the_books(home):
     home.on_the_road(dead_letter)
     done = home.run("status")
     assert done.exit_code == 0
-    for words in ("Events: 1 received", "dead", "no_access", "salesforce.Contact", "not started", "connector dead list"):
+    for words in (
+        "Events: 1 received",
+        "dead",
+        "no_access",
+        "salesforce.Contact",
+        "not started",
+        "connector dead list",
+    ):
         assert words in done.stdout
     assert home.json("status")["balanced"] is True
 
