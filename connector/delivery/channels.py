@@ -52,7 +52,7 @@ class CircuitBreaker:
     alarms: OpenAlarms = field(default_factory=OpenAlarms)
     deadline: timedelta = 5 * MINUTE  # a person is alerted to a fault that lasts longer
     longest: timedelta = MAX_PAUSE  # longest pause that a peer may ask for
-    calls: str = ""  # what it pauses, in words for the log: `deliveries to salesforce`
+    calls: str = ""  # what it pauses, in words for the log: `deliveries to my-crm`
     cause: Retry | None = None  # None while the peer works
     failures: int = 0  # in a row, for this reason
     since: datetime | None = None

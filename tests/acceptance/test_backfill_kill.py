@@ -43,7 +43,7 @@ async def test_the_same_command_goes_on_after_kill_9(world):
     second = await start(world)
     out, said = await asyncio.wait_for(second.communicate(), PATIENCE)
     assert second.returncode == 0, said
-    assert b"Going on" in said
+    assert b"Continuing" in said
     assert json.loads(out)["counts"] == {"written": CONTACTS}
     assert not (world.base / "c.backfill").exists()
     times = await written(world)

@@ -32,7 +32,7 @@ def test_a_directory_that_is_not_there_is_told(loaded, tmp_path):
     config = loaded.path
     config.write_text(config.read_text().replace("path: connector.db", "path: elsewhere/connector.db"))
     finding = of(surroundings(load_config(config)), "disk")
-    assert (finding.level, finding.cure.startswith("make the directory")) == (Level.FAIL, True)
+    assert (finding.level, finding.cure.startswith("create the directory")) == (Level.FAIL, True)
 
 
 @pytest.mark.parametrize(

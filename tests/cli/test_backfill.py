@@ -168,15 +168,15 @@ def test_a_refused_contact_ends_with_1_and_stands_in_the_file(org):
 def test_an_unfinished_backfill_is_gone_on_with_and_with_nothing_else(org):
     org.load(*({"LastName": f"n{number}", "MobilePhone": f"9{number:07}"} for number in range(20)))
     lost = org.begin_and_lose()
-    assert "run the command again to go on" in lost.output
+    assert "run the command again to continue" in lost.output
     assert org.book.exists()
     preview = org.run("salesforce", "backfill")
     assert (preview.exit_code, "continue it with --write" in preview.output) == (1, True)
     other = org.run("salesforce", "backfill", "--write", "--yes", "--many", "oldest")
-    assert (other.exit_code, "with another many" in other.output) == (1, True)
+    assert (other.exit_code, "another many" in other.output) == (1, True)
     done = org.run("salesforce", "backfill", "--write")  # it was confirmed when it was begun
     assert done.exit_code == 0, done.output
-    assert "Going on" in done.output
+    assert "Continuing" in done.output
     assert "20 contacts now have their external ID" in done.output
     assert not org.book.exists()
 
@@ -231,7 +231,7 @@ def test_which_org_must_be_plain(org):
 
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(org):
     emitted = org.run("salesforce", "backfill", "--conflicts", "nowhere/c.csv")
-    assert (emitted.exit_code, "cannot be written" in emitted.output) == (2, True)
+    assert (emitted.exit_code, "cannot write" in emitted.output) == (2, True)
     assert org.ask("GET", "stats")["api_calls"] == 0
 
 

@@ -86,7 +86,7 @@ def test_a_config_that_cannot_be_used_ends_with_2_and_its_problems(home):
     ("error", "code"), [(StoreUnavailable("full"), Exit.UNREACHABLE), (KeyError("+4790000001"), Exit.INTERNAL)]
 )
 def test_what_goes_wrong_has_its_exit_code(error, code):
-    with pytest.raises(Exception, match=r"full|fault of the connector") as caught, exit_on_error():
+    with pytest.raises(Exception, match=r"full|bug in the connector") as caught, exit_on_error():
         raise error
     assert caught.value.exit_code == code
     assert "+47" not in caught.value.message

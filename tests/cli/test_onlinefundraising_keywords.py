@@ -138,7 +138,7 @@ def test_a_keyword_is_put_to_sleep_and_woken(account):
     assert account.json("keywords", "deactivate", "tifo", "--sub", "100") == {"id": SUB, "active": False}
     assert account.json("keywords", "show", SUB)["active"] is False
     assert account.json("keywords", "show", KEYWORD)["active"] is True
-    assert account.run("keywords", "reactivate", SUB).stdout == f"{SUB} is active now\n"
+    assert account.run("keywords", "reactivate", SUB).stdout == f"{SUB} is now active\n"
     assert account.json("keywords", "show", SUB)["active"] is True
     posts = [one for one in account.calls() if one.startswith("POST")]
     assert posts == [f"POST /keyword/{SUB}/Deactivate 200", f"POST /keyword/{SUB}/Reactivate 200"]
@@ -288,7 +288,7 @@ def test_live_warns_of_a_keyword_that_the_account_does_not_have(live):
 @pytest.mark.parametrize(
     ("more", "warning"),
     [
-        ({"active": False}, "is not active (wake it: `connector keywords reactivate tifo`)"),
+        ({"active": False}, "is not active (reactivate it: `connector keywords reactivate tifo`)"),
         ({"keywordEndDate": "2019-10-31 14:37:26 +0200"}, "ended on 2019-10-31"),
         ({"deletedTs": "2019-10-31 14:37:26 +0200"}, "ended on 2019-10-31"),
         ({"webhookEndpointUrl": None}, "are not sent anywhere"),
@@ -316,7 +316,7 @@ def test_live_warns_of_a_sub_keyword_whose_messages_go_elsewhere(live):
 def test_live_says_that_it_cannot_tell_without_a_public_address(live):
     live.put("keywords", [here()])
     (said,) = live.live("tifo", listen="")
-    assert "write listen: public_url into the config" in said
+    assert "set `listen: public_url:` in the config" in said
 
 
 def test_live_tells_when_the_provider_cannot_be_asked(live, monkeypatch):

@@ -195,7 +195,7 @@ def test_a_listener_that_is_no_connector_is_told_as_one(home, threaded):
     with threaded(web.Application()) as url:
         make_home(home.directory, port=int(url.rpartition(":")[2]))
         done = home.run("status")
-    assert (done.exit_code, "is no connector" in done.stderr) == (3, True)
+    assert (done.exit_code, "another program answers" in done.stderr) == (3, True)
 
 
 def test_a_reload_needs_a_daemon(home):
@@ -278,7 +278,7 @@ async def test_a_token_of_another_start_is_not_taken(daemon):
     daemon.home.store.with_name(TOKEN_FILE).write_text("stale\n")
     done = await daemon.run("status")
     assert done.exit_code == 3
-    assert "does not know our token" in done.stderr
+    assert "rejects our token" in done.stderr
 
 
 def test_the_token_is_looked_for_where_the_daemon_puts_it():

@@ -32,7 +32,7 @@ def test_a_file_without_tests_is_a_warning(home):
 def test_a_file_that_is_none_of_the_mappings_is_wrong_usage(home):
     done = home.run("test", "elsewhere/strex-log.yaml")
     assert done.exit_code == 2
-    assert "there are salesforce-to-strex.yaml, strex-log.yaml" in done.stderr
+    assert "which has salesforce-to-strex.yaml, strex-log.yaml" in done.stderr
 
 
 def test_mappings_that_do_not_compile_are_no_test_failure(home):

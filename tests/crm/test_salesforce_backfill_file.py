@@ -119,7 +119,7 @@ def test_a_full_disk_is_told_as_one_and_what_was_written_stays(book):
     book.add([line("1")])
     (pages,) = book._connection.execute("PRAGMA page_count").fetchone()
     book._connection.execute(f"PRAGMA max_page_count = {pages + 1}")
-    with pytest.raises(StoreUnavailable, match=r"too full.*run the command again to go on"):
+    with pytest.raises(StoreUnavailable, match=r"too full.*run the command again to continue"):
         book.add(line(str(number)) for number in range(10_000))
     book._connection.execute("PRAGMA max_page_count = 1000000")
     assert sum(book.counts().values()) == 1

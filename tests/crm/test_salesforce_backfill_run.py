@@ -245,7 +245,7 @@ async def test_a_job_that_fails_keeps_what_it_did_and_the_next_run_does_the_rest
     async with scene.working() as (work, book):
         await work.read()
         work.plan(Many.SKIP)
-        with pytest.raises(ConnectorError, match=r"InternalServerError.*run the command again to go on"):
+        with pytest.raises(ConnectorError, match=r"InternalServerError.*run the command again to continue"):
             await work.write()
         assert book.counts() == {"written": 1000, "fill": 1500}
         await work.write()

@@ -168,7 +168,7 @@ async def test_a_lost_cursor_sends_nothing_and_tells_of_the_opt_outs_that_nobody
         await looked_at_all(world)
         assert await sent(world) == []
         (message,) = not_sent(world)
-        assert " met 1 people who are opted out there" in message
+        assert "found 1 people who are opted out there" in message
         (alarm,) = [fact for fact in world.emitted(Alarm) if fact.kind == "opt_outs_not_sent"]
         assert "connector consents baseline" in alarm.cure
 

@@ -155,8 +155,8 @@ def test_a_rule_before_the_right_one_is_named(strex):
     strex.cut(SUBSCRIPTION)
     strex.edit(
         SUBSCRIPTION,
-        "  # Whatever became of the confirmation",
-        "  - name: mine\n    when: {msisdn: {missing: false}}\n    ignore: true\n\n  # Whatever became of the confirmation",
+        "  # The donor is opted out at once, whatever",
+        "  - name: mine\n    when: {msisdn: {missing: false}}\n    ignore: true\n\n  # The donor is opted out at once, whatever",
     )
     swallowed(
         strex,
@@ -230,7 +230,7 @@ def test_no_files_at_all_lose_every_opt_out(strex):
 def test_a_mapping_that_widens_an_opt_out_and_actions_of_ones_own_are_fine(strex):
     strex.edit(
         SUBSCRIPTION,
-        "  # A report of a message that is still under way.",
+        "  # A report of a message that is still being sent.",
         """  - name: our own action
     when: {action: [LeftTheClub, Deceased]}
     do:
@@ -239,7 +239,7 @@ def test_a_mapping_that_widens_an_opt_out_and_actions_of_ones_own_are_fine(strex
         set: {SMS_Opt_Out__c: true}
     consent: opt_out
 
-  # A report of a message that is still under way.""",
+  # A report of a message that is still being sent.""",
     )
     assert strex.load()
 

@@ -240,7 +240,7 @@ class BackfillBook:
         return (
             error
             if found is None
-            else StoreUnavailable(f"{found.message}: mend that, and run the command again to go on")
+            else StoreUnavailable(f"{found.message}: mend that, and run the command again to continue")
         )
 
     @contextmanager

@@ -186,7 +186,7 @@ class Backfilling:
         if job.state is not State.JOB_COMPLETE or left:
             raise ConnectorError(
                 f"Salesforce ended job {job_id} before it was done ({job.error or job.state}): see Setup, Bulk Data Load Jobs; "
-                "run the command again to go on"
+                "run the command again to continue"
             )
 
     async def _in_small_requests(self, job_id: str, ids: list[str]) -> list[tuple[str, Outcome]]:
