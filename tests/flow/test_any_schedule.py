@@ -61,7 +61,7 @@ class Schedule:
 
     async def contacts(self):
         """All contacts, deleted ones too, with their numbers in one form."""
-        return [{**row, "MobilePhone": plain(row["MobilePhone"])} for row in await self.world.records()]
+        return in_one_form(await self.world.records())
 
     async def living(self):
         rows = [row for row in await self.contacts() if not row["IsDeleted"] and row["MobilePhone"] in PEOPLE]
@@ -99,23 +99,34 @@ class Schedule:
             await self.write(row, **{self.dice.choice(UNMAPPED): f"n{self.dice.randrange(1000)}@example.org"})
 
     async def write(self, row, **fields):
-        await self.world.person(Id=row["Id"], **fields)
+        (before,) = await self.save([{"Id": row["Id"], **fields}])
         mine = {name: value for name, value in fields.items() if name in UNMAPPED}
         self.unmapped.setdefault(row["Id"], {}).update(mine)
+        return before
+
+    async def save(self, records):
+        """A person saves contacts. The connector may have written to them since they were read: see them as they were."""
+        before = in_one_form(await self.world.edit(records))
+        for row, record in zip(before, records, strict=True):
+            self.saved(row, record)
+        return before
+
+    def saved(self, before, fields):
+        """A person has saved these fields of a contact that was like this until then."""
 
     async def tick(self):
         if row := await self.someone():
             out = self.dice.random() < 0.7
             number = row["MobilePhone"]
             clearing = self.clearing(number)
-            await self.write(row, SMS_Opt_Out__c=out)
-            if out and not row["SMS_Opt_Out__c"]:
+            before = await self.write(row, SMS_Opt_Out__c=out)
+            if out and not before["SMS_Opt_Out__c"]:
                 self.ticks[number] += 1
                 # Between a write's last look and the write itself nobody can see the flag: docs/guarantees.md says so. And a
                 # new joining that reaches us after the opt-out is one, though the donor wrote the message a moment before.
                 unsure = clearing or self.clearing(number) or number in self.joining
                 self.said_out[number] = None if unsure else True
-            elif not out and row["SMS_Opt_Out__c"]:
+            elif not out and before["SMS_Opt_Out__c"]:
                 self.said_out[number] = None  # another contact with this number may hold it
 
     def clearing(self, number):
@@ -132,7 +143,7 @@ class Schedule:
         rows = await self.living()
         value = f"all{self.dice.randrange(1000)}"
         if rows:
-            await self.world.people([{"Id": row["Id"], "MailingStreet": value} for row in rows])
+            await self.save([{"Id": row["Id"], "MailingStreet": value} for row in rows])
         for row in rows:
             self.unmapped.setdefault(row["Id"], {})["MailingStreet"] = value
 
@@ -157,7 +168,8 @@ class Schedule:
         if unseen and not fields.get("SMS_Opt_Out__c", winner["SMS_Opt_Out__c"]):
             # Nobody can know that the flag was ever set.
             self.said_out[winner["MobilePhone"]] = None
-        await self.unless_taken(self.world.merge(winner["Id"], loser["Id"], **fields))
+        if before := await self.unless_taken(self.world.merge(winner["Id"], loser["Id"], **fields)):
+            self.saved(in_one_form(before)[0], fields)
         return None
 
     def choose(self, number, fields):
@@ -191,7 +203,7 @@ class Schedule:
     async def unless_taken(self, deed):
         """What a person cannot do where the connector has given the key to another contact in the same moment."""
         try:
-            await deed
+            return await deed
         except AssertionError as refused:
             if "DUPLICATE_VALUE" not in str(refused):
                 raise
@@ -251,6 +263,11 @@ class Schedule:
     async def run(self, steps):
         for _ in range(steps):
             await self.dice.choice(self.ACTIONS)(self)
+
+
+def in_one_form(rows):
+    """The same rows, with the numbers in one form."""
+    return [{**row, "MobilePhone": plain(row["MobilePhone"])} for row in rows]
 
 
 def plain(number):

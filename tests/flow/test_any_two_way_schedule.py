@@ -8,6 +8,7 @@ import shutil
 import pytest
 from flow.test_any_schedule import (
     MERGED,
+    PEOPLE,
     SEEDS,
     STEP,
     STEPS,
@@ -16,6 +17,7 @@ from flow.test_any_schedule import (
     edits_are_kept,
     nothing_is_lost_or_made_twice,
     plain,
+    report,
 )
 from flow.world import ROOT, a_world
 
@@ -44,20 +46,17 @@ class TwoWay(Schedule):
         super().__init__(world, seed)
         self.signed = set()  # numbers of contacts whose rewritten amount bears a person's name
 
-    async def write(self, row, **fields):
-        self.sign([row])
-        await super().write(row, **fields)
-
-    async def mass_update(self):
-        self.sign(await self.living())
-        await super().mass_update()
-
-    def sign(self, rows):
+    def saved(self, before, fields):
         """Who edits a contact before a look has shown what a flow made of our amount puts their own name on that amount."""
-        for row in rows:
-            if row["SMS_Monthly_Amount__c"] == REWRITTEN:
-                self.prices[row["MobilePhone"]] += 1
-                self.signed.add(row["MobilePhone"])
+        if {**before, **fields}["SMS_Monthly_Amount__c"] == REWRITTEN:
+            self.prices[before["MobilePhone"]] += 1
+            self.signed.add(before["MobilePhone"])
+
+    async def undelete(self):
+        for row in await self.contacts():
+            if row["Id"] in self.bin:
+                self.saved(row, {})
+        await super().undelete()
 
     async def automate(self):
         wish = self.dice.choice(AUTOMATION)
@@ -70,18 +69,16 @@ class TwoWay(Schedule):
     async def reformat(self):
         """A tool writes all numbers in another form."""
         rows = await self.living()
-        self.sign(rows)
         forms = [lambda n: n, lambda n: f"{n[:3]} {n[3:6]} {n[6:8]} {n[8:]}"]
         form = self.dice.choice(forms)
         if rows:
-            await self.world.people([{"Id": row["Id"], "MobilePhone": form(row["MobilePhone"])} for row in rows])
+            await self.save([{"Id": row["Id"], "MobilePhone": form(row["MobilePhone"])} for row in rows])
 
     async def untick_all(self):
         """An import takes back all opt-outs."""
         rows = [row for row in await self.living() if row["SMS_Opt_Out__c"]]
-        self.sign(rows)
         if rows:
-            await self.world.people([{"Id": row["Id"], "SMS_Opt_Out__c": False} for row in rows])
+            await self.save([{"Id": row["Id"], "SMS_Opt_Out__c": False} for row in rows])
         for row in rows:
             self.said_out[row["MobilePhone"]] = None
 
@@ -163,3 +160,19 @@ async def test_whatever_people_and_automation_do_in_whatever_order(seed, tmp_pat
             rewritten = {one["phone"] for one in await world.orders() if one.get("price") == REWRITTEN}
             assert rewritten <= schedule.signed
             await nobody_is_lost(schedule)
+
+
+async def test_who_saves_a_contact_as_it_was_before_a_flow_changed_it_puts_their_name_on_the_change(tmp_path, secrets):
+    async with a_world(tmp_path) as world, world.running():
+        person, schedule = PEOPLE[0], TwoWay(world, 0)
+        await world.phone(person, "KATT")
+        await schedule.rest()
+        (read,) = await schedule.living()
+        await world.post(f"{world.salesforce}/_sandbox/automation", AUTOMATION[2])
+        assert await world.callback("dlr", report(person, 1)) == 200
+        await world.settled()
+        await schedule.write(read, Email="n1@example.org")
+        await world.poll()
+        assert [(one["phone"], one["price"]) for one in await world.orders()] == [(person, REWRITTEN)]
+        assert schedule.signed == {person}
+        await commands_have_causes(schedule)

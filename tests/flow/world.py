@@ -136,10 +136,15 @@ class World:
         body = {"records": records, "by": "person"}
         return (await self.post(f"{self.salesforce}/_sandbox/records/{object_name}", body))["ids"]
 
-    async def merge(self, winner: str, *losers: str, **fields: Any) -> None:
-        """A person merges contacts into one, with the values that they chose."""
+    async def edit(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A person edits contacts by Id; returns them as they were until this edit."""
+        body = {"records": records, "by": "person"}
+        return (await self.post(f"{self.salesforce}/_sandbox/records/Contact", body))["before"]
+
+    async def merge(self, winner: str, *losers: str, **fields: Any) -> list[dict[str, Any]]:
+        """A person merges contacts into one, with the values that they chose; returns them as they were until then."""
         body = {"object": "Contact", "winner": winner, "losers": losers, "fields": fields}
-        await self.post(f"{self.salesforce}/_sandbox/merge", body)
+        return (await self.post(f"{self.salesforce}/_sandbox/merge", body))["before"]
 
     async def bin(self, *ids: str) -> None:
         """A person deletes contacts."""

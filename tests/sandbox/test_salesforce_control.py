@@ -67,6 +67,17 @@ async def test_the_history_holds_every_accepted_write_in_order():
         assert (await org.control("GET", "history?since=now"))[0] == 400
 
 
+async def test_a_person_s_edit_and_merge_tell_how_the_records_were_until_then():
+    async with signed_in() as org:
+        known, other = await org.load("Contact", {"LastName": "Ås"}, {"LastName": "Bø"})
+        edit = {"records": [{"Id": known, "LastName": "Aas"}, {"LastName": "New"}]}
+        _, saved = await org.control("POST", "records/Contact", edit)
+        assert [row and (row["Id"], row["LastName"]) for row in saved["before"]] == [(known, "Ås"), None]
+        wish = {"object": "Contact", "winner": known, "loser": other, "fields": {"LastName": "Ås"}}
+        _, merged = await org.control("POST", "merge", wish)
+        assert [(row["LastName"], row["IsDeleted"]) for row in merged["before"]] == [("Aas", False), ("Bø", False)]
+
+
 async def test_a_merge_deletes_the_loser_and_moves_what_pointed_to_it():
     async with signed_in() as org:
         winner, loser = await org.load("Contact", {"LastName": "Ås"}, {"LastName": "Aas", "SMS_Key__c": "k1"})

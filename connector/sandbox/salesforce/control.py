@@ -15,6 +15,7 @@ from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.drafts import Author
 from connector.sandbox.salesforce.faults import FaultError, Faults, read_fault
 from connector.sandbox.salesforce.fields import SObject
+from connector.sandbox.salesforce.identifiers import canonical
 from connector.sandbox.salesforce.login import Sessions
 from connector.sandbox.salesforce.outbound import FIRST_GAP, Outbound, Target
 from connector.sandbox.salesforce.reading import Reader
@@ -170,7 +171,10 @@ class Control:
         return _json({"records": self._reader.every(self._object(request.match_info["object"]))})
 
     async def edit_records(self, request: web.Request) -> web.Response:
-        """A person's edit or a mass load: by Id, by the external ID field `key`, or as new records; all or none."""
+        """A person's edit or a mass load: by Id, by the external ID field `key`, or as new records; all or none.
+
+        `before` in the answer holds the records that were named by Id as they were until this edit.
+        """
         known = self._object(request.match_info["object"])
         body = await _document(request)
         records = body.get("records")
@@ -182,6 +186,7 @@ class Control:
             if key is None or not key.keyed:
                 raise ControlError(f"{body['key']} is no external ID field of {known.name}.")
         author = self._author(str(body.get("by", "person")))
+        before = self._reader.as_stored(known, [canonical(record.get("Id")) for record in records])
         with self._database.transaction():
             outcomes = self._writer.upsert(known, key, records, author) if key else self._by_id(known, records, author)
             refused = [
@@ -194,7 +199,7 @@ class Control:
         ids = [str(outcome.id) for outcome in outcomes]
         if author.user == org.PERSON_USER:
             self._outbound.changed(known, ids)
-        return _json({"ids": ids})
+        return _json({"ids": ids, "before": before})
 
     async def seed(self, request: web.Request) -> web.Response:
         """Create many records: {"count": 200000, "fields": {"LastName": "Donor ######"}}; seeding.py explains patterns."""
@@ -224,7 +229,10 @@ class Control:
         return [next(changed) if "Id" in record else next(new) for record in records]
 
     async def merge(self, request: web.Request) -> web.Response:
-        """Merge the record `loser`, or up to two `losers`, into `winner`; `fields` are the values chosen by the person."""
+        """Merge the record `loser`, or up to two `losers`, into `winner`; `fields` are the values chosen by the person.
+
+        `before` in the answer holds the winner and the losers as they were until the merge.
+        """
         body = await _document(request)
         known = self._object(str(body.get("object")))
         losers = body.get("losers", [body.get("loser")])
@@ -232,12 +240,13 @@ class Control:
         if not isinstance(losers, list) or not isinstance(fields, dict):
             raise ControlError("losers must be a list of ids, and fields an object.")
         author = self._author("person")
+        before = self._reader.as_stored(known, [canonical(one) for one in (body.get("winner"), *losers)])
         with self._database.transaction():
             winner, gone = self._recycling.merge(
                 known, str(body.get("winner")), [str(one) for one in losers], fields, author
             )
         self._outbound.changed(known, [winner])
-        return _json({"id": winner, "mergedRecordIds": gone})
+        return _json({"id": winner, "mergedRecordIds": gone, "before": before})
 
     async def convert(self, request: web.Request) -> web.Response:
         """Convert the lead `lead` to the contact `contact`, or to a new one."""

@@ -88,6 +88,13 @@ class Reader:
         rows = self._database.connection.execute(f'SELECT {names} FROM "{known.name}" ORDER BY "row"')  # noqa: S608 - names are ours
         return [_values(known.fields, row) for row in rows]
 
+    def as_stored(self, known: SObject, ids: Sequence[str | None]) -> list[Row | None]:
+        """Records by id with all fields, in the given order; None for an unknown id."""
+        names = ", ".join(f'"{field.name}"' for field in known.fields)
+        sql = f'SELECT "Id", {names} FROM "{known.name}" WHERE "Id" IN ({{}})'  # noqa: S608 - names are ours
+        found = {row[0]: row[1:] for row in self._database.lookup(sql, [one for one in ids if one])}
+        return [_values(known.fields, found[one]) if one in found else None for one in ids]
+
     def updated(self, known: SObject, window: Mapping[str, str], now: float) -> Row:
         """The ids of the records changed within a period."""
         start, end = _window(window, now)
