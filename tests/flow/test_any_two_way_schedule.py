@@ -22,6 +22,7 @@ from flow.test_any_schedule import (
 from flow.world import ROOT, a_world
 
 from connector.model.consent import Phase
+from connector.sandbox.salesforce.org import PERSON_USER
 from connector.telemetry.log_events import Alarm
 
 REWRITTEN = 3  # NOK that a flow makes of some reported amounts: no amount that anybody wrote or reported
@@ -51,6 +52,16 @@ class TwoWay(Schedule):
         if {**before, **fields}["SMS_Monthly_Amount__c"] == REWRITTEN:
             self.prices[before["MobilePhone"]] += 1
             self.signed.add(before["MobilePhone"])
+
+    async def save(self, records):
+        """The same with a flag that a flow has set: in doubt an opt-out is a person's."""
+        rows = await super().save(records)
+        if any(row["SMS_Opt_Out__c"] for row in rows):
+            history = (await self.world.get(f"{self.world.salesforce}/_sandbox/history?object=Contact"))["history"]
+            for row in rows:
+                if row["SMS_Opt_Out__c"] and flag_written(history, row) is False:
+                    self.ticks[row["MobilePhone"]] += 1
+        return rows
 
     async def undelete(self):
         for row in await self.contacts():
@@ -98,6 +109,14 @@ class TwoWay(Schedule):
         self.said_out[number] = None if unsure or self.clearing(number) else True
 
     ACTIONS = (*Schedule.ACTIONS, *[automate] * 4, no_automation, *[reformat] * 2, untick_all, *[move] * 2)
+
+
+def flag_written(history, before):
+    """What was last written to the flag of a contact, until the person's save before which it was like this."""
+    mine = [one for one in history if one["id"] == before["Id"]]
+    saves = [at for at, one in enumerate(mine) if one["by"] == PERSON_USER]
+    written = [one["fields"]["SMS_Opt_Out__c"] for one in mine[: saves[-1]] if "SMS_Opt_Out__c" in one["fields"]]
+    return written[-1] if written else None
 
 
 async def nobody_is_lost(done):
