@@ -256,7 +256,7 @@ async def serve(loaded: Loaded) -> None:
             for task in (*tasks, *ends):
                 task.cancel()
         if app.broken.is_set():
-            raise StoreUnavailable(f"the database cannot be used any more: {app.store.writer.broken}")
+            raise StoreUnavailable(f"the database cannot be used: {app.store.writer.broken}")
 
 
 async def _reload_on_signal(app: Application, signals: Signals, notifier: Notifier) -> None:

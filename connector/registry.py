@@ -92,7 +92,7 @@ def load_config(path: Path) -> Loaded:
         raise ProblemsFound([_whole(path, f"it cannot be read: {error}", "it must be a text file in UTF-8")]) from None
     loaded = Loaded(path=path.resolve(), settings=load(yaml_document.parse(text, str(path)), CONFIG))
     if twice := sorted(set(loaded.providers) & set(loaded.crms)):
-        message = f"`{twice[0]}` names a provider and a CRM, and so two things to write to"
+        message = f"`{twice[0]}` is the name of both a provider and a CRM"
         raise ProblemsFound([_whole(path, message, "give one of them another name")])
     return loaded
 

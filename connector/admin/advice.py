@@ -13,21 +13,21 @@ CURES: dict[Reason, str] = {
     + RETRY,
     Reason.RATE_LIMITED: f"too many calls in a short time: see which other integration makes them, {RETRY}",
     Reason.QUOTA_EXHAUSTED: f"the day's API calls are used up: see which integration used them, {RETRY} tomorrow",
-    Reason.STORAGE_FULL: f"the CRM has no room for new records: make some, or buy more, {RETRY}",
+    Reason.STORAGE_FULL: f"the CRM's storage is full: free some, or buy more, {RETRY}",
     Reason.CREDENTIALS: f"check the sign-in in the config and the rights of its account (`connector check --live`), {RETRY}",
-    Reason.WRONG_ADDRESS: f"check `url` in the config: what answers there does not know our calls, {RETRY}",
+    Reason.WRONG_ADDRESS: f"check `url` in the config: the server at that address does not know our calls, {RETRY}",
     Reason.MAINTENANCE: f"the CRM took no changes: see its status page for the end of its maintenance, {RETRY}",
-    Reason.SINK_REFUSES: f"the CRM refuses everything: `connector status` shows its own words, {RETRY}",
-    Reason.ROW_LOCKED: f"another job held the record all the time: let it end, {RETRY}",
+    Reason.SINK_REFUSES: f"the CRM refuses all calls: `connector status` shows its message, {RETRY}",
+    Reason.ROW_LOCKED: f"another job kept the record locked: wait until it has ended, {RETRY}",
     Reason.TRIGGER_LIMIT: "a trigger of the CRM needs more for this record than Salesforce allows; the detail names it and its "
     "package: let the admin look at what it works on, such as a household or account with very many records, switch the trigger off "
     f"for the integration user, or ask its makers; {RETRY}",
-    Reason.RACE: f"somebody else creates the same records: find out who, {RETRY}",
+    Reason.RACE: f"another program or person creates the same records: find out who, {RETRY}",
     Reason.PARENT_MISSING: "the CRM does not know the parent record: create it, or let a rule write it first, "
-    f"{RETRY}; where it is gone for good, `connector dead discard`, and for later ones a second way in the mapping to name the parent",
-    Reason.PARENT_WAITING: f"its parent was not written yet: mend that first, {RETRY}",
+    f"{RETRY}; if it is gone for good, use `connector dead discard`, and give the mapping a second way to name the parent",
+    Reason.PARENT_WAITING: f"its parent has not been written yet: fix that first, {RETRY}",
     Reason.HALTED: "another record of the same request was refused: `connector dead retry` sends this one alone",
-    Reason.FIELD_REQUIRED: f"the CRM wants a field that the mapping does not write: add it with a `default`, {RETRY}",
+    Reason.FIELD_REQUIRED: f"the CRM requires a field that the mapping does not write: add it with a `default`, {RETRY}",
     Reason.VALIDATION: f"a validation rule of the CRM refuses it: change the rule or the mapping, {RETRY}",
     Reason.TOO_LONG: f"the text does not fit the field: add `truncate` to the mapping or make the field longer, {RETRY}",
     Reason.PICKLIST: f"the value is not in the picklist: add it there, or use `map` in the mapping, {RETRY}",
@@ -39,20 +39,20 @@ CURES: dict[Reason, str] = {
     "gone for good, `connector dead discard`",
     Reason.RECORD_DELETED: f"the record was deleted: restore it from the recycle bin, {RETRY}",
     Reason.NO_ACCESS: f"the integration user may not do this: give it the permission, {RETRY}",
-    Reason.CONFIGURATION: f"the CRM has no such object or field (`connector check --live` says which): mend either, {RETRY}",
-    Reason.PARENT_FAILED: f"its parent was refused: mend that first, {RETRY}",
+    Reason.CONFIGURATION: f"the CRM has no such object or field (`connector check --live` says which): fix either, {RETRY}",
+    Reason.PARENT_FAILED: f"its parent was refused: fix that first, {RETRY}",
     Reason.BAD_COMMAND: f"the provider calls the command malformed: check short number and keyword in the config, {RETRY}",
     Reason.PROVIDER_DISAGREES: "look the subscriber up at the provider: if they are gone there, all is well; if not, end it there; "
     "then `connector dead discard`",
     Reason.PRICE_NOT_CHANGED: "the CRM shows an amount that the provider does not charge: look the subscriber up there, put it right "
     "on one of the two sides, then `connector dead discard`; or `connector dead retry` asks once more",
-    Reason.UNKNOWN: f"the CRM's own words are beside this: mend what they tell of, {RETRY}",
-    Reason.UNKNOWN_CODE: f"ask the CRM's makers what this code means, mend it, {RETRY}; and report the code to us",
-    Reason.MISSING_KEY: f"the event lacks what names the record: mend the mapping or say `if_missing: skip`, {RETRY}",
+    Reason.UNKNOWN: f"the CRM's message is shown with it: fix what it names, {RETRY}",
+    Reason.UNKNOWN_CODE: f"ask the CRM's vendor what this code means, fix the cause, {RETRY}; and report the code to us",
+    Reason.MISSING_KEY: f"the event has no value for the record's key: fix the mapping or write `if_missing: skip`, {RETRY}",
     Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does, and "
     "`connector parked list` shows how to answer for a text that may be an opt-out; "
-    "what could not even be planned is planned again by `connector parked release` when its cause is mended",
-    Reason.BUG: "this is a fault of the connector: report the detail; after an update, `connector dead retry`",
+    "`connector parked release` also plans again what could not be planned, once its cause is fixed",
+    Reason.BUG: "this is a bug in the connector: report the detail; after an update, `connector dead retry`",
 }
 
 

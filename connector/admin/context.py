@@ -86,7 +86,7 @@ class AdminContext:
         """A number as a person writes it. Raises ConnectorError; the message does not repeat it."""
         number = number_reader(self.loaded).read(text)
         if number.phone is None:
-            why = "this number may be of several countries" if number.is_unclear else "this is no phone number"
+            why = "this number may be of several countries" if number.is_unclear else "this is not a phone number"
             raise ConnectorError(f"{why}: write it with its country code, such as +4790000001")
         return number.phone
 

@@ -157,10 +157,10 @@ async def _read_again(context: AdminContext, stored: StoredEvent) -> Event:
             )
     except Unreadable as unreadable:
         raise ConnectorError(
-            f"event {stored.id} is still not understood ({unreadable.why}): an update of the connector may do; nothing was changed"
+            f"event {stored.id} still cannot be read ({unreadable.why}): an update of the connector may help; nothing was changed"
         ) from unreadable
     except ValueError:
-        raise ConnectorError(f"event {stored.id} holds nothing: there is nothing to replay") from None
+        raise ConnectorError(f"event {stored.id} contains no event: there is nothing to replay") from None
     return first
 
 
@@ -185,7 +185,7 @@ def _reject_open_questions(context: AdminContext, ids: Sequence[int] | None) -> 
 
 def _some(count: int) -> int:
     if not count:
-        raise ConnectorError("nothing such is parked: see `connector parked list`")
+        raise ConnectorError("there is no such parked event: see `connector parked list`")
     return count
 
 
@@ -212,7 +212,7 @@ def _reason(payload: Mapping[str, Any]) -> Reason | None:
         return Reason(given)
     except ValueError:
         hint = did_you_mean(given, [one.value for one in Reason]) or "see `connector dead list`"
-        raise ConnectorError(f"`{mask(given)}` is no reason: {hint}") from None
+        raise ConnectorError(f"`{mask(given)}` is not a reason: {hint}") from None
 
 
 def _chosen(
@@ -226,5 +226,5 @@ def _chosen(
     if ids is None:
         return None, reason
     if not ids:
-        raise ConnectorError("no event is named: give at least one id")
+        raise ConnectorError("name at least one event by its id")
     return [context.event(one).id for one in ids], None

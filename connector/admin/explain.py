@@ -88,7 +88,7 @@ def _unread(stored: StoredEvent) -> dict[str, Any]:
     return {
         "key": stored.key,
         "source": f"{stored.provider}/{stored.shape}",
-        "words": f"A callback from {stored.provider} that was let in and not understood: {stored.detail}",
+        "words": f"A callback from {stored.provider} that was accepted but could not be read: {stored.detail}",
         "received_at": when(stored.received_at),
         "occurred_at": None,
         "phone": None,

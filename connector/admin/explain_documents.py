@@ -107,7 +107,7 @@ def _cure(stored: StoredEvent) -> str | None:
         return f"`{command(stored.id, WAS)}` or `{command(stored.id, WAS_NOT)}`"
     match stored.state:
         case EventState.UNREADABLE:
-            return "when an update understands such a body, `connector replay` lets it go on"
+            return "after an update that reads such a body, use `connector replay`"
         case EventState.UNMATCHED:
             return "add a rule for it, then `connector replay`"
         case _:

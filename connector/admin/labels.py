@@ -6,21 +6,21 @@ from connector.model.states import EventState, UnitState
 
 EVENT_STATES: dict[EventState, str] = {
     EventState.PENDING: "it waits to be planned",
-    EventState.DELIVERING: "it is on its way",
-    EventState.DELIVERED: "everything that it leads to is done",
+    EventState.DELIVERING: "it is being delivered",
+    EventState.DELIVERED: "everything was delivered",
     EventState.IGNORED: "a rule says that there is nothing to do",
     EventState.UNMATCHED: "no rule is for such an event",
-    EventState.NO_CHANGE: "it says what was known already",
-    EventState.SUPERSEDED: "a newer word of the same person stands",
-    EventState.UNREADABLE: "it was not understood, and is kept as it came",
-    EventState.DEAD: "something of it could not be done, and waits for a person",
+    EventState.NO_CHANGE: "it repeats what is already known",
+    EventState.SUPERSEDED: "a newer message of the same person counts",
+    EventState.UNREADABLE: "it could not be read, and is stored as received",
+    EventState.DEAD: "part of it failed, and waits for a person",
 }
 PLAN_STATES = EVENT_STATES | {
-    EventState.DELIVERING: "it leads to what follows",
-    EventState.DEAD: "it cannot be done, and would wait for a person",
+    EventState.DELIVERING: "it leads to these operations",
+    EventState.DEAD: "it cannot be delivered, and would wait for a person",
 }
 UNIT_STATES: dict[UnitState, str] = {
-    UnitState.WAITING: "waits behind something older of the same person",
+    UnitState.WAITING: "waits for an earlier event of the same person",
     UnitState.READY: "goes out next",
     UnitState.RESTING: "is tried again later",
     UnitState.CLAIMED: "is being sent",

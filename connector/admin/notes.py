@@ -9,8 +9,8 @@ from connector.admin.masking import Masked, when
 from connector.store.notes import StoredNote
 
 CURE = (
-    "mend the field's form in the mapping, or mark it `required: true` so that such a write waits for you; `connector explain` of the "
-    "event shows what came"
+    "fix the field in the mapping, or mark it `required: true` so that such a write waits for a person; `connector explain` of the "
+    "event shows what was received"
 )
 
 

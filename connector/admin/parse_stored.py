@@ -32,7 +32,7 @@ def find_endpoint(providers: Mapping[str, Provider], name: str) -> WebhookEndpoi
     }
     if name not in endpoints:
         raise ConnectorError(
-            f"there is no door `{name}`: {did_you_mean(name, endpoints) or 'see `providers:` in the config'}"
+            f"there is no endpoint `{name}`: {did_you_mean(name, endpoints) or 'see `providers:` in the config'}"
         )
     return endpoints[name]
 

@@ -34,7 +34,7 @@ async def answer_stop(context: AdminContext, payload: Mapping[str, Any]) -> dict
     reject_unknown(payload, "id", "answer")
     answer = get_field(payload, "answer", str)
     if answer not in ANSWERS:
-        given = f"`{mask(answer)}` is no answer: " if answer else ""
+        given = f"`{mask(answer)}` is not an answer: " if answer else ""
         raise ConnectorError(f"{given}say `{WAS}` (it was an opt-out) or `{WAS_NOT}`")
     event_id, question, example = _asked(context, payload.get("id"))
     done = await context.store.stop_answers.answer(question, ANSWERS[answer], event_id, now=context.now())
@@ -102,6 +102,6 @@ def _asked(context: AdminContext, named: object) -> tuple[int, StopQuestion, str
     stored = context.event(named)
     if stored.event is None or stored.event.verdict is not Verdict.MAYBE_STOP:
         raise ConnectorError(
-            f"event {stored.id} puts no question: see `connector parked list` and `connector parked answers`"
+            f"event {stored.id} has no open question: see `connector parked list` and `connector parked answers`"
         )
     return stored.id, question_of(stored.event), Masked(person=stored.event.msisdn).text(stored.event.text or "")

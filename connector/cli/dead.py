@@ -55,7 +55,7 @@ def retry(
     every: bool,
     as_json: bool,
 ) -> None:
-    """Let dead letters of EVENTS, of a cause, or all try again, when the cause is mended."""
+    """Let dead letters of EVENTS, of a cause, or all try again, when the cause is fixed."""
     payload = chosen(events, every=every, reason=reason, rule=rule, group=group)
     answer(ask(ctx.obj, "dead_retry", payload, order=True), _show_retried, json_wanted=as_json)
 

@@ -18,7 +18,7 @@ from connector.model.problem import Position, Problem, ProblemsFound
 VERSION = 1
 ENDING = ".lock.json"
 NOTE = "Written by `connector schema pull`. Commit it with the mappings, and do not edit it."
-CURE = "write it anew with `connector schema pull`, or take the last good one from your version control"
+CURE = "write it again with `connector schema pull`, or take the last good one from your version control"
 MAX_BYTES = 16 * 1024 * 1024  # a hundred objects of a thousand fields each
 DEFAULTS = {one.name: one.default for one in fields(FieldSchema)}
 
@@ -110,9 +110,9 @@ def parse_lock(raw: bytes, crm: str, file: str) -> CrmSchema:
         document = json.loads(raw)
     except json.JSONDecodeError as error:
         place = Position(error.lineno, error.colno)
-        raise _unusable(file, f"this is no schema lock: {error.msg}", CURE, place) from None
+        raise _unusable(file, f"this is not a schema lock: {error.msg}", CURE, place) from None
     except (UnicodeDecodeError, RecursionError):
-        raise _unusable(file, "this is no schema lock", CURE) from None
+        raise _unusable(file, "this is not a schema lock", CURE) from None
     if isinstance(document, Mapping) and document.get("version", VERSION) != VERSION:
         raise _unusable(file, "this was written by another version of the connector", CURE)
     try:
@@ -120,7 +120,7 @@ def parse_lock(raw: bytes, crm: str, file: str) -> CrmSchema:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         at = ".".join(str(step) for step in first["loc"])
-        raise _unusable(file, f"this is no schema lock: {at or 'the whole'}: {first['msg']}", CURE) from None
+        raise _unusable(file, f"this is not a schema lock: {at or 'the whole'}: {first['msg']}", CURE) from None
     if lock.crm != crm:
         raise _unusable(file, f"this is the schema of `{lock.crm}`, and not of `{crm}`", CURE)
     return CrmSchema(crm=lock.crm, objects=tuple(_object(name, one) for name, one in lock.objects.items()))

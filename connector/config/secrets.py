@@ -89,7 +89,7 @@ def _read(path: Path, ref: SecretRef, *, private: bool) -> str:
     try:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
-            raise SecretMissing(f"the {ref} is no file: name the file that holds the secret")
+            raise SecretMissing(f"the {ref} is not a file: name the file that holds the secret")
         if private and state.st_mode & FOR_OTHERS:
             raise SecretMissing(
                 f"the {ref} can be read by others: chmod 600 it, and replace the secret if they may have"

@@ -30,14 +30,14 @@ def _zone(name: str) -> str:
     else:
         known = True
     if not known:
-        raise wrong("unknown-timezone", "this is no time zone", "write one like Europe/Oslo or UTC")
+        raise wrong("unknown-timezone", "this is not a time zone", "write one like Europe/Oslo or UTC")
     return name
 
 
 def _region(code: str) -> str:
     if code not in SUPPORTED_REGIONS:
         raise wrong(
-            "unknown-region", f"`{code}` is no country", did_you_mean(code, SUPPORTED_REGIONS) or "write NO or DK"
+            "unknown-region", f"`{code}` is not a country", did_you_mean(code, SUPPORTED_REGIONS) or "write NO or DK"
         )
     return code
 
@@ -46,7 +46,7 @@ def _public_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise wrong(
-            "bad-url", "this is no address under which a provider can call", "write it like https://sms.example.org"
+            "bad-url", "this is not an address under which a provider can call", "write it like https://sms.example.org"
         )
     return text.rstrip("/")
 
@@ -55,7 +55,7 @@ def _proxy(text: str) -> str:
     try:
         ip_network(text, strict=False)
     except ValueError:
-        raise wrong("bad-address", "this is no address or network", "write 192.0.2.7 or 192.0.2.0/24") from None
+        raise wrong("bad-address", "this is not an address or network", "write 192.0.2.7 or 192.0.2.0/24") from None
     return text
 
 
@@ -88,10 +88,10 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Retention(Strict):
-    """How long what is done with is kept."""
+    """How long finished events are kept."""
 
     delivered: Annotated[Duration, Field(ge=timedelta(days=4))] = timedelta(days=90)
-    """Events that are delivered, ignored or matched by no rule. At least 4d: a provider's repeats come for 72 hours."""
+    """How long delivered, ignored and unmatched events are kept. At least 4d: providers repeat callbacks for 72 hours."""
 
 
 TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
@@ -99,7 +99,7 @@ TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 
 def _time_of_day(text: str) -> str:
     if re.fullmatch(TIME_OF_DAY, text) is None:
-        raise wrong("no-time-of-day", "this is no time of day", "write hours and minutes, such as 02:43 or 23:05")
+        raise wrong("no-time-of-day", "this is not a time of day", "write hours and minutes, such as 02:43 or 23:05")
     return text
 
 
@@ -110,55 +110,55 @@ class Backup(Strict):
     """The nightly copy of the database."""
 
     enabled: bool = True
-    """Whether one is made. Without it a lost disk takes with it what the CRM has not got yet, and the proof of consent."""
+    """Whether a nightly backup is made. Without it, a lost disk loses undelivered events and the proof of consent."""
     at: TimeOfDay = "03:15"
     """The time of day in `timezone`, such as 03:15."""
     keep: Annotated[int, Field(ge=1, le=366)] = 7
-    """How many are kept; an older one is deleted when a newer one is made and checked."""
+    """How many backups are kept. The oldest is deleted after a new one is made and checked."""
     directory: str = "backups"
-    """Where they are kept; relative to the directory of the database. Better on another disk."""
+    """The directory of the backups, relative to the directory of the database. Another disk is safer."""
 
 
 class Store(Strict):
-    """Where events are kept until the CRM has them."""
+    """The database in which events are stored until the CRM has them."""
 
     path: str = "connector.db"
-    """The database file; relative to the config file."""
+    """The database file, relative to the config file."""
     retention: Retention = Retention()
-    """How long what is done with is kept."""
+    """How long finished events are kept."""
     backup: Backup = Backup()
     """The nightly copy of the database."""
     ballast: Size = 64 * MIB
-    """Disk space that is held back, so that a full disk can be left in order."""
+    """Disk space that is reserved, so that the connector can stop cleanly when the disk is full."""
     free_space_floor: Size = 256 * MIB
-    """Below this much free disk nothing new is taken: providers are told to come again."""
+    """With less free disk space than this, callbacks are answered 503, and providers send them again later."""
 
 
 class Listen(Strict):
     """Where providers call."""
 
     host: str = "127.0.0.1"
-    """The address to listen on; behind a proxy 127.0.0.1."""
+    """The address to listen on; 127.0.0.1 behind a proxy."""
     port: Port = 8080
     """The port to listen on."""
     public_url: Annotated[str, AfterValidator(_public_url)] | None = None
-    """The address that providers were given, without /hooks: signatures cover it."""
+    """The public address that providers call, without /hooks. Signatures cover it."""
     trusted_proxies: tuple[Annotated[str, AfterValidator(_proxy)], ...] = ()
-    """Proxies whose word about the caller's address is believed."""
+    """Proxies that are trusted to name the caller's address (X-Forwarded-For)."""
     body_limit: Annotated[Size, Field(ge=KIB, le=16 * MIB)] = 64 * KIB
-    """The largest callback that is read; a provider's are below 4 KiB."""
+    """The largest accepted callback. Callbacks of the providers are below 4 KiB."""
     in_flight: Annotated[int, Field(ge=1, le=10_000)] = 256
-    """How many callbacks are worked on at once; more are told to come again. Bodies that are still to come are counted apart: as many
-    of callers who have shown who they are, and as many of strangers, of which one address has at most a fourth."""
+    """How many callbacks are handled at once; more are answered 503. Bodies that are still arriving are counted separately: this many
+    from authenticated callers, and this many from others, of which one address may have a quarter."""
     connections: Annotated[int, Field(ge=16, le=100_000)] = 1000
-    """How many connections are held at once; fewer where the process may open fewer files (LimitNOFILE). Beyond it one on which no
-    request is under way gives way to a new one."""
+    """How many connections are open at once; fewer if the process may open fewer files (LimitNOFILE). Beyond this, a new connection
+    replaces an idle one."""
     connections_per_address: Annotated[int, Field(ge=1, le=100_000)] = 100
-    """How many of them one address may have. Trusted proxies and this machine itself may have all."""
+    """How many of them one address may have. Trusted proxies and this machine have no such limit."""
 
 
 class Admin(Strict):
-    """Where the operator's commands, health checks and metrics are served."""
+    """The listener for operator commands, health checks and metrics."""
 
     host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
     """A loopback address."""
@@ -181,9 +181,9 @@ class Logs(Strict):
     """What is written to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is written."""
+    """The lowest level that is written."""
     format: Literal["auto", "text", "json"] = "auto"
-    """`auto` is text on a terminal and for journald, else JSON."""
+    """`auto` writes text on a terminal and for journald, otherwise JSON."""
 
 
 class ConsentSettings(Strict):
@@ -192,20 +192,20 @@ class ConsentSettings(Strict):
     max_people_per_poll: Annotated[int, Field(ge=1, le=100_000)] = 50
     """If one poll of the CRM changes more people than this, their commands and opt-ins are parked until a person releases them."""
     max_commands_per_poll: Annotated[int | None, Field(ge=1, le=100_000, json_schema_extra={"deprecated": True})] = None
-    """The old name of max_people_per_poll. People are counted now, whatever number of commands each of them needs."""
+    """The old name of max_people_per_poll. It now counts people, not commands."""
     look_back: Annotated[Duration, Field(ge=timedelta(minutes=3), le=timedelta(hours=2))] = timedelta(minutes=15)
-    """How long a transaction of the CRM may take: each poll asks for opt-outs that were stamped so long before the last one."""
+    """The longest transaction of the CRM. Each poll asks again for opt-outs from this long before the last poll."""
     deadline: Annotated[Duration, Field(ge=timedelta(seconds=10))] = timedelta(minutes=5)
-    """From an opt-out's arrival to its confirmation; an alarm is raised behind it."""
+    """The time from an opt-out's arrival to its confirmation. A later one raises an alarm."""
     stop_words: tuple[Word, ...] = ()
-    """Words and phrases that mean stop at every provider, besides the usual ones in English, Norwegian, Danish and Swedish."""
+    """Words and phrases that mean stop at every provider, besides the built-in ones in English, Norwegian, Danish and Swedish."""
     polite_words: tuple[Word, ...] = ()
-    """Words and phrases that add nothing to a stop word beside them, such as `please`, besides the usual ones."""
+    """Words and phrases that do not change a stop word beside them, such as `please`, in addition to the built-in ones."""
     all_words: tuple[Word, ...] = ()
-    """Words that make a stop one for everything at a provider, such as `all`, besides the usual ones."""
+    """Words that make a stop apply to everything at a provider, such as `all`, in addition to the built-in ones."""
     clock_tolerance: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=1))] = CLOCK_TOLERANCE
-    """How far the clocks of providers and CRM may be apart: an opt-in without a subscription id counts only when it occurred this
-    much later than the opt-out before it."""
+    """The largest difference between the clocks of providers and CRM. An opt-in without a subscription id counts only if it occurred
+    this much later than the opt-out before it."""
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:
@@ -227,7 +227,7 @@ class ReconcileSettings(Strict):
     """The nightly comparison of all records of each feed's object with what is known of them."""
 
     enabled: bool = True
-    """Whether it runs every night; `connector reconcile` works anyway."""
+    """Whether it runs every night. `connector reconcile` works in any case."""
     at: TimeOfDay = "02:43"
     """The time of day in `timezone`, such as 02:43."""
 
@@ -243,38 +243,38 @@ class ReconcileSettings(Strict):
 
 
 class Limits(Strict):
-    """How much is read at most."""
+    """Upper limits of what is read."""
 
     answer: Annotated[Size, Field(ge=MIB, le=256 * MIB)] = 32 * MIB
-    """The largest answer of a provider or CRM that is read, decompressed. A larger one is `unexpected_answer`."""
+    """The largest answer of a provider or CRM that is read, after decompression. A larger one counts as `unexpected_answer`."""
 
 
 class Settings(Strict):
     """The whole config but for `providers:` and `crm:`, whose kinds only the adapters know."""
 
     store: Store = Store()
-    """Where events are kept until the CRM has them."""
+    """The database in which events are stored until the CRM has them."""
     listen: Listen = Listen()
     """Where providers call."""
     admin: Annotated[Admin, AfterValidator(_another_port)] = Admin()
-    """Where the operator's commands, health checks and metrics are served."""
+    """The listener for operator commands, health checks and metrics."""
     logs: Logs = Logs()
     """What is written to standard error."""
     consent: ConsentSettings = ConsentSettings()
     """How opt-outs are guarded."""
     reconcile: ReconcileSettings = ReconcileSettings()
-    """The nightly comparison of all records with what is known of them."""
+    """The nightly comparison of all CRM records with the stored ones."""
     limits: Limits = Limits()
-    """How much is read at most."""
+    """Upper limits of what is read."""
     mappings: str = "mappings"
-    """The directory of the mapping files; relative to the config file."""
+    """The directory of the mapping files, relative to the config file."""
     schemas: str = "schema"
-    """The directory of what the CRMs tell of their objects, by `connector schema pull`; relative to the config file."""
+    """The directory of the CRMs' schema lock files (`connector schema pull`), relative to the config file."""
     timezone: TimeZone = "UTC"
-    """The time zone of dates that name none, and in which dates are written."""
+    """The time zone of dates without one, and of dates that are written."""
     default_region: Region | None = None
-    """The country of numbers without a country code in the CRM, such as NO, where the record tells none; without it they are not
-    understood. Where the region of a provider makes them another person's number too, nobody is chosen."""
+    """The country of CRM phone numbers without a country code, such as NO, if the record names no country. Without it they cannot be
+    read. If a provider's region makes the number another person's too, nobody is chosen."""
 
 
 def config_model(providers: Any, crms: Any) -> type[Settings]:

@@ -114,6 +114,11 @@ def load(document: Document, model: type[M]) -> M:
         raise ProblemsFound([*found, *document.warnings]) from None
 
 
+def with_article(noun: str) -> str:
+    """The noun with `a` or `an` before it."""
+    return f"an {noun}" if noun[:1] in "aeiou" else f"a {noun}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint for an unknown word: the most similar known word, or all known words if they are few; otherwise empty."""
     words = list(dict.fromkeys(known))
@@ -127,7 +132,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _another_channel(word: str, candidate: str) -> bool:
-    """Whether the names are about different channels: HasOptedOutOfSMS is no misspelling of HasOptedOutOfEmail."""
+    """Whether the names are about different channels: HasOptedOutOfSMS is not a misspelling of HasOptedOutOfEmail."""
     mine, theirs = ({channel for channel in CHANNELS if channel in one.casefold()} for one in (word, candidate))
     return bool(mine and theirs) and mine.isdisjoint(theirs)
 

@@ -96,23 +96,19 @@ def _words(
         return "unknown-word", f"`{word}` is not known here", hint(word, QUOTED.findall(context.get("expected", "")))
     if kind == "union_tag_invalid":
         known = QUOTED.findall(context["expected_tags"])
-        return "unknown-type", f"`{context['tag']}` is no known type", f"write `type:` and one of {', '.join(known)}"
+        return "unknown-type", f"`{context['tag']}` is not a known type", f"write `type:` and one of {', '.join(known)}"
     if kind in LIMITS:
         return "out-of-range", f"`{last}` {LIMITS[kind].format(**context)}", ""
     if kind == "string_pattern_mismatch":
         return "wrong-form", *_form(context["pattern"], error["loc"])
-    said = str(context["error"]) if kind == "value_error" else "this is none of the forms that are possible here"
+    said = str(context["error"]) if kind == "value_error" else "this is not one of the allowed forms"
     return "wrong-value", said, "see the documentation of this key"
 
 
 def _form(pattern: str, loc: Loc) -> tuple[str, str]:
     """Message and cure for a text of the wrong form. A key is repeated, because no key is a secret."""
     key = str(loc[-2]) if loc[-1:] == ("[key]",) and len(loc) > 1 else ""
-    message = (
-        f"`{key}` does not have the form that is expected"
-        if key
-        else "this text does not have the form that is expected"
-    )
+    message = f"`{key}` does not have the expected form" if key else "this text does not have the expected form"
     hint = FORMS.get(pattern, f"it must match {pattern}")
     plain = re.sub(r"\W+", "_", key).strip("_")
     meant = plain.lower() if pattern == NAME else f"{plain}__c"

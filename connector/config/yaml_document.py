@@ -180,12 +180,12 @@ class _Reader:
             self.add(
                 node.start_mark,
                 "unquoted-template",
-                f"`{{{name}}}` without quotes is no template to YAML",
+                f"`{{{name}}}` without quotes is not a template to YAML",
                 f'put it in quotes: "{{{name}}}"',
             )
             return result
         if (inside := _doubled_template(node, text)) is not None:
-            message = f"`{{{{ {inside} }}}}` is no template: there are too many braces and no quotes"
+            message = f"`{{{{ {inside} }}}}` is not a template: there are too many braces and no quotes"
             self.add(
                 node.start_mark, "unquoted-template", message, f'write one pair of braces, in quotes: "{{{inside}}}"'
             )

@@ -40,12 +40,12 @@ WORDS = (
     ("nested deeper", "the nesting is too deep", "at most 30 levels are read"),
     (
         "found character '\\t'",
-        "a tab where YAML wants blanks",
-        "indent with blanks; set the editor to insert blanks for tabs",
+        "a tab where YAML needs spaces",
+        "indent with spaces; set the editor to insert spaces for tabs",
     ),
     (
         "mapping values are not allowed",
-        "a `:` where none can be",
+        "a `:` that is not allowed here",
         "put a text with `: ` in it in quotes; else check the indentation of this line and the one above",
     ),
     (
@@ -98,7 +98,7 @@ WORDS = (
         "a list cannot start in this place",
         "start it on a line of its own, with `- `",
     ),
-    ("expected '<document start>'", "this does not belong to what stands above", "check the indentation of this line"),
+    ("expected '<document start>'", "this does not fit the lines above it", "check the indentation of this line"),
     ("did not find expected", "something is missing here", "check the line above"),
 )
 

@@ -134,7 +134,7 @@ def number_question(event: Event) -> str:
         )
     return (
         f"a record was opted out that has, or had, other numbers: the opt-out was carried out for {carried_out} of them; if one "
-        "belongs to somebody else, they must join anew; then discard this"
+        "belongs to somebody else, they must join again; then discard this"
     )
 
 
@@ -148,7 +148,7 @@ def author_question(event: Event) -> str:
 
 
 def as_released(event: Event) -> Event:
-    """The event as it is planned after a person released it: it belongs to no poll any more, and is no question."""
+    """The event as it is planned after a person released it: it belongs to no poll any more, and is not a question."""
     if event.action == UNCLEAR_AUTHOR:
         return replace(event, action=CHANGED)
     if event.action == NUMBER_CHANGED and FLAG in event.properties:

@@ -214,7 +214,7 @@ def compare_number(
 ) -> tuple[str, ...]:
     """The changed fields, with the phone field compared as a number and not as a text.
 
-    The same number in another form is no change. Another country changes a number that has no country code.
+    The same number in another form is not a change. Another country changes a number that has no country code.
     """
     phone, country = consent.phone, consent.country
     if phone is None or not {phone, country} & set(changed):

@@ -225,7 +225,7 @@ def _opt_in(event: Event, ledger_state: LedgerState, ledger: Sequence[LedgerEntr
     subscription = named(event)
     running = len(ledger_state.active)
     if not _has_identity(subscription):
-        return Ruling(remaining=running, note="the opt-in names no subscription, so it widens nothing")
+        return Ruling(remaining=running, note="the opt-in names no subscription, so it restores nothing else")
     stands = _standing_opt_out(event, subscription, ledger, tolerance)
     if stands is not None:
         return Ruling(superseded_by=stands.event_key, remaining=running)

@@ -27,7 +27,7 @@ def permit(write: RecordWrite, ruling: Ruling, word: Verdict) -> tuple[RecordWri
     if write.clears_flag:
         if word is Verdict.OPT_IN and ruling.decision is not None:
             return write, None
-        return without_consent(write), "the opt-out flag stays as it is: this event is no opt-in that counts"
+        return without_consent(write), "the opt-out flag stays as it is: this event is not an opt-in that counts"
     if word is Verdict.OPT_OUT and not ruling.ends_all:
         return (
             without_consent(write),

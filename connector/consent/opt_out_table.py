@@ -55,7 +55,7 @@ POLITE_WORDS = {
         "i dag, idag, mer, mera, fler, flera, langre, ursakta, tyvarr"
     ),
 }
-# What is to be stopped: the messages, the subscription, the money, the donor. Adds nothing to a stop, but is no mere
+# What is to be stopped: the messages, the subscription, the money, the donor. Adds nothing to a stop, but is not a mere
 # courtesy.
 SUBJECT_WORDS = {
     "en": (

@@ -372,7 +372,7 @@ def _reach(parts: Sequence[_Part]) -> tuple[Scope | None, str | None]:
 
 
 def _unclear(parts: Sequence[_Part], asked: _Asked) -> bool:
-    """Whether a text that is no stop as a whole may still be one: it is short, and begins or ends with a stop word.
+    """Whether a text that is not a stop as a whole may still be one: it is short, and begins or ends with a stop word.
 
     A sentence that is a stop by itself counts at the beginning and the end of a longer text too.
     """

@@ -224,7 +224,7 @@ class SinkChannel:
         self.breaker.open(fault, now=now, at=at, emit=emit, known=known)
 
     def note_refused(self, outcomes: Sequence[Outcome], refused_for: Callable[[str, Reason], bool], emit: Emit) -> None:
-        """Alert a person to records that are refused for a reason that is no record's fault, although others succeed.
+        """Alert a person to records that are refused for a reason that is not a record's fault, although others succeed.
 
         `refused_for` tells whether anything that was refused for a reason is still open.
         """

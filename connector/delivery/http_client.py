@@ -198,7 +198,7 @@ class Client:
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             return HttpError(Failure.REFUSED, _words(error))
         except aiohttp.ClientResponseError:
-            return HttpError(Failure.UNREADABLE, "what answers is no HTTP, or has too large headers")
+            return HttpError(Failure.UNREADABLE, "the answer is not HTTP, or its headers are too large")
         except (aiohttp.ClientError, OSError) as error:
             lost = error.args[0] if isinstance(error, _ConnectionLost) else error
             return HttpError(Failure.LOST, _words(lost))

@@ -42,7 +42,7 @@ DOUBTFUL = frozenset(
 SINK_WIDE = frozenset({Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN_CODE})
 SINK_WIDE_DURING_OUTAGE = (
     SINK_WIDE | OUTAGE_REASONS
-)  # if the sink already had a fault: what fails then is no record's fault
+)  # if the sink already had a fault: what fails then is not a record's fault
 
 
 class Attempt(Struct, frozen=True):

@@ -117,7 +117,7 @@ def decide(
     if outcome.in_doubt and repeat is Repeat.NEVER:
         return GiveUp(
             reason=Reason.NEEDS_PERSON,
-            detail="it may have been done, and doing it twice would do harm: see at the provider, then release or discard it",
+            detail="it may have been done, and doing it twice would do harm: check at the provider, then release or discard it",
         )
     policy = POLICIES[outcome.reason]
     whole = outcome.reason in not_counted

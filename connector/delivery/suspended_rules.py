@@ -1,6 +1,6 @@
 """Pure: mappings that are suspended because the CRM lacks a field or forbids it, and what waits because of them.
 
-A fault of the set-up is no single record's fault. The operations of the affected rule rest, count no attempts and are
+A fault of the set-up is not a single record's fault. The operations of the affected rule rest, count no attempts and are
 not dead letters. One of them is tried every few minutes, so that the rule resumes by itself when the fault is
 corrected.
 """
@@ -71,7 +71,7 @@ class Suspension(Struct, frozen=True, kw_only=True):
 
 CURE = (
     "see `connector status`; create the field, give the integration user access to it, or correct the rule and run "
-    "`connector reload`; what waits is sent automatically then, and nothing is lost"
+    "`connector reload`; what waits is then sent automatically, and nothing is lost"
 )
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from connector.model.outcome import Delivered, Outcome, Reason, Retry
 
-# A single record that somebody else has locked is no reason for small batches.
+# A single record that somebody else has locked is not a reason for small batches.
 LOCKED_SHARE = 20  # one in so many
 MIN_BATCH = 10  # operations: smaller batches are slow for reasons other than their size
 STEPS = 20  # batches from the minimum to the maximum

@@ -31,7 +31,7 @@ AMOUNT = re.compile(
     rf"(?:(?:{CURRENCIES})\s*)?(?P<number>[+-]?[0-9][0-9 '.,]*?)(?:[.,:](?P<dash>-?))?(?:\s*(?:{CURRENCIES}))?",
     re.IGNORECASE,
 )
-MAX_LENGTH = 64  # characters; more is no number
+MAX_LENGTH = 64  # characters; more is not a number
 
 
 def read_number(text: str) -> Decimal | None:

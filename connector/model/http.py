@@ -66,7 +66,7 @@ class Failure(StrEnum):
     REFUSED = "refused"  # it never reached the peer
     TIMEOUT = "timeout"  # it may have been done
     LOST = "lost"  # it may have been done
-    UNREADABLE = "unreadable"  # the reply is no HTTP, or too large, or broken; it may have been done
+    UNREADABLE = "unreadable"  # the reply is not HTTP, or too large, or broken; it may have been done
     CREDENTIALS = "credentials"  # we could not sign in
     MOVED = "moved"  # the sign-in address redirects every call
 

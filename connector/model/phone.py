@@ -81,7 +81,7 @@ def parse_phone(
 def possible_phones(
     text: object, regions: Sequence[str], *, number_format: NumberFormat = NumberFormat.NATIONAL
 ) -> tuple[Phone, ...]:
-    """All phone numbers that a text may mean: one if it is clear, none if it is no number.
+    """All phone numbers that a text may mean: one if it is clear, none if it is not a number.
 
     `regions` are the possible countries of a number without its country code, the likeliest first. Several numbers
     in one text mean the phones that all of them may mean; if there is none, any phone that one of them may mean.

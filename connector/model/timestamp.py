@@ -5,7 +5,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 FIRST_YEAR = 2000  # an earlier time was never set: .NET then writes year 1
-MAX_LENGTH = 64  # characters of a time in any form; a longer text is no time
+MAX_LENGTH = 64  # characters of a time in any form; a longer text is not a time
 # Not allowed by ISO 8601, but written by senders: a blank before the offset, several blanks after the date.
 _BEFORE_OFFSET = re.compile(r"\s+(?=(?:[+-]\d{2}(?::?\d{2})?|Z)$)")
 _BEHIND_DATE = re.compile(r"(?<=\d)\s+(?=\d)")

@@ -249,7 +249,7 @@ class _Found:
         self.shadows: list[ShadowWrite] = []
         self.moved: list[
             str
-        ] = []  # records with another number than before: whoever calls by the old one is matched anew
+        ] = []  # records with another number than before: whoever calls by the old one is matched again
         self.out: list[Phone] = []
         self.taken_back: dict[str, str] = {}
         self.rewritten: dict[Verdict, list[str]] = {}

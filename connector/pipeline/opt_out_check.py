@@ -116,7 +116,7 @@ def _unread(crm: str, providers: Sequence[str], rules: Ruleset, opt_outs: OptOut
         takes = _ends_at(provider)
         if not any(_candidates(file, takes) for file in rules.files if f"{crm}.{CHANGE}" in file.sources):
             message = (
-                f"an opt-out that is made in {crm} would not be told to {provider}: no `consent_fields` name its flag"
+                f"an opt-out that is made in {crm} would not be sent to {provider}: no `consent_fields` name its flag"
             )
             cure = f"name them in the config and {_copy(provider, opt_outs)}; {_one_way(crm)}"
             yield Problem(file=EVERYWHERE, position=None, code=CODE, message=message, hint=cure)
@@ -131,7 +131,7 @@ def _lost_in_object(
     feed = next((one for name, one in rules.feeds.get(crm, {}).items() if fold(name) == fold(object_name)), None)
     read = {fold(name): name for name in feed.fields} if feed else {}
     lacking = [name for name in (consent.flag, consent.phone) if fold(name) not in read]
-    effect = f"would not be told to {' or '.join(providers)}"
+    effect = f"would not be sent to {' or '.join(providers)}"
     name = f"an opt-out that is made in {crm} ({flag})"
     if feed is None:
         cure = f"{'; '.join(_copy(one, opt_outs) for one in providers)}; {_one_way(crm)}"
@@ -152,8 +152,8 @@ def _lost_in_object(
         takes = _ends_at(provider)
         if any(rule is not None and takes(rule) for _, rule in followed) and _cannot_be_known(done):
             continue
-        problem = _swallowed(name, f"would not be told to {provider}", event, followed, takes, fields=())
-        cure = f"{_copy(provider, opt_outs)}, or mend the rule; {_one_way(crm)}"
+        problem = _swallowed(name, f"would not be sent to {provider}", event, followed, takes, fields=())
+        cure = f"{_copy(provider, opt_outs)}, or fix the rule; {_one_way(crm)}"
         if len(done.not_reached) < len(providers):
             yield replace(problem, hint=_copy(provider, opt_outs), severity=Severity.WARNING)
         else:
@@ -272,7 +272,7 @@ def _swallowed(
         return _problem(file, rule.line, f"{name} {effect}: the rule `{rule.name}` takes it", _unwritten(rule, fields))
     why = "; ".join(f"`{one.name}` in line {one.line}: {_why_not(file, one, rule, event)}" for one in candidates[:2])
     cure = (
-        f"mend the rule that is meant for it: {why}"
+        f"fix the rule that is meant for it: {why}"
         if candidates
         else "add a rule for it before this one, with `when: {verdict: opt_out}`"
     )
@@ -285,7 +285,7 @@ def _swallowed(
 def _why_not(file: CompiledFile, meant: CompiledRule, followed: CompiledRule | None, event: Event) -> str:
     """Why the rule that is meant for the opt-out was not followed."""
     if followed is not None and file.rules.index(followed) < file.rules.index(meant):
-        return f"it stands behind `{followed.name}`, so move it up"
+        return f"it comes after `{followed.name}`, so move it up"
     reading, changed = _read(event)
     when = meant.when
     if when is None:
@@ -300,7 +300,7 @@ def _unwritten(rule: CompiledRule, fields: Sequence[str]) -> str:
     writes = [item for item in rule.items if isinstance(item, WriteItem) and item.flag is not None]
     for item in writes:
         if item.flag not in {one.name for one in item.set}:
-            return f"`{item.flag}` stands under `create:` alone, so that a known record keeps its own: write it under `set:`"
+            return f"`{item.flag}` is only under `create:`, so that a known record keeps its own: write it under `set:`"
     if writes:
         out = writes[0].opted_out
         return f"under `set:` write {writes[0].flag}: {out}, without a `when:` or `if_missing: skip` that leaves it out"

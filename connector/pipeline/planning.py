@@ -31,7 +31,7 @@ MAY_BE_A_STOP = "the text may be an opt-out: `connector parked list` shows how t
 
 ANSWERED = {
     Verdict.OPT_OUT: "a person said of this text that it was an opt-out (`connector parked answers`)",
-    Verdict.NONE: "a person said of this text that it was no opt-out (`connector parked answers`)",
+    Verdict.NONE: "a person said of this text that it was not an opt-out (`connector parked answers`)",
 }
 
 

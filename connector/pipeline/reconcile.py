@@ -1,7 +1,7 @@
 """Reconciliation: all records of each feed's object are compared with what is known of them. So what no poll could see is found.
 
 Reading finds only which records differ; each of these is then looked at by itself, as it is now, and judged as any change is. So it
-does no harm that the answer to a long query is old, and a run that is interrupted simply begins anew.
+does no harm that the answer to a long query is old, and a run that is interrupted simply begins again.
 """
 
 import asyncio
@@ -112,7 +112,7 @@ class Reconciler:
         self._task = asyncio.create_task(self._run(), name="reconcile")
 
     async def stop(self) -> None:
-        """End the run that is under way; the next one begins anew."""
+        """End the run that is under way; the next one begins again."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -157,7 +157,7 @@ class Reconciler:
                 self.emit(WorkerFailed(worker="reconcile", error=place(error), seconds=0.0))
             self._tell_of(channel, one)
             if not self.dry_run:
-                # A store that takes nothing has its own alarm; the next run tells anew.
+                # A store that takes nothing has its own alarm; the next run tells again.
                 with suppress(StoreUnavailable):
                     await self._keep_result(one)
 
@@ -316,7 +316,7 @@ class _Run:
         self.one.many_people = self.one.people > of.max_people
 
     async def _ask(self, make: Callable[[], Exchange[T | Retry]]) -> T:
-        """Ask, and again where waiting may mend it; raises ConnectorError."""
+        """Ask, and again where waiting may fix it; raises ConnectorError."""
         why = ""
         for number in range(TRIES):
             self._well()

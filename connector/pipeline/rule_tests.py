@@ -38,7 +38,7 @@ def refuse_failing(rules: Ruleset) -> None:
             position=None,
             code="failing-test",
             message=f"the test `{result.name}` fails: {'; '.join(result.differences)}",
-            hint="mend the rule or the test; `connector test` shows more",
+            hint="fix the rule or the test; `connector test` shows more",
         )
         for result in run_rule_tests(rules)
         if result.differences

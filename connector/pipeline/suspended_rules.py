@@ -1,4 +1,4 @@
-"""Mappings that are stopped: what is told and kept of them, and what becomes of their units when the mappings are mended."""
+"""Mappings that are stopped: what is told and kept of them, and what becomes of their units when the mappings are fixed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,9 +87,9 @@ async def record_suspensions(
     if not changes:
         return []
     began = tuple(stop for stop in changes.began if _still_written(stop, rules))
-    # What was planned before the rule was mended is no news: it goes out at once as the rule makes it now.
-    mended = tuple(stop for stop in changes.began if stop not in began)
-    await store.stops.change(SuspensionChanges(began=began, again=changes.again, ended=changes.ended + mended), now=now)
+    # What was planned before the rule was fixed is not news: it goes out at once as the rule makes it now.
+    fixed = tuple(stop for stop in changes.began if stop not in began)
+    await store.stops.change(SuspensionChanges(began=began, again=changes.again, ended=changes.ended + fixed), now=now)
     return [*(stop.alarm() for stop in began), *(stop.cleared() for stop in changes.ended)]
 
 
@@ -126,9 +126,9 @@ def _still_written(stop: Suspension, rules: Ruleset) -> bool:
 async def replan_suspended(
     units: list[Unit], rules: Ruleset, store: Store, *, configured: Sequence[Subscription]
 ) -> list[Unit]:
-    """The units; those that have waited for the set-up are planned anew where the mappings have changed since.
+    """The units; those that have waited for the set-up are planned again where the mappings have changed since.
 
-    Only what is left of a rule that was stopped is made anew, from the same event: what is done stays done, and what the event
+    Only what is left of a rule that was stopped is made again, from the same event: what is done stays done, and what the event
     decided stays decided. The same for what could not be planned, when a person lets it try again.
     """
     if not any(unit.stopped or unit.unplanned for unit in units):
@@ -169,7 +169,7 @@ def _unplanned(unit: Unit, wanted: Plan) -> Unplanned | None:
 
 
 def _with_lacking(unit: Unit, wanted: Plan) -> list[Operation]:
-    """What the unit has to do yet, and what of the plan it lacked so far. What was to go out alone is made anew."""
+    """What the unit has to do yet, and what of the plan it lacked so far. What was to go out alone is made again."""
     left = [one for one in _left(unit) if not (isinstance(one, RecordWrite) and one.consent_only)]
     mine = [one for one in wanted.operations if one.sink == unit.sink]
     return [*left, *lacking(mine, [*unit.before.values(), *left])]

@@ -22,7 +22,7 @@ def _network(text: str) -> str:
     try:
         ip_network(text, strict=False)
     except ValueError:
-        raise wrong("bad-address", "this is no address or network", "write 192.0.2.7 or 192.0.2.0/24") from None
+        raise wrong("bad-address", "this is not an address or network", "write 192.0.2.7 or 192.0.2.0/24") from None
     return text
 
 

@@ -14,14 +14,14 @@ CURE = "write it like https://api.example.org"
 def _url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment or parts.username:
-        raise wrong("bad-url", "this is no address", CURE)
+        raise wrong("bad-url", "this is not an address", CURE)
     return _encrypted(text)
 
 
 def _base_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise wrong("bad-url", "this is no base address", CURE)
+        raise wrong("bad-url", "this is not a base address", CURE)
     return _encrypted(text).rstrip("/")
 
 

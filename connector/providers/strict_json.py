@@ -107,8 +107,8 @@ def elements(body: bytes) -> list[bytes]:
             return _split(text)
     elif NUL not in body:
         return [whole]
-    mended = _without_trailing_commas(read_text(body)).strip(_BLANKS)
-    return _split(mended) if mended.startswith("[") else [whole]
+    fixed = _without_trailing_commas(read_text(body)).strip(_BLANKS)
+    return _split(fixed) if fixed.startswith("[") else [whole]
 
 
 def _split(text: str) -> list[bytes]:
@@ -161,10 +161,10 @@ def _decoded(decoder: json.JSONDecoder, text: str) -> Any:
         try:
             return decoder.decode(text)
         except ValueError:
-            mended = _without_trailing_commas(text)
-            if mended == text:
+            fixed = _without_trailing_commas(text)
+            if fixed == text:
                 raise
-            return decoder.decode(mended)
+            return decoder.decode(fixed)
     except RecursionError:
         raise Unreadable("nested too deeply") from None
     except ValueError:

@@ -98,7 +98,7 @@ def make_backup(
     Raises BackupFailed, or BackupDamaged if the copy is damaged: then the database is probably damaged too.
     """
     if target.exists():
-        raise BackupFailed(f"{target} is there already: name a new file for the backup")
+        raise BackupFailed(f"{target} already exists: name a new file for the backup")
     part = target.with_name(f"{target.name}.part")
     try:
         if not target.parent.is_dir():
@@ -116,7 +116,7 @@ def make_backup(
         _name(part, target)
         _sync(target.parent)
     except FileExistsError as error:
-        raise BackupFailed(f"{target} is there already: name a new file for the backup") from error
+        raise BackupFailed(f"{target} already exists: name a new file for the backup") from error
     except BackupDamaged as error:
         raise BackupDamaged(f"{source} is damaged: {error}") from error
     except (OSError, sqlite3.Error) as error:
@@ -211,7 +211,7 @@ def verify(path: Path, *, stopped: Stopped = lambda: False) -> Contents:
         with _reading(path, stopped) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
             if not {"inbox", "units", "ledger", "cursors", "_sqlite_migrations"} <= tables:
-                raise NoBackup(f"{path} is no database of the connector")
+                raise NoBackup(f"{path} is not a database of the connector")
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if verdict != "ok":
                 raise BackupDamaged(str(verdict))
@@ -226,7 +226,7 @@ def verify(path: Path, *, stopped: Stopped = lambda: False) -> Contents:
         if code == sqlite3.SQLITE_INTERRUPT:
             raise BackupFailed(INTERRUPTED) from error
         if code == sqlite3.SQLITE_NOTADB:
-            raise NoBackup(f"{path} is no database") from error
+            raise NoBackup(f"{path} is not a database") from error
         raise BackupDamaged(str(error)) from error
 
 

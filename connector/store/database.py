@@ -52,7 +52,7 @@ class FileLock:
                 self._files.append(self._replace_lock_file(path, name))
         except OSError as error:
             raise StoreUnavailable(
-                f"cannot lock {path}: {error}. Is its directory there, and ours to write?"
+                f"cannot lock {path}: {error}. Check that its directory exists and that the service's user may write to it."
             ) from error
         file = self._files[-1]
         file.truncate(0)
@@ -111,7 +111,8 @@ def keep_private(path: Path) -> tuple[Path, ...]:
         return tighten(Path(f"{path}{end}") for end in ("", "-wal", "-shm", "-journal", ".ballast"))
     except OSError as error:
         raise StoreUnavailable(
-            f"cannot make {path} private to its user: {error}. Is its directory there, and ours to write?"
+            f"cannot make {path} private to its user: {error}. Check that its directory exists, "
+            "and that the service's user may write to it."
         ) from error
 
 
@@ -135,7 +136,9 @@ def open_writer(
         if unclean:
             _check(connection, path)
     except sqlite3.Error as error:
-        raise StoreUnavailable(f"cannot open {path}: {error}. Is its directory there, and ours to write?") from error
+        raise StoreUnavailable(
+            f"cannot open {path}: {error}. Check that its directory exists and that the service's user may write to it."
+        ) from error
     return connection
 
 

@@ -18,7 +18,7 @@ def _plain(value: Any) -> Any:
     """Converts the types that msgspec does not support."""
     if isinstance(value, Phone):
         return value.e164
-    raise TypeError(f"a {type(value).__name__} is no JSON")
+    raise TypeError(f"a {type(value).__name__} is not JSON")
 
 
 def _made(kind: type[Any], plain: Any) -> Any:

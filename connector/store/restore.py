@@ -102,7 +102,9 @@ def restore(backup: Path, database: Path, *, now: datetime) -> Path | None:
 def _copy(backup: Path, staged: Path) -> None:
     needed, left = backup.stat().st_size, free_bytes(staged.parent)
     if left < needed:
-        raise StoreUnavailable(f"{staged.parent} has no room for a copy of {backup}: free {needed - left:,} bytes")
+        raise StoreUnavailable(
+            f"{staged.parent} has too little space for a copy of {backup}: free {needed - left:,} bytes"
+        )
     create_private(staged)
     # Through SQLite, so that a plain copy of a database is read with its write-ahead log.
     with (

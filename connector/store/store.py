@@ -39,7 +39,7 @@ class Made(StrEnum):
 
     BEFORE = "before"  # it existed before this start
     FIRST = "first"  # by this start, the first one here
-    ANEW = "anew"  # by this start, although an earlier one had a database here
+    ANEW = "again"  # by this start, although an earlier one had a database here
 
 
 class Store:
@@ -88,7 +88,7 @@ class Store:
     ) -> Self:
         """Open the file for this process alone, and migrate its tables to the newest version.
 
-        `ballast` and `floor` in bytes (disk.py). `on_broken` is called once when the file cannot be trusted any more,
+        `ballast` and `floor` in bytes (disk.py). `on_broken` is called once when the file can no longer be trusted,
         and the process must end then; `on_outage` when writes begin to fail (writer.py). `factory` makes the connection
         that writes, which waits `busy_timeout` for another program's lock. Raises AlreadyRunning, or StoreUnavailable
         if the file is unsuitable.

@@ -33,7 +33,7 @@ CHECKPOINT = 1000  # pages that are moved at once: limits how long callbacks wai
 ROLLBACK_ONE = ("ROLLBACK TO piece", "RELEASE piece")
 BEGIN_NEW = ("ROLLBACK", "BEGIN IMMEDIATE")
 
-CLOSED = "the store takes nothing: the connector is stopping, or the file was opened only to be read"
+CLOSED = "the database accepts nothing: the connector is stopping, or the file was opened only to be read"
 
 
 @dataclass(slots=True, eq=False)
@@ -91,7 +91,7 @@ class Writer:
         on_outage: Callable[[Outage], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_broken` is called in the loop, once, when the file cannot be trusted any more: the process must end.
+        """`on_broken` is called in the loop, once, when the file can no longer be trusted: the process must end.
 
         `on_outage` is called in the loop when writes begin to fail, and when the reason for their failure changes.
         """
@@ -193,7 +193,9 @@ class Writer:
     def _look_at_files(self, jobs: list[_Job]) -> None:
         """Check the open files: a commit to a file that its path no longer names is not stored, and must not be confirmed."""
         if self._files is not None and not self.broken and (lost := self._files.lost()):
-            self.broken = f"{lost} while the connector ran: what is written now would be lost, so that it ends and is started anew"
+            self.broken = (
+                f"{lost} while the connector ran: new data would be lost, so the process ends and is started again"
+            )
             _fail(jobs, self.broken)
 
     def _checkpoint(self, jobs: int) -> None:
@@ -294,11 +296,11 @@ class Writer:
             self._failed_at = self._monotonic() if self._failed_at is None else self._failed_at
             if self._monotonic() - self._failed_at >= LONGEST_IO_ERROR:
                 self.broken = (
-                    f"{self._disk.path} cannot be written any more ({error}): check the disk; a restart checks the file"
+                    f"{self._disk.path} can no longer be written ({error}): check the disk; a restart checks the file"
                 )
         elif code in BROKEN:
             self.broken = (
-                f"the database file cannot be trusted any more ({error}): check the disk; a restart checks the file"
+                f"the database file can no longer be trusted ({error}): check the disk; a restart checks the file"
             )
         if found is not None and (self.outage is None or self.outage.kind != found.kind):
             self.outage = found

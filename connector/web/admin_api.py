@@ -134,7 +134,7 @@ async def _object(request: web.BaseRequest) -> Mapping[str, Any]:
     except orjson.JSONDecodeError:
         value = None
     if not isinstance(value, dict):
-        raise Denied(HTTPStatus.BAD_REQUEST, "the body is no JSON object", "send {} where a command needs nothing")
+        raise Denied(HTTPStatus.BAD_REQUEST, "the body is not JSON object", "send {} where a command needs nothing")
     return value
 
 

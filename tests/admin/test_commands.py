@@ -205,7 +205,7 @@ async def test_dead_letters_try_again_when_they_are_told(scene, how):
     [
         ({}, "say which"),
         ({"ids": [1], "all": True}, "say which"),
-        ({"ids": []}, "at least one id"),
+        ({"ids": []}, "at least one event"),
         ({"ids": [77]}, "dead list"),
         ({"ids": ["nothing"]}, "dead list"),
         ({"ids": [True]}, "id or its key"),
@@ -318,7 +318,10 @@ async def test_equal_texts_that_may_be_opt_outs_are_one_question_with_the_comman
 
 @pytest.mark.parametrize(
     ("answer", "decided", "words"),
-    [("was", ["opted out of everything on 2002 (strex)"], "it was an opt-out"), ("was-not", [], "it was no opt-out")],
+    [
+        ("was", ["opted out of everything on 2002 (strex)"], "it was an opt-out"),
+        ("was-not", [], "it was not an opt-out"),
+    ],
 )
 async def test_an_answer_holds_for_what_waits_and_for_what_comes_later_and_is_explained(scene, answer, decided, words):
     first = await message(scene, "stopp ulven")
@@ -378,7 +381,7 @@ async def test_an_answer_names_an_event_that_asks_and_says_one_of_two_things(sce
         with pytest.raises(ConnectorError, match=r"`was` .* or `was-not`"):
             await scene.ask("parked_answer", **payload)
     ordinary = await message(scene, "hei", transaction="m-2")
-    with pytest.raises(ConnectorError, match="puts no question"):
+    with pytest.raises(ConnectorError, match="has no open question"):
         await scene.ask("parked_answer", id=ordinary, answer="was")
     with pytest.raises(ConnectorError, match="no event"):
         await scene.ask("parked_answer", id=77, answer="was")
@@ -390,7 +393,7 @@ async def test_a_question_is_neither_sent_nor_discarded_but_answered(scene):
     for command in ("parked_discard", "parked_release"):
         with pytest.raises(ConnectorError, match=f"connector parked answer {event_id} was"):
             await scene.ask(command, ids=[event_id])
-        with pytest.raises(ConnectorError, match="nothing such"):
+        with pytest.raises(ConnectorError, match="no such parked event"):
             await scene.ask(command, all=True)
     cure = (await scene.ask("explain", event=event_id))["became"]["cure"]
     assert cure == f"`connector parked answer {event_id} was` or `connector parked answer {event_id} was-not`"
@@ -404,10 +407,10 @@ async def test_an_unreadable_event_is_read_again(scene):
     body = report("Unsubscribe")
     event_id = await scene.receive_raw(request(b"Properties: {}"))
     assert scene.state(event_id) == "unreadable"
-    with pytest.raises(ConnectorError, match="still not understood"):
+    with pytest.raises(ConnectorError, match="still cannot be read"):
         await scene.ask("replay", id=event_id)
     assert scene.state(event_id) == "unreadable"
-    # A mended reader stands behind the same door: here the body is mended instead.
+    # A mended reader stands behind the same door: here the body is fixed instead.
     await scene.store.writer.run(
         lambda connection: connection.execute("UPDATE inbox SET raw = ? WHERE id = ?", (body, event_id))
     )

@@ -58,7 +58,7 @@ def test_what_is_no_backup_is_refused_and_nothing_changes(home, tmp_path):
     keep_one(home)
     text = tmp_path / "text.db"
     text.write_text("nothing " * 1000)
-    for file, why in ((text, "no database"), (tmp_path / "none.db", "no file"), (home.store, "the database itself")):
+    for file, why in ((text, "not a database"), (tmp_path / "none.db", "no file"), (home.store, "the database itself")):
         done = home.run("restore", file, "--yes")
         assert done.exit_code in (1, 2)
         assert why in done.stderr

@@ -28,7 +28,9 @@ def test_all_problems_of_all_files_are_told_at_once_with_their_places(home):
     done = home.run("check")
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
-    assert f"mappings/{first.name}:6:6: `strex.mesage` is no source of events (did you mean `strex.message`?)" in lines
+    assert (
+        f"mappings/{first.name}:6:6: `strex.mesage` is not a source of events (did you mean `strex.message`?)" in lines
+    )
     assert any(line.startswith(f"mappings/{second.name}:") and "did you mean `ignore`?" in line for line in lines)
     said = home.json("check", code=1)
     assert said["ok"] is False

@@ -78,7 +78,7 @@ def test_a_config_that_cannot_be_used_ends_with_2_and_its_problems(home):
     home.config.write_text(home.config.read_text().replace("timezone: Europe/Oslo", "timezone: Europe/Olso"))
     done = home.run("status")
     assert done.exit_code == 2
-    assert f"{home.config}:4:11: this is no time zone" in done.stderr
+    assert f"{home.config}:4:11: this is not a time zone" in done.stderr
     assert done.stdout == ""
 
 

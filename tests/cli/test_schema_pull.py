@@ -80,7 +80,7 @@ def test_the_parents_that_are_named_come_along(home, org):
     )
     (one,) = home.json("schema", "pull")["crms"]
     assert one["objects"] == 4
-    assert "`User.Username` is no external ID" in "".join(texts(home.json("check", code=1)))
+    assert "`User.Username` is not an external ID" in "".join(texts(home.json("check", code=1)))
 
 
 def test_of_a_field_for_several_types_the_one_that_is_named_comes_along(home, org):

@@ -169,8 +169,8 @@ def test_no_text_whatever_raises_anything_but_problems(text: str | bytes):
         ),
         ("a:\n  b:opt_out\n\n  c: 1\n", (2, 3), "a key without a blank behind its `:`", "write `key: value`"),
         ("a:\n  b: {c: 1, d: 2\n  e: {f: 1}\n", (2, 6), "a `{` is not closed", "close it with `}`"),
-        ("a: {{ msisdn }}\n", (1, 4), "`{{ msisdn }}` is no template", '"{msisdn}"'),
-        ("a: { msisdn }\n", (1, 4), "`{msisdn}` without quotes is no template", '"{msisdn}"'),
+        ("a: {{ msisdn }}\n", (1, 4), "`{{ msisdn }}` is not a template", '"{msisdn}"'),
+        ("a: { msisdn }\n", (1, 4), "`{msisdn}` without quotes is not a template", '"{msisdn}"'),
     ],
 )
 def test_a_fault_is_told_at_its_own_line_with_its_cure(text, place, message, cure):

@@ -62,7 +62,7 @@ def test_a_misfit_below_a_key_that_is_named_like_its_type_has_its_own_place():
 
 def test_an_unknown_type_says_which_there_are():
     assert problems("name: x\npets: {a: {type: dgo}}") == [
-        "f.yaml:2:11: `dgo` is no known type (write `type:` and one of cat, dog)"
+        "f.yaml:2:11: `dgo` is not a known type (write `type:` and one of cat, dog)"
     ]
 
 

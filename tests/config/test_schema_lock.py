@@ -64,13 +64,13 @@ def test_a_file_that_is_not_there_is_no_problem(tmp_path):
 @pytest.mark.parametrize(
     ("raw", "emitted"),
     [
-        (b"", "f.json:1:1: this is no schema lock"),
-        (b"\xff\xfe", "this is no schema lock"),
-        (b"[]", "this is no schema lock"),
+        (b"", "f.json:1:1: this is not a schema lock"),
+        (b"\xff\xfe", "this is not a schema lock"),
+        (b"[]", "this is not a schema lock"),
         (b"{}", "version"),
-        (b"[" * 100_000, "this is no schema lock"),
+        (b"[" * 100_000, "this is not a schema lock"),
         (b"<<<<<<< HEAD\n" + TEXT.encode(), "f.json:1:1: "),
-        (TEXT.encode()[:-30], "this is no schema lock"),
+        (TEXT.encode()[:-30], "this is not a schema lock"),
         (TEXT.replace('"version": 1', '"version": 2').encode(), "another version of the connector"),
         (TEXT.replace('"kind": "choice"', '"kind": "choise"').encode(), "objects.Task.fields.Interest__c.kind"),
         (TEXT.replace('"unique": true', '"uniqe": true').encode(), "objects.Task.fields.Interest__c.uniqe"),

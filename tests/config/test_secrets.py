@@ -55,8 +55,8 @@ def test_a_file_that_others_can_read_is_refused(tmp_path, mode):
         (lambda path: private(path, b"\n"), "is empty"),
         (lambda path: private(path, b"\xff\xfe"), "UTF-8"),
         (lambda path: private(path, b"x" * 70_000), "larger than 64 KiB"),
-        (lambda path: path.mkdir(), "no file"),
-        (lambda path: os.mkfifo(path, 0o600), "no file"),
+        (lambda path: path.mkdir(), "not a file"),
+        (lambda path: os.mkfifo(path, 0o600), "not a file"),
     ],
 )
 def test_what_is_no_secret_is_refused_with_a_cure(tmp_path, make, words):

@@ -64,7 +64,7 @@ def test_an_entry_has_the_type_that_it_is_named_by_unless_it_says_another():
 
 def test_a_name_that_is_no_type_asks_for_one():
     assert problems("providers: {north: {open: true}}\ncrm: {salesforce: {url: x}}") == [
-        "c.yaml:1:20: `north` is no known type (write `type:` and one of strex, other)"
+        "c.yaml:1:20: `north` is not a known type (write `type:` and one of strex, other)"
     ]
 
 
@@ -77,13 +77,13 @@ def test_unknown_keys_of_an_entry_are_told_with_the_keys_of_its_type():
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("timezone: Europe/Olso", "this is no time zone"),
-        ("timezone: ../../etc/passwd", "this is no time zone"),
-        ("timezone: ''", "this is no time zone"),
+        ("timezone: Europe/Olso", "this is not a time zone"),
+        ("timezone: ../../etc/passwd", "this is not a time zone"),
+        ("timezone: ''", "this is not a time zone"),
         ("default_region: no", "did you mean `NO`?"),
         ("admin: {host: 0.0.0.0}", "reachable from outside"),
         ("listen: {public_url: sms.example.org}", "write it like https://"),
-        ("listen: {trusted_proxies: [proxy]}", "no address or network"),
+        ("listen: {trusted_proxies: [proxy]}", "not an address or network"),
         ("listen: {port: 70000}", "must be at most 65535"),
         ("store: {retention: {delivered: 1d}}", "must be at least"),
         ("logs: {level: verbose}", "`verbose` is not known here"),
@@ -97,7 +97,10 @@ def test_settings_that_cannot_be_are_told_with_a_cure(line, words):
 
 
 def test_a_name_that_could_not_stand_in_an_address_is_refused():
-    assert "does not have the form" in problems('providers: {"a/b": {type: strex}}\ncrm: {salesforce: {url: x}}')[0]
+    assert (
+        "does not have the expected form"
+        in problems('providers: {"a/b": {type: strex}}\ncrm: {salesforce: {url: x}}')[0]
+    )
 
 
 def test_the_schema_tells_every_key():
@@ -121,7 +124,7 @@ def test_one_port_for_both_listeners_is_refused(text, said):
 
 def test_a_provider_in_capitals_is_told_once_with_its_small_name():
     (found,) = problems("providers: {North: {type: strex}, Strex: {open: true}}\ncrm: {salesforce: {url: x}}")[1:]
-    assert "`Strex` does not have the form that is expected (use small letters, digits and _, such as strex" in found
+    assert "`Strex` does not have the expected form (use small letters, digits and _, such as strex" in found
 
 
 @pytest.mark.parametrize("written", ["23:05", "'23:05'", '"23:05"'])

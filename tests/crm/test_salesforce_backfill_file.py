@@ -111,7 +111,7 @@ def test_a_file_that_is_none_says_what_to_do(path):
     path.write_bytes(b"no database" * 100)
     with pytest.raises(StoreUnavailable, match="remove it"):
         BackfillBook.open(path)
-    with pytest.raises(StoreUnavailable, match="Is its directory there"):
+    with pytest.raises(StoreUnavailable, match="Check that its directory exists"):
         BackfillBook.open(path.parent / "nowhere" / "c.backfill")
 
 

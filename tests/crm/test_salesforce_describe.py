@@ -32,7 +32,7 @@ async def test_what_an_org_lacks_is_said_with_the_cure(org):
     ]
     findings = await org.run(preflight(API, wanted))
     text = "\n".join(findings)
-    assert "Contact.LastName is no external ID: tick External ID" in text
+    assert "Contact.LastName is not an external ID: tick External ID" in text
     assert "Contact.LastName is not unique" in text
     assert "Contact.Nonsense__c does not exist" in text
     assert "Contact.Other__c does not exist" in text

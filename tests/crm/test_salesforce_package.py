@@ -146,7 +146,7 @@ def test_another_directory_is_taken_where_the_mappings_use_it():
 
 
 def test_an_installation_without_it_says_so(tmp_path):
-    with pytest.raises(ConnectorError, match="install the connector anew"):
+    with pytest.raises(ConnectorError, match="install the connector again"):
         shipped(places=[tmp_path])
 
 

@@ -166,7 +166,7 @@ async def test_a_broken_lock_is_told_at_the_start_too(world):
     lock_path(world.base / "schema", "salesforce").write_text("<<<<<<< HEAD")
     async with world.running():
         (alarm,) = await world.until(lambda: drifts(world))
-        assert "salesforce.lock.json:1:1: this is no schema lock" in alarm.message
+        assert "salesforce.lock.json:1:1: this is not a schema lock" in alarm.message
 
 
 async def test_a_reload_that_does_not_fit_the_lock_is_refused_and_one_that_fits_is_compared_at_once(world):

@@ -10,7 +10,7 @@ from flow.world import a_world
 
 SEED = 20261122
 SENDERS = 16
-LAST = 500  # callbacks that come after the daemon was started anew
+LAST = 500  # callbacks that come after the daemon was started again
 GUILTY, FOUND = 20, 3  # people whose records spoil their requests for a while, and how many dead letters that must make
 PAUSE = timedelta(minutes=2)  # by which the clock is moved where the daemon waits; longer than most pauses
 STORM = [

@@ -158,7 +158,7 @@ async def test_what_was_not_understood_is_replayed_by_a_mended_reader(world):
     assert await world.callback("dlr", UNREADABLE["no id"]) == 200
     kept = world.app.store.inbox.get(1)
     status, said = await admin(world, "replay", {"id": kept.id})
-    assert (status, "still not understood" in said["error"]) == (409, True)
+    assert (status, "still cannot be read" in said["error"]) == (409, True)
     assert world.counts() == {"unreadable": 1}
     mended = Event(
         key="strex-dlr-mended",

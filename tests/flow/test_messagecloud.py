@@ -225,7 +225,7 @@ async def test_a_window_that_is_left_open_ends_at_the_deadline_and_can_be_asked_
     await donors.asked_again(ahead=timedelta(hours=49))
     await donors.world.settled()
     assert donors.world.counts() == {"ignored": 1}
-    assert "unanswered" not in donors.world.alarms, "a donor who turned back is no alarm"
+    assert "unanswered" not in donors.world.alarms, "a donor who turned back is not an alarm"
     await donors.at_the_window(transaction_id)
     (event,) = donors.world.emitted(CallbackReceived)
     await replay(donors.world, event.event)
@@ -339,7 +339,7 @@ async def test_an_opt_out_in_salesforce_is_settled_in_our_books_without_a_call(d
     assert donors.world.app.store.outbox.counts("messagecloud")["delivered"] == 1
     assert donors.world.app.store.consents.open_opt_outs(donors.world.clock.now()) == []
     entries = donors.world.app.store.consents.of(DONOR)
-    assert any(entry.sink == "messagecloud" and "no call exists" in (entry.detail or "") for entry in entries)
+    assert any(entry.sink == "messagecloud" and "no such call" in (entry.detail or "") for entry in entries)
     assert await donors.world.get(f"{donors.gateway}/_sandbox/calls") == before
 
 

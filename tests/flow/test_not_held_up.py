@@ -279,7 +279,7 @@ async def test_a_value_that_cannot_be_made_holds_up_the_rest_alone(world):
     (letter,) = letters(world)
     assert letter.detail == "consent.yaml: out: upsert Contact: Birthdate: a date was expected"
     assert world.app.store.dead_letters.causes()[0].rule == "consent.yaml: out"
-    # When the rule is mended, what was lacking is written, and nothing else.
+    # When the rule is fixed, what was lacking is written, and nothing else.
     mapped(world.base / "mappings", birthdate="{from: properties.born, date: {from: dd/M/yyyy}}")
     mapped(world.base / "mappings", birthdate="{from: properties.other, date: {}}")
     await world.app.reload()

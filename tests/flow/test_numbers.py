@@ -101,7 +101,7 @@ def letters(world):
 
 
 async def released(world):
-    """A person has mended the cause, the feed has looked, and what waited is sent."""
+    """A person has fixed the cause, the feed has looked, and what waited is sent."""
     await world.poll()
     assert await world.app.store.dead_letters.release(None, now=world.clock.now())
     for name in ("plan", "salesforce", "strex"):

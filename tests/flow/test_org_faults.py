@@ -38,7 +38,7 @@ FAULTS = {
     ),
     "locked org": ({"status": 403, "code": "ORG_LOCKED"}, Reason.SINK_REFUSES, "why the org is locked"),
     "moved instance": ({"status": 400, "code": "ORG_NOT_OWNED_BY_INSTANCE"}, Reason.WRONG_ADDRESS, "My Domain"),
-    "org in maintenance": ({"status": 503, "code": "ORG_IN_MAINTENANCE"}, Reason.MAINTENANCE, "nothing has to be done"),
+    "org in maintenance": ({"status": 503, "code": "ORG_IN_MAINTENANCE"}, Reason.MAINTENANCE, "no action is needed"),
     "a code nobody knows": ({"status": 403, "code": "BRAND_NEW_CODE"}, Reason.SINK_REFUSES, "integration user"),
     "another status": ({"status": 405, "code": "BRAND_NEW_CODE"}, Reason.SINK_REFUSES, "integration user"),
     "forbidden without a code": ({"status": 403}, Reason.SINK_REFUSES, "integration user"),
@@ -46,7 +46,7 @@ FAULTS = {
     "maintenance, told of each record": (
         {"code": "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE", **RECORDS},
         Reason.MAINTENANCE,
-        "nothing has to be done",
+        "no action is needed",
     ),
     "licences, told of each record": (
         {"code": "LICENSE_LIMIT_EXCEEDED", **RECORDS},

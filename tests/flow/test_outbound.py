@@ -63,7 +63,7 @@ async def test_an_opt_out_is_sent_without_waiting_for_the_next_round(world):
         await world.settled()
         assert [one["action"] for one in await world.orders()] == ["unsubscribe"]
         assert world.rounds() == rounds
-        # Strex's confirmation is written to Salesforce, and that is no change of a person; the message cost one query.
+        # Strex's confirmation is written to Salesforce, and that is not a change of a person; the message cost one query.
         assert await world.api_calls() - calls <= 3
         await world.until(lambda: not_waiting(world))
         # The next round sees the same, and nothing new in it.

@@ -197,7 +197,7 @@ async def test_an_opt_out_that_a_flow_takes_back_stays_the_last_word_stays_open_
     assert contact in alarm.message
     ((sink, failed),) = still_open(world)
     assert (sink, failed) == ("salesforce", f"automation of the CRM has taken the flag back: Contact {contact}")
-    # The cure: the flow is mended, and the box ticked.
+    # The cure: the flow is fixed, and the box ticked.
     await no_automation(world)
     await world.person(Id=contact, SMS_Opt_Out__c=True)
     await world.poll()

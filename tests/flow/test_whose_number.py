@@ -56,7 +56,7 @@ async def test_a_number_changed_before_the_opt_out_is_known_by_the_contact_s_key
     assert await active(world) == set()
     assert await emitted(world) == {DONOR, OTHER}
     assert len(questions(world)) == 1
-    # The same opt-out once more is no new question.
+    # The same opt-out once more is not a new question.
     await edit(world, contact, SMS_Opt_Out__c=False)
     await edit(world, contact, SMS_Opt_Out__c=True)
     assert len(questions(world)) == 1

@@ -23,7 +23,7 @@ def command(body: str) -> str:
     [
         (
             "on: strex.mesage\nrules: [{name: a, ignore: true}]",
-            "1:5: `strex.mesage` is no source of events (did you mean `strex.message`?)",
+            "1:5: `strex.mesage` is not a source of events (did you mean `strex.message`?)",
         ),
         ("on: [strex.message, strex.message]\nrules: [{name: a, ignore: true}]", "1:21: `strex.message` is here twice"),
         ("on: sf.change\nrules: [{name: a, ignore: true}]", "1:5: this does not say which object is watched"),
@@ -70,7 +70,10 @@ def command(body: str) -> str:
         (rule('    do: [{upsert: Contact, key: {A__c: "{key}", B__c: "{key}"}}]\n'), "4:33: `key` takes at most 1"),
         (rule("    do: [{upsert: Contact, key: {A__c: {B__c: x}}}]\n"), "4:40: a parent record cannot stand here"),
         (rule("    do: [{upsert: Contact, key: {A__c: }}]\n"), "4:34: a key needs a value"),
-        (rule('    do: [{upsert: "Con tact", key: {A__c: "{key}"}}]\n'), "4:19: this text does not have the form"),
+        (
+            rule('    do: [{upsert: "Con tact", key: {A__c: "{key}"}}]\n'),
+            "4:19: this text does not have the expected form",
+        ),
         (rule('    do: [{update: Contact, key: {A__c: "{key}"}, create: {B__c: 1}}]\n'), "4:50: unknown key `create`"),
         (
             rule('    do: [{upsert: Contact, id: "{key}", create: {B__c: 1}}]\n'),
@@ -78,14 +81,14 @@ def command(body: str) -> str:
         ),
         (rule(WRITE % ", set: {A__c: 1}, create: {A__c: 2}"), "4:80: `A__c` is in `set` too"),
         (rule(WRITE % ", set: {Key__c: 1}"), "4:61: the key field is written by `key`"),
-        (rule(WRITE % ", crm: dynamics"), "4:60: `dynamics` is no CRM (known: sf)"),
+        (rule(WRITE % ", crm: dynamics"), "4:60: `dynamics` is not a CRM (known: sf)"),
         (rule(WRITE % ", set: {A__c: }"), "4:66: `A__c` has no value (write null to empty the field"),
         (rule(WRITE % ', set: {A__c: "{msisdm}"}'), "4:67: an event has no field `msisdm` (did you mean `msisdn`?"),
         (rule(WRITE % ', set: {A__c: "{msisdn"}'), "4:67: a `{` in `{msisdn` is never closed"),
         (rule(WRITE % ", set: {A__c: {from: '{msisdn}'}}"), "4:74: `{msisdn}` is not a path (write it without braces"),
         (rule(WRITE % ", set: {A__c: {from: msisdm}}"), "4:74: an event has no field `msisdm`"),
         (rule(WRITE % ", set: {A__c: {from: [key, msisdm]}}"), "4:80: an event has no field `msisdm`"),
-        (rule(WRITE % ", set: {A__c: {form: msisdn}}"), "4:68: `form` is no transform (did you mean `from`?)"),
+        (rule(WRITE % ", set: {A__c: {form: msisdn}}"), "4:68: `form` is not a transform (did you mean `from`?)"),
         (
             rule(WRITE % ", set: {A__c: {from: key, trunkate: 5}}"),
             "4:79: unknown key `trunkate` (did you mean `truncate`?)",
@@ -101,7 +104,7 @@ def command(body: str) -> str:
         (rule(WRITE % ", set: {A__c: {from: key, date: {from: dd.QQ.yyyy}}}"), "4:85: `Q` means nothing in a date"),
         (
             rule(WRITE % ", set: {A__c: {from: key, date: {timezone: Europe/Olso}}}"),
-            "4:85: `Europe/Olso` is no time zone",
+            "4:85: `Europe/Olso` is not a time zone",
         ),
         (rule(WRITE % ", set: {A__r: {B__c: 1, C__c: 2}}"), "4:67: a parent is named by one key field"),
         (
@@ -124,11 +127,11 @@ def command(body: str) -> str:
         ),
         (
             command('command: halt, phone: "{record.MobilePhone}", to: active_subscriptions'),
-            "5:20: `halt` is no command",
+            "5:20: `halt` is not a command",
         ),
         (
             command('command: stop, provider: strx, phone: "{msisdn}", to: active_subscriptions'),
-            "5:36: `strx` is no provider that takes commands (did you mean `strex`?)",
+            "5:36: `strx` is not a provider that takes commands (did you mean `strex`?)",
         ),
         (command('command: stop, phone: "{msisdn}"'), "5:10: this does not say which subscription"),
         (command('command: stop, phone: "{msisdn}", keyword: KATT'), "5:10: this does not say which subscription"),
@@ -155,7 +158,7 @@ def command(body: str) -> str:
         ),
         (
             "on: strex.message\nrules: [{name: a, ignore: true}]\ntests: [{name: t, event: {msisdn: 90000001}, expect: {}}]",
-            "3:26: `msisdn` is no phone number",
+            "3:26: `msisdn` is not a phone number",
         ),
         (
             "on: strex.message\nrules: [{name: a, ignore: true}]\ntests: [{name: t, event: {}, expect: {state: gone}}]",
@@ -197,7 +200,7 @@ def test_with_several_crms_an_operation_names_its_own(problems, compiled, contex
 
 def test_a_field_that_bears_consent_in_a_rule_that_does_not_say_so_is_warned_of(compiled):
     (warning,) = compiled(rule(WRITE % ", set: {opt_out__c: true}")).warnings
-    assert str(warning).startswith("1.yaml:4:61: `opt_out__c` bears consent")
+    assert str(warning).startswith("1.yaml:4:61: `opt_out__c` is a consent field")
     assert not compiled(rule(WRITE % ", set: {Opt_Out__c: true}" + "    consent: opt_out\n")).warnings
 
 

@@ -23,16 +23,19 @@ def words(context):
 @pytest.mark.parametrize(
     ("conditions", "problem"),
     [
-        ("{result: success}", "4:20: `success` is no result (known: failed, ok, pending, reversed)"),
-        ("{result: [ok, faild]}", "4:25: `faild` is no result (did you mean `failed`?)"),
-        ("{verdict: opt-out}", "4:21: `opt-out` is no verdict (did you mean `opt_out`?)"),
-        ("{consent.verdict: stop}", "4:29: `stop` is no verdict"),
-        ("{consent.scope: all}", "4:27: `all` is no scope"),
-        ("{shape: deliveryreport}", "4:19: `deliveryreport` is no shape of events (did you mean `delivery_report`?)"),
-        ("{provider: strx}", "4:22: `strx` is no provider or CRM of the config (did you mean `strex`?)"),
-        ("{final: yes}", "4:19: `yes` is no final (known: false, true)"),
-        ("{any: [{keyword: A}, {result: success}]}", "4:41: `success` is no result"),
-        ("{keyword: A, not: {result: success}}", "4:38: `success` is no result"),
+        ("{result: success}", "4:20: `success` is not a result (known: failed, ok, pending, reversed)"),
+        ("{result: [ok, faild]}", "4:25: `faild` is not a result (did you mean `failed`?)"),
+        ("{verdict: opt-out}", "4:21: `opt-out` is not a verdict (did you mean `opt_out`?)"),
+        ("{consent.verdict: stop}", "4:29: `stop` is not a verdict"),
+        ("{consent.scope: all}", "4:27: `all` is not a scope"),
+        (
+            "{shape: deliveryreport}",
+            "4:19: `deliveryreport` is not a shape of events (did you mean `delivery_report`?)",
+        ),
+        ("{provider: strx}", "4:22: `strx` is not a provider or CRM of the config (did you mean `strex`?)"),
+        ("{final: yes}", "4:19: `yes` is not a final (known: false, true)"),
+        ("{any: [{keyword: A}, {result: success}]}", "4:41: `success` is not a result"),
+        ("{keyword: A, not: {result: success}}", "4:38: `success` is not a result"),
         ("{result: {like: succ*}}", "4:27: no result is like `succ*`"),
         ("{result: {above: 1}}", "4:20: a result is a word and no number"),
         (
@@ -54,8 +57,8 @@ def test_a_word_that_can_never_come_is_an_error(problems, words, conditions, pro
 @pytest.mark.parametrize(
     ("conditions", "problem"),
     [
-        ("{object: Lead}", "5:20: `Lead` is no object that this file watches"),
-        ("{changed: Opt_Out}", "5:21: `Opt_Out` is no field of the feed (did you mean `Opt_Out__c`?)"),
+        ("{object: Lead}", "5:20: `Lead` is not an object that this file watches"),
+        ("{changed: Opt_Out}", "5:21: `Opt_Out` is not a field of the feed (did you mean `Opt_Out__c`?)"),
     ],
 )
 def test_a_change_has_only_the_object_and_the_fields_that_the_file_watches(problems, conditions, problem):
@@ -68,13 +71,13 @@ def test_a_change_has_only_the_object_and_the_fields_that_the_file_watches(probl
     [
         (
             "{action: Unsubscribed}",
-            "`Unsubscribed` is no action that strex is known to send (did you mean `Unsubscribe`?",
+            "`Unsubscribed` is not an action that strex is known to send (did you mean `Unsubscribe`?",
         ),
         (
             "{action: [Signup, STOP]}",
-            "`STOP` is no action that strex is known to send (known: Signup, Subscribe, Unsubscribe;",
+            "`STOP` is not an action that strex is known to send (known: Signup, Subscribe, Unsubscribe;",
         ),
-        ("{status: Delivered}", "`Delivered` is no status that strex is known to send"),
+        ("{status: Delivered}", "`Delivered` is not a status that strex is known to send"),
         ("{shape: message}", "this file sees no event with `message` (known: delivery_report)"),
     ],
 )
@@ -143,7 +146,7 @@ def test_quotes_that_are_none_elsewhere_are_a_warning(compiled):
         ("{from: text, default: '{{ keyword }}'}", 'write one pair of braces: "{keyword}"'),
         (
             "{{ msisdn }}",
-            "`{{ msisdn }}` is no template: there are too many braces and no quotes (write one pair of braces, in quotes",
+            "`{{ msisdn }}` is not a template: there are too many braces and no quotes (write one pair of braces, in quotes",
         ),
         ('"{!msisdn}"', '`!msisdn` is not a path (write "{msisdn}")'),
         ('"{phone}"', "an event has no field `phone` (did you mean `msisdn`?)"),

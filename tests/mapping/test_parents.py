@@ -53,4 +53,4 @@ def test_each_way_is_held_against_the_parent_s_object(problems, context):
         FILE % '[{Id: "{properties.id}"}, {Nonsense__c: "{msisdn}"}, {FirstName: "{msisdn}"}]', context=known
     )
     assert any("`Contact` has no field `Nonsense__c`" in one for one in found)
-    assert any("`Contact.FirstName` is no external ID" in one for one in found)
+    assert any("`Contact.FirstName` is not an external ID" in one for one in found)

@@ -249,7 +249,7 @@ def test_what_cannot_be_written_is_told_with_the_place_where_it_could(found):
 @pytest.mark.parametrize(
     ("key", "emitted"),
     [
-        ("FirstName", ["`Contact.FirstName` is no external ID", "`Contact.FirstName` is not unique"]),
+        ("FirstName", ["`Contact.FirstName` is not an external ID", "`Contact.FirstName` is not unique"]),
         ("Email", ["`Contact.Email` is not unique"]),
         ("Nonsense__c", ["`Contact` has no field `Nonsense__c`"]),
         ("Id", ["`Id` is the record's own Id"]),
@@ -318,7 +318,7 @@ def task(value):
         ('{Who: {type: Contakt, SMS_Key__c: "{msisdn}"}}', "did you mean `Contact`?"),
         ('{Who: {type: Lead, SMS_Key__c: "{msisdn}"}}', "the schema of sf has no `Lead`"),
         ('{Contact__r: {SMS_Ky__c: "{msisdn}"}}', "`Contact` has no field `SMS_Ky__c` (did you mean `SMS_Key__c`?"),
-        ('{Contact__r: {LastName: "{msisdn}"}}', "`Contact.LastName` is no external ID, so that no parent"),
+        ('{Contact__r: {LastName: "{msisdn}"}}', "`Contact.LastName` is not an external ID, so that no parent"),
         ('{Whoo: {type: Contact, SMS_Key__c: "{msisdn}"}}', "did you mean `Who`?"),
     ],
 )

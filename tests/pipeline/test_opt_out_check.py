@@ -163,7 +163,7 @@ def test_a_rule_before_the_right_one_is_named(strex):
         SUBSCRIPTION,
         "a Strex report with SystemAction Unsubscribe and 2 other kinds of opt-outs would not set the opt-out flag",
         "mine",
-        "it stands behind `mine`, so move it up",
+        "it comes after `mine`, so move it up",
     )
 
 
@@ -274,7 +274,7 @@ def test_an_opt_out_of_the_crm_must_end_subscriptions(strex, old, new, place, wh
     assert problem.startswith(
         f"{WAY_BACK}:{strex.line(WAY_BACK, f'- name: {place}')}:1: an opt-out that is made in salesforce"
     )
-    assert "(Contact.SMS_Opt_Out__c) would not be told to strex" in problem
+    assert "(Contact.SMS_Opt_Out__c) would not be sent to strex" in problem
     assert why in problem
 
 
@@ -311,13 +311,13 @@ def test_a_provider_that_is_not_told_while_another_is_is_a_warning(tmp_path):
         Severity.WARNING,
         "copy the shipped salesforce-to-messagecloud.yaml into your mappings",
     )
-    assert "would not be told to messagecloud" in warning.message
+    assert "would not be sent to messagecloud" in warning.message
     shutil.copy(SHIPPED / "more" / "salesforce-to-messagecloud.yaml", installation.mappings)
     assert lost_opt_outs(installation.load(), known) == []
     (installation.mappings / "salesforce-to-messagecloud.yaml").unlink()
     (installation.mappings / WAY_BACK).unlink()
     (problem,) = installation.problems()
-    assert "would not be told to messagecloud or strex" in problem
+    assert "would not be sent to messagecloud or strex" in problem
 
 
 # One way: opt-outs come from the provider alone.

@@ -348,7 +348,7 @@ def test_the_answer_that_it_was_no_opt_out_makes_it_an_ordinary_message(rules):
     ordinary = plan(unclear(text="hei"), rules, Known(ledger=JOINED, answer=Verdict.NONE))
     assert (done.state, done.decisions, flags(done)) == (EventState.DELIVERING, (), [])
     assert len(done.operations) == len(ordinary.operations)
-    assert "it was no opt-out" in done.notes[0]
+    assert "it was not an opt-out" in done.notes[0]
 
 
 def test_nobody_is_asked_where_a_mapping_takes_the_text_for_an_opt_out(context):

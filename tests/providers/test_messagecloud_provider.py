@@ -115,8 +115,8 @@ def test_without_the_interface_there_are_only_messages_and_reports():
         ("open: true\napi: {campaign_name: x}", "key"),
         ("open: true\napi: {campaign_name: x, key: {env: K}, url: 'http://client.txtnation.com'}", "unencrypted"),
         (FULL.replace("49.50", "0"), "price"),
-        (FULL.replace("  katt:", "  Katt!:"), "form that is expected"),
-        (FULL.replace("https://example.org/thanks", "/thanks"), "no page"),
+        (FULL.replace("  katt:", "  Katt!:"), "expected form"),
+        (FULL.replace("https://example.org/thanks", "/thanks"), "not a page"),
         (FULL.replace("deadline: 24h", "deadline: 1m"), "deadline"),
         (FULL.replace("    keyword: KATT\n", ""), "keyword"),
     ],
@@ -145,7 +145,7 @@ def written(*operations):
 def test_an_end_is_settled_without_a_call(action):
     (outcome,) = written(command(action, known_active=True))
     assert isinstance(outcome, Delivered)
-    assert "no call exists" in outcome.detail
+    assert "no such call" in outcome.detail
 
 
 def test_what_is_no_end_is_refused():

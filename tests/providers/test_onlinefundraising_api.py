@@ -99,14 +99,14 @@ def test_an_order_without_a_body_bears_the_checksum_of_nothing(order, verb):
         (ok(b"", 405), ConnectorError, "ask OnlineFundraising's support"),
         (ok(b"", 429), PeerUnavailable, "rate_limited"),
         (ok(b"", 500), PeerUnavailable, "try again later"),
-        (ok(b"", 302), ConnectorError, "does not document"),
+        (ok(b"", 302), ConnectorError, "undocumented answer"),
         (ok(b"not json"), ConnectorError, "is not what it documents"),
         (ok([]), ConnectorError, "is not what it documents"),
         (ok({"keyword": "tifo"}), ConnectorError, "is not what it documents"),
         (ok(b"\xff"), ConnectorError, "is not what it documents"),
         (ok(b"[" * 100_000), ConnectorError, "is not what it documents"),
         (CallFailed(failure=Failure.REFUSED), PeerUnavailable, "unavailable"),
-        (CallFailed(failure=Failure.CREDENTIALS), ConnectorError, "does not document"),
+        (CallFailed(failure=Failure.CREDENTIALS), ConnectorError, "undocumented answer"),
     ],
 )
 def test_each_refusal_has_its_cure(reply, kind, said):
@@ -349,7 +349,7 @@ def test_a_keywords_own_page_must_be_its_own(answer):
 @pytest.mark.parametrize("answer", [ok(PAGE), ok(b"done")])
 def test_an_order_is_done_only_where_nothing_or_json_answers(answer):
     for order in (KEYWORDS.deactivate("k-1"), KEYWORDS.reactivate("k-1")):
-        with pytest.raises(ConnectorError, match=r"not what it documents|does not document"):
+        with pytest.raises(ConnectorError, match=r"not what it documents|undocumented answer"):
             drive(order, answer)
     for fine in (ok(b""), ok({})):
         drive(KEYWORDS.deactivate("k-1"), fine)

@@ -92,7 +92,7 @@ def test_one_keyword_is_asked_for_by_its_id():
     assert call.path == "/api/keywords/a%2Fb%3Fc"
     assert found.word == "KATT"
     for nothing in ("", ".", ".."):
-        assert "no id" in refused(KEYWORDS.show(nothing))
+        assert "not an id" in refused(KEYWORDS.show(nothing))
 
 
 def test_a_reserved_keyword_is_active_and_sends_its_messages_to_the_door():
@@ -171,7 +171,7 @@ def test_what_strex_does_not_have_is_said_and_not_asked():
         (401, "api.rest_header"),
         (403, "api.rest_header"),
         (404, "api.url"),
-        (409, "Not so. Really; it is there already"),
+        (409, "Not so. Really; it already exists"),
         (302, "HTTP 302"),
     ],
 )
@@ -240,8 +240,8 @@ def test_a_look_up_is_as_patient_as_strex_asks():
 
 
 def test_a_number_that_strex_calls_none_is_not_asked_for_again_and_not_told():
-    said, _ = run(LOOKUPS.look_up(PHONE), reply(400, {"Message": "+4798079008 is no mobile"}))
-    assert said == Rejected(reason=Reason.BAD_VALUE, detail="… is no mobile")
+    said, _ = run(LOOKUPS.look_up(PHONE), reply(400, {"Message": "+4798079008 is not a mobile"}))
+    assert said == Rejected(reason=Reason.BAD_VALUE, detail="… is not a mobile")
 
 
 @pytest.mark.parametrize(

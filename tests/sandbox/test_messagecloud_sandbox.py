@@ -144,7 +144,7 @@ async def test_it_sends_messages_and_reports_until_they_are_taken(scene):
     assert (method, path, query) == ("POST", "/hooks/mc/mo/s", {})
     assert (form["number"], form["message"], form["action"]) == (DONOR[1:], "STOP KATT", "mpush_ir_message")
     _, sent = await scene.do("report", id="7", phone=DONOR, report="DELIVERED", method="GET")
-    assert (sent["taken"], sent["tries"]) == (True, 2), "200 without OK is no answer"
+    assert (sent["taken"], sent["tries"]) == (True, 2), "200 without OK is not an answer"
     method, path, query, form = scene.taken[-1]
     assert (method, path, query["report"], form) == ("GET", "/hooks/mc/dlr/s", "DELIVERED", {})
 

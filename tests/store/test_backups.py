@@ -70,7 +70,7 @@ async def test_the_writer_goes_on_and_the_copy_is_of_one_moment(scene, tmp_path)
     made = await asyncio.to_thread(
         make_backup, scene.store.path, tmp_path / "copy.db", now=NOW, progress=write_meanwhile
     )
-    assert len(steps) > 2  # in steps, each followed by a commit: it did not begin anew
+    assert len(steps) > 2  # in steps, each followed by a commit: it did not begin again
     assert steps == sorted(steps, reverse=True)
     assert made.events == 3000
     assert scene.store.inbox.received() == 3000 + len(steps) - 1
@@ -112,8 +112,8 @@ async def test_what_cannot_be_restored_is_told_apart(scene, tmp_path):
         connection.execute("UPDATE _sqlite_migrations SET name = 'm999_later' WHERE name = ?", (next(iter(STEPS)),))
     for path, why in (
         (tmp_path / "none.db", "no file"),
-        (text, "no database"),
-        (other, "no database"),
+        (text, "not a database"),
+        (other, "not a database"),
         (newer, "newer version"),
     ):
         with pytest.raises(NoBackup, match=why):

@@ -266,11 +266,11 @@ async def test_a_disk_error_passes_and_one_that_lasts_for_half_a_minute_breaks_t
         await bench.writer.run(torn)
     assert bench.broken == []
     bench.now += 1
-    with pytest.raises(StoreUnavailable, match="cannot be written any more"):
+    with pytest.raises(StoreUnavailable, match="can no longer be written"):
         await bench.writer.run(torn)
     assert len(bench.broken) == 1
     assert not await bench.writer.alive()
-    with pytest.raises(StoreUnavailable, match="cannot be written any more"):
+    with pytest.raises(StoreUnavailable, match="can no longer be written"):
         await bench.writer.run(rows)
 
 

@@ -31,7 +31,7 @@ EVERY = "every: 1s"  # the feed's interval in the demo; the shipped mapping poll
 SHIPPED = Path(__file__).parents[3] / "mappings"
 
 CONFIG = """\
-# The demo's config, made anew at each start. See config.example.yaml for a real one.
+# The demo's config, made again at each start. See config.example.yaml for a real one.
 store: {{path: connector.db, ballast: 1MiB, free_space_floor: 1MiB}}
 listen: {{port: {port}}}
 admin: {{port: {admin}}}

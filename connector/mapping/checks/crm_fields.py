@@ -147,7 +147,10 @@ class _Checks:
         full = f"{known.name}.{field.name}"
         if not field.keyed:
             self._add(
-                where, "no-external-id", f"`{full}` is no external ID", f"tick External ID on the field; then {PULL}"
+                where,
+                "no-external-id",
+                f"`{full}` is not an external ID",
+                f"tick External ID on the field; then {PULL}",
             )
         if not field.unique:
             self._add(
@@ -245,7 +248,7 @@ class _Checks:
             self._add(
                 (*where, keys[0]),
                 "no-external-id",
-                f"`{parent.name}.{field.name}` is no external ID, so that no parent can be named by it",
+                f"`{parent.name}.{field.name}` is not an external ID, so that no parent can be named by it",
                 f"tick External ID on the field; then {PULL}",
             )
 

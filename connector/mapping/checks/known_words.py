@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from connector.config.validation import did_you_mean
+from connector.config.validation import did_you_mean, with_article
 from connector.mapping.checks.rules import conditions_of
 from connector.mapping.compile.conditions import matcher
 from connector.mapping.compile.context import Findings, Where
@@ -35,7 +35,7 @@ class Known(NamedTuple):
 
     words: tuple[str, ...]
     here: tuple[str, ...]
-    what: str  # as in: `success` is no result
+    what: str  # as in: `success` is not a result
     closed: bool = True  # false: a provider may send an action that is not public
 
 
@@ -110,11 +110,14 @@ def _check_word(literal: Plain, known: Known, where: Where, findings: Findings) 
         return
     hint = did_you_mean(word, known.words)
     if known.closed:
-        findings.add(where, "unknown-word", f"`{word}` is no {known.what}", hint or _listed(known.words))
+        findings.add(where, "unknown-word", f"`{word}` is not {with_article(known.what)}", hint or _listed(known.words))
     else:
         cure = f"{hint} It is only right" if hint.startswith("did") else f"{hint}; it is only right".removeprefix("; ")
         findings.warn(
-            where, "unknown-word", f"`{word}` is no {known.what}", f"{cure} for a service that is not documented"
+            where,
+            "unknown-word",
+            f"`{word}` is not {with_article(known.what)}",
+            f"{cure} for a service that is not documented",
         )
 
 

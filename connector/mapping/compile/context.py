@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from connector.config.validation import did_you_mean
+from connector.config.validation import did_you_mean, with_article
 from connector.config.yaml_document import Document
 from connector.mapping.language.paths import BadPath
 from connector.mapping.values.numbers import EventNumbers
@@ -78,7 +78,12 @@ class Findings:
 
     def unknown(self, where: Where, what: str, word: str, known: Iterable[str]) -> None:
         """Add an error for a word that the config does not know."""
-        self.add(where, f"unknown-{what.split(maxsplit=1)[0]}", f"`{word}` is no {what}", did_you_mean(word, known))
+        self.add(
+            where,
+            f"unknown-{what.split(maxsplit=1)[0]}",
+            f"`{word}` is not {with_article(what)}",
+            did_you_mean(word, known),
+        )
 
     def bad_path(self, where: Where, bad: BadPath, *, key: bool = False) -> None:
         """Add an error for a path or template that cannot be read."""
@@ -89,5 +94,5 @@ class Findings:
         try:
             return ZoneInfo(name)
         except (OSError, ValueError, KeyError):
-            self.add(where, "unknown-timezone", f"`{name}` is no time zone", "write one like Europe/Oslo or UTC")
+            self.add(where, "unknown-timezone", f"`{name}` is not a time zone", "write one like Europe/Oslo or UTC")
             return ZoneInfo("UTC")

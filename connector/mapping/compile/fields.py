@@ -134,7 +134,7 @@ def compile_field(name: str, value: Any, where: Where, findings: Findings, *, as
 
 
 def compile_single(value: Any, where: Where, findings: Findings) -> Get:
-    """Compile a value that is no parent: of a key or a price."""
+    """Compile a value that is not a parent: of a key or a price."""
     if isinstance(value, dict | list):
         findings.add(where, "bad-value", "a parent record cannot stand here", 'write a value such as "{msisdn}"')
         return NOTHING
@@ -187,9 +187,7 @@ def _parents(field: str, values: list[dict[str, Any] | None], where: Where, find
     or_none = values[-1] is None
     for number, value in enumerate(values[:-1]):
         if value is None:
-            findings.add(
-                (*where, number), "null-first", "null stands last: what is behind it is never looked for", "move it"
-            )
+            findings.add((*where, number), "null-first", "null stands last: what follows it is never used", "move it")
     gets = [
         _parent(field, value, (*where, number), findings) for number, value in enumerate(values) if value is not None
     ]
@@ -215,7 +213,7 @@ def _parent(field: str, value: dict[str, Any], where: Where, findings: Findings)
     (name, one), *_ = keys.items()
     hint = did_you_mean(name, TRANSFORM_WORDS) if name.islower() else ""
     if hint.startswith("did"):
-        findings.add((*where, name), "unknown-key", f"`{name}` is no transform", hint, key=True)
+        findings.add((*where, name), "unknown-key", f"`{name}` is not a transform", hint, key=True)
         return NOTHING
     get = compile_single(one, (*where, name), findings)
     if isinstance(one, Transform) and one.required:

@@ -82,7 +82,7 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
         findings.warn(
             (*where, group, first),
             "consent-field",
-            f"`{first}` bears consent, and the rule does not say what it means for consent",
+            f"`{first}` is a consent field, and the rule does not say what it means for consent",
             "add `consent: opt_in` or `consent: opt_out` to the rule",
         )
     return WriteItem(
@@ -152,7 +152,7 @@ def _key(item: Upsert | Update, where: Where, findings: Findings, traits: CrmTra
 
 
 def _single(name: str, value: Any, where: Where, findings: Findings) -> FieldValue:
-    """A required value that is no parent."""
+    """A required value that is not a parent."""
     shown = compile_field(name, value, where, Findings(findings.document, findings.context)).source
     return FieldValue(name=name, get=compile_single(value, where, findings), clear=False, source=shown)
 

@@ -119,7 +119,7 @@ class CaseEvent(Strict):
     def model_post_init(self, _context: Any) -> None:
         """Reject a number that would silently be ignored."""
         if self.msisdn is not None and parse_phone(self.msisdn) is None:
-            raise wrong("bad-phone", "`msisdn` is no phone number", 'write it with its country code: "+4790000001"')
+            raise wrong("bad-phone", "`msisdn` is not a phone number", 'write it with its country code: "+4790000001"')
 
 
 class Case(Strict):

@@ -15,7 +15,7 @@ TOKEN = re.compile("|".join(TOKENS) + r"|[A-Za-z]|%|[^A-Za-z%]+")
 ISO = "iso"
 DATE = "date"
 DATETIME = "datetime"
-MAX_LENGTH = 64  # characters of a date in any form; a longer text is no date
+MAX_LENGTH = 64  # characters of a date in any form; a longer text is not a date
 
 
 class BadPattern(ValueError):  # noqa: N818 - a finding about the user's file; it becomes a Problem.

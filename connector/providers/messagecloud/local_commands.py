@@ -15,7 +15,9 @@ from connector.ports import Task
 
 ACTIONS = frozenset({"stop", "unsubscribe"})
 BATCH = 200  # nothing is sent; this only limits the size of a transaction
-SETTLED = Delivered(detail="no call exists: the subscription is ended in our books, and is not charged again")
+SETTLED = Delivered(
+    detail="MessageCloud has no such call: the subscription is ended in our ledger, and is not charged again"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

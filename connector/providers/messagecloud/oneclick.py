@@ -126,7 +126,7 @@ def _transaction(reply: Reply, asked_for: str | None) -> Transaction | CallFailu
     status = _text(data.get("statusCode"))
     transaction_id = _text(data.get("transactionId", data.get("transaction_id")))
     if status is None:
-        return _unexpected("the answer bears no statusCode")
+        return _unexpected("the answer has no statusCode")
     if asked_for and transaction_id and transaction_id.casefold() != asked_for.casefold():
         return replace(_unexpected("the answer is about another transaction"), in_doubt=False)
     return Transaction(
@@ -167,7 +167,7 @@ def _by_http(reply: HttpReply) -> CallFailure:
         case HTTPStatus.NOT_FOUND:
             return Retry(reason=Reason.WRONG_ADDRESS, detail="404: see api.url in the provider's settings")
         case status if status in REDIRECTS:
-            detail = f"the address sends us elsewhere (HTTP {status})"
+            detail = f"the address redirects us (HTTP {status})"
             return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE, network=detail)
         case HTTPStatus.TOO_MANY_REQUESTS:
             return Retry(reason=Reason.RATE_LIMITED)

@@ -21,7 +21,9 @@ REGION = "NO"  # the country in which the provider works
 def _page(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or not text.isprintable() or " " in text:
-        raise wrong("bad-url", "this is no page that a browser can open", "write it like https://example.org/thank-you")
+        raise wrong(
+            "bad-url", "this is not a page that a browser can open", "write it like https://example.org/thank-you"
+        )
     return text
 
 

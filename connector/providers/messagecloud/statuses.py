@@ -44,7 +44,7 @@ UNMET = Status(Result.PENDING, final=False)
 ERRORS: dict[int, Error] = {
     1: Error(Reason.BAD_COMMAND, "see the offer's service_id, and the provider's own words", passes=False),
     2: Error(Reason.CREDENTIALS, "see api.campaign_name and api.key in the provider's settings", passes=True),
-    3: Error(Reason.UNAVAILABLE, "MessageCloud cannot reach Strex; it goes on by itself", passes=True),
+    3: Error(Reason.UNAVAILABLE, "MessageCloud cannot reach Strex; it continues automatically", passes=True),
     4: Error(Reason.CONFIGURATION, "ask MessageCloud for the short code and the tariff of your service", passes=False),
 }
 UNMET_ERROR = Error(Reason.UNKNOWN, "ask MessageCloud what this code means", passes=True)

@@ -72,7 +72,7 @@ class SubscribeEndpoint:
         """The subscription that has begun; raises Unreadable if no window was created for the request."""
         described = auth.details
         if not described:
-            raise Unreadable("a subscription is not read again: the donor begins anew")
+            raise Unreadable("a subscription is not read again: the donor must start again")
         return (
             begun(self.provider, described["offer"], described["window"], described["own_id"], request.received_at),
         )

@@ -25,9 +25,7 @@ TEMPORARY = frozenset(
 KEY_CURE = (
     "see api.key in the provider's settings; a key works only from the addresses named for it at OnlineFundraising"
 )
-ADDRESS_CURE = (
-    "see api.url in the provider's settings: your own base address stands under Settings in OnlineFundraising"
-)
+ADDRESS_CURE = "see api.url in the provider's settings: your base address is shown under Settings in OnlineFundraising"
 BODY_CURE = (
     "see the spelling and the short number; a sub keyword needs its keyword first, and each exists once. "
     "A keyword with running subscriptions cannot be deactivated"
@@ -173,7 +171,7 @@ def _refusal(reply: HttpReply | CallFailed, bad: Retry | None, keyword_id: str |
         words = f": {described}" if (described := said(reply)) else ""
         match reply.status:
             case HTTPStatus.BAD_REQUEST:
-                return ConnectorError(f"OnlineFundraising does not take this (400){words}; {BODY_CURE}")
+                return ConnectorError(f"OnlineFundraising rejects this (400){words}; {BODY_CURE}")
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 return ConnectorError(f"OnlineFundraising refuses the API key ({reply.status}){words}; {KEY_CURE}")
             case HTTPStatus.NOT_FOUND if keyword_id is not None:
@@ -189,7 +187,7 @@ def _refusal(reply: HttpReply | CallFailed, bad: Retry | None, keyword_id: str |
             f"OnlineFundraising does not answer ({bad.reason}: {bad.detail}): try again later, or {ADDRESS_CURE}"
         )
     return ConnectorError(
-        f"OnlineFundraising answers what it does not document ({bad.detail if bad else ''}); {ADDRESS_CURE}"
+        f"OnlineFundraising gives an undocumented answer ({bad.detail if bad else ''}); {ADDRESS_CURE}"
     )
 
 

@@ -170,7 +170,7 @@ def _unknown_to_strex(command: ServiceCommand, *, pong: bool) -> Outcome:
         return _price_not_changed("404: Strex does not know this subscriber")
     if command.known_active:
         detail = (
-            "Strex does not know this subscriber, whom the ledger holds active: see the keyword and the short number"
+            "Strex does not know this subscriber, who is active in the ledger: check the keyword and the short number"
         )
         return Rejected(reason=Reason.PROVIDER_DISAGREES, detail=detail)
     return Delivered(absent=True, detail="not known to Strex")

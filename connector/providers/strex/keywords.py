@@ -30,7 +30,7 @@ KEY_CURE = (
 )
 ADDRESS_CURE = "see api.url in the provider's settings"
 BODY_CURE = "see the spelling, and whether the short number is one of your account's"
-CONFLICT_CURE = "it is there already, or a service in Strex Connect uses it: end that there first"
+CONFLICT_CURE = "it already exists, or a service in Strex Connect uses it: end that there first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ class StrexKeywords:
         self, keyword_id: str, method: str, content: Mapping[str, Any] | None = None
     ) -> Exchange[HttpReply]:
         if not keyword_id.strip("."):
-            raise ConnectorError("this is no id of a keyword: see `connector keywords list`")
+            raise ConnectorError("this is not an id of a keyword: see `connector keywords list`")
         call = self.api.call(method, f"{PATH}/{quote(keyword_id, safe='')}", content, repeatable=method == "GET")
         return (yield from _order(call, keyword_id))
 
@@ -174,7 +174,7 @@ def _refusal(reply: HttpReply, call: HttpCall) -> ConnectorError:
     said = words(reply)
     match reply.status:
         case HTTPStatus.BAD_REQUEST:
-            return ConnectorError(f"Strex does not take this (400): {said}; {BODY_CURE}")
+            return ConnectorError(f"Strex rejects this (400): {said}; {BODY_CURE}")
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             return ConnectorError(f"Strex refuses the API key for keywords ({reply.status}): {said}; {KEY_CURE}")
         case HTTPStatus.NOT_FOUND:
@@ -184,7 +184,7 @@ def _refusal(reply: HttpReply, call: HttpCall) -> ConnectorError:
         case status if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return _unanswered(f"HTTP {status}", call)
         case status:
-            return ConnectorError(f"Strex answers what it does not document (HTTP {status}): {ADDRESS_CURE}")
+            return ConnectorError(f"Strex gives an undocumented answer (HTTP {status}): {ADDRESS_CURE}")
 
 
 def _unanswered(why: str, call: HttpCall) -> PeerUnavailable:

@@ -67,7 +67,7 @@ def not_strex(reply: HttpReply, pong: Reply | None = None) -> Retry:
 
 def redirected(reply: HttpReply) -> Retry:
     """A redirect. It is never followed, because the key would be sent elsewhere."""
-    detail = f"the address sends us elsewhere (HTTP {reply.status})"
+    detail = f"the address redirects us (HTTP {reply.status})"
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE, network=detail)
 
 

@@ -51,7 +51,7 @@ def identifier(name: str) -> str:
         BadName: it is not an API name, and would let a mapping change paths and queries.
     """
     if not IDENTIFIER.fullmatch(name):
-        raise BadName(f"{name!r} is no API name: letters, digits and `_`, beginning with a letter")
+        raise BadName(f"{name!r} is not an API name: letters, digits and `_`, beginning with a letter")
     return name
 
 
@@ -86,7 +86,7 @@ def _values(fields: Mapping[str, Value]) -> dict[str, Any]:
             # A relationship cannot be set to null; only the field that holds the parent's id can.
             body[f"{name[:-1]}c"] = None
         elif isinstance(value, float | int) and not (math.isfinite(value) and abs(value) < BEYOND):
-            raise Unencodable(f"{name} is no number that JSON can hold")
+            raise Unencodable(f"{name} is not a number that JSON can hold")
         else:
             body[name] = value
     return body

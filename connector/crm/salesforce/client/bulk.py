@@ -27,13 +27,13 @@ from connector.model.outcome import Retry
 TRANSFER = timedelta(minutes=10)  # for an upload or a page of results: megabytes over a slow connection
 NO_LOCATOR = "null"  # Salesforce's value when there is no further page
 NOT_FOUND = 404
-JOB = "the job cannot be used: see in Setup, Bulk Data Load Jobs, what became of it, then run the command anew with --restart"
+JOB = "the job cannot be used: see Setup, Bulk Data Load Jobs, then run the command again with --restart"
 # Rejections of the whole job that do not go away by waiting. Source: Bulk API Developer Guide, "Errors". REST responses
 # write these names in capital letters, with or without `_`.
 CURES = {
     **dict.fromkeys(
         ("INVALIDJOB", "INVALID_JOB"),
-        "see Salesforce's words: a field that is named does not fit, or another user made the job",
+        "see Salesforce's message: a field is wrong, or another user created the job",
     ),
     **dict.fromkeys(("INVALIDJOBSTATE", "INVALID_JOB_STATE", "INVALIDBATCH", "INVALID_BATCH"), JOB),
     **dict.fromkeys(
@@ -151,7 +151,7 @@ class Bulk:
             self._json("PATCH", f"ingest/{job_id}", {"state": State.UPLOAD_COMPLETE}), "the upload"
         )
         if comparable(job.id) != comparable(job_id) or job.state in {State.OPEN, State.ABORTED}:
-            raise PeerUnavailable("what answers in place of Salesforce for the upload tells of another job: check url:")
+            raise PeerUnavailable("the answer to the upload is about another job: check url:")
 
     def abort(self, job_id: str) -> Exchange[Job]:
         """Stop an unfinished job; rows that are already written stay written."""
@@ -162,7 +162,7 @@ class Bulk:
         path = f"{self._root}/{'query' if query else 'ingest'}/{job_id}"
         job = yield from self._asked(self.api.read(path), "the job")
         if comparable(job.id) != comparable(job_id):
-            raise PeerUnavailable("what answers in place of Salesforce tells of another job: check url:")
+            raise PeerUnavailable("the answer is about another job: check url:")
         return job
 
     def page(self, job_id: str, locator: str | None, most: int) -> Exchange[Table]:
@@ -224,7 +224,7 @@ def _reply(reply: Reply, what: str, *, new: bool = False) -> HttpReply:
     failure = whole if isinstance(whole, Failed) else responses.failed(whole)
     detail = failure.outcome.detail or failure.outcome.reason.value
     if failure.status == NOT_FOUND and failure.code == "NOT_FOUND" and not new:
-        raise Gone(f"Salesforce knows no such job ({what}): jobs are kept for seven days; start anew with --restart")
+        raise Gone(f"Salesforce knows no such job ({what}): jobs are kept for seven days; start again with --restart")
     if failure.code in CURES:
         raise ConnectorError(f"Salesforce refuses {what} ({detail}): {CURES[failure.code]}")
     # A retry can help only for known codes; a bad request with any other code will fail again.
@@ -248,4 +248,4 @@ def _job(raw: bytes, what: str) -> Job:
             error=str(body.get("errorMessage") or ""),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise PeerUnavailable(f"what answers in place of Salesforce for {what} tells of no job: check url:") from error
+        raise PeerUnavailable(f"the answer to {what} is not about a job: check url:") from error

@@ -122,11 +122,13 @@ def token(url: str, sign_in: ClientCredentials | JwtBearer) -> tuple[str, str, s
                     session=session,
                 )
     except requests.exceptions.ChunkedEncodingError as error:
-        raise SignInUnavailable("Salesforce's sign-in broke off in its answer: it is tried again") from error
+        raise SignInUnavailable(
+            "Salesforce's sign-in ended in the middle of its answer: it will be tried again"
+        ) from error
     except requests.RequestException as error:
         raise SignInFailed(f"the sign-in at Salesforce failed ({type(error).__name__}): check url:") from error
     except SalesforceError as error:
-        raise SignInFailed("Salesforce's sign-in answers unlike its documents say: check url:") from error
+        raise SignInFailed("Salesforce's sign-in gives an undocumented answer: check url:") from error
     except (ValueError, TypeError, PyJWTError) as error:
         raise SignInFailed(
             "private_key: cannot be used: it must be an RSA key in PEM form, not encrypted, from -----BEGIN to -----END"

@@ -31,7 +31,7 @@ TOO_LONG = frozenset({413, 414, 431})  # request, address or headers too long: o
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN = 400, 401, 403
 NOT_ALLOWED = frozenset({UNAUTHORIZED, FORBIDDEN})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-MOVED = "write the org's My Domain address as `url` in the config: what answers there sends every call elsewhere"
+MOVED = "write the org's My Domain address as `url` in the config: the server at that address redirects every call"
 REFUSED = (
     "see in `connector status` what Salesforce says; look at the integration user, its licence and permission sets, and at the "
     "org's status at status.salesforce.com"

@@ -116,11 +116,11 @@ class TokenSession(OrgSession):
             response = super().request(method, url, *args, **options)
         except requests.exceptions.SSLError as error:
             raise SignInFailed(
-                "Salesforce's certificate is not trusted: check url:, and whether something on the way opens TLS"
+                "Salesforce's certificate is not trusted: check url:, and whether a proxy decrypts TLS"
             ) from error
         except (requests.ConnectionError, requests.Timeout) as error:
             raise SignInUnavailable(
-                f"Salesforce's sign-in does not answer ({type(error).__name__}): check the network and url:; it is tried again"
+                f"Salesforce's sign-in does not answer ({type(error).__name__}): check the network and url:; it will be tried again"
             ) from error
         check(response)
         self.user_id = user_of(response.json().get("id"))
@@ -132,7 +132,7 @@ def check(response: requests.Response) -> None:
     status = response.status_code
     if status >= SERVER_ERRORS or status == TOO_MANY:
         raise SignInUnavailable(
-            f"Salesforce's sign-in is out of order (HTTP {status}): it is tried again; see trust.salesforce.com"
+            f"Salesforce's sign-in does not work (HTTP {status}): it is tried again; see trust.salesforce.com"
         )
     try:
         body = response.json()
@@ -144,16 +144,16 @@ def check(response: requests.Response) -> None:
     if response.is_redirect:
         place = trusted_host(response.headers.get("Location", ""))
         where = f"the org's address is now {place}: write https://{place} as url:" if place else MOVED_ELSEWHERE
-        raise SignInMoved(f"the sign-in at url: is sent elsewhere (HTTP {status}); {where}")
+        raise SignInMoved(f"the sign-in at url: is redirected (HTTP {status}); {where}")
     if "error" in raw:
         raise refusal(str(raw["error"]), str(raw.get("error_description", "")))
     if HTML in response.headers.get("Content-Type", "").lower() and not response.ok:
         raise SignInUnavailable(
-            f"Salesforce's sign-in answers with a web page (HTTP {status}): it is tried again; where it lasts, check url: and "
+            f"Salesforce's sign-in answers with a web page (HTTP {status}): it will be tried again; if this lasts, check url: and "
             "status.salesforce.com"
         )
     raise SignInFailed(
-        f"what answers at url: is no Salesforce sign-in (HTTP {status}): write the org's My Domain address"
+        f"the server at url: is not a Salesforce sign-in (HTTP {status}): write the org's My Domain address"
     )
 
 

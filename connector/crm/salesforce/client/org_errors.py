@@ -3,8 +3,8 @@
 from connector.crm.salesforce.client.error_rows import LIMITS, QUERY, STATUS, Row, again, says
 from connector.model.outcome import Reason
 
-WAIT = "nothing has to be done: it goes on by itself at the end of the maintenance; see status.salesforce.com for when that is"
-NAMED = "`connector status` shows Salesforce's own words"
+WAIT = "no action is needed: it continues automatically after the maintenance; see status.salesforce.com"
+NAMED = "`connector status` shows Salesforce's message"
 
 ORG_ERRORS: tuple[Row, ...] = (
     again(
@@ -19,8 +19,8 @@ ORG_ERRORS: tuple[Row, ...] = (
     again(
         "INVALID_SESSION_ID",
         Reason.CREDENTIALS,
-        "the session is over; signed in once for everybody, and repeated",
-        cure="where it lasts: give the app the OAuth scope api, and the integration user the right API Enabled",
+        "the session has expired; the connector signs in again and repeats the call",
+        cure="if it lasts: give the app the OAuth scope api, and the integration user the right API Enabled",
     ),
     again("INVALID_AUTH_HEADER", Reason.CREDENTIALS, "the session is not understood"),
     again(
@@ -49,7 +49,7 @@ ORG_ERRORS: tuple[Row, ...] = (
         Reason.CREDENTIALS,
         "the integration user is locked out after wrong passwords",
         STATUS,
-        cure="in Setup, Users, unlock the integration user, and see in its Login History who tries",
+        cure="in Setup, Users, unlock the integration user, and find out from its Login History who tries",
     ),
     again(
         "LOGIN_DURING_RESTRICTED_TIME",
@@ -106,7 +106,7 @@ ORG_ERRORS: tuple[Row, ...] = (
         Reason.MAINTENANCE,
         "the org is moving its records between territories",
         STATUS,
-        cure="nothing has to be done: it goes on by itself when the org has ended that job",
+        cure="no action is needed: it continues automatically when the org has finished that job",
     ),
     again(
         "ORG_LOCKED",
@@ -210,8 +210,8 @@ ORG_ERRORS: tuple[Row, ...] = (
     ),
     again("REQUEST_RUNNING_TOO_LONG", Reason.SERVER_ERROR, "the request took longer than Salesforce allows"),
     again("QUERY_TIMEOUT", Reason.SERVER_ERROR, "a query took too long", QUERY),
-    again("INVALID_QUERY_LOCATOR", Reason.UNEXPECTED_ANSWER, "a page of a query is gone: asked anew", QUERY),
+    again("INVALID_QUERY_LOCATOR", Reason.UNEXPECTED_ANSWER, "a page of a query is gone: asked again", QUERY),
     again(
-        "INVALID_REPLICATION_DATE", Reason.UNEXPECTED_ANSWER, "changes of so long ago are not kept: asked anew", STATUS
+        "INVALID_REPLICATION_DATE", Reason.UNEXPECTED_ANSWER, "changes of so long ago are not kept: asked again", STATUS
     ),
 )

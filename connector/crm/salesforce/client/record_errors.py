@@ -62,7 +62,7 @@ def in_triggers(code: str, means: str) -> tuple[Row, ...]:
 
 
 RECORD_ERRORS: tuple[Row, ...] = (
-    again("UNABLE_TO_LOCK_ROW", Reason.ROW_LOCKED, "somebody else writes the record or its parent", STATUS),
+    again("UNABLE_TO_LOCK_ROW", Reason.ROW_LOCKED, "another program or person writes the record or its parent", STATUS),
     again(
         "ENTITY_IS_LOCKED",
         Reason.ROW_LOCKED,
@@ -77,7 +77,12 @@ RECORD_ERRORS: tuple[Row, ...] = (
         STATUS,
     ),
     again("ALREADY_IN_PROCESS", Reason.ROW_LOCKED, "the record is in an approval process already", STATUS),
-    again("COLLISION_DETECTED", Reason.ROW_LOCKED, "somebody else writes the record at the same moment", STATUS),
+    again(
+        "COLLISION_DETECTED",
+        Reason.ROW_LOCKED,
+        "another program or person writes the record at the same moment",
+        STATUS,
+    ),
     again(
         "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE",
         Reason.RACE,
@@ -101,7 +106,7 @@ RECORD_ERRORS: tuple[Row, ...] = (
     again(
         "DUPLICATE_VALUE",
         Reason.RACE,
-        "somebody else has just created our key: the next try updates it",
+        "another program has just created our key: the next try updates it",
         UPSERT,
         "… of the key itself",
         of_the_key,
@@ -122,19 +127,21 @@ RECORD_ERRORS: tuple[Row, ...] = (
     *in_triggers("FLOW_EXCEPTION", "a flow"),
     *in_triggers("APEX_ERROR", "Apex code"),
     *in_triggers("CUSTOM_APEX_ERROR", "Apex code"),
-    refused("REQUIRED_FIELD_MISSING", Reason.FIELD_REQUIRED, "the record lacks a field that the org wants"),
+    refused("REQUIRED_FIELD_MISSING", Reason.FIELD_REQUIRED, "the record lacks a field that the org requires"),
     refused("MISSING_ARGUMENT", Reason.FIELD_REQUIRED, "the record lacks its key"),
     refused(
-        "FIELD_CUSTOM_VALIDATION_EXCEPTION", Reason.VALIDATION, "a validation rule says no, in the admin's own words"
+        "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        Reason.VALIDATION,
+        "a validation rule refuses the record; the message is the admin's",
     ),
     refused("FIELD_INTEGRITY_EXCEPTION", Reason.VALIDATION, "fields of the record contradict each other"),
-    refused("FIELD_FILTER_VALIDATION_EXCEPTION", Reason.VALIDATION, "a lookup filter says no"),
+    refused("FIELD_FILTER_VALIDATION_EXCEPTION", Reason.VALIDATION, "a lookup filter refuses the record"),
     refused(
         "CANNOT_UPDATE_CONVERTED_LEAD",
         Reason.VALIDATION,
         "the lead was converted, and is read-only since",
         cure="let the rule write the contact that the lead became, which the detail names; an opt-out follows by itself where "
-        "consent_fields: says how a Contact bears one",
+        "consent_fields: names the opt-out field of Contact",
     ),
     refused(
         "INVALID_PERSON_ACCOUNT_OPERATION",
@@ -163,7 +170,7 @@ RECORD_ERRORS: tuple[Row, ...] = (
         "INVALID_ASSIGNMENT_RULE",
         Reason.VALIDATION,
         "an assignment rule of the org fails",
-        cure="in Setup, mend the assignment rule, then `connector dead retry`",
+        cure="in Setup, correct the assignment rule, then `connector dead retry`",
     ),
     refused(
         "STANDARD_PRICE_NOT_DEFINED",
@@ -186,11 +193,11 @@ RECORD_ERRORS: tuple[Row, ...] = (
     refused("INVALID_ARGUMENT_TYPE", Reason.BAD_VALUE, "the value is of another kind than its field"),
     refused("INVALID_INPUT", Reason.BAD_VALUE, "a value cannot be used; its record is looked for", ERRORS),
     refused("INVALID_CROSS_REFERENCE_TYPE_FOR_FIELD", Reason.BAD_VALUE, "the Id is of another object"),
-    refused("INVALID_OWNER", Reason.BAD_VALUE, "the owner is nobody who can own such a record"),
-    refused("INVALID_EMAIL_ADDRESS", Reason.BAD_VALUE, "this is no e-mail address"),
+    refused("INVALID_OWNER", Reason.BAD_VALUE, "the owner cannot own such a record"),
+    refused("INVALID_EMAIL_ADDRESS", Reason.BAD_VALUE, "this is not an e-mail address"),
     refused("NUMBER_OUTSIDE_VALID_RANGE", Reason.BAD_VALUE, "the number does not fit its field"),
     refused("INVALID_TYPE_ON_FIELD_IN_RECORD", Reason.BAD_VALUE, "the value is of another kind than its field"),
-    refused("MALFORMED_ID", Reason.BAD_VALUE, "this is no Id, or one of another object"),
+    refused("MALFORMED_ID", Reason.BAD_VALUE, "this is not an Id, or one of another object"),
     refused(
         "INVALID_CROSS_REFERENCE_KEY",
         Reason.PARENT_MISSING,
@@ -199,7 +206,7 @@ RECORD_ERRORS: tuple[Row, ...] = (
         test=lambda _, key_field: bool(key_field),
     ),
     refused("INVALID_CROSS_REFERENCE_KEY", Reason.RECORD_MISSING, "there is no record with this Id"),
-    refused("INVALID_ID_FIELD", Reason.BAD_VALUE, "this is no Id"),
+    refused("INVALID_ID_FIELD", Reason.BAD_VALUE, "this is not an Id"),
     refused(
         "JSON_PARSER_ERROR",
         Reason.BAD_VALUE,
@@ -234,12 +241,12 @@ RECORD_ERRORS: tuple[Row, ...] = (
     refused("TRANSFER_REQUIRES_READ", Reason.NO_ACCESS, "the new owner may not see the record"),
     refused("SHARE_NEEDED_FOR_CHILD_OWNER", Reason.NO_ACCESS, "the owner of a child may not see its parent"),
     refused("APEX_DATA_ACCESS_RESTRICTION", Reason.NO_ACCESS, "Apex code of the org may not see the record"),
-    refused("MALFORMED_QUERY", Reason.BUG, "a question of ours is not understood", QUERY),
-    refused("QUERY_TOO_COMPLICATED", Reason.BUG, "a question of ours is too long", QUERY),
-    refused("UNSUPPORTED_MEDIA_TYPE", Reason.BUG, "a request of ours is not understood", ERRORS),
-    refused("INVALID_CONTENT_TYPE", Reason.BUG, "a request of ours is not understood"),
-    refused("INVALID_BATCH_OPERATION", Reason.BUG, "a request of ours is not understood"),
-    refused("EXCEEDED_MAX_SIZE_REQUEST", Reason.BUG, "more in one request than Salesforce takes; it is divided"),
-    refused("OPERATION_TOO_LARGE", Reason.BUG, "more in one request than Salesforce takes; it is divided"),
-    refused("EXCEEDED_ID_LIMIT", Reason.BUG, "more records in one request than Salesforce takes", TOGETHER),
+    refused("MALFORMED_QUERY", Reason.BUG, "Salesforce does not understand our query", QUERY),
+    refused("QUERY_TOO_COMPLICATED", Reason.BUG, "our query is too long", QUERY),
+    refused("UNSUPPORTED_MEDIA_TYPE", Reason.BUG, "Salesforce does not understand our request", ERRORS),
+    refused("INVALID_CONTENT_TYPE", Reason.BUG, "Salesforce does not understand our request"),
+    refused("INVALID_BATCH_OPERATION", Reason.BUG, "Salesforce does not understand our request"),
+    refused("EXCEEDED_MAX_SIZE_REQUEST", Reason.BUG, "more in one request than Salesforce accepts; it is divided"),
+    refused("OPERATION_TOO_LARGE", Reason.BUG, "more in one request than Salesforce accepts; it is divided"),
+    refused("EXCEEDED_ID_LIMIT", Reason.BUG, "more records in one request than Salesforce accepts", TOGETHER),
 )

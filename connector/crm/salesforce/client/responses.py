@@ -42,7 +42,7 @@ SHORT_ALREADY = (
     "even a short request is refused as too long: look at the proxy or firewall between this server and Salesforce"
 )
 TOO_WIDE = (
-    "the question for the feed is longer than Salesforce takes: name fewer fields in `feed:` and run `connector reload`"
+    "the query of the feed is longer than Salesforce accepts: name fewer fields in `feed:` and run `connector reload`"
 )
 NOT_FOUND_OR_NOT_ALLOWED = frozenset({404, 405})
 USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")
@@ -207,7 +207,7 @@ def failed(part: Answer) -> Failed:
         outcome = _moved(part)
     elif part.status in TOO_LONG:
         outcome = Rejected(
-            reason=Reason.TOO_LONG, detail=f"{detail}: longer than Salesforce takes in one request", code=code
+            reason=Reason.TOO_LONG, detail=f"{detail}: longer than Salesforce accepts in one request", code=code
         )
     elif by_status is not None and not known(code):
         outcome = replace(by_status, detail=detail, code=code)

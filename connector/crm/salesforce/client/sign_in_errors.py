@@ -32,7 +32,9 @@ class SignInError:
 
 
 def _passes(says: str, means: str) -> SignInError:
-    return SignInError(says=says, means=means, cure="nothing has to be done: it is tried again by itself", passes=True)
+    return SignInError(
+        says=says, means=means, cure="no action is needed: it will be tried again automatically", passes=True
+    )
 
 
 def _refused(says: str, means: str, cure: str) -> SignInError:
@@ -82,7 +84,7 @@ SIGN_IN_ERRORS: tuple[SignInError, ...] = (
     _refused(
         "user locked out",
         "the user is locked out after wrong passwords",
-        "in Setup, Users, unlock the integration user, and see in its Login History who tries",
+        "in Setup, Users, unlock the integration user, and find out from its Login History who tries",
     ),
     _refused(
         "expired password",
@@ -94,12 +96,12 @@ SIGN_IN_ERRORS: tuple[SignInError, ...] = (
     _refused(
         "inactive organization",
         "the org is locked, closed or suspended",
-        "the org is locked or gone: ask Salesforce, or correct url:",
+        "the org is locked or deleted: ask Salesforce, or correct url:",
     ),
     _refused(
         "inactive_org",
         "the org is locked, closed or suspended",
-        "the org is locked or gone: ask Salesforce, or correct url:",
+        "the org is locked or deleted: ask Salesforce, or correct url:",
     ),
     _refused(
         "organization is locked",
@@ -131,7 +133,7 @@ SIGN_IN_ERRORS: tuple[SignInError, ...] = (
     _refused(
         "expired access/refresh token",
         "the user's permission for the app was taken back",
-        f"{APP}, Policies, and look whether the user is still permitted",
+        f"{APP}, Policies, and check that the user is still permitted",
     ),
     _refused(
         "no valid scopes",
@@ -178,7 +180,7 @@ SIGN_IN_ERRORS: tuple[SignInError, ...] = (
     ),
     _refused("invalid_grant", "Salesforce does not say why", LOGIN_HISTORY),
 )
-UNKNOWN = SignInError(says="", means="a refusal that nobody has met yet", cure=LOGIN_HISTORY)
+UNKNOWN = SignInError(says="", means="an unknown refusal", cure=LOGIN_HISTORY)
 
 
 def find(error: str, description: str) -> SignInError:

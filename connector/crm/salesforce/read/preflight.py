@@ -104,7 +104,7 @@ def _key_findings(object_name: str, info: FieldInfo) -> list[str]:
     name = f"{object_name}.{info.name}"
     findings = []
     if not (info.external_id or info.id_lookup):
-        findings.append(f"{name} is no external ID: tick External ID on the field")
+        findings.append(f"{name} is not an external ID: tick External ID on the field")
     if not info.unique:
         findings.append(
             f"{name} is not unique, so that a repeat could create a second record: tick Unique on the field"

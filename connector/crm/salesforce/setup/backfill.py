@@ -53,15 +53,15 @@ class Verdict(StrEnum):
 
 # The reason, and what a person does about it.
 CURES: dict[Verdict, str] = {
-    Verdict.DIFFERENT: "its external ID is filled, and not with one of its numbers: mend the number or empty the external ID",
+    Verdict.DIFFERENT: "its external ID is filled, and not with one of its numbers: correct the number or empty the external ID",
     Verdict.TAKEN: "another contact has this number as its external ID: merge the two, or take the number from one",
     Verdict.SHARED: "several contacts have this number: merge them, or choose one by --many oldest or newest",
-    Verdict.UNREADABLE: "none of its phone fields holds a number that can be read: mend it; a default_region helps with local ones",
+    Verdict.UNREADABLE: "none of its phone fields holds a readable number: correct it; a default_region helps with local numbers",
     Verdict.UNCLEAR: "its number may mean several people: write one number there, with its country code, or fill in its country "
     "(`country:` of consent_fields)",
     Verdict.CHANGED: "it was changed after it was read: run the command again",
     Verdict.GONE: "it was deleted after it was read",
-    Verdict.REFUSED: "Salesforce refused the change: mend what the code tells of, and run the command again",
+    Verdict.REFUSED: "Salesforce refused the change: fix what the code names, and run the command again",
 }
 
 

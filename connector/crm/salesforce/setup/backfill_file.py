@@ -73,7 +73,7 @@ class BackfillBook:
             connection = sqlite3.connect(path, isolation_level=None, timeout=0)
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailable(
-                f"cannot open {path}: {error}. Is its directory there, and ours to write?"
+                f"cannot open {path}: {error}. Check that its directory exists and that the service's user may write to it."
             ) from error
         try:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -86,7 +86,7 @@ class BackfillBook:
             raise AlreadyRunning(f"another backfill runs with {path}: wait for it, or end it") from error
         except sqlite3.Error as error:
             connection.close()
-            raise StoreUnavailable(f"{path} cannot be used ({error}): remove it, and start anew") from error
+            raise StoreUnavailable(f"{path} cannot be used ({error}): remove it, and start again") from error
         return cls(path, connection)
 
     def close(self) -> None:
@@ -240,7 +240,7 @@ class BackfillBook:
         return (
             error
             if found is None
-            else StoreUnavailable(f"{found.message}: mend that, and run the command again to continue")
+            else StoreUnavailable(f"{found.message}: fix that, and run the command again to continue")
         )
 
     @contextmanager

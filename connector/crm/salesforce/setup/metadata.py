@@ -29,11 +29,11 @@ ADMINISTRATOR = (
     "the directory salesforce/ with Salesforce's own command line"
 )
 OTHER_TYPE = "a field of this name is there with another type: rename or remove the old one in Setup"
-TRY_AGAIN = "somebody else changes the org's setup at this moment: try again in some minutes"
+TRY_AGAIN = "another person changes the org's setup at this moment: try again in some minutes"
 NAME_TAKEN = "another part of the org has this name, perhaps one that was deleted: rename it, or erase it in Setup, Deleted Fields"
 CURES: tuple[tuple[str, str], ...] = (
     ("use of the metadata api requires", ADMINISTRATOR),
-    ("invalid_session_id", "the access token is over: get a new one, or leave --token-env out"),
+    ("invalid_session_id", "the access token has expired: get a new one, or leave --token-env out"),
     ("api_disabled_for_org", "the org's edition has no API, or the user lacks the permission API Enabled"),
     ("depends on permission", "give the permission set that permission too, in salesforce/"),
     ("cannot change type", OTHER_TYPE),
@@ -45,7 +45,7 @@ CURES: tuple[tuple[str, str], ...] = (
     ("value found: <unknown>", NAME_TAKEN),
     ("value found: &lt;unknown&gt;", NAME_TAKEN),
     ("duplicate", "the field holds a value twice: make them different before it can be unique"),
-    ("limit", "the org has no room for another one: remove what nobody uses, or ask Salesforce"),
+    ("limit", "the org has no space for another one: remove what is not used, or ask Salesforce"),
     ("no customfield named", "the org's edition lacks the field: take it out of the permission set in salesforce/"),
     ("no customobject named", "the org's edition lacks the object: take it out of salesforce/"),
 )
@@ -146,7 +146,7 @@ def _asked(ask: Callable[[], T]) -> T:
     except SalesforceError as error:
         raise ConnectorError(_refusal(error.status, str(error.content))) from error
     except (ParseError, AttributeError) as error:
-        raise ConnectorError("what answers is not Salesforce's Metadata API: check url: in the config") from error
+        raise ConnectorError("the server is not Salesforce's Metadata API: check url: in the config") from error
 
 
 def _refusal(status: int, content: str) -> str:

@@ -156,7 +156,9 @@ def shipped(used: Iterable[str] = (), places: Iterable[Path] = PLACES) -> Packag
     """
     root = next((place for place in places if (place / PROJECT).is_file()), None)
     if root is None:
-        raise ConnectorError("the package for Salesforce is missing from this installation: install the connector anew")
+        raise ConnectorError(
+            "the package for Salesforce is missing from this installation: install the connector again"
+        )
     project = json.loads((root / PROJECT).read_text(encoding="utf-8"))
     wanted = set(used)
     version = project["sourceApiVersion"]

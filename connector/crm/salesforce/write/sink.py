@@ -198,14 +198,16 @@ class SalesforceSink:
         except BadName as error:
             return Rejected(reason=Reason.CONFIGURATION, detail=str(error))
         except UnicodeEncodeError:
-            return Rejected(reason=Reason.BAD_VALUE, detail=f"the key for {write.key_field} is no proper text")
+            return Rejected(
+                reason=Reason.BAD_VALUE, detail=f"the key for {write.key_field} contains invalid characters"
+            )
         if not write.key.strip():
             return Rejected(reason=Reason.MISSING_KEY, detail=f"the key for {write.key_field} is empty")
         if write.key_field == ID_FIELD and not RECORD_ID.fullmatch(write.key):
             return Rejected(reason=Reason.BAD_VALUE, detail="a Salesforce Id has 15 or 18 letters and digits")
         if write.clears_flag and write.object.casefold() not in self._consent_fields:
             detail = (
-                f"consent_fields says nothing of {write.object}, so its flag cannot be looked at before it is cleared"
+                f"consent_fields has no entry for {write.object}, so its flag cannot be checked before it is cleared"
             )
             return Rejected(reason=Reason.CONFIGURATION, detail=detail)
         return write
