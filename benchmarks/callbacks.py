@@ -1,4 +1,4 @@
-"""One callback for each door, as the provider sends it: HTTP/1.1, whole, each with an identity of its own."""
+"""One callback for each endpoint, as the provider sends it: HTTP/1.1, whole, each with an identity of its own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ FORM = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """How callbacks come to one door. `make` writes one with a serial: what stands behind `?`, and the body."""
+    """How callbacks come to one endpoint. `make` writes one with a serial: what stands behind `?`, and the body."""
 
     path: str
     method: str

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from deliver import PATIENCE, LocalCommands, ask, fill
+from deliver import TIMEOUT, EventCounts, ask, fill
 from scene import ROOT, daemon, sandbox, wait_until, write_config
 
 PLAIN = """
@@ -37,13 +37,13 @@ def count(name: str, mappings: Path, events: int, people: int) -> None:
     with tempfile.TemporaryDirectory() as base, sandbox() as salesforce:
         config = write_config(Path(base), salesforce=salesforce.url, mappings=mappings)
         asyncio.run(fill(config, events, people, plan=True))
-        books = LocalCommands(config)
+        counts = EventCounts(config)
         with daemon(config):
-            wait_until(lambda: not books.count("pending", "delivering"), seconds=PATIENCE)
+            wait_until(lambda: not counts.count("pending", "delivering"), seconds=TIMEOUT)
         described = ask(salesforce.url)
         records = described["records"]
         print(
-            f"{name:28} {described['api_calls']} API calls for {books.count('delivered'):,} events: "
+            f"{name:28} {described['api_calls']} API calls for {counts.count('delivered'):,} events: "
             f"{records['Contact']:,} contacts and {records['SMS_Event__c']:,} event records; {described['requests']}"
         )
 

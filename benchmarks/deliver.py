@@ -24,12 +24,12 @@ from connector.pipeline.runtime import PipelineConfig, Runtime
 from connector.registry import build_providers, load_config, mapping_context
 from connector.store.store import Store
 
-PATIENCE = 1800  # seconds
+TIMEOUT = 1800  # seconds
 CHUNK = 500  # events that are kept together
 
 
 async def fill(config: Path, number: int, people: int, *, plan: bool) -> float:
-    """Store callbacks as the door does, without the HTTP in front; plan them on demand. Returns the seconds that planning took."""
+    """Store callbacks as the endpoint does, without the HTTP in front; plan them on demand. Returns the seconds that planning took."""
     os.environ.update(SECRETS)
     loaded = load_config(config)
     endpoint = next(endpoint for endpoint in build_providers(loaded)["strex"].endpoints if endpoint.name == "dlr")
@@ -61,8 +61,8 @@ def ask(url: str) -> dict[str, int]:
         return json.load(answer)
 
 
-class LocalCommands:
-    """The books of the inbox, read beside the daemon."""
+class EventCounts:
+    """Counts of events by state, read from the database beside the daemon."""
 
     def __init__(self, config: Path) -> None:
         self._connection = sqlite3.connect(f"{config.with_name('connector.db').as_uri()}?mode=ro", uri=True)
@@ -81,12 +81,12 @@ class LocalCommands:
 
 def deliver(config: Path, salesforce: str, number: int, what: str) -> tuple[float, float]:
     """Run the daemon until everything is delivered, and tell how it went. Returns events a second and MiB."""
-    calls, books = ask(salesforce)["api_calls"], LocalCommands(config)
+    calls, counts = ask(salesforce)["api_calls"], EventCounts(config)
     with daemon(config) as running:
-        began, before, worked = time.perf_counter(), books.count("delivered"), running.cpu()
-        wait_until(lambda: not books.count("pending", "delivering"), seconds=PATIENCE)
+        began, before, worked = time.perf_counter(), counts.count("delivered"), running.cpu()
+        wait_until(lambda: not counts.count("pending", "delivering"), seconds=TIMEOUT)
         took = time.perf_counter() - began
-        done = books.count("delivered")
+        done = counts.count("delivered")
         rate, memory = (done - before) / took, running.peak_memory()
         print(
             f"{number:>9,} {what:18} {rate:>6,.0f} events/s  {1e6 * (running.cpu() - worked) / (done - before):>5.0f} us of CPU "

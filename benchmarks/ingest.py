@@ -1,6 +1,6 @@
 """Callbacks a second that are answered when they are safe on disk, beside a bare aiohttp handler, in turns within one run.
 
-`python benchmarks/ingest.py [--seconds 4] [--rounds 3] [--clients 1 16 64] [--doors strex/dlr …]`. See README.md.
+`python benchmarks/ingest.py [--seconds 4] [--rounds 3] [--clients 1 16 64] [--endpoints strex/dlr …]`. See README.md.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from connector.store.inbox import arrival
 from connector.web.listener import Listener
 from connector.web.webhooks import Hooks
 
-MANY = 64  # clients, where the doors are compared
+MANY = 64  # clients, where the endpoints are compared
 WARM_UP = 0.5  # seconds at the start of a turn that are not counted
 
 
@@ -73,7 +73,7 @@ class Client(asyncio.Protocol):
 
 
 async def load(url: str, endpoint: str, clients: int, seconds: float, first: int) -> dict[str, float]:
-    """Load one door of one server, and tell what came of it."""
+    """Load one endpoint of one server, and tell what came of it."""
     parts = urlsplit(url)
     answered: list[tuple[float, float]] = []
     serials = count(first)
@@ -106,7 +106,7 @@ async def bare() -> None:
         return web.Response(text="OK")
 
     app = web.Application()
-    app.router.add_route("*", "/hooks/{provider}/{door}/{secret}", handle)
+    app.router.add_route("*", "/hooks/{provider}/{endpoint}/{secret}", handle)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -115,7 +115,7 @@ async def bare() -> None:
 
 
 async def reading() -> None:
-    """The second yardstick: the daemon's listener and doors, and callbacks that are read and not stored."""
+    """The second yardstick: the daemon's listener and endpoints, and callbacks that are read and not stored."""
     os.environ.update(SECRETS)
     with tempfile.TemporaryDirectory() as base:
         providers = build_providers(load_config(write_config(Path(base))))
@@ -159,7 +159,7 @@ def turns(servers: dict[str, Running], endpoint: str, clients: int, seconds: flo
 
 
 def measure(options: argparse.Namespace) -> None:
-    """The first door with few clients and many, then the others with many."""
+    """The first endpoint with few clients and many, then the others with many."""
     with ExitStack() as stack, tempfile.TemporaryDirectory() as base:
         servers = {name: stack.enter_context(running(__file__, name)) for name in ("bare", "reading")}
         homes = {"daemon": ("plan", "salesforce", "strex"), "daemon, planning": ("salesforce", "strex")}
@@ -168,14 +168,14 @@ def measure(options: argparse.Namespace) -> None:
             home.mkdir()
             servers[name] = stack.enter_context(daemon(write_config(home), *held))
         print(
-            f"{'clients':>7}  {'door':22} {'':16} {'answers/s':>9} {'ratio':>6} {'p50 ms':>7} {'p99 ms':>7} {'CPU us':>7}"
+            f"{'clients':>7}  {'endpoint':22} {'':16} {'answers/s':>9} {'ratio':>6} {'p50 ms':>7} {'p99 ms':>7} {'CPU us':>7}"
         )
         first = 0
         for clients in options.clients:
-            first = turns(servers, options.doors[0], clients, options.seconds, options.rounds, first)
-        # The mappings at hand are Strex's: planning says nothing of the other doors.
+            first = turns(servers, options.endpoints[0], clients, options.seconds, options.rounds, first)
+        # The mappings at hand are Strex's: planning says nothing of the other endpoints.
         del servers["daemon, planning"]
-        for endpoint in options.doors[1:]:
+        for endpoint in options.endpoints[1:]:
             first = turns(servers, endpoint, MANY, options.seconds, options.rounds, first)
         for name in homes:
             refuse_unread(Path(base) / name / "connector.db")
@@ -201,5 +201,5 @@ if __name__ == "__main__":
         parser.add_argument("--seconds", type=float, default=4.0, help="of a turn")
         parser.add_argument("--rounds", type=int, default=3, help="turns of each")
         parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, MANY])
-        parser.add_argument("--doors", nargs="+", choices=CALLS, default=list(CALLS))
+        parser.add_argument("--endpoints", nargs="+", choices=CALLS, default=list(CALLS))
         measure(parser.parse_args())

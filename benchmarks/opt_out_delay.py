@@ -15,7 +15,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from deliver import PATIENCE, LocalCommands, ask, fill
+from deliver import TIMEOUT, EventCounts, ask, fill
 from scene import NOWHERE, ROOT, daemon, running, sandbox, wait_until, write_config
 
 EVERY = "every: 1s"  # the shortest that a mapping takes
@@ -43,9 +43,9 @@ def mappings(base: Path) -> Path:
     return chosen
 
 
-def first_look_over(books: LocalCommands) -> bool:
+def first_look_over(counts: EventCounts) -> bool:
     """Whether the feed has read all records once."""
-    cursor = books.cursor("salesforce.Contact")
+    cursor = counts.cursor("salesforce.Contact")
     return cursor is not None and not json.loads(cursor)["baseline"]
 
 
@@ -87,18 +87,18 @@ def measure(events: int, opt_outs: int, gap: float, latency: float, start: str) 
         asyncio.run(fill(config, events, events, plan=start == "outbox"))
         if latency:
             post(f"{salesforce.url}/_sandbox/faults", {"fault": "slow", "seconds": latency, "every": 1})
-        books = LocalCommands(config)
+        counts = EventCounts(config)
 
         def waiting() -> int:
-            return books.count("pending", "delivering")
+            return counts.count("pending", "delivering")
 
         with daemon(config):
             began = time.perf_counter()
-            wait_until(lambda: first_look_over(books), seconds=PATIENCE)
+            wait_until(lambda: first_look_over(counts), seconds=TIMEOUT)
             ticked = tick(salesforce.url, ids, gap, waiting)
-            wait_until(lambda: not waiting(), seconds=PATIENCE)
+            wait_until(lambda: not waiting(), seconds=TIMEOUT)
             took = time.perf_counter() - began
-            wait_until(lambda: ticked.keys() <= command_times(strex.url).keys(), seconds=PATIENCE)
+            wait_until(lambda: ticked.keys() <= command_times(strex.url).keys(), seconds=TIMEOUT)
             described = ask(salesforce.url)
             came = command_times(strex.url)
         delays = sorted(came[number] - at for number, at in ticked.items())

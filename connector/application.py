@@ -374,7 +374,7 @@ def _report_new_database(store: Store, emit: Emit) -> None:
     """Report that this start created the database; raise an alarm if an earlier start had one."""
     if store.made is Made.FIRST:
         emit(Lifecycle(message="created a new database", details={"path": str(store.path)}))
-    elif store.made is Made.ANEW:
+    elif store.made is Made.AGAIN:
         emit(
             Alarm(
                 kind="database_missing",

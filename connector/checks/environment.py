@@ -16,7 +16,7 @@ SAFE_SQLITE = (3, 51, 3)
 MIB = 1024 * 1024
 
 
-def surroundings(
+def check_environment(
     loaded: Loaded, *, free: Callable[[Path], int] = free_bytes, sqlite: tuple[int, int, int] = SQLITE
 ) -> Sequence[Finding]:
     """One finding for each; `free` measures the free space of a file system, in bytes."""

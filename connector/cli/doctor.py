@@ -40,14 +40,14 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     except ProblemsFound:
         findings = _of_files(checked, frozenset())
     else:
-        from connector.checks.environment import surroundings  # noqa: PLC0415 - see the package's docstring.
+        from connector.checks.environment import check_environment  # noqa: PLC0415 - see the package's docstring.
 
         with waiting("checking the CRM"):
             looked = asyncio.run(_of_crms(loaded))
         shut_out = frozenset(name for name, found in looked.items() if any(map(_shuts_out, found)))
         findings = [
             *_of_files(checked, shut_out),
-            *surroundings(loaded),
+            *check_environment(loaded),
             *(replace(one, area=f"{name} {one.area}") for name, found in looked.items() for one in found),
         ]
     levels = [one.level for one in findings]
@@ -114,7 +114,7 @@ async def _of_crms(loaded: "Loaded") -> Mapping[str, Sequence[Finding]]:
     found = {}
     async with Transport() as transport:
         for name, crm in crms.items():
-            look = crm.checkup(wanted.get(name, []), lambda: datetime.now(UTC))
+            look = crm.diagnose(wanted.get(name, []), lambda: datetime.now(UTC))
             found[name] = await transport.client(crm.credentials).run(look)
     return found
 

@@ -18,25 +18,29 @@ LARGEST = 16 * 1024 * 1024  # bytes; providers' bodies are much smaller
 
 @click.command()
 @click.argument("what")
-@click.option("--door", help="WHAT is a file with a body as a provider sends it to this endpoint, such as strex/dlr.")
+@click.option(
+    "--endpoint",
+    "--door",
+    help="WHAT is a file with a body as a provider sends it to this endpoint, such as strex/dlr.",
+)
 @revealing
 @as_json
 @click.pass_context
-def explain(ctx: click.Context, *, what: str, door: str | None, reveal: bool, as_json: bool) -> None:
-    """Explain WHAT: an event by its id or key, a phone number (+47…), or with --door a file.
+def explain(ctx: click.Context, *, what: str, endpoint: str | None, reveal: bool, as_json: bool) -> None:
+    """Explain WHAT: an event by its id or key, a phone number (+47…), or with --endpoint a file.
 
     An event is planned again by the present mappings, with what was known before it; nothing is stored or sent. A number shows
     all that is known of the person, in order.
     """
     setup: Setup = ctx.obj
-    if door is not None:
-        document = explain_file(setup, Path(what), door, reveal=reveal)
+    if endpoint is not None:
+        document = explain_file(setup, Path(what), endpoint, reveal=reveal)
         answer(document, _show_file, json_wanted=as_json)
     elif what.startswith("+"):
         answer(ask(setup, "explain", {"phone": what, "reveal": reveal}), show_person, json_wanted=as_json)
     else:
         if Path(what).is_file():
-            raise Misused(f"{what} is a file: name its endpoint with --door, as in --door strex/dlr")
+            raise Misused(f"{what} is a file: name its endpoint with --endpoint, as in --endpoint strex/dlr")
         answer(ask(setup, "explain", {"event": what, "reveal": reveal}), show_event, json_wanted=as_json)
 
 
@@ -49,7 +53,7 @@ def explain_file(setup: Setup, path: Path, endpoint_name: str, *, reveal: bool) 
     loaded = setup.config()
     providers = unlocked(loaded)
     try:
-        door = find_endpoint(providers, endpoint_name)
+        endpoint = find_endpoint(providers, endpoint_name)
         with path.open("rb") as stream:
             body = stream.read(LARGEST)
     except ConnectorError as error:
@@ -57,7 +61,7 @@ def explain_file(setup: Setup, path: Path, endpoint_name: str, *, reveal: bool) 
     except OSError as error:
         raise Misused(f"cannot read {path}: {error.strerror}") from error
     try:
-        parts = read_body(door, body, datetime.now(UTC))
+        parts = read_body(endpoint, body, datetime.now(UTC))
     except Unreadable as unreadable:
         raise ConnectorError(
             f"{endpoint_name} cannot read {path}: {unreadable.why}. "

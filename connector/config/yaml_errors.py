@@ -1,4 +1,4 @@
-"""YAML's syntax errors in plain words, with the cure. The parser's own words name tokens that no admin has heard of."""
+"""YAML's syntax errors in plain words, with the cure. The parser's own words name tokens that administrators do not know."""
 
 import re
 from typing import NamedTuple, Protocol

@@ -51,15 +51,13 @@ class Crm:
     credentials: Credentials
     sink: Sink
     traits: CrmTraits
-    prepare: Callable[
-        [Sequence[Needs]], Exchange[None]
-    ]  # asks beforehand what the sink's first batch would have to ask
+    prepare: Callable[[Sequence[Needs]], Exchange[None]]  # queries in advance what the sink's first batch would need
     feed: Callable[[FeedSpec], Feed]
     quota: Quota  # limit of API calls
     usage: Callable[[Mapping[str, str]], Usage | None]  # the org's own count, from a response's headers
     describe: Callable[[Sequence[str]], Exchange[Mapping[str, DescribeResult]]]  # objects, by the requested names
     preflight: Callable[[Sequence[Needs]], Exchange[list[str]]]  # what the org lacks, one sentence each
     # Checks the CRM and our access to it. The function returns our own time, timezone-aware.
-    checkup: Callable[[Sequence[Needs], Callable[[], datetime]], Exchange[list[Finding]]]
+    diagnose: Callable[[Sequence[Needs], Callable[[], datetime]], Exchange[list[Finding]]]
     endpoints: tuple[WebhookEndpoint, ...] = ()  # where the CRM sends notifications of changes
     consent_fields: Mapping[str, ConsentFields] = field(default_factory=dict)  # by object

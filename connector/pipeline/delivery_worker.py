@@ -80,7 +80,7 @@ def _given_up(unit_id: int, unit: Unit | None, bug: str) -> Settlement:
     """The unit as a dead letter; an opt-out in it stays open."""
     detail = f"{bug}: please report this bug"
     operations = unit.operations if unit is not None else ()
-    bears = any(carries_opt_out(one, Verdict.OPT_OUT) for one in operations)
+    opts_out = any(carries_opt_out(one, Verdict.OPT_OUT) for one in operations)
     return Settlement(
         unit_id=unit_id,
         state=UnitState.DEAD,
@@ -88,5 +88,5 @@ def _given_up(unit_id: int, unit: Unit | None, bug: str) -> Settlement:
         detail=detail,
         counts_attempt=False,
         rule=operations[0].rule if operations else "",
-        confirmations=(Confirmation(phase=Phase.FAILED, detail=detail),) if bears else (),
+        confirmations=(Confirmation(phase=Phase.FAILED, detail=detail),) if opts_out else (),
     )

@@ -1,4 +1,4 @@
-"""Questions that are due → their answers, or when to ask again. What is asked is the affair of the provider's asker."""
+"""Questions that are due → their answers, or when to ask again. What is asked is the affair of the provider's enricher."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from connector.telemetry.error_location import place
 from connector.telemetry.log_events import Alarm, Emit, EnricherCalled, WorkerFailed
 
 ASK_BATCH = (
-    4  # at once: half of what a client sends in parallel, so that a door that must ask before it answers finds room
+    4  # at once: half of what a client sends in parallel, so that an endpoint that must ask before it answers can do so
 )
 # The first answers come within seconds, the last ones after hours.
 GAPS = Policy(first=timedelta(seconds=5), cap=timedelta(hours=1), attempts=None)

@@ -123,7 +123,7 @@ class Follower:
         return [row.record_id for row in page.rows]
 
     def _shown(self, channel: FeedChannel, page: Page | Retry) -> Page | None:
-        """The feed's answer; where it failed, the round is over and the feed rests."""
+        """The feed's answer; where it failed, the round ends and the feed waits."""
         if isinstance(page, Retry):
             back_off(self._runtime, channel.breaker, page)
             self.end_round(channel)

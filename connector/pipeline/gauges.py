@@ -55,7 +55,7 @@ def gauges(
     now: Callable[[], datetime],
     backups: Callable[[], Sequence[Backup]] = tuple,
 ) -> list[Reading]:
-    """The books of the inbox and the outboxes, how old the oldest of what waits is, the budgets of API calls, and the backups."""
+    """Counts of the inbox and the outboxes, ages of the oldest waiting entries, budgets of API calls, and backups."""
     names = tuple(sink_channels)
 
     def age(since: datetime | None) -> float:

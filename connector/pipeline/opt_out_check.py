@@ -33,7 +33,7 @@ READ_OF_RECORD = re.compile(r"record\.(\w+)")
 
 Takes = Callable[[CompiledRule], bool]  # whether a rule is meant for the opt-out
 # A file that sees an event, and the rule of it that the event meets.
-Followed = tuple[CompiledFile, CompiledRule | None]
+FollowedRule = tuple[CompiledFile, CompiledRule | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +206,7 @@ def _joined(number: int, subscription: Subscription) -> LedgerEntry:
     )
 
 
-def _followed(event: Event, rules: Ruleset) -> list[Followed]:
+def _followed(event: Event, rules: Ruleset) -> list[FollowedRule]:
     """The files that see the event, and the rule that each of them follows."""
     reading, changed = _read(event)
     return [(file, first_match(file, reading, changed)) for file in rules.asked(event)]
@@ -250,7 +250,7 @@ def _swallowed(
     name: str,
     effect: str,
     event: Event,
-    followed: Sequence[Followed],
+    followed: Sequence[FollowedRule],
     takes: Takes,
     *,
     fields: Sequence[str],

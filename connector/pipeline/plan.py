@@ -98,7 +98,7 @@ class Planner:
         )
 
     def _others_out(self, event: Event) -> bool:
-        """Whether another record with the event's number bears an opt-out, or did until a merge that a person has yet to look at."""
+        """Whether another record with the event's number carries an opt-out, or did until a merge that waits for a person."""
         if event.msisdn is None or event.object is None:
             return False
         number = event.msisdn.e164

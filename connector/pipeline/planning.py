@@ -344,7 +344,7 @@ def plan_in_order(
                 others_have_number=event.shape == DELETED and others_there(event),
             )
             done = plan(event, rules, known)
-        except Exception as error:  # noqa: BLE001 - a bug must cost one event, never the road.
+        except Exception as error:  # noqa: BLE001 - a bug must cost one event, never the whole worker.
             done = Plan(state=EventState.DEAD, reason=Reason.BUG, detail=_place(error))
         ledger.extend(provisional(event_id, event, done))
         planned.append((event_id, event, done))

@@ -20,7 +20,7 @@ from connector.store.store import Store
 from connector.telemetry import log_events
 from connector.telemetry.log_events import CallbackReceived, Level, Lifecycle, RequestRejected
 
-NONCE_LIFE = timedelta(days=1)  # far beyond any drift that a door may allow
+NONCE_LIFE = timedelta(days=1)  # far beyond any drift that an endpoint may allow
 NOT_STORED = HttpResponse(status=503, body=b"not stored, please repeat", headers={"Retry-After": "30"})  # seconds
 
 # The same for every request that told nothing: most of them.

@@ -83,7 +83,7 @@ def _written_alone(pending: PendingWrite, outcome: Outcome) -> PartlyDelivered |
 
 def _rest_of(pending: PendingWrite, consent_alone: ConsentSentAlone) -> PartlyDelivered:
     """The rest of an operation of which the consent fields were written alone."""
-    assert isinstance(pending.operation, RecordWrite)  # noqa: S101 - nothing else bears consent.
+    assert isinstance(pending.operation, RecordWrite)  # noqa: S101 - nothing else carries consent.
     done = consent_alone.write.as_done(created=consent_alone.outcome.created, left_out=consent_alone.outcome.left_out)
     rest = replace(pending.operation.without(done), consent=(), clears_flag=False)
     if rest.consent_only:

@@ -27,7 +27,7 @@ from connector.telemetry.log_events import Fact
 def lacking(wanted: Sequence[Operation], known: Sequence[Operation]) -> list[Operation]:
     """What of a plan is in none of the known operations. Of a record that these write, only the other fields.
 
-    A known write of the consent fields alone bears in `create` what it wrote to a record that it made (see as_done()).
+    A known write of the consent fields alone has in `create` what it wrote to a record that it made (see as_done()).
     """
     commands = {_command(one) for one in known if isinstance(one, ServiceCommand)}
     writes: dict[tuple[str, str, str], list[RecordWrite]] = {}

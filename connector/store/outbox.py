@@ -234,12 +234,12 @@ def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tupl
 def _take(connection: sqlite3.Connection, sink: str, limit: int, start: str, now: datetime, least: int) -> list[int]:
     parameters = {"sink": sink, "limit": limit, "now": micros(now), "least": least}
     connection.execute(WAKE, parameters)
-    heads = read_rows(connection, LANE_HEADS, parameters)
-    bound = _sent_with_head(connection, sink) if heads else {}
+    first_units = read_rows(connection, LANE_HEADS, parameters)
+    bound = _sent_with_head(connection, sink) if first_units else {}
     room = limit
     lanes: list[str] = []
     ids: list[int] = []
-    for unit_id, lane, urgent, size in heads:
+    for unit_id, lane, urgent, size in first_units:
         several = [(unit_id, size), *bound.get((lane, urgent), ())]
         whole = sum(size for _, size in several)
         if ids and whole > room:
@@ -272,12 +272,12 @@ def _claim(connection: sqlite3.Connection, ids: Sequence[int], start_id: str, no
 
 
 def _next_in_lanes(behind: Iterable[list[Any]], room: int) -> list[int]:
-    """Units after claimed heads, while there is room; none after one of its lane that does not fit, or has to rest."""
+    """Units after claimed first units, while there is room; none after one of its lane that does not fit, or has to rest."""
     ids: list[int] = []
     full: set[str] = set()
     # An aggregate guarantees no order, so it is sorted here: by head, then the order of the lane.
-    for *_, unit_id, lane, size, rests in sorted(behind):
-        if lane in full or rests or size > room:
+    for *_, unit_id, lane, size, resting in sorted(behind):
+        if lane in full or resting or size > room:
             full.add(lane)
             continue
         room -= size

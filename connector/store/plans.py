@@ -126,8 +126,8 @@ def _put_units(
     for number, one in unplanned:
         connection.execute(UNPLANNED, (unplanned_to_json(one), one.detail, number))
         connection.execute("INSERT INTO causes (unit_id, rule, code) VALUES (?, ?, '')", (number, one.rule))
-    crowded = {(unit.sink, unit.lane) for _, unit in queued} - heads.keys()
-    enqueue(connection, ids, crowded, now, urgent=any(unit.urgent for _, unit in queued))
+    occupied = {(unit.sink, unit.lane) for _, unit in queued} - heads.keys()
+    enqueue(connection, ids, occupied, now, urgent=any(unit.urgent for _, unit in queued))
 
 
 def _lane_heads(connection: sqlite3.Connection, queued: Sequence[tuple[Planned, NewUnit]]) -> dict[Lane, int]:

@@ -96,9 +96,11 @@ def _record_cause(connection: sqlite3.Connection, settlements: Sequence[Settleme
 
 def _drop_priority(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
     """Make the rest of an opt-out normal when its consent part is done: a newer opt-out must be able to pass it."""
-    calm = [each.unit_id for each in settlements if each.state is UnitState.RESTING and each.confirmations]
-    if calm:
-        connection.execute("UPDATE units SET urgent = 0 WHERE id IN (SELECT value FROM json_each(?))", (as_list(calm),))
+    without_priority = [each.unit_id for each in settlements if each.state is UnitState.RESTING and each.confirmations]
+    if without_priority:
+        connection.execute(
+            "UPDATE units SET urgent = 0 WHERE id IN (SELECT value FROM json_each(?))", (as_list(without_priority),)
+        )
 
 
 def event_states(connection: sqlite3.Connection, event_ids: Iterable[int]) -> dict[int, EventStateChange]:

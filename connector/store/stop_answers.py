@@ -41,7 +41,7 @@ class StopAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class AnsweredText:
     """The result of an answer: the events that are planned again, and those that an earlier answer had finished."""
 
     planned: tuple[int, ...]
@@ -88,14 +88,14 @@ class StopAnswers:
         (count,) = self._reader.execute(f"SELECT count(*) {WAITING}").fetchone()
         return int(count)
 
-    async def answer(self, question: StopQuestion, verdict: Verdict, event_id: int, *, now: datetime) -> Answered:
+    async def answer(self, question: StopQuestion, verdict: Verdict, event_id: int, *, now: datetime) -> AnsweredText:
         """Store the answer, replacing an earlier one, and let all events with such a text be planned with it.
 
         `event_id`: an event with the text, by which people name the question.
         """
         row = (question.provider, question.keyword, question.text, verdict.value, event_id, micros(now))
 
-        def work(connection: sqlite3.Connection) -> Answered:
+        def work(connection: sqlite3.Connection) -> AnsweredText:
             before = connection.execute(f"SELECT answer FROM stop_answers WHERE {SAME}", row[:3]).fetchone()  # noqa: S608 - a constant.
             changed = before is not None and before[0] != verdict.value
             connection.execute(PUT, row)
@@ -108,7 +108,7 @@ class StopAnswers:
                 elif changed and state != EventState.PENDING:
                     done_before.append(one)
             connection.execute(REPLAN, (as_list(again),))
-            return Answered(planned=tuple(again), done_before=tuple(done_before))
+            return AnsweredText(planned=tuple(again), done_before=tuple(done_before))
 
         return await self._writer.run(work)
 

@@ -39,7 +39,7 @@ class Made(StrEnum):
 
     BEFORE = "before"  # it existed before this start
     FIRST = "first"  # by this start, the first one here
-    ANEW = "again"  # by this start, although an earlier one had a database here
+    AGAIN = "again"  # by this start, although an earlier one had a database here
 
 
 class Store:
@@ -93,7 +93,7 @@ class Store:
         that writes, which waits `busy_timeout` for another program's lock. Raises AlreadyRunning, or StoreUnavailable
         if the file is unsuitable.
         """
-        made = Made.BEFORE if path.exists() else Made.ANEW if lock_of(path).exists() else Made.FIRST
+        made = Made.BEFORE if path.exists() else Made.AGAIN if lock_of(path).exists() else Made.FIRST
         with ExitStack() as undo:
             lock = FileLock(path)
             undo.callback(lock.release)

@@ -81,7 +81,7 @@ class Hooks:
             parts = without_empty_segments(path).split("/", 5)
             endpoint = self._endpoint_at(parts)
         if endpoint is None:
-            return self._reject(request, None, HttpRejected(404, "no such door"))
+            return self._reject(request, None, HttpRejected(404, "no such endpoint"))
         try:
             answer = await self._answer(request, endpoint, target, query, parts[4] if parts[4:] else None)
         except HttpRejected as refused:

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 
 import aiohttp
-from flow.world import PATIENCE, SECRETS
+from flow.world import SECRETS, TIMEOUT
 
 REACHED = re.compile(r"listening\W.*hooks\W+(http://[\w.:]+)\W+admin\W+(http://[\w.:]+)")  # in text and in JSON
 
@@ -39,14 +39,14 @@ class Service:
         """Start it, and wait until it answers."""
         self._process = await self._spawn()
         self._reader = asyncio.create_task(self._read(self._process.stderr))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await self._listening.wait()
 
     async def second(self):
         """Start another one on the same file, and wait until it has ended: exit code and last words."""
         process = await self._spawn()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 _, said = await process.communicate()
         finally:
             if process.returncode is None:
@@ -77,7 +77,7 @@ class Service:
 
     async def emitted(self, words, since=0):
         """Wait until a line of the log with these words has come."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not (found := [line for line in self.lines[since:] if words in line.get("message", "")]):
                 self._described.clear()
                 await self._described.wait()
@@ -110,7 +110,7 @@ class Service:
     async def _gone(self):
         if self._process is None:
             return None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await self._reader
             return await self._process.wait()
 

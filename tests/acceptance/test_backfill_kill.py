@@ -6,7 +6,7 @@ import os
 import sys
 from collections import Counter
 
-from flow.world import PATIENCE
+from flow.world import TIMEOUT
 
 CONTACTS = 20_000
 DONE = 5_000  # when it is killed
@@ -36,12 +36,12 @@ async def test_the_same_command_goes_on_after_kill_9(world):
     first = await start(world)
     await world.until(lambda: _count(world, DONE), "the job is in the middle")
     first.kill()
-    await asyncio.wait_for(first.communicate(), PATIENCE)
+    await asyncio.wait_for(first.communicate(), TIMEOUT)
     assert (world.base / "c.backfill").exists()
     await world.no_faults(world.salesforce)
 
     second = await start(world)
-    out, said = await asyncio.wait_for(second.communicate(), PATIENCE)
+    out, said = await asyncio.wait_for(second.communicate(), TIMEOUT)
     assert second.returncode == 0, said
     assert b"Continuing" in said
     assert json.loads(out)["counts"] == {"written": CONTACTS}

@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import aiohttp
-from flow.crowd import EACH, PEOPLE, arrivals, books, in_effect_once, in_order, report
+from flow.crowd import EACH, PEOPLE, arrivals, event_counts, in_effect_once, in_order, report
 
 SEED = 20261122
 KILLS = 20
@@ -52,7 +52,7 @@ async def test_twenty_kills_in_the_middle_of_ten_thousand_callbacks(world, servi
 
 async def all_delivered(world, service):
     try:
-        states, received = await books(world, service.admin_url)
+        states, received = await event_counts(world, service.admin_url)
     except aiohttp.ClientError:
         return False
     assert sum(states.values()) == received

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import aiohttp
-from flow.crowd import books, number, report
+from flow.crowd import event_counts, number, report
 from flow.world import ROOT
 
 PEOPLE, TURNS, KILLS = 120, 4, 5
@@ -37,7 +37,7 @@ async def test_kills_while_contacts_are_matched_make_nobody_twice(world, service
 
 async def all_delivered(world, service):
     try:
-        states, received = await books(world, service.admin_url)
+        states, received = await event_counts(world, service.admin_url)
     except aiohttp.ClientError:
         return False
     return received == sum(states.values()) and states == {"delivered": PEOPLE * TURNS}

@@ -116,7 +116,7 @@ def idle(service):
 
 
 async def strangers(service):
-    """Requests that are no requests, and such as bear a number where none belongs."""
+    """Requests that are not valid, and requests with a number where none belongs."""
     answers = b""
     for words in STRANGE:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(service.url.rsplit(":", 1)[1]))

@@ -59,7 +59,7 @@ def make_home(directory, *, port=0):
 
 
 class Scene:
-    """The road without its loops, over a real store."""
+    """The pipeline without its workers, over a real store."""
 
     def __init__(self, config, store):
         self.now = NOW

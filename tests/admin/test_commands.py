@@ -410,7 +410,7 @@ async def test_an_unreadable_event_is_read_again(scene):
     with pytest.raises(ConnectorError, match="still cannot be read"):
         await scene.ask("replay", id=event_id)
     assert scene.state(event_id) == "unreadable"
-    # A mended reader stands behind the same door: here the body is fixed instead.
+    # A fixed reader would be at the same endpoint; here the body is fixed instead.
     await scene.store.writer.run(
         lambda connection: connection.execute("UPDATE inbox SET raw = ? WHERE id = ?", (body, event_id))
     )

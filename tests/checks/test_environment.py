@@ -3,7 +3,7 @@
 import pytest
 from admin.scene import make_home
 
-from connector.checks.environment import MIB, surroundings
+from connector.checks.environment import MIB, check_environment
 from connector.model.finding import Level
 from connector.registry import load_config
 
@@ -23,7 +23,7 @@ def of(found, area):
 
 @pytest.mark.parametrize(("free", "level"), [(99, Level.FAIL), (119, Level.WARN), (121, Level.OK)])
 def test_the_disk_is_judged_by_what_the_config_holds_back(loaded, free, level):
-    finding = of(surroundings(loaded, free=lambda _: free * MIB), "disk")
+    finding = of(check_environment(loaded, free=lambda _: free * MIB), "disk")
     assert (finding.level, bool(finding.cure)) == (level, level is not Level.OK)
     assert finding.text.startswith(f"{free} MiB are free")
 
@@ -31,7 +31,7 @@ def test_the_disk_is_judged_by_what_the_config_holds_back(loaded, free, level):
 def test_a_directory_that_is_not_there_is_told(loaded, tmp_path):
     config = loaded.path
     config.write_text(config.read_text().replace("path: connector.db", "path: elsewhere/connector.db"))
-    finding = of(surroundings(load_config(config)), "disk")
+    finding = of(check_environment(load_config(config)), "disk")
     assert (finding.level, finding.cure.startswith("create the directory")) == (Level.FAIL, True)
 
 
@@ -40,6 +40,6 @@ def test_a_directory_that_is_not_there_is_told(loaded, tmp_path):
     [((3, 37, 2), Level.FAIL, False), ((3, 40, 1), Level.OK, True), ((3, 51, 3), Level.OK, False)],
 )
 def test_an_old_sqlite_is_told(loaded, version, level, care):
-    finding = of(surroundings(loaded, sqlite=version), "SQLite")
+    finding = of(check_environment(loaded, sqlite=version), "SQLite")
     assert finding.level is level
     assert ("let no other program write" in finding.text) is care

@@ -15,7 +15,7 @@ from connector.sandbox.serve import serving
 
 
 class Home:
-    """Where a command runs. What it needs of the road is done on the store before, as the daemon does."""
+    """Where a command runs. What it needs of the pipeline is done on the store before, as the daemon does."""
 
     def __init__(self, directory):
         self.directory = directory

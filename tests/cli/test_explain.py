@@ -14,7 +14,7 @@ async def opt_out(scene):
 
 
 def test_a_file_is_explained_without_a_store_or_a_secret(home):
-    done = home.run("explain", SAMPLES / "dlr-unsubscribe.json", "--door", "strex/dlr")
+    done = home.run("explain", SAMPLES / "dlr-unsubscribe.json", "--endpoint", "strex/dlr")
     assert done.exit_code == 0
     assert "A delivery report from strex (Unsubscribe) for +47…008 about MYKEYWORD on 2002" in done.stdout
     assert "strex-subscription.yaml" in done.stdout
@@ -25,20 +25,20 @@ def test_a_file_is_explained_without_a_store_or_a_secret(home):
 
 @pytest.mark.parametrize("sample", ["mo-stop.json", "mo-minimal.json"])
 def test_a_message_goes_through_its_own_door(home, sample):
-    said = home.json("explain", SAMPLES / sample, "--door", "strex/mo")
+    said = home.json("explain", SAMPLES / sample, "--endpoint", "strex/mo")
     (one,) = said["events"]
     assert one["event"]["source"] == "strex.message"
     assert one["became"] is None
 
 
 def test_a_number_is_masked_unless_it_is_to_be_revealed(home):
-    words = ("explain", SAMPLES / "dlr-unsubscribe.json", "--door", "strex/dlr")
+    words = ("explain", SAMPLES / "dlr-unsubscribe.json", "--endpoint", "strex/dlr")
     assert DONOR not in json.dumps(home.json(*words))
     assert DONOR in json.dumps(home.json(*words, "--reveal"))
 
 
 def test_a_body_that_is_not_understood_is_no_answer(home):
-    done = home.run("explain", SAMPLES / "bare-properties.json", "--door", "strex/dlr")
+    done = home.run("explain", SAMPLES / "bare-properties.json", "--endpoint", "strex/dlr")
     assert done.exit_code == 1
     assert "strex/dlr cannot read" in done.stderr
 
@@ -46,9 +46,9 @@ def test_a_body_that_is_not_understood_is_no_answer(home):
 @pytest.mark.parametrize(
     ("words", "cure"),
     [
-        ((SAMPLES / "mo-stop.json",), "--door strex/dlr"),
-        ((SAMPLES / "mo-stop.json", "--door", "elsewhere/inbound"), "known: strex/dlr, strex/mo"),
-        (("nothing.json", "--door", "strex/mo"), "No such file"),
+        ((SAMPLES / "mo-stop.json",), "--endpoint strex/dlr"),
+        ((SAMPLES / "mo-stop.json", "--endpoint", "elsewhere/inbound"), "known: strex/dlr, strex/mo"),
+        (("nothing.json", "--endpoint", "strex/mo"), "No such file"),
     ],
 )
 def test_wrong_usage_is_told_with_its_cure(home, words, cure):

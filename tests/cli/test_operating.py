@@ -282,9 +282,9 @@ async def test_a_token_of_another_start_is_not_taken(daemon):
 
 
 def test_the_token_is_looked_for_where_the_daemon_puts_it():
-    from connector import daemon as house  # noqa: PLC0415 - the name `daemon` is a fixture of this file.
+    from connector import daemon as daemon_module  # noqa: PLC0415 - the name `daemon` is a fixture of this file.
 
-    assert house.TOKEN_FILE == TOKEN_FILE
+    assert daemon_module.TOKEN_FILE == TOKEN_FILE
 
 
 def a_feed(**about):

@@ -177,4 +177,4 @@ def test_explaining_does_not_stumble_over_a_lock_that_no_longer_fits(home, lock)
     body = home.directory / "report.json"
     body.write_bytes(report("Subscribe"))
     assert home.run("check").exit_code == 1
-    assert "donor opted in" in home.run("explain", body, "--door", "strex/dlr").stdout
+    assert "donor opted in" in home.run("explain", body, "--endpoint", "strex/dlr").stdout

@@ -19,7 +19,7 @@ class Dog(Strict):
     tricks: tuple[str, ...] = ()
 
 
-class House(Strict):
+class Household(Strict):
     name: str
     """What it is called."""
     level: Literal["debug", "info"] = "info"
@@ -30,15 +30,15 @@ class House(Strict):
     port: int = Field(default=80, ge=1, le=65535)
 
 
-def problems(text: str, model: type[Strict] = House) -> list[str]:
+def problems(text: str, model: type[Strict] = Household) -> list[str]:
     with pytest.raises(ProblemsFound) as caught:
         load(parse(text, "f.yaml"), model)
     return [str(problem) for problem in caught.value.problems]
 
 
 def test_a_fitting_document_becomes_its_model():
-    made = load(parse("name: 2002\nevery: 7d\nroom: 2 MiB\npet: {type: cat, lives: 3}", "f.yaml"), House)
-    assert made == House(name="2002", every=timedelta(days=7), room=2 * 1024 * 1024, pet=Cat(type="cat", lives=3))
+    made = load(parse("name: 2002\nevery: 7d\nroom: 2 MiB\npet: {type: cat, lives: 3}", "f.yaml"), Household)
+    assert made == Household(name="2002", every=timedelta(days=7), room=2 * 1024 * 1024, pet=Cat(type="cat", lives=3))
 
 
 def test_all_misfits_are_told_at_once_with_their_places():
@@ -115,7 +115,7 @@ def test_bad_durations_are_refused(text: str):
 
 @pytest.mark.parametrize("text", ["30s", "5m", "2h", "7d", "0s", "90s"])
 def test_durations_are_written_as_they_are_read(text: str):
-    assert duration_text(load(parse(f"name: x\nevery: {text}", "f.yaml"), House).every) == text
+    assert duration_text(load(parse(f"name: x\nevery: {text}", "f.yaml"), Household).every) == text
 
 
 def test_did_you_mean_is_silent_without_a_close_word_among_many():
@@ -123,7 +123,7 @@ def test_did_you_mean_is_silent_without_a_close_word_among_many():
 
 
 def test_the_schema_is_draft_7_with_descriptions_and_written_defaults():
-    made = schema(House, title="House")
+    made = schema(Household, title="Household")
     assert made["$schema"] == DRAFT
     assert made["additionalProperties"] is False
     assert made["properties"]["name"]["description"] == "What it is called."

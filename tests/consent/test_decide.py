@@ -1,4 +1,4 @@
-"""Which event decides about consent. Each test is a donor's story in events; `tell` updates the ledger as the planner would."""
+"""Which event decides about consent. Each test is a donor's sequence in events; `tell` updates the ledger as the planner would."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -75,104 +75,104 @@ class Story:
 
 
 def test_one_keyword_leaves_the_other_and_the_flag_alone():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT", subscription_id="k1")
-    story.emit(IN, 1, keyword="HUND", subscription_id="h1")
-    ruling = story.emit(OUT, 2, keyword="katt")
-    assert (story.active, ruling.remaining, ruling.ends_all) == (["HUND"], 1, False)
-    last = story.emit(OUT, 3, keyword="HUND")
-    assert (story.active, last.ends_all) == ([], True)
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
+    sequence.emit(IN, 1, keyword="HUND", subscription_id="h1")
+    ruling = sequence.emit(OUT, 2, keyword="katt")
+    assert (sequence.active, ruling.remaining, ruling.ends_all) == (["HUND"], 1, False)
+    last = sequence.emit(OUT, 3, keyword="HUND")
+    assert (sequence.active, last.ends_all) == ([], True)
 
 
 def test_a_late_opt_in_of_the_old_joining_is_superseded():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT", subscription_id="k1")
-    story.emit(OUT, 5, keyword="KATT", subscription_id="k1")
-    late = story.emit(IN, 9, keyword="KATT", subscription_id="k1")
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
+    sequence.emit(OUT, 5, keyword="KATT", subscription_id="k1")
+    late = sequence.emit(IN, 9, keyword="KATT", subscription_id="k1")
     assert late.superseded_by == "e2"
-    assert story.active == []
+    assert sequence.active == []
 
 
 def test_a_late_opt_in_is_known_as_old_when_the_stop_named_no_id():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT", subscription_id="k1")
-    story.emit(OUT, 5, shape="message", text="STOPP")
-    assert story.emit(IN, 9, keyword="KATT", subscription_id="k1").superseded_by == "e2"
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
+    sequence.emit(OUT, 5, shape="message", text="STOPP")
+    assert sequence.emit(IN, 9, keyword="KATT", subscription_id="k1").superseded_by == "e2"
 
 
 def test_an_opt_in_that_comes_after_its_own_opt_out_is_superseded():
-    story = Story()
-    story.emit(OUT, 5, keyword="KATT", subscription_id="k1")
-    assert story.emit(IN, 0, keyword="KATT", subscription_id="k1").superseded_by == "e1"
+    sequence = Story()
+    sequence.emit(OUT, 5, keyword="KATT", subscription_id="k1")
+    assert sequence.emit(IN, 0, keyword="KATT", subscription_id="k1").superseded_by == "e1"
 
 
 def test_joining_anew_is_a_genuine_opt_in():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT", subscription_id="k1")
-    story.emit(OUT, 5, keyword="KATT", subscription_id="k1")
-    again = story.emit(IN, 9, keyword="KATT", subscription_id="k2")
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
+    sequence.emit(OUT, 5, keyword="KATT", subscription_id="k1")
+    again = sequence.emit(IN, 9, keyword="KATT", subscription_id="k2")
     assert again.decision is not None
-    assert story.active == ["KATT"]
+    assert sequence.active == ["KATT"]
 
 
 def test_an_unknown_id_from_before_the_stop_is_no_new_joining():
-    story = Story()
-    story.emit(OUT, 10, shape="message", text="STOPP")
-    assert story.emit(IN, 2, keyword="KATT", subscription_id="k1").superseded_by == "e1"
+    sequence = Story()
+    sequence.emit(OUT, 10, shape="message", text="STOPP")
+    assert sequence.emit(IN, 2, keyword="KATT", subscription_id="k1").superseded_by == "e1"
 
 
 def test_an_opt_out_of_the_old_joining_does_not_end_the_new_one():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT", subscription_id="k1")
-    story.emit(OUT, 5, keyword="KATT", subscription_id="k1")
-    story.emit(IN, 9, keyword="KATT", subscription_id="k2")
-    assert story.emit(OUT, 5, keyword="KATT", subscription_id="k1").superseded_by == "e3"
-    assert story.active == ["KATT"]
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
+    sequence.emit(OUT, 5, keyword="KATT", subscription_id="k1")
+    sequence.emit(IN, 9, keyword="KATT", subscription_id="k2")
+    assert sequence.emit(OUT, 5, keyword="KATT", subscription_id="k1").superseded_by == "e3"
+    assert sequence.active == ["KATT"]
 
 
 def test_without_ids_an_opt_in_counts_when_it_is_later_beyond_the_tolerance_of_clocks():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT")
-    story.emit(OUT, 5, keyword="KATT")
-    assert story.emit(IN, 5, keyword="KATT").superseded_by == "e2"
-    assert story.emit(IN, None, keyword="KATT").superseded_by == "e2"
-    assert story.emit(IN, 15, keyword="KATT").superseded_by == "e2"
-    assert story.emit(IN, 16, keyword="KATT").superseded_by is None
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT")
+    sequence.emit(OUT, 5, keyword="KATT")
+    assert sequence.emit(IN, 5, keyword="KATT").superseded_by == "e2"
+    assert sequence.emit(IN, None, keyword="KATT").superseded_by == "e2"
+    assert sequence.emit(IN, 15, keyword="KATT").superseded_by == "e2"
+    assert sequence.emit(IN, 16, keyword="KATT").superseded_by is None
 
 
 def test_without_ids_the_opt_out_that_arrives_last_holds_whatever_its_clock_says():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT")
-    assert story.emit(OUT, -14 * 60, keyword="KATT").superseded_by is None
-    assert story.active == []
-    assert story.emit(OUT, None, keyword="KATT").superseded_by is None
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT")
+    assert sequence.emit(OUT, -14 * 60, keyword="KATT").superseded_by is None
+    assert sequence.active == []
+    assert sequence.emit(OUT, None, keyword="KATT").superseded_by is None
 
 
 def test_a_stop_from_before_a_new_joining_with_an_id_does_not_end_it():
-    story = Story()
-    story.emit(OUT, 0, shape="message", text="STOPP")
-    story.emit(IN, 60, keyword="KATT", subscription_id="k2")
-    assert story.emit(OUT, 40, shape="message", keyword="KATT", text="KATT STOPP").superseded_by == "e2"
-    assert story.emit(OUT, 51, shape="message", keyword="KATT", text="KATT STOPP").superseded_by is None
+    sequence = Story()
+    sequence.emit(OUT, 0, shape="message", text="STOPP")
+    sequence.emit(IN, 60, keyword="KATT", subscription_id="k2")
+    assert sequence.emit(OUT, 40, shape="message", keyword="KATT", text="KATT STOPP").superseded_by == "e2"
+    assert sequence.emit(OUT, 51, shape="message", keyword="KATT", text="KATT STOPP").superseded_by is None
 
 
 def test_a_joining_by_a_clock_that_runs_ahead_does_not_stand_against_a_later_stop():
-    story = Story()
-    story.emit(IN, 120, arrives=0, keyword="KATT", subscription_id="k1")
-    assert story.emit(OUT, 1, arrives=1, shape="message", keyword="KATT", text="KATT STOPP").superseded_by is None
-    assert story.active == []
+    sequence = Story()
+    sequence.emit(IN, 120, arrives=0, keyword="KATT", subscription_id="k1")
+    assert sequence.emit(OUT, 1, arrives=1, shape="message", keyword="KATT", text="KATT STOPP").superseded_by is None
+    assert sequence.active == []
 
 
 def test_a_stop_by_a_clock_that_runs_ahead_does_not_stand_against_a_later_joining():
-    story = Story()
-    story.emit(OUT, 100 * 365 * 24 * 60, arrives=0, keyword="KATT")
-    assert story.emit(IN, 2, arrives=2, keyword="KATT", subscription_id="k1").superseded_by is None
+    sequence = Story()
+    sequence.emit(OUT, 100 * 365 * 24 * 60, arrives=0, keyword="KATT")
+    assert sequence.emit(IN, 2, arrives=2, keyword="KATT", subscription_id="k1").superseded_by is None
 
 
 def test_two_words_timed_by_our_own_clock_need_no_tolerance():
-    story = Story()
-    story.emit(OUT, 0, keyword="KATT", time_from_arrival=True)
-    assert story.emit(IN, 1, keyword="KATT", time_from_arrival=True).superseded_by is None
+    sequence = Story()
+    sequence.emit(OUT, 0, keyword="KATT", time_from_arrival=True)
+    assert sequence.emit(IN, 1, keyword="KATT", time_from_arrival=True).superseded_by is None
 
 
 @given(
@@ -191,151 +191,153 @@ def test_two_words_timed_by_our_own_clock_need_no_tolerance():
 def test_an_opt_out_that_arrives_after_an_opt_in_is_in_force_whatever_the_clocks_say(skews, delays, known_id, stop):
     # The id of the joining is that which the opt-out names, or there is none: no new joining has come in between.
     joined = {"keyword": "KATT"} | ({"subscription_id": "k1"} if known_id and "subscription_id" in stop else {})
-    story = Story()
-    story.emit(IN, delays[0] * -1 + skews[0], arrives=0, **joined)
-    ruling = story.emit(OUT, 1 - delays[1] + skews[1], arrives=1, **stop)
+    sequence = Story()
+    sequence.emit(IN, delays[0] * -1 + skews[0], arrives=0, **joined)
+    ruling = sequence.emit(OUT, 1 - delays[1] + skews[1], arrives=1, **stop)
     assert ruling.superseded_by is None
-    assert story.active == []
+    assert sequence.active == []
 
 
 def test_a_null_keyword_resolves_by_the_ids():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT", keyword_id="1", service_id="s1", subscription_id="k1")
-    story.emit(IN, 0, keyword="HUND", keyword_id="2", service_id="s2", subscription_id="h1")
-    story.emit(OUT, 5, keyword=None, service_id="s2")
-    assert story.active == ["KATT"]
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT", keyword_id="1", service_id="s1", subscription_id="k1")
+    sequence.emit(IN, 0, keyword="HUND", keyword_id="2", service_id="s2", subscription_id="h1")
+    sequence.emit(OUT, 5, keyword=None, service_id="s2")
+    assert sequence.active == ["KATT"]
 
 
 def test_an_alias_resolves_by_the_keyword_id():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT", keyword_id="1")
-    story.emit(OUT, 5, keyword="CAT", keyword_id="1")
-    assert story.active == []
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT", keyword_id="1")
+    sequence.emit(OUT, 5, keyword="CAT", keyword_id="1")
+    assert sequence.active == []
 
 
 def test_an_opt_out_that_resolves_to_none_holds_for_the_short_number():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT", keyword_id="1")
-    story.emit(IN, 0, keyword="HUND", keyword_id="2")
-    story.emit(IN, 0, keyword="FUGL", keyword_id="3", short_number="2003")
-    ruling = story.emit(OUT, 5, keyword="SOMETHING")
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT", keyword_id="1")
+    sequence.emit(IN, 0, keyword="HUND", keyword_id="2")
+    sequence.emit(IN, 0, keyword="FUGL", keyword_id="3", short_number="2003")
+    ruling = sequence.emit(OUT, 5, keyword="SOMETHING")
     assert ruling.scope is Scope.SHORT_NUMBER
-    assert story.active == ["FUGL"]
+    assert sequence.active == ["FUGL"]
 
 
 def test_an_opt_out_of_a_provably_other_keyword_ends_only_that():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT", keyword_id="1")
-    assert story.emit(OUT, 5, keyword="FUGL", keyword_id="3").scope is Scope.SUBSCRIPTION
-    assert story.active == ["KATT"]
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT", keyword_id="1")
+    assert sequence.emit(OUT, 5, keyword="FUGL", keyword_id="3").scope is Scope.SUBSCRIPTION
+    assert sequence.active == ["KATT"]
 
 
 def test_stop_all_reaches_every_short_number_of_the_provider():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT")
-    story.emit(IN, 0, keyword="FUGL", short_number="2003")
-    assert story.emit(OUT, 5, shape="message", text="STOPP ALLE").ends_all
-    assert story.active == []
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT")
+    sequence.emit(IN, 0, keyword="FUGL", short_number="2003")
+    assert sequence.emit(OUT, 5, shape="message", text="STOPP ALLE").ends_all
+    assert sequence.active == []
 
 
 def test_the_keyword_in_the_text_counts_where_the_event_names_none():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT")
-    story.emit(IN, 0, keyword="HUND")
-    story.emit(OUT, 5, shape="message", text="Hund stopp")
-    assert story.active == ["KATT"]
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT")
+    sequence.emit(IN, 0, keyword="HUND")
+    sequence.emit(OUT, 5, shape="message", text="Hund stopp")
+    assert sequence.active == ["KATT"]
 
 
 def test_an_opt_in_without_identity_widens_nothing():
-    story = Story()
-    ruling = story.emit(IN, 0)
+    sequence = Story()
+    ruling = sequence.emit(IN, 0)
     assert ruling.decision is None
-    assert story.active == []
+    assert sequence.active == []
 
 
 def test_a_person_in_the_crm_ends_everything_and_a_new_joining_is_genuine():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT", subscription_id="k1")
-    out = story.by_person(OUT, 10)
-    assert (out.scope, out.ends_all, story.active) == (Scope.EVERYTHING, True, [])
-    assert story.emit(IN, 5, keyword="KATT", subscription_id="k1").superseded_by == "e2"
-    assert story.emit(IN, 20, keyword="KATT", subscription_id="k2").decision is not None
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
+    out = sequence.by_person(OUT, 10)
+    assert (out.scope, out.ends_all, sequence.active) == (Scope.EVERYTHING, True, [])
+    assert sequence.emit(IN, 5, keyword="KATT", subscription_id="k1").superseded_by == "e2"
+    assert sequence.emit(IN, 20, keyword="KATT", subscription_id="k2").decision is not None
 
 
 def test_unticking_one_of_two_records_with_the_number_changes_nothing():
-    story = Story()
-    story.by_person(OUT, 0)
-    ruling = story.by_person(IN, 5, others_out=True)
+    sequence = Story()
+    sequence.by_person(OUT, 0)
+    ruling = sequence.by_person(IN, 5, others_out=True)
     assert ruling.decision is None
     assert ruling.note
 
 
 def test_the_second_opt_out_is_no_news():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT", keyword_id="1")
-    assert story.emit(OUT, 5, keyword="KATT", keyword_id="1").news
-    assert not story.emit(OUT, 6, keyword="KATT", keyword_id="1").news
-    assert not story.emit(OUT, 6, keyword="KATT").news
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT", keyword_id="1")
+    assert sequence.emit(OUT, 5, keyword="KATT", keyword_id="1").news
+    assert not sequence.emit(OUT, 6, keyword="KATT", keyword_id="1").news
+    assert not sequence.emit(OUT, 6, keyword="KATT").news
 
 
 def test_after_a_person_opted_out_the_provider_s_confirmation_is_no_news():
-    story = Story()
-    story.by_person(OUT, 0)
-    assert not story.emit(OUT, 1, keyword="KATT", subscription_id="k1").news
+    sequence = Story()
+    sequence.by_person(OUT, 0)
+    assert not sequence.emit(OUT, 1, keyword="KATT", subscription_id="k1").news
 
 
 def test_a_flag_that_was_taken_back_before_the_donor_s_stop_opts_nobody_in_when_it_is_seen_after_it():
-    story = Story()
-    story.by_person(OUT, 0)
-    stop = story.emit(OUT, 10, shape="message", text="STOPP")
-    assert story.by_person(IN, 9).superseded_by == "e2"
-    assert story.ledger[-1].decision is stop.decision
+    sequence = Story()
+    sequence.by_person(OUT, 0)
+    stop = sequence.emit(OUT, 10, shape="message", text="STOPP")
+    assert sequence.by_person(IN, 9).superseded_by == "e2"
+    assert sequence.ledger[-1].decision is stop.decision
     # At the same moment or later, and where the opt-out was the CRM's own, the CRM's order counts.
-    assert story.by_person(IN, 10).decision is not None
-    story.by_person(OUT, 12)
-    assert story.by_person(IN, 11).decision is not None
+    assert sequence.by_person(IN, 10).decision is not None
+    sequence.by_person(OUT, 12)
+    assert sequence.by_person(IN, 11).decision is not None
 
 
 def test_an_opt_out_that_is_decided_late_ends_what_ran_when_it_came_and_nothing_that_was_joined_since():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT", subscription_id="a")
-    story.emitted += 1  # event 2 waits for a person
-    story.emit(IN, 10, keyword="HUND", subscription_id="b")
-    late = story.emit(OUT, 5, shape="message", text="stopp dette tullet", opt_out_scope=Scope.SHORT_NUMBER, event_id=2)
-    assert (story.active, late.remaining, late.ends_all) == (["HUND"], 1, False)
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT", subscription_id="a")
+    sequence.emitted += 1  # event 2 waits for a person
+    sequence.emit(IN, 10, keyword="HUND", subscription_id="b")
+    late = sequence.emit(
+        OUT, 5, shape="message", text="stopp dette tullet", opt_out_scope=Scope.SHORT_NUMBER, event_id=2
+    )
+    assert (sequence.active, late.remaining, late.ends_all) == (["HUND"], 1, False)
 
 
 def test_an_opt_out_that_is_decided_late_is_superseded_by_a_joining_of_the_same_since():
-    story = Story()
-    story.emitted += 1  # event 1 waits for a person
-    joined = story.emit(IN, 10, keyword="KATT")
+    sequence = Story()
+    sequence.emitted += 1  # event 1 waits for a person
+    joined = sequence.emit(IN, 10, keyword="KATT")
     assert joined.news
     for fields in ({"keyword": "KATT"}, {"opt_out_scope": Scope.SHORT_NUMBER}, {"opt_out_scope": Scope.PROVIDER}):
-        late = story.emit(OUT, 5, shape="message", text="KATT stopp dette", event_id=1, **fields)
+        late = sequence.emit(OUT, 5, shape="message", text="KATT stopp dette", event_id=1, **fields)
         assert (late.decision, late.superseded_by) == (None, "e2")
-    assert story.active == ["KATT"]
+    assert sequence.active == ["KATT"]
 
 
 def test_the_reach_that_a_reader_has_found_goes_before_the_keyword_of_the_event():
     for scope in (Scope.SHORT_NUMBER, Scope.PROVIDER):
-        story = Story()
-        story.emit(IN, 0, keyword="KATT")
-        story.emit(IN, 0, keyword="HUND")
-        story.emit(OUT, 5, shape="poll_reply", text="STOP", keyword="KATT", opt_out_scope=scope)
-        assert story.active == []
+        sequence = Story()
+        sequence.emit(IN, 0, keyword="KATT")
+        sequence.emit(IN, 0, keyword="HUND")
+        sequence.emit(OUT, 5, shape="poll_reply", text="STOP", keyword="KATT", opt_out_scope=scope)
+        assert sequence.active == []
 
 
 def test_composed_and_decomposed_letters_are_one_keyword():
-    story = Story()
-    story.emit(IN, 0, keyword="BL\u00c5")
-    story.emit(IN, 0, keyword="HUND")
-    story.emit(OUT, 5, keyword="bla\u030a")
-    assert story.active == ["HUND"]
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="BL\u00c5")
+    sequence.emit(IN, 0, keyword="HUND")
+    sequence.emit(OUT, 5, keyword="bla\u030a")
+    assert sequence.active == ["HUND"]
 
 
 def test_a_text_that_is_not_wholly_a_stop_widens_nothing_by_itself():
-    story = Story()
-    story.emit(IN, 0, keyword="KATT")
-    story.emit(IN, 0, keyword="HUND")
-    story.emit(OUT, 5, shape="message", text="stopp alle disse krigene", keyword="KATT")
-    assert story.active == ["HUND"]
+    sequence = Story()
+    sequence.emit(IN, 0, keyword="KATT")
+    sequence.emit(IN, 0, keyword="HUND")
+    sequence.emit(OUT, 5, shape="message", text="stopp alle disse krigene", keyword="KATT")
+    assert sequence.active == ["HUND"]

@@ -7,7 +7,7 @@ import pytest
 
 from connector.crm.crm import Needs
 from connector.crm.salesforce.client.api import Api
-from connector.crm.salesforce.read.doctor import checkup
+from connector.crm.salesforce.read.doctor import diagnose
 from connector.crm.salesforce.write.send import Composite
 from connector.model.finding import Level
 from connector.model.http import CallFailed, Failure, HttpReply
@@ -27,7 +27,7 @@ def said(body, status=200, **headers):
 
 
 def run(*replies, composite=Composite.UNTRIED):
-    exchange = checkup(API, NEEDS, composite, lambda: NOW)
+    exchange = diagnose(API, NEEDS, composite, lambda: NOW)
     calls = next(exchange)
     sent = list(calls)
     try:

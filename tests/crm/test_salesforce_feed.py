@@ -238,7 +238,7 @@ def keys(rows):
 
 async def test_behind_a_backlog_a_round_reads_what_is_newer_and_looks_back_seldomer(org, clock):
     source, position = await behind_a_backlog(org, clock)
-    # What bears the newest stamp is read again: more may have been written in that second.
+    # Records with the newest stamp are read again: more may have been written in that second.
     await org.load("Contact", [{"LastName": "same second", "SMS_Key__c": "also"}])
     for seconds, newer in ((0, ["last", "also"]), (1, ["last", "also"]), (1, ["last", "also", "k0"]), (1, ["k0"])):
         clock.now += seconds

@@ -80,7 +80,7 @@ async def test_words_in_other_letters_are_two_records_where_the_field_says_so(or
 
 
 async def test_a_look_up_of_both_finds_the_record_of_each(org):
-    """Fields that are only for new records are asked for first where a deleted record may bear the key."""
+    """Fields that are only for new records are queried first if a deleted record may have the key."""
     await minding_case(org, minds=True, object_name="Contact", field="SMS_Key__c")
     by = sink(recreate=False)
     writes = [contact("Ab", FirstName="A", create={"Email": "a@example.com"})]

@@ -71,7 +71,7 @@ class Peer:
 
 
 class Raising(Peer):
-    """Raises when it meets a poisoned operation, before (`early`) or after its calls."""
+    """Raises when it meets a crashing operation, before (`early`) or after its calls."""
 
     def __init__(self, *, early: bool = False) -> None:
         super().__init__()
@@ -79,17 +79,17 @@ class Raising(Peer):
 
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
         self.requests.append(list(tasks))
-        poisoned = any(isinstance(task.operation, RecordWrite) and "Poison" in task.operation.set for task in tasks)
-        if poisoned and self.early:
+        crashing = any(isinstance(task.operation, RecordWrite) and "Crash" in task.operation.set for task in tasks)
+        if crashing and self.early:
             raise KeyError("+4790000001")
         yield []
-        if poisoned:
+        if crashing:
             raise KeyError("+4790000001")
         return [DONE] * len(tasks)
 
 
 class Miscounting(Peer):
-    """Gives one outcome too many or too few as soon as it has several operations, or for a poisoned one."""
+    """Gives one outcome too many or too few as soon as it has several operations, or for a crashing one."""
 
     def __init__(self, surplus: int) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Miscounting(Peer):
     def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
         self.requests.append(list(tasks))
         yield []
-        wrong = len(tasks) > 1 or "Poison" in tasks[0].operation.set
+        wrong = len(tasks) > 1 or "Crash" in tasks[0].operation.set
         return [DONE] * (len(tasks) + (self.surplus if wrong else 0))
 
 
@@ -311,7 +311,7 @@ async def test_what_an_earlier_part_wrote_is_not_taken_for_somebody_elses_word(d
 async def test_an_adapter_that_cannot_bear_one_operation_kills_that_one_alone(deliver, early):
     peer = Raising(early=early)
     operations = [write(str(number)) for number in range(40)]
-    operations[17] = write("17", Poison=1)
+    operations[17] = write("17", Crash=1)
     sent = await deliver(peer, *operations)
     assert [index for index, one in enumerate(sent.outcomes) if one != DONE] == [17]
     to_blame = sent.outcomes[17]
@@ -323,13 +323,13 @@ async def test_an_adapter_that_cannot_bear_one_operation_kills_that_one_alone(de
 
 
 async def test_a_poisoned_part_of_a_fold_dies_alone(deliver):
-    sent = await deliver(Raising(), write("a", A=1), write("a", Poison=1), write("b"))
+    sent = await deliver(Raising(), write("a", A=1), write("a", Crash=1), write("b"))
     assert [one.reason if isinstance(one, Rejected) else one for one in sent.outcomes] == [DONE, Reason.BUG, DONE]
 
 
 @pytest.mark.parametrize("surplus", [-1, 1])
 async def test_outcomes_that_cannot_be_tied_to_their_operations_are_not_believed(deliver, surplus):
-    sent = await deliver(Miscounting(surplus), write("a"), write("b", Poison=1), write("c"))
+    sent = await deliver(Miscounting(surplus), write("a"), write("b", Crash=1), write("c"))
     assert [one.reason if isinstance(one, Rejected) else one for one in sent.outcomes] == [DONE, Reason.BUG, DONE]
     assert f"{1 + surplus} outcomes for 1 operations" in sent.outcomes[1].detail
 
@@ -337,7 +337,7 @@ async def test_outcomes_that_cannot_be_tied_to_their_operations_are_not_believed
 async def test_after_a_bug_what_must_not_be_done_twice_is_in_doubt_and_not_sent_again(deliver):
     peer = Raising()
     charge = Charge(sink="sf", object="Charge", key_field="K__c", key="c")
-    sent = await deliver(peer, write("a", Poison=1), charge, write("b"))
+    sent = await deliver(peer, write("a", Crash=1), charge, write("b"))
     assert sum(task.operation is charge for request in peer.requests for task in request) == 1
     doubt = sent.outcomes[1]
     assert isinstance(doubt, Retry)

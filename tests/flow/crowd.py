@@ -59,7 +59,7 @@ async def in_order(world):
     assert [each for each in amounts.values() if each != sorted(each)] == []
 
 
-async def books(world, admin_url):
+async def event_counts(world, admin_url):
     """What the metrics say: events by state, and how many ever came."""
     async with world.http.get(f"{admin_url}/metrics") as response:
         lines = [line.rsplit(" ", 1) for line in (await response.text()).splitlines()]

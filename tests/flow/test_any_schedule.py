@@ -293,7 +293,7 @@ def report(person, turn):
 
 
 async def everything_is_true(done):
-    """The promises, held against the org, the provider and the books."""
+    """The promises, checked against the org, the provider and the counts of events."""
     world = done.world
     letters = world.app.store.dead_letters.listing(limit=1000)
     # An amount for a subscription that has ended since is a person's to know of.

@@ -45,7 +45,7 @@ class TwoWay(Schedule):
 
     def __init__(self, world, seed):
         super().__init__(world, seed)
-        self.signed = set()  # numbers of contacts whose rewritten amount bears a person's name
+        self.signed = set()  # numbers of contacts whose rewritten amount has a person's name
 
     def saved(self, before, fields):
         """Who edits a contact before a look has shown what a flow made of our amount puts their own name on that amount."""

@@ -5,7 +5,7 @@ import random
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from flow.crowd import EACH, PEOPLE, arrivals, books, in_effect_once, in_order, number, report
+from flow.crowd import EACH, PEOPLE, arrivals, event_counts, in_effect_once, in_order, number, report
 from flow.world import a_world
 
 SEED = 20261122
@@ -82,12 +82,12 @@ async def isolated(world):
 
 @asynccontextmanager
 async def looking(world, looks):
-    """Hold the books to their promise at every look, as often as the loop comes round."""
+    """Check that the counts of events add up, as often as possible."""
     over = asyncio.Event()
 
     async def look():
         while not over.is_set():
-            states, received = await books(world, world.app.admin_url)
+            states, received = await event_counts(world, world.app.admin_url)
             assert sum(states.values()) == received
             looks.append(received)
 
@@ -121,7 +121,7 @@ async def test_ten_thousand_callbacks_in_a_storm_of_faults_are_each_in_effect_on
             await world.until(lambda: all_done(world))
             spoiled = world.app.store.dead_letters.listing(limit=PEOPLE)
             assert FOUND <= len(spoiled) < GUILTY * EACH
-            # What spoiled its requests is dead alone; mended, it is let try again.
+            # Only the failing record is a dead letter; once fixed, it is retried.
             await world.app.store.dead_letters.retry(now=world.clock.now())
             await world.until(lambda: all_done(world))
             assert world.counts() == {"delivered": PEOPLE * EACH}

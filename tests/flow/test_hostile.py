@@ -160,19 +160,19 @@ async def test_what_was_not_understood_is_replayed_by_a_mended_reader(world):
     status, said = await admin(world, "replay", {"id": kept.id})
     assert (status, "still cannot be read" in said["error"]) == (409, True)
     assert world.counts() == {"unreadable": 1}
-    mended = Event(
-        key="strex-dlr-mended",
+    fixed = Event(
+        key="strex-dlr-fixed",
         provider="strex",
         shape="delivery_report",
         action="AlterPrice",
         msisdn=Phone(DONOR),
         received_at=kept.received_at,
     )
-    await world.app.store.inbox.replay(kept.id, mended)
+    await world.app.store.inbox.replay(kept.id, fixed)
     world.app.wake("plan")
     await world.settled()
     assert world.counts() == {"delivered": 1}
-    assert [one["Event_Key__c"] for one in await world.records("SMS_Event__c")] == ["strex-dlr-mended"]
+    assert [one["Event_Key__c"] for one in await world.records("SMS_Event__c")] == ["strex-dlr-fixed"]
 
 
 async def admin(world, command, payload):

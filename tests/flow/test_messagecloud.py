@@ -35,7 +35,7 @@ MORE = f'short_number: "2172", cancelled: "{PAGES}/turned-back"'
 
 @dataclass
 class Donors:
-    """Donors with their browsers and phones; what they do goes through MessageCloud, which knows our doors."""
+    """Donors with their browsers and phones; what they do goes through MessageCloud, which knows our endpoints."""
 
     world: World
     gateway: str

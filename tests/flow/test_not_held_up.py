@@ -259,7 +259,7 @@ async def test_a_stopped_mapping_holds_up_no_word_about_consent(world, fault):
     await report(world, ONE, "Unsubscribe", 1, **PLAIN)
     await out(world, ONE)
     await world.until(lambda: not open_opt_outs(world))
-    # What clears a flag does not wait for the mending either.
+    # Operations that clear a flag do not wait for the fix either.
     await report(world, THREE, "Subscribe", 2, note="b")
     await world.until(lambda: joined(world, THREE))
     await world.until(lambda: world.app.store.stops.held("salesforce") == 3)

@@ -54,7 +54,7 @@ def oldest_open(world):
 
 
 async def follow_the_cure(world, event_id):
-    """What the alarm says: mend the rule (done), reload, replay."""
+    """The cure of the alarm: fix the rule (done), reload, replay."""
     assert f"`connector reload` and `connector replay {event_id}`" in alarm(world).cure
     await world.app.reload()
     assert (await commands(world)["replay"]({"id": event_id}))["state"] == "pending"

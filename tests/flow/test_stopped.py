@@ -76,7 +76,7 @@ async def pass_time(world, time=PROBE_EVERY + timedelta(seconds=1)):
     world.app.wake("salesforce")
 
 
-def mend(world, field="Action__c"):
+def fix(world, field="Action__c"):
     (world.base / "mappings" / "log.yaml").write_text(LOG.format(field=field))
 
 
@@ -133,7 +133,7 @@ async def test_a_mended_mapping_is_read_again_and_what_waited_goes_out_by_it(wor
         await send(world, ONE, turn)
     await world.until(lambda: stopped(world))
     await world.until(lambda: world.app.store.stops.held("salesforce"))
-    mend(world)
+    fix(world)
     await world.app.reload()
     assert any(one.kind == "mapping_stopped" for one in world.emitted(Cleared))
     await world.until(lambda: world.counts() == {"delivered": 3})

@@ -170,7 +170,7 @@ async def test_a_claim_that_no_worker_has_in_hand_is_noticed_and_one_of_a_slow_c
         world.clock.ahead += timedelta(minutes=10)
         await app.probe()
         assert (world.alarms, lost()) == ([], [])
-        # Now it bears the name of a worker that does not exist.
+        # Now it has the name of a worker that does not exist.
         rename = "UPDATE units SET claim = claim || ' (gone)' WHERE claim IS NOT NULL"
         await app.store.writer.run(lambda connection: connection.execute(rename).rowcount)
         await app.probe()

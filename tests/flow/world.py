@@ -22,7 +22,7 @@ from connector.telemetry.log_events import Alarm, ChannelPaused, Cleared, Fact, 
 from connector.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 30.0  # seconds that a condition may take on a busy machine before the test is called failed
+TIMEOUT = 30.0  # seconds that a condition may take on a busy machine before the test is called failed
 LOOK = 0.05  # seconds between two looks at what no fact of the daemon tells of
 
 CONFIG = """
@@ -76,7 +76,7 @@ class World:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     app: Application | None = None
     open_store: Callable[..., Store] = Store.open
-    breaker: float = PATIENCE
+    breaker: float = TIMEOUT
 
     def emit(self, fact: Fact) -> None:
         self.facts.append(fact)

@@ -42,7 +42,7 @@ def endpoint(made, name):
 
 
 def admitted(one, asked):
-    """Whether the door lets the request in; it asks nobody."""
+    """Whether the endpoint accepts the request; it makes no call."""
     with pytest.raises(StopIteration):
         next(one.authenticate(asked))
 

@@ -101,9 +101,9 @@ async def test_a_donor_turns_back(scene):
 async def test_it_can_tell_every_status_and_each_is_understood(scene, status):
     window = await scene.window()
     await scene.do("status", transaction_id=window.transaction_id, status=status)
-    told = await scene.view(window.transaction_id)
-    assert told.status == status
-    assert told.meaning.final == (status not in {"UNKNOWN", "ACKNOWLEDGED"})
+    got = await scene.view(window.transaction_id)
+    assert got.status == status
+    assert got.meaning.final == (status not in {"UNKNOWN", "ACKNOWLEDGED"})
 
 
 @pytest.mark.parametrize("code", ERRORS)
@@ -115,16 +115,16 @@ async def test_it_can_answer_every_error_code_and_each_is_understood(scene, code
         ("send", scene.charge),
     ):
         await scene.do("errors", call=call, code=code)
-        told = await make()
-        assert isinstance(told, Retry | Rejected)
-        assert f"error {code}" in told.detail
+        got = await make()
+        assert isinstance(got, Retry | Rejected)
+        assert f"error {code}" in got.detail
         assert isinstance(await make(), Window | Transaction)
 
 
 async def test_a_charge_goes_through_once(scene):
-    told = await scene.charge()
-    assert (told.status, told.price, told.msisdn) == ("DELIVERED", 150, Phone(DONOR))
-    assert (await scene.view(told.transaction_id)).meaning.result is Result.OK
+    got = await scene.charge()
+    assert (got.status, got.price, got.msisdn) == ("DELIVERED", 150, Phone(DONOR))
+    assert (await scene.view(got.transaction_id)).meaning.result is Result.OK
     _, charges = await scene.get("/_sandbox/transactions")
     assert [one["charge"] for one in charges] == [True]
 
@@ -132,8 +132,8 @@ async def test_a_charge_goes_through_once(scene):
 async def test_a_charge_with_what_there_is_not_is_refused(scene):
     assert (await scene.charge(short_number="9999")).reason is Reason.CONFIGURATION
     wrong = Account(campaign_name="sandbox", api_key="guessed")
-    told = await scene.client.run(view_status(wrong, "s-1", "x"))
-    assert told.reason is Reason.CREDENTIALS
+    got = await scene.client.run(view_status(wrong, "s-1", "x"))
+    assert got.reason is Reason.CREDENTIALS
     assert (await scene.view("nobody-knows")).reason is Reason.BAD_COMMAND
 
 

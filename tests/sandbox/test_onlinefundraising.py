@@ -74,9 +74,9 @@ async def test_the_document_is_answered_as_it_shows(account):
     ],
 )
 async def test_what_is_refused_is_refused_in_the_providers_form(account, method, path, body, headers, status):
-    answered, told = await ask(account, method, path, body, headers)
+    answered, got = await ask(account, method, path, body, headers)
     assert answered == status
-    assert set(told) == {"errorCode", "errorDescription"}
+    assert set(got) == {"errorCode", "errorDescription"}
 
 
 async def test_a_text_becomes_a_message_and_stands_in_the_list(account):

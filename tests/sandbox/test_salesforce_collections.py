@@ -16,7 +16,7 @@ def test_an_id_of_15_characters_means_the_one_of_18(short, full):
 
 
 def refusal(result):
-    """The code and text of a failed row, which bears no id."""
+    """The code and text of a failed row, which has no id."""
     assert result["success"] is False
     assert "id" not in result
     return result["errors"][0]["statusCode"], result["errors"][0]["message"]

@@ -118,7 +118,7 @@ async def test_what_a_person_deletes_can_be_brought_back_unless_its_key_is_taken
         assert (await org.control("POST", "delete", wish))[1]["ids"] == ids
         assert [row["IsDeleted"] for row in await org.rows("Contact")] == [True, True]
         assert (await org.control("POST", "delete", wish))[0] == 400
-        await org.load("Contact", {"LastName": "Anew", "SMS_Key__c": "k2"})
+        await org.load("Contact", {"LastName": "Again", "SMS_Key__c": "k2"})
         assert (await org.control("POST", "undelete", wish))[0] == 400
         assert (await org.control("POST", "undelete", {**wish, "ids": ids[:1]}))[0] == 200
         assert [row["IsDeleted"] for row in await org.rows("Contact")] == [False, True, False]

@@ -44,9 +44,9 @@ def deploy(url, archive, **options):
 
 async def test_simple_salesforce_deploys_to_it():
     async with signed_in() as org:
-        told = await asyncio.to_thread(deploy, org.url, lead())
-        assert told["state"] == "Succeeded"
-        assert told["deployment_detail"] == {
+        got = await asyncio.to_thread(deploy, org.url, lead())
+        assert got["state"] == "Succeeded"
+        assert got["deployment_detail"] == {
             "total_count": "1",
             "failed_count": "0",
             "deployed_count": "1",
@@ -67,16 +67,16 @@ async def test_simple_salesforce_deploys_to_it():
 )
 async def test_a_faulty_zip_fails_with_its_components(archive, problem):
     async with signed_in() as org:
-        told = await asyncio.to_thread(deploy, org.url, archive)
-        assert told["state"] == "Failed"
-        assert problem in told["deployment_detail"]["errors"][0]["message"]
+        got = await asyncio.to_thread(deploy, org.url, archive)
+        assert got["state"] == "Failed"
+        assert problem in got["deployment_detail"]["errors"][0]["message"]
 
 
 async def test_a_document_type_is_refused_in_the_envelope_and_in_the_zip():
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
     async with signed_in() as org:
-        told = await asyncio.to_thread(deploy, org.url, lead(manifest=bomb + MANIFEST))
-        assert told["deployment_detail"]["errors"][0]["message"] == "DOCTYPE is disallowed"
+        got = await asyncio.to_thread(deploy, org.url, lead(manifest=bomb + MANIFEST))
+        assert got["deployment_detail"]["errors"][0]["message"] == "DOCTYPE is disallowed"
         async with (
             aiohttp.ClientSession() as http,
             http.post(f"{org.url}/services/Soap/m/62.0/deployRequest", data=f"{bomb}<x>&b;</x>") as reply,

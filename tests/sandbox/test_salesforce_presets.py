@@ -260,8 +260,8 @@ async def test_in_an_org_with_several_currencies_a_record_has_one_of_them_and_wh
         assert [one["CurrencyIsoCode"] for one in await org.rows("Contact")] == ["NOK", "DKK"]
         refusal = await refused(org, "Contact", "SMS_Key__c", SMS_Key__c="k-3", CurrencyIsoCode="SEK", **contact)
         assert refusal[0] == "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"
-        _, told = await org.call("GET", "/sobjects/Opportunity/describe")
-        (field,) = [one for one in told["fields"] if one["name"] == "CurrencyIsoCode"]
+        _, got = await org.call("GET", "/sobjects/Opportunity/describe")
+        (field,) = [one for one in got["fields"] if one["name"] == "CurrencyIsoCode"]
         assert (field["type"], field["createable"], field["nillable"], field["defaultedOnCreate"]) == (
             "picklist",
             True,
@@ -273,7 +273,7 @@ async def test_in_an_org_with_several_currencies_a_record_has_one_of_them_and_wh
 
 async def test_a_plain_org_has_events_and_no_currencies():
     async with signed_in() as org:
-        _, told = await org.call("GET", "/sobjects/Event/describe")
-        assert {"Subject", "StartDateTime", "Description", "WhoId"} <= {one["name"] for one in told["fields"]}
-        assert "CurrencyIsoCode" not in {one["name"] for one in told["fields"]}
-        assert told["keyPrefix"] == "00U"
+        _, got = await org.call("GET", "/sobjects/Event/describe")
+        assert {"Subject", "StartDateTime", "Description", "WhoId"} <= {one["name"] for one in got["fields"]}
+        assert "CurrencyIsoCode" not in {one["name"] for one in got["fields"]}
+        assert got["keyPrefix"] == "00U"

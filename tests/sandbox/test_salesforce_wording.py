@@ -79,8 +79,8 @@ async def test_what_is_too_long_to_be_read_is_refused_as_a_page(org):
 )
 async def test_whole_requests_are_refused_as_in_recorded_orgs(org, fault, status, code):
     await org.fault(fault)
-    told, kind, body = await answer(org, "GET", "limits")
-    assert (told, kind) == (status, "application/json")
+    got, kind, body = await answer(org, "GET", "limits")
+    assert (got, kind) == (status, "application/json")
     assert code in body
 
 

@@ -66,7 +66,7 @@ class Lanes(RuleBasedStateMachine):
     def lane(self, name):
         return sorted((unit for unit in self.units.values() if unit.lane == name and unit.open), key=lambda u: u.place)
 
-    def rests(self, unit):
+    def resting(self, unit):
         return unit.due is not None and unit.due > self.now
 
     @rule()
@@ -124,7 +124,7 @@ class Lanes(RuleBasedStateMachine):
             assert run == [unit.event_id for unit in lane[: len(run)]], "a run from the head, in order, without a gap"
             sure = len(bound[name])
             assert len(run) >= sure, "all that is in doubt together"
-            assert not any(self.rests(unit) for unit in lane[sure : len(run)]), "nothing else that has to rest"
+            assert not any(self.resting(unit) for unit in lane[sure : len(run)]), "nothing else that has to rest"
             assert not (lane[0].urgent and len(run) > sure and self.doubtful(lane, urgent=False)), "no part of a doubt"
         for unit in units:
             mine = self.units[unit.event_id]
@@ -141,7 +141,7 @@ class Lanes(RuleBasedStateMachine):
         return any(unit.doubt and unit.urgent == urgent for unit in lane)
 
     def may_go(self, lane):
-        return not self.rests(lane[0]) and not any(unit.state == "claimed" for unit in lane)
+        return not self.resting(lane[0]) and not any(unit.state == "claimed" for unit in lane)
 
     @precondition(lambda self: any(unit.state == "claimed" for unit in self.units.values()))
     @rule(
@@ -201,7 +201,7 @@ class Lanes(RuleBasedStateMachine):
                     assert state == "claimed"
                 elif place == 0 and not held:
                     assert state in {"ready", "resting"}
-                    assert state == "resting" or not self.rests(unit)
+                    assert state == "resting" or not self.resting(unit)
                 else:
                     assert state == "waiting"
 

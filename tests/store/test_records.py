@@ -110,7 +110,7 @@ async def test_the_keys_of_a_merged_record_lead_to_the_one_that_was_kept(store):
     )
     await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A", merged_into="003B")], now=NOW)
     assert store.records.record_ids(CRM, "Contact", "Key__c", ["k", "l"]) == {"l": "003B"}
-    # Nobody has said whether the kept record bears the key of the other.
+    # It is unknown whether the kept record has the key of the other.
     assert store.records.moved(CRM, "Contact", "Key__c", ["k", "l"]) == {"k": "003A"}
     assert store.records.shadows_by_key(CRM, "Contact", "Key__c", ["k"]).keys() == {"k"}
 

@@ -36,7 +36,7 @@ EXAMPLES = [
     CallbackReceived(provider="strex", shape="message", event="strex-mo-a"),
     CallbackReceived(provider="strex", shape="message", event="strex-mo-a", unreadable="not JSON"),
     RequestRejected(provider="strex", endpoint="mo", status=401, why="wrong path secret"),
-    RequestRejected(provider="", endpoint="", status=404, why="no such door"),
+    RequestRejected(provider="", endpoint="", status=404, why="no such endpoint"),
     RequestRejected(provider="strex", endpoint="mo", status=503, why="store"),
     Planned(event="a", provider="strex", state="delivering", operations=2),
     Planned(event="a", provider="strex", state="dead", operations=0, reason="missing_key"),

@@ -1,6 +1,6 @@
 import aiohttp
 import pytest
-from web.listening import House
+from web.listening import Listening
 
 
 @pytest.fixture
@@ -8,7 +8,7 @@ async def app():
     opened = []
 
     async def make(**settings):
-        opened.append(await House().open(**settings))
+        opened.append(await Listening().open(**settings))
         return opened[-1]
 
     yield make

@@ -27,8 +27,8 @@ class WebhookEndpoint:
         return head.secret == "s"
 
 
-class House:
-    """A real listener with one door, and what came through it."""
+class Listening:
+    """A real listener with one endpoint, and the requests that it received."""
 
     def __init__(self):
         self.requests = []

@@ -14,7 +14,7 @@ TOKEN = "the-token"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 
 
-class House:
+class Commands:
     def __init__(self):
         self.facts = []
         self.unhealthy = []
@@ -25,7 +25,7 @@ class House:
         self.asked.append(payload)
         return {"payload": payload}
 
-    async def mend(self, payload):
+    async def fix(self, payload):
         raise ConnectorError("do this")
 
     async def reload(self, payload):
@@ -37,8 +37,8 @@ class House:
 
 @pytest.fixture
 async def app():
-    here = House()
-    commands = {"echo": here.echo, "mend": here.mend, "reload": here.reload, "bug": here.bug}
+    here = Commands()
+    commands = {"echo": here.echo, "fix": here.fix, "reload": here.reload, "bug": here.bug}
     admin = Admin(
         commands,
         token=TOKEN,
@@ -106,7 +106,7 @@ async def test_loopback_by_any_name_is_served(app, host):
 
 @pytest.mark.parametrize(
     ("command", "status", "said"),
-    [("mend", 409, "do this"), ("reload", 422, "a.yaml:1:2"), ("bug", 500, "KeyError"), ("unheard", 404, "known: bug")],
+    [("fix", 409, "do this"), ("reload", 422, "a.yaml:1:2"), ("bug", 500, "KeyError"), ("unheard", 404, "known: bug")],
 )
 async def test_what_goes_wrong_is_told_with_its_cure(app, command, status, said):
     async with app.client.post(f"/admin/{command}", json={}, headers=AUTH) as answer:

@@ -53,7 +53,7 @@ async def test_unknown_addresses_all_look_alike(app, client, path):
     async with client.post(here.base + path) as answer:
         assert (answer.status, await answer.read()) == (404, b"")
     assert here.requests == []
-    assert here.facts == [RequestRejected(provider="", endpoint="", status=404, why="no such door")]
+    assert here.facts == [RequestRejected(provider="", endpoint="", status=404, why="no such endpoint")]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])

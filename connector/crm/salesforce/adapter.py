@@ -9,7 +9,7 @@ from connector.crm.crm import Crm, FeedSpec, Needs
 from connector.crm.salesforce.client import error_catalogue, responses
 from connector.crm.salesforce.client.credentials import SalesforceCredentials
 from connector.crm.salesforce.read.describe import Describer
-from connector.crm.salesforce.read.doctor import checkup
+from connector.crm.salesforce.read.doctor import diagnose
 from connector.crm.salesforce.read.feed import SalesforceFeed
 from connector.crm.salesforce.read.outbound import OutboundEndpoint
 from connector.crm.salesforce.read.preflight import Wanted, preflight
@@ -57,7 +57,7 @@ def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberRe
         )
 
     def examine(needs: Sequence[Needs], now: Callable[[], datetime]) -> Exchange[list[Finding]]:
-        return checkup(api, needs, settings.composites, now)
+        return diagnose(api, needs, settings.composites, now)
 
     sink = SalesforceSink(
         name,
@@ -87,7 +87,7 @@ def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberRe
         usage=responses.usage,
         describe=Describer(api).describe,
         preflight=look,
-        checkup=examine,
+        diagnose=examine,
         consent_fields=consent,
     )
 

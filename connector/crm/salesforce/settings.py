@@ -58,7 +58,7 @@ class SignInSettings(Strict):
 
 
 class ConsentFieldsSettings(Strict):
-    """Which fields of an object bear consent."""
+    """Which fields of an object hold consent."""
 
     flag: FieldName
     """The opt-out field of the whole person."""
@@ -83,7 +83,7 @@ class QuotaSettings(Strict):
 
 
 class OutboundSettings(Strict):
-    """The door for Outbound Messages, by which the org tells of changes within seconds."""
+    """The endpoint for Outbound Messages, with which the org reports changes within seconds."""
 
     path_secrets: Annotated[tuple[SecretRef, ...], Field(min_length=1, max_length=2)]
     """Secrets of which one must be the last part of the Endpoint URL; two, while one is being replaced."""
@@ -101,7 +101,7 @@ class SalesforceSettings(Strict):
     api_version: Annotated[str, Field(pattern=r"^[0-9]{2,3}\.0$")] = "62.0"
     """The version of Salesforce's REST API."""
     consent_fields: dict[FieldName, ConsentFieldsSettings] = Field(default_factory=dict)
-    """By object: the fields that bear consent."""
+    """By object: the fields that hold consent."""
     direction: Annotated[Literal["two_way", "one_way"], Field(alias="consent")] = "two_way"
     """`one_way`: opt-outs come from the providers alone, and what people change in the CRM is told to no provider."""
     # The shipped mappings write the contact twice and an event record for each callback. After folding writes to the

@@ -62,7 +62,7 @@ def misfits(can_be: Yield, field: FieldSchema, name: str, where: Where) -> Itera
 
 
 def misfits_of(value: Any, field: FieldSchema, name: str, where: Where) -> Iterator[Misfit]:
-    """The problems of one value that is known beforehand."""
+    """The problems of one value that is known at compile time."""
     if value is None or field.kind in {FieldKind.REFERENCE, FieldKind.ID, FieldKind.TIME, FieldKind.OTHER}:
         return
     if field.kind in TAKEN:

@@ -26,7 +26,7 @@ MODE = (
 )
 KEY_CURE = (
     "make a new one in Strex Connect (they expire after a year by default) and put it into api.key; the header "
-    "that bears it is api.rest_header"
+    "with it is api.rest_header"
 )
 ADDRESS_CURE = "see api.url in the provider's settings"
 BODY_CURE = "see the spelling, and whether the short number is one of your account's"

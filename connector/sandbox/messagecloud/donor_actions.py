@@ -82,7 +82,7 @@ class DonorActions:
         usual, detail = ("DELIVERED", "Delivered") if outcome == "success" else ("FAILED", "Cancelled")
         self._gateway.set_status(one, body.text("status", usual), body.text("detail", detail))
         query = urlencode({"id": one.own_id or one.transaction_id, "status": outcome})
-        return web.json_response({"redirect": f"{self._door('return', secret=False)}?{query}"})
+        return web.json_response({"redirect": f"{self._address_of('return', secret=False)}?{query}"})
 
     async def _set_status(self, request: web.Request) -> web.Response:
         body = Body.of(await read_json(request)).only("transaction_id", "status", "detail")
@@ -136,17 +136,17 @@ class DonorActions:
         self._gateway.spoiled.setdefault(call, []).append(spoiled)
         return web.json_response({})
 
-    async def _call(self, door: str, fields: dict[str, str], method: str) -> dict[str, Any]:
+    async def _call(self, endpoint: str, fields: dict[str, str], method: str) -> dict[str, Any]:
         """Call an endpoint until it responds with 200 and OK."""
         assert self._http is not None  # noqa: S101 - set while the application runs.
         if method not in {"GET", "POST"}:
             raise RefusedError("method must be GET or POST")
-        url, form = self._door(door, secret=True), None
+        url, form = self._address_of(endpoint, secret=True), None
         if method == "GET":
             url = f"{url}?{urlencode(fields)}"
         else:
             form = fields
-        sent: dict[str, Any] = {"door": door, "fields": fields, "status": None, "answer": None, "taken": False}
+        sent: dict[str, Any] = {"endpoint": endpoint, "fields": fields, "status": None, "answer": None, "taken": False}
         for tries in range(1, TRIES + 1):
             sent["tries"] = tries
             try:
@@ -160,10 +160,10 @@ class DonorActions:
         self._sent.append(sent)
         return sent
 
-    def _door(self, door: str, *, secret: bool) -> str:
+    def _address_of(self, endpoint: str, *, secret: bool) -> str:
         if self._hooks is None:
-            raise RefusedError("say where the doors are: PUT /_sandbox/config with hooks")
-        return f"{self._hooks}/{door}" + (f"/{self._secret}" if secret and self._secret else "")
+            raise RefusedError("say where the endpoints are: PUT /_sandbox/config with hooks")
+        return f"{self._hooks}/{endpoint}" + (f"/{self._secret}" if secret and self._secret else "")
 
 
 def _address(text: str) -> str:

@@ -61,8 +61,8 @@ class Api:
                 await self._admit(request)
             response = await handler(request)
         except RefusedError as refused:
-            told = {"errorCode": refused.code, "errorDescription": str(refused)}
-            response = web.json_response(told, status=refused.status)
+            shown = {"errorCode": refused.code, "errorDescription": str(refused)}
+            response = web.json_response(shown, status=refused.status)
         self.calls.append(f"{request.method} {request.path_qs} {response.status}")
         return response
 

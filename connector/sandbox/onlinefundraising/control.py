@@ -66,8 +66,8 @@ class Control:
             case "garbage":
                 return web.Response(text="<html>Welcome</html>", content_type="text/html")
             case status:
-                told = {"errorCode": f"10{status}", "errorDescription": "As it was asked for"}
-                return web.json_response(told, status=status)
+                shown = {"errorCode": f"10{status}", "errorDescription": "As it was asked for"}
+                return web.json_response(shown, status=status)
 
     async def _phone(self, request: web.Request) -> web.Response:
         """A donor sends a text: {"from", "text", "to"} and any field of a message; it is sent to the keyword's webhook."""

@@ -56,7 +56,7 @@ class Job:
 
     def shown(self) -> dict[str, Any]:
         """The JSON that the API returns."""
-        told: dict[str, Any] = {
+        described: dict[str, Any] = {
             "id": self.id,
             "operation": self.operation,
             "object": self.known.name,
@@ -74,7 +74,7 @@ class Job:
             "totalProcessingTime": 0,
         }
         if self.kind == "ingest":
-            told |= {
+            described |= {
                 "jobType": "V2Ingest",
                 "contentUrl": f"services/data/v{self.version}/jobs/ingest/{self.id}/batches",
                 "numberRecordsFailed": len(self.failed),
@@ -82,10 +82,10 @@ class Job:
                 "apexProcessingTime": 0,
             }
         else:
-            told["jobType"] = "V2Query"
+            described["jobType"] = "V2Query"
         if self.key:
-            told["externalIdFieldName"] = self.key
-        return told | ({"errorMessage": self.error} if self.error else {})
+            described["externalIdFieldName"] = self.key
+        return described | ({"errorMessage": self.error} if self.error else {})
 
     def results(self, part: str) -> bytes:
         """One kind of results of an ingest job; empty without results."""

@@ -138,26 +138,26 @@ def check_object(component: Component) -> None:
 
 def field(component: Component) -> Field:
     """A custom field. Raises ComponentError if it is invalid."""
-    told, name = component.element, component.name.partition(".")[2]
-    said = word(told, "type")
+    element, name = component.element, component.name.partition(".")[2]
+    said = word(element, "type")
     kind = KINDS.get(said)
     if not name.endswith("__c"):
         raise ComponentError(f"The name of a custom field must end with __c: {name}")
     if kind is None:
         raise ComponentError(f"'{said}' is not a valid value for the enum 'FieldType'")
     for needed in ("label", *NEEDED.get(said, ())):
-        if not word(told, needed):
+        if not word(element, needed):
             raise ComponentError(f"Must specify '{needed}' for a CustomField of type {said}")
-    length = word(told, "length")
-    targets = (word(told, "referenceTo"),) if kind is Kind.REFERENCE else ()
+    length = word(element, "length")
+    targets = (word(element, "referenceTo"),) if kind is Kind.REFERENCE else ()
     return Field(
         name=name,
         kind=kind,
         length=int(length) if length.isdigit() else LENGTHS.get(kind, 0),
-        unique=word(told, "unique") == "true",
-        case_sensitive=word(told, "caseSensitive") == "true",
-        external_id=word(told, "externalId") == "true",
+        unique=word(element, "unique") == "true",
+        case_sensitive=word(element, "caseSensitive") == "true",
+        external_id=word(element, "externalId") == "true",
         targets=targets,
         relationship=f"{name[:-3]}__r" if targets else None,
-        default=word(told, "defaultValue") == "true" if kind is Kind.BOOLEAN else None,
+        default=word(element, "defaultValue") == "true" if kind is Kind.BOOLEAN else None,
     )

@@ -75,7 +75,7 @@ class Deployments:
         failed = len(deployment.failures)
         total = max(len(deployment.components), failed)
         state = "InProgress" if not done else "Failed" if failed else "Succeeded"
-        told = elements(
+        summary = elements(
             checkOnly=deployment.check_only,
             done=done,
             id=name,
@@ -90,7 +90,7 @@ class Deployments:
             success=done and not failed,
         )
         details = "".join(_told(failure) for failure in deployment.failures) if done else ""
-        return f"<checkDeployStatusResponse><result>{told}<details>{details}</details></result></checkDeployStatusResponse>"
+        return f"<checkDeployStatusResponse><result>{summary}<details>{details}</details></result></checkDeployStatusResponse>"
 
 
 def _told(failure: Failure) -> str:

@@ -135,7 +135,7 @@ class Sessions:
                 self._key.verify(signature, ".".join(parts[:2]).encode(), PKCS1v15(), SHA256())
             except InvalidSignature:
                 raise LoginRefusedError("invalid_grant", "invalid assertion") from None
-        return next((user for user, told in org.USERS.items() if told["Username"] == subject), org.INTEGRATION_USER)
+        return next((user for user, entry in org.USERS.items() if entry["Username"] == subject), org.INTEGRATION_USER)
 
 
 def _same(given: str, wanted: str) -> bool:

@@ -27,7 +27,7 @@ ENGLISH = "en"  # Object Reference, "User" (LanguageLocaleKey): en_US, en_GB …
 CLOCK_CURE = "correct this server's clock: let it follow a time server (timedatectl set-ntp true)"
 
 
-def checkup(
+def diagnose(
     api: Api, needs: Sequence[Needs], composite: Composite, now: Callable[[], datetime]
 ) -> Exchange[list[Finding]]:
     """Check the org with at most five calls. `now` returns our own time, timezone-aware."""

@@ -49,7 +49,7 @@ class Batch:
         """The writes to send a second time, with their new assumptions."""
         self.owners |= {index: Found(record_id=record_id) for index, record_id in wrong_assumptions.existing.items()}
         again = {
-            **{index: self.assumptions[index] for index in wrong_assumptions.orphans},
+            **{index: self.assumptions[index] for index in wrong_assumptions.children_of_missing},
             **dict.fromkeys((*wrong_assumptions.doubted, *wrong_assumptions.absent), Assumption.ASK),
             **{
                 index: Assumption.ASK if self.writes[index].clears_flag else Assumption.FOUND

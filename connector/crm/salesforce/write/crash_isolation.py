@@ -18,7 +18,7 @@ Record = tuple[str, str, str]
 # Salesforce itself is down.
 IN_A_ROW = 14
 IN_ALL = 60  # per batch: more failures need a person, and would use up API calls
-REMEMBERED = 1000  # suspects; a working org has far fewer
+REMEMBERED = 1000  # records; a working org has far fewer
 
 
 class CrashBisection:

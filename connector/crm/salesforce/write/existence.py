@@ -69,10 +69,10 @@ class WrongAssumptions:
         self.existing: dict[int, str] = {}  # assumed to be new, but existing; their Ids
         self.doubted: set[int] = set()  # rejected as new, perhaps for a reason that does not apply to existing records
         self.absent: set[int] = set()  # assumed to exist, but gone
-        self.orphans: set[int] = set()  # children of `absent` records
+        self.children_of_missing: set[int] = set()  # children of `absent` records
 
     def __iter__(self) -> Iterator[int]:
-        return chain(self.existing, self.doubted, self.absent, self.orphans)
+        return chain(self.existing, self.doubted, self.absent, self.children_of_missing)
 
     def met(self, item: Sent, outcome: Outcome) -> bool:
         """Whether the outcome shows that the assumption was wrong, or may have been. Records it."""
@@ -97,10 +97,10 @@ class WrongAssumptions:
         """Whether a child must wait for a parent that is sent once more; `missing`: Salesforce did not find its parent."""
         if not parents:
             return False
-        late = self.doubted | self.orphans | (self.existing.keys() | self.absent if missing else set())
+        late = self.doubted | self.children_of_missing | (self.existing.keys() | self.absent if missing else set())
         if late.isdisjoint(parents):
             return False
-        self.orphans.add(index)
+        self.children_of_missing.add(index)
         return True
 
 

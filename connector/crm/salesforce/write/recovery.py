@@ -110,7 +110,7 @@ class Recovery:
             failed_writes = [_answered(one, asked.get(one.item.index, one.outcome)) for one in failed_writes]
         held = [one for one in failed_writes if one.outcome.code == duplicates.CODE]
         deleted = [one for one in failed_writes if one.outcome.code == DELETED]
-        orphans = {
+        children_of_missing = {
             one.item.index: one.outcome for one in failed_writes if merged_parents.parent_was_merged(one.outcome)
         }
         unreadable = [one for one in failed_writes if one.outcome.code == UNREADABLE]
@@ -120,10 +120,10 @@ class Recovery:
             ways |= yield from self._converted(converted)
         if deleted:
             ways |= yield from self._deleted(deleted)
-        if orphans:
-            writes = {place: (self._write(place), outcome) for place, outcome in orphans.items()}
+        if children_of_missing:
+            writes = {place: (self._write(place), outcome) for place, outcome in children_of_missing.items()}
             changed = yield from merged_parents.follow_keys(self._api, writes)
-            ways |= self._changed(orphans, changed)
+            ways |= self._changed(children_of_missing, changed)
         if unreadable:
             ways |= yield from self._as_text(unreadable)
         for one in failed_writes:

@@ -124,7 +124,7 @@ def to_batches(items: Iterable[Item]) -> list[RecordBatch]:
         kind = (item.stage, name, item.key_field or "", item.plain, item.allow, item.insert, turn, alone)
         kinds.setdefault(kind, []).append(item)
     record_batches: list[RecordBatch] = []
-    # A stable sort: in batch order within a stage, but suspects last.
+    # A stable sort: in batch order within a stage, but isolated records last.
     for kind in sorted(kinds, key=lambda kind: (kind[0], kind[-1] >= 0)):
         near = sorted(kinds[kind], key=lambda item: item.lock_group)
         record_batches += _cut(near) if kind[2] else _cut(sorted(near, key=lambda item: item.object))

@@ -7,7 +7,7 @@ from connector.crm.salesforce.write.send import Composite
 from connector.model.outcome import Delivered, Reason
 
 
-async def poisoned(org, *keys):
+async def crashing(org, *keys):
     await org.fault("server_error", records=list(keys), times=10_000)
 
 
@@ -17,7 +17,7 @@ def batch(count=400):
 
 @pytest.mark.parametrize("composite", [Composite.UNTRIED, Composite.WORKS, Composite.REFUSED])
 async def test_the_second_time_the_guilty_record_is_found_and_the_others_are_written(org, composite):
-    await poisoned(org, "key-0123")
+    await crashing(org, "key-0123")
     salesforce = sink(composite=composite)
     first = await deliver(org, *batch(), by=salesforce)
     assert Reason.SERVER_ERROR in set(reasons(first))
@@ -28,7 +28,7 @@ async def test_the_second_time_the_guilty_record_is_found_and_the_others_are_wri
 
 
 async def test_a_suspect_travels_alone_from_then_on(org):
-    await poisoned(org, "key-0123", "key-0321")
+    await crashing(org, "key-0123", "key-0321")
     salesforce = sink()
     for _ in range(2):
         await deliver(org, *batch(), by=salesforce)
@@ -44,7 +44,7 @@ async def test_a_suspect_travels_alone_from_then_on(org):
 
 
 async def test_a_child_of_the_guilty_record_waits(org):
-    await poisoned(org, "key-0007")
+    await crashing(org, "key-0007")
     salesforce = sink()
     await deliver(org, *batch(), by=salesforce)
     second = await deliver(org, *batch(), by=salesforce)
@@ -72,7 +72,7 @@ async def test_an_incident_of_one_request_divides_nothing(org):
 
 
 async def test_a_suspect_alone_is_no_proof_against_itself(org):
-    await poisoned(org, "key-0001")
+    await crashing(org, "key-0001")
     salesforce = sink()
     for _ in range(2):
         await deliver(org, *batch(3), by=salesforce)
