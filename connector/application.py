@@ -118,7 +118,7 @@ class Application:
     def open_sink(self, name: str, sink: Sink, needs: Sequence[Needs]) -> None:
         """Register a sink. The sink of a CRM first learns what the mappings need of it."""
         crm = self.crms.get(name)
-        warm_up = partial(crm.prepare, needs) if crm is not None else None
+        warm_up = (lambda http: crm.prepare(http, needs)) if crm is not None else None
         self.sink_channels[name] = SinkChannel(
             sink,
             self.clients[name],

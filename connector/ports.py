@@ -1,4 +1,4 @@
-"""The interfaces of providers and CRMs. They do no I/O: they request it through an Exchange."""
+"""The interfaces of providers and CRMs. They send their calls through the `Http` that they are given."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from connector.model.crm_traits import CrmTraits
 from connector.model.event import Event, Part
-from connector.model.http import Exchange, HttpRequest, HttpResponse
+from connector.model.http import Http, HttpRequest, HttpResponse
 from connector.model.keyword import Keyword
 from connector.model.operation import Operation
 from connector.model.outcome import Outcome, Rejected, Retry
@@ -60,7 +60,7 @@ class WebhookEndpoint(Protocol):
         waited for; authenticate() checks everything, the head too.
         """
 
-    def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
+    async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:
         """Authenticate the whole request. Raises HttpRejected."""
 
     def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event | Part, ...]:
@@ -104,8 +104,8 @@ class Enricher(Protocol):
     def wants(self, event: Event) -> bool:
         """Whether the event needs a look-up. Must be false for an event that already has its answer."""
 
-    def ask(self, event: Event) -> Exchange[Enriched | Pending]:
-        """Look up once. The replies of the exchange may be failures; they become values, never exceptions.
+    async def ask(self, http: Http, event: Event) -> Enriched | Pending:
+        """Look up once. Calls without a reply become values, never exceptions.
 
         The event of an answer has the time at which it occurred, if known: it is compared with what was decided
         meanwhile.
@@ -137,11 +137,11 @@ class Sink(Protocol):
     def traits(self) -> CrmTraits:
         """How the CRM behaves; the defaults for a provider."""
 
-    def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
+    async def write(self, http: Http, tasks: Sequence[Task]) -> Sequence[Outcome]:
         """Do the operations, parents before their children. Returns exactly one outcome for each, in the same order.
 
-        No two tasks concern the same record: the caller folds them. The replies of the exchange may be failures;
-        they become outcomes, never exceptions.
+        No two tasks concern the same record: the caller folds them. Calls without a reply become outcomes, never
+        exceptions.
         """
 
 
@@ -205,23 +205,23 @@ class Feed(Protocol):
     def every(self) -> timedelta:
         """The pause between two rounds."""
 
-    def ask(self, position: str | None) -> Exchange[Page | Retry]:
+    async def ask(self, http: Http, position: str | None) -> Page | Retry:
         """The next page after the position; None starts at the beginning."""
 
-    def ask_opted_out(self, position: str) -> Exchange[Page | Retry]:
+    async def ask_opted_out(self, http: Http, position: str) -> Page | Retry:
         """One page of the opted-out records modified after the position or shortly before it, latest first.
 
         A feed of an object without consent fields returns none. The page has no position: regular polls show these
         records again.
         """
 
-    def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
+    async def look(self, http: Http, record_ids: Sequence[str]) -> Page | Retry:
         """The current state of these records, at most `traits.lookup_limit` of them, and the records merged into them.
 
         Records that do not exist are left out; the page has no position.
         """
 
-    def read_all(self, position: str | None) -> Exchange[Records | Retry]:
+    async def read_all(self, http: Http, position: str | None) -> Records | Retry:
         """All records of the object, including deleted ones, page by page and in no particular order; None starts.
 
         Raises PeerUnavailable if waiting may help, and ConnectorError with the cure if only a new start helps.
@@ -259,7 +259,7 @@ class Poller(Protocol):
     def every(self) -> timedelta:
         """The pause between two rounds."""
 
-    def ask(self, position: str | None, now: datetime) -> Exchange[PollPage | Retry]:
+    async def ask(self, http: Http, position: str | None, now: datetime) -> PollPage | Retry:
         """The next page after the position. Events have the same keys as at the endpoint, so that none is taken twice.
 
         None is the very first poll: what happened before the connector was installed is not imported.
@@ -269,7 +269,7 @@ class Poller(Protocol):
 class Keywords(Protocol):
     """An account's keywords at a provider, for a person to view and change.
 
-    Every exchange raises ConnectorError with the cure if the provider refuses, and PeerUnavailable if it does not
+    Every method raises ConnectorError with the cure if the provider refuses, and PeerUnavailable if it does not
     answer.
     """
 
@@ -285,32 +285,34 @@ class Keywords(Protocol):
     def addressed(self) -> bool:
         """Whether messages reach the endpoint only if each keyword has its address set."""
 
-    def listing(self) -> Exchange[tuple[Keyword, ...]]:
+    async def listing(self, http: Http) -> tuple[Keyword, ...]:
         """All keywords and sub keywords; details that only show() returns may be missing."""
 
-    def show(self, keyword_id: str) -> Exchange[Keyword]:
+    async def show(self, http: Http, keyword_id: str) -> Keyword:
         """Everything about one keyword."""
 
-    def subkeywords(self, keyword_id: str) -> Exchange[tuple[Keyword, ...]]:
+    async def subkeywords(self, http: Http, keyword_id: str) -> tuple[Keyword, ...]:
         """The sub keywords of a keyword."""
 
-    def is_free(self, short_number: str, word: str) -> Exchange[bool]:
+    async def is_free(self, http: Http, short_number: str, word: str) -> bool:
         """Whether a keyword can be reserved on a short number."""
 
-    def reserve(self, short_number: str, word: str, sub_word: str | None, hook: str | None = None) -> Exchange[Keyword]:
+    async def reserve(
+        self, http: Http, short_number: str, word: str, sub_word: str | None, hook: str | None = None
+    ) -> Keyword:
         """Reserve a keyword, or a sub keyword of an existing one.
 
         The hook is the public address of the endpoint, without a secret; None if unknown.
         """
 
-    def deactivate(self, keyword_id: str) -> Exchange[None]:
+    async def deactivate(self, http: Http, keyword_id: str) -> None:
         """Stop a keyword from receiving messages."""
 
-    def reactivate(self, keyword_id: str) -> Exchange[None]:
+    async def reactivate(self, http: Http, keyword_id: str) -> None:
         """Let a deactivated keyword receive messages again."""
 
-    def send_to(self, keyword_id: str, hook: str) -> Exchange[None]:
+    async def send_to(self, http: Http, keyword_id: str, hook: str) -> None:
         """Send its messages to the endpoint with this public address; the provider's secret is added to it."""
 
-    def delete(self, keyword_id: str) -> Exchange[None]:
+    async def delete(self, http: Http, keyword_id: str) -> None:
         """Delete a keyword for good."""

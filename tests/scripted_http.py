@@ -1,9 +1,12 @@
 """An `Http` for unit tests: prepared replies, and a record of the calls."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
-from connector.model.http import HttpCall, HttpError, HttpReply
+from connector.model.http import Http, HttpCall, HttpError, HttpReply
 
+T = TypeVar("T")
 Result = HttpReply | HttpError
 
 
@@ -13,13 +16,12 @@ class ScriptedHttp:
     def __init__(self, *replies: Result) -> None:
         self.calls: list[HttpCall] = []
         self.together: list[tuple[HttpCall, ...]] = []  # the calls that were sent together
-        self._replies = iter(replies)
+        self.replies = list(replies)  # those that no call has asked for yet
 
     def reply(self, call: HttpCall) -> Result:
         """The reply to a call."""
-        reply = next(self._replies, None)
-        assert reply is not None, f"no reply is prepared for call {len(self.calls)}, {call.method} {call.path}"
-        return reply
+        assert self.replies, f"no reply is prepared for call {len(self.calls)}, {call.method} {call.path}"
+        return self.replies.pop(0)
 
     async def call(self, call: HttpCall) -> HttpReply:
         (result,) = await self.call_all([call])
@@ -42,3 +44,11 @@ class AnsweringHttp(ScriptedHttp):
 
     def reply(self, call: HttpCall) -> Result:
         return self._answer(call)
+
+
+def ask(question: Callable[[Http], Coroutine[Any, Any, T]], *replies: Result) -> tuple[T, ScriptedHttp]:
+    """The result of a question that gets these replies, and its `Http`. All replies must be used up."""
+    http = ScriptedHttp(*replies)
+    result = asyncio.run(question(http))
+    assert not http.replies
+    return result, http

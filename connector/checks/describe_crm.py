@@ -7,7 +7,7 @@ from connector.crm.crm import Crm, Needs
 from connector.delivery.channels import CURES
 from connector.model.crm_schema import CrmSchema, ObjectSchema
 from connector.model.errors import ConnectorError
-from connector.model.http import Exchange
+from connector.model.http import Http
 from connector.model.outcome import Retry
 
 CURE = "try again later, and check `url` in the config"
@@ -21,12 +21,12 @@ class Pulled:
     absent: tuple[str, ...] = ()  # objects that it lacks or hides
 
 
-def pull(crm: Crm, needs: Sequence[Needs]) -> Exchange[Pulled]:
+async def pull(http: Http, crm: Crm, needs: Sequence[Needs]) -> Pulled:
     """Describe what is used, with one API call for each object. Raises ConnectorError with advice if the CRM does not answer."""
     first = _once([*(one.object for one in needs), *crm.consent_fields], known=())
-    found = yield from _described(crm, first)
+    found = await _described(http, crm, first)
     parents = _once(_parents(needs, found), known=first)
-    found |= yield from _described(crm, parents)
+    found |= await _described(http, crm, parents)
     there = tuple(one for one in found.values() if one is not None)
     absent = tuple(name for name in (*first, *parents) if found[name.casefold()] is None)
     return Pulled(schema=CrmSchema(crm=crm.name, objects=there), absent=absent)
@@ -41,8 +41,8 @@ def _once(names: Sequence[str], *, known: Sequence[str]) -> list[str]:
     return [name for folded, name in kept.items() if folded not in seen]
 
 
-def _described(crm: Crm, names: Sequence[str]) -> Exchange[dict[str, ObjectSchema | None]]:
-    described = yield from crm.describe(names)
+async def _described(http: Http, crm: Crm, names: Sequence[str]) -> dict[str, ObjectSchema | None]:
+    described = await crm.describe(http, names)
     found: dict[str, ObjectSchema | None] = {}
     for name, one in described.items():
         if isinstance(one, Retry):

@@ -12,7 +12,7 @@ from connector.mapping.compile.context import Where
 from connector.mapping.compile.files import mapping_files
 from connector.mapping.language.rules import MappingFile, Test, When
 from connector.mapping.values.values import fold, text
-from connector.model.http import Exchange
+from connector.model.http import Http
 from connector.model.keyword import Keyword
 from connector.model.problem import Problem, Severity
 from connector.ports import Keywords
@@ -66,21 +66,21 @@ def _asked_for(when: When | None, where: Where) -> Iterator[tuple[str, Where]]:
         yield from _asked_for(one, (*where, "any", number))
 
 
-def look_up(keywords: Keywords, words: Sequence[str]) -> Exchange[Mapping[str, Sequence[Keyword]]]:
+async def look_up(http: Http, keywords: Keywords, words: Sequence[str]) -> Mapping[str, Sequence[Keyword]]:
     """All keywords of the account by their folded word; the named ones in full. Raises ConnectorError."""
     by_word: dict[str, list[Keyword]] = {}
-    for one in (yield from keywords.listing()):
+    for one in await keywords.listing(http):
         for word in {fold(word) for word in (one.word, *one.aliases)}:
             by_word.setdefault(word, []).append(one)
     for word in {fold(word) for word in words} & by_word.keys():
-        by_word[word] = yield from _shown(keywords, by_word[word])
+        by_word[word] = await _shown(http, keywords, by_word[word])
     return by_word
 
 
-def _shown(keywords: Keywords, listed: Sequence[Keyword]) -> Exchange[list[Keyword]]:
+async def _shown(http: Http, keywords: Keywords, listed: Sequence[Keyword]) -> list[Keyword]:
     """Each of them in full: the list does not say when one ends."""
     for place, one in enumerate(listed):
-        known = yield from keywords.show(one.id)
+        known = await keywords.show(http, one.id)
         listed = [*listed[:place], known, *listed[place + 1 :]]
     return [*listed]
 

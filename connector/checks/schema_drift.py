@@ -70,7 +70,7 @@ class Drift:
         locks, broken = self._locks()
         for name, crm in self._crms.items():
             try:
-                pulled = await self._clients[name].run(pull(crm, wanted.get(name, [])))
+                pulled = await pull(self._clients[name], crm, wanted.get(name, []))
             except ConnectorError as error:
                 self._seen = ()
                 if known := self._compare_with_locks()[name]:

@@ -141,7 +141,7 @@ async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
     async with Transport() as transport:
         for name, crm in crms.items():
             try:
-                pulled = await transport.client(crm.credentials).run(pull(crm, wanted.get(name, [])))
+                pulled = await pull(transport.client(crm.credentials), crm, wanted.get(name, []))
             except ConnectorError as error:
                 found.append(_lack(name, str(error)))
                 continue
@@ -209,7 +209,7 @@ async def _ask_providers(loaded: "Loaded") -> list[Problem]:
             if not words:
                 continue
             try:
-                there = await transport.client(provider.credentials).run(looking.look_up(provider.keywords, words))
+                there = await looking.look_up(transport.client(provider.credentials), provider.keywords, words)
             except ConnectorError as error:
                 found.append(_lack(name, str(error)))
                 continue

@@ -114,8 +114,8 @@ async def _of_crms(loaded: "Loaded") -> Mapping[str, Sequence[Finding]]:
     found = {}
     async with Transport() as transport:
         for name, crm in crms.items():
-            look = crm.diagnose(wanted.get(name, []), lambda: datetime.now(UTC))
-            found[name] = await transport.client(crm.credentials).run(look)
+            http = transport.client(crm.credentials)
+            found[name] = await crm.diagnose(http, wanted.get(name, []), lambda: datetime.now(UTC))
     return found
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from connector.cli.exit_codes import Misused, Unreachable
@@ -11,10 +11,10 @@ from connector.cli.setup import Setup
 from connector.model.errors import ConnectorError, PeerUnavailable
 
 if TYPE_CHECKING:
-    from connector.model.http import Exchange
+    from connector.model.http import Http
     from connector.ports import Keywords
 
-    Ask = Callable[[Keywords, str | None], Exchange[Any]]
+    Ask = Callable[[Http, Keywords, str | None], Awaitable[Any]]
 
 # Five groups between hyphens; not all are hexadecimal, not even in the provider's own document.
 GUID = re.compile(r"\w{8}(-\w{4}){3}-\w{12}", re.ASCII)
@@ -46,7 +46,7 @@ def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
             return None
         hook = hook_of(loaded.settings.listen.public_url, chosen.name, role.endpoint)
         async with Transport() as transport:
-            return await transport.client(chosen.credentials).run(ask(role, hook))
+            return await ask(transport.client(chosen.credentials), role, hook)
 
     try:
         with waiting(f"asking {chosen.name}"):
@@ -55,11 +55,11 @@ def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
         raise Unreachable(str(error)) from error
 
 
-def find_id(role: "Keywords", keyword: str, sub: str | None, channel: str | None) -> "Exchange[str]":
+async def find_id(http: "Http", role: "Keywords", keyword: str, sub: str | None, channel: str | None) -> str:
     """The id of a keyword, from its word, an alias or its id. Raises ConnectorError if there is none, or several."""
     if GUID.fullmatch(keyword):
         return keyword
-    listed = yield from role.listing()
+    listed = await role.listing(http)
     if not sub and any(one.id == keyword for one in listed):
         return keyword
     found = [

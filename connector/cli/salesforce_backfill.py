@@ -178,6 +178,7 @@ async def _working(
 ) -> "AsyncIterator[AtWork]":
     from connector.crm.salesforce.client.bulk import Bulk  # noqa: PLC0415 - the same.
     from connector.crm.salesforce.client.credentials import SalesforceCredentials  # noqa: PLC0415 - the same.
+    from connector.crm.salesforce.client.rest import RestClient  # noqa: PLC0415 - the same.
     from connector.crm.salesforce.read.preflight import Wanted, preflight  # noqa: PLC0415 - the same.
     from connector.crm.salesforce.setup.backfill_run import Backfilling  # noqa: PLC0415 - see the package's docstring.
     from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
@@ -187,7 +188,7 @@ async def _working(
     wanted = Wanted(object="Contact", key_fields=(contacts.key_field,), read=read)
     async with Transport() as transport:
         client = transport.client(credentials)
-        if lacks := await client.run(preflight(settings.api, [wanted])):
+        if lacks := await preflight(RestClient(settings.api, client), [wanted]):
             raise ConnectorError("\n".join(lacks))
         # A progress line must not continue while a person is asked: each part has its own.
         yield lambda emit: Backfilling(client, Bulk(settings.api), contacts, book, report=emit)

@@ -10,6 +10,7 @@ from connector.checks.crm_requirements import needs
 from connector.cli.exit_codes import Misused
 from connector.cli.setup import load_rules
 from connector.crm.crm import Crm, Needs
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.settings import SalesforceSettings
 from connector.crm.salesforce.setup import permissions
 from connector.crm.salesforce.setup.metadata import MetadataApi, Progress
@@ -38,9 +39,13 @@ class OrgSetup:
     needs: tuple[Needs, ...]
     package: Package
 
+    @property
+    def _administered(self) -> RestClient:
+        return RestClient(self.settings.api, self.as_administrator)
+
     async def survey(self) -> Survey:
         """Find out what exists and what is missing. Raises ConnectorError."""
-        return await self.as_administrator.run(survey(self.settings.api, self.package, self.user))
+        return await survey(self._administered, self.package, self.user)
 
     async def deploy(self, package: Package, *, check_only: bool, on_progress: Callable[[int, int], None]) -> Progress:
         """Deploy and wait for the end; `on_progress` gets the finished parts and their total. Raises ConnectorError."""
@@ -73,19 +78,17 @@ class OrgSetup:
             granted = await self._granted(one.name)
             new = granted.id is not None and not granted.assigned
             if granted.id is not None and new:
-                await self.as_administrator.run(
-                    permissions.assign(self.settings.api, granted.id, self.user, label=one.label)
-                )
+                await permissions.assign(self._administered, granted.id, self.user, label=one.label)
                 granted = await self._granted(one.name)
             described.append(_described(one.label, granted, new=new))
         return described
 
     async def lacks(self) -> list[str]:
         """What the mappings still need in the org, seen as the integration user."""
-        return await self.as_integration.run(self.role.preflight(self.needs))
+        return await self.role.preflight(self.as_integration, self.needs)
 
     async def _granted(self, name: str) -> permissions.Granted:
-        return await self.as_administrator.run(permissions.granted(self.settings.api, name, self.user))
+        return await permissions.granted(self._administered, name, self.user)
 
 
 @asynccontextmanager
@@ -109,7 +112,7 @@ async def working(loaded: Loaded, crm: str | None, *, token: str | None) -> Asyn
         as_integration = transport.client(role.credentials)
         yield OrgSetup(
             crm=name,
-            user=await as_integration.run(permissions.user_id(settings.api)),
+            user=await permissions.user_id(RestClient(settings.api, as_integration)),
             settings=settings,
             administrator=administrator,
             as_administrator=transport.client(administrator),

@@ -56,7 +56,7 @@ async def _ask(loaded: "Loaded", rules: "Ruleset") -> dict[str, Pulled]:
             names = ", ".join(one.object for one in some)
             with progress() as say:
                 say(f"asking {name} about {names}")
-                described[name] = await transport.client(crm.credentials).run(pull(crm, some))
+                described[name] = await pull(transport.client(crm.credentials), crm, some)
     return described
 
 

@@ -1,6 +1,6 @@
 """The parts of a configured CRM, whichever it is. Each CRM's own folder decides how they are built."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from connector.model.consent_fields import ConsentFields
 from connector.model.crm_schema import ObjectSchema
 from connector.model.crm_traits import CrmTraits
 from connector.model.finding import Finding
-from connector.model.http import Exchange
+from connector.model.http import Http
 from connector.model.outcome import Retry
 from connector.ports import Feed, Sink, WebhookEndpoint
 
@@ -51,13 +51,15 @@ class Crm:
     credentials: Credentials
     sink: Sink
     traits: CrmTraits
-    prepare: Callable[[Sequence[Needs]], Exchange[None]]  # queries in advance what the sink's first batch would need
+    # Queries in advance what the sink's first batch would need.
+    prepare: Callable[[Http, Sequence[Needs]], Awaitable[None]]
     feed: Callable[[FeedSpec], Feed]
     quota: Quota  # limit of API calls
     usage: Callable[[Mapping[str, str]], Usage | None]  # the org's own count, from a response's headers
-    describe: Callable[[Sequence[str]], Exchange[Mapping[str, DescribeResult]]]  # objects, by the requested names
-    preflight: Callable[[Sequence[Needs]], Exchange[list[str]]]  # what the org lacks, one sentence each
+    # Describes objects, by the requested names.
+    describe: Callable[[Http, Sequence[str]], Awaitable[Mapping[str, DescribeResult]]]
+    preflight: Callable[[Http, Sequence[Needs]], Awaitable[list[str]]]  # what the org lacks, one sentence each
     # Checks the CRM and our access to it. The function returns our own time, timezone-aware.
-    diagnose: Callable[[Sequence[Needs], Callable[[], datetime]], Exchange[list[Finding]]]
+    diagnose: Callable[[Http, Sequence[Needs], Callable[[], datetime]], Awaitable[list[Finding]]]
     endpoints: tuple[WebhookEndpoint, ...] = ()  # where the CRM sends notifications of changes
     consent_fields: Mapping[str, ConsentFields] = field(default_factory=dict)  # by object

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from connector.model.http import CallFailed, Failure
+from connector.model.http import Failure, HttpError
 from connector.model.outcome import Reason, Retry
 
 SOMETHING_ELSE = (
@@ -19,7 +19,7 @@ FAILURES = {
 NETWORK = frozenset({Failure.REFUSED, Failure.TIMEOUT, Failure.LOST, Failure.UNREADABLE})
 
 
-def outcome_of(failed: CallFailed) -> Retry:
+def outcome_of(failed: HttpError) -> Retry:
     """The outcome, with what failed: name resolution, TLS, connection, time-out."""
     network = failed.detail if failed.failure in NETWORK else ""
     return replace(FAILURES[failed.failure], detail=failed.detail, network=network)

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -14,7 +14,7 @@ from connector.delivery.outcome_policy import DOUBTFUL, Suspect
 from connector.delivery.retry import MAX_PAUSE, MAX_RETRY_AFTER, MINUTE, POLICIES, backoff
 from connector.delivery.throttle import BatchSize
 from connector.model.consent_fields import ConsentFields
-from connector.model.http import Exchange
+from connector.model.http import Http
 from connector.model.outcome import Outcome, Reason, Retry
 from connector.ports import Enricher, Feed, Sink
 from connector.telemetry.log_events import Alarm, ChannelPaused, ChannelResumed, Emit
@@ -155,7 +155,7 @@ class SinkChannel:
     sink: Sink
     client: Client
     budget: ApiBudget | None = None  # of API calls, if they are counted
-    warm_up: Callable[[], Exchange[None]] | None = None  # what the sink prepares before its first batch
+    warm_up: Callable[[Http], Awaitable[None]] | None = None  # what the sink prepares before its first batch
     alarms: OpenAlarms = field(default_factory=OpenAlarms)
     deadline: timedelta = 5 * MINUTE  # a person is alerted to a fault that lasts longer
     closing: bool = False  # the daemon stops: nothing more is sent
@@ -182,7 +182,7 @@ class SinkChannel:
         """Once, while idle: let the sink look up what its first batch would have to ask."""
         if self.warm_up is not None:
             warm_up, self.warm_up = self.warm_up, None
-            await self.client.run(warm_up())
+            await warm_up(self.client)
 
     def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Adapt the size of the next batch to these outcomes and to the time that the calls took."""

@@ -17,7 +17,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 
 from connector.delivery.response_body import ACCEPTED, AnswerBody, BodyRefused
 from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
-from connector.model.http import Exchange, Failure, HttpCall, HttpError, HttpReply, run_exchange
+from connector.model.http import Failure, HttpCall, HttpError, HttpReply
 
 T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]  # seconds
@@ -96,10 +96,6 @@ class Client:
         self._sleep = sleep
         self.calls = 0  # sent since the start, for the metrics
         self._longest = 0.0  # seconds
-
-    async def run(self, exchange: Exchange[T]) -> T:
-        """Run an exchange to its end. Failed calls are replies too, so this raises only what the exchange itself raises."""
-        return await run_exchange(exchange, self)
 
     async def call(self, call: HttpCall) -> HttpReply:
         """Send one call. Raises HttpError if it got no reply."""

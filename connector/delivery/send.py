@@ -232,7 +232,7 @@ class _Batch:
             return []
         tasks = [self._task(one.operation) for one in folds]
         try:
-            outcomes = await self._client.run(self._sink.write(tasks))
+            outcomes = await self._sink.write(self._client, tasks)
         except Exception as error:  # noqa: BLE001 - a bug of an adapter may cost one operation, not the whole pipeline.
             return await self._bisect(folds, type(error).__name__)
         if len(outcomes) != len(tasks):

@@ -1,14 +1,12 @@
 """HTTP as values, and the interface through which the clients of a peer make their calls."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from msgspec import Struct, field
-
-T = TypeVar("T")
 
 
 class HttpRequest(Struct, frozen=True, kw_only=True):
@@ -90,33 +88,3 @@ class Http(Protocol):
 
         A call without a reply is an HttpError in its place, so that the replies of the others are not lost.
         """
-
-
-class CallFailed(Struct, frozen=True, kw_only=True):
-    """A call that got no reply."""
-
-    failure: Failure
-    detail: str = ""
-
-
-Reply = HttpReply | CallFailed
-
-# The older form of a client, being replaced by `async def` over Http: it yields calls that may be sent together, gets
-# their replies in the same order, and returns its result.
-Exchange = Generator[Sequence[HttpCall], Sequence[Reply], T]
-
-
-async def run_exchange(exchange: Exchange[T], http: Http) -> T:
-    """Run an exchange to its end. Raises only what the exchange itself raises."""
-    try:
-        calls = next(exchange)
-        while True:
-            calls = exchange.send([reply_of(reply) for reply in await http.call_all(calls)])
-    except StopIteration as end:
-        result: T = end.value
-        return result
-
-
-def reply_of(reply: HttpReply | HttpError) -> Reply:
-    """A reply for an exchange."""
-    return CallFailed(failure=reply.failure, detail=reply.detail) if isinstance(reply, HttpError) else reply

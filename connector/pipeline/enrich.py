@@ -56,7 +56,7 @@ def _one_each(due: Sequence[OpenQuestion]) -> list[OpenQuestion]:
 
 async def _ask(channel: EnricherChannel, question: OpenQuestion, emit: Emit) -> Enriched | Pending:
     try:
-        return await channel.client.run(channel.enricher.ask(question.event))
+        return await channel.enricher.ask(channel.client, question.event)
     except Exception as error:  # noqa: BLE001 - a bug about one event must not hold up the questions about others.
         emit(WorkerFailed(worker=enrich_worker(channel.enricher.provider), error=place(error), seconds=0.0))
         return Pending(problem=Rejected(reason=Reason.BUG))

@@ -78,7 +78,7 @@ class Follower:
     async def _look_at(self, query: FeedQuery) -> Page | None:
         """The records that the CRM has pointed at; None where that failed."""
         channel = query.channel
-        page = await channel.client.run(channel.feed.look([one.record_id for one in query.pointers]))
+        page = await channel.feed.look(channel.client, [one.record_id for one in query.pointers])
         if isinstance(page, Retry) and page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN, Reason.UNKNOWN_CODE}:
             # One of them may be what the CRM cannot look at; the next round sees them all anyway.
             await self._store.pointers.drop(query.pointers)
@@ -90,7 +90,7 @@ class Follower:
         Where a round proves to be longer than a page, what says "out" is followed beside it, so that no backlog delays an opt-out.
         """
         channel, cursor = query.channel, query.cursor
-        page = self._shown(channel, await channel.client.run(channel.feed.ask(cursor.position)))
+        page = self._shown(channel, await channel.feed.ask(channel.client, cursor.position))
         if page is not None and channel.poll is None:
             shown: Collection[str] | None = ()
             channel.backlog = not page.last
@@ -113,9 +113,7 @@ class Follower:
         query = FeedQuery(
             channel=channel, cursor=cursor, asked=self._runtime.now(), poll=uuid4().hex, numbers=self._numbers
         )
-        if (
-            page := self._shown(channel, await channel.client.run(channel.feed.ask_opted_out(cursor.position)))
-        ) is None:
+        if (page := self._shown(channel, await channel.feed.ask_opted_out(channel.client, cursor.position))) is None:
             return None
         channel.opted_out_at = self._runtime.monotonic()
         await self._keep_page(query, page, last=False)

@@ -76,7 +76,7 @@ async def poll(poll_state: PollState, store: Store, rules: Ruleset, runtime: Run
         return 0
     name = poll_state.poller.name
     position = poll_state.position or store.following.cursor(name)
-    page = await poll_state.client.run(poll_state.poller.ask(position, now))
+    page = await poll_state.poller.ask(poll_state.client, position, now)
     if isinstance(page, Retry):
         back_off(runtime, poll_state.breaker, page)
         return 0

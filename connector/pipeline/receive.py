@@ -117,7 +117,7 @@ class Receiver:
     async def receive(self, endpoint: WebhookEndpoint, client: Client, request: HttpRequest) -> HttpResponse:
         """Authenticate, parse, store, wake the planner, answer. Raises HttpRejected for a request that is not accepted."""
         try:
-            auth = await client.run(endpoint.authenticate(request))
+            auth = await endpoint.authenticate(client, request)
             brought = entries(endpoint, request, auth, self._enrichers.get(endpoint.provider))
             expires = request.received_at + NONCE_LIFE if auth.nonce else None
             kept = await self._store.inbox.keep(brought, nonce=auth.nonce, nonce_expires=expires)

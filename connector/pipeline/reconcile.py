@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableSet, 
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -20,7 +19,7 @@ from connector.consent.changes import is_out, may_differ
 from connector.delivery.channels import FeedChannel
 from connector.model.crm_traits import CrmTraits
 from connector.model.errors import ConnectorError, PeerUnavailable, StoreUnavailable
-from connector.model.http import Exchange
+from connector.model.http import Http
 from connector.model.outcome import Retry
 from connector.model.record_number import NumberReader
 from connector.pipeline.feed_alarms import flags_rewritten
@@ -34,6 +33,7 @@ from connector.telemetry.log_events import Alarm, Emit, FeedPolled, Level, Lifec
 from connector.telemetry.mask import mask
 
 T = TypeVar("T")
+A = TypeVar("A")
 
 CHUNK = 500  # records that are compared in one go: callbacks are answered in between
 TRIES = 6  # of a call in a row
@@ -220,7 +220,7 @@ class _Run:
         position: str | None = None
         last, waits = False, 0
         while not last:
-            step = await self._ask(partial(self._feed.read_all, position))
+            step = await self._ask(self._feed.read_all, position)
             position, last, self.one.total = step.position, step.last, step.total
             if not step.ready:
                 await self._of.sleep(_gap(waits))
@@ -280,7 +280,7 @@ class _Run:
     async def _judge(self, ids: Sequence[str]) -> Sequence[Row]:
         """Look at these records as they are now, and take what differs for a change; the rows that there are."""
         asked = self._of.now()
-        page = await self._ask(partial(self._feed.look, ids))
+        page = await self._ask(self._feed.look, ids)
         known = self._store.records.known(
             self._feed.crm, self._feed.object, [*ids, *(row.record_id for row in page.rows)]
         )
@@ -315,7 +315,7 @@ class _Run:
         self.one.people = len(self._people)
         self.one.many_people = self.one.people > of.max_people
 
-    async def _ask(self, make: Callable[[], Exchange[T | Retry]]) -> T:
+    async def _ask(self, question: Callable[[Http, A], Awaitable[T | Retry]], about: A) -> T:
         """Ask, and again where waiting may fix it; raises ConnectorError."""
         why = ""
         for number in range(TRIES):
@@ -323,7 +323,7 @@ class _Run:
             if self._watch.budget is not None and self._watch.budget.terms(self._of.emit).only_opt_outs:
                 raise NotComparedError(f"the API calls for {self._feed.crm} are used up, except for the reserve")
             try:
-                answer = await self._watch.client.run(make())
+                answer = await question(self._watch.client, about)
             except PeerUnavailable as error:
                 why = str(error)
             else:

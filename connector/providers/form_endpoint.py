@@ -6,7 +6,7 @@ from typing import Protocol
 
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Part
-from connector.model.http import Exchange, HttpRequest, HttpResponse
+from connector.model.http import Http, HttpRequest, HttpResponse
 from connector.ports import AuthResult
 from connector.providers.auth import Authenticator, check_locks
 
@@ -52,10 +52,9 @@ class FormEndpoint:
         """Check the authenticators, which need no body."""
         return check_locks(self.authenticators, head)
 
-    def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
+    async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:  # noqa: ARG002 - it makes no call.
         """Authenticate the request; raises HttpRejected."""
         check_locks(self.authenticators, request)
-        yield from ()  # An exchange is a generator, even when it makes no call.
         return AuthResult()
 
     def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Part, ...]:  # noqa: ARG002 - the request holds everything.

@@ -1,16 +1,16 @@
-"""A local Salesforce org, and helpers that run exchanges against it.
+"""A local Salesforce org, which is an `Http` for the parts under test.
 
 `ORG_LANGUAGE=fr pytest tests/crm` runs all of these tests against an org whose users do not speak English.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 
-from connector.model.http import CallFailed, Exchange, Failure, HttpCall, HttpReply, Reply
+from connector.model.http import Failure, HttpCall, HttpError, HttpReply
 from connector.sandbox.salesforce import build
 from connector.sandbox.serve import serving
 
@@ -18,11 +18,12 @@ LANGUAGE = os.environ.get("ORG_LANGUAGE", "en")
 
 
 class Org:
-    """The sandbox, its control interface, and a client that is signed in."""
+    """The sandbox, its control interface, and an `Http` that is signed in."""
 
     def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
         self.base = base
         self.sent: list[HttpCall] = []
+        self.between: Awaitable[None] | None = None  # what happens in the org behind the first call
         self._session = session
         self._token = ""
 
@@ -31,20 +32,8 @@ class Org:
         async with self._session.post(f"{self.base}/services/oauth2/token", data=form) as response:
             self._token = (await response.json())["access_token"]
 
-    async def run(self, exchange: Exchange, between=None):
-        """Drive an exchange; `between` is awaited once, behind its first call."""
-        try:
-            calls = next(exchange)
-            while True:
-                replies = [await self._call(call) for call in calls]
-                if between is not None:
-                    await between
-                    between = None
-                calls = exchange.send(replies)
-        except StopIteration as end:
-            return end.value
-
-    async def _call(self, call: HttpCall) -> Reply:
+    async def call(self, call: HttpCall) -> HttpReply:
+        """Send one call. `between` is awaited once, behind the first call."""
         self.sent.append(call)
         headers = {**call.headers, "Authorization": f"Bearer {self._token}"}
         try:
@@ -52,9 +41,22 @@ class Org:
                 call.method, self.base + call.path, data=call.body, headers=headers
             ) as response:
                 names = {name.lower(): value for name, value in response.headers.items()}
-                return HttpReply(status=response.status, headers=names, body=await response.read())
+                reply = HttpReply(status=response.status, headers=names, body=await response.read())
         except aiohttp.ClientError:
-            return CallFailed(failure=Failure.LOST)
+            raise HttpError(Failure.LOST) from None
+        if self.between is not None:
+            between, self.between = self.between, None
+            await between
+        return reply
+
+    async def call_all(self, calls: Sequence[HttpCall]) -> Sequence[HttpReply | HttpError]:
+        results: list[HttpReply | HttpError] = []
+        for call in calls:
+            try:
+                results.append(await self.call(call))
+            except HttpError as error:
+                results.append(error)
+        return results
 
     async def control(self, method: str, path: str, **options):
         async with self._session.request(method, f"{self.base}/_sandbox/{path}", **options) as response:

@@ -38,7 +38,7 @@ def event(key, parent=None, **fields):
 
 
 async def deliver(org, *writes, by=None):
-    return list(await org.run((by or sink()).write([one if isinstance(one, Task) else Task(one) for one in writes])))
+    return list(await (by or sink()).write(org, [one if isinstance(one, Task) else Task(one) for one in writes]))
 
 
 def reasons(outcomes):

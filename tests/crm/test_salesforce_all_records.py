@@ -31,7 +31,7 @@ async def read(org):
     """All rows, the number of steps, and how many records were promised."""
     rows, steps, position = [], 0, None
     while True:
-        step = await org.run(SOURCE.read_all(position))
+        step = await SOURCE.read_all(org, position)
         assert not isinstance(step, Retry), step
         rows += step.rows
         steps += 1
@@ -42,7 +42,7 @@ async def read(org):
 
 async def ready(org, position):
     """The first step that is ready."""
-    while not (step := await org.run(SOURCE.read_all(position))).ready:
+    while not (step := await SOURCE.read_all(org, position)).ready:
         pass
     return step
 
@@ -68,7 +68,7 @@ async def test_what_is_shown_is_what_the_feed_shows_of_the_record(org, crowded):
     filled, empty, deleted = await org.load("Contact", [FILLED, {"LastName": "x"}, {"LastName": "y"}])
     await org.control("POST", "delete", json={"object": "Contact", "ids": [deleted]})
     rows = {row.record_id: row for row in (await read(org))[0]}
-    known = {row.record_id: row for row in (await org.run(SOURCE.look([filled, empty, deleted]))).rows}
+    known = {row.record_id: row for row in (await SOURCE.look(org, [filled, empty, deleted])).rows}
     for record_id, one in known.items():
         shown = rows[record_id]
         assert (shown.deleted, shown.stamp, shown.merged_into) == (one.deleted, one.stamp, one.merged_into)
@@ -88,8 +88,8 @@ async def test_a_merged_record_tells_where_it_went(org):
 async def test_a_job_that_is_not_done_is_asked_for_again(org):
     await candidates(org, 10_001)
     await org.fault("job_held")
-    begun = await org.run(SOURCE.read_all(None))
-    again = await org.run(SOURCE.read_all(begun.position))
+    begun = await SOURCE.read_all(org, None)
+    again = await SOURCE.read_all(org, begun.position)
     assert (begun.ready, again.ready, again.last, again.rows) == (False, False, False, ())
     assert again.position == begun.position
     await org.calm()
@@ -99,18 +99,18 @@ async def test_a_job_that_is_not_done_is_asked_for_again(org):
 async def test_a_job_that_fails_is_told(org):
     await candidates(org, 10_001)
     await org.fault("job_fails")
-    begun = await org.run(SOURCE.read_all(None))
+    begun = await SOURCE.read_all(org, None)
     with pytest.raises(ConnectorError, match="did not answer the query for all records"):
         await ready(org, begun.position)
 
 
 async def test_an_outage_is_told_and_the_step_can_be_repeated(org):
     await candidates(org, 10_001)
-    begun = await org.run(SOURCE.read_all(None))
+    begun = await SOURCE.read_all(org, None)
     await org.fault("unavailable")
     with pytest.raises(PeerUnavailable):
-        await org.run(SOURCE.read_all(begun.position))
+        await SOURCE.read_all(org, begun.position)
     assert len((await ready(org, begun.position)).rows) == 10_000
     await org.fault("garbage")
-    answer = await org.run(SOURCE.read_all(None))
+    answer = await SOURCE.read_all(org, None)
     assert (type(answer), answer.reason) == (Retry, Reason.UNEXPECTED_ANSWER)

@@ -1,16 +1,20 @@
 """Any response of Salesforce or a proxy: one outcome per task, no exception, and it terminates."""
 
+import asyncio
+
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted_http import AnsweringHttp
 
 from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.read.feed import SalesforceFeed
 from connector.crm.salesforce.read.preflight import Wanted, preflight
 from connector.crm.salesforce.write.sink import SalesforceSink
 from connector.delivery.retry import POLICIES
 from connector.model.consent_fields import ConsentFields
-from connector.model.http import CallFailed, Failure, HttpReply
+from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.operation import Parent, RecordWrite
 from connector.model.outcome import Delivered, Rejected, Retry
 from connector.ports import Page, Task
@@ -87,7 +91,7 @@ def answers(draw, call):
     """An answer that fits the question more or less."""
     kind = draw(st.sampled_from(["fitting"] * 6 + ["failure", "nonsense", "bytes", "lost"]))
     if kind == "lost":
-        return CallFailed(failure=draw(st.sampled_from(list(Failure))))
+        return HttpError(draw(st.sampled_from(list(Failure))))
     if kind == "bytes":
         return HttpReply(status=draw(STATUS), headers={}, body=draw(st.binary(max_size=9)))
     if kind == "nonsense":
@@ -115,21 +119,23 @@ def part_of(draw, part):
     return {"referenceId": part["referenceId"], "httpStatusCode": status, "body": body}
 
 
-def run(exchange, data, most):
-    calls = next(exchange)
-    for _ in range(most):
-        try:
-            calls = exchange.send([data.draw(answers(call)) for call in calls])
-        except StopIteration as end:
-            return end.value
-    raise AssertionError("it asks for ever")
+class AnyHttp(AnsweringHttp):
+    """Draws the answer to each call."""
+
+    def __init__(self, data, most):
+        super().__init__(lambda call: data.draw(answers(call)))
+        self.most = most  # times that calls are sent
+
+    async def call_all(self, calls):
+        assert len(self.together) < self.most, "it asks for ever"
+        return await super().call_all(calls)
 
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_each_task_has_one_outcome_that_the_retry_table_knows(data):
     sink = SalesforceSink("crm", api=API, consent_fields=CONSENT)
-    outcomes = run(sink.write(TASKS), data, 200)
+    outcomes = asyncio.run(sink.write(AnyHttp(data, 200), TASKS))
     assert len(outcomes) == len(TASKS)
     for outcome in outcomes:
         assert isinstance(outcome, Delivered | Rejected) or (isinstance(outcome, Retry) and outcome.reason in POLICIES)
@@ -138,7 +144,8 @@ def test_each_task_has_one_outcome_that_the_retry_table_knows(data):
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_feed_answers_with_a_page_or_a_reason(data):
-    answer = run(SalesforceFeed("crm", "Thing__c", api=API, fields=("A__c",)).ask(None), data, 50)
+    feed = SalesforceFeed("crm", "Thing__c", api=API, fields=("A__c",))
+    answer = asyncio.run(feed.ask(AnyHttp(data, 50), None))
     assert isinstance(answer, Page) or answer.reason in POLICIES
 
 
@@ -146,4 +153,5 @@ def test_a_feed_answers_with_a_page_or_a_reason(data):
 @given(data=st.data())
 def test_a_preflight_answers_with_findings(data):
     wanted = [Wanted(object="Thing__c", key_fields=("Key__c",), written=("A__c",))]
-    assert all(isinstance(finding, str) for finding in run(preflight(API, wanted), data, 5))
+    findings = asyncio.run(preflight(RestClient(API, AnyHttp(data, 5)), wanted))
+    assert all(isinstance(finding, str) for finding in findings)

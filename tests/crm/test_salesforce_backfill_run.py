@@ -340,7 +340,7 @@ async def test_giving_up_stops_the_job_and_keeps_what_it_did(scene):
         await work.give_up()
     await scene.org.calm()
     async with scene.working() as (work, book):
-        assert (await scene.client.run(BULK.look(book.job()))).state is State.ABORTED
+        assert (await BULK.look(scene.client, book.job())).state is State.ABORTED
         assert len(await scene.updates()) == 1000
         await scene.org.control("POST", "reset")
         with pytest.raises(Gone, match="--restart"):

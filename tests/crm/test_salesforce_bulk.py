@@ -2,24 +2,15 @@
 
 import orjson
 import pytest
+from scripted_http import ScriptedHttp
 
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.bulk import Bulk, Gone, State
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.http import CallFailed, Failure, HttpReply
+from connector.model.http import Failure, HttpError, HttpReply
 
 BULK = Bulk(Api(version="62.0", client="test"))
 JOB = {"id": "750A", "state": "InProgress", "createdDate": "2026-11-22T04:00:00.000+0000"}
-
-
-def answered(exchange, *replies):
-    next(exchange)
-    for reply in replies:
-        try:
-            exchange.send([reply])
-        except StopIteration as end:
-            return end.value
-    raise AssertionError("it asks for more")
 
 
 def reply(status, body, **headers):
@@ -27,8 +18,10 @@ def reply(status, body, **headers):
     return HttpReply(status=status, headers=headers, body=raw)
 
 
-def test_a_job_is_read():
-    job = answered(BULK.look("750A"), reply(200, JOB | {"numberRecordsProcessed": 7, "numberRecordsFailed": 2}))
+async def test_a_job_is_read():
+    job = await BULK.look(
+        ScriptedHttp(reply(200, JOB | {"numberRecordsProcessed": 7, "numberRecordsFailed": 2})), "750A"
+    )
     assert (job.state, job.processed, job.failed, job.state.ended) == (State.IN_PROGRESS, 7, 2, False)
     assert job.created.isoformat() == "2026-11-22T04:00:00+00:00"
 
@@ -36,8 +29,8 @@ def test_a_job_is_read():
 @pytest.mark.parametrize(
     ("answer", "raised"),
     [
-        (CallFailed(failure=Failure.LOST), PeerUnavailable),
-        (CallFailed(failure=Failure.CREDENTIALS, detail="check the sign-in"), PeerUnavailable),
+        (HttpError(Failure.LOST), PeerUnavailable),
+        (HttpError(Failure.CREDENTIALS, "check the sign-in"), PeerUnavailable),
         (reply(503, b"<html>"), PeerUnavailable),
         (
             reply(403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}]),
@@ -57,87 +50,89 @@ def test_a_job_is_read():
         (reply(200, b"<html>"), PeerUnavailable),
     ],
 )
-def test_an_answer_that_is_no_job_says_whether_waiting_mends_it(answer, raised):
+async def test_an_answer_that_is_no_job_says_whether_waiting_mends_it(answer, raised):
     with pytest.raises(ConnectorError) as found:
-        answered(BULK.look("750A"), answer)
+        await BULK.look(ScriptedHttp(answer), "750A")
     assert found.type is raised
 
 
-def test_a_refused_job_says_the_cure():
+async def test_a_refused_job_says_the_cure():
     body = [{"errorCode": "EXCEEDED_QUOTA", "message": "ExceededQuota : ApiBatchItems Limit exceeded."}]
     with pytest.raises(ConnectorError, match="bulk jobs of 24 hours are used up"):
-        answered(BULK.update("Contact"), reply(400, body))
+        await BULK.update(ScriptedHttp(reply(400, body)), "Contact")
 
 
-def test_an_api_without_bulk_jobs_is_told_from_a_job_that_is_gone():
+async def test_an_api_without_bulk_jobs_is_told_from_a_job_that_is_gone():
     with pytest.raises(ConnectorError, match=r"api_version 47\.0") as found:
-        answered(BULK.query("SELECT Id FROM Contact"), reply(404, [{"errorCode": "NOT_FOUND", "message": "none such"}]))
+        await BULK.query(
+            ScriptedHttp(reply(404, [{"errorCode": "NOT_FOUND", "message": "none such"}])), "SELECT Id FROM Contact"
+        )
     assert found.type is ConnectorError
 
 
-def test_an_upload_has_the_rows_as_csv_and_closes_the_job():
-    exchange = BULK.upload("750A", ("Id", "SMS_Key__c"), iter([("003A", "+4790000001"), ("003B", 'a,"b"')]))
-    (put,) = next(exchange)
+async def test_an_upload_has_the_rows_as_csv_and_closes_the_job():
+    http = ScriptedHttp(reply(201, b""), reply(200, JOB | {"state": "UploadComplete"}))
+    await BULK.upload(http, "750A", ("Id", "SMS_Key__c"), iter([("003A", "+4790000001"), ("003B", 'a,"b"')]))
+    put, close = http.calls
     assert (put.method, put.path) == ("PUT", "/services/data/v62.0/jobs/ingest/750A/batches")
     assert put.body == b'Id,SMS_Key__c\n003A,+4790000001\n003B,"a,""b"""\n'
-    (close,) = exchange.send([reply(201, b"")])
     assert (close.method, close.body) == ("PATCH", b'{"state":"UploadComplete"}')
-    with pytest.raises(StopIteration):
-        exchange.send([reply(200, JOB | {"state": "UploadComplete"})])
 
 
 @pytest.mark.parametrize(
     ("header", "locator"), [({"sforce-locator": "null"}, None), ({}, None), ({"sforce-locator": "x"}, "x")]
 )
-def test_a_page_tells_where_the_next_one_is(header, locator):
+async def test_a_page_tells_where_the_next_one_is(header, locator):
     body = b'"Id","Name"\n"003A","two\nlines, and a comma"\n'
-    table = answered(BULK.page("750A", None, 5), reply(200, body, **{"sforce-numberofrecords": "1"}, **header))
+    table = await BULK.page(
+        ScriptedHttp(reply(200, body, **{"sforce-numberofrecords": "1"}, **header)), "750A", None, 5
+    )
     assert table.locator == locator
     assert list(table.rows("Id")) == [{"Id": "003A", "Name": "two\nlines, and a comma"}]
 
 
-def test_a_page_without_its_number_of_rows_may_be_torn():
+async def test_a_page_without_its_number_of_rows_may_be_torn():
     with pytest.raises(PeerUnavailable, match="how many"):
-        answered(BULK.page("750A", None, 5), reply(200, b'"Id"\n"003A"\n'))
+        await BULK.page(ScriptedHttp(reply(200, b'"Id"\n"003A"\n')), "750A", None, 5)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'"Id"\n"003A"\n', b'"Id","Na'])
-def test_results_that_are_not_all_or_something_else_are_not_taken_for_the_whole(body):
-    table = answered(BULK.page("750A", None, 5), reply(200, body, **{"sforce-numberofrecords": "2"}))
+async def test_results_that_are_not_all_or_something_else_are_not_taken_for_the_whole(body):
+    table = await BULK.page(ScriptedHttp(reply(200, body, **{"sforce-numberofrecords": "2"})), "750A", None, 5)
     with pytest.raises(PeerUnavailable, match="Salesforce sent"):
         list(table.rows("Id"))
 
 
 async def test_a_job_changes_records_and_tells_of_the_refused_ones(org):
     first, second = await org.load("Contact", [{"LastName": "a"}, {"LastName": "b"}])
-    job = await org.run(BULK.update("Contact"))
+    job = await BULK.update(org, "Contact")
     assert job.state is State.OPEN
     rows = iter([(first, "k1"), (second, "k1"), ("003000000000000AAA", "k2")])
-    await org.run(BULK.upload(job.id, ("Id", "SMS_Key__c"), rows))
-    while not (job := await org.run(BULK.look(job.id))).state.ended:
+    await BULK.upload(org, job.id, ("Id", "SMS_Key__c"), rows)
+    while not (job := await BULK.look(org, job.id)).state.ended:
         pass
     assert (job.processed, job.failed) == (3, 2)
-    failed = await org.run(BULK.failed(job))
+    failed = await BULK.failed(org, job)
     assert [row["sf__Error"].partition(":")[0] for row in failed.rows()] == [
         "DUPLICATE_VALUE",
         "INVALID_CROSS_REFERENCE_KEY",
     ]
-    succeeded = await org.run(BULK.succeeded(job))
+    succeeded = await BULK.succeeded(org, job)
     assert [row["sf__Id"] for row in succeeded.rows("sf__Id")] == [first]
     assert [one["SMS_Key__c"] for one in await org.records("Contact")] == ["k1", None]
 
 
 async def test_a_query_is_read_page_by_page_and_its_job_deleted(org):
     await org.load("Contact", [{"LastName": f"n{number}"} for number in range(5)])
-    job = await org.run(BULK.query("SELECT LastName FROM Contact ORDER BY LastName"))
-    while not (job := await org.run(BULK.look(job.id, query=True))).state.ended:
+    job = await BULK.query(org, "SELECT LastName FROM Contact ORDER BY LastName")
+    while not (job := await BULK.look(org, job.id, query=True)).state.ended:
         pass
     pages, locator = [], None
     while not pages or locator is not None:
-        table = await org.run(BULK.page(job.id, locator, 2))
+        table = await BULK.page(org, job.id, locator, 2)
         pages.append([row["LastName"] for row in table.rows()])
         locator = table.locator
     assert pages == [["n0", "n1"], ["n2", "n3"], ["n4"]]
-    await org.run(BULK.forget(job.id))
+    await BULK.forget(org, job.id)
     with pytest.raises(Gone):
-        await org.run(BULK.look(job.id, query=True))
+        await BULK.look(org, job.id, query=True)

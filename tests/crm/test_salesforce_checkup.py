@@ -4,13 +4,15 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
+from scripted_http import ScriptedHttp
 
 from connector.crm.crm import Needs
 from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.read.doctor import diagnose
 from connector.crm.salesforce.write.send import Composite
 from connector.model.finding import Level
-from connector.model.http import CallFailed, Failure, HttpReply
+from connector.model.http import Failure, HttpError, HttpReply
 
 API = Api(version="62.0", client="tests")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -26,17 +28,10 @@ def said(body, status=200, **headers):
     return HttpReply(status=status, headers={"date": DATE, **headers}, body=orjson.dumps(body))
 
 
-def run(*replies, composite=Composite.UNTRIED):
-    exchange = diagnose(API, NEEDS, composite, lambda: NOW)
-    calls = next(exchange)
-    sent = list(calls)
-    try:
-        for reply in replies:
-            calls = exchange.send([reply])
-            sent += calls
-    except StopIteration as end:
-        return {one.area: one for one in end.value}, sent
-    raise AssertionError("it asks for more")
+async def run(*replies, composite=Composite.UNTRIED):
+    http = ScriptedHttp(*replies)
+    findings = await diagnose(RestClient(API, http), NEEDS, composite, lambda: NOW)
+    return {one.area: one for one in findings}, http.calls
 
 
 def subanswer(status, body):
@@ -49,52 +44,52 @@ WORKS = subanswer(200, [{"success": False, "errors": [{"statusCode": "MISSING_AR
 @pytest.mark.parametrize(
     ("used", "level"), [("10/100", Level.OK), ("80/100", Level.WARN), ("98/100", Level.FAIL), ("120/100", Level.FAIL)]
 )
-def test_what_is_left_of_the_calls_is_judged(used, level):
+async def test_what_is_left_of_the_calls_is_judged(used, level):
     root = said({}, **{"sforce-limit-info": f"api-usage={used}"})
-    finding = run(root, said(VERSIONS), WORKS)[0]["calls"]
+    finding = (await run(root, said(VERSIONS), WORKS))[0]["calls"]
     assert (finding.level, bool(finding.cure)) == (level, level is not Level.OK)
     assert "-" not in finding.text.partition(" of ")[0]
 
 
-def test_an_answer_without_usage_or_date_is_no_finding():
+async def test_an_answer_without_usage_or_date_is_no_finding():
     root = HttpReply(status=200, headers={}, body=b"{}")
-    assert set(run(root, said(VERSIONS), WORKS)[0]) == {"sign-in", "version", "composite"}
+    assert set((await run(root, said(VERSIONS), WORKS))[0]) == {"sign-in", "version", "composite"}
 
 
-def test_the_probe_names_a_standard_object_and_brings_no_key():
-    _, sent = run(said({}), said(VERSIONS), WORKS)
+async def test_the_probe_names_a_standard_object_and_brings_no_key():
+    _, sent = await run(said({}), said(VERSIONS), WORKS)
     (part,) = orjson.loads(sent[-1].body)["compositeRequest"]
     assert part["url"].endswith("/composite/sobjects/Contact/SMS_Key__c")
     assert part["body"]["records"] == [{"attributes": {"type": "Contact"}, "SMS_Key__c": ""}]
 
 
-def test_composites_that_are_off_are_not_probed():
-    assert "composite" not in run(said({}), said(VERSIONS), composite=Composite.REFUSED)[0]
+async def test_composites_that_are_off_are_not_probed():
+    assert "composite" not in (await run(said({}), said(VERSIONS), composite=Composite.REFUSED))[0]
 
 
-@pytest.mark.parametrize("answer", [said([], 503), CallFailed(failure=Failure.TIMEOUT), subanswer(500, [])])
-def test_a_probe_without_a_clear_answer_is_no_finding(answer):
-    assert "composite" not in run(said({}), said(VERSIONS), answer)[0]
+@pytest.mark.parametrize("answer", [said([], 503), HttpError(Failure.TIMEOUT), subanswer(500, [])])
+async def test_a_probe_without_a_clear_answer_is_no_finding(answer):
+    assert "composite" not in (await run(said({}), said(VERSIONS), answer))[0]
 
 
 MISSING = [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]
 
 
-def test_a_key_that_is_missing_is_told_from_a_composite_that_is_refused():
-    assert "composite" not in run(said({}), said(VERSIONS), subanswer(404, MISSING), said(MISSING, 404))[0]
-    findings, _ = run(said({}), said(VERSIONS), subanswer(404, MISSING), said([{"success": False}]))
+async def test_a_key_that_is_missing_is_told_from_a_composite_that_is_refused():
+    assert "composite" not in (await run(said({}), said(VERSIONS), subanswer(404, MISSING), said(MISSING, 404)))[0]
+    findings, _ = await run(said({}), said(VERSIONS), subanswer(404, MISSING), said([{"success": False}]))
     assert findings["composite"].level is Level.WARN
 
 
-def test_where_nobody_is_let_in_nothing_else_is_said():
-    shut = CallFailed(failure=Failure.CREDENTIALS, detail="no: do this")
-    findings, _ = run(shut, shut)
+async def test_where_nobody_is_let_in_nothing_else_is_said():
+    shut = HttpError(Failure.CREDENTIALS, "no: do this")
+    findings, _ = await run(shut, shut)
     assert set(findings) == {"sign-in"}
     assert (findings["sign-in"].level, findings["sign-in"].text) == (Level.FAIL, "no: do this")
 
 
-def test_an_org_that_is_down_is_no_success():
-    findings, _ = run(said("<html>", 503), said("<html>", 503))
+async def test_an_org_that_is_down_is_no_success():
+    findings, _ = await run(said("<html>", 503), said("<html>", 503))
     assert {one.level for one in findings.values() if one.area != "clock"} == {Level.FAIL}
 
 
@@ -105,27 +100,27 @@ def licensed(name):
     return said({"records": [{"Profile": {"Name": "x", "UserLicense": {"Name": name}}}], "done": True})
 
 
-def test_a_user_whom_a_person_may_sign_in_as_is_warned_of():
-    findings, sent = run(said(ROOT), said(VERSIONS), WORKS, licensed("Salesforce"))
+async def test_a_user_whom_a_person_may_sign_in_as_is_warned_of():
+    findings, sent = await run(said(ROOT), said(VERSIONS), WORKS, licensed("Salesforce"))
     assert "0055f0000041pGMAAY" in sent[-1].path
     assert (findings["user"].level, "licence Salesforce:" in findings["user"].text) == (Level.WARN, True)
-    findings, _ = run(said(ROOT), said(VERSIONS), WORKS, licensed("Salesforce Integration"))
+    findings, _ = await run(said(ROOT), said(VERSIONS), WORKS, licensed("Salesforce Integration"))
     assert findings["user"].level is Level.OK
 
 
 @pytest.mark.parametrize(
     "answer", [said([], 403), said({"records": [], "done": True}), said({"records": [{"Profile": None}]})]
 )
-def test_where_the_org_does_not_tell_whose_login_the_user_is_there_is_no_finding(answer):
-    assert "user" not in run(said(ROOT), said(VERSIONS), WORKS, answer)[0]
+async def test_where_the_org_does_not_tell_whose_login_the_user_is_there_is_no_finding(answer):
+    assert "user" not in (await run(said(ROOT), said(VERSIONS), WORKS, answer))[0]
 
 
 @pytest.mark.parametrize(
     ("language", "level"), [("en_US", Level.OK), ("en_GB", Level.OK), ("fr", Level.WARN), ("no", Level.WARN)]
 )
-def test_an_integration_user_whose_language_is_not_english_is_warned_of(language, level):
+async def test_an_integration_user_whose_language_is_not_english_is_warned_of(language, level):
     row = {"LanguageLocaleKey": language, "Profile": None}
-    findings, sent = run(said(ROOT), said(VERSIONS), WORKS, said({"records": [row], "done": True}))
+    findings, sent = await run(said(ROOT), said(VERSIONS), WORKS, said({"records": [row], "done": True}))
     assert "LanguageLocaleKey" in sent[-1].path
     assert findings["language"].level is level
     assert ("set the Language" in findings["language"].cure) == (level is Level.WARN)

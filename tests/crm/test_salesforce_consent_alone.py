@@ -3,8 +3,11 @@
 import pytest
 from crm.salesforce_writes import contact, deliver, sink
 from msgspec.structs import replace
+from scripted_http import AnsweringHttp
 
 from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.responses import RequestFailed
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write.org_fields import TRIES, OrgFields
 from connector.model.http import HttpReply
 from connector.model.outcome import Delivered, Reason
@@ -58,19 +61,11 @@ async def test_where_the_org_does_not_tell_what_is_required_it_is_tried_again(or
     assert isinstance(outcome, Delivered)
 
 
-def answered(exchange, body):
-    """The end of an exchange whose calls are all answered so."""
-    reply = HttpReply(status=200, headers={}, body=body)
-    try:
-        calls = next(exchange)
-        while True:
-            calls = exchange.send([reply for _ in calls])
-    except StopIteration as end:
-        return end.value
-
-
-def test_what_is_required_is_never_guessed_from_an_answer_that_is_none():
-    fields = OrgFields(Api(version="62.0", client="test"))
+async def test_what_is_required_is_never_guessed_from_an_answer_that_is_none():
+    page = AnsweringHttp(lambda _: HttpReply(status=200, headers={}, body=b"<html>"))
+    rest, fields = RestClient(Api(version="62.0", client="test"), page), OrgFields()
     for _ in range(2 * TRIES):
-        assert answered(fields.learn(["Contact"]), b"<html>") is None
-        assert answered(fields.learn_required(["Contact"]), b"<html>").reason is Reason.UNEXPECTED_ANSWER
+        await fields.learn(rest, ["Contact"])
+        with pytest.raises(RequestFailed) as failed:
+            await fields.learn_required(rest, ["Contact"])
+        assert failed.value.outcome.reason is Reason.UNEXPECTED_ANSWER

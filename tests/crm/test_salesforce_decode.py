@@ -6,8 +6,9 @@ import orjson
 import pytest
 
 from connector.crm.salesforce.client import responses
-from connector.crm.salesforce.client.responses import Answer, Failed, Usage
-from connector.model.http import CallFailed, Failure, HttpReply
+from connector.crm.salesforce.client.responses import Answer, RequestFailed, Usage
+from connector.crm.salesforce.client.rest import no_answer
+from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 
 FAILURE = {"success": False, "errors": [{"statusCode": "STRING_TOO_LONG", "message": "too long", "fields": ["F"]}]}
@@ -15,6 +16,12 @@ FAILURE = {"success": False, "errors": [{"statusCode": "STRING_TOO_LONG", "messa
 
 def reply(status, body, **headers):
     return HttpReply(status=status, headers=headers, body=body if isinstance(body, bytes) else orjson.dumps(body))
+
+
+def failure_of(read, *arguments):
+    with pytest.raises(RequestFailed) as failed:
+        read(*arguments)
+    return failed.value
 
 
 def test_each_record_has_its_own_outcome_in_a_200():
@@ -33,8 +40,7 @@ def test_of_several_errors_the_one_that_repeating_cannot_help_decides():
 
 @pytest.mark.parametrize("body", [[FAILURE], [FAILURE] * 3, {}, None, "text", [1, 2], responses.UNREADABLE])
 def test_an_answer_that_cannot_be_tied_to_the_records_leaves_them_in_doubt(body):
-    failed = responses.records(Answer(status=200, body=body), 2)
-    assert isinstance(failed, Failed)
+    failed = failure_of(responses.records, Answer(status=200, body=body), 2)
     assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER
     assert failed.outcome.in_doubt
     assert not failed.spoiled
@@ -50,8 +56,8 @@ def test_an_answer_that_cannot_be_tied_to_the_records_leaves_them_in_doubt(body)
     ],
 )
 def test_a_call_without_an_answer_says_whether_it_may_have_been_done(failure, reason, in_doubt, network):
-    failed = responses.answer(CallFailed(failure=failure, detail="why"))
-    assert failed == Failed(outcome=Retry(reason=reason, detail="why", in_doubt=in_doubt, network=network))
+    outcome = no_answer(HttpError(failure, "why")).outcome
+    assert outcome == Retry(reason=reason, detail="why", in_doubt=in_doubt, network=network)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,7 @@ def test_a_call_without_an_answer_says_whether_it_may_have_been_done(failure, re
     ],
 )
 def test_a_whole_request_that_fails_is_judged_by_its_code_or_its_status(status, body, reason, in_doubt):
-    failed = responses.records(responses.answer(reply(status, body)), 1)
+    failed = failure_of(responses.records, responses.answer(reply(status, body)), 1)
     assert isinstance(failed.outcome, Retry)
     assert (failed.outcome.reason, failed.outcome.in_doubt) == (reason, in_doubt)
     assert "<html" not in failed.outcome.detail
@@ -144,14 +150,14 @@ def test_the_answers_of_a_composite_are_found_by_their_ids_and_unescaped():
 
 @pytest.mark.parametrize("body", [{}, [], None, {"compositeResponse": None}, responses.UNREADABLE])
 def test_a_composite_that_is_none_fails_as_a_whole(body):
-    failed = responses.subanswers(Answer(status=200, body=body), 2)
+    failed = failure_of(responses.subanswers, Answer(status=200, body=body), 2)
     assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER
 
 
 @pytest.mark.parametrize("part", [None, 7, {}, {"referenceId": []}, {"referenceId": "r0", "httpStatusCode": "200"}])
 def test_nonsense_inside_a_composite_raises_nothing(part):
     (answer,) = responses.subanswers(Answer(status=200, body={"compositeResponse": [part]}), 1)
-    assert isinstance(answer, Failed)
+    assert isinstance(answer, RequestFailed)
 
 
 def test_the_use_of_the_allowance_is_read_from_each_answer():
@@ -196,7 +202,7 @@ def test_a_result_that_is_not_in_salesforces_form_confirms_nothing(result):
 
 
 def test_one_record_cannot_be_the_result_of_two():
-    failed = responses.records(Answer(status=200, body=[success(), success()]), 2)
+    failed = failure_of(responses.records, Answer(status=200, body=[success(), success()]), 2)
     assert (failed.outcome.reason, failed.outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
 
 
@@ -211,7 +217,7 @@ def test_an_id_of_15_characters_is_that_of_18():
 )
 def test_a_success_of_another_content_type_is_none(kind):
     reply = HttpReply(status=200, headers={"content-type": kind}, body=orjson.dumps([success()]))
-    failed = responses.records(responses.answer(reply), 1)
+    failed = failure_of(responses.records, responses.answer(reply), 1)
     assert (failed.outcome.reason, failed.outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
 
 
@@ -236,12 +242,12 @@ def test_each_spelling_of_json_is_read(kind):
     ],
 )
 def test_a_query_whose_answer_may_not_be_whole_tells_nothing(body):
-    failed = responses.rows(Answer(status=200, body=body))
+    failed = failure_of(responses.rows, Answer(status=200, body=body))
     assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER
 
 
 def test_a_composite_with_two_answers_to_one_request_or_too_many_tells_nothing():
     part = {"referenceId": "r0", "httpStatusCode": 200, "body": []}
     for parts, count in (([part, part], 2), ([part, {**part, "referenceId": "r1"}], 1)):
-        failed = responses.subanswers(Answer(status=200, body={"compositeResponse": parts}), count)
+        failed = failure_of(responses.subanswers, Answer(status=200, body={"compositeResponse": parts}), count)
         assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER

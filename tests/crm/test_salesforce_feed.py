@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 from crm.conftest import an_org
+from scripted_http import ScriptedHttp
 
 from connector.crm.salesforce.client.api import Api, BadName, Collection, record
 from connector.crm.salesforce.read import change_queries
 from connector.crm.salesforce.read.feed import SalesforceFeed
 from connector.model.consent_fields import ConsentFields
-from connector.model.http import CallFailed, Failure, HttpReply
+from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.outcome import Reason, Retry
 from connector.sandbox.salesforce.org import INTEGRATION_USER
 
@@ -49,7 +50,7 @@ async def round_of(org, source, position=None):
     """All rows of one round, the number of its pages and where the next one begins."""
     rows, pages = [], 0
     while True:
-        page = await org.run(source.ask(position))
+        page = await source.ask(org, position)
         rows += page.rows
         pages += 1
         position = page.position
@@ -155,13 +156,13 @@ async def test_what_says_out_is_asked_for_by_itself_the_latest_first(org, clock)
     for number, seconds in ((0, 16 * 60), (1, 14 * 60), (2, 0)):
         await org.fault("late_commit", seconds=seconds, times=1)
         await org.load("Contact", [{"SMS_Key__c": f"k{number}", **OUT}], key="SMS_Key__c")
-    page = await org.run(source.ask_opted_out(position))
+    page = await source.ask_opted_out(org, position)
     assert [row.fields["SMS_Key__c"] for row in page.rows] == ["k2", "k1"]
     # In the middle of a round the same is asked from before its beginning.
     middle = change_queries.write_position(
         change_queries.after(None, page.rows[0], datetime.fromtimestamp(clock.now, UTC))
     )
-    page = await org.run(source.ask_opted_out(middle))
+    page = await source.ask_opted_out(org, middle)
     assert [row.fields["SMS_Key__c"] for row in page.rows] == ["k2"]
 
 
@@ -175,10 +176,7 @@ async def test_a_row_tells_whether_our_own_user_has_changed_it_last(org):
     await org.load("Contact", contacts(1))
     ours = [record("Contact", "SMS_Key__c", "ours", {"LastName": "x"})]
 
-    def write():
-        yield [API.collection(Collection(records=ours, object="Contact", key_field="SMS_Key__c"))]
-
-    await org.run(write())
+    await org.call(API.collection(Collection(records=ours, object="Contact", key_field="SMS_Key__c")))
     for own_user, emitted in (
         (INTEGRATION_USER, {"k0": False, "ours": True}),
         (INTEGRATION_USER[:15], {"k0": False, "ours": True}),
@@ -191,9 +189,9 @@ async def test_a_row_tells_whether_our_own_user_has_changed_it_last(org):
 async def test_a_feed_without_consent_fields_has_no_opt_outs(org, clock):
     await org.load("Contact", contacts(1, **OUT))
     _, _, position = await round_of(org, feed())
-    assert (await org.run(feed().ask_opted_out(position))).rows == ()
+    assert (await feed().ask_opted_out(org, position)).rows == ()
     watched = feed(fields=("MobilePhone",), consent=CONSENT)
-    assert (await org.run(watched.ask_opted_out(position))).rows == ()
+    assert (await watched.ask_opted_out(org, position)).rows == ()
 
 
 async def test_what_was_stamped_at_the_very_start_of_a_round_is_read_again(org, clock):
@@ -206,7 +204,7 @@ async def test_what_was_stamped_at_the_very_start_of_a_round_is_read_again(org, 
 async def test_what_happens_while_a_round_is_read_is_in_the_next_one(org, clock):
     await org.load("Contact", contacts(2500))
     clock.now += 3600
-    first = await org.run(feed().ask(None))
+    first = await feed().ask(org, None)
     assert not first.last
     clock.now += 1800
     ids = [row.record_id for row in first.rows[:1]]
@@ -318,13 +316,13 @@ async def test_a_poll_costs_one_call(org):
 )
 async def test_a_failed_question_says_why_and_nothing_is_in_doubt(org, fault, reason):
     await org.fault(fault, times=2)  # aiohttp asks a second time by itself where a question was dropped
-    answer = await org.run(feed().ask(None))
+    answer = await feed().ask(org, None)
     assert isinstance(answer, Retry)
     assert (answer.reason, answer.in_doubt) == (reason, False)
 
 
 async def test_a_field_that_does_not_exist_is_named(org):
-    answer = await org.run(feed(fields=("Nonsense__c",)).ask(None))
+    answer = await feed(fields=("Nonsense__c",)).ask(org, None)
     assert isinstance(answer, Retry)
     assert "Nonsense__c" in answer.detail
 
@@ -356,21 +354,14 @@ def row(number):
     return {"Id": f"003{number}", "SystemModstamp": "2026-11-22T04:00:00.000+0000", "IsDeleted": False}
 
 
-def ask(source, *replies):
-    exchange = source.ask(None)
-    paths = []
-    (call,) = next(exchange)
-    for reply in replies:
-        paths.append(call.path)
-        try:
-            (call,) = exchange.send([reply])
-        except StopIteration as end:
-            return end.value, paths
-    raise AssertionError("it asks on")
+async def ask(source, *replies):
+    http = ScriptedHttp(*replies)
+    answer = await source.ask(http, None)
+    return answer, [call.path for call in http.calls]
 
 
-def test_an_answer_in_several_parts_is_one_page():
-    page, paths = ask(
+async def test_an_answer_in_several_parts_is_one_page():
+    page, paths = await ask(
         feed(),
         answered({"records": [row(1)], "done": False, "nextRecordsUrl": "/services/data/v62.0/query/01g-1"}, date=DATE),
         answered({"records": [row(2)], "done": True}, date="Sun, 22 Nov 2026 05:00:00 GMT"),
@@ -380,8 +371,8 @@ def test_an_answer_in_several_parts_is_one_page():
     assert paths[1] == "/services/data/v62.0/query/01g-1"
 
 
-def test_an_answer_does_not_say_where_else_to_send_the_token():
-    answer, _ = ask(
+async def test_an_answer_does_not_say_where_else_to_send_the_token():
+    answer, _ = await ask(
         feed(), answered({"records": [], "done": False, "nextRecordsUrl": "https://evil.example/"}, date=DATE)
     )
     assert answer.reason is Reason.UNEXPECTED_ANSWER
@@ -399,14 +390,14 @@ def test_an_answer_does_not_say_where_else_to_send_the_token():
         answered([], date=DATE),
     ],
 )
-def test_an_answer_that_is_not_understood_changes_nothing(reply):
-    answer, _ = ask(feed(), reply)
+async def test_an_answer_that_is_not_understood_changes_nothing(reply):
+    answer, _ = await ask(feed(), reply)
     assert isinstance(answer, Retry)
     assert answer.reason is Reason.UNEXPECTED_ANSWER
 
 
-def test_a_lost_connection_is_its_own_reason():
-    answer, _ = ask(feed(), CallFailed(failure=Failure.LOST))
+async def test_a_lost_connection_is_its_own_reason():
+    answer, _ = await ask(feed(), HttpError(Failure.LOST))
     assert answer == Retry(reason=Reason.CONNECTION_LOST)
 
 

@@ -129,10 +129,10 @@ async def test_an_expiry_under_twenty_calls_costs_one_sign_in(org):
     async with Transport() as transport:
         client = transport.client(credentials, parallel=20)
         sink = SalesforceSink("crm", api=Api(version="62.0", client="tests"))
-        await client.run(sink.write([contact(0)]))
+        await sink.write(client, [contact(0)])
         before = await logins(org)
         await org.fault("expired_session")
-        answers = await asyncio.gather(*(client.run(sink.write([contact(n)])) for n in range(20)))
+        answers = await asyncio.gather(*(sink.write(client, [contact(n)]) for n in range(20)))
     assert all(isinstance(outcome, Delivered) for outcomes in answers for outcome in outcomes)
     assert await logins(org) == before + 1
 

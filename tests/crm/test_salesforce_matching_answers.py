@@ -2,17 +2,19 @@
 
 import orjson
 import pytest
+from scripted_http import AnsweringHttp
 
 from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write.match import FEWEST_PEOPLE, PEOPLE, Matching
-from connector.model.http import CallFailed, Failure, HttpReply
+from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Reason, Retry
 from connector.model.phone import Phone
 from connector.model.record_number import NumberReader
 from connector.ports import Task
 
-TIMEOUT = CallFailed(failure=Failure.TIMEOUT)
+TIMEOUT = HttpError(Failure.TIMEOUT)
 
 
 def people(count):
@@ -41,23 +43,13 @@ def answer(body, status=200):
 NOBODY = answer({"done": True, "records": []})
 
 
-def ask(matching, tasks, reply):
-    """Run it; `reply` is given the number of people in each question. Returns these numbers."""
-    asked = []
-    running = matching.run(tasks)
-    calls = next(running, None)
-    try:
-        while calls is not None:
-            (call,) = calls
-            asked.append(call.body.count(b"LIKE"))
-            calls = running.send([reply(asked[-1])])
-    except StopIteration:
-        pass
-    return asked
-
-
-def matching(**how):
-    return Matching(Api(version="62.0", client="tests"), numbers=NumberReader(default="NO"), consent={}, **how)
+async def ask(tasks, reply, **how):
+    """Match the tasks; `reply` is given the number of people in each question. Returns the matching and these numbers."""
+    http = AnsweringHttp(lambda call: reply(call.body.count(b"LIKE")))
+    rest = RestClient(Api(version="62.0", client="tests"), http)
+    matching = Matching(rest, numbers=NumberReader(default="NO"), consent={}, **how)
+    await matching.run(tasks)
+    return matching, [call.body.count(b"LIKE") for call in http.calls]
 
 
 @pytest.mark.parametrize(
@@ -70,34 +62,31 @@ def matching(**how):
         answer([{"errorCode": "MALFORMED_QUERY", "message": "SOQL statements cannot be longer than 100000"}], 400),
     ],
 )
-def test_what_is_too_much_for_the_org_is_asked_in_halves_and_that_is_remembered(too_much):
-    one = matching()
-    assert ask(one, people(200), lambda count: too_much if count > 60 else NOBODY) == [200, 100, 50, 50, 100, 50, 50]
+async def test_what_is_too_much_for_the_org_is_asked_in_halves_and_that_is_remembered(too_much):
+    one, asked = await ask(people(200), lambda count: too_much if count > 60 else NOBODY)
+    assert asked == [200, 100, 50, 50, 100, 50, 50]
     assert one.people == 50
     assert one.writes.keys() == set(range(200))
-    assert ask(matching(people=one.people), people(200), lambda _: NOBODY) == [50, 50, 50, 50]
+    _, asked = await ask(people(200), lambda _: NOBODY, people=one.people)
+    assert asked == [50, 50, 50, 50]
 
 
-def test_an_org_that_is_too_slow_for_few_people_is_left_alone():
-    one = matching()
-    asked = ask(one, people(PEOPLE), lambda _: TIMEOUT)
+async def test_an_org_that_is_too_slow_for_few_people_is_left_alone():
+    one, asked = await ask(people(PEOPLE), lambda _: TIMEOUT)
     assert asked[-1] <= FEWEST_PEOPLE
     assert len(asked) < 10
     assert (one.stopped.reason, one.stopped.in_doubt) == (Reason.TIMEOUT, False)
 
 
-def test_an_org_that_is_away_is_asked_once():
-    one = matching()
-    away = HttpReply(status=503, headers={}, body=b"")
-    assert ask(one, people(1000), lambda _: away) == [200]
+async def test_an_org_that_is_away_is_asked_once():
+    one, asked = await ask(people(1000), lambda _: HttpReply(status=503, headers={}, body=b""))
+    assert asked == [200]
     assert isinstance(one.stopped, Retry)
 
 
-def test_a_placeholder_that_thousands_have_parks_its_own_person_alone():
-    one = matching()
+async def test_a_placeholder_that_thousands_have_parks_its_own_person_alone():
     full = answer({"done": False, "records": []})
-    asked = ask(one, people(4), lambda count: full if count > 1 else NOBODY)
+    _, asked = await ask(people(4), lambda count: full if count > 1 else NOBODY)
     assert asked == [4, 2, 1, 1, 2, 1, 1]
-    one = matching()
-    ask(one, people(1), lambda _: full)
+    one, _ = await ask(people(1), lambda _: full)
     assert one.outcomes[0].reason is Reason.NEEDS_PERSON

@@ -99,9 +99,9 @@ async def test_a_parent_by_id_is_followed(org):
 
 async def test_an_update_that_meets_a_merge_on_its_way_follows_it(org):
     lost, kept = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}, {"LastName": "Other"}])
-    exchange = sink().write([Task(replace(contact("k"), may_create=False))])
-    merge = org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": lost})
-    assert await org.run(exchange, between=merge) == [Delivered(record_id=kept)]
+    org.between = org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": lost})
+    outcomes = await sink().write(org, [Task(replace(contact("k"), may_create=False))])
+    assert outcomes == [Delivered(record_id=kept)]
     assert [row["SMS_Key__c"] for row in await living(org)] == ["k"]
 
 

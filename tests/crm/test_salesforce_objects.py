@@ -1,5 +1,7 @@
 """An org's objects as our schemas."""
 
+from scripted_http import ScriptedHttp
+
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.read.describe import Describer
 from connector.model.crm_schema import FieldKind, FieldSchema, ObjectSchema
@@ -10,7 +12,7 @@ API = Api(version="62.0", client="tests")
 
 
 async def test_an_object_is_told_with_its_fields(org):
-    emitted = await org.run(Describer(API).describe(["contact", "Task"]))
+    emitted = await Describer(API).describe(org, ["contact", "Task"])
     contact, task = emitted["contact"], emitted["Task"]
     assert (contact.name, contact.label) == ("Contact", "Contact")
     assert contact.field("SMS_Key__c") == FieldSchema(
@@ -40,53 +42,51 @@ async def test_an_object_is_told_with_its_fields(org):
 
 
 async def test_an_object_that_is_not_there_is_told_apart_from_an_org_in_trouble(org):
-    assert await org.run(Describer(API).describe(["Nonsense__c"])) == {"Nonsense__c": None}
+    assert await Describer(API).describe(org, ["Nonsense__c"]) == {"Nonsense__c": None}
     await org.fault("unavailable")
-    emitted = await org.run(Describer(API).describe(["Contact"]))
+    emitted = await Describer(API).describe(org, ["Contact"])
     assert isinstance(emitted["Contact"], Retry)
     assert emitted["Contact"].reason is Reason.UNAVAILABLE
 
 
 async def test_asked_again_only_what_has_changed_is_told_anew(org):
     describer = Describer(API)
-    first = await org.run(describer.describe(["Contact", "Task"]))
-    assert await org.run(describer.describe(["Contact", "Task"])) == first
+    first = await describer.describe(org, ["Contact", "Task"])
+    assert await describer.describe(org, ["Contact", "Task"]) == first
     assert all("If-Modified-Since" in call.headers for call in org.sent[2:])
     await org.control("PATCH", "fields/Contact/FirstName", json={"length": 20})
-    changed = await org.run(describer.describe(["Contact", "Task"]))
+    changed = await describer.describe(org, ["Contact", "Task"])
     assert changed["Contact"].field("FirstName").length == 20
     assert changed["Task"] == first["Task"]
     await org.control("PATCH", "fields/Contact/FirstName", json={"length": 21})
-    assert (await org.run(describer.describe(["Contact"])))["Contact"].field("FirstName").length == 21
+    assert (await describer.describe(org, ["Contact"]))["Contact"].field("FirstName").length == 21
 
 
 async def test_nothing_is_asked_for_nothing(org):
-    assert await org.run(Describer(API).describe([])) == {}
+    assert await Describer(API).describe(org, []) == {}
     assert org.sent == []
 
 
-def answered(body, status=200, **headers):
-    exchange = Describer(API).describe(["Account"])
-    next(exchange)
-    try:
-        exchange.send([HttpReply(status=status, headers=headers, body=body)])
-    except StopIteration as end:
-        return end.value["Account"]
+async def answered(body, status=200, **headers):
+    http = ScriptedHttp(HttpReply(status=status, headers=headers, body=body))
+    return (await Describer(API).describe(http, ["Account"]))["Account"]
 
 
-def test_a_person_account_needs_no_name_of_its_own():
+async def test_a_person_account_needs_no_name_of_its_own():
     fields = '{"name": "Name", "type": "string", "nillable": false, "createable": true, "defaultedOnCreate": false}'
     person = '{"name": "PersonEmail", "type": "email"}'
-    plain = answered(f'{{"name": "Account", "fields": [{fields}]}}'.encode())
+    plain = await answered(f'{{"name": "Account", "fields": [{fields}]}}'.encode())
     assert isinstance(plain, ObjectSchema)
     assert plain.field("Name").required
-    assert not answered(f'{{"name": "Account", "fields": [{fields}, {person}]}}'.encode()).field("Name").required
+    assert (
+        not (await answered(f'{{"name": "Account", "fields": [{fields}, {person}]}}'.encode())).field("Name").required
+    )
 
 
-def test_an_answer_that_is_no_description_is_none():
+async def test_an_answer_that_is_no_description_is_none():
     for body in (b"", b"[]", b"{}", b'{"fields": 1}', b"<html>"):
-        assert isinstance(answered(body), Retry)
-    assert isinstance(answered(b"", 304), Retry), "a 304 that nobody asked for"
-    assert answered(b'[{"errorCode": "NOT_FOUND", "message": "x"}]', 404) is None
-    odd = answered(b'{"fields": [1, {"name": "A", "type": "martian", "picklistValues": 3, "referenceTo": "x"}]}')
+        assert isinstance(await answered(body), Retry)
+    assert isinstance(await answered(b"", 304), Retry), "a 304 that nobody asked for"
+    assert await answered(b'[{"errorCode": "NOT_FOUND", "message": "x"}]', 404) is None
+    odd = await answered(b'{"fields": [1, {"name": "A", "type": "martian", "picklistValues": 3, "referenceTo": "x"}]}')
     assert odd.field("A").kind is FieldKind.OTHER

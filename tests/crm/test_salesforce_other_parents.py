@@ -79,7 +79,7 @@ async def test_a_record_that_is_not_there_under_its_id_has_its_true_reason(org):
 async def test_a_text_field_is_given_text(org, prepared):
     by = sink()
     if prepared:
-        await org.run(by.prepare([], ["SMS_Event__c"]))
+        await by.prepare(org, [], ["SMS_Event__c"])
     others = [event(f"o{number}") for number in range(30)]
     loose = event("a", Text__c=2026, Journey__c=12.5, Keyword__c=True, Amount__c=7, Service_Command__c=True)
     outcomes = await deliver(org, *others, loose, by=by)

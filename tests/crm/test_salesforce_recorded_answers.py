@@ -9,7 +9,7 @@ import yaml
 
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.record_ids import comparable
-from connector.crm.salesforce.client.responses import Answer, Failed
+from connector.crm.salesforce.client.responses import Answer, RequestFailed
 from connector.crm.salesforce.read.preflight import read_field
 from connector.crm.salesforce.setup import backfill
 from connector.crm.salesforce.write import duplicate_values, duplicates
@@ -66,8 +66,9 @@ def a_request(recorded):
     body = recorded["body"]
     raw = body.encode() if isinstance(body, str) else orjson.dumps(body)
     answer = responses.answer(HttpReply(status=recorded["status"], headers={}, body=raw))
-    failed = answer if isinstance(answer, Failed) else responses.records(answer, 1, key_field=KEY)
-    assert isinstance(failed, Failed)
+    with pytest.raises(RequestFailed) as raised:
+        responses.records(answer, 1, key_field=KEY)
+    failed = raised.value
     assert meaning(failed.outcome) == recorded["means"]
     if "spoiled" in recorded:
         assert failed.spoiled is recorded["spoiled"]

@@ -31,7 +31,7 @@ PROVIDERS = ("strex", "sumotext", "onlinefundraising", "messagecloud")
 
 @pytest.fixture
 async def schema(org):
-    emitted = await org.run(Describer(Api(version="62.0", client="tests")).describe(OBJECTS))
+    emitted = await Describer(Api(version="62.0", client="tests")).describe(org, OBJECTS)
     assert all(isinstance(one, ObjectSchema) for one in emitted.values())
     return CrmSchema(crm="salesforce", objects=tuple(emitted.values()))
 

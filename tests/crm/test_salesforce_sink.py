@@ -76,10 +76,8 @@ async def test_an_update_never_creates(org):
 
 async def test_an_update_does_not_create_what_was_deleted_just_before(org):
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
-    exchange = sink().write([Task(replace(contact("k"), may_create=False))])
-    outcomes = await org.run(
-        exchange, between=org.control("POST", "delete", json={"object": "Contact", "ids": [known]})
-    )
+    org.between = org.control("POST", "delete", json={"object": "Contact", "ids": [known]})
+    outcomes = await sink().write(org, [Task(replace(contact("k"), may_create=False))])
     assert reasons(outcomes) == [Reason.RECORD_DELETED]
     assert [row["Id"] for row in await org.records("Contact") if not row["IsDeleted"]] == []
 

@@ -8,6 +8,7 @@ import pytest
 from crm.conftest import an_org
 
 from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.setup import permissions
 from connector.crm.salesforce.setup.metadata import MetadataApi
 from connector.crm.salesforce.setup.package import NAMESPACE, PLACES, shipped
@@ -57,15 +58,15 @@ async def install(org, package):
     """Deploy, and let the user who asks see it."""
     progress, _ = await deploy(org, package)
     assert progress.succeeded
-    user = await org.run(permissions.user_id(API))
+    user = await permissions.user_id(RestClient(API, org))
     for one in package.permission_sets:
-        now = await org.run(permissions.granted(API, one.name, user))
+        now = await permissions.granted(RestClient(API, org), one.name, user)
         if not now.assigned:
-            await org.run(permissions.assign(API, now.id, user, label=one.label))
+            await permissions.assign(RestClient(API, org), now.id, user, label=one.label)
 
 
 async def look(org, package=None):
-    return await org.run(survey(API, package or shipped(), await org.run(permissions.user_id(API))))
+    return await survey(RestClient(API, org), package or shipped(), await permissions.user_id(RestClient(API, org)))
 
 
 def of(found, name):

@@ -3,8 +3,10 @@
 import orjson
 import pytest
 from msgspec.structs import replace
+from scripted_http import AnsweringHttp
 
 from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.read.feed import SalesforceFeed
 from connector.crm.salesforce.write.lookups import LookUp, Wanted
 from connector.crm.salesforce.write.sink import SalesforceSink
@@ -24,18 +26,6 @@ def write(key):
     return RecordWrite(sink="crm", object="Contact", key_field="SMS_Key__c", key=key, set={"LastName": "Ås"})
 
 
-def drive(exchange, answer):
-    """Drive an exchange; returns its result and the calls."""
-    sent = []
-    try:
-        calls = next(exchange)
-        while True:
-            sent += calls
-            calls = exchange.send([answer(call) for call in calls])
-    except StopIteration as end:
-        return end.value, sent
-
-
 def refused(status):
     return HttpReply(status=status, headers={}, body=b"<h1>Bad Message</h1><pre>reason: URI Too Long</pre>")
 
@@ -49,40 +39,43 @@ def found(call, most):
     return HttpReply(status=200, headers={}, body=orjson.dumps({"records": rows, "done": True}))
 
 
-def test_records_that_are_looked_at_by_id_are_asked_for_in_shorter_questions():
+async def test_records_that_are_looked_at_by_id_are_asked_for_in_shorter_questions():
     feed = SalesforceFeed("salesforce", "SMS_Event__c", api=API, fields=("Name",))
-    page, sent = drive(feed.look(IDS), lambda call: found(call, 3))
+    http = AnsweringHttp(lambda call: found(call, 3))
+    page = await feed.look(http, IDS)
     assert isinstance(page, Page)
     assert [row.record_id for row in page.rows] == IDS
-    assert len(sent) == 7
-    one, sent = drive(feed.look(IDS[:1]), lambda call: found(call, 0))
-    assert isinstance(one, Retry)
-    assert len(sent) == 1
+    assert len(http.calls) == 7
+    http = AnsweringHttp(lambda call: found(call, 0))
+    assert isinstance(await feed.look(http, IDS[:1]), Retry)
+    assert len(http.calls) == 1
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_question_for_changes_that_is_too_long_says_to_name_fewer_fields(status):
+async def test_a_question_for_changes_that_is_too_long_says_to_name_fewer_fields(status):
     feed = SalesforceFeed("salesforce", "Contact", api=API, fields=("Name",))
-    trouble, sent = drive(feed.ask(None), lambda call: refused(status))
-    assert (trouble.reason, len(sent)) == (Reason.CONFIGURATION, 1)
+    http = AnsweringHttp(lambda call: refused(status))
+    trouble = await feed.ask(http, None)
+    assert (trouble.reason, len(http.calls)) == (Reason.CONFIGURATION, 1)
     assert "fewer fields" in trouble.cure
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_look_up_that_is_too_long_is_divided_to_single_keys_and_ends(status):
-    look_up = LookUp(API)
-    wanted = [Wanted(index=place, write=write(f"k{place}")) for place in range(4)]
-    _, sent = drive(look_up.run(wanted), lambda call: refused(status))
-    assert len(sent) == 10
+async def test_a_look_up_that_is_too_long_is_divided_to_single_keys_and_ends(status):
+    http = AnsweringHttp(lambda call: refused(status))
+    look_up = LookUp(RestClient(API, http))
+    await look_up.run([Wanted(index=place, write=write(f"k{place}")) for place in range(4)])
+    assert len(http.calls) == 10
     # A question for one key is short: no record is to blame, and a person is called.
     assert (look_up.failed, look_up.stopped.reason) == ({}, Reason.SINK_REFUSES)
     assert "proxy" in look_up.stopped.cure
 
 
-def test_people_are_looked_for_in_shorter_questions():
+async def test_people_are_looked_for_in_shorter_questions():
     match = Match(phone=Phone(DONOR), fields=("MobilePhone",), none=IfNone.CREATE, many=IfMany.PARK)
     writes = [replace(write(f"k{place}"), match=match) for place in range(4)]
-    outcomes, _ = drive(SalesforceSink("crm", api=API).write([Task(one) for one in writes]), lambda call: refused(414))
+    http = AnsweringHttp(lambda call: refused(414))
+    outcomes = await SalesforceSink("crm", api=API).write(http, [Task(one) for one in writes])
     assert {type(one) for one in outcomes} == {Retry}
     assert {one.reason for one in outcomes} == {Reason.SINK_REFUSES}
 
@@ -92,7 +85,7 @@ async def test_the_one_record_that_is_too_long_is_refused_and_the_others_are_wri
     await org.fault("refuse", status=status, message="too long", only="writes", records=["k7"])
     writes = [write(f"k{place}x") for place in range(20)]
     writes[7] = replace(writes[7], set={"LastName": "Ås", "Description": "x" * 20_000})
-    outcomes = await org.run(SalesforceSink("crm", api=API).write([Task(one) for one in writes]))
+    outcomes = await SalesforceSink("crm", api=API).write(org, [Task(one) for one in writes])
     assert isinstance(outcomes[7], Rejected)
     assert (outcomes[7].reason, f"HTTP {status}" in outcomes[7].detail) == (Reason.TOO_LONG, True)
     assert all(isinstance(one, Delivered) for place, one in enumerate(outcomes) if place != 7)
@@ -100,7 +93,7 @@ async def test_the_one_record_that_is_too_long_is_refused_and_the_others_are_wri
 
 async def test_short_records_are_never_to_blame(org):
     await org.fault("refuse", status=413, message="too long", only="writes")
-    outcomes = await org.run(SalesforceSink("crm", api=API).write([Task(write(f"k{place}")) for place in range(300)]))
+    outcomes = await SalesforceSink("crm", api=API).write(org, [Task(write(f"k{place}")) for place in range(300)])
     assert {(type(one), one.reason) for one in outcomes} == {(Retry, Reason.SINK_REFUSES)}
     assert "proxy" in outcomes[0].cure
     assert await org.records("Contact") == []

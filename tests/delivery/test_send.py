@@ -5,7 +5,7 @@ import pytest
 from connector.delivery.http_client import Client, FixedCredentials, Transport
 from connector.delivery.send import Sent, send
 from connector.model.crm_traits import PLAIN
-from connector.model.http import Exchange
+from connector.model.http import Http
 from connector.model.operation import Operation, Parent, RecordWrite, Repeat, ServiceCommand
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.phone import Phone
@@ -43,9 +43,9 @@ class Peer:
         self.judge = judge
         self.requests: list[list[Task]] = []
 
-    def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
+    async def write(self, http: Http, tasks: Sequence[Task]) -> Sequence[Outcome]:
         self.requests.append(list(tasks))
-        yield []
+        await http.call_all([])
         outcomes: dict[tuple[str, str], Outcome] = {}
         return [self._outcome(task.operation, outcomes) for task in tasks]
 
@@ -77,12 +77,12 @@ class Raising(Peer):
         super().__init__()
         self.early = early
 
-    def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
+    async def write(self, http: Http, tasks: Sequence[Task]) -> Sequence[Outcome]:
         self.requests.append(list(tasks))
         crashing = any(isinstance(task.operation, RecordWrite) and "Crash" in task.operation.set for task in tasks)
         if crashing and self.early:
             raise KeyError("+4790000001")
-        yield []
+        await http.call_all([])
         if crashing:
             raise KeyError("+4790000001")
         return [DONE] * len(tasks)
@@ -95,9 +95,9 @@ class Miscounting(Peer):
         super().__init__()
         self.surplus = surplus
 
-    def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
+    async def write(self, http: Http, tasks: Sequence[Task]) -> Sequence[Outcome]:
         self.requests.append(list(tasks))
-        yield []
+        await http.call_all([])
         wrong = len(tasks) > 1 or "Crash" in tasks[0].operation.set
         return [DONE] * (len(tasks) + (self.surplus if wrong else 0))
 

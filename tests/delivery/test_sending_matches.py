@@ -7,7 +7,7 @@ import pytest
 from connector.delivery.http_client import FixedCredentials, Transport
 from connector.delivery.send import AlsoUpdated, send
 from connector.model.crm_traits import PLAIN
-from connector.model.http import Exchange
+from connector.model.http import Http
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.phone import Phone
@@ -30,9 +30,9 @@ class Peer:
         self.outcome = outcome
         self.requests: list[list[Task]] = []
 
-    def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
+    async def write(self, http: Http, tasks: Sequence[Task]) -> Sequence[Outcome]:
         self.requests.append(list(tasks))
-        yield []
+        await http.call_all([])
         return [self.outcome] * len(tasks)
 
 

@@ -64,8 +64,8 @@ class Curious:
     def wants(self, event):
         return event.shape == "subscription" and not event.final
 
-    def ask(self, event):
-        (reply,) = yield [HttpCall(method="GET", path=f"/{event.key}", timeout=timedelta(seconds=5))]
+    async def ask(self, http, event):
+        (reply,) = await http.call_all([HttpCall(method="GET", path=f"/{event.key}", timeout=timedelta(seconds=5))])
         if not isinstance(reply, HttpReply) or reply.status == 503:
             return Pending(problem=Retry(reason=Reason.UNAVAILABLE, detail="down"))
         word = reply.body.decode()

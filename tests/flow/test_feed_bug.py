@@ -24,15 +24,13 @@ class Feed:
     fields, key_fields, every = ("A",), (), timedelta(0)
     traits = PLAIN
 
-    def ask(self, position):
+    async def ask(self, http, position):
         if position == "1":
             raise RuntimeError("unreadable")
         return Page(rows=(Row(record_id="003A", stamp=NOW, fields={"A": 1}),), position="1", last=False)
-        yield
 
-    def look(self, record_ids):
+    async def look(self, http, record_ids):
         raise RuntimeError("unreadable")
-        yield
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scripted_http import ask
 
 from connector.model.event import Result
-from connector.model.http import CallFailed, Failure, HttpReply
+from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.operation import Repeat
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import Phone
@@ -31,16 +32,16 @@ ACCOUNT = Account(campaign_name="puregaming", api_key="the key")
 ID = "b91c5c08-60dd-4607-b900-54310ad1ea22"
 
 
-def new():
-    return new_window(ACCOUNT, "s-1", "katt-1")
+def new(http):
+    return new_window(http, ACCOUNT, "s-1", "katt-1")
 
 
-def view():
-    return view_status(ACCOUNT, "s-1", ID)
+def view(http):
+    return view_status(http, ACCOUNT, "s-1", ID)
 
 
-def send():
-    return send_dob(ACCOUNT, "s-1", tariff=100, short_number="2172", to=Phone("+4798888888"))
+def send(http):
+    return send_dob(http, ACCOUNT, "s-1", tariff=100, short_number="2172", to=Phone("+4798888888"))
 
 
 CALLS = {"new": new, "view": view, "send": send}
@@ -50,19 +51,16 @@ def sample(name):
     return (SAMPLES / f"{name}.json").read_bytes()
 
 
-def run(exchange, reply):
-    """Drive an exchange that makes one call; the call and what it came to."""
-    (call,) = next(exchange)
-    try:
-        exchange.send([reply])
-    except StopIteration as end:
-        return call, end.value
-    raise AssertionError("it wants another call")
+def run(question, reply):
+    """The one call of a question, and its result."""
+    result, http = ask(question, reply)
+    (call,) = http.calls
+    return call, result
 
 
-def answered(exchange, body, status=200):
+def answered(question, body, status=200):
     body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return run(exchange, HttpReply(status=status, headers={}, body=body))[1]
+    return run(question, HttpReply(status=status, headers={}, body=body))[1]
 
 
 def envelope(code=0, data=None, message="Success"):
@@ -74,7 +72,7 @@ def envelope(code=0, data=None, message="Success"):
     [("new-window", "new", {"id"}), ("view-status", "view", set()), ("send-dob", "send", set())],
 )
 def test_the_calls_are_those_of_the_document(name, call, own):
-    made, _ = run(CALLS[call](), HttpReply(status=200, headers={}, body=sample(name)))
+    made, _ = run(CALLS[call], HttpReply(status=200, headers={}, body=sample(name)))
     shown = urlsplit((SAMPLES / f"{name}.url").read_text().strip())
     parts = urlsplit(made.path)
     assert (made.method, parts.path, made.body) == ("GET", shown.path, None)
@@ -85,17 +83,17 @@ def test_the_calls_are_those_of_the_document(name, call, own):
 
 def test_the_documents_window_is_read():
     url = f"http://betal.strex.no/service?id={ID}"
-    assert answered(new(), sample("new-window")) == Window(transaction_id=ID, url=url)
+    assert answered(new, sample("new-window")) == Window(transaction_id=ID, url=url)
 
 
 def test_the_names_of_the_documents_table_are_taken_too():
     data = {"transaction_id": ID, "window_url": "https://betal.strex.no/x"}
-    assert answered(new(), envelope(data=data)) == Window(transaction_id=ID, url="https://betal.strex.no/x")
+    assert answered(new, envelope(data=data)) == Window(transaction_id=ID, url="https://betal.strex.no/x")
 
 
 @pytest.mark.parametrize("name", ["view", "send"])
 def test_the_documents_status_is_read(name):
-    assert answered(CALLS[name](), sample("view-status" if name == "view" else "send-dob")) == Transaction(
+    assert answered(CALLS[name], sample("view-status" if name == "view" else "send-dob")) == Transaction(
         transaction_id=ID,
         status="DELIVERED",
         meaning=STATUSES["DELIVERED"],
@@ -110,7 +108,7 @@ def test_the_documents_status_is_read(name):
 
 def test_numbers_may_be_numbers_or_text():
     data = json.loads(sample("view-status"))["data"]
-    emitted = answered(view(), envelope(data={**data, "price": "49.50", "shortNumber": 2172, "recipient": 4798888888}))
+    emitted = answered(view, envelope(data={**data, "price": "49.50", "shortNumber": 2172, "recipient": 4798888888}))
     assert (emitted.price, emitted.short_number, emitted.msisdn) == (Decimal("49.50"), "2172", Phone("+4798888888"))
 
 
@@ -129,7 +127,7 @@ def test_numbers_may_be_numbers_or_text():
 )
 def test_every_status_code_has_its_meaning(code, result, final):
     for written in (code, code.lower()):
-        emitted = answered(view(), envelope(data={"statusCode": written, "transactionId": ID}))
+        emitted = answered(view, envelope(data={"statusCode": written, "transactionId": ID}))
         assert (emitted.meaning.result, emitted.meaning.final) == (result, final)
 
 
@@ -150,7 +148,7 @@ def test_a_status_that_nobody_has_met_promises_nothing():
     ],
 )
 def test_every_error_code_has_its_meaning(call, code, kind, reason):
-    emitted = answered(CALLS[call](), envelope(code, message="said of 4798888888"))
+    emitted = answered(CALLS[call], envelope(code, message="said of 4798888888"))
     assert (type(emitted), emitted.reason) == (kind, reason)
     assert "said of …" in emitted.detail, "the provider's words are kept, and no number in them"
     assert ("see" in emitted.detail) or code in {3, 4, 77}
@@ -161,12 +159,12 @@ def test_the_table_of_errors_is_the_documents():
 
 
 def test_a_charge_that_strex_erred_about_may_have_been_done():
-    assert answered(send(), envelope(3)).in_doubt
-    assert not answered(send(), envelope(2)).in_doubt
+    assert answered(send, envelope(3)).in_doubt
+    assert not answered(send, envelope(2)).in_doubt
 
 
 def test_a_charge_is_never_repeated_by_itself():
-    (charge,), (window,), (status,) = next(send()), next(new()), next(view())
+    charge, window, status = (run(one, HttpError(Failure.LOST))[0] for one in (send, new, view))
     assert (charge.repeatable, window.repeatable, status.repeatable) == (False, True, True)
     assert CHARGE_REPEAT is Repeat.NEVER
 
@@ -182,7 +180,7 @@ def test_a_charge_is_never_repeated_by_itself():
     ],
 )
 def test_a_call_without_an_answer_is_an_outcome(call, failure, reason, in_doubt):
-    _, emitted = run(CALLS[call](), CallFailed(failure=failure))
+    _, emitted = run(CALLS[call], HttpError(failure))
     assert (emitted.reason, emitted.in_doubt) == (reason, in_doubt)
 
 
@@ -200,11 +198,11 @@ def test_a_call_without_an_answer_is_an_outcome(call, failure, reason, in_doubt)
     ],
 )
 def test_without_an_envelope_the_http_status_counts(status, reason):
-    assert answered(view(), b"<html>", status).reason is reason
+    assert answered(view, b"<html>", status).reason is reason
 
 
 def test_the_envelope_is_believed_before_the_http_status():
-    assert answered(view(), envelope(2), 500).reason is Reason.CREDENTIALS
+    assert answered(view, envelope(2), 500).reason is Reason.CREDENTIALS
 
 
 @pytest.mark.parametrize(
@@ -220,16 +218,16 @@ def test_the_envelope_is_believed_before_the_http_status():
     ],
 )
 def test_what_is_no_window_sends_nobody_anywhere(data):
-    assert answered(new(), envelope(data=data)).reason is Reason.UNEXPECTED_ANSWER
+    assert answered(new, envelope(data=data)).reason is Reason.UNEXPECTED_ANSWER
 
 
 def test_an_answer_about_another_transaction_is_not_taken_for_ours():
     other = {"transactionId": "another", "statusCode": "DELIVERED", "recipient": "4798888888"}
-    assert answered(view(), envelope(data=other)).reason is Reason.UNEXPECTED_ANSWER
+    assert answered(view, envelope(data=other)).reason is Reason.UNEXPECTED_ANSWER
 
 
 def test_the_key_is_in_no_text_form_of_a_call_or_an_account():
-    (call,) = next(view())
+    call, _ = run(view, HttpError(Failure.LOST))
     assert "the+key" in call.path
     assert "key" not in repr(call).replace("api_key", "").replace("repeatable", "")
     assert "the key" not in repr(ACCOUNT)
@@ -254,7 +252,7 @@ def test_the_key_is_in_no_text_form_of_a_call_or_an_account():
 )
 def test_whatever_comes_is_a_value(body, status):
     for call in CALLS.values():
-        emitted = answered(call(), body, status)
+        emitted = answered(call, body, status)
         assert isinstance(emitted, Window | Transaction | Retry | Rejected)
 
 
@@ -280,6 +278,6 @@ def test_whatever_comes_is_a_value(body, status):
     ],
 )
 def test_a_200_that_is_no_envelope_charges_nobody_a_second_time_and_is_not_believed(body):
-    _, charged = run(send(), HttpReply(status=200, headers={}, body=body))
+    _, charged = run(send, HttpReply(status=200, headers={}, body=body))
     assert (charged.reason, charged.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
     assert "`url:`" in charged.cure

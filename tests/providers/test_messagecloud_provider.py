@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from scripted_http import ask
 
 from connector.config.validation import load
 from connector.config.yaml_document import parse
@@ -135,10 +136,7 @@ def command(action="unsubscribe", **more):
 
 
 def written(*operations):
-    exchange = LocalCommands(name="messagecloud").write([Task(one) for one in operations])
-    with pytest.raises(StopIteration) as end:
-        next(exchange)
-    return end.value.value
+    return ask(lambda http: LocalCommands(name="messagecloud").write(http, [Task(one) for one in operations]))[0]
 
 
 @pytest.mark.parametrize("action", ["stop", "unsubscribe"])

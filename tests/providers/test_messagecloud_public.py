@@ -1,5 +1,6 @@
 """The public endpoints for donors: a window for an offer, the return from it, and the status query."""
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 from providers.messagecloud_requests import NOW, request
+from scripted_http import ScriptedHttp, ask
 
 from connector.model.errors import HttpRejected, Unreadable
 from connector.model.event import Result, Verdict
-from connector.model.http import CallFailed, Failure, HttpReply
+from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.ports import AuthResult, Enriched, Pending
@@ -54,13 +56,16 @@ def visit(**about):
 
 
 def admitted(endpoint, reply=WINDOW, **about):
-    exchange = endpoint.authenticate(visit(**about))
-    (call,) = next(exchange)
-    try:
-        exchange.send([reply])
-    except StopIteration as end:
-        return call, end.value
-    raise AssertionError("it wants another call")
+    auth, http = ask(lambda http: endpoint.authenticate(http, visit(**about)), reply)
+    (call,) = http.calls
+    return call, auth
+
+
+def turned_away(endpoint, **about):
+    """The status for a visit that makes no call."""
+    with pytest.raises(HttpRejected) as refused:
+        ask(lambda http: endpoint.authenticate(http, visit(**about)))
+    return refused.value.status
 
 
 def begun():
@@ -93,15 +98,13 @@ def test_each_visit_has_an_id_that_nobody_can_guess():
 
 @pytest.mark.parametrize("secret", [None, "", "fugl", "KATT"])
 def test_an_offer_that_there_is_not_is_not_found(secret):
-    with pytest.raises(HttpRejected) as refused:
-        next(subscribe_endpoint().authenticate(visit(secret=secret)))
-    assert refused.value.status == 404
+    assert turned_away(subscribe_endpoint(), secret=secret) == 404
 
 
 @pytest.mark.parametrize(
     ("reply", "why"),
     [
-        (CallFailed(failure=Failure.TIMEOUT), Reason.TIMEOUT),
+        (HttpError(Failure.TIMEOUT), Reason.TIMEOUT),
         (HttpReply(status=500, headers={}, body=b""), Reason.SERVER_ERROR),
         (HttpReply(status=200, headers={}, body=b'{"status": false, "code": 2}'), Reason.CREDENTIALS),
         (HttpReply(status=200, headers={}, body=b'{"status": false, "code": 4}'), Reason.CONFIGURATION),
@@ -117,9 +120,7 @@ def test_one_address_gets_so_many_windows_a_minute():
     endpoint = subscribe_endpoint()
     for _ in range(3):
         admitted(endpoint)
-    with pytest.raises(HttpRejected) as refused:
-        next(endpoint.authenticate(visit()))
-    assert refused.value.status == 429
+    assert turned_away(endpoint) == 429
     admitted(endpoint, peer="192.0.2.8")
     admitted(endpoint, received_at=NOW + timedelta(minutes=1))
 
@@ -135,24 +136,39 @@ def test_a_customers_ipv6_addresses_are_one():
     endpoint = subscribe_endpoint()
     for number in range(3):
         admitted(endpoint, peer=f"2001:db8::{number}")
-    with pytest.raises(HttpRejected):
-        next(endpoint.authenticate(visit(peer="2001:db8::ffff")))
+    assert turned_away(endpoint, peer="2001:db8::ffff") == 429
     admitted(endpoint, peer="2001:db8:0:1::1")
     admitted(endpoint, peer="::ffff:192.0.2.7")
 
 
-def test_only_so_many_windows_are_created_at_once_and_a_failed_one_makes_room():
-    endpoint = subscribe_endpoint(per_minute=99)
-    waiting = [endpoint.authenticate(visit()) for _ in range(3)]
-    for exchange in waiting[:2]:
-        next(exchange)
+class SlowHttp(ScriptedHttp):
+    """Keeps each call until `lost` is set, and loses it then."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.lost = asyncio.Event(), asyncio.Event()
+
+    async def call(self, call):
+        self.asked.set()
+        await self.lost.wait()
+        raise HttpError(Failure.LOST)
+
+
+async def test_only_so_many_windows_are_created_at_once_and_a_failed_one_makes_room():
+    endpoint, slow, closed = subscribe_endpoint(per_minute=99), SlowHttp(), SlowHttp()
+    fails, stops = (asyncio.create_task(endpoint.authenticate(http, visit())) for http in (slow, closed))
+    await slow.asked.wait()
+    await closed.asked.wait()
     with pytest.raises(HttpRejected) as refused:
-        next(waiting[2])
+        await endpoint.authenticate(ScriptedHttp(), visit())
     assert refused.value.status == 503
+    slow.lost.set()
     with pytest.raises(HttpRejected):
-        waiting[0].send([CallFailed(failure=Failure.LOST)])
-    admitted(endpoint)
-    waiting[1].close()
+        await fails
+    assert await endpoint.authenticate(ScriptedHttp(WINDOW), visit())
+    stops.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stops
     assert endpoint.rate_limiter._inside == 0
 
 
@@ -174,10 +190,7 @@ def test_a_subscription_cannot_be_read_from_a_stored_request():
 def back(query, *, offers=(KATT, HUND), secret=None):
     endpoint = ReturnEndpoint(provider="messagecloud", offers={one.name: one for one in offers})
     asked = request("return", method="GET", query=query, secret=secret)
-    exchange = endpoint.authenticate(asked)
-    with pytest.raises(StopIteration) as end:
-        next(exchange)
-    auth = end.value.value
+    auth, _ = ask(lambda http: endpoint.authenticate(http, asked))
     assert endpoint.read(asked, auth) == ()
     return auth.hint, endpoint.answer(asked, auth)
 
@@ -223,14 +236,11 @@ ENRICHER = StatusEnricher(provider="messagecloud", account=ACCOUNT, deadline=tim
 
 
 def asked(data, *, event=None):
-    exchange = ENRICHER.ask(event or begun())
-    (call,) = next(exchange)
     body = json.dumps({"status": True, "code": 0, "data": {"transactionId": ID, **data}}).encode()
-    try:
-        exchange.send([HttpReply(status=200, headers={}, body=body)])
-    except StopIteration as end:
-        return call, end.value
-    raise AssertionError("it wants another call")
+    reply = HttpReply(status=200, headers={}, body=body)
+    answer, http = ask(lambda http: ENRICHER.ask(http, event or begun()), reply)
+    (call,) = http.calls
+    return call, answer
 
 
 def test_what_is_completed_is_an_opt_in_of_the_donor():
@@ -268,12 +278,9 @@ def test_what_is_not_final_is_asked_again(status):
 
 
 def test_trouble_is_told_and_nothing_is_decided():
-    exchange = ENRICHER.ask(begun())
-    next(exchange)
-    with pytest.raises(StopIteration) as end:
-        exchange.send([CallFailed(failure=Failure.TIMEOUT)])
-    assert end.value.value.problem.reason is Reason.TIMEOUT
-    assert end.value.value.event is None
+    answer, _ = ask(lambda http: ENRICHER.ask(http, begun()), HttpError(Failure.TIMEOUT))
+    assert answer.problem.reason is Reason.TIMEOUT
+    assert answer.event is None
 
 
 def test_only_subscriptions_raise_questions():

@@ -1,14 +1,16 @@
-"""Exchanges with OnlineFundraising's API, run by hand: the document's keywords, and lists in any order."""
+"""Calls to OnlineFundraising's API with scripted replies: the document's keywords, and lists in any order."""
 
+import asyncio
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from scripted_http import AnsweringHttp, ask
 
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.http import CallFailed, Failure, HttpReply
+from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.outcome import Reason, Retry
 from connector.providers.onlinefundraising.keywords import OnlineFundraisingKeywords
 from connector.providers.onlinefundraising.poller import ChangedKeywords, MissedMessages
@@ -29,18 +31,10 @@ def ok(content, status=200):
     return HttpReply(status=status, headers={}, body=body)
 
 
-def drive(exchange, *replies):
-    """The calls that were made, and the result; each reply answers one round."""
-    calls = []
-    waiting = iter(replies)
-    try:
-        asked = next(exchange)
-        while True:
-            calls += asked
-            answer = next(waiting)
-            asked = exchange.send(answer if isinstance(answer, list) else [answer])
-    except StopIteration as end:
-        return calls, end.value
+def drive(question, *replies):
+    """The calls that were made, and the result."""
+    result, http = ask(question, *replies)
+    return http.calls, result
 
 
 def md5(body):
@@ -51,17 +45,17 @@ def md5(body):
 
 
 def test_the_documents_list_and_sub_keywords_are_read():
-    (call,), (sub,) = drive(KEYWORDS.listing(), ok(sample("keywords")))
+    (call,), (sub,) = drive(KEYWORDS.listing, ok(sample("keywords")))
     assert (call.method, call.path) == ("GET", "/keywords")
     assert (sub.words, sub.short_number, sub.active) == ("tifo 100", "1217", True)
-    (call,), (sub,) = drive(KEYWORDS.subkeywords(GUID), ok(sample("subkeywords")))
+    (call,), (sub,) = drive(lambda http: KEYWORDS.subkeywords(http, GUID), ok(sample("subkeywords")))
     assert call.path == f"/keyword/{GUID}/subkeywords"
     assert (sub.words, sub.idle_text, sub.webhook) == ("tifo 100", "Not understood", None)
 
 
 @pytest.mark.parametrize(("name", "free"), [("check-free", True), ("check-unavailable", False)])
 def test_the_documents_two_answers_to_a_check_are_read(name, free):
-    (call,), found = drive(KEYWORDS.is_free("1217", "støt & mad"), ok(sample(name)))
+    (call,), found = drive(lambda http: KEYWORDS.is_free(http, "1217", "støt & mad"), ok(sample(name)))
     assert (call.path, found) == ("/keyword/Check?channel=1217&keyword=st%C3%B8t%20%26%20mad", free)
 
 
@@ -70,7 +64,7 @@ def test_the_documents_two_answers_to_a_check_are_read(name, free):
     [("reserve-request", "reserve-created", None), ("reserve-sub-request", "reserve-sub-created", "100")],
 )
 def test_a_reservation_is_what_the_document_asks_for_with_its_checksum(asked, created, sub):
-    (call,), made = drive(KEYWORDS.reserve("1217", "tifo", sub), ok(sample(created), 201))
+    (call,), made = drive(lambda http: KEYWORDS.reserve(http, "1217", "tifo", sub), ok(sample(created), 201))
     assert (call.method, call.path, call.repeatable) == ("POST", "/keyword/Reserve", False)
     assert json.loads(call.body) == json.loads(sample(asked))
     assert call.headers["Content-MD5"] == md5(call.body)
@@ -79,7 +73,7 @@ def test_a_reservation_is_what_the_document_asks_for_with_its_checksum(asked, cr
 
 @pytest.mark.parametrize(("order", "verb"), [("deactivate", "Deactivate"), ("reactivate", "Reactivate")])
 def test_an_order_without_a_body_bears_the_checksum_of_nothing(order, verb):
-    (call,), _ = drive(getattr(KEYWORDS, order)("a/b?c"), ok(b""))
+    (call,), _ = drive(lambda http: getattr(KEYWORDS, order)(http, "a/b?c"), ok(b""))
     assert (call.method, call.path) == ("POST", f"/keyword/a%2Fb%3Fc/{verb}")
     assert (call.body, call.headers["Content-MD5"]) == (b"", "D41D8CD98F00B204E9800998ECF8427E")
 
@@ -105,13 +99,13 @@ def test_an_order_without_a_body_bears_the_checksum_of_nothing(order, verb):
         (ok({"keyword": "tifo"}), ConnectorError, "is not what it documents"),
         (ok(b"\xff"), ConnectorError, "is not what it documents"),
         (ok(b"[" * 100_000), ConnectorError, "is not what it documents"),
-        (CallFailed(failure=Failure.REFUSED), PeerUnavailable, "unavailable"),
-        (CallFailed(failure=Failure.CREDENTIALS), ConnectorError, "undocumented answer"),
+        (HttpError(Failure.REFUSED), PeerUnavailable, "unavailable"),
+        (HttpError(Failure.CREDENTIALS), ConnectorError, "undocumented answer"),
     ],
 )
 def test_each_refusal_has_its_cure(reply, kind, said):
     with pytest.raises(ConnectorError, match=said) as caught:
-        drive(KEYWORDS.show(GUID), reply)
+        drive(lambda http: KEYWORDS.show(http, GUID), reply)
     assert type(caught.value) is kind
 
 
@@ -131,20 +125,20 @@ def message(number, minutes):
     }
 
 
+def page_number(call):
+    return int(call.path.partition("pageNumber=")[2].partition("&")[0])
+
+
 def rounds(catch_up, listed, *, start=NOW, now=NOW + timedelta(days=1), most=50):
     """One round over a list; the ids that were taken, the pages that were asked for, and the position behind it."""
-    _, first = drive(catch_up.ask(None, start))
+    _, first = drive(lambda http: catch_up.ask(http, None, start))
     position, taken, pages = first.position, [], []
     for _ in range(most):
-        exchange = catch_up.ask(position, now)
-        (call,) = next(exchange)
-        number = int(call.path.partition("pageNumber=")[2].partition("&")[0])
-        pages.append(number)
+        http = AnsweringHttp(lambda call: listed(page_number(call), catch_up.page_size))
+        page = asyncio.run(catch_up.ask(http, position, now))
+        (call,) = http.calls
+        pages.append(page_number(call))
         assert call.path.endswith(f"&pageSize={catch_up.page_size}")
-        try:
-            exchange.send([listed(number, catch_up.page_size)])
-        except StopIteration as end:
-            page = end.value
         assert not isinstance(page, Retry), page
         taken += [part.event.transaction_id for part in page.parts if part.event]
         position = page.position
@@ -161,7 +155,7 @@ def pager(messages):
 
 
 def test_the_first_time_nothing_is_asked():
-    calls, page = drive(missed().ask(None, NOW))
+    calls, page = drive(lambda http: missed().ask(http, None, NOW))
     assert (calls, page.parts, page.last) == ([], (), True)
 
 
@@ -230,17 +224,17 @@ def test_what_tells_no_time_is_taken_and_moves_nothing():
         (ok(b"", 302), Reason.UNEXPECTED_ANSWER),
         (ok(b"nonsense"), Reason.UNEXPECTED_ANSWER),
         (ok({"messages": []}), Reason.UNEXPECTED_ANSWER),
-        (CallFailed(failure=Failure.TIMEOUT), Reason.TIMEOUT),
-        (CallFailed(failure=Failure.LOST), Reason.CONNECTION_LOST),
+        (HttpError(Failure.TIMEOUT), Reason.TIMEOUT),
+        (HttpError(Failure.LOST), Reason.CONNECTION_LOST),
     ],
 )
 def test_what_is_no_list_is_asked_for_again(reply, reason):
-    _, first = drive(missed().ask(None, NOW))
-    for exchange in (
-        missed().ask(first.position, NOW),
-        ChangedKeywords(provider="of", endpoint="sms", every=timedelta(hours=1)).ask(None, NOW),
+    _, first = drive(lambda http: missed().ask(http, None, NOW))
+    for question in (
+        lambda http: missed().ask(http, first.position, NOW),
+        lambda http: ChangedKeywords(provider="of", endpoint="sms", every=timedelta(hours=1)).ask(http, None, NOW),
     ):
-        _, answer = drive(exchange, reply)
+        _, answer = drive(question, reply)
         assert answer.reason is reason
 
 
@@ -256,8 +250,10 @@ def test_what_is_no_list_is_asked_for_again(reply, reason):
     ],
 )
 def test_patience_that_is_asked_for_is_kept(headers, seconds):
-    _, first = drive(missed().ask(None, NOW))
-    _, answer = drive(missed().ask(first.position, NOW), HttpReply(status=503, headers=headers, body=b""))
+    _, first = drive(lambda http: missed().ask(http, None, NOW))
+    _, answer = drive(
+        lambda http: missed().ask(http, first.position, NOW), HttpReply(status=503, headers=headers, body=b"")
+    )
     assert (answer.not_before.total_seconds() if answer.not_before else None) == seconds
 
 
@@ -269,23 +265,21 @@ CHANGED = ChangedKeywords(provider="of", endpoint="sms", every=timedelta(hours=1
 
 def test_many_keywords_are_read_some_at_a_time_and_each_once():
     listed = [{"keywordGuid": f"k-{number}", "keyword": "tifo", "active": True} for number in range(50)]
+
+    def answer(call):
+        return ok(listed if call.path == "/keywords" else {**listed[int(call.path[11:])], "channel": "1217"})
+
     position, keys, steps = None, [], 0
     while True:
-        exchange = CHANGED.ask(position, NOW)
-        asked = next(exchange)
-        try:
-            asked = exchange.send([ok(listed)])
-            while True:
-                assert len(asked) <= 8
-                asked = exchange.send([ok({**listed[int(call.path[11:])], "channel": "1217"}) for call in asked])
-        except StopIteration as end:
-            page = end.value
+        http = AnsweringHttp(answer)
+        page = asyncio.run(CHANGED.ask(http, position, NOW))
+        assert max(len(calls) for calls in http.together) <= 8
         keys += [part.event.key for part in page.parts]
         position, steps = page.position, steps + 1
         if page.last:
             break
     assert (len(keys), len(set(keys)), steps) == (50, 50, 2)
-    calls, page = drive(CHANGED.ask(position, NOW + timedelta(hours=1)), ok(listed))
+    calls, page = drive(lambda http: CHANGED.ask(http, position, NOW + timedelta(hours=1)), ok(listed))
     assert (len(calls), page.parts) == (1, ())
 
 
@@ -293,7 +287,7 @@ def test_a_keyword_that_goes_back_to_what_it_was_is_news_again():
     position, keys = None, []
     for active in (True, False, True):
         entry = {"keywordGuid": "k-1", "keyword": "tifo", "active": active}
-        _, page = drive(CHANGED.ask(position, NOW), ok([entry]), ok(entry))
+        _, page = drive(lambda http, position=position: CHANGED.ask(http, position, NOW), ok([entry]), ok(entry))
         keys += [part.event.key for part in page.parts]
         position = page.position
     assert len(set(keys)) == 3
@@ -301,7 +295,7 @@ def test_a_keyword_that_goes_back_to_what_it_was_is_news_again():
 
 def test_a_keyword_whose_own_page_is_gone_is_what_the_list_says():
     entry = {"keywordGuid": "k-1", "keyword": "tifo", "active": False, "webhookEndpointUrl": "https://x/secret"}
-    _, page = drive(CHANGED.ask(None, NOW), ok([entry, "x", {}]), ok(b"", 404))
+    _, page = drive(lambda http: CHANGED.ask(http, None, NOW), ok([entry, "x", {}]), ok(b"", 404))
     (part,) = page.parts
     assert (part.event.keyword, part.event.status, part.event.source) == ("tifo", "inactive", "of.keyword")
     assert b"secret" not in part.raw
@@ -309,7 +303,7 @@ def test_a_keyword_whose_own_page_is_gone_is_what_the_list_says():
 
 def test_a_page_that_gives_no_answer_leaves_all_for_the_next_time():
     entry = {"keywordGuid": "k-1", "keyword": "tifo"}
-    _, answer = drive(CHANGED.ask(None, NOW), ok([entry]), CallFailed(failure=Failure.TIMEOUT))
+    _, answer = drive(lambda http: CHANGED.ask(http, None, NOW), ok([entry]), HttpError(Failure.TIMEOUT))
     assert answer.reason is Reason.TIMEOUT
 
 
@@ -330,33 +324,36 @@ PAGE = b"<!DOCTYPE html><html>log in</html>"
     ],
 )
 def test_what_is_no_page_of_messages_or_keywords_moves_nothing(answer):
-    _, first = drive(missed().ask(None, NOW))
-    for exchange in (
-        missed().ask(first.position, NOW),
-        ChangedKeywords(provider="of", endpoint="sms", every=timedelta(hours=1)).ask(None, NOW),
+    _, first = drive(lambda http: missed().ask(http, None, NOW))
+    for question in (
+        lambda http: missed().ask(http, first.position, NOW),
+        lambda http: ChangedKeywords(provider="of", endpoint="sms", every=timedelta(hours=1)).ask(http, None, NOW),
     ):
-        _, said = drive(exchange, answer)
+        _, said = drive(question, answer)
         assert said.reason is Reason.UNEXPECTED_ANSWER
         assert "`url:`" in said.cure
 
 
 @pytest.mark.parametrize("answer", [ok(PAGE), ok({"keywordGuid": "k-2", "keyword": "tifo"}), ok([]), ok("k-1")])
 def test_a_keywords_own_page_must_be_its_own(answer):
-    _, said = drive(CHANGED.ask(None, NOW), ok([{"keywordGuid": "k-1", "keyword": "tifo"}]), answer)
+    _, said = drive(lambda http: CHANGED.ask(http, None, NOW), ok([{"keywordGuid": "k-1", "keyword": "tifo"}]), answer)
     assert said.reason is Reason.UNEXPECTED_ANSWER
 
 
 @pytest.mark.parametrize("answer", [ok(PAGE), ok(b"done")])
 def test_an_order_is_done_only_where_nothing_or_json_answers(answer):
-    for order in (KEYWORDS.deactivate("k-1"), KEYWORDS.reactivate("k-1")):
+    for order in (KEYWORDS.deactivate, KEYWORDS.reactivate):
         with pytest.raises(ConnectorError, match=r"not what it documents|undocumented answer"):
-            drive(order, answer)
+            drive(lambda http, order=order: order(http, "k-1"), answer)
     for fine in (ok(b""), ok({})):
-        drive(KEYWORDS.deactivate("k-1"), fine)
+        drive(lambda http: KEYWORDS.deactivate(http, "k-1"), fine)
 
 
 def test_another_keyword_than_was_asked_for_is_no_answer():
     with pytest.raises(ConnectorError, match="not what it documents"):
-        drive(KEYWORDS.show("k-1"), ok({"keywordGuid": "k-2", "keyword": "tifo"}))
+        drive(lambda http: KEYWORDS.show(http, "k-1"), ok({"keywordGuid": "k-2", "keyword": "tifo"}))
     with pytest.raises(ConnectorError, match="not what it documents"):
-        drive(KEYWORDS.reserve("1217", "hjerte", None), ok({"keywordGuid": "k-2", "keyword": "tifo"}, 201))
+        drive(
+            lambda http: KEYWORDS.reserve(http, "1217", "hjerte", None),
+            ok({"keywordGuid": "k-2", "keyword": "tifo"}, 201),
+        )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
+from scripted_http import ask
 
 from connector.config.validation import load
 from connector.config.yaml_document import parse
@@ -78,13 +79,9 @@ async def test_full_settings_are_all_used():
 
 def admit(endpoint, asked, body=None):
     """Let the request knock; returns the call that it cost. Raises Refused."""
-    exchange, calls = endpoint.authenticate(asked), []
-    try:
-        calls = next(exchange)
-        exchange.send([HttpReply(status=200, headers={}, body=body)])
-    except StopIteration:
-        return [(call.base, call.path) for call in calls]
-    raise AssertionError("it asks too often")
+    replies = [] if body is None else [HttpReply(status=200, headers={}, body=body)]
+    _, http = ask(lambda http: endpoint.authenticate(http, asked), *replies)
+    return [(call.base, call.path) for call in http.calls]
 
 
 def test_own_addresses_open_beside_the_published_ones():

@@ -1,12 +1,13 @@
-"""Strex's keywords and number look-ups as exchanges: the requests, and the meaning of each response."""
+"""Strex's keywords and number look-ups: the requests, and the meaning of each response."""
 
 import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from scripted_http import ask
 
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.http import CallFailed, Failure, HttpReply
+from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import Phone
 from connector.providers.strex.keywords import StrexKeywords, as_keyword
@@ -42,27 +43,20 @@ def reply(status, content=b"", **headers):
 PONG = reply(200, "pong")
 
 
-def run(exchange, *replies):
-    """The result, and the calls that were made; all replies must be used up."""
-    waiting, calls = list(replies), []
-    try:
-        (call,) = next(exchange)
-        while True:
-            calls.append(call)
-            (call,) = exchange.send([waiting.pop(0)])
-    except StopIteration as end:
-        assert not waiting
-        return end.value, calls
+def run(question, *replies):
+    """The result, and the calls that were made."""
+    result, http = ask(question, *replies)
+    return result, http.calls
 
 
-def refused(exchange, *replies, kind=ConnectorError):
+def refused(question, *replies, kind=ConnectorError):
     with pytest.raises(kind) as caught:
-        run(exchange, *replies)
+        run(question, *replies)
     return str(caught.value)
 
 
 def test_a_call_bears_the_key_in_its_own_header_and_goes_to_the_api_itself():
-    _, (call,) = run(KEYWORDS.listing(), reply(200, []))
+    _, (call,) = run(KEYWORDS.listing, reply(200, []))
     assert (call.method, call.path, call.base) == ("GET", "/api/keywords", "https://test.target365.io")
     assert call.headers == {"X-ApiKey": "the-key"}
     assert call.repeatable
@@ -71,7 +65,7 @@ def test_a_call_bears_the_key_in_its_own_header_and_goes_to_the_api_itself():
 
 
 def test_a_keyword_is_read_with_its_address_its_aliases_and_its_properties():
-    (found,), _ = run(KEYWORDS.listing(), reply(200, [WHOLE]))
+    (found,), _ = run(KEYWORDS.listing, reply(200, [WHOLE]))
     assert (found.id, found.word, found.short_number, found.active) == ("12345678", "KATT", "2002", True)
     assert (found.webhook, found.mode, found.aliases) == ("https://crm.example.org/in", "Startswith", ("CAT",))
     assert found.properties == {"myproperty": "custom value"}
@@ -88,16 +82,16 @@ def test_names_are_read_in_any_casing_and_what_is_missing_is_not_known():
 
 
 def test_one_keyword_is_asked_for_by_its_id():
-    found, (call,) = run(KEYWORDS.show("a/b?c"), reply(200, WHOLE))
+    found, (call,) = run(lambda http: KEYWORDS.show(http, "a/b?c"), reply(200, WHOLE))
     assert call.path == "/api/keywords/a%2Fb%3Fc"
     assert found.word == "KATT"
     for nothing in ("", ".", ".."):
-        assert "not an id" in refused(KEYWORDS.show(nothing))
+        assert "not an id" in refused(lambda http, nothing=nothing: KEYWORDS.show(http, nothing))
 
 
 def test_a_reserved_keyword_is_active_and_sends_its_messages_to_the_door():
     found, (call,) = run(
-        KEYWORDS.reserve("2002", "HUND", None, HOOK),
+        lambda http: KEYWORDS.reserve(http, "2002", "HUND", None, HOOK),
         reply(201, location="https://test.target365.io/api/keywords/5466-ab?x=1"),
     )
     assert (call.method, call.path, call.repeatable) == ("POST", "/api/keywords", False)
@@ -113,55 +107,59 @@ def test_a_reserved_keyword_is_active_and_sends_its_messages_to_the_door():
 
 
 def test_a_short_number_of_another_country_is_taken_as_it_is_written():
-    _, (call,) = run(KEYWORDS.reserve("SE-72456", "HUND", None, HOOK), reply(201, location="/api/keywords/7"))
+    _, (call,) = run(
+        lambda http: KEYWORDS.reserve(http, "SE-72456", "HUND", None, HOOK), reply(201, location="/api/keywords/7")
+    )
     assert json.loads(call.body)["shortNumberId"] == "SE-72456"
 
 
 def test_without_a_secret_the_door_is_the_whole_address():
     bare = StrexKeywords(api=API, endpoint="mo")
-    _, (call,) = run(bare.reserve("2002", "HUND", None, HOOK), reply(201, location="/api/keywords/7"))
+    _, (call,) = run(
+        lambda http: bare.reserve(http, "2002", "HUND", None, HOOK), reply(201, location="/api/keywords/7")
+    )
     assert json.loads(call.body)["forwardUrl"] == HOOK
 
 
 def test_a_reservation_without_an_id_in_the_answer_is_told():
-    assert "keywords list" in refused(KEYWORDS.reserve("2002", "HUND", None, HOOK), reply(201))
+    assert "keywords list" in refused(lambda http: KEYWORDS.reserve(http, "2002", "HUND", None, HOOK), reply(201))
 
 
 def test_a_reservation_needs_our_public_address():
-    assert "public_url" in refused(KEYWORDS.reserve("2002", "HUND", None, None))
+    assert "public_url" in refused(lambda http: KEYWORDS.reserve(http, "2002", "HUND", None, None))
 
 
 @pytest.mark.parametrize(
     ("order", "changed"),
     [
-        (lambda: KEYWORDS.deactivate("12345678"), {"enabled": False}),
-        (lambda: KEYWORDS.reactivate("12345678"), {"enabled": True}),
-        (lambda: KEYWORDS.send_to("12345678", HOOK), {"forwardUrl": f"{HOOK}/s3cret"}),
+        (lambda http: KEYWORDS.deactivate(http, "12345678"), {"enabled": False}),
+        (lambda http: KEYWORDS.reactivate(http, "12345678"), {"enabled": True}),
+        (lambda http: KEYWORDS.send_to(http, "12345678", HOOK), {"forwardUrl": f"{HOOK}/s3cret"}),
     ],
 )
 def test_a_change_puts_back_all_the_rest_as_it_was(order, changed):
-    _, (read, written) = run(order(), reply(200, WHOLE), reply(204))
+    _, (read, written) = run(order, reply(200, WHOLE), reply(204))
     assert (read.method, written.method, written.path) == ("GET", "PUT", "/api/keywords/12345678")
     assert json.loads(written.body) == WHOLE | changed
     assert not written.repeatable
 
 
 def test_a_change_takes_the_member_in_the_casing_that_it_has():
-    _, (_, written) = run(KEYWORDS.deactivate("1"), reply(200, {"KeywordId": "1", "Enabled": True}), reply(204))
+    _, (_, written) = run(
+        lambda http: KEYWORDS.deactivate(http, "1"), reply(200, {"KeywordId": "1", "Enabled": True}), reply(204)
+    )
     assert json.loads(written.body) == {"KeywordId": "1", "Enabled": False}
 
 
 def test_a_keyword_is_deleted():
-    _, (call,) = run(KEYWORDS.delete("12345678"), reply(204))
+    _, (call,) = run(lambda http: KEYWORDS.delete(http, "12345678"), reply(204))
     assert (call.method, call.path, call.body) == ("DELETE", "/api/keywords/12345678", None)
 
 
 def test_what_strex_does_not_have_is_said_and_not_asked():
-    with pytest.raises(ConnectorError, match="no sub keywords"):
-        KEYWORDS.subkeywords("12345678")
-    with pytest.raises(ConnectorError, match="reserve HUND --channel 2002"):
-        KEYWORDS.is_free("2002", "HUND")
-    assert "no sub keywords" in refused(KEYWORDS.reserve("2002", "HUND", "MAT", HOOK))
+    assert "no sub keywords" in refused(lambda http: KEYWORDS.subkeywords(http, "12345678"))
+    assert "reserve HUND --channel 2002" in refused(lambda http: KEYWORDS.is_free(http, "2002", "HUND"))
+    assert "no sub keywords" in refused(lambda http: KEYWORDS.reserve(http, "2002", "HUND", "MAT", HOOK))
 
 
 @pytest.mark.parametrize(
@@ -176,32 +174,36 @@ def test_what_strex_does_not_have_is_said_and_not_asked():
     ],
 )
 def test_a_refusal_says_the_cure(status, cure):
-    emitted = refused(KEYWORDS.reserve("2002", "HUND", None, HOOK), reply(status, {"Message": "Not so.\nReally"}))
+    emitted = refused(
+        lambda http: KEYWORDS.reserve(http, "2002", "HUND", None, HOOK), reply(status, {"Message": "Not so.\nReally"})
+    )
     assert str(status) in emitted
     assert cure in emitted
 
 
 def test_an_unknown_id_is_believed_only_where_strex_answers():
-    for exchange in (KEYWORDS.show, KEYWORDS.deactivate, KEYWORDS.delete):
-        assert "no keyword with the id 77" in refused(exchange("77"), reply(404), PONG)
-        assert "api.url" in refused(exchange("77"), reply(404), reply(404))
+    for order in (KEYWORDS.show, KEYWORDS.deactivate, KEYWORDS.delete):
+        assert "no keyword with the id 77" in refused(lambda http, order=order: order(http, "77"), reply(404), PONG)
+        assert "api.url" in refused(lambda http, order=order: order(http, "77"), reply(404), reply(404))
 
 
-@pytest.mark.parametrize("answer", [reply(500), reply(503), reply(429), *(CallFailed(failure=one) for one in Failure)])
+@pytest.mark.parametrize("answer", [reply(500), reply(503), reply(429), *(HttpError(one) for one in Failure)])
 def test_no_answer_is_no_refusal(answer):
-    assert "try again later" in refused(KEYWORDS.listing(), answer, kind=PeerUnavailable)
-    assert "done or not" in refused(KEYWORDS.delete("77"), answer, kind=PeerUnavailable)
+    assert "try again later" in refused(KEYWORDS.listing, answer, kind=PeerUnavailable)
+    assert "done or not" in refused(lambda http: KEYWORDS.delete(http, "77"), answer, kind=PeerUnavailable)
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"{}", b'"KATT"'])
 def test_an_answer_of_another_shape_is_told(answer):
-    assert "not what it documents" in refused(KEYWORDS.listing(), reply(200, answer))
+    assert "not what it documents" in refused(KEYWORDS.listing, reply(200, answer))
     if answer != b"{}":
-        assert "not what it documents" in refused(KEYWORDS.deactivate("77"), reply(200, answer))
+        assert "not what it documents" in refused(lambda http: KEYWORDS.deactivate(http, "77"), reply(200, answer))
 
 
 def test_a_look_up_asks_for_the_number_percent_encoded():
-    found, (call,) = run(LOOKUPS.look_up(PHONE), reply(200, {"FirstName": "Kari", "landline": None, "other": 1}))
+    found, (call,) = run(
+        lambda http: LOOKUPS.look_up(http, PHONE), reply(200, {"FirstName": "Kari", "landline": None, "other": 1})
+    )
     assert (call.method, call.path) == ("GET", "/api/lookup?msisdn=%2B4798079008")
     assert call.headers == {"X-ApiKey": "the-key"}
     assert not call.repeatable
@@ -209,8 +211,8 @@ def test_a_look_up_asks_for_the_number_percent_encoded():
 
 
 def test_nobody_is_registered_only_where_strex_answers():
-    assert run(LOOKUPS.look_up(PHONE), reply(404), PONG)[0] is None
-    wrong, _ = run(LOOKUPS.look_up(PHONE), reply(404), reply(200, b"<html>"))
+    assert run(lambda http: LOOKUPS.look_up(http, PHONE), reply(404), PONG)[0] is None
+    wrong, _ = run(lambda http: LOOKUPS.look_up(http, PHONE), reply(404), reply(200, b"<html>"))
     assert wrong.reason is Reason.WRONG_ADDRESS
 
 
@@ -224,23 +226,23 @@ def test_nobody_is_registered_only_where_strex_answers():
         (reply(302), Reason.UNEXPECTED_ANSWER),
         (reply(200, b"<html>"), Reason.UNEXPECTED_ANSWER),
         (reply(200, []), Reason.UNEXPECTED_ANSWER),
-        (CallFailed(failure=Failure.TIMEOUT), Reason.TIMEOUT),
-        (CallFailed(failure=Failure.REFUSED), Reason.UNAVAILABLE),
+        (HttpError(Failure.TIMEOUT), Reason.TIMEOUT),
+        (HttpError(Failure.REFUSED), Reason.UNAVAILABLE),
     ],
 )
 def test_a_look_up_without_an_answer_may_be_asked_again(answer, outcome):
-    said, _ = run(LOOKUPS.look_up(PHONE), answer)
+    said, _ = run(lambda http: LOOKUPS.look_up(http, PHONE), answer)
     assert isinstance(said, Retry)
     assert said.reason is outcome
 
 
 def test_a_look_up_is_as_patient_as_strex_asks():
-    said, _ = run(LOOKUPS.look_up(PHONE), reply(429, retry_after="7"))
+    said, _ = run(lambda http: LOOKUPS.look_up(http, PHONE), reply(429, retry_after="7"))
     assert (said.reason, said.not_before) == (Reason.RATE_LIMITED, timedelta(seconds=7))
 
 
 def test_a_number_that_strex_calls_none_is_not_asked_for_again_and_not_told():
-    said, _ = run(LOOKUPS.look_up(PHONE), reply(400, {"Message": "+4798079008 is not a mobile"}))
+    said, _ = run(lambda http: LOOKUPS.look_up(http, PHONE), reply(400, {"Message": "+4798079008 is not a mobile"}))
     assert said == Rejected(reason=Reason.BAD_VALUE, detail="… is not a mobile")
 
 
@@ -255,16 +257,16 @@ def test_a_number_that_strex_calls_none_is_not_asked_for_again_and_not_told():
     ],
 )
 def test_a_look_up_about_nobody_or_somebody_else_is_not_believed(answer):
-    said, _ = run(LOOKUPS.look_up(PHONE), reply(200, answer))
+    said, _ = run(lambda http: LOOKUPS.look_up(http, PHONE), reply(200, answer))
     assert said.reason is Reason.UNEXPECTED_ANSWER
 
 
 @pytest.mark.parametrize("emitted", ["98079008", "+4798079008", "4798079008", "+47 980 79 008"])
 def test_a_look_up_may_tell_the_number_in_any_form(emitted):
-    found, _ = run(LOOKUPS.look_up(PHONE), reply(200, {"msisdn": emitted, "firstName": "Kari"}))
+    found, _ = run(lambda http: LOOKUPS.look_up(http, PHONE), reply(200, {"msisdn": emitted, "firstName": "Kari"}))
     assert found["firstName"] == "Kari"
 
 
 def test_a_web_page_changes_no_keyword_and_nor_does_another_keywords_entry():
     for answer in (reply(200, b"<html>"), reply(200, {**WHOLE, "keywordId": "another"})):
-        assert "not what it documents" in refused(KEYWORDS.deactivate("77"), answer)
+        assert "not what it documents" in refused(lambda http: KEYWORDS.deactivate(http, "77"), answer)

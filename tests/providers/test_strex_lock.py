@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from scripted_http import ask
 
 from connector.model.errors import HttpRejected
-from connector.model.http import CallFailed, Failure, HttpReply, HttpRequest
+from connector.model.http import Failure, HttpError, HttpReply, HttpRequest
 from connector.ports import AuthResult
 from connector.providers.strex.public_keys import MAX_KEYS, MAX_UNKNOWN, PublicKeys
 from connector.providers.strex.signature import Signature, signed_text
@@ -55,32 +56,24 @@ def key_reply(**changes):
 NOT_FOUND = HttpReply(status=404, headers={}, body=b"")
 
 
-def drive(exchange, *replies):
-    """The exchange's result, and the paths it asked for; every reply must be asked for."""
-    asked = []
-    waiting = list(replies)
-    try:
-        calls = next(exchange)
-        while True:
-            asked += [call.path for call in calls]
-            calls = exchange.send([waiting.pop(0) for _ in calls])
-    except StopIteration as end:
-        assert not waiting
-        return end.value, asked
+def drive(question, *replies):
+    """The question's result, and the paths it asked for."""
+    result, http = ask(question, *replies)
+    return result, [call.path for call in http.calls]
 
 
 def lock(*, required=True, keys=None, **more):
     return Signature(keys=keys or PublicKeys(), required=required, **more)
 
 
-def refused(exchange, *replies):
+def refused(question, *replies):
     with pytest.raises(HttpRejected) as caught:
-        drive(exchange, *replies)
+        drive(question, *replies)
     return caught.value.status, caught.value.why
 
 
 def test_the_vector_verifies():
-    auth, asked = drive(lock().authenticate(request()), key_reply())
+    auth, asked = drive(lambda http: lock().authenticate(http, request()), key_reply())
     assert auth == AuthResult(nonce=f"strex:{NAME}:{NONCE}")
     assert asked == [f"/api/server/public-keys/{NAME}"]
 
@@ -93,7 +86,9 @@ def test_what_is_signed_is_what_the_vector_says():
 def test_a_get_without_a_body_verifies():
     header = f"{NAME}:{STAMP}:{NONCE}:{GET_SIGNATURE}"
     url = "https://shared.target365.io/api/lookup?msisdn=%2B4798079008"
-    assert drive(lock().authenticate(request(header, body=b"", method="GET", url=url)), key_reply())[0].nonce
+    assert drive(lambda http: lock().authenticate(http, request(header, body=b"", method="GET", url=url)), key_reply())[
+        0
+    ].nonce
 
 
 def flipped(text, place):
@@ -117,7 +112,7 @@ def flipped(text, place):
     ],
 )
 def test_whatever_is_tampered_with_fails(changed):
-    assert refused(lock().authenticate(changed), key_reply()) == (401, "wrong signature")
+    assert refused(lambda http: lock().authenticate(http, changed), key_reply()) == (401, "wrong signature")
 
 
 @pytest.mark.parametrize(
@@ -140,63 +135,79 @@ def test_whatever_is_tampered_with_fails(changed):
     ],
 )
 def test_a_malformed_header_asks_nobody(header):
-    assert refused(lock(required=False).authenticate(request(header))) == (401, "malformed signature")
+    assert refused(lambda http: lock(required=False).authenticate(http, request(header))) == (
+        401,
+        "malformed signature",
+    )
 
 
 @pytest.mark.parametrize("seconds", [-301, 301, 10**9])
 def test_an_old_or_future_signature_asks_nobody(seconds):
-    asked = lock().authenticate(request(at=THEN + timedelta(seconds=seconds)))
-    assert refused(asked) == (401, "signature too old or too new")
+    old = request(at=THEN + timedelta(seconds=seconds))
+    assert refused(lambda http: lock().authenticate(http, old)) == (401, "signature too old or too new")
 
 
 def test_the_drift_is_a_setting():
     late = request(at=THEN + timedelta(seconds=299))
-    assert drive(lock().authenticate(late), key_reply())[0].nonce
-    assert refused(lock(drift=timedelta(seconds=10)).authenticate(late))[0] == 401
+    assert drive(lambda http: lock().authenticate(http, late), key_reply())[0].nonce
+    assert refused(lambda http: lock(drift=timedelta(seconds=10)).authenticate(http, late))[0] == 401
 
 
 def test_a_missing_signature_is_refused_only_where_it_is_required():
-    assert refused(lock().authenticate(request(None))) == (401, "no signature")
-    assert drive(lock(required=False).authenticate(request(None))) == (AuthResult(), [])
+    assert refused(lambda http: lock().authenticate(http, request(None))) == (401, "no signature")
+    assert drive(lambda http: lock(required=False).authenticate(http, request(None))) == (AuthResult(), [])
 
 
 def test_a_key_is_asked_for_once_and_again_when_it_expires():
     keys = PublicKeys()
     short = key_reply(expiry=(THEN + timedelta(minutes=3)).isoformat())
-    drive(lock(keys=keys).authenticate(request()), short)
-    assert drive(lock(keys=keys).authenticate(request(at=THEN + timedelta(minutes=2))))[1] == []
-    assert drive(lock(keys=keys).authenticate(request(at=THEN + timedelta(minutes=3))), key_reply())[1] != []
+    drive(lambda http: lock(keys=keys).authenticate(http, request()), short)
+    assert drive(lambda http: lock(keys=keys).authenticate(http, request(at=THEN + timedelta(minutes=2))))[1] == []
+    assert (
+        drive(lambda http: lock(keys=keys).authenticate(http, request(at=THEN + timedelta(minutes=3))), key_reply())[1]
+        != []
+    )
 
 
 def test_the_older_path_is_tried_second():
-    _, asked = drive(lock().authenticate(request()), NOT_FOUND, key_reply())
+    _, asked = drive(lambda http: lock().authenticate(http, request()), NOT_FOUND, key_reply())
     assert asked == [f"/api/server/public-keys/{NAME}", f"/api/public-key/{NAME}"]
 
 
 def test_an_unknown_key_is_not_asked_for_again_for_a_minute():
     keys = PublicKeys()
-    assert refused(lock(keys=keys).authenticate(request()), NOT_FOUND, NOT_FOUND) == (401, "unknown signing key")
-    assert refused(lock(keys=keys).authenticate(request(at=THEN + timedelta(seconds=59)))) == (
+    assert refused(lambda http: lock(keys=keys).authenticate(http, request()), NOT_FOUND, NOT_FOUND) == (
         401,
         "unknown signing key",
     )
-    assert drive(lock(keys=keys).authenticate(request(at=THEN + timedelta(seconds=60))), key_reply())[0].nonce
+    assert refused(lambda http: lock(keys=keys).authenticate(http, request(at=THEN + timedelta(seconds=59)))) == (
+        401,
+        "unknown signing key",
+    )
+    assert drive(
+        lambda http: lock(keys=keys).authenticate(http, request(at=THEN + timedelta(seconds=60))), key_reply()
+    )[0].nonce
 
 
 @pytest.mark.parametrize(
     "reply",
     [
-        CallFailed(failure=Failure.TIMEOUT),
-        CallFailed(failure=Failure.REFUSED),
+        HttpError(Failure.TIMEOUT),
+        HttpError(Failure.REFUSED),
         HttpReply(status=500, headers={}, body=b""),
         HttpReply(status=401, headers={}, body=b""),
     ],
 )
 def test_no_answer_about_a_key_is_our_trouble_and_not_the_callers(reply):
     keys = PublicKeys()
-    assert refused(lock(keys=keys).authenticate(request()), reply) == (503, "no answer about a signing key")
-    assert refused(lock(keys=keys).authenticate(request()))[0] == 503
-    assert drive(lock(keys=keys).authenticate(request(at=THEN + timedelta(seconds=5))), key_reply())[0].nonce
+    assert refused(lambda http: lock(keys=keys).authenticate(http, request()), reply) == (
+        503,
+        "no answer about a signing key",
+    )
+    assert refused(lambda http: lock(keys=keys).authenticate(http, request()))[0] == 503
+    assert drive(lambda http: lock(keys=keys).authenticate(http, request(at=THEN + timedelta(seconds=5))), key_reply())[
+        0
+    ].nonce
 
 
 P384 = base64.b64encode(
@@ -217,32 +228,42 @@ P384 = base64.b64encode(
     ],
 )
 def test_an_unusable_key_is_refused(changes):
-    assert refused(lock().authenticate(request()), key_reply(**changes)) == (401, "unusable signing key")
+    assert refused(lambda http: lock().authenticate(http, request()), key_reply(**changes)) == (
+        401,
+        "unusable signing key",
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"x"', b"{}", b"<html>"])
 def test_an_answer_that_is_no_key_is_refused(body):
-    assert refused(lock().authenticate(request()), HttpReply(status=200, headers={}, body=body))[0] == 401
+    assert (
+        refused(lambda http: lock().authenticate(http, request()), HttpReply(status=200, headers={}, body=body))[0]
+        == 401
+    )
 
 
 @pytest.mark.parametrize("changes", [{"notUsableBefore": "2026-01-03T00:00:00Z"}, {"expiry": "2026-01-01T00:00:00"}])
 def test_a_key_counts_only_within_its_dates(changes):
     keys = PublicKeys()
-    assert refused(lock(keys=keys).authenticate(request()), key_reply(**changes)) == (401, "signing key not in use")
-    assert refused(lock(keys=keys).authenticate(request())) == (401, "signing key not in use")
+    assert refused(lambda http: lock(keys=keys).authenticate(http, request()), key_reply(**changes)) == (
+        401,
+        "signing key not in use",
+    )
+    assert refused(lambda http: lock(keys=keys).authenticate(http, request())) == (401, "signing key not in use")
 
 
 def test_strangers_cannot_make_us_ask_without_end():
     keys = PublicKeys()
     names = [f"{NAME}-{number}" for number in range(MAX_UNKNOWN)]
     for name in names:
-        refused(lock(keys=keys).authenticate(request(HEADER.replace(NAME, name))), NOT_FOUND, NOT_FOUND)
-    assert refused(lock(keys=keys).authenticate(request())) == (503, "too many unknown signing keys")
+        signed = request(HEADER.replace(NAME, name))
+        refused(lambda http, signed=signed: lock(keys=keys).authenticate(http, signed), NOT_FOUND, NOT_FOUND)
+    assert refused(lambda http: lock(keys=keys).authenticate(http, request())) == (503, "too many unknown signing keys")
 
 
 def test_the_cache_of_keys_is_bounded():
     keys = PublicKeys()
     for number in range(MAX_KEYS + 1):
-        drive(keys.find(f"{NAME}-{number}", THEN), key_reply())
-    assert drive(keys.find(f"{NAME}-{MAX_KEYS}", THEN))[1] == []
-    assert drive(keys.find(f"{NAME}-0", THEN), key_reply())[1] != []
+        drive(lambda http, number=number: keys.find(http, f"{NAME}-{number}", THEN), key_reply())
+    assert drive(lambda http: keys.find(http, f"{NAME}-{MAX_KEYS}", THEN))[1] == []
+    assert drive(lambda http: keys.find(http, f"{NAME}-0", THEN), key_reply())[1] != []

@@ -71,7 +71,7 @@ async def test_its_signature_opens_the_door_and_its_message_is_read(strex):
     endpoint = MessageEndpoint(reader=Reader(provider="strex"), signature=Signature(keys=PublicKeys(), required=True))
     await text_in(session, there, "KATT")
     forward = next(one for one in forwards if "/mo" in one.url)
-    assert (await client.run(endpoint.authenticate(forward))).nonce
+    assert (await endpoint.authenticate(client, forward)).nonce
     (event,) = endpoint.read(forward, AuthResult())
     assert (event.msisdn, event.text, event.short_number) == (Phone(PHONE), "KATT", "2002")
 
@@ -79,16 +79,16 @@ async def test_its_signature_opens_the_door_and_its_message_is_read(strex):
 async def test_its_answers_to_commands_become_outcomes(strex):
     there, client, session, _ = strex
     sink = StrexCommands(name="strex")
-    (stranger,) = await client.run(sink.write([command()]))
+    (stranger,) = await sink.write(client, [command()])
     assert stranger == Delivered(absent=True, detail="not known to Strex")
     await text_in(session, there, "KATT")
-    (priced,) = await client.run(sink.write([command("changesubscriberprice", price=150)]))
+    (priced,) = await sink.write(client, [command("changesubscriberprice", price=150)])
     assert priced == Delivered()
-    (left,) = await client.run(sink.write([command()]))
+    (left,) = await sink.write(client, [command()])
     assert left == Delivered()
-    (again,) = await client.run(sink.write([command()]))
+    (again,) = await sink.write(client, [command()])
     assert again == Delivered(detail="was not active")
-    (stopped,) = await client.run(sink.write([command("stop")]))
+    (stopped,) = await sink.write(client, [command("stop")])
     assert stopped == Delivered()
 
 
@@ -108,5 +108,5 @@ async def test_its_faults_become_reasons(strex, fault, reason):
     there, client, session, _ = strex
     async with session.post(f"{there}/_sandbox/faults", json={"fault": fault, "times": 10}) as answer:
         assert answer.status < 300, await answer.text()
-    (outcome,) = await client.run(StrexCommands(name="strex").write([command()]))
+    (outcome,) = await StrexCommands(name="strex").write(client, [command()])
     assert outcome.reason is reason

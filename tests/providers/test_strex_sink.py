@@ -2,8 +2,9 @@ import json
 from datetime import timedelta
 
 import pytest
+from scripted_http import ask
 
-from connector.model.http import CallFailed, Failure, HttpReply
+from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.operation import RecordWrite, ServiceCommand
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.model.phone import Phone
@@ -28,17 +29,10 @@ PONG = reply(200, b'"pong"')
 
 
 def write(tasks, *rounds):
-    """The outcomes, and the calls of each round; the rounds of replies must be used up."""
-    exchange = SINK.write(tasks)
-    sent = []
-    waiting = list(rounds)
-    try:
-        sent.append(next(exchange))
-        while True:
-            sent.append(exchange.send(waiting.pop(0)))
-    except StopIteration as end:
-        assert not waiting
-        return end.value, sent
+    """The outcomes, and the calls of each round."""
+    outcomes, http = ask(lambda http: SINK.write(http, tasks), *(reply for some in rounds for reply in some))
+    assert [len(calls) for calls in http.together] == [len(some) for some in rounds]
+    return outcomes, http.together
 
 
 def outcome(answer, *ping, **more):
@@ -102,9 +96,7 @@ def test_a_404_is_believed_where_the_ping_answers(action):
     assert disagrees.reason is Reason.PROVIDER_DISAGREES
 
 
-@pytest.mark.parametrize(
-    "ping", [reply(404), reply(200, b"<html>"), reply(503, b'"pong"'), CallFailed(failure=Failure.TIMEOUT)]
-)
+@pytest.mark.parametrize("ping", [reply(404), reply(200, b"<html>"), reply(503, b'"pong"'), HttpError(Failure.TIMEOUT)])
 @pytest.mark.parametrize("known_active", [True, False])
 def test_a_404_without_a_pong_is_a_wrong_address(ping, known_active):
     lost = outcome(reply(404), ping, known_active=known_active)
@@ -154,13 +146,13 @@ def test_other_answers_are_tried_again(status, reason, in_doubt):
     ],
 )
 def test_a_call_without_an_answer_is_tried_again(failure, reason, in_doubt):
-    again = outcome(CallFailed(failure=failure))
+    again = outcome(HttpError(failure))
     assert (again.reason, again.in_doubt) == (reason, in_doubt)
 
 
 def test_every_failure_has_its_outcome():
     for failure in Failure:
-        assert isinstance(outcome(CallFailed(failure=failure)), Retry)
+        assert isinstance(outcome(HttpError(failure)), Retry)
 
 
 @pytest.mark.parametrize(
@@ -220,9 +212,8 @@ def test_what_strex_has_no_command_for_is_never_sent(task):
 
 
 def test_nothing_to_send_is_no_call():
-    with pytest.raises(StopIteration) as end:
-        next(SINK.write([command("reactivate")]))
-    assert len(end.value.value) == 1
+    outcomes, sent = write([command("reactivate")])
+    assert (len(outcomes), sent) == (1, [])
 
 
 PAGE = b"<!DOCTYPE html><html><title>Service maintenance</title></html>"
@@ -238,7 +229,7 @@ def test_a_200_with_nothing_or_json_is_a_success_without_a_ping(body, kind):
 @pytest.mark.parametrize("body", [b"Ok", b"NaN", b'{"a": ', b"[" * 100_000, b"\xff\xfe{}", b"%PDF-1.4"])
 def test_another_200_is_believed_only_where_strex_answers_the_ping(body):
     assert outcome(reply(200, body), PONG) == Delivered()
-    for no_pong in (reply(200, PAGE), reply(404), CallFailed(failure=Failure.REFUSED)):
+    for no_pong in (reply(200, PAGE), reply(404), HttpError(Failure.REFUSED)):
         again = outcome(reply(200, body), no_pong)
         assert (again.reason, again.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
         assert "no pong" in again.detail
@@ -265,7 +256,7 @@ def test_a_web_page_is_no_success_even_where_strex_answers_the_ping(answer):
 
 
 def test_what_failed_on_the_way_is_kept():
-    again = outcome(CallFailed(failure=Failure.REFUSED, detail="no connection (connection refused)"))
+    again = outcome(HttpError(Failure.REFUSED, "no connection (connection refused)"))
     assert (again.reason, again.detail, again.network) == (
         Reason.UNAVAILABLE,
         "no connection (connection refused)",
@@ -274,7 +265,7 @@ def test_what_failed_on_the_way_is_kept():
 
 
 def test_an_answer_that_could_not_be_read_leaves_the_command_in_doubt():
-    again = outcome(CallFailed(failure=Failure.UNREADABLE, detail="the answer is larger than 1 MiB"))
+    again = outcome(HttpError(Failure.UNREADABLE, "the answer is larger than 1 MiB"))
     assert (again.reason, again.in_doubt, again.network) == (
         Reason.UNEXPECTED_ANSWER,
         True,

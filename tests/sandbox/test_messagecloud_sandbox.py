@@ -33,14 +33,14 @@ class Scene:
             return answer.status, await answer.json()
 
     async def window(self, own_id="katt-1"):
-        return await self.client.run(new_window(ACCOUNT, "s-1", own_id))
+        return await new_window(self.client, ACCOUNT, "s-1", own_id)
 
     async def view(self, transaction_id):
-        return await self.client.run(view_status(ACCOUNT, "s-1", transaction_id))
+        return await view_status(self.client, ACCOUNT, "s-1", transaction_id)
 
     async def charge(self, **more):
         about = {"tariff": 150, "short_number": "2172", "to": Phone(DONOR), **more}
-        return await self.client.run(send_dob(ACCOUNT, "s-1", **about))
+        return await send_dob(self.client, ACCOUNT, "s-1", **about)
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ async def test_a_charge_goes_through_once(scene):
 async def test_a_charge_with_what_there_is_not_is_refused(scene):
     assert (await scene.charge(short_number="9999")).reason is Reason.CONFIGURATION
     wrong = Account(campaign_name="sandbox", api_key="guessed")
-    got = await scene.client.run(view_status(wrong, "s-1", "x"))
+    got = await view_status(scene.client, wrong, "s-1", "x")
     assert got.reason is Reason.CREDENTIALS
     assert (await scene.view("nobody-knows")).reason is Reason.BAD_COMMAND
 

@@ -8,6 +8,7 @@ from connector.config.secrets import resolve
 from connector.crm.crm import Crm, FeedSpec, Needs
 from connector.crm.salesforce.client import error_catalogue, responses
 from connector.crm.salesforce.client.credentials import SalesforceCredentials
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.read.describe import Describer
 from connector.crm.salesforce.read.doctor import diagnose
 from connector.crm.salesforce.read.feed import SalesforceFeed
@@ -18,7 +19,7 @@ from connector.crm.salesforce.traits import TRAITS
 from connector.crm.salesforce.write.sink import SalesforceSink
 from connector.delivery.api_quota import Quota
 from connector.model.finding import Finding
-from connector.model.http import Exchange
+from connector.model.http import Http
 from connector.model.record_number import NumberReader
 from connector.ports import Feed
 
@@ -50,14 +51,14 @@ def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberRe
             own_user=lambda: credentials.user_id,
         )
 
-    def look(needs: Sequence[Needs]) -> Exchange[list[str]]:
-        return preflight(
-            api,
+    async def look(http: Http, needs: Sequence[Needs]) -> list[str]:
+        return await preflight(
+            RestClient(api, http),
             [Wanted(object=one.object, key_fields=one.key_fields, written=one.written, read=one.read) for one in needs],
         )
 
-    def examine(needs: Sequence[Needs], now: Callable[[], datetime]) -> Exchange[list[Finding]]:
-        return diagnose(api, needs, settings.composites, now)
+    async def examine(http: Http, needs: Sequence[Needs], now: Callable[[], datetime]) -> list[Finding]:
+        return await diagnose(RestClient(api, http), needs, settings.composites, now)
 
     sink = SalesforceSink(
         name,
@@ -70,9 +71,9 @@ def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberRe
         recreate=settings.deleted == "recreate",
     )
 
-    def prepare(needs: Sequence[Needs]) -> Exchange[None]:
+    async def prepare(http: Http, needs: Sequence[Needs]) -> None:
         keys = [(one.object, key_field) for one in needs for key_field in one.insert_keys]
-        return sink.prepare(keys, [one.object for one in needs if one.written])
+        await sink.prepare(http, keys, [one.object for one in needs if one.written])
 
     endpoints = (_endpoint(name, settings.outbound, base),) if settings.outbound else ()
     return Crm(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from connector.model.crm_traits import PLAIN, CrmTraits
-from connector.model.http import Exchange
+from connector.model.http import Http
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected
 from connector.ports import Task
@@ -28,9 +28,8 @@ class LocalCommands:
     batch: int = BATCH
     traits: CrmTraits = PLAIN
 
-    def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
+    async def write(self, http: Http, tasks: Sequence[Task]) -> Sequence[Outcome]:  # noqa: ARG002 - it makes no call.
         """Return one outcome for each task, without a call."""
-        yield from ()  # An exchange is a generator, even when it makes no call.
         return [_outcome(task.operation) for task in tasks]
 
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
 from connector.model.amount import read_amount
 from connector.model.errors import Unreadable
-from connector.model.http import CallFailed, Exchange, HttpCall, HttpReply, Reply
+from connector.model.http import Http, HttpCall, HttpError, HttpReply
 from connector.model.operation import Repeat
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import NumberFormat, Phone, parse_phone
@@ -72,10 +72,10 @@ class Transaction:
     last_modified: datetime | None = None
 
 
-def new_window(account: Account, service_id: str, own_id: str) -> Exchange[Window | CallFailure]:
+async def new_window(http: Http, account: Account, service_id: str, own_id: str) -> Window | CallFailure:
     """Create a window; `own_id` comes back on the redirect. An unused window does no harm, so the call may be repeated."""
-    answer = yield [_call(account, NEW, {"service_id": service_id, "id": own_id}, WINDOW_TIMEOUT, repeatable=True)]
-    data = _data(answer[0])
+    query = {"service_id": service_id, "id": own_id}
+    data = await _data(http, _call(account, NEW, query, WINDOW_TIMEOUT, repeatable=True))
     if not isinstance(data, Mapping):
         return data
     # The table and the example in the document use different names.
@@ -86,23 +86,21 @@ def new_window(account: Account, service_id: str, own_id: str) -> Exchange[Windo
     return Window(transaction_id=transaction_id, url=url)
 
 
-def view_status(account: Account, service_id: str, transaction_id: str) -> Exchange[Transaction | CallFailure]:
+async def view_status(http: Http, account: Account, service_id: str, transaction_id: str) -> Transaction | CallFailure:
     """Ask for the status of a transaction."""
     query = {"service_id": service_id, "transaction_id": transaction_id}
-    answer = yield [_call(account, VIEW, query, TIMEOUT, repeatable=True)]
-    return _transaction(answer[0], transaction_id)
+    return _transaction(await _data(http, _call(account, VIEW, query, TIMEOUT, repeatable=True)), transaction_id)
 
 
-def send_dob(
-    account: Account, service_id: str, *, tariff: int, short_number: str, to: Phone
-) -> Exchange[Transaction | CallFailure]:
+async def send_dob(
+    http: Http, account: Account, service_id: str, *, tariff: int, short_number: str, to: Phone
+) -> Transaction | CallFailure:
     """Charge a donor `tariff` (whole NOK) again. The call is never repeated automatically: see CHARGE_REPEAT.
 
     If the result is acknowledged or unknown, do not charge again; ask for it with view_status().
     """
     query = {"service_id": service_id, "tariff": str(tariff), "shortcode": short_number, "to": to.e164.lstrip("+")}
-    answer = yield [_call(account, SEND, query, TIMEOUT, repeatable=False)]
-    described = _transaction(answer[0], None)
+    described = _transaction(await _data(http, _call(account, SEND, query, TIMEOUT, repeatable=False)), None)
     if isinstance(described, Transaction) and described.msisdn is not None and described.msisdn.e164 != to.e164:
         return _unexpected("the answer is about another number")
     return described
@@ -119,8 +117,7 @@ def _call(account: Account, path: str, query: Mapping[str, str], timeout: timede
     )
 
 
-def _transaction(reply: Reply, asked_for: str | None) -> Transaction | CallFailure:
-    data = _data(reply)
+def _transaction(data: Mapping[str, Any] | CallFailure, asked_for: str | None) -> Transaction | CallFailure:
     if not isinstance(data, Mapping):
         return data
     status = _text(data.get("statusCode"))
@@ -143,10 +140,16 @@ def _transaction(reply: Reply, asked_for: str | None) -> Transaction | CallFailu
     )
 
 
-def _data(reply: Reply) -> Mapping[str, Any] | CallFailure:
+async def _data(http: Http, call: HttpCall) -> Mapping[str, Any] | CallFailure:
+    """The content of the answer's envelope, or why there is none."""
+    try:
+        return _content(await http.call(call))
+    except HttpError as error:
+        return outcome_of(error)
+
+
+def _content(reply: HttpReply) -> Mapping[str, Any] | CallFailure:
     """The content of the envelope. The document gives no HTTP status for errors, so the envelope goes before the status."""
-    if isinstance(reply, CallFailed):
-        return outcome_of(reply)
     try:
         envelope = parse_object(reply.body)
     except Unreadable:

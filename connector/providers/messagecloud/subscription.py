@@ -11,7 +11,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from connector.model.event import Event, Result, Verdict, event_key
-from connector.model.http import Exchange
+from connector.model.http import Http
 from connector.ports import Enriched, Pending
 from connector.providers.messagecloud.oneclick import CURRENCY, Account, Transaction, Window, view_status
 
@@ -72,9 +72,9 @@ class StatusEnricher:
         """True for a subscription whose status can still change."""
         return event.shape == SHAPE and not event.final and event.transaction_id is not None
 
-    def ask(self, event: Event) -> Exchange[Enriched | Pending]:
+    async def ask(self, http: Http, event: Event) -> Enriched | Pending:
         """Call View Status for the event's transaction."""
-        answer = yield from view_status(self.account, event.service_id or "", event.transaction_id or "")
+        answer = await view_status(http, self.account, event.service_id or "", event.transaction_id or "")
         if not isinstance(answer, Transaction):
             return Pending(problem=answer)
         known = with_status(event, answer)

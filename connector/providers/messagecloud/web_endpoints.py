@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from connector.model.errors import HttpRejected, Unreadable
 from connector.model.event import Event
-from connector.model.http import Exchange, HttpRequest, HttpResponse
+from connector.model.http import Http, HttpRequest, HttpResponse
 from connector.ports import AuthResult
 from connector.providers.messagecloud.oneclick import Account, Window, new_window
 from connector.providers.messagecloud.rate_limit import RateLimiter
@@ -55,13 +55,13 @@ class SubscribeEndpoint:
         self._offered(head)
         return False
 
-    def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
+    async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:
         """Create the window. Raises HttpRejected: 404 for an unknown offer, 429 or 503 at the rate limit or without a window."""
         offer = self._offered(request)
         self.rate_limiter.acquire(request.peer, request.received_at)
         try:
             own_id = f"{offer.name}-{self.unique()}"
-            window = yield from new_window(self.account, offer.service_id, own_id)
+            window = await new_window(http, self.account, offer.service_id, own_id)
         finally:
             self.rate_limiter.release()
         if not isinstance(window, Window):
@@ -101,10 +101,9 @@ class ReturnEndpoint:
         """Callers are not authenticated."""
         return False
 
-    def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
+    async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:  # noqa: ARG002 - it makes no call.
         """Accept every caller: an unknown id has no effect."""
         own_id = _parameter(request, "id")
-        yield from ()  # An exchange is a generator, even when it makes no call.
         return AuthResult(hint=begun_key(self.provider, own_id) if OWN_ID.fullmatch(own_id) else None)
 
     def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event, ...]:  # noqa: ARG002 - View Status decides.

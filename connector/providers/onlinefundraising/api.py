@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
 from connector.model.errors import Unreadable
-from connector.model.http import CallFailed, HttpCall, HttpReply, Reply
+from connector.model.http import HttpCall, HttpError, HttpReply
 from connector.model.outcome import Reason, Retry
 from connector.providers.strict_json import BYTE_ORDER_MARK, parse_any
 
@@ -48,10 +48,13 @@ def writing(path: str, content: Mapping[str, Any] | None = None) -> HttpCall:
     return HttpCall(method="POST", path=path, body=body, headers=headers, timeout=TIMEOUT)
 
 
-def failure_of(reply: Reply) -> Retry | None:
+def failure_without_answer(error: HttpError) -> Retry:
+    """The outcome of a call without an answer. Reads may be repeated, so that nothing is in doubt."""
+    return replace(outcome_of(error), in_doubt=False)
+
+
+def failure_of(reply: HttpReply) -> Retry | None:
     """Why there is no answer to read; None for a 2xx."""
-    if isinstance(reply, CallFailed):
-        return replace(outcome_of(reply), in_doubt=False)
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return _not_theirs(reply)
     reason = Reason.SERVER_ERROR if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Reason.UNEXPECTED_ANSWER

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from connector.model.errors import HttpRejected
-from connector.model.http import Exchange, HttpCall, HttpReply, HttpRequest
+from connector.model.http import Http, HttpCall, HttpError, HttpRequest
 from connector.providers.auth import AddressList, Network
 from connector.providers.strict_json import BYTE_ORDER_MARK
 
@@ -51,17 +51,17 @@ class PublishedAddresses:
             raise HttpRejected(403, "address not listed")
         return False
 
-    def authenticate(self, request: HttpRequest) -> Exchange[None]:
+    async def authenticate(self, http: Http, request: HttpRequest) -> None:
         """Accept the caller, or raise HttpRejected: 403 for one that is not listed, 503 while there is no list."""
         if _holds(self.besides, request):
             return
         now = request.received_at
         if self._older_than(self.refresh, now):
-            yield from self._ask(now)
+            await self._ask(http, now)
         if _holds(self._listed, request):
             return
         if self._older_than(min(STALE, self.refresh), now):
-            yield from self._ask(now)
+            await self._ask(http, now)
         if not self._listed:
             # Our fault or the provider's, but not the caller's: it may try again.
             raise HttpRejected(503, "no address list")
@@ -70,7 +70,7 @@ class PublishedAddresses:
     def _older_than(self, age: timedelta, now: datetime) -> bool:
         return self._read_at is None or self._read_at + age <= now
 
-    def _ask(self, now: datetime) -> Exchange[None]:
+    async def _ask(self, http: Http, now: datetime) -> None:
         if self._tried_at is not None and now < self._tried_at + AGAIN:
             return
         # Recorded before the answer has come, so that many callbacks at once cause one request.
@@ -78,8 +78,11 @@ class PublishedAddresses:
         parts = urlsplit(self.url)
         path = self.url[len(f"{parts.scheme}://{parts.netloc}") :] or "/"
         base = f"{parts.scheme}://{parts.netloc}"
-        (reply,) = yield [HttpCall(method="GET", base=base, path=path, timeout=TIMEOUT, repeatable=True)]
-        found = addresses(reply.body) if isinstance(reply, HttpReply) and reply.status == HTTPStatus.OK else ()
+        try:
+            reply = await http.call(HttpCall(method="GET", base=base, path=path, timeout=TIMEOUT, repeatable=True))
+        except HttpError:
+            return
+        found = addresses(reply.body) if reply.status == HTTPStatus.OK else ()
         if found:
             self._listed, self._read_at = found, now
 

@@ -11,10 +11,17 @@ from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.http import CallFailed, Exchange, HttpCall, HttpReply
+from connector.model.http import Http, HttpCall, HttpError, HttpReply
 from connector.model.keyword import Keyword
 from connector.model.outcome import Reason, Retry
-from connector.providers.onlinefundraising.api import content, failure_of, reading, said, writing
+from connector.providers.onlinefundraising.api import (
+    content,
+    failure_of,
+    failure_without_answer,
+    reading,
+    said,
+    writing,
+)
 from connector.providers.onlinefundraising.values import as_flag, as_text, as_time
 
 LIST = "/keywords"
@@ -41,58 +48,59 @@ class OnlineFundraisingKeywords:
     own: tuple[str, ...] = ()
     addressed: bool = True
 
-    def listing(self) -> Exchange[tuple[Keyword, ...]]:
+    async def listing(self, http: Http) -> tuple[Keyword, ...]:
         """GET /keywords."""
-        return _keywords((yield from _ask(reading(LIST))))
+        return _keywords(await _ask(http, reading(LIST)))
 
-    def show(self, keyword_id: str) -> Exchange[Keyword]:
+    async def show(self, http: Http, keyword_id: str) -> Keyword:
         """GET /keyword/{keywordGuid}."""
-        answer = yield from _ask(reading(_path(keyword_id)), keyword_id)
+        answer = await _ask(http, reading(_path(keyword_id)), keyword_id)
         found = as_keyword(answer)
         return found if found is not None and found.id.casefold() == keyword_id.casefold() else _not_understood()
 
-    def subkeywords(self, keyword_id: str) -> Exchange[tuple[Keyword, ...]]:
+    async def subkeywords(self, http: Http, keyword_id: str) -> tuple[Keyword, ...]:
         """GET /keyword/{keywordGuid}/subkeywords."""
-        return _keywords((yield from _ask(reading(_path(keyword_id, "/subkeywords")), keyword_id)))
+        return _keywords(await _ask(http, reading(_path(keyword_id, "/subkeywords")), keyword_id))
 
-    def is_free(self, short_number: str, word: str) -> Exchange[bool]:
+    async def is_free(self, http: Http, short_number: str, word: str) -> bool:
         """GET /keyword/Check."""
         query = urlencode({"channel": short_number, "keyword": word}, quote_via=quote)
-        answer = yield from _ask(reading(f"/keyword/Check?{query}"))
+        answer = await _ask(http, reading(f"/keyword/Check?{query}"))
         status = as_text(answer.get("keywordStatus")) if isinstance(answer, dict) else None
         return status.casefold() == FREE if status else _not_understood()
 
-    def reserve(
+    async def reserve(
         self,
+        http: Http,
         short_number: str,
         word: str,
         sub_word: str | None,
         hook: str | None = None,  # noqa: ARG002 - the call takes no address.
-    ) -> Exchange[Keyword]:
+    ) -> Keyword:
         """POST /keyword/Reserve."""
         asked = {"keyword": word, "channel": short_number} | ({"subKeyword": sub_word} if sub_word else {})
-        answer = yield from _ask(writing("/keyword/Reserve", asked))
+        answer = await _ask(http, writing("/keyword/Reserve", asked))
         found = as_keyword(answer)
         if found is None or found.word.casefold() != word.casefold():
             return _not_understood()
         return found
 
-    def deactivate(self, keyword_id: str) -> Exchange[None]:
+    async def deactivate(self, http: Http, keyword_id: str) -> None:
         """POST /keyword/{keywordGuid}/Deactivate."""
-        yield from _order(writing(_path(keyword_id, "/Deactivate")), keyword_id)
+        await _order(http, writing(_path(keyword_id, "/Deactivate")), keyword_id)
 
-    def reactivate(self, keyword_id: str) -> Exchange[None]:
+    async def reactivate(self, http: Http, keyword_id: str) -> None:
         """POST /keyword/{keywordGuid}/Reactivate; possible until its deletedTs."""
-        yield from _order(writing(_path(keyword_id, "/Reactivate")), keyword_id)
+        await _order(http, writing(_path(keyword_id, "/Reactivate")), keyword_id)
 
-    def send_to(self, keyword_id: str, hook: str) -> Exchange[None]:
+    async def send_to(self, http: Http, keyword_id: str, hook: str) -> None:  # noqa: ARG002 - there is no such call.
         """Not documented."""
         raise ConnectorError(
             f"OnlineFundraising documents no call that sets a webhook: ask their support to set that of {keyword_id} "
             f"to {hook}/<your path secret>"
         )
 
-    def delete(self, keyword_id: str) -> Exchange[None]:
+    async def delete(self, http: Http, keyword_id: str) -> None:  # noqa: ARG002 - there is no such call.
         """Not documented."""
         raise ConnectorError(
             "OnlineFundraising documents no call that deletes a keyword: "
@@ -138,21 +146,24 @@ def _keywords(answer: Any) -> tuple[Keyword, ...]:
     return tuple(as_keyword(one) or _not_understood() for one in answer)
 
 
-def _ask(call: HttpCall, keyword_id: str | None = None) -> Exchange[Any]:
-    reply = yield from _order(call, keyword_id)
+async def _ask(http: Http, call: HttpCall, keyword_id: str | None = None) -> Any:
+    reply = await _order(http, call, keyword_id)
     try:
         return content(reply)
     except ValueError:
         return _not_understood()
 
 
-def _order(call: HttpCall, keyword_id: str | None = None) -> Exchange[HttpReply]:
-    (reply,) = yield [call]
+async def _order(http: Http, call: HttpCall, keyword_id: str | None = None) -> HttpReply:
+    try:
+        reply = await http.call(call)
+    except HttpError as error:
+        raise _undocumented(failure_without_answer(error)) from None
     bad = failure_of(reply)
-    if bad is None and isinstance(reply, HttpReply):
+    if bad is None and (not reply.body.strip() or _is_json(reply)):
         # The document shows the answers to an order without a body: an empty body or JSON is accepted.
-        return reply if not reply.body.strip() or _is_json(reply) else _not_understood()
-    if isinstance(reply, HttpReply) and reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        return reply
+    if bad is None or reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return _not_understood()
     raise _refusal(reply, bad, keyword_id)
 
@@ -165,30 +176,32 @@ def _is_json(reply: HttpReply) -> bool:
     return True
 
 
-def _refusal(reply: HttpReply | CallFailed, bad: Retry | None, keyword_id: str | None) -> ConnectorError:
+def _refusal(reply: HttpReply, bad: Retry, keyword_id: str | None) -> ConnectorError:
     """What went wrong, and how to fix it."""
-    if isinstance(reply, HttpReply):
-        words = f": {described}" if (described := said(reply)) else ""
-        match reply.status:
-            case HTTPStatus.BAD_REQUEST:
-                return ConnectorError(f"OnlineFundraising rejects this (400){words}; {BODY_CURE}")
-            case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-                return ConnectorError(f"OnlineFundraising refuses the API key ({reply.status}){words}; {KEY_CURE}")
-            case HTTPStatus.NOT_FOUND if keyword_id is not None:
-                return ConnectorError(
-                    f"OnlineFundraising has no keyword with the id {keyword_id} (404): see `connector keywords list`"
-                )
-            case HTTPStatus.NOT_FOUND:
-                return ConnectorError(f"OnlineFundraising has nothing at this address (404); {ADDRESS_CURE}")
-            case HTTPStatus.METHOD_NOT_ALLOWED:
-                return ConnectorError(f"OnlineFundraising does not allow this (405){words}; {RIGHT_CURE}")
-    if bad is not None and bad.reason in TEMPORARY:
+    words = f": {described}" if (described := said(reply)) else ""
+    match reply.status:
+        case HTTPStatus.BAD_REQUEST:
+            return ConnectorError(f"OnlineFundraising rejects this (400){words}; {BODY_CURE}")
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            return ConnectorError(f"OnlineFundraising refuses the API key ({reply.status}){words}; {KEY_CURE}")
+        case HTTPStatus.NOT_FOUND if keyword_id is not None:
+            return ConnectorError(
+                f"OnlineFundraising has no keyword with the id {keyword_id} (404): see `connector keywords list`"
+            )
+        case HTTPStatus.NOT_FOUND:
+            return ConnectorError(f"OnlineFundraising has nothing at this address (404); {ADDRESS_CURE}")
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            return ConnectorError(f"OnlineFundraising does not allow this (405){words}; {RIGHT_CURE}")
+    return _undocumented(bad)
+
+
+def _undocumented(bad: Retry) -> ConnectorError:
+    """The error for no answer, or for one that is not documented."""
+    if bad.reason in TEMPORARY:
         return PeerUnavailable(
             f"OnlineFundraising does not answer ({bad.reason}: {bad.detail}): try again later, or {ADDRESS_CURE}"
         )
-    return ConnectorError(
-        f"OnlineFundraising gives an undocumented answer ({bad.detail if bad else ''}); {ADDRESS_CURE}"
-    )
+    return ConnectorError(f"OnlineFundraising gives an undocumented answer ({bad.detail}); {ADDRESS_CURE}")
 
 
 def _not_understood() -> NoReturn:

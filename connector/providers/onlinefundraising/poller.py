@@ -15,10 +15,10 @@ import orjson
 from connector.delivery.call_failures import SOMETHING_ELSE
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Part, event_key
-from connector.model.http import Exchange, HttpReply
+from connector.model.http import Http, HttpError, HttpReply
 from connector.model.outcome import Reason, Retry
 from connector.ports import PollPage
-from connector.providers.onlinefundraising.api import content, failure_of, reading
+from connector.providers.onlinefundraising.api import content, failure_of, failure_without_answer, reading
 from connector.providers.onlinefundraising.keywords import LIST, as_keyword, detail_call
 from connector.providers.onlinefundraising.values import as_text
 from connector.providers.onlinefundraising.webhook import MESSAGE, Reader
@@ -79,16 +79,19 @@ class MissedMessages:
         """The provider's name in the config."""
         return self.reader.provider
 
-    def ask(self, position: str | None, now: datetime) -> Exchange[PollPage | Retry]:
+    async def ask(self, http: Http, position: str | None, now: datetime) -> PollPage | Retry:
         """Read the next page. The first poll only records the time: the connector does not replay years of old messages."""
         if position is None:
             return PollPage(position=_Place(since=now).written())
         place = _Place.read(position)
-        (reply,) = yield [reading(f"/SmsMO?pageNumber={place.page}&pageSize={self.page_size}")]
+        try:
+            reply = await http.call(reading(f"/SmsMO?pageNumber={place.page}&pageSize={self.page_size}"))
+        except HttpError as error:
+            return failure_without_answer(error)
         bad = failure_of(reply)
         if bad is not None and place.page > 1 and bad.reason is Reason.WRONG_ADDRESS:
             return PollPage(position=self._next_round(place, now))  # this page does not exist: the list has ended
-        messages = _list(reply) if bad is None and isinstance(reply, HttpReply) else None
+        messages = _list(reply) if bad is None else None
         if messages is None:
             return bad or NOT_DOCUMENTED
         digest = _digest(messages)
@@ -134,13 +137,16 @@ class ChangedKeywords:
         """`onlinefundraising.keywords`."""
         return f"{self.provider}.keywords"
 
-    def ask(self, position: str | None, now: datetime) -> Exchange[PollPage | Retry]:
+    async def ask(self, http: Http, position: str | None, now: datetime) -> PollPage | Retry:
         """Read the next step: some of the listed keywords whose pages are due."""
         # For each keyword: how often it has changed, what it was then, and what its entry in the list was.
         known: dict[str, tuple[int, str, str]] = orjson.loads(position) if position else {}
-        (reply,) = yield [reading(LIST)]
+        try:
+            reply = await http.call(reading(LIST))
+        except HttpError as error:
+            return failure_without_answer(error)
         bad = failure_of(reply)
-        listed = _list(reply) if bad is None and isinstance(reply, HttpReply) else None
+        listed = _list(reply) if bad is None else None
         if listed is None:
             return bad or NOT_DOCUMENTED
         today = now.astimezone(UTC).date().isoformat()
@@ -149,12 +155,14 @@ class ChangedKeywords:
         parts: list[Part] = []
         for start in range(0, len(due[:DETAILS]), TOGETHER):
             some = due[start : min(start + TOGETHER, DETAILS)]
-            replies = yield [detail_call(one) for one in some]
-            for one, detail in zip(some, replies, strict=True):
+            details = await http.call_all([detail_call(one) for one in some])
+            for one, detail in zip(some, details, strict=True):
+                if isinstance(detail, HttpError):
+                    return failure_without_answer(detail)
                 failed = failure_of(detail)
                 if failed is not None and failed.reason is not Reason.WRONG_ADDRESS:
                     return failed
-                page = _object(detail) if isinstance(detail, HttpReply) and failed is None else {}
+                page = _object(detail) if failed is None else {}
                 if failed is None and as_text(page.get("keywordGuid")) != one:
                     return NOT_DOCUMENTED  # not a keyword, or the page of another keyword
                 whole = entries[one] | page

@@ -13,7 +13,7 @@ from typing import Any
 from connector.consent.opt_out_words import STANDARD, OptOutWords, Reading, normalized
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Part, Result, Verdict, event_key
-from connector.model.http import Exchange, HttpRequest, HttpResponse
+from connector.model.http import Http, HttpRequest, HttpResponse
 from connector.model.phone import NumberFormat, parse_phone
 from connector.model.text_folding import fold
 from connector.ports import AuthResult
@@ -187,11 +187,11 @@ class SmsEndpoint:
         known = check_locks(self.authenticators, head)
         return known if self.published is None else self.published.holds(head) or known
 
-    def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
+    async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:
         """Authenticate the request; raises HttpRejected. The published addresses come last, because they may cost a call."""
         check_locks(self.authenticators, request)
         if self.published is not None:
-            yield from self.published.authenticate(request)
+            await self.published.authenticate(http, request)
         return AuthResult()
 
     def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Part, ...]:  # noqa: ARG002 - the request holds everything.

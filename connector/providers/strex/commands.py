@@ -12,16 +12,15 @@ import orjson
 
 from connector.delivery.call_failures import outcome_of
 from connector.model.crm_traits import PLAIN, CrmTraits
-from connector.model.http import CallFailed, Exchange, HttpCall, HttpReply, Reply
+from connector.model.http import Http, HttpCall, HttpError, HttpReply
 from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.ports import Task
 from connector.providers.strex.responses import (
     ANSWER_LIMIT,
-    PING,
     REDIRECTS,
     SuccessForm,
-    is_pong,
+    answers_ping,
     not_strex,
     redirected,
     retry_after,
@@ -43,7 +42,7 @@ class StrexCommands:
     batch: int = BATCH
     traits: CrmTraits = PLAIN
 
-    def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
+    async def write(self, http: Http, tasks: Sequence[Task]) -> Sequence[Outcome]:
         """Send the commands concurrently; those for one subscription one after another, in the order given."""
         outcomes: dict[int, Outcome] = {}
         valid: dict[int, ServiceCommand] = {}
@@ -54,13 +53,13 @@ class StrexCommands:
                 outcomes[place] = Rejected(reason=Reason.BAD_COMMAND, detail=fault)
             else:
                 valid[place] = command
-        pong: Reply | None = None
+        pong: bool | None = None
         for places in _rounds(valid):
-            replies = yield [_call(valid[place]) for place in places]
+            replies = await http.call_all([_call(valid[place]) for place in places])
             if pong is None and any(_is_doubtful(reply) for reply in replies):
-                (pong,) = yield [PING]
+                pong = await answers_ping(http)
             for place, reply in zip(places, replies, strict=True):
-                outcomes[place] = _outcome(valid[place], reply, pong)
+                outcomes[place] = _outcome(valid[place], reply, pong=pong)
         return [outcomes[place] for place in range(len(tasks))]
 
 
@@ -74,9 +73,9 @@ def _fault(command: object) -> str:
     return ""
 
 
-def _is_doubtful(reply: Reply) -> bool:
+def _is_doubtful(reply: HttpReply | HttpError) -> bool:
     """Whether the answer may come from another server. It is trusted only if Strex itself answers the ping."""
-    if not isinstance(reply, HttpReply):
+    if isinstance(reply, HttpError):
         return False
     if reply.status == HTTPStatus.OK:
         return success_form(reply) is not SuccessForm.PLAIN
@@ -117,27 +116,27 @@ def _call(command: ServiceCommand) -> HttpCall:
     )
 
 
-def _outcome(command: ServiceCommand, reply: Reply, pong: Reply | None) -> Outcome:
-    if isinstance(reply, CallFailed):
+def _outcome(command: ServiceCommand, reply: HttpReply | HttpError, *, pong: bool | None) -> Outcome:
+    if isinstance(reply, HttpError):
         return outcome_of(reply)
     match reply.status:
         case HTTPStatus.OK:
-            return _success(reply, pong)
+            return _success(reply, pong=pong)
         case HTTPStatus.NO_CONTENT if command.action == PRICED:
             return _price_not_changed("204: the subscriber is not active at Strex")
         case HTTPStatus.NO_CONTENT:
             return Delivered(detail="was not active")
         case HTTPStatus.NOT_FOUND:
-            return _unknown_to_strex(command, pong=pong is not None and is_pong(pong))
+            return _unknown_to_strex(command, pong=pong is True)
         case _:
             return _not_done(reply)
 
 
-def _success(reply: HttpReply, pong: Reply | None) -> Outcome:
+def _success(reply: HttpReply, *, pong: bool | None) -> Outcome:
     form = success_form(reply)
-    if form is SuccessForm.PLAIN or (form is SuccessForm.OTHER and pong is not None and is_pong(pong)):
+    if form is SuccessForm.PLAIN or (form is SuccessForm.OTHER and pong):
         return Delivered()
-    return not_strex(reply, pong)
+    return not_strex(reply, pong=pong)
 
 
 def _not_done(reply: HttpReply) -> Outcome:

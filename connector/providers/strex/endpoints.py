@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from connector.model.event import Event
-from connector.model.http import Exchange, HttpRequest, HttpResponse
+from connector.model.http import Http, HttpRequest, HttpResponse
 from connector.ports import AuthResult
 from connector.providers.auth import Authenticator, check_locks
 from connector.providers.strex.callback import Reader
@@ -40,12 +40,12 @@ class StrexEndpoint:
         """Check all authenticators except the signature; they need no body."""
         return check_locks(self.authenticators, head)
 
-    def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
+    async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:
         """Authenticate the request; raises HttpRejected. The signature comes last, because it may cost a call."""
         check_locks(self.authenticators, request)
         if self.signature is None:
             return AuthResult()
-        return (yield from self.signature.authenticate(request))
+        return await self.signature.authenticate(http, request)
 
     def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - the answer is always the same.
         """Answer exactly 200."""

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from connector.model.event import Event, Result, Verdict
-from connector.model.http import Exchange
+from connector.model.http import Http
 from connector.model.outcome import Rejected, Retry
 from connector.model.phone import Phone
 from connector.ports import Enriched, Pending
@@ -44,12 +44,12 @@ class StrexEnricher:
             and self._remembered(event.msisdn, event.received_at) is None
         )
 
-    def ask(self, event: Event) -> Exchange[Enriched | Pending]:
+    async def ask(self, http: Http, event: Event) -> Enriched | Pending:
         """Look the number up, unless another event of the person has done so meanwhile."""
         assert event.msisdn is not None  # noqa: S101 - wants() has checked it.
         found = self._remembered(event.msisdn, event.received_at)
         if found is None:
-            answer = yield from self.lookups.look_up(event.msisdn)
+            answer = await self.lookups.look_up(http, event.msisdn)
             if isinstance(answer, Retry):
                 return Pending(problem=answer)
             found = {} if isinstance(answer, Rejected) or answer is None else answer

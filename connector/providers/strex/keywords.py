@@ -13,10 +13,10 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.http import CallFailed, Exchange, HttpCall, HttpReply
+from connector.model.http import Http, HttpCall, HttpError, HttpReply
 from connector.model.keyword import Keyword
 from connector.providers.strex.envelope import as_flag, as_text, as_time
-from connector.providers.strex.responses import PING, SuccessForm, is_pong, success_form, words
+from connector.providers.strex.responses import SuccessForm, answers_ping, success_form, words
 from connector.providers.strex.rest import RestApi
 
 PATH = "/api/keywords"
@@ -43,32 +43,34 @@ class StrexKeywords:
     own: tuple[str, ...] = ()
     addressed: bool = False  # MasterMOForward brings the messages of all keywords
 
-    def listing(self) -> Exchange[tuple[Keyword, ...]]:
+    async def listing(self, http: Http) -> tuple[Keyword, ...]:
         """GET /api/keywords."""
-        answer = _content((yield from _order(self.api.call("GET", PATH, repeatable=True))))
+        answer = _content(await _order(http, self.api.call("GET", PATH, repeatable=True)))
         if not isinstance(answer, list):
             return _not_understood()
         return tuple(as_keyword(one) or _not_understood() for one in answer)
 
-    def show(self, keyword_id: str) -> Exchange[Keyword]:
+    async def show(self, http: Http, keyword_id: str) -> Keyword:
         """GET /api/keywords/{keywordId}."""
-        return as_keyword((yield from self._whole(keyword_id))) or _not_understood()
+        return as_keyword(await self._whole(http, keyword_id)) or _not_understood()
 
-    def subkeywords(self, keyword_id: str) -> Exchange[tuple[Keyword, ...]]:
+    async def subkeywords(self, http: Http, keyword_id: str) -> tuple[Keyword, ...]:  # noqa: ARG002 - there is no such call.
         """Not available at Strex."""
         raise ConnectorError(
             f"Strex has no sub keywords, of {keyword_id} neither: there a keyword is one word, perhaps with aliases; "
             f"see `connector keywords show {keyword_id}`"
         )
 
-    def is_free(self, short_number: str, word: str) -> Exchange[bool]:
+    async def is_free(self, http: Http, short_number: str, word: str) -> bool:  # noqa: ARG002 - there is no such call.
         """Not available at Strex."""
         raise ConnectorError(
             f"Strex has no call that tells whether {word} is free on {short_number}: `connector keywords reserve "
             f"{word} --channel {short_number}` takes it, or says that it is taken"
         )
 
-    def reserve(self, short_number: str, word: str, sub_word: str | None, hook: str | None = None) -> Exchange[Keyword]:
+    async def reserve(
+        self, http: Http, short_number: str, word: str, sub_word: str | None, hook: str | None = None
+    ) -> Keyword:
         """POST /api/keywords; the new id is the last part of `Location`. It is active at once."""
         if sub_word:
             raise ConnectorError(f"Strex has no sub keywords: reserve one of another word than {word}")
@@ -84,7 +86,7 @@ class StrexKeywords:
             "forwardUrl": address,
             "enabled": True,
         }
-        reply = yield from _order(self.api.call("POST", PATH, asked))
+        reply = await _order(http, self.api.call("POST", PATH, asked))
         keyword_id = urlsplit(reply.headers.get("location", "")).path.rpartition("/")[2]
         if not keyword_id:
             raise ConnectorError(
@@ -92,45 +94,45 @@ class StrexKeywords:
             )
         return as_keyword(asked | {"keywordId": keyword_id}) or _not_understood()
 
-    def deactivate(self, keyword_id: str) -> Exchange[None]:
+    async def deactivate(self, http: Http, keyword_id: str) -> None:
         """GET and PUT /api/keywords/{keywordId} with `enabled` off."""
-        yield from self._change(keyword_id, "enabled", False)
+        await self._change(http, keyword_id, "enabled", False)
 
-    def reactivate(self, keyword_id: str) -> Exchange[None]:
+    async def reactivate(self, http: Http, keyword_id: str) -> None:
         """The same with `enabled` on."""
-        yield from self._change(keyword_id, "enabled", True)
+        await self._change(http, keyword_id, "enabled", True)
 
-    def send_to(self, keyword_id: str, hook: str) -> Exchange[None]:
+    async def send_to(self, http: Http, keyword_id: str, hook: str) -> None:
         """The same with another `forwardUrl`."""
-        yield from self._change(keyword_id, "forwardUrl", self._address(hook))
+        await self._change(http, keyword_id, "forwardUrl", self._address(hook))
 
-    def delete(self, keyword_id: str) -> Exchange[None]:
+    async def delete(self, http: Http, keyword_id: str) -> None:
         """DELETE /api/keywords/{keywordId}."""
-        yield from self._order_about(keyword_id, "DELETE")
+        await self._order_about(http, keyword_id, "DELETE")
 
     def _address(self, hook: str) -> str:
         return f"{hook}/{quote(self.secret, safe='')}" if self.secret else hook
 
-    def _change(self, keyword_id: str, name: str, value: object) -> Exchange[None]:
+    async def _change(self, http: Http, keyword_id: str, name: str, value: object) -> None:
         """Write the keyword back with one member changed: PUT replaces the whole keyword, with members that we do not know."""
-        whole = yield from self._whole(keyword_id)
+        whole = await self._whole(http, keyword_id)
         described = next((as_text(whole[key]) for key in whole if key.lower() == "keywordid"), None)
         if described is None or described.casefold() != keyword_id.casefold():
             _not_understood()  # another keyword would be overwritten
         own = next((key for key in whole if key.lower() == name.lower()), name)
-        yield from self._order_about(keyword_id, "PUT", {**whole, own: value})
+        await self._order_about(http, keyword_id, "PUT", {**whole, own: value})
 
-    def _whole(self, keyword_id: str) -> Exchange[dict[str, Any]]:
-        answer = _content((yield from self._order_about(keyword_id, "GET")))
+    async def _whole(self, http: Http, keyword_id: str) -> dict[str, Any]:
+        answer = _content(await self._order_about(http, keyword_id, "GET"))
         return answer if isinstance(answer, dict) else _not_understood()
 
-    def _order_about(
-        self, keyword_id: str, method: str, content: Mapping[str, Any] | None = None
-    ) -> Exchange[HttpReply]:
+    async def _order_about(
+        self, http: Http, keyword_id: str, method: str, content: Mapping[str, Any] | None = None
+    ) -> HttpReply:
         if not keyword_id.strip("."):
             raise ConnectorError("this is not an id of a keyword: see `connector keywords list`")
         call = self.api.call(method, f"{PATH}/{quote(keyword_id, safe='')}", content, repeatable=method == "GET")
-        return (yield from _order(call, keyword_id))
+        return await _order(http, call, keyword_id)
 
 
 def as_keyword(members: Any) -> Keyword | None:
@@ -155,17 +157,16 @@ def as_keyword(members: Any) -> Keyword | None:
     )
 
 
-def _order(call: HttpCall, keyword_id: str | None = None) -> Exchange[HttpReply]:
-    (reply,) = yield [call]
-    if isinstance(reply, CallFailed):
-        raise _unanswered(reply.detail or reply.failure, call)
+async def _order(http: Http, call: HttpCall, keyword_id: str | None = None) -> HttpReply:
+    try:
+        reply = await http.call(call)
+    except HttpError as error:
+        raise _unanswered(error.detail or error.failure, call) from None
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return reply if success_form(reply) is SuccessForm.PLAIN else _not_understood(reply)
-    if reply.status == HTTPStatus.NOT_FOUND and keyword_id is not None:
-        # A wrong address also answers 404: the answer is trusted only if Strex itself answers the ping.
-        (answer,) = yield [PING]
-        if is_pong(answer):
-            raise ConnectorError(f"Strex has no keyword with the id {keyword_id} (404): see `connector keywords list`")
+    # A wrong address also answers 404: the answer is trusted only if Strex itself answers the ping.
+    if reply.status == HTTPStatus.NOT_FOUND and keyword_id is not None and await answers_ping(http):
+        raise ConnectorError(f"Strex has no keyword with the id {keyword_id} (404): see `connector keywords list`")
     raise _refusal(reply, call)
 
 

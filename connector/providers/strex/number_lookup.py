@@ -14,15 +14,14 @@ from msgspec.structs import replace
 
 from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
 from connector.model.errors import Unreadable
-from connector.model.http import CallFailed, Exchange, HttpReply
+from connector.model.http import Http, HttpError, HttpReply
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import Phone
 from connector.providers.strex.envelope import as_text
 from connector.providers.strex.responses import (
-    PING,
     REDIRECTS,
     SuccessForm,
-    is_pong,
+    answers_ping,
     not_strex,
     redirected,
     retry_after,
@@ -42,21 +41,21 @@ class StrexLookups:
 
     api: RestApi
 
-    def look_up(self, phone: Phone) -> Exchange[Mapping[str, Any] | Retry | Rejected | None]:
+    async def look_up(self, http: Http, phone: Phone) -> Mapping[str, Any] | Retry | Rejected | None:
         """The registered name and address under the names of Target365's Lookup model; None if nobody is registered.
 
         Rejected if Strex says that the number is invalid: asking again cannot help. The call is never repeated
         automatically, because each one may be billed.
         """
         call = self.api.call("GET", f"{PATH}?msisdn={quote(phone.e164, safe='')}")
-        (reply,) = yield [call]
-        if isinstance(reply, CallFailed):
-            return outcome_of(reply)
+        try:
+            reply = await http.call(call)
+        except HttpError as error:
+            return outcome_of(error)
         if reply.status != HTTPStatus.NOT_FOUND:
             return _found(reply, phone) if reply.status == HTTPStatus.OK else _failure(reply)
         # A wrong address also answers 404: the answer is trusted only if Strex itself answers the ping.
-        (answer,) = yield [PING]
-        if is_pong(answer):
+        if await answers_ping(http):
             return None
         detail = "404, and no pong from /api/ping there either: see api.url in the provider's settings"
         return Retry(reason=Reason.WRONG_ADDRESS, detail=detail)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from connector.model.errors import HttpRejected
-from connector.model.http import Exchange, HttpCall, HttpReply
+from connector.model.http import Http, HttpCall, HttpError
 
 PATHS = (
     "/api/server/public-keys/{name}",
@@ -46,7 +46,7 @@ class PublicKeys:
     _known: OrderedDict[str, _Key] = field(default_factory=OrderedDict)
     _refused: dict[str, tuple[datetime, HttpRejected]] = field(default_factory=dict)
 
-    def find(self, name: str, now: datetime) -> Exchange[EllipticCurvePublicKey]:
+    async def find(self, http: Http, name: str, now: datetime) -> EllipticCurvePublicKey:
         """The key of that name; raises HttpRejected, with 503 if Strex gave no answer and 401 if it has no such key.
 
         The name goes into a URL: the caller has checked its characters.
@@ -54,7 +54,7 @@ class PublicKeys:
         key = self._known.get(name)
         if key is None or key.until <= now:
             self._refuse_again(name, now)
-            key = yield from self._ask(name, now)
+            key = await self._ask(http, name, now)
         if (key.usable_from and now < key.usable_from) or (key.expiry and key.expiry <= now):
             raise HttpRejected(401, "signing key not in use")
         return key.public
@@ -67,11 +67,14 @@ class PublicKeys:
         if len(self._refused) >= MAX_UNKNOWN:
             raise HttpRejected(503, "too many unknown signing keys")
 
-    def _ask(self, name: str, now: datetime) -> Exchange[_Key]:
+    async def _ask(self, http: Http, name: str, now: datetime) -> _Key:
         for path in PATHS:
             call = HttpCall(method="GET", path=path.format(name=name), timeout=TIMEOUT, repeatable=True)
-            (reply,) = yield [call]
-            if isinstance(reply, HttpReply) and reply.status == HTTPStatus.OK:
+            try:
+                reply = await http.call(call)
+            except HttpError:
+                raise self._no_answer(name, now) from None
+            if reply.status == HTTPStatus.OK:
                 key = _read(reply.body, now)
                 if key is None:
                     raise self._remember(name, now + UNKNOWN, HttpRejected(401, "unusable signing key"))
@@ -79,10 +82,13 @@ class PublicKeys:
                 while len(self._known) > MAX_KEYS:
                     self._known.popitem(last=False)
                 return key
-            if not (isinstance(reply, HttpReply) and reply.status == HTTPStatus.NOT_FOUND):
-                # Our fault or Strex's, but not the caller's: it may try again.
-                raise self._remember(name, now + FAILED, HttpRejected(503, "no answer about a signing key"))
+            if reply.status != HTTPStatus.NOT_FOUND:
+                raise self._no_answer(name, now)
         raise self._remember(name, now + UNKNOWN, HttpRejected(401, "unknown signing key"))
+
+    def _no_answer(self, name: str, now: datetime) -> HttpRejected:
+        """Our fault or Strex's, but not the caller's: it may try again."""
+        return self._remember(name, now + FAILED, HttpRejected(503, "no answer about a signing key"))
 
     def _remember(self, name: str, until: datetime, refused: HttpRejected) -> HttpRejected:
         self._refused[name] = (until, refused)

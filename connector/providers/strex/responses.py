@@ -1,4 +1,7 @@
-"""Parses Strex's answers to any of our calls: its words, its Retry-After, its pong. The module of each call interprets its answer."""
+"""Parses Strex's answers to any of our calls: its words, its Retry-After; and sends the ping.
+
+The module of each call interprets its answer.
+"""
 
 import re
 from datetime import timedelta
@@ -9,7 +12,7 @@ from http import HTTPStatus
 import orjson
 
 from connector.delivery.call_failures import SOMETHING_ELSE
-from connector.model.http import HttpCall, HttpReply, Reply
+from connector.model.http import Http, HttpCall, HttpError, HttpReply
 from connector.model.outcome import Reason, Retry
 from connector.providers.strict_json import BYTE_ORDER_MARK
 
@@ -27,9 +30,13 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 SECONDS = re.compile(r"[0-9]{1,9}")
 
 
-def is_pong(reply: Reply) -> bool:
-    """Whether the server that answers is Strex."""
-    return isinstance(reply, HttpReply) and reply.status == HTTPStatus.OK and reply.body.strip().strip(b'"') == PONG
+async def answers_ping(http: Http) -> bool:
+    """Send the ping: whether the server that answers is Strex."""
+    try:
+        reply = await http.call(PING)
+    except HttpError:
+        return False
+    return reply.status == HTTPStatus.OK and reply.body.strip().strip(b'"') == PONG
 
 
 class SuccessForm(StrEnum):
@@ -57,10 +64,10 @@ def success_form(reply: HttpReply) -> SuccessForm:
     return SuccessForm.PLAIN
 
 
-def not_strex(reply: HttpReply, pong: Reply | None = None) -> Retry:
-    """A success that is not in Strex's form; `pong` is the answer to the ping, if it was sent."""
+def not_strex(reply: HttpReply, *, pong: bool | None = None) -> Retry:
+    """A success that is not in Strex's form; `pong` says whether Strex answered the ping, if it was sent."""
     what = "a web page" if success_form(reply) is SuccessForm.PAGE else "something that Strex does not document"
-    ping = "" if pong is None else ", and the ping is answered" if is_pong(pong) else ", and there is no pong"
+    ping = "" if pong is None else ", and the ping is answered" if pong else ", and there is no pong"
     detail = f"the address answers with {what} (HTTP {reply.status}{ping})"
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, in_doubt=True, cure=SOMETHING_ELSE, network=detail)
 

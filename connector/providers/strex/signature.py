@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from connector.model.errors import HttpRejected
-from connector.model.http import Exchange, HttpRequest
+from connector.model.http import Http, HttpRequest
 from connector.ports import AuthResult
 from connector.providers.strex.public_keys import PublicKeys
 
@@ -37,7 +37,7 @@ class Signature:
     required: bool  # if false, a request without a signature is accepted
     drift: timedelta = DRIFT
 
-    def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
+    async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:
         """Accept the request, or raise HttpRejected; asks the provider for a public key that is not known yet."""
         header = request.headers.get(HEADER)
         if header is None:
@@ -51,7 +51,7 @@ class Signature:
         age = request.received_at.timestamp() - int(timestamp)
         if abs(age) > self.drift.total_seconds():
             raise HttpRejected(401, "signature too old or too new")
-        key = yield from self.keys.find(name, request.received_at)
+        key = await self.keys.find(http, name, request.received_at)
         try:
             raw = base64.b64decode(encoded, validate=True)
             r, s = int.from_bytes(raw[:HALF]), int.from_bytes(raw[HALF:])

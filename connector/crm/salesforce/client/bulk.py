@@ -1,6 +1,6 @@
 """Bulk API 2.0: jobs that read or change hundreds of thousands of records with a few calls each.
 
-No I/O. The caller decides how long to wait between two status checks of a job. Source: Bulk API 2.0 Developer Guide,
+The caller decides how long to wait between two status checks of a job. Source: Bulk API 2.0 Developer Guide,
 "Bulk API 2.0 Ingest", "Bulk API 2.0 Query". simple-salesforce has the same calls, but its bulk client never signs in
 again.
 """
@@ -8,6 +8,7 @@ again.
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,9 +20,10 @@ from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.error_codes import BAD_REQUEST, known
 from connector.crm.salesforce.client.record_ids import comparable
-from connector.crm.salesforce.client.responses import Failed
+from connector.crm.salesforce.client.responses import RequestFailed
+from connector.crm.salesforce.client.rest import no_answer
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.http import Exchange, HttpCall, HttpReply, Reply
+from connector.model.http import Http, HttpCall, HttpError, HttpReply
 from connector.model.outcome import Retry
 
 TRANSFER = timedelta(minutes=10)  # for an upload or a page of results: megabytes over a slow connection
@@ -119,18 +121,18 @@ class Bulk:
 
     api: Api
 
-    def query(self, soql: str, *, deleted: bool = False) -> Exchange[Job]:
+    async def query(self, http: Http, soql: str, *, deleted: bool = False) -> Job:
         """Start a query job; with `deleted` it also reads the Recycle Bin."""
         call = self._json("POST", "query", {"operation": "queryAll" if deleted else "query", "query": soql})
-        return (yield from self._asked(call, "the query", new=True))
+        return await _asked(http, call, "the query", new=True)
 
-    def update(self, object_name: str) -> Exchange[Job]:
+    async def update(self, http: Http, object_name: str) -> Job:
         """Open a job that updates records by their Id."""
         wish = {"object": object_name, "operation": "update", "contentType": "CSV", "lineEnding": "LF"}
         call = self._json("POST", "ingest", wish)
-        return (yield from self._asked(call, "a job that changes records", new=True))
+        return await _asked(http, call, "a job that changes records", new=True)
 
-    def upload(self, job_id: str, columns: Sequence[str], rows: Iterator[Sequence[str]]) -> Exchange[None]:
+    async def upload(self, http: Http, job_id: str, columns: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
         """Upload the rows of an open job and close it, so that it starts. Rows can be uploaded only once per job."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -145,47 +147,46 @@ class Bulk:
             headers={"Content-Type": "text/csv; charset=UTF-8", "Accept": "application/json"},
             timeout=TRANSFER,
         )
-        (reply,) = yield [upload]
-        _reply(reply, "the upload")
-        job = yield from self._asked(
-            self._json("PATCH", f"ingest/{job_id}", {"state": State.UPLOAD_COMPLETE}), "the upload"
-        )
+        await _call(http, upload, "the upload")
+        close = self._json("PATCH", f"ingest/{job_id}", {"state": State.UPLOAD_COMPLETE})
+        job = await _asked(http, close, "the upload")
         if comparable(job.id) != comparable(job_id) or job.state in {State.OPEN, State.ABORTED}:
             raise PeerUnavailable("the answer to the upload is about another job: check url:")
 
-    def abort(self, job_id: str) -> Exchange[Job]:
+    async def abort(self, http: Http, job_id: str) -> Job:
         """Stop an unfinished job; rows that are already written stay written."""
-        return (yield from self._asked(self._json("PATCH", f"ingest/{job_id}", {"state": State.ABORTED}), "the job"))
+        return await _asked(http, self._json("PATCH", f"ingest/{job_id}", {"state": State.ABORTED}), "the job")
 
-    def look(self, job_id: str, *, query: bool = False) -> Exchange[Job]:
+    async def look(self, http: Http, job_id: str, *, query: bool = False) -> Job:
         """The current state of a job. Raises Gone."""
         path = f"{self._root}/{'query' if query else 'ingest'}/{job_id}"
-        job = yield from self._asked(self.api.read(path), "the job")
+        job = await _asked(http, self.api.read(path), "the job")
         if comparable(job.id) != comparable(job_id):
             raise PeerUnavailable("the answer is about another job: check url:")
         return job
 
-    def page(self, job_id: str, locator: str | None, most: int) -> Exchange[Table]:
+    async def page(self, http: Http, job_id: str, locator: str | None, most: int) -> Table:
         """A page of a query's result: the first one, or the one at a locator."""
         path = f"{self._root}/query/{job_id}/results?maxRecords={most}"
-        table = yield from self._table(path if locator is None else f"{path}&locator={locator}")
+        table = await self._table(http, path if locator is None else f"{path}&locator={locator}")
         if table.expected is None:
             raise PeerUnavailable("Salesforce does not say how many results it sent")
         return table
 
-    def failed(self, job: Job) -> Exchange[Table]:
+    async def failed(self, http: Http, job: Job) -> Table:
         """The rejected rows, each with sf__Id and sf__Error."""
-        table = yield from self._table(f"{self._root}/ingest/{job.id}/failedResults")
+        table = await self._table(http, f"{self._root}/ingest/{job.id}/failedResults")
         return replace(table, expected=job.failed)
 
-    def succeeded(self, job: Job) -> Exchange[Table]:
+    async def succeeded(self, http: Http, job: Job) -> Table:
         """The written rows, each with sf__Id. Rows in neither table were not processed."""
-        table = yield from self._table(f"{self._root}/ingest/{job.id}/successfulResults")
+        table = await self._table(http, f"{self._root}/ingest/{job.id}/successfulResults")
         return replace(table, expected=job.processed - job.failed)
 
-    def forget(self, job_id: str) -> Exchange[None]:
+    async def forget(self, http: Http, job_id: str) -> None:
         """Delete a finished query job and its results. It does no harm if it cannot be deleted."""
-        yield [HttpCall(method="DELETE", path=f"{self._root}/query/{job_id}")]
+        with suppress(HttpError):
+            await http.call(HttpCall(method="DELETE", path=f"{self._root}/query/{job_id}"))
 
     @property
     def _root(self) -> str:
@@ -195,18 +196,11 @@ class Bulk:
         headers = {"Content-Type": "application/json; charset=UTF-8", "Accept": "application/json"}
         return HttpCall(method=method, path=f"{self._root}/{path}", body=orjson.dumps(body), headers=headers)
 
-    @staticmethod
-    def _asked(call: HttpCall, what: str, *, new: bool = False) -> Exchange[Job]:
-        (reply,) = yield [call]
-        return _job(_reply(reply, what, new=new).body, what)
-
-    def _table(self, path: str) -> Exchange[Table]:
+    async def _table(self, http: Http, path: str) -> Table:
         read = self.api.read(path)
         headers = {**read.headers, "Accept": "text/csv"}
-        (reply,) = yield [
-            HttpCall(method="GET", path=path, headers=headers, timeout=TRANSFER, repeatable=True, table=True)
-        ]
-        results = _reply(reply, "the results")
+        call = HttpCall(method="GET", path=path, headers=headers, timeout=TRANSFER, repeatable=True, table=True)
+        results = await _call(http, call, "the results")
         locator = results.headers.get("sforce-locator", NO_LOCATOR)
         count = results.headers.get("sforce-numberofrecords", "")
         return Table(
@@ -216,21 +210,32 @@ class Bulk:
         )
 
 
-def _reply(reply: Reply, what: str, *, new: bool = False) -> HttpReply:
+async def _asked(http: Http, call: HttpCall, what: str, *, new: bool = False) -> Job:
+    return _job((await _call(http, call, what, new=new)).body, what)
+
+
+async def _call(http: Http, call: HttpCall, what: str, *, new: bool = False) -> HttpReply:
     """The reply if it is not a rejection. Unless the job is `new`, NOT_FOUND means that it was deleted."""
-    if isinstance(reply, HttpReply) and reply.status in responses.OK:
-        return reply
-    whole = responses.answer(reply)
-    failure = whole if isinstance(whole, Failed) else responses.failed(whole)
+    try:
+        reply = await http.call(call)
+    except HttpError as error:
+        raise _refusal(no_answer(error), what, new=new) from None
+    if reply.status not in responses.OK:
+        raise _refusal(responses.failed(responses.answer(reply)), what, new=new)
+    return reply
+
+
+def _refusal(failure: RequestFailed, what: str, *, new: bool) -> ConnectorError:
+    """What went wrong, and how to fix it."""
     detail = failure.outcome.detail or failure.outcome.reason.value
     if failure.status == NOT_FOUND and failure.code == "NOT_FOUND" and not new:
-        raise Gone(f"Salesforce knows no such job ({what}): jobs are kept for seven days; start again with --restart")
+        return Gone(f"Salesforce knows no such job ({what}): jobs are kept for seven days; start again with --restart")
     if failure.code in CURES:
-        raise ConnectorError(f"Salesforce refuses {what} ({detail}): {CURES[failure.code]}")
+        return ConnectorError(f"Salesforce refuses {what} ({detail}): {CURES[failure.code]}")
     # A retry can help only for known codes; a bad request with any other code will fail again.
     if isinstance(failure.outcome, Retry) and not (failure.status == BAD_REQUEST and not known(failure.code)):
-        raise PeerUnavailable(f"Salesforce did not take {what} ({detail})")
-    raise ConnectorError(
+        return PeerUnavailable(f"Salesforce did not take {what} ({detail})")
+    return ConnectorError(
         f"Salesforce refuses {what} ({detail}): Bulk API 2.0 needs api_version 47.0 or later, the permission API Enabled, and "
         "rights on the object and its fields"
     )

@@ -7,7 +7,7 @@ Header".
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -29,8 +29,8 @@ from connector.crm.salesforce.client.error_codes import (
 )
 from connector.crm.salesforce.client.oauth import trusted_host
 from connector.delivery.api_quota import Usage
-from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
-from connector.model.http import CallFailed, HttpReply, Reply
+from connector.delivery.call_failures import SOMETHING_ELSE
+from connector.model.http import HttpReply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
 OK = range(200, 300)
@@ -61,13 +61,12 @@ class Answer:
 
     status: int
     body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case; none inside a composite
     escaped: bool = False  # messages inside a composite are HTML-escaped
-    retry_after: timedelta | None = None
-    location: str = ""  # target of a redirect
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+@dataclass(slots=True, kw_only=True, eq=False)
+class RequestFailed(Exception):  # noqa: N818 - reads as the state it tells of.
     """A request that failed as a whole, and the outcome of each of its records."""
 
     outcome: Retry | Rejected
@@ -106,60 +105,60 @@ def usage(headers: Mapping[str, str]) -> Usage | None:
     return Usage(used=int(raw[1]), maximum=int(raw[2])) if raw else None
 
 
-def answer(reply: Reply) -> Answer | Failed:
-    """The response to a call, if there is a usable one."""
-    if isinstance(reply, CallFailed):
-        return Failed(outcome=outcome_of(reply))
-    return Answer(
-        status=reply.status,
-        body=_json(reply),
-        retry_after=_retry_after(reply),
-        location=reply.headers.get("location", ""),
-    )
+def answer(reply: HttpReply) -> Answer:
+    """The response to a call."""
+    return Answer(status=reply.status, body=_json(reply), headers=reply.headers)
 
 
-def subanswers(whole: Answer, count: int) -> Sequence[Answer | Failed] | Failed:
-    """The responses inside a composite, in the order of the requests; Failed if the whole composite failed.
+def checked(part: Answer | RequestFailed) -> Answer:
+    """The response if there is one and it is a success. Raises RequestFailed."""
+    if isinstance(part, RequestFailed):
+        raise part
+    if part.status not in OK:
+        raise failed(part)
+    return part
 
-    They are matched by their ids. Only a missing one is Failed, and its outcome is unknown.
+
+def subanswers(whole: Answer | RequestFailed, count: int) -> Sequence[Answer | RequestFailed]:
+    """The responses inside a composite, in the order of the requests. Raises RequestFailed if the whole composite failed.
+
+    They are matched by their ids. Only a missing one is RequestFailed, and its outcome is unknown.
     """
-    if whole.status not in OK:
-        return failed(whole)
+    whole = checked(whole)
     parts = whole.body.get("compositeResponse") if isinstance(whole.body, dict) else None
     if not isinstance(parts, list):
-        return _unexpected(whole.status, "a composite without compositeResponse")
+        raise _unexpected(whole.status, "a composite without compositeResponse")
     found = {str(part.get("referenceId")): part for part in parts if isinstance(part, dict)}
     if len(parts) > count or len(found) < sum(isinstance(part, dict) for part in parts):
-        return _unexpected(whole.status, f"a composite with {len(parts)} answers to {count} requests")
+        raise _unexpected(whole.status, f"a composite with {len(parts)} answers to {count} requests")
     return [_subanswer(found.get(f"r{number}")) for number in range(count)]
 
 
-def _subanswer(part: Mapping[str, Any] | None) -> Answer | Failed:
+def _subanswer(part: Mapping[str, Any] | None) -> Answer | RequestFailed:
     if part is None or not isinstance(part.get("httpStatusCode"), int):
         return _unexpected(200, "a composite without the answer to one of its requests")
     return Answer(status=part["httpStatusCode"], body=part.get("body"), escaped=True)
 
 
 def records(
-    part: Answer, count: int, *, key_field: str = "", beginnings: Sequence[str] = ()
-) -> Sequence[Outcome] | Failed:
-    """One outcome per record of a collections request; Failed if the request failed as a whole.
+    part: Answer | RequestFailed, count: int, *, key_field: str = "", beginnings: Sequence[str] = ()
+) -> Sequence[Outcome]:
+    """One outcome per record of a collections request. Raises RequestFailed if it failed as a whole.
 
     The status is 200 even if every record failed. If the number of results is wrong, they cannot be assigned to the
     records. The Id of each record must start with its entry in `beginnings`: its object's key prefix, or the whole Id
     of an update.
     """
-    if part.status not in OK:
-        return failed(part)
+    part = checked(part)
     results = part.body
     if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
-        return _unexpected(part.status, "no list of results")
+        raise _unexpected(part.status, "no list of results")
     if len(results) != count:
-        return _unexpected(part.status, f"{len(results)} results for {count} records")
+        raise _unexpected(part.status, f"{len(results)} results for {count} records")
     outcomes = [_record(result, key_field, escaped=part.escaped) for result in results]
     raw = [one.record_id for one in outcomes if isinstance(one, Delivered)]
     if len(set(raw)) < len(raw):
-        return _unexpected(part.status, "one record as the result of two")
+        raise _unexpected(part.status, "one record as the result of two")
     other = not_theirs("the result of another record")
     for place, (one, begins) in enumerate(zip(outcomes, beginnings, strict=False)):
         if isinstance(one, Delivered) and not (one.record_id or "").startswith(begins):
@@ -167,23 +166,22 @@ def records(
     return outcomes
 
 
-def rows(part: Answer, *, before: int | None = 0) -> Mapping[str, Any] | Failed:
-    """The body of a query's response, with its `records` as a list of objects.
+def rows(part: Answer | RequestFailed, *, before: int | None = 0) -> Mapping[str, Any]:
+    """The body of a query's response, with its `records` as a list of objects. Raises RequestFailed.
 
     `before` is the number of rows on earlier pages of the same query; None if it is not known.
     """
-    if part.status not in OK:
-        return failed(part)
+    part = checked(part)
     body = part.body
     found = body.get("records") if isinstance(body, dict) else None
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        return _unexpected(part.status, "a query's answer without records")
+        raise _unexpected(part.status, "a query's answer without records")
     total = body.get("totalSize", len(found))
     done = body.get("done")
     if not isinstance(done, bool) or type(total) is not int or total < len(found):
-        return _unexpected(part.status, "a query's answer that does not tell whether it is whole")
+        raise _unexpected(part.status, "a query's answer that does not tell whether it is whole")
     if done and before is not None and "totalSize" in body and before + len(found) != total:
-        return _unexpected(part.status, f"{before + len(found)} rows of {total}")
+        raise _unexpected(part.status, f"{before + len(found)} rows of {total}")
     return body  # type: ignore[no-any-return]  # it is the JSON object whose records were checked above.
 
 
@@ -195,7 +193,7 @@ def value_of(row: Mapping[str, Any], field: str) -> Any:
     return next((value for name, value in row.items() if name.casefold() == wanted), None)
 
 
-def failed(part: Answer) -> Failed:
+def failed(part: Answer) -> RequestFailed:
     """Classify a request that failed as a whole: by its code if that is known, else by its status."""
     errors = part.body if isinstance(part.body, list) else [part.body]
     error = errors[0] if errors and isinstance(errors[0], dict) else {}
@@ -222,12 +220,13 @@ def failed(part: Answer) -> Failed:
         outcome = Retry(reason=Reason.SINK_REFUSES, detail=detail, code=code, cure=REFUSED)
     if isinstance(outcome, Retry) and outcome.reason is Reason.SERVER_ERROR:
         outcome = replace(outcome, in_doubt=True)
-    if isinstance(outcome, Retry) and part.retry_after is not None:
-        outcome = replace(outcome, not_before=part.retry_after)
-    return Failed(outcome=outcome, status=part.status, code=code, message=message)
+    pause = _retry_after(part)
+    if isinstance(outcome, Retry) and pause is not None:
+        outcome = replace(outcome, not_before=pause)
+    return RequestFailed(outcome=outcome, status=part.status, code=code, message=message)
 
 
-def read_failure(failure: Failed) -> Retry:
+def read_failure(failure: RequestFailed) -> Retry:
     """The outcome of a failed query: it is retried, and since it changes nothing its effect is not in doubt.
 
     Permanent rejections, such as a missing column, can be fixed in the org, and are retried too.
@@ -240,12 +239,12 @@ def read_failure(failure: Failed) -> Retry:
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=outcome.detail, code=outcome.code)
 
 
-def too_long_at_all(failure: Failed) -> Retry:
+def too_long_at_all(failure: RequestFailed) -> Retry:
     """The outcome of a short request that is rejected as too long: no record causes that."""
     return Retry(reason=Reason.SINK_REFUSES, detail=failure.outcome.detail, code=failure.code, cure=SHORT_ALREADY)
 
 
-def feed_failure(failure: Failed) -> Retry:
+def feed_failure(failure: RequestFailed) -> Retry:
     """The same for a feed. Permanent rejections are fixed in the org or in the mapping, and a person is alerted."""
     if isinstance(failure.outcome, Retry):
         return read_failure(failure)
@@ -255,7 +254,7 @@ def feed_failure(failure: Failed) -> Retry:
 
 def _moved(part: Answer) -> Retry:
     """The outcome of a redirect: its target is reported if it is Salesforce's. Redirects are not followed."""
-    place = trusted_host(part.location)
+    place = trusted_host(part.headers.get("location", ""))
     cure = f"write https://{place} as `url` in the config" if place else MOVED
     return Retry(reason=Reason.WRONG_ADDRESS, detail=f"HTTP {part.status}{f' to {place}' if place else ''}", cure=cure)
 
@@ -295,8 +294,8 @@ def not_theirs(what: str) -> Retry:
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=what, in_doubt=True, cure=SOMETHING_ELSE)
 
 
-def _unexpected(status: int, what: str) -> Failed:
-    return Failed(outcome=not_theirs(what), status=status)
+def _unexpected(status: int, what: str) -> RequestFailed:
+    return RequestFailed(outcome=not_theirs(what), status=status)
 
 
 def _json(reply: HttpReply) -> Any:
@@ -310,6 +309,6 @@ def _json(reply: HttpReply) -> Any:
         return UNREADABLE
 
 
-def _retry_after(reply: HttpReply) -> timedelta | None:
-    seconds = reply.headers.get("retry-after", "")
+def _retry_after(part: Answer) -> timedelta | None:
+    seconds = part.headers.get("retry-after", "")
     return timedelta(seconds=int(seconds)) if seconds.isascii() and seconds.isdigit() and len(seconds) < 6 else None  # noqa: PLR2004 - at most a day or so.

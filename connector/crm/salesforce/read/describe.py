@@ -11,10 +11,11 @@ from typing import Any
 from connector.crm.crm import DescribeResult
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.api import Api
-from connector.crm.salesforce.client.responses import Failed
+from connector.crm.salesforce.client.responses import Answer, RequestFailed
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.read.preflight import FieldInfo, read_field
 from connector.model.crm_schema import FieldKind, FieldSchema, ObjectSchema
-from connector.model.http import Exchange, HttpReply, Reply
+from connector.model.http import Http
 from connector.model.outcome import Reason, Retry
 
 NOT_MODIFIED = 304
@@ -51,26 +52,24 @@ class Describer:
         self._api = api
         self._seen: dict[str, tuple[str, ObjectSchema]] = {}  # by name: Last-Modified and the schema
 
-    def describe(self, names: Sequence[str]) -> Exchange[Mapping[str, DescribeResult]]:
+    async def describe(self, http: Http, names: Sequence[str]) -> Mapping[str, DescribeResult]:
         """The objects, by requested name; one API call each."""
         if not names:
             return {}
         calls = [self._api.describe(name, since=self._seen[name][0] if name in self._seen else None) for name in names]
-        replies = yield calls
-        return {name: self._described(name, reply) for name, reply in zip(names, replies, strict=True)}
+        answers = await RestClient(self._api, http).send_all(calls)
+        return {name: self._described(name, answer) for name, answer in zip(names, answers, strict=True)}
 
-    def _described(self, name: str, reply: Reply) -> DescribeResult:
-        if isinstance(reply, HttpReply) and reply.status == NOT_MODIFIED and name in self._seen:
+    def _described(self, name: str, answer: Answer | RequestFailed) -> DescribeResult:
+        if isinstance(answer, Answer) and answer.status == NOT_MODIFIED and name in self._seen:
             return self._seen[name][1]
-        whole = responses.answer(reply)
-        failed = whole if isinstance(whole, Failed) else None
-        if not isinstance(whole, Failed) and whole.status not in responses.OK:
-            failed = responses.failed(whole)
-        if failed is not None:
+        try:
+            answer = responses.checked(answer)
+        except RequestFailed as failed:
             return None if failed.no_such_path or failed.code == "INVALID_TYPE" else responses.read_failure(failed)
-        made = _object(name, whole.body if not isinstance(whole, Failed) else None)
-        if isinstance(made, ObjectSchema) and isinstance(reply, HttpReply) and "last-modified" in reply.headers:
-            self._seen[name] = reply.headers["last-modified"], made
+        made = _object(name, answer.body)
+        if isinstance(made, ObjectSchema) and "last-modified" in answer.headers:
+            self._seen[name] = answer.headers["last-modified"], made
         return made
 
 

@@ -12,10 +12,10 @@ from connector.crm.crm import Needs
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.api import Api, Collection, literal, record
 from connector.crm.salesforce.client.oauth import user_of
-from connector.crm.salesforce.client.responses import Answer, Failed
+from connector.crm.salesforce.client.responses import Answer, RequestFailed
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write.send import Composite
 from connector.model.finding import SIGN_IN, Finding, Level
-from connector.model.http import Exchange, HttpReply, Reply
 from connector.model.outcome import Reason
 
 VERSIONS = "/services/data/"
@@ -27,35 +27,35 @@ ENGLISH = "en"  # Object Reference, "User" (LanguageLocaleKey): en_US, en_GB …
 CLOCK_CURE = "correct this server's clock: let it follow a time server (timedatectl set-ntp true)"
 
 
-def diagnose(
-    api: Api, needs: Sequence[Needs], composite: Composite, now: Callable[[], datetime]
-) -> Exchange[list[Finding]]:
+async def diagnose(
+    rest: RestClient, needs: Sequence[Needs], composite: Composite, now: Callable[[], datetime]
+) -> list[Finding]:
     """Check the org with at most five calls. `now` returns our own time, timezone-aware."""
-    (reply,) = yield [api.read(f"{api.root}/")]
-    root = responses.answer(reply)
-    (listed,) = yield [api.read(VERSIONS)]
+    api = rest.api
+    (root,) = await rest.send_all([api.read(f"{api.root}/")])
+    (listed,) = await rest.send_all([api.read(VERSIONS)])
     findings = [_sign_in(root)]
-    if isinstance(root, Failed) and root.outcome.reason is Reason.CREDENTIALS:
+    if isinstance(root, RequestFailed) and root.outcome.reason is Reason.CREDENTIALS:
         return findings
-    findings.append(_version(api, root, responses.answer(listed)))
-    if isinstance(reply, HttpReply):
-        findings += _clock(reply, now())
-        findings += _calls(reply)
-    if not isinstance(root, Failed) and root.status in responses.OK:
-        findings += yield from _composite(api, needs, composite)
-        findings += yield from _user(api, root)
+    findings.append(_version(api, root, listed))
+    if isinstance(root, Answer):
+        findings += _clock(root, now())
+        findings += _calls(root)
+        if root.status in responses.OK:
+            findings += await _composite(rest, needs, composite)
+            findings += await _user(rest, root)
     return findings
 
 
-def _sign_in(root: Answer | Failed) -> Finding:
-    whole = root if isinstance(root, Failed) or root.status in responses.OK else responses.failed(root)
-    if not isinstance(whole, Failed) or whole.status == 404:  # noqa: PLR2004 - 404: unknown version, but the sign-in works.
+def _sign_in(root: Answer | RequestFailed) -> Finding:
+    whole = root if isinstance(root, RequestFailed) or root.status in responses.OK else responses.failed(root)
+    if not isinstance(whole, RequestFailed) or whole.status == 404:  # noqa: PLR2004 - 404: unknown version, but the sign-in works.
         return Finding(area=SIGN_IN, level=Level.OK, text="the integration user can sign in")
     cure = "see Salesforce's message; docs/salesforce-setup.md shows the settings"
     return Finding(area=SIGN_IN, level=Level.FAIL, text=whole.outcome.detail or str(whole.outcome.reason), cure=cure)
 
 
-def _version(api: Api, root: Answer | Failed, listed: Answer | Failed) -> Finding:
+def _version(api: Api, root: Answer | RequestFailed, listed: Answer | RequestFailed) -> Finding:
     offered: list[str] = []
     if isinstance(listed, Answer) and isinstance(listed.body, list):
         offered = [str(one.get("version")) for one in listed.body if isinstance(one, dict)]
@@ -80,9 +80,9 @@ def _version(api: Api, root: Answer | Failed, listed: Answer | Failed) -> Findin
     )
 
 
-def _clock(reply: HttpReply, now: datetime) -> list[Finding]:
+def _clock(root: Answer, now: datetime) -> list[Finding]:
     try:
-        theirs = parsedate_to_datetime(reply.headers.get("date", ""))
+        theirs = parsedate_to_datetime(root.headers.get("date", ""))
     except ValueError:
         return []
     difference = abs(now - theirs)
@@ -91,8 +91,8 @@ def _clock(reply: HttpReply, now: datetime) -> list[Finding]:
     return [Finding(area="clock", level=level, text=text, cure="" if level is Level.OK else CLOCK_CURE)]
 
 
-def _calls(reply: HttpReply) -> list[Finding]:
-    usage = responses.usage(reply.headers)
+def _calls(root: Answer) -> list[Finding]:
+    usage = responses.usage(root.headers)
     if usage is None or usage.maximum <= 0:
         return []
     spent = usage.used / usage.maximum
@@ -108,7 +108,7 @@ def _calls(reply: HttpReply) -> list[Finding]:
     ]
 
 
-def _user(api: Api, root: Answer) -> Exchange[list[Finding]]:
+async def _user(rest: RestClient, root: Answer) -> list[Finding]:
     """Check the integration user: if a person can sign in as it, that person's edits look like our own writes.
 
     Returns no finding if the org does not answer. Without the right to view setup, a user can still read its own
@@ -118,10 +118,11 @@ def _user(api: Api, root: Answer) -> Exchange[list[Finding]]:
     if user is None:
         return []
     soql = f"SELECT LanguageLocaleKey, Profile.Name, Profile.UserLicense.Name FROM User WHERE Id = {literal(user)}"  # noqa: S608 - the text is quoted.
-    (reply,) = yield [api.query_all(soql)]
-    whole = responses.answer(reply)
-    body = whole if isinstance(whole, Failed) else responses.rows(whole)
-    row = {} if isinstance(body, Failed) or not body["records"] else body["records"][0]
+    try:
+        records = (await rest.rows(rest.api.query_all(soql)))["records"]
+    except RequestFailed:
+        return []
+    row = records[0] if records else {}
     return [*_language(row.get("LanguageLocaleKey")), *_license(row.get("Profile"))]
 
 
@@ -167,7 +168,7 @@ def _license(profile: object) -> list[Finding]:
     ]
 
 
-def _composite(api: Api, needs: Sequence[Needs], composite: Composite) -> Exchange[list[Finding]]:
+async def _composite(rest: RestClient, needs: Sequence[Needs], composite: Composite) -> list[Finding]:
     """Check upserts of collections inside a composite, which are undocumented, with a record without a key that cannot be saved."""
     # Prefer a standard object: its missing required fields also prevent such a record from being saved.
     by_safety = sorted(needs, key=lambda one: one.object.endswith("__c"))
@@ -176,13 +177,12 @@ def _composite(api: Api, needs: Sequence[Needs], composite: Composite) -> Exchan
         return []
     name, key = keyed
     probe = Collection(records=[record(name, key, "", {})], object=name, key_field=key)
-    (reply,) = yield [api.collections([probe])]
-    works = _taken(reply)
+    works = await _taken(rest, probe)
     if works is False:
-        # A missing object or field gives the same response.
-        (reply,) = yield [api.collection(probe)]
-        alone = responses.answer(reply)
-        works = None if isinstance(alone, Failed) or alone.status not in responses.OK else False
+        try:
+            responses.checked(await rest.send(rest.api.collection(probe)))
+        except RequestFailed:
+            works = None  # a missing object or field gives the same response
     if works is None:
         return []
     if works:
@@ -198,15 +198,11 @@ def _composite(api: Api, needs: Sequence[Needs], composite: Composite) -> Exchan
     ]
 
 
-def _taken(reply: Reply) -> bool | None:
+async def _taken(rest: RestClient, probe: Collection) -> bool | None:
     """Whether the org supports it; None if the response does not say."""
-    whole = responses.answer(reply)
-    parts = whole if isinstance(whole, Failed) else responses.subanswers(whole, 1)
-    if isinstance(parts, Failed):
-        return False if parts.no_such_path else None
-    (part,) = parts
-    if isinstance(part, Failed):
-        return None
-    if part.status in responses.OK:
-        return True
-    return False if responses.failed(part).no_such_path else None
+    try:
+        (part,) = responses.subanswers(await rest.send(rest.api.collections([probe])), 1)
+        responses.checked(part)
+    except RequestFailed as failed:
+        return False if failed.no_such_path else None
+    return True

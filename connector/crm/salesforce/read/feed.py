@@ -8,12 +8,13 @@ from msgspec.structs import replace
 
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.api import Api
-from connector.crm.salesforce.client.responses import Failed
+from connector.crm.salesforce.client.responses import Answer, RequestFailed
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.read import change_queries
 from connector.crm.salesforce.read.all_records import AllRecords
 from connector.crm.salesforce.traits import TRAITS
 from connector.model.consent_fields import ConsentFields
-from connector.model.http import Exchange, HttpCall, HttpReply, Reply
+from connector.model.http import Http, HttpCall
 from connector.model.outcome import Reason, Retry
 from connector.ports import Page, Records, Row
 
@@ -22,7 +23,7 @@ LOOK_BACK = timedelta(minutes=15)  # for opted-out records; other vendors' conne
 
 
 class SalesforceFeed:
-    """Changes of one object by SOQL, including deletions. No I/O: the caller of the exchanges sends the requests.
+    """Changes of one object by SOQL, including deletions.
 
     Raises BadName if the object or a field has a name that Salesforce does not allow.
     """
@@ -60,17 +61,17 @@ class SalesforceFeed:
         self._read = tuple(dict.fromkeys((*self.fields, *self.key_fields)))
         change_queries.question(object, self._read, None)
 
-    def ask(self, position: str | None) -> Exchange[Page | Retry]:
+    async def ask(self, http: Http, position: str | None) -> Page | Retry:
         """The next page after the position; with None from the very beginning.
 
         A failed query changes nothing: it is repeated from the same position.
         """
         start = change_queries.read_position(position)
         call = self._api.query_all(change_queries.question(self.object, self._read, start, self._opted_out))
-        found = yield from self._rows(call)
-        if not isinstance(found, tuple):
-            return _failure(found)
-        rows, asked = found
+        try:
+            rows, asked = await self._rows(http, call)
+        except RequestFailed as failed:
+            return responses.feed_failure(failed)
         if asked is None:
             return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="an answer without a Date header")
         began = start.began if isinstance(start, change_queries.Within) else asked
@@ -81,74 +82,76 @@ class SalesforceFeed:
             rows=rows, position=change_queries.write_position(change_queries.after(start, rows[-1], began)), last=False
         )
 
-    def ask_opted_out(self, position: str) -> Exchange[Page | Retry]:
+    async def ask_opted_out(self, http: Http, position: str) -> Page | Retry:
         """Opted-out records modified shortly before the position or after it, newest first; one API call."""
         start = change_queries.read_position(position)
         if start is None or self._opted_out is None:
             return Page()
         call = self._api.query_all(change_queries.question_opted_out(self.object, self._read, start, self._opted_out))
-        found = yield from self._rows(call)
-        return Page(rows=found[0]) if isinstance(found, tuple) else _failure(found)
+        try:
+            rows, _ = await self._rows(http, call)
+        except RequestFailed as failed:
+            return responses.feed_failure(failed)
+        return Page(rows=rows)
 
-    def look(self, record_ids: Sequence[str]) -> Exchange[Page | Retry]:
+    async def look(self, http: Http, record_ids: Sequence[str]) -> Page | Retry:
         """These records as they are now, including deleted ones; one API call, or more if the query is too long for one."""
-        found = yield from self._rows(
-            self._api.query_all(change_queries.question_by_id(self.object, self._read, record_ids))
-        )
-        if isinstance(found, tuple):
-            return Page(rows=found[0])
-        if isinstance(found, Failed) and found.too_long and len(record_ids) > 1:
-            middle = len(record_ids) // 2
-            first = yield from self.look(record_ids[:middle])
-            if isinstance(first, Retry):
-                return first
-            second = yield from self.look(record_ids[middle:])
-            return second if isinstance(second, Retry) else Page(rows=(*first.rows, *second.rows))
-        failure = _failure(found)
-        if failure.reason is Reason.CONFIGURATION:
-            # One of the records may not be readable. Whether the whole feed is rejected will show with its next page.
-            return replace(failure, reason=Reason.UNEXPECTED_ANSWER, cure="")
-        return failure
+        call = self._api.query_all(change_queries.question_by_id(self.object, self._read, record_ids))
+        try:
+            rows, _ = await self._rows(http, call)
+        except RequestFailed as failed:
+            if failed.too_long and len(record_ids) > 1:
+                return await self._look_in_halves(http, record_ids)
+            failure = responses.feed_failure(failed)
+            if failure.reason is Reason.CONFIGURATION:
+                # One of the records may not be readable. Whether the whole feed is rejected will show with its next page.
+                return replace(failure, reason=Reason.UNEXPECTED_ANSWER, cure="")
+            return failure
+        return Page(rows=rows)
 
-    def read_all(self, position: str | None) -> Exchange[Records | Retry]:
+    async def _look_in_halves(self, http: Http, record_ids: Sequence[str]) -> Page | Retry:
+        middle = len(record_ids) // 2
+        first = await self.look(http, record_ids[:middle])
+        if isinstance(first, Retry):
+            return first
+        second = await self.look(http, record_ids[middle:])
+        return second if isinstance(second, Retry) else Page(rows=(*first.rows, *second.rows))
+
+    async def read_all(self, http: Http, position: str | None) -> Records | Retry:
         """All records, including deleted ones, step by step: by plain queries, or above 10,000 by a Bulk API job."""
-        return (yield from AllRecords(self._api, self.object, self._read).read(position))
+        return await AllRecords(RestClient(self._api, http), self.object, self._read).read(position)
 
-    def _rows(self, call: HttpCall) -> Exchange[tuple[tuple[Row, ...], datetime | None] | Failed | Retry]:
-        """All rows of a query, and when it started by Salesforce's clock."""
+    async def _rows(self, http: Http, call: HttpCall) -> tuple[tuple[Row, ...], datetime | None]:
+        """All rows of a query, and when it started by Salesforce's clock. Raises RequestFailed."""
+        rest = RestClient(self._api, http)
         rows: list[Row] = []
         began: datetime | None = None
         while True:
-            (reply,) = yield [call]
+            answer = await rest.send(call)
             own_user = self._own_user()  # read after the call, because the call may have been the first to sign in
-            whole = responses.answer(reply)
-            body = whole if isinstance(whole, Failed) else responses.rows(whole, before=len(rows))
-            if isinstance(body, Failed):
-                return body
-            began = began or _date(reply)
+            body = responses.rows(answer, before=len(rows))
+            began = began or _date(answer)
             try:
                 rows += [change_queries.row(record, self._read, own_user) for record in body["records"]]
             except ValueError as error:
-                return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=str(error))
+                raise _unexpected(str(error)) from None
             if body.get("done") is not False:
                 return tuple(rows), began
             # A result with wide rows comes on several pages.
             path = str(body.get("nextRecordsUrl"))
             if not path.startswith(change_queries.DATA):
-                return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a next page without a proper address")
+                raise _unexpected("a next page without a proper address")
             call = self._api.read(path)
 
 
-def _failure(found: Failed | Retry) -> Retry:
-    return responses.feed_failure(found) if isinstance(found, Failed) else found
+def _unexpected(what: str) -> RequestFailed:
+    return RequestFailed(outcome=Retry(reason=Reason.UNEXPECTED_ANSWER, detail=what))
 
 
-def _date(reply: Reply) -> datetime | None:
+def _date(answer: Answer) -> datetime | None:
     """The time by Salesforce's clock: ours may be wrong, and then changes would be skipped."""
-    if not isinstance(reply, HttpReply):
-        return None
     try:
-        read = parsedate_to_datetime(reply.headers.get("date", ""))
+        read = parsedate_to_datetime(answer.headers.get("date", ""))
     except ValueError:
         return None
     return read if read.tzinfo is not None else None

@@ -17,7 +17,7 @@ from connector.config.secrets import is_one_of
 from connector.crm.salesforce.client.api import IDENTIFIER, RECORD_ID
 from connector.model.errors import HttpRejected
 from connector.model.event import Event
-from connector.model.http import Exchange, HttpRequest, HttpResponse
+from connector.model.http import Http, HttpRequest, HttpResponse
 from connector.model.text_encoding import read_text
 from connector.ports import AuthResult, Notice
 
@@ -172,7 +172,7 @@ class OutboundEndpoint:
             raise HttpRejected(401, "wrong path secret" if head.secret else "no path secret")
         return True
 
-    def authenticate(self, request: HttpRequest) -> Exchange[AuthResult]:
+    async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:  # noqa: ARG002 - it makes no call.
         """Accept a request with a known secret from our org. Raises HttpRejected; Salesforce then repeats the message."""
         self.check_head(request)
         try:
@@ -181,7 +181,6 @@ class OutboundEndpoint:
             raise HttpRejected(400, f"no outbound message: {finding}") from None
         if message.organization_id[:SHORT_ID] != self.organization_id[:SHORT_ID]:
             raise HttpRejected(403, "another org")
-        yield from ()  # a generator without outside calls
         return AuthResult(notices=message.notices)
 
     def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event, ...]:  # noqa: ARG002 - there are no events.

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.crm.salesforce.client import responses
-from connector.crm.salesforce.client.api import Api
-from connector.crm.salesforce.client.responses import Failed
+from connector.crm.salesforce.client.responses import Answer, RequestFailed
+from connector.crm.salesforce.client.rest import RestClient
 from connector.delivery.call_failures import SOMETHING_ELSE
-from connector.model.http import Exchange, Reply
 from connector.model.operation import ID_FIELD
 from connector.model.outcome import Reason, Retry
 
@@ -50,27 +49,26 @@ class Wanted:
     read: tuple[str, ...] = ()  # fields that a feed watches
 
 
-def fields_of(api: Api, object_name: str) -> Exchange[Mapping[str, FieldInfo] | Retry]:
-    """The fields of an object, by name. Returns Retry with the reason and the org's message if the org rejects the query."""
-    (reply,) = yield [api.describe(object_name)]
-    return _fields(reply)
+async def fields_of(rest: RestClient, object_name: str) -> Mapping[str, FieldInfo]:
+    """The fields of an object, by name. Raises RequestFailed with the org's message."""
+    return _fields(await rest.send(rest.api.describe(object_name)))
 
 
-def preflight(api: Api, wanted: Sequence[Wanted]) -> Exchange[list[str]]:
+async def preflight(rest: RestClient, wanted: Sequence[Wanted]) -> list[str]:
     """What the org lacks: one sentence each, with advice. Costs one API call per object."""
     if not wanted:
         return []
-    replies = yield [api.describe(want.object) for want in wanted]
+    answers = await rest.send_all([rest.api.describe(want.object) for want in wanted])
     findings: list[str] = []
-    for want, reply in zip(wanted, replies, strict=True):
-        known = _fields(reply)
-        if isinstance(known, Retry):
+    for want, answer in zip(wanted, answers, strict=True):
+        try:
+            findings += _compare(want, _fields(answer))
+        except RequestFailed as failed:
+            why = responses.read_failure(failed)
             findings.append(
-                f"{want.object} cannot be described ({known.reason}, {known.detail}): create the object, or give the "
+                f"{want.object} cannot be described ({why.reason}, {why.detail}): create the object, or give the "
                 "integration user access to it"
             )
-        else:
-            findings += _compare(want, known)
     return findings
 
 
@@ -116,20 +114,17 @@ def _key_findings(object_name: str, info: FieldInfo) -> list[str]:
     return findings
 
 
-def _fields(reply: Reply) -> Mapping[str, FieldInfo] | Retry:
-    whole = responses.answer(reply)
-    if isinstance(whole, Failed):
-        return responses.read_failure(whole)
-    if whole.status not in responses.OK:
-        return responses.read_failure(responses.failed(whole))
-    fields = whole.body.get("fields") if isinstance(whole.body, dict) else None
+def _fields(answer: Answer | RequestFailed) -> Mapping[str, FieldInfo]:
+    body = responses.checked(answer).body
+    fields = body.get("fields") if isinstance(body, dict) else None
     # Every object has an Id, which every user may see.
     if (
         not isinstance(fields, list)
         or not fields
         or not all(isinstance(one, dict) and _is_named(one) for one in fields)
     ):
-        return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a description without fields", cure=SOMETHING_ELSE)
+        what = Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a description without fields", cure=SOMETHING_ELSE)
+        raise RequestFailed(outcome=what)
     infos = [read_field(field) for field in fields]
     return {info.name: info for info in infos}
 

@@ -8,9 +8,9 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
-from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.bulk import Bulk, Gone, Job, State
-from connector.crm.salesforce.client.responses import Failed
+from connector.crm.salesforce.client.responses import RequestFailed
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.setup.backfill import (
     OBJECT,
     Contact,
@@ -25,9 +25,8 @@ from connector.crm.salesforce.setup.backfill import (
 )
 from connector.crm.salesforce.setup.backfill_file import BackfillBook, Line
 from connector.crm.salesforce.write.sink import SalesforceSink
-from connector.delivery.http_client import Client
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.http import Exchange, HttpCall
+from connector.model.http import Http, HttpCall
 from connector.model.outcome import Outcome
 
 T = TypeVar("T")
@@ -47,7 +46,7 @@ class Backfilling:
 
     def __init__(
         self,
-        client: Client,
+        http: Http,
         bulk: Bulk,
         contacts: Contacts,
         book: BackfillBook,
@@ -56,7 +55,7 @@ class Backfilling:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         job_rows: int = JOB_ROWS,
     ) -> None:
-        self._client = client
+        self._http = http
         self._bulk = bulk
         self._contacts = contacts
         self._book = book
@@ -67,7 +66,7 @@ class Backfilling:
 
     async def read(self) -> None:
         """Read all contacts into the file, and decide on each alone."""
-        job = await self._insist(partial(self._bulk.query, self._contacts.soql))
+        job = await self._insist(partial(self._bulk.query, self._http, self._contacts.soql))
         self._book.note(since=f"{job.created.astimezone(UTC) - OVERLAP:%Y-%m-%dT%H:%M:%SZ}")
         self._report("Salesforce gathers the contacts")
         job = await self._ended(job.id, query=True)
@@ -76,14 +75,14 @@ class Backfilling:
         read, locator = 0, None
         while True:
             self._report(f"reading contacts: {read:,} so far")
-            table = await self._insist(partial(self._bulk.page, job.id, locator, PAGE_ROWS))
+            table = await self._insist(partial(self._bulk.page, self._http, job.id, locator, PAGE_ROWS))
             lines = [_line(self._contacts.read(row)) for row in table.rows("Id")]
             self._book.add(lines)
             read += len(lines)
             locator = table.locator
             if locator is None:
                 break
-        await self._client.run(self._bulk.forget(job.id))
+        await self._bulk.forget(self._http, job.id)
 
     def plan(self, many: Many) -> None:
         """Decide on contacts that depend on others."""
@@ -108,13 +107,13 @@ class Backfilling:
                     return
                 try:
                     self._report("uploading")
-                    await self._client.run(self._bulk.upload(job_id, self._columns, self._book.rows(job_id)))
+                    await self._bulk.upload(self._http, job_id, self._columns, self._book.rows(job_id))
                 except PeerUnavailable:
                     # Only the job itself knows whether its upload was accepted.
                     if (number := next(failures)) >= TRIES:
                         raise
                     await self._sleep(_pause(number))
-            job = await self._insist(partial(self._bulk.look, job_id))
+            job = await self._insist(partial(self._bulk.look, self._http, job_id))
             if job.state is State.OPEN:
                 await self._drop(job_id)
             else:
@@ -126,9 +125,9 @@ class Backfilling:
         if job_id is None:
             return
         try:
-            job = await self._insist(partial(self._bulk.look, job_id))
+            job = await self._insist(partial(self._bulk.look, self._http, job_id))
             if not job.state.ended:
-                await self._client.run(self._bulk.abort(job_id))
+                await self._bulk.abort(self._http, job_id)
         except Gone:
             return
 
@@ -143,14 +142,14 @@ class Backfilling:
         await self._drop_changed()
         if not self._book.counts().get(Verdict.FILL):
             return None
-        job = await self._insist(partial(self._bulk.update, OBJECT))
+        job = await self._insist(partial(self._bulk.update, self._http, OBJECT))
         self._book.take(job.id, self._job_rows)
         return job.id
 
     async def _drop(self, job_id: str) -> None:
         """Discard a job that was never closed: it does nothing and cannot get its rows again, so a new job takes them."""
         with suppress(PeerUnavailable):
-            await self._client.run(self._bulk.abort(job_id))
+            await self._bulk.abort(self._http, job_id)
         self._book.release(job_id)
 
     async def _follow(self, job_id: str) -> None:
@@ -158,7 +157,7 @@ class Backfilling:
         counts = self._book.counts()
         done, total = counts.get(Verdict.WRITTEN, 0), counts.get(Verdict.WRITTEN, 0) + counts.get(Verdict.FILL, 0)
         job = await self._ended(job_id, progress=lambda rows: f"writing: {done + rows:,} of {total:,}")
-        failed = await self._insist(partial(self._bulk.failed, job))
+        failed = await self._insist(partial(self._bulk.failed, self._http, job))
         refused: list[tuple[str, str, str]] = []
         again: list[str] = []
         written: list[str] = []
@@ -180,7 +179,7 @@ class Backfilling:
                 again.append(one)
             else:
                 refused.append((one, verdict, code))
-        succeeded = await self._insist(partial(self._bulk.succeeded, job))
+        succeeded = await self._insist(partial(self._bulk.succeeded, self._http, job))
         written += (row["sf__Id"] for row in succeeded.rows("sf__Id"))
         left = self._book.conclude(job_id, written=written, refused=refused, again=again)
         if job.state is not State.JOB_COMPLETE or left:
@@ -200,7 +199,7 @@ class Backfilling:
             self._report(f"writing in small requests: {start:,} of {len(rows):,}")
             some = rows[start : start + TOGETHER]
             tasks = [written_alone(one, self._contacts.key_field, key) for one, key in some]
-            outcomes = await self._client.run(self._sink.write(tasks))
+            outcomes = await self._sink.write(self._http, tasks)
             ended += zip((one for one, _ in some), outcomes, strict=True)
         return ended
 
@@ -208,12 +207,13 @@ class Backfilling:
         """Leave out contacts that were changed since they were read: somebody may have filled them."""
         self._report("looking for contacts that changed meanwhile")
         soql = self._contacts.changed_since(self._book.facts()["since"])
-        call: HttpCall | None = self._bulk.api.query_all(soql)
+        rest = RestClient(self._bulk.api, self._http)
+        call: HttpCall | None = rest.api.query_all(soql)
         while call is not None:
-            body = await self._insist(partial(_rows, call))
+            body = await self._insist(partial(_rows, rest, call))
             self._book.set_verdicts(list(self._changes(body["records"])))
             path = body.get("nextRecordsUrl")
-            call = None if body.get("done") is not False else self._bulk.api.read(str(path))
+            call = None if body.get("done") is not False else rest.api.read(str(path))
 
     def _changes(self, records: list[Mapping[str, Any]]) -> Iterator[tuple[Verdict, tuple[str, ...], str]]:
         for record in records:
@@ -229,7 +229,7 @@ class Backfilling:
     async def _ended(self, job_id: str, *, query: bool = False, progress: Callable[[int], str] | None = None) -> Job:
         gap = FIRST_GAP
         while True:
-            job = await self._insist(partial(self._bulk.look, job_id, query=query))
+            job = await self._insist(partial(self._bulk.look, self._http, job_id, query=query))
             if job.state.ended:
                 return job
             if progress is not None:
@@ -237,11 +237,11 @@ class Backfilling:
             await self._sleep(gap)
             gap = min(gap * GROWTH, MAX_GAP)
 
-    async def _insist(self, ask: Callable[[], Exchange[T]]) -> T:
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Repeat a call while waiting may help. Only for calls that may be repeated."""
         for number in count(1):
             try:
-                return await self._client.run(ask())
+                return await ask()
             except PeerUnavailable as error:
                 if number == TRIES:
                     raise
@@ -254,13 +254,12 @@ def _pause(number: int) -> float:
     return min(2.0 ** (number - 1), MAX_GAP)
 
 
-def _rows(call: HttpCall) -> Exchange[Mapping[str, Any]]:
-    (reply,) = yield [call]
-    whole = responses.answer(reply)
-    body = whole if isinstance(whole, Failed) else responses.rows(whole, before=None)
-    if isinstance(body, Failed):
-        raise PeerUnavailable(f"Salesforce did not say what has changed ({body.outcome.detail or body.outcome.reason})")
-    return body
+async def _rows(rest: RestClient, call: HttpCall) -> Mapping[str, Any]:
+    try:
+        return await rest.rows(call, before=None)
+    except RequestFailed as failed:
+        why = failed.outcome.detail or failed.outcome.reason
+        raise PeerUnavailable(f"Salesforce did not say what has changed ({why})") from None
 
 
 def _line(contact: Contact) -> Line:

@@ -4,19 +4,19 @@ Source: Object Reference, "PermissionSet", "FieldPermissions", "ObjectPermission
 Developer Guide, "Resources by Version", whose response names the user.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from connector.crm.salesforce.client import responses
-from connector.crm.salesforce.client.api import RECORD_ID, Api, identifier, literal
-from connector.crm.salesforce.client.responses import Answer, Failed
+from connector.crm.salesforce.client.api import RECORD_ID, identifier, literal
+from connector.crm.salesforce.client.responses import RequestFailed
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.setup.package import Rights
 from connector.model.errors import ConnectorError, PeerUnavailable
-from connector.model.http import Exchange, HttpCall
-from connector.model.outcome import Reason, Retry
+from connector.model.http import HttpCall
+from connector.model.outcome import Reason
 
 QUERIES = (
     "SELECT Id FROM PermissionSet WHERE Name = {name}",
@@ -40,10 +40,12 @@ class Granted:
     assigned: bool  # to the given user
 
 
-def user_id(api: Api) -> Exchange[str]:
+async def user_id(rest: RestClient) -> str:
     """The id of the signed-in user. Raises ConnectorError."""
-    (reply,) = yield [api.read(f"{api.root}/")]
-    raw = _body(responses.answer(reply))
+    try:
+        raw = responses.checked(await rest.send(rest.api.read(f"{rest.api.root}/"))).body
+    except RequestFailed as failed:
+        raise refused(failed) from None
     identity = str(raw.get("identity", "")) if isinstance(raw, dict) else ""
     found = identity.rsplit("/", 1)[-1]
     if not RECORD_ID.fullmatch(found):
@@ -51,15 +53,15 @@ def user_id(api: Api) -> Exchange[str]:
     return found
 
 
-def granted(api: Api, name: str, user: str) -> Exchange[Granted]:
+async def granted(rest: RestClient, name: str, user: str) -> Granted:
     """What the permission set allows, and whether the user has it; one API call. Raises ConnectorError."""
     values = {"name": literal(identifier(name)), "user": literal(user)}
-    (reply,) = yield [api.queries([query.format(**values) for query in QUERIES])]
-    whole = responses.answer(reply)
-    parts = whole if isinstance(whole, Failed) else responses.subanswers(whole, len(QUERIES))
-    if isinstance(parts, Failed):
-        raise refused(responses.read_failure(parts))
-    sets, fields, objects, assignments = (_rows(part) for part in parts)
+    try:
+        whole = await rest.send(rest.api.queries([query.format(**values) for query in QUERIES]))
+        parts = responses.subanswers(whole, len(QUERIES))
+        sets, fields, objects, assignments = (responses.rows(part)["records"] for part in parts)
+    except RequestFailed as failed:
+        raise refused(failed) from None
     return Granted(
         id=str(sets[0]["Id"]) if sets else None,
         fields={str(row.get("Field")): row.get("PermissionsEdit") is True for row in fields},
@@ -75,42 +77,26 @@ def granted(api: Api, name: str, user: str) -> Exchange[Granted]:
     )
 
 
-def assign(api: Api, permission_set: str, user: str, *, label: str) -> Exchange[None]:
+async def assign(rest: RestClient, permission_set: str, user: str, *, label: str) -> None:
     """Assign the permission set with that id to the user. Raises ConnectorError with instructions for doing it by hand."""
     body = orjson.dumps({"AssigneeId": user, "PermissionSetId": permission_set})
-    (reply,) = yield [
-        HttpCall(
-            method="POST",
-            path=f"{api.root}/sobjects/PermissionSetAssignment",
-            body=body,
-            headers={"Content-Type": "application/json; charset=UTF-8"},
-        )
-    ]
+    call = HttpCall(
+        method="POST",
+        path=f"{rest.api.root}/sobjects/PermissionSetAssignment",
+        body=body,
+        headers={"Content-Type": "application/json; charset=UTF-8"},
+    )
     try:
-        _body(responses.answer(reply))
-    except PeerUnavailable:
-        raise
-    except ConnectorError as error:
-        raise ConnectorError(f"{error}: {ASSIGN.format(name=label)}") from error
+        responses.checked(await rest.send(call))
+    except RequestFailed as failed:
+        error = refused(failed)
+        if isinstance(error, PeerUnavailable):
+            raise error from None
+        raise ConnectorError(f"{error}: {ASSIGN.format(name=label)}") from None
 
 
-def refused(outcome: Retry) -> ConnectorError:
-    """The error for a query that Salesforce rejected."""
+def refused(failed: RequestFailed) -> ConnectorError:
+    """The error for a request that Salesforce rejected."""
+    outcome = responses.read_failure(failed)
     words = f"Salesforce does not answer ({outcome.reason}{f', {outcome.detail}' if outcome.detail else ''})"
     return PeerUnavailable(f"{words}: try again") if outcome.reason in PASSING else ConnectorError(words)
-
-
-def _rows(part: Answer | Failed) -> Sequence[Mapping[str, Any]]:
-    body = part if isinstance(part, Failed) else responses.rows(part)
-    if isinstance(body, Failed):
-        raise refused(responses.read_failure(body))
-    found: Sequence[Mapping[str, Any]] = body["records"]
-    return found
-
-
-def _body(whole: Answer | Failed) -> Any:
-    if isinstance(whole, Failed):
-        raise refused(responses.read_failure(whole))
-    if whole.status not in responses.OK:
-        raise refused(responses.read_failure(responses.failed(whole)))
-    return whole.body

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.responses import RequestFailed, read_failure
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.read.preflight import FieldInfo, fields_of
 from connector.crm.salesforce.setup.package import FieldPart, Package, PermissionSetPart, Rights
 from connector.crm.salesforce.setup.permissions import Granted, granted, refused
-from connector.model.http import Exchange
-from connector.model.outcome import Retry
 
 # The Metadata API and describe have different words for the same type.
 DESCRIBED = {
@@ -70,26 +69,27 @@ class Survey:
         return tuple(one for one in self.findings if one.standing in {PartState.ADD, PartState.CHANGE})
 
 
-def survey(api: Api, package: Package, user: str) -> Exchange[Survey]:
+async def survey(rest: RestClient, package: Package, user: str) -> Survey:
     """Compare the package with the org; one API call per object and permission set. Raises ConnectorError."""
     described: dict[str, Mapping[str, FieldInfo] | None] = {}
     for name in sorted({*package.objects, *(one.shown_on for one in package.fields)}):
-        described[name] = yield from _described(api, name)
+        described[name] = await _described(rest, name)
     sets: dict[str, Granted] = {}
     for part in package.permission_sets:
-        sets[part.name] = yield from granted(api, part.name, user)
+        sets[part.name] = await granted(rest, part.name, user)
     findings = tuple(_findings(package, described, sets))
     lacking = {one.name for one in findings if one.standing in {PartState.ADD, PartState.CHANGE}}
     return Survey(findings=findings, wanted=_grown(package.only(lacking), described), permission_sets=sets)
 
 
-def _described(api: Api, name: str) -> Exchange[Mapping[str, FieldInfo] | None]:
+async def _described(rest: RestClient, name: str) -> Mapping[str, FieldInfo] | None:
     """The fields of an object; None if it does not exist or the user may not see it."""
-    known = yield from fields_of(api, name)
-    if isinstance(known, Retry):
-        if known.detail.startswith(("NOT_FOUND", "INVALID_TYPE")):
+    try:
+        known = await fields_of(rest, name)
+    except RequestFailed as failed:
+        if read_failure(failed).detail.startswith(("NOT_FOUND", "INVALID_TYPE")):
             return None
-        raise refused(known)
+        raise refused(failed) from None
     return {field.casefold(): info for field, info in known.items()}
 
 

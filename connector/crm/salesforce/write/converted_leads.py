@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import value_of
-from connector.crm.salesforce.write.merged_records import find_kept, read, soql
+from connector.crm.salesforce.client.rest import RestClient
+from connector.crm.salesforce.write.merged_records import find_kept, soql
 from connector.model.consent_fields import ConsentFields
-from connector.model.http import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
-from connector.model.outcome import Rejected, Retry
+from connector.model.outcome import Rejected
 
 CODE = "CANNOT_UPDATE_CONVERTED_LEAD"
 CONVERTED_TO = {"Contact": "ConvertedContactId", "Account": "ConvertedAccountId"}  # what a lead may have become
@@ -31,13 +30,13 @@ class Successor:
     record_id: str
 
 
-def successors(
-    api: Api, writes: Mapping[int, RecordWrite], consent: Mapping[str, ConsentFields]
-) -> Exchange[dict[int, Successor] | Retry]:
+async def successors(
+    rest: RestClient, writes: Mapping[int, RecordWrite], consent: Mapping[str, ConsentFields]
+) -> dict[int, Successor]:
     """Find the records that the leads of these writes (by position in the batch) became.
 
     It is the contact, or the account if consent fields are declared for accounts only (person accounts). Later merges
-    are followed.
+    are followed. Raises RequestFailed.
     """
     accounts = "account" in consent and "contact" not in consent
     name = "Account" if accounts else "Contact"
@@ -47,17 +46,13 @@ def successors(
         keys = sorted({writes[place].key for place in places})
         columns = (*([key_field] if key_field != ID_FIELD else []), "IsConverted", CONVERTED_TO[name])
         queries = [soql("Lead", columns, key_field, keys[start : start + KEYS]) for start in range(0, len(keys), KEYS)]
-        answers = yield from read(api, queries)
-        if isinstance(answers, Retry):
-            return answers
+        answers = await rest.rows_of(queries)
         rows = [row for rows in answers for row in rows if row.get("IsConverted") is True]
         ids = {_key(key_field, str(value_of(row, key_field))): str(row.get(CONVERTED_TO[name]) or "") for row in rows}
         became |= {place: ids[key] for place, key in places.items() if ids.get(key)}
     if not became:
         return {}
-    living = yield from find_kept(api, name, set(became.values()), ())
-    if isinstance(living, Retry):
-        return living
+    living = await find_kept(rest, name, set(became.values()), ())
     return {
         place: Successor(object=name, record_id=one.record_id)
         for place, record_id in became.items()

@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from connector.crm.salesforce.client import responses
-from connector.crm.salesforce.client.api import Api, Single
-from connector.crm.salesforce.client.responses import Answer, Failed
-from connector.model.http import Exchange
+from connector.crm.salesforce.client.api import Single
+from connector.crm.salesforce.client.responses import Answer, RequestFailed
+from connector.crm.salesforce.client.rest import RestClient
 from connector.model.outcome import Delivered, Outcome, Retry
 
 SINGLES = 25  # subrequests of one composite
@@ -35,26 +35,25 @@ class Matches:
     record_ids: tuple[str, ...]
 
 
-def probe(api: Api, singles: Sequence[Single]) -> Exchange[list[Matches | Outcome]]:
+async def probe(rest: RestClient, singles: Sequence[Single]) -> list[Matches | Outcome]:
     """Send each record in a request of its own, so that Salesforce reports the matches. Records without a match are written."""
     found: list[Matches | Outcome] = []
     for start in range(0, len(singles), SINGLES):
         some = singles[start : start + SINGLES]
-        (reply,) = yield [api.singles(some)]
-        whole = responses.answer(reply)
-        parts = whole if isinstance(whole, Failed) else responses.subanswers(whole, len(some))
-        if isinstance(parts, Failed):
-            found += [parts.outcome] * len(some)
-            if isinstance(parts.outcome, Retry):
-                found += [parts.outcome] * (len(singles) - len(found))
+        try:
+            parts = responses.subanswers(await rest.send(rest.api.singles(some)), len(some))
+        except RequestFailed as failed:
+            if isinstance(failed.outcome, Retry):
+                found += [failed.outcome] * (len(singles) - len(found))
                 break
+            found += [failed.outcome] * len(some)
             continue
         found += [_read(part, one) for part, one in zip(parts, some, strict=True)]
     return found
 
 
-def _read(part: Answer | Failed, single: Single) -> Matches | Outcome:
-    if isinstance(part, Failed):
+def _read(part: Answer | RequestFailed, single: Single) -> Matches | Outcome:
+    if isinstance(part, RequestFailed):
         return part.outcome
     if part.status in responses.OK:
         body = part.body if isinstance(part.body, dict) else {}

@@ -11,13 +11,12 @@ from enum import Enum, auto
 from itertools import chain
 from typing import Protocol
 
-from connector.crm.salesforce.client import responses
-from connector.crm.salesforce.client.api import QUERY_BATCH, Api, identifier
-from connector.crm.salesforce.client.responses import Failed, value_of
+from connector.crm.salesforce.client.api import QUERY_BATCH, identifier
+from connector.crm.salesforce.client.responses import RequestFailed, read_failure, value_of
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write import duplicate_values
 from connector.crm.salesforce.write.merged_records import DELETED, MASTER, mergeable
 from connector.crm.salesforce.write.org_fields import OrgFields
-from connector.model.http import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 from connector.ports import Task
@@ -111,46 +110,35 @@ class KeyRegistry:
     the record is updated by its Id.
     """
 
-    def __init__(self, api: Api, fields: OrgFields, *, inserts: bool) -> None:
+    def __init__(self, fields: OrgFields, *, inserts: bool) -> None:
         """`inserts`: whether a record may be created although the recycle bin may have one with its key."""
-        self._api = api
         self._fields = fields
         self._inserts = inserts
         self._merged: dict[tuple[str, str], frozenset[str] | None] = {}  # case-folded; None: too many to keep
 
-    def assumptions(
-        self, writes: Mapping[int, RecordWrite], tasks: Sequence[Task], found: Container[int]
-    ) -> Exchange[dict[int, Assumption] | Retry]:
+    async def assumptions(
+        self, rest: RestClient, writes: Mapping[int, RecordWrite], tasks: Sequence[Task], found: Container[int]
+    ) -> dict[int, Assumption]:
         """The assumption for each record, by position in the batch, except those that were already looked up (found or not).
 
-        Returns Retry if Salesforce is not available.
+        Raises RequestFailed if Salesforce is not available.
         """
         asked = {index: one for index, one in writes.items() if index not in found}
-        failure = yield from self._fields.learn({one.object for one in asked.values() if one.exact and _cased(one.key)})
-        if failure is not None:
-            return failure
+        await self._fields.learn(rest, {one.object for one in asked.values() if one.exact and _cased(one.key)})
         strangers = [one for index, one in asked.items() if tasks[index].record_id is None and _matters(one)]
-        failure = yield from self.learn({(one.object, one.key_field) for one in strangers})
-        if failure is not None:
-            return failure
+        await self.learn(rest, {(one.object, one.key_field) for one in strangers})
         return {
             index: self._assumption(one, tasks[index]) if index in asked else Assumption.FOUND
             for index, one in writes.items()
         }
 
-    def learn(self, keys: Iterable[tuple[str, str]]) -> Exchange[Retry | None]:
-        """Query these keys (object, external ID field) unless they are known. Returns Retry if Salesforce is not available."""
+    async def learn(self, rest: RestClient, keys: Iterable[tuple[str, str]]) -> None:
+        """Query these keys (object, external ID field) unless they are known. Raises RequestFailed."""
         wanted = sorted(set(keys)) if self._inserts else []
-        failure = yield from self._fields.learn({name for name, _ in wanted})
-        if failure is not None:
-            return failure
+        await self._fields.learn(rest, {name for name, _ in wanted})
         for name, key_field in wanted:
             if (name, key_field) not in self._merged and self._fields.unique(name, key_field):
-                merged = yield from self._merged_away(name, key_field)
-                if isinstance(merged, Retry):
-                    return merged
-                self._merged[name, key_field] = merged
-        return None
+                self._merged[name, key_field] = await self._merged_away(rest, name, key_field)
 
     def tells_case(self, write: RecordWrite) -> bool:
         """Whether letter case does no harm: the key has no letters, may be in any case, or its field is case-sensitive."""
@@ -173,7 +161,8 @@ class KeyRegistry:
         merged = self._merged.get((write.object, write.key_field))
         return Assumption.ASK if merged is None or write.key.lower() in merged else Assumption.NEW
 
-    def _merged_away(self, name: str, key_field: str) -> Exchange[frozenset[str] | Retry | None]:
+    @staticmethod
+    async def _merged_away(rest: RestClient, name: str, key_field: str) -> frozenset[str] | None:
         """The keys of merged records in the recycle bin; None if there are too many."""
         if not mergeable(name):
             return frozenset()
@@ -181,12 +170,12 @@ class KeyRegistry:
             f"SELECT {identifier(key_field)} FROM {identifier(name)} WHERE {DELETED} = true AND {MASTER} != null "  # noqa: S608 - SOQL; names are checked.
             f"AND {identifier(key_field)} != null LIMIT {QUERY_BATCH}"
         )
-        (reply,) = yield [self._api.query_all(soql)]
-        whole = responses.answer(reply)
-        body = whole if isinstance(whole, Failed) else responses.rows(whole)
-        if isinstance(body, Failed):
-            failure = responses.read_failure(body)
-            return None if failure.reason is Reason.UNEXPECTED_ANSWER else failure
+        try:
+            body = await rest.rows(rest.api.query_all(soql))
+        except RequestFailed as failed:
+            if read_failure(failed).reason is not Reason.UNEXPECTED_ANSWER:
+                raise
+            return None
         keys = frozenset(str(value_of(row, key_field)).lower() for row in body["records"])
         return keys if len(body["records"]) < QUERY_BATCH else None
 

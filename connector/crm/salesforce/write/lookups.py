@@ -8,11 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from connector.crm.salesforce.client import responses
-from connector.crm.salesforce.client.api import RECORD_ID, Api, identifier, literal
+from connector.crm.salesforce.client.api import RECORD_ID, identifier, literal
 from connector.crm.salesforce.client.record_ids import comparable
-from connector.crm.salesforce.client.responses import Failed, value_of
+from connector.crm.salesforce.client.responses import Answer, RequestFailed, value_of
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write.merged_records import is_deleted, master, mergeable, soql
-from connector.model.http import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
@@ -68,45 +68,49 @@ class Query(Struct, frozen=True, kw_only=True):
 class LookUp:
     """The look-ups of one batch. Afterwards each wanted record is in `found` (None: does not exist) or in `failed`."""
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, rest: RestClient) -> None:
+        self._rest = rest
         self.found: dict[int, Found | None] = {}
         self.gone: dict[int, str] = {}  # keys that only a deleted record has: the Id by which to continue
         self.failed: dict[int, Outcome] = {}
         self.stopped: Retry | None = None  # Salesforce is not available: some records are in neither
 
-    def run(self, wanted: Sequence[Wanted]) -> Exchange[None]:
+    async def run(self, wanted: Sequence[Wanted]) -> None:
         """Look up all of them: up to a thousand in one API call."""
         batches = _batches(_queries(wanted))
         while batches:
-            replies = yield [
-                self._api.queries(
-                    [query.soql for query in batch],
-                    deleted=[place for place, query in enumerate(batch) if query.sees_bin],
-                )
-                for batch in batches
-            ]
+            answers = await self._rest.send_all(
+                [
+                    self._rest.api.queries(
+                        [query.soql for query in batch],
+                        deleted=[place for place, query in enumerate(batch) if query.sees_bin],
+                    )
+                    for batch in batches
+                ]
+            )
             again: list[list[Query]] = []
-            for batch, reply in zip(batches, replies, strict=True):
-                whole = responses.answer(reply)
-                parts = whole if isinstance(whole, Failed) else responses.subanswers(whole, len(batch))
-                if not isinstance(parts, Failed):
+            for batch, answer in zip(batches, answers, strict=True):
+                try:
+                    parts = responses.subanswers(answer, len(batch))
+                except RequestFailed as failed:
+                    if failed.spoiled and len(batch) > 1:
+                        again += [[query] for query in batch]
+                    elif failed.spoiled and not (failed.too_long and len(batch[0].wanted) == 1):
+                        again += _batches(self._take_failure(batch[0], failed))
+                    else:
+                        self.stopped = responses.read_failure(failed)
+                        return
+                else:
                     for query, part in zip(batch, parts, strict=True):
                         again += _batches(self._take(query, part))
-                elif parts.spoiled and len(batch) > 1:
-                    again += [[query] for query in batch]
-                elif parts.spoiled and not (parts.too_long and len(batch[0].wanted) == 1):
-                    again += _batches(self._take(batch[0], parts))
-                else:
-                    self.stopped = responses.read_failure(parts)
-                    return
             batches = again
 
-    def _take(self, query: Query, part: responses.Answer | Failed) -> list[Query]:
+    def _take(self, query: Query, part: Answer | RequestFailed) -> list[Query]:
         """Store the results of a query. Returns the smaller queries to send instead if it failed."""
-        body = part if isinstance(part, Failed) else _rows(part)
-        if isinstance(body, Failed):
-            return self._take_failure(query, body)
+        try:
+            body = _rows(part)
+        except RequestFailed as failed:
+            return self._take_failure(query, failed)
         if body.get("done") is False:
             # With one record per key a page is never full; this many rows mean that the key field is not unique.
             self._fail(query, Rejected(reason=Reason.AMBIGUOUS_KEY, detail="several records have the same key"))
@@ -138,7 +142,7 @@ class LookUp:
                     self.gone[one.index] = record_id
         return []
 
-    def _take_failure(self, query: Query, failed: Failed) -> list[Query]:
+    def _take_failure(self, query: Query, failed: RequestFailed) -> list[Query]:
         if failed.code == "INVALID_FIELD" and query.flag:
             # The flag may be the invalid column: that concerns only writes that clear it.
             self._fail(replace(query, wanted=[one for one in query.wanted if one.flag]), failed.outcome)
@@ -156,12 +160,12 @@ class LookUp:
         self.failed.update((one.index, outcome) for one in query.wanted)
 
 
-def _rows(part: responses.Answer) -> Mapping[str, Any] | Failed:
+def _rows(part: Answer | RequestFailed) -> Mapping[str, Any]:
     """The rows of a response; each must name its record."""
     body = responses.rows(part)
-    if isinstance(body, Failed) or all(RECORD_ID.fullmatch(str(row.get(ID_FIELD))) for row in body["records"]):
-        return body
-    return Failed(outcome=responses.not_theirs("a row without a record's Id"), status=part.status)
+    if not all(RECORD_ID.fullmatch(str(row.get(ID_FIELD))) for row in body["records"]):
+        raise RequestFailed(outcome=responses.not_theirs("a row without a record's Id"))
+    return body
 
 
 def _other_case(write: RecordWrite, found: Found) -> Rejected:

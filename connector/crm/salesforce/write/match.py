@@ -3,13 +3,14 @@
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from msgspec.structs import replace
 
 from connector.crm.salesforce.client import responses
-from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.record_ids import comparable
-from connector.crm.salesforce.client.responses import Failed
+from connector.crm.salesforce.client.responses import RequestFailed
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write.dependencies import Dependencies, with_parents
 from connector.crm.salesforce.write.lookups import Found, LookUp, Wanted
 from connector.crm.salesforce.write.match_candidates import (
@@ -23,7 +24,6 @@ from connector.crm.salesforce.write.match_candidates import (
 from connector.crm.salesforce.write.merged_records import find_kept
 from connector.crm.salesforce.write.shared_numbers import Write, mark, with_others
 from connector.model.consent_fields import ConsentFields
-from connector.model.http import Exchange
 from connector.model.operation import ID_FIELD, IfNone, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.record_number import NumberReader
@@ -51,7 +51,7 @@ class Matching:
     """The matches of one batch. Afterwards each index is in `writes` (and in `found`) or in `outcomes`."""
 
     def __init__(
-        self, api: Api, *, numbers: NumberReader, consent: Mapping[str, ConsentFields], people: int = PEOPLE
+        self, rest: RestClient, *, numbers: NumberReader, consent: Mapping[str, ConsentFields], people: int = PEOPLE
     ) -> None:
         """`consent` is by object (case-folded); `numbers` reads the org's phone fields."""
         self.people = people
@@ -61,25 +61,27 @@ class Matching:
         self.same_number_records: dict[int, tuple[str, ...]] = {}  # other records with the number, opted out too
         self.stopped: Retry | None = None  # Salesforce is not available: some are in none of these
         self._asked: Mapping[int, RecordWrite] = {}
-        self._api = api
+        self._rest = rest
         self._numbers = numbers
         self._unclear: dict[int, str] = {}  # records that may be meant by an opt-out: the question for a person
         self._consent = consent
 
-    def run(self, tasks: Mapping[int, Task]) -> Exchange[None]:
+    async def run(self, tasks: Mapping[int, Task]) -> None:
         """Check the known records, then search for the rest: one query for up to 200 people."""
         writes = {index: one.operation for index, one in tasks.items() if isinstance(one.operation, RecordWrite)}
         self._asked = writes
         remembered = {index: one for index in writes if (one := tasks[index].remembered.record_id) is not None}
-        yield from self._verify(writes, remembered)
+        await self._verify(writes, remembered)
         searches = deque(self._searches(writes))
         while searches and self.stopped is None:
             search = searches.popleft()
-            (reply,) = yield [replace(self._api.queries([search.soql]), timeout=SEARCH_TIMEOUT)]
-            answer = responses.answer(reply)
-            parts = answer if isinstance(answer, Failed) else responses.subanswers(answer, 1)
-            part = parts if isinstance(parts, Failed) else parts[0]
-            searches.extendleft(reversed(self._take(search, part)))
+            try:
+                body = await self._rows(search)
+            except RequestFailed as failed:
+                instead = self._take_failure(search.terms, failed)
+            else:
+                instead = self._take(search, body)
+            searches.extendleft(reversed(instead))
         # A record that was merged and no longer has the number: use the record that the merge kept.
         nobody = {None, NOBODY, NOT_FOUND}
         gone = {
@@ -88,7 +90,7 @@ class Matching:
             if (record_id := one.gone) and self.found.get(index) is None and self.outcomes.get(index) in nobody
         }
         if self.stopped is None:
-            yield from self._follow_merges(writes, gone)
+            await self._follow_merges(writes, gone)
         self._serialize_duplicates()
 
     def link_children(self, family: Dependencies, writes: dict[int, RecordWrite], outcomes: dict[int, Outcome]) -> None:
@@ -102,7 +104,7 @@ class Matching:
                 parents = [outcomes.get(parent) for parent in fields.values()]
                 outcomes.update((index, one) for one in parents if isinstance(one, Delivered) and one.absent)
 
-    def conclude(self, outcomes: dict[int, Outcome], write: Write) -> Exchange[None]:
+    async def conclude(self, outcomes: dict[int, Outcome], write: Write) -> None:
         """After the writes: match again what failed because of changes meanwhile, and opt out records with the same number.
 
         `write` writes to records by their Ids.
@@ -117,7 +119,7 @@ class Matching:
             if ids and not isinstance(outcomes[index], Retry)
         }
         if others:
-            marked = yield from mark(write, others)
+            marked = await mark(write, others)
             for index, one in marked.items():
                 outcomes[index] = with_others(outcomes[index], one)
         for index, question in self._unclear.items():
@@ -133,12 +135,12 @@ class Matching:
             return asked.key_field in write.set and asked.key_field.casefold() in outcome.detail.casefold()
         return outcome.reason is Reason.RECORD_DELETED and write.key_field == ID_FIELD
 
-    def _verify(self, writes: Mapping[int, RecordWrite], remembered: Mapping[int, str]) -> Exchange[None]:
+    async def _verify(self, writes: Mapping[int, RecordWrite], remembered: Mapping[int, str]) -> None:
         """Forget known records that were deleted or merged meanwhile."""
         if not remembered:
             return
-        look_up = LookUp(self._api)
-        yield from look_up.run(
+        look_up = LookUp(self._rest)
+        await look_up.run(
             [
                 Wanted(index=index, write=_by_id(writes[index], record_id), flag=self._flag([writes[index]]))
                 for index, record_id in remembered.items()
@@ -150,18 +152,19 @@ class Matching:
             if found is not None:
                 self.found[index] = found
                 self.writes[index] = _by_id(writes[index], found.record_id)
-        yield from self._follow_merges(writes, look_up.gone)
+        await self._follow_merges(writes, look_up.gone)
 
-    def _follow_merges(self, writes: Mapping[int, RecordWrite], gone: Mapping[int, str]) -> Exchange[None]:
+    async def _follow_merges(self, writes: Mapping[int, RecordWrite], gone: Mapping[int, str]) -> None:
         """Replace known records that were merged by the kept record; search deleted ones by number."""
         objects: dict[str, list[int]] = {}
         for index in gone:
             objects.setdefault(writes[index].object, []).append(index)
         for name, places in objects.items():
             flag = self._flag(writes[index] for index in places)
-            living = yield from find_kept(self._api, name, {gone[index] for index in places}, [flag] if flag else [])
-            if isinstance(living, Retry):
-                self.stopped = living
+            try:
+                living = await find_kept(self._rest, name, {gone[index] for index in places}, [flag] if flag else [])
+            except RequestFailed as failed:
+                self.stopped = responses.read_failure(failed)
                 return
             for index in places:
                 kept = living.get(comparable(gone[index]))
@@ -191,18 +194,26 @@ class Matching:
         flag = self._flag(one.write for one in terms)
         return Search(terms=terms, flag=flag, country=consent.country if consent else None)
 
-    def _take(self, search: Search, part: responses.Answer | Failed) -> list[Search]:
+    async def _rows(self, search: Search) -> Mapping[str, Any]:
+        """The rows of a search. Raises RequestFailed."""
+        whole = await self._rest.send(replace(self._rest.api.queries([search.soql]), timeout=SEARCH_TIMEOUT))
+        (part,) = responses.subanswers(whole, 1)
+        return responses.rows(part)
+
+    def _take_failure(self, terms: Sequence[SearchTerm], failed: RequestFailed) -> list[Search]:
+        """Settle the people of a query that failed. Returns the queries to send instead."""
+        fewest = 1 if failed.too_long else FEWEST_PEOPLE
+        if self._too_large(failed) and len(terms) > fewest:
+            self.people = max(fewest, len(terms) // 2)
+            return self._halves(terms)
+        if isinstance(failed.outcome, Retry) or failed.too_long:
+            self.stopped = responses.read_failure(failed)
+        self._fail(terms, self.stopped or failed.outcome)
+        return []
+
+    def _take(self, search: Search, body: Mapping[str, Any]) -> list[Search]:
         """Settle the people of one query. Returns the queries to send instead."""
         terms = search.terms
-        body = part if isinstance(part, Failed) else responses.rows(part)
-        if isinstance(body, Failed):
-            if self._too_large(body) and len(terms) > (1 if body.too_long else FEWEST_PEOPLE):
-                self.people = max(1 if body.too_long else FEWEST_PEOPLE, len(terms) // 2)
-                return self._halves(terms)
-            if isinstance(body.outcome, Retry) or body.too_long:
-                self.stopped = responses.read_failure(body)
-            self._fail(terms, self.stopped or body.outcome)
-            return []
         if body.get("done") is False:
             if len(terms) > 1:
                 return self._halves(terms)
@@ -214,7 +225,7 @@ class Matching:
         return []
 
     @staticmethod
-    def _too_large(failed: Failed) -> bool:
+    def _too_large(failed: RequestFailed) -> bool:
         return failed.code in TOO_MUCH or failed.too_long or failed.outcome.reason is Reason.TIMEOUT
 
     def _halves(self, terms: Sequence[SearchTerm]) -> list[Search]:

@@ -5,18 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from connector.crm.salesforce.client.api import RECORD_ID, Api
+from connector.crm.salesforce.client.api import RECORD_ID
 from connector.crm.salesforce.client.record_ids import comparable
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write.merged_records import (
     MERGEABLE,
     KeptRecord,
     find_kept,
     is_deleted,
     mergeable,
-    read,
     soql,
 )
-from connector.model.http import Exchange
 from connector.model.operation import ID_FIELD, Parent, RecordWrite, Value
 from connector.model.outcome import Reason, Rejected, Retry
 
@@ -34,17 +33,14 @@ def parent_was_merged(outcome: Retry | Rejected) -> bool:
     return outcome.reason is Reason.PARENT_MISSING and mergeable(_foreign(outcome.detail)[1])
 
 
-def follow_ids(api: Api, writes: Mapping[int, RecordWrite]) -> Exchange[dict[int, RecordWrite] | Retry]:
-    """The writes that name a merged record by Id, changed to name the kept record."""
+async def follow_ids(rest: RestClient, writes: Mapping[int, RecordWrite]) -> dict[int, RecordWrite]:
+    """The writes that name a merged record by Id, changed to name the kept record. Raises RequestFailed."""
     named = {one for write in writes.values() for one in _ids(write)}
     living: dict[str, KeptRecord] = {}
     for prefix, name in MERGEABLE.items():
         ids = {one for one in named if one.startswith(prefix)}
         if ids:
-            found = yield from find_kept(api, name, ids, ())
-            if isinstance(found, Retry):
-                return found
-            living |= found
+            living |= await find_kept(rest, name, ids, ())
 
     def follow(value: Value) -> Value:
         record_id = _id(value)
@@ -56,10 +52,10 @@ def follow_ids(api: Api, writes: Mapping[int, RecordWrite]) -> Exchange[dict[int
     return _changed(writes, follow)
 
 
-def follow_keys(
-    api: Api, writes: Mapping[int, tuple[RecordWrite, Retry | Rejected]]
-) -> Exchange[dict[int, RecordWrite] | Retry]:
-    """The writes whose missing parent was merged, changed to name the kept record."""
+async def follow_keys(
+    rest: RestClient, writes: Mapping[int, tuple[RecordWrite, Retry | Rejected]]
+) -> dict[int, RecordWrite]:
+    """The writes whose missing parent was merged, changed to name the kept record. Raises RequestFailed."""
     wanted: dict[tuple[str, str], set[str]] = {}
     for write, outcome in writes.values():
         field, name = _foreign(outcome.detail)
@@ -67,9 +63,7 @@ def follow_keys(
         wanted.setdefault((name, field), set()).update(keys)
     kept_by_key: dict[tuple[str, str], str] = {}  # external ID field and key → Id of the kept record
     for (name, field), keys in wanted.items():
-        found = yield from _kept_by_key(api, name, field, sorted(keys))
-        if isinstance(found, Retry):
-            return found
+        found = await _kept_by_key(rest, name, field, sorted(keys))
         kept_by_key |= {(field.casefold(), key): record_id for key, record_id in found.items()}
 
     def follow(value: Value) -> Value:
@@ -81,21 +75,17 @@ def follow_keys(
     return _changed({place: write for place, (write, _) in writes.items()}, follow)
 
 
-def _kept_by_key(api: Api, name: str, field: str, keys: Sequence[str]) -> Exchange[dict[str, str] | Retry]:
+async def _kept_by_key(rest: RestClient, name: str, field: str, keys: Sequence[str]) -> dict[str, str]:
     """The Ids of the kept records for deleted records with these keys, by key (case-folded)."""
     queries = [soql(name, [field], field, keys[start : start + KEYS]) for start in range(0, len(keys), KEYS)]
-    answers = yield from read(api, queries)
-    if isinstance(answers, Retry):
-        return answers
+    answers = await rest.rows_of(queries)
     gone = {
         str(row.get(ID_FIELD)): str(KeptRecord(record_id="", row=row).value(field)).lower()
         for rows in answers
         for row in rows
         if is_deleted(row)
     }
-    living = yield from find_kept(api, name, gone, ())
-    if isinstance(living, Retry):
-        return living
+    living = await find_kept(rest, name, gone, ())
     return {key: living[comparable(one)].record_id for one, key in gone.items() if comparable(one) in living}
 
 

@@ -3,20 +3,17 @@
 Source: Object Reference, "Contact" (MasterRecordId), "System Fields" (IsDeleted); REST API Developer Guide, "QueryAll".
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connector.crm.salesforce.client import responses
-from connector.crm.salesforce.client.api import Api, identifier, literal
+from connector.crm.salesforce.client.api import identifier, literal
 from connector.crm.salesforce.client.record_ids import comparable
-from connector.crm.salesforce.client.responses import Failed, value_of
-from connector.model.http import Exchange
+from connector.crm.salesforce.client.responses import value_of
+from connector.crm.salesforce.client.rest import RestClient
 from connector.model.operation import ID_FIELD
-from connector.model.outcome import Retry
 
 IDS = 200  # per query
-QUERIES = 5  # per composite
 GENERATIONS = 10  # of repeated merges that are followed
 DELETED = "IsDeleted"
 MASTER = "MasterRecordId"
@@ -60,28 +57,13 @@ def master(row: Mapping[str, Any]) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
-def read(api: Api, queries: Sequence[str]) -> Exchange[list[list[Mapping[str, Any]]] | Retry]:
-    """The rows of each query, including the recycle bin. Returns Retry if the queries must be repeated later."""
-    answers: list[list[Mapping[str, Any]]] = []
-    for start in range(0, len(queries), QUERIES):
-        some = queries[start : start + QUERIES]
-        (reply,) = yield [api.queries(some, deleted=range(len(some)))]
-        whole = responses.answer(reply)
-        parts = whole if isinstance(whole, Failed) else responses.subanswers(whole, len(some))
-        if isinstance(parts, Failed):
-            return responses.read_failure(parts)
-        for part in parts:
-            body = part if isinstance(part, Failed) else responses.rows(part)
-            if isinstance(body, Failed):
-                return responses.read_failure(body)
-            answers.append(list(body["records"]))
-    return answers
+async def find_kept(
+    rest: RestClient, object_name: str, record_ids: Iterable[str], columns: Iterable[str]
+) -> dict[str, KeptRecord]:
+    """The existing record for each of these Ids (comparable): the record itself or the one it was merged into; none if deleted.
 
-
-def find_kept(
-    api: Api, object_name: str, record_ids: Iterable[str], columns: Iterable[str]
-) -> Exchange[dict[str, KeptRecord] | Retry]:
-    """The existing record for each of these Ids (comparable): the record itself or the one it was merged into; none if deleted."""
+    Raises RequestFailed.
+    """
     columns = tuple(columns)
     names: dict[str, set[str]] = {one: {comparable(one)} for one in record_ids}  # Id to query now → Ids that lead to it
     found: dict[str, KeptRecord] = {}
@@ -92,9 +74,7 @@ def find_kept(
         queries = [
             soql(object_name, columns, ID_FIELD, asked[start : start + IDS]) for start in range(0, len(asked), IDS)
         ]
-        answers = yield from read(api, queries)
-        if isinstance(answers, Retry):
-            return answers
+        answers = await rest.rows_of(queries)
         by_id = {comparable(one): wanting for one, wanting in names.items()}
         names = {}
         for row in (row for rows in answers for row in rows):

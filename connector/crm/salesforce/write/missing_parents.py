@@ -8,12 +8,12 @@ Source: REST API Developer Guide, "Insert or Update (Upsert) a Record Using an E
 
 from collections.abc import Mapping, Sequence
 
-from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.error_codes import missing_column
-from connector.crm.salesforce.write.merged_records import KeptRecord, is_deleted, read, soql
+from connector.crm.salesforce.client.responses import RequestFailed, read_failure
+from connector.crm.salesforce.client.rest import RestClient
+from connector.crm.salesforce.write.merged_records import KeptRecord, is_deleted, soql
 from connector.crm.salesforce.write.org_fields import OrgFields
 from connector.crm.salesforce.write.requests import Item
-from connector.model.http import Exchange
 from connector.model.operation import ID_FIELD, Parent
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
@@ -38,23 +38,23 @@ def unclear(outcome: Outcome, item: Item) -> bool:
     return bool(parents) and (blamed in parents or blamed not in own)
 
 
-def ask(
-    api: Api, fields: OrgFields, refused: Sequence[tuple[Item, Retry | Rejected]]
-) -> Exchange[dict[int, Item | Outcome]]:
+async def ask(
+    rest: RestClient, fields: OrgFields, refused: Sequence[tuple[Item, Retry | Rejected]]
+) -> dict[int, Item | Outcome]:
     """For each of these records, by position: the outcome "parent missing", or the record to be sent once more.
 
-    It is sent once more if all parents exist, because one may have been created meanwhile. If the query fails, its
-    outcome stays.
+    It is sent once more if all parents exist, because one may have been created meanwhile. If the query is refused, its
+    outcome stays. Raises RequestFailed if Salesforce is not available.
     """
-    failure = yield from fields.learn({item.object for item, _ in refused})
-    if failure is not None:
-        return {item.index: failure for item, _ in refused}
+    await fields.learn(rest, {item.object for item, _ in refused})
     named = {item.index: _parents(item, fields) for item, _ in refused}
-    there = yield from _there(api, [one for parents in named.values() for one in parents])
-    if isinstance(there, Retry):
+    try:
+        there = await _there(rest, [one for parents in named.values() for one in parents])
+    except RequestFailed as failed:
+        if read_failure(failed).reason is not Reason.UNEXPECTED_ANSWER:
+            raise
         # For example a key field that the org does not have: the set-up is wrong.
-        unknown = there.reason is Reason.UNEXPECTED_ANSWER
-        return {item.index: outcome if unknown else there for item, outcome in refused}
+        return {item.index: outcome for item, outcome in refused}
     ways: dict[int, Item | Outcome] = {}
     for item, _ in refused:
         lost = next((one for one in named[item.index] if _key(one) not in there), None)
@@ -82,7 +82,7 @@ def _parents(item: Item, fields: OrgFields) -> list[NamedKeyword]:
     return named
 
 
-def _there(api: Api, parents: Sequence[NamedKeyword]) -> Exchange[set[tuple[str, str, str]] | Retry]:
+async def _there(rest: RestClient, parents: Sequence[NamedKeyword]) -> set[tuple[str, str, str]]:
     """The existing ones of these parents, in the form of _key()."""
     wanted: dict[tuple[str, str], dict[str, str]] = {}
     for name, parent in parents:
@@ -91,9 +91,7 @@ def _there(api: Api, parents: Sequence[NamedKeyword]) -> Exchange[set[tuple[str,
     for (name, field), keys in wanted.items():
         texts = list(keys.values())
         queries = [soql(name, [field], field, texts[start : start + KEYS]) for start in range(0, len(texts), KEYS)]
-        answers = yield from read(api, queries)
-        if isinstance(answers, Retry):
-            return answers
+        answers = await rest.rows_of(queries)
         there |= {(name, field, _lower(row, field)) for rows in answers for row in rows if not is_deleted(row)}
     return there
 

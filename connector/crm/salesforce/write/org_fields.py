@@ -8,11 +8,12 @@ Source: REST API Developer Guide, "sObject Describe".
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
-from connector.crm.salesforce.client.api import Api
+from connector.crm.salesforce.client.responses import RequestFailed, read_failure
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.read.preflight import FieldInfo, fields_of
 from connector.mapping.values.values import text
-from connector.model.http import Exchange
 from connector.model.operation import Fields, Value
 from connector.model.outcome import Reason, Rejected, Retry
 
@@ -30,8 +31,7 @@ NO_TEXT = frozenset({bool, int, float})
 class OrgFields:
     """The fields of one org's objects, as far as they have been described."""
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self) -> None:
         self._unique: dict[str, frozenset[str]] = {}  # by object; case-folded
         self._texts: dict[str, frozenset[str]] = {}  # the same
         self._exact: dict[str, frozenset[str]] = {}  # the same: case-sensitive fields
@@ -39,35 +39,28 @@ class OrgFields:
         self._parents: dict[str, dict[str, tuple[str, ...]]] = {}  # the same: by relationship, its possible objects
         self._unanswered: Counter[str] = Counter()
 
-    def learn(self, names: Iterable[str]) -> Exchange[Retry | None]:
-        """Describe these objects unless they are known. Returns Retry if Salesforce is not available."""
+    async def learn(self, rest: RestClient, names: Iterable[str]) -> None:
+        """Describe these objects unless they are known. Raises RequestFailed if Salesforce is not available."""
         for name in sorted(set(names) - self._unique.keys()):
-            fields = yield from fields_of(self._api, name)
-            if not isinstance(fields, Retry):
-                self._keep(name, fields)
-            elif fields.reason is not Reason.UNEXPECTED_ANSWER:
-                return fields
-            else:
+            try:
+                self._keep(name, await fields_of(rest, name))
+            except RequestFailed as failed:
+                if read_failure(failed).reason is not Reason.UNEXPECTED_ANSWER:
+                    raise
                 self._unanswered[name] += 1
                 if self._unanswered[name] == TRIES:
                     self._unique[name] = frozenset()
-        return None
 
-    def learn_required(self, names: Iterable[str]) -> Exchange[Retry | None]:
-        """Describe what new records of these objects need. Returns Retry if Salesforce does not answer: there is no default."""
+    async def learn_required(self, rest: RestClient, names: Iterable[str]) -> None:
+        """Describe what new records of these objects need. Raises RequestFailed without an answer: there is no default."""
         for name in sorted(set(names) - self._required.keys()):
-            fields = yield from fields_of(self._api, name)
-            if isinstance(fields, Retry):
-                return fields
-            self._keep(name, fields)
-        return None
+            self._keep(name, await fields_of(rest, name))
 
-    def learn_again(self, names: Iterable[str]) -> Exchange[None]:
+    async def learn_again(self, rest: RestClient, names: Iterable[str]) -> None:
         """Describe these objects again: a rejection shows that they may have changed."""
         for name in sorted(set(names)):
-            fields = yield from fields_of(self._api, name)
-            if not isinstance(fields, Retry):
-                self._keep(name, fields)
+            with suppress(RequestFailed):
+                self._keep(name, await fields_of(rest, name))
 
     def unique(self, name: str, field: str) -> bool:
         """Whether a field is known to be unique."""

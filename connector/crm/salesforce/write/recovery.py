@@ -6,14 +6,16 @@ was given a number.
 Each write is sent at most once more per cause, to the right record, or is left to a person with the Ids in the message.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_dataclass
 
 from msgspec.structs import replace
 
-from connector.crm.salesforce.client.api import Api, Single
+from connector.crm.salesforce.client.api import Single
 from connector.crm.salesforce.client.record_ids import comparable
+from connector.crm.salesforce.client.responses import RequestFailed, read_failure
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write import (
     converted_leads,
     duplicate_values,
@@ -23,11 +25,10 @@ from connector.crm.salesforce.write import (
     other_parents,
 )
 from connector.crm.salesforce.write.duplicates import Matches, Policy
-from connector.crm.salesforce.write.merged_records import KeptRecord, find_kept, is_deleted, read, soql
+from connector.crm.salesforce.write.merged_records import KeptRecord, find_kept, is_deleted, soql
 from connector.crm.salesforce.write.org_fields import UNREADABLE, OrgFields, may_hold_text
 from connector.crm.salesforce.write.requests import Item
 from connector.model.consent_fields import ConsentFields
-from connector.model.http import Exchange
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
@@ -52,7 +53,7 @@ class Recovery:
 
     def __init__(
         self,
-        api: Api,
+        rest: RestClient,
         writes: Mapping[int, RecordWrite],
         remake: Remake,
         *,
@@ -65,7 +66,7 @@ class Recovery:
 
         `consent` is by object (case-folded).
         """
-        self._api = api
+        self._rest = rest
         self._writes = writes
         self._remake = remake
         self._policy = policy
@@ -93,7 +94,7 @@ class Recovery:
             or may_hold_text(outcome, item.fields)
         )
 
-    def recover(self, failed_writes: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
+    async def recover(self, failed_writes: Sequence[FailedWrite]) -> dict[int, Item | Outcome]:
         """For each of these records: what to send instead, or its outcome."""
         # If the key was created meanwhile, sending the upsert once more finds the record.
         ways: dict[int, Item | Outcome] = {
@@ -103,29 +104,28 @@ class Recovery:
         }
         unsure = [one for one in failed_writes if missing_parents.unclear(one.outcome, one.item)]
         if unsure:
-            asked = yield from missing_parents.ask(self._api, self._fields, [(one.item, one.outcome) for one in unsure])
+            asked = await _or_unavailable(
+                (one.item.index for one in unsure),
+                missing_parents.ask(self._rest, self._fields, [(one.item, one.outcome) for one in unsure]),
+            )
             # A record whose parents all exist is sent once more, and they are not queried again.
             self._asked |= {_named(one.item) for one in unsure if isinstance(asked[one.item.index], Item)}
             ways |= asked
             failed_writes = [_answered(one, asked.get(one.item.index, one.outcome)) for one in failed_writes]
         held = [one for one in failed_writes if one.outcome.code == duplicates.CODE]
         deleted = [one for one in failed_writes if one.outcome.code == DELETED]
-        children_of_missing = {
-            one.item.index: one.outcome for one in failed_writes if merged_parents.parent_was_merged(one.outcome)
-        }
+        children_of_missing = [one for one in failed_writes if merged_parents.parent_was_merged(one.outcome)]
         unreadable = [one for one in failed_writes if one.outcome.code == UNREADABLE]
-        if held:
-            ways |= yield from self._held_up(held)
-        if converted := [one for one in failed_writes if one.outcome.code == converted_leads.CODE]:
-            ways |= yield from self._converted(converted)
-        if deleted:
-            ways |= yield from self._deleted(deleted)
-        if children_of_missing:
-            writes = {place: (self._write(place), outcome) for place, outcome in children_of_missing.items()}
-            changed = yield from merged_parents.follow_keys(self._api, writes)
-            ways |= self._changed(children_of_missing, changed)
-        if unreadable:
-            ways |= yield from self._as_text(unreadable)
+        converted = [one for one in failed_writes if one.outcome.code == converted_leads.CODE]
+        for some, recovered in (
+            (held, self._held_up),
+            (converted, self._converted),
+            (deleted, self._deleted),
+            (children_of_missing, self._children_of_missing),
+            (unreadable, self._as_text),
+        ):
+            if some:
+                ways |= await _or_unavailable((one.item.index for one in some), recovered(some))
         for one in failed_writes:
             names = other_parents.missing(one.item.fields, one.outcome)
             if names and not isinstance(ways.get(one.item.index), Item):
@@ -140,9 +140,9 @@ class Recovery:
         write = self._renamed[place] = other_parents.named_otherwise(self._write(place), names)
         return self._remake(place, write, None)
 
-    def _as_text(self, unreadable: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
+    async def _as_text(self, unreadable: Sequence[FailedWrite]) -> dict[int, Item | Outcome]:
         """Writes that a text field may have rejected: sent as text if the org now describes the field as text."""
-        yield from self._fields.learn_again(one.item.object for one in unreadable)
+        await self._fields.learn_again(self._rest, (one.item.object for one in unreadable))
         ways: dict[int, Item | Outcome] = {}
         for one in unreadable:
             item = one.item
@@ -150,14 +150,12 @@ class Recovery:
             ways[item.index] = self._remake(item.index, self._write(item.index), None) if changes else one.outcome
         return ways
 
-    def moved(self, records: Mapping[int, str]) -> Exchange[dict[int, KeptRecord | None] | Retry]:
-        """The kept records for records (by position in the batch) whose Ids no longer exist."""
+    async def moved(self, records: Mapping[int, str]) -> dict[int, KeptRecord | None]:
+        """The kept records for records (by position in the batch) whose Ids no longer exist. Raises RequestFailed."""
         found: dict[int, KeptRecord | None] = {}
         for name, places in _by_object(records, self._writes).items():
             columns = {column for place in places for column in self._columns(self._writes[place])}
-            living = yield from find_kept(self._api, name, {records[place] for place in places}, sorted(columns))
-            if isinstance(living, Retry):
-                return living
+            living = await find_kept(self._rest, name, {records[place] for place in places}, sorted(columns))
             found |= {place: living.get(comparable(records[place])) for place in places}
         return found
 
@@ -165,11 +163,9 @@ class Recovery:
         """The write, redirected to the kept record, which gets our external ID if it has none."""
         return self._remake(index, at(self._writes[index], kept), kept)
 
-    def _held_up(self, held: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
+    async def _held_up(self, held: Sequence[FailedWrite]) -> dict[int, Item | Outcome]:
         """Writes blocked by a duplicate rule. An existing record is not a new duplicate, and is saved."""
-        there = yield from self._there([one.item for one in held])
-        if isinstance(there, Retry):
-            return {one.item.index: there for one in held}
+        there = await self._there([one.item for one in held])
         ways: dict[int, Item | Outcome] = {}
         asked: list[Item] = []
         for one in held:
@@ -184,7 +180,7 @@ class Recovery:
             for item in asked
             for write in [self._writes[item.index]]
         ]
-        answers = yield from duplicates.probe(self._api, singles)
+        answers = await duplicates.probe(self._rest, singles)
         sure: dict[int, str] = {}
         for item, answer in zip(asked, answers, strict=True):
             if not isinstance(answer, Matches):
@@ -194,10 +190,10 @@ class Recovery:
             else:
                 ways[item.index] = _for_a_person(_matched(answer))
         if sure:
-            ways |= yield from self._matched(sure)
+            ways |= await _or_unavailable(sure, self._matched(sure))
         return ways
 
-    def _there(self, items: Sequence[Item]) -> Exchange[set[int] | Retry]:
+    async def _there(self, items: Sequence[Item]) -> set[int]:
         """The positions of the items whose record exists."""
         keys: dict[tuple[str, str], dict[str, int]] = {}
         for item in items:
@@ -209,18 +205,14 @@ class Recovery:
             queries = [
                 soql(name, [field], field, wanted[start : start + KEYS]) for start in range(0, len(wanted), KEYS)
             ]
-            answers = yield from read(self._api, queries)
-            if isinstance(answers, Retry):
-                return answers
+            answers = await self._rest.rows_of(queries)
             living = [KeptRecord(record_id="", row=row) for rows in answers for row in rows if not is_deleted(row)]
             there |= {places[key] for one in living if (key := str(one.value(field)).lower()) in places}
         return there
 
-    def _matched(self, sure: Mapping[int, str]) -> Exchange[dict[int, Item | Outcome]]:
+    async def _matched(self, sure: Mapping[int, str]) -> dict[int, Item | Outcome]:
         """Writes that match exactly one record: update that record, unless it has another key."""
-        living = yield from self.moved(sure)
-        if isinstance(living, Retry):
-            return dict.fromkeys(sure, living)
+        living = await self.moved(sure)
         ways: dict[int, Item | Outcome] = {}
         for place, record_id in sure.items():
             kept, write = living[place], self._writes[place]
@@ -232,12 +224,10 @@ class Recovery:
                 ways[place] = self.redirect_to_kept(place, kept)
         return ways
 
-    def _deleted(self, deleted: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
+    async def _deleted(self, deleted: Sequence[FailedWrite]) -> dict[int, Item | Outcome]:
         """Updates by Id, or writes with a parent named by Id, where one of these records is gone."""
         own = {one.item.index: one.item.record_id for one in deleted if one.item.record_id is not None}
-        living = yield from self.moved(own)
-        if isinstance(living, Retry):
-            return {one.item.index: living for one in deleted}
+        living = await self.moved(own)
         ways: dict[int, Item | Outcome] = {}
         parents: dict[int, Retry | Rejected] = {}
         for one in deleted:
@@ -247,20 +237,33 @@ class Recovery:
             else:
                 parents[place] = one.outcome
         if parents:
-            changed = yield from merged_parents.follow_ids(self._api, {place: self._write(place) for place in parents})
-            ways |= self._changed(parents, changed)
+            ways |= await _or_unavailable(parents, self._follow_ids(parents))
         return ways
 
-    def _converted(self, converted: Sequence[FailedWrite]) -> Exchange[dict[int, Item | Outcome]]:
+    async def _follow_ids(self, outcomes: Mapping[int, Retry | Rejected]) -> dict[int, Item | Outcome]:
+        """Writes with a parent named by an Id that is gone."""
+        writes = {place: self._write(place) for place in outcomes}
+        return self._changed(outcomes, await merged_parents.follow_ids(self._rest, writes))
+
+    async def _children_of_missing(self, children: Sequence[FailedWrite]) -> dict[int, Item | Outcome]:
+        """Writes with a parent, named by external ID, that may have been merged."""
+        outcomes = {one.item.index: one.outcome for one in children}
+        writes = {place: (self._write(place), outcome) for place, outcome in outcomes.items()}
+        return self._changed(outcomes, await merged_parents.follow_keys(self._rest, writes))
+
+    async def _converted(self, converted: Sequence[FailedWrite]) -> dict[int, Item | Outcome]:
         """Writes to converted leads: opt-outs are redirected; for other writes the message to a person names the contact."""
         writes = {one.item.index: self._write(one.item.index) for one in converted}
-        became = yield from converted_leads.successors(self._api, writes, self._consent)
-        if isinstance(became, Retry) and became.code != MISSING_FIELD:
-            return dict.fromkeys(writes, became)
+        try:
+            became = await converted_leads.successors(self._rest, writes, self._consent)
+        except RequestFailed as failed:
+            if read_failure(failed).code != MISSING_FIELD:
+                raise
+            became = {}
         ways: dict[int, Item | Outcome] = {}
         for one in converted:
             place = one.item.index
-            successor = None if isinstance(became, Retry) else became.get(place)
+            successor = became.get(place)
             if successor is None or not isinstance(one.outcome, Rejected):
                 ways[place] = one.outcome
                 continue
@@ -273,15 +276,23 @@ class Recovery:
         return ways
 
     def _changed(
-        self, outcomes: Mapping[int, Retry | Rejected], changed: Mapping[int, RecordWrite] | Retry
+        self, outcomes: Mapping[int, Retry | Rejected], changed: Mapping[int, RecordWrite]
     ) -> dict[int, Item | Outcome]:
         """The changed writes; for the others their existing outcomes."""
-        if isinstance(changed, Retry):
-            return dict.fromkeys(outcomes, changed)
         return {
             place: self._remake(place, changed[place], None) if place in changed else outcome
             for place, outcome in outcomes.items()
         }
+
+
+async def _or_unavailable(
+    places: Iterable[int], recovered: Awaitable[dict[int, Item | Outcome]]
+) -> dict[int, Item | Outcome]:
+    """The result of a recovery; if Salesforce does not answer its queries, all of these writes are retried later."""
+    try:
+        return await recovered
+    except RequestFailed as failed:
+        return dict.fromkeys(places, read_failure(failed))
 
 
 def _named(item: Item) -> tuple[int, tuple[str, ...]]:

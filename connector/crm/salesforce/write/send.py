@@ -7,10 +7,10 @@ from enum import StrEnum
 from msgspec.structs import replace
 
 from connector.crm.salesforce.client import responses
-from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.error_codes import missing_column, words
 from connector.crm.salesforce.client.record_ids import PREFIXES, comparable
-from connector.crm.salesforce.client.responses import Failed
+from connector.crm.salesforce.client.responses import Answer, RequestFailed
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write import missing_parents, trigger_limits
 from connector.crm.salesforce.write.crash_isolation import IN_A_ROW, CrashBisection
 from connector.crm.salesforce.write.dependencies import Dependencies
@@ -28,7 +28,7 @@ from connector.crm.salesforce.write.requests import (
     to_requests,
 )
 from connector.crm.salesforce.write.trigger_limits import TransactionSizes
-from connector.model.http import Exchange, HttpCall, Reply
+from connector.model.http import HttpCall
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
 SHORT = 16_384  # bytes of a record: any service accepts requests of this size
@@ -50,7 +50,7 @@ class Sending:
 
     def __init__(
         self,
-        api: Api,
+        rest: RestClient,
         dependencies: Dependencies,
         outcomes: dict[int, Outcome],
         composite: Composite,
@@ -59,7 +59,7 @@ class Sending:
         bisection: CrashBisection,
         sizes: TransactionSizes,
     ) -> None:
-        self._api = api
+        self._rest = rest
         self._dependencies = dependencies
         self._outcomes = outcomes
         self._room = 1 if composite is Composite.REFUSED else COLLECTIONS
@@ -80,13 +80,13 @@ class Sending:
         self.stopped: Retry | Rejected | None = None  # Salesforce is not available
         self.composite = composite
 
-    def run(self, items: Sequence[Item]) -> Exchange[None]:
+    async def run(self, items: Sequence[Item]) -> None:
         """Send the items. Afterwards each of them has an outcome, or is in `wrong_assumptions`."""
         self._queue.extend(to_requests(to_batches(items), self._room))
         while self._queue or self._failed_writes or self._deferred:
             if not self._queue:
                 if self._failed_writes:
-                    again = yield from self._runtime()
+                    again = await self._runtime()
                 else:
                     again, self._deferred = self._deferred, []
                 self._queue.extend(to_requests(to_batches(again), self._room))
@@ -96,13 +96,12 @@ class Sending:
             if len(request) > self._room:
                 self._first(to_requests(request, self._room))
             elif request:
-                replies = yield [self._call(request)]
-                self._take(request, replies[0])
+                await self._transmit(request)
 
-    def _runtime(self) -> Exchange[list[Item]]:
+    async def _runtime(self) -> list[Item]:
         """Recover failed writes: returns the items to send; the others get their outcomes."""
         failed_writes, self._failed_writes = self._failed_writes, {}
-        ways = yield from self._recovery.recover(list(failed_writes.values()))
+        ways = await self._recovery.recover(list(failed_writes.values()))
         again: list[Item] = []
         for place, one in failed_writes.items():
             way = ways.get(place, one.outcome)
@@ -122,44 +121,43 @@ class Sending:
 
     def _call(self, request: Request) -> HttpCall:
         if len(request) == 1:
-            return self._api.collection(request[0].collection)
-        return self._api.collections([record_batch.collection for record_batch in request])
+            return self._rest.api.collection(request[0].collection)
+        return self._rest.api.collections([record_batch.collection for record_batch in request])
 
-    def _take(self, request: Request, reply: Reply) -> None:
-        whole = responses.answer(reply)
-        if isinstance(whole, Failed):
-            self._stop(request, whole.outcome)
-        elif len(request) == 1:
-            results = _records(whole, request[0])
-            if isinstance(results, Failed):
-                self._take_failure(request, results)
-                return
-            if self._room == 1 and self.composite is Composite.UNTRIED and request[0].upserted:
-                # It works alone but not inside a composite: the org rejects composites, not these records.
-                self.composite = Composite.REFUSED
-            self._answered()
-            self._first(to_requests(self._settle_results(request[0], results, alone=True), self._room))
-        else:
-            parts = responses.subanswers(whole, len(request))
-            if isinstance(parts, Failed):
-                self._take_failure(request, parts)
+    async def _transmit(self, request: Request) -> None:
+        """Send a request and handle its answer."""
+        try:
+            whole = await self._rest.send(self._call(request))
+        except RequestFailed as failed:
+            self._stop(request, failed.outcome)
+            return
+        try:
+            if len(request) == 1:
+                self._take_results(request[0], _records(whole, request[0]))
             else:
-                self._take_parts(request, parts)
+                self._take_parts(request, responses.subanswers(whole, len(request)))
+        except RequestFailed as failed:
+            self._take_failure(request, failed)
 
-    def _take_parts(self, request: Request, parts: Sequence[responses.Answer | Failed]) -> None:
-        results = [
-            part if isinstance(part, Failed) else _records(part, record_batch)
-            for record_batch, part in zip(request, parts, strict=True)
-        ]
+    def _take_results(self, record_batch: RecordBatch, results: Sequence[Outcome]) -> None:
+        """Handle the results of a request that contained nothing else."""
+        if self._room == 1 and self.composite is Composite.UNTRIED and record_batch.upserted:
+            # It works alone but not inside a composite: the org rejects composites, not these records.
+            self.composite = Composite.REFUSED
+        self._answered()
+        self._first(to_requests(self._settle_results(record_batch, results, alone=True), self._room))
+
+    def _take_parts(self, request: Request, parts: Sequence[Answer | RequestFailed]) -> None:
+        results = [_results(part, record_batch) for record_batch, part in zip(request, parts, strict=True)]
         upserts = [result for record_batch, result in zip(request, results, strict=True) if record_batch.upserted]
         if self.composite is Composite.UNTRIED and upserts:
-            if all(isinstance(result, Failed) and result.no_such_path for result in upserts):
+            if all(isinstance(result, RequestFailed) and result.no_such_path for result in upserts):
                 self._room = 1
-            elif not all(isinstance(result, Failed) for result in upserts):
+            elif not all(isinstance(result, RequestFailed) for result in upserts):
                 self.composite = Composite.WORKS
         first: list[RecordBatch] = []
         for record_batch, result in zip(request, results, strict=True):
-            if not isinstance(result, Failed):
+            if not isinstance(result, RequestFailed):
                 self._answered()
                 first += self._settle_results(record_batch, result, alone=False)
             elif self._room == 1 and result.no_such_path and record_batch.upserted:
@@ -170,7 +168,7 @@ class Sending:
                 self._settle_all(record_batch, [result.outcome] * len(record_batch.items))
         self._first(to_requests(first, self._room))
 
-    def _take_failure(self, request: Request, failed: Failed) -> None:
+    def _take_failure(self, request: Request, failed: RequestFailed) -> None:
         """Handle a request that failed as a whole."""
         if self._one_record_may_be_to_blame(failed, request):
             self._first(self._bisect(request, failed))
@@ -182,7 +180,7 @@ class Sending:
             for record_batch in request:
                 self._settle_all(record_batch, [failed.outcome] * len(record_batch.items))
 
-    def _one_record_may_be_to_blame(self, failed: Failed, request: Request) -> bool:
+    def _one_record_may_be_to_blame(self, failed: RequestFailed, request: Request) -> bool:
         """Whether to divide a failed request. Many consecutive rejections mean that the org is the cause, not a record."""
         if not failed.spoiled:
             return failed.crashed and self._bisection.should_split(request)
@@ -227,7 +225,7 @@ class Sending:
         self._refused = 0
         self._bisection.answered()
 
-    def _bisect(self, record_batches: Request, failed: Failed) -> list[Request]:
+    def _bisect(self, record_batches: Request, failed: RequestFailed) -> list[Request]:
         """One record made these fail: settle it if it is known, and divide the rest until it is found."""
         to_blame = _to_blame(record_batches, failed)
         if to_blame:
@@ -334,7 +332,16 @@ class Sending:
         return any(parent not in self._outcomes for parent in self._dependencies.wait_for[item.index])
 
 
-def _records(part: responses.Answer, record_batch: RecordBatch) -> Sequence[Outcome] | Failed:
+def _results(part: Answer | RequestFailed, record_batch: RecordBatch) -> Sequence[Outcome] | RequestFailed:
+    """The results of one record batch of a composite, or why there are none."""
+    try:
+        return _records(part, record_batch)
+    except RequestFailed as failed:
+        return failed
+
+
+def _records(part: Answer | RequestFailed, record_batch: RecordBatch) -> Sequence[Outcome]:
+    """The results of one record batch. Raises RequestFailed."""
     begin = [
         comparable(item.record_id) if item.record_id else PREFIXES.get(item.object.casefold(), "")
         for item in record_batch.items
@@ -342,7 +349,7 @@ def _records(part: responses.Answer, record_batch: RecordBatch) -> Sequence[Outc
     return responses.records(part, len(begin), key_field=record_batch.key_field or "", beginnings=begin)
 
 
-def _to_blame(record_batches: Request, failed: Failed) -> list[tuple[Item, Outcome]]:
+def _to_blame(record_batches: Request, failed: RequestFailed) -> list[tuple[Item, Outcome]]:
     """The records with a column that the org does not have, according to the text of the rejection."""
     items = [item for record_batch in record_batches for item in record_batch.items]
     column = missing_column(failed.message)

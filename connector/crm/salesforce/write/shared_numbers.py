@@ -1,16 +1,15 @@
 """Opt-outs for a number of several records: sets the flag on all of them, whichever record the write was for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from connector.model.http import Exchange
 from connector.model.operation import RecordWrite
 from connector.model.outcome import Delivered, Outcome, Rejected, Retry
 from connector.ports import Task
 
-Write = Callable[[Sequence[Task]], Exchange[Sequence[Outcome]]]
+Write = Callable[[Sequence[Task]], Awaitable[Sequence[Outcome]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +20,7 @@ class Marked:
     undone: tuple[str, Retry | Rejected] | None  # the first record that failed
 
 
-def mark(write: Write, wanted: Mapping[int, tuple[RecordWrite, Sequence[str]]]) -> Exchange[dict[int, Marked]]:
+async def mark(write: Write, wanted: Mapping[int, tuple[RecordWrite, Sequence[str]]]) -> dict[int, Marked]:
     """Write the consent fields of each opt-out to the other records with its number. Results by the opt-out's index."""
     marks: dict[tuple[str, str], RecordWrite] = {}
     for opt_out, ids in wanted.values():
@@ -29,7 +28,7 @@ def mark(write: Write, wanted: Mapping[int, tuple[RecordWrite, Sequence[str]]]) 
         for record_id in ids:
             # If two numbers of a record are opted out together, one write is enough.
             marks[opt_out.object, record_id] = opt_out.at(record_id, fields)
-    outcomes = yield from write([Task(one) for one in marks.values()])
+    outcomes = await write([Task(one) for one in marks.values()])
     ends = dict(zip(marks, outcomes, strict=True))
     marked: dict[int, Marked] = {}
     for index, (opt_out, ids) in wanted.items():

@@ -1,9 +1,12 @@
 """The sink: turns a batch of record writes into look-ups, then collections, then one outcome per write."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from connector.crm.salesforce.client.api import RECORD_ID, Api, BadName, Unencodable, identifier, record
+from connector.crm.salesforce.client.responses import RequestFailed, read_failure
+from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.traits import TRAITS
 from connector.crm.salesforce.write.batch import NOT_ASKED, Batch
 from connector.crm.salesforce.write.crash_isolation import KnownCrashers
@@ -19,7 +22,7 @@ from connector.crm.salesforce.write.requests import Item
 from connector.crm.salesforce.write.send import Composite, Sending
 from connector.crm.salesforce.write.trigger_limits import TransactionSizes
 from connector.model.consent_fields import ConsentFields
-from connector.model.http import Exchange
+from connector.model.http import Http
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.record_number import NO_REGION, NumberReader
@@ -29,7 +32,7 @@ SAME_BUT_FOR_CASE = Retry(reason=Reason.HALTED, detail="a key that differs by le
 
 
 class SalesforceSink:
-    """Writes to one Salesforce org. No I/O: the caller of the exchanges sends the requests."""
+    """Writes to one Salesforce org."""
 
     traits = TRAITS
 
@@ -61,14 +64,15 @@ class SalesforceSink:
         self._recreate = recreate
         self._known_crashers = KnownCrashers()
         self._sizes = TransactionSizes()
-        self._fields = OrgFields(api)
-        self._keys = KeyRegistry(api, self._fields, inserts=recreate)
+        self._fields = OrgFields()
+        self._keys = KeyRegistry(self._fields, inserts=recreate)
 
-    def write(self, tasks: Sequence[Task]) -> Exchange[Sequence[Outcome]]:
+    async def write(self, http: Http, tasks: Sequence[Task]) -> Sequence[Outcome]:
         """Write the batch: parents before children, up to a thousand records per API call.
 
         Failed calls and rejected records become outcomes; nothing is raised for them.
         """
+        rest = RestClient(self._api, http)
         outcomes: dict[int, Outcome] = {}
         writes: dict[int, RecordWrite] = {}
         for index, task in enumerate(tasks):
@@ -77,8 +81,8 @@ class SalesforceSink:
                 writes[index] = checked
             else:
                 outcomes[index] = checked
-        matching = Matching(self._api, numbers=self._numbers, consent=self._consent_fields, people=self._people)
-        yield from matching.run({index: tasks[index] for index, write in writes.items() if write.match is not None})
+        matching = Matching(rest, numbers=self._numbers, consent=self._consent_fields, people=self._people)
+        await matching.run({index: tasks[index] for index, write in writes.items() if write.match is not None})
         self._people = matching.people
         if matching.stopped is not None:
             outcomes |= dict.fromkeys(writes, matching.stopped)
@@ -90,15 +94,16 @@ class SalesforceSink:
         )
         matching.link_children(family, writes, outcomes)
         open_writes = {index: one for index, one in writes.items() if index not in outcomes}
-        assumptions = yield from self._keys.assumptions(open_writes, tasks, matching.found)
-        if isinstance(assumptions, Retry):
-            outcomes |= dict.fromkeys(open_writes, assumptions)
+        try:
+            assumptions = await self._keys.assumptions(rest, open_writes, tasks, matching.found)
+        except RequestFailed as failed:
+            outcomes |= dict.fromkeys(open_writes, read_failure(failed))
             return [outcomes[index] for index in range(len(tasks))]
-        yield from self._learn_required(open_writes, outcomes)
+        await self._learn_required(rest, open_writes, outcomes)
         outcomes |= self._same_but_for_case(open_writes)
         batch = Batch(tasks, writes, family, outcomes, dict(matching.found))
         recovery = Recovery(
-            self._api,
+            rest,
             writes,
             partial(self._make, batch),
             policy=self._policy,
@@ -108,18 +113,18 @@ class SalesforceSink:
         )
         bisection = self._known_crashers.start_bisection()
         sending = Sending(
-            self._api, family, outcomes, self._composite, recovery=recovery, bisection=bisection, sizes=self._sizes
+            rest, family, outcomes, self._composite, recovery=recovery, bisection=bisection, sizes=self._sizes
         )
-        yield from self._send(batch, assumptions, sending, recovery)
+        await self._send(rest, batch, assumptions, sending, recovery)
         wrong_assumptions = sending.take_wrong_assumptions()
         if sending.stopped is not None:
             outcomes.update(dict.fromkeys(wrong_assumptions, sending.stopped))
         else:
-            yield from self._send(batch, batch.resend_plan(wrong_assumptions), sending, recovery)
+            await self._send(rest, batch, batch.resend_plan(wrong_assumptions), sending, recovery)
         self._known_crashers.end(bisection, outcomes, writes)
         self._composite = sending.composite
         self._sizes.end()
-        yield from matching.conclude(outcomes, self.write)
+        await matching.conclude(outcomes, partial(self.write, http))
         return [outcomes[index] for index in range(len(tasks))]
 
     def _same_but_for_case(self, writes: Mapping[int, RecordWrite]) -> dict[int, Outcome]:
@@ -132,35 +137,47 @@ class SalesforceSink:
             if first.setdefault((one.object, one.key_field, one.key.lower()), index) != index
         }
 
-    def _learn_required(self, writes: Mapping[int, RecordWrite], outcomes: dict[int, Outcome]) -> Exchange[None]:
+    async def _learn_required(
+        self, rest: RestClient, writes: Mapping[int, RecordWrite], outcomes: dict[int, Outcome]
+    ) -> None:
         """For writes with consent fields only: find out what else a new record would need."""
         least = {index: one for index, one in writes.items() if one.consent_only and one.create}
-        failure = yield from self._fields.learn_required(one.object for one in least.values())
-        if failure is not None:
-            outcomes |= dict.fromkeys(least, failure)
+        try:
+            await self._fields.learn_required(rest, (one.object for one in least.values()))
+        except RequestFailed as failed:
+            outcomes |= dict.fromkeys(least, read_failure(failed))
 
-    def prepare(self, keys: Sequence[tuple[str, str]], objects: Sequence[str] = ()) -> Exchange[None]:
-        """Query for these keys (object, external ID field) what the first batch would ask, and the text fields of objects."""
-        failure = yield from self._keys.learn(keys)
-        if failure is None:
-            yield from self._fields.learn(objects)
+    async def prepare(self, http: Http, keys: Sequence[tuple[str, str]], objects: Sequence[str] = ()) -> None:
+        """Query for these keys (object, external ID field) what the first batch would ask, and the text fields of objects.
 
-    def _send(
-        self, batch: Batch, assumptions: Mapping[int, Assumption], sending: Sending, recovery: Recovery
-    ) -> Exchange[None]:
+        If Salesforce is not available, the first batch asks again.
+        """
+        rest = RestClient(self._api, http)
+        with suppress(RequestFailed):
+            await self._keys.learn(rest, keys)
+            await self._fields.learn(rest, objects)
+
+    async def _send(
+        self,
+        rest: RestClient,
+        batch: Batch,
+        assumptions: Mapping[int, Assumption],
+        sending: Sending,
+        recovery: Recovery,
+    ) -> None:
         """Send these writes of the batch. Afterwards each has an outcome or a wrong assumption."""
-        look_up = LookUp(self._api)
+        look_up = LookUp(rest)
         wanted = [
             self._wanted(index, batch.writes[index]) for index, one in assumptions.items() if one is Assumption.ASK
         ]
         if wanted:
-            yield from look_up.run(wanted)
+            await look_up.run(wanted)
             if look_up.stopped is not None:
                 batch.outcomes.update(dict.fromkeys(assumptions, look_up.stopped))
                 return
             batch.outcomes.update(look_up.failed)
         batch.assume(assumptions, look_up.found)
-        moved = yield from self._moved(recovery, batch, look_up)
+        moved = await self._moved(recovery, batch, look_up)
         items: list[Item] = []
         for index in assumptions:
             if index in batch.outcomes:
@@ -170,7 +187,7 @@ class SalesforceSink:
                 items.append(made)
             else:
                 batch.outcomes[index] = made
-        yield from sending.run(items)
+        await sending.run(items)
 
     def _make(self, batch: Batch, index: int, write: RecordWrite, kept: KeptRecord | None = None) -> Item | Outcome:
         """The item to send, or its outcome; for the kept record if the record was merged."""
@@ -216,16 +233,17 @@ class SalesforceSink:
         """What must be read before this write."""
         return Wanted(index=index, write=write, flag=self._consent(write).flag if write.clears_flag else None)
 
-    def _moved(self, recovery: Recovery, batch: Batch, look_up: LookUp) -> Exchange[dict[int, Item | Outcome]]:
+    async def _moved(self, recovery: Recovery, batch: Batch, look_up: LookUp) -> dict[int, Item | Outcome]:
         """Writes whose key belonged to a record that is gone: they are redirected if it was merged."""
         gone = {
             index: record_id
             for index, found in look_up.found.items()
             if found is None and (record_id := look_up.gone.get(index) or batch.tasks[index].gone) is not None
         }
-        living = yield from recovery.moved(gone)
-        if isinstance(living, Retry):
-            return dict.fromkeys(gone, living)
+        try:
+            living = await recovery.moved(gone)
+        except RequestFailed as failed:
+            return dict.fromkeys(gone, read_failure(failed))
         ways: dict[int, Item | Outcome] = {}
         for index, kept in living.items():
             write = batch.writes[index]
