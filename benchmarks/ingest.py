@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import count
@@ -24,9 +24,9 @@ from aiohttp import web
 from callbacks import CALLS
 from scene import SECRETS, Running, daemon, running, write_config
 
-from connector.model.http import HttpRequest, HttpResponse
+from connector.model.http import HttpCall, HttpError, HttpReply, HttpRequest, HttpResponse
 from connector.pipeline.receive import entries
-from connector.ports import AuthResult, WebhookEndpoint
+from connector.ports import WebhookEndpoint
 from connector.process import tune_garbage_collector
 from connector.registry import build_providers, load_config
 from connector.store.inbox import arrival
@@ -114,6 +114,18 @@ async def bare() -> None:
     await asyncio.Event().wait()
 
 
+class NoCalls:
+    """An `Http` for endpoints that make no call: a path secret needs none."""
+
+    async def call(self, call: HttpCall) -> HttpReply:
+        """Refuse the call."""
+        raise SystemExit(f"a path secret needs no call: {call.method} {call.path}")
+
+    async def call_all(self, calls: Sequence[HttpCall]) -> Sequence[HttpReply | HttpError]:
+        """Refuse the calls."""
+        return [await self.call(call) for call in calls]
+
+
 async def reading() -> None:
     """The second yardstick: the daemon's listener and endpoints, and callbacks that are read and not stored."""
     os.environ.update(SECRETS)
@@ -121,9 +133,7 @@ async def reading() -> None:
         providers = build_providers(load_config(write_config(Path(base))))
 
     async def receive(endpoint: WebhookEndpoint, request: HttpRequest) -> HttpResponse:
-        auth = AuthResult()
-        for _ in endpoint.authenticate(request):
-            raise SystemExit("a path secret asks nobody")
+        auth = await endpoint.authenticate(NoCalls(), request)
         arrival(entries(endpoint, request, auth))
         return endpoint.answer(request, auth)
 

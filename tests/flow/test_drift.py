@@ -35,7 +35,7 @@ async def pulled(world):
     """What `connector schema pull` does, by the running daemon's own client."""
     crm = world.app.crms["salesforce"]
     wanted = needs(world.app.pipeline.rules)["salesforce"]
-    made = await world.app.clients["salesforce"].run(pull(crm, wanted))
+    made = await pull(world.app.clients["salesforce"], crm, wanted)
     path = lock_path(world.base / "schema", "salesforce")
     path.parent.mkdir(exist_ok=True)
     path.write_text(lock_text(made.schema), encoding="utf-8")

@@ -20,7 +20,7 @@ async def test_a_set_fits_its_org(name, tmp_path, secrets):
         loaded = load_config(tmp_path / "config.yaml")
         rules = load_mappings(mappings, mapping_context(loaded))
         crm = build_crms(loaded)["salesforce"]
-        pulled = await http.client(crm.credentials).run(pull(crm, needs(rules)["salesforce"]))
+        pulled = await pull(http.client(crm.credentials), crm, needs(rules)["salesforce"])
     assert pulled.absent == ()
     schemas = {"salesforce": pulled.schema}
     assert [str(one) for one in rules.misfits(schemas)] == []
@@ -44,7 +44,7 @@ async def test_in_an_org_with_several_currencies_each_amount_of_a_set_has_a_line
         in_several_currencies(mappings)
         after = load_mappings(mappings, mapping_context(loaded))
         crm = build_crms(loaded)["salesforce"]
-        pulled = await http.client(crm.credentials).run(pull(crm, needs(before)["salesforce"]))
+        pulled = await pull(http.client(crm.credentials), crm, needs(before)["salesforce"])
         emitted = {one.code for one in before.misfits({"salesforce": pulled.schema})}
         assert emitted == {"no-currency"}
         assert [str(one) for one in after.misfits({"salesforce": pulled.schema})] == []
