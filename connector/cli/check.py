@@ -38,6 +38,9 @@ def check(ctx: click.Context, *, live: bool, strict: bool, as_json: bool) -> Non
 
 def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
     """The result of the command; `doctor` uses it too."""
+    from connector.cli.excerpt import Excerpts  # noqa: PLC0415 - see the package's docstring.
+    from connector.pipeline.rule_tests import failing_tests  # noqa: PLC0415 - the same.
+
     path = setup.path()
     loaded, found = _config(setup, path, strict=strict or live)
     rules: Ruleset | None = None
@@ -61,13 +64,16 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
         found += all_problems
         if rules is not None and not _bad_consent_fields(loaded, all_problems):
             found += lost_opt_outs(loaded, rules)
+        if rules is not None and not any(one.severity is Severity.ERROR for one in found):
+            found += placed(loaded, [replace(one, severity=Severity.WARNING) for one in failing_tests(rules)])
     errors = sum(problem.severity is Severity.ERROR for problem in found)
+    excerpts = Excerpts(path)
     return {
         "ok": not errors,
         "config": str(path),
         "errors": errors,
         "warnings": len(found) - errors,
-        "problems": [_problem(one) for one in found],
+        "problems": [one | {"excerpt": excerpts.of(one)} for one in map(_problem, found)],
         "mappings_checked": loaded is not None,
         "mapping": None if rules is None else _counts(rules),
         "schemas": {} if loaded is None else {name: _schema_of(loaded, name, locks, live=live) for name in loaded.crms},
@@ -254,6 +260,8 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
     for problem in document["problems"]:
         warning = problem["severity"] == Severity.WARNING.value
         paper.line(f"{'warning: ' if warning else ''}{problem['text']}", style="yellow" if warning else "red")
+        for line in problem["excerpt"]:
+            paper.line(line, style="dim")
     mapping = document["mapping"]
     if mapping:
         paper.line(

@@ -34,6 +34,17 @@ class SecretRef(Strict):
     env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """The name of an environment variable. Other processes of the same user can read it."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _not_in_clear(cls, written: object) -> object:
+        if isinstance(written, str | int | float):
+            raise wrong(
+                "secret-in-clear",
+                "a secret is never written here, only where it is",
+                "write {credential: name}, {file: path} or {env: NAME}; replace the secret if others may have read it",
+            )
+        return written
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if len([one for one in (self.credential, self.file, self.env) if one is not None]) != 1:

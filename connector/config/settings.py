@@ -4,15 +4,16 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
-from phonenumbers import SUPPORTED_REGIONS
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, create_model, model_validator
 
 from connector.config.validation import Duration, Size, Strict, did_you_mean, wrong
 from connector.model.consent import CLOCK_TOLERANCE
+from connector.model.country import region_of
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -30,16 +31,33 @@ def _zone(name: str) -> str:
     else:
         known = True
     if not known:
-        raise wrong("unknown-timezone", "this is not a time zone", "write one like Europe/Oslo or UTC")
+        raise wrong("unknown-timezone", "this is not a time zone", zone_cure(name))
     return name
+
+
+def zone_cure(name: str) -> str:
+    """What to write in place of an unknown time zone: the zone of that city, if there is one."""
+    zones = {zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/")}
+    city = name.strip().replace(" ", "_").casefold().rpartition("/")[2]
+    meant = next((zone for zone in sorted(zones) if city and zone.rpartition("/")[2].casefold() == city), "")
+    hint = f"did you mean `{meant}`?" if meant else did_you_mean(name, zones)
+    return hint or "write one like Europe/Oslo or UTC"
 
 
 def _region(code: str) -> str:
     if code not in SUPPORTED_REGIONS:
-        raise wrong(
-            "unknown-region", f"`{code}` is not a country", did_you_mean(code, SUPPORTED_REGIONS) or "write NO or DK"
-        )
+        raise wrong("unknown-region", f"`{code}` is not the two-letter code of a country", _region_cure(code))
     return code
+
+
+def _region_cure(written: str) -> str:
+    meant = region_of(written)
+    if meant is not None:
+        return f"did you mean `{meant}`?"
+    digits = written.strip().removeprefix("+").removeprefix("00")
+    if digits.isdigit() and (found := COUNTRY_CODE_TO_REGION_CODE.get(int(digits))):
+        return f"did you mean `{found[0]}`?"
+    return "write the country's two letters, such as NO, DK, SE, GB or US"
 
 
 def _public_url(text: str) -> str:
@@ -137,6 +155,12 @@ class Store(Strict):
 class Listen(Strict):
     """Where providers call."""
 
+    examples: ClassVar[Mapping[str, str]] = {"port": "8080"}
+    other_words: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("url", "address", "domain"), "public_url"),
+        **dict.fromkeys(("bind", "ip"), "host"),
+    }
+
     host: str = "127.0.0.1"
     """The address to listen on; 127.0.0.1 behind a proxy."""
     port: Port = 8080
@@ -159,6 +183,8 @@ class Listen(Strict):
 
 class Admin(Strict):
     """The listener for operator commands, health checks and metrics."""
+
+    examples: ClassVar[Mapping[str, str]] = {"port": "8081"}
 
     host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
     """A loopback address."""
@@ -251,6 +277,16 @@ class Limits(Strict):
 
 class Settings(Strict):
     """The whole config but for `providers:` and `crm:`, whose kinds only the adapters know."""
+
+    example: ClassVar[str] = "`providers:` and `crm:`, each with lines below it"
+    other_words: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("log", "logging"), "logs"),
+        **dict.fromkeys(("database", "db", "storage"), "store"),
+        **dict.fromkeys(("server", "http", "web", "hooks"), "listen"),
+        **dict.fromkeys(("crms", "salesforce"), "crm"),
+        **dict.fromkeys(("region", "country"), "default_region"),
+        **dict.fromkeys(("tz", "time_zone"), "timezone"),
+    }
 
     store: Store = Store()
     """The database in which events are stored until the CRM has them."""

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -18,9 +18,11 @@ DRAFT = "http://json-schema.org/draft-07/schema#"  # the newest draft that the Y
 SHOWN = 12  # how many known words are listed if none is similar
 CHANNELS = ("sms", "mail", "fax", "call", "whatsapp")
 CLOSE = 0.6  # the similarity above which a word counts as misspelt
+SHORT, CLOSE_IF_SHORT = 4, 0.7  # the same for known words of so few letters: `joined` is not a misspelt `none`
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 DURATION = re.compile(r"([0-9]{1,6})([smhd])")
+SPELLED_OUT = re.compile(r"([0-9]{1,6})\s*(s|m(?!o|nd)|h|d)[a-z]*\.?", re.IGNORECASE)  # 90 days, 5 Min.; not 6 months
 SIZE_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 SIZE = re.compile(r"([0-9]{1,6}) ?(B|KiB|MiB|GiB)")
 
@@ -31,6 +33,8 @@ class Strict(BaseModel):
     """Base of all models of what a person writes: unknown keys are errors, values are frozen, a number is accepted as text."""
 
     example: ClassVar[str] = ""  # how a person writes a value, for hints
+    examples: ClassVar[Mapping[str, str]] = {}  # the same for the values of its keys
+    other_words: ClassVar[Mapping[str, str]] = {}  # keys of other tools, and how they are written here
 
     model_config = ConfigDict(
         extra="forbid",
@@ -52,8 +56,17 @@ def _duration(value: object) -> object:
         return value
     found = DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise wrong("bad-duration", "a time span is expected here", "write a number and s, m, h or d: 30s, 5m, 2h, 7d")
+        raise wrong("bad-duration", "a time span is expected here", _duration_cure(value))
     return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def _duration_cure(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**6:
+        return f"write its unit too: {value}s, {value}m, {value}h or {value}d"
+    spelled = SPELLED_OUT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if spelled is not None:
+        return f"write {spelled[1]}{spelled[2].lower()}"
+    return "write a number and s, m, h or d: 30s, 5m, 2h, 7d"
 
 
 def duration_text(span: timedelta) -> str:
@@ -104,7 +117,7 @@ def load(document: Document, model: type[M]) -> M:
             position=None,
             code="empty-file",
             message="the file is empty",
-            hint="write into it what the documentation shows, or remove it",
+            hint="copy a shipped file and edit it, or remove this one",
         )
         raise ProblemsFound([empty])
     try:
@@ -124,7 +137,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     words = list(dict.fromkeys(known))
     folded = {candidate.casefold(): candidate for candidate in words if not _another_channel(word, candidate)}
     close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=CLOSE)
-    if close:
+    if close and (len(close[0]) > SHORT or difflib.get_close_matches(word.casefold(), close, cutoff=CLOSE_IF_SHORT)):
         return f"did you mean `{folded[close[0]]}`?"
     if words and len(words) <= SHOWN:
         return "known: " + ", ".join(sorted(words))

@@ -49,6 +49,12 @@ LIMITS = {
     "string_too_long": "takes at most {max_length} characters",
 }
 QUOTED = re.compile(r"'([^']*)'")
+UNKNOWN = "unknown-key"
+MEANT = re.compile(r"did you mean `(\w+)")
+NUMBERS = frozenset(
+    {"int_type", "int_parsing", "int_from_float", "float_type", "float_parsing", "decimal_type", "decimal_parsing"}
+)
+DIGITS = re.compile(r"\d+(?:[.,]\d+)?")
 
 Hint = Callable[[str, Iterable[str]], str]
 Loc = tuple[str | int, ...]
@@ -62,6 +68,9 @@ def problems_of(document: Document, model: type[BaseModel], error: ValidationErr
         path, missing = _path(document.value, one["loc"])
         kind, context = one["type"], one.get("ctx", {})
         at_key = kind == "extra_forbidden" or str(one["loc"][-1:]) == "('[key]',)"
+        if kind == "union_tag_invalid":
+            written = "type" in _value_at(document.value, path)
+            path, at_key = ((*path, "type"), False) if written else (path, True)
         place = ((*path, missing) if kind == "missing" and missing is not None else path, at_key)
         if kind in EXPECTED:
             expected.setdefault(place, []).append(EXPECTED[kind])
@@ -77,7 +86,48 @@ def problems_of(document: Document, model: type[BaseModel], error: ValidationErr
     for (path, at_key), problem in [*found.items()]:
         if at_key and problem.code == "wrong-form":
             found.pop((path, False), None)  # The value of such a key cannot be judged.
+    _join_misspelt(found)
+    _join_not_indented(document, found)
     return sorted(found.values(), key=lambda problem: (problem.position is not None, problem.position))
+
+
+def _join_misspelt(found: dict[tuple[Loc, bool], Problem]) -> None:
+    """Drop "`rules` is missing" where the same mapping has an unknown key that is meant to be it."""
+    for (path, at_key), problem in [*found.items()]:
+        if at_key and problem.code == UNKNOWN and (meant := MEANT.match(problem.hint)):
+            found.pop(((*path[:-1], meant[1]), False), None)
+
+
+def _join_not_indented(document: Document, found: dict[tuple[Loc, bool], Problem]) -> None:
+    """One problem for unknown keys that follow a key without a value: they were meant to stand below it."""
+    for (path, at_key), problem in [*found.items()]:
+        if not at_key or problem.code != UNKNOWN or (path, at_key) not in found:
+            continue
+        parent = path[:-1]
+        siblings = list(_value_at(document.value, parent))
+        unknown = [((*parent, name), True) in found for name in siblings]
+        place = siblings.index(path[-1])
+        above = siblings[place - 1] if place and not unknown[place - 1] else None
+        if above is None or (*parent, above) not in document.blanks:
+            continue
+        end = next((one for one in range(place, len(siblings)) if not unknown[one]), len(siblings))
+        for name in siblings[place:end]:
+            found.pop(((*parent, name), True))
+        found.pop(((*parent, above), False), None)
+        several = f"these {end - place} lines" if end - place > 1 else "this line"
+        found[path, at_key] = document.problem(
+            path,
+            "not-indented",
+            f"`{path[-1]}` is not indented below `{above}:`",
+            f"begin {several} with 2 more blanks",
+            key=True,
+        )
+
+
+def _value_at(value: Any, path: Loc) -> Any:
+    for step in path:
+        value = value[step]
+    return value
 
 
 def _words(
@@ -90,7 +140,7 @@ def _words(
     if kind == "missing":
         return "missing-key", f"`{last}` is missing here", f"add `{last}: …`"
     if kind == "extra_forbidden":
-        return "unknown-key", f"unknown key `{last}`", hint(str(last), _keys_at(model, error["loc"][:-1]))
+        return UNKNOWN, f"unknown key `{last}`", _meant_key(str(last), model, error["loc"][:-1], hint)
     if kind in {"literal_error", "enum"}:
         word = str(error["input"])
         return "unknown-word", f"`{word}` is not known here", hint(word, QUOTED.findall(context.get("expected", "")))
@@ -98,11 +148,21 @@ def _words(
         known = QUOTED.findall(context["expected_tags"])
         return "unknown-type", f"`{context['tag']}` is not a known type", f"write `type:` and one of {', '.join(known)}"
     if kind in LIMITS:
-        return "out-of-range", f"`{last}` {LIMITS[kind].format(**context)}", ""
+        example = _example_of_key(model, error["loc"])
+        return "out-of-range", f"`{last}` {LIMITS[kind].format(**context)}", f"such as {example}" if example else ""
     if kind == "string_pattern_mismatch":
         return "wrong-form", *_form(context["pattern"], error["loc"])
     said = str(context["error"]) if kind == "value_error" else "this is not one of the allowed forms"
     return "wrong-value", said, "see the documentation of this key"
+
+
+def _meant_key(word: str, model: type[BaseModel], loc: Loc, hint: Hint) -> str:
+    for one in _models_at(model, loc):
+        meant = getattr(one, "other_words", {}).get(word.casefold())
+        if meant is not None:
+            return f"did you mean `{meant}`?"
+    keys = _keys_at(model, loc)
+    return hint(word, keys) or f"known: {', '.join(sorted(keys))}"
 
 
 def _form(pattern: str, loc: Loc) -> tuple[str, str]:
@@ -119,14 +179,38 @@ def _form(pattern: str, loc: Loc) -> tuple[str, str]:
 def _example(kind: str, error: Any, model: type[BaseModel]) -> str:
     """An example of the expected value, if the model has one."""
     here = _at(model, error["loc"])
+    if kind in NUMBERS:
+        return _number(error["input"], model, error["loc"])
+    if kind in {"bool_type", "bool_parsing"}:
+        return "write true or false, without quotes"
     if kind in {"list_type", "tuple_type"}:
         inner = [one for annotation in here for found in _items(annotation) for one in _models(found)]
         example = next((text for one in inner if (text := getattr(one, "example", ""))), "")
-        if isinstance(error["input"], Mapping):
-            return "begin each item of the list with `- `"
+        if isinstance(error["input"], Mapping) and error["input"]:
+            return f"put `- ` before `{next(iter(error['input']))}`; begin each item of the list with `- `"
         return f"write [{example or '…'}]"
     example = next((text for found in here for one in _models(found) if (text := getattr(one, "example", ""))), "")
+    example = example or _example_of_key(model, error["loc"])
     return f"such as {example}" if example else ""
+
+
+def _number(value: Any, model: type[BaseModel], loc: Loc) -> str:
+    """The cure for a value that is no number: its own digits, if there is one number in it."""
+    digits = DIGITS.findall(value) if isinstance(value, str) else []
+    example = digits[0].replace(",", ".") if len(digits) == 1 else _example_of_key(model, loc) or "80"
+    return f"write digits alone, without quotes and unit: {example}"
+
+
+def _example_of_key(model: type[BaseModel], loc: Loc) -> str:
+    """How the value of the key at this location is written, if its model says so."""
+    for length in range(len(loc) - 1, -1, -1):
+        if isinstance(loc[length], int) or str(loc[length]).startswith("<"):
+            continue
+        for one in _models_at(model, loc[:length]):
+            if found := getattr(one, "examples", {}).get(str(loc[length])):
+                return str(found)
+        break
+    return ""
 
 
 def _items(annotation: Any) -> Iterator[Any]:
@@ -155,7 +239,11 @@ def _path(value: Any, loc: Loc) -> tuple[Loc, str | None]:
 
 def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
     """The keys that the models at this location allow."""
-    return [key for annotation in _at(model, loc) for made in _models(annotation) for key in _aliases(made)]
+    return [key for made in _models_at(model, loc) for key in _aliases(made)]
+
+
+def _models_at(model: type[BaseModel], loc: Loc) -> list[type[BaseModel]]:
+    return [made for annotation in _at(model, loc) for made in _models(annotation)]
 
 
 def _at(model: type[BaseModel], loc: Loc) -> list[Any]:

@@ -7,12 +7,13 @@ or a truth value becomes one; everything else stays the text that was written.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from connector.config.unusable_files import SAVE_AS_UTF8, no_text, unreadable
 from connector.config.yaml_errors import merge_marks, odd_blank, odd_blank_words, syntax_problem
 from connector.config.yaml_scalars import plain
 from connector.model.problem import Position, Problem, ProblemsFound, Severity
@@ -24,6 +25,10 @@ QUOTATION_MARKS = frozenset("\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u0
 CURLY_CURE = "write straight quotes, \" or '"
 # A comment has a blank after its `#`. YAML would cut a text such as `Gift #1`.
 CUT_TEXT = re.compile(r"[ \t]+#[^\s#!]")
+
+REPEATED = frozenset({"anchor", "alias", "merge-key", "tag"})  # one file may have hundreds of them
+SHOWN_REPEATS = 3
+SHARE = "quote a text that begins so; else write the lines out"
 
 Path_ = tuple[str | int, ...]
 
@@ -74,13 +79,8 @@ def read(path: Path, name: str | None = None) -> Document:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        problem = Problem(
-            file=shown,
-            position=None,
-            code="unreadable-file",
-            message=f"the file cannot be read: {error.strerror or type(error).__name__}",
-            hint="check that it exists and that the service's user may read it",
-        )
+        message, hint = unreadable(path, error)
+        problem = Problem(file=shown, position=None, code="unreadable-file", message=message, hint=hint)
         raise ProblemsFound([problem]) from error
     return parse(data, shown)
 
@@ -133,6 +133,7 @@ class _Reader:
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
+        self.repeats = 0  # of what the file may not have and can have hundreds of times
         self.values: dict[Path_, Position] = {}
         self.keys: dict[Path_, Position] = {}
         self.blanks: set[Path_] = set()
@@ -144,6 +145,14 @@ class _Reader:
 
     def add(self, mark: Any, code: str, message: str, hint: str, severity: Severity = Severity.ERROR) -> None:
         position = Position(mark.line + 1, mark.column + 1) if mark is not None else None
+        if code in REPEATED:
+            self.repeats += 1
+            if self.repeats > SHOWN_REPEATS:
+                last = next(number for number, one in reversed([*enumerate(self.problems)]) if one.code in REPEATED)
+                message = self.problems[last].message.partition(", and ")[0]
+                more = f"{message}, and {self.repeats - SHOWN_REPEATS} more of these in this file"
+                self.problems[last] = replace(self.problems[last], message=more)
+                return
         self.problems.append(
             Problem(file=self.file, position=position, code=code, message=message, hint=hint, severity=severity)
         )
@@ -157,11 +166,14 @@ class _Reader:
             raise ProblemsFound(self.problems)
         if isinstance(text, str):
             return text.removeprefix("\ufeff")
+        if (other := no_text(text)) is not None:
+            self.add(_mark(""), "encoding", *other)
+            raise ProblemsFound(self.problems)
         try:
             return text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             before = text[: error.start].decode("utf-8-sig", "replace")
-            self.add(_mark(before), "encoding", "the file is not in UTF-8", "save it with the encoding UTF-8")
+            self.add(_mark(before), "encoding", "the file is not in UTF-8", SAVE_AS_UTF8)
             raise ProblemsFound(self.problems) from error
 
     def build(self, node: yaml.Node, path: Path_, text: str) -> Any:
@@ -202,7 +214,7 @@ class _Reader:
             key = key_node.value
             here = (*path, key)
             if key == "<<" and key_node.style is None:
-                self.add(key_node.start_mark, "merge-key", "merge keys (`<<`) are not supported", "write the lines out")
+                self.add(key_node.start_mark, "merge-key", "merge keys (`<<`) are not supported", SHARE)
                 continue
             if key in result:
                 first = self.keys[here]
@@ -210,7 +222,7 @@ class _Reader:
                     key_node.start_mark,
                     "duplicate-key",
                     f"`{key}` is here twice; the first is in line {first.line}",
-                    "remove one of the two",
+                    "remove one of the two" + _or_dash(path, key, result),
                 )
                 continue
             self.keys[here] = Position(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
@@ -281,14 +293,10 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             self.get_event()  # type: ignore[no-untyped-call]
-            self._reader.add(
-                event.start_mark, "alias", f"aliases (`*{event.anchor}`) are not supported", "quote it, or write it out"
-            )
+            self._reader.add(event.start_mark, "alias", f"aliases (`*{event.anchor}`) are not supported", SHARE)
             return yaml.ScalarNode("", "", event.start_mark, event.end_mark, '"')  # type: ignore[arg-type]
         if event.anchor is not None:
-            self._reader.add(
-                event.start_mark, "anchor", f"anchors (`&{event.anchor}`) are not supported", "quote it, or remove it"
-            )
+            self._reader.add(event.start_mark, "anchor", f"anchors (`&{event.anchor}`) are not supported", SHARE)
             event.anchor = None
         if event.tag is not None:
             self._reader.add(
@@ -324,6 +332,16 @@ def _open_quote(text: str, error: yaml.MarkedYAMLError) -> yaml.Mark | None:
     except yaml.YAMLError:
         return found
     return found
+
+
+def _or_dash(path: Path_, key: str, before: Mapping[str, Any]) -> str:
+    """The other cure for a second first key of a list's item: a forgotten dash."""
+    is_first = bool(before) and next(iter(before)) == key
+    return (
+        f", or put `- ` before `{key}` if a new item of the list begins here"
+        if path and isinstance(path[-1], int) and is_first
+        else ""
+    )
 
 
 def _is_bare_template(node: yaml.MappingNode, text: str) -> bool:

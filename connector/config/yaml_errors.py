@@ -10,6 +10,13 @@ from connector.model.problem import Position, Problem
 ODD_BLANKS = "\u00a0\u2000-\u200b\u202f\u205f\u3000\ufeff"
 ODD_BLANK = re.compile(rf"^[ \t-]*([{ODD_BLANKS}])|^[ \t-]*[^\s:#{ODD_BLANKS}]+:([{ODD_BLANKS}])")
 GLUED = re.compile(r"[ -]*([A-Za-z_]\w*:)[^\s:/]")
+# A quoted text at the end of what was read, as a value or an item of a list.
+QUOTED_VALUE = re.compile(r"""(?:^|[:,\[{-]\s*)(?:'(?:[^']|'')*'|"(?:[^"\\]|\\.)*")$""")
+DOUBLED = {"'": "''", '"': '\\"'}
+VALUE_WITH_COLON = re.compile(r"[ -]*([^\s:]+): +(?=[^\s{\['\"])")
+BEGIN = re.compile(r"[ -]*([^\s:#]+):\s*(?:#.*)?$")  # a key with nothing behind its colon
+FENCE = "```"  # around code in Markdown, which is copied with it
+NO_START = re.compile(r"character '(.)' that")
 MERGE_MARK = re.compile(r"^(?:<{7}|>{7})(?: |$)", re.MULTILINE)
 
 
@@ -154,9 +161,28 @@ def _explained(error: SyntaxFinding, lines: list[str], open_quote: Mark | None) 
         return Finding(
             open_quote.line, open_quote.column, f"a quote opened in line {open_quote.line + 1} is not closed", cure
         )
+    if mark.line < len(lines) and lines[mark.line].startswith(FENCE):
+        return Finding(mark.line, 0, f"{FENCE} belongs to Markdown and not to YAML", "delete this line")
+    if mark.line < len(lines) and (found := _behind_quote(lines[mark.line], mark)):
+        return found
     if mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
         return Finding(mark.line, mark.column, *WORDS[1][1:])
     return _at_its_cause(error, mark, lines, (message, hint))
+
+
+def _behind_quote(line: str, mark: Mark) -> Finding | None:
+    """Text behind a closing quote: `'donor's wish'`, `"{msisdn}" at home`."""
+    before, behind = line[: mark.column], line[mark.column :]
+    closed = before.rstrip()
+    if not QUOTED_VALUE.search(closed) or not behind[:1].strip() or behind[0] in ",:}]#":
+        return None
+    quote, other = closed[-1], '"' if closed[-1] == "'" else "'"
+    message = f"the text ends at the {quote} before this, and more follows"
+    if closed == before:
+        cure = f"put the whole text in {other}…{other}, or write a {quote} inside it as {DOUBLED[quote]}"
+    else:
+        cure = "put all of the text inside the quotes"
+    return Finding(mark.line, mark.column, message, cure)
 
 
 def _at_its_cause(error: SyntaxFinding, mark: Mark, lines: list[str], words: tuple[str, str]) -> Finding:
@@ -164,14 +190,14 @@ def _at_its_cause(error: SyntaxFinding, mark: Mark, lines: list[str], words: tup
     said, begun = error.problem or "", error.context_mark
     better: Finding | None = None
     if said.startswith("mapping values are not allowed"):
-        better = _line_above(lines, mark)
+        better = _line_above(lines, mark) or _colon_in_text(lines, mark)
     elif begun is not None and said.startswith("found unexpected"):
         better = Finding(begun.line, begun.column, *words)  # the open quote, and not the end of the file
     elif begun is not None and begun.line < mark.line:
         if said.startswith(("expected ',' or", "could not find expected ':'")):
             better = Finding(begun.line, begun.column, *words)  # the open brace, or the key without a colon
-        elif said.startswith("expected <block end>") and (wrong := _indentation(lines, mark)):
-            better = Finding(mark.line, mark.column, *wrong)
+        elif said.startswith("expected <block end>"):
+            better = _wrong_indentation(lines, mark)
     return better or Finding(mark.line, mark.column, *words)
 
 
@@ -180,8 +206,19 @@ def _words(said: str) -> tuple[str, str]:
         if said.startswith(begins):
             return message, hint
     if "cannot start any token" in said:
-        return "a text cannot start with this character", "put it in quotes"
+        found = NO_START.search(said)
+        what = f"`{found[1]}`" if found else "this character"
+        return f"a text cannot start with {what}", "put the whole text in quotes"
     return "this is not YAML", "check quotes, colons and indentation"
+
+
+def _colon_in_text(lines: list[str], mark: Mark) -> Finding | None:
+    """A text with a `: ` in it: `Source: SMS: Strex`. Its words are not repeated, because the file may hold a secret."""
+    found = VALUE_WITH_COLON.match(lines[mark.line]) if mark.line < len(lines) else None
+    if found is None or mark.column < found.end():
+        return None
+    cure = f'put the text in quotes: {found[1]}: "…"'
+    return Finding(mark.line, mark.column, "a `: ` inside a text looks like a second key", cure)
 
 
 def _line_above(lines: list[str], mark: Mark) -> Finding | None:
@@ -193,8 +230,39 @@ def _line_above(lines: list[str], mark: Mark) -> Finding | None:
     glued = GLUED.match(lines[above])
     if glued is not None:
         return Finding(above, glued.start(1), "a key without a blank behind its `:`", "write `key: value`")
+    if blanks > _key(lines[above])[0] and (begin := _not_indented(lines, above, blanks)) is not None:
+        return begin
     wrong = _indentation(lines, mark) if blanks > _key(lines[above])[0] else None
     return Finding(mark.line, blanks, *wrong) if wrong else None
+
+
+def _not_indented(lines: list[str], last: int, blanks: int) -> Finding | None:
+    """The first line below a `set:` that stands under it and should stand below it, as a later one with more blanks does."""
+    indent = _key(lines[last])[0]
+    first = last
+    for number in range(last, -1, -1):
+        if not lines[number].strip():
+            continue
+        if _key(lines[number])[0] != indent:
+            return None
+        if (begin := BEGIN.fullmatch(lines[number])) is not None:
+            name = lines[first].strip().partition(":")[0]
+            message = f"`{name}` is not indented below `{begin[1]}:`"
+            cure = f"begin each line that belongs to `{begin[1]}:` with {blanks} blanks"
+            return Finding(first, indent, message, cure) if first != number else None
+        first = number
+    return None
+
+
+def _wrong_indentation(lines: list[str], mark: Mark) -> Finding | None:
+    blanks = _key(lines[mark.line])[0] if mark.line < len(lines) else 0
+    above = next((number for number in range(mark.line - 1, -1, -1) if lines[number].strip()), None)
+    if above is not None and mark.column == blanks > _key(lines[above])[0]:
+        begin = _not_indented(lines, above, blanks)
+        if begin is not None:
+            return begin
+    wrong = _indentation(lines, mark)
+    return Finding(mark.line, mark.column, *wrong) if wrong else None
 
 
 def _indentation(lines: list[str], mark: Mark) -> tuple[str, str] | None:

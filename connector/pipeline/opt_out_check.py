@@ -27,6 +27,7 @@ from connector.providers.samples import WHEN, OptOutSample
 
 CODE = "opt-out-lost"
 EVERYWHERE = "mappings"  # where a problem stands that is of no file
+BOTH = 2  # kinds of opt-outs that are lost by one rule, which are both named
 PERSON = Phone("+4790000001")
 RECORD_ID = "003000000000001AAA"
 READ_OF_RECORD = re.compile(r"record\.(\w+)")
@@ -74,7 +75,7 @@ def _of_several(several: Sequence[tuple[str, Problem]]) -> Problem:
     name, first = several[0]
     if len(names) == 1:
         return first
-    more = f"{name} and {len(names) - 1} other kind{'s' if len(names) > 2 else ''} of opt-outs"  # noqa: PLR2004 - a plural.
+    more = f"{name} and {names[1]}" if len(names) == BOTH else f"{name} and {len(names) - 1} other kinds of opt-outs"
     return replace(first, message=first.message.replace(name, more, 1))
 
 
@@ -276,10 +277,12 @@ def _swallowed(
         if candidates
         else "add a rule for it before this one, with `when: {verdict: opt_out}`"
     )
-    if rule is None:
-        line = candidates[0].line if candidates else 1
-        return _problem(file, line, f"{name} {effect}: no rule of this file takes it", cure)
-    return _problem(file, rule.line, f"{name} {effect}: the rule `{rule.name}` takes it", cure)
+    takes_it = (
+        "no rule of this file takes it" if rule is None else f"the rule `{rule.name}` takes it in line {rule.line}"
+    )
+    line = rule.line if rule is not None else 1
+    problem = _problem(file, line, f"{name} {effect}: {takes_it}", cure)
+    return replace(problem, position=candidates[0].when_at) if candidates else problem
 
 
 def _why_not(file: CompiledFile, meant: CompiledRule, followed: CompiledRule | None, event: Event) -> str:

@@ -99,7 +99,7 @@ def test_an_object_that_is_not_there_is_told_and_the_rest_is_kept(home, org):
     (one,) = home.json("schema", "pull", code=1)["crms"]
     assert (one["absent"], one["objects"]) == (["SMS_Event__c"], 2)
     assert "hidden from the integration user" in home.run("schema", "pull").stdout
-    assert any("has no `SMS_Event__c`" in text for text in texts(home.json("check", code=1)))
+    assert any("`SMS_Event__c` is not a known object" in text for text in texts(home.json("check", code=1)))
 
 
 def test_where_the_crm_does_not_answer_nothing_is_written(home, org, lock, monkeypatch):

@@ -6,15 +6,13 @@ def test_the_shipped_mappings_pass(home):
 
 def test_a_failure_names_its_line_its_case_and_the_difference(home):
     path = home.edit(
-        "strex-messages.yaml", "expect: {rule: any other message, ignored: true}", "expect: {rule: a rule}"
+        "strex-messages.yaml", "expect: {rule: any other message, ignored: true}", "expect: {consent: opt_in}"
     )
     line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "name: a greeting" in text)
     done = home.run("test")
     assert done.exit_code == 1
     failed = [one for one in done.stdout.splitlines() if one.startswith("FAIL")]
-    assert failed == [
-        f"FAIL  mappings/strex-messages.yaml:{line}: a greeting: rule: expected `a rule`, but matched was `any other message`"
-    ]
+    assert failed == [f"FAIL  mappings/strex-messages.yaml:{line}: a greeting: consent: expected opt_in, got none"]
     assert home.json("test", code=1)["failed"] == 1
     assert home.run("test", "strex-log.yaml").exit_code == 0
     assert home.run("test", "mappings/strex-messages.yaml").exit_code == 1

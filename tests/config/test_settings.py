@@ -64,7 +64,7 @@ def test_an_entry_has_the_type_that_it_is_named_by_unless_it_says_another():
 
 def test_a_name_that_is_no_type_asks_for_one():
     assert problems("providers: {north: {open: true}}\ncrm: {salesforce: {url: x}}") == [
-        "c.yaml:1:20: `north` is not a known type (write `type:` and one of strex, other)"
+        "c.yaml:1:13: `north` is not a known type (write `type:` and one of strex, other)"
     ]
 
 

@@ -114,7 +114,7 @@ def command(body: str) -> str:
         (rule("    ignore: true\n", name=""), "3:10: a text is expected here"),
         (
             HEAD + "  - {name: a, ignore: true}\n  - {name: b, ignore: true}",
-            "4:5: this rule is never reached: `a` before it matches all events (move it up",
+            "3:5: this rule has no `when:` and matches all events: `b` behind it is never reached (add a `when:` to it",
         ),
         (
             HEAD
@@ -158,7 +158,7 @@ def command(body: str) -> str:
         ),
         (
             "on: strex.message\nrules: [{name: a, ignore: true}]\ntests: [{name: t, event: {msisdn: 90000001}, expect: {}}]",
-            "3:26: `msisdn` is not a phone number",
+            "3:35: `msisdn` is not a phone number",
         ),
         (
             "on: strex.message\nrules: [{name: a, ignore: true}]\ntests: [{name: t, event: {}, expect: {state: gone}}]",

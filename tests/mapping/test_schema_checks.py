@@ -70,7 +70,7 @@ def test_without_a_schema_nothing_is_held_against_anything(found):
 
 def test_an_object_that_is_not_known_is_told_at_its_place(found):
     one = only(found('upsert: Contakt\nkey: {SMS_Key__c: "{msisdn}"}'))
-    assert one.startswith("error: f.yaml:6:17: the schema of sf has no `Contakt` (did you mean `Contact`? If not: ")
+    assert one.startswith("error: f.yaml:6:17: `Contakt` is not a known object of sf (did you mean `Contact`? If not: ")
     assert "connector schema pull" in one
 
 
@@ -316,7 +316,7 @@ def task(value):
         ('{Subject: {SMS_Key__c: "{msisdn}"}}', "`Task.Subject` takes no parent"),
         ('{Who: {SMS_Key__c: "{msisdn}"}}', "add `type:`, one of Contact, Lead"),
         ('{Who: {type: Contakt, SMS_Key__c: "{msisdn}"}}', "did you mean `Contact`?"),
-        ('{Who: {type: Lead, SMS_Key__c: "{msisdn}"}}', "the schema of sf has no `Lead`"),
+        ('{Who: {type: Lead, SMS_Key__c: "{msisdn}"}}', "`Lead` is not a known object of sf"),
         ('{Contact__r: {SMS_Ky__c: "{msisdn}"}}', "`Contact` has no field `SMS_Ky__c` (did you mean `SMS_Key__c`?"),
         ('{Contact__r: {LastName: "{msisdn}"}}', "`Contact.LastName` is not an external ID, so that no parent"),
         ('{Whoo: {type: Contact, SMS_Key__c: "{msisdn}"}}', "did you mean `Who`?"),
@@ -345,7 +345,7 @@ def test_what_a_feed_watches_must_be_there(found):
     feed = "on: sf.change\nfeed: {object: Contact, fields: [MobilePhone, Opt_Outt__c]}\nrules: [{name: x, consent: none}]\n"
     one = only(found(feed))
     assert one.startswith("error: f.yaml:2:47: `Contact` has no field `Opt_Outt__c` (did you mean `Opt_Out__c`?")
-    assert "the schema of sf has no `Lead`" in only(found(feed.replace("Contact", "Lead")))
+    assert "`Lead` is not a known object of sf" in only(found(feed.replace("Contact", "Lead")))
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,10 @@ class _Checks:
         known = self._schema.object(name)
         if known is None:
             close = did_you_mean(name, [one.name for one in self._schema.objects])
-            cure = f"if it is there, {PULL} brings it"
+            cure = f"where {self._schema.crm} has this object, read it by {PULL}"
             hint = f"{close} If not: {cure}" if close.startswith("did") else cure
-            self._findings.add(where, "no-such-object", f"the schema of {self._schema.crm} has no `{name}`", hint)
+            message = f"`{name}` is not a known object of {self._schema.crm}"
+            self._findings.add(where, "no-such-object", message, hint)
         return known
 
     def write(self, item: Upsert | Update, where: Where) -> None:

@@ -42,15 +42,45 @@ def check_rules(model: MappingFile, findings: Findings) -> None:
         if not rule.ignore and not rule.do and rule.consent is None:
             findings.add(where, "no-effect", f"the rule `{rule.name}` does nothing", "add `do:`, or `ignore: true`")
         for earlier in model.rules[:number]:
-            if covers(earlier.when, rule.when) and _asked_with(earlier, rule, model):
-                why = "matches all events" if earlier.when is None else "matches all its events"
+            if earlier.when is not None and covers(earlier.when, rule.when) and _asked_with(earlier, rule, model):
                 findings.add(
                     where,
                     "unreachable",
-                    f"this rule is never reached: `{earlier.name}` before it {why}",
+                    f"this rule is never reached: `{earlier.name}` before it matches all its events",
                     "move it up, or narrow the other",
                 )
                 break
+    _check_last(model, findings)
+    _check_expected_rules(model, findings)
+
+
+def _check_last(model: MappingFile, findings: Findings) -> None:
+    """Report a rule without conditions that is not the last one, once for all the rules behind it."""
+    for number, rule in enumerate(model.rules[:-1]):
+        if rule.when is None:
+            behind = model.rules[number + 1 :]
+            names = f"`{behind[0].name}`" if len(behind) == 1 else f"`{behind[0].name}` and {len(behind) - 1} more"
+            findings.add(
+                ("rules", number),
+                "unreachable",
+                f"this rule has no `when:` and matches all events: {names} behind it are never reached"
+                if len(behind) > 1
+                else f"this rule has no `when:` and matches all events: {names} behind it is never reached",
+                "add a `when:` to it, or move it to the end",
+            )
+            return
+
+
+def _check_expected_rules(model: MappingFile, findings: Findings) -> None:
+    """Report a test that expects a rule which the file does not have."""
+    names = [rule.name for rule in model.rules]
+    if len({*names}) < len(names):
+        return  # one of two rules with the same name is meant to have another, which tests may expect
+    for number, case in enumerate(model.tests):
+        wanted = case.expect.rule
+        if wanted is not None and wanted not in names:
+            hint = did_you_mean(wanted, names) or "write the `name:` of a rule of this file"
+            findings.add(("tests", number, "expect", "rule"), "unknown-rule", f"no rule has the name `{wanted}`", hint)
 
 
 def _asked_with(earlier: Rule, later: Rule, model: MappingFile) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+from connector.config.settings import zone_cure
 from connector.config.validation import did_you_mean, with_article
 from connector.config.yaml_document import Document
 from connector.mapping.language.paths import BadPath
@@ -94,5 +95,5 @@ class Findings:
         try:
             return ZoneInfo(name)
         except (OSError, ValueError, KeyError):
-            self.add(where, "unknown-timezone", f"`{name}` is not a time zone", "write one like Europe/Oslo or UTC")
+            self.add(where, "unknown-timezone", f"`{name}` is not a time zone", zone_cure(name))
             return ZoneInfo("UTC")

@@ -12,7 +12,7 @@ from connector.mapping.language.field_forms import TRANSFORM_WORDS, DateForm, Pl
 from connector.mapping.language.paths import BadPath, Get, Reading, getter, parse_path
 from connector.mapping.language.templates import odd_braces, parse_template, render
 from connector.mapping.values import transforms
-from connector.mapping.values.dates import BadPattern, convert
+from connector.mapping.values.dates import LETTERS, OTHER_LETTERS, BadPattern, convert, is_pattern
 from connector.mapping.values.numbers import EventNumbers
 from connector.mapping.values.transforms import PhoneForm, Step, TransformFailed
 from connector.mapping.values.values import present, scalar, text
@@ -368,6 +368,15 @@ STEPS: dict[str, Callable[[Any], Step]] = {
 }
 
 
+def _date_cure(form: DateForm) -> str:
+    """The pattern as it is meant, if only its letters are those of another tool: DD.MM.YYYY, %d.%m.%Y."""
+    for written in (form.source, form.to):
+        meant = "".join(OTHER_LETTERS.get(piece, piece) for piece in LETTERS.findall(written))
+        if meant != written and is_pattern(meant):
+            return f"write {meant}"
+    return "use yyyy, yy, MM, dd, HH, mm, ss, as in dd.MM.yyyy"
+
+
 def _date(form: DateForm, where: Where, findings: Findings) -> Step | None:
     zone: ZoneInfo = findings.zone(form.timezone or findings.context.timezone, where)
     try:
@@ -377,6 +386,6 @@ def _date(form: DateForm, where: Where, findings: Findings) -> Step | None:
             where,
             "bad-date-form",
             f"`{bad}` means nothing in a date",
-            "use yyyy, yy, MM, dd, HH, mm, ss, as in dd.MM.yyyy",
+            _date_cure(form),
         )
         return None

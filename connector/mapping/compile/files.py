@@ -33,8 +33,8 @@ def _unreadable(name: str, error: OSError) -> Problem:
         file=name,
         position=None,
         code="unreadable-file",
-        message=f"this cannot be read: {error.strerror or type(error).__name__}",
-        hint="check that it exists and that the service's user may read it",
+        message=f"the folder of the mappings cannot be read: {error.strerror or type(error).__name__}",
+        hint="create it, let the service's user read it, or name another one by `mappings:` in the config",
     )
 
 

@@ -26,7 +26,7 @@ from connector.mapping.values.values import fold
 from connector.model.consent import CLOCK_TOLERANCE
 from connector.model.crm_schema import CrmSchema
 from connector.model.event import Event
-from connector.model.problem import Problem, ProblemsFound, Severity
+from connector.model.problem import Position, Problem, ProblemsFound, Severity
 
 CURLY = "curly-quotes"
 VERSION_LENGTH = 12  # hex digits: enough to distinguish two versions of one installation
@@ -40,6 +40,7 @@ class CompiledRule:
     label: str  # `file.yaml: rule name`
     line: int
     when: Condition | None
+    when_at: Position  # where its conditions are written; without any, where it begins
     items: tuple[CompiledItem, ...]
     consent: str | None
     ignore: bool
@@ -54,6 +55,7 @@ class CompiledFile:
     feed: FeedSettings | None
     rules: tuple[CompiledRule, ...]
     cases: tuple[Case, ...]
+    cases_at: tuple[Position, ...]  # where each is written
     frame: Frame  # what build_case() must know of the file
     _by_action: Mapping[str | None, tuple[CompiledRule, ...]]  # by action that a rule names; None: any other action
 
@@ -204,6 +206,7 @@ def _compile_file(model: MappingFile, findings: Findings) -> CompiledFile:
         rules=rules,
         _by_action=_by_action(rules),
         cases=model.tests,
+        cases_at=tuple(findings.document.at(("tests", number)) for number in range(len(model.tests))),
         frame=Frame(
             sources=sources,
             object=feed.object if feed else None,
@@ -249,6 +252,7 @@ def _compile_rule(rule: Rule, number: int, findings: Findings) -> CompiledRule:
         label=label,
         line=findings.document.at(where).line,
         when=None if rule.when is None else compile_when(rule.when, (*where, "when"), findings),
+        when_at=findings.document.at((*where, "when")),
         items=compile_items(rule, label, where, findings),
         consent=rule.consent,
         ignore=rule.ignore,

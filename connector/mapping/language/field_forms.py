@@ -1,7 +1,8 @@
 """The forms of a field's value: plain, a transform of something in the event, or the parent record that it names."""
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, ModelWrapValidatorHandler, PrivateAttr, Tag, model_validator
 
@@ -27,6 +28,33 @@ class DateForm(Strict):
 
 class Transform(Strict):
     """A value of the event, changed step by step in the order in which the steps are written."""
+
+    examples: ClassVar[Mapping[str, str]] = {
+        "map": "{KATT: Cats, HUND: Dogs}",
+        "date": "{from: dd.MM.yyyy, to: date}",
+        "truncate": "80",
+        "round": "2",
+        "multiply": "0.01",
+    }
+    other_words: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("uppercase", "upper", "toupper", "to_upper"), "case: upper"),
+        **dict.fromkeys(("lowercase", "lower", "tolower", "to_lower"), "case: lower"),
+        **dict.fromkeys(("title", "capitalize", "titlecase", "proper"), "case: title"),
+        **dict.fromkeys(("max_length", "maxlength", "length", "limit", "cut", "shorten", "left", "max"), "truncate"),
+        **dict.fromkeys(("else", "fallback", "if_null", "if_empty", "if_missing", "ifnull"), "default"),
+        **dict.fromkeys(("value", "path", "field", "source", "input"), "from"),
+        **dict.fromkeys(("mapping", "lookup", "table", "translate", "values", "replace"), "map"),
+        **dict.fromkeys(("others", "other"), "otherwise"),
+        **dict.fromkeys(("format", "dateformat", "date_format"), "date"),
+        **dict.fromkeys(("string", "as_text", "str", "tostring", "to_string"), "text: true"),
+        **dict.fromkeys(("concat", "separator"), "join"),
+        **dict.fromkeys(("first", "word", "first_word"), "part: first"),
+        **dict.fromkeys(("last", "last_word"), "part: last"),
+        **dict.fromkeys(("regex", "find", "match"), "extract"),
+        **dict.fromkeys(("decimals", "places", "precision"), "round"),
+        **dict.fromkeys(("factor", "times"), "multiply"),
+        "divide": "multiply",
+    }
 
     source: Annotated[str | list[str], Field(alias="from", min_length=1)]
     """A path such as properties.myproperty, or a list of paths: the first that is there."""

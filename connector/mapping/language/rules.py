@@ -1,5 +1,7 @@
 """The models of a mapping file, from which its JSON Schema is made. Other modules compile them."""
 
+import re
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -14,8 +16,20 @@ from connector.model.operation import IfMany, IfNone
 Words = Literal["opt_in", "opt_out", "none"]
 
 
+EXPRESSION = re.compile(r"\s*([\w.]+)\s*(===?|=|!=|>=?|<=?)\s*([^=<>&|]+?)\s*")  # of other tools: action == Unsubscribe
+
+
 class Test(Strict):
     """A test of one value; several hold together."""
+
+    example: ClassVar[str] = "{above: 499}"
+    examples: ClassVar[Mapping[str, str]] = {"above": "499", "below": "499"}
+    other_words: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys((">", "gt", "min", "over", "more_than", "greater_than", "greaterthan", "larger_than"), "above"),
+        **dict.fromkeys(("<", "lt", "max", "under", "less_than", "lessthan", "smaller_than"), "below"),
+        **dict.fromkeys(("contains", "starts_with", "startswith", "pattern", "regex", "matches", "wildcard"), "like"),
+        **dict.fromkeys(("exists", "present", "empty", "blank", "null", "is_null", "absent"), "missing"),
+    }
 
     like: str | list[str] | None = None
     """A pattern, or several of which one must fit: `*` stands for any text, `?` for one character."""
@@ -53,6 +67,20 @@ class When(Strict):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Wanted]
     example: ClassVar[str] = "{action: Unsubscribe}"
+    other_words: ClassVar[Mapping[str, str]] = {"or": "any", "one_of": "any"}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_expression(cls, written: object) -> object:
+        found = EXPRESSION.fullmatch(written) if isinstance(written, str) else None
+        if found is not None:
+            operator, value = found[2], found[3].strip("\"' ")
+            tests = {">": "above", "<": "below"}
+            meant = f"{{{tests[operator[0]]}: {value}}}" if operator[0] in tests else value
+            cure = f"write when: {{{found[1]}: {meant}}}"
+            cure = f"write when: {{not: {{{found[1]}: {value}}}}}" if operator == "!=" else cure
+            raise wrong("expression", "conditions are not an expression, but lines of the form `path: value`", cure)
+        return written
 
     any: Annotated[list["When"], Field(min_length=1)] | None = None
     """Of these groups of conditions one must hold."""
@@ -79,6 +107,18 @@ class MatchForm(Strict):
 
 class Write(Strict):
     """What upsert and update have in common."""
+
+    examples: ClassVar[Mapping[str, str]] = {
+        "set": '{MobilePhone: "{msisdn}"}',
+        "create": '{MobilePhone: "{msisdn}"}',
+        "key": '{External_Id__c: "{msisdn}"}',
+    }
+    other_words: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("fields", "values", "data", "write", "columns"), "set"),
+        **dict.fromkeys(("keys", "external_id", "externalid", "by"), "key"),
+        **dict.fromkeys(("insert", "only_new", "new"), "create"),
+        **dict.fromkeys(("if", "where", "condition", "conditions"), "when"),
+    }
 
     key: Annotated[dict[Identifier, Value], Field(min_length=1, max_length=1)] | None = None
     """The external ID field that names the record, and its value. Beside `match`: the record that is found is given it."""
@@ -170,6 +210,14 @@ Item = Annotated[
 class Rule(Strict):
     """Which events it is for, and what they lead to."""
 
+    example: ClassVar[str] = "{name: everything else, ignore: true}"
+    other_words: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("if", "where", "condition", "conditions", "filter", "match", "trigger"), "when"),
+        **dict.fromkeys(("then", "action", "actions", "steps", "operations", "run", "upsert", "update"), "do"),
+        **dict.fromkeys(("title", "id", "alias", "rule", "description"), "name"),
+        **dict.fromkeys(("skip", "drop"), "ignore"),
+    }
+
     name: Name
     """For people: in traces, dead letters and tests."""
     when: When | None = None
@@ -195,6 +243,14 @@ class FeedSettings(Strict):
 
 class MappingFile(Strict):
     """One file of rules."""
+
+    example: ClassVar[str] = "on: strex.delivery_report, then rules:"
+    other_words: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("trigger", "triggers", "event", "events", "source", "sources", "from"), "on"),
+        **dict.fromkeys(("mappings", "mapping", "automation", "automations"), "rules"),
+        **dict.fromkeys(("test_cases", "cases", "examples"), "tests"),
+        **dict.fromkeys(("watch", "poll"), "feed"),
+    }
 
     on: Annotated[str | list[str], Field(min_length=1)]
     """Which events this file sees: provider.shape, such as strex.delivery_report, or a list of them."""

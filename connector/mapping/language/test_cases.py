@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from msgspec.structs import fields
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from connector.config.validation import Strict, wrong
 from connector.mapping.language.expectations import Expect
 from connector.mapping.language.field_forms import Name
+from connector.mapping.language.paths import OTHER_NAMES
 from connector.mapping.values.numbers import EventNumbers
 from connector.mapping.values.values import text
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
@@ -54,8 +55,16 @@ class Given(Strict):
     """Other records of the CRM with the same number, as field: value."""
 
 
+def _number(written: str) -> str:
+    if parse_phone(written) is None:
+        raise wrong("bad-phone", "`msisdn` is not a phone number", 'write it with its country code: "+4790000001"')
+    return written
+
+
 class CaseEvent(Strict):
     """The event; what is left out has a usual value."""
+
+    other_words: ClassVar[Mapping[str, str]] = OTHER_NAMES
 
     key: Annotated[str, Field(pattern=f"^{KEY_FORM.pattern}$")] = "case-1"
     """Its key."""
@@ -67,7 +76,7 @@ class CaseEvent(Strict):
     """What the provider says it means for consent."""
     action: str | None = None
     """The provider's word, such as Subscribe."""
-    msisdn: str | None = None
+    msisdn: Annotated[str, AfterValidator(_number)] | None = None
     """The person's number with its country code; in quotes."""
     keyword: str | None = None
     """The keyword."""
@@ -116,14 +125,15 @@ class CaseEvent(Strict):
     changed: tuple[str, ...] | None = None
     """Of a change in the CRM: which fields changed; all of `record` where left out."""
 
-    def model_post_init(self, _context: Any) -> None:
-        """Reject a number that would silently be ignored."""
-        if self.msisdn is not None and parse_phone(self.msisdn) is None:
-            raise wrong("bad-phone", "`msisdn` is not a phone number", 'write it with its country code: "+4790000001"')
-
 
 class Case(Strict):
     """An example: what is given, what happens, what must come of it."""
+
+    other_words: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("expected", "then", "assert", "output", "result"), "expect"),
+        **dict.fromkeys(("input", "when"), "event"),
+        **dict.fromkeys(("title", "description"), "name"),
+    }
 
     name: Name
     """What it shows."""

@@ -18,6 +18,34 @@ DATETIME = "datetime"
 MAX_LENGTH = 64  # characters of a date in any form; a longer text is not a date
 
 
+# The letters of spreadsheets in other languages, of moment.js and of strftime, and how they are written here.
+OTHER_LETTERS = {
+    "DD": "dd",
+    "D": "dd",
+    "d": "dd",
+    "%d": "dd",
+    "M": "MM",
+    "%m": "MM",
+    "YYYY": "yyyy",
+    "%Y": "yyyy",
+    "ÅÅÅÅ": "yyyy",
+    "åååå": "yyyy",
+    "JJJJ": "yyyy",
+    "YY": "yy",
+    "%y": "yy",
+    "hh": "HH",
+    "H": "HH",
+    "%H": "HH",
+    "TT": "HH",
+    "tt": "HH",
+    "%M": "mm",
+    "MI": "mm",
+    "SS": "ss",
+    "%S": "ss",
+}
+LETTERS = re.compile(r"%[A-Za-z]|MI|D+|d+|M+|m+|Y+|y+|H+|h+|S+|s+|T+|t+|J+|Å+|å+|[A-Za-z]|[^A-Za-zÅå%]+|%")
+
+
 class BadPattern(ValueError):  # noqa: N818 - a finding about the user's file; it becomes a Problem.
     """A date pattern with unknown letters."""
 
@@ -37,6 +65,15 @@ def directives(pattern: str) -> str:
     if "%" not in made:
         raise BadPattern(pattern)
     return made
+
+
+def is_pattern(written: str) -> bool:
+    """Whether it is a pattern without unknown letters."""
+    try:
+        directives(written)
+    except BadPattern:
+        return False
+    return True
 
 
 def convert(source: str, target: str, zone: ZoneInfo) -> Callable[[Any], str]:
