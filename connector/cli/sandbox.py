@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
@@ -14,7 +15,7 @@ PORT = click.IntRange(0, 65535)
 
 @click.group()
 def sandbox() -> None:
-    """Play Salesforce or a provider, to try things out without an account. Stops at Ctrl-C."""
+    """Play Salesforce, Dynamics 365 or a provider, to try things out without an account. Stops at Ctrl-C."""
 
 
 @sandbox.command()
@@ -51,6 +52,38 @@ def salesforce(
 
     app = build(data, preset=preset, bare=bare, currencies=currencies, language=language)
     asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))
+
+
+@sandbox.command()
+@click.option("--port", type=PORT, default=8095, show_default=True, help="0 uses a free port.")
+@click.option(
+    "--preset",
+    type=click.Choice(["plain", "fundraising"]),
+    default="plain",
+    show_default=True,
+    help="The kind of org: with the tables of the Fundraising app on the Common Data Model for Nonprofits.",
+)
+@click.option("--bare", is_flag=True, help="Without the columns and tables of `connector dynamics setup`.")
+@click.option("--consent-table", is_flag=True, help="With the consent table of Customer Insights - Journeys.")
+@click.option(
+    "--tls",
+    "ca_file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Serve https, and write the certificate of its own authority to this file. Needs the package trustme.",
+)
+@as_json
+def dynamics(*, port: int, preset: str, bare: bool, consent_table: bool, ca_file: Path | None, as_json: bool) -> None:
+    """A Dynamics 365 org: sign in at tenant `sandbox` with client id and secret `sandbox`."""
+    from connector.sandbox.dynamics import build  # noqa: PLC0415 - see the package's docstring.
+    from connector.sandbox.dynamics.tls import TrustmeMissingError, server_context  # noqa: PLC0415 - the same.
+    from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - the same.
+
+    try:
+        tls = server_context(ca_file) if ca_file is not None else None
+    except TrustmeMissingError as missing:
+        raise Misused(str(missing)) from missing
+    app = build(preset=preset, bare=bare, consent_table=consent_table)
+    asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json), tls))
 
 
 @sandbox.command()

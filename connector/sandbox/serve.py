@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from ssl import SSLContext
 
 from aiohttp import web
 
@@ -14,8 +15,10 @@ STOP_GRACE = 1.0  # seconds for open requests when a sandbox stops
 
 
 @asynccontextmanager
-async def serving(app: web.Application, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve `app` during the block, and yield its base URL; port 0 uses a free one."""
+async def serving(
+    app: web.Application, host: str = "127.0.0.1", port: int = 0, tls: SSLContext | None = None
+) -> AsyncIterator[str]:
+    """Serve `app` during the block, and yield its base URL; port 0 uses a free one, and `tls` makes it https."""
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -25,21 +28,27 @@ async def serving(app: web.Application, host: str = "127.0.0.1", port: int = 0) 
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
         bound = runner.addresses[0]
-        yield f"http://{host}:{bound[1]}"
+        yield f"{'https' if tls else 'http'}://{host}:{bound[1]}"
     finally:
+        if tls is not None and runner.server is not None:
+            for connection in runner.server.connections:
+                if connection.transport is not None:
+                    connection.transport.abort()  # a client that is gone does not answer TLS's farewell
         await runner.cleanup()
 
 
-async def serve_until_stopped(app: web.Application, host: str, port: int, announce: Callable[[str], None]) -> None:
+async def serve_until_stopped(
+    app: web.Application, host: str, port: int, announce: Callable[[str], None], tls: SSLContext | None = None
+) -> None:
     """Serve `app` until SIGTERM or SIGINT; `announce` gets the base URL once it listens."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        async with serving(app, host, port) as url:
+        async with serving(app, host, port, tls) as url:
             announce(url)
             await stop.wait()
     finally:

@@ -1,0 +1,228 @@
+"""The org's records in memory, with versions, alternate keys, deletions for change tracking, and roll-back."""
+
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from connector.sandbox.dynamics.errors import duplicate_key
+from connector.sandbox.dynamics.tables import Key, Table
+
+Row = dict[str, Any]
+HISTORY = 200_000  # accepted writes that are kept for tests
+SORTED_FROM = 64  # rows read in order of version from which a sort of a copy pays
+
+
+def folded(value: Any) -> Any:
+    """A value as alternate keys and filters compare it: texts without letter case."""
+    return value.casefold() if isinstance(value, str) else value
+
+
+def moment(seconds: float) -> str:
+    """A time as the API writes it: in whole seconds."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Storage:
+    """All tables with their records."""
+
+    def __init__(self, tables: dict[str, Table], clock: Callable[[], float] = time.time) -> None:
+        self.tables = tables
+        self.clock = clock
+        self.version = 1000
+        self.rows: dict[str, dict[str, Row]] = {name: {} for name in tables}
+        self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
+        self._by_key: dict[tuple[str, str], dict[tuple[Any, ...], str]] = {}
+        self._deleted: dict[str, list[tuple[int, str]]] = {}
+        self._undo: list[Callable[[], None]] | None = None
+        self._written = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Delete all records and the history."""
+        self.rows = {name: {} for name in self.tables}
+        self.history.clear()
+        self._deleted = {name: [] for name in self.tables}
+        self._by_key = {(name, key.name): {} for name, known in self.tables.items() for key in known.keys.values()}
+
+    def add_table(self, known: Table) -> None:
+        """A new, empty table."""
+        self.tables[known.name] = known
+        self.rows[known.name] = {}
+        self._deleted[known.name] = []
+        for key in known.keys.values():
+            self._by_key[known.name, key.name] = {}
+
+    def by_set(self, set_name: str) -> Table | None:
+        """The table of an entity set; its letter case counts."""
+        return next((one for one in self.tables.values() if one.set_name == set_name), None)
+
+    def index(self, known: Table, key: Key) -> bool:
+        """Build the index of a new key; False if two records have the same values."""
+        found: dict[tuple[Any, ...], str] = {}
+        for record_id, row in self.rows[known.name].items():
+            values = _key_values(known, key, row)
+            if values is None:
+                continue
+            if values in found:
+                return False
+            found[values] = record_id
+        self._by_key[known.name, key.name] = found
+        return True
+
+    def drop_index(self, known: Table, key: Key) -> None:
+        """Forget a key's index."""
+        self._by_key.pop((known.name, key.name), None)
+
+    def get(self, known: Table, record_id: str) -> Row | None:
+        """The record of that id."""
+        return self.rows[known.name].get(record_id)
+
+    def find(self, known: Table, key: Key, values: Mapping[str, Any]) -> Row | None:
+        """The record with these values of an alternate key."""
+        wanted = tuple(folded(values[known.columns[name].stored_as]) for name in key.columns)
+        record_id = self._by_key.get((known.name, key.name), {}).get(wanted)
+        return None if record_id is None else self.rows[known.name][record_id]
+
+    def create(self, known: Table, record_id: str, values: Row, user: str, late: float = 0.0) -> Row:
+        """Save a new record. Raises RefusedError for a duplicate key."""
+        self.version += 1
+        stamp = moment(self.clock() - late)
+        row: Row = {
+            **{column.stored_as: column.default for column in known.columns.values()},
+            "_ownerid_value": user,
+            **values,
+            known.primary_id: record_id,
+            "createdon": stamp,
+            "modifiedon": stamp,
+            "_createdby_value": user,
+            "_modifiedby_value": user,
+            "versionnumber": self.version,
+        }
+        _compute(known, row)
+        self._check_keys(known, row, record_id)
+        self.rows[known.name][record_id] = row
+        self._enter(known, row, record_id)
+        self._log("create", known, record_id, values, user)
+        self._on_undo(lambda: self._forget(known, record_id))
+        return row
+
+    def update(self, known: Table, row: Row, values: Row, user: str, late: float = 0.0) -> Row:
+        """Save values of a record. Raises RefusedError for a duplicate key."""
+        record_id = row[known.primary_id]
+        new = {**row, **values}
+        self.version += 1
+        new |= {"modifiedon": moment(self.clock() - late), "_modifiedby_value": user, "versionnumber": self.version}
+        _compute(known, new)
+        keyed = bool(known.keys) and not known.by_property.keys().isdisjoint(values)
+        if keyed:
+            self._check_keys(known, new, record_id)
+            self._leave(known, row)
+        self.rows[known.name][record_id] = new
+        if keyed:
+            self._enter(known, new, record_id)
+        self._log("update", known, record_id, values, user)
+
+        def back() -> None:
+            self._leave(known, new)
+            self.rows[known.name][record_id] = row
+            self._enter(known, row, record_id)
+
+        self._on_undo(back)
+        return new
+
+    def delete(self, known: Table, record_id: str, user: str) -> None:
+        """Delete a record for good: Dataverse has no recycle bin by default."""
+        row = self.rows[known.name].pop(record_id)
+        self._leave(known, row)
+        self.version += 1
+        self._deleted[known.name].append((self.version, record_id))
+        self._log("delete", known, record_id, {}, user)
+
+        def back() -> None:
+            self.rows[known.name][record_id] = row
+            self._enter(known, row, record_id)
+            self._deleted[known.name].pop()
+
+        self._on_undo(back)
+
+    def changed_since(self, known: Table, version: int) -> list[Row]:
+        """The records with a later version, in order of version."""
+        rows = [row for row in self.rows[known.name].values() if row["versionnumber"] > version]
+        return sorted(rows, key=lambda row: row["versionnumber"])
+
+    def deleted_since(self, known: Table, version: int) -> list[str]:
+        """The ids of the records deleted after a version."""
+        return [record_id for at, record_id in self._deleted[known.name] if at > version]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or none of the writes of the block; nested blocks belong to the outer one."""
+        if self._undo is not None:
+            yield
+            return
+        self._undo = []
+        try:
+            yield
+        except BaseException:
+            for one in reversed(self._undo):
+                one()
+            raise
+        finally:
+            self._undo = None
+
+    def _on_undo(self, back: Callable[[], None]) -> None:
+        if self._undo is not None:
+            self._undo.append(back)
+            logged = self.history[-1]
+            self._undo.append(lambda: self.history.remove(logged))
+
+    def _forget(self, known: Table, record_id: str) -> None:
+        self._leave(known, self.rows[known.name].pop(record_id))
+
+    def _log(self, did: str, known: Table, record_id: str, values: Row, user: str) -> None:
+        self._written += 1
+        self.history.append(
+            {"sequence": self._written, "did": did, "table": known.name, "id": record_id, "fields": values, "by": user}
+        )
+
+    def _check_keys(self, known: Table, row: Row, record_id: str) -> None:
+        for key in known.keys.values():
+            if key.status != "Active":
+                continue
+            values = _key_values(known, key, row)
+            other = self._by_key[known.name, key.name].get(values) if values is not None else None
+            if other is not None and other != record_id:
+                shown = ", ".join(str(row[known.columns[name].stored_as]) for name in key.columns)
+                raise duplicate_key(", ".join(key.columns), shown, known.name)
+
+    def _enter(self, known: Table, row: Row, record_id: str) -> None:
+        for key in known.keys.values():
+            values = _key_values(known, key, row)
+            if values is not None and (known.name, key.name) in self._by_key:
+                self._by_key[known.name, key.name][values] = record_id
+
+    def _leave(self, known: Table, row: Row) -> None:
+        for key in known.keys.values():
+            values = _key_values(known, key, row)
+            if values is not None:
+                self._by_key.get((known.name, key.name), {}).pop(values, None)
+
+
+def new_id() -> str:
+    """A record id."""
+    return str(uuid.uuid4())
+
+
+def _key_values(known: Table, key: Key, row: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """The values of a key; None if one is empty, which is not unique."""
+    values = tuple(folded(row.get(known.columns[name].stored_as)) for name in key.columns)
+    return None if None in values else values
+
+
+def _compute(known: Table, row: Row) -> None:
+    if known.name == "contact":
+        row["fullname"] = " ".join(filter(None, (row.get("firstname"), row.get("lastname")))) or None
