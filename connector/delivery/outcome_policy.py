@@ -75,6 +75,8 @@ def conclude(
     `not_counted` are the reasons that are the whole sink's fault now. An `urgent` unit waits at most a minute when a
     sink asks for a pause.
     """
+    if all(isinstance(one.outcome, Delivered) for one in attempts):
+        return _delivered(attempts)
     longest_wait = MINUTE if urgent else MAX_RETRY_AFTER
     done: list[int] = []
     again: list[RetryLater] = []
@@ -122,8 +124,13 @@ def conclude(
             rule=rule,
             code=end.code,
         )
-    details = [one.outcome.detail for one in attempts if isinstance(one.outcome, Delivered) and one.outcome.detail]
-    return Conclusion(state=UnitState.DELIVERED, detail="; ".join(details) or None, done=tuple(done))
+    return _delivered(attempts)
+
+
+def _delivered(attempts: Sequence[Attempt]) -> Conclusion:
+    details = [one.outcome.detail for one in attempts if one.outcome.detail]
+    done = tuple(one.index for one in attempts)
+    return Conclusion(state=UnitState.DELIVERED, detail="; ".join(details) or None, done=done)
 
 
 def _waiting(attempt: Attempt) -> Outcome:

@@ -1,7 +1,6 @@
 """Sends one batch to one sink: folds it, sends the parts of refused folds singly, and returns one outcome for each operation."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,8 +9,7 @@ from connector.delivery.batch import Fold, fold, rounds
 from connector.delivery.http_client import Client
 from connector.model.operation import Operation, RecordWrite, Repeat
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
-from connector.model.remembered import NOTHING, Remembered
-from connector.ports import Shadow, Sink, Task
+from connector.ports import Sink, Task
 
 
 class Written(Struct, frozen=True):
@@ -71,20 +69,10 @@ class Sent(Struct, frozen=True):
 
 
 async def send(
-    sink: Sink,
-    client: Client,
-    operations: Sequence[Operation],
-    known_shadow: Callable[[RecordWrite], Shadow],
-    merged_id: Callable[[RecordWrite], str | None] = lambda _: None,
-    remembered_match: Callable[[RecordWrite], Remembered] = lambda _: NOTHING,
-    known_id: Callable[[RecordWrite], str | None] = lambda _: None,
+    sink: Sink, client: Client, operations: Sequence[Operation], task: Callable[[Operation], Task] = Task
 ) -> Sent:
-    """Send the operations, given in their order.
-
-    For a write's key, `merged_id` tells which merged record it named, and `known_id` which record it is known to name.
-    `remembered_match` tells what is known of the records that a match may mean.
-    """
-    batch = _Batch(sink, client, operations, known_shadow, merged_id, remembered_match, known_id)
+    """Send the operations, given in their order. `task` adds what is known of the record of an operation."""
+    batch = _Batch(sink, client, operations, task)
     await batch.send()
     return Sent(
         [outcome or Retry(reason=Reason.HALTED) for outcome in batch.outcomes],
@@ -102,10 +90,7 @@ class _Batch:
         sink: Sink,
         client: Client,
         operations: Sequence[Operation],
-        known_shadow: Callable[[RecordWrite], Shadow],
-        merged_id: Callable[[RecordWrite], str | None],
-        remembered_match: Callable[[RecordWrite], Remembered],
-        known_id: Callable[[RecordWrite], str | None],
+        task: Callable[[Operation], Task],
     ) -> None:
         self.outcomes: list[Outcome | None] = [None] * len(operations)
         self.written: list[Written] = []
@@ -115,11 +100,7 @@ class _Batch:
         self._sink = sink
         self._client = client
         self._operations = operations
-        self._known_shadow = known_shadow
-        self._merged_id = merged_id
-        self._remembered_match = remembered_match
-        self._known_id = known_id
-        self._ours: dict[tuple[str, str, str], dict[str, Any]] = {}  # what the parts have written
+        self._task = task
 
     async def send(self) -> None:
         folds = fold(self._operations)
@@ -134,7 +115,8 @@ class _Batch:
             self._note(one, outcome)
             if isinstance(outcome, Rejected) and outcome.reason is Reason.PARENT_FAILED:
                 orphans.append(one)
-        await self._send_parts(rounds(broken), orphans)
+        if broken:
+            await self._send_parts(rounds(broken), orphans)
         for part, answer in self._whole.items():
             self.outcomes[part] = answer
 
@@ -165,12 +147,13 @@ class _Batch:
         If one of these is at fault, the opt-out flag is sent alone.
         """
         outcomes = list(await self._write(folds))
-        alone: dict[int, Outcome] = {}
         refused = _narrowed(
-            (place, (one, outcome))
-            for place, (one, outcome) in enumerate(zip(folds, outcomes, strict=True))
-            if len(one.parts) == 1 or isinstance(outcome, Retry)  # of a refused fold, the parts are sent singly first
+            (place, (folds[place], outcome))
+            for place, outcome in enumerate(outcomes)
+            # Of a refused fold, the parts are sent singly first.
+            if isinstance(outcome, Retry) or (isinstance(outcome, Rejected) and len(folds[place].parts) == 1)
         )
+        alone: dict[int, Outcome] = {}
         while refused:
             answers = await self._write(list(refused.values()))
             alone |= zip(refused, answers, strict=True)
@@ -209,28 +192,27 @@ class _Batch:
             self.also_updated.append(AlsoUpdated(one.parts[-1], one.operation, outcome.also_updated))
         if isinstance(outcome, Delivered) and not outcome.absent:
             self.written.append(Written(one.parts[-1], one.operation, outcome))
-            fields = one.operation.set
-            if outcome.left_out:
-                fields = {name: value for name, value in fields.items() if name not in outcome.left_out}
-            self._ours.setdefault(one.operation.record, {}).update(fields)
 
-    def _task(self, operation: Operation) -> Task:
-        if not isinstance(operation, RecordWrite):
-            return Task(operation)
-        gone, record_id = self._merged_id(operation), self._known_id(operation)
-        remembered = NOTHING if operation.match is None else self._remembered_match(operation)
-        if not operation.clears_flag:
-            return Task(operation, remembered=remembered, gone=gone, record_id=record_id)
-        # What an earlier part has just written must not be taken for another person's change.
-        ours = self._ours.get(operation.record)
-        shadow = self._known_shadow(operation)
-        seen = shadow if ours is None else {**(shadow or {}), **ours}
-        return Task(operation, seen, remembered, gone, record_id)
+    def _tasks(self, folds: Sequence[Fold]) -> list[Task]:
+        """The tasks. What an earlier part has just written must not be taken for another person's change."""
+        tasks = [self._task(one.operation) for one in folds]
+        return [self._with_ours(task) for task in tasks] if self.written else tasks
+
+    def _with_ours(self, task: Task) -> Task:
+        """The task with what this batch has already written to its record."""
+        write = task.operation
+        if not isinstance(write, RecordWrite) or not write.clears_flag:
+            return task
+        ours = [one for one in self.written if one.write.record == write.record]
+        fields = {
+            name: value for one in ours for name, value in one.write.set.items() if name not in one.outcome.left_out
+        }
+        return replace(task, shadow={**(task.shadow or {}), **fields}) if ours else task
 
     async def _write(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
         if not folds:
             return []
-        tasks = [self._task(one.operation) for one in folds]
+        tasks = self._tasks(folds)
         try:
             outcomes = await self._sink.write(self._client, tasks)
         except Exception as error:  # noqa: BLE001 - a bug of an adapter may cost one operation, not the whole pipeline.
@@ -261,7 +243,7 @@ def _narrowed(answered: Iterable[tuple[int, tuple[Fold, Outcome]]]) -> dict[int,
     """Of refused writes (by position), the consent fields that are sent without the rest."""
     narrowed: dict[int, Fold] = {}
     for place, (one, outcome) in answered:
-        if not isinstance(outcome, Rejected | Retry) or outcome.reason not in PERHAPS_ANOTHER_FIELD:
+        if isinstance(outcome, Delivered) or outcome.reason not in PERHAPS_ANOTHER_FIELD:
             continue
         if isinstance(one.operation, RecordWrite):
             write = one.operation.narrowed()

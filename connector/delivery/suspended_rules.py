@@ -110,7 +110,7 @@ class Filtered(Struct, frozen=True):
     """
 
     operations: Sequence[Operation]
-    held: Mapping[int, Retry]
+    held: Mapping[int, Retry] = field(default_factory=dict)
     alone: Mapping[int, RecordWrite] = field(default_factory=dict)
 
     @property
@@ -150,8 +150,6 @@ def filter_suspended(
 
     An opt-out whose own fields, key or object are suspended is always tried.
     """
-    if not stops:
-        return Filtered(operations, {})
     held: dict[int, Retry] = {}
     alone: dict[int, RecordWrite] = {}
     parents: set[tuple[str, str]] = set()

@@ -7,7 +7,7 @@ from typing import Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from connector.model.outcome import Delivered, Outcome, Reason, Retry
+from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
 # A single record that somebody else has locked is not a reason for small batches.
 LOCKED_SHARE = 20  # one in so many
@@ -33,7 +33,7 @@ class BatchSize(Struct, frozen=True):
         """
         if len(outcomes) <= MIN_BATCH:
             return self
-        crowded = sum(_crowded(one) for one in outcomes)
+        crowded = sum(one.divided if isinstance(one, Delivered) else _crowded(one) for one in outcomes)
         if took > slow or crowded * LOCKED_SHARE >= len(outcomes):
             return replace(self, size=min(self.size, max(MIN_BATCH, self.size // 2)))
         if 2 * len(outcomes) >= self.size:
@@ -41,8 +41,6 @@ class BatchSize(Struct, frozen=True):
         return self
 
 
-def _crowded(outcome: Outcome) -> bool:
-    """Whether the batch would have done better with fewer operations."""
-    if isinstance(outcome, Retry):
-        return outcome.reason is Reason.ROW_LOCKED or outcome.reason is Reason.TRIGGER_LIMIT
-    return isinstance(outcome, Delivered) and outcome.divided
+def _crowded(failed: Retry | Rejected) -> bool:
+    """Whether the operation might have gone through among fewer others."""
+    return isinstance(failed, Retry) and failed.reason in {Reason.ROW_LOCKED, Reason.TRIGGER_LIMIT}

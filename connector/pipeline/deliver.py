@@ -1,8 +1,9 @@
 """Deliver: claim units, send what may go out, and settle every outcome; also keeps the counts of API calls."""
 
-import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from connector.delivery.api_budget import ApiBudget
 from connector.delivery.channels import SendAllowance, SinkChannel
@@ -11,7 +12,7 @@ from connector.mapping.compile.ruleset import Ruleset
 from connector.model.errors import StoreUnavailable
 from connector.model.operation import Operation
 from connector.pipeline.delivery_worker import DeliveryWorker
-from connector.pipeline.prepare import PendingWrite, pending_writes
+from connector.pipeline.prepare import PendingWrite, drop_superseded
 from connector.pipeline.runtime import PipelineConfig, Runtime
 from connector.pipeline.settle import settle_units, settled_events
 from connector.pipeline.suspended_rules import SendResult, record_suspensions, replan_suspended, send_operations
@@ -102,7 +103,7 @@ class Deliverer:
                 return 0
             self._runtime.wake(channel.sink.name)
             units = await replan_suspended(units, self._rules(), self._store, configured=self._configured)
-            tasks = pending_writes(units, self._store, channel.sink.traits)
+            tasks = drop_superseded(units, self._store, channel.sink.traits)
             result = await self._send(
                 channel, allowance, [task.operation for task in tasks if task.operation is not None]
             )
@@ -151,7 +152,7 @@ class Deliverer:
         elif outcomes:
             channel.mark_healthy(self._emit)
         channel.suspect = next(iter(suspected(operations, outcomes)), None) if outcomes else channel.suspect
-        return dataclasses.replace(result, not_counted=not_counted(fault, cause))
+        return replace(result, not_counted=not_counted(fault, cause))
 
     async def _settle(
         self, channel: SinkChannel, units: Sequence[Unit], tasks: Sequence[PendingWrite], result: SendResult
@@ -160,8 +161,8 @@ class Deliverer:
             units,
             tasks,
             result.sent,
-            feeds=self._rules().feeds,
-            consent=self._consent,
+            feeds=self._rules().feeds.get(channel.sink.name, {}),
+            consent=self._consent.get(channel.sink.name, {}),
             numbers=self._numbers,
             not_counted=result.not_counted,
         )

@@ -12,7 +12,7 @@ from connector.delivery.send import AlsoUpdated, ConsentSentAlone, Sent, Written
 from connector.mapping.compile.ruleset import FeedPlan
 from connector.model.consent import Phase
 from connector.model.consent_fields import ConsentFields
-from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand
+from connector.model.operation import ID_FIELD, RecordWrite, ServiceCommand
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected
 from connector.model.record_number import NO_REGION, NumberReader
 from connector.model.states import UnitState
@@ -27,58 +27,67 @@ def settle_units(
     going: Sequence[PendingWrite],
     sent: Sent,
     *,
-    feeds: Mapping[str, Mapping[str, FeedPlan]],
-    consent: Mapping[str, Mapping[str, ConsentFields]],
+    feeds: Mapping[str, FeedPlan],
+    consent: Mapping[str, ConsentFields],
     numbers: NumberReader = NO_REGION,
     not_counted: Collection[Reason] = (),
 ) -> list[Settlement]:
     """Judge every unit by the outcomes of its operations. What was written of a feed's fields is the record's new shadow.
 
+    `feeds` and `consent` are those of the sink, by object.
     `not_counted` are the reasons that are the whole sink's fault just now, and spend no attempt.
     """
-    attempts: list[list[Attempt]] = [[] for _ in units]
-    shadows: list[list[ShadowWrite]] = [[] for _ in units]
-    links: list[list[Link]] = [[] for _ in units]
-    partly_delivered: list[list[PartlyDelivered]] = [[] for _ in units]
+    results = [_UnitResult(unit) for unit in units]
     outcomes = iter(sent.outcomes)
-    sent_to: list[int] = []
-    sent_as: list[PendingWrite] = []
+    sent_as: list[PendingWrite] = []  # by the index of an operation in what was sent
     for pending in going:
         outcome: Outcome = SUPERSEDED
         if pending.operation is not None:
             outcome = next(outcomes)
-            sent_to.append(pending.unit)
             sent_as.append(pending)
-        attempts[pending.unit].append(Attempt(pending.index, pending.operation, outcome))
-        if (written_alone := _written_alone(pending, outcome)) is not None:
-            partly_delivered[pending.unit].append(written_alone)
+        results[pending.unit].add(pending, outcome)
     for written in sent.written:
-        crm, name = written.write.sink, written.write.object
-        watched = feeds.get(crm, {}).get(name)
-        if watched is not None or written.write.match is not None:
+        result, write = results[sent_as[written.index].unit], written.write
+        watched = feeds.get(write.object)
+        if watched is not None or write.match is not None:
             fields = watched.fields if watched is not None else ()
-            unit = sent_to[written.index]
-            declared = consent.get(crm, {}).get(name)
-            shadows[unit].append(_shadow(written, fields, declared, numbers, person=units[unit].lane))
+            declared = consent.get(write.object)
+            result.shadows.append(_shadow(written, fields, declared, numbers, person=result.unit.lane))
         elif (link := _link(written)) is not None:
-            links[sent_to[written.index]].append(link)
+            result.links.append(link)
     for also_updated in sent.also_updated:
-        shadows[sent_to[also_updated.index]].extend(also_updated_shadows(also_updated, feeds))
+        results[sent_as[also_updated.index].unit].shadows += also_updated_shadows(also_updated, feeds)
     for consent_alone in sent.consent_sent_alone:
-        partly_delivered[sent_to[consent_alone.index]].append(_rest_of(sent_as[consent_alone.index], consent_alone))
-    return [
-        _settle(unit, tries, tuple(seen), tuple(met), tuple(parts), not_counted)
-        for unit, tries, seen, met, parts in zip(units, attempts, shadows, links, partly_delivered, strict=True)
-    ]
+        pending = sent_as[consent_alone.index]
+        results[pending.unit].partly_delivered.append(_rest_of(pending, consent_alone))
+    return [_settle(result, not_counted) for result in results]
 
 
-def _written_alone(pending: PendingWrite, outcome: Outcome) -> PartlyDelivered | None:
-    """A write that was planned with the consent fields alone, as it was done."""
-    write = pending.operation
-    if not isinstance(outcome, Delivered) or not isinstance(write, RecordWrite) or not write.consent_only:
-        return None
-    done = write.as_done(created=outcome.created, left_out=outcome.left_out)
-    return PartlyDelivered(index=pending.index, done=done, rest=None)
+class _UnitResult:
+    """What a batch has brought for one unit."""
+
+    __slots__ = ("attempts", "links", "partly_delivered", "shadows", "unit", "unlinked")
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self.attempts: list[Attempt] = []
+        self.shadows: list[ShadowWrite] = []
+        self.links: list[Link] = []
+        self.unlinked: list[Unlinked] = []
+        self.partly_delivered: list[PartlyDelivered] = []
+
+    def add(self, pending: PendingWrite, outcome: Outcome) -> None:
+        """Note the outcome of one operation."""
+        write = pending.operation
+        self.attempts.append(Attempt(pending.index, write, outcome))
+        if not isinstance(write, RecordWrite):
+            return
+        if write.consent_only and isinstance(outcome, Delivered):
+            # It was planned with the consent fields alone.
+            done = write.as_done(created=outcome.created, left_out=outcome.left_out)
+            self.partly_delivered.append(PartlyDelivered(index=pending.index, done=done, rest=None))
+        if write.match is not None and (gone := forgotten(write, outcome)) is not None:
+            self.unlinked.append(gone)
 
 
 def _rest_of(pending: PendingWrite, consent_alone: ConsentSentAlone) -> PartlyDelivered:
@@ -91,19 +100,13 @@ def _rest_of(pending: PendingWrite, consent_alone: ConsentSentAlone) -> PartlyDe
     return PartlyDelivered(index=pending.index, done=done, rest=rest)
 
 
-def _settle(
-    unit: Unit,
-    tries: Sequence[Attempt],
-    shadows: tuple[ShadowWrite, ...],
-    links: tuple[Link, ...],
-    partly_delivered: tuple[PartlyDelivered, ...],
-    not_counted: Collection[Reason],
-) -> Settlement:
-    end = conclude(tries, unit.attempts, not_counted=not_counted, urgent=unit.urgent)
+def _settle(result: _UnitResult, not_counted: Collection[Reason]) -> Settlement:
+    unit = result.unit
+    end = conclude(result.attempts, unit.attempts, not_counted=not_counted, urgent=unit.urgent)
     left = unit.unplanned
     if end.state is UnitState.DELIVERED and left is not None:
         end = replace(end, state=UnitState.DEAD, reason=left.reason, detail=left.detail, rule=left.rule)
-    confirmations = _confirmations(unit, end, {one.index for one in partly_delivered})
+    confirmations = _confirmations(unit, end, {one.index for one in result.partly_delivered})
     return Settlement(
         unit_id=unit.id,
         state=end.state,
@@ -113,13 +116,13 @@ def _settle(
         counts_attempt=end.counts_attempt,
         done=end.done,
         in_doubt=end.in_doubt,
-        shadows=shadows,
-        links=links,
-        unlinked=tuple(gone for one in tries if (gone := forgotten(one.operation, one.outcome)) is not None),
+        shadows=tuple(result.shadows),
+        links=tuple(result.links),
+        unlinked=tuple(result.unlinked),
         confirmations=confirmations,
         rule=end.rule,
         code=end.code,
-        partly_delivered=partly_delivered,
+        partly_delivered=tuple(result.partly_delivered),
     )
 
 
@@ -178,10 +181,10 @@ def _shadow(
     )
 
 
-def also_updated_shadows(also_updated: AlsoUpdated, feeds: Mapping[str, Mapping[str, FeedPlan]]) -> list[ShadowWrite]:
+def also_updated_shadows(also_updated: AlsoUpdated, feeds: Mapping[str, FeedPlan]) -> list[ShadowWrite]:
     """The shadows of records that were given an opt-out beside the one it was for, so that it does not come back as a change."""
     write = also_updated.write
-    watched = feeds.get(write.sink, {}).get(write.object)
+    watched = feeds.get(write.object)
     if watched is None:
         return []
     fields = {name: write.set[name] for name in write.consent if name in write.set and name in watched.fields}
@@ -193,10 +196,8 @@ def also_updated_shadows(also_updated: AlsoUpdated, feeds: Mapping[str, Mapping[
     ]
 
 
-def forgotten(operation: Operation | None, outcome: Outcome) -> Unlinked | None:
+def forgotten(operation: RecordWrite, outcome: Outcome) -> Unlinked | None:
     """What a match had better not remember: it was found to mean no record, or none that a machine can choose."""
-    if not isinstance(operation, RecordWrite) or operation.match is None:
-        return None
     nobody = isinstance(outcome, Delivered) and outcome.absent
     unclear = isinstance(outcome, Rejected) and outcome.reason in {Reason.NEEDS_PERSON, Reason.RECORD_DELETED}
     if not nobody and not unclear:

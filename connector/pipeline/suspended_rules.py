@@ -1,8 +1,9 @@
 """Mappings that are stopped: what is told and kept of them, and what becomes of their units when the mappings are fixed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from connector.delivery.http_client import Client
 from connector.delivery.send import Sent, send
@@ -17,7 +18,6 @@ from connector.model.plan import Known, Plan, Unplanned
 from connector.model.states import EventState
 from connector.pipeline.plan import made_clear
 from connector.pipeline.planning import plan
-from connector.pipeline.prepare import known_id, known_shadow, merged_id, remembered_match
 from connector.ports import Sink
 from connector.store.store import Store
 from connector.store.units import Unit
@@ -51,32 +51,26 @@ def _command(one: ServiceCommand) -> tuple[str, str, str, str]:
     return one.action, one.phone.e164, one.short_number, one.keyword
 
 
-@dataclass(frozen=True, slots=True)
-class SendResult:
-    """One batch that went to a sink, but for what is stopped."""
+class SendResult(Struct, frozen=True):
+    """One batch that went to a sink, except for the operations of suspended rules."""
 
     stops: Sequence[Suspension]
     batch: Filtered
     answered: Sent  # by the sink
     sent: Sent  # the whole batch
+    well: bool  # all of it was delivered, and no rule is suspended: nothing that follows could learn from it
     not_counted: frozenset[Reason] = frozenset()  # these spend no attempt: they are the whole sink's fault
-
-    @property
-    def well(self) -> bool:
-        """Whether all of it was delivered, and nothing is stopped: then nothing that follows could learn from it."""
-        return not self.stops and all(isinstance(one, Delivered) for one in self.sent.outcomes)
 
 
 async def send_operations(
     sink: Sink, client: Client, operations: Sequence[Operation], store: Store, *, now: datetime
 ) -> SendResult:
-    """Send what is not stopped."""
+    """Send the operations, except those of suspended rules."""
     stops = store.stops.of(sink.name)
-    batch = filter_suspended(operations, stops, now, sink.traits)
-    going = batch.going
-    known = known_shadow(going, store), merged_id(going, store), remembered_match(going, store), known_id(going, store)
-    answered = await send(sink, client, going, *known)
-    return SendResult(stops, batch, answered, batch.with_suspended(answered))
+    batch = filter_suspended(operations, stops, now, sink.traits) if stops else Filtered(operations)
+    answered = await send(sink, client, batch.going, store.known_records(batch.going).task)
+    well = not stops and all(isinstance(one, Delivered) for one in answered.outcomes)
+    return SendResult(stops, batch, answered, batch.with_suspended(answered), well)
 
 
 async def record_suspensions(

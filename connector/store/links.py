@@ -9,9 +9,9 @@ LINKS_OF = (
     "SELECT json_group_array(json_array(key, record_id)) FROM links "
     "WHERE crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
 )
-MOVED_OF = (
-    "SELECT json_group_array(json_array(key, moved_from)) FROM links INDEXED BY links_moved WHERE moved_from IS NOT NULL "
-    "AND crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
+LINKS_WITH_MOVES = (
+    "SELECT json_group_array(json_array(key, record_id, moved_from)) FROM links "
+    "WHERE crm = ? AND object = ? AND key_field = ? AND key IN (SELECT value FROM json_each(?))"
 )
 
 
@@ -20,9 +20,12 @@ def links(connection: sqlite3.Connection, crm: str, name: str, key_field: str, k
     return dict(read_rows(connection, LINKS_OF, (crm, name, key_field, as_list(list(keys)))))
 
 
-def moved(connection: sqlite3.Connection, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-    """For keys whose record was merged into another: the Id that it had."""
-    return dict(read_rows(connection, MOVED_OF, (crm, name, key_field, as_list(list(keys)))))
+def links_with_moves(
+    connection: sqlite3.Connection, crm: str, name: str, key_field: str, keys: Sequence[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The same, and for keys whose record was merged into another: the Id that it had. It is unknown who has the key now."""
+    rows = read_rows(connection, LINKS_WITH_MOVES, (crm, name, key_field, as_list(keys)))
+    return {key: record_id for key, record_id, _ in rows}, {key: before for key, _, before in rows if before}
 
 
 def unlink_records(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from connector.model.last_write import LastWrite
 from connector.model.operation import ID_FIELD
 from connector.store.documents import dumps, last_write_from_json
-from connector.store.links import links, moved
+from connector.store.links import links
 from connector.store.sql import as_list, execute_rows, read_rows
 from connector.store.timestamps import micros
 from connector.store.writer import Writer
@@ -226,6 +226,16 @@ def shadows(
     return {record_id: known.fields for record_id, known in found.items() if known.gone_at is None}
 
 
+def opted_out_by_phone(
+    connection: sqlite3.Connection, crm: str, name: str, numbers: Sequence[str]
+) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """The shadows of the records with an opt-out and one of these numbers (E.164): by number, then by record id."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for phone, record_id, fields in read_rows(connection, OUT_BY_PHONE, (crm, name, as_list(numbers))):
+        found.setdefault(phone, {})[record_id] = orjson.loads(fields)
+    return found
+
+
 def mark_deleted(connection: sqlite3.Connection, crm: str, name: str, several: Sequence[Gone], now: datetime) -> None:
     """Record that records are deleted. Their keys then name the kept record of a merge, or none. Runs inside the writer."""
     execute_rows(
@@ -275,32 +285,6 @@ class Records:
         """The number of one record in E.164; None if it has none that is understood."""
         return records_of(self._reader, crm, name, [record_id]).get(record_id, NOTHING).phone or None
 
-    def shadows(self, crm: str, name: str, record_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """The shadows of many records, by record id."""
-        return shadows(self._reader, crm, name, record_ids)
-
-    def shadow_by_key(self, crm: str, name: str, key_field: str, key: str) -> Mapping[str, Any] | None:
-        """The shadow of the record that the key names."""
-        return self.shadows_by_key(crm, name, key_field, [key]).get(key)
-
-    def shadows_by_key(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """The shadows of many records, by key."""
-        if key_field == ID_FIELD:
-            return self.shadows(crm, name, keys)
-        named = links(self._reader, crm, name, key_field, keys)
-        known = shadows(self._reader, crm, name, list(named.values()))
-        return {key: known[record_id] for key, record_id in named.items() if record_id in known}
-
-    def record_ids(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-        """Record ids by key, for keys that are known to exist in the CRM."""
-        found = links(self._reader, crm, name, key_field, keys)
-        elsewhere = self.moved(crm, name, key_field, keys)
-        return {key: record_id for key, record_id in found.items() if key not in elsewhere} if elsewhere else found
-
-    def moved(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
-        """For keys whose record was merged into another: the Id that it had. It is unknown who has the key now."""
-        return moved(self._reader, crm, name, key_field, keys)
-
     def opted_out_with_phone(self, crm: str, name: str, e164: str, *, but: str | None = None) -> bool:
         """Whether a record with this number, other than the record `but`, has an opt-out."""
         row = self._reader.execute(
@@ -318,13 +302,6 @@ class Records:
             (crm, name, e164, but),
         ).fetchone()
         return row is not None
-
-    def opted_out_by_phone(self, crm: str, name: str, numbers: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
-        """The shadows of the records with an opt-out and one of these numbers (E.164): by number, then by record id."""
-        found: dict[str, dict[str, dict[str, Any]]] = {}
-        for phone, record_id, fields in read_rows(self._reader, OUT_BY_PHONE, (crm, name, as_list(numbers))):
-            found.setdefault(phone, {})[record_id] = orjson.loads(fields)
-        return found
 
     def opted_out(self) -> list[OptedOut]:
         """All records that are known to have an opt-out, in the order of their ids."""

@@ -1,7 +1,7 @@
 """The store as a whole: opens the file, starts the writer and holds the tables' classes. No SQL here."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from enum import StrEnum
@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from connector.model.operation import Operation
 from connector.store.api_calls import Calls
 from connector.store.change_notices import Pointers
 from connector.store.consents import Consents
@@ -18,6 +19,7 @@ from connector.store.disk import Disk, free_bytes
 from connector.store.enrichment_queue import Questions
 from connector.store.feeds import Following
 from connector.store.inbox import Inbox
+from connector.store.known_records import KnownRecords
 from connector.store.migrations import migrate
 from connector.store.notes import Notes
 from connector.store.open_files import OpenFiles
@@ -114,6 +116,10 @@ class Store:
     def open_to_read(cls, path: Path) -> Self:
         """Open the file read-only, even while another process holds it; every write raises StoreUnavailable."""
         return cls(path, Writer(open_reader(path), Disk(path)))
+
+    def known_records(self, operations: Sequence[Operation]) -> KnownRecords:
+        """What is known of the records that these operations name."""
+        return KnownRecords(self._reader, operations)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -111,7 +111,7 @@ async def client() -> AsyncIterator[Client]:
 @pytest.fixture
 def deliver(client):
     async def run(sink: Sink, *operations: Operation, known_shadow=lambda _: None) -> Sent:
-        return await send(sink, client, operations, known_shadow)
+        return await send(sink, client, operations, lambda one: Task(one, shadow=known_shadow(one)))
 
     return run
 
@@ -277,18 +277,6 @@ async def test_commands_are_sent_each_and_are_no_records(deliver):
     sent = await deliver(peer, command("KATT"), command("KATT"))
     assert sent == Sent([DONE, DONE], [])
     assert len(peer.requests[0]) == 2
-
-
-async def test_only_a_write_that_clears_a_flag_is_given_its_shadow(deliver):
-    peer = Peer()
-    await deliver(
-        peer,
-        write("a", Out=False, clears=True),
-        write("b", Out=True),
-        command("KATT"),
-        known_shadow=lambda one: {"Out": one.key},
-    )
-    assert [task.shadow for task in peer.requests[0]] == [{"Out": "a"}, None, None]
 
 
 async def test_what_an_earlier_part_wrote_is_not_taken_for_somebody_elses_word(deliver):

@@ -179,4 +179,4 @@ def test_no_fault_of_another_field_keeps_a_word_about_consent_from_the_org(write
 
 async def sent_to(org, operations):
     async with Transport() as transport:
-        return await send(org, transport.client(FixedCredentials("http://127.0.0.1:1")), operations, lambda _: None)
+        return await send(org, transport.client(FixedCredentials("http://127.0.0.1:1")), operations)

@@ -36,6 +36,10 @@ class Peer:
         return [self.outcome] * len(tasks)
 
 
+def task(operation):
+    return Task(operation, remembered=KNOWN if operation.match else Remembered())
+
+
 def write(match=MATCH, **fields):
     return RecordWrite(sink="sf", object="Contact", key_field="K__c", key=NUMBER, set=fields, match=match)
 
@@ -47,7 +51,7 @@ async def deliver():
 
         async def run(outcome, *operations):
             peer = Peer(outcome)
-            return peer, await send(peer, client, operations, lambda _: None, lambda _: None, lambda _: KNOWN)
+            return peer, await send(peer, client, operations, task)
 
         yield run
 

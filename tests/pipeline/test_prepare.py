@@ -7,7 +7,7 @@ import pytest
 from connector.crm.salesforce.traits import TRAITS
 from connector.model.crm_traits import PLAIN
 from connector.model.operation import RecordWrite
-from connector.pipeline.prepare import pending_writes
+from connector.pipeline.prepare import drop_superseded
 from connector.store.units import Written
 
 STORE = SimpleNamespace(consents=SimpleNamespace(of_many=lambda _: {}))
@@ -18,9 +18,9 @@ def pending(traits, *, key, newer_key, key_field="Id"):
     write = RecordWrite(sink="crm", object="Contact", key_field=key_field, key=key, set={"A": 1, "B": 1})
     newer = (Written(object="Contact", key_field=key_field, key=newer_key, field="A"),)
     unit = SimpleNamespace(
-        lane="record:x", event_id=1, overtaken_by=None, newer=newer, indexes=(0,), operations=(write,)
+        id=1, lane="record:x", event_id=1, overtaken_by=None, newer=newer, indexes=(0,), operations=(write,)
     )
-    (one,) = pending_writes([unit], STORE, traits)
+    (one,) = drop_superseded([unit], STORE, traits)
     return one.operation.key, dict(one.operation.set)
 
 

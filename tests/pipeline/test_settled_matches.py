@@ -45,7 +45,7 @@ UNIT = Unit(
     received_at=NOW,
     first_try_at=NOW,
 )
-WATCHED = {"crm": {"Contact": FeedPlan(fields=("Out__c",), key_fields=("SMS_Key__c",), every=timedelta(seconds=30))}}
+WATCHED = {"Contact": FeedPlan(fields=("Out__c",), key_fields=("SMS_Key__c",), every=timedelta(seconds=30))}
 
 
 def settled(outcome, *, feeds=WATCHED):
@@ -80,8 +80,8 @@ def test_records_beside_it_are_known_to_be_opted_out():
 def test_a_number_that_was_written_without_its_country_is_that_of_the_person_it_was_written_for(written, number):
     write = replace(WRITE, match=None, set={"MobilePhone": written})
     sent = Sent([Delivered(record_id="003A")], [Written(0, write, Delivered(record_id="003A"))], [])
-    feeds = {"crm": {"Contact": replace_fields(WATCHED["crm"]["Contact"], fields=("MobilePhone",))}}
-    consent = {"crm": {"Contact": ConsentFields(object="Contact", flag="Out__c", phone="MobilePhone")}}
+    feeds = {"Contact": replace_fields(WATCHED["Contact"], fields=("MobilePhone",))}
+    consent = {"Contact": ConsentFields(object="Contact", flag="Out__c", phone="MobilePhone")}
     reader = NumberReader(default="NO", others=("DK",))
     (one,) = settle_units([UNIT], [PendingWrite(0, 0, write)], sent, feeds=feeds, consent=consent, numbers=reader)
     assert one.shadows[0].phone == number

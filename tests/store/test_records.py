@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from connector.model.operation import RecordWrite
 from connector.model.states import UnitState
 from connector.store.feeds import FollowStep
 from connector.store.inbox import Kept
@@ -18,6 +19,12 @@ def seen(record_id="003A", **about):
     return ShadowWrite(crm=CRM, object="Contact", record_id=record_id, **about)
 
 
+def known(store, key="k", key_field="Key__c"):
+    """What is known of the record that a write names which clears its flag."""
+    write = RecordWrite(sink=CRM, object="Contact", key_field=key_field, key=key, clears_flag=True)
+    return store.known_records([write]).task(write)
+
+
 async def follow(store, decide, *, records=("003A",)):
     return await store.following.follow(
         "salesforce.Contact", decide, crm=CRM, object="Contact", record_ids=records, now=NOW
@@ -28,26 +35,23 @@ async def test_fields_are_merged_into_the_shadow(store):
     await store.records.write([seen(fields={"A": 1, "B": None})], now=NOW)
     await store.records.write([seen(fields={"A": 2}), seen(fields={"C": 3}), seen("003B", fields={"A": 9})], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 2, "B": None, "C": 3}
-    assert store.records.shadows(CRM, "Contact", ["003A", "003B", "003C"]).keys() == {"003A", "003B"}
+    assert [known(store, one, "Id").shadow for one in ("003B", "003C")] == [{"A": 9}, None]
     assert store.records.shadow(CRM, "Lead", "003A") is None
 
 
 async def test_a_record_is_found_by_its_very_key(store):
     await store.records.write([seen(key_field="Key__c", key="Straße-A", fields={"A": 1})], now=NOW)
-    assert store.records.shadow_by_key(CRM, "Contact", "Key__c", "Straße-A") == {"A": 1}
-    # A field of the CRM may take these for other keys.
-    others = ["straße-a", "Strasse-A"]
-    assert store.records.record_ids(CRM, "Contact", "Key__c", ["Straße-A", *others]) == {"Straße-A": "003A"}
-    assert store.records.shadow_by_key(CRM, "Contact", "Id", "003A") == {"A": 1}
+    # A field of the CRM may take the other two for other keys.
+    found = [known(store, key) for key in ("Straße-A", "straße-a", "Strasse-A")]
+    assert [(one.record_id, one.shadow) for one in found] == [("003A", {"A": 1}), (None, None), (None, None)]
+    assert known(store, "003A", "Id").shadow == {"A": 1}
 
 
 async def test_an_id_names_its_record_and_no_other(store):
     await store.records.write([seen("0035f00000aBcDeAAK", fields={"A": 1})], now=NOW)
     await store.records.write([seen("0035f00000AbCdEAA1", fields={"A": 2})], now=NOW)
-    assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000aBcDeAAK") == {"A": 1}
-    assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000AbCdEAA1") == {"A": 2}
-    assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000abcdeAAA") is None
-    assert store.records.shadow_by_key(CRM, "Contact", "Id", "0035f00000aBcDe") is None
+    ids = ("0035f00000aBcDeAAK", "0035f00000AbCdEAA1", "0035f00000abcdeAAA", "0035f00000aBcDe")
+    assert [known(store, one, "Id").shadow for one in ids] == [{"A": 1}, {"A": 2}, None, None]
 
 
 async def test_a_write_that_names_only_the_key_finds_the_record(store):
@@ -62,7 +66,7 @@ async def test_a_write_that_names_only_the_key_finds_the_record(store):
 async def test_a_key_moves_to_the_record_that_bears_it_now(store):
     await store.records.write([seen("003A", key_field="Key__c", key="k")], now=NOW)
     await store.records.write([seen("003B", key_field="Key__c", key="k")], now=NOW)
-    assert store.records.record_ids(CRM, "Contact", "Key__c", ["k"]) == {"k": "003B"}
+    assert known(store).record_id == "003B"
 
 
 async def test_another_record_with_the_number_that_is_out_is_found(store):
@@ -80,7 +84,7 @@ async def test_a_deleted_record_has_no_shadow_and_no_keys(store):
     await store.records.write([seen(key_field="Key__c", key="k", fields={"A": 1}, phone=ANNA, opted_out=True)], now=NOW)
     await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A"), Gone(record_id="003X")], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") is None
-    assert store.records.record_ids(CRM, "Contact", "Key__c", ["k"]) == {}
+    assert known(store).record_id is None
     assert store.records.opted_out() == []
     assert not store.records.opted_out_with_phone(CRM, "Contact", ANNA)
 
@@ -109,10 +113,19 @@ async def test_the_keys_of_a_merged_record_lead_to_the_one_that_was_kept(store):
         [seen("003A", key_field="Key__c", key="k"), seen("003B", key_field="Key__c", key="l")], now=NOW
     )
     await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A", merged_into="003B")], now=NOW)
-    assert store.records.record_ids(CRM, "Contact", "Key__c", ["k", "l"]) == {"l": "003B"}
+    assert (known(store, "l").record_id, known(store, "l").gone) == ("003B", None)
     # It is unknown whether the kept record has the key of the other.
-    assert store.records.moved(CRM, "Contact", "Key__c", ["k", "l"]) == {"k": "003A"}
-    assert store.records.shadows_by_key(CRM, "Contact", "Key__c", ["k"]).keys() == {"k"}
+    assert (known(store, "k").record_id, known(store, "k").gone) == (None, "003A")
+    assert known(store, "k").shadow is not None
+
+
+async def test_what_is_known_is_given_for_the_writes_that_need_it(store):
+    await store.records.write([seen(key_field="Key__c", key="k", fields={"A": 1})], now=NOW)
+    plain = RecordWrite(sink=CRM, object="Contact", key_field="Key__c", key="k", set={"A": 2})
+    several = [plain, replace(plain, create={"B": 1}), replace(plain, clears_flag=True)]
+    records = store.known_records(several)
+    tasks = [records.task(one) for one in several]
+    assert [(one.record_id, one.shadow) for one in tasks] == [(None, None), ("003A", None), ("003A", {"A": 1})]
 
 
 async def test_what_may_have_been_written_counts_only_where_nothing_is_known(store):

@@ -32,7 +32,8 @@ def seen(record_id="003A", **about):
 
 
 def remembered(store, key_field=BY_NUMBER, key=ANNA):
-    return store.records.record_ids(CRM, "Contact", key_field, [key]).get(key.casefold())
+    write = replace(MATCHED, key_field=key_field, key=key)
+    return store.known_records([write]).task(write).remembered.record_id
 
 
 def test_a_match_is_stored_whole():
@@ -124,4 +125,6 @@ async def test_the_opted_out_are_found_by_their_number(store):
         ],
         now=NOW,
     )
-    assert store.records.opted_out_by_phone(CRM, "Contact", [ANNA]) == {ANNA: {"003A": {"Out": True}}}
+    clearing = replace(MATCHED, clears_flag=True)
+    records = store.known_records([MATCHED, clearing])
+    assert records.task(clearing).remembered.shadows == {"003A": {"Out": True}}
