@@ -8,9 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.crm.salesforce.write.match_candidates import Candidate, Candidates, Search, SearchTerm, choose, pattern
+from connector.crm.salesforce.write.writes import Write
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.record_number import NO_REGION
+from connector.ports import Task
 
 TRUNK = {"SE": "0", "GB": "0", "US": "1"}  # what stands before a number within its country
 REGIONS = {"NO": "+4790000001", "DK": "+4520123456", "SE": "+46701234567", "GB": "+447700900123", "US": "+12125551212"}
@@ -105,7 +107,8 @@ def test_nobody_is_nobody():
 
 def test_a_question_for_200_people_is_as_short_as_soql_must_be():
     write = RecordWrite(sink="crm", object="Contact", key_field="SMS_Key__c", key="+4790000001' OR Name != '")
-    search = Search(terms=[SearchTerm(index=n, write=write, match=match()) for n in range(200)], flag="SMS_Opt_Out__c")
+    of = Write(task=Task(write), asked=write, index=0)
+    search = Search(terms=[SearchTerm(of=of, write=write, match=match()) for _ in range(200)], flag="SMS_Opt_Out__c")
     assert len(search.soql) < 30_000
     assert search.soql.startswith(
         "SELECT Id,CreatedDate,MobilePhone,HomePhone,SMS_Key__c,SMS_Opt_Out__c FROM Contact WHERE "

@@ -7,6 +7,7 @@ from scripted_http import AnsweringHttp
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write.match import FEWEST_PEOPLE, PEOPLE, Matching
+from connector.crm.salesforce.write.writes import Assumption, Write
 from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Reason, Retry
@@ -17,22 +18,20 @@ from connector.ports import Task
 TIMEOUT = HttpError(Failure.TIMEOUT)
 
 
+def person(n):
+    record = RecordWrite(
+        sink="crm",
+        object="Contact",
+        key_field="SMS_Key__c",
+        key=f"+4790000{n:03}",
+        set={"A__c": 1},
+        match=Match(phone=Phone(f"+4790000{n:03}"), fields=("MobilePhone",), none=IfNone.CREATE, many=IfMany.OLDEST),
+    )
+    return Write(task=Task(record), asked=record, index=n)
+
+
 def people(count):
-    return {
-        n: Task(
-            RecordWrite(
-                sink="crm",
-                object="Contact",
-                key_field="SMS_Key__c",
-                key=f"+4790000{n:03}",
-                set={"A__c": 1},
-                match=Match(
-                    phone=Phone(f"+4790000{n:03}"), fields=("MobilePhone",), none=IfNone.CREATE, many=IfMany.OLDEST
-                ),
-            )
-        )
-        for n in range(count)
-    }
+    return [person(n) for n in range(count)]
 
 
 def answer(body, status=200):
@@ -43,12 +42,12 @@ def answer(body, status=200):
 NOBODY = answer({"done": True, "records": []})
 
 
-async def ask(tasks, reply, **how):
-    """Match the tasks; `reply` is given the number of people in each question. Returns the matching and these numbers."""
+async def ask(writes, reply, **how):
+    """Match the writes; `reply` is given the number of people in each question. Returns the matching and these numbers."""
     http = AnsweringHttp(lambda call: reply(call.body.count(b"LIKE")))
     rest = RestClient(Api(version="62.0", client="tests"), http)
     matching = Matching(rest, numbers=NumberReader(default="NO"), consent={}, **how)
-    await matching.run(tasks)
+    await matching.run(writes)
     return matching, [call.body.count(b"LIKE") for call in http.calls]
 
 
@@ -63,10 +62,11 @@ async def ask(tasks, reply, **how):
     ],
 )
 async def test_what_is_too_much_for_the_org_is_asked_in_halves_and_that_is_remembered(too_much):
-    one, asked = await ask(people(200), lambda count: too_much if count > 60 else NOBODY)
+    writes = people(200)
+    one, asked = await ask(writes, lambda count: too_much if count > 60 else NOBODY)
     assert asked == [200, 100, 50, 50, 100, 50, 50]
     assert one.people == 50
-    assert one.writes.keys() == set(range(200))
+    assert {(each.assumption, each.found) for each in writes} == {(Assumption.FOUND, None)}
     _, asked = await ask(people(200), lambda _: NOBODY, people=one.people)
     assert asked == [50, 50, 50, 50]
 
@@ -88,5 +88,6 @@ async def test_a_placeholder_that_thousands_have_parks_its_own_person_alone():
     full = answer({"done": False, "records": []})
     _, asked = await ask(people(4), lambda count: full if count > 1 else NOBODY)
     assert asked == [4, 2, 1, 1, 2, 1, 1]
-    one, _ = await ask(people(1), lambda _: full)
-    assert one.outcomes[0].reason is Reason.NEEDS_PERSON
+    (alone,) = writes = people(1)
+    await ask(writes, lambda _: full)
+    assert alone.outcome.reason is Reason.NEEDS_PERSON

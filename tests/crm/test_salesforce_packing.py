@@ -2,15 +2,29 @@
 
 from connector.crm.salesforce.write.dependencies import find_dependencies
 from connector.crm.salesforce.write.requests import Item, split, to_batches, to_requests
+from connector.crm.salesforce.write.writes import Write
 from connector.model.operation import Parent, RecordWrite
+from connector.ports import Task
 
 
 def write(object_name, key, key_field="SMS_Key__c", **fields):
     return RecordWrite(sink="crm", object=object_name, key_field=key_field, key=key, set=fields)
 
 
-def family(*writes):
-    return find_dependencies(dict(enumerate(writes)))
+def family(*records):
+    """The writes of a batch, with their parents."""
+    writes = [Write(task=Task(one), asked=one, index=index) for index, one in enumerate(records)]
+    find_dependencies(writes)
+    return writes
+
+
+def stages(*records):
+    return [one.stage for one in family(*records)]
+
+
+def parents(*records):
+    """The positions of each write's parents."""
+    return [[parent.index for parent in one.parents.values()] for one in family(*records)]
 
 
 def item(index, object_name="Contact", key_field="SMS_Key__c", stage=0, body=b"{}"):
@@ -18,53 +32,53 @@ def item(index, object_name="Contact", key_field="SMS_Key__c", stage=0, body=b"{
 
 
 def test_a_child_waits_for_its_parent_wherever_it_stands():
-    known = family(write("SMS_Event__c", "e", Contact__r=Parent("SMS_Key__c", "K")), write("Contact", "k"))
-    assert known.stages == {0: 1, 1: 0}
-    assert known.parents[0] == [1]
+    records = write("SMS_Event__c", "e", Contact__r=Parent("SMS_Key__c", "K")), write("Contact", "k")
+    assert stages(*records) == [1, 0]
+    assert parents(*records) == [[1], []]
 
 
 def test_a_parent_outside_the_batch_is_not_waited_for():
-    assert family(write("SMS_Event__c", "e", Contact__r=Parent("SMS_Key__c", "other"))).stages == {0: 0}
+    assert stages(write("SMS_Event__c", "e", Contact__r=Parent("SMS_Key__c", "other"))) == [0]
 
 
 def test_the_relationship_tells_two_objects_with_the_same_key_apart():
-    known = family(
+    known = parents(
         write("Contact", "k"), write("Campaign", "k"), write("Task", "t", Campaign__r=Parent("SMS_Key__c", "k"))
     )
-    assert known.parents[2] == [1]
+    assert known[2] == [1]
 
 
 def test_the_type_of_a_relationship_of_several_types_counts():
     who = Parent("SMS_Key__c", "k", "Contact")
-    known = family(write("Campaign", "k"), write("Contact", "k"), write("Task", "t", Who=who))
-    assert known.parents[2] == [1]
+    known = parents(write("Campaign", "k"), write("Contact", "k"), write("Task", "t", Who=who))
+    assert known[2] == [1]
 
 
 def test_in_doubt_which_record_is_meant_a_child_waits_for_all_and_shares_the_fate_of_none():
-    known = family(write("Lead", "k"), write("Contact", "k"), write("Task", "t", Donor__r=Parent("SMS_Key__c", "k")))
-    assert sorted(known.wait_for[2]) == [0, 1]
-    assert known.parents[2] == []
-    assert known.stages[2] == 1
+    *_, task = family(write("Lead", "k"), write("Contact", "k"), write("Task", "t", Donor__r=Parent("SMS_Key__c", "k")))
+    assert sorted(parent.index for parent in task.wait_for) == [0, 1]
+    assert task.parents == {}
+    assert task.stage == 1
 
 
 def test_grandchildren_come_after_children():
-    known = family(
+    known = stages(
         write("C__c", "c", B__r=Parent("SMS_Key__c", "b")),
         write("B__c", "b", A__r=Parent("SMS_Key__c", "a")),
         write("A__c", "a"),
     )
-    assert known.stages == {0: 2, 1: 1, 2: 0}
+    assert known == [2, 1, 0]
 
 
 def test_a_circle_of_parents_ends():
-    known = family(
+    known = stages(
         write("A__c", "a", B__r=Parent("SMS_Key__c", "b")), write("B__c", "b", A__r=Parent("SMS_Key__c", "a"))
     )
-    assert set(known.stages) == {0, 1}
+    assert len(known) == 2
 
 
 def test_a_record_is_not_its_own_parent():
-    assert family(write("Contact", "k", ReportsTo=Parent("SMS_Key__c", "k"))).parents == {0: []}
+    assert parents(write("Contact", "k", ReportsTo=Parent("SMS_Key__c", "k"))) == [[]]
 
 
 def test_a_thousand_parents_and_their_children_are_two_shipments():

@@ -13,10 +13,13 @@ from connector.crm.salesforce.client.responses import Answer, RequestFailed
 from connector.crm.salesforce.read.preflight import read_field
 from connector.crm.salesforce.setup import backfill
 from connector.crm.salesforce.write import duplicate_values, duplicates
-from connector.crm.salesforce.write.existence import WrongAssumptions
+from connector.crm.salesforce.write.existence import was_wrong
 from connector.crm.salesforce.write.requests import Item
+from connector.crm.salesforce.write.writes import Write, WrongAssumption
 from connector.model.http import HttpReply
+from connector.model.operation import RecordWrite
 from connector.model.outcome import Delivered, Retry
+from connector.ports import Task
 
 CORPUS = yaml.safe_load((Path(__file__).parent / "recorded_answers.yaml").read_text())
 KEY = "SMS_Key__c"
@@ -50,11 +53,12 @@ def a_record(recorded):
         found = duplicate_values.holder(outcome.detail, KEY, "Contact")
         assert (found and comparable(found)) == recorded.get("holder")
         # A record that was taken for new: it is known which one it is, or looked up at once.
-        wrong_assumptions = WrongAssumptions()
+        record = RecordWrite(sink="crm", object="Contact", key_field=KEY, key="k")
+        one = Write(task=Task(record), asked=record, index=0)
         new = Item(index=0, stage=0, object="Contact", key_field=KEY, fields={}, body=b"{}", insert=True)
-        assert wrong_assumptions.met(new, outcome)
-        assert bool(wrong_assumptions.existing) == (recorded["insert"] == "found")
-        assert bool(wrong_assumptions.doubted) == (recorded["insert"] == "asked")
+        assert was_wrong(one, new, outcome)
+        assert (one.wrong is WrongAssumption.EXISTING) == (recorded["insert"] == "found")
+        assert (one.wrong is WrongAssumption.DOUBTED) == (recorded["insert"] == "asked")
 
 
 def results(recorded):

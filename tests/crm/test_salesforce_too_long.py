@@ -10,6 +10,7 @@ from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.read.feed import SalesforceFeed
 from connector.crm.salesforce.write.lookups import LookUp, Wanted
 from connector.crm.salesforce.write.sink import SalesforceSink
+from connector.crm.salesforce.write.writes import Write
 from connector.model.http import HttpReply
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
@@ -64,10 +65,11 @@ async def test_a_question_for_changes_that_is_too_long_says_to_name_fewer_fields
 async def test_a_look_up_that_is_too_long_is_divided_to_single_keys_and_ends(status):
     http = AnsweringHttp(lambda call: refused(status))
     look_up = LookUp(RestClient(API, http))
-    await look_up.run([Wanted(index=place, write=write(f"k{place}")) for place in range(4)])
+    writes = [Write(task=Task(one), asked=one, index=place) for place in range(4) for one in [write(f"k{place}")]]
+    await look_up.run([Wanted(of=one, write=one.write) for one in writes])
     assert len(http.calls) == 10
     # A question for one key is short: no record is to blame, and a person is called.
-    assert (look_up.failed, look_up.stopped.reason) == ({}, Reason.SINK_REFUSES)
+    assert ({one.outcome for one in writes}, look_up.stopped.reason) == ({None}, Reason.SINK_REFUSES)
     assert "proxy" in look_up.stopped.cure
 
 

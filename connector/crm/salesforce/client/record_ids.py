@@ -4,6 +4,7 @@ Source: Salesforce Help, "How to convert a 15-character Id to an 18-character Id
 """
 
 import re
+from collections.abc import Mapping
 
 SHORT = 15  # characters that identify a record; the last three of an 18-character Id are a checksum
 CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
@@ -24,10 +25,18 @@ PREFIXES = {
     "campaign": "701",
 }
 
+# The objects whose records can be merged, by the key prefix of their Ids.
+MERGEABLE: Mapping[str, str] = {"001": "account", "003": "contact", "00Q": "lead", "500": "case"}
+
 
 def comparable(record_id: str) -> str:
     """The form in which two Ids of the same record are equal."""
     return record_id[:SHORT]
+
+
+def mergeable(object_name: str) -> bool:
+    """Whether records of the object can be merged."""
+    return object_name.casefold() in MERGEABLE.values()
 
 
 def in_full(record_id: str) -> str:

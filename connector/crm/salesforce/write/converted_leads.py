@@ -13,6 +13,7 @@ from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import value_of
 from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write.merged_records import find_kept, soql
+from connector.crm.salesforce.write.writes import Write
 from connector.model.consent_fields import ConsentFields
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Rejected
@@ -31,31 +32,31 @@ class Successor:
 
 
 async def successors(
-    rest: RestClient, writes: Mapping[int, RecordWrite], consent: Mapping[str, ConsentFields]
-) -> dict[int, Successor]:
-    """Find the records that the leads of these writes (by position in the batch) became.
+    rest: RestClient, writes: Mapping[Write, RecordWrite], consent: Mapping[str, ConsentFields]
+) -> dict[Write, Successor]:
+    """Find the records that the leads of these writes became.
 
     It is the contact, or the account if consent fields are declared for accounts only (person accounts). Later merges
     are followed. Raises RequestFailed.
     """
     accounts = "account" in consent and "contact" not in consent
     name = "Account" if accounts else "Contact"
-    became: dict[int, str] = {}
+    became: dict[Write, str] = {}
     for key_field in {one.key_field for one in writes.values()}:
-        places = {place: _key(key_field, one.key) for place, one in writes.items() if one.key_field == key_field}
-        keys = sorted({writes[place].key for place in places})
+        keys_of = {lead: _key(key_field, one.key) for lead, one in writes.items() if one.key_field == key_field}
+        keys = sorted({writes[lead].key for lead in keys_of})
         columns = (*([key_field] if key_field != ID_FIELD else []), "IsConverted", CONVERTED_TO[name])
         queries = [soql("Lead", columns, key_field, keys[start : start + KEYS]) for start in range(0, len(keys), KEYS)]
         answers = await rest.rows_of(queries)
         rows = [row for rows in answers for row in rows if row.get("IsConverted") is True]
         ids = {_key(key_field, str(value_of(row, key_field))): str(row.get(CONVERTED_TO[name]) or "") for row in rows}
-        became |= {place: ids[key] for place, key in places.items() if ids.get(key)}
+        became |= {lead: ids[key] for lead, key in keys_of.items() if ids.get(key)}
     if not became:
         return {}
     living = await find_kept(rest, name, set(became.values()), ())
     return {
-        place: Successor(object=name, record_id=one.record_id)
-        for place, record_id in became.items()
+        lead: Successor(object=name, record_id=one.record_id)
+        for lead, record_id in became.items()
         if (one := living.get(comparable(record_id))) is not None
     }
 

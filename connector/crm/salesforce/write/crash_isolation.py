@@ -4,11 +4,12 @@ The first such response may be an incident, and everything is sent again. After 
 Nothing is sent or decoded here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from connector.crm.salesforce.write.requests import Item, Request
+from connector.crm.salesforce.write.writes import Write
 from connector.model.operation import RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Retry
 
@@ -22,13 +23,16 @@ REMEMBERED = 1000  # records; a working org has far fewer
 
 
 class CrashBisection:
-    """The search in one batch. `dividing`: the previous batch failed in the same way."""
+    """The search in one batch, from its first such response on.
 
-    def __init__(self, *, dividing: bool) -> None:
+    `dividing`: the previous batch failed in the same way; `answered`: Salesforce has accepted a request of this batch.
+    """
+
+    def __init__(self, *, dividing: bool, answered: bool) -> None:
         self.failed = False  # a request failed and was not divided
         self.found: list[int] = []  # positions of records that failed alone
         self._dividing = dividing
-        self._answered = False
+        self._answered = answered
         self._in_a_row = 0
         self._in_all = 0
 
@@ -64,27 +68,25 @@ class KnownCrashers:
     """The records that were found since the process started, and whether the previous batch failed."""
 
     def __init__(self) -> None:
-        self._records: dict[Record, None] = {}
-        self._failed = False
+        self.records: dict[Record, None] = {}
+        self.failed = False
 
-    def start_bisection(self) -> CrashBisection:
-        """Start the search for the next batch."""
-        return CrashBisection(dividing=self._failed)
+    def start_bisection(self, *, answered: bool) -> CrashBisection:
+        """Start the search in a batch."""
+        return CrashBisection(dividing=self.failed, answered=answered)
 
     def isolate(self, item: Item, write: RecordWrite) -> Item:
         """Mark the item to be sent in a request of its own if its record is a suspect."""
-        return replace(item, alone=True) if self._records and write.record in self._records else item
+        return replace(item, alone=True) if write.record in self.records else item
 
-    def end(self, bisection: CrashBisection, outcomes: dict[int, Outcome], writes: Mapping[int, RecordWrite]) -> None:
+    def end(self, bisection: CrashBisection | None, writes: Sequence[Write]) -> None:
         """Classify and remember the records that were found; forget those that were delivered."""
-        for index in bisection.found:
-            judged = outcomes[index] = bisection.classify(outcomes[index])
-            if isinstance(judged, Retry) and judged.reason is Reason.UNKNOWN and len(self._records) < REMEMBERED:
-                self._records[writes[index].record] = None
-        self._forget(writes[index].record for index, outcome in outcomes.items() if isinstance(outcome, Delivered))
-        self._failed = bisection.failed
-
-    def _forget(self, records: Iterable[Record]) -> None:
-        if self._records:
-            for record in records:
-                self._records.pop(record, None)
+        self.failed = bisection is not None and bisection.failed
+        if bisection is not None:
+            for one in [writes[index] for index in bisection.found]:
+                judged = one.outcome = bisection.classify(one.result)
+                if isinstance(judged, Retry) and judged.reason is Reason.UNKNOWN and len(self.records) < REMEMBERED:
+                    self.records[one.write.record] = None
+        for one in writes:
+            if isinstance(one.outcome, Delivered):
+                self.records.pop(one.write.record, None)

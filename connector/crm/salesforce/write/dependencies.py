@@ -1,64 +1,46 @@
 """Finds the parents of writes among the other writes of a batch. Pure: uses only the batch itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from msgspec.structs import replace
 
+from connector.crm.salesforce.write.writes import Write
 from connector.model.operation import ID_FIELD, Fields, Parent, RecordWrite
 
 LEVELS = 10  # of parents and children: mappings have far fewer; a cycle of parents ends here
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dependencies:
-    """For each write, by position in the batch: writes it must wait for, parents whose failure it shares, and its stage."""
-
-    wait_for: Mapping[int, Sequence[int]]
-    parents: Mapping[int, Sequence[int]]  # the part of `before` for which it is certain which record is meant
-    stages: Mapping[int, int]  # 0: no parent in the batch
-    fields: Mapping[int, Mapping[str, int]] = field(default_factory=dict)  # the relationship to each of `parents`
-
-
-def find_dependencies(writes: Mapping[int, RecordWrite]) -> Dependencies:
-    """Find the parents of each write among the others."""
-    places: dict[tuple[str, str], list[int]] = {}
-    for index, write in writes.items():
-        places.setdefault((write.key_field.casefold(), write.key.lower()), []).append(index)
-    before: dict[int, Sequence[int]] = {}
-    parents: dict[int, Sequence[int]] = {}
-    fields: dict[int, Mapping[str, int]] = {}
-    for index, write in writes.items():
-        relations = _relations(write)
-        if not relations:
-            before[index] = parents[index] = ()
-            continue
-        groups = {
-            name: [one for one in _meant(name, parent, writes, places) if one != index] for name, parent in relations
-        }
-        before[index] = [one for group in groups.values() for one in group]
-        known = {name: group[0] for name, group in groups.items() if len(group) == 1}
-        parents[index] = list(known.values())
-        if known:
-            fields[index] = known
-    return Dependencies(wait_for=before, parents=parents, stages=_stages(before), fields=fields)
+def find_dependencies(writes: Sequence[Write]) -> None:
+    """Find the parents of each write among the others, and its stage."""
+    places: dict[tuple[str, str], list[Write]] = {}
+    for one in writes:
+        places.setdefault((one.asked.key_field.casefold(), one.asked.key.lower()), []).append(one)
+    for one in writes:
+        relations = _relations(one.asked)
+        if relations:
+            groups = {
+                name: [other for other in _meant(name, parent, places) if other is not one]
+                for name, parent in relations
+            }
+            one.wait_for = [other for group in groups.values() for other in group]
+            one.parents = {name: group[0] for name, group in groups.items() if len(group) == 1}
+    _find_stages([one for one in writes if one.wait_for])
 
 
-def with_parents(write: RecordWrite, fields: Mapping[str, int], record_ids: Mapping[int, str]) -> RecordWrite:
+def with_parents(one: Write, record_ids: Mapping[Write, str]) -> RecordWrite:
     """The write, with its parents named by Id if their Ids are known."""
+    named = {name: record_ids[parent] for name, parent in one.parents.items() if parent in record_ids}
 
-    def named(values: Fields) -> Fields:
+    def changed(values: Fields) -> Fields:
         return {
-            name: Parent(ID_FIELD, record_ids[fields[name]])
-            if isinstance(value, Parent) and fields.get(name) in record_ids
-            else value
+            name: Parent(ID_FIELD, named[name]) if isinstance(value, Parent) and name in named else value
             for name, value in values.items()
         }
 
-    if record_ids.keys().isdisjoint(fields.values()):
-        return write
-    return replace(write, set=named(write.set), create=named(write.create))
+    if not named:
+        return one.write
+    return replace(one.write, set=changed(one.write.set), create=changed(one.write.create))
 
 
 def _relations(write: RecordWrite) -> list[tuple[str, Parent]]:
@@ -67,14 +49,12 @@ def _relations(write: RecordWrite) -> list[tuple[str, Parent]]:
     ]
 
 
-def _meant(
-    name: str, parent: Parent, writes: Mapping[int, RecordWrite], places: Mapping[tuple[str, str], Sequence[int]]
-) -> Sequence[int]:
+def _meant(name: str, parent: Parent, places: Mapping[tuple[str, str], Sequence[Write]]) -> Sequence[Write]:
     """The writes that may be for the record to which a relationship points."""
     found = places.get((parent.key_field.casefold(), parent.key.lower()), ())
     # A relationship names the object only if it can have several types; most others have the object's name.
     hint = _base(parent.object or name)
-    named = [one for one in found if _base(writes[one].object) == hint]
+    named = [one for one in found if _base(one.asked.object) == hint]
     if parent.object is not None:
         return named
     return named or found
@@ -85,16 +65,13 @@ def _base(name: str) -> str:
     return name.casefold().removesuffix("__c").removesuffix("__r")
 
 
-def _stages(before: Mapping[int, Sequence[int]]) -> dict[int, int]:
-    stages = dict.fromkeys(before, 0)
-    children = [index for index, parents in before.items() if parents]
+def _find_stages(children: Sequence[Write]) -> None:
     for _ in range(LEVELS):
         moved = False
         for child in children:
-            stage = 1 + max(stages[parent] for parent in before[child])
-            if stage > stages[child]:
-                stages[child] = stage
+            stage = 1 + max(parent.stage for parent in child.wait_for)
+            if stage > child.stage:
+                child.stage = stage
                 moved = True
         if not moved:
             break
-    return stages

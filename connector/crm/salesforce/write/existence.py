@@ -6,19 +6,19 @@ records. If the key is unique in the org no question is needed, because insertin
 Source: Object Reference, "StatusCode" (DUPLICATE_VALUE, REQUIRED_FIELD_MISSING).
 """
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
-from enum import Enum, auto
-from itertools import chain
-from typing import Protocol
+from collections.abc import Iterable, Sequence
 
 from connector.crm.salesforce.client.api import QUERY_BATCH, identifier
+from connector.crm.salesforce.client.record_ids import mergeable
 from connector.crm.salesforce.client.responses import RequestFailed, read_failure, value_of
 from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write import duplicate_values
-from connector.crm.salesforce.write.merged_records import DELETED, MASTER, mergeable
+from connector.crm.salesforce.write.merged_records import DELETED, MASTER
 from connector.crm.salesforce.write.org_fields import OrgFields
+from connector.crm.salesforce.write.requests import Item
+from connector.crm.salesforce.write.writes import NOT_ASKED, Assumption, Found, Write, WrongAssumption
 from connector.model.operation import ID_FIELD, RecordWrite
-from connector.model.outcome import Outcome, Reason, Rejected, Retry
+from connector.model.outcome import Reason, Rejected, Retry
 from connector.ports import Task
 
 GONE = frozenset({"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})  # the second one if the recycle bin was emptied
@@ -26,81 +26,36 @@ SURE = frozenset(
     {Reason.CONFIGURATION, Reason.BAD_VALUE, Reason.NEEDS_PERSON, Reason.TRIGGER_LIMIT}
 )  # rejections that an existing record would get too
 
-
-class Assumption(Enum):
-    """What is assumed about a record before it is sent."""
-
-    ANY = auto()  # it does not matter whether it exists
-    ASK = auto()  # look it up first
-    NEW = auto()  # never seen before: the result of an insert will show
-    KNOWN = auto()  # it existed before: an update by Id fails if it is gone
-    FOUND = auto()  # it was already looked up
+LATE = frozenset({WrongAssumption.DOUBTED, WrongAssumption.PARENT})
+LATE_IF_MISSING = frozenset(WrongAssumption)
 
 
-class Sent(Protocol):
-    """A record that is being sent."""
-
-    @property
-    def index(self) -> int:
-        """Its position in the batch."""
-
-    @property
-    def object(self) -> str:
-        """Its object."""
-
-    @property
-    def key_field(self) -> str | None:
-        """The external ID field that identifies it."""
-
-    @property
-    def insert(self) -> bool:
-        """Whether it was assumed to be new."""
-
-    @property
-    def assumed(self) -> bool:
-        """Whether it was assumed to exist."""
-
-
-class WrongAssumptions:
-    """Records of one batch whose assumption was wrong, or may have been: they are sent once more."""
-
-    def __init__(self) -> None:
-        self.existing: dict[int, str] = {}  # assumed to be new, but existing; their Ids
-        self.doubted: set[int] = set()  # rejected as new, perhaps for a reason that does not apply to existing records
-        self.absent: set[int] = set()  # assumed to exist, but gone
-        self.children_of_missing: set[int] = set()  # children of `absent` records
-
-    def __iter__(self) -> Iterator[int]:
-        return chain(self.existing, self.doubted, self.absent, self.children_of_missing)
-
-    def met(self, item: Sent, outcome: Outcome) -> bool:
-        """Whether the outcome shows that the assumption was wrong, or may have been. Records it."""
-        if item.insert:
-            if isinstance(outcome, Rejected) and outcome.reason not in SURE:
-                self.doubted.add(item.index)
-                return True
-            if not isinstance(outcome, Retry) or outcome.code != duplicate_values.CODE:
-                return False
+def was_wrong(one: Write, item: Item, outcome: Retry | Rejected) -> bool:
+    """Whether the outcome shows that the assumption was wrong, or may have been. Notes it on the write."""
+    if item.insert:
+        if isinstance(outcome, Rejected) and outcome.reason not in SURE:
+            one.wrong = WrongAssumption.DOUBTED
+        elif isinstance(outcome, Retry) and outcome.code == duplicate_values.CODE:
             owner = duplicate_values.holder(outcome.detail, item.key_field or "", item.object)
-            if owner is not None:
-                self.existing[item.index] = owner
+            if owner is None:
+                one.wrong = WrongAssumption.DOUBTED
             else:
-                self.doubted.add(item.index)
-            return True
-        if item.assumed and isinstance(outcome, Rejected) and outcome.code in GONE:
-            self.absent.add(item.index)
-            return True
-        return False
+                one.wrong, one.found = WrongAssumption.EXISTING, Found(record_id=owner)
+    elif item.assumed and isinstance(outcome, Rejected) and outcome.code in GONE:
+        one.wrong = WrongAssumption.ABSENT
+    return one.wrong is not None
 
-    def orphaned(self, index: int, parents: Collection[int], *, missing: bool = False) -> bool:
-        """Whether a child must wait for a parent that is sent once more; `missing`: Salesforce did not find its parent."""
-        if not parents:
-            return False
-        late = self.doubted | self.children_of_missing | (self.existing.keys() | self.absent if missing else set())
-        if late.isdisjoint(parents):
-            return False
-        self.children_of_missing.add(index)
-        return True
+
+def waits_for_parent(one: Write, *, missing: bool = False) -> bool:
+    """Whether it must wait for a parent that is sent again; `missing`: Salesforce did not find its parent.
+
+    Notes it on the write.
+    """
+    late = LATE_IF_MISSING if missing else LATE
+    if not any(parent.wrong in late for parent in one.wait_for):
+        return False
+    one.wrong = WrongAssumption.PARENT
+    return True
 
 
 class KeyRegistry:
@@ -116,21 +71,22 @@ class KeyRegistry:
         self._inserts = inserts
         self._merged: dict[tuple[str, str], frozenset[str] | None] = {}  # case-folded; None: too many to keep
 
-    async def assumptions(
-        self, rest: RestClient, writes: Mapping[int, RecordWrite], tasks: Sequence[Task], found: Container[int]
-    ) -> dict[int, Assumption]:
-        """The assumption for each record, by position in the batch, except those that were already looked up (found or not).
+    async def assume(self, rest: RestClient, writes: Sequence[Write]) -> None:
+        """Decide what to assume about each record, except those that were already looked up.
 
         Raises RequestFailed if Salesforce is not available.
         """
-        asked = {index: one for index, one in writes.items() if index not in found}
-        await self._fields.learn(rest, {one.object for one in asked.values() if one.exact and _cased(one.key)})
-        strangers = [one for index, one in asked.items() if tasks[index].record_id is None and _matters(one)]
+        unknown = [one for one in writes if one.assumption is not Assumption.FOUND]
+        exact = {one.write.object for one in unknown if one.write.exact and _cased(one.write.key)}
+        await self._fields.learn(rest, exact)
+        strangers = [one.write for one in unknown if one.task.record_id is None and _matters(one.write)]
         await self.learn(rest, {(one.object, one.key_field) for one in strangers})
-        return {
-            index: self._assumption(one, tasks[index]) if index in asked else Assumption.FOUND
-            for index, one in writes.items()
-        }
+        for one in unknown:
+            one.assumption = self._assumption(one.write, one.task)
+            if one.assumption is Assumption.ANY:
+                one.found = NOT_ASKED
+            elif one.assumption is Assumption.KNOWN and one.task.record_id is not None:
+                one.found = Found(record_id=one.task.record_id)
 
     async def learn(self, rest: RestClient, keys: Iterable[tuple[str, str]]) -> None:
         """Query these keys (object, external ID field) unless they are known. Raises RequestFailed."""

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.api import RECORD_ID, identifier, literal
-from connector.crm.salesforce.client.record_ids import comparable
+from connector.crm.salesforce.client.record_ids import comparable, mergeable
 from connector.crm.salesforce.client.responses import Answer, RequestFailed, value_of
 from connector.crm.salesforce.client.rest import RestClient
-from connector.crm.salesforce.write.merged_records import is_deleted, master, mergeable, soql
+from connector.crm.salesforce.write.merged_records import is_deleted, master, soql
+from connector.crm.salesforce.write.writes import Found, Write
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
@@ -28,17 +29,9 @@ MAX_ENCODING = 3  # encoded characters per ASCII character: %2B
 class Wanted(Struct, frozen=True, kw_only=True):
     """A record to look up."""
 
-    index: int  # position in the batch
+    of: Write
     write: RecordWrite
     flag: str | None = None  # the opt-out flag, if the write clears it
-
-
-class Found(Struct, frozen=True, kw_only=True):
-    """A record that exists."""
-
-    record_id: str
-    flag: object = None  # the current value of the opt-out flag, if requested
-    key: str = ""  # the record's spelling of the key, if it was looked up by key
 
 
 class Query(Struct, frozen=True, kw_only=True):
@@ -66,14 +59,12 @@ class Query(Struct, frozen=True, kw_only=True):
 
 
 class LookUp:
-    """The look-ups of one batch. Afterwards each wanted record is in `found` (None: does not exist) or in `failed`."""
+    """The look-ups of one batch. Afterwards each write has its record in `found` (None: does not exist), or an outcome."""
 
     def __init__(self, rest: RestClient) -> None:
         self._rest = rest
-        self.found: dict[int, Found | None] = {}
-        self.gone: dict[int, str] = {}  # keys that only a deleted record has: the Id by which to continue
-        self.failed: dict[int, Outcome] = {}
-        self.stopped: Retry | None = None  # Salesforce is not available: some records are in neither
+        self.gone: dict[Write, str] = {}  # writes whose key only a deleted record has: the Id by which to continue
+        self.stopped: Retry | None = None  # Salesforce is not available: some writes have neither
 
     async def run(self, wanted: Sequence[Wanted]) -> None:
         """Look up all of them: up to a thousand in one API call."""
@@ -133,13 +124,13 @@ class LookUp:
             matches = by_key.get(_comparable(key_field, one.write.key), [])
             if len(matches) > 1:
                 detail = f"{len(matches)} records have this key: tick Unique on {one.write.object}.{key_field}"
-                self.failed[one.index] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
+                one.of.outcome = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
             elif matches and one.write.exact and matches[0].key != one.write.key:
-                self.failed[one.index] = _other_case(one.write, matches[0])
+                one.of.outcome = _other_case(one.write, matches[0])
             else:
-                self.found[one.index] = matches[0] if matches else None
+                one.of.found = matches[0] if matches else None
                 if not matches and (record_id := gone.get(_comparable(key_field, one.write.key))):
-                    self.gone[one.index] = record_id
+                    self.gone[one.of] = record_id
         return []
 
     def _take_failure(self, query: Query, failed: RequestFailed) -> list[Query]:
@@ -157,7 +148,8 @@ class LookUp:
     def _fail(self, query: Query, outcome: Outcome) -> None:
         if isinstance(outcome, Retry):
             outcome = replace(outcome, in_doubt=False)
-        self.failed.update((one.index, outcome) for one in query.wanted)
+        for one in query.wanted:
+            one.of.outcome = outcome
 
 
 def _rows(part: Answer | RequestFailed) -> Mapping[str, Any]:

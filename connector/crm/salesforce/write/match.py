@@ -11,8 +11,8 @@ from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import RequestFailed
 from connector.crm.salesforce.client.rest import RestClient
-from connector.crm.salesforce.write.dependencies import Dependencies, with_parents
-from connector.crm.salesforce.write.lookups import Found, LookUp, Wanted
+from connector.crm.salesforce.write.dependencies import with_parents
+from connector.crm.salesforce.write.lookups import LookUp, Wanted
 from connector.crm.salesforce.write.match_candidates import (
     Candidate,
     Candidates,
@@ -22,12 +22,12 @@ from connector.crm.salesforce.write.match_candidates import (
     choose,
 )
 from connector.crm.salesforce.write.merged_records import find_kept
-from connector.crm.salesforce.write.shared_numbers import Write, mark, with_others
+from connector.crm.salesforce.write.shared_numbers import WriteTasks, mark, with_others
+from connector.crm.salesforce.write.writes import Assumption, Found, Write, same
 from connector.model.consent_fields import ConsentFields
 from connector.model.operation import ID_FIELD, IfNone, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.record_number import NumberReader
-from connector.ports import Shadow, Task
 
 PEOPLE = 200  # per query; fewer after queries that took the org too long
 FEWEST_PEOPLE = 10  # smaller queries are not faster, because every record is read anyway
@@ -48,30 +48,24 @@ SAME_RECORD = Retry(reason=Reason.HALTED, detail="another number's write to the 
 
 
 class Matching:
-    """The matches of one batch. Afterwards each index is in `writes` (and in `found`) or in `outcomes`."""
+    """The matches of one batch. Afterwards each write has the record in `found`, or an outcome."""
 
     def __init__(
         self, rest: RestClient, *, numbers: NumberReader, consent: Mapping[str, ConsentFields], people: int = PEOPLE
     ) -> None:
         """`consent` is by object (case-folded); `numbers` reads the org's phone fields."""
         self.people = people
-        self.writes: dict[int, RecordWrite] = {}  # by the Id of the found record, or by the key of a new one
-        self.found: dict[int, Found | None] = {}
-        self.outcomes: dict[int, Outcome] = {}
-        self.same_number_records: dict[int, tuple[str, ...]] = {}  # other records with the number, opted out too
-        self.stopped: Retry | None = None  # Salesforce is not available: some are in none of these
-        self._asked: Mapping[int, RecordWrite] = {}
+        self.stopped: Retry | None = None  # Salesforce is not available: some writes have neither
         self._rest = rest
         self._numbers = numbers
-        self._unclear: dict[int, str] = {}  # records that may be meant by an opt-out: the question for a person
         self._consent = consent
+        self._matched: list[Write] = []  # writes to an existing record, or to one that may be created
+        self._same_number_records: dict[Write, tuple[str, ...]] = {}  # other records with the number, opted out too
+        self._unclear: dict[Write, str] = {}  # records that may be meant by an opt-out: the question for a person
 
-    async def run(self, tasks: Mapping[int, Task]) -> None:
+    async def run(self, writes: Sequence[Write]) -> None:
         """Check the known records, then search for the rest: one query for up to 200 people."""
-        writes = {index: one.operation for index, one in tasks.items() if isinstance(one.operation, RecordWrite)}
-        self._asked = writes
-        remembered = {index: one for index in writes if (one := tasks[index].remembered.record_id) is not None}
-        await self._verify(writes, remembered)
+        await self._verify([one for one in writes if one.task.remembered.record_id is not None])
         searches = deque(self._searches(writes))
         while searches and self.stopped is None:
             search = searches.popleft()
@@ -85,104 +79,100 @@ class Matching:
         # A record that was merged and no longer has the number: use the record that the merge kept.
         nobody = {None, NOBODY, NOT_FOUND}
         gone = {
-            index: record_id
-            for index, one in tasks.items()
-            if (record_id := one.gone) and self.found.get(index) is None and self.outcomes.get(index) in nobody
+            one: record_id
+            for one in writes
+            if (record_id := one.task.gone) and one.found is None and one.outcome in nobody
         }
         if self.stopped is None:
-            await self._follow_merges(writes, gone)
-        self._serialize_duplicates()
+            await self._follow_merges(gone)
+        self._serialize_duplicates(writes)
+        self._matched = [one for one in writes if one.assumption is Assumption.FOUND]
 
-    def link_children(self, family: Dependencies, writes: dict[int, RecordWrite], outcomes: dict[int, Outcome]) -> None:
+    def link_children(self, writes: Sequence[Write]) -> None:
         """Name matched parents by Id in their children; leave out children whose parent does not exist."""
-        if not self._asked:
-            return
-        record_ids = {index: found.record_id for index in self.writes if (found := self.found[index]) is not None}
-        for index, fields in family.fields.items():
-            if index in writes and index not in outcomes:
-                writes[index] = with_parents(writes[index], fields, record_ids)
-                parents = [outcomes.get(parent) for parent in fields.values()]
-                outcomes.update((index, one) for one in parents if isinstance(one, Delivered) and one.absent)
+        record_ids = {one: one.found.record_id for one in self._matched if one.found is not None}
+        for one in writes:
+            if one.outcome is None and one.parents:
+                one.write = with_parents(one, record_ids)
+                parents = [parent.outcome for parent in one.parents.values()]
+                absent = [outcome for outcome in parents if isinstance(outcome, Delivered) and outcome.absent]
+                if absent:
+                    one.outcome = absent[-1]
 
-    async def conclude(self, outcomes: dict[int, Outcome], write: Write) -> None:
+    async def conclude(self, write: WriteTasks) -> None:
         """After the writes: match again what failed because of changes meanwhile, and opt out records with the same number.
 
         `write` writes to records by their Ids.
         """
-        for index in self.writes:
-            outcome = outcomes[index]
-            if isinstance(outcome, Rejected) and self._is_stale(index, outcome):
-                outcomes[index] = Retry(reason=Reason.RACE, detail=outcome.detail)
+        for one in self._matched:
+            if isinstance(one.outcome, Rejected) and self._is_stale(one, one.outcome):
+                one.outcome = Retry(reason=Reason.RACE, detail=one.outcome.detail)
         others = {
-            index: (self._asked[index], ids)
-            for index, ids in self.same_number_records.items()
-            if ids and not isinstance(outcomes[index], Retry)
+            one: ids for one, ids in self._same_number_records.items() if ids and not isinstance(one.outcome, Retry)
         }
         if others:
             marked = await mark(write, others)
-            for index, one in marked.items():
-                outcomes[index] = with_others(outcomes[index], one)
-        for index, question in self._unclear.items():
-            if isinstance(done := outcomes[index], Delivered):
+            for one, marks in marked.items():
+                one.outcome = with_others(one.result, marks)
+        for one, question in self._unclear.items():
+            if isinstance(done := one.outcome, Delivered):
                 own = (done.record_id,) if done.record_id else ()
                 beside = (*own, *done.also_updated)
-                outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=question, also_updated=beside)
+                one.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=question, also_updated=beside)
 
-    def _is_stale(self, index: int, outcome: Rejected) -> bool:
+    @staticmethod
+    def _is_stale(one: Write, outcome: Rejected) -> bool:
         """Whether the record was deleted, or its key was given to another one, since the look-up."""
-        write, asked = self.writes[index], self._asked[index]
         if outcome.reason is Reason.DUPLICATE_RECORD:
-            return asked.key_field in write.set and asked.key_field.casefold() in outcome.detail.casefold()
-        return outcome.reason is Reason.RECORD_DELETED and write.key_field == ID_FIELD
+            return one.asked.key_field in one.write.set and one.asked.key_field.casefold() in outcome.detail.casefold()
+        return outcome.reason is Reason.RECORD_DELETED and one.write.key_field == ID_FIELD
 
-    async def _verify(self, writes: Mapping[int, RecordWrite], remembered: Mapping[int, str]) -> None:
+    async def _verify(self, writes: Sequence[Write]) -> None:
         """Forget known records that were deleted or merged meanwhile."""
-        if not remembered:
+        if not writes:
             return
         look_up = LookUp(self._rest)
         await look_up.run(
             [
-                Wanted(index=index, write=_by_id(writes[index], record_id), flag=self._flag([writes[index]]))
-                for index, record_id in remembered.items()
+                Wanted(of=one, write=_by_id(one.asked, record_id), flag=self._flag([one.asked]))
+                for one in writes
+                if (record_id := one.task.remembered.record_id) is not None
             ]
         )
         self.stopped = look_up.stopped
-        self.outcomes |= look_up.failed
-        for index, found in look_up.found.items():
-            if found is not None:
-                self.found[index] = found
-                self.writes[index] = _by_id(writes[index], found.record_id)
-        await self._follow_merges(writes, look_up.gone)
+        for one in writes:
+            if one.found is not None:
+                _use(one, one.found)
+        await self._follow_merges(look_up.gone)
 
-    async def _follow_merges(self, writes: Mapping[int, RecordWrite], gone: Mapping[int, str]) -> None:
+    async def _follow_merges(self, gone: Mapping[Write, str]) -> None:
         """Replace known records that were merged by the kept record; search deleted ones by number."""
-        objects: dict[str, list[int]] = {}
-        for index in gone:
-            objects.setdefault(writes[index].object, []).append(index)
-        for name, places in objects.items():
-            flag = self._flag(writes[index] for index in places)
+        objects: dict[str, list[Write]] = {}
+        for one in gone:
+            objects.setdefault(one.asked.object, []).append(one)
+        for name, writes in objects.items():
+            flag = self._flag(one.asked for one in writes)
             try:
-                living = await find_kept(self._rest, name, {gone[index] for index in places}, [flag] if flag else [])
+                living = await find_kept(self._rest, name, {gone[one] for one in writes}, [flag] if flag else [])
             except RequestFailed as failed:
                 self.stopped = responses.read_failure(failed)
                 return
-            for index in places:
-                kept = living.get(comparable(gone[index]))
+            for one in writes:
+                kept = living.get(comparable(gone[one]))
                 if kept is not None:
-                    value = kept.value(flag) if flag else None
-                    self.found[index] = Found(record_id=kept.record_id, flag=value)
-                    self.writes[index] = _by_id(writes[index], kept.record_id)
-                    self.outcomes.pop(index, None)
+                    _use(one, Found(record_id=kept.record_id, flag=kept.value(flag) if flag else None))
+                    one.outcome = None
 
-    def _searches(self, writes: Mapping[int, RecordWrite]) -> list[Search]:
+    def _searches(self, writes: Sequence[Write]) -> list[Search]:
         groups: dict[tuple[str, str, tuple[str, ...]], list[SearchTerm]] = {}
-        for index, write in writes.items():
+        for one in writes:
             # An opt-out is for everybody with the number, and is therefore searched for even if its own record is
             # known.
-            known = index in self.outcomes or (index in self.writes and not self._opts_out(write))
-            if write.match is not None and not known:
-                group = (write.object, write.key_field, write.match.fields)
-                groups.setdefault(group, []).append(SearchTerm(index=index, write=write, match=write.match))
+            known = one.outcome is not None or (_is_matched(one) and not self._opts_out(one.asked))
+            match = one.asked.match
+            if match is not None and not known:
+                group = (one.asked.object, one.asked.key_field, match.fields)
+                groups.setdefault(group, []).append(SearchTerm(of=one, write=one.asked, match=match))
         return [
             self._search(several[start : start + self.people])
             for several in groups.values()
@@ -233,22 +223,22 @@ class Matching:
         return [self._search(half) for half in (terms[:middle], terms[middle:])]
 
     def _fail(self, terms: Iterable[SearchTerm], outcome: Outcome) -> None:
-        for one in terms:
-            self.writes.pop(one.index, None)
-            self.outcomes[one.index] = outcome
+        for term in terms:
+            term.of.assumption, term.of.outcome = Assumption.ANY, outcome
 
     def _settle(self, term: SearchTerm, candidates: Candidates) -> None:
-        index, write = term.index, term.write
+        one, write = term.of, term.write
         same_number_records, perhaps = candidates.with_number(term.match), candidates.perhaps_with_number(term.match)
-        if index not in self.writes:
+        if not _is_matched(one):
             self._choose(term, candidates, same_number_records, perhaps)
         if self._opts_out(write):
-            taken = self.found.get(index)
-            asked = [one for one in perhaps if not _is(one, taken) and not self._is_out(write, one)]
-            if asked and index in self.writes:
-                self._unclear[index] = self._perhaps_theirs(write, asked)
-            self.same_number_records[index] = tuple(
-                one.record_id for one in same_number_records if not _is(one, taken) and not self._is_out(write, one)
+            asked = [other for other in perhaps if not _is(other, one.found) and not self._is_out(write, other)]
+            if asked and _is_matched(one):
+                self._unclear[one] = self._perhaps_theirs(write, asked)
+            self._same_number_records[one] = tuple(
+                other.record_id
+                for other in same_number_records
+                if not _is(other, one.found) and not self._is_out(write, other)
             )
 
     def _choose(
@@ -258,35 +248,32 @@ class Matching:
         same_number_records: Sequence[Candidate],
         perhaps: Sequence[Candidate],
     ) -> None:
-        index, write = term.index, term.write
+        one, write = term.of, term.write
         keyed = candidates.with_key(write)
         chosen = keyed[0] if len(keyed) == 1 else choose(term.match, same_number_records)
         if len(keyed) > 1:
             detail = f"{len(keyed)} records have this key: tick Unique on {write.object}.{write.key_field}"
-            self.outcomes[index] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
+            one.outcome = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
         elif isinstance(chosen, Candidate):
-            self.found[index] = Found(record_id=chosen.record_id, flag=chosen.flag)
-            self.writes[index] = _by_id(write, chosen.record_id, adopt=chosen.key == "")
+            _use(one, Found(record_id=chosen.record_id, flag=chosen.flag), adopt=chosen.key == "")
         elif chosen:
-            self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=_several(chosen))
+            one.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=_several(chosen))
         elif perhaps:
-            self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=self._perhaps_theirs(write, perhaps))
+            one.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=self._perhaps_theirs(write, perhaps))
         elif term.match.none is IfNone.CREATE:
-            self.found[index] = None
-            self.writes[index] = replace(write, match=None)
+            one.assumption, one.write = Assumption.FOUND, replace(write, match=None)
         else:
-            self.outcomes[index] = NOBODY if term.match.none is IfNone.SKIP else NOT_FOUND
+            one.outcome = NOBODY if term.match.none is IfNone.SKIP else NOT_FOUND
 
-    def _serialize_duplicates(self) -> None:
+    @staticmethod
+    def _serialize_duplicates(writes: Sequence[Write]) -> None:
         """Write a record with two numbers twice in sequence: Salesforce accepts an Id only once per request."""
-        first: dict[tuple[str, str], int] = {}
-        for index in sorted(self.writes):
-            found = self.found.get(index)
-            if found is not None:
-                record = (self.writes[index].object.casefold(), comparable(found.record_id))
-                if first.setdefault(record, index) != index:
-                    del self.writes[index]
-                    self.outcomes[index] = SAME_RECORD
+        first: dict[tuple[str, str], Write] = {}
+        for one in writes:
+            if _is_matched(one) and one.found is not None:
+                record = (one.write.object.casefold(), comparable(one.found.record_id))
+                if first.setdefault(record, one) is not one:
+                    one.assumption, one.outcome = Assumption.ANY, SAME_RECORD
 
     def _perhaps_theirs(self, write: RecordWrite, found: Sequence[Candidate]) -> str:
         """The question for a person about records that may have the number, or another person's."""
@@ -312,22 +299,15 @@ class Matching:
         return same(one.flag, self._consent[write.object.casefold()].opted_out)
 
 
-def known_of(task: Task, record_id: str) -> Shadow:
-    """The known values of the record that the task is now for."""
-    remembered, write = task.remembered, task.operation
-    if not isinstance(write, RecordWrite) or write.match is None:
-        return task.shadow
-    shadow = remembered.shadows.get(record_id)
-    if remembered.record_id is not None and comparable(remembered.record_id) != comparable(record_id):
-        return shadow  # the task's own values are of the record that was meant before
-    return shadow if task.shadow is None else {**(shadow or {}), **task.shadow}
+def _is_matched(one: Write) -> bool:
+    """Whether its record was found, or may be created."""
+    return one.assumption is Assumption.FOUND
 
 
-def same(one: object, other: object) -> bool:
-    """Whether two values of a flag are equal: picklist values are compared without letter case."""
-    if isinstance(one, str) and isinstance(other, str):
-        return one.casefold() == other.casefold()
-    return one == other
+def _use(one: Write, found: Found, *, adopt: bool = False) -> None:
+    """Write to this record."""
+    one.assumption, one.found = Assumption.FOUND, found
+    one.write = _by_id(one.asked, found.record_id, adopt=adopt)
 
 
 def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> RecordWrite:

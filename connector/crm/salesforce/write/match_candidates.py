@@ -19,6 +19,7 @@ from typing import Any
 
 from connector.crm.salesforce.client.api import identifier, literal
 from connector.crm.salesforce.client.responses import value_of
+from connector.crm.salesforce.write.writes import Write
 from connector.model.operation import ID_FIELD, IfMany, Match, RecordWrite
 from connector.model.phone import Phone, national_part
 from connector.model.record_number import NumberReader, RecordNumber, known_by_key
@@ -31,7 +32,7 @@ DIGITS = 8  # from the end of the number: fewer find hundreds of wrong records, 
 class SearchTerm:
     """A person to search for."""
 
-    index: int  # position of the write in its batch
+    of: Write
     write: RecordWrite
     match: Match
 

@@ -6,16 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec.structs import replace
 
 from connector.crm.salesforce.client.api import RECORD_ID
-from connector.crm.salesforce.client.record_ids import comparable
+from connector.crm.salesforce.client.record_ids import MERGEABLE, comparable, mergeable
 from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write.merged_records import (
-    MERGEABLE,
     KeptRecord,
     find_kept,
     is_deleted,
-    mergeable,
     soql,
 )
+from connector.crm.salesforce.write.writes import Write
 from connector.model.operation import ID_FIELD, Parent, RecordWrite, Value
 from connector.model.outcome import Reason, Rejected, Retry
 
@@ -33,7 +32,7 @@ def parent_was_merged(outcome: Retry | Rejected) -> bool:
     return outcome.reason is Reason.PARENT_MISSING and mergeable(_foreign(outcome.detail)[1])
 
 
-async def follow_ids(rest: RestClient, writes: Mapping[int, RecordWrite]) -> dict[int, RecordWrite]:
+async def follow_ids(rest: RestClient, writes: Mapping[Write, RecordWrite]) -> dict[Write, RecordWrite]:
     """The writes that name a merged record by Id, changed to name the kept record. Raises RequestFailed."""
     named = {one for write in writes.values() for one in _ids(write)}
     living: dict[str, KeptRecord] = {}
@@ -53,8 +52,8 @@ async def follow_ids(rest: RestClient, writes: Mapping[int, RecordWrite]) -> dic
 
 
 async def follow_keys(
-    rest: RestClient, writes: Mapping[int, tuple[RecordWrite, Retry | Rejected]]
-) -> dict[int, RecordWrite]:
+    rest: RestClient, writes: Mapping[Write, tuple[RecordWrite, Retry | Rejected]]
+) -> dict[Write, RecordWrite]:
     """The writes whose missing parent was merged, changed to name the kept record. Raises RequestFailed."""
     wanted: dict[tuple[str, str], set[str]] = {}
     for write, outcome in writes.values():
@@ -72,7 +71,7 @@ async def follow_keys(
         kept = kept_by_key.get((value.key_field.casefold(), value.key.lower()))
         return value if kept is None else Parent(key_field=ID_FIELD, key=kept)
 
-    return _changed({place: write for place, (write, _) in writes.items()}, follow)
+    return _changed({one: write for one, (write, _) in writes.items()}, follow)
 
 
 async def _kept_by_key(rest: RestClient, name: str, field: str, keys: Sequence[str]) -> dict[str, str]:
@@ -107,14 +106,14 @@ def _ids(write: RecordWrite) -> set[str]:
     return {one for values in (write.set, write.create) for value in values.values() if (one := _id(value)) is not None}
 
 
-def _changed(writes: Mapping[int, RecordWrite], follow: Callable[[Value], Value]) -> dict[int, RecordWrite]:
-    changed: dict[int, RecordWrite] = {}
-    for place, write in writes.items():
+def _changed(writes: Mapping[Write, RecordWrite], follow: Callable[[Value], Value]) -> dict[Write, RecordWrite]:
+    changed: dict[Write, RecordWrite] = {}
+    for one, write in writes.items():
         new = replace(
             write,
             set={name: follow(value) for name, value in write.set.items()},
             create={name: follow(value) for name, value in write.create.items()},
         )
         if new != write:
-            changed[place] = new
+            changed[one] = new
     return changed

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.crm.salesforce.client.api import identifier, literal
-from connector.crm.salesforce.client.record_ids import comparable
+from connector.crm.salesforce.client.record_ids import comparable, mergeable
 from connector.crm.salesforce.client.responses import value_of
 from connector.crm.salesforce.client.rest import RestClient
 from connector.model.operation import ID_FIELD
@@ -17,8 +17,6 @@ IDS = 200  # per query
 GENERATIONS = 10  # of repeated merges that are followed
 DELETED = "IsDeleted"
 MASTER = "MasterRecordId"
-# The objects that can be merged, by the key prefix of their Ids.
-MERGEABLE: Mapping[str, str] = {"001": "account", "003": "contact", "00Q": "lead", "500": "case"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +29,6 @@ class KeptRecord:
     def value(self, field: str) -> Any:
         """The value of a field that was read."""
         return value_of(self.row, field)
-
-
-def mergeable(object_name: str) -> bool:
-    """Whether records of the object can be merged."""
-    return object_name.casefold() in MERGEABLE.values()
 
 
 def soql(object_name: str, columns: Iterable[str], where: str, values: Iterable[str]) -> str:

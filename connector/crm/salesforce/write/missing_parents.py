@@ -14,6 +14,7 @@ from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write.merged_records import KeptRecord, is_deleted, soql
 from connector.crm.salesforce.write.org_fields import OrgFields
 from connector.crm.salesforce.write.requests import Item
+from connector.crm.salesforce.write.writes import FailedWrite, Write
 from connector.model.operation import ID_FIELD, Parent
 from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
@@ -38,31 +39,29 @@ def unclear(outcome: Outcome, item: Item) -> bool:
     return bool(parents) and (blamed in parents or blamed not in own)
 
 
-async def ask(
-    rest: RestClient, fields: OrgFields, refused: Sequence[tuple[Item, Retry | Rejected]]
-) -> dict[int, Item | Outcome]:
-    """For each of these records, by position: the outcome "parent missing", or the record to be sent once more.
+async def ask(rest: RestClient, fields: OrgFields, refused: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
+    """For each of these records: the outcome "parent missing", or the record to be sent once more.
 
     It is sent once more if all parents exist, because one may have been created meanwhile. If the query is refused, its
     outcome stays. Raises RequestFailed if Salesforce is not available.
     """
-    await fields.learn(rest, {item.object for item, _ in refused})
-    named = {item.index: _parents(item, fields) for item, _ in refused}
+    await fields.learn(rest, {one.item.object for one in refused})
+    named = {one.of: _parents(one.item, fields) for one in refused}
     try:
         there = await _there(rest, [one for parents in named.values() for one in parents])
     except RequestFailed as failed:
         if read_failure(failed).reason is not Reason.UNEXPECTED_ANSWER:
             raise
         # For example a key field that the org does not have: the set-up is wrong.
-        return {item.index: outcome for item, outcome in refused}
-    ways: dict[int, Item | Outcome] = {}
-    for item, _ in refused:
-        lost = next((one for one in named[item.index] if _key(one) not in there), None)
+        return {one.of: one.outcome for one in refused}
+    ways: dict[Write, Item | Outcome] = {}
+    for one in refused:
+        lost = next((parent for parent in named[one.of] if _key(parent) not in there), None)
         if lost is None:
-            ways[item.index] = item
+            ways[one.of] = one.item
         else:
             detail = f"{CODE}: {in_words(lost[1], lost[0])}"
-            ways[item.index] = Retry(reason=Reason.PARENT_MISSING, detail=detail, code=CODE)
+            ways[one.of] = Retry(reason=Reason.PARENT_MISSING, detail=detail, code=CODE)
     return ways
 
 

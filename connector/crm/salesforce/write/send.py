@@ -1,8 +1,9 @@
 """Sends a batch in dependency order, stops on outages, bisects requests to find the failing record."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import cached_property
 
 from msgspec.structs import replace
 
@@ -12,12 +13,11 @@ from connector.crm.salesforce.client.record_ids import PREFIXES, comparable
 from connector.crm.salesforce.client.responses import Answer, RequestFailed
 from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write import missing_parents, trigger_limits
-from connector.crm.salesforce.write.crash_isolation import IN_A_ROW, CrashBisection
-from connector.crm.salesforce.write.dependencies import Dependencies
+from connector.crm.salesforce.write.crash_isolation import IN_A_ROW, CrashBisection, KnownCrashers
 from connector.crm.salesforce.write.duplicate_values import is_unclear
 from connector.crm.salesforce.write.duplicate_values import settled as settled_duplicate
-from connector.crm.salesforce.write.existence import WrongAssumptions
-from connector.crm.salesforce.write.recovery import FailedWrite, Recovery
+from connector.crm.salesforce.write.existence import waits_for_parent, was_wrong
+from connector.crm.salesforce.write.recovery import Recovery
 from connector.crm.salesforce.write.requests import (
     COLLECTIONS,
     Item,
@@ -28,6 +28,7 @@ from connector.crm.salesforce.write.requests import (
     to_requests,
 )
 from connector.crm.salesforce.write.trigger_limits import TransactionSizes
+from connector.crm.salesforce.write.writes import FailedWrite, Write
 from connector.model.http import HttpCall
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
@@ -43,68 +44,68 @@ class Composite(StrEnum):
 
 
 class Sending:
-    """Sends one batch. `outcomes` may already have those of records that are not sent.
-
-    A record whose assumption was wrong has no outcome at the end: it is in `wrong_assumptions`.
-    """
+    """Sends the writes of one batch. At the end each that was sent has an outcome, or its assumption was wrong."""
 
     def __init__(
         self,
         rest: RestClient,
-        dependencies: Dependencies,
-        outcomes: dict[int, Outcome],
+        writes: Sequence[Write],
         composite: Composite,
         *,
-        recovery: Recovery,
-        bisection: CrashBisection,
+        recovery: Callable[[], Recovery],
+        known_crashers: KnownCrashers,
         sizes: TransactionSizes,
     ) -> None:
+        """`writes` are all of the batch. `recovery` is called before the first recovery."""
         self._rest = rest
-        self._dependencies = dependencies
-        self._outcomes = outcomes
+        self._writes = writes
         self._room = 1 if composite is Composite.REFUSED else COLLECTIONS
         self._queue: deque[Request] = deque()
         self._deferred: list[Item] = []  # children whose parents are still being isolated
-        self._waited: set[int] = set()
-        self._recovery = recovery
-        self._failed_writes: dict[int, FailedWrite] = {}  # waiting for recovery
-        self._failed_once: set[int] = set()
-        self._bisection = bisection
+        self._make_recovery = recovery
+        self._failed_writes: dict[Write, FailedWrite] = {}  # waiting for recovery
+        self._known_crashers = known_crashers
+        self._accepted = False  # Salesforce has accepted a request
         self._sizes = sizes
-        self._divided: set[int] = set()  # records whose request was divided because of a trigger limit
         self._waiting: dict[str, Retry] = {}  # objects of which this batch sends no more records
         self._fruitless = 0  # such requests since a record was delivered
         self._locked_alone = 0  # the same: single records that a trigger could not lock
         self._refused = 0  # consecutive requests rejected with a code that may concern the whole org
-        self.wrong_assumptions = WrongAssumptions()
+        self.bisection: CrashBisection | None = None  # begun when Salesforce itself fails
         self.stopped: Retry | Rejected | None = None  # Salesforce is not available
         self.composite = composite
 
+    @cached_property
+    def recovery(self) -> Recovery:
+        """The recoveries of this batch."""
+        return self._make_recovery()
+
     async def run(self, items: Sequence[Item]) -> None:
-        """Send the items. Afterwards each of them has an outcome, or is in `wrong_assumptions`."""
+        """Send the items. Afterwards each write has an outcome, or its assumption was wrong."""
         self._queue.extend(to_requests(to_batches(items), self._room))
         while self._queue or self._failed_writes or self._deferred:
             if not self._queue:
                 if self._failed_writes:
-                    again = await self._runtime()
+                    again = await self._recover()
                 else:
                     again, self._deferred = self._deferred, []
                 self._queue.extend(to_requests(to_batches(again), self._room))
                 continue
             request = self._drop_children_of_missing(self._queue.popleft())
-            request = self._sizes.fit(request)
+            if self._sizes.most:
+                request = self._sizes.fit(request)
             if len(request) > self._room:
                 self._first(to_requests(request, self._room))
             elif request:
                 await self._transmit(request)
 
-    async def _runtime(self) -> list[Item]:
+    async def _recover(self) -> list[Item]:
         """Recover failed writes: returns the items to send; the others get their outcomes."""
         failed_writes, self._failed_writes = self._failed_writes, {}
-        ways = await self._recovery.recover(list(failed_writes.values()))
+        ways = await self.recovery.recover(list(failed_writes.values()))
         again: list[Item] = []
-        for place, one in failed_writes.items():
-            way = ways.get(place, one.outcome)
+        for one in failed_writes.values():
+            way = ways.get(one.of, one.outcome)
             if isinstance(way, Retry) and way.reason is Reason.TRIGGER_LIMIT:
                 way = trigger_limits.alone(way)  # it was sent in a request of its own
             if isinstance(way, Item):
@@ -112,12 +113,6 @@ class Sending:
             else:
                 self._settle(one.item, way)
         return again
-
-    def take_wrong_assumptions(self) -> WrongAssumptions:
-        """Return and clear the wrong assumptions so far. What is sent afterwards takes them into account."""
-        wrong_assumptions, self.wrong_assumptions = self.wrong_assumptions, WrongAssumptions()
-        self._failed_once = set()
-        return wrong_assumptions
 
     def _call(self, request: Request) -> HttpCall:
         if len(request) == 1:
@@ -183,10 +178,15 @@ class Sending:
     def _one_record_may_be_to_blame(self, failed: RequestFailed, request: Request) -> bool:
         """Whether to divide a failed request. Many consecutive rejections mean that the org is the cause, not a record."""
         if not failed.spoiled:
-            return failed.crashed and self._bisection.should_split(request)
+            return failed.crashed and self._crash_bisection().should_split(request)
         if failed.outcome.reason in {Reason.UNKNOWN_CODE, Reason.SINK_REFUSES}:
             self._refused += 1
         return self._refused <= IN_A_ROW
+
+    def _crash_bisection(self) -> CrashBisection:
+        if self.bisection is None:
+            self.bisection = self._known_crashers.start_bisection(answered=self._accepted)
+        return self.bisection
 
     def _settle_results(
         self, record_batch: RecordBatch, results: Sequence[Outcome], *, alone: bool
@@ -209,8 +209,7 @@ class Sending:
                 crowded.append((item, outcome))
         if not crowded:
             if any(isinstance(outcome, Delivered) for outcome in results):
-                self._fruitless = self._locked_alone = 0
-                self._sizes.taken(record_batch.items)
+                self._delivered(record_batch)
             return []
         self._fruitless += 1
         if self._fruitless > trigger_limits.FRUITLESS:
@@ -218,12 +217,21 @@ class Sending:
                 self._waiting[item.object] = outcome
                 self._settle(item, outcome)
             return []
-        self._divided.update(item.index for item, _ in crowded)
+        for item, _ in crowded:
+            self._writes[item.index].divided = True
         return trigger_limits.divided(crowded, self._sizes)
+
+    def _delivered(self, record_batch: RecordBatch) -> None:
+        """Note that these were accepted together, at least in part."""
+        self._fruitless = self._locked_alone = 0
+        if self._sizes.most:
+            self._sizes.taken(record_batch.items)
 
     def _answered(self) -> None:
         self._refused = 0
-        self._bisection.answered()
+        self._accepted = True
+        if self.bisection is not None:
+            self.bisection.answered()
 
     def _bisect(self, record_batches: Request, failed: RequestFailed) -> list[Request]:
         """One record made these fail: settle it if it is known, and divide the rest until it is found."""
@@ -256,8 +264,9 @@ class Sending:
         for item in self._deferred + [
             item for waiting in self._queue for record_batch in waiting for item in record_batch.items
         ]:
-            self._outcomes[item.index] = unsent
-        self._outcomes |= dict.fromkeys(self._failed_writes, unsent)
+            self._writes[item.index].outcome = unsent
+        for one in self._failed_writes:
+            one.outcome = unsent
         self._deferred, self._failed_writes = [], {}
         self._queue.clear()
 
@@ -270,66 +279,72 @@ class Sending:
         for record_batch in request:
             items: list[Item] = []
             for item in record_batch.items:
-                if self.wrong_assumptions.orphaned(item.index, self._dependencies.wait_for[item.index]):
+                one = self._writes[item.index]
+                if one.wait_for and waits_for_parent(one):
                     continue
-                parent_outcome = self._parent_outcome(item) or self._waiting.get(item.object)
+                parent_outcome = _parent_outcome(one) or self._waiting.get(item.object)
                 if parent_outcome is None:
                     items.append(item)
                 else:
-                    self._outcomes[item.index] = parent_outcome
+                    one.outcome = parent_outcome
             if items:
                 kept.append(RecordBatch(items))
         return kept
-
-    def _parent_outcome(self, item: Item) -> Retry | Rejected | None:
-        """The outcome of a child that follows from its parents' outcomes in the batch; None if there is none."""
-        changes = [self._outcomes.get(parent) for parent in self._dependencies.parents[item.index]]
-        for parent_outcome in changes:
-            if isinstance(parent_outcome, Rejected) and parent_outcome.reason is not Reason.CONFIGURATION:
-                return Rejected(
-                    reason=Reason.PARENT_FAILED, detail=f"its parent record was refused: {parent_outcome.reason}"
-                )
-        for parent_outcome in changes:
-            # A write that the set-up forbids is delivered as soon as the set-up is fixed.
-            if isinstance(parent_outcome, Retry | Rejected):
-                return Retry(reason=Reason.PARENT_WAITING, detail=f"its parent record waits: {parent_outcome.reason}")
-        return None
 
     def _settle_all(self, record_batch: RecordBatch, outcomes: Sequence[Outcome]) -> None:
         for item, outcome in zip(record_batch.items, outcomes, strict=True):
             self._settle(item, outcome)
 
     def _settle(self, item: Item, outcome: Outcome) -> None:
-        if isinstance(outcome, Delivered) and (item.left_out or item.insert or item.index in self._divided):
-            outcome = replace(
-                outcome,
-                left_out=item.left_out,
-                created=outcome.created or item.insert,
-                divided=item.index in self._divided,
-            )
-        if isinstance(outcome, Delivered) and item.elsewhere:
-            # The key of the write does not identify this record.
-            outcome = replace(outcome, record_id=None, detail=f"written to the {item.object} {item.record_id}")
-        if isinstance(outcome, Retry) and outcome.reason is Reason.PARENT_MISSING:
-            if self.wrong_assumptions.orphaned(item.index, self._dependencies.wait_for[item.index], missing=True):
+        one = self._writes[item.index]
+        if isinstance(outcome, Delivered):
+            one.outcome = _completed(outcome, item, divided=one.divided)
+        else:
+            self._settle_rejected(one, item, outcome)
+
+    def _settle_rejected(self, one: Write, item: Item, outcome: Retry | Rejected) -> None:
+        """Settle a record that was not written; or leave it open, to be sent once more."""
+        if outcome.reason is Reason.PARENT_MISSING and isinstance(outcome, Retry):
+            if waits_for_parent(one, missing=True):
                 return
-            parent_outcome = self._parent_outcome(item)
-            if parent_outcome is None and item.index not in self._waited and self._parents_open(item):
-                self._waited.add(item.index)
+            parent_outcome = _parent_outcome(one)
+            if parent_outcome is None and not one.waited and any(parent.outcome is None for parent in one.wait_for):
+                one.waited = True
                 self._deferred.append(item)
                 return
             outcome = parent_outcome or outcome
-        again = item.index in self._failed_once
-        if again and isinstance(outcome, Retry) and is_unclear(outcome, item.key_field):
+        if one.recovered and isinstance(outcome, Retry) and is_unclear(outcome, item.key_field):
             outcome = settled_duplicate(outcome)
-        if isinstance(outcome, Retry | Rejected) and self._recovery.can_recover(outcome, item, again=again):
-            self._failed_once.add(item.index)
-            self._failed_writes[item.index] = FailedWrite(item=item, outcome=outcome)
-        elif not self.wrong_assumptions.met(item, outcome):
-            self._outcomes[item.index] = outcome
+        if self.recovery.can_recover(outcome, item, again=one.recovered):
+            one.recovered = True
+            self._failed_writes[one] = FailedWrite(of=one, item=item, outcome=outcome)
+        elif not was_wrong(one, item, outcome):
+            one.outcome = outcome
 
-    def _parents_open(self, item: Item) -> bool:
-        return any(parent not in self._outcomes for parent in self._dependencies.wait_for[item.index])
+
+def _completed(outcome: Delivered, item: Item, *, divided: bool) -> Delivered:
+    """The outcome of a record that was written, with what Salesforce's answer does not say."""
+    if item.left_out or item.insert or divided:
+        outcome = replace(outcome, left_out=item.left_out, created=outcome.created or item.insert, divided=divided)
+    if item.elsewhere:
+        # The key of the write does not identify this record.
+        outcome = replace(outcome, record_id=None, detail=f"written to the {item.object} {item.record_id}")
+    return outcome
+
+
+def _parent_outcome(one: Write) -> Retry | Rejected | None:
+    """The outcome of a child that follows from its parents' outcomes in the batch; None if there is none."""
+    outcomes = [parent.outcome for parent in one.parents.values()]
+    for parent_outcome in outcomes:
+        if isinstance(parent_outcome, Rejected) and parent_outcome.reason is not Reason.CONFIGURATION:
+            return Rejected(
+                reason=Reason.PARENT_FAILED, detail=f"its parent record was refused: {parent_outcome.reason}"
+            )
+    for parent_outcome in outcomes:
+        # A write that the set-up forbids is delivered as soon as the set-up is fixed.
+        if isinstance(parent_outcome, Retry | Rejected):
+            return Retry(reason=Reason.PARENT_WAITING, detail=f"its parent record waits: {parent_outcome.reason}")
+    return None
 
 
 def _results(part: Answer | RequestFailed, record_batch: RecordBatch) -> Sequence[Outcome] | RequestFailed:

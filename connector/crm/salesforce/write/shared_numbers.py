@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from connector.crm.salesforce.write.writes import Write
 from connector.model.operation import RecordWrite
 from connector.model.outcome import Delivered, Outcome, Rejected, Retry
 from connector.ports import Task
 
-Write = Callable[[Sequence[Task]], Awaitable[Sequence[Outcome]]]
+WriteTasks = Callable[[Sequence[Task]], Awaitable[Sequence[Outcome]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,22 +21,23 @@ class Marked:
     undone: tuple[str, Retry | Rejected] | None  # the first record that failed
 
 
-async def mark(write: Write, wanted: Mapping[int, tuple[RecordWrite, Sequence[str]]]) -> dict[int, Marked]:
-    """Write the consent fields of each opt-out to the other records with its number. Results by the opt-out's index."""
+async def mark(write: WriteTasks, wanted: Mapping[Write, Sequence[str]]) -> dict[Write, Marked]:
+    """Write the consent fields of each opt-out to the other records with its number; these are given by their Ids."""
     marks: dict[tuple[str, str], RecordWrite] = {}
-    for opt_out, ids in wanted.values():
+    for one, ids in wanted.items():
+        opt_out = one.asked
         fields = {name: value for name, value in opt_out.set.items() if name in opt_out.consent}
         for record_id in ids:
             # If two numbers of a record are opted out together, one write is enough.
             marks[opt_out.object, record_id] = opt_out.at(record_id, fields)
     outcomes = await write([Task(one) for one in marks.values()])
     ends = dict(zip(marks, outcomes, strict=True))
-    marked: dict[int, Marked] = {}
-    for index, (opt_out, ids) in wanted.items():
-        own = {record_id: ends[opt_out.object, record_id] for record_id in ids}
-        marked[index] = Marked(
+    marked: dict[Write, Marked] = {}
+    for one, ids in wanted.items():
+        own = {record_id: ends[one.asked.object, record_id] for record_id in ids}
+        marked[one] = Marked(
             done=tuple(record_id for record_id, end in own.items() if isinstance(end, Delivered)),
-            undone=next(((one, end) for one, end in own.items() if not isinstance(end, Delivered)), None),
+            undone=next(((record_id, end) for record_id, end in own.items() if not isinstance(end, Delivered)), None),
         )
     return marked
 

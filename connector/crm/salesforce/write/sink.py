@@ -8,19 +8,28 @@ from connector.crm.salesforce.client.api import RECORD_ID, Api, BadName, Unencod
 from connector.crm.salesforce.client.responses import RequestFailed, read_failure
 from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.traits import TRAITS
-from connector.crm.salesforce.write.batch import NOT_ASKED, Batch
 from connector.crm.salesforce.write.crash_isolation import KnownCrashers
 from connector.crm.salesforce.write.dependencies import find_dependencies
 from connector.crm.salesforce.write.duplicates import Policy
-from connector.crm.salesforce.write.existence import Assumption, KeyRegistry
-from connector.crm.salesforce.write.lookups import Found, LookUp, Wanted
-from connector.crm.salesforce.write.match import PEOPLE, Matching, known_of, same
+from connector.crm.salesforce.write.existence import KeyRegistry
+from connector.crm.salesforce.write.lookups import LookUp, Wanted
+from connector.crm.salesforce.write.match import PEOPLE, Matching
 from connector.crm.salesforce.write.merged_records import KeptRecord
 from connector.crm.salesforce.write.org_fields import OrgFields
 from connector.crm.salesforce.write.recovery import Recovery
 from connector.crm.salesforce.write.requests import Item
 from connector.crm.salesforce.write.send import Composite, Sending
 from connector.crm.salesforce.write.trigger_limits import TransactionSizes
+from connector.crm.salesforce.write.writes import (
+    NOT_ASKED,
+    Assumption,
+    Found,
+    Write,
+    known_of,
+    same,
+    settle_all,
+    to_resend,
+)
 from connector.model.consent_fields import ConsentFields
 from connector.model.http import Http
 from connector.model.operation import ID_FIELD, RecordWrite
@@ -29,6 +38,7 @@ from connector.model.record_number import NO_REGION, NumberReader
 from connector.ports import Task
 
 SAME_BUT_FOR_CASE = Retry(reason=Reason.HALTED, detail="a key that differs by letter case alone goes first")
+NO_RECORD = Rejected(reason=Reason.BAD_COMMAND, detail="Salesforce takes records, not service commands")
 
 
 class SalesforceSink:
@@ -72,80 +82,92 @@ class SalesforceSink:
 
         Failed calls and rejected records become outcomes; nothing is raised for them.
         """
+        records = [(task, task.operation) for task in tasks if isinstance(task.operation, RecordWrite)]
+        writes = [Write(task=task, asked=record, index=index) for index, (task, record) in enumerate(records)]
+        await self._write(http, writes)
+        done = iter(writes)
+        return [next(done).result if isinstance(task.operation, RecordWrite) else NO_RECORD for task in tasks]
+
+    async def _write(self, http: Http, writes: Sequence[Write]) -> None:
         rest = RestClient(self._api, http)
-        outcomes: dict[int, Outcome] = {}
-        writes: dict[int, RecordWrite] = {}
-        for index, task in enumerate(tasks):
-            checked = self._checked(task)
-            if isinstance(checked, RecordWrite):
-                writes[index] = checked
-            else:
-                outcomes[index] = checked
-        matching = Matching(rest, numbers=self._numbers, consent=self._consent_fields, people=self._people)
-        await matching.run({index: tasks[index] for index, write in writes.items() if write.match is not None})
-        self._people = matching.people
-        if matching.stopped is not None:
-            outcomes |= dict.fromkeys(writes, matching.stopped)
-            return [outcomes[index] for index in range(len(tasks))]
-        writes |= matching.writes
-        outcomes |= matching.outcomes
-        family = find_dependencies(
-            {index: task.operation for index, task in enumerate(tasks) if isinstance(task.operation, RecordWrite)}
-        )
-        matching.link_children(family, writes, outcomes)
-        open_writes = {index: one for index, one in writes.items() if index not in outcomes}
+        for one in writes:
+            one.outcome = self._refusal(one.asked)
+        valid = [one for one in writes if one.outcome is None]
+        find_dependencies(writes)
+        matching = await self._match(rest, writes)
+        if matching is not None and matching.stopped is not None:
+            settle_all(valid, matching.stopped)
+            return
+        ready = [one for one in valid if one.outcome is None]
         try:
-            assumptions = await self._keys.assumptions(rest, open_writes, tasks, matching.found)
+            await self._keys.assume(rest, ready)
         except RequestFailed as failed:
-            outcomes |= dict.fromkeys(open_writes, read_failure(failed))
-            return [outcomes[index] for index in range(len(tasks))]
-        await self._learn_required(rest, open_writes, outcomes)
-        outcomes |= self._same_but_for_case(open_writes)
-        batch = Batch(tasks, writes, family, outcomes, dict(matching.found))
-        recovery = Recovery(
+            settle_all(ready, read_failure(failed))
+            return
+        await self._learn_required(rest, [one for one in ready if one.write.consent_only and one.write.create])
+        self._halt_same_but_for_case([one for one in ready if one.write.exact])
+        await self._send_all(rest, writes, ready)
+        if matching is not None:
+            await matching.conclude(partial(self.write, http))
+
+    async def _match(self, rest: RestClient, writes: Sequence[Write]) -> Matching | None:
+        """Find the records of writes that name a phone number; None if there are no such writes."""
+        matched = [one for one in writes if one.outcome is None and one.asked.match is not None]
+        if not matched:
+            return None
+        matching = Matching(rest, numbers=self._numbers, consent=self._consent_fields, people=self._people)
+        await matching.run(matched)
+        self._people = matching.people
+        if matching.stopped is None:
+            matching.link_children(writes)
+        return matching
+
+    async def _send_all(self, rest: RestClient, writes: Sequence[Write], ready: Sequence[Write]) -> None:
+        """Send the ready writes of the batch, and again those whose assumption was wrong."""
+        sending = Sending(
             rest,
             writes,
-            partial(self._make, batch),
+            self._composite,
+            recovery=lambda: self._recovery(rest),
+            known_crashers=self._known_crashers,
+            sizes=self._sizes,
+        )
+        while ready:
+            await self._send(rest, ready, sending)
+            ready = to_resend(writes)
+            if sending.stopped is not None:
+                settle_all(ready, sending.stopped)
+                break
+        if sending.bisection is not None or self._known_crashers.records or self._known_crashers.failed:
+            self._known_crashers.end(sending.bisection, writes)
+        self._composite = sending.composite
+        if self._sizes.most:
+            self._sizes.end()
+
+    def _recovery(self, rest: RestClient) -> Recovery:
+        return Recovery(
+            rest,
+            self._make,
             policy=self._policy,
             columns=self._columns,
             fields=self._fields,
             consent=self._consent_fields,
         )
-        bisection = self._known_crashers.start_bisection()
-        sending = Sending(
-            rest, family, outcomes, self._composite, recovery=recovery, bisection=bisection, sizes=self._sizes
-        )
-        await self._send(rest, batch, assumptions, sending, recovery)
-        wrong_assumptions = sending.take_wrong_assumptions()
-        if sending.stopped is not None:
-            outcomes.update(dict.fromkeys(wrong_assumptions, sending.stopped))
-        else:
-            await self._send(rest, batch, batch.resend_plan(wrong_assumptions), sending, recovery)
-        self._known_crashers.end(bisection, outcomes, writes)
-        self._composite = sending.composite
-        self._sizes.end()
-        await matching.conclude(outcomes, partial(self.write, http))
-        return [outcomes[index] for index in range(len(tasks))]
 
-    def _same_but_for_case(self, writes: Mapping[int, RecordWrite]) -> dict[int, Outcome]:
+    def _halt_same_but_for_case(self, writes: Sequence[Write]) -> None:
         """Keys that differ only in letter case, which the org may treat as equal: they are written one after the other."""
-        first: dict[tuple[str, str, str], int] = {}
-        unsure = {index: one for index, one in writes.items() if one.exact and not self._keys.tells_case(one)}
-        return {
-            index: SAME_BUT_FOR_CASE
-            for index, one in unsure.items()
-            if first.setdefault((one.object, one.key_field, one.key.lower()), index) != index
-        }
+        first: dict[tuple[str, str, str], Write] = {}
+        for one in [one for one in writes if not self._keys.tells_case(one.write)]:
+            key = (one.write.object, one.write.key_field, one.write.key.lower())
+            if first.setdefault(key, one) is not one:
+                one.outcome = SAME_BUT_FOR_CASE
 
-    async def _learn_required(
-        self, rest: RestClient, writes: Mapping[int, RecordWrite], outcomes: dict[int, Outcome]
-    ) -> None:
+    async def _learn_required(self, rest: RestClient, writes: Sequence[Write]) -> None:
         """For writes with consent fields only: find out what else a new record would need."""
-        least = {index: one for index, one in writes.items() if one.consent_only and one.create}
         try:
-            await self._fields.learn_required(rest, (one.object for one in least.values()))
+            await self._fields.learn_required(rest, {one.write.object for one in writes})
         except RequestFailed as failed:
-            outcomes |= dict.fromkeys(least, read_failure(failed))
+            settle_all(writes, read_failure(failed))
 
     async def prepare(self, http: Http, keys: Sequence[tuple[str, str]], objects: Sequence[str] = ()) -> None:
         """Query for these keys (object, external ID field) what the first batch would ask, and the text fields of objects.
@@ -157,54 +179,43 @@ class SalesforceSink:
             await self._keys.learn(rest, keys)
             await self._fields.learn(rest, objects)
 
-    async def _send(
-        self,
-        rest: RestClient,
-        batch: Batch,
-        assumptions: Mapping[int, Assumption],
-        sending: Sending,
-        recovery: Recovery,
-    ) -> None:
-        """Send these writes of the batch. Afterwards each has an outcome or a wrong assumption."""
-        look_up = LookUp(rest)
-        wanted = [
-            self._wanted(index, batch.writes[index]) for index, one in assumptions.items() if one is Assumption.ASK
-        ]
-        if wanted:
-            await look_up.run(wanted)
+    async def _send(self, rest: RestClient, writes: Sequence[Write], sending: Sending) -> None:
+        """Send these writes. Afterwards each has an outcome, or its assumption was wrong."""
+        asked = [one for one in writes if one.assumption is Assumption.ASK and one.outcome is None]
+        elsewhere: Mapping[Write, Item | Outcome] = {}
+        if asked:
+            look_up = LookUp(rest)
+            await look_up.run([Wanted(of=one, write=one.write, flag=self._flag(one.write)) for one in asked])
             if look_up.stopped is not None:
-                batch.outcomes.update(dict.fromkeys(assumptions, look_up.stopped))
+                settle_all(writes, look_up.stopped)
                 return
-            batch.outcomes.update(look_up.failed)
-        batch.assume(assumptions, look_up.found)
-        moved = await self._moved(recovery, batch, look_up)
+            elsewhere = await self._moved(sending, asked, look_up)
         items: list[Item] = []
-        for index in assumptions:
-            if index in batch.outcomes:
-                continue
-            made = moved.get(index) or self._make(batch, index, batch.writes[index])
-            if isinstance(made, Item):
-                items.append(made)
-            else:
-                batch.outcomes[index] = made
+        for one in writes:
+            if one.outcome is None:
+                made = elsewhere.get(one) or self._make(one, one.write)
+                if isinstance(made, Item):
+                    items.append(made)
+                else:
+                    one.outcome = made
         await sending.run(items)
 
-    def _make(self, batch: Batch, index: int, write: RecordWrite, kept: KeptRecord | None = None) -> Item | Outcome:
+    def _make(self, one: Write, write: RecordWrite, kept: KeptRecord | None = None) -> Item | Outcome:
         """The item to send, or its outcome; for the kept record if the record was merged."""
-        task, found, assumption = batch.tasks[index], batch.found[index], batch.assumptions[index]
+        task, found, assumption = one.task, one.found, one.assumption
         if kept is not None:
-            flag = kept.value(self._consent(write).flag) if write.clears_flag else None
             # Our shadow is not of this record: an opt-out on it counts as set by a person.
-            task, found = Task(write), Found(record_id=kept.record_id, flag=flag)
+            flag = self._flag(write)
+            task = Task(write)
+            found = Found(record_id=kept.record_id, flag=kept.value(flag) if flag else None)
             assumption = Assumption.FOUND
-        ready = self._ready(index, batch.family.stages[index], task, write, found, assumption)
-        return self._known_crashers.isolate(ready, batch.writes[index]) if isinstance(ready, Item) else ready
+        ready = self._ready(one, task, write, found, assumption)
+        if self._known_crashers.records and isinstance(ready, Item):
+            return self._known_crashers.isolate(ready, one.write)
+        return ready
 
-    def _checked(self, task: Task) -> RecordWrite | Rejected:
-        """The task's write, if its key can be used in a query."""
-        write = task.operation
-        if not isinstance(write, RecordWrite):
-            return Rejected(reason=Reason.BAD_COMMAND, detail="Salesforce takes records, not service commands")
+    def _refusal(self, write: RecordWrite) -> Rejected | None:
+        """Why the write cannot be sent, or its key not be used in a query; None if it can."""
         try:
             identifier(write.object)
             for name in (write.key_field,) if write.keyed else ():
@@ -215,43 +226,44 @@ class SalesforceSink:
         except BadName as error:
             return Rejected(reason=Reason.CONFIGURATION, detail=str(error))
         except UnicodeEncodeError:
-            return Rejected(
-                reason=Reason.BAD_VALUE, detail=f"the key for {write.key_field} contains invalid characters"
-            )
+            return Rejected(reason=Reason.BAD_VALUE, detail=f"the key for {write.key_field} is no proper text")
         if not write.key.strip():
             return Rejected(reason=Reason.MISSING_KEY, detail=f"the key for {write.key_field} is empty")
         if write.key_field == ID_FIELD and not RECORD_ID.fullmatch(write.key):
             return Rejected(reason=Reason.BAD_VALUE, detail="a Salesforce Id has 15 or 18 letters and digits")
         if write.clears_flag and write.object.casefold() not in self._consent_fields:
             detail = (
-                f"consent_fields has no entry for {write.object}, so its flag cannot be checked before it is cleared"
+                f"consent_fields says nothing of {write.object}, so its flag cannot be looked at before it is cleared"
             )
             return Rejected(reason=Reason.CONFIGURATION, detail=detail)
-        return write
+        return None
 
-    def _wanted(self, index: int, write: RecordWrite) -> Wanted:
-        """What must be read before this write."""
-        return Wanted(index=index, write=write, flag=self._consent(write).flag if write.clears_flag else None)
+    def _flag(self, write: RecordWrite) -> str | None:
+        """The opt-out flag that must be read before this write; None if it clears none."""
+        return self._consent(write).flag if write.clears_flag else None
 
-    async def _moved(self, recovery: Recovery, batch: Batch, look_up: LookUp) -> dict[int, Item | Outcome]:
+    async def _moved(self, sending: Sending, asked: Sequence[Write], look_up: LookUp) -> Mapping[Write, Item | Outcome]:
         """Writes whose key belonged to a record that is gone: they are redirected if it was merged."""
         gone = {
-            index: record_id
-            for index, found in look_up.found.items()
-            if found is None and (record_id := look_up.gone.get(index) or batch.tasks[index].gone) is not None
+            one: record_id
+            for one in asked
+            if one.outcome is None
+            and one.found is None
+            and (record_id := look_up.gone.get(one) or one.task.gone) is not None
         }
+        if not gone:
+            return {}
         try:
-            living = await recovery.moved(gone)
+            living = await sending.recovery.moved(gone)
         except RequestFailed as failed:
             return dict.fromkeys(gone, read_failure(failed))
-        ways: dict[int, Item | Outcome] = {}
-        for index, kept in living.items():
-            write = batch.writes[index]
+        ways: dict[Write, Item | Outcome] = {}
+        for one, kept in living.items():
             if kept is not None:
-                ways[index] = recovery.redirect_to_kept(index, kept)
-            elif not self._recreate and not (write.consent and not write.clears_flag):
-                detail = f"its record {gone[index]} was deleted: restore it, then release this, or discard it"
-                ways[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
+                ways[one] = sending.recovery.redirect_to_kept(one, kept)
+            elif not self._recreate and not (one.write.consent and not one.write.clears_flag):
+                detail = f"its record {gone[one]} was deleted: restore it, then release this, or discard it"
+                ways[one] = Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
         return ways
 
     def _policy(self, object_name: str) -> Policy:
@@ -260,13 +272,14 @@ class SalesforceSink:
     def _columns(self, write: RecordWrite) -> Sequence[str]:
         """The columns to read of another record before this write is redirected to it."""
         key = [write.key_field] if write.key_field != ID_FIELD else []
-        return [*key, *([self._consent(write).flag] if write.clears_flag else ())]
+        flag = self._flag(write)
+        return [*key, *([flag] if flag else ())]
 
     def _consent(self, write: RecordWrite) -> ConsentFields:
         return self._consent_fields[write.object.casefold()]
 
     def _ready(
-        self, index: int, stage: int, task: Task, write: RecordWrite, found: Found | None, assumption: Assumption
+        self, one: Write, task: Task, write: RecordWrite, found: Found | None, assumption: Assumption
     ) -> Item | Outcome:
         """The item to send, or the outcome if nothing is sent."""
         by_id = write.key_field == ID_FIELD
@@ -297,8 +310,8 @@ class SalesforceSink:
         except Unencodable as error:
             return Rejected(reason=Reason.BAD_VALUE, detail=str(error))
         return Item(
-            index=index,
-            stage=stage,
+            index=one.index,
+            stage=one.stage,
             object=write.object,
             key_field=None if only_update else key_field,
             fields=fields,

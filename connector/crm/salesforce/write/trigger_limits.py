@@ -27,40 +27,36 @@ class TransactionSizes:
     """The maximum number of records per transaction and object, since the process started."""
 
     def __init__(self) -> None:
-        self._most: dict[str, int] = {}
+        self.most: dict[str, int] = {}  # by object; objects that met no limit are not in it
         self._limited: set[str] = set()  # in this batch
         self._full: set[str] = set()  # the same: the maximum number was delivered
 
     def of(self, object_name: str) -> int:
         """The maximum number of records of an object."""
-        return self._most.get(object_name, RECORDS)
+        return self.most.get(object_name, RECORDS)
 
     def refused(self, object_name: str, records: int) -> None:
         """Record that this number was too many for a trigger."""
         self._limited.add(object_name)
-        self._most[object_name] = max(1, min(self.of(object_name), records // 2))
+        self.most[object_name] = max(1, min(self.of(object_name), records // 2))
 
     def taken(self, items: Iterable[Item]) -> None:
         """Record that these were delivered together."""
-        if not self._most:
-            return
         for name, records in Counter(item.object for item in items).items():
-            if name in self._most and records >= self._most[name]:
-                self._most[name] = records
+            if name in self.most and records >= self.most[name]:
+                self.most[name] = records
                 self._full.add(name)
 
     def end(self) -> None:
         """End a batch: if it met no limit, the next one may have slightly larger transactions."""
         for name in self._full - self._limited:
-            self._most[name] += max(1, self._most[name] // GROWTH)
-            if self._most[name] >= RECORDS:
-                del self._most[name]
+            self.most[name] += max(1, self.most[name] // GROWTH)
+            if self.most[name] >= RECORDS:
+                del self.most[name]
         self._limited, self._full = set(), set()
 
     def fit(self, record_batches: Sequence[RecordBatch]) -> Sequence[RecordBatch]:
         """The record batches, divided if they hold more than one transaction may."""
-        if not self._most:
-            return record_batches
         return [piece for record_batch in record_batches for piece in self._pieces(record_batch)]
 
     def _pieces(self, record_batch: RecordBatch) -> list[RecordBatch]:

@@ -1,0 +1,126 @@
+"""One write of a batch: what was asked, what is assumed about its record, and what became of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from msgspec import Struct
+
+from connector.crm.salesforce.client.record_ids import comparable
+from connector.crm.salesforce.write.requests import Item
+from connector.model.operation import RecordWrite
+from connector.model.outcome import Outcome, Reason, Rejected, Retry
+from connector.ports import Shadow, Task
+
+
+class Assumption(Enum):
+    """What is assumed about a record before it is sent."""
+
+    ANY = auto()  # it does not matter whether it exists
+    ASK = auto()  # look it up first
+    NEW = auto()  # never seen before: the result of an insert will show
+    KNOWN = auto()  # it existed before: an update by Id fails if it is gone
+    FOUND = auto()  # it was already looked up
+
+
+class WrongAssumption(Enum):
+    """Why a write is sent again."""
+
+    EXISTING = auto()  # it was assumed to be new, but it exists: `found` says which record it is
+    DOUBTED = auto()  # it was rejected as new, perhaps for a reason that does not apply to an existing record
+    ABSENT = auto()  # it was assumed to exist, but it is gone
+    PARENT = auto()  # a parent of it is sent again
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """A record that exists."""
+
+    record_id: str
+    flag: object = None  # the current value of the opt-out flag, if requested
+    key: str = ""  # the record's spelling of the key, if it was looked up by key
+
+
+NOT_ASKED = Found(record_id="")  # used if it does not matter whether the record exists
+
+
+@dataclass(slots=True, eq=False)
+class Write:
+    """It is sent once, and again if its assumption was wrong."""
+
+    task: Task
+    asked: RecordWrite  # the task's operation
+    index: int  # position among the writes of the batch
+    write: RecordWrite = field(init=False)  # as it is sent: perhaps to another record than it names
+    wait_for: Sequence["Write"] = ()  # writes of the batch that may be of its parents
+    parents: Mapping[str, "Write"] = field(default_factory=dict)  # by relationship: those of which it is certain
+    stage: int = 0  # 0: no parent in the batch
+    assumption: Assumption = Assumption.ANY
+    wrong: WrongAssumption | None = None
+    found: Found | None = None  # None: there is no such record
+    outcome: Outcome | None = None
+    waited: bool = False  # for a parent that was not yet settled
+    divided: bool = False  # its request was divided because of a trigger limit
+    recovered: bool = False  # after a rejection; a second recovery would be for the same cause
+
+    def __post_init__(self) -> None:
+        self.write = self.asked
+
+    @property
+    def result(self) -> Outcome:
+        """Its outcome, at the end of the batch."""
+        assert self.outcome is not None, "each write of a batch has an outcome"  # noqa: S101
+        return self.outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedWrite:
+    """A rejected write: what was sent, and the reason."""
+
+    of: Write
+    item: Item
+    outcome: Retry | Rejected
+
+
+def to_resend(writes: Sequence[Write]) -> list[Write]:
+    """The writes to send again, with their new assumptions."""
+    again = dict.fromkeys(one for one in writes if one.wrong is not None)
+    for one in again:
+        if one.wrong in {WrongAssumption.DOUBTED, WrongAssumption.ABSENT}:
+            one.assumption = Assumption.ASK
+        elif one.wrong is WrongAssumption.EXISTING:
+            one.assumption = Assumption.ASK if one.write.clears_flag else Assumption.FOUND
+        one.wrong, one.recovered = None, False
+    for one in writes:
+        if isinstance(one.outcome, Retry) and one.outcome.reason is Reason.PARENT_MISSING:
+            # Its parent was known and unchanged, so that it was not sent; but it no longer exists.
+            gone = [parent for parent in one.parents.values() if parent.assumption is Assumption.KNOWN]
+            for parent in gone:
+                parent.assumption = Assumption.ASK
+            again.update(dict.fromkeys([*gone, one] if gone else ()))
+    for one in again:
+        one.outcome = None
+    return list(again)
+
+
+def settle_all(writes: Sequence[Write], outcome: Retry | Rejected) -> None:
+    """Give all of these writes the same outcome."""
+    for one in writes:
+        one.outcome = outcome
+
+
+def known_of(task: Task, record_id: str) -> Shadow:
+    """The known values of the record that the task is now for."""
+    remembered, write = task.remembered, task.operation
+    if not isinstance(write, RecordWrite) or write.match is None:
+        return task.shadow
+    shadow = remembered.shadows.get(record_id)
+    if remembered.record_id is not None and comparable(remembered.record_id) != comparable(record_id):
+        return shadow  # the task's own values are of the record that was meant before
+    return shadow if task.shadow is None else {**(shadow or {}), **task.shadow}
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two values of a flag are equal: picklist values are compared without letter case."""
+    if isinstance(one, str) and isinstance(other, str):
+        return one.casefold() == other.casefold()
+    return one == other
