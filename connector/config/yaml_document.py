@@ -322,10 +322,12 @@ def _open_quote(text: str, error: yaml.MarkedYAMLError) -> yaml.Mark | None:
     """Where an unclosed quote begins, which ended only at the next quote lines further down, where the parser gave up."""
     mark = error.problem_mark
     found: yaml.Mark | None = None
-    if mark is None:
+    if mark is None or isinstance(error, _TooDeep):
         return None
     try:
         for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if token.start_mark.line > mark.line:
+                return found
             quoted = isinstance(token, yaml.ScalarToken) and token.style in {'"', "'"}
             if quoted and token.start_mark.line < token.end_mark.line == mark.line:
                 found = token.start_mark
