@@ -1,17 +1,24 @@
 # Needs Python 3.11 or later, pip, make and git; everything else goes into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# One process for each core. With ARGS=-n0 the tests run in one process, as a debugger needs it.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+# Tests start many processes: each would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint fmt setup schema lock clean bench
+.PHONY: help demo test test-fast lint fmt setup schema lock clean bench
 
 help:  ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 demo: setup  ## Start the daemon with its sandboxes and play a donor's story; KEEP=1 leaves it running.
 	@$(BIN)/connector demo $(if $(KEEP),--keep)
 
-test: setup  ## Run every test.
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup  ## Run every test; ARGS="tests/flow -n0" is given to pytest.
+	@$(PYTEST) $(ARGS)
+
+test-fast: setup  ## Run the tests that need no daemon, no sandbox and no process of their own.
+	@$(PYTEST) -m "not slow" $(ARGS)
 
 lint: setup  ## ruff, and mypy --strict on connector/.
 	@$(BIN)/ruff check .

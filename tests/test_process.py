@@ -26,6 +26,7 @@ def systemd(tmp_path):
         yield path, listener
 
 
+@pytest.mark.slow
 def test_systemd_hears_how_we_are(systemd):
     path, listener = systemd
     environ = {"NOTIFY_SOCKET": str(path)}
@@ -41,12 +42,14 @@ def test_systemd_hears_how_we_are(systemd):
         assert listener.recv(1000) == on_reply
 
 
+@pytest.mark.slow
 def test_a_reload_bears_the_time(systemd):
     path, listener = systemd
     Notifier(str(path), monotonic=lambda: 1.5).reloading()
     assert listener.recv(1000) == b"RELOADING=1\nMONOTONIC_USEC=1500000"
 
 
+@pytest.mark.slow
 def test_an_abstract_address_is_spoken_to_as_well():
     name = f"connector-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
@@ -77,6 +80,7 @@ def test_the_watchdog_is_fed_three_times_as_often_as_it_asks(environ, seconds):
     assert environ == {}
 
 
+@pytest.mark.slow
 async def test_the_watchdog_is_fed_only_while_we_are_alive(systemd):
     path, listener = systemd
     listener.setblocking(False)
@@ -120,6 +124,7 @@ async def test_a_hangup_is_a_wish_to_reload_each_time():
         assert not signals.stop.is_set()
 
 
+@pytest.mark.slow
 def test_passed_sockets_are_taken_as_they_come():
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         names = [one.getsockname(), two.getsockname()]
@@ -186,6 +191,7 @@ def test_the_unit_says_what_the_promises_need(unit):
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.slow
 def test_systemd_finds_the_unit_sound_and_tight():
     verdict = subprocess.run(
         ["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, check=False, timeout=60
@@ -209,6 +215,7 @@ def collector():
     gc.unfreeze()
 
 
+@pytest.mark.slow
 def test_cycles_are_still_found_among_what_is_made_later(collector):
     tune_garbage_collector()
 

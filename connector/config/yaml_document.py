@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def read(path: Path, name: str | None = None) -> Document:
         message, hint = unreadable(path, error)
         problem = Problem(file=shown, position=None, code="unreadable-file", message=message, hint=hint)
         raise ProblemsFound([problem]) from error
-    return parse(data, shown)
+    return _parse_once(data, shown)
 
 
 def parse(text: str | bytes, file: str) -> Document:
@@ -121,6 +122,10 @@ def parse(text: str | bytes, file: str) -> Document:
         _values=reader.values,
         _keys=reader.keys,
     )
+
+
+# `check` reads each mapping several times, and a reload reads those that did not change. Nobody changes a document.
+_parse_once = lru_cache(maxsize=64)(parse)
 
 
 class _TooDeep(yaml.MarkedYAMLError):

@@ -3,6 +3,7 @@
 import asyncio
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_http import AnsweringHttp
@@ -131,6 +132,7 @@ class AnyHttp(AnsweringHttp):
         return await super().call_all(calls)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_each_task_has_one_outcome_that_the_retry_table_knows(data):

@@ -15,6 +15,8 @@ from connector.delivery.http_client import FixedCredentials, Transport
 from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.record_number import NumberReader
 
+pytestmark = pytest.mark.slow
+
 CONTACTS = Contacts(
     key_field="SMS_Key__c",
     phone_fields=("MobilePhone", "HomePhone"),

@@ -34,6 +34,8 @@ from connector.sandbox.salesforce.login_refusals import LOGIN_REFUSALS
 from connector.sandbox.salesforce.org import INTEGRATION_USER
 from connector.sandbox.serve import serving
 
+pytestmark = pytest.mark.slow
+
 CLIENT = ClientCredentials(client_id="sandbox", client_secret=SecretStr("sandbox"))
 
 

@@ -15,6 +15,8 @@ from connector.crm.salesforce.setup.package import NAMESPACE, PLACES, shipped
 from connector.crm.salesforce.setup.survey import PartState, survey
 from connector.model.errors import ConnectorError, PeerUnavailable
 
+pytestmark = pytest.mark.slow
+
 API = Api(version="62.0", client="tests")
 
 

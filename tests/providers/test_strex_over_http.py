@@ -19,6 +19,8 @@ from connector.providers.strex.signature import Signature
 from connector.sandbox.serve import serving
 from connector.sandbox.strex import build
 
+pytestmark = pytest.mark.slow
+
 PHONE = "+4790000001"
 
 

@@ -25,6 +25,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_a_second_process_is_refused_and_told_the_pid(tmp_path):
     path = tmp_path / "c.db"
     with subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop that could wait for it.
@@ -41,6 +42,7 @@ async def test_a_second_process_is_refused_and_told_the_pid(tmp_path):
     await again.close()
 
 
+@pytest.mark.slow
 async def test_a_killed_process_leaves_the_file_free(tmp_path):
     path = tmp_path / "c.db"
     with subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop that could wait for it.

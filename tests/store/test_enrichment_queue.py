@@ -216,6 +216,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_a_crash_between_asking_and_answering_leaves_the_question_open(tmp_path, scene):
     path = tmp_path / "killed.db"
     store = Store.open(path)

@@ -7,6 +7,8 @@ import pytest
 
 from connector.store.store import Store
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 12
 # Sixteen callers keep events, one in ten a repeat, and say each key only when it was answered.
 KEEPER = """

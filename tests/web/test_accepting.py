@@ -161,6 +161,7 @@ def ask(port):
         return caller.recv(100)[:12]
 
 
+@pytest.mark.slow
 def test_out_of_descriptors_the_operator_is_answered_and_the_log_is_quiet():
     root = Path(__file__).parents[2]
     with subprocess.Popen(

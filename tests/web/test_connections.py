@@ -167,6 +167,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_missing_descriptors_are_one_line_and_connections_are_taken_again():
     done = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SCARCE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE

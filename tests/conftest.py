@@ -1,0 +1,57 @@
+"""Which tests are slow: those that need the daemon, a sandbox or a process of their own, or take seconds.
+
+`make test-fast` leaves them out. A folder of SLOW_FOLDERS is slow as a whole, and so is a test that uses a fixture of
+SLOW_FIXTURES; elsewhere `pytest.mark.slow` says it. Without the mark, a test that starts a process fails, and so does one
+that opens a port, except in PORT_FOLDERS: a listener and an HTTP client are nothing without one.
+"""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+SLOW_FOLDERS = {"acceptance", "cli", "flow", "sandbox"}
+SLOW_FIXTURES = {"org"}
+PORT_FOLDERS = {"delivery", "web"}
+# Events of Python's audit hooks.
+PORT = "socket.bind"
+PROCESS = {"subprocess.Popen", "os.fork", "os.posix_spawn"}
+
+
+class NotFast(Exception):  # noqa: N818 - it says what the test is.
+    """A test without the mark does what only a slow test may do."""
+
+
+class Guard:
+    """An audit hook, which Python calls for every port and process. It cannot be removed, so one serves all tests."""
+
+    refused = frozenset()
+
+    def __call__(self, event, _args):
+        if event in self.refused:
+            raise NotFast(f"{event}: mark the test with pytest.mark.slow, or do without")
+
+
+guard = Guard()
+sys.addaudithook(guard)
+
+
+def folder(item):
+    return item.path.relative_to(TESTS).parts[0]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if folder(item) in SLOW_FOLDERS or SLOW_FIXTURES & {*item.fixturenames}:
+            item.add_marker("slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    if item.get_closest_marker("slow") is None:
+        guard.refused = PROCESS if folder(item) in PORT_FOLDERS else {*PROCESS, PORT}
+    try:
+        return (yield)
+    finally:
+        guard.refused = frozenset()
