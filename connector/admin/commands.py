@@ -14,15 +14,15 @@ from connector.admin.context import AdminContext
 from connector.admin.dead_letters import (
     dead_discard,
     dead_list,
-    dead_retry,
     dead_show,
     parked_discard,
     parked_list,
     parked_release,
-    replay,
 )
+from connector.admin.events import events_list
 from connector.admin.explain import consents_show, explain
 from connector.admin.notes import notes_list
+from connector.admin.replays import dead_retry, replay
 from connector.admin.status import status
 from connector.admin.stop_questions import answer_stop, stop_answers
 from connector.delivery.channels import FeedChannel, SinkChannel
@@ -47,6 +47,7 @@ COMMANDS: dict[str, Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[s
     "consents_baseline": baseline,
     "explain": explain,
     "replay": replay,
+    "events_list": events_list,
 }
 
 

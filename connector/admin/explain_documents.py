@@ -95,7 +95,7 @@ def became_document(
         "detail": masked.text(stored.detail) if stored.detail else None,
         "reason": stored.reason,
         "cure": _cure(stored),
-        "sinks": [_unit(unit, masked, now) for unit in units],
+        "sinks": [_unit(unit, masked, now, stored.id) for unit in units],
         "mapping": stored.mapping,
         "mapping_changed": stored.mapping is not None and present is not None and stored.mapping != present,
     }
@@ -107,21 +107,21 @@ def _cure(stored: StoredEvent) -> str | None:
         return f"`{command(stored.id, WAS)}` or `{command(stored.id, WAS_NOT)}`"
     match stored.state:
         case EventState.UNREADABLE:
-            return "after an update that reads such a body, use `connector replay`"
+            return f"after an update that reads such a body, use `connector replay {stored.id}`"
         case EventState.UNMATCHED:
-            return "add a rule for it, then `connector replay`"
+            return f"add a rule for it, then `connector reload` and `connector replay {stored.id}`"
         case _:
-            return cure(stored.reason)
+            return cure(stored.reason, str(stored.id))
 
 
-def _unit(unit: UnitNow, masked: Masked, now: datetime) -> dict[str, Any]:
+def _unit(unit: UnitNow, masked: Masked, now: datetime, event_id: int) -> dict[str, Any]:
     return {
         "sink": unit.sink,
         "state": unit.state.value,
         "words": labels.UNIT_STATES[unit.state],
         "reason": unit.reason.value if unit.reason else None,
         "detail": masked.text(unit.detail) if unit.detail else None,
-        "cure": cure(unit.reason),
+        "cure": cure(unit.reason, str(event_id)),
         "attempts": unit.attempts,
         "may_have_been_done": unit.in_doubt,
         "again_in_seconds": None if unit.due_at is None else max(0, round((unit.due_at - now).total_seconds())),

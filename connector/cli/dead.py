@@ -7,6 +7,7 @@ import click
 from connector.cli.client import ask
 from connector.cli.exit_codes import Misused
 from connector.cli.explain_view import describe
+from connector.cli.preview_view import show_changes
 from connector.cli.render import Paper, answer, as_json, revealing
 
 LIMIT = click.IntRange(1, 1000)
@@ -43,6 +44,9 @@ def show(ctx: click.Context, *, event: str, reveal: bool, as_json: bool) -> None
 @click.option("--rule", help="All of this rule (`file: rule`) or file.")
 @click.option("--group", help="All of this group, by its name in `dead list`.")
 @click.option("--all", "every", is_flag=True, help="All that are not parked.")
+@click.option("--as-planned", is_flag=True, help="Send what was planned, also where the mappings have changed since.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@revealing
 @as_json
 @click.pass_context
 def retry(
@@ -53,11 +57,25 @@ def retry(
     rule: str | None,
     group: str | None,
     every: bool,
+    as_planned: bool,
+    dry_run: bool,
+    reveal: bool,
     as_json: bool,
 ) -> None:
-    """Let dead letters of EVENTS, of a cause, or all try again, when the cause is fixed."""
+    r"""Retry the dead letters of EVENTS, of a cause, or all, when the cause is fixed.
+
+    Where the mappings have changed since (edit them, then `connector reload`), what failed is planned again by them, and
+    what changes is shown. What was delivered of the same event stays, and is not repeated.
+
+    \b
+    Examples:
+      connector dead retry 25
+      connector dead retry --group 3fa20c --dry-run
+      connector dead retry --reason too_long
+    """
     payload = chosen(events, every=every, reason=reason, rule=rule, group=group)
-    answer(ask(ctx.obj, "dead_retry", payload, order=True), _show_retried, json_wanted=as_json)
+    payload |= {"as_planned": as_planned, "dry_run": dry_run, "reveal": reveal}
+    answer(ask(ctx.obj, "dead_retry", payload, order=not dry_run), _show_retried, json_wanted=as_json)
 
 
 @dead.command()
@@ -121,6 +139,21 @@ def _show_letters(paper: Paper, document: dict[str, Any]) -> None:
 
 
 def _show_retried(paper: Paper, document: dict[str, Any]) -> None:
-    paper.line(f"{document['retried']} dead letter(s) will be retried")
+    if "dead_letters" in document:
+        paper.line(f"{document['dead_letters']} event(s) with dead letters would be retried")
+    else:
+        paper.line(f"{document['retried']} dead letter(s) will be retried")
+    if "preview" in document:
+        paper.line(f"{document['preview']['events']} of the events are planned again by the mappings in use:")
+        show_changes(paper, document["preview"])
+        if not document["preview"]["changes"]:
+            paper.line("they lead to the same as before", indent=2)
+    if document["may_be_done"]:
+        events = ", ".join(map(str, document["may_be_done"]))
+        paper.line(
+            f"not retried, because what must never be repeated may have been done: {events}; see it there, then "
+            "`connector dead retry --as-planned EVENT` or `connector dead discard EVENT`",
+            style="yellow",
+        )
     if document["stops_tried"]:
         paper.line(f"{document['stops_tried']} stopped rule(s) will be retried")

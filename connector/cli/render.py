@@ -4,8 +4,10 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from threading import Timer
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -21,13 +23,23 @@ revealing = click.option("--reveal", is_flag=True, help="Show phone numbers unma
 class Paper:
     """Prints results. Their content is never interpreted as markup or as terminal commands."""
 
-    def __init__(self) -> None:
+    def __init__(self, zone: ZoneInfo | None = None) -> None:
+        """`zone` is that of the times that it prints; without one they are in UTC."""
         from rich.console import Console  # noqa: PLC0415 - see the package's docstring.
 
         self._console = Console(
             width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False, emoji=False
         )
         self._begun = False  # whether something was printed
+        self._zone = zone
+
+    def time(self, text: str | None) -> str:
+        """A time of a document, in the config's time zone."""
+        if text is None:
+            return ""
+        if self._zone is None:
+            return text
+        return f"{datetime.fromisoformat(text).astimezone(self._zone):%Y-%m-%d %H:%M}"
 
     def line(self, text: object, *, indent: int = 0, style: str = "") -> None:
         """Print one line. It is wrapped at a terminal, and stays one line for other programs."""
@@ -68,12 +80,18 @@ def _cell(value: object) -> str:
     return on_one_line("" if value is None else value)
 
 
-def answer(document: Mapping[str, Any], show: Callable[[Paper, Any], None], *, json_wanted: bool) -> None:
-    """Print a result as JSON or as text."""
+def answer(
+    document: Mapping[str, Any],
+    show: Callable[[Paper, Any], None],
+    *,
+    json_wanted: bool,
+    zone: ZoneInfo | None = None,
+) -> None:
+    """Print a result as JSON, or as text with times in this zone."""
     if json_wanted:
         click.echo(escaped(json.dumps(document, ensure_ascii=False, indent=2)))
     else:
-        show(Paper(), document)
+        show(Paper(zone), document)
 
 
 def ago(seconds: float | None) -> str:

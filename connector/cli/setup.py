@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from connector.cli.exit_codes import Misused
 from connector.model.problem import Problem, ProblemsFound, Severity
@@ -44,6 +45,10 @@ class Setup:
         from connector.registry import load_config  # noqa: PLC0415 - heavy; see the package's docstring.
 
         return load_config(self.path())
+
+    def zone(self) -> ZoneInfo:
+        """The time zone in which people read times: `timezone` of the config. Raises ProblemsFound."""
+        return ZoneInfo(self.config().settings.timezone)
 
 
 def mappings_directory(loaded: "Loaded") -> Path:

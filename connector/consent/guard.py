@@ -58,11 +58,12 @@ def as_sendable(
     `ledger` is the person's. A flag is cleared only while the last decision is an opt-in. An overtaken write is sent
     without its consent fields. A flag is not set if it was cleared in the CRM since. No write carries a field that a
     newer event of the person has written (`newer`: object, key field, key, field). A command that ends a
-    subscription is dropped if the person has joined it again since.
+    subscription is dropped if the person has joined it again since, and another one if a newer event has sent its like.
     """
     decided = [entry for entry in ledger if entry.phase is Phase.DECIDED]
     if isinstance(operation, ServiceCommand):
-        return None if _joined_again(operation, event_id, decided) else operation
+        outdated = operation.action not in ENDING and (*operation.record, "") in newer
+        return None if outdated or _joined_again(operation, event_id, decided) else operation
     allowed = operation
     last_word = decided[-1].decision.word if decided else Verdict.NONE
     not_notified = last_word is not Verdict.OPT_IN if operation.clears_flag else _taken_back(event_id, decided)

@@ -181,6 +181,11 @@ class ServiceCommand(Struct, omit_defaults=True, frozen=True, kw_only=True):
     rule: str = ""
 
     @property
+    def record(self) -> tuple[str, str, str]:
+        """Identifies what the command changes, as RecordWrite.record does: the later of two commands about it is valid."""
+        return self.action, self.short_number, self.keyword
+
+    @property
     def repeat(self) -> Repeat:
         """`unsubscribe` and a price change have the same end state when repeated; a second `stop` may send a second SMS."""
         return Repeat.HARMLESS if self.action == "stop" else Repeat.SAFE

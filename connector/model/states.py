@@ -38,8 +38,10 @@ UNIT_TRANSITIONS: dict[UnitState, frozenset[UnitState]] = {
     UnitState.CLAIMED: frozenset(
         {UnitState.DELIVERED, UnitState.DEAD, UnitState.RESTING, UnitState.READY, UnitState.WAITING}
     ),
-    UnitState.DELIVERED: frozenset(),
-    UnitState.DEAD: frozenset({UnitState.READY, UnitState.WAITING, UnitState.DISCARDED}),
+    # A person had the event planned again: what the new plan changes is delivered too, or parked.
+    UnitState.DELIVERED: frozenset({UnitState.WAITING, UnitState.DEAD}),
+    # Delivered: by the new plan nothing is left to do of it.
+    UnitState.DEAD: frozenset({UnitState.READY, UnitState.WAITING, UnitState.DISCARDED, UnitState.DELIVERED}),
     UnitState.DISCARDED: frozenset(),
 }
 
@@ -48,11 +50,11 @@ EVENT_TRANSITIONS: dict[EventState, frozenset[EventState]] = {
     EventState.UNREADABLE: frozenset({EventState.PENDING}),
     EventState.DELIVERING: frozenset({EventState.DELIVERED, EventState.DEAD, EventState.IGNORED}),
     EventState.DEAD: frozenset({EventState.PENDING, EventState.DELIVERING, EventState.DELIVERED, EventState.IGNORED}),
-    EventState.DELIVERED: frozenset({EventState.PENDING}),  # nobody was told of its opt-out, and the rule is now fixed
+    EventState.DELIVERED: frozenset({EventState.PENDING}),  # a person has it planned again by mended mappings
     EventState.IGNORED: frozenset({EventState.PENDING}),
     EventState.UNMATCHED: frozenset({EventState.PENDING}),
-    EventState.NO_CHANGE: frozenset(),
-    EventState.SUPERSEDED: frozenset(),
+    EventState.NO_CHANGE: frozenset({EventState.PENDING}),
+    EventState.SUPERSEDED: frozenset({EventState.PENDING}),
 }
 
 

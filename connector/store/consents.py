@@ -70,7 +70,7 @@ LAST_DECIDED = """SELECT entry.msisdn, entry.event_id, entry.event_key, entry.re
     CROSS JOIN ledger AS entry ON entry.id = (SELECT id FROM ledger INDEXED BY ledger_phone WHERE msisdn = number.value
     AND phase = 'decided' ORDER BY event_id DESC, id DESC LIMIT 1) AND json_extract(entry.decision, '$.word') = 'opt_out'"""
 REOPEN = """INSERT INTO obligations (event_id, event_key, sink, since) VALUES {rows}
-    ON CONFLICT (event_id, sink) DO UPDATE SET closed_at = NULL"""
+    ON CONFLICT (event_id, sink) DO UPDATE SET closed_at = NULL, failed = NULL"""
 ARE_TAKEN_BACK = f"""SELECT DISTINCT obligation.event_id, obligation.sink
     FROM obligations AS obligation INDEXED BY obligations_taken_back
     CROSS JOIN ledger ON ledger.event_id = obligation.event_id AND ledger.phase = 'decided'
@@ -107,6 +107,11 @@ def answer(connection: sqlite3.Connection, answers: Sequence[Answer]) -> None:
 def close(connection: sqlite3.Connection, done: Sequence[tuple[int, str, int]]) -> None:
     """Close obligations: event id, sink, time. Runs inside the writer."""
     execute_rows(connection, CLOSE, done)
+
+
+def reopen(connection: sqlite3.Connection, duties: Sequence[Duty]) -> None:
+    """Store opt-outs that the sinks have to confirm, also those that were closed before. Runs inside the writer."""
+    execute_rows(connection, REOPEN, duties)
 
 
 def plan_again(connection: sqlite3.Connection, event_ids: Sequence[int]) -> None:

@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from connector.model.consent import Phase
-from connector.model.operation import Operation
+from connector.model.operation import Operation, Repeat
 from connector.model.outcome import Reason
 from connector.model.states import EventState
 from connector.store import consents
 from connector.store.documents import operations_from_json
 from connector.store.lanes import enqueue
+from connector.store.replan import mark
 from connector.store.settle import event_states, move_events
 from connector.store.sql import as_list, read_rows
 from connector.store.timestamps import micros, moment
@@ -43,7 +44,7 @@ class DeadLetter:
 
 LETTERS = """SELECT inbox.id, inbox.key, inbox.provider, inbox.received_at, units.id, units.sink, units.reason, units.detail,
     units.attempts, units.in_doubt, units.operations FROM units CROSS JOIN inbox ON inbox.id = units.event_id
-    WHERE units.state = 'dead'"""
+    WHERE units.state = 'dead' AND units.replan = 0"""
 PLANLESS = """SELECT id, key, provider, received_at, NULL, NULL, reason, detail, 0, 0, '[]' FROM inbox
     WHERE state = 'dead' AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)"""
 PARKED = "units.reason = 'needs_person'"
@@ -70,14 +71,18 @@ CHOSEN_EVENTS = CHOSEN.format(
 )
 CAUSES = """SELECT units.sink, units.reason, coalesce(causes.rule, ''), coalesce(causes.code, ''), count(*), min(units.event_id)
     FROM units INDEXED BY units_dead LEFT JOIN causes ON causes.unit_id = units.id
-    WHERE units.state = 'dead' AND units.reason <> 'needs_person' GROUP BY 1, 2, 3, 4"""
+    WHERE units.state = 'dead' AND units.replan = 0 AND units.reason <> 'needs_person' GROUP BY 1, 2, 3, 4"""
 CAUSES_PLANLESS = """SELECT '', reason, coalesce(detail, ''), '', count(*), min(id) FROM inbox WHERE state = 'dead'
     AND reason <> 'needs_person' AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) GROUP BY 2, 3"""
 UNITS = f"""SELECT json_group_array(json_array(id, event_id, sink, lane, urgent)) FROM units INDEXED BY units_dead
-    WHERE state = 'dead' AND (reason = 'needs_person') = :parked AND {CHOSEN_UNITS}"""  # noqa: S608 - constants of this file.
+    WHERE state = 'dead' AND replan = 0 AND (reason = 'needs_person') = :parked AND {CHOSEN_UNITS}"""  # noqa: S608 - constants of this file.
 REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0, reason = NULL, detail = NULL,
     started_at = NULL, due_at = NULL, first_try_at = NULL, settled_at = NULL
     WHERE id IN (SELECT value FROM json_each(?))"""
+# Of these units: those that other mappings planned, with what must perhaps never be repeated of them.
+PLANNED_OTHERWISE = """SELECT units.id, units.event_id, CASE WHEN units.in_doubt THEN units.operations END
+    FROM units JOIN inbox ON inbox.id = units.event_id
+    WHERE units.id IN (SELECT value FROM json_each(?)) AND inbox.mapping IS NOT ? AND inbox.event IS NOT NULL"""
 # What is planned again writes its own notes.
 FORGET_NOTES = f"""DELETE FROM notes WHERE event_id IN (SELECT id FROM inbox WHERE state = 'dead' AND NOT {PARKED_PLANLESS}
     AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS})"""  # noqa: S608 - constants of this file.
@@ -102,6 +107,20 @@ class Cause:
     code: str  # the sink's own code; empty if it has none
     count: int
     first: int  # the oldest event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """How many dead letters a retry concerned."""
+
+    as_planned: int  # sent as they were planned
+    planned_again: int  # by the mappings in use
+    may_be_done: tuple[int, ...]  # events left as they are: what was tried may have been done, and must not be repeated
+
+    @property
+    def count(self) -> int:
+        """How many dead letters are retried."""
+        return self.as_planned + self.planned_again
 
 
 class DeadLetters:
@@ -140,8 +159,9 @@ class DeadLetters:
     def grouped(self) -> dict[Reason, int]:
         """How many dead letters there are for each reason, needs_person included."""
         rows = self._reader.execute(
-            "SELECT reason, sum(n) FROM (SELECT reason, count(*) AS n FROM units INDEXED BY units_dead WHERE state = 'dead' "  # noqa: S608 - constants of this file.
-            f"GROUP BY reason UNION ALL SELECT reason, count(*) FROM ({PLANLESS}) GROUP BY reason) GROUP BY reason"
+            "SELECT reason, sum(n) FROM (SELECT reason, count(*) AS n FROM units INDEXED BY units_dead "  # noqa: S608 - constants of this file.
+            "WHERE state = 'dead' AND replan = 0 GROUP BY reason "
+            f"UNION ALL SELECT reason, count(*) FROM ({PLANLESS}) GROUP BY reason) GROUP BY reason"
         ).fetchall()
         return {Reason(reason): n for reason, n in rows}
 
@@ -162,16 +182,23 @@ class DeadLetters:
         sink: str | None = None,
         rule: str | None = None,
         code: str | None = None,
+        mapping: str | None = None,
         now: datetime,
-    ) -> int:
+    ) -> Retried:
         """Retry dead letters, in their order by age: those that meet all conditions, or all that are not parked.
 
-        `rule` may be a file. What could not be planned is planned again. Returns how many dead letters there were.
+        `rule` may be a file. What could not be planned is planned again, and with `mapping` (the version of the mappings
+        in use) also what other mappings planned.
         """
         chosen = {**_chosen(event_ids, reason), "sink": sink, "rule": rule, "code": code}
 
-        def work(connection: sqlite3.Connection) -> int:
-            revived = _revive(connection, {**chosen, "parked": 0}, now)
+        def work(connection: sqlite3.Connection) -> Retried:
+            units = read_rows(connection, UNITS, {**chosen, "parked": 0})
+            again, doubtful = _planned_otherwise(connection, units, mapping)
+            left = again.keys() | doubtful.keys()
+            _revive(connection, [unit for unit in units if unit[0] not in left], now)
+            if again:
+                mark(connection, sorted(set(again.values())), sorted(again))
             connection.execute(FORGET_NOTES, chosen)
             replanned = connection.execute(
                 "UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE state = 'dead' "  # noqa: S608 - constants.
@@ -180,9 +207,33 @@ class DeadLetters:
                 chosen,
             ).fetchall()
             consents.plan_again(connection, [event_id for (event_id,) in replanned])
-            return revived + len(replanned)
+            return Retried(
+                as_planned=len(units) - len(left),
+                planned_again=len(again) + len(replanned),
+                may_be_done=tuple(sorted(set(doubtful.values()))),
+            )
 
         return await self._writer.run(work)
+
+    def chosen(
+        self,
+        event_ids: Sequence[int] | None = None,
+        *,
+        reason: Reason | None = None,
+        sink: str | None = None,
+        rule: str | None = None,
+        code: str | None = None,
+    ) -> dict[int, frozenset[str]]:
+        """The events whose dead letters retry() would change, each with its sinks; none for what could not be planned."""
+        chosen = {**_chosen(event_ids, reason), "sink": sink, "rule": rule, "code": code}
+        found: dict[int, frozenset[str]] = {}
+        for unit in read_rows(self._reader, UNITS, {**chosen, "parked": 0}):
+            found[unit[1]] = found.get(unit[1], frozenset()) | {unit[2]}
+        query = (
+            f"SELECT id FROM inbox WHERE state = 'dead' AND NOT {PARKED_PLANLESS} "  # noqa: S608 - constants.
+            f"AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS}"
+        )
+        return found | {event_id: frozenset() for (event_id,) in self._reader.execute(query, chosen)}
 
     async def release(self, event_ids: Sequence[int] | None = None, *, now: datetime) -> int:
         """Send what is parked: of these events, or all. What could not be planned is planned again.
@@ -193,7 +244,9 @@ class DeadLetters:
 
         def work(connection: sqlite3.Connection) -> int:
             replanned = connection.execute(REPLAN_PARKED, {"ids": chosen["ids"]}).rowcount
-            return replanned + _revive(connection, chosen, now)
+            units = read_rows(connection, UNITS, chosen)
+            _revive(connection, units, now)
+            return replanned + len(units)
 
         return await self._writer.run(work)
 
@@ -224,14 +277,26 @@ def _chosen(event_ids: Sequence[int] | None, reason: Reason | None) -> dict[str,
     }
 
 
-def _revive(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetime) -> int:
-    units = read_rows(connection, UNITS, chosen)
+def _planned_otherwise(
+    connection: sqlite3.Connection, units: Sequence[Any], mapping: str | None
+) -> tuple[dict[int, int], dict[int, int]]:
+    """The units that other mappings planned, each with its event: those to plan again, and those that may be done."""
+    again: dict[int, int] = {}
+    doubtful: dict[int, int] = {}
+    if units and mapping is not None:
+        ids = as_list([unit[0] for unit in units])
+        for unit_id, event_id, in_doubt in connection.execute(PLANNED_OTHERWISE, (ids, mapping)):
+            never = in_doubt and any(one.repeat is Repeat.NEVER for one in operations_from_json(in_doubt))
+            (doubtful if never else again)[unit_id] = event_id
+    return again, doubtful
+
+
+def _revive(connection: sqlite3.Connection, units: Sequence[Any], now: datetime) -> None:
     if units:
         ids = [unit[0] for unit in units]
         connection.execute(REVIVE, (as_list(ids),))
         enqueue(connection, ids, {(unit[2], unit[3]) for unit in units}, now, urgent=any(unit[4] for unit in units))
         move_events(connection, event_states(connection, {unit[1] for unit in units}))
-    return len(units)
 
 
 def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetime) -> int:

@@ -15,7 +15,7 @@ from connector.model.event import Event, Verdict, joined_key
 from connector.model.states import EventState
 from connector.store.documents import event_from_json, event_to_json
 from connector.store.enrichment_queue import Question, Row, open_questions, row_of
-from connector.store.replay import replay
+from connector.store.replay import Replay, replay
 from connector.store.sql import as_list, execute_rows, read_rows
 from connector.store.timestamps import micros, moment
 from connector.store.writer import Writer
@@ -325,18 +325,33 @@ class Inbox:
 
         Raises LookupError if there is no such event, and ValueError if its state, its units or a duplicate forbid it.
         """
-        document = event_to_json(event) if event else None
         if question is not None and now is None:
             raise ValueError("a question needs the time at which it is opened")
         since = micros(now) if now else 0
-        await self._writer.run(lambda connection: replay(connection, event_id, event, document, question, since))
+        one = Replay(event_id=event_id, event=event, question=question)
+        await self._writer.run(lambda connection: replay(connection, one, since))
+
+    async def replay_many(self, several: Sequence[Replay], *, now: datetime) -> list[str]:
+        """The same for many events; returns why some of them could not be replayed."""
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            refused: list[str] = []
+            for one in several:
+                try:
+                    replay(connection, one, micros(now))
+                except (LookupError, ValueError) as error:
+                    refused.append(str(error))
+            return refused
+
+        return await self._writer.run(work)
 
     def _read(self, where: str, *parameters: Any) -> list[StoredEvent]:
         rows = self._reader.execute(f"SELECT {STORED} FROM inbox {where}", parameters).fetchall()  # noqa: S608 - constants of this file.
-        return [_stored(row) for row in rows]
+        return [stored_event(row) for row in rows]
 
 
-def _stored(row: tuple[Any, ...]) -> StoredEvent:
+def stored_event(row: tuple[Any, ...]) -> StoredEvent:
+    """The event of a row with the columns STORED."""
     event_id, key, provider, shape, received_at, state, detail, reason, mapping, event = row
     return StoredEvent(
         id=event_id,

@@ -250,6 +250,14 @@ UNMADE_AND_NOTES = (
 # Person and meaning of an event, as a digest: the same id with another digest is not a repeat (inbox.py).
 MEANING = ("ALTER TABLE inbox ADD COLUMN meaning INTEGER",)
 
+REPLAN_AND_SEARCH = (
+    # A settled unit whose event is to be planned again: the new plan replaces what was not delivered of it.
+    "ALTER TABLE units ADD COLUMN replan INTEGER NOT NULL DEFAULT 0",
+    # Finds the events that led to nothing among millions that were delivered.
+    """CREATE INDEX inbox_not_delivered ON inbox (state, id)
+        WHERE state IN ('ignored', 'unmatched', 'no_change', 'superseded', 'unreadable')""",
+)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -259,6 +267,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m006_last_writes": LAST_WRITES,
     "m007_unmade_operations_and_notes": UNMADE_AND_NOTES,
     "m008_meaning": MEANING,
+    "m009_replan_and_search": REPLAN_AND_SEARCH,
 }
 
 

@@ -305,12 +305,13 @@ def _newer(connection: sqlite3.Connection, sink: str, rows: Sequence[Any]) -> di
 
 
 def _written(text: str, only: frozenset[int] | None) -> list[Written]:
-    return [
-        Written(object=operation.object, key_field=operation.key_field, key=operation.key, field=field)
-        for index, operation in enumerate(operations_from_json(text))
-        if isinstance(operation, RecordWrite) and (only is None or index in only)
-        for field in operation.set
-    ]
+    written: list[Written] = []
+    for index, operation in enumerate(operations_from_json(text)):
+        if only is None or index in only:
+            name, key_field, key = operation.record
+            fields = operation.set if isinstance(operation, RecordWrite) else ("",)
+            written += [Written(object=name, key_field=key_field, key=key, field=field) for field in fields]
+    return written
 
 
 def _delivered_matches(planned: Sequence[Operation], delivered: Iterable[int]) -> Iterator[tuple[int, Operation]]:

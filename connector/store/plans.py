@@ -10,7 +10,7 @@ from connector.model.event import Verdict
 from connector.model.outcome import Reason
 from connector.model.plan import Unplanned
 from connector.model.states import OPEN_UNITS, EventState, UnitState, event_state
-from connector.store import consents
+from connector.store import consents, replan
 from connector.store.documents import decision_to_json, operations_to_json, unplanned_to_json
 from connector.store.lanes import Lane, enqueue, occupied
 from connector.store.notes import put_notes
@@ -38,17 +38,43 @@ class Plans:
 
     async def commit(self, plans: Sequence[Planned], *, now: datetime) -> None:
         """Store the plans, all or none. Raises ValueError if an event is not pending, Unreadable if an operation cannot be JSON."""
-        documents = [tuple(operations_to_json(unit.operations) for unit in plan.units) for plan in plans]
-        decisions = [tuple(decision_to_json(decision) for decision in plan.decisions) for plan in plans]
+        documents = [_documents(plan) for plan in plans]
 
         def work(connection: sqlite3.Connection) -> None:
             events = {row[0]: (row[1], row[2]) for row in _pending(connection, plans)}
-            execute_rows(connection, MOVE, [_moved(plan) for plan in plans])
-            _put_units(connection, plans, documents, now)
-            _put_decisions(connection, plans, decisions, events, now)
-            put_notes(connection, {plan.event_id: plan.left_out for plan in plans if plan.left_out})
+            old = replan.old_units(connection, list(events))
+            fresh = [place for place, plan in enumerate(plans) if plan.event_id not in old]
+            execute_rows(connection, MOVE, [_moved(plans[place]) for place in fresh])
+            _put(connection, [plans[place] for place in fresh], [documents[place] for place in fresh], events, now)
+            for plan in plans if old else ():
+                if plan.event_id in old:
+                    key, received_at = events[plan.event_id]
+                    rest = replan.merge(connection, plan, key, received_at, old[plan.event_id], now)
+                    _put(connection, [rest], [_documents(rest)], events, now)
+                    replan.conclude(connection, plan)
 
         await self._writer.run(work)
+
+
+Documents = tuple[tuple[str, ...], tuple[str, ...]]  # of a plan's units and of its decisions, as JSON
+
+
+def _documents(plan: Planned) -> Documents:
+    """Raises Unreadable if an operation cannot be JSON."""
+    units = tuple(operations_to_json(unit.operations) for unit in plan.units)
+    return units, tuple(decision_to_json(decision) for decision in plan.decisions)
+
+
+def _put(
+    connection: sqlite3.Connection,
+    plans: Sequence[Planned],
+    documents: Sequence[Documents],
+    events: dict[int, tuple[str, int]],
+    now: datetime,
+) -> None:
+    _put_units(connection, plans, [units for units, _ in documents], now)
+    _put_decisions(connection, plans, [decisions for _, decisions in documents], events, now)
+    put_notes(connection, {plan.event_id: plan.left_out for plan in plans if plan.left_out})
 
 
 def _pending(connection: sqlite3.Connection, plans: Sequence[Planned]) -> list[Any]:

@@ -1,71 +1,81 @@
-"""Replaying: plan an event again that led to nothing, or whose opt-out no rule has sent.
-
-The provider's endpoint parses it again.
-"""
+"""Replaying: plan an event again by the mappings in use; its provider's endpoint parses it again if it was unreadable."""
 
 import sqlite3
 
-from connector.model.consent import NO_RULE
+from msgspec import Struct
+
 from connector.model.event import Event
-from connector.model.states import EventState
+from connector.model.outcome import Reason
+from connector.model.states import OPEN_UNITS, UnitState
 from connector.store.consents import plan_again
+from connector.store.documents import event_to_json
 from connector.store.enrichment_queue import Question, open_questions, row_of
 from connector.store.notes import drop_notes
+from connector.store.replan import mark
 
-REPLAYABLE = {EventState.UNREADABLE, EventState.UNMATCHED, EventState.IGNORED, EventState.DEAD}
-# An opt-out that no rule has sent to a CRM or provider: after the rule is corrected it is planned again, whatever else
-# was delivered.
-NOT_NOTIFIED = "SELECT 1 FROM obligations WHERE event_id = ? AND closed_at IS NULL AND sink LIKE '%' || ?"
+# An event in one of these states is planned or delivered already, or soon: there is nothing to replay.
+UNDER_WAY = {"pending": "waits to be planned", "delivering": "is still being delivered: replay it when it is delivered"}
+UNITS = "SELECT id, state, reason FROM units WHERE event_id = ?"
 READ_AGAIN = "UPDATE inbox SET key = ?, shape = ?, verdict = ?, msisdn = ?, event = ? WHERE id = ?"
 
 
-def replay(
-    connection: sqlite3.Connection,
-    event_id: int,
-    event: Event | None,
-    document: str | None,
-    question: Question | None,
-    now: int,
-) -> None:
+class Replay(Struct, frozen=True, kw_only=True):
+    """An event to be planned again: as `event`, if a corrected reader now understands it; after the answer to `question`."""
+
+    event_id: int
+    event: Event | None = None
+    question: Question | None = None
+
+
+def replay(connection: sqlite3.Connection, one: Replay, now: int) -> None:
     """Let an event be planned again, after the answer to its question if it has one. Runs inside the writer.
 
-    `document` is the event as JSON, `now` in microseconds. Raises what Inbox.replay() raises.
+    `now` in microseconds. Raises what Inbox.replay() raises, and changes nothing then. Its units stay, and its new plan
+    changes them: see replan.py.
     """
-    row = connection.execute("SELECT state, event IS NULL FROM inbox WHERE id = ?", (event_id,)).fetchone()
+    event_id, event = one.event_id, one.event
+    units = _replayable_units(connection, one)
+    if event is not None:
+        msisdn = event.msisdn.e164 if event.msisdn else None
+        connection.execute(
+            READ_AGAIN, (event.key, event.shape, event.verdict.value, msisdn, event_to_json(event), event_id)
+        )
+    if units:
+        mark(connection, [event_id], units)
+    else:
+        plan_again(connection, [event_id])
+        drop_notes(connection, event_id)
+        connection.execute(
+            "UPDATE inbox SET state = 'pending', detail = NULL, reason = NULL, mapping = NULL WHERE id = ?", (event_id,)
+        )
+    if one.question is not None:
+        provider, msisdn = connection.execute("SELECT provider, msisdn FROM inbox WHERE id = ?", (event_id,)).fetchone()
+        open_questions(connection, [row_of(one.question, event_id, provider, msisdn, now)])
+
+
+def _replayable_units(connection: sqlite3.Connection, one: Replay) -> list[int]:
+    """The units that the new plan may change. Raises LookupError or ValueError if the event cannot be replayed."""
+    event_id, event = one.event_id, one.event
+    row = connection.execute("SELECT state, reason, event IS NULL FROM inbox WHERE id = ?", (event_id,)).fetchone()
     if not row:
         raise LookupError(f"there is no event {event_id}")
-    state, unread = row
+    state, reason, unread = row
     if unread and event is None:
         raise ValueError(
             f"event {event_id} is unreadable: it can be replayed when its provider's reader understands it"
         )
-    not_notified = connection.execute(NOT_NOTIFIED, (event_id, NO_RULE)).fetchone()
-    if not_notified:
-        _take_back_units(connection, event_id)
-    elif connection.execute("SELECT 1 FROM units WHERE event_id = ?", (event_id,)).fetchone():
-        raise ValueError(f"event {event_id} has deliveries: retry its dead letters instead")
-    elif state not in REPLAYABLE:
-        raise ValueError(
-            f"event {event_id} is {state}: only what was not understood, matched or planned can be replayed"
-        )
+    if state in UNDER_WAY:
+        raise ValueError(f"event {event_id} {UNDER_WAY[state]}")
+    units = connection.execute(UNITS, (event_id,)).fetchall()
+    if any(UnitState(unit_state) in OPEN_UNITS for _, unit_state, _ in units):
+        raise ValueError(f"event {event_id} {UNDER_WAY['delivering']}")
+    if reason == Reason.NEEDS_PERSON or any(why == Reason.NEEDS_PERSON for _, _, why in units):
+        raise ValueError(f"event {event_id} waits for a person's decision: see `connector parked list`")
+    settled = [unit_id for unit_id, unit_state, _ in units if unit_state != UnitState.DISCARDED]
+    if units and not settled:
+        raise ValueError(f"event {event_id} was discarded by a person")
     if event is not None:
         twin = connection.execute("SELECT id FROM inbox WHERE key = ? AND id <> ?", (event.key, event_id)).fetchone()
         if twin:
             raise ValueError(f"event {event_id} came again since and was understood: see event {twin[0]}")
-        msisdn = event.msisdn.e164 if event.msisdn else None
-        connection.execute(READ_AGAIN, (event.key, event.shape, event.verdict.value, msisdn, document, event_id))
-    plan_again(connection, [event_id])
-    drop_notes(connection, event_id)
-    connection.execute(
-        "UPDATE inbox SET state = 'pending', detail = NULL, reason = NULL, mapping = NULL WHERE id = ?", (event_id,)
-    )
-    if question is not None:
-        provider, msisdn = connection.execute("SELECT provider, msisdn FROM inbox WHERE id = ?", (event_id,)).fetchone()
-        open_questions(connection, [row_of(question, event_id, provider, msisdn, now)])
-
-
-def _take_back_units(connection: sqlite3.Connection, event_id: int) -> None:
-    """Remove the old units for the new plan. What they wrote is written again, which changes nothing: see Repeat."""
-    if connection.execute("SELECT 1 FROM units WHERE event_id = ? AND open = 1", (event_id,)).fetchone():
-        raise ValueError(f"event {event_id} is still being delivered: replay it when it is delivered")
-    connection.execute("DELETE FROM units WHERE event_id = ?", (event_id,))
+    return settled

@@ -31,7 +31,7 @@ UNITS_OF = """SELECT json_group_array(json_array(event_id, state, reason, detail
     WHERE event_id IN (SELECT value FROM json_each(?))"""
 MOVE = """WITH new (id, state, reason, detail) AS (VALUES {rows})
     UPDATE inbox SET state = new.state, reason = new.reason, detail = coalesce(new.detail, inbox.detail)
-    FROM new WHERE inbox.id = new.id AND (inbox.state <> new.state OR inbox.reason IS NOT new.reason)"""
+    FROM new WHERE inbox.id = new.id AND inbox.state <> 'pending' AND (inbox.state <> new.state OR inbox.reason IS NOT new.reason)"""
 
 EventStateChange = tuple[EventState, str | None, str | None]  # state, reason, detail
 

@@ -17,6 +17,7 @@ from connector.store.database import BUSY_TIMEOUT, FileLock, keep_private, lock_
 from connector.store.dead_letters import DeadLetters
 from connector.store.disk import Disk, free_bytes
 from connector.store.enrichment_queue import Questions
+from connector.store.event_search import Events
 from connector.store.feeds import Following
 from connector.store.inbox import Inbox
 from connector.store.known_records import KnownRecords
@@ -69,6 +70,7 @@ class Store:
         self.overview = Overview(self._reader)
         self.calls = Calls(writer, self._reader)
         self.notes = Notes(self._reader)
+        self.events = Events(path)
 
     @cached_property
     def restored(self) -> Restored | None:

@@ -50,7 +50,7 @@ class Planned(Struct, frozen=True, kw_only=True):
 
 
 class Written(Struct, frozen=True, kw_only=True):
-    """A field of a record that a newer event of the same lane has written."""
+    """A field of a record that a newer event of the same lane has written, or a command that it has sent (no field)."""
 
     object: str
     key_field: str

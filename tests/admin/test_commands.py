@@ -112,8 +112,8 @@ async def test_a_dead_letter_is_listed_with_its_cure_and_without_the_number(scen
     said = await scene.ask("dead_list")
     (letter,) = said["letters"]
     assert (letter["id"], letter["reason"], letter["sink"]) == (event_id, "no_access", "salesforce")
-    assert letter["cure"] == CURES[Reason.NO_ACCESS]
-    assert said["reasons"] == {"no_access": {"count": 1, "cure": CURES[Reason.NO_ACCESS]}}
+    assert letter["cure"] == cure(Reason.NO_ACCESS, str(event_id))
+    assert said["reasons"] == {"no_access": {"count": 1, "cure": cure(Reason.NO_ACCESS, "--reason no_access")}}
     assert DONOR not in json.dumps(said)
     assert (await scene.ask("dead_list", reason="bug"))["letters"] == []
 
@@ -135,10 +135,10 @@ async def test_dead_letters_are_listed_by_their_causes_with_the_line_of_the_rule
     (group,) = (await scene.ask("dead_list"))["groups"]
     assert (group["count"], group["code"], group["rule"]) == (1, "INSUFFICIENT_ACCESS", rule.label)
     assert group["place"] == f"{scene.rules.files[-1].name}:{rule.line}"
-    assert group["cure"] == CURES[Reason.NO_ACCESS]
+    assert group["cure"] == cure(Reason.NO_ACCESS, f"--group {group['group']}")
     with pytest.raises(ConnectorError, match="no group"):
         await scene.ask("dead_retry", group="ffffff")
-    assert await scene.ask("dead_retry", group=group["group"]) == {"retried": 1, "stops_tried": 0}
+    assert (await scene.ask("dead_retry", group=group["group"]))["retried"] == 1
     assert scene.state(event_id) == "delivering"
 
 
@@ -149,7 +149,7 @@ async def test_what_could_not_be_planned_is_grouped_by_the_rule_in_its_words(sce
     await scene.store.plans.commit([dead], now=scene.now)
     (group,) = (await scene.ask("dead_list"))["groups"]
     assert (group["rule"], group["place"]) == (rule.label, f"{scene.rules.files[0].name}:{rule.line}")
-    assert await scene.ask("dead_retry", rule=scene.rules.files[0].name) == {"retried": 1, "stops_tried": 0}
+    assert (await scene.ask("dead_retry", rule=scene.rules.files[0].name))["retried"] == 1
     assert scene.state(event_id) == "pending"
 
 
@@ -176,7 +176,8 @@ async def test_a_stopped_mapping_is_seen_and_tried_again(scene):
         {"reason": "configuration"},
         {"all": True},
     ):
-        assert await scene.ask("dead_retry", **payload) == {"retried": 0, "stops_tried": 1}
+        said = await scene.ask("dead_retry", **payload)
+        assert (said["retried"], said["stops_tried"]) == (0, 1)
     assert scene.store.stops.all()[0].due(scene.now)
 
 
@@ -196,7 +197,7 @@ async def test_dead_letters_try_again_when_they_are_told(scene, how):
         "reason": {"reason": "no_access"},
         "all": {"all": True},
     }
-    assert await scene.ask("dead_retry", **payload[how]) == {"retried": 1, "stops_tried": 0}
+    assert (await scene.ask("dead_retry", **payload[how]))["retried"] == 1
     assert scene.state(event_id) == "delivering"
 
 
@@ -415,7 +416,7 @@ async def test_an_unreadable_event_is_read_again(scene):
         lambda connection: connection.execute("UPDATE inbox SET raw = ? WHERE id = ?", (body, event_id))
     )
     said = await scene.ask("replay", id=event_id)
-    assert said == {"id": event_id, "key": "strex-dlr-t-1-Ok-Delivered", "state": "pending"}
+    assert (said["id"], said["key"], said["state"]) == (event_id, "strex-dlr-t-1-Ok-Delivered", "pending")
     await scene.plan()
     assert scene.state(event_id) == "delivering"
 
@@ -424,12 +425,6 @@ async def test_an_unreadable_event_is_read_again(scene):
 async def test_only_a_known_event_is_replayed(scene, named):
     with pytest.raises(ConnectorError):
         await scene.ask("replay", id=named)
-
-
-async def test_an_event_with_deliveries_is_not_replayed(scene):
-    event_id = await dead_opt_out(scene)
-    with pytest.raises(ConnectorError, match="retry its dead letters instead"):
-        await scene.ask("replay", id=event_id)
 
 
 # Consents.
@@ -527,7 +522,7 @@ async def test_an_event_is_explained_from_top_to_bottom(scene):
         "salesforce",
         "dead",
         "no_access",
-        CURES[Reason.NO_ACCESS],
+        cure(Reason.NO_ACCESS, str(event_id)),
     )
     assert said["became"]["mapping_changed"] is False
 

@@ -227,7 +227,7 @@ async def test_a_changed_number_of_someone_who_is_out_goes_to_a_person(world):
     assert await sent(world) == []
     (letter,) = world.app.store.dead_letters.listing(parked=True)
     assert letter.reason == "needs_person"
-    assert await world.app.store.dead_letters.retry(now=world.clock.now()) == 0
+    assert (await world.app.store.dead_letters.retry(now=world.clock.now())).as_planned == 0
     assert await world.app.store.dead_letters.discard([letter.event_id], now=world.clock.now()) == 1
     assert world.app.store.inbox.get(letter.event_id).state == "ignored"
     assert world.balanced()

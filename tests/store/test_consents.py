@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from connector.model.consent import Decision, Phase, Scope, Subscription
 from connector.model.event import Verdict
@@ -152,19 +153,22 @@ async def test_an_event_that_was_delivered_can_be_replayed_while_its_opt_out_is_
     (unit,) = await scene.claim()
     await scene.settle(unit)
     await scene.store.inbox.replay(1, None)
-    assert (scene.state("a"), concerns_consent(scene)) == (EventState.PENDING, [])
-    await scene.plan(1, decisions=(decision(),), urgent=True)
+    # The opt-out stays open until the new plan says to whom it goes.
+    assert (scene.state("a"), concerns_consent(scene)) == (EventState.PENDING, [("a", f"{CRM} (no rule)", None)])
+    told = replace(scene.write(ANNA, A__c=1, Out__c=True), consent=("Out__c",))
+    await scene.plan(1, decisions=(decision(),), urgent=True, operations=(told,))
     assert concerns_consent(scene) == [("a", CRM, None)]
     (unit,) = await scene.claim()
+    assert [dict(one.set) for one in unit.operations] == [{"Out__c": True}]
     await scene.settle(unit, confirmations=(Confirmation(phase=Phase.CONFIRMED),))
     assert concerns_consent(scene) == []
-    with pytest.raises(ValueError, match="event 1 has deliveries"):
-        await scene.store.inbox.replay(1, None)
+    # The ledger holds the decision once.
+    assert [phase for _, phase, _ in phases(scene)] == [Phase.DECIDED, Phase.CONFIRMED]
 
 
 async def test_a_dead_letter_that_is_planned_again_owes_what_its_new_plan_owes(scene):
     await not_notified(scene, EventState.DEAD, Reason.BAD_VALUE)
-    assert await scene.store.dead_letters.retry([1], now=scene.now) == 1
+    assert (await scene.store.dead_letters.retry([1], now=scene.now)).planned_again == 1
     assert concerns_consent(scene) == []
 
 

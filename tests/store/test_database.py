@@ -141,6 +141,7 @@ async def test_tables_are_made_once(tmp_path):
         "m006_last_writes",
         "m007_unmade_operations_and_notes",
         "m008_meaning",
+        "m009_replan_and_search",
     ]
     await store.close()
 

@@ -53,7 +53,7 @@ async def test_a_retried_unit_goes_back_to_its_place_in_its_lane(scene, letters)
     await die(scene, "a")
     await scene.unit("b")
     await scene.unit("c")
-    assert await letters.retry([1], now=scene.now) == 1
+    assert (await letters.retry([1], now=scene.now)).count == 1
     assert scene.state("a") is EventState.DELIVERING
     units = await scene.claim()
     assert [(unit.event_key, unit.late, unit.attempts) for unit in units] == [
@@ -75,17 +75,17 @@ async def test_retry_is_by_event_by_reason_or_for_all_and_leaves_what_is_parked(
     await die(scene, "b", reason=Reason.TOO_LONG)
     await die(scene, "c")
     await scene.unit("d", parked=True, lane=BERIT)
-    assert await letters.retry(reason=Reason.TOO_LONG, now=NOW) == 1
-    assert await letters.retry([3, 4], now=NOW) == 1
-    assert await letters.retry(now=NOW) == 1
-    assert await letters.retry(now=NOW) == 0
+    assert (await letters.retry(reason=Reason.TOO_LONG, now=NOW)).count == 1
+    assert (await letters.retry([3, 4], now=NOW)).count == 1
+    assert (await letters.retry(now=NOW)).count == 1
+    assert (await letters.retry(now=NOW)).count == 0
     assert [letter.event_key for letter in letters.listing(parked=True)] == ["d"]
 
 
 async def test_an_event_that_could_not_be_planned_is_planned_again(scene, letters):
     await scene.keep("a")
     await scene.store.plans.commit([Planned(event_id=1, state=EventState.DEAD, reason=Reason.BUG)], now=NOW)
-    assert await letters.retry(now=NOW) == 1
+    assert (await letters.retry(now=NOW)).count == 1
     assert [stored.key for stored in scene.store.inbox.pending(9)] == ["a"]
 
 

@@ -137,8 +137,8 @@ async def test_an_unreadable_event_is_replayed_as_what_it_means_now(scene):
     [
         ("none", "no event"),
         ("unread", "unreadable"),
-        ("pending", "is pending"),
-        ("units", "has deliveries"),
+        ("pending", "waits to be planned"),
+        ("units", "is still being delivered"),
         ("twin", "came again"),
     ],
 )

@@ -107,7 +107,7 @@ async def test_neither_parking_nor_retrying_does_away_with_a_question(scene):
     assert [one.event_id for one in letters.show(event_id)] == [event_id]
     assert await letters.discard(now=scene.now) == 0
     assert await letters.release(now=scene.now) == 0
-    assert await letters.retry(now=scene.now) == 0
+    assert (await letters.retry(now=scene.now)).count == 0
     assert (scene.state(event_id), scene.store.stop_answers.count_waiting()) == ("dead", 1)
 
 

@@ -121,9 +121,9 @@ async def test_dead_letters_of_one_cause_try_again_together_and_no_others(scene)
     await dead(scene, "b", BERIT, "sub.yaml: gift", "STRING_TOO_LONG")
     await dead(scene, "c", CARL, "sub.yaml: gift", "MALFORMED_ID", Reason.BAD_VALUE)
     letters = scene.store.dead_letters
-    assert await letters.retry(rule="sub.yam", now=scene.now) == 0
-    assert await letters.retry(rule="sub.yaml: gift", code="MALFORMED_ID", sink=CRM, now=scene.now) == 1
-    assert await letters.retry(rule="sub.yaml", now=scene.now) == 1
+    assert (await letters.retry(rule="sub.yam", now=scene.now)).count == 0
+    assert (await letters.retry(rule="sub.yaml: gift", code="MALFORMED_ID", sink=CRM, now=scene.now)).count == 1
+    assert (await letters.retry(rule="sub.yaml", now=scene.now)).count == 1
     assert [one.rule for one in letters.causes()] == ["log.yaml: all"]
     assert sorted(await scene.claimed()) == ["b", "c"]
 

@@ -1,0 +1,187 @@
+"""Planning events again by the mappings in use: dead letters, and events of any state; with a preview of what changes."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from msgspec.structs import replace
+
+from connector.admin.context import AdminContext, get_field, reject_unknown
+from connector.admin.dead_letters import chosen
+from connector.admin.event_filter import event_filter
+from connector.admin.failure_groups import cause_of, suspended_by
+from connector.admin.foresee import Foreseen, foresee, summary
+from connector.admin.read_again import keep_others, parse_again
+from connector.model.errors import ConnectorError
+from connector.model.event import Event, Part
+from connector.model.outcome import Reason
+from connector.model.states import EventState
+from connector.pipeline.receive import question
+from connector.store.dead_letters import DISCARDED
+from connector.store.enrichment_queue import Question
+from connector.store.event_search import EventFilter
+from connector.store.inbox import StoredEvent
+from connector.store.replay import Replay
+
+NO_LETTER = "there is no such dead letter: see `connector dead list`; what is parked, `connector parked list`"
+MOST = 100_000  # events of one replay
+CHUNK = 500  # events that are marked in one transaction
+
+
+async def dead_retry(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Retry dead letters: those of the events, of a reason, a rule or file, a group, or all; and the suspensions that concern them.
+
+    What other mappings planned is planned again by those in use, unless `as_planned` is set. With `dry_run` nothing
+    changes.
+    """
+    given = dict(payload)
+    as_planned, dry_run = (bool(get_field(given, name, bool, False)) for name in ("as_planned", "dry_run"))
+    reveal = bool(get_field(given, "reveal", bool, False))
+    rule, group = get_field(given, "rule", str), get_field(given, "group", str)
+    for name in ("as_planned", "dry_run", "reveal", "rule", "group"):
+        given.pop(name, None)
+    if (rule is not None) + (group is not None) + bool(given) != 1:
+        raise ConnectorError("say which: ids of events, a reason, a rule, a group, or all")
+    if rule is not None:
+        which: dict[str, Any] = {"rule": rule}
+    elif group is not None:
+        which = cause_of(context, group)
+    else:
+        ids, reason = chosen(context, given, "reason")
+        which = {"event_ids": ids, "reason": reason}
+    concerned = context.store.dead_letters.chosen(**which)
+    stops = [] if which.get("event_ids") or group is not None else suspended_by(context, which.get("reason"), rule)
+    if not concerned and not stops:
+        raise ConnectorError(NO_LETTER)
+    foreseen = [] if as_planned or not concerned else await _foresee_letters(context, concerned)
+    said: dict[str, Any] = {"retried": 0, "planned_again": 0, "stops_tried": len(stops), "may_be_done": []}
+    if foreseen:
+        said["preview"] = summary(foreseen, reveal=reveal)
+    if dry_run:
+        return {**said, "dead_letters": len(concerned)}
+    mapping = None if as_planned or not concerned else context.rules().version
+    done = await context.store.dead_letters.retry(**which, mapping=mapping, now=context.now())
+    await context.store.stops.try_again(stops, now=context.now())
+    return {
+        **said,
+        "retried": done.count,
+        "planned_again": done.planned_again,
+        "may_be_done": list(done.may_be_done),
+    }
+
+
+async def _foresee_letters(context: AdminContext, concerned: Mapping[int, frozenset[str]]) -> list[Foreseen]:
+    """What the mappings in use would change of dead letters that other mappings planned."""
+    version = context.rules().version
+    stored = [one for event_id in concerned if (one := context.store.inbox.get(event_id)) is not None]
+    again = [(one.id, one.event) for one in stored if one.event is not None and one.mapping != version]
+    return await foresee(context, again, concerned)
+
+
+async def replay(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Plan events again: one by `id`, or all that a filter selects. One that was not understood is parsed again first.
+
+    With `dry_run` nothing changes. Of many, only those are planned again for which something changes.
+    """
+    dry_run = bool(get_field(payload, "dry_run", bool, False))
+    reveal = bool(get_field(payload, "reveal", bool, False))
+    given = {name: value for name, value in payload.items() if name not in {"dry_run", "reveal"}}
+    if "id" in given:
+        reject_unknown(given, "id")
+        return await _replay_one(context, context.event(given["id"]), dry_run=dry_run, reveal=reveal)
+    wanted = event_filter(context, given)
+    if wanted == EventFilter():
+        raise ConnectorError("say which: an event by its id or key, or a filter such as a state or a time")
+    stored = await asyncio.to_thread(_find, context, wanted)
+    read, unreadable = _read_again(context, stored)
+    events = [(one, event) for one in stored if (event := one.event or _first(read, one)) is not None]
+    foreseen = await foresee(context, [(one.id, event) for one, event in events])
+    # Which rule takes an event now is known only when it is planned.
+    foreseen = [one for one in foreseen if wanted.rule is None or _is_of(one, wanted.rule)]
+    replays = _replays(context, events, {one.event_id: one for one in foreseen})
+    said: dict[str, Any] = {
+        "preview": summary([one for one in foreseen if one.event_id in replays], reveal=reveal),
+        "found": len(foreseen) + unreadable,
+        "to_replay": len(replays),
+        "still_unreadable": unreadable,
+        "replayed": 0,
+        "refused": [],
+    }
+    if dry_run:
+        return said
+    for one in stored:
+        if one.id in read and one.id in replays:
+            await keep_others(context, one, read[one.id][1])
+    refused: list[str] = []
+    going = list(replays.values())
+    for start in range(0, len(going), CHUNK):
+        refused += await context.store.inbox.replay_many(going[start : start + CHUNK], now=context.now())
+    return {**said, "replayed": len(going) - len(refused), "refused": refused}
+
+
+def _find(context: AdminContext, wanted: EventFilter) -> list[StoredEvent]:
+    """The events that may be meant: whatever rule they are of, and not what is under way or waits for a decision."""
+    states = wanted.states or tuple(one for one in EventState if one not in {EventState.PENDING, EventState.DELIVERING})
+    found: list[StoredEvent] = []
+    for page in context.store.events.pages(replace(wanted, states=states, rule=None)):
+        found += [one for one in page if one.reason != Reason.NEEDS_PERSON and one.detail != DISCARDED]
+        if len(found) > MOST:
+            raise ConnectorError(f"these are more than {MOST} events: choose fewer, such as those since a day ago")
+    return found
+
+
+def _read_again(
+    context: AdminContext, stored: Sequence[StoredEvent]
+) -> tuple[dict[int, tuple[Event, list[Part]]], int]:
+    """What unreadable events are as they are read now; and how many still cannot be read."""
+    unreadable = [one for one in stored if one.event is None]
+    read: dict[int, tuple[Event, list[Part]]] = {}
+    for one in unreadable:
+        with suppress(ConnectorError):
+            read[one.id] = parse_again(context, one)
+    return read, len(unreadable) - len(read)
+
+
+def _first(read: Mapping[int, tuple[Event, list[Part]]], one: StoredEvent) -> Event | None:
+    return read[one.id][0] if one.id in read else None
+
+
+def _is_of(one: Foreseen, rule: str) -> bool:
+    return any(each == rule or each.startswith(f"{rule}: ") for each in one.rules)
+
+
+def _replays(
+    context: AdminContext, events: Sequence[tuple[StoredEvent, Event]], foreseen: Mapping[int, Foreseen]
+) -> dict[int, Replay]:
+    """What is to be planned again: where something changes, and where a question is asked or a body is read first."""
+    replays: dict[int, Replay] = {}
+    for stored, event in events:
+        asked = _question(context, stored, event)
+        if stored.id in foreseen and (asked is not None or stored.event is None or foreseen[stored.id].changes):
+            read = event if stored.event is None else None
+            replays[stored.id] = Replay(event_id=stored.id, event=read, question=asked)
+    return replays
+
+
+async def _replay_one(context: AdminContext, stored: StoredEvent, *, dry_run: bool, reveal: bool) -> dict[str, Any]:
+    read = parse_again(context, stored) if stored.state is EventState.UNREADABLE else None
+    event = read[0] if read else stored.event
+    foreseen = await foresee(context, [(stored.id, event)]) if event is not None else []
+    said = {"id": stored.id, "key": event.key if event else stored.key, "preview": summary(foreseen, reveal=reveal)}
+    if dry_run:
+        return {**said, "state": stored.state.value}
+    if read:
+        await keep_others(context, stored, read[1])
+    try:
+        await context.store.inbox.replay(
+            stored.id, read[0] if read else None, question=_question(context, stored, event), now=context.now()
+        )
+    except (LookupError, ValueError) as error:
+        raise ConnectorError(str(error)) from error
+    return {**said, "state": EventState.PENDING.value}
+
+
+def _question(context: AdminContext, stored: StoredEvent, event: Event | None) -> Question | None:
+    enricher = context.providers[stored.provider].enricher if stored.provider in context.providers else None
+    return question(event, enricher) if event else None

@@ -1,0 +1,64 @@
+"""`connector events`."""
+
+from typing import Any
+
+import click
+
+from connector.cli.client import ask
+from connector.cli.filters import chosen, event_filters
+from connector.cli.render import Paper, answer, as_json, revealing
+from connector.cli.setup import Setup
+
+# What can be done about the events of a state, if anything; EVENT is a placeholder for an event's number.
+NEXT = {
+    "unmatched": "add a rule, then `connector reload` and `connector replay --state unmatched`",
+    "unreadable": "after an update of the connector: `connector replay --state unreadable`",
+    "dead": "see `connector dead list` and `connector parked list`",
+}
+
+
+@click.command()
+@event_filters
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@revealing
+@as_json
+@click.pass_context
+def events(ctx: click.Context, /, *, limit: int, reveal: bool, as_json: bool, **given: Any) -> None:
+    r"""List events, the newest first. Conditions are combined.
+
+    \b
+    Examples:
+      connector events --state unmatched --since 7d
+      connector events --phone "+47 900 00 042"
+      connector events --rule strex-subscription.yaml --since 2026-11-24
+    """
+    setup: Setup = ctx.obj
+    said = ask(setup, "events_list", {**chosen(given), "limit": limit, "reveal": reveal})
+    answer(said, _show, json_wanted=as_json, zone=None if as_json else setup.zone())
+
+
+def _show(paper: Paper, document: dict[str, Any]) -> None:
+    rows = document["events"]
+    if not rows:
+        paper.line("no such events")
+        return
+    paper.table(
+        ["event", "received", "from", "what", "number", "state"],
+        [
+            (
+                one["id"],
+                paper.time(one["received_at"]),
+                f"{one['provider']} {one['shape']}",
+                " ".join(filter(None, (one["action"], one["keyword"]))),
+                one["phone"],
+                f"{one['state']} ({one['reason']})" if one["reason"] else one["state"],
+            )
+            for one in rows
+        ],
+    )
+    if document["more"]:
+        paper.line(f"the newest {len(rows)} of {document['total']}: use a larger --limit, or more conditions")
+    for state in dict.fromkeys(one["state"] for one in rows):
+        if state in NEXT:
+            paper.line(f"{state}: {NEXT[state]}")
+    paper.line("what happened to one of them, and why: connector explain EVENT")

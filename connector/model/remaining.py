@@ -1,0 +1,54 @@
+"""What is left to do of an event's new plan, when a part of its old plan was already done."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from connector.model.operation import Fields, Operation, RecordWrite, Repeat, ServiceCommand, Value
+
+
+def still_to_do(
+    wanted: Sequence[Operation], done: Sequence[Operation], in_doubt: Sequence[Operation] = ()
+) -> list[Operation]:
+    """The operations of the new plan that were not done yet, and of records that were written the fields that differ.
+
+    `in_doubt` may have been done. An operation that must never be repeated is left out if one of its kind was done, or
+    may have been done.
+    """
+    never_again = any(one.repeat is Repeat.NEVER for one in (*done, *in_doubt))
+    commands = {_command(one) for one in done if isinstance(one, ServiceCommand)}
+    written, final = _values(done), _values(wanted)
+    left: list[Operation] = []
+    for one in wanted:
+        if one.repeat is Repeat.NEVER and never_again:
+            continue
+        if isinstance(one, ServiceCommand):
+            left += [] if _command(one) in commands else [one]
+        elif (before := written.get(one.record)) is None:
+            left.append(one)
+        elif (rest := _differing(one, before, final[one.record])) is not None:
+            left.append(rest)
+    return left
+
+
+def _values(operations: Sequence[Operation]) -> dict[tuple[str, str, str], dict[str, Value]]:
+    """The values that the writes leave in each record's fields: of several the last."""
+    values: dict[tuple[str, str, str], dict[str, Value]] = {}
+    for one in operations:
+        if isinstance(one, RecordWrite):
+            values.setdefault(one.record, {}).update(one.set)
+    return values
+
+
+def _differing(write: RecordWrite, before: Fields, final: Fields) -> RecordWrite | None:
+    """The write with the fields whose values in the end differ from those that were written; None if there are none."""
+    fields = {name: value for name, value in write.set.items() if name not in before or before[name] != final[name]}
+    if not fields:
+        return None
+    consent = tuple(name for name in write.consent if name in fields)
+    clears_flag = write.clears_flag and write.consent[:1] == consent[:1]
+    return replace(write, set=fields, consent=consent, clears_flag=clears_flag)
+
+
+def _command(one: ServiceCommand) -> tuple[str, str, str, str, float | None]:
+    return one.action, one.phone.e164, one.short_number, one.keyword, one.price

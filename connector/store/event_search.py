@@ -1,0 +1,140 @@
+"""Finding events: by state, time, provider, keyword, action, rule and number.
+
+A search may read millions of rows, so it has a connection of its own and runs in a thread.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from connector.model.states import EventState
+from connector.store.database import open_reader
+from connector.store.inbox import STORED, StoredEvent, stored_event
+from connector.store.sql import as_list
+from connector.store.timestamps import micros, moment
+
+# Events get their ids in nearly the order in which they are received. An event of this many ids before the first of a
+# time may have been received later.
+DISORDER = 1000
+PAGE = 500  # events that are read at once
+AT = "SELECT id, received_at FROM inbox WHERE id >= ? ORDER BY id LIMIT 1"
+RULES_OF = """SELECT DISTINCT units.event_id, json_extract(one.value, '$.rule') AS rule FROM units INDEXED BY units_event,
+    json_each(units.operations) AS one WHERE units.event_id IN (SELECT value FROM json_each(?)) AND rule <> '' ORDER BY 1, 2"""
+# A rule is named in full, or by its file only. The detail of an ignored event is its rule.
+NAMED = "({0} = :rule OR substr({0}, 1, length(:rule) + 2) = :rule || ': ')"
+RULE = "json_extract(one.value, '$.rule')"
+OF_RULE = f"""(EXISTS (SELECT 1 FROM units INDEXED BY units_event, json_each(units.operations) AS one
+    WHERE units.event_id = inbox.id AND {NAMED.format(RULE)}) OR {NAMED.format("coalesce(detail, '')")})"""  # noqa: S608 - constants.
+
+
+class EventFilter(Struct, frozen=True, kw_only=True):
+    """Which events; a condition that is None selects all. Letter case makes no difference in keyword and action."""
+
+    states: tuple[EventState, ...] = ()  # empty: all
+    provider: str | None = None
+    keyword: str | None = None
+    action: str | None = None
+    rule: str | None = None  # `file: rule`, or the file: it wrote something of the event, or ignored it
+    phone: str | None = None  # E.164
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Events:
+    """Finds events. Its methods block: call them in a thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def find(self, wanted: EventFilter, limit: int) -> list[StoredEvent]:
+        """The newest events that meet all conditions, the newest first."""
+        return next(self._pages(wanted, "DESC", limit), [])
+
+    def count(self, wanted: EventFilter) -> int:
+        """How many events meet all conditions."""
+        with closing(self._reader()) as reader:
+            where, parameters = _where(wanted, reader)
+            (count,) = reader.execute(f"SELECT count(*) FROM inbox WHERE {where}", parameters).fetchone()  # noqa: S608 - constants of this file.
+        return int(count)
+
+    def pages(self, wanted: EventFilter) -> Iterator[list[StoredEvent]]:
+        """All events that meet the conditions, oldest first, in pages."""
+        yield from self._pages(wanted, "ASC", PAGE)
+
+    def rules_of(self, event_ids: Sequence[int]) -> dict[int, list[str]]:
+        """The rules that made the operations of each event."""
+        rules: dict[int, list[str]] = {}
+        with closing(self._reader()) as reader:
+            for event_id, rule in reader.execute(RULES_OF, (as_list(list(event_ids)),)):
+                rules.setdefault(event_id, []).append(rule)
+        return rules
+
+    def _reader(self) -> sqlite3.Connection:
+        reader = open_reader(self._path)
+        reader.create_function("fold", 1, _fold, deterministic=True)
+        return reader
+
+    def _pages(self, wanted: EventFilter, order: str, size: int) -> Iterator[list[StoredEvent]]:
+        with closing(self._reader()) as reader:
+            where, parameters = _where(wanted, reader)
+            beyond = "<" if order == "DESC" else ">"
+            query = (
+                f"SELECT {STORED} FROM inbox WHERE {where} AND (:last IS NULL OR id {beyond} :last) "  # noqa: S608 - constants of this file.
+                f"ORDER BY id {order} LIMIT :size"
+            )
+            rows: list[Any] = []
+            while not rows or len(rows) == size:
+                last = rows[-1][0] if rows else None
+                rows = reader.execute(query, {**parameters, "last": last, "size": size}).fetchall()
+                if not rows:
+                    return
+                yield [stored_event(row) for row in rows]
+
+
+def _fold(value: str | float | None) -> str | float | None:
+    return value.casefold() if isinstance(value, str) else value
+
+
+def _where(wanted: EventFilter, reader: sqlite3.Connection) -> tuple[str, dict[str, Any]]:
+    """The conditions of a query, and their parameters."""
+    conditions = ["1"]
+    parameters: dict[str, Any] = {}
+    if wanted.states:
+        # Written out, so that SQLite sees that a partial index fits.
+        conditions.append(f"state IN ({', '.join(repr(one.value) for one in wanted.states)})")
+    for column, value in (("msisdn", wanted.phone), ("provider", wanted.provider)):
+        if value is not None:
+            conditions.append(f"{column} = :{column}")
+            parameters[column] = value
+    for name, value in (("keyword", wanted.keyword), ("action", wanted.action)):
+        if value is not None:
+            conditions.append(f"fold(json_extract(event, '$.{name}')) = fold(:{name})")
+            parameters[name] = value
+    if wanted.rule is not None:
+        conditions.append(OF_RULE)
+        parameters["rule"] = wanted.rule
+    if wanted.since is not None:
+        conditions.append("received_at >= :since AND id >= :first")
+        parameters |= {"since": micros(wanted.since), "first": _first(wanted.since, reader)}
+    if wanted.until is not None:
+        conditions.append("received_at < :until")
+        parameters["until"] = micros(wanted.until)
+    return " AND ".join(conditions), parameters
+
+
+def _first(since: datetime, reader: sqlite3.Connection) -> int:
+    """An id before which no event was received since then: found by halving, because the time has no index."""
+    low, high = 0, reader.execute("SELECT coalesce(max(id), 0) FROM inbox").fetchone()[0] + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = reader.execute(AT, (middle,)).fetchone()
+        if row is None or moment(row[1]) >= since:
+            high = middle
+        else:
+            low = row[0] + 1
+    return max(0, low - DISORDER)
