@@ -121,7 +121,6 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
         if group["detail"]:
             paper.line(group["detail"], indent=2)
         paper.line(f"cure: {group['cure']}", indent=2)
-        paper.line(f"when it is fixed: connector dead retry --group {group['group']}", indent=2)
     if "needs_person" in document["reasons"]:
         paper.line(f"{document['reasons']['needs_person']['count']} wait for a decision: see `connector parked list`")
 

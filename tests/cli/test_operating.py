@@ -76,7 +76,7 @@ def test_a_retry_says_which_in_one_way(home, words):
 
 
 @pytest.mark.parametrize(
-    "words", [("dead", "show", "77"), ("dead", "retry", "77"), ("parked", "release", "--all"), ("replay", "1")]
+    "words", [("dead", "show", "77"), ("dead", "retry", "77"), ("parked", "release", "--all"), ("replay", "77")]
 )
 def test_what_is_not_there_ends_with_1_and_a_cure(home, words):
     home.on_the_road(dead_letter)
@@ -134,6 +134,36 @@ def test_an_event_is_replayed(home):
     event_id = home.on_the_road(unmatched)
     assert home.run("replay", event_id).exit_code == 0
     assert home.on_the_road(state_of) == "pending"
+
+
+def test_many_events_are_replayed_only_when_a_person_says_so(home):
+    event_id = home.on_the_road(unmatched)
+    home.edit(
+        "strex-subscription.yaml",
+        "  - name: donor opted out\n    when: {action: Unsubscribe}",
+        "  - name: donor opted out\n    when: {action: [Unsubscribe, SomethingNew]}",
+    )
+    shown = home.run("replay", "--state", "unmatched", "--since", "10000d")
+    assert shown.exit_code == 0
+    assert "1 events; 1 of them would change" in shown.stdout
+    assert "salesforce Contact.SMS_Opt_Out__c added, by strex-subscription.yaml: donor opted out" in shown.stdout
+    assert "add --yes" in shown.stdout
+    assert home.on_the_road(state_of) == "unmatched"
+    assert home.json("replay", "--state", "unmatched", "--dry-run")["to_replay"] == 1
+    assert home.on_the_road(state_of) == "unmatched"
+    assert home.json("replay", "--state", "unmatched", "--yes")["replayed"] == 1
+    assert home.on_the_road(state_of) == "pending"
+    assert home.run("replay", event_id, "--state", "dead").exit_code == 2
+    assert home.run("replay").exit_code == 2
+
+
+def test_events_of_any_state_are_listed(home):
+    home.on_the_road(unmatched)
+    listed = home.run("events", "--state", "unmatched")
+    for words in ("SomethingNew KATT", "+47…008", "2026-11-22 13:00", "connector replay --state unmatched"):
+        assert words in listed.stdout
+    assert home.json("events", "--keyword", "nothing") == {"events": [], "total": 0, "more": False}
+    assert home.run("events", "--since", "soon").exit_code == 1
 
 
 async def opted_out_contact(scene):

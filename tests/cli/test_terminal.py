@@ -33,6 +33,9 @@ SHOW = [
     f"consents show {DONOR}",
     "consents baseline",
     "replay 3",
+    "replay --state unmatched --reveal",
+    "events --reveal",
+    "dead retry 1 --dry-run --reveal",
 ]
 # They show nothing that a stranger wrote: files of the administrator, answers of their own provider, or progress.
 OWN = {
