@@ -4,7 +4,7 @@ from connector.model.outcome import Reason
 
 RETRY = "then `connector dead retry`"
 # A dead letter that other mappings planned is planned again by those in use, so these must be reloaded first.
-MEND = "then `connector reload` and `connector dead retry`"
+RELOAD = "then `connector reload` and `connector dead retry`"
 COMMANDS = ("dead retry", "dead discard", "parked release", "parked discard", "replay")
 
 CURES: dict[Reason, str] = {
@@ -27,22 +27,22 @@ CURES: dict[Reason, str] = {
     f"for the integration user, or ask its makers; {RETRY}",
     Reason.RACE: f"another program or person creates the same records: find out who, {RETRY}",
     Reason.PARENT_MISSING: "the CRM does not know the parent record: create it, or let a rule write it first, "
-    f"{RETRY}; if it is gone for good, use `connector dead discard`, or give the mapping a second way to name the parent, {MEND}",
+    f"{RETRY}; if it is gone for good, use `connector dead discard`, or give the mapping a second way to name the parent, {RELOAD}",
     Reason.PARENT_WAITING: f"its parent has not been written yet: fix that first, {RETRY}",
     Reason.HALTED: "another record of the same request was refused: `connector dead retry` sends this one alone",
-    Reason.FIELD_REQUIRED: f"the CRM requires a field that the mapping does not write: add it with a `default`, {MEND}",
-    Reason.VALIDATION: f"a validation rule of the CRM refuses it: change the rule or the mapping, {MEND}",
-    Reason.TOO_LONG: f"the text does not fit the field: add `truncate` to the mapping or make the field longer, {MEND}",
-    Reason.PICKLIST: f"the value is not in the picklist: add it there, or use `map` in the mapping, {MEND}",
-    Reason.BAD_VALUE: f"the value does not fit the field's type: see the mapping by `connector explain`, {MEND}",
+    Reason.FIELD_REQUIRED: f"the CRM requires a field that the mapping does not write: add it with a `default`, {RELOAD}",
+    Reason.VALIDATION: f"a validation rule of the CRM refuses it: change the rule or the mapping, {RELOAD}",
+    Reason.TOO_LONG: f"the text does not fit the field: add `truncate` to the mapping or make the field longer, {RELOAD}",
+    Reason.PICKLIST: f"the value is not in the picklist: add it there, or use `map` in the mapping, {RELOAD}",
+    Reason.BAD_VALUE: f"the value does not fit the field's type: see the mapping by `connector explain`, {RELOAD}",
     Reason.DUPLICATE_RECORD: "a duplicate rule of the CRM stopped it: merge the records or let the integration user pass, "
     + RETRY,
     Reason.AMBIGUOUS_KEY: f"several records have this key: merge them and make the key field unique, {RETRY}",
-    Reason.RECORD_MISSING: f"there is no such record to update: create it, or write `upsert:` in the mapping, {MEND}; where it is "
+    Reason.RECORD_MISSING: f"there is no such record to update: create it, or write `upsert:` in the mapping, {RELOAD}; where it is "
     "gone for good, `connector dead discard`",
     Reason.RECORD_DELETED: f"the record was deleted: restore it from the recycle bin, {RETRY}",
     Reason.NO_ACCESS: f"the integration user may not do this: give it the permission, {RETRY}",
-    Reason.CONFIGURATION: f"the CRM has no such object or field (`connector check --live` says which): fix either, {MEND}",
+    Reason.CONFIGURATION: f"the CRM has no such object or field (`connector check --live` says which): fix either, {RELOAD}",
     Reason.PARENT_FAILED: f"its parent was refused: fix that first, {RETRY}",
     Reason.BAD_COMMAND: f"the provider calls the command malformed: check short number and keyword in the config, {RETRY}",
     Reason.PROVIDER_DISAGREES: "look the subscriber up at the provider: if they are gone there, all is well; if not, end it there; "
@@ -51,7 +51,7 @@ CURES: dict[Reason, str] = {
     "on one of the two sides, then `connector dead discard`; or `connector dead retry` asks once more",
     Reason.UNKNOWN: f"the CRM's message is shown with it: fix what it names, {RETRY}",
     Reason.UNKNOWN_CODE: f"ask the CRM's vendor what this code means, fix the cause, {RETRY}; and report the code to us",
-    Reason.MISSING_KEY: f"the event has no value for the record's key: fix the mapping or write `if_missing: skip`, {MEND}",
+    Reason.MISSING_KEY: f"the event has no value for the record's key: fix the mapping or write `if_missing: skip`, {RELOAD}",
     Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does, and "
     "`connector parked list` shows how to answer for a text that may be an opt-out; "
     "`connector parked release` also plans again what could not be planned, once its cause is fixed",

@@ -50,7 +50,7 @@ EVENT_TRANSITIONS: dict[EventState, frozenset[EventState]] = {
     EventState.UNREADABLE: frozenset({EventState.PENDING}),
     EventState.DELIVERING: frozenset({EventState.DELIVERED, EventState.DEAD, EventState.IGNORED}),
     EventState.DEAD: frozenset({EventState.PENDING, EventState.DELIVERING, EventState.DELIVERED, EventState.IGNORED}),
-    EventState.DELIVERED: frozenset({EventState.PENDING}),  # a person has it planned again by mended mappings
+    EventState.DELIVERED: frozenset({EventState.PENDING}),  # a person has it planned again by corrected mappings
     EventState.IGNORED: frozenset({EventState.PENDING}),
     EventState.UNMATCHED: frozenset({EventState.PENDING}),
     EventState.NO_CHANGE: frozenset({EventState.PENDING}),

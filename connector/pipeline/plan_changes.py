@@ -25,10 +25,12 @@ class Change(Struct, frozen=True, kw_only=True):
 
     kind: Kind
     rule: str  # file: rule; of the plan that writes it, else of the other one
-    what: str  # `salesforce Contact.LastName`, `strex unsubscribe`
+    what: str  # `crm Contact.LastName`, `provider unsubscribe`
     before: Value | str = None
     after: Value | str = None
-    consent: bool = False  # it concerns the opt-out: a field that bears consent, or a command that ends a subscription
+    consent: bool = (
+        False  # it concerns the opt-out: a field that carries consent, or a command that ends a subscription
+    )
 
 
 class _Written(Struct):
@@ -36,7 +38,7 @@ class _Written(Struct):
 
     label: str
     key: str
-    fields: dict[str, tuple[Value, str, bool]]  # name → value, rule, whether it bears consent
+    fields: dict[str, tuple[Value, str, bool]]  # name → value, rule, whether it carries consent
 
 
 def compare(before: Sequence[Operation], after: Sequence[Operation]) -> list[Change]:

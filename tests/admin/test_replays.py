@@ -1,4 +1,4 @@
-"""Planning events again by mended mappings, as the commands do it: what is chosen, what is shown, what changes."""
+"""Planning events again by corrected mappings, as the commands do it: what is chosen, what is shown, what changes."""
 
 import json
 
@@ -36,7 +36,7 @@ def words(said):
     return [(one["what"], one["kind"]) for one in said["preview"]["changes"]]
 
 
-async def test_a_retry_shows_what_the_mended_mappings_change(scene):
+async def test_a_retry_shows_what_the_corrected_mappings_change(scene):
     event_id = await dead(scene)
     edit(scene, "strex-subscription.yaml", '"Strex {keyword?}"', '"SMS {keyword?}"')
     said = await scene.ask("dead_retry", ids=[event_id], dry_run=True)
@@ -95,7 +95,7 @@ async def unmatched(scene):
     return ids
 
 
-def mend(scene):
+def correct(scene):
     rule = (
         "  - name: fancy\n    when: {action: Fancy}\n    do:\n      - upsert: Contact\n"
         '        key: {SMS_Key__c: "{msisdn}"}\n        set: {LastName: Unknown}\n'
@@ -104,7 +104,7 @@ def mend(scene):
 
 
 async def test_a_replay_of_many_plans_those_that_change_and_says_how(scene, unmatched):
-    mend(scene)
+    correct(scene)
     said = await scene.ask("replay", state="unmatched", dry_run=True)
     assert (said["found"], said["to_replay"], said["replayed"]) == (2, 1, 0)
     assert words(said) == [("salesforce Contact.LastName", "added")]
@@ -134,7 +134,7 @@ async def test_a_replay_of_many_plans_those_that_change_and_says_how(scene, unma
     ],
 )
 async def test_events_are_chosen_by_all_conditions(scene, unmatched, conditions, found):
-    mend(scene)
+    correct(scene)
     assert (await scene.ask("replay", **conditions, dry_run=True))["found"] == found
     if "rule" not in conditions:
         assert len((await scene.ask("events_list", **conditions))["events"]) == found

@@ -30,7 +30,7 @@ rules:
 DO = '    do:\n      - upsert: Contact\n        key: {{SMS_Key__c: "{{msisdn}}"}}\n        set: {{{0}}}\n'
 UPSERT = HEAD.replace("{", "{{").replace("}", "}}") + DO
 NAMED = "LastName: Unknown, "
-# Name → the mapping as it is, the mended one, the reason that is told, and what the contact holds in the end.
+# Name → the mapping as it is, the corrected one, the reason that is told, and what the contact holds in the end.
 CASES = {
     "a text that is too long": (
         UPSERT.format("LastName: {from: text}"),
@@ -109,7 +109,7 @@ class Operator:
 
 @pytest.mark.parametrize("name", CASES)
 async def test_a_printed_cure_cures(operator, name):
-    broken, mended, reason, fields = CASES[name]
+    broken, corrected, reason, fields = CASES[name]
     operator.mapping.write_text(broken)
     async with operator.world.running():
         await operator.world.phone(DONOR, LONG)
@@ -117,7 +117,7 @@ async def test_a_printed_cure_cures(operator, name):
         assert operator.world.counts().get("dead") == 1
         printed = await operator.type("dead list")
         assert f"1 of {reason}" in printed
-        operator.mapping.write_text(mended)
+        operator.mapping.write_text(corrected)
         await operator.follow(operator.listed(printed))
         assert operator.world.counts() == {"delivered": 1}
         contact = await operator.world.contact(DONOR)
@@ -125,13 +125,13 @@ async def test_a_printed_cure_cures(operator, name):
 
 
 async def test_the_cure_that_one_event_is_explained_with_cures(operator):
-    broken, mended, _, fields = CASES["a text that is too long"]
+    broken, corrected, _, fields = CASES["a text that is too long"]
     operator.mapping.write_text(broken)
     async with operator.world.running():
         await operator.world.phone(DONOR, LONG)
         await operator.world.settled()
         printed = await operator.type("explain 1")
-        operator.mapping.write_text(mended)
+        operator.mapping.write_text(corrected)
         await operator.follow(operator.listed(printed))
         assert (await operator.world.contact(DONOR))["LastName"] == fields["LastName"]
 

@@ -155,8 +155,8 @@ async def test_an_event_that_was_delivered_can_be_replayed_while_its_opt_out_is_
     await scene.store.inbox.replay(1, None)
     # The opt-out stays open until the new plan says to whom it goes.
     assert (scene.state("a"), concerns_consent(scene)) == (EventState.PENDING, [("a", f"{CRM} (no rule)", None)])
-    told = replace(scene.write(ANNA, A__c=1, Out__c=True), consent=("Out__c",))
-    await scene.plan(1, decisions=(decision(),), urgent=True, operations=(told,))
+    with_flag = replace(scene.write(ANNA, A__c=1, Out__c=True), consent=("Out__c",))
+    await scene.plan(1, decisions=(decision(),), urgent=True, operations=(with_flag,))
     assert concerns_consent(scene) == [("a", CRM, None)]
     (unit,) = await scene.claim()
     assert [dict(one.set) for one in unit.operations] == [{"Out__c": True}]

@@ -128,7 +128,7 @@ async def test_where_nothing_differs_the_event_is_delivered_as_before(scene):
 
 
 @pytest.mark.parametrize(("done", "state"), [((), EventState.UNMATCHED), ((0,), EventState.DELIVERED)])
-async def test_a_dead_letter_that_the_mended_mappings_do_not_want_is_over(scene, done, state):
+async def test_a_dead_letter_that_the_corrected_mappings_do_not_want_is_over(scene, done, state):
     event_id = await dead(scene, [write("g-1"), write(ANNA)], done=done)
     await retry(scene)
     await plan(scene, event_id, {}, state=EventState.UNMATCHED)
@@ -136,7 +136,7 @@ async def test_a_dead_letter_that_the_mended_mappings_do_not_want_is_over(scene,
     assert await sent(scene) == []
 
 
-async def test_another_sink_that_the_mended_mappings_tell_gets_its_unit(scene):
+async def test_another_sink_that_the_corrected_mappings_tell_gets_its_unit(scene):
     event_id = await dead(scene, [write(ANNA)])
     await retry(scene)
     await plan(scene, event_id, {CRM: [write(ANNA, A__c=2)], "strex": [price(50)]})
