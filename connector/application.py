@@ -4,28 +4,29 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from connector.crm.crm import Crm, FeedSpec, Needs
+from connector.current_mappings import CurrentMappings
 from connector.delivery.alarms import OpenAlarms
 from connector.delivery.api_budget import ApiBudget
 from connector.delivery.channels import FeedChannel, SinkChannel
 from connector.delivery.http_client import Client, Transport
 from connector.mapping.compile.ruleset import Ruleset
+from connector.mapping.compile.ruleset_changes import RuleChanges, in_words
 from connector.model.crm_traits import PLAIN
 from connector.model.errors import StoreUnavailable
-from connector.model.problem import ProblemsFound
 from connector.pipeline.deliver import keep_counts
 from connector.pipeline.delivery_worker import DeliveryWorker
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.reconcile import Reconciler, run_of
-from connector.pipeline.rule_tests import refuse_failing
 from connector.pipeline.suspended_rules import retry_suspended
 from connector.ports import Sink
 from connector.providers.provider import Provider
-from connector.registry import Loaded, load_rules, number_reader, read_schemas
+from connector.registry import Loaded, number_reader
 from connector.store.outage import Outage, nearly_full
 from connector.store.store import Made, Store
 from connector.telemetry.log_events import Alarm, Emit, Level, Lifecycle, Reloaded
@@ -73,6 +74,7 @@ class Application:
         self.broken = asyncio.Event()  # set when the database can no longer be trusted: the process must end
         self.store: Store
         self.pipeline: Pipeline
+        self.mappings: CurrentMappings
         self.reconciler: Reconciler
         self.crms: Mapping[str, Crm] = {}
         self.clients: Mapping[str, Client] = {}
@@ -222,21 +224,17 @@ class Application:
         with suppress(StoreUnavailable):
             await self.keep_counts()
 
-    async def reload(self) -> Ruleset:
+    async def reload(self) -> RuleChanges:
         """Reload the mappings, all or none. Raises ProblemsFound, and the current mappings stay in use."""
-        try:
-            rules = load_rules(self.loaded, read_schemas(self.loaded))
-            refuse_failing(rules)
-        except ProblemsFound as found:
-            self.emit(Reloaded(accepted=False, version=self.pipeline.rules.version, problems=len(found.problems)))
-            raise
+        rules, changes = await self.mappings.reload(self.pipeline.rules)
         self.pipeline.rules = rules
         self.stops_due = True
         await self.follow(rules)
         await self.retry_suspended()
-        self.emit(Reloaded(accepted=True, version=rules.version))
+        self.emit(Reloaded(accepted=True, version=rules.version, changes=in_words(changes)))
         self.wake(SCHEMA_DRIFT_WORKER)
-        return rules
+        self.wake("plan")
+        return changes
 
     async def recover_claims(self) -> None:
         """Release the claims of an earlier start, retry the suspended rules, and repeat their alarms."""
@@ -253,7 +251,9 @@ class Application:
             self.emit(alarm)
 
     async def retry_suspended(self) -> None:
-        """Try the suspended rules again."""
+        """Try the suspended rules again. Without mappings they stay suspended."""
+        if not self.pipeline.rules.usable:
+            return
         for fact in await retry_suspended(self.store, self.pipeline.rules, now=self.clock.now()):
             self.emit(fact)
         self.stops_due = False
@@ -262,8 +262,9 @@ class Application:
 
     async def reload_for_a_person(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         """The same, as a command of the admin API."""
-        rules = await self.reload()
-        return {"version": rules.version, "files": [file.name for file in rules.files]}
+        changes = await self.reload()
+        files = [file.name for file in self.pipeline.rules.files]
+        return {"version": self.pipeline.rules.version, "files": files, "changes": asdict(changes)}
 
     async def sweep(self) -> None:
         """Delete what was settled long ago."""

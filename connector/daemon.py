@@ -18,6 +18,7 @@ from connector.application import IDLE, SCHEMA_DRIFT_WORKER, Application, Clock,
 from connector.checks.crm_requirements import needs
 from connector.checks.schema_drift import Drift
 from connector.crm.crm import Crm
+from connector.current_mappings import CurrentMappings
 from connector.delivery.channels import EnricherChannel
 from connector.delivery.http_client import Transport
 from connector.model.errors import StoreUnavailable
@@ -30,7 +31,7 @@ from connector.pipeline.poll import PollState
 from connector.pipeline.runtime import PipelineConfig, Runtime
 from connector.process import Notifier, Signals, keep_fed, passed_sockets, tune_garbage_collector, watchdog_interval
 from connector.providers.provider import Provider
-from connector.registry import Loaded, build_crms, build_providers, load_config, load_rules, number_reader
+from connector.registry import Loaded, build_crms, build_providers, load_config, number_reader
 from connector.scheduler import Job, Scheduler
 from connector.store.store import Store
 from connector.telemetry.fan_out import fan_out
@@ -71,7 +72,6 @@ async def start_application(
     settings = loaded.settings
     async with AsyncExitStack() as stack:
         providers, app.crms = build_providers(loaded), build_crms(loaded)
-        rules = load_rules(loaded)
 
         store = app.store = open_store(
             loaded.resolve_path(settings.store.path),
@@ -86,6 +86,8 @@ async def start_application(
         app.connect(transport, providers)
         stack.push_async_callback(app.keep_last_counts)
 
+        app.mappings = CurrentMappings(loaded, store, app.alarms, emit=emit, now=clock.now)
+        rules = await app.mappings.at_start()
         pipeline = app.pipeline = Pipeline(
             store,
             rules,

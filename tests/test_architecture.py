@@ -15,10 +15,11 @@ LEVELS = {
     **dict.fromkeys(("providers", "crm", "store", "worker", "process"), 4),
     "pipeline": 5,
     "registry": 6,
-    **dict.fromkeys(("admin", "checks", "web", "scheduler", "application", "crm.salesforce.setup"), 7),
-    "daemon": 8,
-    "cli": 9,
-    "__main__": 10,
+    **dict.fromkeys(("admin", "checks", "web", "scheduler", "current_mappings", "crm.salesforce.setup"), 7),
+    "application": 8,
+    "daemon": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 # Which third party may be imported where; a prefix of the module's path below connector/.
 ROOMS = {

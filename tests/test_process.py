@@ -175,7 +175,7 @@ def test_the_unit_says_what_the_promises_need(unit):
         "Restart": "always",
         "RestartSec": "2",
         "WatchdogSec": "30",
-        "ExecReload": "/bin/kill -HUP $MAINPID",
+        "ExecReload": "/opt/connector/bin/connector --config /etc/connector/config.yaml reload",
         "DynamicUser": "yes",
         "StateDirectory": "connector",
         "StateDirectoryMode": "0700",

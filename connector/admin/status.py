@@ -36,7 +36,6 @@ def _now(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dic
     counts = store.inbox.counts()
     received = store.inbox.received()
     pending = store.inbox.oldest_pending()
-    version, problems = _mapping(context)
     return {
         "received": received,
         "states": {state.value: counts.get(state, 0) for state in EventState},
@@ -51,7 +50,7 @@ def _now(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dic
         "stopped": stopped(context),
         "late_opt_outs": _late(context, now),
         "feeds": _feeds(context, now),
-        "mapping": {"version": version, "problems": problems},
+        "mapping": _mapping(context),
         "store": str(store.path),
         "faults": list(context.faults()),
         "backup": _backup(context, now, backups),
@@ -190,11 +189,19 @@ def _backup(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> 
     }
 
 
-def _mapping(context: AdminContext) -> tuple[str | None, int]:
+def _mapping(context: AdminContext) -> dict[str, Any]:
+    """The mappings in use, and the problems of the files that were refused since."""
+    refused = context.store.mappings.refused()
     try:
-        return context.rules().version, 0
+        version, problems = context.rules().version, 0
     except ProblemsFound as found:
-        return None, len(found.problems)
+        version, problems = None, len(found.problems)
+    return {
+        "version": version,
+        "problems": problems,
+        "refused_at": when(refused.refused_at) if refused else None,
+        "refused_for": list(refused.problems) if refused else [],
+    }
 
 
 def _age(moment: datetime | None, now: datetime) -> int | None:

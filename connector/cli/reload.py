@@ -1,29 +1,124 @@
 """`connector reload`."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from connector.cli.client import Refusal, ask_daemon
 from connector.cli.exit_codes import Ended, Exit, Unreachable
-from connector.cli.render import answer, as_json, waiting
-from connector.cli.setup import Setup
+from connector.cli.progress import progress
+from connector.cli.render import Paper, answer, as_json, waiting
+from connector.cli.setup import Setup, load_rules, read_locks
+from connector.model.errors import ConnectorError
+from connector.model.problem import ProblemsFound
+
+if TYPE_CHECKING:
+    from connector.mapping.compile.ruleset import Ruleset
+    from connector.model.event import Event
+    from connector.registry import Loaded
+    from connector.store.store import Store
+
+WEEK = timedelta(days=7)
+MOST = 10_000  # events that are planned by both versions: a few seconds
+CHANGES = (("added", "+"), ("changed", "~"), ("removed", "-"))
 
 
 @click.command()
+@click.option("--dry-run", is_flag=True, help="Show what a reload would change, and change nothing.")
 @as_json
 @click.pass_context
-def reload(ctx: click.Context, *, as_json: bool) -> None:
-    """Let the running daemon read the mappings again: as a whole, or, where anything is wrong, not at all."""
+def reload(ctx: click.Context, *, dry_run: bool, as_json: bool) -> None:
+    """Let the running daemon read the mappings again: as a whole, or, where anything is wrong, not at all.
+
+    Shows the rules that are added, changed and removed, and how many events of the last week the new rules treat otherwise. Ends
+    with 1, and names file, line and column, where the files have errors: the daemon then keeps the mappings in use.
+    """
     setup: Setup = ctx.obj
+    loaded = setup.config()
+    if dry_run:
+        said = _compared(loaded, load_rules(loaded, read_locks(loaded)))
+        if said is None:
+            raise Unreachable("the mappings in use are not known: the connector keeps them when it starts")
+        answer(said, _show, json_wanted=as_json)
+        return
+    with progress() as say:
+        say("comparing the new mappings with those in use")
+        compared = _compared_or_none(loaded)
     try:
         with waiting("reloading the mappings"):
-            said = ask_daemon(setup.config(), "reload", {})
+            reloaded = ask_daemon(loaded, "reload", {})
     except Refusal as refused:
         message = f"{refused}\nnothing was changed: the daemon keeps its present mappings"
         raise Ended(message, Exit.NO) from refused
-    if said is None:
+    if reloaded is None:
         raise Unreachable("the connector is not running: it reads the mappings when it starts")
-    answer(
-        said,
-        lambda paper, document: paper.line(f"mappings {document.get('version', '')} are in use"),
-        json_wanted=as_json,
-    )
+    events = compared["events"] if compared else None
+    answer({**reloaded, "events": events}, _show_reloaded, json_wanted=as_json)
+
+
+def _compared_or_none(loaded: "Loaded") -> dict[str, Any] | None:
+    try:
+        return _compared(loaded, load_rules(loaded, read_locks(loaded)))
+    except ProblemsFound:
+        return None  # the daemon names the problems
+
+
+def _compared(loaded: "Loaded", after: "Ruleset") -> dict[str, Any] | None:
+    """What the new rules change; None where the mappings in use or the events cannot be read."""
+    from dataclasses import asdict  # noqa: PLC0415 - see the package's docstring.
+
+    from connector.current_mappings import accepted_rules  # noqa: PLC0415 - the same.
+    from connector.mapping.compile.ruleset_changes import rule_changes  # noqa: PLC0415 - the same.
+    from connector.pipeline.treated_otherwise import treated_otherwise  # noqa: PLC0415 - the same.
+    from connector.registry import opt_outs  # noqa: PLC0415 - the same.
+    from connector.store.store import Store  # noqa: PLC0415 - the same.
+
+    path = loaded.resolve_path(loaded.settings.store.path)
+    if not path.exists():
+        return None
+    try:
+        store = Store.open_to_read(path)
+        accepted = store.mappings.accepted()
+        if accepted is None:
+            return None
+        before = accepted_rules(loaded, accepted)
+        found = treated_otherwise(_events(store), before, after, configured=opt_outs(loaded).subscriptions)
+    except (ConnectorError, ProblemsFound, OSError):
+        return None
+    return {
+        "version": after.version,
+        "before": before.version,
+        "changes": asdict(rule_changes(before, after)),
+        "events": {"compared": found.compared, "differing": found.differing, "opt_outs": found.opt_outs},
+    }
+
+
+def _events(store: "Store") -> Iterator["Event"]:
+    for stored in store.inbox.newest(since=datetime.now(UTC) - WEEK, limit=MOST):
+        if stored.event is not None:
+            yield stored.event
+
+
+def _show_reloaded(paper: Paper, document: dict[str, Any]) -> None:
+    _show(paper, document)
+    paper.line(f"mappings {document.get('version', '')} are in use")
+
+
+def _show(paper: Paper, document: dict[str, Any]) -> None:
+    changes = document.get("changes")
+    if changes is not None:
+        for word, sign in CHANGES:
+            for label in changes[word]:
+                paper.line(f"{sign} {word:<8}{label}")
+        for name in changes["moved"]:
+            paper.line(f"~ order   {name}: the rules stand in another order")
+        if not any(changes.values()):
+            paper.line("no rule differs")
+    events = document.get("events")
+    if events is not None:
+        paper.line(
+            f"{events['differing']} of the last week's {events['compared']} events are treated otherwise by the new rules"
+            + (f", {events['opt_outs']} of them opt-outs" if events["opt_outs"] else "")
+        )

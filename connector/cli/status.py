@@ -75,9 +75,17 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
     if document["events_with_notes"]:
         paper.line(f"{document['events_with_notes']} events were sent without a field: see `connector notes list`")
     paper.line(f"last backup: {_backup(document['backup'])}")
-    mapping = document["mapping"]
+    _show_mappings(paper, document["mapping"])
+
+
+def _show_mappings(paper: Paper, mapping: dict[str, Any]) -> None:
     problems = f"{mapping['problems']} problems: see `connector check`"
     paper.line(f"mappings: {problems if mapping['version'] is None else mapping['version']}")
+    if mapping["refused_at"]:
+        paper.line(f"the mapping files were refused at {mapping['refused_at']}, and are not in use:", style="red")
+        for problem in mapping["refused_for"]:
+            paper.line(problem, indent=2, style="red")
+        paper.line("correct them, see `connector check`, then run `connector reload`", indent=2)
 
 
 def _show_faults(paper: Paper, faults: list[str]) -> None:

@@ -40,6 +40,7 @@ class Document:
 
     file: str
     value: Any
+    text: str = field(default="", repr=False)  # as it was read
     digest: str = ""  # of its text, SHA-256 in hex
     warnings: tuple[Problem, ...] = ()
     blanks: frozenset[Path_] = frozenset()  # keys with nothing after the colon, unlike an explicit null
@@ -115,6 +116,7 @@ def parse(text: str | bytes, file: str) -> Document:
     return Document(
         file=file,
         value=value,
+        text=decoded,
         digest=hashlib.sha256(decoded.encode("utf-8", "surrogatepass")).hexdigest(),
         warnings=tuple(reader.problems),
         blanks=frozenset(reader.blanks),

@@ -102,7 +102,8 @@ class Deliverer:
             if not units:
                 return 0
             self._runtime.wake(channel.sink.name)
-            units = await replan_suspended(units, self._rules(), self._store, configured=self._configured)
+            if (rules := self._rules()).usable:
+                units = await replan_suspended(units, rules, self._store, configured=self._configured)
             tasks = drop_superseded(units, self._store, channel.sink.traits)
             result = await self._send(
                 channel, allowance, [task.operation for task in tasks if task.operation is not None]

@@ -65,7 +65,9 @@ class Pipeline:
         return asked
 
     async def plan(self) -> int:
-        """Oldest events → stored plans. Opt-outs are planned first."""
+        """Oldest events → stored plans. Opt-outs are planned first. Without mappings all events wait."""
+        if not self.rules.usable:
+            return 0
         return await plan_batch(
             self._planner,
             self._store,

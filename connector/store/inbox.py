@@ -284,6 +284,10 @@ class Inbox:
         """All events of one number, oldest first."""
         return self._read("WHERE msisdn = ? ORDER BY id", e164)
 
+    def newest(self, *, since: datetime, limit: int) -> list[StoredEvent]:
+        """The newest events that were received since then, the newest first."""
+        return self._read("WHERE received_at >= ? ORDER BY id DESC LIMIT ?", micros(since), limit)
+
     def in_review(self, e164: str, shape: str) -> bool:
         """Whether an event of this number and shape is a dead letter that waits for a person."""
         row = self._reader.execute(

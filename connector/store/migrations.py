@@ -258,6 +258,18 @@ REPLAN_AND_SEARCH = (
         WHERE state IN ('ignored', 'unmatched', 'no_change', 'superseded', 'unreadable')""",
 )
 
+# The mapping files that were accepted last, and the problems of those that were refused since; one row.
+ACCEPTED_MAPPINGS = (
+    """CREATE TABLE mappings (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        version TEXT,
+        files BLOB,
+        accepted_at INTEGER,
+        problems BLOB,
+        refused_at INTEGER
+    )""",
+)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -268,6 +280,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m007_unmade_operations_and_notes": UNMADE_AND_NOTES,
     "m008_meaning": MEANING,
     "m009_replan_and_search": REPLAN_AND_SEARCH,
+    "m010_accepted_mappings": ACCEPTED_MAPPINGS,
 }
 
 

@@ -21,6 +21,7 @@ from connector.store.event_search import Events
 from connector.store.feeds import Following
 from connector.store.inbox import Inbox
 from connector.store.known_records import KnownRecords
+from connector.store.mappings import AcceptedFiles
 from connector.store.migrations import migrate
 from connector.store.notes import Notes
 from connector.store.open_files import OpenFiles
@@ -71,6 +72,7 @@ class Store:
         self.calls = Calls(writer, self._reader)
         self.notes = Notes(self._reader)
         self.events = Events(path)
+        self.mappings = AcceptedFiles(writer, self._reader)
 
     @cached_property
     def restored(self) -> Restored | None:

@@ -120,7 +120,7 @@ class Alarm(Struct, frozen=True, kw_only=True):
     # maybe_stop, disk_full, disk_error, no_memory, database_locked, database_read_only, database_unusable,
     # database_missing, claimed_by_nobody, loop_failing, provider_disagrees, price_not_changed, unanswered,
     # schema_drift, feed_failing, flag_rewritten, opt_outs_not_sent, reconcile_failed, backup_failed, backup_damaged,
-    # backup_missing, backup_overdue, and the sink's reasons.
+    # backup_missing, backup_overdue, mappings_refused, mappings_missing, and the sink's reasons.
     kind: str
     about: str  # the subject: a sink, an event
     message: str
@@ -140,7 +140,8 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 
     accepted: bool
     version: str
-    problems: int = 0
+    problems: tuple[str, ...] = ()  # of the files that were refused, each with its place
+    changes: str = ""  # of the rules, in words
 
 
 class WorkerFailed(Struct, frozen=True, kw_only=True):

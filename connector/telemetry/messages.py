@@ -27,6 +27,7 @@ from connector.telemetry.log_events import (
 )
 
 Detail = str | int | float | bool | None
+LISTED = 5  # problems of refused mappings in one line
 DEAD = "dead"  # the state of an event or unit that needs a person
 # Why calls are paused, in words for the log. Other reasons are written as they are.
 REASONS = {
@@ -146,7 +147,10 @@ def message_of(fact: Fact) -> Message:  # noqa: C901, PLR0911, PLR0912 - one lin
                 if accepted
                 else "reload rejected: the new mappings have errors, so the old ones stay in use"
             )
-            return Message(level, sentence, {"version": fact.version, "problems": fact.problems or None})
+            details = {"version": fact.version, "changes": fact.changes or None, "problems": len(fact.problems) or None}
+            for number, problem in enumerate(fact.problems[:LISTED], 1):
+                details[f"problem_{number}"] = problem
+            return Message(level, sentence, details)
         case WorkerFailed(worker=worker):
             details = {"error": fact.error, "again_in_seconds": round(fact.seconds, 1)}
             return Message(level, f"bug in worker {worker}", details)

@@ -142,6 +142,7 @@ async def test_tables_are_made_once(tmp_path):
         "m007_unmade_operations_and_notes",
         "m008_meaning",
         "m009_replan_and_search",
+        "m010_accepted_mappings",
     ]
     await store.close()
 

@@ -51,7 +51,7 @@ EXAMPLES = [
     Alarm(kind="opt_out_late", about="e1", message="an opt-out waits", cure="look at the sink"),
     Cleared(kind="opt_out_late", about="e1"),
     Reloaded(accepted=True, version="abc"),
-    Reloaded(accepted=False, version="abc", problems=2),
+    Reloaded(accepted=False, version="abc", problems=("a.yaml:1:2: wrong (cure)", "b.yaml: wrong")),
     WorkerFailed(worker="plan", error="KeyError in plan (pipeline.py:9)", seconds=1.0),
     Lifecycle(message="started", details={"version": "1"}),
     EnricherCalled(provider="messagecloud", event="a", outcome="not_yet", reason="timeout"),

@@ -13,6 +13,7 @@ from connector.mapping.language.rules import Command, FeedSettings, MappingFile,
 from connector.mapping.language.templates import parse_template
 from connector.mapping.values.values import fold
 from connector.model.operation import ID_FIELD
+from connector.model.problem import Severity
 
 KeyFields = Mapping[str, Mapping[str, Sequence[str]]]  # CRM → watched object → external ID fields
 
@@ -80,7 +81,11 @@ def _check_expected_rules(model: MappingFile, findings: Findings) -> None:
         wanted = case.expect.rule
         if wanted is not None and wanted not in names:
             hint = did_you_mean(wanted, names) or "write the `name:` of a rule of this file"
-            findings.add(("tests", number, "expect", "rule"), "unknown-rule", f"no rule has the name `{wanted}`", hint)
+            where = ("tests", number, "expect", "rule")
+            message = f"no rule has the name `{wanted}`, so this test fails"
+            findings.problems.append(
+                findings.document.problem(where, "unknown-rule", message, hint, severity=Severity.WARNING)
+            )
 
 
 def _asked_with(earlier: Rule, later: Rule, model: MappingFile) -> bool:

@@ -92,8 +92,24 @@ class Ruleset:
     flags: tuple[str, ...] = ()  # the CRMs that have an opt-out flag
     warnings: tuple[Problem, ...] = ()
     clock_tolerance: timedelta = CLOCK_TOLERANCE  # how far the clocks of senders may differ
+    usable: bool = True  # false: there are no mappings, and events wait for some
     _read: tuple[tuple[MappingFile, Findings], ...] = field(default=(), repr=False)
     _by_source: Mapping[str, tuple[CompiledFile, ...]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def none(cls, context: Context) -> "Ruleset":
+        """No mappings: nothing can be planned."""
+        return cls(version="none", files=(), feeds={}, context=context, usable=False)
+
+    @property
+    def models(self) -> Mapping[str, MappingFile]:
+        """The files as they were read, by name."""
+        return {findings.document.file: model for model, findings in self._read}
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """The files as they were written, by name."""
+        return {findings.document.file: findings.document.text for _, findings in self._read}
 
     @property
     def sources(self) -> frozenset[str]:
