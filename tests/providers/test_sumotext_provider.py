@@ -117,8 +117,8 @@ def test_what_was_kept_is_understood_again():
     [
         ("{}", "anybody could send events"),
         ("{open: true, addresses: [192.0.2.7]}", "contradicts"),
-        ("{open: true, countries: {NOR: Norway}}", "not a country"),
-        ("{open: true, region: Norway}", "not a country"),
+        ("{open: true, countries: {NOR: Norway}}", "two-letter code of a country"),
+        ("{open: true, region: Norway}", "two-letter code of a country"),
         ("{open: true, repeat_window: 0s}", "at least"),
         ("{open: true, repeat_window: 4d}", "at most"),
         ("{open: true, stop_words: ['']}", "too short"),
