@@ -11,16 +11,14 @@ from typing import Any
 
 from connector.crm.crm import Crm, FeedSpec, Needs
 from connector.current_mappings import CurrentMappings
-from connector.delivery.alarms import OpenAlarms
-from connector.delivery.api_budget import ApiBudget
-from connector.delivery.channels import FeedChannel, SinkChannel
+from connector.delivery.channels import FeedChannel, OpenAlarms, SinkChannel
 from connector.delivery.http_client import Client, Transport
+from connector.delivery.throttle import ApiBudget
 from connector.mapping.compile.ruleset import Ruleset
 from connector.mapping.compile.ruleset_changes import RuleChanges, in_words
 from connector.model.crm_traits import PLAIN
 from connector.model.errors import StoreUnavailable
-from connector.pipeline.deliver import keep_counts
-from connector.pipeline.delivery_worker import DeliveryWorker
+from connector.pipeline.deliver import DeliveryWorker, keep_counts
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.reconcile import Reconciler, run_of
 from connector.pipeline.suspended_rules import retry_suspended

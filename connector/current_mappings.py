@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from connector.config.yaml_document import parse
-from connector.delivery.alarms import OpenAlarms
+from connector.delivery.channels import OpenAlarms
 from connector.mapping.compile.ruleset import Ruleset, compile_mappings
 from connector.mapping.compile.ruleset_changes import RuleChanges, rule_changes
 from connector.model.errors import StoreUnavailable

@@ -6,7 +6,7 @@ import pytest
 from admin.scene import make_home
 
 from connector.admin.nightly_backup import NightlyBackup, kept_backups
-from connector.delivery.alarms import OpenAlarms
+from connector.delivery.channels import OpenAlarms
 from connector.registry import load_config
 from connector.store.store import Store
 from connector.telemetry.log_events import Alarm, Cleared

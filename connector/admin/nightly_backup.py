@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from connector.delivery.alarms import OpenAlarms
+from connector.delivery.channels import OpenAlarms
 from connector.registry import Loaded
 from connector.store.backups import Backup, BackupDamaged, BackupFailed, backup_name, kept, make_backup, still_sound
 from connector.store.disk import free_bytes

@@ -11,8 +11,8 @@ from connector.admin.context import AdminContext, reject_unknown
 from connector.admin.failure_groups import stopped
 from connector.admin.masking import Masked, when
 from connector.admin.nightly_backup import backup_directory, kept_backups
-from connector.delivery.api_quota import BudgetState
 from connector.delivery.channels import CircuitBreaker, SinkChannel
+from connector.delivery.throttle import BudgetState
 from connector.model.problem import ProblemsFound
 from connector.model.states import EventState, UnitState
 from connector.pipeline.reconcile import last_run

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from connector.delivery.api_quota import Quota, Usage
 from connector.delivery.http_client import Credentials
+from connector.delivery.throttle import Quota, Usage
 from connector.model.consent_fields import ConsentFields
 from connector.model.crm_schema import ObjectSchema
 from connector.model.crm_traits import CrmTraits

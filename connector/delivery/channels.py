@@ -7,17 +7,46 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from connector.delivery.alarms import OpenAlarms
-from connector.delivery.api_budget import ApiBudget
 from connector.delivery.http_client import Client
 from connector.delivery.outcome_policy import DOUBTFUL, Suspect
 from connector.delivery.retry import MAX_PAUSE, MAX_RETRY_AFTER, MINUTE, POLICIES, backoff
-from connector.delivery.throttle import BatchSize
+from connector.delivery.throttle import ApiBudget, BatchSize
 from connector.model.consent_fields import ConsentFields
 from connector.model.http import Http
 from connector.model.outcome import Outcome, Reason, Retry
 from connector.ports import Enricher, Feed, Sink
-from connector.telemetry.log_events import Alarm, ChannelPaused, ChannelResumed, Emit
+from connector.telemetry.log_events import Alarm, ChannelPaused, ChannelResumed, Cleared, Emit
+
+
+class OpenAlarms:
+    """The alarms that are raised now: one for each cause, even if several sinks and feeds meet it.
+
+    A holder (a sink, a feed) has at most one. An alarm is cleared when no holder meets its cause any more.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[str, str]] = {}  # holder → kind, about
+
+    def holds(self, holder: str) -> bool:
+        """Whether this holder has an alarm."""
+        return holder in self._held
+
+    def start(self, alarm: Alarm, holder: str, emit: Emit) -> None:
+        """Raise an alarm, unless it is raised already; clears an alarm of another cause that this holder had."""
+        key = alarm.kind, alarm.about
+        if self._held.get(holder) == key:
+            return
+        self.clear(holder, emit)
+        if key not in self._held.values():
+            emit(alarm)
+        self._held[holder] = key
+
+    def clear(self, holder: str, emit: Emit) -> None:
+        """This holder no longer meets the cause."""
+        key = self._held.pop(holder, None)
+        if key is not None and key not in self._held.values():
+            emit(Cleared(kind=key[0], about=key[1]))
+
 
 LOST = "nothing is lost; the connector continues automatically when this is fixed"
 # Faults that alert a person at once, although the sink's own code suggests no remedy.

@@ -26,8 +26,8 @@ from connector.store.feeds import FollowStep, Seen
 from connector.store.inbox import Entry
 from connector.store.records import Gone, ShadowWrite
 from connector.store.restore import Restored
+from connector.store.sql import micros
 from connector.store.store import Store
-from connector.store.timestamps import micros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

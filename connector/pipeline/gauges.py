@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from connector.delivery.api_budget import ApiBudget
-from connector.delivery.api_quota import BudgetState
 from connector.delivery.channels import FeedChannel, SinkChannel
+from connector.delivery.throttle import ApiBudget, BudgetState
 from connector.pipeline.reconcile import last_run
 from connector.store.backups import Backup
 from connector.store.store import Store

@@ -9,8 +9,7 @@ from connector.delivery.channels import EnricherChannel, FeedChannel, SinkChanne
 from connector.delivery.http_client import Client
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.http import HttpRequest, HttpResponse
-from connector.pipeline.deliver import Deliverer
-from connector.pipeline.delivery_worker import DeliveryWorker
+from connector.pipeline.deliver import Deliverer, DeliveryWorker
 from connector.pipeline.enrich import enrich_due
 from connector.pipeline.follow import Follower
 from connector.pipeline.plan import Planner, plan_batch

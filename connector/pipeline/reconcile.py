@@ -26,8 +26,8 @@ from connector.pipeline.feed_alarms import flags_rewritten
 from connector.pipeline.feed_page import Cursor, FeedQuery, keep_page, read_page
 from connector.ports import Page, Row
 from connector.store.records import KnownRecord
+from connector.store.sql import micros
 from connector.store.store import Store
-from connector.store.timestamps import micros
 from connector.telemetry.error_location import place
 from connector.telemetry.log_events import Alarm, Emit, FeedPolled, Level, Lifecycle, WorkerFailed
 from connector.telemetry.mask import mask

@@ -16,7 +16,7 @@ from connector.store.database import open_reader
 from connector.store.disk import free_bytes
 from connector.store.migrations import STEPS
 from connector.store.private_files import create_private, create_private_directory, give_to_owner_of
-from connector.store.timestamps import micros, moment
+from connector.store.sql import micros, moment
 
 STEP = 2000  # pages, 8 MiB: between two steps others can use the disk
 PAUSE = 0.005  # seconds between two steps

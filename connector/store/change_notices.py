@@ -7,8 +7,7 @@ from datetime import datetime
 
 from connector.ports import Notice
 from connector.store.inbox import used_nonces
-from connector.store.sql import as_list, execute_rows
-from connector.store.timestamps import micros
+from connector.store.sql import as_list, execute_rows, micros
 from connector.store.writer import Writer
 
 

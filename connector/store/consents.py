@@ -8,8 +8,7 @@ from typing import Any
 
 from connector.model.consent import NO_RULE, LedgerEntry, Phase
 from connector.store.documents import decision_from_json
-from connector.store.sql import as_list, execute_rows
-from connector.store.timestamps import micros, moment
+from connector.store.sql import as_list, execute_rows, micros, moment
 from connector.store.writer import Writer
 
 

@@ -18,8 +18,7 @@ from connector.store.documents import operations_from_json
 from connector.store.lanes import enqueue
 from connector.store.replan import mark
 from connector.store.settle import event_states, move_events
-from connector.store.sql import as_list, read_rows
-from connector.store.timestamps import micros, moment
+from connector.store.sql import as_list, micros, moment, read_rows
 from connector.store.writer import Writer
 
 DISCARDED = "discarded by a person"

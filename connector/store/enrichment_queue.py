@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 
 from connector.model.event import Event
 from connector.store.documents import event_from_json, event_to_json
-from connector.store.sql import as_list, execute_rows
-from connector.store.timestamps import micros
+from connector.store.sql import as_list, execute_rows, micros
 from connector.store.writer import Writer
 
 MIN_GAP = timedelta(seconds=5)  # between two look-ups, however often a hint says that the answer is available

@@ -15,8 +15,7 @@ from msgspec import Struct
 from connector.model.states import EventState
 from connector.store.database import open_reader
 from connector.store.inbox import STORED, StoredEvent, stored_event
-from connector.store.sql import as_list
-from connector.store.timestamps import micros, moment
+from connector.store.sql import as_list, micros, moment
 
 # Events get their ids in nearly the order in which they are received. An event of this many ids before the first of a
 # time may have been received later.

@@ -9,9 +9,16 @@ from connector.model.operation import RecordWrite
 from connector.store.change_notices import Pointer, looked, point, pointed
 from connector.store.consents import restored, take_back
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival
-from connector.store.links import unlink_records
 from connector.store.outbox import in_doubt_writes
-from connector.store.records import Gone, KnownRecord, ShadowWrite, mark_deleted, records_of, write_shadows
+from connector.store.records import (
+    Gone,
+    KnownRecord,
+    ShadowWrite,
+    mark_deleted,
+    records_of,
+    unlink_records,
+    write_shadows,
+)
 from connector.store.writer import Writer
 
 

@@ -16,8 +16,7 @@ from connector.model.states import EventState
 from connector.store.documents import event_from_json, event_to_json
 from connector.store.enrichment_queue import Question, Row, open_questions, row_of
 from connector.store.replay import Replay, replay
-from connector.store.sql import as_list, execute_rows, read_rows
-from connector.store.timestamps import micros, moment
+from connector.store.sql import as_list, execute_rows, micros, moment, read_rows
 from connector.store.writer import Writer
 
 NONCE_USED = "nonce used"

@@ -7,8 +7,7 @@ from typing import Any
 from connector.model.operation import ID_FIELD, Operation, RecordWrite
 from connector.model.remembered import Remembered
 from connector.ports import Task
-from connector.store.links import links_with_moves
-from connector.store.records import opted_out_by_phone, shadows
+from connector.store.records import links_with_moves, opted_out_by_phone, shadows
 
 Keys = tuple[str, str, str]  # sink, object, key field
 Object = tuple[str, str]  # sink, object

@@ -8,8 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from connector.store.sql import as_list, read_rows
-from connector.store.timestamps import micros
+from connector.store.sql import as_list, micros, read_rows
 
 Lane = tuple[str, str]  # sink, lane
 

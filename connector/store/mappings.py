@@ -7,7 +7,7 @@ from datetime import datetime
 
 import orjson
 
-from connector.store.timestamps import micros, moment
+from connector.store.sql import micros, moment
 from connector.store.writer import Writer
 
 KEEP = """INSERT INTO mappings (id, version, files, accepted_at) VALUES (1, ?, ?, ?)

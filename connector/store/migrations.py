@@ -1,6 +1,6 @@
 """The tables, as steps from an empty file to the newest version. A released step is never changed; a new one is added.
 
-Times are integer microseconds (timestamps.py). The legal transitions are not defined here: state_guard.py takes them
+Times are integer microseconds (sql.py). The legal transitions are not defined here: state_guard.py takes them
 from the model.
 """
 

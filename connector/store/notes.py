@@ -7,8 +7,7 @@ from datetime import datetime
 
 from connector.model.plan import Note
 from connector.model.states import EventState
-from connector.store.sql import execute_rows
-from connector.store.timestamps import moment
+from connector.store.sql import execute_rows, moment
 
 PUT = "INSERT OR REPLACE INTO notes (event_id, number, rule, operation, field, why) VALUES {rows}"
 LISTING = """SELECT notes.event_id, inbox.key, inbox.received_at, inbox.state, notes.rule, notes.operation, notes.field, notes.why

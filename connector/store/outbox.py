@@ -23,8 +23,7 @@ from connector.store.documents import (
 from connector.store.lanes import promote
 from connector.store.notes import drop_notes, put_notes
 from connector.store.settle import settle
-from connector.store.sql import as_list, read_rows
-from connector.store.timestamps import micros, moment
+from connector.store.sql import as_list, micros, moment, read_rows
 from connector.store.units import Settlement, Unit, Written
 from connector.store.writer import Writer
 

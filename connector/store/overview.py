@@ -8,7 +8,7 @@ from connector.model.operation import Operation
 from connector.model.outcome import Reason
 from connector.model.states import UnitState
 from connector.store.documents import done_from_json, operations_from_json
-from connector.store.timestamps import micros, moment
+from connector.store.sql import micros, moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,7 @@ from connector.store import consents, replan
 from connector.store.documents import decision_to_json, operations_to_json, unplanned_to_json
 from connector.store.lanes import Lane, enqueue, occupied
 from connector.store.notes import put_notes
-from connector.store.sql import as_list, execute_rows, read_rows
-from connector.store.timestamps import micros
+from connector.store.sql import as_list, execute_rows, micros, read_rows
 from connector.store.units import NewUnit, Planned
 from connector.store.writer import Writer
 

@@ -26,8 +26,7 @@ from connector.store.documents import (
     unplanned_to_json,
 )
 from connector.store.lanes import enqueue
-from connector.store.sql import as_list, read_rows
-from connector.store.timestamps import micros
+from connector.store.sql import as_list, micros, read_rows
 from connector.store.units import NewUnit, Planned
 
 MARK_UNITS = "UPDATE units SET replan = 1 WHERE id IN (SELECT value FROM json_each(?))"

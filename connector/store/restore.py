@@ -26,8 +26,7 @@ from connector.store.lanes import promote
 from connector.store.migrations import migrate
 from connector.store.private_files import create_private, give_to_owner_of
 from connector.store.settle import event_states, move_events
-from connector.store.sql import as_list
-from connector.store.timestamps import micros, moment
+from connector.store.sql import as_list, micros, moment
 
 NAME = "restored"  # in `cursors`
 # It may have been delivered since the backup, and newer events of the person too.

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from connector.model.states import EventState
-from connector.store.sql import as_list
-from connector.store.timestamps import micros
+from connector.store.sql import as_list, micros
 from connector.store.writer import Writer
 
 REPEATS = timedelta(hours=72)  # a provider's repeat is recognised for at least this long

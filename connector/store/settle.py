@@ -12,10 +12,8 @@ from connector.model.states import OPEN_UNITS, EventState, UnitState, event_stat
 from connector.store import consents
 from connector.store.documents import done_from_json, done_to_json, operations_from_json, operations_to_json
 from connector.store.lanes import promote
-from connector.store.links import unlink_key
-from connector.store.records import write_links, write_shadows
-from connector.store.sql import as_list, execute_rows, read_rows
-from connector.store.timestamps import MICROSECOND, micros
+from connector.store.records import unlink_key, write_links, write_shadows
+from connector.store.sql import MICROSECOND, as_list, execute_rows, micros, read_rows
 from connector.store.units import Settlement
 
 SETTLED = frozenset({UnitState.DELIVERED, UnitState.DEAD, UnitState.RESTING, UnitState.READY})

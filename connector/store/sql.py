@@ -1,4 +1,4 @@
-"""Many rows in few statements.
+"""Times as the database stores them (whole microseconds since 1970, UTC), and many rows in few statements.
 
 Every step of a statement releases the interpreter's lock, and a busy event loop returns it only after its switch
 interval. So rows written one by one wait once each, and rows read as one wait once.
@@ -6,11 +6,26 @@ interval. So rows written one by one wait once each, and rows read as one wait o
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 import orjson
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since the epoch; raises TypeError for a time without a zone, which would be a guess."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def moment(count: int) -> datetime:
+    """The point in time, in UTC."""
+    return EPOCH + timedelta(microseconds=count)
+
 
 # Rows in a statement: few sizes, so that the connection keeps all of them prepared.
 SIZES = (256, 64, 16, 4, 1)

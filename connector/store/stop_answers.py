@@ -12,8 +12,7 @@ from connector.consent.stop_questions import StopQuestion, question_of
 from connector.model.event import Event, Verdict
 from connector.model.states import EventState
 from connector.store.documents import event_from_json
-from connector.store.sql import as_list
-from connector.store.timestamps import micros, moment
+from connector.store.sql import as_list, micros, moment
 from connector.store.writer import Writer
 
 FIELDS = "provider, keyword, text, answer, event_id, answered_at"

@@ -15,7 +15,7 @@ from connector.store.change_notices import Pointers
 from connector.store.consents import Consents
 from connector.store.database import BUSY_TIMEOUT, FileLock, keep_private, lock_of, open_reader, open_writer
 from connector.store.dead_letters import DeadLetters
-from connector.store.disk import Disk, free_bytes
+from connector.store.disk import Disk, OpenFiles, free_bytes
 from connector.store.enrichment_queue import Questions
 from connector.store.event_search import Events
 from connector.store.feeds import Following
@@ -24,7 +24,6 @@ from connector.store.known_records import KnownRecords
 from connector.store.mappings import AcceptedFiles
 from connector.store.migrations import migrate
 from connector.store.notes import Notes
-from connector.store.open_files import OpenFiles
 from connector.store.outage import Outage
 from connector.store.outbox import Outbox
 from connector.store.overview import Overview

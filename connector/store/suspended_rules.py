@@ -6,8 +6,7 @@ from datetime import datetime
 
 from connector.delivery.suspended_rules import Suspension, SuspensionChanges
 from connector.model.outcome import Reason
-from connector.store.sql import execute_rows
-from connector.store.timestamps import micros, moment
+from connector.store.sql import execute_rows, micros, moment
 from connector.store.writer import Writer
 
 FIELDS = "sink, rule, object, field, detail, since, probe_at"

@@ -18,8 +18,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from connector.model.errors import StoreUnavailable
-from connector.store.disk import Disk
-from connector.store.open_files import OpenFiles
+from connector.store.disk import Disk, OpenFiles
 from connector.store.outage import BROKEN, FULL, IO_ERROR, NO_ROOM, UNAVAILABLE, Outage, code_of, outage
 
 T = TypeVar("T")

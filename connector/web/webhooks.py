@@ -23,7 +23,6 @@ from connector.telemetry.log_events import Emit, RequestRejected, WorkerFailed
 from connector.web.body_coding import ACCEPTED, body_coding, decompress
 from connector.web.body_places import BodyPlaces
 from connector.web.proxies import caller, is_shared, public_base
-from connector.web.request_target import origin_form, without_empty_segments
 
 BODY_TIME = 10.0  # seconds for a body to arrive; aiohttp itself would wait for ever
 BODY_LIMIT = 64 * 1024  # bytes; what providers send is below 4 KiB
@@ -217,3 +216,22 @@ def _response(answer: HttpResponse) -> web.Response:
     elif answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault(hdrs.RETRY_AFTER, COME_AGAIN)
     return web.Response(status=answer.status, body=answer.body, headers=headers)
+
+
+SCHEMES = ("http://", "https://")
+
+
+def origin_form(target: str) -> str:
+    """The path and query of a request target. The absolute form is accepted too (RFC 9112, 3.2.2); its host is ignored."""
+    if target.startswith("/"):
+        return target
+    for scheme in SCHEMES:
+        if target[: len(scheme)].lower() == scheme:
+            host, slash, path = target[len(scheme) :].partition("/")
+            return slash + path if "?" not in host else target
+    return target
+
+
+def without_empty_segments(path: str) -> str:
+    """The path without trailing and doubled slashes, which come from joining a base and a path."""
+    return "/" + "/".join(segment for segment in path.split("/") if segment)

@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.delivery.api_budget import ApiBudget
-from connector.delivery.api_quota import MAX_GAP, MAX_POLL, BudgetState, Quota, Usage, UsageLimits
+from connector.delivery.throttle import MAX_GAP, MAX_POLL, ApiBudget, BudgetState, Quota, Usage, UsageLimits
 from connector.model.http import Failure, HttpError, HttpReply
 from connector.telemetry.log_events import Alarm, Cleared
 

@@ -1,5 +1,5 @@
 from connector.crm.salesforce.traits import TRAITS
-from connector.delivery.batch import fold, rounds
+from connector.delivery.send import fold, rounds
 from connector.model.operation import Parent, RecordWrite, ServiceCommand
 from connector.model.phone import Phone
 

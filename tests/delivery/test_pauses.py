@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.delivery.alarms import OpenAlarms
-from connector.delivery.channels import CircuitBreaker, FeedChannel, SendAllowance, SinkChannel
+from connector.delivery.channels import CircuitBreaker, FeedChannel, OpenAlarms, SendAllowance, SinkChannel
 from connector.delivery.retry import OUTAGE_REASONS, POLICIES
 from connector.model.consent_fields import ConsentFields
 from connector.model.crm_traits import PLAIN

@@ -6,7 +6,7 @@ from connector.delivery.channels import SendAllowance
 from connector.model.errors import StoreUnavailable
 from connector.model.outcome import Reason
 from connector.model.states import UnitState
-from connector.pipeline.delivery_worker import MOST_GIVEN_UP, DeliveryWorker
+from connector.pipeline.deliver import MOST_GIVEN_UP, DeliveryWorker
 
 LANES = ("+4790000001", "+4790000002", "+4790000003", "+4790000004")
 

@@ -7,8 +7,7 @@ import pytest
 
 from connector.model.errors import StoreUnavailable
 from connector.store.database import open_writer
-from connector.store.disk import Disk, free_bytes
-from connector.store.open_files import OpenFiles
+from connector.store.disk import Disk, OpenFiles, free_bytes
 from connector.store.store import Store
 from connector.store.writer import CHECKPOINT, Checkpoints, Writer
 

@@ -17,7 +17,7 @@ from connector.crm.salesforce.read.preflight import Wanted, preflight
 from connector.crm.salesforce.settings import OutboundSettings, SalesforceSettings
 from connector.crm.salesforce.traits import TRAITS
 from connector.crm.salesforce.write.sink import SalesforceSink
-from connector.delivery.api_quota import Quota
+from connector.delivery.throttle import Quota
 from connector.model.finding import Finding
 from connector.model.http import Http
 from connector.model.record_number import NumberReader

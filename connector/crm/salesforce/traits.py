@@ -1,7 +1,7 @@
 """Salesforce's traits, with their sources.
 
 Text lengths are counted in UTF-16 units, as in model/text.py: an emoji counts as two (Salesforce Help, article
-005166849). Each record whose key occurs twice in a request fails; delivery/batch.py folds the writes of one record.
+005166849). Each record whose key occurs twice in a request fails; delivery/send.py folds the writes of one record.
 """
 
 from datetime import timedelta

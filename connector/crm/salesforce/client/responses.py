@@ -28,8 +28,8 @@ from connector.crm.salesforce.client.error_codes import (
     known,
 )
 from connector.crm.salesforce.client.oauth import trusted_host
-from connector.delivery.api_quota import Usage
 from connector.delivery.call_failures import SOMETHING_ELSE
+from connector.delivery.throttle import Usage
 from connector.model.http import HttpReply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 
