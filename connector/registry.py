@@ -1,7 +1,7 @@
 """The list of providers and CRMs: turns a config file into their adapters. A new one is one line in each of two tables."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Union
@@ -40,7 +40,7 @@ PROVIDERS: dict[type[BaseModel], ModuleType] = {
     OnlineFundraisingSettings: onlinefundraising,
     MessageCloudSettings: messagecloud,
 }
-CRMS = {
+CRMS: dict[type[BaseModel], ModuleType] = {
     SalesforceSettings: salesforce,
 }
 CHANGE = "change"  # the shape of the events of a CRM's feed
@@ -61,6 +61,7 @@ class Loaded:
 
     path: Path
     settings: Settings
+    crm_types: Mapping[type[BaseModel], ModuleType] = field(default_factory=lambda: CRMS)  # adapters, by their settings
 
     @property
     def base(self) -> Path:
@@ -82,15 +83,20 @@ class Loaded:
         return entries(self.settings)[1]
 
 
-def load_config(path: Path) -> Loaded:
-    """Read and check a config file. Raises ProblemsFound with all its problems."""
+def load_config(path: Path, crm_types: Mapping[type[BaseModel], ModuleType] = CRMS) -> Loaded:
+    """Read and check a config file. Raises ProblemsFound with all its problems.
+
+    `crm_types` are the CRMs that it may name: the tests bring one more, which is made up.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ProblemsFound([_whole(path, "there is no such file", "copy config.example.yaml and edit it")]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemsFound([_whole(path, f"it cannot be read: {error}", "it must be a text file in UTF-8")]) from None
-    loaded = Loaded(path=path.resolve(), settings=load(yaml_document.parse(text, str(path)), CONFIG))
+    model = CONFIG if crm_types is CRMS else config_model(_either(PROVIDERS), _either(crm_types))
+    settings = load(yaml_document.parse(text, str(path)), model)
+    loaded = Loaded(path=path.resolve(), settings=settings, crm_types=crm_types)
     if twice := sorted(set(loaded.providers) & set(loaded.crms)):
         message = f"`{twice[0]}` is the name of both a provider and a CRM"
         raise ProblemsFound([_whole(path, message, "give one of them another name")])
@@ -120,7 +126,9 @@ def opt_out_words(loaded: Loaded) -> OptOutWords:
 def build_crms(loaded: Loaded) -> dict[str, Crm]:
     """The configured CRMs, by name. Raises ConnectorError for a missing secret."""
     numbers = number_reader(loaded)
-    return {name: CRMS[type(one)].build(name, one, loaded.base, numbers) for name, one in loaded.crms.items()}
+    return {
+        name: loaded.crm_types[type(one)].build(name, one, loaded.base, numbers) for name, one in loaded.crms.items()
+    }
 
 
 def number_reader(loaded: Loaded) -> NumberReader:
@@ -133,7 +141,7 @@ def number_reader(loaded: Loaded) -> NumberReader:
 def cure_of_code(loaded: Loaded, sink: str, code: str) -> str:
     """What a person does about an error code of a CRM; empty if the reason alone says it."""
     settings = loaded.crms.get(sink)
-    cure: str = CRMS[type(settings)].cure_of(code) if settings is not None else ""
+    cure: str = loaded.crm_types[type(settings)].cure_of(code) if settings is not None else ""
     return cure
 
 
@@ -166,7 +174,7 @@ def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = No
         consent_fields={name: one.consent for name, one in loaded.crms.items()},
         one_way=frozenset(name for name, one in loaded.crms.items() if one.direction == "one_way"),
         schemas=schemas or {},
-        traits={name: CRMS[type(one)].TRAITS for name, one in loaded.crms.items()},
+        traits={name: loaded.crm_types[type(one)].TRAITS for name, one in loaded.crms.items()},
         timezone=loaded.settings.timezone,
         clock_tolerance=loaded.settings.consent.clock_tolerance,
         numbers=number_reader(loaded),

@@ -11,7 +11,7 @@ from connector.model.http import HttpRequest
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.receive import entries
 from connector.pipeline.runtime import PipelineConfig, Runtime
-from connector.registry import build_providers, load_config, mapping_context
+from connector.registry import build_providers, mapping_context
 from connector.store.store import Store
 
 
@@ -37,7 +37,7 @@ async def backlog(world, events):
 
 async def reports(world, bodies):
     """Store and plan these delivery reports."""
-    loaded = load_config(world.base / "config.yaml")
+    loaded = world.load()
     (endpoint,) = (one for one in build_providers(loaded)["strex"].endpoints if one.name == "dlr")
     store = Store.open(loaded.resolve_path(loaded.settings.store.path))
     try:

@@ -1,7 +1,10 @@
 """People's changes to whole contacts in Salesforce, over HTTP: nobody is opted in by them, and nothing is sent twice."""
 
 import pytest
+from contract.crms import EACH_CRM
 from flow.world import a_world
+
+pytestmark = EACH_CRM
 
 DONOR, OTHER = "+4790000001", "+4790000002"
 
@@ -11,13 +14,13 @@ async def joined(world, number=DONOR):
     await world.phone(number, "KATT")
     await world.settled()
     await world.poll()
-    return (await world.contact(number))["Id"]
+    return (await world.contact(number))["id"]
 
 
 async def opted_out(world, number=DONOR):
     """A donor who was opted out in Salesforce; the order has gone to Strex."""
     contact = await joined(world, number)
-    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.person(id=contact, opted_out=True)
     await world.poll()
     assert len(await world.orders()) == 1
     return contact
@@ -25,7 +28,7 @@ async def opted_out(world, number=DONOR):
 
 async def someone(world, **fields):
     """A contact that a person has made; the feed has seen it."""
-    contact = await world.person(**{"LastName": "Ås", "MobilePhone": DONOR} | fields)
+    contact = await world.person(**{"last_name": "Ås", "mobile": DONOR} | fields)
     await world.poll()
     return contact
 
@@ -36,8 +39,8 @@ def letters(world):
 
 async def test_an_opt_out_that_a_merge_would_undo_goes_to_a_person_once_and_holds_meanwhile(world):
     out = await opted_out(world)
-    kept, third = await someone(world), await someone(world, SMS_Opt_Out__c=False, LastName="Third")
-    await world.person(Id=third, SMS_Opt_Out__c=True)
+    kept, third = await someone(world), await someone(world, opted_out=False, last_name="Third")
+    await world.person(id=third, opted_out=True)
     await world.poll()
     before = await world.orders()
     await world.merge(kept, out)
@@ -47,13 +50,13 @@ async def test_an_opt_out_that_a_merge_would_undo_goes_to_a_person_once_and_hold
     (letter,) = world.app.store.dead_letters.listing(parked=True)
     assert (letter.reason, out in letter.detail, kept in letter.detail) == ("needs_person", True, True)
     # Until somebody has decided, another contact with this number cannot opt the donor in.
-    await world.person(Id=third, SMS_Opt_Out__c=False)
+    await world.person(id=third, opted_out=False)
     await world.poll()
     assert [entry.decision.word for entry in world.app.store.consents.of(DONOR)][-1] == "opt_out"
     await world.app.store.dead_letters.discard([letter.event_id], now=world.clock.now())
-    await world.person(Id=third, SMS_Opt_Out__c=True)
+    await world.person(id=third, opted_out=True)
     await world.poll()
-    await world.person(Id=third, SMS_Opt_Out__c=False)
+    await world.person(id=third, opted_out=False)
     await world.poll()
     assert [entry.decision.word for entry in world.app.store.consents.of(DONOR)][-1] == "opt_in"
     assert world.balanced()
@@ -62,14 +65,14 @@ async def test_an_opt_out_that_a_merge_would_undo_goes_to_a_person_once_and_hold
 async def test_a_flag_that_moves_to_the_kept_contact_is_no_news_to_the_provider(world):
     out, kept = await opted_out(world), await someone(world)
     before = await world.orders()
-    await world.merge(kept, out, SMS_Opt_Out__c=True)
+    await world.merge(kept, out, opted_out=True)
     await world.poll()
     assert await world.orders() == before
     assert letters(world) == []
     # From now on it is the kept contact's own.
-    await world.person(Id=kept, SMS_Opt_Out__c=False)
+    await world.person(id=kept, opted_out=False)
     await world.poll()
-    await world.person(Id=kept, SMS_Opt_Out__c=True)
+    await world.person(id=kept, opted_out=True)
     await world.poll()
     assert len(await world.orders()) > len(before)
 
@@ -78,7 +81,7 @@ async def test_a_number_that_is_opted_out_by_a_merge_is_told_to_the_provider(wor
     out = await opted_out(world)
     kept = await joined(world, OTHER)
     before = await world.orders()
-    await world.merge(kept, out, SMS_Opt_Out__c=True)
+    await world.merge(kept, out, opted_out=True)
     await world.poll()
     assert [one["phone"] for one in (await world.orders())[len(before) :]] == [OTHER]
 
@@ -87,7 +90,7 @@ async def test_a_merge_never_opts_in_the_contact_that_is_kept(world):
     kept = await opted_out(world)
     loser = await someone(world)
     before = len(world.app.store.consents.of(DONOR))
-    await world.merge(kept, loser, SMS_Opt_Out__c=False)
+    await world.merge(kept, loser, opted_out=False)
     await world.poll()
     assert len(world.app.store.consents.of(DONOR)) == before
     assert letters(world) == ["needs_person"]
@@ -98,7 +101,7 @@ async def test_an_opted_out_contact_that_comes_back_from_the_bin_is_no_new_opt_o
     out = await opted_out(world)
     before, counted = await world.orders(), world.counts()
     if into:
-        kept = await someone(world, SMS_Opt_Out__c=True)
+        kept = await someone(world, opted_out=True)
         before, counted = await world.orders(), world.counts()
         await world.merge(kept, out)
     else:
@@ -108,10 +111,10 @@ async def test_an_opted_out_contact_that_comes_back_from_the_bin_is_no_new_opt_o
     await world.poll()
     assert await world.orders() == before
     assert world.counts() == counted
-    assert world.app.store.records.shadow("salesforce", "Contact", out)["SMS_Opt_Out__c"] is True
-    await world.person(Id=out, SMS_Opt_Out__c=False)
+    assert world.shadow(out)["opted_out"] is True
+    await world.person(id=out, opted_out=False)
     await world.poll()
-    await world.person(Id=out, SMS_Opt_Out__c=True)
+    await world.person(id=out, opted_out=True)
     await world.poll()
     assert len(await world.orders()) > len(before)
 
@@ -119,16 +122,16 @@ async def test_an_opted_out_contact_that_comes_back_from_the_bin_is_no_new_opt_o
 async def test_what_we_write_while_a_page_is_on_its_way_is_not_taken_back_by_it(world):
     contact = await joined(world)
     # Salesforce answers the poll before the write of the STOP, and its answer arrives after that.
-    await world.person(Id=contact, LastName="Read again")
-    await world.fault(world.salesforce, fault="held_answer", only="reads")
+    await world.person(id=contact, last_name="Read again")
+    await world.fault(world.crm_url, fault="held_answer", only="reads")
     rounds = world.rounds()
-    world.app.wake("salesforce.Contact")
-    await world.until(lambda: world.struck(world.salesforce, "held_answer"))
+    world.app.wake(world.feed)
+    await world.until(lambda: world.struck(world.crm_url, "held_answer"))
     await world.phone(DONOR, "KATT STOPP")
     await world.until(lambda: world.flag(contact))
     await world.settled()
     decided = world.app.store.consents.of(DONOR)
-    await world.no_faults(world.salesforce)
+    await world.no_faults(world.crm_url)
     await world.until(lambda: world.rounds() > rounds)
     await world.poll()
     assert world.app.store.consents.of(DONOR) == decided
@@ -138,15 +141,15 @@ async def test_what_we_write_while_a_page_is_on_its_way_is_not_taken_back_by_it(
 
 async def test_a_change_that_a_page_could_not_show_is_seen_right_after_it(world):
     contact = await joined(world)
-    await world.person(Id=contact, SMS_Monthly_Amount__c=250)
-    await world.fault(world.salesforce, fault="held_answer", only="reads")
-    world.app.wake("salesforce.Contact")
-    await world.until(lambda: world.struck(world.salesforce, "held_answer"))
+    await world.person(id=contact, amount=250)
+    await world.fault(world.crm_url, fault="held_answer", only="reads")
+    world.app.wake(world.feed)
+    await world.until(lambda: world.struck(world.crm_url, "held_answer"))
     # Meanwhile we write to the same contact: the page is not trusted with it, and the person's amount must still be found.
     await world.phone(DONOR, "KATT STOPP")
     await world.until(lambda: world.flag(contact))
     await world.settled()
-    await world.no_faults(world.salesforce)
+    await world.no_faults(world.crm_url)
     # The donor has left meanwhile: no subscription runs that the amount could be for, and a person is asked.
     await world.until(lambda: letters(world))
     await world.settled()
@@ -156,23 +159,23 @@ async def test_a_change_that_a_page_could_not_show_is_seen_right_after_it(world)
 
 async def test_an_opt_out_that_is_deleted_at_once_still_counts(world):
     contact = await joined(world)
-    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.person(id=contact, opted_out=True)
     await world.bin(contact)
     for _ in range(3):
         await world.poll()
     assert [(one["action"], one["keyword"]) for one in await world.orders()] == [("unsubscribe", "KATT")]
 
 
-async def test_a_first_look_does_not_believe_itself_over_what_was_written_meanwhile(tmp_path, secrets):
-    async with a_world(tmp_path) as world:
-        (contact,) = await world.people([{"LastName": "x", "MobilePhone": DONOR, "SMS_Key__c": DONOR}])
-        await world.fault(world.salesforce, fault="held_answer", only="reads")
+async def test_a_first_look_does_not_believe_itself_over_what_was_written_meanwhile(tmp_path, secrets, crm):
+    async with a_world(tmp_path, crm=crm) as world:
+        (contact,) = await world.people([{"last_name": "x", "mobile": DONOR, "sms_key": DONOR}])
+        await world.fault(world.crm_url, fault="held_answer", only="reads")
         async with world.running():
-            await world.until(lambda: world.struck(world.salesforce, "held_answer"))
+            await world.until(lambda: world.struck(world.crm_url, "held_answer"))
             await world.phone(DONOR, "KATT STOPP")
             await world.until(lambda: world.flag(contact))
             await world.settled()
-            await world.no_faults(world.salesforce)
+            await world.no_faults(world.crm_url)
             await world.until(world.rounds)
             received = world.app.store.inbox.received()
             await world.poll()
@@ -182,19 +185,19 @@ async def test_a_first_look_does_not_believe_itself_over_what_was_written_meanwh
 
 async def test_an_opt_out_in_a_transaction_that_ends_late_is_seen_once(world):
     contact = await joined(world)
-    await world.fault(world.salesforce, fault="late_commit", seconds=150)
-    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.fault(world.crm_url, fault="late_commit", seconds=150)
+    await world.person(id=contact, opted_out=True)
     for _ in range(3):
         await world.poll()
     assert [(one["action"], one["keyword"]) for one in await world.orders()] == [("unsubscribe", "KATT")]
 
 
 async def test_five_thousand_changes_of_one_moment_are_each_an_event_once(world):
-    ids = await world.people([{"LastName": "x", "SMS_Monthly_Amount__c": 1} for _ in range(5000)])
+    ids = await world.people([{"last_name": "x", "amount": 1} for _ in range(5000)])
     await world.poll()
     received = world.app.store.inbox.received()
     assert received == 5000
-    await world.people([{"Id": each, "SMS_Monthly_Amount__c": 2} for each in ids])
+    await world.people([{"id": each, "amount": 2} for each in ids])
     for _ in range(2):
         await world.poll()
     assert world.app.store.inbox.received() == received + 5000

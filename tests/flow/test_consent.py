@@ -2,7 +2,10 @@
 
 from datetime import timedelta
 
+from contract.crms import EACH_CRM
 from flow.world import a_world
+
+pytestmark = EACH_CRM
 
 DONOR = "+4790000001"
 
@@ -20,20 +23,20 @@ async def sent(world):
     return [(one["action"], one["keyword"], one["answer"]) for one in await world.orders()]
 
 
-async def test_an_opt_in_and_an_opt_out_by_sms_reach_salesforce_and_are_not_sent_back(world):
+async def test_an_opt_in_and_an_opt_out_by_sms_reach_the_crm_and_are_not_sent_back(world):
     contact = await joined(world)
-    assert contact["SMS_Opt_Out__c"] is False
+    assert contact["opted_out"] is False
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
-    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+    assert (await world.contact(DONOR))["opted_out"] is True
     await world.poll()
     assert await sent(world) == []
     assert world.balanced()
 
 
-async def test_an_opt_out_in_salesforce_is_sent_once_and_nothing_echoes(world):
+async def test_an_opt_out_in_the_crm_is_sent_once_and_nothing_echoes(world):
     contact = await joined(world)
-    await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
+    await world.person(id=contact["id"], opted_out=True)
     await world.poll()
     assert await sent(world) == [("unsubscribe", "KATT", 200)]
     # Strex's confirmation has come in by now; neither it nor the next looks send anything further.
@@ -50,33 +53,30 @@ async def test_one_of_two_keywords_leaves_the_other_and_the_flag_alone(world):
     await joined(world, "KATT", "HUND")
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
-    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
+    assert (await world.contact(DONOR))["opted_out"] is False
     assert {one["keyword"]: one["active"] for one in await world.subscribers()} == {"KATT": False, "HUND": True}
-    traces = [(one["Action__c"], one["Keyword__c"]) for one in await world.records("SMS_Event__c")]
+    traces = [(one["action"], one["keyword"]) for one in await world.records("sms_event")]
     assert ("Unsubscribe", "KATT") in traces
     assert ("Unsubscribe", "HUND") not in traces
     await world.phone(DONOR, "HUND STOPP")
     await world.settled()
-    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+    assert (await world.contact(DONOR))["opted_out"] is True
 
 
 async def test_untick_and_tick_again_sends_a_second_command(world):
     contact = await joined(world)
     counted = []
     for out in (True, False, True):
-        await world.person(Id=contact["Id"], SMS_Opt_Out__c=out)
+        await world.person(id=contact["id"], opted_out=out)
         await world.poll()
         counted.append(len([one for one in await sent(world) if one[1] == "KATT"]))
     assert counted == [1, 1, 2]
 
 
-async def test_a_first_look_at_5000_opted_out_contacts_sends_nothing(tmp_path, secrets):
-    async with a_world(tmp_path) as world:
+async def test_a_first_look_at_5000_opted_out_contacts_sends_nothing(tmp_path, secrets, crm):
+    async with a_world(tmp_path, crm=crm) as world:
         await world.people(
-            [
-                {"LastName": "x", "MobilePhone": f"+4790000{number % 1000:03}", "SMS_Opt_Out__c": True}
-                for number in range(5000)
-            ]
+            [{"last_name": "x", "mobile": f"+4790000{number % 1000:03}", "opted_out": True} for number in range(5000)]
         )
         async with world.running():
             await world.poll()
@@ -85,7 +85,7 @@ async def test_a_first_look_at_5000_opted_out_contacts_sends_nothing(tmp_path, s
             assert world.counts() == {}
             # The look was real: a change of one of them is seen.
             one = (await world.records())[7]
-            await world.person(Id=one["Id"], SMS_Opt_Out__c=False)
+            await world.person(id=one["id"], opted_out=False)
             await world.poll()
             assert world.counts() == {"ignored": 1}
 
@@ -95,13 +95,13 @@ async def test_an_opt_in_by_sms_never_clears_a_flag_that_a_person_set_after_the_
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
     await world.poll()
-    await world.person(Id=contact["Id"], SMS_Opt_Out__c=False)
+    await world.person(id=contact["id"], opted_out=False)
     await world.poll()
     # The feed has seen the flag cleared. Now a person sets it, and before the next look the donor joins by SMS.
-    await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
+    await world.person(id=contact["id"], opted_out=True)
     await world.phone(DONOR, "KATT")
     await world.settled()
-    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+    assert (await world.contact(DONOR))["opted_out"] is True
 
 
 async def test_joining_anew_by_sms_clears_the_flag_that_an_sms_has_set(world):
@@ -110,32 +110,28 @@ async def test_joining_anew_by_sms_clears_the_flag_that_an_sms_has_set(world):
     await world.settled()
     await world.phone(DONOR, "KATT")
     await world.settled()
-    assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
+    assert (await world.contact(DONOR))["opted_out"] is False
 
 
 async def test_an_opt_out_overtakes_a_thousand_waiting_events_of_the_same_person(world):
     await joined(world)
-    await world.fault(world.salesforce, fault="unavailable", times=1_000_000)
+    await world.fault(world.crm_url, fault="unavailable", times=1_000_000)
     for number in range(1000):
         assert await world.callback("dlr", report(number, action="AlterPrice", price=number + 1)) == 200
     await world.until(lambda: world.counts().get("delivering", 0) >= 1000)
     await world.phone(DONOR, "KATT STOPP")
     await world.get(f"{world.strex}/_sandbox/forwards?wait=1")
     await world.until(lambda: world.counts().get("pending", 0) == 0)
-    before = await world.history()
-    await world.no_faults(world.salesforce)
+    before = await world.writes()
+    await world.no_faults(world.crm_url)
     world.clock.ahead += timedelta(hours=1)
     await world.settled()
-    writes = [one["fields"] for one in await world.history() if one["object"] == "Contact"][len(contacts(before)) :]
-    first_flag = next(place for place, fields in enumerate(writes) if "SMS_Opt_Out__c" in fields)
+    writes = [one["fields"] for one in await world.writes()][len(before) :]
+    first_flag = next(place for place, fields in enumerate(writes) if "opted_out" in fields)
     assert first_flag == 0
     contact = await world.contact(DONOR)
-    assert contact["SMS_Opt_Out__c"] is True
-    assert contact["SMS_Monthly_Amount__c"] == 1000
-
-
-def contacts(history):
-    return [one for one in history if one["object"] == "Contact"]
+    assert contact["opted_out"] is True
+    assert contact["amount"] == 1000
 
 
 def report(number, *, action, **more):
@@ -151,28 +147,28 @@ def report(number, *, action, **more):
     }
 
 
-async def test_with_salesforce_down_an_opt_out_still_reaches_strex(world):
+async def test_with_the_crm_down_an_opt_out_still_reaches_strex(world):
     contact = await joined(world)
-    await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
+    await world.person(id=contact["id"], opted_out=True)
     # Salesforce answers the look that shows the change, and goes down with the deliveries behind it.
-    await world.fault(world.salesforce, fault="unavailable", times=1_000_000, only="writes")
+    await world.fault(world.crm_url, fault="unavailable", times=1_000_000, only="writes")
     await world.phone("+4790000002", "HUND")
-    await world.until(lambda: world.told_paused("salesforce"))
-    world.app.wake("salesforce.Contact")
+    await world.until(lambda: world.told_paused(world.crm.name))
+    world.app.wake(world.feed)
     await world.until(lambda: sent(world))
     assert await sent(world) == [("unsubscribe", "KATT", 200)]
 
 
-async def test_with_strex_down_an_opt_out_by_sms_still_reaches_salesforce(world):
+async def test_with_strex_down_an_opt_out_by_sms_still_reaches_the_crm(world):
     contact = await joined(world)
-    other = await world.person(LastName="Other", MobilePhone="+4790000002", SMS_Opt_Out__c=False)
+    other = await world.person(last_name="Other", mobile="+4790000002", opted_out=False)
     await world.poll()
     await world.fault(world.strex, fault="unavailable", times=1_000_000)
-    await world.person(Id=other, SMS_Opt_Out__c=True)
-    world.app.wake("salesforce.Contact")
+    await world.person(id=other, opted_out=True)
+    world.app.wake(world.feed)
     await world.until(lambda: world.told_paused("strex"))
     await world.phone(DONOR, "KATT STOPP")
-    await world.until(lambda: world.flag(contact["Id"]))
+    await world.until(lambda: world.flag(contact["id"]))
     await world.no_faults(world.strex)
     world.clock.ahead += timedelta(hours=1)
     await world.settled()
@@ -182,10 +178,10 @@ async def test_with_strex_down_an_opt_out_by_sms_still_reaches_salesforce(world)
 
 async def test_sixty_opt_outs_in_one_look_are_parked_until_a_person_releases_them(world):
     ids = await world.people(
-        [{"LastName": "x", "MobilePhone": f"+4790000{number:03}", "SMS_Opt_Out__c": False} for number in range(60)]
+        [{"last_name": "x", "mobile": f"+4790000{number:03}", "opted_out": False} for number in range(60)]
     )
     await world.poll()
-    await world.people([{"Id": each, "SMS_Opt_Out__c": True} for each in ids])
+    await world.people([{"id": each, "opted_out": True} for each in ids])
     await world.poll()
     assert await sent(world) == []
     assert world.alarms.count("commands_parked") == 1
@@ -222,7 +218,7 @@ async def test_a_changed_number_of_someone_who_is_out_goes_to_a_person(world):
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
     await world.poll()
-    await world.person(Id=contact["Id"], MobilePhone="+4790000009")
+    await world.person(id=contact["id"], mobile="+4790000009")
     await world.poll()
     assert await sent(world) == []
     (letter,) = world.app.store.dead_letters.listing(parked=True)
@@ -236,8 +232,8 @@ async def test_a_changed_number_of_someone_who_is_out_goes_to_a_person(world):
 async def test_a_late_confirmation_raises_one_alarm_at_each_deadline_and_is_cleared(world):
     contact = await joined(world)
     await world.fault(world.strex, fault="unavailable", times=1_000_000)
-    await world.person(Id=contact["Id"], SMS_Opt_Out__c=True)
-    world.app.wake("salesforce.Contact")
+    await world.person(id=contact["id"], opted_out=True)
+    world.app.wake(world.feed)
     await world.until(lambda: world.told_paused("strex"))
     for passed, raised in ((timedelta(minutes=1), 0), (timedelta(minutes=5), 1), (timedelta(hours=1), 2)):
         world.clock.ahead += passed
@@ -250,11 +246,11 @@ async def test_a_late_confirmation_raises_one_alarm_at_each_deadline_and_is_clea
     await world.until(lambda: world.cleared("opt_out_late"))
 
 
-async def test_a_new_amount_in_salesforce_is_told_to_strex_and_does_not_come_back(world):
+async def test_a_new_amount_in_the_crm_is_told_to_strex_and_does_not_come_back(world):
     contact = await joined(world)
-    await world.person(Id=contact["Id"], SMS_Monthly_Amount__c=250)
+    await world.person(id=contact["id"], amount=250)
     await world.poll()
     assert await sent(world) == [("changesubscriberprice", "KATT", 200)]
     await world.poll()
     assert len(await sent(world)) == 1
-    assert (await world.contact(DONOR))["SMS_Monthly_Amount__c"] == 250
+    assert (await world.contact(DONOR))["amount"] == 250

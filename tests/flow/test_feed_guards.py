@@ -2,8 +2,12 @@
 
 from datetime import timedelta
 
+from contract.crms import EACH_CRM
+
 from connector.delivery.channels import FULL_PAGES
 from connector.telemetry.log_events import Alarm, FeedPolled
+
+pytestmark = EACH_CRM
 
 DONOR, OTHER = "+4790000001", "+4790000002"
 
@@ -16,7 +20,7 @@ async def joined(world, who=DONOR):
     await world.phone(who, "KATT")
     await world.settled()
     await world.poll()
-    return (await world.contact(who))["Id"]
+    return (await world.contact(who))["id"]
 
 
 async def sent(world):
@@ -40,13 +44,13 @@ async def stopped_by_sms(world, count):
     await world.settled()
     await world.poll()
     rows = await world.records()
-    assert all(row["SMS_Opt_Out__c"] for row in rows)
-    return [row["Id"] for row in rows]
+    assert all(row["opted_out"] for row in rows)
+    return [row["id"] for row in rows]
 
 
 async def test_sixty_opt_outs_that_an_import_takes_back_are_parked_and_hold_until_a_person_releases_them(world):
     ids = await stopped_by_sms(world, 60)
-    await world.people([{"Id": one, "SMS_Opt_Out__c": False} for one in ids])
+    await world.people([{"id": one, "opted_out": False} for one in ids])
     await world.poll()
     assert world.alarms.count("commands_parked") == 1
     assert len(parked(world)) == 60
@@ -65,9 +69,9 @@ async def test_sixty_opt_outs_that_an_import_takes_back_are_parked_and_hold_unti
 
 async def test_fifty_people_are_not_too_many_whatever_number_of_commands_they_need(world):
     # Of people whom the ledger does not know, Strex is asked for each of the three configured keywords.
-    ids = await world.people([{"LastName": "x", "MobilePhone": number(n)} for n in range(51)])
+    ids = await world.people([{"last_name": "x", "mobile": number(n)} for n in range(51)])
     await world.poll()
-    await world.people([{"Id": one, "SMS_Opt_Out__c": True} for one in ids[:50]])
+    await world.people([{"id": one, "opted_out": True} for one in ids[:50]])
     await world.poll()
     assert len(await sent(world)) == 150
     assert parked(world) == []
@@ -75,10 +79,10 @@ async def test_fifty_people_are_not_too_many_whatever_number_of_commands_they_ne
 
 async def test_forty_opt_outs_and_forty_that_are_taken_back_are_eighty_people(world):
     ids = await stopped_by_sms(world, 40)
-    more = await world.people([{"LastName": "x", "MobilePhone": number(100 + n)} for n in range(40)])
+    more = await world.people([{"last_name": "x", "mobile": number(100 + n)} for n in range(40)])
     await world.poll()
     await world.people(
-        [{"Id": one, "SMS_Opt_Out__c": False} for one in ids] + [{"Id": one, "SMS_Opt_Out__c": True} for one in more]
+        [{"id": one, "opted_out": False} for one in ids] + [{"id": one, "opted_out": True} for one in more]
     )
     await world.poll()
     assert world.alarms.count("commands_parked") == 1
@@ -87,8 +91,8 @@ async def test_forty_opt_outs_and_forty_that_are_taken_back_are_eighty_people(wo
 
 async def test_an_opt_out_that_becomes_visible_five_minutes_late_is_seen_once(world):
     contact = await joined(world)
-    await world.fault(world.salesforce, fault="late_commit", seconds=300)
-    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.fault(world.crm_url, fault="late_commit", seconds=300)
+    await world.person(id=contact, opted_out=True)
     for _ in range(3):
         await world.poll()
     assert await sent(world) == [("unsubscribe", DONOR)]
@@ -105,13 +109,13 @@ async def test_a_look_costs_one_api_call(world):
 async def test_an_opt_out_does_not_wait_for_the_end_of_a_backlog(world):
     contact = await joined(world)
     # Thousands of other contacts are changed, and behind them one is opted out: it stands on the last of three pages.
-    ids = await world.people([{"LastName": "x"} for _ in range(4500)])
+    ids = await world.people([{"last_name": "x"} for _ in range(4500)])
     await world.poll()
-    await world.people([{"Id": one, "FirstName": "y"} for one in ids])
-    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.people([{"id": one, "first_name": "y"} for one in ids])
+    await world.person(id=contact, opted_out=True)
     world.facts.clear()
     world.clock.ahead += timedelta(minutes=1)
-    world.app.wake("salesforce.Contact")
+    world.app.wake(world.feed)
     await world.until(world.orders)
     pages = [fact for fact in world.emitted(FeedPolled) if not fact.last]
     assert pages[0].changes == 1
@@ -122,28 +126,28 @@ async def test_an_opt_out_does_not_wait_for_the_end_of_a_backlog(world):
 
 async def test_behind_a_backlog_what_says_out_is_asked_for_before_all_else(world):
     contact = await joined(world)
-    ids = await world.people([{"LastName": "x"} for _ in range(4500)])
+    ids = await world.people([{"last_name": "x"} for _ in range(4500)])
     await world.poll()
-    await world.people([{"Id": one, "FirstName": "y"} for one in ids])
-    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.people([{"id": one, "first_name": "y"} for one in ids])
+    await world.person(id=contact, opted_out=True)
     world.facts.clear()
     # The answer that comes after what says "out" never arrives before the command is sent.
-    await world.fault(world.salesforce, fault="held_answer", only="reads", after=1)
+    await world.fault(world.crm_url, fault="held_answer", only="reads", after=1)
     world.clock.ahead += timedelta(minutes=1)
-    world.app.wake("salesforce.Contact")
+    world.app.wake(world.feed)
     await world.until(world.orders)
     (page,) = world.emitted(FeedPolled)
     assert (page.rows, page.changes, page.last) == (1, 1, False)
-    await world.no_faults(world.salesforce)
+    await world.no_faults(world.crm_url)
     await world.poll()
     assert await sent(world) == [("unsubscribe", DONOR)]
 
 
 async def test_behind_a_backlog_pages_are_read_seldomer_than_what_says_out(world):
     await joined(world)
-    await world.people([{"LastName": "x"} for _ in range(2500)])
+    await world.people([{"last_name": "x"} for _ in range(2500)])
     await world.poll()
-    loop, channel = world.app.workers["salesforce.Contact"], world.app.feed_channels["salesforce.Contact"]
+    loop, channel = world.app.workers[world.feed], world.app.feed_channels[world.feed]
     await world.until(lambda: loop.resting)
     world.facts.clear()
     before = await world.api_calls()
@@ -156,18 +160,18 @@ async def test_behind_a_backlog_pages_are_read_seldomer_than_what_says_out(world
 
 async def test_an_opt_out_in_the_middle_of_a_backlog_does_not_wait_for_its_end(world):
     contact = await joined(world)
-    ids = await world.people([{"LastName": "x"} for _ in range(4500)])
+    ids = await world.people([{"last_name": "x"} for _ in range(4500)])
     await world.poll()
-    await world.people([{"Id": one, "FirstName": "y"} for one in ids])
+    await world.people([{"id": one, "first_name": "y"} for one in ids])
     # Salesforce holds the answer with the second page; the first one, and what says "out", are let through.
-    await world.fault(world.salesforce, fault="held_answer", only="reads", after=2)
+    await world.fault(world.crm_url, fault="held_answer", only="reads", after=2)
     world.facts.clear()
     world.clock.ahead += timedelta(minutes=1)
-    world.app.wake("salesforce.Contact")
-    await world.until(lambda: world.struck(world.salesforce, "held_answer"))
-    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    world.app.wake(world.feed)
+    await world.until(lambda: world.struck(world.crm_url, "held_answer"))
+    await world.person(id=contact, opted_out=True)
     world.clock.ahead += timedelta(minutes=1)
-    await world.no_faults(world.salesforce)
+    await world.no_faults(world.crm_url)
     await world.until(world.orders)
     (page,) = [fact for fact in world.emitted(FeedPolled) if fact.changes]
     assert (page.last, page.rows < 2000) == (False, True)
@@ -183,7 +187,7 @@ async def test_a_contact_that_is_deleted_while_its_donor_subscribes_is_put_befor
     # The cure: it is restored and opted out.
     await world.unbin(contact)
     await world.poll()
-    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.person(id=contact, opted_out=True)
     await world.poll()
     assert await sent(world) == [("unsubscribe", DONOR)]
     assert await world.app.store.dead_letters.discard([letter.event_id], now=world.clock.now()) == 1
@@ -191,7 +195,7 @@ async def test_a_contact_that_is_deleted_while_its_donor_subscribes_is_put_befor
 
 async def test_a_deleted_contact_whose_number_was_changed_is_known_by_the_number_that_subscribes(world):
     contact = await joined(world)
-    await world.person(Id=contact, MobilePhone=OTHER)
+    await world.person(id=contact, mobile=OTHER)
     await world.poll()
     await world.bin(contact)
     await world.poll()
@@ -200,7 +204,7 @@ async def test_a_deleted_contact_whose_number_was_changed_is_known_by_the_number
 
 async def test_nobody_is_asked_about_a_deleted_contact_that_nothing_depends_on(world):
     # Nobody ever subscribed.
-    made = await world.person(LastName="x", MobilePhone=OTHER)
+    made = await world.person(last_name="x", mobile=OTHER)
     await world.poll()
     await world.bin(made)
     await world.poll()
@@ -216,7 +220,7 @@ async def test_nobody_is_asked_about_a_deleted_contact_that_nothing_depends_on(w
 
 async def test_nobody_is_asked_about_a_deleted_contact_while_another_one_has_the_number(world):
     contact = await joined(world)
-    await world.person(LastName="Twin", MobilePhone="900 00 001")
+    await world.person(last_name="Twin", mobile="900 00 001")
     await world.poll()
     await world.bin(contact)
     await world.poll()
@@ -225,7 +229,7 @@ async def test_nobody_is_asked_about_a_deleted_contact_while_another_one_has_the
 
 async def test_nobody_is_asked_about_a_contact_that_was_merged(world):
     contact = await joined(world)
-    kept = await world.person(LastName="Kept", MobilePhone=DONOR)
+    kept = await world.person(last_name="Kept", mobile=DONOR)
     await world.poll()
     await world.merge(kept, contact)
     await world.poll()
@@ -234,7 +238,7 @@ async def test_nobody_is_asked_about_a_contact_that_was_merged(world):
 
 async def test_what_is_parked_is_told_of_by_one_alarm_that_says_how_many_people_are_too_many(world):
     ids = await stopped_by_sms(world, 51)
-    await world.people([{"Id": one, "SMS_Opt_Out__c": False} for one in ids])
+    await world.people([{"id": one, "opted_out": False} for one in ids])
     await world.poll()
     (alarm,) = [fact for fact in world.emitted(Alarm) if fact.kind == "commands_parked"]
     assert "more than 50 people" in alarm.message

@@ -1,4 +1,8 @@
-"""The environment of flow tests: both sandboxes on real sockets, and the daemon in this process, with an adjustable clock."""
+"""The environment of flow tests: the sandboxes of a CRM and of Strex on real sockets, and the daemon in this process.
+
+Its clock can be moved. Which CRM it is, contract/crms.py tells: tests that say `contact` and `opted_out` run on each.
+Names of a CRM's own are taken too, for tests of that CRM alone.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from contract.crms import SALESFORCE, CrmUnderTest, Record
 
 from connector.application import Application, Clock
 from connector.daemon import start_application
 from connector.delivery.channels import FULL_PAGES
-from connector.registry import load_config
-from connector.sandbox import salesforce, strex
-from connector.sandbox.salesforce.org import INTEGRATION_USER
+from connector.registry import Loaded, load_config
+from connector.sandbox import strex
 from connector.sandbox.serve import serving
 from connector.store.store import Store
 from connector.telemetry.log_events import Alarm, ChannelPaused, Cleared, Fact, FeedPolled
@@ -25,7 +29,7 @@ ROOT = Path(__file__).parent.parent.parent
 TIMEOUT = 30.0  # seconds that a condition may take on a busy machine before the test is called failed
 LOOK = 0.05  # seconds between two looks at what no fact of the daemon tells of
 
-CONFIG = """
+PROVIDERS = """
 store: {{path: c.db, ballast: 1MiB, free_space_floor: 1MiB}}
 listen: {{port: 0}}
 admin: {{port: 0}}
@@ -41,13 +45,16 @@ providers:
       - {{short_number: "2002", keyword: KATT}}
       - {{short_number: "2002", keyword: HUND}}
 crm:
-  salesforce:
-    url: {salesforce}
-    sign_in: {{client_id: sandbox, client_secret: {{env: SF_SECRET}}}}
-    consent_fields:
-      Contact: {{flag: SMS_Opt_Out__c, phone: MobilePhone, along: [SMS_Opt_Out_At__c, SMS_Opt_Out_Source__c]}}
 """
-SECRETS = {"HOOK_SECRET": "hook-secret", "STREX_KEY": "sandbox-key", "SF_SECRET": "sandbox"}
+SECRETS = {"HOOK_SECRET": "hook-secret", "STREX_KEY": "sandbox-key", "SF_SECRET": "sandbox", "MADEUP_SECRET": "sandbox"}
+
+
+def config_of(*crms: CrmUnderTest) -> str:
+    """The config of Strex and these CRMs, with {strex}, {mappings}, and the address of each CRM by its name."""
+    return PROVIDERS + "".join(f"  {crm.name}:{crm.settings.replace('{url}', f'{{{crm.name}}}')}" for crm in crms)
+
+
+CONFIG = config_of(SALESFORCE)
 
 
 class MovableClock(Clock):
@@ -69,7 +76,8 @@ class World:
 
     base: Path
     http: aiohttp.ClientSession
-    salesforce: str
+    crm: CrmUnderTest
+    crm_url: str
     strex: str
     clock: MovableClock
     facts: list[Fact] = field(default_factory=list)
@@ -77,6 +85,20 @@ class World:
     app: Application | None = None
     open_store: Callable[..., Store] = Store.open
     breaker: float = TIMEOUT
+
+    @property
+    def salesforce(self) -> str:
+        """The address of the CRM's sandbox, for tests that are about Salesforce."""
+        return self.crm_url
+
+    @property
+    def feed(self) -> str:
+        """The name of the feed of contacts."""
+        return f"{self.crm.name}.{self.crm.named('contact')}"
+
+    def load(self) -> Loaded:
+        """The config."""
+        return load_config(self.base / "config.yaml", self.crm.types)
 
     def emit(self, fact: Fact) -> None:
         self.facts.append(fact)
@@ -126,33 +148,38 @@ class World:
         """A donor sends a text message."""
         await self.post(f"{self.strex}/_sandbox/phone", {"from": number, "to": to, "text": text})
 
-    async def person(self, object_name: str = "Contact", **fields: Any) -> str:
-        """A person edits or makes a record in Salesforce (by Id where it is among the fields)."""
-        body = {"records": [fields], "by": "person"}
-        answer = await self.post(f"{self.salesforce}/_sandbox/records/{object_name}", body)
-        return answer["ids"][0]
+    async def person(self, object_name: str = "contact", **fields: Any) -> str:
+        """A person edits or makes a record in the CRM (by id where it is among the fields)."""
+        return (await self.people([fields], object_name))[0]
 
-    async def people(self, records: list[dict[str, Any]], object_name: str = "Contact") -> list[str]:
-        body = {"records": records, "by": "person"}
-        return (await self.post(f"{self.salesforce}/_sandbox/records/{object_name}", body))["ids"]
+    async def people(self, records: list[dict[str, Any]], object_name: str = "contact") -> list[str]:
+        return (await self._edit(records, object_name))["ids"]
 
-    async def edit(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """A person edits contacts by Id; returns them as they were until this edit."""
-        body = {"records": records, "by": "person"}
-        return (await self.post(f"{self.salesforce}/_sandbox/records/Contact", body))["before"]
+    async def edit(self, records: list[dict[str, Any]]) -> list[Record]:
+        """A person edits contacts by id; returns them as they were until this edit."""
+        return [self.crm.record(one) for one in (await self._edit(records, "contact"))["before"]]
 
-    async def merge(self, winner: str, *losers: str, **fields: Any) -> list[dict[str, Any]]:
+    async def _edit(self, records: list[dict[str, Any]], object_name: str) -> Any:
+        body = {"records": [self.crm.fields(one) for one in records], "by": "person"}
+        return await self.post(f"{self.crm_url}/_sandbox/records/{self.crm.named(object_name)}", body)
+
+    async def merge(self, winner: str, *losers: str, **fields: Any) -> list[Record]:
         """A person merges contacts into one, with the values that they chose; returns them as they were until then."""
-        body = {"object": "Contact", "winner": winner, "losers": losers, "fields": fields}
-        return (await self.post(f"{self.salesforce}/_sandbox/merge", body))["before"]
+        body = {"winner": winner, "losers": losers, "fields": self.crm.fields(fields)}
+        before = (await self._at_contacts("merge", body))["before"]
+        return [self.crm.record(one) for one in before]
 
     async def bin(self, *ids: str) -> None:
         """A person deletes contacts."""
-        await self.post(f"{self.salesforce}/_sandbox/delete", {"object": "Contact", "ids": ids})
+        await self._at_contacts("delete", {"ids": ids})
 
     async def unbin(self, *ids: str) -> None:
         """A person takes contacts out of the recycle bin."""
-        await self.post(f"{self.salesforce}/_sandbox/undelete", {"object": "Contact", "ids": ids})
+        await self._at_contacts("undelete", {"ids": ids})
+
+    async def _at_contacts(self, what: str, body: dict[str, Any]) -> Any:
+        contact = self.crm.named("contact")
+        return await self.post(f"{self.crm_url}/_sandbox/{what}", {"object": contact, "table": contact, **body})
 
     async def callback(self, endpoint: str, body: Any, secret: str = SECRETS["HOOK_SECRET"]) -> int:
         """Post a callback as it is; returns the status."""
@@ -176,12 +203,12 @@ class World:
 
     # What the outside sees.
 
-    async def records(self, object_name: str = "Contact") -> list[dict[str, Any]]:
-        answer = await self.get(f"{self.salesforce}/_sandbox/records/{object_name}")
-        return answer["records"] if isinstance(answer, dict) else answer
+    async def records(self, object_name: str = "contact") -> list[Record]:
+        answer = await self.get(f"{self.crm_url}/_sandbox/records/{self.crm.named(object_name)}")
+        return [self.crm.record(one) for one in answer["records"]]
 
-    async def contact(self, number: str) -> dict[str, Any] | None:
-        return next((one for one in await self.records() if one["SMS_Key__c"] == number), None)
+    async def contact(self, number: str) -> Record | None:
+        return next((one for one in await self.records() if one["sms_key"] == self.crm.key(number)), None)
 
     async def commands(self) -> list[dict[str, Any]]:
         answer = await self.get(f"{self.strex}/_sandbox/commands")
@@ -192,25 +219,33 @@ class World:
         return [{**one["command"], "answer": one["status"]} for one in await self.commands()]
 
     async def history(self) -> list[dict[str, Any]]:
-        """Every write that Salesforce took from the daemon."""
-        answer = await self.get(f"{self.salesforce}/_sandbox/history")
-        writes = answer["history"] if isinstance(answer, dict) else answer
-        return [one for one in writes if one["by"] == INTEGRATION_USER]
+        """Every write that the CRM took from the daemon."""
+        writes = (await self.get(f"{self.crm_url}/_sandbox/history"))["history"]
+        return [{**one, "fields": self.crm.record(one["fields"])} for one in writes if one["by"] == self.crm.user]
+
+    async def writes(self, object_name: str = "contact") -> list[dict[str, Any]]:
+        """Those of them that concern this object."""
+        name = self.crm.named(object_name)
+        return [one for one in await self.history() if name in {one.get("object"), one.get("table")}]
 
     async def flag(self, record_id: str) -> bool:
-        return next(one["SMS_Opt_Out__c"] for one in await self.records() if one["Id"] == record_id)
+        return next(one["opted_out"] for one in await self.records() if one["id"] == record_id)
 
     async def subscribers(self) -> list[dict[str, Any]]:
         answer = await self.get(f"{self.strex}/_sandbox/subscribers")
         return answer["subscribers"] if isinstance(answer, dict) else answer
 
     async def api_calls(self) -> int:
-        return (await self.get(f"{self.salesforce}/_sandbox/stats"))["api_calls"]
+        return (await self.get(f"{self.crm_url}/_sandbox/stats"))["api_calls"]
 
     # What the daemon knows.
 
     def counts(self) -> dict[str, int]:
         return {state.value: n for state, n in self.app.store.inbox.counts().items() if n}
+
+    def shadow(self, record_id: str) -> Record:
+        """What is known of a contact."""
+        return self.crm.record(self.app.store.records.shadow(self.crm.name, self.crm.named("contact"), record_id))
 
     def balanced(self) -> bool:
         return sum(self.app.store.inbox.counts().values()) == self.app.store.inbox.received()
@@ -228,12 +263,12 @@ class World:
 
     async def poll(self) -> None:
         """Let the feed look once more, and settle what it found. A look that is under way may have asked before what counts."""
-        loop = self.app.workers["salesforce.Contact"]
+        loop = self.app.workers[self.feed]
         enough = self.rounds() + (1 if loop.resting else 2)
 
         def over() -> bool:
             if loop.resting and self.rounds() < enough:
-                if self.app.feed_channels["salesforce.Contact"].backlog:
+                if self.app.feed_channels[self.feed].backlog:
                     self.clock.ahead += FULL_PAGES
                 loop.wake()
             return self.rounds() >= enough
@@ -248,9 +283,8 @@ class World:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Application]:
         """The daemon; may be entered again after it was left."""
-        loaded = load_config(self.base / "config.yaml")
         async with start_application(
-            loaded,
+            self.load(),
             emit=self.emit,
             metrics=Metrics(),
             clock=self.clock,
@@ -267,14 +301,20 @@ class World:
 
 @asynccontextmanager
 async def a_world(
-    base: Path, *, mappings: Path = ROOT / "mappings", config: str = CONFIG, preset: str = "plain", **org: Any
+    base: Path,
+    *,
+    crm: CrmUnderTest = SALESFORCE,
+    mappings: Path | None = None,
+    config: str | None = None,
+    preset: str = "plain",
+    **org: Any,
 ) -> AsyncIterator[World]:
     """Both sandboxes and a config that knows them."""
     async with (
-        serving(salesforce.build(preset=preset, **org)) as crm,
+        serving(crm.sandbox(preset=preset, **org)) as url,
         serving(strex.build()) as provider,
         aiohttp.ClientSession() as http,
     ):
-        text = config.format(salesforce=crm, strex=provider, mappings=mappings)
-        (base / "config.yaml").write_text(text)
-        yield World(base=base, http=http, salesforce=crm, strex=provider, clock=MovableClock())
+        places = {crm.name: url, "strex": provider, "mappings": mappings or crm.mappings(base)}
+        (base / "config.yaml").write_text((config or config_of(crm)).format(**places))
+        yield World(base=base, http=http, crm=crm, crm_url=url, strex=provider, clock=MovableClock())
