@@ -13,8 +13,8 @@ from pydantic import Field
 from connector.config.secrets import SecretRef, resolve
 from connector.config.validation import Strict
 from connector.crm.crm import Crm, DescribeResult, FeedSpec, Needs
-from connector.delivery.api_quota import Quota, Usage
 from connector.delivery.call_failures import outcome_of
+from connector.delivery.throttle import Quota, Usage
 from connector.model.consent_fields import ConsentFields
 from connector.model.crm_schema import FieldKind, FieldSchema, ObjectSchema
 from connector.model.crm_traits import CrmTraits
