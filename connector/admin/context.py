@@ -69,18 +69,41 @@ class AdminContext:
 
     def event(self, named: object) -> StoredEvent:
         """A stored event by its id or key. Raises ConnectorError if there is none."""
-        if isinstance(named, str) and named.isascii() and named.isdigit():
+        if isinstance(named, str) and _is_number(named):
             named = int(named)
         if isinstance(named, bool) or not isinstance(named, int | str):
             raise ConnectorError(
-                "an event is named by its id or its key: see `connector status` or `connector dead list`"
+                "an event is named by its id or its key: see `connector events` or `connector dead list`"
             )
-        found = self.store.inbox.get(named) if not isinstance(named, int) or 0 <= named < 2**63 else None
+        found = self._event(named)
         if found is None:
             raise ConnectorError(
-                f"there is no event {mask(str(named))}: see `connector dead list`, or `connector explain +47…` for a person's events"
+                f"there is no event {mask(str(named))}: see `connector events`, or `connector explain +47…` for a person's events"
             )
         return found
+
+    def event_or_phone(self, written: str) -> StoredEvent | Phone:
+        """An event by its number or key, else a person by their number in any form. Raises ConnectorError."""
+        text = written.strip()
+        if not text.startswith("+") and (found := self._event(int(text) if _is_number(text) else text)) is not None:
+            return found
+        number = number_reader(self.loaded).read(text)
+        if number.phone is None and _is_number(text):
+            # Many write the country code without its sign.
+            number = number_reader(self.loaded).read(f"+{text}")
+        if number.phone is not None:
+            return number.phone
+        shown = mask(text)
+        if number.is_unclear:
+            raise ConnectorError(
+                f"{shown} may be a number of several countries: write it with its country code, such as +47…"
+            )
+        raise ConnectorError(
+            f"{shown} is neither an event nor a phone number: see `connector events`, or write the number with its country code"
+        )
+
+    def _event(self, named: int | str) -> StoredEvent | None:
+        return self.store.inbox.get(named) if not isinstance(named, int) or 0 <= named < 2**63 else None
 
     def phone(self, text: object) -> Phone:
         """A number as a person writes it. Raises ConnectorError; the message does not repeat it."""
@@ -89,6 +112,10 @@ class AdminContext:
             why = "this number may be of several countries" if number.is_unclear else "this is not a phone number"
             raise ConnectorError(f"{why}: write it with its country code, such as +4790000001")
         return number.phone
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def get_field(payload: Mapping[str, Any], name: str, kind: type[Any], default: Any = None) -> Any:

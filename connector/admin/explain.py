@@ -22,9 +22,16 @@ ALL = 1_000_000  # open opt-outs; any of them may be the person's
 
 
 async def explain(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """An event by `event` (id or key), or a person by `phone`."""
-    reject_unknown(payload, "event", "phone", "reveal")
+    """An event by `event` (id or key), a person by `phone`, or either of them by `what`."""
+    reject_unknown(payload, "event", "phone", "what", "reveal")
     reveal = bool(get_field(payload, "reveal", bool, False))
+    if len(payload.keys() & {"event", "phone", "what"}) == 1 and "what" in payload:
+        found = context.event_or_phone(str(payload["what"]))
+        return (
+            _person(context, found, reveal=reveal)
+            if isinstance(found, Phone)
+            else _event(context, found, reveal=reveal)
+        )
     if ("event" in payload) == ("phone" in payload):
         raise ConnectorError("say what to explain: an event by its id or key, or a phone number")
     if "phone" in payload:
@@ -45,7 +52,7 @@ def draft(event: Event, rules: Ruleset, configured: Sequence[Subscription], *, r
     done = plan(event, rules, Known(configured=tuple(configured)), tracing=True)
     return {
         "event": event_document(event, masked),
-        "plan": plan_document(done, masked, version=rules.version),
+        "plan": plan_document(done, event, rules, masked),
         "became": None,
     }
 
@@ -62,7 +69,7 @@ def _event(context: AdminContext, stored: StoredEvent, *, reveal: bool) -> dict[
     done = _plan_again(context, stored.id, made_clear(event, context.store), rules)
     return {
         "event": event_document(event, masked),
-        "plan": plan_document(done, masked, version=rules.version),
+        "plan": plan_document(done, event, rules, masked),
         "became": became,
     }
 

@@ -8,6 +8,7 @@ from connector.admin import labels
 from connector.admin.advice import cure
 from connector.admin.masking import Masked, when
 from connector.admin.stop_questions import WAS, WAS_NOT, command
+from connector.mapping.compile.ruleset import Ruleset
 from connector.model.event import Event, Verdict
 from connector.model.outcome import Reason
 from connector.model.plan import Note, OperationTrace, Plan, RuleTrace
@@ -40,10 +41,18 @@ def event_document(event: Event, masked: Masked) -> dict[str, Any]:
     }
 
 
-def plan_document(done: Plan, masked: Masked, *, version: str) -> dict[str, Any]:
+def plan_document(done: Plan, event: Event, rules: Ruleset, masked: Masked) -> dict[str, Any]:
     """What the current mappings plan for it, rule by rule."""
+    no_rule = None
+    if not done.trace:
+        no_rule = (
+            "it was settled before any rule was asked"
+            if any(event.source in file.sources for file in rules.files)
+            else f"no mapping file is `on: {event.source}`"
+        )
     return {
-        "mapping": version,
+        "mapping": rules.version,
+        "no_rule": no_rule,
         "state": done.state.value,
         "words": labels.PLAN_STATES[done.state],
         "detail": masked.text(done.detail) if done.detail else None,

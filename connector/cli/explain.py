@@ -27,21 +27,26 @@ LARGEST = 16 * 1024 * 1024  # bytes; providers' bodies are much smaller
 @as_json
 @click.pass_context
 def explain(ctx: click.Context, *, what: str, endpoint: str | None, reveal: bool, as_json: bool) -> None:
-    """Explain WHAT: an event by its id or key, a phone number (+47…), or with --endpoint a file.
+    r"""Explain WHAT: an event by its number or key, a phone number in any form, or with --endpoint a file.
 
-    An event is planned again by the present mappings, with what was known before it; nothing is stored or sent. A number shows
-    all that is known of the person, in order.
+    An event is planned again by the present mappings, with what was known before it; nothing is stored or sent. A phone number
+    shows all that is known of the person, in order, and what each event wrote.
+
+    \b
+    Examples:
+      connector explain 25
+      connector explain "+47 900 00 042"
+      connector explain report.json --endpoint strex/dlr
     """
     setup: Setup = ctx.obj
     if endpoint is not None:
         document = explain_file(setup, Path(what), endpoint, reveal=reveal)
         answer(document, _show_file, json_wanted=as_json)
-    elif what.startswith("+"):
-        answer(ask(setup, "explain", {"phone": what, "reveal": reveal}), show_person, json_wanted=as_json)
     else:
         if Path(what).is_file():
             raise Misused(f"{what} is a file: name its endpoint with --endpoint, as in --endpoint strex/dlr")
-        answer(ask(setup, "explain", {"event": what, "reveal": reveal}), show_event, json_wanted=as_json)
+        said = ask(setup, "explain", {"what": what, "reveal": reveal})
+        answer(said, show_person if "history" in said else show_event, json_wanted=as_json, zone=setup.zone())
 
 
 def explain_file(setup: Setup, path: Path, endpoint_name: str, *, reveal: bool) -> dict[str, Any]:

@@ -11,8 +11,9 @@ def show_event(paper: Paper, document: dict[str, Any]) -> None:
     event, planned, became = document["event"], document["plan"], document["became"]
     paper.heading("What came")
     paper.line(event["words"], indent=2)
-    came = f"received {event['received_at']}"
-    paper.line(came if not event["occurred_at"] else f"{came}, happened {event['occurred_at']}", indent=2)
+    came = f"received {paper.time(event['received_at'])}"
+    happened = f", happened {paper.time(event['occurred_at'])}" if event["occurred_at"] else ""
+    paper.line(f"{came}{happened}", indent=2)
     paper.line(f"event {became['id']}, key {event['key']}" if became else f"key {event['key']}", indent=2)
     for name, value in event["fields"].items():
         paper.line(f"{name}: {_value(value)}", indent=4)
@@ -26,7 +27,7 @@ def show_event(paper: Paper, document: dict[str, Any]) -> None:
 def _show_plan(paper: Paper, planned: dict[str, Any], *, stored: bool) -> None:
     paper.heading(f"Rules (mappings {planned['mapping']})")
     if not planned["rules"]:
-        paper.line("no mapping file takes such an event, or it was settled before any rule was applied", indent=2)
+        paper.line(planned["no_rule"], indent=2)
     for rule in planned["rules"]:
         mark, style = ("matched", "green") if rule["matched"] else ("no", "")
         paper.line(f"{mark:8}{rule['file']}:{rule['line']} {rule['rule']}: {rule['why']}", indent=2, style=style)
@@ -64,12 +65,21 @@ def _show_became(paper: Paper, became: dict[str, Any], *, indent: int = 2) -> No
         if sink["again_in_seconds"] is not None and sink["state"] == "resting":
             words += f", in {ago(sink['again_in_seconds'])}"
         if sink["settled_at"]:
-            words += f", {sink['settled_at']}"
+            words += f", {paper.time(sink['settled_at'])}"
         paper.line(words, indent=indent + 2)
+        for operation in sink["operations"]:
+            _show_delivery(paper, operation, sink["state"], indent=indent + 4)
         if sink["cure"] and sink["state"] == "dead":
             paper.line(f"cure: {sink['cure']}", indent=indent + 4)
     if became["cure"] and not became["sinks"]:
         paper.line(f"cure: {became['cure']}", indent=indent)
+
+
+def _show_delivery(paper: Paper, operation: dict[str, Any], state: str, *, indent: int) -> None:
+    """What was written, or is to be, and by which rule."""
+    mark = "done" if operation["done"] else "not done" if state in {"dead", "discarded"} else "to do"
+    rule = f"   by {operation['rule']}" if operation["rule"] else ""
+    paper.line(f"{mark}: {describe(operation).partition(': ')[2]}{rule}", indent=indent)
 
 
 def _state(one: dict[str, Any]) -> str:
@@ -109,7 +119,7 @@ def show_person(paper: Paper, document: dict[str, Any]) -> None:
         paper.line("no events are stored any more", indent=2)
     for one in document["history"]:
         words = one["event"]["words"] if one["event"] else "an event that is no longer stored"
-        paper.line(f"{one['received_at']}  event {one['id']}: {words}", indent=2, style="bold")
+        paper.line(f"{paper.time(one['received_at'])}  event {one['id']}: {words}", indent=2, style="bold")
         if one["event"]:
             _show_became(paper, one, indent=6)
         for entry in one["ledger"]:
@@ -122,13 +132,15 @@ def show_consents(paper: Paper, document: dict[str, Any], *, with_ledger: bool =
     paper.line(f"last decision: {document['last_word'] or 'none: the ledger has no entry for this number'}", indent=2)
     for one in document["subscriptions"]:
         state = "active" if one["active"] else "ended"
-        paper.line(f"{state}: {one['words']}, since {one['since']} (event {one['event']})", indent=2)
+        paper.line(f"{state}: {one['words']}, since {paper.time(one['since'])} (event {one['event']})", indent=2)
     for one in document["open_opt_outs"]:
         failed = ", which refused it" if one["failed"] else ""
-        paper.line(f"not confirmed yet by {one['sink']}{failed}, since {one['since']}", indent=2, style="yellow")
+        paper.line(
+            f"not confirmed yet by {one['sink']}{failed}, since {paper.time(one['since'])}", indent=2, style="yellow"
+        )
     if with_ledger:
         for one in document["ledger"]:
-            paper.line(f"{one['at']}  event {one['event']}: {one['words']}", indent=2)
+            paper.line(f"{paper.time(one['at'])}  event {one['event']}: {one['words']}", indent=2)
 
 
 def _value(value: Any) -> str:

@@ -57,7 +57,7 @@ def _late(one: OpenOptOut, after: timedelta) -> Alarm:
         kind=LATE,
         about=_about(one),
         message=f"{one.sink} has not confirmed an opt-out after {after}",
-        cure=f"see `connector explain {one.event_key}`" + (f": {one.failed}" if one.failed else ""),
+        cure=f"see `connector explain {one.event_id}`" + (f": {one.failed}" if one.failed else ""),
     )
 
 
@@ -72,4 +72,4 @@ def _without_rule(one: OpenOptOut) -> Alarm:
 
 
 def _about(one: OpenOptOut) -> str:
-    return f"{one.event_key} at {one.system}"
+    return f"event {one.event_id} at {one.system}"

@@ -89,27 +89,27 @@ async def _take(
     emit: Emit,
     now: datetime,
 ) -> bool:
-    provider, key = channel.enricher.provider, question.event.key
+    provider, event_id = channel.enricher.provider, question.event_id
     if isinstance(answer, Enriched):
         closed = await store.questions.answer(question.event_id, answer.event)
-        emit(EnricherCalled(provider=provider, event=key, outcome="answered"))
+        emit(EnricherCalled(provider=provider, event=event_id, outcome="answered"))
         return closed
     reason = answer.problem.reason if answer.problem else None
     if not question.overdue:
         await store.questions.again(question.event_id, backoff(GAPS, question.asked), now=now)
-        emit(EnricherCalled(provider=provider, event=key, outcome="not_yet", reason=reason))
+        emit(EnricherCalled(provider=provider, event=event_id, outcome="not_yet", reason=reason))
         return False
     closed = await store.questions.answer(question.event_id, answer.event or question.event)
-    emit(EnricherCalled(provider=provider, event=key, outcome="gave_up", reason=reason))
+    emit(EnricherCalled(provider=provider, event=event_id, outcome="gave_up", reason=reason))
     if answer.problem:
         # Where the provider did answer, though without an end, nobody need be called: a donor has turned back, say.
         emit(
             Alarm(
                 kind="unanswered",
-                about=key,
+                about=f"event {event_id}",
                 lasts=False,
                 message=f"no answer from {provider} about an event before its deadline: {reason}",
-                cure=f"check that {provider} can be reached, then `connector replay {key}`",
+                cure=f"check that {provider} can be reached, then `connector replay {event_id}`",
             )
         )
     return closed

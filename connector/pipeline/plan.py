@@ -255,10 +255,10 @@ async def plan_batch(
     for poll in flooding:
         runtime.emit(flood(poll, max_people))
     await commit(planned, store, now=runtime.now())
-    for one, (_, event) in zip(planned, batch, strict=True):
+    for one, (event_id, event) in zip(planned, batch, strict=True):
         runtime.emit(
             log_events.Planned(
-                event=event.key,
+                event=event_id,
                 provider=event.provider,
                 state=one.state,
                 operations=sum(len(unit.operations) for unit in one.units),

@@ -94,7 +94,7 @@ def received(entry: Entry, kept: Kept) -> CallbackReceived:
     return CallbackReceived(
         provider=entry.provider,
         shape=entry.shape,
-        event=kept.reused or entry.key,
+        event=kept.id,
         known=kept.known,
         id_reused=kept.reused is not None,
         unreadable=entry.unreadable,

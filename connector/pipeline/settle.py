@@ -208,7 +208,7 @@ def forgotten(operation: RecordWrite, outcome: Outcome) -> Unlinked | None:
 def settled_fact(unit: Unit, end: Settlement, now: datetime) -> Settled:
     """What is told of a unit that came back."""
     return Settled(
-        event=unit.event_key,
+        event=unit.event_id,
         sink=unit.sink,
         state=end.state,
         reason=end.reason,
@@ -224,16 +224,16 @@ def settled_events(units: Sequence[Unit], settled: Sequence[Settlement], *, now:
         if end.reason is Reason.PROVIDER_DISAGREES:
             yield Alarm(
                 kind="provider_disagrees",
-                about=unit.event_key,
+                about=f"event {unit.event_id}",
                 lasts=False,
                 message=f"{unit.sink} does not know a subscription that is active in our ledger",
-                cure="run `connector explain` for the event, and look up the subscriber at the provider",
+                cure=f"see `connector explain {unit.event_id}`, and look up the subscriber at the provider",
             )
         if end.reason is Reason.PRICE_NOT_CHANGED:
             yield Alarm(
                 kind="price_not_changed",
-                about=unit.event_key,
+                about=f"event {unit.event_id}",
                 lasts=False,
                 message=f"{unit.sink} has not changed the price of a subscription",
-                cure=f"see `connector explain {unit.event_key}`: the CRM shows an amount that {unit.sink} does not charge",
+                cure=f"see `connector explain {unit.event_id}`: the CRM shows an amount that {unit.sink} does not charge",
             )

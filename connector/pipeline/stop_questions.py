@@ -48,14 +48,14 @@ class StopQuestions:
             if len(self._asked) >= MAX:
                 self._asked.clear()
             self._asked.add(question)
-            alarms.append(_alarm(event_id, event))
+            alarms.append(_alarm(event_id))
         return alarms
 
 
-def _alarm(event_id: int, event: Event) -> Alarm:
+def _alarm(event_id: int) -> Alarm:
     return Alarm(
         kind="maybe_stop",
-        about=event.key,
+        about=f"event {event_id}",
         lasts=False,
         message=f"event {event_id} may be an opt-out: the donor is not opted out until a person says so",
         cure=f"read it with `connector parked list`, then `connector parked answer {event_id} was` "

@@ -20,7 +20,7 @@ class CallbackReceived(Struct, frozen=True, kw_only=True):
 
     provider: str
     shape: str
-    event: str  # the event's key
+    event: int  # its number, which `connector explain` takes
     known: bool = False
     id_reused: bool = False  # the sender used its id before, for another person or another meaning
     unreadable: str | None = None
@@ -46,7 +46,7 @@ class RequestRejected(Struct, frozen=True, kw_only=True):
 class Planned(Struct, frozen=True, kw_only=True):
     """An event was planned."""
 
-    event: str
+    event: int
     provider: str
     state: str
     operations: int
@@ -58,7 +58,7 @@ class Planned(Struct, frozen=True, kw_only=True):
 class Settled(Struct, frozen=True, kw_only=True):
     """A unit was settled after its sink's answer."""
 
-    event: str
+    event: int
     sink: str
     state: str  # of the unit
     reason: str | None = None
@@ -91,7 +91,7 @@ class EnricherCalled(Struct, frozen=True, kw_only=True):
     """A look-up for an event was made at its provider."""
 
     provider: str
-    event: str  # the event's key
+    event: int
     outcome: str  # answered, not_yet, gave_up
     reason: str | None = None  # why the look-up itself failed
 

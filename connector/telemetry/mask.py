@@ -4,7 +4,10 @@ import re
 
 HIDDEN = "…"
 # Event ids consist of UUIDs and digests, whose digits are no phone numbers: they are matched first, and kept.
-_KEPT = r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32})(?![0-9A-Za-z])"
+_IDS = r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32})(?![0-9A-Za-z])"
+# A command of ours that names an event by its number, as cures print it.
+_COMMANDS = r"`connector (?:explain|replay|dead [a-z]+|parked [a-z]+) \d{1,12}(?: [a-z-]+)?`"
+_KEPT = f"{_IDS}|{_COMMANDS}"
 _PLUS = r"(?:\+|%2[Bb]|%252[Bb]|(?<!\d)00)"
 _NUMBERS = (
     rf"{_PLUS}(?:[ .()/-]|%20)*\d(?:(?:[ .()/-]|%20){{0,2}}\d){{5,}}",  # international, in any notation

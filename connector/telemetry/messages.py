@@ -29,6 +29,7 @@ from connector.telemetry.log_events import (
 Detail = str | int | float | bool | None
 LISTED = 5  # problems of refused mappings in one line
 DEAD = "dead"  # the state of an event or unit that needs a person
+UNMATCHED = "unmatched"  # the state of an event that no rule is for
 # Why calls are paused, in words for the log. Other reasons are written as they are.
 REASONS = {
     "unavailable": "not reachable",
@@ -80,7 +81,7 @@ def level_of(fact: Fact) -> Level:
             return Level.WARNING if fact.unreadable else Level.DEBUG
         case Planned() | Settled() if fact.state == DEAD:
             return Level.ERROR
-        case Planned() if fact.left_out:
+        case Planned() if fact.left_out or fact.state == UNMATCHED:
             return Level.INFO
         case RequestRejected():
             return _of_refusal(fact)
@@ -109,6 +110,8 @@ def message_of(fact: Fact) -> Message:  # noqa: C901, PLR0911, PLR0912 - one lin
         case CallbackReceived(provider=provider, shape=shape):
             sentence = "could not read" if fact.unreadable else "received again" if fact.known else "received"
             details: dict[str, Detail] = {"event": fact.event, "why": fact.unreadable}
+            if fact.unreadable:
+                details["cure"] = f"`connector explain {fact.event}`; after an update `connector replay {fact.event}`"
             return Message(level, f"{sentence} {provider}.{shape}", details)
         case RequestRejected(why=why):
             details = {"provider": fact.provider or None, "door": fact.endpoint or None, "status": fact.status}
@@ -116,6 +119,10 @@ def message_of(fact: Fact) -> Message:  # noqa: C901, PLR0911, PLR0912 - one lin
         case Planned(state=state):
             details = {"event": fact.event, "operations": fact.operations, "reason": fact.reason, "detail": fact.detail}
             details |= {"fields_left_out": fact.left_out or None}
+            if state == UNMATCHED:
+                details["cure"] = (
+                    f"`connector explain {fact.event}` says why; `connector events --state unmatched` lists all"
+                )
             return Message(level, f"planned: {state}", details)
         case Settled(sink=sink, state=state):
             details = {"event": fact.event, "reason": fact.reason, "detail": fact.detail}

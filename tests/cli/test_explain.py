@@ -79,8 +79,28 @@ def test_a_person_is_explained_by_the_number(home):
     assert home.json("explain", DONOR, "--reveal")["phone"] == DONOR
 
 
+@pytest.mark.parametrize("number", ["98079008", "98 07 90 08", "4798079008", "004798079008", "+47 98 07 90 08"])
+def test_a_number_is_read_in_any_form_by_the_region(home, number):
+    home.on_the_road(opt_out)
+    assert home.run("explain", number).stdout == home.run("explain", DONOR).stdout
+
+
+async def delivered(scene):
+    await opt_out(scene)
+    await scene.settle("salesforce")
+
+
+def test_a_person_s_events_tell_what_was_written_and_by_which_rule(home):
+    home.on_the_road(delivered)
+    shown = home.run("explain", DONOR).stdout
+    (line,) = [line for line in shown.splitlines() if "SMS_Opt_Out__c" in line]
+    assert line.strip().startswith('done: upsert Contact {"SMS_Key__c"')
+    assert line.endswith("by strex-subscription.yaml: donor opted out")
+    assert "2026-11-22 13:00  event 1:" in shown  # in the config's time zone
+
+
 def test_an_unknown_event_is_no_answer(home):
     home.on_the_road(opt_out)
     done = home.run("explain", "77")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "there is no event 77" in done.stderr
+    assert "77 is neither an event nor a phone number: see `connector events`" in done.stderr

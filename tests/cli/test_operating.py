@@ -82,7 +82,7 @@ def test_what_is_not_there_ends_with_1_and_a_cure(home, words):
     home.on_the_road(dead_letter)
     done = home.run(*words)
     assert done.exit_code == 1
-    assert "dead" in done.stderr or "parked list" in done.stderr
+    assert "connector events" in done.stderr or "parked list" in done.stderr
 
 
 async def question(scene):

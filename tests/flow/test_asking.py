@@ -123,10 +123,12 @@ class Scene:
         before = len(self.emitted(Planned))
         while await self.pipeline.plan():
             pass
-        return [fact.event for fact in self.emitted(Planned)[before:]]
+        return [self.store.inbox.get(fact.event).key for fact in self.emitted(Planned)[before:]]
 
     def outcomes(self):
-        return [(fact.event, fact.outcome, fact.reason) for fact in self.emitted(EnricherCalled)]
+        return [
+            (self.store.inbox.get(fact.event).key, fact.outcome, fact.reason) for fact in self.emitted(EnricherCalled)
+        ]
 
 
 @pytest.fixture
@@ -221,8 +223,8 @@ async def test_what_could_not_be_asked_until_its_deadline_calls_a_person(scene):
     await scene.question("a", "down")
     await scene.ask(days=1)
     (alarm,) = scene.emitted(Alarm)
-    assert (alarm.kind, alarm.about, alarm.lasts) == ("unanswered", "a", False)
-    assert "connector replay a" in alarm.cure
+    assert (alarm.kind, alarm.about, alarm.lasts) == ("unanswered", "event 1", False)
+    assert "connector replay 1" in alarm.cure
     assert await scene.planned() == ["a"]
 
 

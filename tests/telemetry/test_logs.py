@@ -33,15 +33,15 @@ from connector.telemetry.messages import level_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=UTC)
 EXAMPLES = [
-    CallbackReceived(provider="strex", shape="message", event="strex-mo-a"),
-    CallbackReceived(provider="strex", shape="message", event="strex-mo-a", unreadable="not JSON"),
+    CallbackReceived(provider="strex", shape="message", event=7),
+    CallbackReceived(provider="strex", shape="message", event=7, unreadable="not JSON"),
     RequestRejected(provider="strex", endpoint="mo", status=401, why="wrong path secret"),
     RequestRejected(provider="", endpoint="", status=404, why="no such endpoint"),
     RequestRejected(provider="strex", endpoint="mo", status=503, why="store"),
-    Planned(event="a", provider="strex", state="delivering", operations=2),
-    Planned(event="a", provider="strex", state="dead", operations=0, reason="missing_key"),
-    Settled(event="a", sink="salesforce", state="delivered", attempts=1, seconds=0.25),
-    Settled(event="a", sink="salesforce", state="dead", reason="validation"),
+    Planned(event=7, provider="strex", state="delivering", operations=2),
+    Planned(event=7, provider="strex", state="dead", operations=0, reason="missing_key"),
+    Settled(event=7, sink="salesforce", state="delivered", attempts=1, seconds=0.25),
+    Settled(event=7, sink="salesforce", state="dead", reason="validation"),
     BatchSent(sink="salesforce", operations=200, calls=1, seconds=0.3),
     FeedPolled(feed="salesforce.Contact", rows=3, changes=1),
     ChannelPaused(
@@ -54,7 +54,8 @@ EXAMPLES = [
     Reloaded(accepted=False, version="abc", problems=("a.yaml:1:2: wrong (cure)", "b.yaml: wrong")),
     WorkerFailed(worker="plan", error="KeyError in plan (pipeline.py:9)", seconds=1.0),
     Lifecycle(message="started", details={"version": "1"}),
-    EnricherCalled(provider="messagecloud", event="a", outcome="not_yet", reason="timeout"),
+    EnricherCalled(provider="messagecloud", event=7, outcome="not_yet", reason="timeout"),
+    Planned(event=1234567, provider="strex", state="unmatched", operations=0),
 ]
 
 
@@ -80,15 +81,23 @@ def test_every_fact_is_one_line_in_every_form(fact):
 
 
 def test_a_line_is_a_sentence_and_its_details():
-    assert written(EXAMPLES[7]).split(" ", 1)[1] == ("INFO    salesforce: delivered event=a attempts=1 seconds=0.25\n")
+    assert written(EXAMPLES[7]).split(" ", 1)[1] == ("INFO    salesforce: delivered event=7 attempts=1 seconds=0.25\n")
     assert written(EXAMPLES[11], journal=True) == (
         '<4>pausing deliveries to salesforce for 15 s: sign-in failed reason=credentials detail="sign in" seconds=15.0\n'
     )
 
 
-@pytest.mark.parametrize(("level", "lines"), [("debug", 20), ("info", 14), ("warning", 9), ("error", 6)])
+@pytest.mark.parametrize(("level", "lines"), [("debug", 21), ("info", 15), ("warning", 9), ("error", 6)])
 def test_only_what_is_loud_enough_is_written(level, lines):
     assert len([fact for fact in EXAMPLES if written(fact, level=level)]) == lines
+
+
+def test_an_event_that_no_rule_takes_is_told_with_its_number_and_the_commands():
+    text = written(EXAMPLES[-1], level="info")
+    assert "planned: unmatched event=1234567" in text
+    assert "`connector explain 1234567` says why; `connector events --state unmatched` lists all" in text
+    unreadable = written(EXAMPLES[1], level="info")
+    assert "`connector explain 7`; after an update `connector replay 7`" in unreadable
 
 
 def test_auto_is_json_into_a_file_and_text_into_the_journal():
