@@ -23,6 +23,7 @@ from connector.delivery.channels import EnricherChannel
 from connector.delivery.http_client import Transport
 from connector.model.errors import StoreUnavailable
 from connector.model.problem import ProblemsFound
+from connector.pipeline.charge import ChargeRunner, charge_worker
 from connector.pipeline.deadlines import Deadlines
 from connector.pipeline.enrich import enrich_worker
 from connector.pipeline.gauges import gauges
@@ -88,6 +89,7 @@ async def start_application(
 
         app.mappings = CurrentMappings(loaded, store, app.alarms, emit=emit, now=clock.now)
         rules = await app.mappings.at_start()
+        runtime = Runtime(emit=emit, now=clock.now, monotonic=clock.monotonic, wake=app.wake)
         pipeline = app.pipeline = Pipeline(
             store,
             rules,
@@ -98,8 +100,9 @@ async def start_application(
                 consent={name: crm.consent_fields for name, crm in app.crms.items()},
                 notices_repeat={name: crm.traits.notices_repeat for name, crm in app.crms.items()},
                 enrichers={name: one.enricher for name, one in providers.items() if one.enricher is not None},
+                charging=frozenset(name for name, one in providers.items() if one.charger is not None),
             ),
-            Runtime(emit=emit, now=clock.now, monotonic=clock.monotonic, wake=app.wake),
+            runtime,
         )
         await app.recover_claims()
         stack.push_async_callback(app.shut_down)
@@ -116,6 +119,9 @@ async def start_application(
                     partial(pipeline.enrich, EnricherChannel(provider.enricher, app.clients[name])),
                     idle=IDLE,
                 )
+            if provider.charger is not None:
+                charges = ChargeRunner(provider.charger, app.clients[name], store, runtime, app.alarms)
+                app.start_worker(charge_worker(name), charges.step, idle=IDLE)
             for poller in provider.pollers:
                 poll_state = PollState(poller, app.clients[name])
                 app.start_worker(poller.name, partial(pipeline.poll, poll_state), idle=IDLE)
@@ -140,6 +146,7 @@ async def start_application(
                 app.feed_channels,
                 now=clock.now,
                 backups=lambda: backup.kept,
+                charging=[name for name, one in providers.items() if one.charger is not None],
             ),
             together=store.snapshot,
         )

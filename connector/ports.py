@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct, field
 
+from connector.model.charge import Charge, ChargeAnswer, ChargeRules
 from connector.model.crm_traits import CrmTraits
 from connector.model.event import Event, Part
 from connector.model.http import Http, HttpRequest, HttpResponse
@@ -264,6 +265,24 @@ class Poller(Protocol):
 
         None is the very first poll: what happened before the connector was installed is not imported.
         """
+
+
+class Charger(Protocol):
+    """Charges donors at a provider that leaves this to us. The store decides who is charged, and when."""
+
+    @property
+    def provider(self) -> str:
+        """The provider's name in the config."""
+
+    @property
+    def rules(self) -> ChargeRules:
+        """What the config says about the charges."""
+
+    async def send(self, http: Http, charge: Charge) -> ChargeAnswer:
+        """Charge `charge.amount` once. A call without a certain answer is in doubt; nothing is raised."""
+
+    async def ask(self, http: Http, charge: Charge) -> ChargeAnswer:
+        """Ask for the status of the charge's transaction. The answer is pending if there is none yet; nothing is raised."""
 
 
 class Keywords(Protocol):

@@ -10,6 +10,15 @@ from functools import partial
 from typing import Any
 
 from connector.admin.baseline import baseline
+from connector.admin.charges import (
+    charges_approve,
+    charges_list,
+    charges_pause,
+    charges_preview,
+    charges_resolve,
+    charges_resume,
+    charges_show,
+)
 from connector.admin.context import AdminContext
 from connector.admin.dead_letters import (
     dead_discard,
@@ -45,6 +54,13 @@ COMMANDS: dict[str, Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[s
     "notes_list": notes_list,
     "consents_show": consents_show,
     "consents_baseline": baseline,
+    "charges_preview": charges_preview,
+    "charges_list": charges_list,
+    "charges_show": charges_show,
+    "charges_approve": charges_approve,
+    "charges_resolve": charges_resolve,
+    "charges_pause": charges_pause,
+    "charges_resume": charges_resume,
     "explain": explain,
     "replay": replay,
     "events_list": events_list,

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from connector.admin.charges import charging
 from connector.admin.context import AdminContext, reject_unknown
 from connector.admin.failure_groups import stopped
 from connector.admin.masking import Masked, when
@@ -50,6 +51,7 @@ def _now(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dic
         "stopped": stopped(context),
         "late_opt_outs": _late(context, now),
         "feeds": _feeds(context, now),
+        "charging": charging(context),
         "mapping": _mapping(context),
         "store": str(store.path),
         "faults": list(context.faults()),

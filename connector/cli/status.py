@@ -71,6 +71,7 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
         )
         _show_cures(paper, [(one["feed"], one["trouble"]) for one in document["feeds"]])
         _show_reconciled(paper, document)
+    _show_charging(paper, document["charging"])
     _show_cares(paper, document)
     if document["events_with_notes"]:
         paper.line(f"{document['events_with_notes']} events were sent without a field: see `connector notes list`")
@@ -86,6 +87,21 @@ def _show_mappings(paper: Paper, mapping: dict[str, Any]) -> None:
         for problem in mapping["refused_for"]:
             paper.line(problem, indent=2, style="red")
         paper.line("correct them, see `connector check`, then run `connector reload`", indent=2)
+
+
+def _show_charging(paper: Paper, providers: list[dict[str, Any]]) -> None:
+    for one in providers:
+        paper.heading(f"Recurring charges of {one['provider']}{'' if one['enabled'] else ' (off)'}")
+        paper.line(f"{one['subscriptions']} subscriptions, {one['ended']} ended because charges failed")
+        charges = ", ".join(f"{count} {state}" for state, count in one["charges"].items() if count)
+        paper.line(f"charges: {charges or 'none yet'}")
+        if (run := one["run"]) is not None:
+            why = f": {run['why']}" if run["why"] else ""
+            paper.line(f"run of {run['day']}: {run['size']} new charges, {run['failures']} failed, {run['state']}{why}")
+        if one["paused"]:
+            paper.line(f"paused: {one['paused']}", style="yellow")
+        if one["charges"]["in_doubt"]:
+            paper.line("see `connector charges list --state in_doubt`", style="red")
 
 
 def _show_faults(paper: Paper, faults: list[str]) -> None:

@@ -1,6 +1,6 @@
 """What the metrics read from the store when they are asked for."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from connector.delivery.channels import FeedChannel, SinkChannel
@@ -53,8 +53,12 @@ def gauges(
     *,
     now: Callable[[], datetime],
     backups: Callable[[], Sequence[Backup]] = tuple,
+    charging: Collection[str] = (),
 ) -> list[Reading]:
-    """Counts of the inbox and the outboxes, ages of the oldest waiting entries, budgets of API calls, and backups."""
+    """Counts of the inbox and the outboxes, ages of the oldest waiting entries, budgets of API calls, and backups.
+
+    `charging`: the providers whose donors are charged by us.
+    """
     names = tuple(sink_channels)
 
     def age(since: datetime | None) -> float:
@@ -128,6 +132,14 @@ def gauges(
             help="Time since a feed was last compared with all records of the CRM; no series if it never was",
             labels=("feed",),
             read=reconciled,
+        ),
+        Reading(
+            name="connector_charges",
+            help="Recurring charges by state",
+            labels=("provider", "state"),
+            read=lambda: {
+                (name, state.value): count for name in charging for state, count in store.charges.counts(name).items()
+            },
         ),
         *_of_calls(tuple(budgets)),
         Reading(

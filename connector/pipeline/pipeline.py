@@ -35,7 +35,9 @@ class Pipeline:
         self._emit = runtime.emit
         self._receiver = Receiver(store, config, runtime, lambda: self.rules)
         self._follower = Follower(store, config, runtime, self.open_polls)
-        self._planner = Planner(store, configured=config.configured, max_people=config.max_people)
+        self._planner = Planner(
+            store, configured=config.configured, max_people=config.max_people, charging=config.charging
+        )
         self._deliverer = Deliverer(store, config, runtime, lambda: self.rules)
 
     async def receive(self, endpoint: WebhookEndpoint, client: Client, request: HttpRequest) -> HttpResponse:

@@ -22,6 +22,7 @@ from connector.model.states import EventState
 from connector.pipeline.planning import lane_of, people_of, plan_in_order, takes_back, units_of
 from connector.pipeline.runtime import Runtime
 from connector.pipeline.stop_questions import StopQuestions
+from connector.store.agreements import begun_by
 from connector.store.inbox import StoredEvent
 from connector.store.restore import is_unrepeatable
 from connector.store.store import Store
@@ -39,9 +40,15 @@ TAKES_BACK = (
 class Planner:
     """Plans batches; remembers which polls flooded."""
 
-    def __init__(self, store: Store, *, configured: Sequence[Subscription], max_people: int) -> None:
-        """`configured`: the subscriptions of the config; `max_people`: whom one poll of a CRM may concern without a person's word."""
+    def __init__(
+        self, store: Store, *, configured: Sequence[Subscription], max_people: int, charging: Collection[str] = ()
+    ) -> None:
+        """`configured`: the subscriptions of the config; `max_people`: whom one poll of a CRM may concern without a person's word.
+
+        `charging`: the providers whose donors are charged by us.
+        """
         self._store = store
+        self._charging = frozenset(charging)
         self._configured = tuple(configured)
         self._max_people = max_people
         self._people: dict[str, set[str]] = {}  # by poll, the latest last: its changes may come in several batches
@@ -141,6 +148,7 @@ class Planner:
             not_reached=done.not_reached,
             answers=(*self._is_origin(event, done), *_refused(units, done)),
             left_out=done.left_out,
+            agreements=tuple(begun_by(event, event_id, done.decisions)) if event.provider in self._charging else (),
         )
 
     def _may_be_done(self, event_id: int, event: Event) -> bool:

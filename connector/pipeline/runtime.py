@@ -23,6 +23,7 @@ class PipelineConfig:
     consent: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
     notices_repeat: Mapping[str, timedelta] = field(default_factory=dict)  # by CRM: how long one comes again
     enrichers: Mapping[str, Enricher] = field(default_factory=dict)  # by provider
+    charging: frozenset[str] = frozenset()  # providers whose donors are charged by us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from connector.model.outcome import Delivered, Outcome, Reason, Rejected
 from connector.model.record_number import NO_REGION, NumberReader
 from connector.model.states import UnitState
 from connector.pipeline.prepare import SUPERSEDED, PendingWrite
+from connector.store.agreements import NewAmount
 from connector.store.records import Link, ShadowWrite
 from connector.store.units import Confirmation, PartlyDelivered, Settlement, Unit, Unlinked
 from connector.telemetry.log_events import Alarm, Fact, Settled
@@ -123,7 +125,23 @@ def _settle(result: _UnitResult, not_counted: Collection[Reason]) -> Settlement:
         rule=end.rule,
         code=end.code,
         partly_delivered=tuple(result.partly_delivered),
+        amounts=tuple(_amounts(unit, result.attempts)),
     )
+
+
+def _amounts(unit: Unit, tries: Sequence[Attempt]) -> Iterator[NewAmount]:
+    """What donors give each month, as changed by commands that the provider has done. Nothing follows where it charges by itself."""
+    for one in tries:
+        command = one.operation
+        if isinstance(command, ServiceCommand) and command.price is not None and isinstance(one.outcome, Delivered):
+            yield NewAmount(
+                provider=command.sink,
+                msisdn=command.phone.e164,
+                short_number=command.short_number,
+                keyword=command.keyword,
+                amount=Decimal(str(command.price)),
+                event_id=unit.event_id,
+            )
 
 
 def _confirmations(unit: Unit, end: Conclusion, consent_alone: Collection[int]) -> tuple[Confirmation, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from connector.delivery.http_client import Credentials
 from connector.model.consent import Subscription
-from connector.ports import Enricher, Keywords, Poller, Sink, WebhookEndpoint
+from connector.ports import Charger, Enricher, Keywords, Poller, Sink, WebhookEndpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,3 +22,4 @@ class Provider:
     subscriptions: tuple[Subscription, ...] = ()
     pollers: tuple[Poller, ...] = ()  # they read what its endpoints may have missed
     keywords: Keywords | None = None
+    charger: Charger | None = None  # set if its donors are charged by us

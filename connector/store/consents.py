@@ -154,6 +154,12 @@ def _taken_back(connection: sqlite3.Connection, crm: str | None, numbers: Sequen
     return connection.execute(ARE_TAKEN_BACK, {"numbers": as_list(list(numbers)), "sink": crm}).fetchall()
 
 
+def read_ledger(connection: sqlite3.Connection, e164: str) -> tuple[LedgerEntry, ...]:
+    """The ledger of one number, oldest event first, as the connection sees it now."""
+    rows = connection.execute(f"{ENTRIES} WHERE entry.msisdn = ? ORDER BY entry.event_id, entry.id", (e164,))
+    return tuple(_entry(row) for row in rows.fetchall())
+
+
 class Consents:
     """Reads and writes the ledger."""
 
@@ -163,8 +169,7 @@ class Consents:
 
     def of(self, e164: str) -> tuple[LedgerEntry, ...]:
         """The ledger of one number, oldest event first."""
-        rows = self._reader.execute(f"{ENTRIES} WHERE entry.msisdn = ? ORDER BY entry.event_id, entry.id", (e164,))
-        return tuple(_entry(row) for row in rows.fetchall())
+        return read_ledger(self._reader, e164)
 
     def of_many(self, numbers: Sequence[str]) -> dict[str, tuple[LedgerEntry, ...]]:
         """The ledgers of many numbers; a number without entries has an empty one."""

@@ -270,6 +270,82 @@ ACCEPTED_MAPPINGS = (
     )""",
 )
 
+CHARGES = (
+    # What donors have agreed to give, by subscription. Kept for ever, like the ledger.
+    """CREATE TABLE agreements (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        provider TEXT NOT NULL,
+        msisdn TEXT NOT NULL,
+        service_id TEXT NOT NULL,
+        short_number TEXT,
+        keyword TEXT,
+        subscription_id TEXT NOT NULL,
+        amount TEXT,
+        amount_event_id INTEGER NOT NULL,
+        event_id INTEGER NOT NULL,
+        began_at INTEGER NOT NULL,
+        last_period TEXT,
+        failed_periods INTEGER NOT NULL DEFAULT 0,
+        ended_at INTEGER,
+        ended_why TEXT,
+        UNIQUE (provider, msisdn, service_id)
+    )""",
+    # One row for each subscription and period: the reason why nobody is charged twice. Days are ISO texts.
+    """CREATE TABLE charges (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        agreement_id INTEGER NOT NULL REFERENCES agreements (id),
+        provider TEXT NOT NULL,
+        period TEXT NOT NULL,
+        reference TEXT NOT NULL UNIQUE,
+        state TEXT NOT NULL,
+        due_day TEXT NOT NULL,
+        last_day TEXT NOT NULL,
+        first_day TEXT,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        amount TEXT,
+        transaction_id TEXT,
+        status TEXT,
+        detail TEXT NOT NULL DEFAULT '',
+        sent_at INTEGER,
+        run_day TEXT,
+        asked INTEGER NOT NULL DEFAULT 0,
+        started_at INTEGER,
+        next_at INTEGER,
+        changed_at INTEGER NOT NULL,
+        UNIQUE (agreement_id, period)
+    )""",
+    "CREATE INDEX charges_state ON charges (provider, state, due_day)",
+    """CREATE TABLE charge_log (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        charge_id INTEGER NOT NULL REFERENCES charges (id),
+        at INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        detail TEXT NOT NULL
+    )""",
+    "CREATE INDEX charge_log_charge ON charge_log (charge_id, id)",
+    """CREATE TABLE charge_runs (
+        provider TEXT NOT NULL,
+        day TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        why TEXT NOT NULL DEFAULT '',
+        planned INTEGER NOT NULL DEFAULT 0,
+        results INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (provider, day)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE charge_control (
+        provider TEXT PRIMARY KEY,
+        since TEXT,
+        paused_at INTEGER,
+        paused_why TEXT,
+        hold TEXT,
+        restored_at INTEGER
+    ) WITHOUT ROWID""",
+    # Whether any record of a person has the opt-out flag: asked before each charge.
+    "CREATE INDEX shadows_out_phone ON shadows (phone) WHERE opted_out = 1",
+)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -281,6 +357,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m008_meaning": MEANING,
     "m009_replan_and_search": REPLAN_AND_SEARCH,
     "m010_accepted_mappings": ACCEPTED_MAPPINGS,
+    "m011_charges": CHARGES,
 }
 
 

@@ -10,7 +10,7 @@ from connector.model.event import Verdict
 from connector.model.outcome import Reason
 from connector.model.plan import Unplanned
 from connector.model.states import OPEN_UNITS, EventState, UnitState, event_state
-from connector.store import consents, replan
+from connector.store import agreements, consents, replan
 from connector.store.documents import decision_to_json, operations_to_json, unplanned_to_json
 from connector.store.lanes import Lane, enqueue, occupied
 from connector.store.notes import put_notes
@@ -51,6 +51,7 @@ class Plans:
                     rest = replan.merge(connection, plan, key, received_at, old[plan.event_id], now)
                     _put(connection, [rest], [_documents(rest)], events, now)
                     replan.conclude(connection, plan)
+            agreements.put(connection, (one for plan in plans for one in plan.agreements))
 
         await self._writer.run(work)
 

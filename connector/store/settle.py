@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from connector.model.consent import Phase
 from connector.model.states import OPEN_UNITS, EventState, UnitState, event_state
 from connector.store import consents
+from connector.store.agreements import change_amounts
 from connector.store.documents import done_from_json, done_to_json, operations_from_json, operations_to_json
 from connector.store.lanes import promote
 from connector.store.records import unlink_key, write_links, write_shadows
@@ -63,6 +64,7 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
             unlink_key(connection, gone.crm, gone.object, gone.key_field, gone.key)
     write_shadows(connection, (shadow for each in settlements for shadow in each.shadows), now)
     write_links(connection, (link for each in settlements for link in each.links))
+    change_amounts(connection, (amount for each in settlements for amount in each.amounts))
     _answer(connection, settlements, units, now)
 
 

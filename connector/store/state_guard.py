@@ -4,9 +4,10 @@ import sqlite3
 from collections.abc import Mapping
 from typing import TypeVar
 
+from connector.model.charge import CHARGE_TRANSITIONS, ChargeState
 from connector.model.states import EVENT_TRANSITIONS, UNIT_TRANSITIONS, EventState, UnitState
 
-State = TypeVar("State", EventState, UnitState)
+State = TypeVar("State", EventState, UnitState, ChargeState)
 
 
 def guard(connection: sqlite3.Connection) -> None:
@@ -14,7 +15,12 @@ def guard(connection: sqlite3.Connection) -> None:
 
     The guard belongs to the connection and not to the file, so that it is always that of the running model.
     """
-    for table, legal in (("inbox", _legal(EVENT_TRANSITIONS)), ("units", _legal(UNIT_TRANSITIONS))):
+    tables = {
+        "inbox": _legal(EVENT_TRANSITIONS),
+        "units": _legal(UNIT_TRANSITIONS),
+        "charges": _legal(CHARGE_TRANSITIONS),
+    }
+    for table, legal in tables.items():
         connection.execute(
             f"CREATE TEMP TRIGGER {table}_guard BEFORE UPDATE OF state ON main.{table} "
             f"WHEN old.state <> new.state AND NOT {legal} "

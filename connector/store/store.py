@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Self
 
 from connector.model.operation import Operation
+from connector.store.agreements import Agreements
 from connector.store.api_calls import Calls
 from connector.store.change_notices import Pointers
+from connector.store.charge_runs import ChargeRuns
+from connector.store.charges import Charges
 from connector.store.consents import Consents
 from connector.store.database import BUSY_TIMEOUT, FileLock, keep_private, lock_of, open_reader, open_writer
 from connector.store.dead_letters import DeadLetters
@@ -72,6 +75,9 @@ class Store:
         self.notes = Notes(self._reader)
         self.events = Events(path)
         self.mappings = AcceptedFiles(writer, self._reader)
+        self.agreements = Agreements(writer, self._reader)
+        self.charges = Charges(writer, self._reader)
+        self.charge_runs = ChargeRuns(writer, self._reader)
 
     @cached_property
     def restored(self) -> Restored | None:

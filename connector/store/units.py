@@ -10,6 +10,7 @@ from connector.model.operation import Operation, RecordWrite
 from connector.model.outcome import Reason
 from connector.model.plan import Note, Unplanned
 from connector.model.states import EventState, UnitState
+from connector.store.agreements import NewAgreement, NewAmount
 from connector.store.records import Link, ShadowWrite
 
 
@@ -47,6 +48,7 @@ class Planned(Struct, frozen=True, kw_only=True):
     answers: tuple[SideAnswer, ...] = ()
     not_reached: tuple[str, ...] = ()  # CRMs and providers that the opt-out must reach, but for which no unit exists
     left_out: tuple[Note, ...] = ()
+    agreements: tuple[NewAgreement, ...] = ()  # to give each month, which the event begins
 
 
 class Written(Struct, frozen=True, kw_only=True):
@@ -127,3 +129,4 @@ class Settlement(Struct, frozen=True, kw_only=True):
     rule: str = ""  # of a dead letter: whose operation it is
     code: str = ""  # of a dead letter: the sink's own code
     partly_delivered: tuple[PartlyDelivered, ...] = ()
+    amounts: tuple[NewAmount, ...] = ()  # what donors give each month, changed by delivered commands

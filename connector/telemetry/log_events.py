@@ -96,6 +96,16 @@ class EnricherCalled(Struct, frozen=True, kw_only=True):
     reason: str | None = None  # why the look-up itself failed
 
 
+class Charged(Struct, frozen=True, kw_only=True):
+    """A charge was sent, or asked about, and has a new state."""
+
+    provider: str
+    charge: int  # its id
+    state: str
+    status: str | None = None  # the provider's
+    detail: str = ""
+
+
 class ChannelPaused(Struct, frozen=True, kw_only=True):
     """A sink, feed or enricher is paused."""
 
@@ -120,7 +130,8 @@ class Alarm(Struct, frozen=True, kw_only=True):
     # maybe_stop, disk_full, disk_error, no_memory, database_locked, database_read_only, database_unusable,
     # database_missing, claimed_by_nobody, loop_failing, provider_disagrees, price_not_changed, unanswered,
     # schema_drift, feed_failing, flag_rewritten, opt_outs_not_sent, reconcile_failed, backup_failed, backup_damaged,
-    # backup_missing, backup_overdue, mappings_refused, mappings_missing, and the sink's reasons.
+    # backup_missing, backup_overdue, mappings_refused, mappings_missing, charge_run_waiting, charge_run_stopped,
+    # charge_in_doubt, charges_not_sent, and the sink's reasons.
     kind: str
     about: str  # the subject: a sink, an event
     message: str
@@ -168,6 +179,7 @@ Fact = (
     | BatchSent
     | FeedPolled
     | EnricherCalled
+    | Charged
     | ChannelPaused
     | ChannelResumed
     | Alarm

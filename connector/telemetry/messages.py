@@ -13,6 +13,7 @@ from connector.telemetry.log_events import (
     CallbackReceived,
     ChannelPaused,
     ChannelResumed,
+    Charged,
     Cleared,
     EnricherCalled,
     Fact,
@@ -66,6 +67,7 @@ FIXED: Mapping[type, Level] = {
     BatchSent: Level.DEBUG,
     FeedPolled: Level.DEBUG,
     EnricherCalled: Level.DEBUG,
+    Charged: Level.INFO,
     ChannelPaused: Level.WARNING,
     ChannelResumed: Level.INFO,
     Cleared: Level.INFO,
@@ -138,6 +140,9 @@ def message_of(fact: Fact) -> Message:  # noqa: C901, PLR0911, PLR0912 - one lin
         case EnricherCalled(provider=provider):
             details = {"event": fact.event, "outcome": fact.outcome, "reason": fact.reason}
             return Message(level, f"asked {provider}", details)
+        case Charged(provider=provider, state=state):
+            details = {"charge": fact.charge, "status": fact.status, "detail": fact.detail}
+            return Message(level, f"charge at {provider}: {state}", details)
         case ChannelPaused(name=name):
             details = {"reason": fact.reason, "detail": fact.detail, "seconds": round(fact.seconds, 1)}
             why = REASONS.get(fact.reason, fact.reason)

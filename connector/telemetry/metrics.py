@@ -19,6 +19,7 @@ from connector.telemetry.log_events import (
     CallbackReceived,
     ChannelPaused,
     ChannelResumed,
+    Charged,
     Cleared,
     EnricherCalled,
     Fact,
@@ -98,6 +99,9 @@ class Metrics:
         self._asked = self._counter(
             "asked", "Questions about an event to its provider", "provider", "outcome", "reason"
         )
+        self._charged = self._counter(
+            "charged", "Answers about charges, by the new state of the charge", "provider", "state"
+        )
         self._pauses = self._counter("pauses", "Pauses of a sink or feed", "name", "reason")
         self._paused = self._gauge("paused", "1 while a sink or feed is paused", "name")
         self._raised = self._counter("alarms_raised", "Alarms that were raised", "kind")
@@ -151,6 +155,8 @@ class Metrics:
                 self._changes.labels(fact.feed).inc(fact.changes)
             case EnricherCalled():
                 self._asked.labels(fact.provider, fact.outcome, fact.reason or "").inc()
+            case Charged():
+                self._charged.labels(fact.provider, fact.state).inc()
             case ChannelPaused():
                 self._pauses.labels(fact.name, fact.reason).inc()
                 self._paused.labels(fact.name).set(1)

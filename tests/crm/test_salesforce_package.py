@@ -63,9 +63,11 @@ def test_with_the_mappings_in_more_it_has_their_custom_fields_too(more):
     used = {name for need in more for name in names(need)}
     package = shipped(used)
     assert {one.shown_as for one in package.fields} == {name for name in used if name.endswith("__c")}
-    _, allowed = sorted(package.permission_sets, key=lambda one: one.name)
-    assert allowed.name == "CRM_Connector_Campaigns"
-    assert set(allowed.fields) == {one.shown_as for one in package.fields} - {one.shown_as for one in shipped().fields}
+    _, allowed, charges = sorted(package.permission_sets, key=lambda one: one.name)
+    assert (allowed.name, charges.name) == ("CRM_Connector_Campaigns", "CRM_Connector_Charges")
+    assert {*allowed.fields, *charges.fields} == {one.shown_as for one in package.fields} - {
+        one.shown_as for one in shipped().fields
+    }
     assert {name: (rights.create, rights.edit) for name, rights in allowed.objects.items()} == {
         "Campaign": (True, True)
     }

@@ -88,7 +88,7 @@ async def test_full_settings_make_every_door():
     assert (endpoints["subscribe"].rate_limiter.per_minute, endpoints["subscribe"].rate_limiter.at_once) == (7, 3)
     assert endpoints["subscribe"].account.api_key == "the KEY"
     assert made.enricher.deadline.total_seconds() == 24 * 3600
-    assert made.shapes == SHAPES == {"message": True, "delivery_report": False, "subscription": False}
+    assert made.shapes == SHAPES == {"message": True, "delivery_report": False, "subscription": False, "charge": False}
     assert made.subscriptions == (
         Subscription(provider="messagecloud", short_number="2172", keyword="KATT", service_id="s-1"),
     )
@@ -105,7 +105,7 @@ def test_without_the_interface_there_are_only_messages_and_reports():
     made = provider("open: true")
     assert [endpoint.name for endpoint in made.endpoints] == ["mo", "dlr"]
     assert made.enricher is None
-    assert made.commands == commands(settings("open: true")) == {"stop", "unsubscribe"}
+    assert made.commands == commands(settings("open: true")) == {"stop", "unsubscribe", "changesubscriberprice"}
 
 
 @pytest.mark.parametrize(
@@ -146,10 +146,26 @@ def test_an_end_is_settled_without_a_call(action):
     assert "no such call" in outcome.detail
 
 
-def test_what_is_no_end_is_refused():
+def test_what_is_no_command_is_refused():
     write = RecordWrite(sink="messagecloud", object="Contact", key_field="K", key="1")
-    for outcome in written(command("changesubscriberprice", price=9), write):
+    for outcome in written(command("delete"), write):
         assert outcome.reason is Reason.BAD_COMMAND
+
+
+def test_a_new_price_is_settled_without_a_call():
+    (outcome,) = written(command("changesubscriberprice", price=200, known_active=True))
+    assert isinstance(outcome, Delivered)
+
+
+@pytest.mark.parametrize("price", [None, 0, -5, 99.5])
+def test_a_price_that_cannot_be_charged_is_refused(price):
+    (outcome,) = written(command("changesubscriberprice", price=price, known_active=True))
+    assert outcome.reason is Reason.BAD_COMMAND
+
+
+def test_a_price_of_a_subscription_that_does_not_run_is_not_changed():
+    (outcome,) = written(command("changesubscriberprice", price=200))
+    assert outcome.reason is Reason.PRICE_NOT_CHANGED
 
 
 # The mappings.

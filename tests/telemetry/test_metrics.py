@@ -9,6 +9,7 @@ from connector.telemetry.log_events import (
     CallbackReceived,
     ChannelPaused,
     ChannelResumed,
+    Charged,
     Cleared,
     EnricherCalled,
     FeedPolled,
@@ -82,6 +83,7 @@ def late(about, **more):
             'connector_asked_total{outcome="not_yet",provider="mc",reason="timeout"} 1.0',
         ),
         ([ChannelPaused(name="crm", reason="timeout", detail="", seconds=1)], 'connector_paused{name="crm"} 1.0'),
+        ([Charged(provider="m", charge=1, state="taken")], 'connector_charged_total{provider="m",state="taken"} 1.0'),
         (
             [ChannelPaused(name="crm", reason="timeout", detail="", seconds=1), ChannelResumed(name="crm")],
             'connector_paused{name="crm"} 0.0',

@@ -1,7 +1,8 @@
-"""Commands for MessageCloud, which are settled locally: there is no call that ends a subscription in Norway.
+"""Commands for MessageCloud, which are settled locally: no call ends a subscription in Norway, or changes its price.
 
 Source: "Strex Norway with One-click Subscriptions", Transaction Flow, 8: further charges are made by the merchant's own
-calls. A subscriber who is opted out is not charged again, so MessageCloud need not be informed.
+calls. A subscriber who is opted out is not charged again, so MessageCloud need not be informed. A new price is the amount
+of the next Send DOB.
 """
 
 from collections.abc import Sequence
@@ -13,11 +14,13 @@ from connector.model.operation import ServiceCommand
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected
 from connector.ports import Task
 
-ACTIONS = frozenset({"stop", "unsubscribe"})
+CHANGES_PRICE = "changesubscriberprice"
+ACTIONS = frozenset({"stop", "unsubscribe", CHANGES_PRICE})
 BATCH = 200  # nothing is sent; this only limits the size of a transaction
 SETTLED = Delivered(
     detail="MessageCloud has no such call: the subscription is ended in our ledger, and is not charged again"
 )
+NEW_PRICE = Delivered(detail="the new amount is charged from the next period on")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,4 +43,10 @@ def _outcome(operation: object) -> Outcome:
     if operation.action not in ACTIONS:
         detail = f"MessageCloud has no command {operation.action!r}; it has {', '.join(sorted(ACTIONS))}"
         return Rejected(reason=Reason.BAD_COMMAND, detail=detail)
-    return SETTLED
+    if operation.action != CHANGES_PRICE:
+        return SETTLED
+    if operation.price is None or operation.price <= 0 or operation.price != int(operation.price):
+        return Rejected(reason=Reason.BAD_COMMAND, detail="MessageCloud charges whole amounts in NOK only")
+    if not operation.known_active:
+        return Rejected(reason=Reason.PRICE_NOT_CHANGED, detail="the donor has no active subscription to this keyword")
+    return NEW_PRICE

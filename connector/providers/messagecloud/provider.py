@@ -2,10 +2,12 @@
 
 from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.http_client import FixedCredentials
+from connector.model.charge import CHARGE, CHARGED, ENDED
 from connector.model.consent import Subscription
 from connector.ports import WebhookEndpoint
 from connector.providers.auth_settings import Reveal, build_authenticators
 from connector.providers.form_endpoint import FormEndpoint
+from connector.providers.messagecloud.charges import DobCharger, charge_rules
 from connector.providers.messagecloud.gateway import ENDPOINTS, Reader
 from connector.providers.messagecloud.local_commands import ACTIONS, LocalCommands
 from connector.providers.messagecloud.oneclick import Account
@@ -18,8 +20,8 @@ from connector.providers.messagecloud.web_endpoints import ReturnEndpoint, Subsc
 from connector.providers.provider import Provider
 from connector.providers.samples import OptOutSample, Words
 
-SHAPES = {"message": True, "delivery_report": False, SHAPE: False}  # whether an opt-out may come in it
-WORDS: Words = {"action": (*ENDPOINTS.values(), ACTION), "status": tuple(STATUSES)}
+SHAPES = {"message": True, "delivery_report": False, SHAPE: False, CHARGE: False}  # whether an opt-out may come in it
+WORDS: Words = {"action": (*ENDPOINTS.values(), ACTION, CHARGED, ENDED), "status": tuple(STATUSES)}
 WAY_BACK = "salesforce-to-messagecloud.yaml"  # the shipped mapping that ends subscriptions after opt-outs in the CRM
 
 
@@ -42,10 +44,11 @@ def build(name: str, settings: MessageCloudSettings, reveal: Reveal, words: OptO
     endpoints: list[WebhookEndpoint] = [
         FormEndpoint(name=endpoint, reader=reader, authenticators=authenticators) for endpoint in ENDPOINTS
     ]
-    api, enricher = settings.api, None
+    api, enricher, charger = settings.api, None, None
     if api is not None:
         account = Account(campaign_name=api.campaign_name, api_key=reveal(api.key).get_secret_value())
         enricher = StatusEnricher(provider=name, account=account, deadline=settings.subscribe.deadline)
+        charger = DobCharger(provider=name, account=account, rules=charge_rules(settings))
         rate_limiter = RateLimiter(per_minute=settings.subscribe.per_minute, at_once=settings.subscribe.at_once)
         endpoints += [
             SubscribeEndpoint(provider=name, account=account, offers=offers, rate_limiter=rate_limiter),
@@ -60,6 +63,7 @@ def build(name: str, settings: MessageCloudSettings, reveal: Reveal, words: OptO
         enricher=enricher,
         commands=ACTIONS,
         subscriptions=subscriptions(name, settings),
+        charger=charger,
     )
 
 
@@ -88,5 +92,5 @@ def opt_out_samples(name: str, settings: MessageCloudSettings) -> tuple[OptOutSa
 
 
 def commands(_settings: MessageCloudSettings) -> frozenset[str]:
-    """The commands that end a subscription; they are settled without a call."""
+    """The commands that end a subscription or change its price; they are settled without a call."""
     return ACTIONS

@@ -10,6 +10,8 @@ from connector.sandbox.messagecloud.donor_actions import DonorActions
 from connector.sandbox.messagecloud.gateway import Gateway
 from connector.sandbox.strex.body import RefusedError
 
+GATEWAY = web.AppKey("gateway", Gateway)  # for tests in the same process
+
 
 def build(
     *,
@@ -38,6 +40,7 @@ def build(
     gateway = Gateway(campaign_name, api_key, price, short_number, clock)
     donor_actions = DonorActions(gateway, hooks=hooks, secret=secret)
     app = web.Application(middlewares=[_refuse])
+    app[GATEWAY] = gateway
     app.add_routes(gateway.routes())
     app.add_routes(donor_actions.routes())
     app.cleanup_ctx.append(donor_actions.session)

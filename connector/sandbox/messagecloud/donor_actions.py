@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from connector.sandbox.messagecloud.gateway import CALLS, Gateway, Spoiled, Transaction
+from connector.sandbox.messagecloud.gateway import CALLS, STATUSES, ChargeScript, Gateway, Spoiled, Transaction
 from connector.sandbox.strex.body import Body, RefusedError, read_json
 
 SECONDS = 30  # timeout of a callback; the real one is not documented
@@ -39,6 +39,8 @@ class DonorActions:
             web.put("/_sandbox/config", self._configure),
             web.get("/_sandbox/transactions", self._transactions),
             web.get("/_sandbox/calls", self._calls),
+            web.get("/_sandbox/taken", self._taken),
+            web.post("/_sandbox/charges", self._script_charges),
             web.get("/_sandbox/page", self._page),
             web.get("/_sandbox/sent", self._list_sent),
             web.post("/_sandbox/window", self._finish),
@@ -62,6 +64,31 @@ class DonorActions:
 
     async def _calls(self, _: web.Request) -> web.Response:
         return web.json_response(self._gateway.calls)
+
+    async def _taken(self, _: web.Request) -> web.Response:
+        """The books: what was really taken, by windows and by charges."""
+        return web.json_response(self._gateway.taken)
+
+    async def _script_charges(self, request: web.Request) -> web.Response:
+        """How the next charges go: every status, a status that becomes final later, a delay, a lost answer."""
+        body = Body.of(await read_json(request)).only("phone", "status", "then", "asks", "lost", "delay", "times")
+        phone, lost = body.optional_text("phone"), body.optional_text("lost")
+        status, then = body.text("status", "DELIVERED"), body.optional_text("then")
+        if status not in STATUSES or (then is not None and then not in STATUSES):
+            raise RefusedError(f"status and then must be of {', '.join(STATUSES)}")
+        if lost not in {None, "before", "after"}:
+            raise RefusedError("lost must be before or after")
+        script = ChargeScript(
+            phone=None if phone is None else phone.lstrip("+"),
+            status=status,
+            then=then,
+            asks=int(body.number("asks") or 1),
+            lost=lost,
+            delay=float(body.number("delay") or 0),
+            times=int(body.number("times") or 1),
+        )
+        self._gateway.scripts.append(script)
+        return web.json_response({})
 
     async def _page(self, _: web.Request) -> web.Response:
         """A merchant's page, for offers that have none yet."""

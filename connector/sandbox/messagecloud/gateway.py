@@ -3,6 +3,7 @@
 Source: "Strex Norway with One-click Subscriptions".
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,6 +41,8 @@ class Transaction:
     status: str = "ACKNOWLEDGED"
     detail: str = ""
     charge: bool = False
+    then: str | None = None
+    asks: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,6 +54,28 @@ class Spoiled:
     times: int
 
 
+@dataclass(slots=True, kw_only=True)
+class ChargeScript:
+    """How the next charges go.
+
+    Attributes:
+        phone: only charges of this number; None for all.
+        status: what Send DOB answers.
+        then: the final status, which View Status gives after `asks` questions; None: `status` is final.
+        lost: the connection is closed without an answer, `before` or `after` the charge is carried out.
+        delay: seconds before the answer.
+        times: how many charges.
+    """
+
+    phone: str | None
+    status: str
+    then: str | None
+    asks: int
+    lost: str | None
+    delay: float
+    times: int
+
+
 @dataclass(slots=True)
 class Gateway:
     """The interface and its history.
@@ -58,6 +83,8 @@ class Gateway:
     Attributes:
         as_numbers: shortNumber and recipient are integers, as in the document's tables, and not strings, as in its examples.
         table_names: the response names its window as in the document's table, and not as in its example.
+        scripts: how the next charges go.
+        taken: the books: every charge that really took money, by windows or by Send DOB.
     """
 
     campaign_name: str
@@ -70,6 +97,8 @@ class Gateway:
     transactions: dict[str, Transaction] = field(default_factory=dict)
     spoiled: dict[str, list[Spoiled]] = field(default_factory=dict)
     calls: list[dict[str, Any]] = field(default_factory=list)
+    scripts: list[ChargeScript] = field(default_factory=list)
+    taken: list[dict[str, Any]] = field(default_factory=list)
 
     def routes(self) -> list[web.RouteDef]:
         """The HTTP routes."""
@@ -90,6 +119,17 @@ class Gateway:
         """Set the status of a transaction; RefusedError if the document does not define it."""
         if status not in STATUSES:
             raise RefusedError(f"status must be one of {', '.join(STATUSES)}")
+        if status == "DELIVERED" != transaction.status:
+            self.taken.append(
+                {
+                    "transaction_id": transaction.transaction_id,
+                    "service_id": transaction.service_id,
+                    "recipient": transaction.recipient,
+                    "price": transaction.price,
+                    "charge": transaction.charge,
+                    "created": transaction.created.isoformat(),
+                }
+            )
         transaction.status, transaction.detail, transaction.last_modified = status, detail, self.now()
 
     def now(self) -> datetime:
@@ -114,6 +154,11 @@ class Gateway:
         transaction = self.transactions.get(request.query["transaction_id"])
         if transaction is None or transaction.service_id != request.query["service_id"]:
             return _envelope(1, "Transaction not found", {})
+        if transaction.then is not None:
+            transaction.asks -= 1
+            if transaction.asks <= 0:
+                self.set_status(transaction, transaction.then, "Final")
+                transaction.then = None
         return _envelope(0, "Success", self._shown(transaction))
 
     async def _send(self, request: web.Request) -> web.Response:
@@ -124,10 +169,27 @@ class Gateway:
             return _envelope(1, "tariff and shortcode must be integers", {})
         if short_number != self.short_number:
             return _envelope(4, ERRORS[4], {})
+        script = self._script(request.query["to"])
+        if script.lost == "before":
+            return _hang_up(request)
         transaction = self._make(request.query["service_id"], None)
         transaction.charge, transaction.price, transaction.recipient = True, int(tariff), request.query["to"]
-        self.set_status(transaction, "DELIVERED", "Delivered")
+        self.set_status(transaction, script.status, "Delivered" if script.status == "DELIVERED" else script.status)
+        transaction.then, transaction.asks = script.then, script.asks
+        await asyncio.sleep(script.delay)
+        if script.lost == "after":
+            return _hang_up(request)
         return _envelope(0, "Success", self._shown(transaction))
+
+    def _script(self, phone: str) -> ChargeScript:
+        """How this charge goes: by the first script for it, else it is taken at once."""
+        for script in self.scripts:
+            if script.phone in {None, phone}:
+                script.times -= 1
+                if not script.times:
+                    self.scripts.remove(script)
+                return script
+        return ChargeScript(phone=None, status="DELIVERED", then=None, asks=0, lost=None, delay=0, times=1)
 
     async def _window(self, request: web.Request) -> web.Response:
         return web.Response(text=f"The window of {self.find(request.query.get('id', '')).transaction_id}")
@@ -175,6 +237,13 @@ class Gateway:
         if (query["campaign_name"], query["api_key"]) != (self.campaign_name, self.api_key):
             return _envelope(2, ERRORS[2], {})
         return None
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    """Close the connection: the caller gets no answer."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
 
 
 def _envelope(code: int, message: str, data: dict[str, Any], *, request_id: str | None = None) -> web.Response:

@@ -87,6 +87,7 @@ OBJECTS = (
         text("SMS_Short_Number__c", 20),
         text("SMS_Keyword__c", 80),
         money("SMS_Monthly_Amount__c"),
+        date("SMS_Next_Charge__c"),
     ),
     sobject(
         "GiftCommitmentSchedule",

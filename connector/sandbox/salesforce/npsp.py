@@ -64,6 +64,7 @@ OBJECTS = (
         phone("SMS_Phone__c"),
         text("SMS_Short_Number__c", 20),
         text("SMS_Keyword__c", 80),
+        date("SMS_Next_Charge__c"),
     ),
     sobject(
         "npe01__OppPayment__c",

@@ -172,6 +172,7 @@ OBJECTS = (
         text("SMS_Opt_Out_Source__c", 80),
         text("SMS_Keywords__c", 255),
         money("SMS_Monthly_Amount__c"),
+        date("SMS_Next_Charge__c"),
         picklist("Gift_Interest__c", "Children", "Climate", "Other", restricted=True),
         mergeable=True,
     ),

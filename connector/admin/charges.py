@@ -1,0 +1,358 @@
+"""Recurring charges, for a person: what a run would do, what was done, and the decisions that only a person can make."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from connector.admin.context import AdminContext, get_field, get_limit, reject_unknown
+from connector.admin.masking import Masked, when
+from connector.charging import checks
+from connector.charging.results import FIRST_ASK, conclude, try_again
+from connector.config.validation import did_you_mean
+from connector.model.charge import (
+    Agreement,
+    Charge,
+    ChargeAnswer,
+    ChargeChange,
+    ChargeRules,
+    ChargeState,
+    NewCharge,
+    Run,
+    RunState,
+    Verdict,
+)
+from connector.model.errors import ConnectorError
+from connector.pipeline.charge import new_charges
+from connector.telemetry.mask import mask
+
+TAKEN, NOT_TAKEN, AGAIN, ASK = "taken", "not-taken", "again", "ask"
+# What a person may decide, by the charge's state.
+DECISIONS = {
+    ChargeState.IN_DOUBT: (TAKEN, NOT_TAKEN, AGAIN, ASK),
+    ChargeState.FAILED: (AGAIN,),
+    ChargeState.SKIPPED: (AGAIN,),
+}
+DAY = timedelta(days=1)
+
+
+async def charges_preview(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run of a day would do, by what is known now. Nothing is stored or sent."""
+    reject_unknown(payload, "date", "provider", "reveal")
+    provider, rules = _rules(context, payload)
+    today = _today(context, rules)
+    first = _next_run_day(context, provider, today)
+    day = _day(payload, first)
+    if day < today:
+        raise ConnectorError(f"{day} is over: see `connector charges list`")
+    masked = Masked(reveal=get_field(payload, "reveal", bool, False))
+    lines = [
+        *(
+            _line(context, rules, one.agreement, one.period, one.due_day, one, masked)
+            for one in _open(context, provider, day, first)
+        ),
+        *(
+            _line(context, rules, agreement, new.period, new.due_day, new, masked)
+            for agreement, new in _new(context, provider, rules, day, first)
+        ),
+    ]
+    size = sum(line["new"] and line["what"] != "skip" for line in lines)
+    return {
+        "provider": provider,
+        "day": day.isoformat(),
+        "enabled": rules.enabled,
+        "paused": context.store.charge_runs.control(provider).paused_why,
+        "waits": _hold(context, provider, rules, day, size),
+        "hours": f"{rules.opens:%H:%M} to {rules.closes:%H:%M} {rules.zone.key}",
+        "charges": lines,
+        "count": sum(line["what"] == "charge" for line in lines),
+        "total": str(sum((Decimal(line["amount"]) for line in lines if line["what"] == "charge"), Decimal(0))),
+        "currency": rules.currency,
+    }
+
+
+async def charges_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Charges, the newest first."""
+    reject_unknown(payload, "state", "phone", "period", "limit", "reveal")
+    limit, state = get_limit(payload), get_field(payload, "state", str)
+    if state is not None and state not in set(ChargeState):
+        raise ConnectorError(f"`{mask(state)}` is no state of a charge: {did_you_mean(state, [*ChargeState])}")
+    written = payload.get("phone")
+    found = context.store.charges.listed(
+        states=[ChargeState(state)] if state else (),
+        phone=context.phone(written).e164 if written is not None else None,
+        period=get_field(payload, "period", str),
+        limit=limit,
+    )
+    masked = Masked(reveal=get_field(payload, "reveal", bool, False))
+    return {"charges": [_shown(one, masked) for one in found], "more": len(found) == limit}
+
+
+async def charges_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """One charge with its history, its subscription, and what a person may decide."""
+    reject_unknown(payload, "id", "reveal")
+    charge = _charge(context, payload.get("id"))
+    masked = Masked(reveal=get_field(payload, "reveal", bool, False))
+    agreement = charge.agreement
+    return {
+        **_shown(charge, masked),
+        "last_day": charge.last_day.isoformat(),
+        "attempts": charge.attempt,
+        "sent_at": when(charge.sent_at),
+        "subscription": {
+            "id": agreement.subscription_id,
+            "service_id": agreement.service_id,
+            "keyword": agreement.keyword,
+            "short_number": agreement.short_number,
+            "amount": None if agreement.amount is None else str(agreement.amount),
+            "began_at": when(agreement.began_at),
+            "failed_periods": agreement.failed_periods,
+            "ended_at": when(agreement.ended_at),
+            "ended_why": agreement.ended_why,
+        },
+        "history": [
+            {"at": when(one.at), "state": one.state.value, "detail": one.detail}
+            for one in context.store.charges.log(charge.id)
+        ],
+        "decisions": [
+            f"connector charges resolve {charge.id} --as {decision}" for decision in DECISIONS.get(charge.state, ())
+        ],
+    }
+
+
+async def charges_approve(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Approve a day's run: the one that waits or was stopped, or one of the next days as it is now."""
+    reject_unknown(payload, "date", "provider")
+    provider, rules = _rules(context, payload)
+    today, runs = _today(context, rules), context.store.charge_runs
+    day = _day(payload, today)
+    if day < today:
+        raise ConnectorError(f"{day} is over: its charges are in the run of today, see `connector charges preview`")
+    run = runs.get(provider, day)
+    if run is not None and run.state is RunState.APPROVED:
+        raise ConnectorError(f"the run of {day} is approved already: see `connector charges list`")
+    if run is None:
+        new = _new(context, provider, rules, day, _next_run_day(context, provider, today))
+        run = Run(provider=provider, day=day, size=len(new), state=RunState.WAITING, why="approved before its day")
+        await runs.make(run)
+    await runs.set_state(provider, day, RunState.APPROVED)
+    return {"provider": provider, "day": day.isoformat(), "size": run.size, "enabled": rules.enabled}
+
+
+async def charges_resolve(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Decide what became of charges, or that they are charged again."""
+    reject_unknown(payload, "ids", "decision", "transaction")
+    decision, transaction = get_field(payload, "decision", str), get_field(payload, "transaction", str)
+    if decision not in {TAKEN, NOT_TAKEN, AGAIN, ASK}:
+        raise ConnectorError(f"say what was decided: {TAKEN}, {NOT_TAKEN}, {AGAIN} or {ASK}")
+    ids = get_field(payload, "ids", list, [])
+    if not ids:
+        raise ConnectorError("name the charges by their ids: see `connector charges list --state in_doubt`")
+    if transaction is not None and len(ids) != 1:
+        raise ConnectorError("a transaction belongs to one charge: name one id")
+    charges = [_charge(context, one) for one in ids]
+    changes = [(charge, _decided(context, charge, decision, transaction)) for charge in charges]
+    for charge, change in changes:
+        await context.store.charges.change(charge, change, now=context.now())
+    return {"resolved": [charge.id for charge, _ in changes], "decision": decision}
+
+
+async def charges_pause(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Send no charges until they are resumed. What is open is still asked about."""
+    reject_unknown(payload, "provider", "why")
+    provider, _ = _rules(context, payload)
+    why = get_field(payload, "why", str) or "a person paused the charges"
+    await context.store.charge_runs.pause(provider, why, context.now())
+    return {"provider": provider, "paused": why}
+
+
+async def charges_resume(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Send charges again."""
+    reject_unknown(payload, "provider")
+    provider, _ = _rules(context, payload)
+    if context.store.charge_runs.control(provider).paused_at is None:
+        raise ConnectorError(f"the charges of {provider} are not paused")
+    await context.store.charge_runs.resume(provider)
+    return {"provider": provider}
+
+
+def charging(context: AdminContext) -> list[dict[str, Any]]:
+    """The state of the charges of each provider, for `status`."""
+    return [_state(context, name, one) for name, one in _chargers(context).items() if one.offers]
+
+
+def _state(context: AdminContext, provider: str, rules: ChargeRules) -> dict[str, Any]:
+    store = context.store
+    run, control = store.charge_runs.newest(provider, _today(context, rules)), store.charge_runs.control(provider)
+    agreements, ended = store.agreements.counts(provider)
+    counts = store.charges.counts(provider)
+    return {
+        "provider": provider,
+        "enabled": rules.enabled,
+        "paused": control.paused_why,
+        "waits": control.hold,
+        "subscriptions": agreements - ended,
+        "ended": ended,
+        "charges": {state.value: counts.get(state, 0) for state in ChargeState},
+        "run": None
+        if run is None
+        else {
+            "day": run.day.isoformat(),
+            "size": run.size,
+            "state": run.state.value,
+            "why": run.why or None,
+            "results": run.results,
+            "failures": run.failures,
+        },
+    }
+
+
+def _chargers(context: AdminContext) -> dict[str, ChargeRules]:
+    return {name: one.charger.rules for name, one in context.providers.items() if one.charger is not None}
+
+
+def _rules(context: AdminContext, payload: Mapping[str, Any]) -> tuple[str, ChargeRules]:
+    """The provider that is meant. Raises ConnectorError if that is not clear."""
+    chargers = {name: rules for name, rules in _chargers(context).items() if rules.offers}
+    named = get_field(payload, "provider", str)
+    if named is None and len(chargers) == 1:
+        return next(iter(chargers.items()))
+    if named in chargers:
+        return named, chargers[named]
+    if not chargers:
+        raise ConnectorError("no provider charges donors: add `recurring:` to an offer of MessageCloud in the config")
+    raise ConnectorError(f"say which provider, with --provider: {', '.join(chargers)}")
+
+
+def _charge(context: AdminContext, named: object) -> Charge:
+    if isinstance(named, str) and named.isascii() and named.isdigit():
+        named = int(named)
+    valid = isinstance(named, int) and not isinstance(named, bool) and 0 <= named < 2**63
+    charge = context.store.charges.get(named) if valid and isinstance(named, int) else None
+    if charge is None:
+        raise ConnectorError(f"there is no charge {mask(str(named))}: see `connector charges list`")
+    return charge
+
+
+def _decided(context: AdminContext, charge: Charge, decision: str, transaction: str | None) -> ChargeChange:
+    allowed = DECISIONS.get(charge.state, ())
+    if decision not in allowed:
+        other = f"only {' or '.join(allowed)} is possible" if allowed else "nothing is to be decided"
+        raise ConnectorError(f"charge {charge.id} is {charge.state}: {other}")
+    rules = _chargers(context).get(charge.agreement.provider)
+    if rules is None:
+        raise ConnectorError(f"the config has no provider {charge.agreement.provider} that charges donors any more")
+    said = f"a person decided: {decision}"
+    if decision == AGAIN:
+        return try_again(charge, rules, context.now())
+    if decision == ASK:
+        known = transaction or charge.transaction_id
+        if known is None:
+            raise ConnectorError("no transaction id is known: find it at the provider, and give it with --transaction")
+        return ChargeChange(state=ChargeState.ASKING, detail=said, transaction_id=known, wait=FIRST_ASK)
+    verdict = Verdict.TAKEN if decision == TAKEN else Verdict.FAILED
+    return conclude(
+        charge, ChargeAnswer(verdict=verdict, transaction_id=transaction, detail=said), rules, context.now()
+    )
+
+
+def _today(context: AdminContext, rules: ChargeRules) -> date:
+    return context.now().astimezone(rules.zone).date()
+
+
+def _day(payload: Mapping[str, Any], default: date) -> date:
+    text = get_field(payload, "date", str)
+    if text is None:
+        return default
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConnectorError("this is not a day: write it like 2026-03-01") from None
+
+
+def _next_run_day(context: AdminContext, provider: str, today: date) -> date:
+    """The day of the next run that is not planned yet."""
+    return today + DAY if context.store.charge_runs.is_planned(provider, today) else today
+
+
+def _new(
+    context: AdminContext, provider: str, rules: ChargeRules, day: date, first: date
+) -> list[tuple[Agreement, NewCharge]]:
+    """What is due for the first time. A day after the next run has only its own charges: earlier runs have the others."""
+    control, after = context.store.charge_runs.control(provider), 0
+    found: list[tuple[Agreement, NewCharge]] = []
+    while True:
+        page, following = new_charges(context.store, rules, provider, control, day, after=after)
+        for new in page:
+            agreement = context.store.agreements.get(new.agreement_id)
+            if agreement is not None and (day <= first or new.due_day == day):
+                found.append((agreement, new))
+        if following is None:
+            return found
+        after = following
+
+
+def _open(context: AdminContext, provider: str, day: date, first: date) -> list[Charge]:
+    """Charges that are stored already and are due: to be tried again, or not sent yet."""
+    due = context.store.charges.due_on(provider, day)
+    return [one for one in due if day <= first or one.due_day == day]
+
+
+def _line(
+    context: AdminContext,
+    rules: ChargeRules,
+    agreement: Agreement,
+    period: str,
+    due_day: date,
+    one: Charge | NewCharge,
+    masked: Masked,
+) -> dict[str, Any]:
+    amount = checks.amount_of(agreement, rules)
+    why = one.skipped or one.in_doubt if isinstance(one, NewCharge) else ""
+    what = "skip" if why else "charge"
+    if not why:
+        blocked = checks.obstacle(agreement, context.store.charges.facts(agreement.phone), rules)
+        if blocked is not None:
+            what, why = "wait" if blocked.passes else "skip", blocked.why
+    return {
+        "what": what,
+        "phone": masked.phone(agreement.phone),
+        "keyword": agreement.keyword,
+        "period": period,
+        "due_day": due_day.isoformat(),
+        "amount": None if amount is None else str(amount),
+        "attempt": 1 if isinstance(one, NewCharge) else one.attempt + 1,
+        "new": isinstance(one, NewCharge),
+        "why": why or None,
+    }
+
+
+def _hold(context: AdminContext, provider: str, rules: ChargeRules, day: date, size: int) -> str | None:
+    """Why the run of that day waits, or would wait, for a person."""
+    runs = context.store.charge_runs
+    run = runs.get(provider, day)
+    if run is not None:
+        return run.why or None if run.state is not RunState.APPROVED else None
+    last, previous = runs.last_with_charges(provider), runs.newest(provider, day)
+    # A day after the next one has runs before it.
+    if previous is not None and day - previous.day > DAY:
+        previous = None
+    return checks.hold(size, last, previous, day, rules, runs.control(provider)) or None
+
+
+def _shown(charge: Charge, masked: Masked) -> dict[str, Any]:
+    return {
+        "id": charge.id,
+        "provider": charge.agreement.provider,
+        "phone": masked.phone(charge.agreement.phone),
+        "keyword": charge.agreement.keyword,
+        "period": charge.period,
+        "state": charge.state.value,
+        "due_day": charge.due_day.isoformat(),
+        "amount": None if charge.amount is None else str(charge.amount),
+        "attempt": charge.attempt,
+        "status": charge.status,
+        "transaction_id": charge.transaction_id,
+        "detail": charge.detail or None,
+        "changed_at": when(charge.changed_at),
+    }

@@ -1,0 +1,157 @@
+"""What follows from a provider's answer, or a person's, about one charge: its next state, and what the mappings are told."""
+
+from datetime import date, datetime, timedelta
+
+from msgspec.structs import replace
+
+from connector.charging.calendar import DAY, began_on, due_day, next_period
+from connector.charging.checks import retry_on
+from connector.model.charge import (
+    CHARGE,
+    CHARGED,
+    ENDED,
+    Agreement,
+    Charge,
+    ChargeAnswer,
+    ChargeChange,
+    ChargeRules,
+    ChargeState,
+    Verdict,
+)
+from connector.model.event import Event, Result, event_key
+
+FIRST_ASK = timedelta(seconds=5)
+NOT_SENT_PAUSE = timedelta(hours=12)  # of a charge that was refused for a reason that a person must correct
+
+
+def conclude(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: datetime) -> ChargeChange:
+    """The change that an answer leads to."""
+    change = _change(charge, answer, rules, now)
+    return replace(change, transaction_id=answer.transaction_id or charge.transaction_id, status=answer.status)
+
+
+def _change(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: datetime) -> ChargeChange:
+    match answer.verdict:
+        case Verdict.TAKEN:
+            event = _event(charge, answer, rules, now, CHARGED)
+            return ChargeChange(
+                state=ChargeState.TAKEN,
+                detail=answer.detail or f"{charge.amount} {rules.currency} taken",
+                failure=False,
+                failed_periods=0,
+                events=(event,),
+            )
+        case Verdict.FAILED:
+            return _failed(charge, answer, rules, now)
+        case Verdict.PENDING if answer.transaction_id or charge.transaction_id:
+            detail = f"no final status yet ({answer.status})"
+            return ChargeChange(state=ChargeState.ASKING, detail=detail, wait=FIRST_ASK)
+        case Verdict.NOT_SENT:
+            wait = None if answer.concerns_all else NOT_SENT_PAUSE
+            failure = None if answer.concerns_all else True
+            return ChargeChange(state=ChargeState.DUE, detail=answer.detail, wait=wait, unsent=True, failure=failure)
+        case _:
+            detail = answer.detail or "no final status, and no transaction id to ask for it"
+            return ChargeChange(state=ChargeState.IN_DOUBT, detail=detail, failure=True)
+
+
+def _failed(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: datetime) -> ChargeChange:
+    today = now.astimezone(rules.zone).date()
+    status = answer.status or "not taken"
+    retry, limit = retry_on(charge, answer.status, rules, today), _limit(charge, rules)
+    if retry is not None and retry <= limit:
+        return ChargeChange(
+            state=ChargeState.DUE,
+            detail=f"{status}; it is tried again on {retry}",
+            due_day=retry,
+            last_day=min(retry + rules.late, limit),
+            failure=True,
+            events=(_event(charge, answer, rules, now, CHARGED, retry=retry),),
+        )
+    agreement, recurring = charge.agreement, rules.offers.get(charge.agreement.service_id)
+    # Only the provider's own status counts against the donor.
+    periods = agreement.failed_periods + (answer.status is not None)
+    ended_why = None
+    if recurring is not None and answer.status is not None and periods >= recurring.stop_after:
+        ended_why = f"{periods} periods in a row were not paid; the last status was {status}"
+    events = [_event(charge, answer, rules, now, CHARGED, periods=periods)]
+    if ended_why is not None:
+        events.append(_event(charge, answer, rules, now, ENDED, periods=periods))
+    return ChargeChange(
+        state=ChargeState.FAILED,
+        detail=answer.detail or status,
+        failure=True,
+        failed_periods=periods,
+        ended_why=ended_why,
+        events=tuple(events),
+    )
+
+
+def try_again(charge: Charge, rules: ChargeRules, now: datetime) -> ChargeChange:
+    """A person has decided that the period is charged again."""
+    today = now.astimezone(rules.zone).date()
+    limit = max(_limit(charge, rules), today)
+    return ChargeChange(
+        state=ChargeState.DUE,
+        detail="a person decided to charge it again",
+        due_day=today,
+        last_day=min(today + rules.late, limit),
+    )
+
+
+def _limit(charge: Charge, rules: ChargeRules) -> date:
+    """The last day before the next period is due."""
+    recurring = rules.offers.get(charge.agreement.service_id)
+    if recurring is None:
+        return charge.last_day
+    return due_day(next_period(charge.period), began_on(charge.agreement, rules), recurring) - DAY
+
+
+def _event(
+    charge: Charge,
+    answer: ChargeAnswer,
+    rules: ChargeRules,
+    now: datetime,
+    action: str,
+    *,
+    retry: date | None = None,
+    periods: int | None = None,
+) -> Event:
+    agreement = charge.agreement
+    properties = {
+        "period": charge.period,
+        "due_day": charge.due_day.isoformat(),
+        "attempt": charge.attempt,
+        "next_charge": _next_charge(charge, agreement, rules),
+        "retry_on": retry.isoformat() if retry else None,
+        "failed_periods": periods,
+        "offer": rules.offers[agreement.service_id].offer if agreement.service_id in rules.offers else None,
+    }
+    return Event(
+        key=event_key(agreement.provider, action, charge.reference, str(charge.attempt)),
+        provider=agreement.provider,
+        shape=CHARGE,
+        received_at=now,
+        action=action,
+        msisdn=agreement.phone,
+        keyword=agreement.keyword,
+        service_id=agreement.service_id,
+        short_number=agreement.short_number,
+        price=answer.price if answer.price is not None else charge.amount,
+        currency=rules.currency,
+        status=answer.status,
+        status_detail=answer.status_detail,
+        result=Result.OK if answer.verdict is Verdict.TAKEN else Result.FAILED,
+        # A person who says that it was taken may not know the provider's id.
+        transaction_id=answer.transaction_id or charge.transaction_id or f"charge-{charge.reference}-{charge.attempt}",
+        subscription_id=agreement.subscription_id,
+        occurred_at=charge.sent_at or now,
+        properties={name: value for name, value in properties.items() if value is not None},
+    )
+
+
+def _next_charge(charge: Charge, agreement: Agreement, rules: ChargeRules) -> str | None:
+    recurring = rules.offers.get(agreement.service_id)
+    if recurring is None:
+        return None
+    return due_day(next_period(charge.period), began_on(agreement, rules), recurring).isoformat()

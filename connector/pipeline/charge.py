@@ -1,0 +1,279 @@
+"""Charges donors of one provider, one at a time: a run each day in the hours of the config, and the status of what is open.
+
+A charge is stored as `sending` before the call. Its answer is stored before anything else is done; a charge whose answer
+is lost, with the connection or with the process, is in doubt and waits for a person.
+"""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+
+from msgspec.structs import replace
+
+from connector.charging import checks
+from connector.charging.calendar import RESTORED, due
+from connector.charging.results import conclude
+from connector.delivery.alarms import OpenAlarms
+from connector.delivery.retry import Policy, backoff
+from connector.model.charge import (
+    Charge,
+    ChargeAnswer,
+    ChargeChange,
+    ChargeFacts,
+    ChargeRules,
+    ChargeState,
+    Control,
+    NewCharge,
+    Obstacle,
+    Run,
+    RunState,
+    Verdict,
+)
+from connector.model.http import Http
+from connector.pipeline.runtime import Runtime
+from connector.ports import Charger
+from connector.store.agreements import PAGE
+from connector.store.store import Store
+from connector.telemetry.error_location import place
+from connector.telemetry.log_events import Alarm, Charged, WorkerFailed
+
+JUMP = timedelta(hours=1)  # a clock that moves this far by itself is wrong, or was
+ASK_GAPS = Policy(first=timedelta(seconds=5), cap=timedelta(hours=1), attempts=None)
+REST_GAPS = Policy(first=timedelta(seconds=30), cap=timedelta(minutes=15), attempts=None)
+WAITING, STOPPED, IN_DOUBT, NOT_SENT = (
+    "charge_run_waiting",
+    "charge_run_stopped",
+    "charge_in_doubt",
+    "charges_not_sent",
+)
+
+
+def charge_worker(provider: str) -> str:
+    """The name of the worker that charges a provider's donors."""
+    return f"charge {provider}"
+
+
+def judge(rules: ChargeRules, charge: Charge, facts: ChargeFacts) -> Obstacle | Decimal:
+    """The amount that may be charged at this moment, or what stands against it."""
+    blocked = checks.obstacle(charge.agreement, facts, rules)
+    amount = checks.amount_of(charge.agreement, rules)
+    if blocked is not None or amount is None:
+        return blocked or Obstacle(why="the amount is not known")
+    return amount
+
+
+def new_charges(
+    store: Store, rules: ChargeRules, provider: str, control: Control, today: date, *, after: int = 0
+) -> tuple[list[NewCharge], int | None]:
+    """What is due for the first time, of one page of agreements; and where the next page begins, if there is one."""
+    page = store.agreements.of(provider, after=after)
+    restored = store.restored
+    restored_on = restored.restored_at.astimezone(rules.zone).date() if restored else None
+    since = control.since or today
+    found = [new for one in page for new in due(one, rules, since=since, today=today, restored=restored_on)]
+    return found, page[-1].id if len(page) == PAGE else None
+
+
+class ChargeRunner:
+    """The step of one provider's charge worker."""
+
+    def __init__(self, charger: Charger, http: Http, store: Store, runtime: Runtime, alarms: OpenAlarms) -> None:
+        self._charger = charger
+        self._provider = charger.provider
+        self._rules = charger.rules
+        self._http = http
+        self._store = store
+        self._runtime = runtime
+        self._alarms = alarms
+        self._answered: tuple[Charge, ChargeAnswer] | None = None  # its answer is not stored yet
+        self._clocks: tuple[datetime, float] | None = None  # at the last step
+        self._failures = 0  # calls in a row that could not be made
+        self._rests_until = 0.0  # monotonic seconds
+        self._adopted = False
+
+    async def step(self) -> int:
+        """Do one thing; returns 0 if nothing is to be done now."""
+        await self._recover()
+        now = self._runtime.now()
+        if await self._ask(now):
+            return 1
+        if not self._rules.enabled:
+            return 0
+        local = now.astimezone(self._rules.zone)
+        control = await self._control(local.date(), now)
+        if control.paused_at is not None or not checks.is_open(local, self._rules):
+            return 0
+        run = await self._run(local.date(), control, now)
+        if run.state is RunState.APPROVED and checks.too_many_failures(run):
+            why = f"{run.failures} of {run.results} charges failed"
+            await self._store.charge_runs.set_state(self._provider, run.day, RunState.STOPPED, why)
+            return 1
+        self._tell_of(run)
+        if run.state is not RunState.APPROVED or self._runtime.monotonic() < self._rests_until:
+            return 0
+        return await self._send(local.date(), now)
+
+    async def _recover(self) -> None:
+        """Store the answer that could not be stored, and find what an earlier process or a restore has left open."""
+        if not self._adopted:
+            await self._store.agreements.adopt(self._provider)
+            self._adopted = True
+        if self._answered is not None:
+            await self._finish()
+        lost = await self._store.charges.lose(self._provider, now=self._runtime.now())
+        for charge_id in lost:
+            self._runtime.emit(Charged(provider=self._provider, charge=charge_id, state=ChargeState.IN_DOUBT))
+        restored, control = self._store.restored, self._store.charge_runs.control(self._provider)
+        if restored is not None and control.restored_at != restored.restored_at:
+            day = restored.restored_at.astimezone(self._rules.zone).date()
+            await self._store.charges.doubt_all_due(self._provider, day, RESTORED, now=self._runtime.now())
+            why = "the database was restored from a backup: opt-outs may be missing"
+            await self._store.charge_runs.after_restore(self._provider, restored.restored_at, why)
+        self._tell_of_doubt()
+
+    async def _control(self, today: date, now: datetime) -> Control:
+        """What holds the charges. A clock that has jumped holds the next run."""
+        runs, monotonic = self._store.charge_runs, self._runtime.monotonic()
+        before, self._clocks = self._clocks, (now, monotonic)
+        if before is not None:
+            jump = (now - before[0]) - timedelta(seconds=monotonic - before[1])
+            if abs(jump) > JUMP:
+                await runs.hold(self._provider, f"the clock jumped from {before[0]:%F %R} to {now:%F %R} UTC")
+        control = runs.control(self._provider)
+        if control.since is None:
+            await runs.switch_on(self._provider, today)
+            control = runs.control(self._provider)
+        return control
+
+    async def _run(self, today: date, control: Control, now: datetime) -> Run:
+        """Today's run. It is made once a day; its charges are stored when it is approved."""
+        runs = self._store.charge_runs
+        run = runs.get(self._provider, today)
+        if run is None:
+            size = sum(not one.skipped for one in await self._due(today, control))
+            last, previous = runs.last_with_charges(self._provider), runs.newest(self._provider, today)
+            why = checks.hold(size, last, previous, today, self._rules, control)
+            state = RunState.WAITING if why else RunState.APPROVED
+            run = Run(provider=self._provider, day=today, size=size, state=state, why=why)
+            await runs.make(run)
+        if run.state is not RunState.APPROVED or runs.is_planned(self._provider, today):
+            return run
+        new = await self._due(today, control)
+        # It may have been approved before its day.
+        grown = sum(not one.skipped for one in new) > run.size
+        if grown or control.hold:
+            why = control.hold or f"it was approved with {run.size} charges, and has more now"
+            await runs.set_state(self._provider, today, RunState.WAITING, why, size=sum(not one.skipped for one in new))
+            return replace(run, state=RunState.WAITING, why=why)
+        await self._store.charges.plan(self._provider, today, new, now=now)
+        return run
+
+    async def _due(self, today: date, control: Control) -> list[NewCharge]:
+        found: list[NewCharge] = []
+        after: int | None = 0
+        while after is not None:
+            page, after = new_charges(self._store, self._rules, self._provider, control, today, after=after)
+            found += page
+        return found
+
+    async def _send(self, today: date, now: datetime) -> int:
+        """Send the next charge, if nothing stands against it."""
+        charge = self._store.charges.next_due(self._provider, today, now)
+        if charge is None:
+            return 0
+        begun = await self._store.charges.begin(charge, partial(judge, self._rules), today=today, now=now)
+        if begun is None:
+            return 1
+        self._answered = begun, await self._call(begun)
+        await self._finish()
+        return 1
+
+    async def _call(self, charge: Charge) -> ChargeAnswer:
+        try:
+            return await self._charger.send(self._http, charge)
+        except Exception as error:  # noqa: BLE001 - a bug about one charge must not leave open what became of it.
+            self._runtime.emit(WorkerFailed(worker=charge_worker(self._provider), error=place(error), seconds=0.0))
+            return ChargeAnswer(verdict=Verdict.IN_DOUBT, detail="a bug while the call was made: please report it")
+
+    async def _finish(self) -> None:
+        """Store the answer. If it cannot be stored, it is kept for the next step, and nothing else is sent before."""
+        assert self._answered is not None  # noqa: S101 - the callers have just seen it.
+        charge, answer = self._answered
+        await self._store_change(charge, conclude(charge, answer, self._rules, self._runtime.now()))
+        self._answered = None
+        self._rest_after(answer)
+
+    async def _store_change(self, charge: Charge, change: ChargeChange, *, asked: int = 0) -> None:
+        await self._store.charges.change(charge, change, now=self._runtime.now(), asked=asked)
+        self._runtime.emit(
+            Charged(
+                provider=self._provider,
+                charge=charge.id,
+                state=change.state,
+                status=change.status,
+                detail=change.detail,
+            )
+        )
+        if change.events:
+            self._runtime.wake("plan")
+
+    def _rest_after(self, answer: ChargeAnswer) -> None:
+        """Pause if no charge can be sent now."""
+        if not answer.concerns_all:
+            self._failures = 0
+            self._clear(NOT_SENT)
+            return
+        pause = backoff(REST_GAPS, self._failures)
+        self._failures += 1
+        self._rests_until = self._runtime.monotonic() + pause.total_seconds()
+        message = f"no charge can be sent to {self._provider}: {answer.detail}"
+        cure = "it continues automatically when this is corrected; nothing was taken by the calls that failed"
+        self._raise(NOT_SENT, message, cure)
+
+    async def _ask(self, now: datetime) -> bool:
+        """Ask for the status of one charge that has no final one."""
+        found = self._store.charges.to_ask(self._provider, now)
+        if found is None:
+            return False
+        charge, asked = found
+        answer = await self._charger.ask(self._http, charge)
+        change = conclude(charge, answer, self._rules, self._runtime.now())
+        if change.state is ChargeState.ASKING:
+            if charge.sent_at is not None and now - charge.sent_at > self._rules.ask_until:
+                detail = f"no final status after {self._rules.ask_until}; the last one was {charge.status}"
+                change = ChargeChange(state=ChargeState.IN_DOUBT, detail=detail, failure=True)
+            else:
+                detail = answer.detail or change.detail
+                wait = backoff(ASK_GAPS, asked)
+                change = ChargeChange(state=ChargeState.ASKING, detail=detail, status=answer.status, wait=wait)
+        await self._store_change(charge, change, asked=asked + 1)
+        return True
+
+    def _tell_of(self, run: Run) -> None:
+        if run.state is not RunState.WAITING:
+            self._clear(WAITING)
+        if run.state is not RunState.STOPPED:
+            self._clear(STOPPED)
+        if run.state is RunState.WAITING:
+            message = f"today's charges of {self._provider} wait for a person: {run.why}"
+            self._raise(WAITING, message, "see `connector charges preview`, then run `connector charges approve`")
+        elif run.state is RunState.STOPPED:
+            message = f"today's charges of {self._provider} were stopped: {run.why}"
+            cure = "see `connector charges list --state failed`; to continue, run `connector charges approve`"
+            self._raise(STOPPED, message, cure)
+
+    def _tell_of_doubt(self) -> None:
+        count = self._store.charges.in_doubt(self._provider)
+        if not count:
+            self._clear(IN_DOUBT)
+            return
+        message = f"charges of {self._provider} may have been taken, and nobody knows: a person must decide"
+        cure = "see `connector charges list --state in_doubt`, then run `connector charges resolve`"
+        self._raise(IN_DOUBT, message, cure)
+
+    def _raise(self, kind: str, message: str, cure: str) -> None:
+        alarm = Alarm(kind=kind, about=self._provider, message=message, cure=cure)
+        self._alarms.start(alarm, f"{self._provider}: {kind}", self._runtime.emit)
+
+    def _clear(self, kind: str) -> None:
+        self._alarms.clear(f"{self._provider}: {kind}", self._runtime.emit)

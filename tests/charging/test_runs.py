@@ -1,0 +1,329 @@
+"""A provider's charges, day by day: real store, real HTTP, the sandbox's own books."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from charging.scene import DAY, DONOR, HOUR, NAME, OTHER, a_scene, rules
+
+from connector.sandbox.messagecloud.gateway import Spoiled
+from connector.store.records import ShadowWrite, write_shadows
+
+
+async def test_a_donor_is_charged_on_the_day_once_a_month(scene):
+    await scene.join(amount=150)
+    await scene.until(date(2026, 2, 1))
+    assert scene.taken == [], "the first run waits for a person"
+    await scene.approve()
+    await scene.run()
+    await scene.until(date(2026, 4, 2))
+    assert [(phone, amount, at.date()) for phone, amount, at in scene.taken] == [
+        (DONOR, 150, date(2026, 2, 1)),
+        (DONOR, 150, date(2026, 3, 1)),
+        (DONOR, 150, date(2026, 4, 1)),
+    ]
+    assert scene.states() == [("2026-02", "taken"), ("2026-03", "taken"), ("2026-04", "taken")]
+
+
+async def first_run(scene):
+    """A first run that a person has approved: DONOR was charged for February."""
+    await scene.join(amount=100)
+    await scene.until(date(2026, 2, 1))
+    await scene.approve()
+    await scene.run()
+    assert scene.states(DONOR) == [("2026-02", "taken")]
+
+
+async def test_nothing_is_sent_before_it_is_switched_on(tmp_path):
+    async with a_scene(tmp_path, rules(enabled=False)) as scene:
+        await scene.join()
+        await scene.until(date(2026, 4, 2))
+        assert (scene.sends, scene.states()) == ([], [])
+
+
+async def test_what_was_due_before_it_was_switched_on_is_not_charged(tmp_path):
+    async with a_scene(tmp_path, rules(enabled=False)) as scene:
+        await scene.join()
+        await scene.until(date(2026, 3, 10))
+        scene.rules = rules(max_per_run=100)
+        scene.start()
+        await scene.until(date(2026, 4, 1))
+        await scene.approve()
+        await scene.run()
+        assert scene.states() == [("2026-04", "taken")]
+
+
+async def test_nobody_is_charged_at_night(scene):
+    await first_run(scene)
+    await scene.until(date(2026, 2, 28))
+    for _ in range(21):
+        scene.clock.go(HOUR)
+        await scene.run()
+        local = scene.clock.now().astimezone(rules().zone)
+        assert len(scene.taken) == (2 if local.day == 1 and local.hour >= 9 else 1), local
+
+
+async def test_an_opt_out_that_is_only_received_stops_the_charge(scene):
+    await first_run(scene)
+    await scene.until(date(2026, 2, 28))
+    await scene.stop(planned=False)
+    await scene.until(date(2026, 3, 1))
+    assert len(scene.taken) == 1
+    (charge,) = [one for one in scene.charges() if one.period == "2026-03"]
+    assert charge.state == "due"
+    assert "not dealt with yet" in charge.detail
+
+
+@pytest.mark.parametrize("scope", ["subscription", "short_number", "provider", "everything"])
+async def test_an_opt_out_of_any_scope_ends_the_charges(scene, scope):
+    await first_run(scene)
+    await scene.stop(scope=scope)
+    await scene.until(date(2026, 4, 2))
+    assert len(scene.taken) == 1
+    assert [state for _, state in scene.states()] == ["taken", "skipped", "skipped"]
+    assert "not active" in scene.charges()[-1].detail
+
+
+async def test_the_crms_flag_stops_the_charge(scene):
+    await first_run(scene)
+    await flag(scene, DONOR)
+    await scene.until(date(2026, 3, 2))
+    assert scene.charges()[-1].detail == "the opt-out flag is set in salesforce.Contact"
+    assert len(scene.taken) == 1
+
+
+async def flag(scene, phone):
+    shadow = ShadowWrite(
+        crm="salesforce",
+        object="Contact",
+        record_id="003",
+        fields={"SMS_Opt_Out__c": True},
+        phone=phone,
+        opted_out=True,
+    )
+    await scene.store.writer.run(lambda connection: write_shadows(connection, [shadow], scene.clock.now()))
+
+
+async def test_a_subscription_that_was_begun_anew_is_charged_again(scene):
+    await first_run(scene)
+    await scene.stop()
+    scene.clock.go(DAY)
+    await scene.join(amount=70)
+    await scene.until(date(2026, 3, 2))
+    assert [amount for _, amount, _ in scene.taken] == [100, 70]
+
+
+async def test_no_credit_is_tried_again_after_three_and_seven_days_and_then_given_up(scene):
+    await first_run(scene)
+    scene.script(status="NO_CREDIT", times=3)
+    await scene.until(date(2026, 3, 20))
+    charge = scene.charges()[-1]
+    assert (charge.period, charge.state, charge.attempt) == ("2026-03", "failed", 3)
+    days = [entry.at.date() for entry in scene.store.charges.log(charge.id) if entry.state == "sending"]
+    assert days == [date(2026, 3, 1), date(2026, 3, 4), date(2026, 3, 8)]
+    assert [one.properties.get("retry_on") for one in scene.told[1:]] == ["2026-03-04", "2026-03-08", None]
+
+
+async def test_three_failed_months_end_the_subscription_and_the_mappings_are_told(scene):
+    await first_run(scene)
+    scene.script(status="REJECTED", times=3)
+    for month in (3, 4, 5, 6):
+        await scene.until(date(2026, month, 2))
+        await scene.approve()
+        await scene.run()
+    assert [state for _, state in scene.states()] == ["taken", "failed", "failed", "failed"]
+    assert [one.action for one in scene.told] == ["charge"] * 4 + ["ended"]
+    ended = scene.told[-1]
+    assert (ended.status, ended.properties["failed_periods"]) == ("REJECTED", 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("DELIVERED", "taken"),
+        ("REJECTED", "failed"),
+        ("VALIDITY_EXPIRED", "due"),
+        ("INVALID_MSISDN", "failed"),
+        ("NO_CREDIT", "due"),
+        ("FAILED", "due"),
+        ("UNKNOWN", "asking"),
+        ("ACKNOWLEDGED", "asking"),
+    ],
+)
+async def test_the_eight_statuses(scene, status, state):
+    await first_run(scene)
+    await scene.until(date(2026, 2, 28))
+    scene.clock.go(DAY)
+    scene.script(status=status)
+    for _ in range(3):
+        await scene.runner.step()
+    assert scene.charges()[-1].state == state
+    assert scene.charges()[-1].status == status
+
+
+@pytest.mark.parametrize("final", ["DELIVERED", "NO_CREDIT"])
+async def test_a_status_that_is_not_final_is_asked_for(scene, final):
+    await first_run(scene)
+    scene.script(status="ACKNOWLEDGED", then=final, asks=3)
+    await scene.until(date(2026, 3, 1))
+    for _ in range(3):
+        scene.clock.go(timedelta(minutes=1))
+        await scene.run()
+    assert scene.charges()[-1].state == ("taken" if final == "DELIVERED" else "due")
+    assert sum(one["call"] == "view" for one in scene.gateway.calls) == 3
+    assert len(scene.sends) == 2
+
+
+async def test_a_status_that_never_becomes_final_is_in_doubt(scene):
+    await first_run(scene)
+    scene.script(status="UNKNOWN")
+    await scene.until(date(2026, 3, 5))
+    charge = scene.charges()[-1]
+    assert charge.state == "in_doubt"
+    assert "no final status" in charge.detail
+    assert charge.transaction_id
+    assert "charge_in_doubt" in scene.alarms()
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+async def test_a_lost_answer_is_in_doubt_and_never_sent_again(scene, lost):
+    await first_run(scene)
+    scene.script(lost=lost)
+    await scene.until(date(2026, 3, 28))
+    assert scene.states()[-1] == ("2026-03", "in_doubt")
+    assert len(scene.sends) == 2
+    assert len(scene.taken) == (2 if lost == "after" else 1)
+
+
+@pytest.mark.parametrize(("code", "state"), [(1, "due"), (2, "due"), (3, "in_doubt"), (4, "due"), (99, "in_doubt")])
+async def test_the_error_codes(scene, code, state):
+    await first_run(scene)
+    await scene.until(date(2026, 2, 28))
+    scene.clock.go(DAY)
+    scene.gateway.spoiled["send"] = [Spoiled(code=code, http=None, times=1000)]
+    await scene.run()
+    charge = scene.charges()[-1]
+    assert (charge.period, charge.state) == ("2026-03", state)
+    assert len(scene.sends) == 2
+    del scene.gateway.spoiled["send"]
+    scene.clock.go(DAY)
+    await scene.run()
+    assert scene.charges()[-1].state == ("taken" if state == "due" else "in_doubt")
+    assert len(scene.taken) == (2 if state == "due" else 1)
+
+
+@pytest.mark.parametrize("http", [500, 502, 503, 504, 302, 404, 200])
+async def test_an_answer_that_is_not_messageclouds_is_in_doubt(scene, http):
+    await first_run(scene)
+    scene.gateway.spoiled["send"] = [Spoiled(code=None, http=http, times=1)]
+    await scene.until(date(2026, 3, 2))
+    assert scene.states()[-1] == ("2026-03", "in_doubt")
+
+
+async def test_an_amount_above_the_limit_is_skipped(scene):
+    await first_run(scene)
+    await scene.join(OTHER, amount=501)
+    await scene.until(date(2026, 3, 1))
+    await scene.approve()
+    await scene.run()
+    assert scene.charges(OTHER)[-1].detail == "501 NOK is more than `max_amount` (500)"
+    assert [phone for phone, _, _ in scene.taken] == [DONOR, DONOR]
+
+
+async def test_a_first_run_and_a_larger_one_wait_for_a_person(scene):
+    await first_run(scene)
+    assert scene.alarms() == ["charge_run_waiting"]
+    assert scene.cleared() == ["charge_run_waiting"]
+    await scene.join(OTHER)
+    await scene.until(date(2026, 3, 1))
+    run = scene.store.charge_runs.get(NAME, date(2026, 3, 1))
+    assert (run.state, run.why) == ("waiting", "it has 2 charges, and the last one had 1")
+    assert len(scene.taken) == 1
+    await scene.until(date(2026, 3, 3))
+    assert len(scene.taken) == 1
+    await scene.approve()
+    await scene.run()
+    assert len(scene.taken) == 3
+
+
+async def test_a_run_that_nobody_approves_skips_its_charges_and_says_so(scene):
+    await scene.join()
+    await scene.until(date(2026, 2, 20))
+    await scene.approve()
+    await scene.run()
+    assert scene.states() == [("2026-02", "skipped")]
+    assert scene.charges()[0].detail == "not charged by 2026-02-08: no run was approved in time"
+
+
+async def test_more_charges_than_the_limit_wait(tmp_path):
+    async with a_scene(tmp_path, rules(max_per_run=2)) as scene:
+        await first_run(scene)
+        await scene.join(OTHER)
+        await scene.until(date(2026, 3, 1))
+        await scene.approve()
+        for number in range(3, 4):
+            await scene.join(f"+479000000{number}")
+        await scene.until(date(2026, 4, 1))
+        run = scene.store.charge_runs.get(NAME, date(2026, 4, 1))
+        assert run.why == "it has 3 charges, more than `max_charges_per_run` (2)"
+
+
+async def test_many_failures_stop_the_run(scene):
+    for number in range(1, 10):
+        await scene.join(f"+479000000{number}")
+    await scene.until(date(2026, 2, 1))
+    scene.script(status="REJECTED", times=9)
+    await scene.approve()
+    await scene.run()
+    run = scene.store.charge_runs.get(NAME, date(2026, 2, 1))
+    assert (run.state, run.why) == ("stopped", "3 of 3 charges failed")
+    assert [state for _, state in scene.states()] == ["failed"] * 3 + ["due"] * 6
+    assert "charge_run_stopped" in scene.alarms()
+    await scene.until(date(2026, 2, 2))
+    assert len(scene.sends) == 3, "the next day's run waits too"
+    scene.gateway.scripts.clear()
+    await scene.approve()
+    await scene.run()
+    assert [state for _, state in scene.states()] == ["failed"] * 3 + ["taken"] * 6
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY, 40 * DAY, -40 * DAY])
+async def test_a_clock_that_jumps_charges_nobody_before_a_person_has_looked(scene, jump):
+    await first_run(scene)
+    await scene.until(date(2026, 2, 28))
+    scene.clock.jump(jump)
+    await scene.run()
+    scene.clock.jump(-jump)
+    await scene.until(date(2026, 3, 1))
+    assert len(scene.taken) == 1
+    assert scene.alarms()[-1] == "charge_run_waiting"
+    await scene.approve()
+    await scene.until(date(2026, 4, 2))
+    assert scene.states() == [("2026-02", "taken"), ("2026-03", "taken"), ("2026-04", "taken")]
+
+
+async def test_a_pause_stops_the_charges(scene):
+    await first_run(scene)
+    await scene.store.charge_runs.pause(NAME, "a check", scene.clock.now())
+    await scene.until(date(2026, 3, 1))
+    assert len(scene.sends) == 1
+    await scene.store.charge_runs.resume(NAME)
+    await scene.run()
+    await scene.approve()
+    await scene.run()
+    assert scene.states()[-1] == ("2026-03", "taken")
+
+
+async def test_anniversaries_come_on_the_donors_day_and_on_the_last_of_short_months(tmp_path):
+    # 23:30 UTC is the next day in Oslo: the 31st.
+    async with a_scene(tmp_path, rules(day=None), now=datetime(2025, 12, 30, 23, 30, tzinfo=UTC)) as scene:
+        await scene.join()
+        await scene.until(date(2026, 1, 31))
+        await scene.approve()
+        await scene.run()
+        await scene.until(date(2026, 5, 1))
+        assert [at.date() for _, _, at in scene.taken] == [
+            date(2026, 1, 31),
+            date(2026, 2, 28),
+            date(2026, 3, 31),
+            date(2026, 4, 30),
+        ]
