@@ -8,6 +8,8 @@ from charging.scene import DAY, DONOR, HOUR, NAME, OTHER, a_scene, rules
 from connector.sandbox.messagecloud.gateway import Spoiled
 from connector.store.records import ShadowWrite, write_shadows
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_donor_is_charged_on_the_day_once_a_month(scene):
     await scene.join(amount=150)

@@ -143,6 +143,7 @@ async def test_tables_are_made_once(tmp_path):
         "m008_meaning",
         "m009_replan_and_search",
         "m010_accepted_mappings",
+        "m011_charges",
     ]
     await store.close()
 
