@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from connector.charging import checks
 from connector.charging.calendar import RESTORED, due
 from connector.charging.results import conclude
-from connector.delivery.alarms import OpenAlarms
+from connector.delivery.channels import OpenAlarms
 from connector.delivery.retry import Policy, backoff
 from connector.model.charge import (
     Charge,

@@ -13,7 +13,7 @@ from connector.model.consent import Decision
 from connector.model.event import Event, Verdict
 from connector.model.phone import Phone
 from connector.store.documents import decision_from_json
-from connector.store.timestamps import micros, moment
+from connector.store.sql import micros, moment
 from connector.store.writer import Writer
 
 AGREEMENT = """agreement.id, agreement.provider, agreement.msisdn, agreement.service_id, agreement.short_number,

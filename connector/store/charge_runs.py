@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 from connector.model.charge import Control, Run, RunState
-from connector.store.timestamps import micros, moment
+from connector.store.sql import micros, moment
 from connector.store.writer import Writer
 
 RUN = "SELECT provider, day, size, state, why, results, failures FROM charge_runs WHERE provider = ?"

@@ -23,7 +23,7 @@ from connector.model.phone import Phone
 from connector.store import charge_runs, inbox
 from connector.store.agreements import AGREEMENT, agreement_of
 from connector.store.consents import read_ledger
-from connector.store.timestamps import MICROSECOND, micros, moment
+from connector.store.sql import MICROSECOND, micros, moment
 from connector.store.writer import Writer
 
 RECHECK = timedelta(minutes=5)  # until a charge that waits for something else is looked at again

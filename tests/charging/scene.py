@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import count
 from zoneinfo import ZoneInfo
 
-from connector.delivery.alarms import OpenAlarms
+from connector.delivery.channels import OpenAlarms
 from connector.delivery.http_client import FixedCredentials, Transport
 from connector.model.charge import CHARGE, ChargeRules, Recurring, RunState
 from connector.model.consent import Decision, Scope, Subscription
