@@ -39,7 +39,7 @@ from connector.telemetry.log_events import Alarm, Charged, WorkerFailed
 
 JUMP = timedelta(hours=1)  # a clock that moves this far by itself is wrong, or was
 ASK_GAPS = Policy(first=timedelta(seconds=5), cap=timedelta(hours=1), attempts=None)
-REST_GAPS = Policy(first=timedelta(seconds=30), cap=timedelta(minutes=15), attempts=None)
+PAUSES = Policy(first=timedelta(seconds=30), cap=timedelta(minutes=15), attempts=None)
 WAITING, STOPPED, IN_DOUBT, NOT_SENT = (
     "charge_run_waiting",
     "charge_run_stopped",
@@ -88,7 +88,7 @@ class ChargeRunner:
         self._answered: tuple[Charge, ChargeAnswer] | None = None  # its answer is not stored yet
         self._clocks: tuple[datetime, float] | None = None  # at the last step
         self._failures = 0  # calls in a row that could not be made
-        self._rests_until = 0.0  # monotonic seconds
+        self._paused_until = 0.0  # monotonic seconds
         self._adopted = False
 
     async def step(self) -> int:
@@ -108,8 +108,8 @@ class ChargeRunner:
             why = f"{run.failures} of {run.results} charges failed"
             await self._store.charge_runs.set_state(self._provider, run.day, RunState.STOPPED, why)
             return 1
-        self._tell_of(run)
-        if run.state is not RunState.APPROVED or self._runtime.monotonic() < self._rests_until:
+        self._report_run(run)
+        if run.state is not RunState.APPROVED or self._runtime.monotonic() < self._paused_until:
             return 0
         return await self._send(local.date(), now)
 
@@ -129,7 +129,7 @@ class ChargeRunner:
             await self._store.charges.doubt_all_due(self._provider, day, RESTORED, now=self._runtime.now())
             why = "the database was restored from a backup: opt-outs may be missing"
             await self._store.charge_runs.after_restore(self._provider, restored.restored_at, why)
-        self._tell_of_doubt()
+        self._report_doubt()
 
     async def _control(self, today: date, now: datetime) -> Control:
         """What holds the charges. A clock that has jumped holds the next run."""
@@ -201,7 +201,7 @@ class ChargeRunner:
         charge, answer = self._answered
         await self._store_change(charge, conclude(charge, answer, self._rules, self._runtime.now()))
         self._answered = None
-        self._rest_after(answer)
+        self._pause_after(answer)
 
     async def _store_change(self, charge: Charge, change: ChargeChange, *, asked: int = 0) -> None:
         await self._store.charges.change(charge, change, now=self._runtime.now(), asked=asked)
@@ -217,15 +217,15 @@ class ChargeRunner:
         if change.events:
             self._runtime.wake("plan")
 
-    def _rest_after(self, answer: ChargeAnswer) -> None:
+    def _pause_after(self, answer: ChargeAnswer) -> None:
         """Pause if no charge can be sent now."""
         if not answer.concerns_all:
             self._failures = 0
             self._clear(NOT_SENT)
             return
-        pause = backoff(REST_GAPS, self._failures)
+        pause = backoff(PAUSES, self._failures)
         self._failures += 1
-        self._rests_until = self._runtime.monotonic() + pause.total_seconds()
+        self._paused_until = self._runtime.monotonic() + pause.total_seconds()
         message = f"no charge can be sent to {self._provider}: {answer.detail}"
         cure = "it continues automatically when this is corrected; nothing was taken by the calls that failed"
         self._raise(NOT_SENT, message, cure)
@@ -249,7 +249,7 @@ class ChargeRunner:
         await self._store_change(charge, change, asked=asked + 1)
         return True
 
-    def _tell_of(self, run: Run) -> None:
+    def _report_run(self, run: Run) -> None:
         if run.state is not RunState.WAITING:
             self._clear(WAITING)
         if run.state is not RunState.STOPPED:
@@ -262,7 +262,7 @@ class ChargeRunner:
             cure = "see `connector charges list --state failed`; to continue, run `connector charges approve`"
             self._raise(STOPPED, message, cure)
 
-    def _tell_of_doubt(self) -> None:
+    def _report_doubt(self) -> None:
         count = self._store.charges.in_doubt(self._provider)
         if not count:
             self._clear(IN_DOUBT)

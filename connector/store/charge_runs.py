@@ -87,7 +87,7 @@ class ChargeRuns:
     async def set_state(
         self, provider: str, day: date, state: RunState, why: str = "", *, size: int | None = None
     ) -> None:
-        """Approve or stop a run. The results of an approved run are counted anew, and no earlier doubt holds it."""
+        """Approve or stop a run. The results of an approved run are counted from zero, and no earlier doubt holds it."""
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(

@@ -180,7 +180,7 @@ class Charges:
                         change.ended_why,
                         micros(now),
                         charge.agreement.id,
-                        charge.agreement.event_id,  # a subscription that was begun anew meanwhile has failed nothing
+                        charge.agreement.event_id,  # a subscription that has begun again meanwhile has no failures
                     ),
                 )
             if change.failure is not None and charge.run_day is not None:

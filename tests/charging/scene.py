@@ -84,7 +84,7 @@ class Scene:
         self.clock = clock
         self.rules = charge_rules
         self.facts = []
-        self.told = []  # the events that were made of charges
+        self.reported = []  # the events that were made of charges
         self.numbers = count(1)
         self.store = Store.open(path)
         self.start()
@@ -116,7 +116,7 @@ class Scene:
         """The planner deals with the events of charges."""
         for one in self.store.inbox.pending(1000):
             if one.event.shape == CHARGE:
-                self.told.append(one.event)
+                self.reported.append(one.event)
                 await self.plan(one.id, one.event)
 
     async def until(self, day):

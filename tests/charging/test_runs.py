@@ -105,7 +105,7 @@ async def flag(scene, phone):
     await scene.store.writer.run(lambda connection: write_shadows(connection, [shadow], scene.clock.now()))
 
 
-async def test_a_subscription_that_was_begun_anew_is_charged_again(scene):
+async def test_a_subscription_that_was_begun_again_is_charged_again(scene):
     await first_run(scene)
     await scene.stop()
     scene.clock.go(DAY)
@@ -122,7 +122,7 @@ async def test_no_credit_is_tried_again_after_three_and_seven_days_and_then_give
     assert (charge.period, charge.state, charge.attempt) == ("2026-03", "failed", 3)
     days = [entry.at.date() for entry in scene.store.charges.log(charge.id) if entry.state == "sending"]
     assert days == [date(2026, 3, 1), date(2026, 3, 4), date(2026, 3, 8)]
-    assert [one.properties.get("retry_on") for one in scene.told[1:]] == ["2026-03-04", "2026-03-08", None]
+    assert [one.properties.get("retry_on") for one in scene.reported[1:]] == ["2026-03-04", "2026-03-08", None]
 
 
 async def test_three_failed_months_end_the_subscription_and_the_mappings_are_told(scene):
@@ -133,8 +133,8 @@ async def test_three_failed_months_end_the_subscription_and_the_mappings_are_tol
         await scene.approve()
         await scene.run()
     assert [state for _, state in scene.states()] == ["taken", "failed", "failed", "failed"]
-    assert [one.action for one in scene.told] == ["charge"] * 4 + ["ended"]
-    ended = scene.told[-1]
+    assert [one.action for one in scene.reported] == ["charge"] * 4 + ["ended"]
+    ended = scene.reported[-1]
     assert (ended.status, ended.properties["failed_periods"]) == ("REJECTED", 3)
 
 
