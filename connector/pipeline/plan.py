@@ -275,8 +275,11 @@ async def plan_batch(
                 left_out=len(one.left_out),
             )
         )
-    for alarm in (*asked(batch, planned), *await stop_questions.after(batch, planned)):
+    for alarm in asked(batch, planned):
         runtime.emit(alarm)
+    if any(event.verdict is Verdict.MAYBE_STOP for _, event in batch):
+        for alarm in await stop_questions.after(batch, planned):
+            runtime.emit(alarm)
     for sink in {unit.sink for one in planned for unit in one.units}:
         runtime.wake(sink)
     if any(one.not_reached for one in planned):

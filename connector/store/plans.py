@@ -74,7 +74,8 @@ def _put(
 ) -> None:
     _put_units(connection, plans, [units for units, _ in documents], now)
     _put_decisions(connection, plans, [decisions for _, decisions in documents], events, now)
-    put_notes(connection, {plan.event_id: plan.left_out for plan in plans if plan.left_out})
+    if left_out := {plan.event_id: plan.left_out for plan in plans if plan.left_out}:
+        put_notes(connection, left_out)
 
 
 def _pending(connection: sqlite3.Connection, plans: Sequence[Planned]) -> list[Any]:
