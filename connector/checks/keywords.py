@@ -6,11 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from connector.config.validation import did_you_mean, load
+from connector.config.validation import did_you_mean
 from connector.config.yaml_document import Document, read
 from connector.mapping.compile.context import Where
 from connector.mapping.compile.files import mapping_files
-from connector.mapping.language.rules import MappingFile, Test, When
+from connector.mapping.language.records import load_mapping
+from connector.mapping.language.rules import Test, When
 from connector.mapping.values.values import fold, text
 from connector.model.http import Http
 from connector.model.keyword import Keyword
@@ -35,7 +36,7 @@ def named_in_mappings(directory: Path, provider: str) -> list[NamedKeyword]:
     found: list[NamedKeyword] = []
     for path in mapping_files(directory):
         document = read(path, path.name)
-        model = load(document, MappingFile)
+        model, document = load_mapping(document)
         sources = model.on if isinstance(model.on, list) else [model.on]
         if not any(source.partition(".")[0] == provider for source in sources):
             continue

@@ -18,7 +18,7 @@ DRAFT = "http://json-schema.org/draft-07/schema#"  # the newest draft that the Y
 SHOWN = 12  # how many known words are listed if none is similar
 CHANNELS = ("sms", "mail", "fax", "call", "whatsapp")
 CLOSE = 0.6  # the similarity above which a word counts as misspelt
-SHORT, CLOSE_IF_SHORT = 4, 0.7  # the same for known words of so few letters: `joined` is not a misspelt `none`
+SHORT, CLOSE_IF_SHORT = 4, 0.65  # the same for known words of so few letters: `joined` is not a misspelt `none`
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 DURATION = re.compile(r"([0-9]{1,6})([smhd])")

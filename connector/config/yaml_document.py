@@ -29,7 +29,7 @@ CUT_TEXT = re.compile(r"[ \t]+#[^\s#!]")
 
 REPEATED = frozenset({"anchor", "alias", "merge-key", "tag"})  # one file may have hundreds of them
 SHOWN_REPEATS = 3
-SHARE = "quote a text that begins so; else write the lines out"
+SHARE = "quote a text that begins so; else write the lines out, or describe a record once under `records:`"
 
 Path_ = tuple[str | int, ...]
 
@@ -57,6 +57,19 @@ class Document:
             if here in self._values:
                 return self._values[here]
         return Position(1, 1)
+
+    def moved(self, value: Any, places: Mapping[Path_, Path_]) -> "Document":
+        """The same file with another value: what is now at one path is written at the other, with all that is below it."""
+        made: list[dict[Path_, Position]] = [dict(self._values), dict(self._keys)]
+        marks: list[set[Path_]] = [set(self.blanks), set(self.curly)]
+        for now, written in places.items():
+            length = len(written)
+            for table, own in zip(made, (self._values, self._keys), strict=True):
+                table.update({(*now, *path[length:]): at for path, at in own.items() if path[:length] == written})
+            for paths, own_paths in zip(marks, (self.blanks, self.curly), strict=True):
+                paths.update([(*now, *path[length:]) for path in own_paths if path[:length] == written])
+        (values, keys), (blanks, curly) = made, marks
+        return replace(self, value=value, blanks=frozenset(blanks), curly=frozenset(curly), _values=values, _keys=keys)
 
     def problem(
         self,

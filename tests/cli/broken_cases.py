@@ -353,17 +353,17 @@ CASES = [
             (
                 "mappings/strex-subscription.yaml:16:17",
                 "anchor",
-                "quote a text that begins so; else write the lines out",
+                "quote a text that begins so; else write the lines out, or describe",
             ),
             (
                 "mappings/strex-subscription.yaml:38:11",
                 "merge-key",
-                "quote a text that begins so; else write the lines out",
+                "quote a text that begins so; else write the lines out, or describe",
             ),
             (
                 "mappings/strex-subscription.yaml:38:15",
                 "alias",
-                "quote a text that begins so; else write the lines out",
+                "quote a text that begins so; else write the lines out, or describe",
             ),
         ],
         also=lambda home: swap(FULL_CREATE, MERGED)(home / SUB),
@@ -379,7 +379,7 @@ CASES = [
             (
                 "mappings/strex-subscription.yaml:37:17",
                 "alias",
-                "quote a text that begins so; else write the lines out",
+                "quote a text that begins so; else write the lines out, or describe",
             )
         ],
     ),
@@ -391,12 +391,12 @@ CASES = [
             (
                 "mappings/strex-subscription.yaml:12:11",
                 "anchor",
-                "quote a text that begins so; else write the lines out",
+                "quote a text that begins so; else write the lines out, or describe",
             ),
             (
                 "mappings/strex-subscription.yaml:12:21",
                 "alias",
-                "quote a text that begins so; else write the lines out",
+                "quote a text that begins so; else write the lines out, or describe",
             ),
         ],
     ),
@@ -884,17 +884,17 @@ CASES = [
             (
                 "mappings/strex-subscription.yaml:1:4",
                 "anchor",
-                "quote a text that begins so; else write the lines out",
+                "quote a text that begins so; else write the lines out, or describe",
             ),
             (
                 "mappings/strex-subscription.yaml:2:4",
                 "anchor",
-                "quote a text that begins so; else write the lines out",
+                "quote a text that begins so; else write the lines out, or describe",
             ),
             (
                 "mappings/strex-subscription.yaml:2:8",
                 "alias",
-                "quote a text that begins so; else write the lines out",
+                "quote a text that begins so; else write the lines out, or describe",
             ),
         ],
     ),

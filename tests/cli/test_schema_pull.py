@@ -120,7 +120,7 @@ def test_check_holds_the_mappings_against_the_lock_without_asking_anybody(home, 
     first, second, third = texts(home.json("check", code=1))
     assert first.startswith("mappings/strex-log.yaml:42:17: a new `Contact` needs `LastName`")
     assert second.startswith("mappings/strex-log.yaml:45:11: `Contact` has no field `Nonsense`")
-    assert third.startswith(f"mappings/{path.name}:44:11: ")
+    assert third.startswith(f"mappings/{path.name}:45:11: ")
     assert "did you mean `SMS_Keywords__c`?" in third
 
 
@@ -159,7 +159,7 @@ def test_live_asks_the_org_and_not_the_lock_and_tells_that_the_lock_is_old(home,
     said = home.json("check", "--live", code=1)
     assert said["schemas"] == {"salesforce": "live"}
     (error,), (warning,) = texts(said), texts(said, "warning")
-    assert error.startswith("mappings/strex-subscription.yaml:44:11: `Contact` has no field `SMS_Keywords__c`")
+    assert error.startswith("mappings/strex-subscription.yaml:45:11: `Contact` has no field `SMS_Keywords__c`")
     assert "update it with `connector schema pull`" in warning
 
 

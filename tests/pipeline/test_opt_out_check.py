@@ -173,11 +173,11 @@ def test_a_rule_before_the_right_one_is_named(strex):
         ("SMS_Opt_Out__c: true", "SMS_Keywords__c: STOP", "add SMS_Opt_Out__c under `set:`"),
         (
             "        set:\n          SMS_Opt_Out__c: true\n",
-            "          SMS_Opt_Out__c: true\n        set:\n",
+            "        create:\n          SMS_Opt_Out__c: true\n        set:\n",
             "known record",
         ),
-        ("      - upsert: Contact\n", "      - upsert: Contact\n        when: {keyword: HEST}\n", "without a `when:`"),
-        ('{SMS_Key__c: "{msisdn}"}\n', '{SMS_Key__c: "{lookup.id}"}\n        if_missing: skip\n', "if_missing: skip"),
+        ("      - record: donor\n", "      - record: donor\n        when: {keyword: HEST}\n", "without a `when:`"),
+        ('{SMS_Key__c: "{msisdn}"}\n', '{SMS_Key__c: "{lookup.id}"}\n    if_missing: skip\n', "if_missing: skip"),
     ],
 )
 def test_a_rule_for_opt_outs_that_does_not_set_the_flag_is_refused(strex, old, new, why):

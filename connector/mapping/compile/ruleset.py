@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
-from connector.config.validation import load
 from connector.config.yaml_document import Document, read
 from connector.mapping.checks.addresses import check_addresses
 from connector.mapping.checks.crm_fields import check_schemas
@@ -20,6 +19,7 @@ from connector.mapping.compile.files import mapping_files, unread_files
 from connector.mapping.compile.items import CompiledItem, WriteItem
 from connector.mapping.compile.operations import compile_items
 from connector.mapping.compile.sources import check_sources
+from connector.mapping.language.records import load_mapping
 from connector.mapping.language.rules import FeedSettings, MappingFile, Rule
 from connector.mapping.language.test_cases import Case, Frame
 from connector.mapping.values.values import fold
@@ -154,13 +154,13 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
     found = list(problems)
     models: list[tuple[MappingFile, Findings]] = []
     files: list[CompiledFile] = []
-    for document in documents:
-        found += document.warnings
+    for written in documents:
         try:
-            model = load(document, MappingFile)
+            model, document = load_mapping(written)
         except ProblemsFound as refused:
-            found += [problem for problem in refused.problems if problem not in document.warnings]
+            found += dict.fromkeys([*written.warnings, *refused.problems])
             continue
+        found += document.warnings
         findings = Findings(document, context)
         files.append(_compile_file(model, findings))
         check_schemas(model, findings, context.schemas)
@@ -171,7 +171,7 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
     feeds = _feeds(files, context)
     check_record_paths(models, {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()})
     for _, findings in models:
-        found += findings.problems
+        found += dict.fromkeys(findings.problems)  # what is wrong in a record is found by each rule that writes it
     if any(problem.severity is Severity.ERROR for problem in found):
         raise ProblemsFound(sorted(_worst(found), key=_place))
     return Ruleset(

@@ -4,7 +4,7 @@ from typing import Any
 
 from connector.config.validation import schema
 from connector.mapping.language.paths import CONSENT, EVENT_FIELDS, OPEN_FIELDS
-from connector.mapping.language.rules import MappingFile
+from connector.mapping.language.rules import Described, MappingFile
 from connector.mapping.language.test_cases import CaseEvent
 
 WANTED = {"$ref": "#/$defs/Wanted"}
@@ -20,6 +20,10 @@ def mapping_schema() -> dict[str, Any]:
     """The schema (draft 7), which lists the event's fields by name wherever a path is allowed."""
     made = schema(MappingFile, title="Mapping file of the connector")
     definitions = made["$defs"]
+    described = schema(Described, title="Described")
+    definitions["Described"] = {word: part for word, part in described.items() if word not in {"$schema", "$defs"}}
+    items = definitions["Rule"]["properties"]["do"]["items"]
+    items[next(word for word in ("oneOf", "anyOf") if word in items)].append({"$ref": "#/$defs/Described"})
     when = definitions["When"]
     definitions["Wanted"] = when.pop("additionalProperties")
     when["properties"] |= {name: {**_described(text), "allOf": [WANTED]} for name, text in _paths().items()}

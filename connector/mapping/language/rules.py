@@ -185,6 +185,24 @@ class Command(Strict):
     """`skip`: without a number the command is left out, instead of holding up the event for a person."""
 
 
+class Described(Strict):
+    """Write a record that is described under `records:`. What stands here is added to the description, or replaces it.
+
+    records.py puts the description in its place before the file is checked; this model is for editors alone.
+    """
+
+    record: Name
+    """The name of the record under `records:`."""
+    set: dict[Identifier, Value] = Field(default_factory=dict)
+    """Fields that are always written, besides those of the description."""
+    create: dict[Identifier, Value] = Field(default_factory=dict)
+    """Fields that are written only when the record is new, besides those of the description."""
+    when: When | None = None
+    """Conditions of this operation alone."""
+    if_missing: Literal["skip"] | None = None
+    """`skip`: without a key the operation is left out, instead of holding up the event for a person."""
+
+
 def _item_kind(value: Any) -> str | None:
     for word in ("upsert", "update", "command"):
         if word in value if isinstance(value, dict) else hasattr(value, word):
@@ -201,10 +219,18 @@ Item = Annotated[
         custom_error_context={
             "code": "no-operation",
             "message": "this says nothing that is to be done",
-            "hint": "write one of upsert:, update:, command:",
+            "hint": "write one of upsert:, update:, command:, record:",
         },
     ),
 ]
+
+
+def _record_kind(value: Any) -> str:
+    updates = "update" in value if isinstance(value, dict) else isinstance(value, Update)
+    return "<update>" if updates else "<upsert>"
+
+
+Record = Annotated[Annotated[Upsert, Tag("<upsert>")] | Annotated[Update, Tag("<update>")], Discriminator(_record_kind)]
 
 
 class Rule(Strict):
@@ -256,6 +282,8 @@ class MappingFile(Strict):
     """Which events this file sees: provider.shape, such as strex.delivery_report, or a list of them."""
     feed: FeedSettings | None = None
     """What is watched in the CRM; for files with `on: <crm>.change`."""
+    records: dict[Name, Record] = Field(default_factory=dict)
+    """Records that several rules write, described once: `- record: donor` in a rule writes the one with that name."""
     rules: Annotated[list[Rule], Field(min_length=1)]
     """The first that matches is followed; every file that sees the event is asked."""
     tests: tuple[Case, ...] = ()
