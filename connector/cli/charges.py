@@ -6,6 +6,7 @@ import click
 
 from connector.cli.client import ask
 from connector.cli.dead import LIMIT
+from connector.cli.group import Group
 from connector.cli.render import Paper, answer, as_json, revealing
 
 STATES = ("due", "sending", "asking", "taken", "failed", "in_doubt", "skipped")
@@ -13,7 +14,7 @@ STATES = ("due", "sending", "asking", "taken", "failed", "in_doubt", "skipped")
 provider_option = click.option("--provider", help="The provider, if several charge donors.")
 
 
-@click.group()
+@click.group(cls=Group)
 def charges() -> None:
     """See whom the connector charges each month, and decide what only a person can decide."""
 

@@ -7,10 +7,11 @@ import click
 from connector.cli.client import ask
 from connector.cli.dead import LIMIT
 from connector.cli.explain_view import show_consents
+from connector.cli.group import Group
 from connector.cli.render import Paper, answer, as_json, revealing
 
 
-@click.group()
+@click.group(cls=Group)
 def consents() -> None:
     """See what is known of a person's consent; send the opt-outs that the CRM held before the connector came."""
 

@@ -7,13 +7,14 @@ import click
 from connector.cli.client import ask
 from connector.cli.exit_codes import Misused
 from connector.cli.explain_view import describe
+from connector.cli.group import Group
 from connector.cli.preview_view import show_changes
 from connector.cli.render import Paper, answer, as_json, revealing
 
 LIMIT = click.IntRange(1, 1000)
 
 
-@click.group()
+@click.group(cls=Group)
 def dead() -> None:
     """See dead letters, let them try again, or give them up. A dead letter is named by the id or the key of its event."""
 
@@ -66,12 +67,6 @@ def retry(
 
     Where the mappings have changed since (edit them, then `connector reload`), what failed is planned again by them, and
     what changes is shown. What was delivered of the same event stays, and is not repeated.
-
-    \b
-    Examples:
-      connector dead retry 25
-      connector dead retry --group 3fa20c --dry-run
-      connector dead retry --reason too_long
     """
     payload = chosen(events, every=every, reason=reason, rule=rule, group=group)
     payload |= {"as_planned": as_planned, "dry_run": dry_run, "reveal": reveal}

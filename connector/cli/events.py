@@ -24,14 +24,7 @@ NEXT = {
 @as_json
 @click.pass_context
 def events(ctx: click.Context, /, *, limit: int, reveal: bool, as_json: bool, **given: Any) -> None:
-    r"""List events, the newest first. Conditions are combined.
-
-    \b
-    Examples:
-      connector events --state unmatched --since 7d
-      connector events --phone "+47 900 00 042"
-      connector events --rule strex-subscription.yaml --since 2026-11-24
-    """
+    """List events, the newest first. Conditions are combined."""
     setup: Setup = ctx.obj
     said = ask(setup, "events_list", {**chosen(given), "limit": limit, "reveal": reveal})
     answer(said, _show, json_wanted=as_json, zone=None if as_json else setup.zone())

@@ -31,12 +31,6 @@ def explain(ctx: click.Context, *, what: str, endpoint: str | None, reveal: bool
 
     An event is planned again by the present mappings, with what was known before it; nothing is stored or sent. A phone number
     shows all that is known of the person, in order, and what each event wrote.
-
-    \b
-    Examples:
-      connector explain 25
-      connector explain "+47 900 00 042"
-      connector explain report.json --endpoint strex/dlr
     """
     setup: Setup = ctx.obj
     if endpoint is not None:

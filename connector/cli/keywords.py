@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from connector.cli.exit_codes import Exit, Misused
+from connector.cli.group import Group
 from connector.cli.keyword_lookup import ask_account, find_id
 from connector.cli.render import Paper, answer, as_json
 from connector.cli.setup import Setup
@@ -29,7 +30,7 @@ def of_keyword(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group()
+@click.group(cls=Group)
 def keywords() -> None:
     """See, reserve and switch the account's keywords at the provider.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from connector.cli import exit_codes
+from connector.cli.group import JSON, Group, json_wanted, print_error
 from connector.cli.setup import Setup
 
 # Name → (module, one line of help). The help is here, so that the list of commands imports none of them.
@@ -31,18 +32,27 @@ COMMANDS = {
     "salesforce": ("salesforce", "Set up the Salesforce org, and fill its external IDs."),
     "sandbox": ("sandbox", "Run a stand-in for Salesforce or a provider, to try things out."),
     "schema": ("schema", "Write or print JSON Schemas; pull the schema of the CRM."),
+    "completion": ("completion", "Print the script by which a shell completes the commands."),
+    "manual": ("manual", "Print the man page."),
     "demo": ("demo", "Play a donor's story with a daemon and the sandboxes."),
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that imports a command only when it is called, and ends with the documented exit codes."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature.
         """The commands, in the order in which a new user needs them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same.
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options before the command. `--json` may stand there too."""
+        if args[:1] == [JSON]:
+            args = [*args[1:], JSON]
+        ctx.meta[JSON] = json_wanted(args)
+        return super().parse_args(ctx, args)
+
+    def find(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature.
         """The command, imported now."""
         if cmd_name not in COMMANDS:
             return None
@@ -57,9 +67,14 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command. This is the only place where errors become messages and exit codes."""
-        with exit_codes.exit_on_error():
-            result: object = super().invoke(ctx)
-            return result
+        try:
+            with exit_codes.exit_on_error():
+                result: object = super().invoke(ctx)
+                return result
+        except click.ClickException as error:
+            if ctx.meta[JSON]:
+                print_error(error)
+            raise
 
 
 @click.group(cls=LazyGroup, epilog=exit_codes.HELP, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,7 +89,8 @@ class LazyGroup(click.Group):
 def cli(ctx: click.Context, config: Path | None) -> None:
     """Keeps what SMS providers say about donors, and carries it to the CRM and back.
 
-    Every command but `run` takes --json, and then prints one JSON document and nothing else on standard output.
+    Every command that answers something takes --json, and then prints one JSON document and nothing else on standard output, also
+    where it fails. `connector completion` lets your shell complete commands, events, rules and keywords.
     """
     ctx.obj = Setup(config)
 

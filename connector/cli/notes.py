@@ -6,10 +6,11 @@ import click
 
 from connector.cli.client import ask
 from connector.cli.dead import LIMIT
+from connector.cli.group import Group
 from connector.cli.render import Paper, answer, as_json
 
 
-@click.group()
+@click.group(cls=Group)
 def notes() -> None:
     """See which fields events were delivered without, because a value could not be made."""
 

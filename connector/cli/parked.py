@@ -7,10 +7,11 @@ import click
 from connector.cli.client import ask
 from connector.cli.dead import LIMIT, chosen
 from connector.cli.explain_view import describe
+from connector.cli.group import Group
 from connector.cli.render import Paper, answer, as_json
 
 
-@click.group()
+@click.group(cls=Group)
 def parked() -> None:
     """See what waits for a person: commands to release or discard, and texts that may be opt-outs.
 

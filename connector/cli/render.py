@@ -13,6 +13,8 @@ import click
 
 from connector.model.terminal_text import escaped, on_one_line
 
+LONG = 24  # columns of a cell; in a wide table a column with longer ones stands below the rows
+GAP = 3  # columns between two of a table
 PIPE_WIDTH = 160  # columns if the output is not a terminal
 SILENCE = 2.0  # seconds after which a person wants to see that something is happening
 
@@ -62,15 +64,40 @@ class Paper:
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print rows below their column headings."""
         from rich import box  # noqa: PLC0415 - the same.
+        from rich.cells import cell_len  # noqa: PLC0415 - the same.
         from rich.table import Table  # noqa: PLC0415 - the same.
         from rich.text import Text  # noqa: PLC0415 - the same.
 
+        cells = [[_cell(cell) for cell in row] for row in rows]
+        widths = [
+            max(cell_len(line) for row in [columns, *cells] for line in row[place].split("\n"))
+            for place in range(len(columns))
+        ]
+        if sum(widths) + GAP * len(widths) > self._console.width and min(widths) <= LONG < max(widths):
+            self._stacked(columns, cells, widths)
+            return
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for column in columns:
             table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(_cell(cell)) for cell in row))
+        for row in cells:
+            table.add_row(*map(Text, row))
         self._console.print(table)
+
+    def _stacked(self, columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
+        """Print a table that is too wide: below the short cells of each row its long ones, each on lines of their own."""
+        from rich.cells import set_cell_size  # noqa: PLC0415 - see the package's docstring.
+
+        short = [place for place, width in enumerate(widths) if width <= LONG]
+
+        def beside(cells: Sequence[str]) -> str:
+            return "  ".join(set_cell_size(cells[place].replace("\n", ", "), widths[place]) for place in short).rstrip()
+
+        self.line(beside(columns), style="bold")
+        for row in rows:
+            self.line(beside(row))
+            for place in (place for place in range(len(columns)) if place not in short and row[place]):
+                for line in row[place].split("\n"):
+                    self.line(f"{columns[place]}: {line}", indent=4)
 
 
 def _cell(value: object) -> str:

@@ -29,12 +29,6 @@ def replay(
     What was delivered stays, and is not repeated; what the mappings change is delivered too. Opt-outs and opt-ins that
     came later stay valid. With conditions, what would change is shown first, and nothing happens without --yes or your
     answer.
-
-    \b
-    Examples:
-      connector replay 25
-      connector replay --state unmatched --since 7d --dry-run
-      connector replay --rule strex-gifts.yaml --since 2026-11-24 --yes
     """
     setup: Setup = ctx.obj
     conditions = chosen(given)

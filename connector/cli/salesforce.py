@@ -2,11 +2,12 @@
 
 import click
 
+from connector.cli.group import Group
 from connector.cli.salesforce_backfill import backfill
 from connector.cli.salesforce_setup import setup
 
 
-@click.group()
+@click.group(cls=Group)
 def salesforce() -> None:
     """Set up the Salesforce org, and fill the external IDs of its contacts."""
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from connector.cli.exit_codes import Misused
+from connector.cli.group import Group
 from connector.cli.render import as_json
 
 PORT = click.IntRange(0, 65535)
 
 
-@click.group()
+@click.group(cls=Group)
 def sandbox() -> None:
     """Play Salesforce, Dynamics 365 or a provider, to try things out without an account. Stops at Ctrl-C."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from connector.cli.exit_codes import Exit, Misused
+from connector.cli.group import Group
 from connector.cli.render import Paper, answer, as_json
 
 KINDS = ("config", "mapping")
@@ -37,7 +38,7 @@ def as_text(made_schema: dict[str, Any]) -> str:
     return json.dumps(made_schema, ensure_ascii=False, indent=2) + "\n"
 
 
-@click.group()
+@click.group(cls=Group)
 def schema() -> None:
     """Write or print the JSON Schemas of config and mappings; ask the CRMs about their objects."""
 

@@ -40,13 +40,13 @@ SHOW = [
 # They show nothing that a stranger wrote: files of the administrator, answers of their own provider, or progress.
 OWN = {
     "run", "check", "doctor", "test", "backup", "restore", "reload", "reconcile", "demo",
-    "schema print", "schema write", "schema pull", "salesforce setup", "salesforce backfill",
+    "completion", "manual", "schema print", "schema write", "schema pull", "salesforce setup", "salesforce backfill",
 }  # fmt: skip
 
 
 def leaves(group, before=""):
     for name in group.list_commands(None):
-        command = group.get_command(None, name)
+        command = group.get_command(click.Context(group, info_name="connector x"), name)
         if isinstance(command, click.Group):
             yield from leaves(command, f"{before}{name} ")
         else:

@@ -86,7 +86,7 @@ async def test_a_field_that_loses_its_name_is_told_once_and_taken_back(world):
         await a_day(world)
         (alarm,) = drifts(world)
         assert (alarm.about, alarm.lasts) == ("salesforce", True)
-        assert "strex-subscription.yaml:44:11: `Contact` has no field `SMS_Keywords__c`" in alarm.message
+        assert "strex-subscription.yaml:45:11: `Contact` has no field `SMS_Keywords__c`" in alarm.message
         assert "connector check --live" in alarm.cure
         assert not world.cleared(KIND)
         await change(world, "Contact/SMS_Words__c", name="SMS_Keywords__c")
