@@ -15,6 +15,8 @@ from connector.config.settings import Settings, config_model, entries
 from connector.config.validation import load
 from connector.consent.opt_out_words import STANDARD, OptOutWords
 from connector.crm.crm import Crm
+from connector.crm.dynamics import adapter as dynamics
+from connector.crm.dynamics.settings import DynamicsSettings
 from connector.crm.salesforce import adapter as salesforce
 from connector.crm.salesforce.settings import SalesforceSettings
 from connector.mapping.compile.context import Context
@@ -42,6 +44,7 @@ PROVIDERS: dict[type[BaseModel], ModuleType] = {
 }
 CRMS: dict[type[BaseModel], ModuleType] = {
     SalesforceSettings: salesforce,
+    DynamicsSettings: dynamics,
 }
 CHANGE = "change"  # the shape of the events of a CRM's feed
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connector.crm.salesforce.write.match_candidates import Candidate, Candidates, Search, SearchTerm, choose, pattern
+from connector.crm.candidates import Candidate, Candidates, choose
+from connector.crm.salesforce.write.match_candidates import Search, SearchTerm, pattern
 from connector.crm.salesforce.write.writes import Write
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.phone import NumberFormat, Phone, parse_phone

@@ -160,13 +160,14 @@ class _Parser:
         self._expect("(")
         name = self._next()[1]
         self._expect(",")
-        wanted = str(folded(self._value()))
+        wanted = _wildcards(str(folded(self._value())))
         self._expect(")")
-        method = {"contains": str.__contains__, "startswith": str.startswith, "endswith": str.endswith}[function]
+        before, after = ("" if function == "startswith" else ".*"), ("" if function == "endswith" else ".*")
+        pattern = re.compile(f"{before}{wanted}{after}", re.DOTALL)
 
         def test(row: Mapping[str, Any]) -> bool:
             value = _resolved(row, name)
-            return value is not None and method(str(value).casefold(), wanted)
+            return value is not None and pattern.fullmatch(str(value).casefold()) is not None
 
         return test
 
@@ -246,10 +247,18 @@ class _In:
         return folded(_resolved(row, self._name)) in self._values
 
 
+def _wildcards(text: str) -> str:
+    """A text with the wildcards of the query functions as a regular expression.
+
+    Source: "Wildcard characters in conditions for string values": % is any text, _ any character.
+    """
+    return "".join({"%": ".*", "_": "."}.get(one) or re.escape(one) for one in text)
+
+
 def _resolved(row: Mapping[str, Any], path: str) -> Any:
     if "/" not in path:
         try:
-            return row[path]
+            return row[path] if path in row else row[f"_{path}_value"]
         except KeyError:
             raise RefusedError(
                 400, "0x80060888", f"Could not find a property named '{path}' on the type of the resource."

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from connector.crm.candidates import Candidate, Candidates, choose, same
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import RequestFailed
@@ -14,16 +15,13 @@ from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write.dependencies import with_parents
 from connector.crm.salesforce.write.lookups import LookUp, Wanted
 from connector.crm.salesforce.write.match_candidates import (
-    Candidate,
-    Candidates,
     Search,
     SearchTerm,
     candidates,
-    choose,
 )
 from connector.crm.salesforce.write.merged_records import find_kept
 from connector.crm.salesforce.write.shared_numbers import WriteTasks, mark, with_others
-from connector.crm.salesforce.write.writes import Assumption, Found, Write, same
+from connector.crm.salesforce.write.writes import Assumption, Found, Write
 from connector.model.consent_fields import ConsentFields
 from connector.model.operation import ID_FIELD, IfNone, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry

@@ -1,4 +1,4 @@
-"""Finds the records for a phone number: the query, its rows, and the choice among them. Pure.
+"""Finds the records for a phone number: the query and its rows. Pure.
 
 People write numbers in many forms, so that no list of spellings finds them all. The digits of the national number in
 order do, whatever is between them: LIKE '%9%0%0%0%0%0%0%1%'. Salesforce compares that with each record, because phone
@@ -17,12 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from connector.crm.candidates import Candidate
 from connector.crm.salesforce.client.api import identifier, literal
 from connector.crm.salesforce.client.responses import value_of
 from connector.crm.salesforce.write.writes import Write
-from connector.model.operation import ID_FIELD, IfMany, Match, RecordWrite
+from connector.model.operation import ID_FIELD, Match, RecordWrite
 from connector.model.phone import Phone, national_part
-from connector.model.record_number import NumberReader, RecordNumber, known_by_key
+from connector.model.record_number import NumberReader, known_by_key
 
 CREATED = "CreatedDate"
 DIGITS = 8  # from the end of the number: fewer find hundreds of wrong records, more find none better
@@ -65,22 +66,6 @@ def pattern(phone: Phone) -> str:
     return f"%{'%'.join(national_part(phone)[-DIGITS:])}%"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A record found by a query."""
-
-    record_id: str
-    created: str  # ISO 8601 in UTC, so that text order is time order
-    key: str | None  # external ID, if the writes have one
-    flag: object
-    phones: Sequence[RecordNumber]  # the values of the match's fields, in their order
-
-    @property
-    def age(self) -> tuple[str, str]:
-        """Sort key: older records first, then by Id for records of the same second."""
-        return self.created, self.record_id
-
-
 def candidates(search: Search, rows: Sequence[Mapping[str, Any]], numbers: NumberReader) -> list[Candidate]:
     """Parse the rows of a response; `numbers` reads their phone fields."""
     write, match = search.terms[0].write, search.terms[0].match
@@ -98,48 +83,3 @@ def candidates(search: Search, rows: Sequence[Mapping[str, Any]], numbers: Numbe
             )
         )
     return found
-
-
-class Candidates:
-    """The candidates of one query, by key and by number."""
-
-    def __init__(self, found: Sequence[Candidate]) -> None:
-        self._by_key: dict[str, list[Candidate]] = {}
-        self._by_phone: dict[Phone, list[Candidate]] = {}
-        self._perhaps: dict[Phone, list[Candidate]] = {}
-        for one in found:
-            if one.key:
-                self._by_key.setdefault(one.key.lower(), []).append(one)
-            clear = dict.fromkeys(number.phone for number in one.phones if number.phone is not None)
-            for phone in clear:
-                self._by_phone.setdefault(phone, []).append(one)
-            for phone in dict.fromkeys(phone for number in one.phones for phone in number.possible):
-                if phone not in clear:
-                    self._perhaps.setdefault(phone, []).append(one)
-
-    def with_key(self, write: RecordWrite) -> Sequence[Candidate]:
-        """The candidates with the write's key."""
-        return self._by_key.get(write.key.lower(), ()) if write.keyed else ()
-
-    def with_number(self, match: Match) -> Sequence[Candidate]:
-        """The candidates with the number in any of the fields, oldest first."""
-        return sorted(self._by_phone.get(match.phone, ()), key=lambda one: one.age)
-
-    def perhaps_with_number(self, match: Match) -> Sequence[Candidate]:
-        """The candidates that may have the number (no country code, or ambiguous), oldest first."""
-        return sorted(self._perhaps.get(match.phone, ()), key=lambda one: one.age)
-
-
-def choose(match: Match, same_number_records: Sequence[Candidate]) -> Candidate | Sequence[Candidate]:
-    """The one candidate with the number, or all among which a person must choose.
-
-    The first field in which any candidate has it decides: a mobile phone belongs to one person, a home phone to
-    several.
-    """
-    for place in range(len(match.fields)):
-        having = [one for one in same_number_records if one.phones[place].phone == match.phone]
-        if len(having) == 1 or (having and match.many is IfMany.OLDEST):
-            return having[0]
-        if having:
-            return having[-1] if match.many is IfMany.NEWEST else having
-    return same_number_records

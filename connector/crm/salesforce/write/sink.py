@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
+from connector.crm.candidates import same
 from connector.crm.salesforce.client.api import RECORD_ID, Api, BadName, Unencodable, identifier, record
 from connector.crm.salesforce.client.responses import RequestFailed, read_failure
 from connector.crm.salesforce.client.rest import RestClient
@@ -26,7 +27,6 @@ from connector.crm.salesforce.write.writes import (
     Found,
     Write,
     known_of,
-    same,
     settle_all,
     to_resend,
 )

@@ -117,10 +117,3 @@ def known_of(task: Task, record_id: str) -> Shadow:
     if remembered.record_id is not None and comparable(remembered.record_id) != comparable(record_id):
         return shadow  # the task's own values are of the record that was meant before
     return shadow if task.shadow is None else {**(shadow or {}), **task.shadow}
-
-
-def same(one: object, other: object) -> bool:
-    """Whether two values of a flag are equal: picklist values are compared without letter case."""
-    if isinstance(one, str) and isinstance(other, str):
-        return one.casefold() == other.casefold()
-    return one == other

@@ -1,0 +1,76 @@
+"""The records that have a phone number, and the choice among them. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from connector.model.operation import IfMany, Match, RecordWrite
+from connector.model.phone import Phone
+from connector.model.record_number import RecordNumber
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A record found by a query."""
+
+    record_id: str
+    created: str  # ISO 8601 in UTC, so that text order is time order
+    key: str | None  # external ID, if the writes have one
+    flag: object
+    phones: Sequence[RecordNumber]  # the values of the match's fields, in their order
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """Sort key: older records first, then by Id for records of the same second."""
+        return self.created, self.record_id
+
+
+class Candidates:
+    """The candidates of one query, by key and by number."""
+
+    def __init__(self, found: Sequence[Candidate]) -> None:
+        self._by_key: dict[str, list[Candidate]] = {}
+        self._by_phone: dict[Phone, list[Candidate]] = {}
+        self._perhaps: dict[Phone, list[Candidate]] = {}
+        for one in found:
+            if one.key:
+                self._by_key.setdefault(one.key.lower(), []).append(one)
+            clear = dict.fromkeys(number.phone for number in one.phones if number.phone is not None)
+            for phone in clear:
+                self._by_phone.setdefault(phone, []).append(one)
+            for phone in dict.fromkeys(phone for number in one.phones for phone in number.possible):
+                if phone not in clear:
+                    self._perhaps.setdefault(phone, []).append(one)
+
+    def with_key(self, write: RecordWrite) -> Sequence[Candidate]:
+        """The candidates with the write's key."""
+        return self._by_key.get(write.key.lower(), ()) if write.keyed else ()
+
+    def with_number(self, match: Match) -> Sequence[Candidate]:
+        """The candidates with the number in any of the fields, oldest first."""
+        return sorted(self._by_phone.get(match.phone, ()), key=lambda one: one.age)
+
+    def perhaps_with_number(self, match: Match) -> Sequence[Candidate]:
+        """The candidates that may have the number (no country code, or ambiguous), oldest first."""
+        return sorted(self._perhaps.get(match.phone, ()), key=lambda one: one.age)
+
+
+def choose(match: Match, same_number_records: Sequence[Candidate]) -> Candidate | Sequence[Candidate]:
+    """The one candidate with the number, or all among which a person must choose.
+
+    The first field in which any candidate has it decides: a mobile phone belongs to one person, a home phone to
+    several.
+    """
+    for place in range(len(match.fields)):
+        having = [one for one in same_number_records if one.phones[place].phone == match.phone]
+        if len(having) == 1 or (having and match.many is IfMany.OLDEST):
+            return having[0]
+        if having:
+            return having[-1] if match.many is IfMany.NEWEST else having
+    return same_number_records
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two values of a flag are equal: picklist values are compared without letter case."""
+    if isinstance(one, str) and isinstance(other, str):
+        return one.casefold() == other.casefold()
+    return one == other

@@ -1,0 +1,1 @@
+"""Dynamics 365: one org, by the Dataverse Web API."""

@@ -1,0 +1,1 @@
+"""HTTP: the calls of the Web API, their answers, error codes and the sign-in."""

@@ -1,0 +1,1 @@
+"""The feed, descriptions and the doctor: what only reads."""

@@ -1,0 +1,19 @@
+"""Dataverse's traits, with their sources."""
+
+from datetime import timedelta
+
+from connector.model.crm_traits import CrmTraits
+
+TRAITS = CrmTraits(
+    # A deleted record is gone at once. Organisations that keep deleted records for a while restore them as new versions
+    # of the same record, which the feed shows.
+    deleted_kept=timedelta(days=1),
+    # A filter by id is about 40 characters for each record; an address in a batch may have 64 KB.
+    lookup_limit=200,
+    # Service protection: 20 minutes of execution in five minutes for one user. An opt-out waits for the batch before it.
+    slow_request=timedelta(seconds=20),
+    # A GUID is shown in lower case, and may be written in any, also in braces.
+    full_id=lambda record_id: record_id.strip("{}").lower(),
+    # Alternate keys compare without letter case.
+    folded_key=str.casefold,
+)

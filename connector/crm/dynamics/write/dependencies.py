@@ -1,0 +1,91 @@
+"""Finds the parents of writes among the other writes of a batch. Pure: uses only the batch itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from connector.model.operation import ID_FIELD, Fields, Parent, RecordWrite
+
+LEVELS = 10  # of parents and children: mappings have far fewer; a cycle of parents ends here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """For each write, by position in the batch: writes it must wait for, parents whose failure it shares, and its stage."""
+
+    wait_for: Mapping[int, Sequence[int]]
+    parents: Mapping[int, Sequence[int]]  # the part of `before` for which it is certain which record is meant
+    stages: Mapping[int, int]  # 0: no parent in the batch
+    fields: Mapping[int, Mapping[str, int]] = field(default_factory=dict)  # the relationship to each of `parents`
+
+
+def find_dependencies(writes: Mapping[int, RecordWrite]) -> Dependencies:
+    """Find the parents of each write among the others."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for index, write in writes.items():
+        places.setdefault((write.key_field.casefold(), write.key.lower()), []).append(index)
+    before: dict[int, Sequence[int]] = {}
+    parents: dict[int, Sequence[int]] = {}
+    fields: dict[int, Mapping[str, int]] = {}
+    for index, write in writes.items():
+        relations = _relations(write)
+        if not relations:
+            before[index] = parents[index] = ()
+            continue
+        groups = {name: [one for one in _meant(parent, writes, places) if one != index] for name, parent in relations}
+        before[index] = [one for group in groups.values() for one in group]
+        known = {name: group[0] for name, group in groups.items() if len(group) == 1}
+        parents[index] = list(known.values())
+        if known:
+            fields[index] = known
+    return Dependencies(wait_for=before, parents=parents, stages=_stages(before), fields=fields)
+
+
+def with_parents(write: RecordWrite, fields: Mapping[str, int], record_ids: Mapping[int, str]) -> RecordWrite:
+    """The write, with its parents named by Id if their Ids are known."""
+
+    def named(values: Fields) -> Fields:
+        return {
+            name: Parent(ID_FIELD, record_ids[fields[name]])
+            if isinstance(value, Parent) and fields.get(name) in record_ids
+            else value
+            for name, value in values.items()
+        }
+
+    if record_ids.keys().isdisjoint(fields.values()):
+        return write
+    return replace(write, set=named(write.set), create=named(write.create))
+
+
+def _relations(write: RecordWrite) -> list[tuple[str, Parent]]:
+    return [
+        (name, value) for values in (write.set, write.create) for name, value in values.items() if type(value) is Parent
+    ]
+
+
+def _meant(
+    parent: Parent,
+    writes: Mapping[int, RecordWrite],
+    places: Mapping[tuple[str, str], Sequence[int]],
+) -> Sequence[int]:
+    """The writes that may be for the record to which a relationship points."""
+    found = places.get((parent.key_field.casefold(), parent.key.lower()), ())
+    if parent.object is None:
+        return found
+    return [one for one in found if writes[one].object == parent.object]
+
+
+def _stages(before: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    stages = dict.fromkeys(before, 0)
+    children = [index for index, parents in before.items() if parents]
+    for _ in range(LEVELS):
+        moved = False
+        for child in children:
+            stage = 1 + max(stages[parent] for parent in before[child])
+            if stage > stages[child]:
+                stages[child] = stage
+                moved = True
+        if not moved:
+            break
+    return stages

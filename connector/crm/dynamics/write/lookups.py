@@ -1,0 +1,138 @@
+"""Looks up which records exist just before they are written: by key or id, with flag, version and merge.
+
+Source: "Query data using the Web API" (the function In), Table reference of Contact (`merged`, `masterid`): a merged
+record stays, inactive, and keeps its key.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from connector.crm.dynamics.client import api, responses
+from connector.crm.dynamics.client.api import Operation
+from connector.crm.dynamics.client.responses import RequestFailed
+from connector.crm.dynamics.client.tables import TableInfo, shown_value
+from connector.crm.dynamics.client.web_api import WebApi
+from connector.model.outcome import Outcome, Reason, Rejected
+
+VALUES = 100  # of one query: an address in a batch may have 64 KB, and keys are short
+OPERATIONS = 100  # of one batch
+MERGES = 5  # that are followed from one record to the one that was kept
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """A record that exists."""
+
+    record_id: str
+    flag: object = None  # the current value of the opt-out flag, if requested
+    key: str = ""  # the record's own spelling of the key
+    etag: str | None = None  # its version; None if it was not read
+    merged: str | None = None  # id of the merged record that had the key, if this is the one that was kept
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """A record to look up."""
+
+    index: object  # how the caller names it
+    table: TableInfo
+    column: str  # the key's column, or the id column
+    value: str
+    key_column: str | None = None  # a column to read as `key` of a record that is looked up by id
+    flag: str | None = None  # the opt-out flag, if it is needed
+
+
+class LookUp:
+    """The look-ups of one batch. Afterwards each wanted record is in `found` (None: does not exist) or in `failed`."""
+
+    def __init__(self, web: WebApi) -> None:
+        self._web = web
+        self.found: dict[object, Found | None] = {}
+        self.failed: dict[object, Outcome] = {}
+
+    async def run(self, wanted: Sequence[Wanted]) -> None:
+        """Look up all of them. Raises RequestFailed if Dataverse is not available."""
+        for _ in range(MERGES):
+            if not wanted:
+                return
+            wanted = await self._round(wanted)
+
+    async def _round(self, wanted: Sequence[Wanted]) -> list[Wanted]:
+        chunks = _chunks(wanted)
+        masters: list[Wanted] = []
+        for start in range(0, len(chunks), OPERATIONS):
+            some = chunks[start : start + OPERATIONS]
+            answers = await self._web.batch([_operation(chunk) for chunk in some])
+            for chunk, answer in zip(some, answers, strict=True):
+                if isinstance(answer, RequestFailed):
+                    if not isinstance(answer.outcome, Rejected):
+                        raise answer
+                    self.failed |= dict.fromkeys((one.index for one in chunk), answer.outcome)
+                else:
+                    masters += self._take(chunk, responses.rows(answer))
+        return masters
+
+    def _take(self, chunk: Sequence[Wanted], rows: Sequence[Mapping[str, Any]]) -> list[Wanted]:
+        first = chunk[0]
+        table, flag = first.table, _flag(chunk)
+        by_value: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            by_value.setdefault(str(row.get(first.column)).casefold(), []).append(row)
+        masters: list[Wanted] = []
+        for one in chunk:
+            matches = by_value.get(one.value.casefold(), [])
+            if len(matches) > 1:
+                detail = f"{len(matches)} records have this key: make {table.name}.{one.column} an alternate key"
+                self.failed[one.index] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
+                continue
+            if not matches:
+                self.found.setdefault(one.index, None)
+                continue
+            row = matches[0]
+            before = self.found.get(one.index)
+            found = Found(
+                record_id=str(row.get(table.id_column)),
+                flag=shown_value(row.get(flag)) if flag else None,
+                key=str(row.get(one.key_column or one.column) or ""),
+                etag=row.get("@odata.etag"),
+                merged=before.merged if before else None,
+            )
+            master = row.get("_masterid_value") if row.get("merged") is True else None
+            if isinstance(master, str):
+                # The record stays, with its key, but people see only the one that the merge kept.
+                self.found[one.index] = Found(record_id=master, merged=found.merged or found.record_id)
+                key_column = one.key_column or (None if one.column == table.id_column else one.column)
+                masters.append(
+                    Wanted(
+                        index=one.index,
+                        table=table,
+                        column=table.id_column,
+                        value=master,
+                        key_column=key_column,
+                        flag=one.flag,
+                    )
+                )
+            else:
+                self.found[one.index] = found
+        return masters
+
+
+def _operation(chunk: Sequence[Wanted]) -> Operation:
+    first = chunk[0]
+    table, flag = first.table, _flag(chunk)
+    keys = [one.key_column for one in chunk if one.key_column]
+    merge = ["merged", "_masterid_value"] if table.mergeable else []
+    columns = dict.fromkeys([table.id_column, first.column, *keys, *merge, *([flag] if flag else ())])
+    condition = api.any_of(first.column, dict.fromkeys(one.value for one in chunk))
+    return Operation(method="GET", target=f"{table.set_name}?{api.query(select=','.join(columns), filter=condition)}")
+
+
+def _flag(chunk: Sequence[Wanted]) -> str | None:
+    return next((one.flag for one in chunk if one.flag), None)
+
+
+def _chunks(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
+    groups: dict[tuple[str, str], list[Wanted]] = {}
+    for one in wanted:
+        groups.setdefault((one.table.name, one.column), []).append(one)
+    return [group[start : start + VALUES] for group in groups.values() for start in range(0, len(group), VALUES)]

@@ -1,0 +1,75 @@
+"""The table of error codes, and its page."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from connector.crm.dynamics.client import error_codes, responses
+from connector.crm.dynamics.client.error_codes import CATALOGUE
+from connector.model.outcome import Reason, Rejected, Retry
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "dynamics-errors.md"
+
+
+def failure(status, code, message="x", **headers):
+    raw = f'{{"error": {{"code": "{code}", "message": "{message}"}}}}'.encode()
+    return responses.failed(status, headers, raw)
+
+
+def test_the_page_shows_the_table():
+    rows = [
+        f"| `{row.code}` | {row.saying} | {row.means} | {'again' if row.outcome is Retry else 'dead letter'} | {row.reason} |"
+        for row in CATALOGUE
+    ]
+    assert [line for line in PAGE.read_text().splitlines() if line.startswith("| `0x")] == rows
+
+
+def test_every_row_can_be_reached():
+    for row in CATALOGUE:
+        assert error_codes.find(row.code, row.saying or "x") is not None
+        found = error_codes.find(row.code, row.saying)
+        assert row.saying == "" or found == row
+
+
+@pytest.mark.parametrize("status", [400, 404, 412, 500])
+def test_a_code_means_the_same_with_any_status(status):
+    assert failure(status, "0x80060892").outcome.reason is Reason.RACE
+
+
+def test_an_unknown_code_is_told_as_such_and_a_server_error_is_retried():
+    unknown = failure(400, "0x8000beef", "odd").outcome
+    assert (type(unknown), unknown.reason, unknown.detail, unknown.code) == (
+        Rejected,
+        Reason.UNKNOWN_CODE,
+        "odd",
+        "0x8000beef",
+    )
+    assert failure(500, "0x80040216").outcome.reason is Reason.SERVER_ERROR
+    assert failure(400, "0x80040216").outcome.reason is Reason.UNKNOWN
+
+
+def test_a_limit_without_a_known_code_waits_too():
+    outcome = failure(429, "", **{"retry-after": "7"}).outcome
+    assert (outcome.reason, outcome.not_before.total_seconds()) == (Reason.RATE_LIMITED, 7)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["+47 900 00 001", "90000001", "0047-900-00-001", "kari.nordmann@example.org", "(900) 00 001"],
+)
+def test_numbers_and_addresses_are_left_out_of_the_orgs_words(text):
+    shown = responses.shown("0x80040265", f"Donor {text} is blocked by rule 7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0001")
+    assert text not in shown
+    assert not re.search(r"\d{5}", shown.replace("7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0001", ""))
+    assert shown.endswith("rule 7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0001")
+
+
+def test_the_words_of_a_duplicate_quote_no_record():
+    assert "Kari" not in responses.shown("0x80060892", "A record with Kari already exists")
+
+
+def test_a_page_of_another_server_is_no_answer_of_dataverse():
+    outcome = responses.failed(200 + 102, {}, b"<html>").outcome
+    assert outcome.reason is Reason.WRONG_ADDRESS
+    assert responses.failed(403, {}, b"<html>").outcome.reason is Reason.UNEXPECTED_ANSWER
