@@ -54,7 +54,7 @@ class SignInSettings(Strict):
 
 
 class ConsentColumnsSettings(Strict):
-    """Which columns of a table bear consent."""
+    """Which columns of a table hold consent."""
 
     flag: ColumnName
     """The opt-out column of the whole person. Not donotphone or donotbulkemail: they are about calls and e-mail."""
@@ -88,7 +88,7 @@ class DynamicsSettings(Strict):
     """The org's Environment URL: https://acme.crm4.dynamics.com."""
     sign_in: SignInSettings
     consent_fields: dict[ColumnName, ConsentColumnsSettings] = Field(default_factory=dict)
-    """By table: the columns that bear consent."""
+    """By table: the columns that hold consent."""
     consent_in: Annotated[Literal["column", "contact_point", "both"], Field(alias="consent")] = "column"
     """Where consent is: in columns of the tables under `consent_fields`, or in the consent table of Customer Insights - Journeys
     (msdynmkt_contactpointconsent4), or in both."""
