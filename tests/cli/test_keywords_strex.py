@@ -185,5 +185,5 @@ def test_check_live_tells_of_keywords_that_are_missing_or_off_but_of_no_address(
     assert "no keyword `SOMMER`" in emitted
     assert "`HUND` is not active" in emitted
     assert "are sent" not in emitted
-    assert "KATT" not in emitted
-    assert "CAT" not in emitted
+    assert "`KATT`" not in emitted
+    assert "`CAT`" not in emitted
