@@ -35,12 +35,15 @@ from connector.providers.strex import provider as strex
 from connector.providers.strex.settings import StrexSettings
 from connector.providers.sumotext import provider as sumotext
 from connector.providers.sumotext.settings import SumotextSettings
+from connector.providers.twilio import provider as twilio
+from connector.providers.twilio.settings import TwilioSettings
 
 PROVIDERS: dict[type[BaseModel], ModuleType] = {
     StrexSettings: strex,
     SumotextSettings: sumotext,
     OnlineFundraisingSettings: onlinefundraising,
     MessageCloudSettings: messagecloud,
+    TwilioSettings: twilio,
 }
 CRMS: dict[type[BaseModel], ModuleType] = {
     SalesforceSettings: salesforce,

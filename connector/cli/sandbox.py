@@ -179,5 +179,31 @@ def messagecloud(*, port: int, hooks: str, secret: str | None, campaign_name: st
     asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))
 
 
+@sandbox.command()
+@click.option("--port", type=PORT, default=8096, show_default=True, help="0 uses a free port.")
+@click.option(
+    "--hooks",
+    default="http://127.0.0.1:8080/hooks/twilio",
+    show_default=True,
+    help="The address of Twilio's endpoints.",
+)
+@click.option("--secret", help="The path secret, the last part of the endpoints' addresses.")
+@click.option("--auth-token", default="sandbox-token", show_default=True, help="The token that signs the webhooks.")
+@click.option("--no-advanced-opt-out", is_flag=True, help="Send STOP without OptOutType.")
+@as_json
+def twilio(
+    *, port: int, hooks: str, secret: str | None, auth_token: str, no_advanced_opt_out: bool, as_json: bool
+) -> None:
+    """Twilio: POST /_sandbox/phone plays a donor who writes, /_sandbox/message a message to a donor."""
+    from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - see the package's docstring.
+    from connector.sandbox.twilio.app import RefusedError, build  # noqa: PLC0415 - the same.
+
+    try:
+        app = build(hooks=hooks, auth_token=auth_token, secret=secret, advanced=not no_advanced_opt_out)
+    except RefusedError as refused:
+        raise Misused(str(refused)) from refused
+    asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))
+
+
 def _announce(*, json_wanted: bool) -> Callable[[str], None]:
     return lambda url: click.echo(json.dumps({"url": url}) if json_wanted else f"listening on {url}")

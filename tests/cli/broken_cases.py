@@ -1931,7 +1931,7 @@ CASES = [
     Case(
         "cfg provider of an unknown type",
         CFG,
-        swap("  strex:\n", "  twilio:\n"),
+        swap("  strex:\n", "  vonage:\n"),
         [
             (
                 "config.yaml:41:3",

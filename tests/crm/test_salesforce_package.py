@@ -12,7 +12,7 @@ from connector.checks.crm_requirements import needs
 from connector.crm.salesforce.setup.package import NAMESPACE, PLACES, shipped
 from connector.mapping.compile.ruleset import load_mappings
 from connector.model.errors import ConnectorError
-from connector.registry import load_config, mapping_context
+from connector.registry import PROVIDERS, load_config, mapping_context
 
 ROOT = Path(__file__).parents[2]
 # Of standard objects: what everybody sees who sees the record. Required fields and the parts of a name have no field permissions.
@@ -35,9 +35,8 @@ def needed():
 @pytest.fixture
 def more(tmp_path):
     """What all shipped files need together."""
-    others = "".join(
-        f"  {name}: {{path_secrets: [{{env: SECRET}}]}}\n" for name in ("sumotext", "onlinefundraising", "messagecloud")
-    )
+    kinds = (settings.model_fields["type"].default for settings in PROVIDERS)
+    others = "".join(f"  {kind}: {{path_secrets: [{{env: SECRET}}]}}\n" for kind in kinds if kind != "strex")
     config = tmp_path / "config.yaml"
     config.write_text((ROOT / "config.example.yaml").read_text().replace("\nproviders:\n", f"\nproviders:\n{others}"))
     shutil.copytree(ROOT / "mappings", tmp_path / "mappings")

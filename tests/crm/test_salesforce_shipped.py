@@ -10,6 +10,7 @@ from connector.crm.salesforce.read.describe import Describer
 from connector.mapping.compile.context import Context
 from connector.mapping.compile.ruleset import compile_mappings
 from connector.model.crm_schema import CrmSchema, ObjectSchema
+from connector.registry import PROVIDERS
 
 ROOT = Path(__file__).parents[2] / "mappings"
 FILES = sorted([*ROOT.glob("*.yaml"), *(ROOT / "more").glob("*.yaml")])
@@ -26,7 +27,6 @@ OBJECTS = (
     "User",
 )
 COMMANDS = frozenset({"stop", "unsubscribe", "changesubscriberprice"})
-PROVIDERS = ("strex", "sumotext", "onlinefundraising", "messagecloud")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def test_it_fits_the_org(path, schema):
     context = Context(
         sources=dict.fromkeys(sources(path), False),
         crms=("salesforce",),
-        commands=dict.fromkeys(PROVIDERS, COMMANDS),
+        commands={settings.model_fields["type"].default: COMMANDS for settings in PROVIDERS},
     )
     rules = compile_mappings([read(path, path.name)], context)
     assert [str(one) for one in rules.misfits({"salesforce": schema})] == []

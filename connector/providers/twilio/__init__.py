@@ -1,0 +1,1 @@
+"""Twilio: incoming messages and status callbacks. It takes no commands."""
