@@ -10,6 +10,7 @@ from connector.admin.context import AdminContext, get_field, reject_unknown
 from connector.config.validation import did_you_mean
 from connector.model.errors import ConnectorError
 from connector.model.states import EventState
+from connector.registry import Loaded
 from connector.store.event_search import EventFilter
 from connector.telemetry.mask import mask
 
@@ -22,7 +23,7 @@ def event_filter(context: AdminContext, payload: Mapping[str, Any], *others: str
     """The filter of a command's object, which may have the `others` too. Raises ConnectorError."""
     reject_unknown(payload, *FILTERS, *others)
     given = {name: get_field(payload, name, str) for name in FILTERS if name not in {"state", "phone"}}
-    phone = payload.get("phone")
+    phone, since, until = payload.get("phone"), given["since"], given["until"]
     return EventFilter(
         states=_states(payload.get("state")),
         provider=_provider(context, given["provider"]),
@@ -30,8 +31,8 @@ def event_filter(context: AdminContext, payload: Mapping[str, Any], *others: str
         action=given["action"],
         rule=given["rule"],
         phone=context.phone(phone).e164 if phone is not None else None,
-        since=_time(context, "since", given["since"]),
-        until=_time(context, "until", given["until"]),
+        since=None if since is None else time_of(context.loaded, "since", since, context.now()),
+        until=None if until is None else time_of(context.loaded, "until", until, context.now()),
     )
 
 
@@ -55,13 +56,11 @@ def _provider(context: AdminContext, given: str | None) -> str | None:
     return next((one for one in known if given is not None and one.casefold() == given.casefold()), given)
 
 
-def _time(context: AdminContext, name: str, given: str | None) -> datetime | None:
-    """A time span before now, such as `7d`, or a date or time in the config's time zone."""
-    if given is None:
-        return None
+def time_of(loaded: Loaded, name: str, given: str, now: datetime) -> datetime:
+    """A time span before now, such as `7d`, or a date or time in the config's time zone. Raises ConnectorError."""
     text = given.strip()
     if span := SPAN.fullmatch(text):
-        return context.now() - timedelta(**{UNITS[span[2]]: int(span[1])})
+        return now - timedelta(**{UNITS[span[2]]: int(span[1])})
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -69,5 +68,5 @@ def _time(context: AdminContext, name: str, given: str | None) -> datetime | Non
             f"`{name}` is a time span before now, such as 12h or 7d, or a date or time such as 2026-11-24 or 2026-11-24T08:30"
         ) from None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(context.loaded.settings.timezone))
+        moment = moment.replace(tzinfo=ZoneInfo(loaded.settings.timezone))
     return moment.astimezone(UTC)

@@ -9,11 +9,12 @@ from connector.admin.explain_documents import became_document, event_document, p
 from connector.admin.masking import Masked, when
 from connector.consent.ledger_state import fold_ledger
 from connector.mapping.compile.ruleset import Ruleset
-from connector.model.consent import LedgerEntry, Subscription
+from connector.model.consent import Subscription
 from connector.model.errors import ConnectorError
-from connector.model.event import Event, Verdict
+from connector.model.event import Event
 from connector.model.phone import Phone
 from connector.model.plan import Known, Plan
+from connector.pipeline.known import known_before
 from connector.pipeline.plan import made_clear
 from connector.pipeline.planning import plan
 from connector.store.inbox import StoredEvent
@@ -76,18 +77,8 @@ def _event(context: AdminContext, stored: StoredEvent, *, reveal: bool) -> dict[
 
 def _plan_again(context: AdminContext, event_id: int, event: Event, rules: Ruleset) -> Plan:
     """With the ledger as it was before the event; the sinks' later answers do not affect a plan."""
-    ledger: tuple[LedgerEntry, ...] = ()
-    others = False
-    if event.msisdn is not None:
-        ledger = tuple(one for one in context.store.consents.of(event.msisdn.e164) if one.event_id < event_id)
-        if event.verdict is Verdict.OPT_IN and event.object is not None:
-            others = context.store.records.opted_out_with_phone(
-                event.provider, event.object, event.msisdn.e164, but=str(event.record.get("Id"))
-            )
-    answer = context.store.stop_answers.verdict_of(event)
-    known_then = Known(
-        ledger=ledger, configured=context.configured, others_opted_out=others, event_id=event_id, answer=answer
-    )
+    ledger = context.store.consents.of(event.msisdn.e164) if event.msisdn is not None else ()
+    known_then = known_before(context.store, event_id, event, ledger, context.configured)
     return plan(event, rules, known_then, tracing=True)
 
 

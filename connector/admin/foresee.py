@@ -1,15 +1,14 @@
 """What planning stored events again would change, before anything is changed: by rule and field, opt-outs first."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from connector.admin import labels
+from connector.admin.change_summary import ChangeSummary
 from connector.admin.context import AdminContext
-from connector.admin.masking import Masked
 from connector.model.event import Event, Verdict
 from connector.model.operation import Operation
 from connector.model.outcome import Reason
@@ -20,7 +19,6 @@ from connector.store.overview import UnitNow
 from connector.store.units import Planned
 
 BATCH = 100  # events planned before other work gets its turn: some 20 ms
-EXAMPLES = 3  # of each change
 CONSENT = "consent"  # the `what` of a change of the decision
 
 
@@ -113,34 +111,7 @@ def _of_consent(context: AdminContext, event_id: int, planned: Planned) -> Itera
 
 def summary(foreseen: Sequence[Foreseen], *, reveal: bool = False) -> dict[str, Any]:
     """How many events change and how, each change with a few examples, those that concern opt-outs first."""
-    groups: dict[tuple[bool, str, str, str], list[tuple[Foreseen, Change]]] = {}
+    changes = ChangeSummary(reveal=reveal)
     for one in foreseen:
-        for change in one.changes:
-            groups.setdefault((not change.consent, change.rule, change.what, change.kind.value), []).append(
-                (one, change)
-            )
-    return {
-        "events": len(foreseen),
-        "changed": sum(bool(one.changes) for one in foreseen),
-        "states": dict(Counter(one.state.value for one in foreseen)),
-        "changes": [
-            {
-                "rule": rule or None,
-                "what": what,
-                "kind": kind,
-                "concerns_opt_out": not later,
-                "events": len({one.event_id for one, _ in several}),
-                "examples": [
-                    _example(one, change, Masked(reveal=reveal, person=one.event.msisdn))
-                    for one, change in several[:EXAMPLES]
-                ],
-            }
-            for (later, rule, what, kind), several in sorted(
-                groups.items(), key=lambda item: (item[0][0], -len(item[1]), item[0])
-            )
-        ],
-    }
-
-
-def _example(one: Foreseen, change: Change, masked: Masked) -> dict[str, Any]:
-    return {"event": one.event_id, "before": masked.value(change.before), "after": masked.value(change.after)}
+        changes.add(one.event_id, one.event.msisdn, one.state.value, one.changes)
+    return changes.document()

@@ -15,6 +15,7 @@ COMMANDS = {
     "check": ("check", "Check config and mappings; with --live also CRM and providers."),
     "doctor": ("doctor", "Check everything that the connector needs, and say how to fix it."),
     "test": ("test", "Run the tests of the mapping files."),
+    "preview": ("preview", "Show what edited mappings would change for past events."),
     "explain": ("explain", "Explain an event, a file or a person in words."),
     "status": ("status", "Show the state of events, sinks and feeds."),
     "events": ("events", "List events of any state, by conditions."),
