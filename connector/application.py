@@ -25,6 +25,7 @@ from connector.pipeline.suspended_rules import retry_suspended
 from connector.ports import Sink
 from connector.providers.provider import Provider
 from connector.registry import Loaded, number_reader
+from connector.sinks.external import ExternalSink
 from connector.store.outage import Outage, nearly_full
 from connector.store.store import Made, Store
 from connector.telemetry.log_events import Alarm, Emit, Level, Lifecycle, Reloaded
@@ -75,29 +76,28 @@ class Application:
         self.mappings: CurrentMappings
         self.reconciler: Reconciler
         self.crms: Mapping[str, Crm] = {}
-        self.clients: Mapping[str, Client] = {}
+        self.clients: dict[str, Client] = {}
         self.budgets: Mapping[str, ApiBudget] = {}  # of CRMs
         self.sink_channels: dict[str, SinkChannel] = {}
         self.feed_channels: dict[str, FeedChannel] = {}  # the feeds that are followed
         self.alarms = OpenAlarms()
         self.delivery_workers: dict[str, DeliveryWorker] = {}  # by worker name
         self.stops_due = False  # the mappings were reloaded, but the suspended rules could not be retried yet
-        self.nobodys: dict[
-            str, float
-        ] = {}  # names of claims that no worker holds, and when this was first seen, in monotonic seconds
+        # Names of claims that no worker holds, and when this was first seen, in monotonic seconds.
+        self.nobodys: dict[str, float] = {}
         self.workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._feeds: dict[str, FeedSpec] = {}
 
-    def connect(self, transport: Transport, providers: Mapping[str, Provider]) -> None:
-        """Make the HTTP clients of all providers and CRMs. Calls to the CRMs are counted."""
+    def connect(self, transport: Transport, peers: Mapping[str, Provider | ExternalSink]) -> None:
+        """Make the HTTP clients of all providers, CRMs and other sinks. Calls to the CRMs are counted."""
         self.budgets = {name: ApiBudget(name, crm.quota, crm.usage, self.clock.now) for name, crm in self.crms.items()}
         for name, budget in self.budgets.items():
             budget.remember(self.store.calls.of(name))
-        self.clients = {name: transport.client(one.credentials) for name, one in providers.items()} | {
-            name: transport.client(crm.credentials, on_end=self.budgets[name].record_call)
-            for name, crm in self.crms.items()
-        }
+            self.clients[name] = transport.client(self.crms[name].credentials, on_end=budget.record_call)
+        for name, peer in peers.items():
+            only_public = isinstance(peer, ExternalSink) and peer.only_public
+            self.clients[name] = transport.client(peer.credentials, only_public=only_public)
 
     def open_reconciler(self) -> Reconciler:
         """Make the reconciler, which compares all records of the feeds with what the store knows of them."""
@@ -187,9 +187,7 @@ class Application:
             del self._feeds[name]
             channel = self.feed_channels.pop(name)
             channel.end(self.emit)
-            self.pipeline.end_round(
-                channel
-            )  # otherwise the changes of the open round would wait for an end that never comes
+            self.pipeline.end_round(channel)  # or the changes of the open round would wait for ever
             self.alarms.clear(run_of(name), self.emit)
         for name in wanted.keys() - self._feeds.keys():
             crm, spec = wanted[name]

@@ -32,8 +32,9 @@ from connector.pipeline.poll import PollState
 from connector.pipeline.runtime import PipelineConfig, Runtime
 from connector.process import Notifier, Signals, keep_fed, passed_sockets, tune_garbage_collector, watchdog_interval
 from connector.providers.provider import Provider
-from connector.registry import Loaded, build_crms, build_providers, load_config, number_reader
+from connector.registry import Loaded, build_crms, build_providers, build_sinks, load_config, number_reader
 from connector.scheduler import Job, Scheduler
+from connector.sinks.external import ExternalSink
 from connector.store.store import Store
 from connector.telemetry.fan_out import fan_out
 from connector.telemetry.log_events import Emit, Lifecycle
@@ -72,7 +73,7 @@ async def start_application(
     app = Application(loaded, emit, clock)
     settings = loaded.settings
     async with AsyncExitStack() as stack:
-        providers, app.crms = build_providers(loaded), build_crms(loaded)
+        providers, app.crms, sinks = build_providers(loaded), build_crms(loaded), build_sinks(loaded, clock.now)
 
         store = app.store = open_store(
             loaded.resolve_path(settings.store.path),
@@ -83,8 +84,8 @@ async def start_application(
         )
         stack.push_async_callback(store.close)
         transport = await stack.enter_async_context(Transport(answer_limit=settings.limits.answer))
-        peers: dict[str, Provider | Crm] = {**providers, **app.crms}
-        app.connect(transport, providers)
+        peers: dict[str, Provider | Crm | ExternalSink] = {**providers, **app.crms, **sinks}
+        app.connect(transport, {**providers, **sinks})
         stack.push_async_callback(app.keep_last_counts)
 
         app.mappings = CurrentMappings(loaded, store, app.alarms, emit=emit, now=clock.now)

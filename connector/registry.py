@@ -1,7 +1,8 @@
 """The list of providers and CRMs: turns a config file into their adapters. A new one is one line in each of two tables."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Union
@@ -37,6 +38,11 @@ from connector.providers.sumotext import provider as sumotext
 from connector.providers.sumotext.settings import SumotextSettings
 from connector.providers.twilio import provider as twilio
 from connector.providers.twilio.settings import TwilioSettings
+from connector.sinks.external import ExternalSink
+from connector.sinks.marketing_cloud import adapter as marketing_cloud
+from connector.sinks.marketing_cloud.settings import MarketingCloudSettings
+from connector.sinks.webhook import adapter as webhook
+from connector.sinks.webhook.settings import WebhookSettings
 
 PROVIDERS: dict[type[BaseModel], ModuleType] = {
     StrexSettings: strex,
@@ -49,6 +55,10 @@ CRMS: dict[type[BaseModel], ModuleType] = {
     SalesforceSettings: salesforce,
     DynamicsSettings: dynamics,
 }
+SINKS: dict[type[BaseModel], ModuleType] = {
+    WebhookSettings: webhook,
+    MarketingCloudSettings: marketing_cloud,
+}
 CHANGE = "change"  # the shape of the events of a CRM's feed
 
 
@@ -58,7 +68,7 @@ def _either(models: Iterable[type[BaseModel]]) -> Any:
     return several[0] if len(several) == 1 else Annotated[Union[several], Field(discriminator="type")]  # noqa: UP007 - made at run time.
 
 
-CONFIG = config_model(_either(PROVIDERS), _either(CRMS))
+CONFIG = config_model(_either(PROVIDERS), _either(CRMS), _either(SINKS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +94,11 @@ class Loaded:
         return entries(self.settings)[0]
 
     @property
+    def sinks(self) -> Mapping[str, Any]:
+        """The settings of the sinks that are neither a CRM nor a provider, by name."""
+        return entries(self.settings)[2]
+
+    @property
     def crms(self) -> Mapping[str, Any]:
         """The CRMs' settings by name."""
         return entries(self.settings)[1]
@@ -100,11 +115,12 @@ def load_config(path: Path, crm_types: Mapping[type[BaseModel], ModuleType] = CR
         raise ProblemsFound([_whole(path, "there is no such file", "copy config.example.yaml and edit it")]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemsFound([_whole(path, f"it cannot be read: {error}", "it must be a text file in UTF-8")]) from None
-    model = CONFIG if crm_types is CRMS else config_model(_either(PROVIDERS), _either(crm_types))
+    model = CONFIG if crm_types is CRMS else config_model(_either(PROVIDERS), _either(crm_types), _either(SINKS))
     settings = load(yaml_document.parse(text, str(path)), model)
     loaded = Loaded(path=path.resolve(), settings=settings, crm_types=crm_types)
-    if twice := sorted(set(loaded.providers) & set(loaded.crms)):
-        message = f"`{twice[0]}` is the name of both a provider and a CRM"
+    names = [*loaded.providers, *loaded.crms, *loaded.sinks]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        message = f"`{twice[0]}` is the name of two things under `providers:`, `crm:` and `sinks:`"
         raise ProblemsFound([_whole(path, message, "give one of them another name")])
     return loaded
 
@@ -121,6 +137,16 @@ def build_providers(loaded: Loaded) -> dict[str, Provider]:
 
     words = opt_out_words(loaded)
     return {name: PROVIDERS[type(one)].build(name, one, reveal, words) for name, one in loaded.providers.items()}
+
+
+def build_sinks(loaded: Loaded, now: Callable[[], datetime]) -> dict[str, ExternalSink]:
+    """The configured sinks that are neither a CRM nor a provider, by name. Raises ConnectorError for a missing secret."""
+
+    def reveal(ref: SecretRef) -> Any:
+        return resolve(ref, loaded.base)
+
+    built = (SINKS[type(one)].build(name, one, reveal, now) for name, one in loaded.sinks.items())
+    return {one.name: one for several in built for one in several}
 
 
 def opt_out_words(loaded: Loaded) -> OptOutWords:
@@ -177,6 +203,7 @@ def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = No
         words=words,
         crms=tuple(loaded.crms),
         commands=commands,
+        sinks={name: SINKS[type(one)].traits(name, one) for name, one in loaded.sinks.items()},
         consent_fields={name: one.consent for name, one in loaded.crms.items()},
         one_way=frozenset(name for name, one in loaded.crms.items() if one.direction == "one_way"),
         schemas=schemas or {},

@@ -12,7 +12,7 @@ LEVELS = {
     "ports": 1,
     **dict.fromkeys(("config", "telemetry"), 2),
     **dict.fromkeys(("mapping", "consent", "delivery"), 3),
-    **dict.fromkeys(("charging", "providers", "crm", "store", "worker", "process"), 4),
+    **dict.fromkeys(("charging", "providers", "crm", "sinks", "store", "worker", "process"), 4),
     "pipeline": 5,
     "registry": 6,
     **dict.fromkeys(("admin", "checks", "web", "scheduler", "current_mappings", "crm.salesforce.setup"), 7),

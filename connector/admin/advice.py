@@ -52,6 +52,8 @@ CURES: dict[Reason, str] = {
     Reason.UNKNOWN: f"the CRM's message is shown with it: fix what it names, {RETRY}",
     Reason.UNKNOWN_CODE: f"ask the CRM's vendor what this code means, fix the cause, {RETRY}; and report the code to us",
     Reason.MISSING_KEY: f"the event has no value for the record's key: fix the mapping or write `if_missing: skip`, {RELOAD}",
+    Reason.NOT_ACCEPTED: f"the webhook did not accept it: see the detail and the receiver's log, {RETRY}",
+    Reason.UNKNOWN_NAME: f"add the name under `sinks:` in the config (`names:` or `events:`), restart, {RETRY}",
     Reason.NEEDS_PERSON: "decide: `connector parked release` sends it, `connector parked discard` never does, and "
     "`connector parked list` shows how to answer for a text that may be an opt-out; "
     "`connector parked release` also plans again what could not be planned, once its cause is fixed",

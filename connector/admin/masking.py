@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from connector.model.operation import Match, Operation, Parent, RecordWrite
+from connector.model.operation import Match, Operation, Parent, RecordWrite, SinkCall
 from connector.model.phone import Phone, national_part
 
 NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -77,6 +77,14 @@ class Masked:
             if operation.create:
                 masked["create"] = self.value(operation.create)
             return {**masked, "set": self.value(operation.set), "sink": operation.sink, "rule": operation.rule}
+        if isinstance(operation, SinkCall):
+            return {
+                operation.action: operation.target,
+                **({"key": self.value(operation.keys)} if operation.keys else {}),
+                "set": self.value(operation.values),
+                "sink": operation.sink,
+                "rule": operation.rule,
+            }
         return {
             "command": operation.action,
             "phone": self.phone(operation.phone),

@@ -3,7 +3,7 @@
 import hmac
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -57,6 +57,10 @@ class SecretRef(Strict):
         if self.credential is not None:
             return f"credential {self.credential}"
         return f"file {self.file}" if self.file is not None else f"environment variable {self.env}"
+
+
+# Reads a secret from where it is stored; raises ConnectorError if it is missing.
+Reveal = Callable[[SecretRef], SecretStr]
 
 
 def is_one_of(given: str, secrets: Iterable[bytes]) -> bool:

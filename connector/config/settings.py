@@ -313,7 +313,7 @@ class Settings(Strict):
     read. If a provider's region makes the number another person's too, nobody is chosen."""
 
 
-def config_model(providers: Any, crms: Any) -> type[Settings]:
+def config_model(providers: Any, crms: Any, sinks: Any) -> type[Settings]:
     """The model of the whole config, from the adapters' settings: each a model, or a union discriminated by `type`.
 
     An entry without `type` has its own name as type.
@@ -327,6 +327,10 @@ def config_model(providers: Any, crms: Any) -> type[Settings]:
             Field(description="The SMS providers, by a name of your choice.", min_length=1),
         ),
         crm=(_entries(crms), Field(description="The CRMs, by a name of your choice.", min_length=1)),
+        sinks=(
+            _entries(sinks),
+            Field(description="Other systems that get results, by a name of your choice.", default_factory=dict),
+        ),
     )
 
 
@@ -346,6 +350,6 @@ def _named_types(entries: object) -> object:
     }
 
 
-def entries(config: BaseModel) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The providers' and the CRMs' settings of a config made with config_model()."""
-    return config.providers, config.crm  # type: ignore[attr-defined]
+def entries(config: BaseModel) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+    """The settings of the providers, the CRMs and the other sinks of a config made with config_model()."""
+    return config.providers, config.crm, config.sinks  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from connector.consent.decide import Ruling
 from connector.consent.ledger_state import covers
 from connector.model.consent import LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Verdict
-from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand
+from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand, SinkCall
 
 
 def without_consent(write: RecordWrite) -> RecordWrite:
@@ -42,7 +42,7 @@ def carries_opt_out(operation: Operation, word: Verdict) -> bool:
         return False
     if isinstance(operation, ServiceCommand):
         return operation.action in ENDING
-    return bool(operation.consent) and not operation.clears_flag
+    return isinstance(operation, RecordWrite) and bool(operation.consent) and not operation.clears_flag
 
 
 def as_sendable(
@@ -64,6 +64,8 @@ def as_sendable(
     if isinstance(operation, ServiceCommand):
         outdated = operation.action not in ENDING and (*operation.record, "") in newer
         return None if outdated or _joined_again(operation, event_id, decided) else operation
+    if isinstance(operation, SinkCall):
+        return operation
     allowed = operation
     last_word = decided[-1].decision.word if decided else Verdict.NONE
     not_notified = last_word is not Verdict.OPT_IN if operation.clears_flag else _taken_back(event_id, decided)

@@ -1,10 +1,16 @@
-"""The meaning of a call without a usable answer, for all peers."""
+"""The meaning of a call without a usable answer, and of Retry-After, for all peers."""
+
+import re
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 
 from msgspec.structs import replace
 
-from connector.model.http import Failure, HttpError
+from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.outcome import Reason, Retry
 
+MAX_RETRY_AFTER = timedelta(hours=1)  # a longer Retry-After is shortened to this: opt-outs have a deadline
+SECONDS = re.compile(r"[0-9]{1,9}")
 SOMETHING_ELSE = (
     "something else seems to answer at its address: look at its `url:` in the config, a proxy or a firewall"
 )
@@ -15,6 +21,7 @@ FAILURES = {
     Failure.UNREADABLE: Retry(reason=Reason.UNEXPECTED_ANSWER, in_doubt=True, cure=SOMETHING_ELSE),
     Failure.CREDENTIALS: Retry(reason=Reason.CREDENTIALS),
     Failure.MOVED: Retry(reason=Reason.WRONG_ADDRESS),
+    Failure.NOT_PUBLIC: Retry(reason=Reason.WRONG_ADDRESS, cure="write a `url` that leads to a public address"),
 }
 NETWORK = frozenset({Failure.REFUSED, Failure.TIMEOUT, Failure.LOST, Failure.UNREADABLE})
 
@@ -23,3 +30,15 @@ def outcome_of(failed: HttpError) -> Retry:
     """The outcome, with what failed: name resolution, TLS, connection, time-out."""
     network = failed.detail if failed.failure in NETWORK else ""
     return replace(FAILURES[failed.failure], detail=failed.detail, network=network)
+
+
+def retry_after(reply: HttpReply) -> timedelta | None:
+    """Retry-After as seconds or as a date (RFC 9110, 10.2.3); a date is compared with the answer's own clock."""
+    header = reply.headers.get("retry-after", "").strip()
+    if SECONDS.fullmatch(header):
+        return timedelta(seconds=min(int(header), MAX_RETRY_AFTER.total_seconds()))
+    try:
+        wait = parsedate_to_datetime(header) - parsedate_to_datetime(reply.headers["date"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+    return min(max(wait, timedelta()), MAX_RETRY_AFTER)

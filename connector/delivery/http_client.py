@@ -15,6 +15,7 @@ from typing import Protocol, Self, TypeVar
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from connector.delivery.public_addresses import NotPublic, public_socket
 from connector.delivery.response_body import ACCEPTED, AnswerBody, BodyRefused
 from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
 from connector.model.http import Failure, HttpCall, HttpError, HttpReply
@@ -49,17 +50,20 @@ class Credentials(Protocol):
         """The peer has refused these headers: sign in again, unless that has been done since."""
 
 
+def safe_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers. Raises ConnectorError for one that HTTP cannot carry."""
+    for name, value in headers.items():
+        if {"\r", "\n", "\0"} & set(value):
+            raise ConnectorError(f"the header {name} holds a line break: write the secret it is made of on one line")
+    return dict(headers)
+
+
 class FixedCredentials:
     """A base address, and headers that never change. Raises ConnectorError for a header that HTTP cannot carry."""
 
     def __init__(self, base: str, headers: Mapping[str, str] | None = None) -> None:
         self._base = base.rstrip("/")
-        self._headers = dict(headers or {})
-        for name, value in self._headers.items():
-            if {"\r", "\n", "\0"} & set(value):
-                raise ConnectorError(
-                    f"the header {name} holds a line break: write the secret it is made of on one line"
-                )
+        self._headers = safe_headers(headers or {})
 
     async def authorization(self) -> tuple[str, Mapping[str, str]]:
         """The given address and headers."""
@@ -192,6 +196,8 @@ class Client:
         except TimeoutError:
             return HttpError(Failure.TIMEOUT, f"no whole answer within {seconds:g} seconds")
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
+            if isinstance(getattr(error, "os_error", None), NotPublic):
+                return HttpError(Failure.NOT_PUBLIC, "the address is private or local")
             return HttpError(Failure.REFUSED, _words(error))
         except aiohttp.ClientResponseError:
             return HttpError(Failure.UNREADABLE, "the answer is not HTTP, or its headers are too large")
@@ -283,25 +289,19 @@ class Transport:
         self._answer_limit = answer_limit
         self._large = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
+        self._public: aiohttp.ClientSession | None = None  # reaches public addresses alone
 
     async def __aenter__(self) -> Self:
-        # Proxies of the environment are not used: a donor's data is sent only where the config says.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=32),
-            trust_env=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=(_once,),
-            auto_decompress=False,
-            max_line_size=HEADER_LENGTH,
-            max_field_size=HEADER_LENGTH,
-        )
+        self._session = _session(aiohttp.TCPConnector(limit=32))
+        self._public = _session(aiohttp.TCPConnector(limit=32, socket_factory=public_socket))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._public):
+            if session is not None:
+                await session.close()
 
     def client(
         self,
@@ -309,11 +309,16 @@ class Transport:
         *,
         parallel: int = 8,
         on_end: Callable[[HttpReply | HttpError], None] = lambda _: None,
+        only_public: bool = False,
     ) -> Client:
-        """A client for one peer. `on_end` is called with the result of every call that has ended."""
-        assert self._session is not None, "the transport is used inside its `async with`"  # noqa: S101
+        """A client for one peer. `on_end` is called with the result of every call that has ended.
+
+        `only_public`: it calls no private or local address, whatever a name resolves to.
+        """
+        session = self._public if only_public else self._session
+        assert session is not None, "the transport is used inside its `async with`"  # noqa: S101
         return Client(
-            self._session,
+            session,
             credentials,
             parallel=parallel,
             sleep=self._sleep,
@@ -321,3 +326,15 @@ class Transport:
             answer_limit=self._answer_limit,
             large=self._large,
         )
+
+
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        trust_env=False,  # proxies of the environment are not used: a donor's data is sent only where the config says
+        cookie_jar=aiohttp.DummyCookieJar(),
+        middlewares=(_once,),
+        auto_decompress=False,
+        max_line_size=HEADER_LENGTH,
+        max_field_size=HEADER_LENGTH,
+    )

@@ -30,6 +30,7 @@ class Policy:
     cap: timedelta
     attempts: int | None
     waits: bool = False
+    steps: tuple[timedelta, ...] = ()  # the pauses one by one, instead of doubling
 
 
 POLICIES: dict[Reason, Policy] = {
@@ -56,6 +57,13 @@ POLICIES: dict[Reason, Policy] = {
     Reason.HALTED: Policy(first=SECOND, cap=MINUTE, attempts=None),
     # What affects a whole mapping waits until the CRM's set-up is corrected: see suspended_rules.py.
     Reason.CONFIGURATION: Policy(first=PROBE_EVERY, cap=HOUR, attempts=None),
+    # The table of Standard Webhooks 1.0, "Retry schedule": about three days.
+    Reason.NOT_ACCEPTED: Policy(
+        first=5 * SECOND,
+        cap=24 * HOUR,
+        attempts=10,
+        steps=(5 * SECOND, 5 * MINUTE, 30 * MINUTE, *(hours * HOUR for hours in (2, 5, 10, 14, 20, 24))),
+    ),
     Reason.UNKNOWN: Policy(first=10 * SECOND, cap=10 * MINUTE, attempts=5),
     # The meaning of such a code is unknown: a day gives time to a person, who is alerted at the first one.
     Reason.UNKNOWN_CODE: Policy(first=10 * SECOND, cap=MINUTE, attempts=24 * 60),
@@ -140,4 +148,6 @@ def decide(
 
 def backoff(policy: Policy, times: int) -> timedelta:
     """The pause after so many failures in a row."""
+    if policy.steps:
+        return policy.steps[min(times, len(policy.steps) - 1)]
     return min(policy.cap, policy.first * (1 << min(times, 20)))

@@ -165,7 +165,9 @@ class BudgetState:
 
 
 SECONDS = 3600  # in an hour
-UNSENT = frozenset({Failure.REFUSED, Failure.CREDENTIALS, Failure.MOVED})  # such a call has not reached the CRM
+UNSENT = frozenset(
+    {Failure.REFUSED, Failure.CREDENTIALS, Failure.MOVED, Failure.NOT_PUBLIC}
+)  # such a call has not reached the CRM
 CURE = (
     "opt-outs go on from the reserve and all else waits, nothing is lost; see `connector status`, which integration uses the org's "
     "calls, and `quota:` in the config"

@@ -67,6 +67,7 @@ class Failure(StrEnum):
     UNREADABLE = "unreadable"  # the reply is not HTTP, or too large, or broken; it may have been done
     CREDENTIALS = "credentials"  # we could not sign in
     MOVED = "moved"  # the sign-in address redirects every call
+    NOT_PUBLIC = "not_public"  # the address is private or local, and only public ones may be called
 
 
 @dataclass(slots=True, eq=False)

@@ -191,4 +191,29 @@ class ServiceCommand(Struct, omit_defaults=True, frozen=True, kw_only=True):
         return Repeat.HARMLESS if self.action == "stop" else Repeat.SAFE
 
 
-Operation = RecordWrite | ServiceCommand
+class SinkCall(Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """Values for a sink that is neither a CRM nor a provider. They say nothing about consent."""
+
+    sink: str
+    action: str  # what the sink is asked to do: post, row, event
+    target: str  # at what of the sink: a type of message, a table, a key of an event
+    key: str  # identifies the call: equal if the same call is made again
+    values: Fields = field(default_factory=dict)
+    keys: Fields = field(default_factory=dict)  # of a row: its primary key
+    at: str = ""  # when the event was received, ISO 8601
+    not_before: str = ""  # do not make the call earlier than this time, ISO 8601; empty: at once
+    once: bool = False  # a second call would do harm: in doubt a person decides
+    rule: str = ""
+
+    @property
+    def repeat(self) -> Repeat:
+        """Most sinks recognise a repeated call by its key."""
+        return Repeat.NEVER if self.once else Repeat.SAFE
+
+    @property
+    def record(self) -> tuple[str, str, str]:
+        """Identifies the call."""
+        return self.action, self.target, self.key
+
+
+Operation = RecordWrite | ServiceCommand | SinkCall

@@ -53,7 +53,9 @@ class Reason(StrEnum):
     PRICE_NOT_CHANGED = "price_not_changed"  # the provider knows no active subscription whose price it could change
     UNKNOWN = "unknown"  # refused without a reason
     UNKNOWN_CODE = "unknown_code"  # an error code that is missing in our tables
+    NOT_ACCEPTED = "not_accepted"  # a webhook did not answer with success
     # Found while planning.
+    UNKNOWN_NAME = "unknown_name"  # the event names a sink or journey event that the config does not have
     MISSING_KEY = "missing_key"
     NEEDS_PERSON = "needs_person"
     BUG = "bug"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from connector.model.operation import Fields, Operation, RecordWrite, Repeat, ServiceCommand, Value
+from connector.model.operation import Fields, Operation, RecordWrite, Repeat, ServiceCommand, SinkCall, Value
 
 
 def still_to_do(
@@ -17,6 +17,7 @@ def still_to_do(
     """
     never_again = any(one.repeat is Repeat.NEVER for one in (*done, *in_doubt))
     commands = {_command(one) for one in done if isinstance(one, ServiceCommand)}
+    calls = {one.record for one in done if isinstance(one, SinkCall)}
     written, final = _values(done), _values(wanted)
     left: list[Operation] = []
     for one in wanted:
@@ -24,6 +25,8 @@ def still_to_do(
             continue
         if isinstance(one, ServiceCommand):
             left += [] if _command(one) in commands else [one]
+        elif isinstance(one, SinkCall):
+            left += [] if one.record in calls else [one]
         elif (before := written.get(one.record)) is None:
             left.append(one)
         elif (rest := _differing(one, before, final[one.record])) is not None:

@@ -275,7 +275,10 @@ def _concerns_consent(possible: Sequence[Operation], ruling: Ruling) -> bool:
     """Whether what can be made of an event must not wait for what cannot: its person's consent is at stake."""
     if ruling.decision is not None and ruling.decision.word is Verdict.OPT_OUT:
         return True
-    return any(one.action in ENDING if isinstance(one, ServiceCommand) else bool(one.consent) for one in possible)
+    return any(
+        one.action in ENDING if isinstance(one, ServiceCommand) else isinstance(one, RecordWrite) and bool(one.consent)
+        for one in possible
+    )
 
 
 def _state_of(wanted: Intents, *, goes_out: bool) -> tuple[EventState, Reason | None, str | None]:

@@ -53,7 +53,9 @@ def drop_superseded(units: Sequence[Unit], store: Store, traits: CrmTraits) -> l
 
 def _concerns_consent(operation: Operation) -> bool:
     """Whether the person's consent decides about the operation."""
-    return isinstance(operation, ServiceCommand) or bool(operation.consent) or operation.consent_only
+    if isinstance(operation, RecordWrite):
+        return bool(operation.consent) or operation.consent_only
+    return isinstance(operation, ServiceCommand)
 
 
 def _full_key(key_field: str, key: str, traits: CrmTraits) -> str:

@@ -152,7 +152,7 @@ def _confirmations(unit: Unit, end: Conclusion, consent_alone: Collection[int]) 
     with_consent = {
         index
         for index, one in zip(unit.indexes, unit.operations, strict=True)
-        if isinstance(one, ServiceCommand) or one.consent
+        if isinstance(one, ServiceCommand) or (isinstance(one, RecordWrite) and one.consent)
     }
     concerns_consent = unit.unplanned is not None and unit.unplanned.owes
     if not with_consent and not concerns_consent:

@@ -12,7 +12,7 @@ from connector.mapping.compile.items import WriteItem
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.consent import Subscription
 from connector.model.event import Event
-from connector.model.operation import Operation, RecordWrite, ServiceCommand
+from connector.model.operation import Operation, RecordWrite, ServiceCommand, SinkCall
 from connector.model.outcome import Delivered, Reason
 from connector.model.plan import Known, Plan, Unplanned
 from connector.model.states import EventState
@@ -30,6 +30,7 @@ def lacking(wanted: Sequence[Operation], known: Sequence[Operation]) -> list[Ope
     A known write of the consent fields alone has in `create` what it wrote to a record that it made (see as_done()).
     """
     commands = {_command(one) for one in known if isinstance(one, ServiceCommand)}
+    calls = {(one.sink, one.action, one.key) for one in known if isinstance(one, SinkCall)}
     writes: dict[tuple[str, str, str], list[RecordWrite]] = {}
     for one in known:
         if isinstance(one, RecordWrite):
@@ -38,6 +39,9 @@ def lacking(wanted: Sequence[Operation], known: Sequence[Operation]) -> list[Ope
     for one in wanted:
         if isinstance(one, ServiceCommand):
             left += [] if _command(one) in commands else [one]
+            continue
+        if isinstance(one, SinkCall):
+            left += [] if (one.sink, one.action, one.key) in calls else [one]
             continue
         rest = one
         for other in writes.get(one.record, ()):

@@ -3,19 +3,14 @@
 Nothing here is specific to one provider.
 """
 
-from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from connector.config.secrets import SecretRef
+from connector.config.secrets import Reveal, SecretRef
 from connector.config.validation import Strict, wrong
 from connector.providers.auth import AddressList, Authenticator, BasicAuth, PathSecret
-
-Reveal = Callable[
-    [SecretRef], SecretStr
-]  # reads a secret from where it is stored; raises ConnectorError if it is missing
 
 
 def _network(text: str) -> str:

@@ -9,7 +9,7 @@ from connector.model.consent import Decision
 from connector.model.errors import Unreadable
 from connector.model.event import Event
 from connector.model.last_write import LastWrite
-from connector.model.operation import Operation, RecordWrite, ServiceCommand
+from connector.model.operation import Operation, RecordWrite, ServiceCommand, SinkCall
 from connector.model.phone import Phone
 from connector.model.plan import Unplanned
 
@@ -36,6 +36,7 @@ _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 _WRITE = msgspec.json.Decoder(RecordWrite, dec_hook=_made)
 _UNPLANNED = msgspec.json.Decoder(Unplanned)
 _COMMAND = msgspec.json.Decoder(ServiceCommand, dec_hook=_made)
+_SINK_CALL = msgspec.json.Decoder(SinkCall)
 
 
 def dumps(value: Any) -> str:
@@ -72,11 +73,15 @@ def operations_from_json(text: str) -> tuple[Operation, ...]:
 
 
 def _operation(part: msgspec.Raw) -> Operation:
-    # A command has no `object`, and a write always has one.
+    # A write alone has an `object`, and a command alone has a `phone`.
     try:
         return _WRITE.decode(part)
     except msgspec.ValidationError:
+        pass
+    try:
         return _COMMAND.decode(part)
+    except msgspec.ValidationError:
+        return _SINK_CALL.decode(part)
 
 
 def done_to_json(done: Collection[int]) -> str | None:

@@ -22,7 +22,7 @@ from connector.store.documents import (
 )
 from connector.store.lanes import promote
 from connector.store.notes import drop_notes, put_notes
-from connector.store.settle import settle
+from connector.store.settle import park, settle
 from connector.store.sql import as_list, micros, moment, read_rows
 from connector.store.units import Settlement, Unit, Written
 from connector.store.writer import Writer
@@ -67,10 +67,13 @@ HELD = """SELECT json_group_array(json_array(unit.id, unit.event_id, inbox.key, 
     CROSS JOIN inbox ON inbox.id = unit.event_id"""
 NEWER = """SELECT json_group_array(json_array(event_id, operations, done, state)) FROM units INDEXED BY units_lane
     WHERE sink = ? AND lane = ? AND event_id > ? AND wrote = 1"""
-FREE = """UPDATE units INDEXED BY units_claimed SET state = 'waiting', in_doubt = 1, claim = NULL
-    WHERE state = 'claimed' AND substr(claim, 1, length(?1)) <> ?1 RETURNING sink, lane"""
+PERHAPS_DONE = "the connector was stopped while this was sent: check whether it was done, then release or discard it"
+# Units with a call that must not be made twice (`once` of SinkCall). Inside a text the quotes would be escaped.
+ONCE = """SELECT id, event_id, sink, lane FROM units INDEXED BY units_claimed
+    WHERE state = 'claimed' AND {} AND instr(operations, '"once":true') > 0"""
 RELEASE = """UPDATE units INDEXED BY units_claimed SET state = 'waiting', in_doubt = 1, claim = NULL
-    WHERE state = 'claimed' AND claim = ? RETURNING sink, lane"""
+    WHERE state = 'claimed' AND {} RETURNING sink, lane"""
+OF_OTHER_STARTS, OF_THIS_NAME = "substr(claim, 1, length(?1)) <> ?1", "claim = ?1"
 CLAIMS = "SELECT claim, count(*) FROM units INDEXED BY units_claimed WHERE state = 'claimed' GROUP BY claim"
 CLAIMED_BY = """SELECT id FROM units INDEXED BY units_claimed WHERE state = 'claimed' AND claim = ?
     ORDER BY urgent DESC, event_id"""
@@ -116,11 +119,11 @@ class Outbox:
 
     async def free_claims(self, start_id: str, now: datetime) -> int:
         """Put back, in doubt, what earlier starts left claimed; returns how many units there were."""
-        return await self._put_back(FREE, start_id, now)
+        return await self._put_back_in_doubt(OF_OTHER_STARTS, start_id, now)
 
     async def release(self, claim: str, now: datetime) -> int:
         """Put back, in doubt, what is claimed under this name; returns how many units there were."""
-        return await self._put_back(RELEASE, claim, now)
+        return await self._put_back_in_doubt(OF_THIS_NAME, claim, now)
 
     def claims(self) -> dict[str, int]:
         """The names under which units are claimed, and how many units each has."""
@@ -133,6 +136,19 @@ class Outbox:
     async def give_back(self, units: Sequence[Unit], now: datetime) -> None:
         """Put back what was claimed and has not been sent."""
         await self._put_back(GIVE_BACK, as_list([unit.id for unit in units]), now)
+
+    async def _put_back_in_doubt(self, claims: str, which: str, now: datetime) -> int:
+        """Put units back. Those with a call that must not be made twice are parked: a person decides."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            once = connection.execute(ONCE.format(claims), (which,)).fetchall()
+            if once:
+                park(connection, [(unit_id, event_id) for unit_id, event_id, *_ in once], PERHAPS_DONE, now)
+            lanes = [*connection.execute(RELEASE.format(claims), (which,)).fetchall(), *(one[2:] for one in once)]
+            promote(connection, lanes, now)
+            return len(lanes)
+
+        return await self._writer.run(work)
 
     async def _put_back(self, statement: str, which: str, now: datetime) -> int:
         def work(connection: sqlite3.Connection) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from connector.model.errors import StoreUnavailable
-from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand
+from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand, SinkCall
 from connector.store.backups import STAMP, TAKEN_AT, Contents
 from connector.store.database import keep_private, open_writer
 from connector.store.disk import free_bytes
@@ -25,7 +25,7 @@ from connector.store.documents import operations_from_json
 from connector.store.lanes import promote
 from connector.store.migrations import migrate
 from connector.store.private_files import create_private, give_to_owner_of
-from connector.store.settle import event_states, move_events
+from connector.store.settle import park
 from connector.store.sql import as_list, micros, moment
 
 NAME = "restored"  # in `cursors`
@@ -36,8 +36,6 @@ OPEN = "SELECT id, event_id, sink, lane, operations FROM units WHERE open = 1 AN
 KEEP_FLAG = (
     "UPDATE units SET overtaken_by = event_id WHERE id IN (SELECT value FROM json_each(?)) AND overtaken_by IS NULL"
 )
-PARK = """UPDATE units SET state = 'dead', open = 0, reason = 'needs_person', detail = ?, claim = NULL, started_at = NULL,
-    due_at = NULL, settled_at = ? WHERE id IN (SELECT value FROM json_each(?))"""
 MAY_BE_DONE = (
     "the database was restored, and this command may have been carried out before that, or a newer one: look at the provider, "
     "then release or discard it"
@@ -144,13 +142,14 @@ def _hold_back(connection: sqlite3.Connection, now: datetime) -> None:
         elif any(isinstance(one, RecordWrite) and one.clears_flag for one in each):
             flags.append(unit_id)
     connection.execute(KEEP_FLAG, (as_list(flags),))
-    connection.execute(PARK, (MAY_BE_DONE, micros(now), as_list([one[0] for one in commands])))
-    move_events(connection, event_states(connection, {one[1] for one in commands}))
+    park(connection, [one[:2] for one in commands], MAY_BE_DONE, now)
     promote(connection, {(sink, lane) for _, _, sink, lane in commands}, now)
 
 
 def is_unrepeatable(operation: Operation) -> bool:
-    """Whether a restore must not repeat it without a person's decision: a command that ends no subscription."""
+    """Whether a restore must not repeat it without a person's decision: a command that ends no subscription, or a call with `once`."""
+    if isinstance(operation, SinkCall):
+        return operation.once
     return isinstance(operation, ServiceCommand) and operation.action not in ENDING
 
 

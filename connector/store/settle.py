@@ -1,7 +1,7 @@
 """Settling: a sink's answers become the state of units, lanes, events, shadows and the ledger, in one transaction."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,9 @@ UNITS_OF = """SELECT json_group_array(json_array(event_id, state, reason, detail
 MOVE = """WITH new (id, state, reason, detail) AS (VALUES {rows})
     UPDATE inbox SET state = new.state, reason = new.reason, detail = coalesce(new.detail, inbox.detail)
     FROM new WHERE inbox.id = new.id AND inbox.state <> 'pending' AND (inbox.state <> new.state OR inbox.reason IS NOT new.reason)"""
+
+PARK = """UPDATE units SET state = 'dead', open = 0, in_doubt = 1, reason = 'needs_person', detail = ?, claim = NULL,
+    started_at = NULL, due_at = NULL, settled_at = ? WHERE id IN (SELECT value FROM json_each(?))"""
 
 EventStateChange = tuple[EventState, str | None, str | None]  # state, reason, detail
 
@@ -169,3 +172,9 @@ def _answer(
             done.append((event_id, sink, at))
     consents.answer(connection, answers)
     consents.close(connection, done)
+
+
+def park(connection: sqlite3.Connection, units: Collection[tuple[int, int]], why: str, now: datetime) -> None:
+    """Let a person decide about open units (id and event id). Runs inside the writer."""
+    connection.execute(PARK, (why, micros(now), as_list([unit_id for unit_id, _ in units])))
+    move_events(connection, event_states(connection, {event_id for _, event_id in units}))

@@ -24,7 +24,7 @@ class Salesforce(Strict):
     url: str
 
 
-CONFIG = config_model(Annotated[Strex | Other, Field(discriminator="type")], Salesforce)
+CONFIG = config_model(Annotated[Strex | Other, Field(discriminator="type")], Salesforce, Other)
 MIN_DIGITS = "providers: {strex: {open: true}}\ncrm: {salesforce: {url: x}}\n"
 
 
@@ -57,7 +57,7 @@ def test_the_old_name_of_the_guard_of_one_poll_still_counts_and_not_beside_the_n
 
 def test_an_entry_has_the_type_that_it_is_named_by_unless_it_says_another():
     made = load(parse("providers: {strex: , north: {type: strex}}\ncrm: {salesforce: {url: x}}", "c.yaml"), CONFIG)
-    providers, crms = entries(made)
+    providers, crms, _ = entries(made)
     assert providers == {"strex": Strex(), "north": Strex()}
     assert list(crms) == ["salesforce"]
 

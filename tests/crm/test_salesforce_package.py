@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from example_config import with_sinks
 
 from connector.checks.crm_requirements import needs
 from connector.crm.salesforce.setup.package import NAMESPACE, PLACES, shipped
@@ -38,7 +39,7 @@ def more(tmp_path):
     kinds = (settings.model_fields["type"].default for settings in PROVIDERS)
     others = "".join(f"  {kind}: {{path_secrets: [{{env: SECRET}}]}}\n" for kind in kinds if kind != "strex")
     config = tmp_path / "config.yaml"
-    config.write_text((ROOT / "config.example.yaml").read_text().replace("\nproviders:\n", f"\nproviders:\n{others}"))
+    config.write_text(with_sinks().replace("\nproviders:\n", f"\nproviders:\n{others}"))
     shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
     for path in (ROOT / "mappings" / "more").glob("*.yaml"):
         shutil.copy(path, tmp_path / "mappings")

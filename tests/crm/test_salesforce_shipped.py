@@ -10,6 +10,7 @@ from connector.crm.salesforce.read.describe import Describer
 from connector.mapping.compile.context import Context
 from connector.mapping.compile.ruleset import compile_mappings
 from connector.model.crm_schema import CrmSchema, ObjectSchema
+from connector.model.sink_traits import SinkTraits
 from connector.registry import PROVIDERS
 
 ROOT = Path(__file__).parents[2] / "mappings"
@@ -27,6 +28,10 @@ OBJECTS = (
     "User",
 )
 COMMANDS = frozenset({"stop", "unsubscribe", "changesubscriberprice"})
+SINKS = {
+    "mc": SinkTraits(actions=frozenset({"row", "event"})),
+    "result_hook": SinkTraits(actions=frozenset({"post"})),
+}
 
 
 @pytest.fixture
@@ -47,6 +52,7 @@ async def test_it_fits_the_org(path, schema):
         sources=dict.fromkeys(sources(path), False),
         crms=("salesforce",),
         commands={settings.model_fields["type"].default: COMMANDS for settings in PROVIDERS},
+        sinks=SINKS,
     )
     rules = compile_mappings([read(path, path.name)], context)
     assert [str(one) for one in rules.misfits({"salesforce": schema})] == []

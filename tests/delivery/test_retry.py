@@ -23,6 +23,7 @@ SINGLE = {
     Reason.PRICE_NOT_CHANGED,
     Reason.MISSING_KEY,
     Reason.NEEDS_PERSON,
+    Reason.UNKNOWN_NAME,
     Reason.BUG,
 }
 

@@ -60,7 +60,7 @@ def command(body: str) -> str:
         (rule("    ignore: true\n" + WRITE % ""), "4:5: a rule ignores an event or does something"),
         (
             rule("    do: [{insert: Contact}]\n"),
-            "4:10: this says nothing that is to be done (write one of upsert:, update:, command:, record:)",
+            "4:10: this says nothing that is to be done (write one of upsert:, update:, command:, record:, post:, row:, event:)",
         ),
         (rule("    do: [{upsert: Contact}]\n"), "4:10: a record is named by `key`, by `match` or by `id`"),
         (

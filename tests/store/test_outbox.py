@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.model.operation import ServiceCommand
+from connector.model.operation import ServiceCommand, SinkCall
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.states import EventState, UnitState
@@ -244,6 +244,19 @@ async def test_claims_of_an_earlier_start_are_free_and_in_doubt(scene):
         ("b", True),
         ("c", True),
     ]
+
+
+async def test_a_claim_of_an_earlier_start_that_must_not_be_sent_twice_is_parked(scene):
+    event = SinkCall(sink=CRM, action="event", target="E", key="a", values={"text": '"once":true'}, once=True)
+    post = SinkCall(sink=CRM, action="post", target="p", key="b", values={"text": '"once":true'})
+    await scene.unit("a", operations=(event,))
+    await scene.unit("b", lane=BERIT, operations=(post,))
+    await scene.claim(start="first")
+    assert await scene.store.outbox.free_claims("second", scene.now) == 2
+    assert await scene.claimed(start="second") == ["b"]
+    (letter,) = scene.store.dead_letters.listing(parked=True)
+    assert (letter.operations, letter.reason) == ((event,), Reason.NEEDS_PERSON)
+    await scene.books_balance()
 
 
 async def test_what_is_given_back_is_claimed_again_as_if_it_never_had_been(scene):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from connector.mapping.compile.context import Findings, Where
 from connector.mapping.language.paths import BadPath
-from connector.mapping.language.rules import Command, MappingFile, Upsert
+from connector.mapping.language.rules import MappingFile, Update, Upsert
 from connector.mapping.language.templates import Part, parse_template
 from connector.model.crm_schema import CrmSchema, FieldKind, FieldSchema
 
@@ -46,7 +46,7 @@ def check_addresses(model: MappingFile, findings: Findings, schemas: Mapping[str
     crms = findings.context.crms
     for number, rule in enumerate(model.rules):
         for place, item in enumerate(rule.do):
-            if isinstance(item, Command):
+            if not isinstance(item, Upsert | Update):
                 continue
             schema = schemas.get(item.crm or (crms[0] if len(crms) == 1 else ""))
             known = schema.object(item.upsert if isinstance(item, Upsert) else item.update) if schema else None

@@ -13,7 +13,7 @@ from connector.mapping.checks.value_fit import Misfit, can_never_be, misfits
 from connector.mapping.compile.context import Findings, Where
 from connector.mapping.compile.exact_keys import is_exact
 from connector.mapping.compile.sources import CHANGE
-from connector.mapping.language.rules import Command, FeedSettings, MappingFile, MatchForm, Update, Upsert
+from connector.mapping.language.rules import FeedSettings, MappingFile, MatchForm, Update, Upsert
 from connector.mapping.values.values import text
 from connector.model.crm_schema import PICKED, TEXTS, CrmSchema, FieldKind, FieldSchema, ObjectSchema
 from connector.model.operation import ID_FIELD, IfNone
@@ -35,7 +35,7 @@ def check_schemas(model: MappingFile, findings: Findings, schemas: Schemas) -> N
                 _check_feed(model, model.feed, schemas[crm], findings)
     for number, rule in enumerate(model.rules):
         for place, item in enumerate(rule.do):
-            if isinstance(item, Command):
+            if not isinstance(item, Upsert | Update):
                 continue
             schema = schemas.get(item.crm or (crms[0] if len(crms) == 1 else ""))
             if schema is not None:

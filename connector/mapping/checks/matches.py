@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from connector.mapping.compile.context import Findings, Where
-from connector.mapping.language.rules import Command, MappingFile, MatchForm, Update, Upsert
+from connector.mapping.language.rules import MappingFile, MatchForm, Update, Upsert
 from connector.model.operation import IfNone
 
 
@@ -68,7 +68,7 @@ def _writes(models: Sequence[tuple[MappingFile, Findings]]) -> Iterator[tuple[Up
     for model, findings in models:
         for number, rule in enumerate(model.rules):
             for place, item in enumerate(rule.do):
-                if not isinstance(item, Command):
+                if isinstance(item, Upsert | Update):
                     yield item, ("rules", number, "do", place), findings
 
 

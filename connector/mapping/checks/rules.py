@@ -135,7 +135,8 @@ def _paths(model: MappingFile) -> Iterator[tuple[Where, Path]]:
                 for name in ("phone", "short_number", "keyword", "price"):
                     yield from _value_paths(getattr(item, name), (*here, name))
                 continue
-            yield from _value_paths(item.id, (*here, "id"))
+            for name in ("id", "to", "event", "contact"):
+                yield from _value_paths(getattr(item, name, None), (*here, name))
             for group in ("key", "set", "create"):
                 for name, value in (getattr(item, group, None) or {}).items():
                     yield from _value_paths(value, (*here, group, name))

@@ -16,6 +16,7 @@ from connector.model.crm_schema import CrmSchema
 from connector.model.crm_traits import PLAIN, CrmTraits
 from connector.model.problem import Problem, Severity
 from connector.model.record_number import NO_REGION, NumberReader
+from connector.model.sink_traits import SinkTraits
 
 Where = tuple[str | int, ...]
 
@@ -27,6 +28,7 @@ class Context:
     sources: Collection[str]  # what `on:` may name
     crms: tuple[str, ...]  # names of the configured CRMs
     commands: Mapping[str, frozenset[str]] = field(default_factory=dict)  # provider → the commands that it accepts
+    sinks: Mapping[str, SinkTraits] = field(default_factory=dict)  # sinks that are neither a CRM nor a provider
     consent_fields: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
     # Provider → path → the words that it is known to send there.
     words: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)

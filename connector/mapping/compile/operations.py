@@ -1,5 +1,6 @@
 """Compiles `do:`: checks its writes and commands against the config and makes them items that make operations."""
 
+from dataclasses import replace
 from typing import Any
 
 from connector.mapping.checks.matches import check_match
@@ -8,9 +9,10 @@ from connector.mapping.compile.context import Findings, Where
 from connector.mapping.compile.exact_keys import is_exact
 from connector.mapping.compile.fields import FieldValue, compile_field, compile_fields, compile_single, required
 from connector.mapping.compile.items import CommandItem, CompiledItem, WriteItem
+from connector.mapping.compile.sink_calls import compile_sink_call
 from connector.mapping.language.field_forms import ways_of
 from connector.mapping.language.paths import Reading
-from connector.mapping.language.rules import Command, Rule, Update, Upsert
+from connector.mapping.language.rules import Command, JourneyEvent, Post, Row, Rule, Update, Upsert
 from connector.mapping.values.values import fold, text
 from connector.model.consent_fields import ConsentFields
 from connector.model.crm_traits import CrmTraits
@@ -22,10 +24,16 @@ CHANGES_PRICE = "changesubscriberprice"  # the command that needs a price (Strex
 def compile_items(rule: Rule, label: str, where: Where, findings: Findings) -> tuple[CompiledItem, ...]:
     """The items of a rule, in order."""
     made: list[CompiledItem] = []
+    calls: list[str] = []
     for number, item in enumerate(rule.do):
         here = (*where, "do", number)
         if isinstance(item, Command):
             made.append(_command(item, label, here, findings))
+        elif isinstance(item, Post | Row | JourneyEvent):
+            call = compile_sink_call(item, label, here, findings)
+            ordinal = calls.count(call.label)
+            made.append(replace(call, ordinal=ordinal) if ordinal else call)
+            calls.append(call.label)
         else:
             made.append(_write(item, rule, label, here, findings))
     return tuple(made)

@@ -9,7 +9,7 @@ from connector.config.validation import Strict
 from connector.mapping.values.values import number, text
 from connector.model.crm_traits import PLAIN, CrmTraits
 from connector.model.event import Verdict
-from connector.model.operation import ID_FIELD, Operation, Parent, RecordWrite, ServiceCommand
+from connector.model.operation import ID_FIELD, Operation, Parent, RecordWrite, ServiceCommand, SinkCall
 from connector.model.plan import Plan
 from connector.model.states import EventState
 
@@ -47,6 +47,16 @@ class ExpectedOperation(Strict):
     """The keyword."""
     price: int | float | None = None
     """The new price."""
+    post: str | None = None
+    """The type of the message that is sent to a webhook."""
+    row: str | None = None
+    """The data extension that is written."""
+    event: str | None = None
+    """The key of the journey event that is fired."""
+    sink: str | None = None
+    """The webhook or Marketing Cloud that it goes to."""
+    contact: str | None = None
+    """Who goes on in the journey."""
 
 
 class Expect(Strict):
@@ -111,6 +121,8 @@ def _compare_all(expected: list[ExpectedOperation], plan: Plan, traits: Mapping[
             _compare_write(one, operation, traits.get(operation.sink, PLAIN))
             if isinstance(operation, RecordWrite)
             else _compare_command(one, operation)
+            if isinstance(operation, ServiceCommand)
+            else _compare_call(one, operation)
         )
     ]
 
@@ -118,6 +130,8 @@ def _compare_all(expected: list[ExpectedOperation], plan: Plan, traits: Mapping[
 def _label(operation: Operation) -> str:
     if isinstance(operation, ServiceCommand):
         return f"command {operation.action}"
+    if isinstance(operation, SinkCall):
+        return f"{operation.action} {operation.target}"
     return f"{'upsert' if operation.may_create else 'update'} {operation.object}"
 
 
@@ -140,7 +154,14 @@ def _compare_write(expected: ExpectedOperation, got: RecordWrite, traits: CrmTra
 
 
 def _expected_label(expected: ExpectedOperation) -> str:
-    words = {"upsert": expected.upsert, "update": expected.update, "command": expected.command}
+    words = {
+        "upsert": expected.upsert,
+        "update": expected.update,
+        "command": expected.command,
+        "post": expected.post,
+        "row": expected.row,
+        "event": expected.event,
+    }
     return next((f"{word} {what}" for word, what in words.items() if what is not None), "nothing (name an operation)")
 
 
@@ -158,6 +179,14 @@ def _compare_command(expected: ExpectedOperation, got: ServiceCommand) -> list[s
         )
         for difference in _differ(name, wanted, value)
     ]
+
+
+def _compare_call(expected: ExpectedOperation, got: SinkCall) -> list[str]:
+    if getattr(expected, got.action) != got.target:
+        return [f"expected {_expected_label(expected)}, got {_label(got)}"]
+    found = _differ("sink", expected.sink, got.sink) + _differ("contact", expected.contact, got.keys.get("contact"))
+    found += _fields("key", expected.key or {}, got.keys) + _fields("set", expected.set, got.values)
+    return found + [f"`{name}` is written" for name in expected.absent if name in got.values]
 
 
 def _differ(name: str, wanted: Any, value: Any) -> list[str]:

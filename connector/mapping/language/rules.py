@@ -203,15 +203,67 @@ class Described(Strict):
     """`skip`: without a key the operation is left out, instead of holding up the event for a person."""
 
 
+class _Call(Strict):
+    """What calls of a sink have in common."""
+
+    sink: str | None = None
+    """Which sink of the config, where several take it."""
+    when: When | None = None
+    """Conditions of this operation alone."""
+    if_missing: Literal["skip"] | None = None
+    """`skip`: if a value that names the target is missing, the operation is left out, instead of holding up the event for a person."""
+
+
+class Post(_Call):
+    """Send a signed message to a webhook of your own."""
+
+    post: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=80)]
+    """The type of the message, as its receiver knows it, such as sms.result.v1."""
+    to: str | None = None
+    """Instead of `sink`: a value of the event that names the webhook, as in "{properties.SfWebhook}"."""
+    set: Annotated[dict[Name, Value], Field(min_length=1)]
+    """The data of the message."""
+
+
+class Row(_Call):
+    """Write a row of a data extension; a row with the same key is updated."""
+
+    row: Annotated[str, Field(min_length=1, max_length=200)]
+    """The external key of the data extension."""
+    key: Annotated[dict[Name, Value], Field(min_length=1, max_length=5)]
+    """The primary key of the data extension, and its value."""
+    set: dict[Name, Value] = Field(default_factory=dict)
+    """The other columns that are written."""
+
+
+class JourneyEvent(_Call):
+    """Fire a journey event, at most once. In doubt a person decides."""
+
+    event: Annotated[str, Field(min_length=1)]
+    """The event's name in the table `events:` of the sink, as in "{properties.SfEvent}"."""
+    contact: str
+    """The contact key of the person in the journey, as in "{properties.SfContactId}"."""
+    set: dict[Name, Value] = Field(default_factory=dict)
+    """The data of the event. Each field must exist in the event's data extension."""
+
+
+CALLS = ("post", "row", "event")
+
+
 def _item_kind(value: Any) -> str | None:
-    for word in ("upsert", "update", "command"):
+    for word in ("upsert", "update", "command", *CALLS):
         if word in value if isinstance(value, dict) else hasattr(value, word):
             return f"<{word}>"
     return None
 
 
 Item = Annotated[
-    Annotated[Upsert, Tag("<upsert>")] | Annotated[Update, Tag("<update>")] | Annotated[Command, Tag("<command>")],
+    Annotated[Upsert, Tag("<upsert>")]
+    | Annotated[Update, Tag("<update>")]
+    | Annotated[Command, Tag("<command>")]
+    | Annotated[Post, Tag("<post>")]
+    | Annotated[Row, Tag("<row>")]
+    | Annotated[JourneyEvent, Tag("<event>")],
     Discriminator(
         _item_kind,
         custom_error_type="wrong",
@@ -219,7 +271,7 @@ Item = Annotated[
         custom_error_context={
             "code": "no-operation",
             "message": "this says nothing that is to be done",
-            "hint": "write one of upsert:, update:, command:, record:",
+            "hint": "write one of upsert:, update:, command:, record:, post:, row:, event:",
         },
     ),
 ]

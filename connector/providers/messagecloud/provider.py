@@ -1,11 +1,12 @@
 """Builds the MessageCloud provider from its settings."""
 
+from connector.config.secrets import Reveal
 from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.http_client import FixedCredentials
 from connector.model.charge import CHARGE, CHARGED, ENDED
 from connector.model.consent import Subscription
 from connector.ports import WebhookEndpoint
-from connector.providers.auth_settings import Reveal, build_authenticators
+from connector.providers.auth_settings import build_authenticators
 from connector.providers.form_endpoint import FormEndpoint
 from connector.providers.messagecloud.charges import DobCharger, charge_rules
 from connector.providers.messagecloud.gateway import ENDPOINTS, Reader

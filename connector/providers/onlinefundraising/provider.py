@@ -2,11 +2,12 @@
 
 from ipaddress import ip_network
 
+from connector.config.secrets import Reveal
 from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.http_client import FixedCredentials
 from connector.model.consent import Subscription
 from connector.ports import Poller
-from connector.providers.auth_settings import Reveal, build_authenticators
+from connector.providers.auth_settings import build_authenticators
 from connector.providers.onlinefundraising.ip_allowlist import PublishedAddresses
 from connector.providers.onlinefundraising.keywords import OnlineFundraisingKeywords
 from connector.providers.onlinefundraising.poller import ACTION as KEYWORD_ACTION

@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import orjson
 
-from connector.delivery.call_failures import outcome_of
+from connector.delivery.call_failures import outcome_of, retry_after
 from connector.model.crm_traits import PLAIN, CrmTraits
 from connector.model.http import Http, HttpCall, HttpError, HttpReply
 from connector.model.operation import ServiceCommand
@@ -23,7 +23,6 @@ from connector.providers.strex.responses import (
     answers_ping,
     not_strex,
     redirected,
-    retry_after,
     success_form,
     words,
 )

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
+from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of, retry_after
 from connector.model.errors import Unreadable
 from connector.model.http import Http, HttpError, HttpReply
 from connector.model.outcome import Reason, Rejected, Retry
@@ -24,7 +24,6 @@ from connector.providers.strex.responses import (
     answers_ping,
     not_strex,
     redirected,
-    retry_after,
     success_form,
     words,
 )

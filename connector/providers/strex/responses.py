@@ -5,7 +5,6 @@ The module of each call interprets its answer.
 
 import re
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
 
@@ -21,13 +20,11 @@ PING = HttpCall(
     method="GET", path="/api/ping", timeout=timedelta(seconds=10), repeatable=True, answer_limit=ANSWER_LIMIT
 )
 PONG = b"pong"  # as a JSON string, so in quotes
-MAX_RETRY_AFTER = timedelta(hours=1)  # a longer Retry-After is shortened to this: opt-outs have a deadline
 READ_FOR_WORDS = 2**16  # bytes of an answer that are searched for the provider's words
 DETAIL_LENGTH = 200  # characters of the provider's words that are kept
 DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's words may be a person's
 PLAIN_KINDS = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 async def answers_ping(http: Http) -> bool:
@@ -90,15 +87,3 @@ def words(reply: HttpReply) -> str:
         said = next((value[name] for name in value if name.lower() == "message"), None)
     text = said if isinstance(said, str) else beginning.decode("utf-8", "replace")
     return DIGITS.sub("…", " ".join(text.split()))[:DETAIL_LENGTH] or f"HTTP {reply.status}"
-
-
-def retry_after(reply: HttpReply) -> timedelta | None:
-    """Retry-After as seconds or as a date (RFC 9110, 10.2.3); a date is compared with the answer's own clock."""
-    header = reply.headers.get("retry-after", "").strip()
-    if SECONDS.fullmatch(header):
-        return timedelta(seconds=min(int(header), MAX_RETRY_AFTER.total_seconds()))
-    try:
-        wait = parsedate_to_datetime(header) - parsedate_to_datetime(reply.headers["date"])
-    except (ValueError, KeyError, TypeError, OverflowError):
-        return None
-    return min(max(wait, timedelta()), MAX_RETRY_AFTER)

@@ -1,10 +1,11 @@
 """Builds the Sumotext provider from its settings."""
 
+from connector.config.secrets import Reveal
 from connector.consent.opt_out_table import START_WORDS
 from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.http_client import FixedCredentials
 from connector.model.consent import Subscription
-from connector.providers.auth_settings import Reveal, build_authenticators
+from connector.providers.auth_settings import build_authenticators
 from connector.providers.form_endpoint import FormEndpoint
 from connector.providers.provider import Provider
 from connector.providers.samples import OptOutSample, Words

@@ -1,9 +1,10 @@
 """Builds the Twilio provider from its settings."""
 
+from connector.config.secrets import Reveal
 from connector.consent.opt_out_words import STANDARD, OptOutWords, keywords_by_form
 from connector.delivery.http_client import FixedCredentials
 from connector.model.consent import Subscription
-from connector.providers.auth_settings import Reveal, build_authenticators
+from connector.providers.auth_settings import build_authenticators
 from connector.providers.provider import Provider
 from connector.providers.samples import OptOutSample, Words
 from connector.providers.twilio.callback import ENDPOINTS, RESULTS, Reader

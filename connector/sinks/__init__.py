@@ -1,0 +1,1 @@
+"""Sinks that are neither a CRM nor a provider: one folder for each kind."""

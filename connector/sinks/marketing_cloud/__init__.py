@@ -1,0 +1,1 @@
+"""Salesforce Marketing Cloud: rows of data extensions, and journey events."""
