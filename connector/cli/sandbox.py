@@ -205,5 +205,28 @@ def twilio(
     asyncio.run(serve_until_stopped(app, "127.0.0.1", port, _announce(json_wanted=as_json)))
 
 
+@sandbox.command("marketing-cloud")
+@click.option("--port", type=PORT, default=8097, show_default=True, help="0 uses a free port.")
+@as_json
+def marketing_cloud(*, port: int, as_json: bool) -> None:
+    """Marketing Cloud: sign in with client id and secret `sandbox`; PUT /_sandbox/config makes data extensions and events."""
+    from connector.sandbox.marketing_cloud import build  # noqa: PLC0415 - see the package's docstring.
+    from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - the same.
+
+    asyncio.run(serve_until_stopped(build(), "127.0.0.1", port, _announce(json_wanted=as_json)))
+
+
+@sandbox.command()
+@click.option("--port", type=PORT, default=8098, show_default=True, help="0 uses a free port.")
+@click.option("--secret", required=True, help="The signing secret of the messages: whsec_…")
+@as_json
+def webhook(*, port: int, secret: str, as_json: bool) -> None:
+    """A receiver of signed messages: GET /_sandbox/messages lists them."""
+    from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - see the package's docstring.
+    from connector.sandbox.webhook import build  # noqa: PLC0415 - the same.
+
+    asyncio.run(serve_until_stopped(build(secret), "127.0.0.1", port, _announce(json_wanted=as_json)))
+
+
 def _announce(*, json_wanted: bool) -> Callable[[str], None]:
     return lambda url: click.echo(json.dumps({"url": url}) if json_wanted else f"listening on {url}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from example_config import with_sinks
 
 from connector.config import yaml_document
 from connector.config.validation import load
@@ -23,15 +24,20 @@ BLOCKS = [
 
 
 @pytest.fixture
-def context():
-    return mapping_context(load_config(ROOT / "config.example.yaml"))
+def context(tmp_path):
+    """The example config, with the sinks that it shows in comments."""
+    config = tmp_path / "config" / "config.yaml"
+    config.parent.mkdir()
+    config.write_text(with_sinks())
+    return mapping_context(load_config(config))
 
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_block_works(block, context, tmp_path):
     content = yaml.safe_load(block)
-    if isinstance(content, dict) and "providers" in content:
-        load(yaml_document.parse(block, "block.yaml"), CONFIG)
+    if isinstance(content, dict) and {"providers", "sinks"} & content.keys():
+        rest = "" if "providers" in content else (ROOT / "config.example.yaml").read_text()
+        load(yaml_document.parse(block + rest, "block.yaml"), CONFIG)
         return
     if isinstance(content, list):
         # The rules of a fragment stand for a part of a file; the rest is what a whole file must have.

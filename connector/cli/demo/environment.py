@@ -1,5 +1,6 @@
 """The demo's processes: two sandboxes and the daemon, in a temporary directory, on free ports of the loopback address."""
 
+import base64
 import json
 import os
 import secrets
@@ -26,7 +27,9 @@ OTHERS = (
     "sumotext",
     "onlinefundraising",
     "messagecloud",
-)  # optional providers: users copy their mappings
+    "strex-results",
+    "strex-journey-events",
+)  # optional mappings, which users copy
 EVERY = "every: 1s"  # the feed's interval in the demo; the shipped mapping polls twice a minute
 SHIPPED = Path(__file__).parents[3] / "mappings"
 
@@ -64,6 +67,21 @@ providers:
         price: 100
         thank_you: "{messagecloud}/_sandbox/page"
         cancelled: "{messagecloud}/_sandbox/page"
+sinks:
+  mc:
+    type: marketing_cloud
+    auth_url: "{marketing_cloud}"
+    client_id: sandbox
+    client_secret: {{file: salesforce-secret}}
+    events: {{Sent from journey: SmsResult-Event}}
+    event_delay: 1s
+    strex_agreed: true
+  result_hook:
+    type: webhook
+    url: "{webhook}/results"
+    secret: {{file: webhook-secret}}
+    names: [default]
+    allow_private: true
 crm:
   salesforce:
     url: "{salesforce}"
@@ -91,8 +109,10 @@ class Environment:
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
         self.salesforce = self.strex = self.onlinefundraising = self.sumotext = self.messagecloud = ""
+        self.marketing_cloud = self.webhook = ""
         self.hooks = self.admin = ""
         self.secret = secrets.token_urlsafe(16)
+        self.signing_secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -103,6 +123,8 @@ class Environment:
             self.strex = self._sandbox("strex", *key)
             self.onlinefundraising = self._sandbox("onlinefundraising", *key)
             self.messagecloud = self._sandbox("messagecloud", *key[:2])
+            self.marketing_cloud = self._sandbox("marketing-cloud")
+            self.webhook = self._sandbox("webhook", "--secret", self.signing_secret)
             self._daemon()
             # This one calls others and is never called: it needs its target at the start.
             endpoints = ("--hooks", f"{self.hooks}/sumotext", "--secret", self.secret)
@@ -130,7 +152,12 @@ class Environment:
             shutil.copy(SHIPPED / "more" / f"{provider}.yaml", self.directory / "mappings")
         for path in (self.directory / "mappings").glob("*.yaml"):
             path.write_text(path.read_text(encoding="utf-8").replace("every: 30s", EVERY), encoding="utf-8")
-        words = {"hook-secret": self.secret, "provider-key": "demo-key", "salesforce-secret": "sandbox"}
+        words = {
+            "hook-secret": self.secret,
+            "provider-key": "demo-key",
+            "salesforce-secret": "sandbox",
+            "webhook-secret": self.signing_secret,
+        }
         for name, word in words.items():
             path = self.directory / name
             path.touch(mode=0o600)
@@ -154,6 +181,8 @@ class Environment:
                 strex=self.strex,
                 onlinefundraising=self.onlinefundraising,
                 messagecloud=self.messagecloud,
+                marketing_cloud=self.marketing_cloud,
+                webhook=self.webhook,
                 salesforce=self.salesforce,
             ),
             encoding="utf-8",

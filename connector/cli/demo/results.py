@@ -1,0 +1,54 @@
+"""The demo's part about results of sendings: Marketing Cloud, and a webhook that gets signed messages."""
+
+from typing import Any
+
+from connector.cli.demo.scenario import Scenario
+
+COLUMNS = ["TransactionId", "ContactKey", "JourneyId", "Name", "Result", "Status", "StatusDetail", "OccurredAt"]
+SENDING = {
+    "AccontId": "685",
+    "SfEvent": "Sent from journey",
+    "SfJourneyId": "7f8d9a10",
+    "SfNameOnMessage": "Newsletter",
+    "SfWebhook": "default",
+    "SystemAction": "SfMcSMS",
+}
+
+
+def prepare(scenario: Scenario) -> None:
+    """Make the data extension and the journey event in Marketing Cloud."""
+    config = {
+        "extensions": {"SMS_Results": {"key": "TransactionId", "columns": COLUMNS}},
+        "events": {"SmsResult-Event": ["Result", "TransactionId"]},
+    }
+    scenario.environment.call(f"{scenario.environment.marketing_cloud}/_sandbox/config", config, method="PUT")
+
+
+def play(scenario: Scenario) -> None:
+    """Run this part."""
+    scenario.scene("A journey in Salesforce sends an SMS by Strex Connect, and Strex reports it: first Sent, then Ok")
+    contact = scenario.records("Contact")[0]
+    for status, delivered in (("Sent", None), ("Ok", True)):
+        report = {
+            "transactionId": "journey-1",
+            "recipient": contact["SMS_Key__c"],
+            "sender": "2002",
+            "statusCode": status,
+            "delivered": delivered,
+            "properties": {**SENDING, "SfContactId": contact["Id"]},
+        }
+        scenario.environment.call(f"{scenario.environment.hooks}/strex/dlr/{scenario.environment.secret}", report)
+    scenario.settled()
+    state = scenario.environment.call(f"{scenario.environment.marketing_cloud}/_sandbox/state")
+    messages = scenario.environment.call(f"{scenario.environment.webhook}/_sandbox/messages")["messages"]
+    scenario.promise(
+        "a row of the data extension holds the final result", _results(state["rows"]["SMS_Results"]) == ["ok"]
+    )
+    fired = [(one["contact"], one["event"]) for one in state["events"]]
+    scenario.promise("the journey event was fired once", fired == [(contact["Id"], "SmsResult-Event")])
+    verified = [one["verified"] for one in messages]
+    scenario.promise("the webhook got one signed message, and its signature is right", verified == [True])
+
+
+def _results(rows: list[dict[str, Any]]) -> list[Any]:
+    return [row["Result"] for row in rows]
