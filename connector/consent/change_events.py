@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from connector.consent.changes import CHANGED, NUMBER_CHANGED, UNCLEAR_AUTHOR, Reading
 from connector.model.consent_fields import ConsentFields
+from connector.model.crm_traits import CrmTraits
 from connector.model.event import Event, Verdict, joined_key
 from connector.model.operation import ID_FIELD
 from connector.model.phone import Phone, possible_phones
@@ -21,12 +22,19 @@ from connector.ports import Row
 
 DELETED = "deletion"  # the shape and the action of the event of a deleted record
 FLAG = "flag"  # a property of a question about a number: the field that means opted out
+PLUS = "+"
 CARRIED_OUT = "opted_out_numbers"  # a property of a question about a number: how many numbers the opt-out was sent for
 
 
-def numbers_in_keys(keys: Iterable[object]) -> tuple[Phone, ...]:
-    """The numbers in external IDs that have their country code: other digits may be anything."""
-    found = (possible_phones(key, ()) for key in keys if isinstance(key, str))
+def numbers_in_keys(keys: Iterable[object], traits: CrmTraits) -> tuple[Phone, ...]:
+    """The numbers in external IDs that have their country code: other digits may be anything.
+
+    Where a key may not hold a plus sign, a key of digits alone is read as a number with its country code.
+    """
+    unsigned = PLUS in traits.refused_in_keys
+    found = (
+        possible_phones(PLUS + key if unsigned and key.isdecimal() else key, ()) for key in keys if isinstance(key, str)
+    )
     return tuple(phones[0] for phones in found if len(phones) == 1)
 
 

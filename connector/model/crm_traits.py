@@ -23,6 +23,8 @@ class CrmTraits:
     full_id: Callable[[str], str] = unchanged
     # Converts a key so that two keys that may identify the same record become equal.
     folded_key: Callable[[str], str] = unchanged
+    refused_in_keys: frozenset[str] = frozenset()  # characters that a key may not hold
+    finds_by_number: bool = True  # whether a write can find its record by a phone number (`match:`)
     relationship_column: Callable[[str], str] = unchanged  # relationship's name → the column that an error names
 
 

@@ -303,7 +303,7 @@ class _Found:
         """The numbers that a record had by its shadow, by whom our last write to it was about, and by its keys."""
         before = self._records.get(row.record_id)
         known = [] if before is None else [before.phone, before.last_write.person if before.last_write else None]
-        keys = numbers_in_keys(row.fields.get(name) for name in self._feed.key_fields)
+        keys = numbers_in_keys((row.fields.get(name) for name in self._feed.key_fields), self._feed.traits)
         return [*(Phone(one) for one in known if one), *keys]
 
     def _all_numbers(self, row: Row, number: RecordNumber) -> list[Phone]:

@@ -7,6 +7,7 @@ import pytest
 from connector.consent.change_events import change_events, deletion_events, number_question, numbers_in_keys
 from connector.consent.changes import NUMBER_CHANGED, Change, Reading
 from connector.model.consent_fields import ConsentFields
+from connector.model.crm_traits import PLAIN, CrmTraits
 from connector.model.event import Verdict
 from connector.model.phone import Phone
 from connector.model.record_number import NO_NUMBER, RecordNumber
@@ -120,7 +121,12 @@ def test_an_object_without_consent_fields_has_no_opt_outs_to_spread():
     ],
 )
 def test_a_key_names_a_number_only_with_its_country_code(keys, found):
-    assert list(numbers_in_keys(keys)) == found
+    assert list(numbers_in_keys(keys, PLAIN)) == found
+
+
+def test_where_a_key_may_hold_no_plus_sign_its_digits_are_a_number_with_its_country_code():
+    traits = CrmTraits(refused_in_keys=frozenset("+/"))
+    assert list(numbers_in_keys(["4790000001", "+4790000001", "90000001", "K-4790000001"], traits)) == [ANNA, ANNA]
 
 
 def test_a_deleted_record_is_an_event_of_each_of_its_numbers():

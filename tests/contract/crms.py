@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 from contract.madeup import adapter as madeup
-from contract.madeup.org import OUR_USER
+from contract.madeup.org import OUR_USER, PERSON
 from contract.madeup.server import Server
 from pydantic import BaseModel
 
 from connector import registry
 from connector.sandbox import salesforce
-from connector.sandbox.salesforce.org import INTEGRATION_USER
+from connector.sandbox.salesforce.org import INTEGRATION_USER, PERSON_USER
 
 MAPPINGS = Path(__file__).parent.parent.parent / "mappings"
 
@@ -34,9 +34,14 @@ class CrmUnderTest:
     sandbox: Callable[..., web.Application]
     settings: str  # its part of the config, with {url}
     user: str  # who the daemon is, in the sandbox's history
+    person: str  # and who a person is
     words: Mapping[str, str] = field(default_factory=dict)  # a word of the tests → the CRM's own name
     key: Callable[[str], str] = str  # a phone number as the key of a contact
     types: Mapping[type[BaseModel], ModuleType] = field(default_factory=lambda: registry.CRMS)
+    deleted: Callable[[Mapping[str, Any]], bool] = lambda raw: raw["deleted"]  # of a record that its sandbox lists
+    restores: bool = True  # whether a person can bring a deleted record back
+    lacks: frozenset[str] = frozenset()  # faults that its sandbox does not have
+    taken: str = "key_taken"  # what its sandbox answers to a person who gives a record a key of another one
     translate: Callable[[str], str] = str  # a shipped mapping, which is Salesforce's → the same for this CRM
 
     def named(self, word: str) -> str:
@@ -45,7 +50,10 @@ class CrmUnderTest:
 
     def fields(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Fields by the CRM's names."""
-        return {self.named(name): self.key(value) if name == "sms_key" else value for name, value in values.items()}
+        return {
+            self.named(name): self.key(value) if name == "sms_key" and value else value
+            for name, value in values.items()
+        }
 
     def record(self, raw: Mapping[str, Any]) -> "Record":
         """A record of the sandbox, with the tests' words."""
@@ -55,15 +63,12 @@ class CrmUnderTest:
         """A mapping or a rule in which $words stand for the CRM's names, and $number_key for the key of a contact."""
         return Template(text).substitute({**self.words, "crm": self.name})
 
-    def mappings(self, directory: Path, source: Path = MAPPINGS) -> Path:
-        """The directory of the plain mappings of this CRM; made in `directory` if they are not shipped."""
-        if self.translate is str:
-            return source
-        made = directory / "translated"
-        made.mkdir(exist_ok=True)
-        for file in source.glob("*.yaml"):
-            (made / file.name).write_text(self.translate(file.read_text()))
-        return made
+    def mappings(self, directory: Path) -> Path:
+        """Make a directory of the plain mappings for this CRM."""
+        directory.mkdir()
+        for file in MAPPINGS.glob("*.yaml"):
+            (directory / file.name).write_text(self.translate(file.read_text()))
+        return directory
 
 
 class Record(dict[str, Any]):
@@ -74,7 +79,7 @@ class Record(dict[str, Any]):
         self._crm = crm
 
     def __missing__(self, word: str) -> Any:
-        return self[self._crm.words[word]]
+        return self._crm.deleted(self) if word == "deleted" else self[self._crm.words[word]]
 
     def __contains__(self, word: object) -> bool:
         return super().__contains__(self._crm.named(str(word)))
@@ -90,6 +95,9 @@ SALESFORCE = CrmUnderTest(
       Contact: {{flag: SMS_Opt_Out__c, phone: MobilePhone, along: [SMS_Opt_Out_At__c, SMS_Opt_Out_Source__c]}}
 """,
     user=INTEGRATION_USER,
+    person=PERSON_USER,
+    deleted=lambda raw: raw["IsDeleted"],
+    taken="DUPLICATE_VALUE",
     words={
         "contact": "Contact",
         "sms_event": "SMS_Event__c",
@@ -101,6 +109,9 @@ SALESFORCE = CrmUnderTest(
         "mobile": "MobilePhone",
         "home_phone": "HomePhone",
         "note": "Description",
+        "email": "Email",
+        "city": "MailingCity",
+        "street": "MailingStreet",
         "sms_key": "SMS_Key__c",
         "opted_out": "SMS_Opt_Out__c",
         "opted_out_at": "SMS_Opt_Out_At__c",
@@ -159,6 +170,8 @@ MADE_UP = CrmUnderTest(
       contact: {{flag: opted_out, phone: mobile, along: [opted_out_at, opted_out_source]}}
 """,
     user=OUR_USER,
+    person=PERSON,
+    lacks=frozenset({"no_composite_upsert"}),
     words={**{word: word for word in SALESFORCE.words}, "number_key": "{from: msisdn, phone: digits}"},
     key=lambda number: number.removeprefix("+"),
     types=registry.CRMS | {madeup.MadeUpSettings: madeup},

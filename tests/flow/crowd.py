@@ -1,4 +1,4 @@
-"""A thousand donors who change their monthly amount nine times each: Strex's callbacks, and Salesforce's expected content."""
+"""A thousand donors who change their monthly amount nine times each: Strex's callbacks, and the CRM's expected content."""
 
 from collections import Counter
 
@@ -24,38 +24,43 @@ def report(person, turn):
     }
 
 
-def arrivals(dice):
+def arrivals(dice, of=PEOPLE):
     """(person, turn) in random order among people and in order for each; and one in ten once more, some time later."""
-    people = [person for person in range(PEOPLE) for _ in range(EACH)]
+    people = [person for person in range(of) for _ in range(EACH)]
     dice.shuffle(people)
     turns = Counter()
     coming = []
     for place, person in enumerate(people):
         turns[person] += 1
         coming.append((float(place), person, turns[person]))
-    coming += [(dice.uniform(place, len(people)), *event) for place, *event in dice.sample(coming, REPEATS)]
+    coming += [
+        (dice.uniform(place, len(people)), *event) for place, *event in dice.sample(coming, of * REPEATS // PEOPLE)
+    ]
     return [event for _, *event in sorted(coming)]
 
 
-async def in_effect_once(world):
+async def in_effect_once(world, of=PEOPLE):
     """Every event has its record, on the contact of its person, and nothing was made twice."""
-    made = Counter(one["object"] for one in await world.history() if one["action"] == "created")
-    events = await world.records("SMS_Event__c")
-    assert made == {"Contact": PEOPLE, "SMS_Event__c": PEOPLE * EACH}
-    contacts = {one["Id"]: one["SMS_Key__c"] for one in await world.records()}
-    assert set(contacts.values()) == {number(person) for person in range(PEOPLE)}
-    assert Counter((contacts[one["Contact__c"]], one["Transaction__c"]) for one in events) == {
-        (number(person), f"t-{person}-{turn}"): 1 for person in range(PEOPLE) for turn in range(1, EACH + 1)
+    made = {
+        name: sum(one["action"] == "created" for one in await world.writes(name)) for name in ("contact", "sms_event")
+    }
+    events = await world.records("sms_event")
+    assert made == {"contact": of, "sms_event": of * EACH}
+    contacts = {one["id"]: one["sms_key"] for one in await world.records()}
+    keys = {person: world.crm.key(number(person)) for person in range(of)}
+    assert set(contacts.values()) == set(keys.values())
+    assert Counter((contacts[one["donor_id"]], one["transaction"]) for one in events) == {
+        (keys[person], f"t-{person}-{turn}"): 1 for person in range(of) for turn in range(1, EACH + 1)
     }
 
 
-async def in_order(world):
+async def in_order(world, of=PEOPLE):
     """The amount of no contact was ever set back, and it is the last one now."""
     amounts = {}
-    for write in await world.history():
-        if write["object"] == "Contact" and "SMS_Monthly_Amount__c" in write["fields"]:
-            amounts.setdefault(write["id"], []).append(write["fields"]["SMS_Monthly_Amount__c"])
-    assert Counter(each[-1] for each in amounts.values()) == {EACH * STEP: PEOPLE}
+    for write in await world.writes():
+        if "amount" in write["fields"]:
+            amounts.setdefault(write["id"], []).append(write["fields"]["amount"])
+    assert Counter(each[-1] for each in amounts.values()) == {EACH * STEP: of}
     assert [each for each in amounts.values() if each != sorted(each)] == []
 
 

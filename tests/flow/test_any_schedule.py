@@ -10,12 +10,15 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from contract.crms import EACH_CRM
 from flow.world import a_world
 
 from connector.consent.merges import MERGED
 from connector.model.consent import Phase
 
-SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else range(int(os.environ.get("SCHEDULES", "4")))
+pytestmark = EACH_CRM
+
+SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else range(int(os.environ.get("SCHEDULES", "3")))
 PEOPLE = [f"+47900000{number:02}" for number in range(1, 7)]
 KEYWORDS = ("KATT", "HUND")
 STEPS = 90
@@ -24,7 +27,7 @@ STEP = 10  # NOK by which each reported amount is higher than the one before
 PRICED = 7  # added to an amount that a person writes, so that it is told from a reported one
 DONE = {200, 404}  # answers of Strex to a command that it has understood
 # Fields that no mapping writes.
-UNMAPPED = ("MailingCity", "MailingStreet", "Email", "Description")
+UNMAPPED = ("city", "street", "email", "note")
 STORMS = [
     {"fault": "expired_session"},
     {"fault": "row_lock", "times": 2, "records": 0.4},
@@ -61,11 +64,16 @@ class Schedule:
 
     async def contacts(self):
         """All contacts, deleted ones too, with their numbers in one form."""
-        return in_one_form(await self.world.records())
+        return self.in_one_form(await self.world.records())
+
+    def in_one_form(self, rows):
+        """The same rows, with the numbers in one form."""
+        name = self.world.crm.named("mobile")
+        return [self.world.crm.record({**row, name: plain(row[name])}) for row in rows]
 
     async def living(self):
-        rows = [row for row in await self.contacts() if not row["IsDeleted"] and row["MobilePhone"] in PEOPLE]
-        return sorted(rows, key=lambda row: row["Id"])
+        rows = [row for row in await self.contacts() if not row["deleted"] and row["mobile"] in PEOPLE]
+        return sorted(rows, key=lambda row: row["id"])
 
     async def someone(self):
         rows = await self.living()
@@ -92,21 +100,21 @@ class Schedule:
         for keyword in KEYWORDS:
             await self.world.phone(person, f"{keyword} STOPP")
 
-    # What people do in Salesforce.
+    # What people do in the CRM.
 
     async def edit(self):
         if row := await self.someone():
             await self.write(row, **{self.dice.choice(UNMAPPED): f"n{self.dice.randrange(1000)}@example.org"})
 
     async def write(self, row, **fields):
-        (before,) = await self.save([{"Id": row["Id"], **fields}])
+        (before,) = await self.save([{"id": row["id"], **fields}])
         mine = {name: value for name, value in fields.items() if name in UNMAPPED}
-        self.unmapped.setdefault(row["Id"], {}).update(mine)
+        self.unmapped.setdefault(row["id"], {}).update(mine)
         return before
 
     async def save(self, records):
         """A person saves contacts. The connector may have written to them since they were read: see them as they were."""
-        before = in_one_form(await self.world.edit(records))
+        before = self.in_one_form(await self.world.edit(records))
         for row, record in zip(before, records, strict=True):
             self.saved(row, record)
         return before
@@ -117,41 +125,41 @@ class Schedule:
     async def tick(self):
         if row := await self.someone():
             out = self.dice.random() < 0.7
-            number = row["MobilePhone"]
+            number = row["mobile"]
             clearing = self.clearing(number)
-            before = await self.write(row, SMS_Opt_Out__c=out)
-            if out and not before["SMS_Opt_Out__c"]:
+            before = await self.write(row, opted_out=out)
+            if out and not before["opted_out"]:
                 self.ticks[number] += 1
                 # Between a write's last look and the write itself nobody can see the flag: docs/guarantees.md says so. And a
                 # new joining that reaches us after the opt-out is one, though the donor wrote the message a moment before.
                 unsure = clearing or self.clearing(number) or number in self.joining
                 self.said_out[number] = None if unsure else True
-            elif not out and before["SMS_Opt_Out__c"]:
+            elif not out and before["opted_out"]:
                 self.said_out[number] = None  # another contact with this number may hold it
 
     def clearing(self, number):
         """Whether a write that takes back the opt-out of this number is on its way."""
-        writes = self.world.app.store.outbox.in_doubt_writes("salesforce", "Contact")
-        return any(write.clears_flag and write.key == number for write in writes)
+        writes = self.world.app.store.outbox.in_doubt_writes(self.world.crm.name, self.world.crm.named("contact"))
+        return any(write.clears_flag and write.key == self.world.crm.key(number) for write in writes)
 
     async def price(self):
         if row := await self.someone():
-            self.prices[row["MobilePhone"]] += 1
-            await self.write(row, SMS_Monthly_Amount__c=self.dice.randrange(100) * STEP + PRICED)
+            self.prices[row["mobile"]] += 1
+            await self.write(row, amount=self.dice.randrange(100) * STEP + PRICED)
 
     async def mass_update(self):
         rows = await self.living()
         value = f"all{self.dice.randrange(1000)}"
         if rows:
-            await self.save([{"Id": row["Id"], "MailingStreet": value} for row in rows])
+            await self.save([{"id": row["id"], "street": value} for row in rows])
         for row in rows:
-            self.unmapped.setdefault(row["Id"], {})["MailingStreet"] = value
+            self.unmapped.setdefault(row["id"], {})["street"] = value
 
     async def duplicate(self):
         person = self.dice.choice(PEOPLE)
         city = f"c{self.dice.randrange(1000)}"
-        made = await self.world.person(LastName="By hand", MobilePhone=person, MailingCity=city)
-        self.unmapped[made] = {"MailingCity": city}
+        made = await self.world.person(last_name="By hand", mobile=person, city=city)
+        self.unmapped[made] = {"city": city}
 
     async def merge(self):
         rows = await self.living()
@@ -159,43 +167,41 @@ class Schedule:
         if not pairs:
             return await self.duplicate()
         winner, loser = self.dice.choice(pairs)
-        chosen = [
-            name for name in ("SMS_Opt_Out__c", "SMS_Key__c", "SMS_Monthly_Amount__c") if self.dice.random() < 0.4
-        ]
+        chosen = [name for name in ("opted_out", "sms_key", "amount") if self.dice.random() < 0.4]
         fields = {name: loser[name] for name in chosen if loser[name] is not None}
-        self.choose(winner["MobilePhone"], fields)
-        unseen = [one for one in (winner, loser) if one["SMS_Opt_Out__c"] and not self.seen_out(one)]
-        if unseen and not fields.get("SMS_Opt_Out__c", winner["SMS_Opt_Out__c"]):
+        self.choose(winner["mobile"], fields)
+        unseen = [one for one in (winner, loser) if one["opted_out"] and not self.seen_out(one)]
+        if unseen and not fields.get("opted_out", winner["opted_out"]):
             # Nobody can know that the flag was ever set.
-            self.said_out[winner["MobilePhone"]] = None
-        if before := await self.unless_taken(self.world.merge(winner["Id"], loser["Id"], **fields)):
-            self.saved(in_one_form(before)[0], fields)
+            self.said_out[winner["mobile"]] = None
+        if before := await self.unless_taken(self.world.merge(winner["id"], loser["id"], **fields)):
+            self.saved(self.in_one_form(before)[0], fields)
         return None
 
     def choose(self, number, fields):
         """Who merges chooses what the page showed them. Where the connector has written since, that is a new value of theirs."""
-        amount = fields.get("SMS_Monthly_Amount__c")
+        amount = fields.get("amount")
         if amount is not None and amount != self.turns[number] * STEP:
             self.prices[number] += 1
             self.chosen.setdefault(number, set()).add(amount)
-        if fields.get("SMS_Opt_Out__c") and number in self.joining:
+        if fields.get("opted_out") and number in self.joining:
             self.ticks[number] += 1
 
     def seen_out(self, row):
-        shadow = self.world.app.store.records.shadow("salesforce", "Contact", row["Id"])
-        return shadow is not None and shadow.get("SMS_Opt_Out__c") is True
+        shadow = self.world.shadow(row["id"])
+        return shadow is not None and shadow["opted_out"] is True
 
     async def delete(self):
         if self.dice.random() < 0.5 and (row := await self.someone()):
-            self.deleted[row["MobilePhone"]] += 1
-            self.bin.append(row["Id"])
-            await self.world.bin(row["Id"])
+            self.deleted[row["mobile"]] += 1
+            self.bin.append(row["id"])
+            await self.world.bin(row["id"])
 
     async def undelete(self):
-        rows = {row["Id"]: row for row in await self.world.records()}
-        keys = {row["SMS_Key__c"] for row in rows.values() if not row["IsDeleted"]}
+        rows = {row["id"]: row for row in await self.world.records()}
+        keys = {row["sms_key"] for row in rows.values() if not row["deleted"]}
         for record in self.bin:
-            if rows[record]["SMS_Key__c"] not in keys - {None}:
+            if rows[record]["sms_key"] not in keys - {None}:
                 self.bin.remove(record)
                 await self.unless_taken(self.world.unbin(record))
                 return
@@ -205,26 +211,27 @@ class Schedule:
         try:
             return await deed
         except AssertionError as refused:
-            if "DUPLICATE_VALUE" not in str(refused):
+            if self.world.crm.taken not in str(refused):
                 raise
 
     # What goes wrong, and what else happens.
 
     async def storm(self):
-        await self.world.fault(self.world.salesforce, **self.dice.choice(STORMS))
+        storms = [one for one in STORMS if one["fault"] not in self.world.crm.lacks]
+        await self.world.fault(self.world.crm_url, **self.dice.choice(storms))
 
     async def calm(self):
-        await self.world.no_faults(self.world.salesforce)
+        await self.world.no_faults(self.world.crm_url)
 
     async def strex_is_down(self):
         await self.world.fault(self.world.strex, fault="unavailable", times=2)
 
     async def look(self):
-        self.world.app.wake("salesforce.Contact")
+        self.world.app.wake(self.world.feed)
 
     async def time_passes(self):
         self.world.clock.ahead += PAUSE
-        for name in ("salesforce", "strex", "salesforce.Contact"):
+        for name in (self.world.crm.name, "strex", self.world.feed):
             self.world.app.wake(name)
 
     async def rest(self):
@@ -265,17 +272,12 @@ class Schedule:
             await self.dice.choice(self.ACTIONS)(self)
 
 
-def in_one_form(rows):
-    """The same rows, with the numbers in one form."""
-    return [{**row, "MobilePhone": plain(row["MobilePhone"])} for row in rows]
-
-
 def plain(number):
     return number and number.replace(" ", "")
 
 
 def same_number(one, other):
-    return one["MobilePhone"] == other["MobilePhone"]
+    return one["mobile"] == other["mobile"]
 
 
 def report(person, turn):
@@ -309,30 +311,25 @@ async def everything_is_true(done):
 
 
 async def nothing_is_lost_or_made_twice(done):
-    events = Counter(one["Transaction__c"] for one in await done.world.records("SMS_Event__c") if one["Transaction__c"])
+    events = Counter(one["transaction"] for one in await done.world.records("sms_event") if one["transaction"])
     for person, turns in done.turns.items():
         for turn in range(1, turns + 1):
             assert events[f"t{person[1:]}-{turn}"] == 1
     rows = await done.contacts()
-    keys = Counter(row["SMS_Key__c"] for row in rows if not row["IsDeleted"] and row["SMS_Key__c"])
+    keys = Counter(row["sms_key"] for row in rows if not row["deleted"] and row["sms_key"])
     assert all(count == 1 for count in keys.values())
     # The connector makes a contact once, and once more for each that somebody has deleted.
-    numbers = {row["Id"]: row["MobilePhone"] for row in rows}
-    made = Counter(numbers[one["id"]] for one in await done.world.history() if created(one))
+    numbers = {row["id"]: row["mobile"] for row in rows}
+    made = Counter(numbers[one["id"]] for one in await done.world.writes() if one["action"] == "created")
     assert {person: n for person, n in made.items() if person and n > 1 + done.deleted[person]} == {}
 
 
-def created(write):
-    return write["object"] == "Contact" and write["action"] == "created"
-
-
 async def values_are_the_latest(done):
-    numbers = {row["Id"]: row["MobilePhone"] for row in await done.contacts()}
+    numbers = {row["id"]: row["mobile"] for row in await done.contacts()}
     written = {}
-    for write in await done.world.history():
-        amount = write["fields"].get("SMS_Monthly_Amount__c")
-        if write["object"] == "Contact" and amount is not None:
-            written.setdefault(numbers[write["id"]], []).append(amount)
+    for write in await done.world.writes():
+        if "amount" in write["fields"] and write["fields"]["amount"] is not None:
+            written.setdefault(numbers[write["id"]], []).append(write["fields"]["amount"])
     # An amount that a person wrote comes back as Strex's report of the new price, and is as good as any other.
     for person, turns in done.turns.items():
         if person in done.moved:
@@ -344,7 +341,7 @@ async def values_are_the_latest(done):
 
 
 async def edits_are_kept(done):
-    rows = {row["Id"]: row for row in await done.contacts()}
+    rows = {row["id"]: row for row in await done.contacts()}
     for record, fields in done.unmapped.items():
         assert {name: rows[record][name] for name in fields} == fields
 
@@ -358,7 +355,7 @@ async def commands_have_causes(done):
 
 
 async def opt_outs_hold(done):
-    flagged = {row["MobilePhone"] for row in await done.living() if row["SMS_Opt_Out__c"]}
+    flagged = {row["mobile"] for row in await done.living() if row["opted_out"]}
     active = {one["phone"] for one in await done.world.subscribers() if one["active"]}
     for person, out in done.said_out.items():
         if not out:
@@ -373,8 +370,8 @@ async def opt_outs_hold(done):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_whatever_happens_in_whatever_order(seed, tmp_path, secrets):
-    async with a_world(tmp_path) as world:
+async def test_whatever_happens_in_whatever_order(seed, tmp_path, secrets, crm):
+    async with a_world(tmp_path, crm=crm) as world:
         schedule = Schedule(world, seed)
         # A daemon that is stopped and started goes on where it was.
         for _ in range(2):
@@ -382,7 +379,7 @@ async def test_whatever_happens_in_whatever_order(seed, tmp_path, secrets):
                 await schedule.rest()
                 await schedule.run(STEPS // 2)
                 await schedule.calm()
-        await world.no_faults(world.salesforce)
+        await world.no_faults(world.crm_url)
         async with world.running():
             await schedule.rest()
             await world.app.store.dead_letters.retry(now=world.clock.now())

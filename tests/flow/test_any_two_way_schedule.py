@@ -3,9 +3,8 @@
 They extend those of test_any_schedule.py; `SCHEDULES=500` runs more of them, `SEED=7` only that one.
 """
 
-import shutil
-
 import pytest
+from contract.crms import EACH_CRM
 from flow.test_any_schedule import (
     MERGED,
     PEOPLE,
@@ -16,27 +15,24 @@ from flow.test_any_schedule import (
     commands_have_causes,
     edits_are_kept,
     nothing_is_lost_or_made_twice,
-    plain,
     report,
 )
-from flow.world import ROOT, a_world
+from flow.world import a_world
 
 from connector.model.consent import Phase
-from connector.sandbox.salesforce.org import PERSON_USER
 from connector.telemetry.log_events import Alarm
+
+pytestmark = EACH_CRM
 
 REWRITTEN = 3  # NOK that a flow makes of some reported amounts: no amount that anybody wrote or reported
 FORM = {"digits": "+## ### ## ###"}
 # What the org's automation does in the saves of ours, and of everybody.
 AUTOMATION = [
-    {"rewrite": {"Contact": {"SMS_Opt_Out__c": False}}, "when": {"SMS_Opt_Out__c": True}},
-    {"rewrite": {"Contact": {"SMS_Opt_Out__c": True}}, "when": {"SMS_Opt_Out__c": False}},
-    *(
-        {"rewrite": {"Contact": {"SMS_Monthly_Amount__c": REWRITTEN}}, "when": {"SMS_Monthly_Amount__c": n * STEP}}
-        for n in (1, 2)
-    ),
-    {"rewrite": {"Contact": {"MobilePhone": FORM}}},
-    {"rewrite": {"Contact": {"MobilePhone": FORM}}, "of": "any"},
+    {"rewrite": {"opted_out": False}, "when": {"opted_out": True}},
+    {"rewrite": {"opted_out": True}, "when": {"opted_out": False}},
+    *({"rewrite": {"amount": REWRITTEN}, "when": {"amount": n * STEP}} for n in (1, 2)),
+    {"rewrite": {"mobile": FORM}},
+    {"rewrite": {"mobile": FORM}, "of": "any"},
 ]
 
 
@@ -49,33 +45,31 @@ class TwoWay(Schedule):
 
     def saved(self, before, fields):
         """Who edits a contact before a look has shown what a flow made of our amount puts their own name on that amount."""
-        if {**before, **fields}["SMS_Monthly_Amount__c"] == REWRITTEN:
-            self.prices[before["MobilePhone"]] += 1
-            self.signed.add(before["MobilePhone"])
+        if fields.get("amount", before["amount"]) == REWRITTEN:
+            self.prices[before["mobile"]] += 1
+            self.signed.add(before["mobile"])
 
     async def save(self, records):
         """The same with a flag that a flow has set: in doubt an opt-out is a person's."""
         rows = await super().save(records)
-        if any(row["SMS_Opt_Out__c"] for row in rows):
-            history = (await self.world.get(f"{self.world.salesforce}/_sandbox/history?object=Contact"))["history"]
+        if any(row["opted_out"] for row in rows):
+            history = await self.world.history(of_all=True)
             for row in rows:
-                if row["SMS_Opt_Out__c"] and flag_written(history, row) is False:
-                    self.ticks[row["MobilePhone"]] += 1
+                if row["opted_out"] and flag_written(history, row, self.world.crm.person) is False:
+                    self.ticks[row["mobile"]] += 1
         return rows
 
     async def undelete(self):
         for row in await self.contacts():
-            if row["Id"] in self.bin:
+            if row["id"] in self.bin:
                 self.saved(row, {})
         await super().undelete()
 
     async def automate(self):
-        wish = self.dice.choice(AUTOMATION)
-        await self.world.post(f"{self.world.salesforce}/_sandbox/automation", wish)
+        await self.world.automate(**self.dice.choice(AUTOMATION))
 
     async def no_automation(self):
-        async with self.world.http.delete(f"{self.world.salesforce}/_sandbox/automation") as response:
-            assert response.status == 200
+        await self.world.no_automation()
 
     async def reformat(self):
         """A tool writes all numbers in another form."""
@@ -83,45 +77,46 @@ class TwoWay(Schedule):
         forms = [lambda n: n, lambda n: f"{n[:3]} {n[3:6]} {n[6:8]} {n[8:]}"]
         form = self.dice.choice(forms)
         if rows:
-            await self.save([{"Id": row["Id"], "MobilePhone": form(row["MobilePhone"])} for row in rows])
+            await self.save([{"id": row["id"], "mobile": form(row["mobile"])} for row in rows])
 
     async def untick_all(self):
         """An import takes back all opt-outs."""
-        rows = [row for row in await self.living() if row["SMS_Opt_Out__c"]]
+        rows = [row for row in await self.living() if row["opted_out"]]
         if rows:
-            await self.save([{"Id": row["Id"], "SMS_Opt_Out__c": False} for row in rows])
+            await self.save([{"id": row["id"], "opted_out": False} for row in rows])
         for row in rows:
-            self.said_out[row["MobilePhone"]] = None
+            self.said_out[row["mobile"]] = None
 
     async def move(self):
         """A person gives a contact another number, or none, and ticks its box in the same save."""
         row = await self.someone()
-        if row is None or row["SMS_Opt_Out__c"]:
+        if row is None or row["opted_out"]:
             return
-        number, new = row["MobilePhone"], f"+47900001{len(self.moved):02}"
+        number, new = row["mobile"], f"+47900001{len(self.moved):02}"
         unsure = self.clearing(number) or number in self.joining
         emptied = self.dice.random() < 0.5
-        await self.write(row, MobilePhone=None if emptied else new, SMS_Opt_Out__c=True)
+        await self.write(row, mobile=None if emptied else new, opted_out=True)
         self.moved |= {number, new}
         # The contact may have had other numbers, by its key or by whom it was written for.
-        for one in {number, plain(row["SMS_Key__c"]), *([] if emptied else [new]), *self.moved}:
+        keyed = [one for one in PEOPLE if self.world.crm.key(one) == row["sms_key"]]
+        for one in {number, *keyed, *([] if emptied else [new]), *self.moved}:
             self.ticks[one] += 1
         self.said_out[number] = None if unsure or self.clearing(number) else True
 
     ACTIONS = (*Schedule.ACTIONS, *[automate] * 4, no_automation, *[reformat] * 2, untick_all, *[move] * 2)
 
 
-def flag_written(history, before):
+def flag_written(history, before, person):
     """What was last written to the flag of a contact, until the person's save before which it was like this."""
-    mine = [one for one in history if one["id"] == before["Id"]]
-    saves = [at for at, one in enumerate(mine) if one["by"] == PERSON_USER]
-    written = [one["fields"]["SMS_Opt_Out__c"] for one in mine[: saves[-1]] if "SMS_Opt_Out__c" in one["fields"]]
+    mine = [one for one in history if one["id"] == before["id"]]
+    saves = [at for at, one in enumerate(mine) if one["by"] == person]
+    written = [one["fields"]["opted_out"] for one in mine[: saves[-1]] if "opted_out" in one["fields"]]
     return written[-1] if written else None
 
 
 async def nobody_is_lost(done):
     """Whoever said stop, or of whom it was said, is out on both sides, or a person has been called for them by name."""
-    contacts = [row for row in await done.contacts() if not row["IsDeleted"]]
+    contacts = [row for row in await done.contacts() if not row["deleted"]]
     active = {one["phone"] for one in await done.world.subscribers() if one["active"]}
     store = done.world.app.store
     named = {event.msisdn.e164 for event in await open_events(done)}
@@ -129,8 +124,8 @@ async def nobody_is_lost(done):
     for person, out in done.said_out.items():
         if not out or person in named or store.inbox.in_review(person, MERGED):
             continue
-        mine = [row for row in contacts if row["MobilePhone"] == person]
-        if any(row["Id"] in alarms for row in mine):
+        mine = [row for row in contacts if row["mobile"] == person]
+        if any(row["id"] in alarms for row in mine):
             continue
         decided = [one for one in store.consents.of(person) if one.phase is Phase.DECIDED]
         assert decided, person
@@ -138,7 +133,7 @@ async def nobody_is_lost(done):
         assert person not in active, person
         if person in done.moved:
             continue  # the contact that was opted out has another number now
-        assert not mine or any(row["SMS_Opt_Out__c"] for row in mine), person
+        assert not mine or any(row["opted_out"] for row in mine), person
 
 
 async def open_events(done):
@@ -151,10 +146,9 @@ async def open_events(done):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_whatever_people_and_automation_do_in_whatever_order(seed, tmp_path, secrets):
-    mappings = tmp_path / "mappings"
-    shutil.copytree(ROOT / "mappings", mappings, ignore=shutil.ignore_patterns("more", "np*", "nonprofit*"))
-    async with a_world(tmp_path, mappings=mappings) as world:
+async def test_whatever_people_and_automation_do_in_whatever_order(seed, tmp_path, secrets, crm):
+    mappings = crm.mappings(tmp_path / "mappings")
+    async with a_world(tmp_path, crm=crm, mappings=mappings) as world:
         schedule = TwoWay(world, seed)
         for _ in range(2):
             async with world.running():
@@ -162,11 +156,10 @@ async def test_whatever_people_and_automation_do_in_whatever_order(seed, tmp_pat
                 await schedule.run(STEPS // 2)
                 await schedule.calm()
             # The feed watches a field more at the next start.
-            way_back = mappings / "salesforce-to-strex.yaml"
-            way_back.write_text(
-                way_back.read_text().replace("SMS_Monthly_Amount__c], every", "SMS_Monthly_Amount__c, Email], every")
-            )
-        await world.no_faults(world.salesforce)
+            way_back = next(mappings.glob("*-to-strex.yaml"))
+            amount, email = crm.named("amount"), crm.named("email")
+            way_back.write_text(way_back.read_text().replace(f"{amount}], every", f"{amount}, {email}], every"))
+        await world.no_faults(world.crm_url)
         await schedule.no_automation()
         async with world.running():
             await schedule.rest()
@@ -181,16 +174,18 @@ async def test_whatever_people_and_automation_do_in_whatever_order(seed, tmp_pat
             await nobody_is_lost(schedule)
 
 
-async def test_who_saves_a_contact_as_it_was_before_a_flow_changed_it_puts_their_name_on_the_change(tmp_path, secrets):
-    async with a_world(tmp_path) as world, world.running():
+async def test_who_saves_a_contact_as_it_was_before_a_flow_changed_it_puts_their_name_on_the_change(
+    tmp_path, secrets, crm
+):
+    async with a_world(tmp_path, crm=crm) as world, world.running():
         person, schedule = PEOPLE[0], TwoWay(world, 0)
         await world.phone(person, "KATT")
         await schedule.rest()
         (read,) = await schedule.living()
-        await world.post(f"{world.salesforce}/_sandbox/automation", AUTOMATION[2])
+        await world.automate(**AUTOMATION[2])
         assert await world.callback("dlr", report(person, 1)) == 200
         await world.settled()
-        await schedule.write(read, Email="n1@example.org")
+        await schedule.write(read, email="n1@example.org")
         await world.poll()
         assert [(one["phone"], one["price"]) for one in await world.orders()] == [(person, REWRITTEN)]
         assert schedule.signed == {person}

@@ -3,15 +3,18 @@
 from datetime import timedelta
 
 import pytest
-from flow.world import CONFIG, a_world
+from contract.crms import EACH_CRM
+from flow.world import a_world, config_of
+
+pytestmark = EACH_CRM
 
 DONOR, OTHER = "+4790000001", "+4790000002"
-ASKING = CONFIG.replace("    subscriptions:", "    look_up: {{enabled: true}}\n    subscriptions:", 1)
 
 
 @pytest.fixture
-async def asking(tmp_path, secrets):
-    async with a_world(tmp_path, config=ASKING) as made, made.running():
+async def asking(tmp_path, secrets, crm):
+    config = config_of(crm).replace("    subscriptions:", "    look_up: {{enabled: true}}\n    subscriptions:", 1)
+    async with a_world(tmp_path, crm=crm, config=config) as made, made.running():
         await made.poll()
         people = {DONOR: {"firstName": "Kari", "lastName": "Ås"}, OTHER: None}
         await made.post(f"{made.strex}/_sandbox/config", {"people": people}, method="PUT")
@@ -28,7 +31,7 @@ async def test_a_new_donor_gets_their_name_and_is_asked_for_once(asking):
     await asking.phone(DONOR, "HUND")
     await asking.settled()
     contact = await asking.contact(DONOR)
-    assert (contact["FirstName"], contact["LastName"]) == ("Kari", "Ås")
+    assert (contact["first_name"], contact["last_name"]) == ("Kari", "Ås")
     assert await asked(asking) == [DONOR]
 
 
@@ -37,14 +40,14 @@ async def test_nobody_in_the_register_is_an_answer_too(asking):
     await asking.settled()
     await asking.phone(OTHER, "HUND")
     await asking.settled()
-    assert (await asking.contact(OTHER))["LastName"] == "Unknown"
+    assert (await asking.contact(OTHER))["last_name"] == "Unknown"
     assert await asked(asking) == [OTHER]
 
 
 async def test_an_opt_out_is_never_held_up_by_a_look_up(asking):
     await asking.phone(DONOR, "KATT STOPP")
     await asking.settled()
-    assert (await asking.contact(DONOR))["SMS_Opt_Out__c"] is True
+    assert (await asking.contact(DONOR))["opted_out"] is True
     assert await asked(asking) == []
 
 
@@ -55,7 +58,7 @@ async def test_without_an_answer_the_event_goes_on_at_its_deadline(asking):
     assert asking.counts() == {"pending": 2}
     asking.clock.ahead += timedelta(minutes=10)
     await asking.settled()
-    assert (await asking.contact(DONOR))["LastName"] == "Unknown"
+    assert (await asking.contact(DONOR))["last_name"] == "Unknown"
 
 
 async def test_it_is_off_unless_it_is_asked_for(world):

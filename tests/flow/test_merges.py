@@ -16,7 +16,7 @@ async def changed(world, turn):
 
 
 async def living(world):
-    return [row for row in await world.records() if not row.get("IsDeleted")]
+    return [row for row in await world.records() if not row["deleted"]]
 
 
 @pytest.mark.parametrize("seen", [True, False])

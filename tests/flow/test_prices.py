@@ -1,15 +1,10 @@
-"""An amount changed by a person in Salesforce: it changes one subscription, or a person is told why not."""
+"""An amount changed by a person in the CRM: it changes one subscription, or a person is told why not."""
 
 import pytest
+from contract.crms import EACH_CRM
 from flow.test_examples import DONOR, action
-from flow.world import a_world
 
-
-@pytest.fixture
-async def world(tmp_path, secrets):
-    async with a_world(tmp_path) as made, made.running():
-        await made.poll()
-        yield made
+pytestmark = EACH_CRM
 
 
 async def joined(world, *keywords):
@@ -18,7 +13,7 @@ async def joined(world, *keywords):
         await world.phone(DONOR, keyword)
     await world.settled()
     await world.poll()
-    return (await world.contact(DONOR))["Id"]
+    return (await world.contact(DONOR))["id"]
 
 
 async def prices(world):
@@ -26,13 +21,13 @@ async def prices(world):
 
 
 async def test_a_new_amount_goes_to_the_one_subscription_that_runs(world):
-    await world.person(Id=await joined(world, "KATT"), SMS_Monthly_Amount__c=275)
+    await world.person(id=await joined(world, "KATT"), amount=275)
     await world.poll()
     assert await prices(world) == [("KATT", 275)]
 
 
 async def test_one_amount_is_never_sent_to_two_subscriptions(world):
-    await world.person(Id=await joined(world, "KATT", "HUND"), SMS_Monthly_Amount__c=275)
+    await world.person(id=await joined(world, "KATT", "HUND"), amount=275)
     await world.poll()
     assert await prices(world) == []
     (letter,) = world.app.store.dead_letters.listing(parked=True)
@@ -50,7 +45,7 @@ async def test_one_amount_is_never_sent_to_two_subscriptions(world):
 
 
 async def test_an_amount_of_nobody_known_is_not_sent_to_all_that_are_configured(world):
-    await world.person(LastName="Ås", MobilePhone=DONOR, SMS_Monthly_Amount__c=275)
+    await world.person(last_name="Ås", mobile=DONOR, amount=275)
     await world.poll()
     assert await prices(world) == []
     assert [one.reason for one in world.app.store.dead_letters.listing(parked=True)] == ["needs_person"]
@@ -69,12 +64,12 @@ async def unknown_to_strex(world):
     assert await world.callback("dlr", action("Subscribe")) == 200
     await world.settled()
     await world.poll()
-    return (await world.contact(DONOR))["Id"]
+    return (await world.contact(DONOR))["id"]
 
 
 @pytest.mark.parametrize(("arranged", "status"), [(left_at_strex, 204), (unknown_to_strex, 404)], ids=["204", "404"])
 async def test_a_price_that_strex_has_not_changed_is_told_to_a_person(world, arranged, status):
-    await world.person(Id=await arranged(world), SMS_Monthly_Amount__c=275)
+    await world.person(id=await arranged(world), amount=275)
     await world.poll()
     assert [one["answer"] for one in await world.orders()] == [status]
     (letter,) = world.app.store.dead_letters.listing()
@@ -88,7 +83,7 @@ async def test_a_price_that_strex_has_not_changed_is_told_to_a_person(world, arr
 
 
 async def test_an_opt_out_of_who_is_not_active_any_more_is_done(world):
-    await world.person(Id=await left_at_strex(world), SMS_Opt_Out__c=True)
+    await world.person(id=await left_at_strex(world), opted_out=True)
     await world.poll()
     assert [one["answer"] for one in await world.orders()] == [204]
     assert world.app.store.dead_letters.grouped() == {}

@@ -4,11 +4,14 @@ import asyncio
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from contract.crms import EACH_CRM
 from flow.crowd import number, report
 from flow.world import a_world
 
 from connector.store.backups import kept, make_backup, verify
 from connector.store.restore import restore
+
+pytestmark = EACH_CRM
 
 PEOPLE, EACH = 60, 5
 
@@ -26,8 +29,8 @@ async def backed_up(world, name="backup.db"):
     return target
 
 
-async def test_a_backup_taken_under_load_loses_nothing_that_it_held_and_doubles_nothing(tmp_path, secrets):
-    async with a_world(tmp_path) as world:
+async def test_a_backup_taken_under_load_loses_nothing_that_it_held_and_doubles_nothing(tmp_path, secrets, crm):
+    async with a_world(tmp_path, crm=crm) as world:
         async with world.running():
             await world.poll()
 
@@ -41,7 +44,7 @@ async def test_a_backup_taken_under_load_loses_nothing_that_it_held_and_doubles_
             backup = await backed_up(world)
             await sending
             await world.settled()
-            commands, events = await world.orders(), len(await world.records("SMS_Event__c"))
+            commands, events = await world.orders(), len(await world.records("sms_event"))
             held = verify(backup).events
             assert PEOPLE * EACH // 3 < held < PEOPLE * EACH
         aside = put_back(world, backup)
@@ -51,9 +54,9 @@ async def test_a_backup_taken_under_load_loses_nothing_that_it_held_and_doubles_
             await world.poll()
             assert world.counts() == {"delivered": held}
             assert world.balanced()
-            assert len(await world.records("SMS_Event__c")) == events == PEOPLE * EACH
-            contacts = [one["SMS_Key__c"] for one in await world.records()]
-            assert sorted(contacts) == sorted(number(person) for person in range(PEOPLE))
+            assert len(await world.records("sms_event")) == events == PEOPLE * EACH
+            contacts = [one["sms_key"] for one in await world.records()]
+            assert sorted(contacts) == sorted(world.crm.key(number(person)) for person in range(PEOPLE))
             assert await world.orders() == commands
 
 
@@ -93,8 +96,8 @@ def last_word(world):
     return [one.decision.word for one in world.app.store.consents.of(DONOR) if one.phase == "decided"][-1]
 
 
-async def test_a_stop_that_the_backup_has_not_is_taken_up_again_from_the_crm(tmp_path, secrets):
-    async with a_world(tmp_path) as world:
+async def test_a_stop_that_the_backup_has_not_is_taken_up_again_from_the_crm(tmp_path, secrets, crm):
+    async with a_world(tmp_path, crm=crm) as world:
 
         async def stop():
             await world.phone(DONOR, "STOP KATT")
@@ -103,45 +106,45 @@ async def test_a_stop_that_the_backup_has_not_is_taken_up_again_from_the_crm(tmp
 
         async with restored(world, lambda: join(world), stop):
             assert last_word(world) == "opt_out"
-            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+            assert (await world.contact(DONOR))["opted_out"] is True
             assert {one["active"] for one in await world.subscribers()} == {False}
             assert {action for action, _ in await sent(world)} <= {"unsubscribe"}
             assert world.app.store.dead_letters.listing(parked=True) == []
 
 
-async def test_an_opt_in_that_waited_in_the_backup_undoes_no_later_stop(tmp_path, secrets):
-    async with a_world(tmp_path) as world:
+async def test_an_opt_in_that_waited_in_the_backup_undoes_no_later_stop(tmp_path, secrets, crm):
+    async with a_world(tmp_path, crm=crm) as world:
 
         async def out_and_in_again_while_the_crm_is_down():
             await join(world)
             await world.phone(DONOR, "STOP KATT")
             await world.settled()
             await world.poll()
-            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
-            await world.fault(world.salesforce, fault="unavailable", times=1000)
+            assert (await world.contact(DONOR))["opted_out"] is True
+            await world.fault(world.crm_url, fault="unavailable", times=1000)
             await world.phone(DONOR, "KATT")
             await world.get(f"{world.strex}/_sandbox/forwards?wait=1")
             await world.until(lambda: world.counts().get("delivering"))
 
         async def well_again_and_out():
-            await world.no_faults(world.salesforce)
+            await world.no_faults(world.crm_url)
             world.clock.ahead += timedelta(minutes=20)
-            world.app.wake("salesforce")
+            world.app.wake(world.crm.name)
             await world.settled()
-            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
+            assert (await world.contact(DONOR))["opted_out"] is False
             await world.phone(DONOR, "STOP KATT")
             await world.settled()
 
         async with restored(world, out_and_in_again_while_the_crm_is_down, well_again_and_out):
             await world.settled()
-            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+            assert (await world.contact(DONOR))["opted_out"] is True
             await price(world, 120, turn=7)  # life goes on
-            assert (await world.contact(DONOR))["SMS_Monthly_Amount__c"] == 120
-            assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
+            assert (await world.contact(DONOR))["amount"] == 120
+            assert (await world.contact(DONOR))["opted_out"] is True
 
 
-async def test_what_we_wrote_ourselves_after_the_backup_sends_no_command(tmp_path, secrets):
-    async with a_world(tmp_path) as world:
+async def test_what_we_wrote_ourselves_after_the_backup_sends_no_command(tmp_path, secrets, crm):
+    async with a_world(tmp_path, crm=crm) as world:
 
         async def new_amount():
             await price(world, 150)
@@ -149,26 +152,26 @@ async def test_what_we_wrote_ourselves_after_the_backup_sends_no_command(tmp_pat
 
         async with restored(world, lambda: join(world), new_amount):
             contact = await world.contact(DONOR)
-            assert contact["SMS_Monthly_Amount__c"] == 150
-            shadow = world.app.store.records.shadow("salesforce", "Contact", contact["Id"])
-            assert shadow["SMS_Monthly_Amount__c"] == 150
+            assert contact["amount"] == 150
+            shadow = world.shadow(contact["id"])
+            assert shadow["amount"] == 150
             assert await sent(world) == []
             # A person's change after the restore goes out as ever. The CRM tells times by the second.
             over = world.app.store.restored.restored_at
             await world.until(lambda: world.clock.now().replace(microsecond=0) > over)
-            await world.person(Id=contact["Id"], SMS_Monthly_Amount__c=275)
+            await world.person(id=contact["id"], amount=275)
             await world.poll()
             assert await sent(world) == [("changesubscriberprice", 275)]
 
 
-async def test_a_persons_change_of_the_time_that_is_missing_is_sent_by_a_persons_word_alone(tmp_path, secrets):
-    async with a_world(tmp_path) as world:
+async def test_a_persons_change_of_the_time_that_is_missing_is_sent_by_a_persons_word_alone(tmp_path, secrets, crm):
+    async with a_world(tmp_path, crm=crm) as world:
         async with world.running():
             await world.poll()
             await join(world)
             backup = await backed_up(world)
         # Whether it was sent before the restore, nobody knows.
-        await world.person(Id=(await world.contact(DONOR))["Id"], SMS_Monthly_Amount__c=275)
+        await world.person(id=(await world.contact(DONOR))["id"], amount=275)
         put_back(world, backup)
         async with world.running():
             await world.poll()
@@ -180,11 +183,11 @@ async def test_a_persons_change_of_the_time_that_is_missing_is_sent_by_a_persons
             assert await sent(world) == [("changesubscriberprice", 275)]
 
 
-async def test_a_persons_change_that_was_sent_after_the_backup_is_not_sent_twice(tmp_path, secrets):
-    async with a_world(tmp_path) as world:
+async def test_a_persons_change_that_was_sent_after_the_backup_is_not_sent_twice(tmp_path, secrets, crm):
+    async with a_world(tmp_path, crm=crm) as world:
 
         async def change():
-            await world.person(Id=(await world.contact(DONOR))["Id"], SMS_Monthly_Amount__c=275)
+            await world.person(id=(await world.contact(DONOR))["id"], amount=275)
             await world.poll()
             assert await sent(world) == [("changesubscriberprice", 275)]
 
@@ -192,14 +195,14 @@ async def test_a_persons_change_that_was_sent_after_the_backup_is_not_sent_twice
             assert await sent(world) == [("changesubscriberprice", 275)]
 
 
-async def test_a_command_that_waited_in_the_backup_waits_for_a_person(tmp_path, secrets):
-    async with a_world(tmp_path) as world:
+async def test_a_command_that_waited_in_the_backup_waits_for_a_person(tmp_path, secrets, crm):
+    async with a_world(tmp_path, crm=crm) as world:
 
         async def change_while_strex_is_down():
             await join(world)
             await world.fault(world.strex, fault="unavailable", times=1000)
-            await world.person(Id=(await world.contact(DONOR))["Id"], SMS_Monthly_Amount__c=275)
-            world.app.wake("salesforce.Contact")
+            await world.person(id=(await world.contact(DONOR))["id"], amount=275)
+            world.app.wake(world.feed)
             await world.until(lambda: world.counts().get("delivering"))
 
         async def well_again():
@@ -219,8 +222,8 @@ async def test_a_command_that_waited_in_the_backup_waits_for_a_person(tmp_path, 
             assert len(await world.orders()) == orders
 
 
-async def test_a_daemon_makes_up_for_the_nights_that_it_slept_through(tmp_path, secrets):
-    async with a_world(tmp_path) as world:
+async def test_a_daemon_makes_up_for_the_nights_that_it_slept_through(tmp_path, secrets, crm):
+    async with a_world(tmp_path, crm=crm) as world:
         async with world.running():
             await world.poll()
         await backed_up(world, "backups/c-20261101T020000Z.db")

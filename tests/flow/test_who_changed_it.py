@@ -3,9 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from contract.crms import EACH_CRM
 
-from connector.sandbox.salesforce.org import INTEGRATION_USER
 from connector.telemetry.log_events import Alarm
+
+pytestmark = EACH_CRM
 
 DONOR, OTHER = "+4790000001", "+4790000002"
 
@@ -15,16 +17,7 @@ async def joined(world, number=DONOR):
     await world.phone(number, "KATT")
     await world.settled()
     await world.poll()
-    return (await world.contact(number))["Id"]
-
-
-async def automate(world, **wish):
-    await world.post(f"{world.salesforce}/_sandbox/automation", wish)
-
-
-async def no_automation(world):
-    async with world.http.delete(f"{world.salesforce}/_sandbox/automation") as response:
-        assert response.status == 200
+    return (await world.contact(number))["id"]
 
 
 async def amount(world, price, turn=1, action="AlterPrice", keyword="KATT"):
@@ -61,33 +54,41 @@ def words(world, number=DONOR):
 
 async def test_an_amount_that_its_field_rounds_sends_no_command(world):
     contact = await joined(world)
-    await world.post(f"{world.salesforce}/_sandbox/fields/Contact/SMS_Monthly_Amount__c", {"scale": 0}, method="PATCH")
+    await world.post(
+        f"{world.crm_url}/_sandbox/fields/{world.crm.named('contact')}/{world.crm.named('amount')}",
+        {"scale": 0},
+        method="PATCH",
+    )
     await amount(world, 99.5)
     await world.poll()
-    assert (await world.contact(DONOR))["SMS_Monthly_Amount__c"] == 100
+    assert (await world.contact(DONOR))["amount"] == 100
     assert await sent(world) == []
-    assert world.app.store.records.shadow("salesforce", "Contact", contact)["SMS_Monthly_Amount__c"] == 100
+    assert world.shadow(contact)["amount"] == 100
 
 
 async def test_an_amount_that_its_field_rounds_sends_no_command_though_a_person_edits_the_contact_before_the_look(
     world,
 ):
     contact = await joined(world)
-    await world.post(f"{world.salesforce}/_sandbox/fields/Contact/SMS_Monthly_Amount__c", {"scale": 0}, method="PATCH")
+    await world.post(
+        f"{world.crm_url}/_sandbox/fields/{world.crm.named('contact')}/{world.crm.named('amount')}",
+        {"scale": 0},
+        method="PATCH",
+    )
     await amount(world, 99.5)
-    await world.person(Id=contact, FirstName="Kari")
+    await world.person(id=contact, first_name="Kari")
     await world.poll()
     assert await sent(world) == []
 
 
 async def test_what_a_flow_makes_of_an_amount_sends_no_command_and_a_person_s_amount_does(world):
     contact = await joined(world)
-    await automate(world, rewrite={"Contact": {"SMS_Monthly_Amount__c": 150}}, when={"SMS_Monthly_Amount__c": 99})
+    await world.automate({"amount": 150}, when={"amount": 99})
     await amount(world, 99)
     await world.poll()
-    assert (await world.contact(DONOR))["SMS_Monthly_Amount__c"] == 150
+    assert (await world.contact(DONOR))["amount"] == 150
     assert await sent(world) == []
-    await world.person(Id=contact, SMS_Monthly_Amount__c=99)
+    await world.person(id=contact, amount=99)
     await world.poll()
     assert await sent(world) == [("changesubscriberprice", 99)]
 
@@ -96,17 +97,17 @@ async def test_an_amount_that_a_person_changed_before_a_write_of_ours_to_another
     contact = await joined(world)
     await amount(world, 100)
     await world.poll()
-    await world.person(Id=contact, SMS_Monthly_Amount__c=250)
+    await world.person(id=contact, amount=250)
     await amount(world, 0, turn=2, action="Signup")
     row = await world.contact(DONOR)
-    assert (row["LastModifiedById"], row["SMS_Monthly_Amount__c"]) == (INTEGRATION_USER, 250)
+    assert (row["changed_by"], row["amount"]) == (world.crm.user, 250)
     await world.poll()
     assert {price for action, price in await sent(world) if action == "changesubscriberprice"} == {250}
 
 
 async def test_an_opt_out_that_a_person_set_before_a_write_of_ours_to_another_field_is_theirs(world):
     contact = await joined(world)
-    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.person(id=contact, opted_out=True)
     await amount(world, 100)
     await world.poll()
     assert [action for action, _ in await sent(world)] == ["unsubscribe"]
@@ -116,13 +117,13 @@ async def test_an_opt_out_that_a_person_set_before_a_write_of_ours_to_another_fi
 async def doubtful(world):
     """A flow makes 150 of our 99, and we write something else before anybody has looked."""
     await joined(world)
-    await automate(world, rewrite={"Contact": {"SMS_Monthly_Amount__c": 150}}, when={"SMS_Monthly_Amount__c": 99})
+    await world.automate({"amount": 150}, when={"amount": 99})
     await amount(world, 99)
     await amount(world, 0, turn=2, action="Signup")
     await world.poll()
     assert await sent(world) == []
     (letter,) = world.app.store.dead_letters.listing(parked=True)
-    assert "SMS_Monthly_Amount__c of Contact" in letter.detail
+    assert f"{world.crm.named('amount')} of {world.crm.named('contact')}" in letter.detail
     return letter.event_id
 
 
@@ -143,7 +144,7 @@ async def test_what_a_person_knows_to_be_the_flow_s_is_discarded(world):
 
 async def test_an_opt_out_that_a_flow_takes_back_stands_though_we_write_something_else_before_anybody_looks(world):
     await joined(world)
-    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
     await amount(world, 50)
@@ -153,31 +154,31 @@ async def test_an_opt_out_that_a_flow_takes_back_stands_though_we_write_somethin
 
 async def test_an_opt_out_that_a_flow_takes_back_stands_though_a_person_edits_the_contact_before_anybody_looks(world):
     contact = await joined(world)
-    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
-    await world.person(Id=contact, FirstName="Kari")
+    await world.person(id=contact, first_name="Kari")
     await world.poll()
     assert (words(world)[-1], len(rewritten(world)), len(still_open(world))) == ("opt_out", 1, 1)
 
 
 async def test_who_unticks_a_box_that_a_stop_is_on_its_way_to_has_not_taken_that_stop_back(world):
     contact = await joined(world)
-    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.person(id=contact, opted_out=True)
     await world.poll()
-    await world.person(Id=contact, SMS_Opt_Out__c=False)
-    await world.fault(world.salesforce, fault="unavailable", times=1_000_000, only="writes")
+    await world.person(id=contact, opted_out=False)
+    await world.fault(world.crm_url, fault="unavailable", times=1_000_000, only="writes")
     await world.phone(DONOR, "STOPP")
     await world.get(f"{world.strex}/_sandbox/forwards?wait=1")
     await world.until(lambda: world.counts().get("pending", 0) == 0)
     # Somebody edits the contact once more, so that its stamp is later than the STOP.
-    await world.person(Id=contact, FirstName="Kari")
+    await world.person(id=contact, first_name="Kari")
     rounds = world.rounds()
-    world.app.wake("salesforce.Contact")
+    world.app.wake(world.feed)
     await world.until(lambda: world.rounds() > rounds)
     await world.until(lambda: world.counts().get("pending", 0) == 0)
     assert words(world)[-1] == "opt_out"
-    await world.no_faults(world.salesforce)
+    await world.no_faults(world.crm_url)
     world.clock.ahead += timedelta(hours=1)
     await world.settled()
     assert await world.flag(contact)
@@ -185,7 +186,7 @@ async def test_who_unticks_a_box_that_a_stop_is_on_its_way_to_has_not_taken_that
 
 async def test_an_opt_out_that_a_flow_takes_back_stays_the_last_word_stays_open_and_calls_a_person(world):
     contact = await joined(world)
-    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
     assert still_open(world) == []
@@ -196,10 +197,13 @@ async def test_an_opt_out_that_a_flow_takes_back_stays_the_last_word_stays_open_
     (alarm,) = rewritten(world)
     assert contact in alarm.message
     ((sink, failed),) = still_open(world)
-    assert (sink, failed) == ("salesforce", f"automation of the CRM has taken the flag back: Contact {contact}")
+    assert (sink, failed) == (
+        world.crm.name,
+        f"automation of the CRM has taken the flag back: {world.crm.named('contact')} {contact}",
+    )
     # The cure: the flow is fixed, and the box ticked.
-    await no_automation(world)
-    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.no_automation()
+    await world.person(id=contact, opted_out=True)
     await world.poll()
     assert still_open(world) == []
     assert words(world)[-1] == "opt_out"
@@ -207,7 +211,7 @@ async def test_an_opt_out_that_a_flow_takes_back_stays_the_last_word_stays_open_
 
 async def test_an_opt_out_that_was_taken_back_is_owed_no_more_when_the_donor_joins_anew(world):
     await joined(world)
-    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
     await world.poll()
@@ -219,7 +223,7 @@ async def test_an_opt_out_that_was_taken_back_is_owed_no_more_when_the_donor_joi
 
 async def test_an_opt_out_that_was_taken_back_is_owed_no_more_when_the_contact_is_deleted(world):
     contact = await joined(world)
-    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
     await world.poll()
@@ -234,7 +238,7 @@ async def test_many_opt_outs_that_a_flow_takes_back_are_one_alarm_and_each_stays
         await world.phone(number, "KATT")
     await world.settled()
     await world.poll()
-    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": False}}, when={"SMS_Opt_Out__c": True})
+    await world.automate({"opted_out": False}, when={"opted_out": True})
     for number in numbers:
         await world.phone(number, "STOPP")
     await world.settled()
@@ -249,7 +253,7 @@ async def test_a_person_who_takes_an_opt_out_back_is_believed(world):
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
     await world.poll()
-    await world.person(Id=contact, SMS_Opt_Out__c=False)
+    await world.person(id=contact, opted_out=False)
     await world.poll()
     assert words(world)[-1] == "opt_in"
     assert rewritten(world) == []
@@ -260,7 +264,7 @@ async def test_a_flag_that_a_flow_sets_when_we_clear_it_ends_no_subscription_and
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
     await world.poll()
-    await automate(world, rewrite={"Contact": {"SMS_Opt_Out__c": True}}, when={"SMS_Opt_Out__c": False})
+    await world.automate({"opted_out": True}, when={"opted_out": False})
     await world.phone(DONOR, "KATT")
     await world.settled()
     await world.poll()
@@ -271,22 +275,22 @@ async def test_a_flag_that_a_flow_sets_when_we_clear_it_ends_no_subscription_and
 
 @pytest.mark.parametrize("of", ["integration", "any"])
 async def test_a_number_that_a_trigger_writes_in_another_form_asks_nobody(world, of):
-    await automate(world, rewrite={"Contact": {"MobilePhone": {"digits": "+## ### ## ###"}}}, of=of)
+    await world.automate({"mobile": {"digits": "+## ### ## ###"}}, of=of)
     contact = await joined(world)
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
-    await world.person(Id=contact, MobilePhone=DONOR, FirstName="Kari")
+    await world.person(id=contact, mobile=DONOR, first_name="Kari")
     await world.poll()
-    assert (await world.contact(DONOR))["MobilePhone"] == ("+47 900 00 001" if of == "any" else DONOR)
+    assert (await world.contact(DONOR))["mobile"] == ("+47 900 00 001" if of == "any" else DONOR)
     assert world.app.store.dead_letters.listing(parked=True) == []
     assert await sent(world) == []
 
 
 async def test_numbers_of_opted_out_contacts_in_another_form_ask_nobody(world):
-    contacts = [{"LastName": "x", "MobilePhone": f"+47900010{n:02}", "SMS_Opt_Out__c": True} for n in range(60)]
+    contacts = [{"last_name": "x", "mobile": f"+47900010{n:02}", "opted_out": True} for n in range(60)]
     ids = await world.people(contacts)
     await world.poll()
     parked = len(world.app.store.dead_letters.listing(parked=True, limit=1000))
-    await world.people([{"Id": one, "MobilePhone": f"+47 900 010 {n:02}"} for n, one in enumerate(ids)])
+    await world.people([{"id": one, "mobile": f"+47 900 010 {n:02}"} for n, one in enumerate(ids)])
     await world.poll()
     assert len(world.app.store.dead_letters.listing(parked=True, limit=1000)) == parked

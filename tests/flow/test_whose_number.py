@@ -1,6 +1,9 @@
-"""Opt-outs of contacts whose number was changed in Salesforce: they reach all numbers of the contact, and a person is asked."""
+"""Opt-outs of contacts whose number was changed in the CRM: they reach all numbers of the contact, and a person is asked."""
 
 import pytest
+from contract.crms import EACH_CRM
+
+pytestmark = EACH_CRM
 
 DONOR, OTHER, STRANGER = "+4790000001", "+4790000002", "+4790000003"
 
@@ -10,11 +13,11 @@ async def joined(world, number=DONOR):
     await world.phone(number, "KATT")
     await world.settled()
     await world.poll()
-    return (await world.contact(number))["Id"]
+    return (await world.contact(number))["id"]
 
 
 async def edit(world, contact, **fields):
-    await world.person(Id=contact, **fields)
+    await world.person(id=contact, **fields)
     await world.poll()
 
 
@@ -38,7 +41,7 @@ def last_word(world, number):
 @pytest.mark.parametrize("new", [OTHER, "900 00 002"])
 async def test_a_number_changed_and_an_opt_out_in_one_save_reach_both_numbers_and_a_person(world, new):
     contact = await joined(world)
-    await edit(world, contact, MobilePhone=new, SMS_Opt_Out__c=True)
+    await edit(world, contact, mobile=new, opted_out=True)
     assert await active(world) == set()
     assert await emitted(world) == {DONOR, OTHER}
     assert (last_word(world, DONOR), last_word(world, OTHER)) == ("opt_out", "opt_out")
@@ -50,40 +53,40 @@ async def test_a_number_changed_and_an_opt_out_in_one_save_reach_both_numbers_an
 
 async def test_a_number_changed_before_the_opt_out_is_known_by_the_contact_s_key(world):
     contact = await joined(world)
-    await edit(world, contact, MobilePhone=OTHER)
+    await edit(world, contact, mobile=OTHER)
     assert await emitted(world) == set()
-    await edit(world, contact, SMS_Opt_Out__c=True)
+    await edit(world, contact, opted_out=True)
     assert await active(world) == set()
     assert await emitted(world) == {DONOR, OTHER}
     assert len(questions(world)) == 1
     # The same opt-out once more is not a new question.
-    await edit(world, contact, SMS_Opt_Out__c=False)
-    await edit(world, contact, SMS_Opt_Out__c=True)
+    await edit(world, contact, opted_out=False)
+    await edit(world, contact, opted_out=True)
     assert len(questions(world)) == 1
 
 
 async def test_a_contact_that_we_never_wrote_is_known_by_its_key_too(world):
     await world.phone(DONOR, "KATT")
-    contact = await world.person(LastName="Filled in later", MobilePhone=OTHER)
+    contact = await world.person(last_name="Filled in later", mobile=OTHER)
     await world.settled()
-    mine = (await world.contact(DONOR))["Id"]
-    await world.person(Id=mine, SMS_Key__c=None, MobilePhone=None)
-    await edit(world, contact, SMS_Key__c=DONOR)
-    await edit(world, contact, SMS_Opt_Out__c=True)
+    mine = (await world.contact(DONOR))["id"]
+    await world.person(id=mine, sms_key=None, mobile=None)
+    await edit(world, contact, sms_key=DONOR)
+    await edit(world, contact, opted_out=True)
     assert (await active(world), await emitted(world)) == (set(), {DONOR, OTHER})
 
 
 async def test_a_number_and_key_changed_before_the_opt_out_are_known_by_whom_we_wrote_last(world):
     contact = await joined(world)
-    await edit(world, contact, MobilePhone=OTHER, SMS_Key__c=OTHER)
-    await edit(world, contact, SMS_Opt_Out__c=True)
+    await edit(world, contact, mobile=OTHER, sms_key=OTHER)
+    await edit(world, contact, opted_out=True)
     assert await active(world) == set()
     assert await emitted(world) == {DONOR, OTHER}
 
 
 async def test_an_opt_out_with_an_emptied_number_is_of_the_number_that_was_there(world):
     contact = await joined(world)
-    await edit(world, contact, MobilePhone=None, SMS_Opt_Out__c=True)
+    await edit(world, contact, mobile=None, opted_out=True)
     assert await active(world) == set()
     assert await emitted(world) == {DONOR}
     assert last_word(world, DONOR) == "opt_out"
@@ -93,16 +96,16 @@ async def test_an_opt_out_with_an_emptied_number_is_of_the_number_that_was_there
 
 async def test_an_opt_out_after_the_number_was_emptied_is_of_the_contact_s_key(world):
     contact = await joined(world)
-    await edit(world, contact, MobilePhone=None)
-    await edit(world, contact, SMS_Opt_Out__c=True)
+    await edit(world, contact, mobile=None)
+    await edit(world, contact, opted_out=True)
     assert (await active(world), await emitted(world)) == (set(), {DONOR})
 
 
 async def test_an_opted_out_contact_that_gets_another_donor_s_number_does_not_opt_that_donor_out(world):
     contact, _ = await joined(world), await joined(world, OTHER)
-    await edit(world, contact, SMS_Opt_Out__c=True)
+    await edit(world, contact, opted_out=True)
     before = await world.orders()
-    await edit(world, contact, MobilePhone=OTHER)
+    await edit(world, contact, mobile=OTHER)
     assert await world.orders() == before
     assert await active(world) == {OTHER}
     assert len(questions(world)) == 1
@@ -110,9 +113,9 @@ async def test_an_opted_out_contact_that_gets_another_donor_s_number_does_not_op
 
 async def test_swapped_numbers_of_an_opted_out_contact_and_another_one_are_asked_about(world):
     out, other = await joined(world), await joined(world, OTHER)
-    await edit(world, out, SMS_Opt_Out__c=True)
+    await edit(world, out, opted_out=True)
     before = await world.orders()
-    await world.people([{"Id": out, "MobilePhone": OTHER}, {"Id": other, "MobilePhone": DONOR}])
+    await world.people([{"id": out, "mobile": OTHER}, {"id": other, "mobile": DONOR}])
     await world.poll()
     assert await world.orders() == before
     assert len(questions(world)) == 1
@@ -121,9 +124,9 @@ async def test_swapped_numbers_of_an_opted_out_contact_and_another_one_are_asked
 
 async def test_an_emptied_number_of_an_opted_out_contact_asks_nobody(world):
     contact = await joined(world)
-    await edit(world, contact, SMS_Opt_Out__c=True)
+    await edit(world, contact, opted_out=True)
     before = await world.orders()
-    await edit(world, contact, MobilePhone=None)
+    await edit(world, contact, mobile=None)
     assert (await world.orders(), questions(world)) == (before, [])
 
 
@@ -137,8 +140,8 @@ async def release(world):
 
 async def test_who_releases_a_changed_number_opts_the_new_number_out(world):
     contact = await joined(world)
-    await edit(world, contact, SMS_Opt_Out__c=True)
-    await edit(world, contact, MobilePhone=STRANGER)
+    await edit(world, contact, opted_out=True)
+    await edit(world, contact, mobile=STRANGER)
     (question,) = questions(world)
     assert "release this if the opt-out is for the new number too" in question
     assert (await release(world)).state == "delivered"
@@ -149,14 +152,14 @@ async def test_who_releases_a_changed_number_opts_the_new_number_out(world):
 
 async def test_an_opt_out_that_is_taken_back_with_another_number_holds_for_the_old_one(world):
     contact = await joined(world)
-    await edit(world, contact, SMS_Opt_Out__c=True)
-    await edit(world, contact, MobilePhone=OTHER, SMS_Opt_Out__c=False)
+    await edit(world, contact, opted_out=True)
+    await edit(world, contact, mobile=OTHER, opted_out=False)
     assert last_word(world, DONOR) == "opt_out"
 
 
 async def test_who_is_opted_out_and_deleted_at_once_with_another_number_is_out_by_the_old_one(world):
     contact = await joined(world)
-    await world.person(Id=contact, MobilePhone=OTHER, SMS_Opt_Out__c=True)
+    await world.person(id=contact, mobile=OTHER, opted_out=True)
     await world.bin(contact)
     await world.poll()
     assert (await active(world), await emitted(world)) == (set(), {DONOR, OTHER})
@@ -164,5 +167,5 @@ async def test_who_is_opted_out_and_deleted_at_once_with_another_number_is_out_b
 
 async def test_the_same_number_in_another_form_is_one_person(world):
     contact = await joined(world)
-    await edit(world, contact, MobilePhone="(+47) 900 00 001", SMS_Opt_Out__c=True)
+    await edit(world, contact, mobile="(+47) 900 00 001", opted_out=True)
     assert (await emitted(world), questions(world)) == ({DONOR}, [])

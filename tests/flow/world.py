@@ -181,6 +181,18 @@ class World:
         contact = self.crm.named("contact")
         return await self.post(f"{self.crm_url}/_sandbox/{what}", {"object": contact, "table": contact, **body})
 
+    async def automate(
+        self, rewrite: dict[str, Any], when: dict[str, Any] | None = None, of: str = "integration"
+    ) -> None:
+        """The CRM's automation rewrites fields of a contact in the saves of ours, or of everybody."""
+        name = self.crm.named("contact")
+        wish = {"rewrite": {name: self.crm.fields(rewrite)}, "when": self.crm.fields(when or {}), "of": of}
+        await self.post(f"{self.crm_url}/_sandbox/automation", wish)
+
+    async def no_automation(self) -> None:
+        async with self.http.delete(f"{self.crm_url}/_sandbox/automation") as response:
+            assert response.status == 200
+
     async def callback(self, endpoint: str, body: Any, secret: str = SECRETS["HOOK_SECRET"]) -> int:
         """Post a callback as it is; returns the status."""
         data = body if isinstance(body, bytes) else None
@@ -218,10 +230,11 @@ class World:
         """The service commands that Strex was given, and how it answered."""
         return [{**one["command"], "answer": one["status"]} for one in await self.commands()]
 
-    async def history(self) -> list[dict[str, Any]]:
-        """Every write that the CRM took from the daemon."""
+    async def history(self, *, of_all: bool = False) -> list[dict[str, Any]]:
+        """Every write that the CRM took from the daemon, or from all."""
         writes = (await self.get(f"{self.crm_url}/_sandbox/history"))["history"]
-        return [{**one, "fields": self.crm.record(one["fields"])} for one in writes if one["by"] == self.crm.user]
+        taken = [one for one in writes if of_all or one["by"] == self.crm.user]
+        return [{**one, "fields": self.crm.record(one["fields"])} for one in taken]
 
     async def writes(self, object_name: str = "contact") -> list[dict[str, Any]]:
         """Those of them that concern this object."""
@@ -243,9 +256,10 @@ class World:
     def counts(self) -> dict[str, int]:
         return {state.value: n for state, n in self.app.store.inbox.counts().items() if n}
 
-    def shadow(self, record_id: str) -> Record:
+    def shadow(self, record_id: str) -> Record | None:
         """What is known of a contact."""
-        return self.crm.record(self.app.store.records.shadow(self.crm.name, self.crm.named("contact"), record_id))
+        known = self.app.store.records.shadow(self.crm.name, self.crm.named("contact"), record_id)
+        return None if known is None else self.crm.record(known)
 
     def balanced(self) -> bool:
         return sum(self.app.store.inbox.counts().values()) == self.app.store.inbox.received()
@@ -315,6 +329,6 @@ async def a_world(
         serving(strex.build()) as provider,
         aiohttp.ClientSession() as http,
     ):
-        places = {crm.name: url, "strex": provider, "mappings": mappings or crm.mappings(base)}
+        places = {crm.name: url, "strex": provider, "mappings": mappings or crm.mappings(base / "mappings")}
         (base / "config.yaml").write_text((config or config_of(crm)).format(**places))
         yield World(base=base, http=http, crm=crm, crm_url=url, strex=provider, clock=MovableClock())

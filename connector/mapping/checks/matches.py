@@ -7,8 +7,16 @@ from connector.mapping.language.rules import MappingFile, MatchForm, Update, Ups
 from connector.model.operation import IfNone
 
 
-def check_match(item: Upsert | Update, match: MatchForm, where: Where, findings: Findings) -> None:
-    """Check one operation with a match."""
+def check_match(item: Upsert | Update, match: MatchForm, where: Where, findings: Findings, sink: str) -> None:
+    """Check one operation with a match. `sink` is its CRM."""
+    if not findings.context.traits_of(sink).finds_by_number:
+        findings.add(
+            (*where, "match"),
+            "no-match",
+            f"{sink} cannot find a record by a phone number",
+            "name the record by `key:` alone",
+            key=True,
+        )
     place = (*where, "match", "none")
     if match.none is IfNone.CREATE:
         if isinstance(item, Update):

@@ -9,13 +9,13 @@ from connector.mapping.compile.context import Findings, Where
 from connector.mapping.compile.exact_keys import is_exact
 from connector.mapping.compile.fields import FieldValue, compile_field, compile_fields, compile_single, required
 from connector.mapping.compile.items import CommandItem, CompiledItem, WriteItem
+from connector.mapping.compile.key_characters import check_key, guarded
 from connector.mapping.compile.sink_calls import compile_sink_call
 from connector.mapping.language.field_forms import ways_of
 from connector.mapping.language.paths import Reading
 from connector.mapping.language.rules import Command, JourneyEvent, Post, Row, Rule, Update, Upsert
 from connector.mapping.values.values import fold, text
 from connector.model.consent_fields import ConsentFields
-from connector.model.crm_traits import CrmTraits
 from connector.model.operation import ID_FIELD, MATCHED_BY, IfNone
 
 CHANGES_PRICE = "changesubscriberprice"  # the command that needs a price (Strex Connect, "Service commands")
@@ -59,7 +59,9 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
     create = item.create if isinstance(item, Upsert) else {}
     context = findings.context
     sink = sink_of(item.crm, context.crms, "CRM", where, findings)
-    key = _key(item, where, findings, context.traits_of(sink))
+    key = _key(item, where, findings, sink)
+    _check_parents(item.set, (*where, "set"), findings, sink)
+    _check_parents(create, (*where, "create"), findings, sink)
     for field in create:
         if field in item.set:
             findings.add(
@@ -74,7 +76,7 @@ def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings
                 key=True,
             )
     if item.match is not None:
-        check_match(item, item.match, where, findings)
+        check_match(item, item.match, where, findings, sink)
     for group, fields in (("set", item.set), ("create", create)):
         if key.name in fields:
             findings.add(
@@ -139,7 +141,16 @@ def _consent(declared: ConsentFields | None, fields: tuple[str, ...]) -> tuple[f
     )
 
 
-def _key(item: Upsert | Update, where: Where, findings: Findings, traits: CrmTraits) -> FieldValue:
+def _check_parents(fields: dict[str, Any], where: Where, findings: Findings, sink: str) -> None:
+    """Check the keys by which parents are named."""
+    for field, value in fields.items():
+        for name, key in ((name, key) for way in ways_of(value) for name, key in way.items()):
+            if name not in {"type", ID_FIELD}:
+                check_key(key, (*where, field), findings, sink)
+
+
+def _key(item: Upsert | Update, where: Where, findings: Findings, sink: str) -> FieldValue:
+    traits = findings.context.traits_of(sink)
     if item.id is not None:
         written = compile_single(item.id, (*where, "id"), findings)
 
@@ -156,7 +167,9 @@ def _key(item: Upsert | Update, where: Where, findings: Findings, traits: CrmTra
         findings.add(
             (*where, "key", name), "no-value", "a key needs a value", f'write {{{name}: "{{msisdn}}"}}', key=True
         )
-    return _single(name, value, (*where, "key", name), findings)
+    check_key(value, (*where, "key", name), findings, sink)
+    single = _single(name, value, (*where, "key", name), findings)
+    return single._replace(get=guarded(single.get, traits))
 
 
 def _single(name: str, value: Any, where: Where, findings: Findings) -> FieldValue:

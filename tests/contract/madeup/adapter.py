@@ -50,7 +50,7 @@ def relationship_column(name: str) -> str:
     return f"{name}_id"
 
 
-TRAITS = CrmTraits(relationship_column=relationship_column)
+TRAITS = CrmTraits(relationship_column=relationship_column, refused_in_keys=frozenset("+"), finds_by_number=False)
 
 
 class ConsentFieldsSettings(Strict):

@@ -5,9 +5,11 @@ and hold no `+`, a relationship's column is its name with `_id`, and whoever wri
 record that was kept.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 OUR_USER, PERSON = "connector", "person"
@@ -40,7 +42,7 @@ def _texts(names: str) -> dict[str, str]:
 TABLES = {
     "contact": Table(
         {
-            **_texts("first_name last_name mobile home_phone sms_key opted_out_source keywords note"),
+            **_texts("first_name last_name mobile home_phone sms_key opted_out_source keywords note email city street"),
             "opted_out": FLAG,
             "opted_out_at": TIME,
             "amount": NUMBER,
@@ -90,13 +92,39 @@ class Row:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Automation:
+    """Rewrites fields in the save of a record that has the values of `when`."""
+
+    object: str
+    rewrite: Mapping[str, Any]  # a value, or {"digits": "+## ## ##"} for the same digits in this form
+    when: Mapping[str, Any]
+    of: str  # "any": whoever saves it; else only in saves of ours
+
+    def apply(self, row: "Row", by: str) -> None:
+        if (
+            row.object == self.object
+            and (self.of == "any" or by == OUR_USER)
+            and self.when.items() <= row.values.items()
+        ):
+            row.values |= {name: _formed(value, row.values[name]) for name, value in self.rewrite.items()}
+
+
+def _formed(value: Any, now: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    digits = iter(re.sub(r"\D", "", now or ""))
+    return now and "".join(next(digits, "") if one == "#" else one for one in value["digits"])
+
+
 class Org:
     """All records, and what was written."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self.history: list[dict[str, Any]] = []
-        self.automation: list[tuple[str, dict[str, Any], dict[str, Any]]] = []  # object, when, rewrite
+        self.automation: list[Automation] = []
+        self.scales: dict[tuple[str, str], Decimal] = {}  # object and field → the unit to which its values are rounded
         self._keys: dict[tuple[str, str, str], str] = {}  # object, field, value → id; of merged records too
         self._place = 0
 
@@ -165,11 +193,9 @@ class Org:
         return self._saved(row, fields, by, "created", late)
 
     def change(self, row: Row, fields: Mapping[str, Any], by: str, late: float = 0) -> Row:
-        """Change a record. Values that are there already change nothing."""
+        """Change a record. Without fields there is nothing to save."""
         self._check(row, fields)
-        if all(row.values.get(name) == value for name, value in fields.items()):
-            return row
-        return self._saved(row, fields, by, "updated", late)
+        return self._saved(row, fields, by, "updated", late) if fields else row
 
     def _check(self, row: Row, fields: Mapping[str, Any]) -> None:
         for name, value in fields.items():
@@ -181,10 +207,15 @@ class Org:
                     raise Refused("key_taken", f"another record has this {name}", name)
 
     def _saved(self, row: Row, fields: Mapping[str, Any], by: str, action: str, late: float) -> Row:
+        for name in TABLES[row.object].keys:
+            if name in fields:
+                self._keys.pop((row.object, name, str(row.values[name])), None)
         row.values |= fields
-        for object_name, when, rewrite in self.automation:
-            if object_name == row.object and when.items() <= row.values.items():
-                row.values |= rewrite
+        for one in self.automation:
+            one.apply(row, by)
+        for (object_name, name), scale in self.scales.items():
+            if object_name == row.object and row.values[name] is not None:
+                row.values[name] = float(Decimal(str(row.values[name])).quantize(scale, ROUND_HALF_UP))
         for name in TABLES[row.object].keys:
             if row.values[name] is not None:
                 self._keys[row.object, name, str(row.values[name])] = row.id
@@ -202,9 +233,10 @@ class Org:
             self._touch(self.rows[one], PERSON)
 
     def restore(self, ids: Iterable[str]) -> None:
-        for one in ids:
-            self.rows[one].deleted, self.rows[one].merged_into = False, None
-            self._touch(self.rows[one], PERSON)
+        for row in [self.rows[one] for one in ids]:
+            self._check(row, {name: row.values[name] for name in TABLES[row.object].keys})
+            row.deleted, row.merged_into = False, None
+            self._touch(row, PERSON)
 
     def merge(self, winner: str, losers: Iterable[str], fields: Mapping[str, Any]) -> None:
         """The kept record gets the keys that it did not have."""

@@ -3,15 +3,17 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
 from contract.madeup.faults import Fault, Faults
-from contract.madeup.org import OUR_USER, PERSON, TABLES, Org, Refused, Row
+from contract.madeup.org import OUR_USER, PERSON, TABLES, Automation, Org, Refused, Row
 
 SECRET = "sandbox"
 LIMIT = 100_000  # calls a day
 STATUSES = {"unavailable": 503, "server_error": 500, "limit_exceeded": 429, "concurrent_limit": 429, "html_401": 401}
+LOCKED = web.RequestKey("locked", bool)  # some of the records of this request are locked
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -47,6 +49,7 @@ class Server:
                 web.delete("/_sandbox/faults", self.clear_faults),
                 web.post("/_sandbox/automation", self.automate),
                 web.delete("/_sandbox/automation", self.no_automation),
+                web.patch("/_sandbox/fields/{object}/{field}", self.define),
             ]
         )
         return app
@@ -54,7 +57,10 @@ class Server:
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not request.path.startswith("/v1/") or request.path == "/v1/sign-in":
-            return await handler(request)
+            try:
+                return await handler(request)
+            except Refused as refused:
+                return web.json_response({"error": refused.code}, status=400)
         self.calls["all"] += 1
         if request.headers.get("Authorization", "") not in self.tokens:
             return web.json_response({"code": "signed_out"}, status=401)
@@ -84,7 +90,7 @@ class Server:
                 await fault.cleared.wait()
                 return answer
             case "row_lock":
-                request["locked"] = True
+                request[LOCKED] = True
             case _:
                 return web.json_response({"code": fault.fault}, status=STATUSES[fault.fault])
         return await handler(request)
@@ -99,7 +105,7 @@ class Server:
         return web.json_response({"token": str(self.issued), "user": OUR_USER})
 
     async def write(self, request: web.Request) -> web.Response:
-        locked = request.get("locked", False)
+        locked = request.get(LOCKED, False)
         results = []
         for number, one in enumerate((await request.json())["records"]):
             if locked and number % 3 == 0:
@@ -150,7 +156,7 @@ class Server:
     # What a test does and sees.
 
     async def records(self, request: web.Request) -> web.Response:
-        rows = self.org.of(request.match_info["object"])
+        rows = self.org.of(request.match_info["object"], deleted=True)
         return web.json_response({"records": [_stored(one) for one in sorted(rows, key=lambda one: one.id)]})
 
     async def edit(self, request: web.Request) -> web.Response:
@@ -200,13 +206,20 @@ class Server:
 
     async def automate(self, request: web.Request) -> web.Response:
         body = await request.json()
-        self.org.automation += [(name, body.get("when", {}), fields) for name, fields in body["rewrite"].items()]
+        for name, fields in body["rewrite"].items():
+            self.org.automation.append(Automation(name, fields, body.get("when", {}), body.get("of", "")))
         return web.json_response({})
 
     async def no_automation(self, _: web.Request) -> web.Response:
         self.org.automation.clear()
         return web.json_response({})
 
+    async def define(self, request: web.Request) -> web.Response:
+        """Sets how many decimals a field holds."""
+        scale = Decimal(1).scaleb(-(await request.json())["scale"])
+        self.org.scales[request.match_info["object"], request.match_info["field"]] = scale
+        return web.json_response({})
+
 
 def _stored(row: Row) -> dict[str, Any]:
-    return {"id": row.id, **row.values, "changed_by": row.by}
+    return {"id": row.id, **row.values, "changed_by": row.by, "deleted": row.deleted}
