@@ -16,4 +16,6 @@ TRAITS = CrmTraits(
     full_id=lambda record_id: record_id.strip("{}").lower(),
     # Alternate keys compare without letter case.
     folded_key=str.casefold,
+    # "Define alternate keys": these characters break the address of a record with such a key, also when encoded.
+    refused_in_keys=frozenset("/<>*%&:\\?+"),
 )
