@@ -81,6 +81,9 @@ class Record(dict[str, Any]):
     def __missing__(self, word: str) -> Any:
         return self._crm.deleted(self) if word == "deleted" else self[self._crm.words[word]]
 
+    def get(self, word: str, default: Any = None) -> Any:
+        return super().get(self._crm.named(word), default)
+
     def __contains__(self, word: object) -> bool:
         return super().__contains__(self._crm.named(str(word)))
 

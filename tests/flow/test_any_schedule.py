@@ -189,7 +189,7 @@ class Schedule:
 
     def seen_out(self, row):
         shadow = self.world.shadow(row["id"])
-        return shadow is not None and shadow["opted_out"] is True
+        return shadow is not None and shadow.get("opted_out") is True
 
     async def delete(self):
         if self.dice.random() < 0.5 and (row := await self.someone()):
@@ -328,8 +328,8 @@ async def values_are_the_latest(done):
     numbers = {row["id"]: row["mobile"] for row in await done.contacts()}
     written = {}
     for write in await done.world.writes():
-        if "amount" in write["fields"] and write["fields"]["amount"] is not None:
-            written.setdefault(numbers[write["id"]], []).append(write["fields"]["amount"])
+        if (amount := write["fields"].get("amount")) is not None:
+            written.setdefault(numbers[write["id"]], []).append(amount)
     # An amount that a person wrote comes back as Strex's report of the new price, and is as good as any other.
     for person, turns in done.turns.items():
         if person in done.moved:
