@@ -21,7 +21,7 @@ from connector.model.errors import StoreUnavailable
 from connector.pipeline.deliver import DeliveryWorker, keep_counts
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.reconcile import Reconciler, run_of
-from connector.pipeline.suspended_rules import retry_suspended
+from connector.pipeline.suspended_rules import SUSPENDED_RULES_WORKER, still_written
 from connector.ports import Sink
 from connector.providers.provider import Provider
 from connector.registry import Loaded, number_reader
@@ -82,7 +82,6 @@ class Application:
         self.feed_channels: dict[str, FeedChannel] = {}  # the feeds that are followed
         self.alarms = OpenAlarms()
         self.delivery_workers: dict[str, DeliveryWorker] = {}  # by worker name
-        self.stops_due = False  # the mappings were reloaded, but the suspended rules could not be retried yet
         # Names of claims that no worker holds, and when this was first seen, in monotonic seconds.
         self.nobodys: dict[str, float] = {}
         self.workers: dict[str, Worker] = {}
@@ -139,6 +138,11 @@ class Application:
         """Start a worker that delivers to a sink."""
         delivery_worker = self.delivery_workers[worker] = DeliveryWorker(f"{self.pipeline.start} {worker}")
         self.start_worker(worker, partial(self.pipeline.deliver, self.sink_channels[sink], delivery_worker), idle=IDLE)
+
+    def start_planning(self) -> None:
+        """Start the workers that plan what was received, and plan again what waits for suspended rules."""
+        self.start_worker("plan", self.pipeline.plan, idle=IDLE)
+        self.start_worker(SUSPENDED_RULES_WORKER, self.pipeline.suspended_rules.retry, idle=IDLE)
 
     def start_worker(self, name: str, step: Step, *, idle: timedelta) -> None:
         """Start a worker."""
@@ -224,37 +228,30 @@ class Application:
         """Reload the mappings, all or none. Raises ProblemsFound, and the current mappings stay in use."""
         rules, changes = await self.mappings.reload(self.pipeline.rules)
         self.pipeline.rules = rules
-        self.stops_due = True
+        self.pipeline.suspended_rules.begin_again()
         await self.follow(rules)
-        await self.retry_suspended()
+        await self.pipeline.suspended_rules.retry()
         self.emit(Reloaded(accepted=True, version=rules.version, changes=in_words(changes)))
         self.wake(SCHEMA_DRIFT_WORKER)
         self.wake("plan")
         return changes
 
     async def recover_claims(self) -> None:
-        """Release the claims of an earlier start, retry the suspended rules, and repeat their alarms."""
+        """Release the claims of an earlier start, and repeat the alarms of rules that stay suspended.
+
+        The suspended rules are retried when the workers run.
+        """
         if self.store.tightened:
             files = ", ".join(path.name for path in self.store.tightened)
             message = "removed other users' access to files that they could read"
             self.emit(Lifecycle(message=message, level=Level.WARNING, details={"files": files}))
         _report_new_database(self.store, self.emit)
         await self.store.outbox.free_claims(self.pipeline.start, self.clock.now())
-        await self.retry_suspended()
         for stop in self.store.stops.all():
-            self.emit(stop.alarm())
+            if still_written(stop, self.pipeline.rules) or not self.pipeline.rules.usable:
+                self.emit(stop.alarm())
         for alarm in self.pipeline.stop_questions.waiting():
             self.emit(alarm)
-
-    async def retry_suspended(self) -> None:
-        """Try the suspended rules again. Without mappings they stay suspended."""
-        if not self.pipeline.rules.usable:
-            return
-        for fact in await retry_suspended(self.store, self.pipeline.rules, now=self.clock.now()):
-            self.emit(fact)
-        self.stops_due = False
-        for crm in self.crms:
-            self.wake(crm)
 
     async def reload_for_a_person(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         """The same, as a command of the admin API."""
@@ -319,8 +316,6 @@ class Application:
             self.alarms.clear(STORE, self.emit)
         else:
             self.tell_outage(outage)
-        if self.stops_due and outage is None:
-            await self.retry_suspended()
         self._look_at_claims()
         for name, worker in self.workers.items():
             holder = f"{name} fails"

@@ -126,7 +126,7 @@ async def start_application(
             for poller in provider.pollers:
                 poll_state = PollState(poller, app.clients[name])
                 app.start_worker(poller.name, partial(pipeline.poll, poll_state), idle=IDLE)
-        app.start_worker("plan", pipeline.plan, idle=IDLE)
+        app.start_planning()
         await app.follow(rules)
 
         deadlines = Deadlines(

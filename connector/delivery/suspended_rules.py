@@ -112,6 +112,7 @@ class Filtered(Struct, frozen=True):
     operations: Sequence[Operation]
     held: Mapping[int, Retry] = field(default_factory=dict)
     alone: Mapping[int, RecordWrite] = field(default_factory=dict)
+    stops: Sequence[Suspension] = ()
 
     @property
     def going(self) -> Sequence[Operation]:
@@ -171,7 +172,7 @@ def filter_suspended(
             alone[place] = consent
         if place in held:
             parents.add((operation.key_field.casefold(), operation.key.lower()))
-    return Filtered(operations, held, alone)
+    return Filtered(operations, held, alone, stops)
 
 
 class SuspensionChanges(Struct, frozen=True, kw_only=True):

@@ -19,6 +19,8 @@ def still_to_do(
     commands = {_command(one) for one in done if isinstance(one, ServiceCommand)}
     calls = {one.record for one in done if isinstance(one, SinkCall)}
     written, final = _values(done), _values(wanted)
+    # Records that were created for the consent fields alone: the fields for a new record are written to them now.
+    made = {one.record for one in done if isinstance(one, RecordWrite) and one.consent_only and one.create}
     left: list[Operation] = []
     for one in wanted:
         if one.repeat is Repeat.NEVER and never_again:
@@ -29,28 +31,33 @@ def still_to_do(
             left += [] if one.record in calls else [one]
         elif (before := written.get(one.record)) is None:
             left.append(one)
-        elif (rest := _differing(one, before, final[one.record])) is not None:
+        elif (rest := _differing(one, before, final[one.record], made=one.record in made)) is not None:
             left.append(rest)
     return left
 
 
 def _values(operations: Sequence[Operation]) -> dict[tuple[str, str, str], dict[str, Value]]:
-    """The values that the writes leave in each record's fields: of several the last."""
+    """The values that the writes leave in each record's fields: of several the last.
+
+    A write of the consent fields alone that was done holds in `create` what it wrote to a record that it created.
+    """
     values: dict[tuple[str, str, str], dict[str, Value]] = {}
     for one in operations:
         if isinstance(one, RecordWrite):
-            values.setdefault(one.record, {}).update(one.set)
+            values.setdefault(one.record, {}).update({**(one.create if one.consent_only else {}), **one.set})
     return values
 
 
-def _differing(write: RecordWrite, before: Fields, final: Fields) -> RecordWrite | None:
+def _differing(write: RecordWrite, before: Fields, final: Fields, *, made: bool) -> RecordWrite | None:
     """The write with the fields whose values in the end differ from those that were written; None if there are none."""
     fields = {name: value for name, value in write.set.items() if name not in before or before[name] != final[name]}
+    if made:
+        fields = {name: value for name, value in write.create.items() if name not in before} | fields
     if not fields:
         return None
     consent = tuple(name for name in write.consent if name in fields)
     clears_flag = write.clears_flag and write.consent[:1] == consent[:1]
-    return replace(write, set=fields, consent=consent, clears_flag=clears_flag)
+    return replace(write, set=fields, create={} if made else write.create, consent=consent, clears_flag=clears_flag)
 
 
 def _command(one: ServiceCommand) -> tuple[str, str, str, str, float | None]:

@@ -1,4 +1,4 @@
-"""Deliver: claim units, send what may go out, and settle every outcome; also keeps the counts of API calls."""
+"""Deliver: claim units, leave out what is superseded or suspended, send the rest, and settle every outcome."""
 
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -10,18 +10,19 @@ from msgspec.structs import replace
 from connector.consent.guard import carries_opt_out
 from connector.delivery.channels import SendAllowance, SinkChannel
 from connector.delivery.outcome_policy import not_counted, sink_outage, suspected
+from connector.delivery.send import send
+from connector.delivery.suspended_rules import Filtered
 from connector.delivery.throttle import ApiBudget
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.consent import Phase
 from connector.model.errors import StoreUnavailable
 from connector.model.event import Verdict
-from connector.model.operation import Operation
-from connector.model.outcome import Reason
+from connector.model.outcome import Delivered, Reason
 from connector.model.states import UnitState
 from connector.pipeline.prepare import PendingWrite, drop_superseded
 from connector.pipeline.runtime import PipelineConfig, Runtime
 from connector.pipeline.settle import settle_units, settled_events, settled_fact
-from connector.pipeline.suspended_rules import SendResult, record_suspensions, replan_suspended, send_operations
+from connector.pipeline.suspended_rules import SendResult, drop_suspended, record_suspensions
 from connector.store.outbox import Outbox
 from connector.store.store import Store
 from connector.store.units import Confirmation, Settlement, Unit
@@ -30,6 +31,195 @@ from connector.telemetry.log_events import BatchSent, Emit
 
 # So many dead letters in a row, with nothing delivered between them, are no fault of single units: then nothing more is given up.
 MOST_GIVEN_UP = 3
+
+
+class Deliverer:
+    """The stage that sends claimed units to the sinks."""
+
+    def __init__(
+        self,
+        store: Store,
+        config: PipelineConfig,
+        runtime: Runtime,
+        rules: Callable[[], Ruleset],
+        replan: Callable[[], None],
+    ) -> None:
+        """`rules` returns the rules in force: a reload may replace them during a step. `replan` asks for planning again."""
+        self._store = store
+        self._rules = rules
+        self._replan = replan
+        self._runtime = runtime
+        self._emit = runtime.emit
+        self._numbers = config.numbers
+        self._consent = config.consent
+
+    async def deliver(self, channel: SinkChannel, worker: "DeliveryWorker") -> int:
+        """Claim a batch, send it, decide on every outcome, and settle all in one transaction. An error leaves no claim behind.
+
+        Each CRM has two workers. While one sends, the other settles what was delivered, and claims if a whole batch waits.
+        """
+        async with worker.at_work(self._store.outbox, self._emit, self._runtime.now):
+            ahead = await self._claim_ahead(channel, worker)
+            async with channel.send_lock:
+                units, allowance = await self._claim(channel, worker, ahead)
+                if not units or allowance is None:
+                    return 0
+                pending = drop_superseded(units, self._store, channel.sink.traits)
+                batch = drop_suspended(pending, channel.sink, self._store, now=self._runtime.now())
+                result = await self._send(channel, allowance, batch)
+                if not result.well:
+                    # What the next batch may send depends on it.
+                    await self._settle(channel, units, pending, result)
+            if result.well:
+                await self._settle(channel, units, pending, result)
+            return len(units)
+
+    async def _claim_ahead(self, channel: SinkChannel, worker: "DeliveryWorker") -> list[Unit]:
+        """Claim a whole batch while another one is being sent. Claim nothing while the sink fails: it is probed first."""
+        if not channel.send_lock.locked():
+            return []
+        allowance = channel.allowance(self._runtime.monotonic())
+        if allowance is None or channel.breaker.cause is not None or worker.singly:
+            return []
+        return await self._claim_units(channel, allowance, worker, whole=True)
+
+    async def _claim(
+        self, channel: SinkChannel, worker: "DeliveryWorker", ahead: list[Unit]
+    ) -> tuple[list[Unit], SendAllowance | None]:
+        """The batch that is sent now: what was claimed ahead, if the sink still accepts so much, or a new claim."""
+        if ahead and not channel.accepts(sum(len(unit.operations) for unit in ahead), self._runtime.monotonic()):
+            await self._store.outbox.give_back(ahead, self._runtime.now())
+            ahead, worker.held = [], ()
+        allowance = channel.allowance(self._runtime.monotonic())
+        if allowance is None:
+            return [], None
+        units = ahead or await self._claim_units(channel, allowance, worker)
+        if units:
+            self._runtime.wake(channel.sink.name)
+        return units, allowance
+
+    async def _claim_units(
+        self, channel: SinkChannel, allowance: SendAllowance, worker: "DeliveryWorker", *, whole: bool = False
+    ) -> list[Unit]:
+        now, monotonic = self._runtime.now(), self._runtime.monotonic()
+        units = await claim(
+            channel, allowance, self._store, worker, now=now, monotonic=monotonic, emit=self._emit, whole=whole
+        )
+        if not units and not whole:
+            await channel.prepare()
+        return units
+
+    async def _send(self, channel: SinkChannel, allowance: SendAllowance, batch: Filtered) -> SendResult:
+        """Send the batch, and adapt the pace and the circuit breaker to the outcomes."""
+        sink, client, operations = channel.sink, channel.client, batch.going
+        began, calls = self._runtime.monotonic(), client.calls
+        answered = await send(sink, client, operations, self._store.known_records(operations).task)
+        channel.record_outcomes(answered.outcomes)
+        seconds, calls, size = self._runtime.monotonic() - began, client.calls - calls, channel.batch_size.size
+        self._emit(
+            BatchSent(sink=sink.name, operations=len(batch.operations), calls=calls, seconds=seconds, batch=size)
+        )
+        result = SendResult(
+            batch=batch,
+            answered=answered,
+            sent=batch.with_suspended(answered),
+            well=not batch.stops and all(isinstance(one, Delivered) for one in answered.outcomes),
+        )
+        return self._update_breaker(channel, allowance, result)
+
+    def _update_breaker(self, channel: SinkChannel, allowance: SendAllowance, result: SendResult) -> SendResult:
+        """Pause the sink when a whole batch failed for a reason that concerns the sink itself."""
+        outcomes, cause = result.answered.outcomes, channel.breaker.cause
+        operations = result.batch.going
+        fault = sink_outage(operations, outcomes, cause=cause, suspect=channel.suspect)
+        if fault is not None:
+            channel.mark_failed(
+                fault, allowance, now=self._runtime.monotonic(), at=self._runtime.now(), emit=self._emit
+            )
+        elif outcomes:
+            channel.mark_healthy(self._emit)
+        channel.suspect = next(iter(suspected(operations, outcomes)), None) if outcomes else channel.suspect
+        return replace(result, not_counted=not_counted(fault, cause))
+
+    async def _settle(
+        self, channel: SinkChannel, units: Sequence[Unit], pending: Sequence[PendingWrite], result: SendResult
+    ) -> None:
+        settled = settle_units(
+            units,
+            pending,
+            result.sent,
+            feeds=self._rules().feeds.get(channel.sink.name, {}),
+            consent=self._consent.get(channel.sink.name, {}),
+            numbers=self._numbers,
+            not_counted=result.not_counted,
+        )
+        await self._store.outbox.settle(settled, now=self._runtime.now())
+        for fact in settled_events(units, settled, now=self._runtime.now()):
+            self._emit(fact)
+        if not result.well:
+            await self._suspend(channel, units, settled, result)
+        if not result.well or channel.refused:
+            channel.note_refused(result.answered.outcomes, self._store.overview.refused_for, self._emit)
+
+    async def _suspend(
+        self, channel: SinkChannel, units: Sequence[Unit], settled: Sequence[Settlement], result: SendResult
+    ) -> None:
+        """Record which rules the batch has shown to be suspended or resumed. What older mappings planned is planned again."""
+        rules, now = self._rules(), self._runtime.now()
+        for fact in await record_suspensions(self._store, channel.sink.name, result, rules, now=now):
+            self._emit(fact)
+        waiting = [
+            unit.event_id for unit, end in zip(units, settled, strict=True) if end.reason is Reason.CONFIGURATION
+        ]
+        if waiting and self._store.suspended_units.outdated(waiting, rules.version):
+            self._replan()
+
+
+async def claim(
+    channel: SinkChannel,
+    allowance: SendAllowance,
+    store: Store,
+    worker: "DeliveryWorker",
+    *,
+    now: datetime,
+    monotonic: float,
+    emit: Emit,
+    whole: bool = False,
+) -> list[Unit]:
+    """Claim the next batch, or nothing: under pressure it waits to be full, and at the end there are only opt-outs.
+
+    `allowance` is what may go out now; `whole`: only where it is full.
+    """
+    allowance = worker.may_take(allowance)
+    name, size = channel.sink.name, allowance.size
+    only_urgent = allowance.only_opt_outs
+    if whole and store.overview.ready(name, size, now)[0] < size:
+        return []
+    if channel.budget is not None:
+        terms = channel.budget.terms(emit)
+        only_urgent = only_urgent or terms.only_opt_outs
+        if monotonic < channel.sent + terms.gap.total_seconds():
+            operations, urgent = store.overview.ready(name, size, now)
+            if not urgent and (operations < size or only_urgent):
+                return []
+    units = await store.outbox.claim(name, 1, worker.claim, now, only_urgent=True) if allowance.opt_out_first else []
+    units = units or await store.outbox.claim(name, size, worker.claim, now, only_urgent=only_urgent)
+    if units:
+        channel.sent = monotonic
+        worker.held = units
+    return units
+
+
+async def keep_counts(budgets: Iterable[ApiBudget], store: Store) -> int:
+    """Note the calls that were made since the last time."""
+    for budget in budgets:
+        if calls := budget.unsaved():
+            try:
+                await store.calls.add(budget.crm, calls)
+            except StoreUnavailable:
+                budget.not_saved(calls)
+                raise
+    return 0
 
 
 @dataclasses.dataclass(slots=True)
@@ -100,161 +290,3 @@ def _given_up(unit_id: int, unit: Unit | None, bug: str) -> Settlement:
         rule=operations[0].rule if operations else "",
         confirmations=(Confirmation(phase=Phase.FAILED, detail=detail),) if opts_out else (),
     )
-
-
-async def claim(
-    channel: SinkChannel,
-    allowance: SendAllowance,
-    store: Store,
-    worker: DeliveryWorker,
-    *,
-    now: datetime,
-    monotonic: float,
-    emit: Emit,
-    whole: bool = False,
-) -> list[Unit]:
-    """Claim the next batch, or nothing: under pressure it waits to be full, and at the end there are only opt-outs.
-
-    `allowance` is what may go out now; `whole`: only where it is full.
-    """
-    allowance = worker.may_take(allowance)
-    name, size = channel.sink.name, allowance.size
-    only_urgent = allowance.only_opt_outs
-    if whole and store.overview.ready(name, size, now)[0] < size:
-        return []
-    if channel.budget is not None:
-        terms = channel.budget.terms(emit)
-        only_urgent = only_urgent or terms.only_opt_outs
-        if monotonic < channel.sent + terms.gap.total_seconds():
-            operations, urgent = store.overview.ready(name, size, now)
-            if not urgent and (operations < size or only_urgent):
-                return []
-    units = await store.outbox.claim(name, 1, worker.claim, now, only_urgent=True) if allowance.opt_out_first else []
-    units = units or await store.outbox.claim(name, size, worker.claim, now, only_urgent=only_urgent)
-    if units:
-        channel.sent = monotonic
-        worker.held = units
-    return units
-
-
-async def keep_counts(budgets: Iterable[ApiBudget], store: Store) -> int:
-    """Note the calls that were made since the last time."""
-    for budget in budgets:
-        if calls := budget.unsaved():
-            try:
-                await store.calls.add(budget.crm, calls)
-            except StoreUnavailable:
-                budget.not_saved(calls)
-                raise
-    return 0
-
-
-class Deliverer:
-    """The stage that sends claimed units to the sinks."""
-
-    def __init__(self, store: Store, config: PipelineConfig, runtime: Runtime, rules: Callable[[], Ruleset]) -> None:
-        """`rules` returns the rules in force: a reload may replace them during a step."""
-        self._store = store
-        self._rules = rules
-        self._runtime = runtime
-        self._emit = runtime.emit
-        self._numbers = config.numbers
-        self._consent = config.consent
-        self._configured = config.configured
-
-    async def deliver(self, channel: SinkChannel, worker: DeliveryWorker) -> int:
-        """Claim a batch, send it, decide on every outcome, and settle all in one transaction. An error leaves no claim behind.
-
-        Each CRM has two workers. While one sends, the other settles what was delivered, and claims if a whole batch waits.
-        """
-        async with worker.at_work(self._store.outbox, self._emit, self._runtime.now):
-            return await self._deliver(channel, worker)
-
-    async def _deliver(self, channel: SinkChannel, worker: DeliveryWorker) -> int:
-        units = await self._claim_ahead(channel, worker) if channel.send_lock.locked() else []
-        async with channel.send_lock:
-            if units and not channel.accepts(sum(len(unit.operations) for unit in units), self._runtime.monotonic()):
-                await self._store.outbox.give_back(units, self._runtime.now())
-                units, worker.held = [], ()
-            allowance = channel.allowance(self._runtime.monotonic())
-            if allowance is None:
-                return 0
-            units = units or await self._claim(channel, allowance, worker)
-            if not units:
-                return 0
-            self._runtime.wake(channel.sink.name)
-            if (rules := self._rules()).usable:
-                units = await replan_suspended(units, rules, self._store, configured=self._configured)
-            tasks = drop_superseded(units, self._store, channel.sink.traits)
-            result = await self._send(
-                channel, allowance, [task.operation for task in tasks if task.operation is not None]
-            )
-            if not result.well:
-                return await self._settle(channel, units, tasks, result)
-        return await self._settle(channel, units, tasks, result)
-
-    async def _claim_ahead(self, channel: SinkChannel, worker: DeliveryWorker) -> list[Unit]:
-        """Claim a whole batch while another one is being sent. Claim nothing while the sink fails: it is probed first."""
-        allowance = channel.allowance(self._runtime.monotonic())
-        if allowance is None or channel.breaker.cause is not None or worker.singly:
-            return []
-        return await self._claim(channel, allowance, worker, whole=True)
-
-    async def _claim(
-        self, channel: SinkChannel, allowance: SendAllowance, worker: DeliveryWorker, *, whole: bool = False
-    ) -> list[Unit]:
-        now, monotonic = self._runtime.now(), self._runtime.monotonic()
-        units = await claim(
-            channel, allowance, self._store, worker, now=now, monotonic=monotonic, emit=self._emit, whole=whole
-        )
-        if not units and not whole:
-            await channel.prepare()
-        return units
-
-    async def _send(
-        self, channel: SinkChannel, allowance: SendAllowance, operations: Sequence[Operation]
-    ) -> SendResult:
-        sink, client = channel.sink, channel.client
-        began, calls = self._runtime.monotonic(), client.calls
-        result = await send_operations(sink, client, operations, self._store, now=self._runtime.now())
-        channel.record_outcomes(result.answered.outcomes)
-        seconds, calls, size = self._runtime.monotonic() - began, client.calls - calls, channel.batch_size.size
-        self._emit(BatchSent(sink=sink.name, operations=len(operations), calls=calls, seconds=seconds, batch=size))
-        return self._update_breaker(channel, allowance, result)
-
-    def _update_breaker(self, channel: SinkChannel, allowance: SendAllowance, result: SendResult) -> SendResult:
-        """Pause the sink when a whole batch failed for a reason that concerns the sink itself."""
-        outcomes, cause = result.answered.outcomes, channel.breaker.cause
-        operations = result.batch.going
-        fault = sink_outage(operations, outcomes, cause=cause, suspect=channel.suspect)
-        if fault is not None:
-            channel.mark_failed(
-                fault, allowance, now=self._runtime.monotonic(), at=self._runtime.now(), emit=self._emit
-            )
-        elif outcomes:
-            channel.mark_healthy(self._emit)
-        channel.suspect = next(iter(suspected(operations, outcomes)), None) if outcomes else channel.suspect
-        return replace(result, not_counted=not_counted(fault, cause))
-
-    async def _settle(
-        self, channel: SinkChannel, units: Sequence[Unit], tasks: Sequence[PendingWrite], result: SendResult
-    ) -> int:
-        settled = settle_units(
-            units,
-            tasks,
-            result.sent,
-            feeds=self._rules().feeds.get(channel.sink.name, {}),
-            consent=self._consent.get(channel.sink.name, {}),
-            numbers=self._numbers,
-            not_counted=result.not_counted,
-        )
-        await self._store.outbox.settle(settled, now=self._runtime.now())
-        for fact in settled_events(units, settled, now=self._runtime.now()):
-            self._emit(fact)
-        for fact in await record_suspensions(
-            self._store, channel.sink.name, result, self._rules(), now=self._runtime.now()
-        ):
-            self._emit(fact)
-        if not result.well or channel.refused:
-            channel.note_refused(result.answered.outcomes, self._store.overview.refused_for, self._emit)
-        return len(units)

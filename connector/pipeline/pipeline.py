@@ -17,6 +17,7 @@ from connector.pipeline.poll import PollState, poll
 from connector.pipeline.receive import Receiver
 from connector.pipeline.runtime import PipelineConfig, Runtime
 from connector.pipeline.stop_questions import StopQuestions
+from connector.pipeline.suspended_rules import SuspendedRules
 from connector.ports import WebhookEndpoint
 from connector.store.store import Store
 
@@ -38,7 +39,8 @@ class Pipeline:
         self._planner = Planner(
             store, configured=config.configured, max_people=config.max_people, charging=config.charging
         )
-        self._deliverer = Deliverer(store, config, runtime, lambda: self.rules)
+        self.suspended_rules = SuspendedRules(store, config, runtime, lambda: self.rules)
+        self._deliverer = Deliverer(store, config, runtime, lambda: self.rules, self.suspended_rules.ask_replan)
 
     async def receive(self, endpoint: WebhookEndpoint, client: Client, request: HttpRequest) -> HttpResponse:
         """Webhook request → inbox entries and the answer. Raises HttpRejected for a request that is not accepted."""

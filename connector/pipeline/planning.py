@@ -348,10 +348,15 @@ def plan_in_order(
             )
             done = plan(event, rules, known)
         except Exception as error:  # noqa: BLE001 - a bug must cost one event, never the whole worker.
-            done = Plan(state=EventState.DEAD, reason=Reason.BUG, detail=_place(error))
+            done = bug(error)
         ledger.extend(provisional(event_id, event, done))
         planned.append((event_id, event, done))
     return planned
+
+
+def bug(error: Exception) -> Plan:
+    """The plan of an event whose planning has failed with a bug: a dead letter."""
+    return Plan(state=EventState.DEAD, reason=Reason.BUG, detail=_place(error))
 
 
 def _place(error: Exception) -> str:

@@ -81,7 +81,8 @@ REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0
 # Of these units: those that other mappings planned, with what must perhaps never be repeated of them.
 PLANNED_OTHERWISE = """SELECT units.id, units.event_id, CASE WHEN units.in_doubt THEN units.operations END
     FROM units JOIN inbox ON inbox.id = units.event_id
-    WHERE units.id IN (SELECT value FROM json_each(?)) AND inbox.mapping IS NOT ? AND inbox.event IS NOT NULL"""
+    WHERE units.id IN (SELECT value FROM json_each(?)) AND (inbox.mapping IS NOT ? OR units.unmade IS NOT NULL)
+    AND inbox.event IS NOT NULL"""
 # What is planned again writes its own notes.
 FORGET_NOTES = f"""DELETE FROM notes WHERE event_id IN (SELECT id FROM inbox WHERE state = 'dead' AND NOT {PARKED_PLANLESS}
     AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS})"""  # noqa: S608 - constants of this file.
@@ -186,8 +187,8 @@ class DeadLetters:
     ) -> Retried:
         """Retry dead letters, in their order by age: those that meet all conditions, or all that are not parked.
 
-        `rule` may be a file. What could not be planned is planned again, and with `mapping` (the version of the mappings
-        in use) also what other mappings planned.
+        `rule` may be a file. An event without a unit is planned again. With `mapping` (the version of the mappings in
+        use) so is what other mappings planned, and that of which a part could not be planned.
         """
         chosen = {**_chosen(event_ids, reason), "sink": sink, "rule": rule, "code": code}
 

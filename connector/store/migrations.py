@@ -346,6 +346,9 @@ CHARGES = (
     "CREATE INDEX shadows_out_phone ON shadows (phone) WHERE opted_out = 1",
 )
 
+# Units that wait for suspended rules: a reload of the mappings plans them again.
+SUSPENDED = ("CREATE INDEX units_suspended ON units (event_id) WHERE open = 1 AND reason = 'configuration'",)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -358,6 +361,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m009_replan_and_search": REPLAN_AND_SEARCH,
     "m010_accepted_mappings": ACCEPTED_MAPPINGS,
     "m011_charges": CHARGES,
+    "m012_suspended_units": SUSPENDED,
 }
 
 

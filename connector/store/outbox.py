@@ -6,22 +6,15 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from msgspec import structs
-
 from connector.consent.guard import without_consent
 from connector.model.operation import Operation, RecordWrite
-from connector.model.plan import Note, Unplanned
 from connector.model.states import UnitState
 from connector.store.documents import (
     done_from_json,
-    done_to_json,
     operations_from_json,
-    operations_to_json,
     unplanned_from_json,
-    unplanned_to_json,
 )
 from connector.store.lanes import promote
-from connector.store.notes import drop_notes, put_notes
 from connector.store.settle import park, settle
 from connector.store.sql import as_list, micros, moment, read_rows
 from connector.store.units import Settlement, Unit, Written
@@ -62,7 +55,7 @@ TAKE = """UPDATE units SET state = 'claimed', claim = :start, first_try_at = coa
     started_at = NULL, due_at = NULL WHERE id IN (SELECT value FROM json_each(:ids))"""
 HELD = """SELECT json_group_array(json_array(unit.id, unit.event_id, inbox.key, unit.lane, unit.operations, unit.done,
     unit.attempts, unit.urgent, unit.overtaken_by, unit.late, unit.in_doubt, inbox.received_at, unit.first_try_at,
-    unit.reason = 'configuration', unit.unmade))
+    unit.unmade))
     FROM json_each(?) AS each CROSS JOIN units AS unit ON unit.id = each.value
     CROSS JOIN inbox ON inbox.id = unit.event_id"""
 NEWER = """SELECT json_group_array(json_array(event_id, operations, done, state)) FROM units INDEXED BY units_lane
@@ -161,51 +154,6 @@ class Outbox:
     async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> None:
         """Store what became of claimed units, all or none; see settle.py."""
         await self._writer.run(lambda connection: settle(connection, settlements, now))
-
-    async def replace(
-        self,
-        unit: Unit,
-        operations: Sequence[Operation],
-        mapping: str,
-        *,
-        unplanned: Unplanned | None = None,
-        left_out: Sequence[Note] = (),
-    ) -> Unit:
-        """Replace what is left of a claimed unit with these operations, as this version of the mappings plans them.
-
-        `unplanned` is what still cannot be planned of its event, `left_out` the fields left out of all its operations.
-        """
-
-        def work(connection: sqlite3.Connection) -> list[Operation]:
-            text, done = connection.execute(
-                "SELECT operations, done FROM units WHERE id = ? AND state = 'claimed'", (unit.id,)
-            ).fetchone()
-            delivered = done_from_json(done)
-            kept = [one for index, one in enumerate(operations_from_json(text)) if index in delivered]
-            connection.execute(
-                "UPDATE units SET operations = ?, done = ?, size = ?, unmade = ? WHERE id = ?",
-                (
-                    operations_to_json([*kept, *operations]),
-                    done_to_json(range(len(kept))),
-                    len(operations),
-                    unplanned_to_json(unplanned) if unplanned else None,
-                    unit.id,
-                ),
-            )
-            connection.execute("UPDATE inbox SET mapping = ? WHERE id = ?", (mapping, unit.event_id))
-            drop_notes(connection, unit.event_id)
-            put_notes(connection, {unit.event_id: left_out})
-            return kept
-
-        kept = await self._writer.run(work)
-        left = [*_delivered_matches(kept, range(len(kept))), *enumerate(operations, len(kept))]
-        return structs.replace(
-            unit,
-            operations=tuple(one for _, one in left),
-            indexes=tuple(index for index, _ in left),
-            before=dict(enumerate(kept)),
-            unplanned=unplanned,
-        )
 
     def counts(self, sink: str) -> dict[UnitState, int]:
         """The sink's units by state."""
@@ -342,8 +290,7 @@ def _delivered_matches(planned: Sequence[Operation], delivered: Iterable[int]) -
 
 def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
     (
-        unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try, stopped,
-        unplanned,
+        unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try, unplanned,
     ) = row  # fmt: skip
     delivered = done_from_json(done)
     planned = operations_from_json(operations)
@@ -366,7 +313,5 @@ def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
         received_at=moment(received),
         first_try_at=moment(first_try),
         newer=newer,
-        stopped=bool(stopped),
         unplanned=unplanned_from_json(unplanned),
-        before={index: planned[index] for index in sorted(delivered)} if stopped or unplanned else {},
     )

@@ -1,9 +1,8 @@
 """Plans and their units as values: new, claimed and settled. A unit is one event's operations for one sink."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from connector.model.consent import Decision, Phase
 from connector.model.operation import Operation, RecordWrite
@@ -78,13 +77,9 @@ class Unit(Struct, frozen=True, kw_only=True):
     received_at: datetime
     first_try_at: datetime
     newer: tuple[Written, ...] = ()  # looked up for units that are overtaken or late
-    stopped: bool = False  # it has waited for the set-up to be corrected
     unplanned: Unplanned | None = (
         None  # what of its event could not be planned: a dead letter when the rest is delivered
     )
-    before: Mapping[int, Operation] = field(
-        default_factory=dict
-    )  # delivered, by position: used if it may be planned again
 
 
 class Confirmation(Struct, frozen=True, kw_only=True):

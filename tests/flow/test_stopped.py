@@ -156,6 +156,38 @@ async def test_a_rule_that_was_renamed_when_it_was_mended_still_writes_what_wait
     assert len(await world.records("SMS_Event__c")) == 1
 
 
+async def test_what_is_being_sent_during_a_reload_and_is_refused_is_planned_again(world):
+    await world.fault(world.salesforce, fault="held_answer", only="writes")
+    await send(world, ONE, 1)
+    await world.until(lambda: world.struck(world.salesforce, "held_answer"))
+    fix(world)
+    await world.app.reload()
+    await world.no_faults(world.salesforce)
+    await world.until(lambda: world.counts() == {"delivered": 1})
+    (row,) = await world.records("SMS_Event__c")
+    assert row["Action__c"] == "Recurring"
+    assert stopped(world) == []
+
+
+async def test_what_cannot_be_planned_by_the_corrected_rule_becomes_a_dead_letter_and_is_not_lost(world):
+    await send(world, ONE, 1)
+    await world.until(lambda: stopped(world))
+    await world.until(lambda: world.app.store.stops.held("salesforce"))
+    log = world.base / "mappings" / "log.yaml"
+    log.write_text(LOG.format(field="Action__c").replace("{key}", "{properties.Nothing}"))
+    await world.app.reload()
+    await world.until(lambda: world.counts() == {"dead": 1})
+    (letter,) = world.app.store.dead_letters.listing()
+    assert (
+        letter.detail == "log.yaml: every report: upsert SMS_Event__c: Event_Key__c has no value ({properties.Nothing})"
+    )
+    fix(world)
+    await world.app.reload()
+    assert await world.retry_dead() == 1
+    await world.until(lambda: world.counts() == {"delivered": 1})
+    assert len(await world.records("SMS_Event__c")) == 1
+
+
 async def test_a_dead_letter_is_made_of_none_of_them_and_the_books_balance(world):
     for turn in range(5):
         await send(world, ONE, turn)

@@ -202,10 +202,10 @@ async def test_a_reload_while_nothing_can_be_stored_does_not_end_the_daemon_and_
     disk.fail("full", after=0, times=10**6)
     signals.reload.set()
     await world.until(lambda: app.store.writer.outage is not None)
-    assert app.stops_due
+    assert app.pipeline.suspended_rules.retry_due
     disk.refusals = 0
     await well_again(world)
-    await world.until(lambda: not app.stops_due)
+    await world.until(lambda: not app.pipeline.suspended_rules.retry_due)
     signals.reload.set()
     await world.until(lambda: world.emitted(Reloaded))
     assert not reloading.done()

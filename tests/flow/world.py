@@ -275,6 +275,11 @@ class World:
             await self.until(lambda: not {"pending", "delivering"} & self.counts().keys())
             await self.get(f"{self.strex}/_sandbox/forwards?wait=1")
 
+    async def retry_dead(self) -> int:
+        """A person retries all dead letters, by the mappings of now."""
+        letters, version = self.app.store.dead_letters, self.app.pipeline.rules.version
+        return (await letters.retry(mapping=version, now=self.clock.now())).count
+
     async def poll(self) -> None:
         """Let the feed look once more, and settle what it found. A look that is under way may have asked before what counts."""
         loop = self.app.workers[self.feed]

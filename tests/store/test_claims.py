@@ -58,7 +58,7 @@ async def test_a_bug_in_a_batch_costs_the_guilty_unit_alone(bench, scene):
     with pytest.raises(ValueError, match="no"):
         await bench.step(bug, bad="b")
     (emitted,) = bench.facts
-    assert (emitted.event, emitted.state, emitted.reason) == ("b", UnitState.DEAD, Reason.BUG)
+    assert (emitted.event, emitted.state, emitted.reason) == (2, UnitState.DEAD, Reason.BUG)
     assert await bench.step(bug, bad="b") == ["c"]
     assert await bench.step(bug, bad="b") == ["d"]
     assert scene.unit_states() == {UnitState.DELIVERED: 3, UnitState.DEAD: 1}

@@ -144,6 +144,7 @@ async def test_tables_are_made_once(tmp_path):
         "m009_replan_and_search",
         "m010_accepted_mappings",
         "m011_charges",
+        "m012_suspended_units",
     ]
     await store.close()
 

@@ -9,6 +9,7 @@ from connector.delivery.suspended_rules import Suspension, SuspensionChanges
 from connector.model.consent import Phase
 from connector.model.outcome import Reason
 from connector.model.states import UnitState
+from connector.store.suspended_units import Replacement
 from connector.store.units import Confirmation
 
 HOUR = timedelta(hours=1)
@@ -59,8 +60,7 @@ async def test_what_is_tried_again_is_due_at_once(scene):
     assert await scene.claimed() == []
     await scene.store.stops.try_again([one], now=scene.now)
     assert scene.store.stops.all()[0].due(scene.now)
-    (unit,) = await scene.claim()
-    assert unit.stopped
+    assert await scene.claimed() == ["a"]
 
 
 async def test_a_unit_behind_an_opt_out_is_woken_too(scene):
@@ -70,19 +70,52 @@ async def test_a_unit_behind_an_opt_out_is_woken_too(scene):
     assert await scene.claimed() == ["out", "a"]
 
 
-async def test_what_is_left_of_a_unit_is_put_anew_and_what_is_done_stays_done(scene):
+def planned_by(scene, mapping, limit=10):
+    return scene.store.suspended_units.planned_otherwise(mapping, after=0, limit=limit)
+
+
+async def again(scene, unit, *operations, **about):
+    one = Replacement(unit=unit, mapping="v2", operations=operations, **about)
+    await scene.store.suspended_units.replace([one], now=scene.now)
+
+
+async def test_what_is_left_of_a_unit_is_replaced_and_what_is_done_stays_done(scene):
     old, new = scene.write("old", A__c=1), scene.write("new", B__c=2)
     await scene.unit("a", operations=(scene.write("done"), old))
     (unit,) = await scene.claim()
-    await scene.settle(unit, UnitState.RESTING, reason=Reason.CONFIGURATION, delay=timedelta(), done=(0,))
-    (unit,) = await scene.claim()
-    assert unit.operations == (old,)
-    made = await scene.store.outbox.replace(unit, [new, new], "v2")
-    assert (made.operations, made.indexes) == ((new, new), (1, 2))
+    await scene.settle(unit, UnitState.RESTING, reason=Reason.CONFIGURATION, delay=HOUR, done=(0,))
+    (planned,) = planned_by(scene, "v2")
+    assert (planned.delivered, planned.left) == ([scene.write("done")], [old])
+    await again(scene, planned, new, new)
     assert scene.store.inbox.get(unit.event_id).mapping == "v2"
-    await scene.settle(made, UnitState.RESTING, reason=Reason.ROW_LOCKED, delay=timedelta(), done=(1,))
+    assert planned_by(scene, "v2") == []
+    # It is due at once.
     (unit,) = await scene.claim()
-    assert (unit.operations, unit.indexes, unit.stopped) == ((new,), (2,), False)
+    assert (unit.operations, unit.indexes) == ((new, new), (1, 2))
+    await scene.settle(unit, UnitState.RESTING, reason=Reason.ROW_LOCKED, delay=timedelta(), done=(1,))
+    (unit,) = await scene.claim()
+    assert (unit.operations, unit.indexes) == ((new,), (2,))
+
+
+async def test_only_what_waits_for_a_rule_and_is_not_being_sent_is_planned_again(scene):
+    await rest(scene, "a", ANNA)
+    await rest(scene, "b", BERIT, Reason.ROW_LOCKED)
+    (planned,) = planned_by(scene, "v2")
+    await scene.later(hours=2)
+    assert sorted(await scene.claimed()) == ["a", "b"]
+    assert planned_by(scene, "v2") == []
+    # What was claimed meanwhile goes out as it was planned.
+    await again(scene, planned)
+    assert scene.store.inbox.get(planned.event_id).mapping != "v2"
+    assert scene.store.suspended_units.outdated([planned.event_id], "v2")
+
+
+async def test_all_units_of_an_event_are_planned_again_together(scene):
+    for key, lane in (("a", ANNA), ("b", BERIT), ("c", CARL)):
+        await rest(scene, key, lane)
+    assert [len(planned_by(scene, "v2", limit=n)) for n in (1, 2, 5)] == [1, 2, 3]
+    first, *_ = planned_by(scene, "v2")
+    assert len(scene.store.suspended_units.planned_otherwise("v2", after=first.event_id, limit=5)) == 2
 
 
 async def test_what_is_left_of_a_confirmed_opt_out_lets_the_next_one_pass(scene):
