@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -8,11 +9,12 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientConnectorCertificateError, ClientConnectorSSLError, ClientOSError, web
+from aiohttp.client_reqrep import ConnectionKey
 from aioresponses import aioresponses
 from delivery.mocked import MockedResponse
 
-from connector.delivery.http_client import TRIES, FixedCredentials, Transport
+from connector.delivery.http_client import TRIES, FixedCredentials, Transport, _words
 from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
 from connector.model.http import Failure, HttpCall, HttpError, HttpReply
 
@@ -633,3 +635,25 @@ async def test_a_single_outgoing_call_as_the_session_sees_it(transport):
         "Authorization": "key",
     }
     assert made.kwargs["allow_redirects"] is False
+
+
+class TestWords:
+    """What a failed connection is called."""
+
+    PEER = ConnectionKey("sms.example.org", 443, True, True, None, None, None)
+
+    def test_a_certificate_that_is_not_trusted_is_told_with_the_reason(self):
+        untrusted = ssl.SSLCertVerificationError(1, "failed")
+        untrusted.verify_message = "certificate has expired"
+        error = ClientConnectorCertificateError(self.PEER, untrusted)
+        assert _words(error) == "its TLS certificate is not trusted (certificate has expired)"
+
+    def test_a_handshake_that_fails_is_told_with_the_librarys_word(self):
+        failed = ssl.SSLError(1, "text with an address")
+        failed.reason = "WRONG_VERSION_NUMBER"
+        assert _words(ClientConnectorSSLError(self.PEER, failed)) == "TLS failed (WRONG_VERSION_NUMBER)"
+        assert _words(ClientConnectorSSLError(self.PEER, OSError(5, "x"))) == "TLS failed (handshake failed)"
+
+    def test_a_connection_that_is_lost_is_told_with_the_systems_word(self):
+        assert _words(ClientOSError(104, "x")) == "the connection was lost (connection reset by peer)"
+        assert _words(OSError("x")) == "the connection was lost (OSError)"

@@ -194,6 +194,18 @@ def test_an_opt_out_alone_is_tried_after_a_minute_though_the_sink_asks_for_more(
     assert channel.allowance(600.0) == SendAllowance(1)
 
 
+async def test_an_idle_sink_is_warmed_up_once():
+    clients = []
+
+    async def warm_up(client):
+        clients.append(client)
+
+    channel = SinkChannel(FakeSink(), "the client", warm_up=warm_up)
+    await channel.prepare()
+    await channel.prepare()
+    assert clients == ["the client"]
+
+
 def test_nothing_goes_out_when_the_daemon_stops(channel):
     channel.closing = True
     assert channel.allowance(0.0) is None
