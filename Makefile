@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 # Tests start many processes: each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast coverage lint fmt setup schema lock clean bench
+.PHONY: help demo test test-fast coverage lint fmt setup schema lock install clean bench
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -55,9 +55,29 @@ bench: setup  ## Print the figures of benchmarks/README.md; about eight minutes 
 schema: setup  ## Write the JSON Schemas of the config and the mappings anew.
 	@$(BIN)/connector schema write
 
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --no-header
+
 lock: setup  ## Pin all requirements anew, within the ranges of pyproject.toml.
-	@$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --allow-unsafe --strip-extras \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --no-header -o requirements.txt pyproject.toml
+	@$(COMPILE) --upgrade --extra dev -o requirements.txt pyproject.toml
+	@$(COMPILE) -c requirements.txt -o requirements-run.txt pyproject.toml
+
+# For a server: the program without development tools, its unit, its user, and `connector` on the path. Run it as root.
+PREFIX ?= /opt/connector
+DESTDIR ?=
+install:  ## Install the program, the unit and the user on this machine (as root).
+	@$(PYTHON) -m venv $(DESTDIR)$(PREFIX) || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@$(DESTDIR)$(PREFIX)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-run.txt
+	@$(DESTDIR)$(PREFIX)/bin/pip install --quiet --disable-pip-version-check --no-deps .
+	@install -d $(DESTDIR)/usr/local/bin $(DESTDIR)/etc/systemd/system $(DESTDIR)/usr/lib/sysusers.d \
+	  $(DESTDIR)/etc/bash_completion.d $(DESTDIR)/usr/local/share/man/man1
+	@ln -sf $(PREFIX)/bin/connector $(DESTDIR)/usr/local/bin/connector
+	@install -m 644 systemd/connector.service $(DESTDIR)/etc/systemd/system/connector.service
+	@install -m 644 systemd/connector.sysusers $(DESTDIR)/usr/lib/sysusers.d/connector.conf
+	@$(DESTDIR)$(PREFIX)/bin/connector completion bash > $(DESTDIR)/etc/bash_completion.d/connector
+	@$(DESTDIR)$(PREFIX)/bin/connector manual > $(DESTDIR)/usr/local/share/man/man1/connector.1
+	@test -n "$(DESTDIR)" || systemd-sysusers connector.conf
+	@echo "Installed. Next: connector init"
 
 clean:  ## Remove .venv and what the demo left.
 	rm -rf .venv .demo

@@ -23,6 +23,7 @@ from connector.delivery.channels import EnricherChannel
 from connector.delivery.http_client import Transport
 from connector.model.errors import StoreUnavailable
 from connector.model.problem import ProblemsFound
+from connector.model.states import EventState
 from connector.pipeline.charge import ChargeRunner, charge_worker
 from connector.pipeline.deadlines import Deadlines
 from connector.pipeline.enrich import enrich_worker
@@ -30,7 +31,15 @@ from connector.pipeline.gauges import gauges
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.poll import PollState
 from connector.pipeline.runtime import PipelineConfig, Runtime
-from connector.process import Notifier, Signals, keep_fed, passed_sockets, tune_garbage_collector, watchdog_interval
+from connector.process import (
+    Notifier,
+    Signals,
+    keep_fed,
+    keep_status,
+    passed_sockets,
+    tune_garbage_collector,
+    watchdog_interval,
+)
 from connector.providers.provider import Provider
 from connector.registry import Loaded, build_crms, build_providers, build_sinks, load_config, number_reader
 from connector.scheduler import Job, Scheduler
@@ -258,6 +267,7 @@ async def serve(loaded: Loaded) -> None:
             tasks = [side.create_task(_reload_on_signal(app, signals, notifier))]
             if (interval := watchdog_interval()) is not None:
                 tasks.append(side.create_task(keep_fed(notifier, interval, lambda: not app.unhealthy())))
+            tasks.append(side.create_task(keep_status(notifier, partial(status_line, app))))
             tune_garbage_collector()
             notifier.ready()
             ends = [side.create_task(signals.stop.wait()), side.create_task(app.broken.wait())]
@@ -267,6 +277,17 @@ async def serve(loaded: Loaded) -> None:
                 task.cancel()
         if app.broken.is_set():
             raise StoreUnavailable(f"the database cannot be used: {app.store.writer.broken}")
+
+
+def status_line(app: Application) -> str:
+    """The state in one line, for `systemctl status`: what waits, what is paused and why, and what is wrong."""
+    counts = app.store.inbox.counts()
+    waiting = counts.get(EventState.PENDING, 0) + counts.get(EventState.DELIVERING, 0)
+    breakers = [(name, one.breaker) for name, one in app.sink_channels.items()]
+    breakers += [(name, one.breaker) for name, one in app.feed_channels.items()]
+    paused = [f"{name} is paused ({one.cause.reason.value})" for name, one in breakers if one.cause]
+    refused = ["the mapping files have errors"] if app.store.mappings.refused() else []
+    return "; ".join([f"{waiting} event{'' if waiting == 1 else 's'} waiting", *paused, *refused, *app.faults()])
 
 
 async def _reload_on_signal(app: Application, signals: Signals, notifier: Notifier) -> None:

@@ -16,6 +16,7 @@ from typing import Self
 
 FIRST_PASSED = 3  # sd_listen_fds(3): the first descriptor that systemd passes
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STATUS_EVERY = 5.0  # seconds between two looks at the state
 FEEDS_IN_TIME = 3  # notifications within WatchdogSec: one may be late
 # New objects between two searches for cycles. A batch in progress has some ten thousand, none of them in a cycle. With
 # Python's 700 a quarter of a delivery's time went into searching it.
@@ -125,6 +126,18 @@ async def keep_fed(
         if alive():
             notifier.feed()
         await sleep(interval)
+
+
+async def keep_status(
+    notifier: Notifier, line: Callable[[], str], *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
+    """Show the state of the service in `systemctl status` whenever it changes; runs until it is cancelled."""
+    shown = ""
+    while True:
+        if (now := line()) != shown:
+            notifier.status(now)
+            shown = now
+        await sleep(STATUS_EVERY)
 
 
 def passed_sockets(environ: MutableMapping[str, str] = os.environ, *, first: int = FIRST_PASSED) -> list[socket.socket]:

@@ -116,11 +116,7 @@ async def _ask_store(loaded: "Loaded", command: str, payload: Mapping[str, Any])
         raise Unreachable(
             f"the connector is not running, and there is no database at {path} yet: start it with `connector run`"
         )
-    if os.geteuid() == 0 and path.stat().st_uid != 0:
-        # The service could not open files that root leaves beside the database.
-        raise Unreachable(
-            f"the connector is not running, and root does not own {path}: run this as its owner, {_as_owner(path)}"
-        )
+    become_owner(path)
     try:
         store = Store.open(path)
     except AlreadyRunning as held:
@@ -134,6 +130,21 @@ async def _ask_store(loaded: "Loaded", command: str, payload: Mapping[str, Any])
         return await control.commands()[command](payload)
     finally:
         await store.close()
+
+
+def become_owner(path: Path) -> None:
+    """Let root go on as the owner of the database: the service could not open files that root leaves beside it."""
+    about = path.stat()
+    if os.geteuid() != 0 or about.st_uid == 0:
+        return
+    os.umask(0o077)
+    os.setgroups([about.st_gid])
+    os.setgid(about.st_gid)
+    os.setuid(about.st_uid)
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise Unreachable(
+            f"the connector is not running, and the owner of {path} may not open it: let it own the folder too, {_as_owner(path)}"
+        )
 
 
 def _as_owner(path: Path) -> str:

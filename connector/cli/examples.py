@@ -2,6 +2,10 @@
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "run": ("connector run", "connector --config /etc/connector/config.yaml run"),
+    "init": (
+        "connector init",
+        "connector init --provider strex --keyword 2002/KATT --org https://acme.my.salesforce.com --region NO --yes",
+    ),
     "check": ("connector check", "connector check --live --strict"),
     "doctor": ("connector doctor",),
     "test": ("connector test", "connector test strex-subscription.yaml"),

@@ -4,6 +4,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import IO, Any
 
 import click
 
@@ -44,9 +45,14 @@ class Broken(ConnectorError):  # noqa: N818 - the same.
 class Ended(click.ClickException):
     """Ends a command, with a message for standard error."""
 
-    def __init__(self, message: str, code: Exit) -> None:
+    def __init__(self, message: str, code: int, *, prefix: str = "Error: ") -> None:
         super().__init__("\n".join(on_one_line(line) for line in message.split("\n")))
         self.exit_code = int(code)  # type: ignore[misc]  # click reads it from the instance.
+        self._prefix = prefix
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message to standard error."""
+        click.echo(f"{self._prefix}{self.format_message()}", file=file, err=file is None)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from connector.cli.setup import Setup
 # Name → (module, one line of help). The help is here, so that the list of commands imports none of them.
 COMMANDS = {
     "run": ("run", "Run the daemon until it is stopped."),
+    "init": ("init", "Write a config, its secrets, mappings and the unit's drop-in."),
     "check": ("check", "Check config and mappings; with --live also CRM and providers."),
     "doctor": ("doctor", "Check everything that the connector needs, and say how to fix it."),
     "test": ("test", "Run the tests of the mapping files."),

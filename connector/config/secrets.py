@@ -14,6 +14,7 @@ from connector.model.errors import ConnectorError
 
 MAX_BYTES = 64 * 1024  # a private key has 3 KiB; more is the wrong file
 CREDENTIALS = "CREDENTIALS_DIRECTORY"  # systemd.exec(5): where LoadCredential= puts its files
+BESIDE = "credentials"  # the folder beside the config from which the unit loads them: for commands outside the service
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -80,14 +81,22 @@ def resolve(ref: SecretRef, base: Path, environ: Mapping[str, str] = os.environ)
     elif ref.credential is not None:
         directory = environ.get(CREDENTIALS)
         if not directory:
-            raise SecretMissing(
-                f"the {ref} is not there, as ${CREDENTIALS} is not set: start the service by systemd with "
-                f"LoadCredential={ref.credential}:/path/to/it, or use file: instead"
-            )
+            beside = base / BESIDE / ref.credential
+            if not beside.is_file():
+                raise SecretMissing(
+                    f"the {ref} is not there, as ${CREDENTIALS} is not set and {beside} is no file: start the service by "
+                    f"systemd with LoadCredential={ref.credential}:{beside}, or use file: instead"
+                )
+            return _plain(_read(beside, ref, private=True), ref)
         # systemd protects its directory itself, and its files show the group bits of an access list.
         value = _read(Path(directory) / ref.credential, ref, private=False)
     else:
         value = _read(base / Path(ref.file or "").expanduser(), ref, private=True)
+    return _plain(value, ref)
+
+
+def _plain(value: str, ref: SecretRef) -> SecretStr:
+    """The secret without the end of its line."""
     plain = value.removesuffix("\n").removesuffix("\r")
     if not plain.strip():
         raise SecretMissing(f"the {ref} is empty: write the secret into it")

@@ -100,3 +100,11 @@ def test_missing_secrets_keep_the_daemon_from_starting(home):
     done = home.run("run")
     assert done.exit_code == 2
     assert "SCENE_S" in done.stderr
+
+
+def test_under_systemd_a_failed_start_has_the_journal_s_priority_and_a_code_that_is_not_renamed(home, monkeypatch):
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    monkeypatch.setenv("INVOCATION_ID", "1")
+    done = home.run("run")
+    assert done.exit_code == 82
+    assert all(line.startswith("<3>") for line in done.stderr.splitlines() if line)

@@ -6,6 +6,7 @@ import pytest
 from flow.world import ROOT, SECRETS, a_world
 
 from connector.admin import Control
+from connector.daemon import status_line
 from connector.model.problem import ProblemsFound
 from connector.telemetry.log_events import Alarm, Reloaded
 
@@ -89,3 +90,17 @@ async def test_a_refused_reload_is_told_with_its_places_and_changes_nothing(worl
         changes = await app.reload()
         assert (changes.added, changes.removed) == ((f"{LOG}: the rest",), (f"{LOG}: everything else",))
         assert world.cleared("mappings_refused")
+
+
+async def test_the_status_line_of_the_service_tells_what_waits_and_what_is_wrong(world):
+    async with world.running() as app:
+        assert status_line(app) == "0 events waiting"
+        await world.fault(world.salesforce, fault="unavailable", times=1_000_000)
+        await world.phone("+4790000001", "KATT")
+        await world.until(lambda: world.told_paused("salesforce"))
+        break_file(world)
+        with pytest.raises(ProblemsFound):
+            await app.reload()
+        said = status_line(app)
+        assert "waiting; salesforce is paused (unavailable)" in said
+        assert "the mapping files have errors" in said
