@@ -28,6 +28,8 @@ from connector.registry import Loaded, number_reader
 from connector.sinks.external import ExternalSink
 from connector.store.outage import Outage, nearly_full
 from connector.store.store import Made, Store
+from connector.telemetry.current_alarms import CurrentAlarms
+from connector.telemetry.fan_out import fan_out
 from connector.telemetry.log_events import Alarm, Emit, Level, Lifecycle, Reloaded
 from connector.worker import Step, Worker
 
@@ -37,9 +39,8 @@ STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2), "backup"
 STUCK_ELSE = timedelta(minutes=15)
 IDLE = timedelta(seconds=1)  # the longest wait of a worker that nobody wakes: a retry may have become due
 FAILING = timedelta(minutes=5)  # an alarm is raised for a worker whose every step has failed with a bug for this long
-LOST_CLAIM_AFTER = timedelta(
-    minutes=2
-)  # a claim that no worker has held for this long is lost: a worker puts a claim back within a minute
+# A claim that no worker has held for this long is lost: a worker puts a claim back within a minute.
+LOST_CLAIM_AFTER = timedelta(minutes=2)
 STORE, CLAIMS = "the database", "claims"  # the subjects of alarms
 SCHEMA_DRIFT_WORKER = "drift"  # checks whether the CRMs have what new mappings need
 
@@ -66,8 +67,10 @@ class Application:
 
     def __init__(self, loaded: Loaded, emit: Emit, clock: Clock) -> None:
         self.loaded = loaded
-        self.emit = emit
         self.clock = clock
+        self.started = clock.now()
+        self.current_alarms = CurrentAlarms(clock.now)
+        self.emit = fan_out(emit, self.current_alarms)
         self.url = ""  # of the public listener
         self.admin_url = ""
         self.broken = asyncio.Event()  # set when the database can no longer be trusted: the process must end

@@ -79,8 +79,8 @@ async def start_application(
     ConnectorError for what an operator can fix.
     """
     clock = clock or Clock()
-    app = Application(loaded, emit, clock)
-    settings = loaded.settings
+    app, settings = Application(loaded, emit, clock), loaded.settings
+    emit = app.emit
     async with AsyncExitStack() as stack:
         providers, app.crms, sinks = build_providers(loaded), build_crms(loaded), build_sinks(loaded, clock.now)
 
@@ -168,6 +168,8 @@ async def start_application(
             sink_channels=app.sink_channels,
             feed_channels=app.feed_channels,
             faults=app.faults,
+            alarms=app.current_alarms.listing,
+            started=app.started,
         )
         admin = Admin(
             {**control.commands(), "reload": app.reload_for_a_person, "reconcile": app.reconciler.for_a_person},

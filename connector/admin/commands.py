@@ -38,6 +38,7 @@ from connector.delivery.channels import FeedChannel, SinkChannel
 from connector.mapping.compile.ruleset import Ruleset
 from connector.registry import Loaded
 from connector.store.store import Store
+from connector.telemetry.current_alarms import RaisedAlarm
 
 Command = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 COMMANDS: dict[str, Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[str, Any]]]] = {
@@ -80,10 +81,13 @@ class Control:
         sink_channels: Mapping[str, SinkChannel] | None = None,
         feed_channels: Mapping[str, FeedChannel] | None = None,
         faults: Callable[[], Sequence[str]] = list,
+        alarms: Callable[[], Sequence[RaisedAlarm]] = list,
+        started: datetime | None = None,
     ) -> None:
         """`sink_channels` and `feed_channels` are those of the running daemon; both change with the mappings.
 
-        `faults` returns in plain words what is wrong with the daemon itself.
+        `faults` returns in plain words what is wrong with the daemon itself, `alarms` those that are raised now. `started`
+        is when the daemon started; None if none runs.
         """
         self._context = AdminContext.of(
             store,
@@ -93,6 +97,8 @@ class Control:
             sink_channels=sink_channels,
             feed_channels=feed_channels,
             faults=faults,
+            alarms=alarms,
+            started=started,
         )
 
     def commands(self) -> dict[str, Command]:

@@ -17,6 +17,7 @@ from connector.providers.provider import Provider
 from connector.registry import PROVIDERS, Loaded, number_reader
 from connector.store.inbox import StoredEvent
 from connector.store.store import Store
+from connector.telemetry.current_alarms import RaisedAlarm
 from connector.telemetry.mask import mask
 
 MAX = 1000  # lines of an answer: nobody reads more
@@ -37,6 +38,8 @@ class AdminContext:
     sink_channels: Mapping[str, SinkChannel] = field(default_factory=dict)  # the sinks in use, if the daemon runs
     feed_channels: Mapping[str, FeedChannel] = field(default_factory=dict)  # the feeds that the daemon follows
     faults: Callable[[], Sequence[str]] = list  # what is wrong with the daemon itself
+    alarms: Callable[[], Sequence[RaisedAlarm]] = list  # those that are raised now
+    started: datetime | None = None  # when the daemon started; None if none runs
 
     @classmethod
     def of(
@@ -49,6 +52,8 @@ class AdminContext:
         sink_channels: Mapping[str, SinkChannel] | None = None,
         feed_channels: Mapping[str, FeedChannel] | None = None,
         faults: Callable[[], Sequence[str]] = list,
+        alarms: Callable[[], Sequence[RaisedAlarm]] = list,
+        started: datetime | None = None,
     ) -> Self:
         """Build it from the config alone, without secrets."""
         providers = unlocked(loaded)
@@ -65,6 +70,8 @@ class AdminContext:
             sink_channels=sink_channels or {},
             feed_channels=feed_channels or {},
             faults=faults,
+            alarms=alarms,
+            started=started,
         )
 
     def event(self, named: object) -> StoredEvent:

@@ -12,12 +12,14 @@ from connector.admin.context import AdminContext, reject_unknown
 from connector.admin.failure_groups import stopped
 from connector.admin.masking import Masked, when
 from connector.admin.nightly_backup import backup_directory, kept_backups
+from connector.admin.status_problems import problems
 from connector.delivery.channels import CircuitBreaker, SinkChannel
 from connector.delivery.throttle import BudgetState
 from connector.model.problem import ProblemsFound
 from connector.model.states import EventState, UnitState
 from connector.pipeline.reconcile import last_run
 from connector.store.backups import Backup
+from connector.telemetry.current_alarms import RaisedAlarm
 
 LISTED = 100  # open opt-outs that are listed one by one
 
@@ -37,7 +39,8 @@ def _now(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dic
     counts = store.inbox.counts()
     received = store.inbox.received()
     pending = store.inbox.oldest_pending()
-    return {
+    document = {
+        "daemon": _daemon(context, now),
         "received": received,
         "states": {state.value: counts.get(state, 0) for state in EventState},
         "balanced": sum(counts.values()) == received,
@@ -55,7 +58,28 @@ def _now(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dic
         "mapping": _mapping(context),
         "store": str(store.path),
         "faults": list(context.faults()),
+        "alarms": [_alarm(one, now) for one in context.alarms()],
         "backup": _backup(context, now, backups),
+    }
+    return {**document, "problems": problems(document)}
+
+
+def _daemon(context: AdminContext, now: datetime) -> dict[str, Any]:
+    return {
+        "running": context.started is not None,
+        "since": when(context.started),
+        "since_seconds": _age(context.started, now),
+    }
+
+
+def _alarm(one: RaisedAlarm, now: datetime) -> dict[str, Any]:
+    return {
+        "kind": one.alarm.kind,
+        "about": one.alarm.about,
+        "message": one.alarm.message,
+        "cure": one.alarm.cure,
+        "since": when(one.since),
+        "since_seconds": _age(one.since, now),
     }
 
 
@@ -122,6 +146,7 @@ def _late(context: AdminContext, now: datetime) -> list[dict[str, Any]]:
     late = [one for one in open_ones if one.age >= deadline or one.failed or one.without_rule][:LISTED]
     return [
         {
+            "id": one.event_id,
             "event": one.event_key,
             "sink": one.sink,
             "since": when(one.since),

@@ -63,7 +63,7 @@ def retry(
     reveal: bool,
     as_json: bool,
 ) -> None:
-    r"""Retry the dead letters of EVENTS, of a cause, or all, when the cause is fixed.
+    """Retry the dead letters of EVENTS, of a cause, or all, when the cause is fixed.
 
     Where the mappings have changed since (edit them, then `connector reload`), what failed is planned again by them, and
     what changes is shown. What was delivered of the same event stays, and is not repeated.

@@ -9,6 +9,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "check": ("connector check", "connector check --live --strict"),
     "doctor": ("connector doctor",),
     "test": ("connector test", "connector test strex-subscription.yaml"),
+    "preview": (
+        "connector preview",
+        "connector preview --since 2026-11-01 --strict",
+        "connector preview --events callbacks.jsonl --against ../main/mappings",
+    ),
     "explain": (
         "connector explain 25",
         'connector explain "+47 900 00 001"',

@@ -27,7 +27,7 @@ LARGEST = 16 * 1024 * 1024  # bytes; providers' bodies are much smaller
 @as_json
 @click.pass_context
 def explain(ctx: click.Context, *, what: str, endpoint: str | None, reveal: bool, as_json: bool) -> None:
-    r"""Explain WHAT: an event by its number or key, a phone number in any form, or with --endpoint a file.
+    """Explain WHAT: an event by its number or key, a phone number in any form, or with --endpoint a file.
 
     An event is planned again by the present mappings, with what was known before it; nothing is stored or sent. A phone number
     shows all that is known of the person, in order, and what each event wrote.

@@ -51,19 +51,13 @@ def preview(
     reveal: bool,
     as_json: bool,
 ) -> None:
-    r"""Show what the edited mappings would change for the events that have come, compared with the mappings in use.
+    """Show what the edited mappings would change for the events that have come, compared with the mappings in use.
 
     Nothing is sent or written, and the daemon goes on beside it. Changes that concern opt-outs come first. A line of a
     file of events is {"endpoint": "strex/dlr", "body": …}: the body as the provider sends it, as JSON or as a text.
 
     Ends with 1 if an opt-out would be treated otherwise, or if an event that led to something would lead to nothing or
     to a dead letter; with --strict for any change.
-
-    \b
-    Examples:
-      connector preview
-      connector preview --since 2026-11-01 --json
-      connector preview --events tests/callbacks.jsonl --against ../main/mappings
     """
     setup: Setup = ctx.obj
     loaded = setup.config()

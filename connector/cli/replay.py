@@ -24,7 +24,7 @@ from connector.cli.setup import Setup
 def replay(
     ctx: click.Context, /, *, event: str | None, dry_run: bool, yes: bool, reveal: bool, as_json: bool, **given: Any
 ) -> None:
-    r"""Plan EVENT again by the mappings in use, or all events that the conditions select.
+    """Plan EVENT again by the mappings in use, or all events that the conditions select.
 
     What was delivered stays, and is not repeated; what the mappings change is delivered too. Opt-outs and opt-ins that
     came later stay valid. With conditions, what would change is shown first, and nothing happens without --yes or your

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from connector.cli.client import ask
+from connector.cli.exit_codes import Exit
 from connector.cli.render import Paper, ago, answer, as_json
 from connector.cli.setup import Setup
 
@@ -15,17 +16,26 @@ OPEN = ("waiting", "ready", "resting", "claimed")
 @as_json
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:
-    """Show how things stand: events by state, the sinks, the feeds, and what a person should look at."""
+    """Show whether the daemon runs, what is wrong now and how to fix it, then events, sinks and feeds.
+
+    Ends with 3 if the daemon does not run.
+    """
     setup: Setup = ctx.obj
-    answer(ask(setup, "status"), _show, json_wanted=as_json)
+    said = ask(setup, "status")
+    answer(said, _show, json_wanted=as_json, zone=setup.zone())
+    if not said["daemon"]["running"]:
+        ctx.exit(Exit.UNREACHABLE)
 
 
 def _show(paper: Paper, document: dict[str, Any]) -> None:
-    _show_faults(paper, document["faults"])
+    daemon = document["daemon"]
+    if daemon["running"]:
+        paper.line(f"daemon: running since {paper.time(daemon['since'])} ({ago(daemon['since_seconds'])})")
+    else:
+        paper.line("daemon: NOT RUNNING", style="red")
+    _show_problems(paper, document["problems"])
     paper.heading(f"Events: {document['received']} received")
     paper.table(["state", "events"], [(state, count) for state, count in document["states"].items() if count])
-    if not document["balanced"]:
-        paper.line("the counts of events do not add up: please report this", style="red")
     if document["oldest_pending"]:
         paper.line(
             f"the oldest event that waits to be planned was received {ago(document['oldest_pending_seconds'])} ago"
@@ -44,10 +54,6 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
             for one in document["sinks"]
         ],
     )
-    for one in document["sinks"]:
-        if one["trouble"]:
-            paper.line(f"{one['sink']} is paused: {_fault(one['trouble'])}", style="red")
-    _show_cures(paper, [(one["sink"], one["trouble"]) for one in document["sinks"]])
     for one in document["sinks"]:
         if one["batch"] and one["batch"]["size"] < one["batch"]["most"]:
             size, most = one["batch"]["size"], one["batch"]["most"]
@@ -69,24 +75,12 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
             ["feed", "polled every", "state"],
             [(one["feed"], ago(one["every_seconds"]), _feed(one)) for one in document["feeds"]],
         )
-        _show_cures(paper, [(one["feed"], one["trouble"]) for one in document["feeds"]])
         _show_reconciled(paper, document)
     _show_charging(paper, document["charging"])
-    _show_cares(paper, document)
     if document["events_with_notes"]:
         paper.line(f"{document['events_with_notes']} events were sent without a field: see `connector notes list`")
     paper.line(f"last backup: {_backup(document['backup'])}")
-    _show_mappings(paper, document["mapping"])
-
-
-def _show_mappings(paper: Paper, mapping: dict[str, Any]) -> None:
-    problems = f"{mapping['problems']} problems: see `connector check`"
-    paper.line(f"mappings: {problems if mapping['version'] is None else mapping['version']}")
-    if mapping["refused_at"]:
-        paper.line(f"the mapping files were refused at {mapping['refused_at']}, and are not in use:", style="red")
-        for problem in mapping["refused_for"]:
-            paper.line(problem, indent=2, style="red")
-        paper.line("correct them, see `connector check`, then run `connector reload`", indent=2)
+    paper.line(f"mappings: {document['mapping']['version'] or 'none that can be used'}")
 
 
 def _show_charging(paper: Paper, providers: list[dict[str, Any]]) -> None:
@@ -104,58 +98,18 @@ def _show_charging(paper: Paper, providers: list[dict[str, Any]]) -> None:
             paper.line("see `connector charges list --state in_doubt`", style="red")
 
 
-def _show_faults(paper: Paper, faults: list[str]) -> None:
-    for fault in faults:
-        paper.line(fault, style="red")
-
-
-def _show_cares(paper: Paper, document: dict[str, Any]) -> None:
-    if document["dead"]:
-        paper.heading("Waiting for a person")
-        paper.table(["reason", "dead letters"], document["dead"].items())
-        paper.line("see `connector dead list` and `connector parked list`")
-    if document["stopped"]:
-        paper.heading("Mappings that are stopped")
-        paper.table(
-            ["rule", "where", "what", "since"],
-            [
-                (
-                    one["rule"],
-                    one["place"] or "no longer in the file",
-                    f"{one['sink']} {one['object']}{'.' + one['field'] if one['field'] else ''}: {one['detail']}",
-                    one["since"],
-                )
-                for one in document["stopped"]
-            ],
-        )
-        held = sum(one["held_by_stops"] for one in document["sinks"])
-        paper.line(f"{held} events wait for this; {document['stopped'][0]['cure']}")
-    if document["late_opt_outs"]:
-        paper.heading("Opt-outs that were refused, or not confirmed in time")
-        paper.table(
-            ["event", "sink", "since", ""],
-            [
-                (
-                    one["event"],
-                    one["sink"],
-                    f"{ago(one['seconds'])} ago",
-                    one["detail"] or ("refused" if one["failed"] else ""),
-                )
-                for one in document["late_opt_outs"]
-            ],
-        )
+def _show_problems(paper: Paper, problems: list[dict[str, Any]]) -> None:
+    paper.heading("What is wrong now" if problems else "Nothing is wrong now")
+    for one in problems:
+        since = f" (since {paper.time(one['since'])})" if one["since"] else ""
+        paper.line(f"{one['message']}{since}", indent=2, style="red" if one["severity"] == "error" else "yellow")
+        paper.line(one["cure"], indent=4)
 
 
 def _backup(backup: dict[str, Any]) -> str:
     if backup["file"]:
         return f"{ago(backup['seconds'])} ago, {backup['file']} in {backup['directory']} ({backup['kept']} kept)"
     return "none yet" if backup["enabled"] else "none, and the nightly backup is switched off"
-
-
-def _show_cures(paper: Paper, troubles: list[tuple[str, dict[str, Any] | None]]) -> None:
-    for name, trouble in troubles:
-        if trouble:
-            paper.line(f"{name}: {trouble['cure']}", indent=2)
 
 
 def _known(number: int | None) -> str:
@@ -171,14 +125,7 @@ def _lasts(one: dict[str, Any]) -> str:
         return f"used up: only opt-outs are sent, from a reserve of {one['reserve']}"
     if one["lasts_seconds"] is None:
         return "enough for 24 h" if one["left"] is not None else ""
-    return f"until {one['lasts_until']}, {ago(one['lasts_seconds'])} from now"
-
-
-def _fault(trouble: dict[str, Any]) -> str:
-    """One fault: `configuration (INVALID_FIELD) since 2026-…, 3 min ago:` and Salesforce's message."""
-    code = f" ({trouble['code']})" if trouble["code"] else ""
-    detail = f": {trouble['detail']}" if trouble["detail"] else ""
-    return f"{trouble['reason']}{code} since {trouble['since']}, {ago(trouble['since_seconds'])} ago{detail}"
+    return f"{ago(one['lasts_seconds'])} more"
 
 
 def _show_reconciled(paper: Paper, document: dict[str, Any]) -> None:
@@ -194,7 +141,7 @@ def _show_reconciled(paper: Paper, document: dict[str, Any]) -> None:
 
 def _feed(one: dict[str, Any]) -> str:
     if one["trouble"]:
-        return f"fails: {_fault(one['trouble'])}"
+        return "paused, see above"
     if not one["begun"]:
         return "not started"
     return "works" if one["first_look_over"] else "initial sync, which sends nothing"

@@ -38,17 +38,17 @@ async def state_of(scene, event_id=1):
 def test_status_shows_the_books(home):
     home.on_the_road(dead_letter)
     done = home.run("status")
-    assert done.exit_code == 0
+    assert done.exit_code == 3
+    assert done.stdout.startswith("daemon: NOT RUNNING")
     for words in (
         "Events: 1 received",
-        "dead",
-        "no_access",
+        "1 dead letters wait for a person",
         "salesforce.Contact",
         "not started",
         "connector dead list",
     ):
         assert words in done.stdout
-    assert home.json("status")["balanced"] is True
+    assert home.json("status", code=3)["balanced"] is True
 
 
 def test_dead_letters_are_seen_and_try_again(home):
@@ -217,7 +217,7 @@ def test_after_a_daemon_has_ended_the_store_is_asked(home):
     home.on_the_road(dead_letter)
     write_token(home.store.with_name(TOKEN_FILE))
     make_home(home.directory, port=free_port())
-    assert home.json("status")["received"] == 1
+    assert home.json("status", code=3)["received"] == 1
 
 
 def test_a_listener_that_is_no_connector_is_told_as_one(home, threaded):

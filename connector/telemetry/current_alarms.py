@@ -1,0 +1,36 @@
+"""The alarms that are raised now, with their cures, for `connector status`. It is an Emit."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from msgspec import Struct
+
+from connector.telemetry.log_events import Alarm, Cleared, Fact
+
+
+class RaisedAlarm(Struct, frozen=True):
+    """An alarm and when it was raised."""
+
+    alarm: Alarm
+    since: datetime
+
+
+class CurrentAlarms:
+    """Keeps each lasting alarm until it is cleared. The others stay visible as dead letters, parked events and the like."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._raised: dict[tuple[str, str], RaisedAlarm] = {}
+
+    def __call__(self, fact: Fact) -> None:
+        """Note an alarm, or that its cause is gone."""
+        if isinstance(fact, Alarm) and fact.lasts:
+            key = fact.kind, fact.about
+            since = self._raised[key].since if key in self._raised else self._now()
+            self._raised[key] = RaisedAlarm(fact, since)
+        elif isinstance(fact, Cleared):
+            self._raised.pop((fact.kind, fact.about), None)
+
+    def listing(self) -> list[RaisedAlarm]:
+        """The alarms, the oldest first."""
+        return sorted(self._raised.values(), key=lambda one: one.since)
