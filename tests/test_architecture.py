@@ -15,7 +15,9 @@ LEVELS = {
     **dict.fromkeys(("charging", "providers", "crm", "sinks", "store", "worker", "process"), 4),
     "pipeline": 5,
     "registry": 6,
-    **dict.fromkeys(("admin", "checks", "web", "scheduler", "current_mappings", "crm.salesforce.setup"), 7),
+    **dict.fromkeys(
+        ("admin", "checks", "web", "scheduler", "current_mappings", "crm.salesforce.setup", "crm.dynamics.setup"), 7
+    ),
     "application": 8,
     "daemon": 9,
     "cli": 10,

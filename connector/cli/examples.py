@@ -73,6 +73,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "connector salesforce backfill --conflicts shared.csv",
         "connector salesforce backfill --write",
     ),
+    "dynamics": ("connector dynamics setup --dry-run",),
+    "dynamics setup": (
+        "connector dynamics setup --dry-run",
+        "connector dynamics setup --token-env ADMIN_TOKEN",
+    ),
     "sandbox": ("connector sandbox strex", "connector sandbox salesforce --port 8090"),
     "sandbox salesforce": ("connector sandbox salesforce --port 8090",),
     "sandbox dynamics": ("connector sandbox dynamics",),

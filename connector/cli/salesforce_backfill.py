@@ -101,11 +101,12 @@ def backfill(ctx: click.Context, /, *, as_json: bool, **options: Any) -> None:
 
 
 async def _backfill(setup: Setup, wanted: BackfillOptions) -> dict[str, Any]:
-    from connector.cli.salesforce_deploy import chosen  # noqa: PLC0415 - see the package's docstring.
+    from connector.cli.orgs import chosen  # noqa: PLC0415 - see the package's docstring.
+    from connector.crm.salesforce.settings import SalesforceSettings  # noqa: PLC0415 - the same.
     from connector.crm.salesforce.setup.backfill_file import BackfillBook  # noqa: PLC0415 - the same.
 
     loaded = setup.config()
-    name, settings = chosen(loaded, wanted.crm)
+    name, settings = chosen(loaded, wanted.crm, SalesforceSettings, "Salesforce")
     contacts = _contacts(loaded, name, wanted)
     if wanted.conflicts is not None:
         _write_findings(wanted.conflicts, ())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.checks.crm_requirements import needs
-from connector.cli.exit_codes import Misused
+from connector.cli.orgs import chosen
 from connector.cli.setup import load_rules
 from connector.crm.crm import Crm, Needs
 from connector.crm.salesforce.client.rest import RestClient
@@ -97,7 +97,7 @@ async def working(loaded: Loaded, crm: str | None, *, token: str | None) -> Asyn
 
     Raises Misused if it is not clear which org is meant, else ConnectorError.
     """
-    name, settings = chosen(loaded, crm)
+    name, settings = chosen(loaded, crm, SalesforceSettings, "Salesforce")
     role = build_crms(loaded)[name]
     wanted = tuple(needs(load_rules(loaded)).get(name, ()))
     used = {
@@ -121,20 +121,6 @@ async def working(loaded: Loaded, crm: str | None, *, token: str | None) -> Asyn
             needs=wanted,
             package=shipped(used | {one.object for one in wanted}),
         )
-
-
-def chosen(loaded: Loaded, crm: str | None) -> tuple[str, SalesforceSettings]:
-    """The selected Salesforce org. Raises Misused."""
-    found = {
-        name: one for name, one in loaded.crms.items() if isinstance(one, SalesforceSettings) and crm in {None, name}
-    }
-    if not found:
-        whose = f"no Salesforce org is called `{crm}`" if crm else "no Salesforce org"
-        raise Misused(f"{whose} in the config: see its `crm:`")
-    if len(found) > 1:
-        raise Misused(f"several Salesforce orgs are configured: add --crm {' or '.join(found)}")
-    ((name, settings),) = found.items()
-    return name, settings
 
 
 def _described(label: str, granted: permissions.Granted, *, new: bool) -> dict[str, Any]:

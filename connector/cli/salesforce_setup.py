@@ -1,14 +1,13 @@
 """`connector salesforce setup`: creates the fields, the object and the permission set of the shipped mappings."""
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from connector.cli.exit_codes import Exit, Misused, Unreachable
 from connector.cli.render import Paper, answer, as_json, waiting
-from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.errors import PeerUnavailable
 
 if TYPE_CHECKING:
     from connector.cli.salesforce_deploy import OrgSetup
@@ -58,10 +57,11 @@ def setup(
 async def _set_up(
     setup: "Setup", named: tuple[str | None, str | None], *, assign: bool, dry_run: bool, yes: bool, quiet: bool
 ) -> dict[str, Any]:
-    from connector.cli.salesforce_deploy import working  # noqa: PLC0415 - see the package's docstring.
+    from connector.cli.orgs import token_of  # noqa: PLC0415 - see the package's docstring.
+    from connector.cli.salesforce_deploy import working  # noqa: PLC0415 - the same.
 
     crm, token_env = named
-    async with working(setup.config(), crm, token=_token(token_env)) as work:
+    async with working(setup.config(), crm, token=token_of(token_env)) as work:
         with waiting("comparing the package with the org"):
             found = await work.survey()
         if not quiet:
@@ -88,17 +88,6 @@ async def _set_up(
                 with waiting("checking as the integration user"):
                     document["lacks"] = await work.lacks()
     return document
-
-
-def _token(name: str | None) -> str | None:
-    if name is None:
-        return None
-    token = os.environ.get(name, "").strip()
-    if not token:
-        raise Misused(f"the environment variable {name} is empty: put an administrator's access token into it")
-    if not token.isascii() or not token.isprintable():
-        raise ConnectorError(f"{name} does not hold an access token: it has characters that no token has")
-    return token
 
 
 def _document(work: "OrgSetup", found: "Survey", *, dry_run: bool) -> dict[str, Any]:

@@ -396,3 +396,24 @@ def test_with_several_crms_each_item_is_held_against_its_own(context):
     with pytest.raises(ProblemsFound) as caught:
         compile_mappings([parse(f"{HEAD}{body}\n        crm: sf", "f.yaml")], two)
     assert [one.code for one in caught.value.problems] == ["no-such-field"]
+
+
+def test_where_a_record_can_be_given_its_id_a_key_may_become_it_and_a_lookup_may_be_called_like_its_relationship(found):
+    gift = ObjectSchema(
+        name="gift",
+        fields=(
+            FieldSchema(name="giftid", kind=FieldKind.ID, createable=True, unique=True, external_id=True),
+            FieldSchema(
+                name="donor",
+                kind=FieldKind.REFERENCE,
+                relationship="donor",
+                parents=("Contact",),
+                createable=True,
+                updateable=True,
+            ),
+        ),
+    )
+    text = 'upsert: gift\nkey: {giftid: "{transaction_id}"}\nset: {donor: {SMS_Key__c: "{msisdn}"}}'
+    assert found(text, schemas=CrmSchema(crm="sf", objects=(CONTACT, gift))) == []
+    fixed = replace(gift, fields=(FieldSchema(name="giftid", kind=FieldKind.ID), gift.fields[1]))
+    assert "record's own Id" in only(found(text, schemas=CrmSchema(crm="sf", objects=(CONTACT, fixed))))

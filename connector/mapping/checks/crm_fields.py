@@ -142,7 +142,8 @@ class _Checks:
         if field is None:
             _no_field(known, name, where, self._findings, key=True)
             return
-        if field.kind is FieldKind.ID:
+        # Where a new record can be given its id, a sender's key may become the id.
+        if field.kind is FieldKind.ID and not field.createable:
             self._add(where, "id-as-key", f"`{name}` is the record's own Id", 'write `id: "{…}"` instead of `key:`')
             return
         full = f"{known.name}.{field.name}"
@@ -178,7 +179,8 @@ class _Checks:
         self, known: ObjectSchema, name: str, value: Any, where: Where, *, creating: bool, changing: bool
     ) -> None:
         field = known.field(name)
-        behind = known.related(name) if field is None else None
+        # A CRM may call the relationship like its field; then a value is the record's id, and a key is looked up.
+        behind = known.related(name) if field is None or isinstance(value, dict | list) else None
         if field is None and behind is None:
             _no_field(known, name, where, self._findings, key=True)
             return

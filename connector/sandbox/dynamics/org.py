@@ -13,6 +13,7 @@ BUSINESS_UNIT = "7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0002"
 INTEGRATION_USER = "7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0003"
 PERSON_USER = "7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0004"
 USERS = {"integration": INTEGRATION_USER, "person": PERSON_USER}
+NORWEGIAN = 1044  # the org's base language, which every new label must have
 SMS_PURPOSE = "10000000-0000-0000-0000-000000000003"  # the commercial purpose of a new org
 
 
@@ -302,6 +303,7 @@ def tables(*, preset: str = "plain", bare: bool = False, consent_table: bool = F
             "Organization",
             text("Name", 160),
             whole("ExpireChangeTrackingInDays", 0, 365),
+            whole("LanguageCode"),
             set_name="organizations",
             primary_name="name",
             tracked=False,
@@ -361,7 +363,12 @@ def records(*, consent_table: bool = False) -> dict[str, list[dict[str, Any]]]:
             {"systemuserid": PERSON_USER, "fullname": "Person", "domainname": "person@sandbox.example"},
         ],
         "organization": [
-            {"organizationid": ORGANIZATION, "name": "sandbox", "expirechangetrackingindays": 7},
+            {
+                "organizationid": ORGANIZATION,
+                "name": "sandbox",
+                "expirechangetrackingindays": 7,
+                "languagecode": NORWEGIAN,
+            },
         ],
     }
     if consent_table:

@@ -1,7 +1,7 @@
 """Sends the calls to one org and reads the answers. This is where a call without an answer becomes an outcome."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -68,13 +68,16 @@ class WebApi:
 
     async def rows(self, target: str) -> list[Mapping[str, Any]]:
         """All records of a query, page by page."""
-        found: list[Mapping[str, Any]] = []
+        return [row async for page in self.pages(target) for row in page]
+
+    async def pages(self, target: str) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+        """The pages of a query."""
         for _ in range(PAGES):
             page = await self.get(target)
-            found += responses.rows(page)
+            yield responses.rows(page)
             following = page.body.get("@odata.nextLink")
             if not isinstance(following, str):
-                return found
+                return
             target = following
         raise RequestFailed(responses.not_theirs("a query whose pages do not end"))
 

@@ -121,7 +121,7 @@ def _keys(table: TableInfo, need: Needs) -> list[Finding]:
             findings.append(Finding(area="keys", level=Level.OK, text=text))
         elif any(key.status == "Failed" for key in keys):
             text = f"the index of the alternate key {table.name}.{name} failed: two records have the same value"
-            cure = "`connector dynamics setup --preview` lists them: merge them, then run `connector dynamics setup`"
+            cure = "`connector dynamics setup --dry-run` lists them: merge them, then run `connector dynamics setup`"
             findings.append(Finding(area="keys", level=Level.FAIL, text=text, cure=cure))
         else:
             waits = ", which is being built" if keys else ""
