@@ -244,7 +244,7 @@ def _decided(context: AdminContext, charge: Charge, decision: str, transaction: 
         raise ConnectorError(f"the config has no provider {charge.agreement.provider} that charges donors any more")
     said = f"a person decided: {decision}"
     if decision == AGAIN:
-        return try_again(charge, rules, context.now())
+        return try_again(rules, context.now())
     if decision == ASK:
         known = transaction or charge.transaction_id
         if known is None:

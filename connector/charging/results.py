@@ -87,16 +87,11 @@ def _failed(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: datet
     )
 
 
-def try_again(charge: Charge, rules: ChargeRules, now: datetime) -> ChargeChange:
+def try_again(rules: ChargeRules, now: datetime) -> ChargeChange:
     """A person has decided that the period is charged again."""
     today = now.astimezone(rules.zone).date()
-    limit = max(_limit(charge, rules), today)
-    return ChargeChange(
-        state=ChargeState.DUE,
-        detail="a person decided to charge it again",
-        due_day=today,
-        last_day=min(today + rules.late, limit),
-    )
+    detail = "a person decided to charge it again"
+    return ChargeChange(state=ChargeState.DUE, detail=detail, due_day=today, last_day=today + rules.late)
 
 
 def _limit(charge: Charge, rules: ChargeRules) -> date:
