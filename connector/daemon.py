@@ -99,7 +99,7 @@ async def start_application(
 
         app.mappings = CurrentMappings(loaded, store, app.alarms, emit=emit, now=clock.now)
         rules = await app.mappings.at_start()
-        runtime = Runtime(emit=emit, now=clock.now, monotonic=clock.monotonic, wake=app.wake)
+        runtime = Runtime(emit=emit, now=clock.now, monotonic=clock.monotonic, wake=app.wake, clients=app.clients)
         pipeline = app.pipeline = Pipeline(
             store,
             rules,
@@ -191,7 +191,7 @@ async def start_application(
 
         hooks = Hooks(
             [endpoint for peer in peers.values() for endpoint in peer.endpoints],
-            lambda endpoint, request: pipeline.receive(endpoint, app.clients[endpoint.provider], request),
+            pipeline.receive,
             emit=emit,
             now=clock.now,
             public_url=settings.listen.public_url,

@@ -110,24 +110,16 @@ class Filtered(Struct, frozen=True):
     """
 
     operations: Sequence[Operation]
+    going: Sequence[Operation]  # those that are sent
     held: Mapping[int, Retry] = field(default_factory=dict)
     alone: Mapping[int, RecordWrite] = field(default_factory=dict)
     stops: Sequence[Suspension] = ()
-
-    @property
-    def going(self) -> Sequence[Operation]:
-        """The operations that are sent."""
-        if not self.held:
-            return self.operations
-        return [self.alone.get(place, one) for place, one in enumerate(self.operations) if self._goes(place)]
 
     def _goes(self, place: int) -> bool:
         return place not in self.held or place in self.alone
 
     def with_suspended(self, sent: Sent) -> Sent:
         """The outcomes of the whole batch, from the outcomes of what was sent."""
-        if not self.held:
-            return sent
         places = [place for place in range(len(self.operations)) if self._goes(place)]
         outcomes: dict[int, Outcome] = {**self.held, **dict(zip(places, sent.outcomes, strict=True))}
         consent_alone = [replace(one, index=places[one.index]) for one in sent.consent_sent_alone]
@@ -172,7 +164,8 @@ def filter_suspended(
             alone[place] = consent
         if place in held:
             parents.add((operation.key_field.casefold(), operation.key.lower()))
-    return Filtered(operations, held, alone, stops)
+    going = [alone.get(place, one) for place, one in enumerate(operations) if place not in held or place in alone]
+    return Filtered(operations, going, held, alone, stops)
 
 
 class SuspensionChanges(Struct, frozen=True, kw_only=True):

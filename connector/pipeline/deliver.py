@@ -7,22 +7,24 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from connector.consent.guard import carries_opt_out
+from connector.consent.guard import as_sendable, carries_opt_out
 from connector.delivery.channels import SendAllowance, SinkChannel
 from connector.delivery.outcome_policy import not_counted, sink_outage, suspected
 from connector.delivery.send import send
-from connector.delivery.suspended_rules import Filtered
+from connector.delivery.suspended_rules import Filtered, filter_suspended
 from connector.delivery.throttle import ApiBudget
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.consent import Phase
+from connector.model.crm_traits import CrmTraits
 from connector.model.errors import StoreUnavailable
 from connector.model.event import Verdict
+from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Delivered, Reason
 from connector.model.states import UnitState
-from connector.pipeline.prepare import PendingWrite, drop_superseded
 from connector.pipeline.runtime import PipelineConfig, Runtime
-from connector.pipeline.settle import settle_units, settled_events, settled_fact
-from connector.pipeline.suspended_rules import SendResult, drop_suspended, record_suspensions
+from connector.pipeline.settle import PendingWrite, settle_units, settled_events, settled_fact
+from connector.pipeline.suspended_rules import SendResult, record_suspensions
+from connector.ports import Sink
 from connector.store.outbox import Outbox
 from connector.store.store import Store
 from connector.store.units import Confirmation, Settlement, Unit
@@ -65,7 +67,7 @@ class Deliverer:
                 if not units or allowance is None:
                     return 0
                 pending = drop_superseded(units, self._store, channel.sink.traits)
-                batch = drop_suspended(pending, channel.sink, self._store, now=self._runtime.now())
+                batch = self._drop_suspended(pending, channel.sink)
                 result = await self._send(channel, allowance, batch)
                 if not result.well:
                     # What the next batch may send depends on it.
@@ -109,6 +111,14 @@ class Deliverer:
             await channel.prepare()
         return units
 
+    def _drop_suspended(self, pending: Sequence[PendingWrite], sink: Sink) -> Filtered:
+        """The operations that are left, without those of suspended rules."""
+        operations = [one.operation for one in pending if one.operation is not None]
+        stops = self._store.stops.of(sink.name)
+        if not stops:
+            return Filtered(operations, operations)
+        return filter_suspended(operations, stops, self._runtime.now(), sink.traits)
+
     async def _send(self, channel: SinkChannel, allowance: SendAllowance, batch: Filtered) -> SendResult:
         """Send the batch, and adapt the pace and the circuit breaker to the outcomes."""
         sink, client, operations = channel.sink, channel.client, batch.going
@@ -122,7 +132,7 @@ class Deliverer:
         result = SendResult(
             batch=batch,
             answered=answered,
-            sent=batch.with_suspended(answered),
+            sent=batch.with_suspended(answered) if batch.held else answered,
             well=not batch.stops and all(isinstance(one, Delivered) for one in answered.outcomes),
         )
         return self._update_breaker(channel, allowance, result)
@@ -290,3 +300,42 @@ def _given_up(unit_id: int, unit: Unit | None, bug: str) -> Settlement:
         rule=operations[0].rule if operations else "",
         confirmations=(Confirmation(phase=Phase.FAILED, detail=detail),) if opts_out else (),
     )
+
+
+def drop_superseded(units: Sequence[Unit], store: Store, traits: CrmTraits) -> list[PendingWrite]:
+    """Ask consent again before anything goes out: the world has gone on since the plan was made.
+
+    A plan of an earlier version may name a record by another form of its id than the full one.
+    """
+    consent = {unit.id for unit in units if any(map(_concerns_consent, unit.operations))}
+    ledgers = store.consents.of_many(sorted({unit.lane for unit in units if unit.id in consent}))
+    pending: list[PendingWrite] = []
+    for number, unit in enumerate(units):
+        newer = [
+            (one.object, one.key_field, _full_key(one.key_field, one.key, traits), one.field) for one in unit.newer
+        ]
+        for index, planned in zip(unit.indexes, unit.operations, strict=True):
+            operation: Operation | None = planned
+            if isinstance(planned, RecordWrite) and planned.key_field == ID_FIELD:
+                operation = replace(planned, key=traits.full_id(planned.key))
+            if operation is not None and (newer or unit.id in consent):
+                operation = as_sendable(
+                    operation,
+                    event_id=unit.event_id,
+                    overtaken=unit.overtaken_by is not None,
+                    newer=newer,
+                    ledger=ledgers.get(unit.lane, ()),
+                )
+            pending.append(PendingWrite(number, index, operation))
+    return pending
+
+
+def _concerns_consent(operation: Operation) -> bool:
+    """Whether the person's consent decides about the operation."""
+    if isinstance(operation, RecordWrite):
+        return bool(operation.consent) or operation.consent_only
+    return isinstance(operation, ServiceCommand)
+
+
+def _full_key(key_field: str, key: str, traits: CrmTraits) -> str:
+    return traits.full_id(key) if key_field == ID_FIELD else key

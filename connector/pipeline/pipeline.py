@@ -6,7 +6,6 @@ Each method returns how many things it moved. Its worker goes on at once while t
 from uuid import uuid4
 
 from connector.delivery.channels import EnricherChannel, FeedChannel, SinkChannel
-from connector.delivery.http_client import Client
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.http import HttpRequest, HttpResponse
 from connector.pipeline.deliver import Deliverer, DeliveryWorker
@@ -42,9 +41,9 @@ class Pipeline:
         self.suspended_rules = SuspendedRules(store, config, runtime, lambda: self.rules)
         self._deliverer = Deliverer(store, config, runtime, lambda: self.rules, self.suspended_rules.ask_replan)
 
-    async def receive(self, endpoint: WebhookEndpoint, client: Client, request: HttpRequest) -> HttpResponse:
+    async def receive(self, endpoint: WebhookEndpoint, request: HttpRequest) -> HttpResponse:
         """Webhook request → inbox entries and the answer. Raises HttpRejected for a request that is not accepted."""
-        return await self._receiver.receive(endpoint, client, request)
+        return await self._receiver.receive(endpoint, self._runtime.clients[endpoint.provider], request)
 
     async def poll(self, poll_state: PollState) -> int:
         """Ask a provider for events that a webhook may have missed, and store them."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connector.delivery.channels import CircuitBreaker
+from connector.delivery.http_client import Client
 from connector.model.consent import Subscription
 from connector.model.consent_fields import ConsentFields
 from connector.model.outcome import Retry
@@ -34,6 +35,7 @@ class Runtime:
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     wake: Callable[[str], None]  # the loop of that name: `plan`, `deadlines`, a sink, or ask_loop() of a provider
+    clients: Mapping[str, Client] = field(default_factory=dict)  # by provider or CRM
 
 
 def back_off(runtime: Runtime, breaker: CircuitBreaker, answer: Retry) -> None:

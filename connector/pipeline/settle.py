@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from connector.consent.changes import is_out
@@ -13,15 +14,24 @@ from connector.delivery.send import AlsoUpdated, ConsentSentAlone, Sent, Written
 from connector.mapping.compile.ruleset import FeedPlan
 from connector.model.consent import Phase
 from connector.model.consent_fields import ConsentFields
-from connector.model.operation import ID_FIELD, RecordWrite, ServiceCommand
+from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected
 from connector.model.record_number import NO_REGION, NumberReader
 from connector.model.states import UnitState
-from connector.pipeline.prepare import SUPERSEDED, PendingWrite
 from connector.store.agreements import NewAmount
 from connector.store.records import Link, ShadowWrite
 from connector.store.units import Confirmation, PartlyDelivered, Settlement, Unit, Unlinked
 from connector.telemetry.log_events import Alarm, Fact, Settled
+
+SUPERSEDED = Delivered(detail="superseded by what came after it")
+
+
+class PendingWrite(Struct, frozen=True):
+    """One operation of a claimed unit as it may go out; None where nothing is left of it."""
+
+    unit: int  # place in the claim
+    index: int  # place in the unit
+    operation: Operation | None
 
 
 def settle_units(

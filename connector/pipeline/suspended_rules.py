@@ -1,20 +1,18 @@
-"""Suspended rules: what is not sent because of them, what a batch teaches about them, and the next try after a reload."""
+"""Suspended rules: what a batch teaches about them, and the next try after a reload."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from msgspec import Struct
 
 from connector.delivery.send import Sent
-from connector.delivery.suspended_rules import Filtered, Suspension, SuspensionChanges, filter_suspended, learn
+from connector.delivery.suspended_rules import Filtered, Suspension, SuspensionChanges, learn
 from connector.mapping.compile.items import WriteItem
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.outcome import Reason
-from connector.pipeline.prepare import PendingWrite
 from connector.pipeline.replan import replan_suspended
 from connector.pipeline.runtime import PipelineConfig, Runtime
-from connector.ports import Sink
 from connector.store.store import Store
 from connector.telemetry.log_events import Fact
 
@@ -29,13 +27,6 @@ class SendResult(Struct, frozen=True, kw_only=True):
     sent: Sent  # the whole batch
     well: bool  # all of it was delivered, and no rule is suspended: nothing that follows could learn from it
     not_counted: frozenset[Reason] = frozenset()  # these spend no attempt: they are the whole sink's fault
-
-
-def drop_suspended(pending: Sequence[PendingWrite], sink: Sink, store: Store, *, now: datetime) -> Filtered:
-    """The operations that are left, without those of suspended rules."""
-    operations = [one.operation for one in pending if one.operation is not None]
-    stops = store.stops.of(sink.name)
-    return filter_suspended(operations, stops, now, sink.traits) if stops else Filtered(operations)
 
 
 async def record_suspensions(

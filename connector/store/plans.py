@@ -29,6 +29,10 @@ INSERT = """INSERT OR FAIL INTO units
 UNPLANNED = "UPDATE units SET unmade = ?, detail = CASE WHEN state = 'dead' THEN ? END WHERE id = ?"
 
 
+OLD_UNITS = """SELECT json_group_array(json_array(event_id, id, sink, lane, state, replan, operations, done, in_doubt)) FROM units
+    INDEXED BY units_event WHERE event_id IN (SELECT value FROM json_each(?))"""
+
+
 class Plans:
     """Stores plans."""
 
@@ -41,7 +45,7 @@ class Plans:
 
         def work(connection: sqlite3.Connection) -> None:
             events = {row[0]: (row[1], row[2]) for row in _pending(connection, plans)}
-            old = replan.old_units(connection, list(events))
+            old = _old_units(connection, list(events))
             fresh = [place for place, plan in enumerate(plans) if plan.event_id not in old]
             execute_rows(connection, MOVE, [_moved(plans[place]) for place in fresh])
             _put(connection, [plans[place] for place in fresh], [documents[place] for place in fresh], events, now)
@@ -51,7 +55,8 @@ class Plans:
                     rest = replan.merge(connection, plan, key, received_at, old[plan.event_id], now)
                     _put(connection, [rest], [_documents(rest)], events, now)
                     replan.conclude(connection, plan)
-            agreements.put(connection, (one for plan in plans for one in plan.agreements))
+            if begun := [one for plan in plans for one in plan.agreements]:
+                agreements.put(connection, begun)
 
         await self._writer.run(work)
 
@@ -76,6 +81,14 @@ def _put(
     _put_decisions(connection, plans, [decisions for _, decisions in documents], events, now)
     if left_out := {plan.event_id: plan.left_out for plan in plans if plan.left_out}:
         put_notes(connection, left_out)
+
+
+def _old_units(connection: sqlite3.Connection, event_ids: Sequence[int]) -> dict[int, list[replan.OldUnit]]:
+    """The units that events have already, by event: only those of events that are planned again have any."""
+    found: dict[int, list[replan.OldUnit]] = {}
+    for row in read_rows(connection, OLD_UNITS, (as_list(list(event_ids)),)):
+        found.setdefault(row[0], []).append(replan.OldUnit(*row))
+    return found
 
 
 def _pending(connection: sqlite3.Connection, plans: Sequence[Planned]) -> list[Any]:

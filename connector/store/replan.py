@@ -26,15 +26,13 @@ from connector.store.documents import (
     unplanned_to_json,
 )
 from connector.store.lanes import enqueue
-from connector.store.sql import as_list, micros, read_rows
+from connector.store.sql import as_list, micros
 from connector.store.units import NewUnit, Planned
 
 MARK_UNITS = "UPDATE units SET replan = 1 WHERE id IN (SELECT value FROM json_each(?))"
 MARK_EVENTS = """UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL, mapping = NULL
     WHERE id IN (SELECT value FROM json_each(?))"""
 FORGET_NOTES = "DELETE FROM notes WHERE event_id IN (SELECT value FROM json_each(?))"
-UNITS = """SELECT json_group_array(json_array(event_id, id, sink, lane, state, replan, operations, done, in_doubt)) FROM units
-    INDEXED BY units_event WHERE event_id IN (SELECT value FROM json_each(?))"""
 AGAIN = """UPDATE units SET lane = :lane, state = :state, open = :open, urgent = :urgent, operations = :operations, done = :done,
     size = :size, attempts = 0, late = 1, overtaken_by = NULL, reason = :reason, detail = :detail, unmade = :unmade,
     started_at = NULL, due_at = NULL, first_try_at = NULL, settled_at = :settled_at, replan = 0 WHERE id = :id"""
@@ -79,14 +77,6 @@ def mark(connection: sqlite3.Connection, event_ids: Sequence[int], unit_ids: Seq
     connection.execute(MARK_UNITS, (as_list(list(unit_ids)),))
     connection.execute(FORGET_NOTES, (as_list(list(event_ids)),))
     connection.execute(MARK_EVENTS, (as_list(list(event_ids)),))
-
-
-def old_units(connection: sqlite3.Connection, event_ids: Sequence[int]) -> dict[int, list[OldUnit]]:
-    """The units that events have already, by event: only those of events that are planned again have any."""
-    found: dict[int, list[OldUnit]] = {}
-    for row in read_rows(connection, UNITS, (as_list(list(event_ids)),)):
-        found.setdefault(row[0], []).append(OldUnit(*row))
-    return found
 
 
 def merge(

@@ -1,7 +1,7 @@
 """Settling: a sink's answers become the state of units, lanes, events, shadows and the ledger, in one transaction."""
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -51,6 +51,22 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
     _record_cause(connection, settlements)
     _drop_priority(connection, settlements)
     promote(connection, {(unit[2], unit[3]) for unit in units.values()}, now)
+    changes, shared = _changes(settlements, units)
+    move_events(connection, changes | event_states(connection, shared))
+    for each in settlements:
+        for gone in each.unlinked:
+            unlink_key(connection, gone.crm, gone.object, gone.key_field, gone.key)
+    write_shadows(connection, (shadow for each in settlements for shadow in each.shadows), now)
+    write_links(connection, (link for each in settlements for link in each.links))
+    if amounts := [amount for each in settlements for amount in each.amounts]:
+        change_amounts(connection, amounts)
+    _answer(connection, settlements, units, now)
+
+
+def _changes(
+    settlements: Sequence[Settlement], units: Mapping[int, Sequence[Any]]
+) -> tuple[dict[int, EventStateChange], set[int]]:
+    """The new states of events that have one unit, and the ids of those that have several."""
     changes: dict[int, EventStateChange] = {}
     shared: set[int] = set()
     for each in settlements:
@@ -61,14 +77,7 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
             changes[event_id] = (EventState.DELIVERED, None, None)
         elif each.state is UnitState.DEAD:
             changes[event_id] = (EventState.DEAD, each.reason, each.detail)
-    move_events(connection, changes | event_states(connection, shared))
-    for each in settlements:
-        for gone in each.unlinked:
-            unlink_key(connection, gone.crm, gone.object, gone.key_field, gone.key)
-    write_shadows(connection, (shadow for each in settlements for shadow in each.shadows), now)
-    write_links(connection, (link for each in settlements for link in each.links))
-    change_amounts(connection, (amount for each in settlements for amount in each.amounts))
-    _answer(connection, settlements, units, now)
+    return changes, shared
 
 
 def _part(connection: sqlite3.Connection, settlement: Settlement) -> None:

@@ -1,15 +1,14 @@
 """The store as a whole: opens the file, starts the writer and holds the tables' classes. No SQL here."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
-from connector.model.operation import Operation
 from connector.store.agreements import Agreements
 from connector.store.api_calls import Calls
 from connector.store.change_notices import Pointers
@@ -78,6 +77,7 @@ class Store:
         self.events = Events(path)
         self.mappings = AcceptedFiles(writer, self._reader)
         self.agreements = Agreements(writer, self._reader)
+        self.known_records = partial(KnownRecords, self._reader)  # of the records that some operations name
         self.charges = Charges(writer, self._reader)
         self.charge_runs = ChargeRuns(writer, self._reader)
 
@@ -127,10 +127,6 @@ class Store:
     def open_to_read(cls, path: Path) -> Self:
         """Open the file read-only, even while another process holds it; every write raises StoreUnavailable."""
         return cls(path, Writer(open_reader(path), Disk(path)))
-
-    def known_records(self, operations: Sequence[Operation]) -> KnownRecords:
-        """What is known of the records that these operations name."""
-        return KnownRecords(self._reader, operations)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

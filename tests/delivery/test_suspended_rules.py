@@ -119,7 +119,7 @@ def refused(field="Missing__c"):
 
 
 def news(operations, outcomes, stops=()):
-    return learn("crm", Filtered(operations), outcomes, stops, NOW, TRAITS)
+    return learn("crm", Filtered(operations, operations), outcomes, stops, NOW, TRAITS)
 
 
 def test_a_thousand_refusals_begin_one_stop():

@@ -13,8 +13,7 @@ from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Reason, Rejected
 from connector.model.phone import Phone
 from connector.model.record_number import NumberReader
-from connector.pipeline.prepare import PendingWrite
-from connector.pipeline.settle import settle_units
+from connector.pipeline.settle import PendingWrite, settle_units
 from connector.store.records import ShadowWrite
 from connector.store.units import Unit, Unlinked
 

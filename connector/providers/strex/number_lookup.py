@@ -17,7 +17,7 @@ from connector.model.errors import Unreadable
 from connector.model.http import Http, HttpError, HttpReply
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import Phone
-from connector.providers.strex.envelope import as_text
+from connector.providers.strex.envelope import as_text, by_models_names, telling
 from connector.providers.strex.responses import (
     REDIRECTS,
     SuccessForm,
@@ -28,7 +28,6 @@ from connector.providers.strex.responses import (
     words,
 )
 from connector.providers.strex.rest import RestApi
-from connector.providers.strex.subscriber import by_models_names, telling
 from connector.providers.strict_json import parse_object
 
 PATH = "/api/lookup"

@@ -7,7 +7,7 @@ import pytest
 from connector.crm.salesforce.traits import TRAITS
 from connector.model.crm_traits import PLAIN
 from connector.model.operation import RecordWrite
-from connector.pipeline.prepare import drop_superseded
+from connector.pipeline.deliver import drop_superseded
 from connector.store.units import Written
 
 STORE = SimpleNamespace(consents=SimpleNamespace(of_many=lambda _: {}))
